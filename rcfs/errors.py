@@ -1,0 +1,153 @@
+"""Every error that rcfs raises on purpose: one hierarchy, with its exit code and whether a retry may help.
+
+    RcfsError                       1   a fault of rcfs itself
+    ├── ConfigError                 2   an option, environment variable or config file is wrong
+    ├── MountError                  4   the mount point cannot be used, or is not mounted
+    ├── FuseUnavailableError        5   FUSE is missing, or not permitted
+    ├── StoreError                  6   the cache or state directory cannot be used
+    ├── PlatformError               7   the RingCentral server said no, or something else
+    │   ├── AuthError               3   credentials refused
+    │   ├── ForbiddenError          3   logged in, but this is not permitted (CMN-401, CMN-408, CMN-419)
+    │   ├── NotFoundError           7   no such message, attachment, extension
+    │   ├── BadRequestError         7   400 and other refusals that a repetition cannot change
+    │   ├── RateLimitedError        7   429; retryable
+    │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
+    │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
+    │   └── TransportError          7   no connection, reset, time-out; retryable
+    └── WaitError                   1   a wait inside the mount ended without what was waited for
+        ├── DeadlineError               its deadline passed
+        ├── BudgetError                 no budget or no seat for this caller; refused at once
+        ├── CallerGoneError             the process that waits is about to die
+        └── ClosingError                the mount is being taken down
+
+The exit codes are published as a table in the README. Errors are told apart by class, never by their text.
+"""
+
+from typing import ClassVar
+
+
+class RcfsError(Exception):
+    """Base of all errors that rcfs raises on purpose; its text is one line, meant for a person."""
+
+    exit_code: ClassVar[int] = 1
+    """What the command line exits with when this error ends it."""
+    retryable: ClassVar[bool] = False
+    """Whether the same attempt may succeed later without anything being changed."""
+
+
+class ConfigError(RcfsError):
+    """An option, an environment variable or the config file is wrong; the text names which."""
+
+    exit_code = 2
+
+
+class MountError(RcfsError):
+    """The mount point is missing, busy, not empty, or not a mount of rcfs."""
+
+    exit_code = 4
+
+
+class FuseUnavailableError(RcfsError):
+    """The kernel's FUSE device or fusermount3 is missing or not permitted."""
+
+    exit_code = 5
+
+
+class StoreError(RcfsError):
+    """The cache or state directory cannot be created, opened or written."""
+
+    exit_code = 6
+
+
+class PlatformError(RcfsError):
+    """The server refused, failed or could not be reached.
+
+    Attributes:
+        code: The API's error code such as ``CMN-419``; empty when the answer had none.
+        request_id: The ``RCRequestId`` header of the answer, for a support case; empty when absent.
+    """
+
+    exit_code = 7
+
+    def __init__(self, message: str, *, code: str = "", request_id: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.request_id = request_id
+
+
+class AuthError(PlatformError):
+    """The credentials or the token were refused (401, or 400 from the token endpoint)."""
+
+    exit_code = 3
+
+
+class ForbiddenError(PlatformError):
+    """The login is good, but app scope, user permission or extension is not (403)."""
+
+    exit_code = 3
+
+
+class NotFoundError(PlatformError):
+    """The server knows no such resource (404)."""
+
+
+class BadRequestError(PlatformError):
+    """The server refused the request for good (400, 416 and other 4xx)."""
+
+
+class RateLimitedError(PlatformError):
+    """The server answered 429."""
+
+    retryable = True
+
+
+class ServerError(PlatformError):
+    """The server failed (5xx), or its answer breaks the protocol.
+
+    Attributes:
+        retry_after_s: Seconds of the ``Retry-After`` header; None when absent.
+    """
+
+    retryable = True
+
+    def __init__(
+        self, message: str, *, code: str = "", request_id: str = "", retry_after_s: float | None = None
+    ) -> None:
+        super().__init__(message, code=code, request_id=request_id)
+        self.retry_after_s = retry_after_s
+
+
+class NotReadyError(PlatformError):
+    """The content exists but is still being made (MSG-368)."""
+
+    retryable = True
+
+
+class TransportError(PlatformError):
+    """The connection failed before the answer was complete."""
+
+    retryable = True
+
+
+class WaitError(RcfsError):
+    """A wait inside the mount ended without what was waited for."""
+
+
+class DeadlineError(WaitError):
+    """The deadline of the wait passed."""
+
+    retryable = True
+
+
+class BudgetError(WaitError):
+    """There is no budget, or no seat among the waiters, for this caller."""
+
+    retryable = True
+
+
+class CallerGoneError(WaitError):
+    """The process on whose behalf rcfs waits has a fatal signal pending."""
+
+
+class ClosingError(WaitError):
+    """The mount is being taken down, so nothing is waited for any more."""

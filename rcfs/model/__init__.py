@@ -1,0 +1,16 @@
+"""Frozen values that every room speaks in: ids, extensions, messages, attachments, byte ranges."""
+
+from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
+from rcfs.model._content import ByteRange as ByteRange
+from rcfs.model._content import ContentKey as ContentKey
+from rcfs.model._records import Attachment as Attachment
+from rcfs.model._records import Availability as Availability
+from rcfs.model._records import Extension as Extension
+from rcfs.model._records import Mailbox as Mailbox
+from rcfs.model._records import Message as Message
+from rcfs.model._records import Party as Party
+from rcfs.model._usage import PRIOR_PLANS as PRIOR_PLANS
+from rcfs.model._usage import Plan as Plan
+from rcfs.model._usage import Priority as Priority
+from rcfs.model._usage import RateHeaders as RateHeaders
+from rcfs.model._usage import UsageGroup as UsageGroup

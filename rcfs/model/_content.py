@@ -1,0 +1,65 @@
+"""What identifies and measures the bytes of an attachment."""
+
+import attrs
+
+CHUNK_BYTES = 1 << 20
+"""Size of a cached chunk in bytes, and their alignment; the last chunk of a content is shorter.
+
+One MiB costs one diskcache write of about 0.7 ms (measured 2026-11), so a 50 MB recording costs 50
+writes, and nearly every voicemail, fax and MMS file is a single chunk.
+"""
+
+
+@attrs.frozen(order=True)
+class ContentKey:
+    """Which attachment of which account; the identity of cached bytes.
+
+    An attachment id is unique only within its message: very old ones are all 1.
+    """
+
+    account_id: str
+    """Decimal account id as the server gives it."""
+    extension_id: int
+    """Internal id of the extension that owns the mailbox (not its number)."""
+    message_id: int
+    """Id of the message."""
+    attachment_id: int
+    """Id of the attachment within its message."""
+
+    def __str__(self) -> str:
+        """The key as ``account/extension/message/attachment``, all decimal."""
+        return f"{self.account_id}/{self.extension_id}/{self.message_id}/{self.attachment_id}"
+
+    @classmethod
+    def parse(cls, text: str) -> "ContentKey":
+        """The key whose ``str`` is `text`.
+
+        Raises:
+            ValueError: `text` is not four fields, or an id is not decimal.
+        """
+        account, extension, message, attachment = text.split("/")
+        return cls(account, int(extension), int(message), int(attachment))
+
+
+@attrs.frozen
+class ByteRange:
+    """Bytes ``[start, stop)`` of a content; ``0 <= start < stop``, or stop None for "to the end"."""
+
+    start: int = attrs.field()
+    """First byte, counted from 0."""
+    stop: int | None = attrs.field(default=None)
+    """One past the last byte; None when the range is open."""
+
+    @start.validator
+    def _check_start(self, _attribute: object, value: int) -> None:
+        if value < 0:
+            raise ValueError(f"a byte range cannot start at {value}")
+
+    @stop.validator
+    def _check_stop(self, _attribute: object, value: int | None) -> None:
+        if value is not None and value <= self.start:
+            raise ValueError(f"the byte range [{self.start}, {value}) is empty")
+
+    def __str__(self) -> str:
+        """The range as the value of a ``Range`` header (RFC 9110, 14.1.2): last byte inclusive."""
+        return f"bytes={self.start}-{'' if self.stop is None else self.stop - 1}"

@@ -1,0 +1,123 @@
+"""Extensions, messages and attachments, as the API's records say; every field may be absent there.
+
+Source: schemas GetMessageInfoResponse, MessageAttachmentInfo, GetExtensionListInfoResponse of the
+official description. Times are seconds since 1970-01-01 UTC (float), None when the record has none.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import attrs
+
+from rcfs.model._content import ContentKey
+
+
+class Availability(StrEnum):
+    """Where a message is in its life: Alive, then Deleted (the trash), then Purged, then gone."""
+
+    ALIVE = "Alive"
+    DELETED = "Deleted"
+    PURGED = "Purged"
+
+
+@attrs.frozen
+class Party:
+    """A sender or recipient; all fields empty for a caller who hides the number."""
+
+    name: str = ""
+    """Display name; empty when unknown."""
+    phone_number: str = ""
+    """Number as sent, usually E.164; empty when unknown."""
+    extension_number: str = ""
+    """Short number within the account; empty when outside or unknown."""
+
+
+@attrs.frozen
+class Attachment:
+    """One attachment record of a message."""
+
+    id: int
+    """Unique within its message only."""
+    kind: str = ""
+    """``type`` of the record: AudioRecording, AudioTranscription, Text, SourceDocument,
+    RenderedDocument, MmsAttachment, or one that is new; empty when absent."""
+    content_type: str = ""
+    """Media type without parameters, in lower case; empty when absent."""
+    uri: str = ""
+    """Absolute URI of the content as the payload gave it; empty when absent."""
+    file_name: str = ""
+    """Name chosen by the sender's device: untrusted; empty when absent."""
+    size_bytes: int | None = None
+    """Exact size from metadata; None when the record has none (all but MMS files)."""
+    duration_s: int | None = None
+    """Length of a voicemail in seconds; None when absent."""
+
+
+@attrs.frozen
+class Message:
+    """One message record."""
+
+    id: int
+    """Unique within the account."""
+    type: str = ""
+    """SMS, VoiceMail, Fax, Pager, or one that is new; empty when absent."""
+    direction: str = ""
+    """Inbound or Outbound; empty when absent."""
+    sender: Party = Party()
+    """``from`` of the record; an empty party when absent."""
+    recipients: tuple[Party, ...] = ()
+    """``to`` of the record, in its order."""
+    created_s: float | None = None
+    """``creationTime``."""
+    modified_s: float | None = None
+    """``lastModifiedTime``."""
+    availability: str = Availability.ALIVE
+    """Alive, Deleted or Purged; Alive when the record does not say."""
+    read_status: str = ""
+    """Read or Unread; empty when absent."""
+    subject: str | None = None
+    """For SMS and Pager the whole text; None when the record has none."""
+    conversation_id: str = ""
+    """Exact decimal id of the conversation (it may exceed 2^53); empty when the message has none."""
+    fax_pages: int | None = None
+    """Number of pages of a fax; None when absent."""
+    attachments: tuple[Attachment, ...] = ()
+    """In the record's order; entries that were no objects or had no id are left out."""
+    raw: str = "{}"
+    """The record itself as compact JSON text, nothing left out."""
+
+
+@attrs.frozen
+class Extension:
+    """One extension record."""
+
+    id: int
+    """Internal id; differs from the number."""
+    number: str = ""
+    """Extension number; empty where the extension has none."""
+    name: str = ""
+    """Display name, untrusted; empty when absent."""
+    type: str = ""
+    """User, Department, Announcement, … or one that is new; empty when absent."""
+    status: str = ""
+    """Enabled, Disabled, Frozen, NotActivated, Unassigned; empty when absent."""
+    raw: str = "{}"
+    """The record itself as compact JSON text."""
+
+
+@attrs.frozen
+class Mailbox:
+    """All that is known of one extension's messages at one moment."""
+
+    account_id: str
+    """Account the mailbox belongs to."""
+    extension_id: int
+    """Extension the mailbox belongs to."""
+    messages: tuple[Message, ...] = ()
+    """Alive and Deleted messages, each id once, in no particular order."""
+    known_sizes: Mapping[ContentKey, int] = attrs.field(factory=dict)
+    """Exact sizes in bytes that were learned by fetching, for attachments whose record has none."""
+
+    def key(self, message: Message, attachment: Attachment) -> ContentKey:
+        """The identity of the content of `attachment`, which belongs to `message` of this mailbox."""
+        return ContentKey(self.account_id, self.extension_id, message.id, attachment.id)

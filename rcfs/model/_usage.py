@@ -1,0 +1,67 @@
+"""Usage plans: which group a request counts for, how many a window allows, and who goes first.
+
+Source: "Rate limits" of RingCentral's API documentation. A group is a string and not an enum, because
+that page says that the names will change; what a response header says always wins over the prior.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from types import MappingProxyType
+from typing import NewType
+
+import attrs
+
+UsageGroup = NewType("UsageGroup", str)
+"""Name of a usage plan group in lower case, as ``X-Rate-Limit-Group`` gives it."""
+
+
+class Priority(IntEnum):
+    """The class of a request; a lower value goes first."""
+
+    PERSON = 0
+    """Somebody waits for this."""
+    METADATA = 1
+    """Listings and sync."""
+    READAHEAD = 2
+    """Content that somebody will probably want next."""
+    BULK = 3
+    """One of many, for a program that walks through files."""
+    CRAWLER = 4
+    """An indexer, thumbnailer or scanner: nobody asked."""
+
+
+@attrs.frozen
+class Plan:
+    """How many requests of one group the platform admits."""
+
+    limit: int = attrs.field(validator=attrs.validators.ge(1))
+    """Requests per window, at least 1."""
+    window_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
+    """Length of the sliding window in seconds."""
+    penalty_s: float = attrs.field(default=60.0, validator=attrs.validators.ge(0))
+    """How long the platform refuses after a request too many, in seconds; each early one restarts it."""
+
+
+@attrs.frozen
+class RateHeaders:
+    """The ``X-Rate-Limit-*`` headers of one response."""
+
+    group: UsageGroup
+    """``X-Rate-Limit-Group`` in lower case."""
+    limit: int | None = None
+    """``X-Rate-Limit-Limit``; None when absent or not a positive number."""
+    remaining: int | None = None
+    """``X-Rate-Limit-Remaining``; None when absent or not a number of at least 0."""
+    window_s: float | None = None
+    """``X-Rate-Limit-Window`` in seconds; None when absent or not positive."""
+
+
+PRIOR_PLANS: Mapping[UsageGroup, Plan] = MappingProxyType(
+    {
+        UsageGroup("light"): Plan(limit=50),
+        UsageGroup("medium"): Plan(limit=40),
+        UsageGroup("heavy"): Plan(limit=10),
+        UsageGroup("auth"): Plan(limit=5),
+    }
+)
+"""What is assumed of a group until a response says otherwise: the documented defaults."""
