@@ -1,0 +1,132 @@
+"""Media types: which file extension one calls for, and how large a content may be at most.
+
+The table is all there is: the standard library's `mimetypes` reads the system's files, so that names
+would differ between machines.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from rcfs.model import Attachment, Message
+
+UNKNOWN_EXTENSION = ".bin"
+"""For a media type that is absent, or not in the table."""
+
+_EXTENSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "application/gzip": (".gz", ".gzip", ".tgz"),
+        "application/json": (".json",),
+        "application/msword": (".doc", ".dot"),
+        "application/pdf": (".pdf",),
+        "application/rtf": (".rtf",),
+        "application/smil": (".smil", ".smi"),
+        "application/vnd.ms-excel": (".xls",),
+        "application/vnd.ms-powerpoint": (".ppt", ".pps"),
+        "application/vnd.openxmlformats-officedocument.presentationml.presentation": (".pptx",),
+        "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet": (".xlsx",),
+        "application/vnd.openxmlformats-officedocument.wordprocessingml.document": (".docx",),
+        "application/x-gzip": (".gz", ".gzip", ".tgz"),
+        "application/zip": (".zip",),
+        "audio/3gpp": (".3gp", ".3gpp"),
+        "audio/aac": (".aac",),
+        "audio/amr": (".amr",),
+        "audio/mp3": (".mp3",),
+        "audio/mp4": (".m4a", ".mp4"),
+        "audio/mpeg": (".mp3", ".mpga"),
+        "audio/ogg": (".ogg", ".oga", ".opus"),
+        "audio/wav": (".wav",),
+        "audio/wave": (".wav",),
+        "audio/x-m4a": (".m4a",),
+        "audio/x-wav": (".wav",),
+        "image/bmp": (".bmp", ".dib"),
+        "image/gif": (".gif",),
+        "image/heic": (".heic", ".heif"),
+        "image/heif": (".heif", ".heic"),
+        "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+        "image/jpg": (".jpg", ".jpeg", ".jpe", ".jfif"),
+        "image/png": (".png",),
+        "image/svg+xml": (".svg",),
+        "image/tiff": (".tif", ".tiff"),
+        "image/webp": (".webp",),
+        "image/x-ms-bmp": (".bmp", ".dib"),
+        "text/calendar": (".ics",),
+        "text/csv": (".csv",),
+        "text/html": (".html", ".htm"),
+        "text/plain": (".txt", ".text", ".log", ".md"),
+        "text/rtf": (".rtf",),
+        "text/vcard": (".vcf", ".vcard"),
+        "text/x-vcard": (".vcf", ".vcard"),
+        "video/3gpp": (".3gp", ".3gpp"),
+        "video/3gpp2": (".3g2",),
+        "video/mp4": (".mp4", ".m4v"),
+        "video/mpeg": (".mpg", ".mpeg", ".mpe"),
+        "video/msvideo": (".avi",),
+        "video/quicktime": (".mov", ".qt"),
+        "video/webm": (".webm",),
+        "video/x-msvideo": (".avi",),
+    }
+)
+"""Extensions by media type, the one to give first, then those that a sender may have given.
+
+Voicemail, fax and MMS types as seen in payloads, the types that the API's MMS and fax guides accept, and
+what handsets send besides.
+"""
+
+_PLAUSIBLE = re.compile(r".(\.[A-Za-z0-9]{1,10})$", re.DOTALL)
+"""An extension that a person would take for one, after at least one other character."""
+
+_WAV_BYTES_PER_S = 32_000
+"""16 kHz, 16 bit, one channel: twice the telephone's 8 kHz."""
+
+_OTHER_BYTES_PER_S = 40_000
+"""320 kbit/s, the highest rate of MPEG-1 layer III (ISO/IEC 11172-3, 2.4.2.3)."""
+
+_PAGE_BYTES = 512 << 10
+"""A fax page at the fine resolution of ITU-T T.4, 1728 x 2200 dots, is 464 KiB before compression."""
+
+_MMS_BYTES = 1_500_000
+"""Limit of all files of an MMS together. Source: the API's MMS guide."""
+
+_LEAST_BYTES = 1 << 20
+"""No estimate is smaller: too large only looks odd until the file is opened, too small truncates."""
+
+_MOST_BYTES = 1 << 30
+"""No estimate is larger, whatever nonsense a record claims: the largest fax is 50 MB."""
+
+_BLOCK_BYTES = 4096
+"""Estimates are whole pages of memory, so that readers see at a glance that they are estimates."""
+
+
+def extension_for(content_type: str) -> str:
+    """The file extension, with its dot, for a media type in lower case; ``.bin`` for an unknown one."""
+    return _EXTENSIONS.get(content_type, (UNKNOWN_EXTENSION,))[0]
+
+
+def split_extension(name: str, content_type: str) -> tuple[str, str]:
+    """`name` as a stem and the extension that it is to have; the extension is never empty.
+
+    The sender's extension stays when it is one for the media type, in whatever case, and when the media
+    type is unknown. Otherwise the whole name is the stem, so that what was sent can still be read.
+    """
+    match = _PLAUSIBLE.search(name)
+    sent = match[1] if match else ""
+    accepted = _EXTENSIONS.get(content_type)
+    if sent and (accepted is None or sent.lower() in accepted):
+        return name[: -len(sent)], sent
+    return name, extension_for(content_type)
+
+
+def estimated_size(message: Message, attachment: Attachment) -> int:
+    """A size in bytes that the content will hardly exceed: a multiple of 4096 from 1 MiB to 1 GiB."""
+    size = _LEAST_BYTES
+    if attachment.duration_s is not None:
+        is_wav = extension_for(attachment.content_type) == ".wav"
+        rate = _WAV_BYTES_PER_S if is_wav else _OTHER_BYTES_PER_S
+        # The record's duration is in whole seconds: one more covers the fraction and the header.
+        size = max(size, (attachment.duration_s + 1) * rate)
+    if message.fax_pages is not None:
+        size = max(size, message.fax_pages * _PAGE_BYTES)
+    if attachment.kind == "MmsAttachment":
+        size = max(size, _MMS_BYTES)
+    return min(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES, _MOST_BYTES)

@@ -1,0 +1,130 @@
+"""The texts of ``.rcfs`` for people, made from the status document of a running mount.
+
+Every function takes the whole document, the JSON object that ``status.json`` holds, and returns lines that
+end with a newline. Text that came from outside cannot disturb a terminal.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rcfs.tree._names import one_line
+
+_NO_QUOTA = "no request sent yet"
+_NO_QUEUE = "nothing waits"
+_NO_ERRORS = "none"
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def render_status(status: Mapping[str, Any]) -> str:
+    """The state of a mount at a glance: what ``rcfs status`` prints."""
+    rows = [
+        ("account", f"{status['account']['name'] or 'unnamed'} ({status['account']['id']})"),
+        ("server", status["server"]),
+        ("process", f"{status['pid']}, up {_duration(status['uptime_s'])}, since {status['started']}"),
+        *_labelled("quota", [f"{row['group']}: {_budget(row)}" for row in status["quota"]] or [_NO_QUOTA]),
+        *_labelled("queue", [_queue_line(row) for row in status["queue"]] or [_NO_QUEUE]),
+        ("cache", _cache_line(status["cache"])),
+        ("requests", _requests_line(status["requests"])),
+        ("mailboxes", _mailboxes_line(status["mailboxes"])),
+        ("readers", f"{status['readers']['waiting']} of at most {status['readers']['limit']} wait"),
+        *_labelled("errors", [_error_line(row) for row in status["errors"]] or [_NO_ERRORS]),
+    ]
+    return _lines([f"rcfs {status['version']} at {status['mountpoint']}", *_table(rows)])
+
+
+def render_quota(status: Mapping[str, Any]) -> str:
+    """What the usage plan groups have left, one group on a line."""
+    rows = [(row["group"], _budget(row)) for row in status["quota"]]
+    return _lines(_table(rows) or [_NO_QUOTA])
+
+
+def render_queue(status: Mapping[str, Any]) -> str:
+    """Which requests wait, one group and class on a line."""
+    rows = [(row["group"], row["class"], _waiting(row)) for row in status["queue"]]
+    return _lines(_table(rows) or [_NO_QUEUE])
+
+
+def render_errors(status: Mapping[str, Any]) -> str:
+    """The latest errors, one on a line, in the document's order."""
+    return _lines([_error_line(row) for row in status["errors"]] or [_NO_ERRORS])
+
+
+def _budget(row: Mapping[str, Any]) -> str:
+    used = f"{row['used']} of {row['limit']} used in {_duration(row['window_s'])}"
+    if row["frozen_for_s"]:
+        return f"{used}, frozen for {_duration(row['frozen_for_s'])}"
+    if row["free_in_s"]:
+        return f"{used}, next free in {_duration(row['free_in_s'])}"
+    return used
+
+
+def _queue_line(row: Mapping[str, Any]) -> str:
+    return f"{row['group']} {row['class']}: {_waiting(row)}"
+
+
+def _waiting(row: Mapping[str, Any]) -> str:
+    return f"{row['waiting']:,} waiting, the oldest for {_duration(row['oldest_s'])}"
+
+
+def _cache_line(cache: Mapping[str, Any]) -> str:
+    size = f"{_size(cache['size_bytes'])} of {_size(cache['limit_bytes'])}"
+    ratio = "nothing read yet" if cache["hit_ratio"] is None else f"{cache['hit_ratio']:.0%} of reads hit"
+    return f"{size}, {_count(cache['contents'], 'content')}, {ratio}, in {cache['directory']}"
+
+
+def _requests_line(requests: Mapping[str, Any]) -> str:
+    groups = ", ".join(f"{group} {sent:,}" for group, sent in sorted(requests["by_group"].items()))
+    sent = f"{requests['sent']:,} sent" + (f" ({groups})" if groups else "")
+    return f"{sent}, {requests['content']:,} for content, {requests['refused']:,} refused"
+
+
+def _mailboxes_line(mailboxes: Mapping[str, Any]) -> str:
+    messages = _count(mailboxes["messages"], "message")
+    return f"{mailboxes['loaded']:,} of {mailboxes['known']:,} loaded, {messages}"
+
+
+def _error_line(row: Mapping[str, Any]) -> str:
+    return f"{row['at']} {row['event']} {row['detail']}".rstrip()
+
+
+def _labelled(label: str, texts: Sequence[str]) -> list[tuple[str, str]]:
+    """Rows of which only the first shows the label."""
+    return [(label if index == 0 else "", text) for index, text in enumerate(texts)]
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """`rows` with columns aligned to the left, two spaces apart."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+
+
+def _lines(lines: Iterable[str]) -> str:
+    return "".join(one_line(line) + "\n" for line in lines)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _size(size_bytes: int) -> str:
+    """A size in the binary unit that leaves at most three digits before the point."""
+    size = float(size_bytes)
+    for unit in _UNITS[:-1]:
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} {_UNITS[-1]}"
+
+
+def _duration(time_s: float) -> str:
+    """A time in its two largest units: ``2 h 13 min``; upwards, so that what is to come has come by then."""
+    minutes, second = divmod(math.ceil(time_s), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    units = [(days, "d"), (hour, "h"), (minute, "min"), (second, "s")]
+    first = next((index for index, (number, _) in enumerate(units) if number), len(units) - 1)
+    return " ".join(f"{number} {unit}" for number, unit in units[first : first + 2] if number) or "0 s"

@@ -1,0 +1,184 @@
+"""Names of every directory of the tree, against strings that are made to break them."""
+
+import unicodedata
+from collections.abc import Iterator
+from itertools import permutations
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rcfs.model import Attachment, Extension, Mailbox, Message, Party
+from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Node, TextFile, build_root
+from rcfs.tree._names import clean, cut, fit, folded
+
+FORBIDDEN = {"/", *map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, 0x2028, 0x2029])}
+FORBIDDEN |= {chr(c) for c in [*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)]}
+
+PIECES = [
+    "", "a", "A", "\u00e9", "e\u0301", "\u0301", "\u017f", "\u00df", "\u0130", ".", "..", "/", "\\", "-", " ",
+    "\x00", "\n", "\x85", "\u2028", "\u202e", "\u2066", "\u200f", "\ud83d", "\ude00", "\U0001f469\u200d",
+    "\U0001f600", ".jpg", ".JPG", "message.json", "text.txt", "Text", "(2)", " (2)", "[1]", " [2]", "x" * 130,
+    "\u00e9" * 130, "\u0301" * 130, "+1212", "SMS", "Trash", "conversation.txt", "Other", ".rcfs", "undated",
+]  # fmt: skip
+
+hostile = st.lists(st.sampled_from(PIECES), max_size=5).map("".join)
+parties = st.builds(Party, name=hostile, phone_number=hostile, extension_number=hostile)
+times = st.sampled_from([None, 0.0, -1.0, 1793726825.5, 1793491199.9999995, 1e18, float("nan"), float("inf")])
+attachments = st.builds(
+    Attachment,
+    id=st.integers(0, 3),
+    kind=st.sampled_from(["", "Text", "MmsAttachment", "AudioRecording", "AudioTranscription", "odd"]),
+    content_type=st.sampled_from(["", "image/jpeg", "text/plain", "application/json", "odd/odd"]),
+    file_name=hostile,
+    size_bytes=st.none() | st.integers(-1, 10),
+)
+messages = st.builds(
+    Message,
+    id=st.integers(0, 10**20),
+    type=st.sampled_from(["SMS", "Pager", "Fax"]) | hostile,
+    direction=st.sampled_from(["", "Inbound", "Outbound"]),
+    sender=parties,
+    recipients=st.lists(parties, max_size=5).map(tuple),
+    created_s=times,
+    modified_s=times,
+    availability=st.sampled_from(["Alive", "Deleted", "Purged", ""]),
+    subject=st.none() | hostile,
+    conversation_id=st.sampled_from(["", "1", "2"]) | hostile,
+    attachments=st.lists(attachments, max_size=4).map(tuple),
+)
+mailboxes = st.lists(messages, max_size=5, unique_by=lambda message: message.id)
+
+
+def extension_of(found: list[Message]) -> ExtensionDirectory:
+    made = build_root([Extension(101)], fallback_s=1.0).extension(101)
+    made.fill(Mailbox("1", 101, tuple(found)))
+    return made
+
+
+def directories(root: Directory) -> Iterator[Directory]:
+    yield root
+    for node in root.entries().values():
+        if isinstance(node, Directory):
+            yield from directories(node)
+
+
+def listing(directory: Directory) -> dict[str, object]:
+    """The whole tree as plain values, in listing order."""
+    return {name: describe(node) for name, node in directory.entries().items()}
+
+
+def describe(node: Node) -> object:
+    times_and_facts = (node.mtime_s, node.ctime_s, sorted(node.xattrs().items()))
+    if isinstance(node, Directory):
+        return (times_and_facts, list(listing(node).items()))
+    if isinstance(node, TextFile):
+        return (times_and_facts, node.content())
+    if isinstance(node, AttachmentFile):
+        return (times_and_facts, node.key, node.size_bytes)
+    assert isinstance(node, Link)
+    return (times_and_facts, node.target)
+
+
+def check_names(names: list[str]) -> None:
+    for name in names:
+        assert name
+        assert len(name.encode()) <= 255
+        assert not FORBIDDEN & set(name)
+        assert name == unicodedata.normalize("NFC", name)
+        assert name[0] not in ".- "
+        assert name[-1] not in ". "
+    assert len({name.casefold() for name in names}) == len(names)
+
+
+@given(hostile, hostile)
+def test_a_clean_text_is_safe_and_stays_as_it_is(before: str, after: str) -> None:
+    name = clean(before + after)
+    assert clean(name) == name
+    if name:
+        check_names([fit(name), fit(name, " [6424569004]")])
+
+
+@given(hostile, st.integers(0, 300))
+def test_a_cut_is_a_beginning_within_the_limit(text: str, limit: int) -> None:
+    text = clean(text)
+    kept = cut(text, limit)
+    assert text.startswith(kept)
+    assert len(kept.encode()) <= limit
+    assert kept == text or len(text.encode()) > limit
+
+
+@settings(max_examples=150)
+@given(mailboxes)
+def test_every_name_of_a_mailbox_is_safe_unique_and_found(found: list[Message]) -> None:
+    made = extension_of(found)
+    for directory in directories(made):
+        check_names(list(directory.entries()))
+        for name, node in directory.entries().items():
+            assert directory.entries()[name] is node
+            if isinstance(node, AttachmentFile):
+                assert folded(name) != "message.json"
+                assert node.size_bytes > 0
+
+
+@settings(max_examples=100)
+@given(mailboxes)
+def test_every_message_is_shown_exactly_once_and_every_link_leads_to_one(found: list[Message]) -> None:
+    made = extension_of(found)
+    shown = [d.xattrs()["user.rcfs.message_id"] for d in directories(made) if d.xattrs()]
+    assert sorted(shown) == sorted(str(m.id) for m in found if m.availability != "Purged")
+    conversations = made.entries()["Conversations"]
+    assert isinstance(conversations, Directory)
+    linked = [
+        (name, node)
+        for conversation in conversations.entries().values()
+        if isinstance(conversation, Directory)
+        for name, node in conversation.entries().items()
+        if isinstance(node, Link)
+    ]
+    conversing = [m for m in found if m.type in ("SMS", "Pager") and m.availability in ("Alive", "")]
+    assert len(linked) == len(conversing)
+    for name, link in linked:
+        parent: Node = made
+        for part in link.target.removeprefix("../../").split("/"):
+            assert isinstance(parent, Directory)
+            parent = parent.entries()[part]
+        assert f"[{parent.xattrs()['user.rcfs.message_id']}]" in name
+
+
+@settings(max_examples=100)
+@given(mailboxes, st.randoms(use_true_random=False))
+def test_the_order_of_the_mailbox_changes_nothing(found: list[Message], random: Random) -> None:
+    shuffled = list(found)
+    random.shuffle(shuffled)
+    assert list(listing(extension_of(found)).items()) == list(listing(extension_of(shuffled)).items())
+
+
+@settings(max_examples=100)
+@given(mailboxes, mailboxes)
+def test_filling_anew_is_as_good_as_starting_anew(first: list[Message], second: list[Message]) -> None:
+    made = extension_of(first)
+    before = {directory: dict(directory.entries()) for directory in directories(made)}
+    changes = made.fill(Mailbox("1", 101, tuple(second)))
+    assert listing(made) == listing(extension_of(second))
+    reached = set(directories(made))
+    told = {(change.directory, change.name) for change in changes}
+    for directory in before.keys() & reached:
+        old, new = before[directory], directory.entries()
+        for name in old.keys() | new.keys():
+            assert ((directory, name) in told) == (old.get(name) is not new.get(name))
+
+
+@settings(max_examples=100)
+@given(st.lists(st.builds(Extension, id=st.integers(0, 9), number=hostile, name=hostile), max_size=4))
+def test_extensions_are_safe_unique_and_the_same_in_any_order(extensions: list[Extension]) -> None:
+    unique = list({extension.id: extension for extension in extensions}.values())
+    root = build_root(unique, fallback_s=1.0)
+    names = [name for name in root.entries() if name != ".rcfs"]
+    check_names(names)
+    assert len(names) == len(unique)
+    assert all(folded(name) != ".rcfs" for name in names)
+    for order in permutations(unique):
+        again = build_root(order, fallback_s=1.0)
+        assert list(again.entries()) == list(root.entries())
+        assert [again.extension(e.id).extension for e in unique] == unique

@@ -1,0 +1,237 @@
+import json
+from typing import Any
+
+import pytest
+
+from rcfs.model import Attachment, ContentKey, Mailbox, Message, Party
+from rcfs.tree._message import MessageDirectory, attachment_names, message_name
+from rcfs.tree._nodes import AttachmentFile, Shelf, TextFile
+from rcfs.tree._times import Times
+
+NOON_S = 1793726825.0  # 2026-11-03T17:27:05Z
+BOB = Party(name="Bob Ray", phone_number="+12125557464")
+
+
+def sms(*attachments: Attachment, subject: str | None = "hello", **fields: Any) -> Message:
+    return Message(7, type="SMS", subject=subject, attachments=attachments, **fields)
+
+
+def directory(message: Message, mailbox: Mailbox | None = None) -> MessageDirectory:
+    learned = dict(mailbox.known_sizes) if mailbox else {}
+    shelf = Shelf(extension_id=101, fallback_s=5.0, account_id="1", learned=learned)
+    return MessageDirectory(times=Times(5.0, 5.0), shelf=shelf, source=message)
+
+
+def text_of(message: Message, name: str) -> bytes:
+    node = directory(message).entries()[name]
+    assert isinstance(node, TextFile)
+    return node.content()
+
+
+def file_of(message: Message, name: str, mailbox: Mailbox | None = None) -> AttachmentFile:
+    node = directory(message, mailbox).entries()[name]
+    assert isinstance(node, AttachmentFile)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("fields", "name"),
+    [
+        ({"direction": "Inbound", "sender": BOB}, "from Bob Ray [7]"),
+        ({"direction": "Inbound", "sender": Party(phone_number="+1212")}, "from +1212 [7]"),
+        ({"direction": "Inbound", "sender": Party(extension_number="102")}, "from 102 [7]"),
+        ({"direction": "Inbound"}, "from unknown [7]"),
+        ({"sender": Party(name="\u202e/..")}, "from _ [7]"),
+        ({"sender": Party(name="...", phone_number="+1212")}, "from +1212 [7]"),
+        ({"direction": "Outbound", "sender": BOB, "recipients": (Party("Ann"),)}, "to Ann [7]"),
+        ({"direction": "Outbound", "recipients": (Party("Ann"), BOB, Party())}, "to Ann +2 [7]"),
+        ({"direction": "Outbound"}, "to unknown [7]"),
+        ({"direction": "odd", "sender": BOB, "recipients": (Party("Ann"), Party())}, "from Bob Ray [7]"),
+    ],
+)
+def test_a_message_is_called_after_the_other_party(fields: dict[str, Any], name: str) -> None:
+    assert message_name(Message(7, created_s=NOON_S, **fields)) == f"2026-11-03T17.27.05Z {name}"
+
+
+def test_a_message_without_a_time_is_undated() -> None:
+    assert message_name(Message(7, sender=BOB)) == "undated from Bob Ray [7]"
+
+
+def test_the_id_and_the_count_survive_a_long_name() -> None:
+    recipients = (Party("x" * 300), BOB)
+    name = message_name(Message(7, direction="Outbound", recipients=recipients))
+    assert name.endswith("xxx +1 [7]")
+    assert len(name) == 255
+
+
+@pytest.mark.parametrize(
+    ("attachments", "names"),
+    [
+        ([Attachment(1, "AudioRecording", "audio/x-wav", file_name="x.mp3")], ["voicemail.wav"]),
+        ([Attachment(1, "AudioRecording", "audio/mpeg")], ["voicemail.mp3"]),
+        ([Attachment(1, "AudioRecording")], ["voicemail.bin"]),
+        ([Attachment(1, "AudioTranscription")], ["transcript.txt"]),
+        ([Attachment(1, "RenderedDocument", "application/pdf", file_name="x.exe")], ["fax.pdf"]),
+        ([Attachment(1, "SourceDocument", "image/tiff")], ["source.tif"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg")], ["attachment.jpg"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg", file_name=".bashrc")], ["bashrc.jpg"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="-rf")], ["rf.jpg"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="..")], ["attachment.jpg"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="a/b.jpg")], ["a_b.jpg"]),
+        ([Attachment(1, "new", "", file_name="notes.odt")], ["notes.odt"]),
+        ([Attachment(1)], ["attachment.bin"]),
+        (
+            [Attachment(i, "MmsAttachment", "image/jpeg", file_name=n) for i, n in enumerate(["a", "A.jpg"])],
+            ["a.jpg", "A (2).jpg"],
+        ),
+        (
+            [
+                Attachment(1, "", "", file_name="message.json"),
+                Attachment(2, "", "", file_name="Message.JSON"),
+            ],
+            ["message (2).json", "Message (3).JSON"],
+        ),
+        (
+            [Attachment(1, "Text", "text/plain"), Attachment(2, "", "text/plain")],
+            ["text.txt", "attachment.txt"],
+        ),
+        (
+            [Attachment(1, "Text"), Attachment(2, "", "text/plain", file_name="text")],
+            ["text.txt", "text (2).txt"],
+        ),
+        ([Attachment(1, "Text"), Attachment(2, "Text")], ["text.txt", "text (2).txt"]),
+        ([Attachment(1, "Text"), Attachment(1, "MmsAttachment", "image/gif")], ["text.txt"]),
+    ],
+)
+def test_attachments_are_called_after_their_kind(attachments: list[Attachment], names: list[str]) -> None:
+    message = Message(7, type="Fax", subject="ignored", attachments=tuple(attachments))
+    assert [name for name, _ in attachment_names(message)] == names
+    assert list(directory(message).entries()) == ["message.json", *names]
+
+
+def test_the_text_of_a_message_comes_from_its_record_only() -> None:
+    message = sms(Attachment(7, "Text"), Attachment(8, "MmsAttachment", "text/plain", file_name="text.txt"))
+    entries = directory(message).entries()
+    assert list(entries) == ["message.json", "text.txt", "text (2).txt"]
+    assert isinstance(entries["text.txt"], TextFile)
+    assert isinstance(entries["text (2).txt"], AttachmentFile)
+
+
+def test_a_text_that_the_record_lacks_is_an_attachment() -> None:
+    assert file_of(sms(Attachment(7, "Text"), subject=None), "text.txt").attachment.id == 7
+    assert list(directory(sms(subject=None)).entries()) == ["message.json"]
+
+
+@pytest.mark.parametrize(
+    ("subject", "data"),
+    [
+        ("", b""),
+        ("two\r\nlines\x00", b"two\r\nlines\x00"),
+        ("\U0001f600 \u05d3", "\U0001f600 \u05d3".encode()),
+        ("cut \ud83d", "cut \ufffd".encode()),
+    ],
+)
+def test_text_is_exact(subject: str, data: bytes) -> None:
+    assert text_of(sms(subject=subject), "text.txt") == data
+
+
+def test_the_record_is_whole_and_valid() -> None:
+    raw = r'{"z":1,"id":12345678901234567890123,"a":{"b":[null,1.5,"\ud83d","\u00e9","\ud83d\ude00"]},"e":[]}'
+    data = text_of(sms(raw=raw), "message.json")
+    assert json.loads(data) == json.loads(raw)
+    assert data.decode().startswith('{\n  "z": 1,\n  "id": 12345678901234567890123,\n  "a": {\n    "b": [\n')
+    assert data.decode().endswith(
+        '"\\ud83d",\n      "\u00e9",\n      "\U0001f600"\n    ]\n  },\n  "e": []\n}\n'
+    )
+
+
+def test_the_size_of_a_text_is_the_length_of_its_bytes() -> None:
+    node = directory(sms(subject="\u00e9" * 5)).entries()["text.txt"]
+    assert isinstance(node, TextFile)
+    assert node.size_bytes == 10
+    assert node.size_bytes == len(node.content())
+
+
+def test_a_size_is_exact_from_metadata_or_from_a_fetch_and_else_estimated() -> None:
+    known = Mailbox("1", 101, known_sizes={ContentKey("1", 101, 7, 3): 30, ContentKey("1", 101, 7, 4): 40})
+    message = sms(*(Attachment(i, size_bytes=s) for i, s in [(1, 10), (2, None), (3, None), (4, 99), (5, 0)]))
+    names = ["attachment.bin", *(f"attachment ({n}).bin" for n in (2, 3, 4, 5))]
+    nodes = [file_of(message, name, known) for name in names]
+    assert [(node.size_bytes, node.size_is_exact) for node in nodes] == [
+        (10, True),
+        (1 << 20, False),
+        (30, True),
+        (40, True),
+        (1 << 20, False),
+    ]
+
+
+@pytest.mark.parametrize("claimed", [-1, 1 << 31, 10**30])
+def test_an_impossible_size_is_not_believed(claimed: int) -> None:
+    assert not file_of(sms(Attachment(1, size_bytes=claimed)), "attachment.bin").size_is_exact
+
+
+@pytest.mark.parametrize("size", [0, 12345])
+def test_a_learned_size_is_exact(size: int) -> None:
+    node = file_of(sms(Attachment(1, size_bytes=99)), "attachment.bin")
+    node.learn(size)
+    assert (node.size_bytes, node.size_is_exact) == (size, True)
+
+
+def test_modes_and_times() -> None:
+    made = directory(sms(Attachment(1), created_s=10.0, modified_s=20.0))
+    record, attached = made.entries()["message.json"], made.entries()["attachment.bin"]
+    assert [node.mode for node in (made, record, attached)] == [0o500, 0o400, 0o400]
+    assert [(node.mtime_s, node.ctime_s) for node in (record, attached)] == [(10.0, 20.0)] * 2
+
+
+def test_extended_attributes_tell_the_facts_and_no_secret() -> None:
+    message = Message(
+        7,
+        type="VoiceMail",
+        direction="Inbound",
+        sender=Party("Bob", "+1212"),
+        recipients=(Party("Ann", "", "102"), Party("Eve"), Party()),
+        read_status="Unread",
+        attachments=(
+            Attachment(9, "AudioRecording", "audio/wav", "https://m/9?access_token=x#y", "", None, 12),
+        ),
+        raw='{"uri":"https://p/7?access_token=x"}',
+    )
+    facts = {
+        "user.rcfs.message_id": "7",
+        "user.rcfs.uri": "https://p/7",
+        "user.rcfs.type": "VoiceMail",
+        "user.rcfs.direction": "Inbound",
+        "user.rcfs.from": "+1212",
+        "user.rcfs.to": "102,Eve",
+        "user.rcfs.read_status": "Unread",
+        "user.rcfs.duration": "12",
+    }
+    made = directory(message)
+    assert made.xattrs() == facts
+    assert made.entries()["message.json"].xattrs() == facts
+    assert made.entries()["voicemail.wav"].xattrs() == facts | {
+        "user.rcfs.attachment_id": "9",
+        "user.rcfs.uri": "https://m/9",
+    }
+
+
+@pytest.mark.parametrize("raw", ["{}", "[]", '{"uri":5}', '{"uri":""}', '{"uri":null}'])
+def test_absent_facts_are_no_attributes(raw: str) -> None:
+    assert directory(Message(7, raw=raw)).xattrs() == {"user.rcfs.message_id": "7"}
+
+
+def test_a_duration_of_zero_is_a_fact() -> None:
+    node = file_of(sms(Attachment(1, duration_s=0)), "attachment.bin")
+    assert node.xattrs()["user.rcfs.duration"] == "0"
+
+
+def test_attributes_can_be_encoded() -> None:
+    value = directory(Message(7, sender=Party(name="a\ud83d\nb"))).xattrs()["user.rcfs.from"]
+    assert value.encode().decode() == "a\ufffd b"
+
+
+def test_nodes_stay_the_same() -> None:
+    made = directory(sms(Attachment(1)))
+    assert all(made.entries()[name] is node for name, node in made.entries().items())

@@ -1,0 +1,118 @@
+from typing import Any
+
+import pytest
+
+from rcfs.tree import render_errors, render_queue, render_quota, render_status
+from rcfs.tree._report import _duration, _size
+
+BUSY: dict[str, Any] = {
+    "version": "0.1.0",
+    "pid": 4711,
+    "mountpoint": "/home/jane/ringcentral",
+    "server": "https://platform.ringcentral.com",
+    "account": {"id": "400129284008", "name": "Acme\x1b[2J"},
+    "started": "2026-11-03T17:27:05Z",
+    "uptime_s": 7985.2,
+    "quota": [
+        {"group": "light", "used": 3, "limit": 50, "window_s": 60, "free_in_s": 0, "frozen_for_s": 0},
+        {"group": "medium", "used": 40, "limit": 40, "window_s": 60.0, "free_in_s": 2.1, "frozen_for_s": 0},
+        {"group": "heavy", "used": 0, "limit": 10, "window_s": 60, "free_in_s": 0, "frozen_for_s": 42},
+    ],
+    "queue": [{"group": "medium", "class": "bulk", "waiting": 1812, "oldest_s": 75.0}],
+    "cache": {
+        "directory": "/home/jane/.cache/rcfs",
+        "size_bytes": 3 << 29,
+        "limit_bytes": 10 << 30,
+        "contents": 1,
+        "hits": 3,
+        "misses": 1,
+        "hit_ratio": 0.75,
+    },
+    "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
+    "mailboxes": {"loaded": 2, "known": 6, "messages": 3000},
+    "readers": {"waiting": 1, "limit": 8},
+    "errors": [{"at": "2026-11-03T17:30:00Z", "event": "content_failed", "detail": "reset\nby peer"}],
+}
+
+FRESH = BUSY | {
+    "account": {"id": "1", "name": ""},
+    "quota": [],
+    "queue": [],
+    "cache": BUSY["cache"] | {"size_bytes": 0, "contents": 0, "hit_ratio": None},
+    "requests": {"sent": 0, "refused": 0, "by_group": {}, "content": 0},
+    "errors": [],
+}
+
+
+def test_the_status_of_a_busy_mount() -> None:
+    assert render_status(BUSY).splitlines() == [
+        "rcfs 0.1.0 at /home/jane/ringcentral",
+        "account    Acme [2J (400129284008)",
+        "server     https://platform.ringcentral.com",
+        "process    4711, up 2 h 13 min, since 2026-11-03T17:27:05Z",
+        "quota      light: 3 of 50 used in 1 min",
+        "           medium: 40 of 40 used in 1 min, next free in 3 s",
+        "           heavy: 0 of 10 used in 1 min, frozen for 42 s",
+        "queue      medium bulk: 1,812 waiting, the oldest for 1 min 15 s",
+        "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
+        "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
+        "mailboxes  2 of 6 loaded, 3,000 messages",
+        "readers    1 of at most 8 wait",
+        "errors     2026-11-03T17:30:00Z content_failed reset by peer",
+    ]
+
+
+def test_the_status_of_a_fresh_mount() -> None:
+    lines = dict(line.split(maxsplit=1) for line in render_status(FRESH).splitlines())
+    assert lines["account"] == "unnamed (1)"
+    assert lines["quota"] == "no request sent yet"
+    assert lines["queue"] == "nothing waits"
+    assert lines["cache"] == "0 B of 10.0 GiB, 0 contents, nothing read yet, in /home/jane/.cache/rcfs"
+    assert lines["requests"] == "0 sent, 0 for content, 0 refused"
+    assert lines["errors"] == "none"
+
+
+def test_tables() -> None:
+    assert render_quota(BUSY) == (
+        "light   3 of 50 used in 1 min\n"
+        "medium  40 of 40 used in 1 min, next free in 3 s\n"
+        "heavy   0 of 10 used in 1 min, frozen for 42 s\n"
+    )
+    assert render_queue(BUSY) == "medium  bulk  1,812 waiting, the oldest for 1 min 15 s\n"
+    assert render_errors(BUSY) == "2026-11-03T17:30:00Z content_failed reset by peer\n"
+    assert [render(FRESH) for render in (render_quota, render_queue, render_errors)] == [
+        "no request sent yet\n",
+        "nothing waits\n",
+        "none\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (5 << 40, "5.0 TiB"),
+        (5 << 50, "5120.0 TiB"),
+    ],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert _size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("time_s", "text"),
+    [
+        (0, "0 s"),
+        (0.2, "1 s"),
+        (59.5, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3605, "1 h"),
+        (90061, "1 d 1 h"),
+    ],
+)
+def test_durations(time_s: float, text: str) -> None:
+    assert _duration(time_s) == text
