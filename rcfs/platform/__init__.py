@@ -1,0 +1,32 @@
+"""The RingCentral platform as rcfs sees it: requests, answers, tokens, and records made into values.
+
+The only room that speaks HTTP. It sends what it is told to, once; waiting and repeating are elsewhere.
+"""
+
+from rcfs.platform._answer import Answer as Answer
+from rcfs.platform._auth import REVOKE_PATH as REVOKE_PATH
+from rcfs.platform._auth import TOKEN_PATH as TOKEN_PATH
+from rcfs.platform._auth import Credentials as Credentials
+from rcfs.platform._auth import Token as Token
+from rcfs.platform._auth import jwt_form as jwt_form
+from rcfs.platform._auth import refresh_form as refresh_form
+from rcfs.platform._auth import token_from as token_from
+from rcfs.platform._client import Client as Client
+from rcfs.platform._errors import refusal as refusal
+from rcfs.platform._hosts import AllowedHosts as AllowedHosts
+from rcfs.platform._hosts import checked_server_url as checked_server_url
+from rcfs.platform._requests import AUTH as AUTH
+from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
+from rcfs.platform._requests import Request as Request
+from rcfs.platform._requests import following_page as following_page
+from rcfs.platform._requests import list_extensions as list_extensions
+from rcfs.platform._requests import list_messages as list_messages
+from rcfs.platform._requests import read_account as read_account
+from rcfs.platform._requests import read_content as read_content
+from rcfs.platform._requests import read_own_extension as read_own_extension
+from rcfs.platform._requests import wire_time as wire_time
+from rcfs.platform._wire import extension_from as extension_from
+from rcfs.platform._wire import is_admin as is_admin
+from rcfs.platform._wire import message_from as message_from
+from rcfs.platform._wire import next_page_url as next_page_url
+from rcfs.platform._wire import records_of as records_of

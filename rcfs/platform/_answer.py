@@ -1,0 +1,141 @@
+"""One answer of the server whose headers have arrived: what they say, and the body in pieces."""
+
+import re
+from email.utils import parsedate_to_datetime
+
+import httpx
+import trio
+
+from rcfs.model import RateHeaders, UsageGroup
+from rcfs.platform._errors import translated
+
+BODY_GAP_S = 30.0
+"""Longest silence within a body before the connection counts as dead. A guess: the documentation names
+none; a stall costs one more request, so it is generous."""
+
+MAX_JSON_BYTES = 64 << 20
+"""Upper bound of a JSON answer: a page of 1,000 messages is about 1 MB, so this is a runaway."""
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
+
+
+class Answer:
+    """The answer to one request; valid inside the context that gave it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
+        self._stream = response.aiter_bytes()
+
+    @property
+    def status(self) -> int:
+        """HTTP status code."""
+        return self._response.status_code
+
+    @property
+    def request_id(self) -> str:
+        """``RCRequestId``, which RingCentral's support asks for; empty when absent."""
+        return str(self._response.headers.get("RCRequestId", ""))
+
+    @property
+    def media_type(self) -> str:
+        """``Content-Type`` without parameters, in lower case; empty when absent."""
+        header: str = self._response.headers.get("Content-Type", "")
+        return header.partition(";")[0].strip().lower()
+
+    @property
+    def encoded(self) -> bool:
+        """Whether a content coding such as gzip lies on the body, so that lengths count other bytes."""
+        return self._response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
+
+    @property
+    def content_length(self) -> int | None:
+        """``Content-Length`` in bytes; None when absent or chunked."""
+        return _number(self._response.headers.get("Content-Length"))
+
+    @property
+    def content_range(self) -> tuple[int | None, int | None, int | None]:
+        """``Content-Range`` as (start, stop, total) in bytes, stop exclusive; None for what it lacks."""
+        match = _CONTENT_RANGE.fullmatch(self._response.headers.get("Content-Range", "").strip())
+        if match is None:
+            return None, None, None
+        first, last, total = match.groups()
+        start = None if first is None else int(first)
+        stop = None if last is None else int(last) + 1
+        if start is not None and stop is not None and stop <= start:
+            return None, None, None
+        return start, stop, None if total == "*" else int(total)
+
+    @property
+    def location(self) -> str:
+        """Absolute URL that a redirect points to; empty when it names none."""
+        target = self._response.headers.get("Location")
+        if not target:
+            return ""
+        try:
+            return str(self._response.url.join(target))
+        except httpx.InvalidURL:
+            return ""
+
+    @property
+    def rate(self) -> RateHeaders | None:
+        """The ``X-Rate-Limit-*`` headers; None without a group: then this is no user-level answer."""
+        headers = self._response.headers
+        group = headers.get("X-Rate-Limit-Group", "").strip().lower()
+        if not group:
+            return None
+        limit = _number(headers.get("X-Rate-Limit-Limit"))
+        window = _number(headers.get("X-Rate-Limit-Window"))
+        return RateHeaders(
+            group=UsageGroup(group),
+            limit=limit or None,
+            remaining=_number(headers.get("X-Rate-Limit-Remaining")),
+            window_s=float(window) if window else None,
+        )
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """``Retry-After`` in seconds; None when absent. A date counts from the server's own ``Date``."""
+        text = self._response.headers.get("Retry-After", "").strip()
+        seconds = _number(text)
+        if seconds is not None:
+            return float(seconds)
+        until, sent = _date(text), self.date_s
+        return None if until is None or sent is None else max(0.0, until - sent)
+
+    @property
+    def date_s(self) -> float | None:
+        """``Date`` of the server, in seconds since 1970 UTC; None when absent."""
+        return _date(self._response.headers.get("Date", ""))
+
+    async def receive(self) -> bytes:
+        """The next piece of the body, decoded, as it arrives; empty at the end of the body.
+
+        Raises:
+            TransportError: The connection ended early, or was silent for BODY_GAP_S.
+        """
+        with translated(self._response.url.host), trio.fail_after(BODY_GAP_S):
+            return await anext(self._stream, b"")
+
+    async def body(self, max_bytes: int = MAX_JSON_BYTES) -> bytes:
+        """The whole body, cut at `max_bytes`.
+
+        Raises:
+            TransportError: As `receive`.
+        """
+        parts = bytearray()
+        while len(parts) < max_bytes and (piece := await self.receive()):
+            parts += piece
+        return bytes(parts[:max_bytes])
+
+
+def _number(text: str | None) -> int | None:
+    if text is None or not text.isascii() or not text.isdecimal() or len(text) > 18:
+        return None
+    return int(text)
+
+
+def _date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,108 @@
+"""Logging in: the token requests, and what is known of the session between them.
+
+Source: "JWT credentials", "Refreshing an access token" and "Revoking" of the API documentation; RFC
+6749, RFC 7523, RFC 7009.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+
+from rcfs.errors import AuthError, ServerError
+from rcfs.platform._answer import Answer
+from rcfs.platform._errors import refusal
+
+TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - a path, not a secret
+REVOKE_PATH = "/restapi/oauth/revoke"
+
+_AHEAD_S = 300.0
+"""How long before its end a token is renewed. Five minutes let the longest request (60 s to its headers)
+and a penalty of the auth group pass before the token ends."""
+_AHEAD_SHARE = 0.2
+"""The same as a share of the lifetime, for tokens that are short-lived."""
+
+
+@attrs.frozen
+class Credentials:
+    """Who logs in: an app and a user's JWT."""
+
+    client_id: str
+    """Client id of the app."""
+    client_secret: str = attrs.field(repr=False)
+    """Client secret of the app."""
+    jwt: str = attrs.field(repr=False)
+    """JWT credential of the user."""
+
+
+@attrs.frozen
+class Token:
+    """An access token, and when it is to be replaced; times on the caller's clock."""
+
+    access: str = attrs.field(repr=False)
+    """The bearer token."""
+    renew_at_s: float
+    """From when on a new one should be fetched."""
+    ends_at_s: float
+    """When it stops being good."""
+    refresh: str = attrs.field(default="", repr=False)
+    """Refresh token, good for one use; empty when the app gets none."""
+    refresh_until_s: float = 0.0
+    """When the refresh token ends."""
+    scopes: tuple[str, ...] = ()
+    """Scopes that the server granted."""
+
+
+def jwt_form(credentials: Credentials) -> Mapping[str, str]:
+    """Form of a login with the user's JWT."""
+    return {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": credentials.jwt,
+    }
+
+
+def refresh_form(token: Token) -> Mapping[str, str]:
+    """Form that trades the refresh token for a new pair; the old access token ends at once."""
+    return {"grant_type": "refresh_token", "refresh_token": token.refresh}
+
+
+async def token_from(answer: Answer, now: float) -> Token:
+    """The token in an answer of the token endpoint; `now` is when the request was sent.
+
+    Raises:
+        AuthError: The credentials were refused (400 or 401).
+        PlatformError: Any other refusal, by its status.
+        ServerError: The answer is no token.
+    """
+    body = await answer.body()
+    if answer.status in (400, 401):
+        error = refusal(answer.status, body, operation="login", request_id=answer.request_id)
+        raise AuthError(str(error), code=error.code, request_id=error.request_id)
+    if answer.status != 200:
+        raise refusal(
+            answer.status,
+            body,
+            operation="login",
+            request_id=answer.request_id,
+            retry_after_s=answer.retry_after_s,
+        )
+    try:
+        document: Any = json.loads(body)
+        access = document["access_token"]
+        lifetime_s = float(document.get("expires_in", 3600))
+        refresh = document.get("refresh_token") or ""
+        refresh_lifetime_s = float(document.get("refresh_token_expires_in", 604800)) if refresh else 0.0
+        scopes = tuple(str(document.get("scope") or "").split())
+    except (ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise ServerError("login: the answer is no token") from exc
+    if not isinstance(access, str) or not access or not isinstance(refresh, str):
+        raise ServerError("login: the answer is no token")
+    return Token(
+        access=access,
+        renew_at_s=now + lifetime_s - min(_AHEAD_S, _AHEAD_SHARE * lifetime_s),
+        ends_at_s=now + lifetime_s,
+        refresh=refresh,
+        refresh_until_s=now + refresh_lifetime_s,
+        scopes=scopes,
+    )

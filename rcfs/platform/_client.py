@@ -1,0 +1,136 @@
+"""The connection to the platform: each call of `send` is exactly one HTTP request.
+
+No retry, no redirect, no waiting for quota happens here, so that whoever counts requests can count
+calls. The only place where a token meets a URL.
+"""
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+
+from rcfs.errors import TransportError
+from rcfs.platform._answer import Answer
+from rcfs.platform._errors import translated
+from rcfs.platform._hosts import AllowedHosts
+from rcfs.platform._requests import Request
+
+HEADERS_WITHIN_S = 60.0
+"""Longest wait from sending a request to its answer's headers, connection included. A guess: no figure
+is documented; long enough for a report that the server makes while one waits."""
+
+
+class Client:
+    """Sends requests; may be used by any number of tasks at the same time."""
+
+    def __init__(
+        self, hosts: AllowedHosts, *, user_agent: str, transport: httpx.AsyncBaseTransport | None = None
+    ) -> None:
+        """Makes a client for `hosts`; `transport` replaces the network in tests."""
+        self._hosts = hosts
+        self._http = httpx.AsyncClient(
+            # Bodies are kept byte for byte, so no content coding is asked for.
+            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            # The quota bounds how many requests are under way; a pool limit would make a request wait
+            # after its slot was taken. Deadlines are rcfs's own.
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            timeout=None,  # noqa: S113 - see above
+            transport=transport,
+            # A proxy from the environment is honoured for a real server, but loopback needs none.
+            trust_env=not self._is_plain(hosts.server_url),
+            follow_redirects=False,
+        )
+        self._clock_offset_s = 0.0
+
+    @staticmethod
+    def _is_plain(url: str) -> bool:
+        return url.startswith("http://")
+
+    @property
+    def hosts(self) -> AllowedHosts:
+        """Which URLs this client follows and trusts."""
+        return self._hosts
+
+    @property
+    def clock_offset_s(self) -> float:
+        """Server's clock minus this machine's, in seconds, by the newest ``Date`` header; 0 before it."""
+        return self._clock_offset_s
+
+    def server_now_s(self) -> float:
+        """The server's time, as far as known, in seconds since 1970 UTC."""
+        return time.time() + self._clock_offset_s
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        await self._http.aclose()
+
+    def absolute(self, url: str) -> str:
+        """`url`, with the server before it when it is a path."""
+        return self._hosts.server_url + url if url.startswith("/") else url
+
+    @asynccontextmanager
+    async def send(self, request: Request, token: str) -> AsyncIterator[Answer]:
+        """The answer to `request`, as soon as its headers are there; the body is read from it.
+
+        The token goes along only where `AllowedHosts.may_see_token` says so.
+
+        Raises:
+            TransportError: The URL may not be followed, or no complete headers arrived.
+        """
+        url = self.absolute(request.url)
+        headers = {}
+        if request.byte_range is not None:
+            headers["Range"] = str(request.byte_range)
+        if self._hosts.may_see_token(url):
+            headers["Authorization"] = f"Bearer {token}"
+        async with self._answer("GET", url, params=request.params, headers=headers) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def post_form(
+        self, path: str, form: Mapping[str, str], *, basic: tuple[str, str]
+    ) -> AsyncIterator[Answer]:
+        """The answer to a form posted to `path` on the server, with the app's id and secret.
+
+        Raises:
+            TransportError: No complete headers arrived.
+        """
+        async with self._answer("POST", self.absolute(path), form=form, basic=basic) as answer:
+            yield answer
+
+    @asynccontextmanager
+    async def _answer(
+        self,
+        method: str,
+        url: str,
+        *,
+        params: tuple[tuple[str, str], ...] = (),
+        headers: Mapping[str, str] | None = None,
+        form: Mapping[str, str] | None = None,
+        basic: tuple[str, str] | None = None,
+    ) -> AsyncIterator[Answer]:
+        if not self._hosts.may_follow(url):
+            raise TransportError(f"refusing to follow a URL on {urlsplit(url).hostname!r}: it must be https")
+        host = urlsplit(url).netloc
+        with translated(host):
+            try:
+                outgoing = self._http.build_request(
+                    method, url, params=params or None, headers=headers, data=form
+                )
+            except httpx.InvalidURL as exc:
+                raise TransportError(f"the server gave a URL that is none: {exc}") from exc
+            auth = httpx.BasicAuth(*basic) if basic else None
+            with trio.fail_after(HEADERS_WITHIN_S):
+                response = await self._http.send(outgoing, auth=auth, stream=True)
+        try:
+            answer = Answer(response)
+            if answer.date_s is not None and self._hosts.may_see_token(url):
+                self._clock_offset_s = answer.date_s - time.time()
+            yield answer
+        finally:
+            # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
+            with trio.move_on_after(1, shield=True):
+                await response.aclose()

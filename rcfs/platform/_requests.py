@@ -1,0 +1,96 @@
+"""The requests that rcfs makes: what is asked, and which usage plan group it probably counts for.
+
+Source: the operations of the official description and their ``x-throttling-group``.
+"""
+
+from datetime import UTC, datetime
+
+import attrs
+
+from rcfs.model import ByteRange, ContentKey, UsageGroup
+
+LIGHT = UsageGroup("light")
+MEDIUM = UsageGroup("medium")
+AUTH = UsageGroup("auth")
+
+LIST_PAGE = 1000
+"""Largest page of a list; more is clamped in silence."""
+_BEGINNING = "2000-01-01T00:00:00.000Z"
+"""A ``dateFrom`` before the platform existed: left out, the server would assume the last 24 hours."""
+
+
+@attrs.frozen
+class Request:
+    """One GET."""
+
+    operation: str
+    """operationId of the official description."""
+    group: UsageGroup
+    """Usage plan group by the documentation; the answer's header has the last word."""
+    url: str
+    """Absolute URL, or a path on the server."""
+    params: tuple[tuple[str, str], ...] = ()
+    """Query parameters, in order; names may repeat."""
+    byte_range: ByteRange | None = None
+    """Part that is asked for; None for the whole."""
+
+
+def wire_time(moment_s: float) -> str:
+    """`moment_s` (seconds since 1970 UTC) as the API writes times, in milliseconds."""
+    moment = datetime.fromtimestamp(moment_s, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def read_account() -> Request:
+    """The account of the login."""
+    return Request("readAccountInfo", LIGHT, "/restapi/v1.0/account/~")
+
+
+def read_own_extension() -> Request:
+    """The extension of the login."""
+    return Request("readExtension", LIGHT, "/restapi/v1.0/account/~/extension/~")
+
+
+def list_extensions() -> Request:
+    """The first page of all extensions."""
+    return Request(
+        "listExtensions", MEDIUM, "/restapi/v1.0/account/~/extension", (("perPage", str(LIST_PAGE)),)
+    )
+
+
+def list_messages(extension_id: int | None, *, until_s: float, per_page: int = LIST_PAGE) -> Request:
+    """The first page of a mailbox, from the beginning to `until_s`, trash included.
+
+    Args:
+        extension_id: Whose mailbox; None for the login's own.
+        until_s: Seconds since 1970 UTC; pinned for all pages, so that new arrivals do not shift them.
+        per_page: Messages per page, 1 to LIST_PAGE.
+    """
+    owner = "~" if extension_id is None else extension_id
+    return Request(
+        "listMessages",
+        LIGHT,
+        f"/restapi/v1.0/account/~/extension/{owner}/message-store",
+        (
+            ("availability", "Alive"),
+            ("availability", "Deleted"),
+            ("dateFrom", _BEGINNING),
+            ("dateTo", wire_time(until_s)),
+            ("perPage", str(per_page)),
+            ("page", "1"),
+        ),
+    )
+
+
+def following_page(request: Request, url: str) -> Request:
+    """The page at `url`, which an answer to `request` named as the next one."""
+    return attrs.evolve(request, url=url, params=())
+
+
+def read_content(key: ContentKey, uri: str, byte_range: ByteRange | None) -> Request:
+    """The content of an attachment, at `uri`, or when that is empty where the API has it by rule."""
+    path = (
+        f"/restapi/v1.0/account/{key.account_id}/extension/{key.extension_id}"
+        f"/message-store/{key.message_id}/content/{key.attachment_id}"
+    )
+    return Request("readMessageContent", MEDIUM, uri or path, byte_range=byte_range)

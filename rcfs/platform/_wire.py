@@ -1,0 +1,154 @@
+"""JSON records of the API → values of the model.
+
+Every field of a record may be absent, null or of a wrong type; the value then holds its default, and
+the record itself is kept whole in ``raw``. Only a record without a usable id is refused. Source: the
+schemas of the official description, and payloads that deviate from them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from rcfs.errors import ServerError
+from rcfs.model import Attachment, Availability, Extension, Message, Party
+
+Record = Mapping[str, Any]
+
+
+def _text(record: Record, name: str) -> str:
+    value = record.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _int(value: object) -> int | None:
+    """The value as an int: JSON integers, and decimal strings, which older payloads hold."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdecimal() and len(value) <= 20:
+        return int(value)
+    return None
+
+
+def _natural(value: object) -> int | None:
+    number = _int(value)
+    return number if number is not None and number >= 0 else None
+
+
+def _objects(value: object) -> Sequence[Record]:
+    if not isinstance(value, list):
+        return ()
+    return [item for item in value if isinstance(item, dict)]
+
+
+def parse_time(text: object) -> float | None:
+    """Seconds since 1970 UTC of an ISO 8601 time with a zone; None for anything else."""
+    if not isinstance(text, str):
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.timestamp() if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _party(value: object) -> Party:
+    if not isinstance(value, dict):
+        return Party()
+    return Party(
+        name=_text(value, "name"),
+        phone_number=_text(value, "phoneNumber"),
+        extension_number=_text(value, "extensionNumber"),
+    )
+
+
+def _attachment(record: Record) -> Attachment | None:
+    attachment_id = _natural(record.get("id"))
+    if attachment_id is None:
+        return None
+    return Attachment(
+        id=attachment_id,
+        kind=_text(record, "type"),
+        content_type=_text(record, "contentType").partition(";")[0].strip().lower(),
+        uri=_text(record, "uri"),
+        file_name=_text(record, "fileName"),
+        size_bytes=_natural(record.get("size")),
+        duration_s=_natural(record.get("vmDuration")),
+    )
+
+
+def _raw(record: Record) -> str:
+    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+
+
+def message_from(record: Record) -> Message | None:
+    """The message of one record; None when it has no usable id, and so cannot be told from others."""
+    message_id = _natural(record.get("id"))
+    if message_id is None:
+        return None
+    conversation = record.get("conversation")
+    conversation_id = _text(conversation, "id") if isinstance(conversation, dict) else ""
+    if not conversation_id:
+        number = _natural(record.get("conversationId"))
+        conversation_id = "" if number is None else str(number)
+    subject = record.get("subject")
+    attachments = [_attachment(item) for item in _objects(record.get("attachments"))]
+    return Message(
+        id=message_id,
+        type=_text(record, "type"),
+        direction=_text(record, "direction"),
+        sender=_party(record.get("from")),
+        recipients=tuple(_party(item) for item in _objects(record.get("to"))),
+        created_s=parse_time(record.get("creationTime")),
+        modified_s=parse_time(record.get("lastModifiedTime")),
+        availability=_text(record, "availability") or Availability.ALIVE,
+        read_status=_text(record, "readStatus"),
+        subject=subject if isinstance(subject, str) else None,
+        conversation_id=conversation_id,
+        fax_pages=_natural(record.get("faxPageCount")),
+        attachments=tuple(item for item in attachments if item is not None),
+        raw=_raw(record),
+    )
+
+
+def extension_from(record: Record) -> Extension | None:
+    """The extension of one record; None when it has no usable id."""
+    extension_id = _natural(record.get("id"))
+    if extension_id is None:
+        return None
+    return Extension(
+        id=extension_id,
+        number=_text(record, "extensionNumber"),
+        name=_text(record, "name"),
+        type=_text(record, "type"),
+        status=_text(record, "status"),
+        raw=_raw(record),
+    )
+
+
+def is_admin(record: Record) -> bool | None:
+    """Whether an extension record says that its user is an admin; None when it does not say."""
+    permissions = record.get("permissions")
+    admin = permissions.get("admin") if isinstance(permissions, dict) else None
+    enabled = admin.get("enabled") if isinstance(admin, dict) else None
+    return enabled if isinstance(enabled, bool) else None
+
+
+def records_of(page: Record) -> Sequence[Record]:
+    """The ``records`` of a list answer, without entries that are no objects.
+
+    Raises:
+        ServerError: There is no array of that name.
+    """
+    if not isinstance(page.get("records"), list):
+        raise ServerError("the server's list has no records")
+    return _objects(page["records"])
+
+
+def next_page_url(page: Record) -> str:
+    """URI of ``navigation.nextPage``; empty on the last page."""
+    navigation = page.get("navigation")
+    following = navigation.get("nextPage") if isinstance(navigation, dict) else None
+    return _text(following, "uri") if isinstance(following, dict) else ""
