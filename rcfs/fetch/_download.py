@@ -1,0 +1,133 @@
+"""Brings one content from the server, whole, whatever the server does on the way.
+
+One GET without end; what breaks is resumed where it stopped; what cannot be placed beyond doubt is asked
+for whole, of which only the missing bytes are used.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import attrs
+
+from rcfs.errors import ServerError
+from rcfs.fetch._content import Content
+from rcfs.fetch._gate import Demand
+from rcfs.fetch._placement import Head, MisplacedError, Placement, place
+from rcfs.fetch._requester import Requester
+from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey
+from rcfs.platform import Answer, Request, read_content
+
+_MOST_ANSWERS = 1000
+"""Answers that one content may take: 50 MB in parts of 64 KiB is 800; more parts than that is a server
+that would eat the whole budget."""
+
+
+@attrs.frozen
+class Wanted:
+    """A content that somebody wants to read."""
+
+    key: ContentKey
+    """Which attachment."""
+    uri: str
+    """Where the payload says it is; empty when it does not, or names a host that rcfs will not use."""
+    content_type: str
+    """Media type by the record; empty when unknown."""
+    size_known: bool = False
+    """Whether the exact size is in the index already."""
+
+
+class Download:
+    """One transfer into one content."""
+
+    def __init__(
+        self,
+        wanted: Wanted,
+        content: Content,
+        requester: Requester,
+        store_chunk: Callable[[Content], Awaitable[None]],
+    ) -> None:
+        """Prepares a transfer; `store_chunk` ends the unfinished chunk of the content."""
+        self._wanted = wanted
+        self._content = content
+        self._requester = requester
+        self._store_chunk = store_chunk
+        self._ranged = True
+        """Whether a rest is asked for by a range; False once a ranged answer could not be placed."""
+        self._lenient = False
+        """Whether a part that does not say where it belongs is taken for the one asked for."""
+
+    async def run(self, demand: Demand) -> None:
+        """Returns when the content is complete.
+
+        Raises:
+            PlatformError: The server or the connection failed for good.
+            AbandonedError: The demand was dropped before anything was sent.
+        """
+        for _answer in range(_MOST_ANSWERS):
+            arrived = self._content.arrived
+            await self._requester.run(
+                self._request, self._take, demand, progress=lambda: self._content.arrived
+            )
+            if self._content.complete:
+                return
+            if self._content.arrived == arrived:
+                raise ServerError(f"the server sends nothing of the rest of {self._wanted.key}")
+        raise ServerError(f"the server sends {self._wanted.key} in more than {_MOST_ANSWERS} parts")
+
+    def _asked(self) -> ByteRange | None:
+        arrived = self._content.arrived
+        return ByteRange(arrived) if arrived and self._ranged else None
+
+    def _request(self) -> Request:
+        return read_content(self._wanted.key, self._wanted.uri, self._asked())
+
+    async def _take(self, answer: Answer) -> None:
+        if answer.media_type == "text/html" and self._wanted.content_type not in ("", "text/html"):
+            raise ServerError("the server answered with a web page instead of the content")
+        head = Head(answer.status, answer.content_length, answer.content_range, answer.encoded)
+        asked = self._asked()
+        try:
+            placement = place(head, asked, self._content.arrived, lenient=self._lenient)
+        except MisplacedError:
+            self._ranged = False
+            raise
+        if asked is None and head.status == 206 and head.content_range[0] is None:
+            # Asked for the whole it sent a part without saying which: its beginning, and it is of that kind.
+            self._ranged = self._lenient = True
+        await self._agree(placement)
+        await self._receive(answer, placement)
+        content = self._content
+        ended = head.status == 416 or (head.status == 200 and placement.total is None)
+        if ended or content.arrived == placement.total:
+            if content.arrived > content.chunks * CHUNK_BYTES:
+                await self._store_chunk(content)
+            content.finish()
+
+    async def _agree(self, placement: Placement) -> None:
+        """Notes the total, and begins anew when it contradicts an earlier one."""
+        content = self._content
+        if placement.total is None:
+            return
+        if content.size_bytes is not None and content.size_bytes != placement.total:
+            content.clear()
+            content.learn_size(placement.total)
+            raise ServerError(f"the size of {self._wanted.key} changed while it was read")
+        if content.arrived > placement.total:
+            content.clear()
+            raise ServerError(f"{self._wanted.key} is shorter than what is cached of it")
+        content.learn_size(placement.total)
+
+    async def _receive(self, answer: Answer, placement: Placement) -> None:
+        """Appends what is new in the body; bytes beyond the promised end are not used."""
+        content = self._content
+        position = placement.start
+        while piece := await answer.receive():
+            if placement.stop is not None:
+                piece = piece[: placement.stop - position]
+            fresh = memoryview(piece)[max(0, content.arrived - position) :]
+            position += len(piece)
+            while fresh:
+                room = CHUNK_BYTES - (content.arrived - content.chunks * CHUNK_BYTES)
+                content.append(fresh[:room])
+                fresh = fresh[room:]
+                if content.arrived == (content.chunks + 1) * CHUNK_BYTES:
+                    await self._store_chunk(content)

@@ -1,0 +1,131 @@
+"""All of fetching in one place: what a mount, a doctor or a download needs to talk to the platform."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+
+from rcfs.fetch._account import Account
+from rcfs.fetch._gate import Gate
+from rcfs.fetch._library import Library
+from rcfs.fetch._recorder import Recorder
+from rcfs.fetch._requester import Requester
+from rcfs.fetch._session import Session
+from rcfs.platform import Client, Credentials
+from rcfs.quota import Ledger
+from rcfs.store import ContentCache, SizeIndex
+
+_FAREWELL_S = 8.0
+"""Longest time for logging out and closing connections when a mount ends."""
+
+
+@attrs.frozen
+class Engine:
+    """The running parts; valid inside `open_engine`."""
+
+    account: Account
+    """The account, its extensions and mailboxes."""
+    library: Library
+    """The contents."""
+    gate: Gate
+    """The queue and the budgets."""
+    session: Session
+    """The login."""
+    recorder: Recorder
+    """What happened so far."""
+    cache: ContentCache
+    """The content cache."""
+    client: Client
+    """The connection."""
+
+    async def status(self) -> Mapping[str, object]:
+        """The parts of the status document that fetching knows; plain JSON values."""
+        stats = await trio.to_thread.run_sync(self.cache.stats)
+        opened = stats.hits + stats.misses
+        mailboxes = self.account.loaded
+        return {
+            "server": self.client.hosts.server_url,
+            "account": {"id": self.account.id, "name": self.account.name},
+            "quota": [
+                {
+                    "group": state.group,
+                    "used": state.used,
+                    "limit": state.limit,
+                    "window_s": state.window_s,
+                    "free_in_s": state.next_free_s,
+                    "frozen_for_s": state.frozen_for_s,
+                }
+                for state in self.gate.states()
+            ],
+            "queue": [
+                {
+                    "group": state.group,
+                    "class": state.priority.name.lower(),
+                    "waiting": state.waiting,
+                    "oldest_s": state.oldest_s,
+                }
+                for state in self.gate.queue()
+            ],
+            "cache": {
+                "directory": str(stats.directory),
+                "size_bytes": stats.size_bytes,
+                "limit_bytes": stats.limit_bytes,
+                "contents": stats.contents,
+                "hits": stats.hits,
+                "misses": stats.misses,
+                "hit_ratio": stats.hits / opened if opened else None,
+            },
+            "requests": self.recorder.requests(),
+            "mailboxes": {
+                "loaded": len(mailboxes),
+                "known": len(self.account.extensions),
+                "messages": sum(len(mailbox.messages) for mailbox in mailboxes),
+            },
+        }
+
+
+@asynccontextmanager
+async def _plain_errors() -> AsyncIterator[None]:
+    """Raises the error that ended a nursery without the group around it, if it is the only one."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        error: Exception = group
+        while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from group  # noqa: ASYNC123 - the group stays with it, as its cause
+
+
+@asynccontextmanager
+async def open_engine(
+    *,
+    client: Client,
+    credentials: Credentials,
+    ledger: Ledger,
+    cache: ContentCache,
+    sizes: SizeIndex,
+    recorder: Recorder,
+) -> AsyncIterator[Engine]:
+    """The engine, logged in and knowing the extensions; logs out and closes `client` at the end.
+
+    Raises:
+        AuthError: The credentials were refused.
+        PlatformError: The server failed or could not be reached.
+    """
+    gate = Gate(ledger)
+    session = Session(client, credentials, gate, recorder)
+    requester = Requester(client, gate, session, recorder)
+    async with _plain_errors(), trio.open_nursery() as nursery:
+        nursery.start_soon(gate.run)
+        library = Library(requester, client.hosts, cache, sizes, recorder, nursery)
+        account = Account(requester, client, sizes, recorder, nursery)
+        try:
+            await account.start()
+            yield Engine(account, library, gate, session, recorder, cache, client)
+        finally:
+            library.forget_idle()
+            with trio.move_on_after(_FAREWELL_S, shield=True):
+                await session.revoke()
+                await client.aclose()
+            nursery.cancel_scope.cancel()

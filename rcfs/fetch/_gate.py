@@ -1,0 +1,167 @@
+"""Where requests wait for their slot: the trio driver of the quota room.
+
+The scheduler decides, synchronously and without a clock; the gate asks it whenever something changes,
+and once more at the time that it named. Between two checkpoints the gate is consistent: a ticket is
+either with the scheduler or has its slot, never both, never neither.
+"""
+
+import math
+
+import attrs
+import trio
+
+from rcfs.errors import WaitError
+from rcfs.model import Priority, RateHeaders, UsageGroup
+from rcfs.quota import GroupState, Ledger, QueueState, Scheduler, Send, Slot, Ticket, WaitUntil
+
+
+class AbandonedError(WaitError):
+    """Nobody wants the answer any more, and the request was not sent yet."""
+
+    retryable = True
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    admitted: trio.Event
+    slot: Slot | None = None
+
+
+@attrs.define(eq=False)
+class Demand:
+    """How urgently an answer is wanted; it may become more urgent, or be dropped, while it waits."""
+
+    priority: Priority
+    """Class of the request; rises through `raise_to`."""
+    attempts: int = 5
+    """How often in a row a server fault or a broken connection is met before giving up.
+
+    Source: "Error handling" of the API documentation: exponential backoff, at most five times.
+    """
+    _gate: "Gate | None" = None
+    _ticket: Ticket | None = None
+
+    def raise_to(self, priority: Priority) -> None:
+        """Makes the request at least as urgent as `priority`."""
+        if priority < self.priority:
+            self.priority = priority
+            if self._gate is not None and self._ticket is not None:
+                self._gate.promote(self._ticket, priority)
+
+    def abandon(self) -> bool:
+        """Takes the request out of the queue if it still waits; whether it did. One that was sent goes on."""
+        if self._gate is None or self._ticket is None:
+            return False
+        return self._gate.withdraw(self._ticket)
+
+    def attach(self, gate: "Gate | None", ticket: Ticket | None) -> None:
+        """Tells where the request waits now; None when nowhere. Called by the gate."""
+        self._gate, self._ticket = gate, ticket
+
+
+class Gate:
+    """Admits requests within the quota; may be used by any number of tasks at the same time."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._scheduler = Scheduler(ledger)
+        self._waiters: dict[Ticket, _Waiter] = {}
+        self._changed = trio.Event()
+
+    async def run(self) -> None:
+        """Wakes waiting requests when their time comes; runs for as long as the gate is used."""
+        while True:
+            self._changed = trio.Event()
+            wake_at = self._admit()
+            with trio.move_on_at(wake_at):
+                await self._changed.wait()
+
+    def _admit(self) -> float:
+        """Admits all that may be sent now, and returns when to look again (inf: when something changes)."""
+        while True:
+            decision = self._scheduler.next(trio.current_time())
+            if isinstance(decision, Send):
+                waiter = self._waiters.pop(decision.ticket)
+                waiter.slot = decision.slot
+                waiter.admitted.set()
+            elif isinstance(decision, WaitUntil):
+                return decision.at_s
+            else:
+                return math.inf
+
+    def _something_changed(self) -> None:
+        self._admit()
+        self._changed.set()
+
+    async def take(self, group: UsageGroup, demand: Demand) -> Slot:
+        """A slot for one request of `group`, when its turn has come.
+
+        The caller must then call exactly one of `settle`, `fail`, `refuse` and `cancel`. A caller who is
+        cancelled while waiting leaves the queue without having used anything.
+
+        Raises:
+            AbandonedError: `Demand.abandon` was called while it waited.
+        """
+        ticket = self._scheduler.submit(group, demand.priority, trio.current_time())
+        waiter = self._waiters[ticket] = _Waiter(trio.Event())
+        demand.attach(self, ticket)
+        self._something_changed()
+        handed_over = False
+        try:
+            await waiter.admitted.wait()
+            handed_over = True
+        finally:
+            demand.attach(None, None)
+            if not handed_over:
+                self._waiters.pop(ticket, None)
+                if waiter.slot is None:
+                    self._scheduler.withdraw(ticket)
+                else:
+                    self._ledger.cancel(waiter.slot)
+                self._something_changed()
+        if waiter.slot is None:
+            raise AbandonedError("nobody waits for this request any more")
+        return waiter.slot
+
+    def promote(self, ticket: Ticket, priority: Priority) -> None:
+        """Raises the class of a waiting request."""
+        self._scheduler.promote(ticket, priority)
+        self._something_changed()
+
+    def withdraw(self, ticket: Ticket) -> bool:
+        """Takes a waiting request out of the queue; its `take` raises AbandonedError. Whether it waited."""
+        waiter = self._waiters.pop(ticket, None)
+        if waiter is None:
+            return False
+        self._scheduler.withdraw(ticket)
+        waiter.admitted.set()
+        self._something_changed()
+        return True
+
+    def settle(self, slot: Slot, headers: RateHeaders | None) -> None:
+        """The answer's headers have arrived."""
+        self._ledger.settle(slot, trio.current_time(), headers)
+        self._something_changed()
+
+    def fail(self, slot: Slot) -> None:
+        """The request was sent, or may have been, and no answer came."""
+        self._ledger.fail(slot, trio.current_time())
+        self._something_changed()
+
+    def refuse(self, slot: Slot, headers: RateHeaders | None, retry_after_s: float | None) -> None:
+        """The answer was 429."""
+        self._ledger.refuse(slot, trio.current_time(), headers, retry_after_s)
+        self._something_changed()
+
+    def cancel(self, slot: Slot) -> None:
+        """The request was never sent."""
+        self._ledger.cancel(slot)
+        self._something_changed()
+
+    def states(self) -> tuple[GroupState, ...]:
+        """Every group's budget at this moment."""
+        return self._ledger.states(trio.current_time())
+
+    def queue(self) -> tuple[QueueState, ...]:
+        """Who waits, by group and class."""
+        return self._scheduler.queue(trio.current_time())

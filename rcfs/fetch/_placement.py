@@ -1,0 +1,75 @@
+"""Where the body of an answer belongs in a content: the rules for everything a server may answer.
+
+Pure, so that each liberty the platform takes is a line in a test. Source: RFC 9110, 14 and 15.3.7; the
+API's documentation: "the server may respond with a 206 even if the Range header was not sent".
+"""
+
+import attrs
+
+from rcfs.errors import ServerError
+from rcfs.model import ByteRange
+
+
+@attrs.frozen
+class Head:
+    """What the head of an answer says about its body."""
+
+    status: int
+    """200, 206 or 416."""
+    content_length: int | None = None
+    """Length of the body in bytes; None when the answer does not say."""
+    content_range: tuple[int | None, int | None, int | None] = (None, None, None)
+    """(start, stop, total) in bytes, stop exclusive; None for what is missing."""
+    encoded: bool = False
+    """Whether the body is compressed, so that lengths and positions count other bytes."""
+
+
+@attrs.frozen
+class Placement:
+    """Where a body belongs."""
+
+    start: int
+    """Position of its first byte in the content."""
+    stop: int | None
+    """One past its last byte, as promised; None when nothing is promised."""
+    total: int | None
+    """Size of the whole content in bytes; None when unknown."""
+
+
+class MisplacedError(ServerError):
+    """The body cannot be placed beyond doubt; the content must be asked for whole, without a range."""
+
+
+def place(head: Head, asked: ByteRange | None, arrived: int, *, lenient: bool = False) -> Placement:
+    """Where the body of an answer to `asked` belongs, `arrived` bytes of the content being there already.
+
+    A 416 gives an empty placement at `arrived`, if it confirms that nothing is missing. `lenient` accepts
+    a 206 that does not say which part it is as the part that was asked for: only for a server that has
+    already been asked for the whole and answered that with such a 206, too.
+
+    Raises:
+        MisplacedError: The body begins after `arrived`, contradicts itself, or does not say where it
+            belongs.
+    """
+    start, stop, total = head.content_range
+    if head.status == 416:
+        if total is not None and total == arrived:
+            return Placement(arrived, arrived, arrived)
+        raise MisplacedError("the server refuses a range that it should have")
+    if head.status == 200:
+        whole = None if head.encoded else head.content_length
+        return Placement(0, whole, whole)
+    if head.encoded:
+        raise MisplacedError("the server compressed a part of the content")
+    if start is None or stop is None:
+        if asked is not None and not lenient:
+            raise MisplacedError("the server does not say which part it sent")
+        start = asked.start if asked is not None else 0
+        stop = None if head.content_length is None else start + head.content_length
+    elif head.content_length is not None and head.content_length != stop - start:
+        raise MisplacedError("the server's Content-Range and Content-Length disagree")
+    if start > arrived:
+        raise MisplacedError("the server sent a later part than was asked for")
+    if total is not None and stop is not None and stop > total:
+        raise MisplacedError("the server's Content-Range reaches past the end")
+    return Placement(start, stop, total)

@@ -1,0 +1,94 @@
+"""What happened: counters for `rcfs status`, the last lines for `.rcfs/log` and `.rcfs/errors`, the log.
+
+Never handed a token, a query string or message content; ids and error codes are enough.
+"""
+
+import time
+from collections import Counter, deque
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import attrs
+import structlog
+
+_KEPT_LINES = 500
+"""Lines kept for `.rcfs/log`: a screenful or ten, under 100 kB."""
+_KEPT_FAULTS = 50
+"""Entries kept for `.rcfs/errors`."""
+
+
+@attrs.frozen
+class Fault:
+    """One thing that went wrong."""
+
+    at_s: float
+    """When, in seconds since 1970 UTC."""
+    event: str
+    """What was attempted, in a few words."""
+    detail: str
+    """What went wrong, in one line."""
+
+
+def iso_time(moment_s: float) -> str:
+    """`moment_s` (seconds since 1970 UTC) as ISO 8601 in whole seconds."""
+    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Recorder:
+    """Counts and keeps events; all methods are quick and may be called from the event loop."""
+
+    def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
+        self._logger = logger
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._faults: deque[Fault] = deque(maxlen=_KEPT_FAULTS)
+        self._sent: Counter[str] = Counter()
+        self._refused = 0
+        self._content = 0
+
+    def note(self, event: str, **fields: str | float | None) -> None:
+        """Logs something that is as it should be."""
+        self._keep(event, fields)
+        self._logger.info(event, **fields)
+
+    def fault(self, event: str, detail: str, **fields: str | float | None) -> None:
+        """Logs something that went wrong; `detail` is one line for a person."""
+        self._faults.append(Fault(time.time(), event, detail))
+        self._keep(event, {"detail": detail, **fields})
+        self._logger.warning(event, detail=detail, **fields)
+
+    def crash(self, event: str, error: Exception) -> None:
+        """Logs an error that rcfs did not expect, with its trace."""
+        self._faults.append(Fault(time.time(), event, f"{type(error).__name__}: unexpected, see the log"))
+        self._keep(event, {"unexpected": type(error).__name__})
+        self._logger.error(event, exc_info=error)
+
+    def request(self, operation: str, group: str, status: int) -> None:
+        """Counts one request that was answered; `status` 0 when no answer came."""
+        self._sent[group] += 1
+        self._refused += status == 429
+        self._content += operation == "readMessageContent"
+        self._keep("request", {"operation": operation, "group": group, "status": status})
+        self._logger.debug("request", operation=operation, group=group, status=status)
+
+    def _keep(self, event: str, fields: Mapping[str, object]) -> None:
+        words = " ".join(f"{name}={value}" for name, value in fields.items())
+        self._lines.append(f"{iso_time(time.time())} {event} {words}".rstrip())
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The newest log lines, oldest first."""
+        return tuple(self._lines)
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """The newest faults, oldest first."""
+        return tuple(self._faults)
+
+    def requests(self) -> Mapping[str, object]:
+        """The ``requests`` part of the status document."""
+        return {
+            "sent": self._sent.total(),
+            "refused": self._refused,
+            "by_group": dict(sorted(self._sent.items())),
+            "content": self._content,
+        }

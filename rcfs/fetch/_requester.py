@@ -1,0 +1,173 @@
+"""One logical request, carried through: slot, token, sending, redirects, repetition.
+
+Source: "Error handling", "Rate limits" and "Responses" of the API documentation.
+"""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from rcfs.errors import AuthError, RateLimitedError, ServerError, TransportError
+from rcfs.fetch._backoff import backoff_s
+from rcfs.fetch._gate import Demand, Gate
+from rcfs.fetch._recorder import Recorder
+from rcfs.fetch._session import Session
+from rcfs.model import UsageGroup
+from rcfs.platform import Answer, Client, Request, refusal
+
+T = TypeVar("T")
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MOST_HOPS = 5
+"""Redirects followed for one request; browsers allow 20, no API of this kind needs more than one."""
+_MOST_LOGINS = 2
+"""New tokens tried for one request: the first 401 may be a token that ended early, a second one a login
+that another process replaced; a third is not about the token."""
+_MOST_REFUSALS = 5
+"""429 answers met for one request: each costs a penalty, so after five minutes something else is wrong."""
+_PROGRESS_BYTES = 64 << 10
+"""An attempt that brought this much before it broke is repeated at once and without being counted; the
+slots space such repetitions anyway. One that brought less counts as a fault."""
+_ERROR_BODY_BYTES = 64 << 10
+"""An error's envelope is a few hundred bytes; an HTML page is cut."""
+
+
+class Requester:
+    """Sends requests within the quota; may be used by any number of tasks at the same time."""
+
+    def __init__(self, client: Client, gate: Gate, session: Session, recorder: Recorder) -> None:
+        self._client = client
+        self._gate = gate
+        self._session = session
+        self._recorder = recorder
+        self._learned_groups: dict[str, UsageGroup] = {}
+
+    async def run(
+        self,
+        plan: Callable[[], Request],
+        use: Callable[[Answer], Awaitable[T]],
+        demand: Demand,
+        *,
+        progress: Callable[[], int] = lambda: 0,
+    ) -> T:
+        """What `use` makes of the answer to `plan()`: 2xx, or 416 when a range was asked for.
+
+        Both are called anew for every attempt, so a plan may ask for what is still missing. Attempts end
+        with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew.
+
+        Raises:
+            PlatformError: What the server or the connection did in the last attempt.
+            AbandonedError: The demand was dropped while it waited for a slot.
+        """
+        failures = logins = refusals = 0
+        reached = progress()
+        while True:
+            await trio.lowlevel.checkpoint()
+            try:
+                return await self._attempt(plan(), use, demand)
+            except RateLimitedError as exc:
+                # The gate is frozen now, so the next attempt waits the penalty out.
+                refusals += 1
+                self._recorder.fault("refused for quota", str(exc))
+                if refusals >= _MOST_REFUSALS:
+                    raise
+            except AuthError:
+                logins += 1
+                if logins > _MOST_LOGINS:
+                    raise
+            except (ServerError, TransportError) as exc:
+                self._recorder.fault("request failed", str(exc))
+                if progress() >= reached + _PROGRESS_BYTES:
+                    failures, reached = 0, progress()
+                    continue
+                failures += 1
+                if failures >= demand.attempts:
+                    raise
+                await trio.sleep(backoff_s(failures, exc))
+
+    async def read(self, request: Request, decode: Callable[[dict[str, Any]], T], demand: Demand) -> T:
+        """What `decode` makes of the JSON object that answers `request`; it runs in a worker thread.
+
+        Raises:
+            PlatformError: As `run`, and what `decode` raised; ServerError when the answer is no JSON object.
+        """
+
+        def parse(body: bytes) -> T:
+            try:
+                document = json.loads(body)
+            except ValueError as exc:
+                raise ServerError(f"{request.operation}: the answer is not JSON") from exc
+            if not isinstance(document, dict):
+                raise ServerError(f"{request.operation}: the answer is not a JSON object")
+            return decode(document)
+
+        async def use(answer: Answer) -> T:
+            # A page of a thousand messages takes tens of milliseconds: not in the event loop.
+            return await trio.to_thread.run_sync(parse, await answer.body())
+
+        return await self.run(lambda: request, use, demand)
+
+    async def _attempt(self, request: Request, use: Callable[[Answer], Awaitable[T]], demand: Demand) -> T:
+        for _hop in range(_MOST_HOPS):
+            result, target = await self._send(request, use, demand)
+            if not target:
+                return result  # type: ignore[return-value]  # without a target there is a result
+            request = attrs.evolve(request, url=target, params=())
+        raise ServerError(f"{request.operation}: more than {_MOST_HOPS} redirects")
+
+    async def _send(
+        self, request: Request, use: Callable[[Answer], Awaitable[T]], demand: Demand
+    ) -> tuple[T | None, str]:
+        """(what `use` made, "") or (None, the URL to go on at)."""
+        if not self._client.hosts.may_see_token(self._client.absolute(request.url)):
+            # A foreign host, reached by a redirect: no token, and none of this credential's quota.
+            async with self._client.send(request, "") as answer:
+                return await self._judge(request, answer, use)
+        group = self._learned_groups.get(request.operation, request.group)
+        slot = await self._gate.take(group, demand)
+        sent = answered = False
+        status = 0
+        try:
+            # The token comes after the slot: the wait for a slot may outlast a token.
+            token = await self._session.token(demand)
+            sent = True
+            async with self._client.send(request, token.access) as answer:
+                answered, status = True, answer.status
+                if status == 429:
+                    self._gate.refuse(slot, answer.rate, answer.retry_after_s)
+                else:
+                    self._gate.settle(slot, answer.rate)
+                if answer.rate is not None:
+                    group = self._learned_groups[request.operation] = answer.rate.group
+                if status == 401:
+                    self._session.reject(token)
+                return await self._judge(request, answer, use)
+        finally:
+            if not sent:
+                self._gate.cancel(slot)
+            else:
+                if not answered:
+                    self._gate.fail(slot)
+                self._recorder.request(request.operation, group, status)
+
+    async def _judge(
+        self, request: Request, answer: Answer, use: Callable[[Answer], Awaitable[T]]
+    ) -> tuple[T | None, str]:
+        if answer.status in _REDIRECTS:
+            if not answer.location:
+                raise ServerError(f"{request.operation}: a redirect to nowhere")
+            return None, answer.location
+        if 200 <= answer.status < 300 or (answer.status == 416 and request.byte_range is not None):
+            return await use(answer), ""
+        if answer.status < 400:
+            raise ServerError(f"{request.operation}: HTTP {answer.status} is no answer to this")
+        raise refusal(
+            answer.status,
+            await answer.body(_ERROR_BODY_BYTES),
+            operation=request.operation,
+            request_id=answer.request_id,
+            retry_after_s=answer.retry_after_s,
+        )

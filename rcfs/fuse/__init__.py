@@ -1,0 +1,4 @@
+"""The file system that the kernel sees: thin, between pyfuse3's requests and the tree and the engine."""
+
+from rcfs.fuse._mount import MountOptions as MountOptions
+from rcfs.fuse._mount import serve_mount as serve_mount

@@ -1,0 +1,71 @@
+"""Which errno a process sees for which error of rcfs: one table, and the wrapper that applies it."""
+
+import errno
+from collections.abc import Callable, Coroutine
+from functools import update_wrapper
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+
+import pyfuse3
+
+from rcfs.errors import (
+    AuthError,
+    BudgetError,
+    CallerGoneError,
+    ClosingError,
+    DeadlineError,
+    ForbiddenError,
+    NotFoundError,
+    NotReadyError,
+    RcfsError,
+)
+from rcfs.fetch import Recorder
+
+_ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
+    (NotFoundError, errno.ENOENT),
+    (ForbiddenError, errno.EACCES),
+    (AuthError, errno.EACCES),
+    (NotReadyError, errno.EBUSY),  # the fax exists and is still being made: try again later
+    (BudgetError, errno.EBUSY),
+    (DeadlineError, errno.ETIMEDOUT),
+    (CallerGoneError, errno.EINTR),  # only ever with a signal pending, so nobody loops on it
+    (ClosingError, errno.ENOTCONN),  # what everybody else will see in a moment
+)
+"""First match wins. Everything else is EIO: a server or a connection that failed after all repetitions, and
+what rcfs did not expect. A transient fault is never ENOENT: programs remember absence. EAGAIN never appears:
+Python's readers take it for the end of the file."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class _HasRecorder(Protocol):
+    @property
+    def recorder(self) -> Recorder: ...
+
+
+S = TypeVar("S", bound=_HasRecorder)
+
+
+def errno_of(error: RcfsError) -> int:
+    """The errno that stands for `error`."""
+    return next((number for kind, number in _ERRNOS if isinstance(error, kind)), errno.EIO)
+
+
+def answering(
+    handler: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+    """`handler`, raising nothing but FUSEError: anything else would end the mount."""
+
+    async def guarded(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await handler(self, *args, **kwargs)
+        except pyfuse3.FUSEError:
+            raise
+        except RcfsError as exc:
+            raise pyfuse3.FUSEError(errno_of(exc)) from exc
+        except Exception as exc:
+            self.recorder.crash(f"fuse {handler.__name__}", exc)
+            raise pyfuse3.FUSEError(errno.EIO) from exc
+
+    update_wrapper(guarded, handler)
+    return guarded

@@ -1,0 +1,139 @@
+"""A mount from its beginning to its end."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import attrs
+import pyfuse3
+import trio
+
+from rcfs import __version__
+from rcfs.errors import FuseUnavailableError
+from rcfs.fetch import Engine, iso_time
+from rcfs.fuse._operations import Operations
+from rcfs.fuse._waits import MAX_WAITERS, Waits
+from rcfs.tree import (
+    build_root,
+    render_errors,
+    render_queue,
+    render_quota,
+    render_status,
+)
+
+_MAX_TASKS = 500
+"""Handlers at the same time; pyfuse3's own 99 would be used up by parked readers. See `MAX_WAITERS`."""
+_LEAVE_WITHIN_S = 5.0
+"""Longest time that requests under way may take to end once the mount is being taken down."""
+
+
+@attrs.frozen
+class MountOptions:
+    """How to mount."""
+
+    mountpoint: Path
+    """An empty directory."""
+    max_wait_s: float = 300.0
+    """Longest wait of an open or read for content, in seconds."""
+    allow_other: bool = False
+    """Whether other users of the machine may look into the mount."""
+    fs_subtype: str = "rcfs"
+    """Second half of the file system type, ``fuse.<subtype>``: desktops decide by it what is remote."""
+
+
+async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[[], None]) -> None:
+    """Mounts the tree, serves it, and returns when it is unmounted: by SIGINT, SIGTERM, or umount(8).
+
+    `on_ready` is called as soon as the tree can be listed. All waits of processes are ended before the
+    mount is taken down; open files then fail with ENOTCONN. Only one mount per process.
+
+    Raises:
+        FuseUnavailableError: The kernel or fusermount3 refused to mount.
+    """
+    started_s = time.time()
+    waits = Waits()
+    root = build_root(engine.account.extensions, fallback_s=started_s)
+
+    async def status() -> Mapping[str, object]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "mountpoint": str(options.mountpoint),
+            "started": iso_time(started_s),
+            "uptime_s": round(time.time() - started_s, 1),
+            **await engine.status(),
+            "readers": {"waiting": waits.waiting, "limit": MAX_WAITERS},
+            "errors": [
+                {"at": iso_time(fault.at_s), "event": fault.event, "detail": fault.detail}
+                for fault in engine.recorder.faults
+            ],
+        }
+
+    operations = Operations(
+        root, engine, waits, max_wait_s=options.max_wait_s, render_live=_live_renderer(engine, status)
+    )
+    fuse_options = {
+        "fsname=rcfs",
+        f"subtype={options.fs_subtype}",
+        "default_permissions",
+        "ro",
+        "nosuid",
+        "nodev",
+        "noexec",
+    }
+    if options.allow_other:
+        fuse_options.add("allow_other")
+    try:
+        pyfuse3.init(operations, str(options.mountpoint), fuse_options)
+    except RuntimeError as exc:
+        raise FuseUnavailableError(
+            f"FUSE refused to mount on {options.mountpoint}; `rcfs doctor {options.mountpoint}` tells more"
+        ) from exc
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(waits.run)
+            nursery.start_soon(_end_on_signal, waits)
+            nursery.start_soon(_serve, nursery.cancel_scope)
+            engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
+            on_ready()
+    finally:
+        waits.close()
+        pyfuse3.close(unmount=True)
+        engine.recorder.note("unmounted", mountpoint=str(options.mountpoint))
+
+
+async def _serve(scope: trio.CancelScope) -> None:
+    """Answers the kernel until the mount is gone, then ends everything else in `scope`."""
+    await pyfuse3.main(max_tasks=_MAX_TASKS)
+    scope.cancel()
+
+
+async def _end_on_signal(waits: Waits) -> None:
+    """Takes the mount down on the first SIGINT or SIGTERM; a second one is not needed."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        async for _signal in signals:
+            # pyfuse3.main() does not return while a handler waits, so the waits end first.
+            waits.close()
+            pyfuse3.terminate()
+
+
+def _live_renderer(
+    engine: Engine, status: Callable[[], Awaitable[Mapping[str, object]]]
+) -> Callable[[str], Awaitable[str]]:
+    """Gives the text of each file of ``.rcfs``, by its topic."""
+    renderers: Mapping[str, Callable[[Mapping[str, object]], str]] = {
+        "status": render_status,
+        "status.json": lambda document: json.dumps(document, indent=2) + "\n",
+        "quota": render_quota,
+        "queue": render_queue,
+        "errors": render_errors,
+        "log": lambda _document: "".join(line + "\n" for line in engine.recorder.lines),
+    }
+
+    async def render(topic: str) -> str:
+        return renderers[topic](await status())
+
+    return render

@@ -1,0 +1,130 @@
+"""Waiting on behalf of processes: bounded, counted, and ended early when the process is about to die.
+
+pyfuse3 does not pass on FUSE_INTERRUPT, so the only way to notice that a waiting process was told to die is
+to look at its pending signals. Without one, EINTR would make readers loop for ever.
+"""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import attrs
+import trio
+
+from rcfs.errors import BudgetError, CallerGoneError, ClosingError, DeadlineError, RcfsError
+
+T = TypeVar("T")
+
+MAX_WAITERS = 400
+"""Processes that may wait at the same time. Each keeps one of pyfuse3's handlers busy, of which there are
+500; the others stay free for cached reads and metadata."""
+MAX_READ_WAITERS = 8
+"""Reads that may wait at the same time: twelve blocked buffered reads (the kernel's `max_background`) hang
+every other buffered read of the mount; measured 2026-11."""
+_LOOK_EVERY_S = 0.1
+"""How often pending signals are looked at: a waiting open then ended 0.11 s after the signal, measured
+2026-11. One look costs about 20 µs per process."""
+_LOOKS_AT_ONCE = 50
+"""Looks between two checkpoints, so that 400 waiters never hold the event loop for more than about 1 ms."""
+_ENDING_SIGNALS = (1, 2, 3, 9, 15)
+"""HUP, INT, QUIT, KILL, TERM."""
+
+
+@attrs.define(eq=False)
+class _Wait:
+    pid: int
+    scope: trio.CancelScope
+    reason: RcfsError | None = None
+
+
+class Waits:
+    """Every wait of the mount goes through here; all methods run in the trio thread."""
+
+    def __init__(self) -> None:
+        self._waits: set[_Wait] = set()
+        self._somebody = trio.Event()
+        self._closing = False
+        self._readers = 0
+
+    @property
+    def waiting(self) -> int:
+        """Number of processes that wait now."""
+        return len(self._waits)
+
+    async def until(
+        self, pid: int, operation: Callable[[], Awaitable[T]], *, within_s: float, read: bool = False
+    ) -> T:
+        """What `operation` returns, waited for on behalf of the process `pid` for at most `within_s` seconds.
+
+        `operation` is cancelled when the wait ends early. `read` marks the wait of a buffered read, of
+        which only few may be under way.
+
+        Raises:
+            BudgetError: Too many wait already.
+            DeadlineError: `within_s` passed.
+            CallerGoneError: The process has a fatal signal pending, or is gone.
+            ClosingError: The mount is being taken down.
+        """
+        if self._closing:
+            raise ClosingError("the mount is being taken down")
+        if len(self._waits) >= MAX_WAITERS or (read and self._readers >= MAX_READ_WAITERS):
+            raise BudgetError(f"{len(self._waits)} processes wait already")
+        wait = _Wait(pid, trio.CancelScope(deadline=trio.current_time() + within_s))
+        self._waits.add(wait)
+        self._readers += read
+        self._somebody.set()
+        try:
+            with wait.scope:
+                return await operation()
+        finally:
+            self._waits.discard(wait)
+            self._readers -= read
+        raise wait.reason or DeadlineError(f"not there within {within_s:.0f} s")
+
+    async def run(self) -> None:
+        """Watches the waiting processes, for as long as the mount is there."""
+        while True:
+            await self._somebody.wait()
+            self._somebody = trio.Event()
+            while self._waits:
+                await trio.sleep(_LOOK_EVERY_S)
+                for number, wait in enumerate(tuple(self._waits), start=1):
+                    if wait.reason is None and is_ending(wait.pid):
+                        wait.reason = CallerGoneError(f"process {wait.pid} is about to end")
+                        wait.scope.cancel()
+                    if number % _LOOKS_AT_ONCE == 0:
+                        await trio.lowlevel.checkpoint()
+
+    def close(self) -> None:
+        """Ends all waits, now and from now on."""
+        self._closing = True
+        for wait in self._waits:
+            wait.reason = ClosingError("the mount is being taken down")
+            wait.scope.cancel()
+
+
+def is_ending(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether the process (or thread) `pid` is gone, or has a signal pending that will end its wait.
+
+    A signal that is blocked does not count: the process would see EINTR, find no signal, and try again.
+    Pid 0 is a process outside of this pid namespace, which cannot be looked at.
+    """
+    if pid == 0:
+        return False
+    try:
+        text = (proc / str(pid) / "status").read_text("ascii", "replace")
+    except OSError:
+        return True
+    fields = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+    if fields.get("State", "").strip()[:1] in ("Z", "X"):
+        return True
+    pending = _mask(fields, "SigPnd") | _mask(fields, "ShdPnd")
+    ending = sum(1 << (signal - 1) for signal in _ENDING_SIGNALS)
+    return bool(pending & ending & ~_mask(fields, "SigBlk"))
+
+
+def _mask(fields: dict[str, str], name: str) -> int:
+    try:
+        return int(fields.get(name, "0").strip(), 16)
+    except ValueError:
+        return 0
