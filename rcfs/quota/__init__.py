@@ -1,0 +1,36 @@
+"""Who may send which request when: sliding windows, penalties, and the order of those who wait.
+
+The room is sans-IO: no socket, clock or event loop. Every time is an argument `now`, in seconds from any
+origin, and it never goes back. A driver asks the scheduler what to do next, sends what it is told, waits
+as long as it is told, and reports to the ledger what became of every request:
+
+    ticket = scheduler.submit(group, priority, now)
+    scheduler.next(now)     -> Send(ticket, slot)   send it, then one of
+                                                    ledger.settle   response headers arrived
+                                                    ledger.refuse   they said 429
+                                                    ledger.fail     none ever came
+                                                    ledger.cancel   it was never sent after all
+                            -> WaitUntil(at_s)      ask again then, or when anything changes
+                            -> Idle()               nothing waits
+
+Two parts, so that each can be replaced: the ledger says what the platform permits (and may be shared by
+processes), the scheduler decides who goes first and how fast background work may go.
+"""
+
+from rcfs.quota._ledger import GroupState as GroupState
+from rcfs.quota._ledger import Ledger as Ledger
+from rcfs.quota._ledger import Slot as Slot
+from rcfs.quota._memory import FREEZE_MARGIN_S as FREEZE_MARGIN_S
+from rcfs.quota._memory import FREEZE_MIN_S as FREEZE_MIN_S
+from rcfs.quota._memory import UNKNOWN_PLAN as UNKNOWN_PLAN
+from rcfs.quota._memory import MemoryLedger as MemoryLedger
+from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
+from rcfs.quota._readers import PERSON_OPENS as PERSON_OPENS
+from rcfs.quota._readers import READER_WINDOW_S as READER_WINDOW_S
+from rcfs.quota._readers import ReaderClassifier as ReaderClassifier
+from rcfs.quota._scheduler import Idle as Idle
+from rcfs.quota._scheduler import QueueState as QueueState
+from rcfs.quota._scheduler import Scheduler as Scheduler
+from rcfs.quota._scheduler import Send as Send
+from rcfs.quota._scheduler import Ticket as Ticket
+from rcfs.quota._scheduler import WaitUntil as WaitUntil
