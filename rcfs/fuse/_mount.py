@@ -26,8 +26,6 @@ from rcfs.tree import (
 
 _MAX_TASKS = 500
 """Handlers at the same time; pyfuse3's own 99 would be used up by parked readers. See `MAX_WAITERS`."""
-_LEAVE_WITHIN_S = 5.0
-"""Longest time that requests under way may take to end once the mount is being taken down."""
 
 
 @attrs.frozen
@@ -95,7 +93,7 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(waits.run)
-            nursery.start_soon(_end_on_signal, waits)
+            await nursery.start(_end_on_signal, waits)
             nursery.start_soon(_serve, nursery.cancel_scope)
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
@@ -111,9 +109,12 @@ async def _serve(scope: trio.CancelScope) -> None:
     scope.cancel()
 
 
-async def _end_on_signal(waits: Waits) -> None:
-    """Takes the mount down on the first SIGINT or SIGTERM; a second one is not needed."""
+async def _end_on_signal(
+    waits: Waits, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Takes the mount down on SIGINT or SIGTERM; says that it is started when it would hear one."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        task_status.started()
         async for _signal in signals:
             # pyfuse3.main() does not return while a handler waits, so the waits end first.
             waits.close()

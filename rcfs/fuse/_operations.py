@@ -70,7 +70,7 @@ class Operations(pyfuse3.Operations):
         self._render_live = render_live
         self._inodes = InodeTable(root)
         self._handles = HandleTable()
-        self._readers = Readers()
+        self._readers = Readers(engine.recorder)
         self._streams = 0
         self._live_bytes: dict[str, int] = {}
 
@@ -203,7 +203,7 @@ class Operations(pyfuse3.Operations):
         if isinstance(node, TextFile):
             number = self._handles.add(OpenText(node.content()))
         elif isinstance(node, AttachmentFile):
-            number = self._handles.add(await self._open_attachment(node, ctx.pid))
+            number = self._handles.add(await self._open_attachment(inode, node, ctx.pid))
         else:
             raise pyfuse3.FUSEError(errno.EINVAL)
         # An attachment never changes, and a text that changes becomes another node.
@@ -271,11 +271,15 @@ class Operations(pyfuse3.Operations):
         if not extension.is_filled:
             extension.fill(mailbox)
 
-    async def _open_attachment(self, node: AttachmentFile, pid: int) -> OpenContent:
+    async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
         """An open content of exact size, that is all there or holds a streaming seat."""
         content = await self._waits.until(pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s)
-        if content.size_bytes is not None and not node.size_is_exact:
-            node.learn(content.size_bytes)
+        size_bytes = content.size_bytes
+        if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
+            if node.size_is_exact:
+                # The record was wrong, and the kernel believes it: it would cut the reads.
+                pyfuse3.invalidate_inode(inode, attr_only=True)
+            node.learn(size_bytes)
         streaming = not content.complete
         self._streams += streaming
         return OpenContent(content, pid, streaming)
@@ -284,7 +288,9 @@ class Operations(pyfuse3.Operations):
         attachment = node.attachment
         wanted = Wanted(node.key, attachment.uri, attachment.content_type, size_known=node.size_is_exact)
         library = self._engine.library
-        content = await library.open(wanted, lambda: self._readers.priority(pid, trio.current_time()))
+        content = await library.open(
+            wanted, lambda: self._readers.priority(pid, node.key, trio.current_time())
+        )
         settled = False
         try:
             size_bytes = await content.wait_size()

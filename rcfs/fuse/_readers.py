@@ -5,7 +5,8 @@ from pathlib import Path
 import attrs
 
 from rcfs.errors import BudgetError
-from rcfs.model import Priority
+from rcfs.fetch import Recorder
+from rcfs.model import ContentKey, Priority
 from rcfs.quota import ReaderClassifier
 
 CRAWLERS = frozenset(
@@ -56,10 +57,13 @@ class Reader:
 
 
 def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
-    """The reader to whom the process `pid` belongs. Source: proc(5), /proc/pid/stat."""
+    """The reader to whom the thread `pid` belongs. Source: proc(5), /proc/pid/status and /proc/pid/stat."""
     try:
-        text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
-    except OSError:
+        # The kernel tells the thread; its name may be that of a thread pool, the program's is the leader's.
+        status = (proc / str(pid) / "status").read_text("utf-8", "replace")
+        leader = next(line.split()[1] for line in status.splitlines() if line.startswith("Tgid:"))
+        text = (proc / leader / "stat").read_text("utf-8", "replace")
+    except (OSError, StopIteration):
         return Reader(0, "")
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
@@ -69,11 +73,12 @@ def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
 class Readers:
     """Decides with which priority a cold open of a process is fetched."""
 
-    def __init__(self) -> None:
+    def __init__(self, recorder: Recorder) -> None:
         self._classifier = ReaderClassifier()
+        self._recorder = recorder
 
-    def priority(self, pid: int, now: float) -> Priority:
-        """The class of a request for the process `pid` at `now` (seconds, any origin).
+    def priority(self, pid: int, key: ContentKey, now: float) -> Priority:
+        """The class of a request for `key` that the process `pid` needs at `now` (seconds, any origin).
 
         Raises:
             BudgetError: It is a crawler: it gets what is cached, and nothing else.
@@ -81,4 +86,6 @@ class Readers:
         reader = reader_of(pid)
         if reader.name in CRAWLERS:
             raise BudgetError(f"{reader.name} is a crawler, and this content is not cached")
-        return self._classifier.classify(reader, now)
+        priority = self._classifier.classify(reader, now)
+        self._recorder.note("content wanted", key=str(key), by=reader.name, priority=priority.name.lower())
+        return priority

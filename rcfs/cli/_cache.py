@@ -1,0 +1,83 @@
+"""`rcfs cache`: what the content cache holds, and emptying it."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from rcfs.cli._options import cache_dir_option, examples, json_option
+from rcfs.cli._output import is_interactive, say, warn
+from rcfs.cli._settings import find_config, load_settings
+from rcfs.cli._units import format_size
+
+if TYPE_CHECKING:
+    from rcfs.store import ContentCache
+
+
+@click.group(
+    "cache",
+    epilog=examples(
+        "rcfs cache info",
+        "rcfs cache info --json",
+        "rcfs cache clear",
+        "rcfs cache clear --yes     in a script",
+    ),
+)
+def cache() -> None:
+    """Shows or empties the cache; mounts may go on meanwhile."""
+
+
+@cache.command("info", epilog=examples("rcfs cache info"))
+@cache_dir_option
+@json_option
+def info(cache_dir: Path | None, *, as_json: bool) -> None:
+    """Shows where the cache is, how full, and how much it may take."""
+    with _opened(cache_dir) as content_cache:
+        stats = content_cache.stats()
+    if as_json:
+        fields = {
+            "directory": str(stats.directory),
+            "size_bytes": stats.size_bytes,
+            "limit_bytes": stats.limit_bytes,
+            "contents": stats.contents,
+        }
+        say(json.dumps(fields, indent=2))
+        return
+    say(f"Directory:  {stats.directory}")
+    say(f"Contents:   {stats.contents}")
+    say(f"Size:       {format_size(stats.size_bytes)} of {format_size(stats.limit_bytes)}")
+
+
+@cache.command("clear", epilog=examples("rcfs cache clear", "rcfs cache clear --yes"))
+@cache_dir_option
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+def clear(cache_dir: Path | None, *, yes: bool, as_json: bool) -> None:
+    """Deletes all cached contents; each costs a request when it is read again."""
+    with _opened(cache_dir) as content_cache:
+        stats = content_cache.stats()
+        if not yes:
+            if not is_interactive():
+                raise click.UsageError("stdin is no terminal to ask on; to clear the cache, give --yes")
+            size = format_size(stats.size_bytes)
+            question = f"Delete {stats.contents} contents ({size}) in {stats.directory}?"
+            if not click.confirm(question, err=True):
+                return
+        freed = content_cache.clear()
+    say(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {format_size(freed)}.")
+
+
+@contextmanager
+def _opened(cache_dir: Path | None) -> Iterator["ContentCache"]:
+    settings = load_settings({"cache_dir": cache_dir}, os.environ, find_config(os.environ), keyring=None)
+    from rcfs.store import ContentCache
+
+    opened = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
+    try:
+        yield opened
+    finally:
+        opened.close()

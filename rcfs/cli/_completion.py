@@ -1,0 +1,27 @@
+"""`rcfs completion`: click's own completion scripts."""
+
+import click
+from click.shell_completion import get_completion_class
+
+from rcfs.cli._options import examples
+from rcfs.cli._output import say
+
+_INSTALL = {
+    "bash": "rcfs completion bash > ~/.local/share/bash-completion/completions/rcfs",
+    "zsh": "rcfs completion zsh > ~/.zfunc/_rcfs   (with ~/.zfunc in fpath)",
+    "fish": "rcfs completion fish > ~/.config/fish/completions/rcfs.fish",
+}
+
+
+@click.command("completion", epilog=examples(*_INSTALL.values()))
+@click.argument("shell", type=click.Choice(tuple(_INSTALL)))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Prints the completion script of a shell."""
+    complete = get_completion_class(shell)
+    assert complete is not None  # noqa: S101 - the choices are shells that click knows
+    script = complete(context.find_root().command, {}, "rcfs", "_RCFS_COMPLETE").source().strip()
+    first, _, rest = script.partition("\n")
+    note = f"# Install: {_INSTALL[shell]}"
+    # zsh reads what the file completes from its first line.
+    say(f"{first}\n{note}\n{rest}" if first.startswith("#compdef") else f"{note}\n{script}")

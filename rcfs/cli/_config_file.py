@@ -1,0 +1,166 @@
+"""Reads config.toml: which keys there are, of which type, and on which line each stands.
+
+A mistake is an error that names line and key, never a setting silently ignored. Values are never
+repeated in an error, as some of them are secrets.
+"""
+
+import difflib
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from rcfs.errors import ConfigError
+
+_TEXT, _NUMBER, _FLAG, _SIZE, _INTEGER = "text", "a number", "true or false", "a size", "a whole number"
+
+_TABLES: Mapping[str, Mapping[str, str]] = {
+    "credentials": {
+        "server_url": _TEXT,
+        "media_url": _TEXT,
+        "client_id": _TEXT,
+        "client_secret": _TEXT,
+        "jwt": _TEXT,
+    },
+    "mount": {"max_wait": _NUMBER, "allow_other": _FLAG, "fs_subtype": _TEXT},
+    "cache": {"directory": _TEXT, "size": _SIZE},
+}
+"""What each table may hold."""
+_LIMITS = "limits"
+"""The one table with open keys: the API says that the names of usage plan groups will change."""
+_SECRETS = ("credentials.client_secret", "credentials.jwt")
+
+_SYNTAX_AT = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column \d+\)")
+"""How tomllib words a syntax error; its numbers are no attributes before Python 3.14."""
+
+
+@attrs.frozen
+class Found:
+    """A value, and where it was found."""
+
+    value: Any = attrs.field(repr=False)
+    """The value as its source has it."""
+    where: str
+    """What to call its source in an error: an option, a variable, or file, line and key."""
+
+
+@attrs.frozen
+class ConfigFile:
+    """The values of a config file, their types checked."""
+
+    values: Mapping[str, Found] = attrs.field(factory=dict)
+    """By dotted key, such as ``cache.size``."""
+
+    def get(self, key: str) -> Found | None:
+        """The value of `key`, None when the file does not set it."""
+        return self.values.get(key)
+
+    def limits(self) -> Mapping[str, Found]:
+        """The table of limits, by the name of the group."""
+        prefix = _LIMITS + "."
+        return {
+            key.removeprefix(prefix): found for key, found in self.values.items() if key.startswith(prefix)
+        }
+
+
+def read_config(path: Path, warn: Callable[[str], None]) -> ConfigFile:
+    """What the file at `path` says; nothing when there is none.
+
+    `warn` gets a line when the file holds secrets and others may read it.
+
+    Raises:
+        ConfigError: The file cannot be read, is not TOML, or has an unknown key or a wrong type.
+    """
+    try:
+        with path.open("rb") as file:
+            mode = path.stat().st_mode
+            text = file.read().decode()
+    except FileNotFoundError:
+        return ConfigFile()
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: not UTF-8 text") from exc
+    except OSError as exc:
+        raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(_syntax_error(path, text, exc)) from exc
+    config = ConfigFile(_checked(document, path, text))
+    if mode & 0o077 and any(key in config.values for key in _SECRETS):
+        warn(f"{path} holds secrets and others may read it; run: chmod 600 {path}")
+    return config
+
+
+def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
+    match = _SYNTAX_AT.fullmatch(str(error))
+    if match is not None:
+        return f"{path} line {match['line']}: {match['what']}"
+    # Only at its end did the file turn out to be wrong: a string or an array goes on for ever. It begins
+    # after the longest beginning that is TOML.
+    lines = text.split("\n")
+    good = next((count for count in range(len(lines) - 1, 0, -1) if _document(lines[:count]) is not None), 0)
+    return f"{path} line {good + 1}: {str(error).removesuffix(' (at end of document)')}"
+
+
+def _document(lines: Sequence[str]) -> Any:
+    """What `lines` say; None when they are no TOML."""
+    try:
+        return tomllib.loads("\n".join(lines))
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str, Found]:
+    values: dict[str, Found] = {}
+    for table, content in document.items():
+        at = f"{path} line {_line_of((table,), text)}"
+        if table not in _TABLES and table != _LIMITS:
+            raise ConfigError(f"{at}: unknown table '{table}'{_hint(table, [*_TABLES, _LIMITS])}")
+        if not isinstance(content, dict):
+            raise ConfigError(f"{at}: '{table}' must be a table: write [{table}] on a line of its own")
+        for key, value in content.items():
+            at = f"{path} line {_line_of((table, key), text)}"
+            kind = _INTEGER if table == _LIMITS else _TABLES[table].get(key)
+            if kind is None:
+                raise ConfigError(f"{at}: unknown key '{table}.{key}'{_hint(key, _TABLES[table])}")
+            if not _is_kind(value, kind):
+                raise ConfigError(f"{at}: '{table}.{key}' must be {kind}")
+            values[f"{table}.{key}"] = Found(value, f"{at}: '{table}.{key}'")
+    return values
+
+
+def _hint(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _is_kind(value: object, kind: str) -> bool:
+    if isinstance(value, bool):
+        return kind == _FLAG
+    if isinstance(value, str):
+        return kind in (_TEXT, _SIZE)
+    if isinstance(value, float):
+        return kind == _NUMBER
+    return isinstance(value, int) and kind in (_NUMBER, _SIZE, _INTEGER)
+
+
+def _line_of(keys: tuple[str, ...], text: str) -> int:
+    """Line, counted from 1, on which the value under `keys` is complete.
+
+    tomllib does not tell where a key stands. The shortest beginning of the file that is TOML and has the
+    key ends there, however the file spells it (dotted, quoted, inline). Quadratic, for a file of tens of
+    lines.
+    """
+    lines = text.split("\n")
+    for count in range(1, len(lines)):
+        node = _document(lines[:count])
+        for key in keys:
+            if not isinstance(node, dict) or key not in node:
+                break
+            node = node[key]
+        else:
+            return count
+    return len(lines)

@@ -1,0 +1,214 @@
+"""`rcfs demo`: a simulated account, mounted; the simulator is a child that ends with its mount."""
+
+import json
+import os
+import select
+import shlex
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import attrs
+import click
+import platformdirs
+
+from rcfs.cli._background import rcfs_command, reporting, restated
+from rcfs.cli._options import (
+    PathText,
+    cache_dir_option,
+    examples,
+    foreground_options,
+    limit_option,
+    log_level_option,
+)
+from rcfs.cli._output import say
+from rcfs.cli._processes import run_limited
+from rcfs.cli._registry import Registry
+from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
+from rcfs.cli._settings import Credentials, Settings, load_settings
+from rcfs.cli._simulator import (
+    ENDPOINT_FIELDS,
+    NO_CONFIG,
+    messages_option,
+    require_demo_extra,
+    seed_option,
+)
+from rcfs.errors import MountError, RcfsError
+
+_SIMULATOR_WITHIN_S = 60.0
+"""3,000 messages are made in about a second; a million take most of a minute."""
+_SIMULATOR_ENDS_WITHIN_S = 5.0
+_TOUR_WITHIN_S = 20.0
+"""Time for loading the first mailbox; without an answer the tour has more general commands."""
+_LINE_BYTES = 65536
+
+
+@click.command(
+    "demo",
+    epilog=examples(
+        "rcfs demo                            mounts at ~/ringcentral-demo",
+        "rcfs demo /mnt/demo --messages 200",
+        "rcfs demo -f --limit medium=4        feel a small quota",
+        "rcfs umount ~/ringcentral-demo",
+    ),
+)
+@click.argument("mountpoint", type=PathText(), required=False)
+@foreground_options
+@messages_option
+@seed_option
+@limit_option
+@cache_dir_option
+@log_level_option
+@click.pass_context
+def demo(
+    context: click.Context,
+    mountpoint: Path | None,
+    *,
+    foreground: bool,
+    ready_fd: int | None,
+    messages: int | None,
+    seed: int | None,
+    limit: tuple[str, ...],
+    cache_dir: Path | None,
+    log_level: str | None,
+) -> None:
+    """Mounts a simulated account at MOUNTPOINT (default: ~/ringcentral-demo); no credentials are needed.
+
+    The simulated platform has the real request limits, unless --limit gives it others.
+    """
+    with reporting(ready_fd) as pipe:
+        require_demo_extra()
+        common = load_settings({"limit": limit, "log_level": log_level}, os.environ, NO_CONFIG, keyring=None)
+        # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
+        registry = Registry(common.state_dir)
+        settings = _demo_settings(common, cache_dir)
+        path = ready_mountpoint(_created(mountpoint), settings, registry)
+        if not foreground:
+            serve_in_background(context, ["demo", str(path), *restated(context)], settings, path)
+            _print_tour(path)
+            return
+        options = [f"--limit={text}" for text in limit]
+        options += [f"--messages={messages}"] if messages is not None else []
+        options += [f"--seed={seed}"] if seed is not None else []
+        in_background = ready_fd is not None
+        with running_simulator(options) as endpoints:
+            serve_here(
+                _with_endpoints(settings, endpoints),
+                path,
+                registry,
+                pipe,
+                in_background=in_background,
+                on_mounted=(lambda: None) if in_background else (lambda: _print_tour_aside(path)),
+            )
+
+
+def _demo_settings(common: Settings, cache_dir: Path | None) -> Settings:
+    if cache_dir is not None:
+        base = cache_dir.absolute()
+        return attrs.evolve(common, credentials=None, cache_dir=base / "cache", state_dir=base / "state")
+    return attrs.evolve(
+        common,
+        credentials=None,
+        cache_dir=platformdirs.user_cache_path("rcfs-demo"),
+        state_dir=platformdirs.user_state_path("rcfs-demo"),
+    )
+
+
+def _with_endpoints(settings: Settings, endpoints: Mapping[str, str]) -> Settings:
+    return attrs.evolve(
+        settings,
+        credentials=Credentials(
+            server_url=endpoints["platform_url"],
+            client_id=endpoints["client_id"],
+            client_secret=endpoints["client_secret"],
+            jwt=endpoints["jwt"],
+        ),
+        media_url=endpoints["media_url"],
+    )
+
+
+def _created(mountpoint: Path | None) -> Path:
+    """The mount point; a missing one is made, as a demo is to work in one command."""
+    path = Path.home() / "ringcentral-demo" if mountpoint is None else mountpoint
+    try:
+        path.mkdir(parents=True)
+    except FileExistsError:
+        pass  # whether it is fit to be mounted on is checked later
+    except OSError as exc:
+        raise MountError(f"{path} cannot be created: {exc.strerror}") from exc
+    return path
+
+
+@contextmanager
+def running_simulator(options: Sequence[str]) -> Iterator[Mapping[str, str]]:
+    """The endpoints of a simulator that runs, with these options, while the block does.
+
+    It is in a session of its own, so that Ctrl-C lets the mount end before its server; and it ends with
+    its stdin, so that it outlives nobody who was killed.
+
+    Raises:
+        RcfsError: It did not start; its own error is on stderr.
+    """
+    process = subprocess.Popen(
+        rcfs_command("simulator", "--json", "--until-eof", *options),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    try:
+        yield _endpoints(process, time.monotonic() + _SIMULATOR_WITHIN_S)
+    finally:
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+        try:
+            process.wait(_SIMULATOR_ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _endpoints(process: "subprocess.Popen[bytes]", deadline: float) -> Mapping[str, str]:
+    assert process.stdout is not None  # noqa: S101 - it was asked for
+    descriptor = process.stdout.fileno()
+    line = b""
+    while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
+        ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
+        piece = os.read(descriptor, _LINE_BYTES) if ready else b""
+        if not piece:
+            raise RcfsError("the simulator did not start" if ready else "the simulator did not start in time")
+        line += piece
+    answer = json.loads(line)
+    return {name: str(answer[name]) for name in ENDPOINT_FIELDS}
+
+
+def _print_tour_aside(mountpoint: Path) -> None:
+    """Prints the tour from a thread of its own: who serves the mount cannot wait for it."""
+    threading.Thread(target=_print_tour, args=(mountpoint,), daemon=True).start()
+
+
+def _print_tour(mountpoint: Path) -> None:
+    """Prints three commands to try, on paths that exist."""
+    root = shlex.quote(str(mountpoint))
+    text = _first(mountpoint, "*/SMS/*/text.txt")
+    voicemail = _first(mountpoint, "*/Voicemail/*/voicemail.*")
+    say("Try:")
+    say(f"  ls {shlex.quote(str(text.parent.parent))}" if text else f"  ls {root}")
+    say(f"  cat {shlex.quote(str(text))}" if text else f"  cat {root}/.rcfs/status")
+    say(f"  cp {shlex.quote(str(voicemail))} /tmp/" if voicemail else f"  cat {root}/.rcfs/quota")
+
+
+def _first(mountpoint: Path, pattern: str) -> Path | None:
+    """A file below `mountpoint` whose path fits `pattern`; None when none was found in time."""
+    command = ["find", str(mountpoint), "-path", f"{_escaped(mountpoint)}/{pattern}", "-print0", "-quit"]
+    found = run_limited(command, _TOUR_WITHIN_S)
+    path = found.stdout.partition(b"\0")[0] if found is not None else b""
+    return Path(os.fsdecode(path)) if path else None
+
+
+def _escaped(path: Path) -> str:
+    """`path` as a pattern of find that fits nothing else."""
+    return "".join(f"\\{character}" if character in "*?[\\" else character for character in str(path))

@@ -1,0 +1,81 @@
+"""Where the log goes: readable lines on stderr, or JSON lines in a private file that is rotated by size.
+
+The stack is structlog over the standard library's logging, so that what libraries log lands in the same
+place. Traces are plain: structlog's default would print local variables, and with them tokens.
+"""
+
+import logging
+import logging.handlers
+import os
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+
+import structlog
+
+from rcfs.cli._files import private_directory
+from rcfs.errors import StoreError
+
+_ROTATE_BYTES = 5 << 20
+"""5 MiB of lines of some 200 bytes: a day of a busy mount."""
+_ROTATED_FILES = 3
+"""So the log of one mount point never takes more than 20 MiB."""
+_QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio")
+"""They log every request with its query at INFO; what rcfs logs of a request is enough, and has no query."""
+
+
+def log_to_terminal(level: str) -> None:
+    """From now on, events of at least `level` go to stderr as lines for people."""
+    handler = logging.StreamHandler(sys.stderr)
+    colors = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer(
+        colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
+    )
+    _install(handler, level, [renderer])
+
+
+def log_to_file(path: Path, level: str) -> None:
+    """From now on, events of at least `level` go to `path` as JSON, one object per line.
+
+    Raises:
+        StoreError: The file cannot be written.
+    """
+    private_directory(path.parent)
+    try:
+        handler = _PrivateRotatingFile(path, maxBytes=_ROTATE_BYTES, backupCount=_ROTATED_FILES)
+    except OSError as exc:
+        raise StoreError(f"the log {path} cannot be written: {exc.strerror}") from exc
+    _install(handler, level, [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()])
+
+
+class _PrivateRotatingFile(logging.handlers.RotatingFileHandler):
+    """A rotated file whose every generation is 0600, whatever the umask."""
+
+    def _open(self) -> TextIOWrapper:
+        descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        return TextIOWrapper(os.fdopen(descriptor, "ab"), encoding="utf-8", errors="replace")
+
+
+def _install(handler: logging.Handler, level: str, rendering: list[structlog.typing.Processor]) -> None:
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
+        )
+    )
+    severity = logging.getLevelNamesMapping()[level.upper()]
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(severity)
+    for name in _QUIET_LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(severity),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,122 @@
+"""`rcfs mount` and `rcfs umount`."""
+
+import os
+import shlex
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rcfs.cli._background import reporting, restated
+from rcfs.cli._fuse_system import unmount
+from rcfs.cli._mountinfo import mount_at, read_mounts
+from rcfs.cli._mountpoint import FSTYPE, probe
+from rcfs.cli._options import PathText, examples, foreground_options, mount_options, state_dir_option
+from rcfs.cli._output import say
+from rcfs.cli._registry import MountRecord, Registry
+from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
+from rcfs.cli._settings import find_config, load_settings
+from rcfs.errors import MountError
+
+UNMOUNT_WITHIN_S = 20.0
+"""A mount ends its waits at once; revoking the login and closing the cache may take some seconds."""
+_LOOK_EVERY_S = 0.05
+"""How often to look whether a process that is no child has ended; short enough not to be noticed."""
+
+_MOUNT_EXAMPLES = examples(
+    "rcfs login                             save the credentials in the keyring",
+    "mkdir ~/ringcentral",
+    "rcfs mount ~/ringcentral               in the background; returns when it is ready",
+    "rcfs mount -f --max-wait 60 /mnt/rc    in the foreground, with the log on stderr",
+)
+_MOUNT_ENVIRONMENT = """\b
+Environment:
+  RC_SERVER_URL, RC_APP_CLIENT_ID, RC_APP_CLIENT_SECRET, RC_USER_JWT
+  RCFS_CONFIG, RCFS_CACHE_DIR, RCFS_CACHE_SIZE, RCFS_STATE_DIR, RCFS_MEDIA_URL"""
+
+
+@click.command("mount", epilog=f"{_MOUNT_EXAMPLES}\n\n{_MOUNT_ENVIRONMENT}")
+@click.argument("mountpoint", type=PathText())
+@foreground_options
+@mount_options
+@click.pass_context
+def mount(
+    context: click.Context, /, mountpoint: Path, *, foreground: bool, ready_fd: int | None, **options: Any
+) -> None:
+    """Makes the account a directory tree at MOUNTPOINT, an empty directory."""
+    with reporting(ready_fd) as pipe:
+        settings = load_settings(options, os.environ, find_config(os.environ))
+        settings.require_credentials()
+        registry = Registry(settings.state_dir)
+        path = ready_mountpoint(mountpoint, settings, registry)
+        if foreground:
+            serve_here(settings, path, registry, pipe, in_background=ready_fd is not None)
+        else:
+            serve_in_background(context, ["mount", str(path), *restated(context)], settings, path)
+
+
+@click.command("umount", epilog=examples("rcfs umount ~/ringcentral"))
+@click.argument("mountpoint", type=PathText())
+@state_dir_option
+def umount(mountpoint: Path, state_dir: Path | None) -> None:
+    """Unmounts MOUNTPOINT, and waits until its process has ended."""
+    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
+    answer = probe(mountpoint.absolute())
+    path = answer.real if answer is not None else mountpoint.absolute()
+    record = next((one for one in Registry(settings.state_dir).live() if one.mountpoint == path), None)
+    if record is not None:
+        end_mount(record, within_s=UNMOUNT_WITHIN_S)
+    else:
+        _unmount_unknown(path)
+    say(f"Unmounted {path}.")
+
+
+def end_mount(record: MountRecord, *, within_s: float) -> None:
+    """Asks the process of `record` to unmount and end, and returns when it has.
+
+    Raises:
+        MountError: It cannot be asked, or has not ended within `within_s`.
+    """
+    quoted = shlex.quote(str(record.mountpoint))
+    try:
+        if record.is_alive:
+            os.kill(record.pid, signal.SIGTERM)
+    except ProcessLookupError:
+        pass  # it ended by itself just now
+    except PermissionError as exc:
+        raise MountError(
+            f"process {record.pid} serves {record.mountpoint} and belongs to another user"
+        ) from exc
+    deadline = time.monotonic() + within_s
+    while record.is_alive:
+        if time.monotonic() >= deadline:
+            raise MountError(
+                f"process {record.pid} has not ended within {within_s:.0f} s; try again, or give up what it"
+                f" does: kill -9 {record.pid}; fusermount3 -u -z {quoted}"
+            )
+        time.sleep(_LOOK_EVERY_S)
+    if mount_at(record.mountpoint, read_mounts()) is not None:
+        # A process that was killed while it ended leaves its mount behind.
+        problem = unmount(record.mountpoint, lazily=True)
+        if problem:
+            raise MountError(
+                f"{record.mountpoint} is still mounted ({problem}); try fusermount3 -u -z {quoted}"
+            )
+
+
+def _unmount_unknown(path: Path) -> None:
+    """Takes down a mount at `path` that no record names."""
+    quoted = shlex.quote(str(path))
+    mounted = mount_at(path, read_mounts())
+    if mounted is None:
+        raise MountError(f"{path} is not mounted; `rcfs status` lists the mounts of rcfs")
+    if mounted.fstype != FSTYPE:
+        raise MountError(f"{path} is a {mounted.fstype} mount, not one of rcfs; try umount {quoted}")
+    problem = unmount(path, lazily=False)
+    if problem:
+        raise MountError(
+            f"{path} cannot be unmounted ({problem}); close what uses it (fuser -vm {quoted}), or detach it:"
+            f" fusermount3 -u -z {quoted}"
+        )

@@ -1,0 +1,167 @@
+"""Whether a directory can become a mount point, and making it so when a crash left a mount behind.
+
+A path may be a mount that hangs, where even `stat` never returns. So the kernel's list of mounts is read
+first, and the path itself is only touched by a process of its own, with a time limit.
+"""
+
+import errno
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from enum import StrEnum
+from pathlib import Path
+
+import attrs
+
+from rcfs.cli._fuse_system import unmount
+from rcfs.cli._mountinfo import mount_at, read_mounts
+from rcfs.cli._processes import run_limited
+from rcfs.cli._registry import Registry
+from rcfs.cli._settings import DEFAULT_SUBTYPE, Settings
+from rcfs.errors import MountError
+
+FSTYPE = f"fuse.{DEFAULT_SUBTYPE}"
+"""Type of a mount of rcfs in the kernel's list, unless another was asked for."""
+
+_PROBE_WITHIN_S = 5.0
+"""A stat of a local directory takes microseconds, starting Python 20 ms, a busy machine some seconds."""
+_PROBE = """
+import json, os, stat, sys
+path = sys.argv[1]
+answer = {"real": os.path.realpath(path), "errno": 0, "directory": False, "empty": False}
+try:
+    answer["directory"] = stat.S_ISDIR(os.stat(path).st_mode)
+    if answer["directory"]:
+        with os.scandir(path) as entries:
+            answer["empty"] = next(entries, None) is None
+except OSError as error:
+    answer["errno"] = error.errno
+print(json.dumps(answer))
+"""
+
+
+class Kind(StrEnum):
+    """What stands at a path."""
+
+    FREE = "free"
+    """An empty directory: a mount is possible."""
+    STALE = "stale"
+    """A mount of rcfs whose process is gone; it can be replaced."""
+    MOUNTED = "mounted"
+    """A mount that works."""
+    UNUSABLE = "unusable"
+    """Anything else."""
+
+
+@attrs.frozen
+class MountState:
+    """What stands at a path, in words for a person."""
+
+    path: Path
+    """The path, resolved as far as it answers."""
+    kind: Kind
+    """What stands there."""
+    detail: str
+    """The same as a sentence that begins with the path."""
+    advice: str = ""
+    """What to do; empty when nothing is to be done."""
+
+
+@attrs.frozen
+class Probe:
+    """What a path answered in time."""
+
+    real: Path
+    """The path with all symbolic links followed."""
+    errno: int
+    """0, or why it cannot be looked into."""
+    is_directory: bool
+    """Whether it is a directory."""
+    is_empty: bool
+    """Whether it is a directory that holds nothing."""
+
+
+def probe(path: Path) -> Probe | None:
+    """What `path` answers; None when it does not answer in time."""
+    done = run_limited([sys.executable, "-I", "-S", "-c", _PROBE, str(path)], _PROBE_WITHIN_S)
+    if done is None or done.returncode != 0:
+        return None
+    answer = json.loads(done.stdout)
+    return Probe(Path(answer["real"]), answer["errno"], answer["directory"], answer["empty"])
+
+
+def inspect(path: Path, registry: Registry) -> MountState:
+    """What stands at `path`; bounded in time, and nothing is changed."""
+    path = path.absolute()
+    answer = probe(path)
+    path = answer.real if answer is not None else path
+    quoted = shlex.quote(str(path))
+    mount = mount_at(path, read_mounts())
+    if mount is not None:
+        owners = [record for record in registry.records() if record.mountpoint == path]
+        alive = next((record for record in owners if record.is_alive), None)
+        ours = mount.fstype == FSTYPE or (mount.is_fuse and bool(owners))
+        gone = answer is not None and answer.errno in (errno.ENOTCONN, errno.ECONNABORTED)
+        if ours and (gone or (owners and alive is None)):
+            return MountState(path, Kind.STALE, f"{path} is a mount of rcfs whose process is gone")
+        if gone or answer is None:
+            detail = f"{path} is a {mount.fstype} mount that does not answer"
+            return MountState(path, Kind.UNUSABLE, detail, f"detach it: fusermount3 -u -z {quoted}")
+        by = f" by process {alive.pid}" if alive is not None else ""
+        advice = f"unmount it first: {'rcfs umount' if ours else 'umount'} {quoted}"
+        return MountState(path, Kind.MOUNTED, f"{path} is already mounted{by} ({mount.fstype})", advice)
+    if answer is None:
+        detail = f"{path} does not answer; is it on a network or FUSE mount that hangs?"
+        return MountState(path, Kind.UNUSABLE, detail, "choose another mount point")
+    if answer.errno == errno.ENOENT:
+        return MountState(path, Kind.UNUSABLE, f"{path} does not exist", f"create it: mkdir -p {quoted}")
+    if answer.errno:
+        reason = os.strerror(answer.errno)
+        return MountState(path, Kind.UNUSABLE, f"{path}: {reason}", "choose another mount point")
+    if not answer.is_directory:
+        return MountState(path, Kind.UNUSABLE, f"{path} is not a directory", "choose an empty directory")
+    if not answer.is_empty:
+        advice = "a mount would hide what it holds; choose an empty directory"
+        return MountState(path, Kind.UNUSABLE, f"{path} is not empty", advice)
+    return MountState(path, Kind.FREE, f"{path} is an empty directory")
+
+
+def prepare(path: Path, settings: Settings, registry: Registry, tell: Callable[[str], None]) -> Path:
+    """The resolved path of a mount point that is ready to be mounted on.
+
+    A mount of rcfs whose process is gone is detached; `tell` gets a line that says so.
+
+    Raises:
+        MountError: It is missing, no directory, not empty, mounted, does not answer, or overlaps with the
+            cache or state directory.
+    """
+    state = inspect(path, registry)
+    if state.kind is Kind.STALE:
+        problem = unmount(state.path, lazily=True)
+        if problem:
+            quoted = shlex.quote(str(state.path))
+            raise MountError(
+                f"{state.detail}; it cannot be detached ({problem}): try sudo umount -l {quoted}"
+            )
+        tell(f"{state.detail}; replaced")
+        state = inspect(state.path, registry)
+    if state.kind is not Kind.FREE:
+        raise MountError(f"{state.detail}; {state.advice}" if state.advice else state.detail)
+    check_apart(state.path, settings)
+    return state.path
+
+
+def check_apart(mountpoint: Path, settings: Settings) -> None:
+    """Returns if `mountpoint` (resolved) neither holds nor lies in the cache or state directory.
+
+    Raises:
+        MountError: It does; rcfs would wait for itself.
+    """
+    for name, directory in (("cache", settings.cache_dir), ("state", settings.state_dir)):
+        real = directory.resolve()
+        if mountpoint.is_relative_to(real):
+            raise MountError(f"{mountpoint} lies in the {name} directory {real}; choose another mount point")
+        if real.is_relative_to(mountpoint):
+            raise MountError(f"the {name} directory {real} lies in {mountpoint}; choose another mount point")

@@ -1,0 +1,89 @@
+"""Arguments and options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from rcfs.cli._settings import DEFAULT_MAX_WAIT_S, DEFAULT_SUBTYPE, LOG_LEVELS
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_Decorator = Callable[[_Decorated], _Decorated]
+
+
+class PathText(click.ParamType[Path]):
+    """A path that is not looked at: `click.Path` would call stat, which never returns on a hung mount."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """`value` as a path."""
+        if not str(value):
+            self.fail("a path cannot be empty", param, ctx)
+        return Path(value)
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Leaves completion to the shell: directories."""
+        return [CompletionItem(incomplete, type="dir")]
+
+
+def examples(*lines: str) -> str:
+    """An epilog that shows `lines` as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def _several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
+    def decorate(command: Any) -> Any:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+state_dir_option = click.option(
+    "--state-dir", type=PathText(), metavar="DIR", help="Index, quota ledger, logs, registry of mounts."
+)
+cache_dir_option = click.option("--cache-dir", type=PathText(), metavar="DIR", help="Directory of the cache.")
+cache_size_option = click.option(
+    "--cache-size", metavar="SIZE", help="Cap of the cache, such as 10GiB or 500M."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
+limit_option = click.option(
+    "--limit",
+    multiple=True,
+    metavar="GROUP=N",
+    help="Requests per minute of a usage plan group, such as medium=40. Repeatable.",
+)
+log_level_option = click.option(
+    "--log-level", type=click.Choice(LOG_LEVELS), help="Least severe level to log."
+)
+foreground_options = _several(
+    click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground and log to stderr."),
+    click.option("--ready-fd", type=click.IntRange(min=0), hidden=True),
+)
+mount_options = _several(
+    click.option("--server-url", metavar="URL", help="Server to log in to."),
+    cache_dir_option,
+    cache_size_option,
+    state_dir_option,
+    click.option(
+        "--max-wait",
+        type=float,
+        metavar="SECONDS",
+        help=f"Longest wait for content inside the mount.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
+    ),
+    click.option("--allow-other/--no-allow-other", default=None, help="Let other users enter the mount."),
+    click.option(
+        "--fs-subtype", metavar="NAME", help=f"The mount's type after 'fuse.'.  [default: {DEFAULT_SUBTYPE}]"
+    ),
+    limit_option,
+    log_level_option,
+)

@@ -1,0 +1,114 @@
+"""What `rcfs doctor` asks the server: a real login, its clock, and what the login may do."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+import trio
+
+from rcfs import __version__
+from rcfs.cli._findings import Finding, State
+from rcfs.cli._settings import Settings
+from rcfs.errors import AuthError, ForbiddenError, PlatformError
+from rcfs.fetch import Demand, Gate, Recorder, Requester, Session
+from rcfs.model import Priority
+from rcfs.platform import (
+    AllowedHosts,
+    Client,
+    Credentials,
+    Request,
+    list_messages,
+    read_account,
+    read_own_extension,
+)
+from rcfs.quota import MemoryLedger
+
+_CLOCK_TOLERANCE_S = 60.0
+"""A clock that is further off makes new messages appear late, and JWT logins fail."""
+_NEEDED: tuple[tuple[str, str, Callable[[], Request]], ...] = (
+    ("account", "ReadAccounts", read_account),
+    ("extensions", "ReadAccounts", read_own_extension),
+    ("messages", "ReadMessages", lambda: list_messages(None, until_s=time.time(), per_page=1)),
+)
+"""(what, the app scope it needs, a request that shows whether it is there). Source: the scopes in
+"Authentication" of the API documentation."""
+
+
+def probe_server(settings: Settings) -> list[Finding]:
+    """What the server says to these credentials; logs in and out, four requests in all.
+
+    Raises:
+        ConfigError: Credentials are missing.
+    """
+    return trio.run(_probe, settings)
+
+
+async def _probe(settings: Settings) -> list[Finding]:
+    credentials = settings.require_credentials()
+    client = Client(
+        AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
+    )
+    recorder = Recorder(structlog.get_logger("rcfs"))
+    gate = Gate(MemoryLedger(settings.plans))
+    login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
+    session = Session(client, login, gate, recorder)
+    requester = Requester(client, gate, session, recorder)
+    findings: list[Finding] = []
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.run)
+        try:
+            demand = Demand(Priority.PERSON, attempts=1)
+            try:
+                await session.token(demand)
+            except PlatformError as exc:
+                findings.append(_no_login(credentials.server_url, exc))
+            else:
+                findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
+                findings.append(_clock(client.clock_offset_s))
+                for what, scope, request in _NEEDED:
+                    findings.append(await _allowed(requester, demand, what, scope, request()))
+            await session.revoke()
+            await client.aclose()
+        finally:
+            nursery.cancel_scope.cancel()
+    return findings
+
+
+def _no_login(server_url: str, error: PlatformError) -> Finding:
+    if isinstance(error, AuthError):
+        return Finding(
+            "login",
+            State.PROBLEM,
+            str(error),
+            "check the client id, the client secret and the JWT in the developer console: the app must allow"
+            " the JWT grant, and the JWT must be for this app and not expired",
+        )
+    return Finding(
+        "login", State.PROBLEM, str(error), f"check that {server_url} is the right server and is reachable"
+    )
+
+
+def _clock(offset_s: float) -> Finding:
+    if abs(offset_s) <= _CLOCK_TOLERANCE_S:
+        return Finding("clock", State.OK, f"within {abs(offset_s):.0f} s of the server's")
+    direction = "behind" if offset_s > 0 else "ahead of"
+    return Finding(
+        "clock",
+        State.PROBLEM,
+        f"this machine's clock is {abs(offset_s):.0f} s {direction} the server's",
+        "set it, for example with timedatectl set-ntp true",
+    )
+
+
+async def _allowed(requester: Requester, demand: Demand, what: str, scope: str, request: Request) -> Finding:
+    try:
+        await requester.read(request, lambda _document: None, demand)
+    except ForbiddenError as exc:
+        return Finding(
+            what, State.PROBLEM, str(exc), f"give the app the scope {scope}, or the user the permission"
+        )
+    except PlatformError as exc:
+        return Finding(
+            what, State.PROBLEM, str(exc), "try again later; if it stays, ask RingCentral's support"
+        )
+    return Finding(what, State.OK, f"the server answers ({scope})")

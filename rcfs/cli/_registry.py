@@ -1,0 +1,95 @@
+"""Which mounts of rcfs are up: one small file per process in the state directory.
+
+A file is written before its mount is called ready and removed when the mount ends. A process that was
+killed leaves its file behind, so readers compare pid and start time, and drop what is dead.
+"""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import attrs
+
+from rcfs.cli._files import private_directory, write_private
+from rcfs.cli._processes import start_time
+from rcfs.errors import StoreError
+
+
+@attrs.frozen
+class MountRecord:
+    """One mount, as the process that serves it wrote it down."""
+
+    pid: int
+    """The process that serves it."""
+    pid_start_time: int
+    """When that process started, in clock ticks since boot."""
+    mountpoint: Path
+    """Resolved path of the mount point."""
+    server: str
+    """Origin of the platform that it shows."""
+    started: str
+    """When it was ready, ISO 8601 in UTC."""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether that very process still runs."""
+        return start_time(self.pid) == self.pid_start_time
+
+
+class Registry:
+    """The records in ``mounts`` of a state directory; several processes may use it at the same time."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._directory = state_dir / "mounts"
+
+    def add(self, mountpoint: Path, server: str) -> MountRecord:
+        """Writes down that this process serves `mountpoint`.
+
+        Raises:
+            StoreError: The state directory cannot be written.
+        """
+        pid = os.getpid()
+        started = start_time(pid)
+        if started is None:
+            raise StoreError(f"/proc/{pid}/stat cannot be read; is /proc mounted?")
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        record = MountRecord(pid, started, mountpoint, server, now)
+        private_directory(self._directory)
+        fields = {**attrs.asdict(record), "mountpoint": str(mountpoint)}
+        write_private(self._file(pid), json.dumps(fields))
+        return record
+
+    def remove(self, record: MountRecord) -> None:
+        """Takes `record` out again; nothing happens when it is gone already."""
+        self._file(record.pid).unlink(missing_ok=True)
+
+    def records(self) -> tuple[MountRecord, ...]:
+        """All records, dead ones too, oldest first; files that are no records are passed over."""
+        records = []
+        for path in self._directory.glob("*.json"):
+            try:
+                fields = json.loads(path.read_text(encoding="utf-8"))
+                record = MountRecord(
+                    pid=int(fields["pid"]),
+                    pid_start_time=int(fields["pid_start_time"]),
+                    mountpoint=Path(fields["mountpoint"]),
+                    server=str(fields["server"]),
+                    started=str(fields["started"]),
+                )
+            except (OSError, ValueError, TypeError, KeyError):
+                continue
+            if path == self._file(record.pid):
+                records.append(record)
+        return tuple(sorted(records, key=lambda record: (record.started, record.pid)))
+
+    def live(self) -> tuple[MountRecord, ...]:
+        """The records of processes that run, oldest first; the others are removed."""
+        records = self.records()
+        for record in records:
+            if not record.is_alive:
+                self.remove(record)
+        return tuple(record for record in records if record.is_alive)
+
+    def _file(self, pid: int) -> Path:
+        return self._directory / f"{pid}.json"

@@ -1,0 +1,100 @@
+"""Puts the rooms together: the one place where a mount is assembled from its settings."""
+
+import resource
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import structlog
+import trio
+
+from rcfs import __version__
+from rcfs.cli._settings import Settings
+from rcfs.fetch import Engine, Recorder, open_engine
+from rcfs.fuse import MountOptions, serve_mount
+from rcfs.platform import AllowedHosts, Client, Credentials
+from rcfs.quota import MemoryLedger
+from rcfs.store import ContentCache, SizeIndex
+
+_INDEX_FILE = "index.sqlite"
+
+
+def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
+    """Mounts the account at `mountpoint`, and returns when it is unmounted or told to end.
+
+    Args:
+        settings: With credentials.
+        mountpoint: An empty directory, checked.
+        on_ready: Called once, when the tree can be listed; it must not touch the mount.
+
+    Raises:
+        RcfsError: The mount could not be made.
+    """
+    _allow_many_files()
+    options = MountOptions(
+        mountpoint=mountpoint,
+        max_wait_s=settings.max_wait_s,
+        allow_other=settings.allow_other,
+        fs_subtype=settings.fs_subtype,
+    )
+
+    async def run() -> None:
+        async with engine_of(settings, recorder, cache, sizes) as engine:
+            await serve_mount(engine, options, on_ready)
+
+    recorder = Recorder(structlog.get_logger("rcfs"))
+    with open_stores(settings, recorder) as (cache, sizes):
+        trio.run(run)
+
+
+@contextmanager
+def open_stores(settings: Settings, recorder: Recorder) -> Iterator[tuple[ContentCache, SizeIndex]]:
+    """The content cache and the index of `settings`, closed at the end; `recorder` hears their warnings.
+
+    Raises:
+        StoreError: One of the directories cannot be used.
+    """
+
+    def warn(line: str) -> None:
+        recorder.fault("store", line)
+
+    cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
+    try:
+        sizes = SizeIndex.open(settings.state_dir / _INDEX_FILE, warn)
+        try:
+            yield cache, sizes
+        finally:
+            sizes.close()
+    finally:
+        cache.close()
+
+
+@asynccontextmanager
+async def engine_of(
+    settings: Settings, recorder: Recorder, cache: ContentCache, sizes: SizeIndex
+) -> AsyncIterator[Engine]:
+    """The engine that `settings` describe, logged in.
+
+    Raises:
+        ConfigError: Credentials are missing.
+        PlatformError: The server refused, failed or could not be reached.
+    """
+    credentials = settings.require_credentials()
+    client = Client(
+        AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
+    )
+    async with open_engine(
+        client=client,
+        credentials=Credentials(credentials.client_id, credentials.client_secret, credentials.jwt),
+        ledger=MemoryLedger(settings.plans),
+        cache=cache,
+        sizes=sizes,
+        recorder=recorder,
+    ) as engine:
+        yield engine
+
+
+def _allow_many_files() -> None:
+    """Raises the soft limit of open files to the hard one: an open content holds a descriptor per MiB."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,275 @@
+"""What rcfs is told, from the command line, the environment, config.toml and the keyring, in this order.
+
+`load_settings` is the one place that decides which source wins. Every error names the option, variable or
+line of the file that is wrong; no error and no repr shows a secret.
+"""
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import attrs
+import platformdirs
+
+from rcfs.cli._config_file import ConfigFile, Found, read_config
+from rcfs.cli._keyring import KeyringEntry, read_keyring
+from rcfs.cli._output import warn as print_warning
+from rcfs.cli._units import checked_limit, parse_group, parse_limit, parse_server_url, parse_size
+from rcfs.errors import ConfigError
+from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
+
+_T = TypeVar("_T")
+
+DEFAULT_SERVER_URL = "https://platform.ringcentral.com"
+"""The production platform; the sandbox was discontinued (RingCentral's documentation, 2026-04)."""
+DEFAULT_CACHE_BYTES = 10 << 30
+"""10 GiB: some 100,000 voicemails of 100 kB, or 200 recordings of 50 MB."""
+DEFAULT_MAX_WAIT_S = 300.0
+"""Five penalties of 60 s: longer than a busy minute lasts, shorter than a desktop's patience."""
+DEFAULT_SUBTYPE = "rcfs"
+LOG_LEVELS = ("debug", "info", "warning", "error")
+
+_ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
+    "server_url": ("RC_SERVER_URL",),
+    "media_url": ("RCFS_MEDIA_URL",),
+    "client_id": ("RC_APP_CLIENT_ID", "RC_CLIENT_ID"),
+    "client_secret": ("RC_APP_CLIENT_SECRET", "RC_CLIENT_SECRET"),
+    "jwt": ("RC_USER_JWT", "RC_JWT"),
+    "cache_dir": ("RCFS_CACHE_DIR",),
+    "cache_size": ("RCFS_CACHE_SIZE",),
+    "state_dir": ("RCFS_STATE_DIR",),
+}
+"""Variables of each setting, the first one that is set wins. Source of the RC_ names: the official
+samples, then the older ones."""
+_CONFIG_KEYS: Mapping[str, str] = {
+    "server_url": "credentials.server_url",
+    "media_url": "credentials.media_url",
+    "client_id": "credentials.client_id",
+    "client_secret": "credentials.client_secret",
+    "jwt": "credentials.jwt",
+    "cache_dir": "cache.directory",
+    "cache_size": "cache.size",
+    "max_wait": "mount.max_wait",
+    "allow_other": "mount.allow_other",
+    "fs_subtype": "mount.fs_subtype",
+}
+_LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
+_SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
+_SUBTYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}", re.ASCII)
+"""A comma would begin another mount option."""
+
+
+@attrs.frozen
+class Credentials:
+    """Where to log in, and as whom."""
+
+    server_url: str
+    """Origin of the platform, without a trailing slash."""
+    client_id: str
+    """Client id of the app."""
+    client_secret: str = attrs.field(repr=False)
+    """Client secret of the app."""
+    jwt: str = attrs.field(repr=False)
+    """JWT credential of the user."""
+
+
+@attrs.frozen
+class Settings:
+    """Everything a command may want to know; all paths are absolute."""
+
+    credentials: Credentials | None
+    """None when at least one of `missing_credentials` is missing."""
+    cache_dir: Path
+    """Directory of the content cache."""
+    state_dir: Path
+    """Directory of the index, the quota ledger, the logs and the registry of mounts."""
+    cache_size_bytes: int = DEFAULT_CACHE_BYTES
+    """Cap of the content cache, at least one chunk."""
+    media_url: str | None = None
+    """Origin of a media host outside the server's domain; None when the payload's URIs decide."""
+    max_wait_s: float = DEFAULT_MAX_WAIT_S
+    """Longest wait for content inside the mount."""
+    allow_other: bool = False
+    """Whether other users may enter the mount."""
+    fs_subtype: str = DEFAULT_SUBTYPE
+    """The mount's type is ``fuse.`` and this."""
+    log_level: str = "info"
+    """Least severe level that is logged, one of `LOG_LEVELS`."""
+    plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
+    """What is assumed of a usage plan group until a response says otherwise."""
+    missing_credentials: tuple[str, ...] = ()
+    """Fields of the credentials that no source has; empty when `credentials` is there."""
+    config_path: Path | None = None
+    """The config file that was looked for."""
+
+    def require_credentials(self) -> Credentials:
+        """The credentials.
+
+        Raises:
+            ConfigError: Some are missing; the text says which, and where to put them.
+        """
+        if self.credentials is not None:
+            return self.credentials
+        variables = ", ".join(_ENVIRONMENT[field][0] for field in self.missing_credentials)
+        names = ", ".join(_SPOKEN[field] for field in self.missing_credentials)
+        raise ConfigError(
+            f"missing credentials: {names}. Run `rcfs login`, or set {variables}, or write them under"
+            f" [credentials] in {self.config_path}. `rcfs demo` needs none"
+        )
+
+
+def find_config(environ: Mapping[str, str]) -> Path:
+    """Path of the config file: RCFS_CONFIG, else ``rcfs/config.toml`` in the XDG config directory.
+
+    Raises:
+        ConfigError: RCFS_CONFIG names a file that does not exist.
+    """
+    named = environ.get("RCFS_CONFIG")
+    if not named:
+        return platformdirs.user_config_path("rcfs") / "config.toml"
+    path = _read(Found(named, "RCFS_CONFIG"), _absolute)
+    if not path.exists():
+        raise ConfigError(f"RCFS_CONFIG: there is no file {path}")
+    return path
+
+
+def load_settings(
+    options: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config_path: Path,
+    *,
+    keyring: Callable[[Callable[[str], None]], KeyringEntry] | None = read_keyring,
+    warn: Callable[[str], None] = print_warning,
+) -> Settings:
+    """The settings, each from the first source that has it.
+
+    Args:
+        options: Options of the command line by name with underscores, None where not given; ``limit`` is
+            a sequence of ``GROUP=N``.
+        environ: The environment.
+        config_path: Where config.toml would be.
+        keyring: Reads the keyring; None for a command that needs no credentials, so that no locked
+            keyring asks for its password.
+        warn: Gets one line for each thing that is allowed but unwise.
+
+    Raises:
+        ConfigError: A value is wrong; the text names its source.
+    """
+    sources = _Sources(options, environ, read_config(config_path, warn))
+    fields = {name: sources.text(name) for name in _LOGIN_FIELDS}
+    server_url = sources.parsed("server_url", parse_server_url)
+    if keyring is not None and not (server_url and all(fields.values())):
+        entry = keyring(warn)
+        # What was saved for one server or app is never sent to another that is named elsewhere.
+        if server_url in (None, entry.server_url) and fields["client_id"] in (None, entry.client_id):
+            server_url = server_url or entry.server_url
+            fields = {name: value or getattr(entry, name) for name, value in fields.items()}
+    missing = tuple(name for name, value in fields.items() if not value)
+    cache_size = sources.parsed("cache_size", _cache_size)
+    max_wait_s = sources.parsed("max_wait", _max_wait)
+    return Settings(
+        credentials=None
+        if missing
+        else Credentials(
+            server_url=server_url or DEFAULT_SERVER_URL,
+            client_id=fields["client_id"] or "",
+            client_secret=fields["client_secret"] or "",
+            jwt=fields["jwt"] or "",
+        ),
+        missing_credentials=missing,
+        media_url=sources.parsed("media_url", parse_server_url),
+        cache_dir=sources.parsed("cache_dir", _absolute) or platformdirs.user_cache_path("rcfs"),
+        cache_size_bytes=DEFAULT_CACHE_BYTES if cache_size is None else cache_size,
+        state_dir=sources.parsed("state_dir", _absolute) or platformdirs.user_state_path("rcfs"),
+        max_wait_s=DEFAULT_MAX_WAIT_S if max_wait_s is None else max_wait_s,
+        allow_other=bool(sources.parsed("allow_other", bool)),
+        fs_subtype=sources.parsed("fs_subtype", _subtype) or DEFAULT_SUBTYPE,
+        log_level=sources.text("log_level") or "info",
+        plans=sources.plans(),
+        config_path=config_path,
+    )
+
+
+@attrs.frozen
+class _Sources:
+    """Command line, environment and file, in the order in which they are asked."""
+
+    options: Mapping[str, Any]
+    environ: Mapping[str, str]
+    config: ConfigFile
+
+    def find(self, name: str) -> Found | None:
+        """The value of setting `name` as the first source that has one gives it."""
+        if self.options.get(name) is not None:
+            return Found(self.options[name], "--" + name.replace("_", "-"))
+        for variable in _ENVIRONMENT.get(name, ()):
+            if self.environ.get(variable, "").strip():
+                return Found(self.environ[variable].strip(), variable)
+        return self.config.get(_CONFIG_KEYS[name]) if name in _CONFIG_KEYS else None
+
+    def text(self, name: str) -> str | None:
+        """The value of setting `name` as it stands; None when no source has it, or only a blank."""
+        found = self.find(name)
+        return None if found is None else str(found.value).strip() or None
+
+    def parsed(self, name: str, parse: Callable[[Any], _T]) -> _T | None:
+        """The value of setting `name` as `parse` reads it; its ValueError becomes a ConfigError."""
+        found = self.find(name)
+        return None if found is None else _read(found, parse)
+
+    def plans(self) -> Mapping[UsageGroup, Plan]:
+        """The prior plans with the limits of the file, then those of the command line."""
+        limits: dict[UsageGroup, int] = {}
+        for name, found in self.config.limits().items():
+            limits[_read(Found(name, found.where), parse_group)] = _read(found, checked_limit)
+        for text in self.options.get("limit") or ():
+            group, limit = _read(Found(text, "--limit"), parse_limit)
+            limits[group] = limit
+        return with_limits(limits)
+
+
+def with_limits(limits: Mapping[UsageGroup, int]) -> Mapping[UsageGroup, Plan]:
+    """The prior plans, with `limits` (requests per minute) in place of theirs."""
+    changed = {
+        group: attrs.evolve(PRIOR_PLANS.get(group, Plan(limit=limit)), limit=limit)
+        for group, limit in limits.items()
+    }
+    return MappingProxyType({**PRIOR_PLANS, **changed})
+
+
+def _read(found: Found, parse: Callable[[Any], _T]) -> _T:
+    try:
+        return parse(found.value)
+    except ValueError as exc:
+        raise ConfigError(f"{found.where}: {exc}") from exc
+
+
+def _absolute(path: str | Path) -> Path:
+    if not str(path).strip():
+        raise ValueError("a path cannot be empty")
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as exc:  # ~name of a user who does not exist
+        raise ValueError(f"{path}: there is no such home directory") from exc
+
+
+def _cache_size(size: str | int) -> int:
+    size_bytes = size if isinstance(size, int) else parse_size(size)
+    if size_bytes < CHUNK_BYTES:
+        raise ValueError("a cache of less than 1 MiB holds nothing; write 10GiB, 500M or a number of bytes")
+    return size_bytes
+
+
+def _max_wait(wait_s: float) -> float:
+    if not (wait_s > 0 and math.isfinite(wait_s)):
+        raise ValueError("the longest wait is a positive number of seconds")
+    return float(wait_s)
+
+
+def _subtype(text: str) -> str:
+    if not _SUBTYPE.fullmatch(text):
+        raise ValueError("a file system type is a letter, then up to 31 letters, digits, '.', '_' and '-'")
+    return text

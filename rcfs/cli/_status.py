@@ -1,0 +1,70 @@
+"""`rcfs status`: what every mount says of itself."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rcfs.cli._options import examples, json_option, state_dir_option
+from rcfs.cli._output import say
+from rcfs.cli._processes import run_limited
+from rcfs.cli._registry import MountRecord, Registry
+from rcfs.cli._settings import find_config, load_settings
+from rcfs.errors import MountError
+
+_ANSWER_WITHIN_S = 5.0
+"""The file is rendered from memory in milliseconds; a mount that needs longer does not answer."""
+
+
+@click.command(
+    "status", epilog=examples("rcfs status", "rcfs status --json | jq '.[].quota'", "watch rcfs status")
+)
+@state_dir_option
+@json_option
+@click.pass_context
+def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> None:
+    """Shows the mounts of rcfs that are up: quota, queue, cache, errors.
+
+    Exits with 4 when one of them does not answer.
+    """
+    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
+    records = Registry(settings.state_dir).live()
+    documents = [(record, read_status(record.mountpoint)) for record in records]
+    if as_json:
+        say(json.dumps([document or _silent(record) for record, document in documents], indent=2))
+    elif not documents:
+        say("No mount of rcfs is up.")
+    else:
+        from rcfs.tree import render_status
+
+        for record, document in documents:
+            if document is None:
+                say(f"{record.mountpoint} does not answer (process {record.pid}, since {record.started}).")
+            else:
+                say(render_status(document).rstrip("\n"))
+    if any(document is None for _, document in documents):
+        context.exit(MountError.exit_code)
+
+
+def read_status(mountpoint: Path) -> dict[str, Any] | None:
+    """The status document of the mount at `mountpoint`; None when it does not answer in time."""
+    done = run_limited(["cat", "--", str(mountpoint / ".rcfs" / "status.json")], _ANSWER_WITHIN_S)
+    if done is None or done.returncode != 0:
+        return None
+    try:
+        document = json.loads(done.stdout)
+    except ValueError:
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def _silent(record: MountRecord) -> dict[str, Any]:
+    return {
+        "mountpoint": str(record.mountpoint),
+        "pid": record.pid,
+        "server": record.server,
+        "started": record.started,
+        "error": "does not answer",
+    }

@@ -1,0 +1,116 @@
+"""Readings of what people type: sizes, server URLs, limits.
+
+Each raises ValueError with a reason that fits after "NAME: "; the caller knows which option, variable or
+key it came from. No reason repeats the text of a URL, which may hold a password.
+"""
+
+import ipaddress
+import re
+from urllib.parse import urlsplit
+
+from rcfs.model import UsageGroup
+
+_DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
+_BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCII)
+_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
+_GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of a size such as ``10GiB``, ``500M`` or ``123456``.
+
+    ``K``, ``M``, ``G`` and ``T`` alone are binary, as coreutils read them; ``MB`` is decimal and ``MiB``
+    binary (IEC 80000-13).
+
+    Raises:
+        ValueError: `text` is no such size.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a size; write 10GiB, 500M or a number of bytes")
+    number, unit = match[1], (match[2] or "B").upper()
+    factor = 1 if unit == "B" else _DECIMAL.get(unit) or _BINARY[unit[0]]
+    return int(float(number) * factor) if "." in number else int(number) * factor
+
+
+def format_size(size_bytes: int) -> str:
+    """`size_bytes` for people: binary units, three digits at most, such as ``1.5 GiB``."""
+    value, unit = float(size_bytes), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB"):
+        if value < 1000:
+            break
+        value, unit = value / 1024, larger
+    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def parse_server_url(text: str) -> str:
+    """The origin (scheme, host, optional port) that `text` is.
+
+    The rule is that of the platform room, which checks again; here the reason can name where the URL came
+    from, and no HTTP library is loaded to find it wrong.
+
+    Raises:
+        ValueError: Neither https nor http on loopback, or more than scheme, host and port.
+    """
+    if any(character.isspace() or not character.isprintable() for character in text):
+        raise ValueError("a URL cannot hold spaces or control characters")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        raise ValueError("this is not a URL; write https://HOST") from None
+    if "@" in parts.netloc:
+        raise ValueError("the URL must not hold a user name or password")
+    if parts.scheme not in ("http", "https") or not (_HOST.fullmatch(host) or ":" in host):
+        raise ValueError("the URL must look like https://platform.ringcentral.com")
+    if parts.path.strip("/") or "?" in text or "#" in text:
+        raise ValueError("the URL must end after the host and port")
+    if parts.scheme == "http" and not _is_loopback(host):
+        raise ValueError("the URL must begin with https://; http is accepted for loopback only")
+    name = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def parse_limit(text: str) -> tuple[UsageGroup, int]:
+    """Group and requests per minute of a limit such as ``medium=40``.
+
+    Raises:
+        ValueError: `text` is no such limit.
+    """
+    name, equals, number = text.partition("=")
+    if not (equals and number.isascii() and number.isdecimal()):
+        raise ValueError(f"{text!r} is not a limit; write GROUP=N, such as medium=40")
+    return parse_group(name), checked_limit(int(number))
+
+
+def parse_group(name: str) -> UsageGroup:
+    """The usage plan group called `name`, whatever its case; groups are not a closed set.
+
+    Raises:
+        ValueError: No group can be called so.
+    """
+    group = name.strip().lower()
+    if not _GROUP.fullmatch(group):
+        raise ValueError(f"{name!r} is not the name of a usage plan group, such as medium")
+    return UsageGroup(group)
+
+
+def checked_limit(limit: int) -> int:
+    """`limit`, if a window can admit so many requests.
+
+    Raises:
+        ValueError: `limit` is below 1.
+    """
+    if limit < 1:
+        raise ValueError("a limit is at least 1 request a minute")
+    return limit

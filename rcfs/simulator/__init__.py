@@ -1,0 +1,16 @@
+"""A RingCentral platform to run against: for the demo, for tests and for benchmarks.
+
+It plays an account made from a seed on two origins of loopback, with the real rate limits, faults on
+demand, and a journal of every request. It needs the ``demo`` extra of the package.
+"""
+
+from rcfs.simulator._account import AccountSpec as AccountSpec
+from rcfs.simulator._account import SimAccount as SimAccount
+from rcfs.simulator._account import TruthRow as TruthRow
+from rcfs.simulator._config import Credentials as Credentials
+from rcfs.simulator._config import Endpoints as Endpoints
+from rcfs.simulator._config import SimulatorConfig as SimulatorConfig
+from rcfs.simulator._options import config_from_options as config_from_options
+from rcfs.simulator._options import simulator_options as simulator_options
+from rcfs.simulator._server import Simulator as Simulator
+from rcfs.simulator._server import run_simulator as run_simulator

@@ -1,0 +1,232 @@
+"""The generated account: a whole office's messages from one seed.
+
+Nothing is stored. Who is there follows from the specification, which messages there are from a plan made
+when a mailbox is first looked into, what a message says and holds from its id, and bytes are made when
+they are read. Only what a client can change (read status, availability) is kept, in :class:`SimMessage`.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+
+import attrs
+
+from rcfs.simulator import _account_records as records
+from rcfs.simulator._account_drafts import Draft, Part, Writer
+from rcfs.simulator._account_fixtures import Fixture, documented, hostile, large_fax
+from rcfs.simulator._account_people import COMPANY, SimExtension, extensions_of
+from rcfs.simulator._account_plan import DAY_S, MailboxPlan, SimMessage
+from rcfs.simulator._media import MediaBases, SimContent
+
+__all__ = ["AccountSpec", "SimAccount", "SimContent", "SimExtension", "SimMessage", "TruthRow"]
+
+_GENERATOR = 1
+"""Version of the generator: to be raised with every change of what a specification generates."""
+_MONTH_S = 365.25 / 12 * DAY_S
+_HOSTILE_FROM = 200
+"""Least number of messages of an account that holds the hostile ones."""
+_LARGE_FROM = 1000
+"""Least number of messages of an account that holds the large fax."""
+_DOCUMENTED_FROM = 20
+"""Least number of messages of an account that holds the documentation's examples."""
+
+
+@attrs.frozen
+class AccountSpec:
+    """What decides a whole account."""
+
+    seed: int = 1
+    """Any integer; another one gives another office."""
+    messages: int = attrs.field(default=3000, validator=attrs.validators.ge(0))
+    """Messages of all mailboxes together, at least 0; a few more where a mailbox is too small for what is
+    written down for it."""
+    extensions: int = attrs.field(default=6, validator=attrs.validators.ge(1))
+    """Number of extensions, at least 1; from 6 on all kinds are there."""
+    months: int = attrs.field(default=24, validator=attrs.validators.ge(1))
+    """How many months the messages reach back, at least 1."""
+    end_s: float = 1_795_176_000.0
+    """The account's present, seconds since 1970 UTC; 2026-11-20T12:00:00Z by default."""
+
+
+@attrs.frozen
+class TruthRow:
+    """What a client must find when it fetches one attachment."""
+
+    extension_id: int
+    """Whose mailbox."""
+    message_id: int
+    """Which message."""
+    attachment_id: int
+    """Unique within the message."""
+    kind: str
+    """``type`` of the attachment's record."""
+    content_type: str
+    """Media type that the content is served with."""
+    size_bytes: int
+    """Exact size."""
+    sha256: str
+    """Checksum of the content, hexadecimal."""
+
+
+class SimAccount:
+    """The account that `spec` decides; equal specifications give equal accounts.
+
+    Any thread may ask; messages are to be changed by one thread only.
+    """
+
+    def __init__(self, spec: AccountSpec) -> None:
+        self.spec = spec
+        self.account_id = _account_id(spec)
+        self.name = COMPANY
+        self.extensions = extensions_of(self.account_id, spec.extensions)
+        self._by_id = {extension.id: extension for extension in self.extensions}
+        self._mailboxes: dict[int, _Mailbox] = {}
+        self._bases = MediaBases()
+
+    def account_record(self, platform_url: str) -> records.Json:
+        """The record of the account; `platform_url` is an origin without a slash at its end."""
+        return records.account_record(platform_url, self.account_id, self.extensions[0])
+
+    def extension_record(self, extension_id: int, platform_url: str) -> records.Json:
+        """The record of one extension.
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        return records.extension_record(platform_url, self.account_id, self._by_id[extension_id])
+
+    def message_ids(self, extension_id: int) -> Sequence[int]:
+        """Ids of the messages of a mailbox, newest first, whatever their availability.
+
+        The first look into a mailbox plans it: some 10 µs a message.
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        return self._mailbox(extension_id).ids
+
+    def message(self, extension_id: int, message_id: int) -> SimMessage | None:
+        """One message, always the same object, whose state may be changed; None when there is none.
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        return self._mailbox(extension_id).messages.get(message_id)
+
+    def message_record(
+        self, extension_id: int, message_id: int, platform_url: str, media_url: str
+    ) -> records.Json:
+        """The record of one message, with absolute URIs under the two origins.
+
+        Text, voicemail and old faxes point to the platform, MMS files and newer faxes to the media host,
+        as real payloads do.
+
+        Raises:
+            KeyError: There is no such extension or message.
+        """
+        message = self._mailbox(extension_id).messages[message_id]
+        draft = self._draft(message)
+        return records.message_record(platform_url, media_url, self.account_id, message, draft)
+
+    def content(self, extension_id: int, message_id: int, attachment_id: int) -> SimContent | None:
+        """One attachment's content; None when there is none, or none any more (a purged message).
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        message = self.message(extension_id, message_id)
+        for part in self._parts(message) if message else ():
+            if part.id == attachment_id:
+                return SimContent(part.media, self._bases, part.file_name)
+        return None
+
+    def truth(self) -> Iterator[TruthRow]:
+        """Every attachment that the admin can fetch now, mailbox by mailbox, newest message first.
+
+        Makes every content once: about 3 ms each, so some 10 s for 3,000 messages.
+        """
+        for extension in self.extensions:
+            if extension.mailbox_refused:
+                continue
+            for message in self._mailbox(extension.id).messages.values():
+                for part in self._parts(message):
+                    content = SimContent(part.media, self._bases)
+                    yield TruthRow(
+                        extension.id,
+                        message.id,
+                        part.id,
+                        part.kind,
+                        content.content_type,
+                        content.size_bytes,
+                        content.sha256(),
+                    )
+
+    def _mailbox(self, extension_id: int) -> "_Mailbox":
+        if extension_id not in self._mailboxes:
+            newest_first = self._plan(self._by_id[extension_id]).messages()
+            messages = {message.id: message for message in newest_first}
+            # Two threads may both plan a mailbox; setdefault lets all keep to the same messages.
+            self._mailboxes.setdefault(extension_id, _Mailbox(tuple(messages), messages))
+        return self._mailboxes[extension_id]
+
+    def _plan(self, extension: SimExtension) -> MailboxPlan:
+        spec, slot = self.spec, extension.slot
+        # Cutting at rounded running sums makes the shares add up to the whole.
+        before = sum(other.share for other in self.extensions[:slot])
+        whole = sum(other.share for other in self.extensions)
+        first = round(spec.messages * before / whole)
+        last = round(spec.messages * (before + extension.share) / whole)
+        return MailboxPlan(
+            seed=spec.seed,
+            slot=slot,
+            slots=spec.extensions,
+            extension_id=extension.id,
+            count=last - first,
+            start_s=spec.end_s - spec.months * _MONTH_S,
+            end_s=spec.end_s,
+            fixtures=self._fixtures(slot),
+        )
+
+    def _fixtures(self, slot: int) -> tuple[Fixture, ...]:
+        """What is written down for a mailbox: the first has the examples, the second the hostile ones."""
+        fixtures: tuple[Fixture, ...] = ()
+        if slot == 0 and self.spec.messages >= _DOCUMENTED_FROM:
+            fixtures += documented()
+        if slot == 0 and self.spec.messages >= _LARGE_FROM:
+            fixtures += (large_fax(),)
+        if slot == min(1, self.spec.extensions - 1) and self.spec.messages >= _HOSTILE_FROM:
+            fixtures += hostile()
+        return fixtures
+
+    def _draft(self, message: SimMessage) -> Draft:
+        owner = self._by_id[message.extension_id]
+        return Writer(self.spec.seed, owner, self.extensions, self.spec.end_s).draft(message)
+
+    def _parts(self, message: SimMessage) -> tuple[Part, ...]:
+        """Attachments of `message` that can be asked for: those that its record gives an id."""
+        if message.availability == "Purged":
+            return ()
+        return tuple(part for part in self._draft(message).parts if "id" not in part.absent)
+
+
+@attrs.frozen
+class _Mailbox:
+    """The messages of one extension."""
+
+    ids: tuple[int, ...]
+    """Newest first."""
+    messages: dict[int, SimMessage]
+    """By id, in the order of `ids`."""
+
+
+def _account_id(spec: AccountSpec) -> int:
+    """Ten to thirteen digits that tell apart what generates different contents.
+
+    The libraries that draw pictures and set pages are part of it: another version of them may make other
+    bytes, and a cache of an older account must not answer for a newer one.
+    """
+    libraries = [f"{name} {version(name)}" for name in ("pillow", "reportlab")]
+    text = repr((_GENERATOR, libraries, attrs.astuple(spec)))
+    digest = hashlib.blake2b(text.encode(), digest_size=4).digest()
+    # Real ids end in the number of a data centre, here 004, and leave room for extensions behind them.
+    return int.from_bytes(digest, "big") * 1_000 + 4

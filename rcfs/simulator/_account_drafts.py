@@ -1,0 +1,362 @@
+"""What each message of the simulated account says, and what its attachments are made from."""
+
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+import attrs
+
+from rcfs.simulator import _texts
+from rcfs.simulator._account_dice import Dice, stable_int
+from rcfs.simulator._account_fixtures import File, Fixture
+from rcfs.simulator._account_people import COMPANY, MAIN_NUMBER, Contact, SimExtension, contact
+from rcfs.simulator._account_plan import DAY_S, SimMessage, dialogue
+from rcfs.simulator._media import Media, Mp4Media, TextMedia
+from rcfs.simulator._media_audio import MP3_SECONDS, SAMPLE_RATE, Mp3Media, WavMedia
+from rcfs.simulator._media_fax import Letter, PdfMedia, TiffMedia
+from rcfs.simulator._media_image import SMALLEST_BYTES, VARIANTS, GifMedia, JpegMedia, dimensions
+
+_ATTACHMENT_STEP = 1000
+"""Distance of the attachment ids of a message; the first is the message's own."""
+_LARGE_FAX_BYTES = 12_000_000
+"""Ballast of the large fax: a dozen chunks of the cache."""
+_MOVED_FAXES_S = 365 * DAY_S
+"""Faxes younger than this are on the media host, older ones on the platform's, as real payloads mix."""
+
+
+@attrs.frozen
+class Part:
+    """One attachment: its recipe, and how its record shows it."""
+
+    id: int
+    """Attachment id, unique within its message."""
+    kind: str
+    """``type`` of the record."""
+    media: Media
+    """What the bytes are made from."""
+    on_media_host: bool = False
+    """Whether its ``uri`` points to the media host."""
+    fields: Mapping[str, object] = attrs.field(factory=dict)
+    """What the record has instead of, or besides, id, uri, type and contentType."""
+    absent: frozenset[str] = frozenset()
+    """What the record lacks."""
+
+    @property
+    def file_name(self) -> str | None:
+        """``fileName`` of the record; None when it has none."""
+        name = self.fields.get("fileName")
+        return name if isinstance(name, str) else None
+
+
+@attrs.frozen
+class Draft:
+    """The part of a message that never changes."""
+
+    fields: dict[str, object]
+    """Fields of the record, besides id, uri, times, type, direction, state and attachments."""
+    parts: tuple[Part, ...] = ()
+    """Attachments, in the order of the record."""
+
+
+@attrs.frozen
+class Writer:
+    """Writes the messages of one mailbox; the same message always comes out the same."""
+
+    seed: int
+    """The account's seed."""
+    owner: SimExtension
+    """Whose mailbox it is."""
+    colleagues: tuple[SimExtension, ...]
+    """All extensions of the account."""
+    end_s: float
+    """The account's present, seconds since 1970 UTC."""
+
+    def draft(self, message: SimMessage) -> Draft:
+        """What `message`, which is of this mailbox, says."""
+        if message.fixture is not None:
+            return self._fixture(message, message.fixture)
+        dice = Dice(self.seed, "message", message.id)
+        match message.type:
+            case "VoiceMail":
+                return self._voicemail(message, dice)
+            case "Fax":
+                return self._fax(message, dice)
+            case "Pager":
+                return self._pager(message)
+            case _:
+                return self._sms(message, dice)
+
+    # Texts.
+
+    def _line(self, message: SimMessage, first: str) -> str:
+        """What the message's turn of its dialogue says; `first` is the other party's first name."""
+        line = dialogue(self.seed, self.owner.slot, message.type, message.thread)[message.turn]
+        facts = _texts.facts_of(Dice(self.seed, "thread", self.owner.slot, message.thread), first)
+        return line[1:].format_map(facts)
+
+    def _sms(self, message: SimMessage, dice: Dice) -> Draft:
+        others = [contact(self.seed, self.owner.slot, message.contact)]
+        if message.contact % 9 == 8:  # a group of three
+            others.append(contact(self.seed, self.owner.slot, message.contact + 1))
+        own = {"phoneNumber": self.owner.phone_number, "name": self.owner.name}
+        parties = [_outside(other) for other in others]
+        fields: dict[str, object] = {**self._conversation(message.contact)}
+        if message.direction == "Inbound":
+            fields |= {"from": parties[0], "to": [{**own, "target": True}, *parties[1:]]}
+            fields["messageStatus"] = "Received"
+        else:
+            status = "DeliveryFailed" if dice.chance(0.02) else dice.pick(("Delivered", "Sent"))
+            fields |= {"from": own, "to": parties, "messageStatus": status, "smsSendingAttemptsCount": 1}
+            if status == "Delivered" and message.created_s is not None:
+                fields["smsDeliveryTime"] = iso_time(message.created_s + dice.between(1, 20))
+        parts: tuple[Part, ...] = ()
+        if not message.has_files or dice.chance(0.7):
+            text = self._line(message, others[0].first)
+            fields |= {"subject": text, "segmentCount": math.ceil(max(1, len(text)) / 153)}
+            parts = (Part(message.id, "Text", TextMedia(text)),)
+        if message.has_files:
+            count = 1 + dice.rank(4)
+            parts += tuple(self._file(message, dice, len(parts) + place) for place in range(count))
+        return Draft(fields, parts)
+
+    def _conversation(self, with_whom: int | str) -> dict[str, object]:
+        """Ids of the owner's conversation; beyond 2^53, so that only the string is exact everywhere."""
+        number = (1 << 62) + stable_int(56, self.seed, "conversation", self.owner.slot, with_whom)
+        return {"conversationId": number, "conversation": {"id": str(number)}}
+
+    def _pager(self, message: SimMessage) -> Draft:
+        dice = Dice(self.seed, "pager", self.owner.slot, message.thread)
+        others = [colleague for colleague in self.colleagues if colleague.id != self.owner.id]
+        start = dice.below(len(others))
+        group = (others[start:] + others[:start])[: 3 if dice.chance(0.25) else 1]
+        text = self._line(message, "")
+        sender, *recipients = (
+            [self.owner, *group] if message.direction == "Outbound" else [group[0], self.owner, *group[1:]]
+        )
+        with_whom = ",".join(str(colleague.id) for colleague in group)
+        fields: dict[str, object] = {
+            **self._conversation(with_whom),
+            "from": _inside(sender),
+            "to": [_inside(recipient) for recipient in recipients],
+            "subject": text,
+            "messageStatus": "Received" if message.direction == "Inbound" else "Sent",
+            "pgToDepartment": any(recipient.type == "Department" for recipient in recipients),
+        }
+        return Draft(fields, (Part(message.id, "Text", TextMedia(text)),))
+
+    # Files of an MMS.
+
+    def _file(self, message: SimMessage, dice: Dice, place: int) -> Part:
+        """One file of an MMS; its size is part of the record, so it is known from the recipe."""
+        attachment_id = message.id + place * _ATTACHMENT_STEP
+        key = f"{self.seed}/{message.id}/{attachment_id}"
+        chance = dice.unit()
+        if chance < 0.06:
+            return _sized(
+                attachment_id, _card(contact(self.seed, self.owner.slot, dice.rank(40))), "contact.vcf"
+            )
+        if chance < 0.14:
+            return _sized(attachment_id, Mp4Media(key, dice.between(60_000, 900_000)), "video.mp4")
+        variant = dice.below(VARIANTS)
+        if chance < 0.24:
+            gif = GifMedia(key, variant, dice.between(SMALLEST_BYTES, 250_000))
+            return _sized(attachment_id, gif, "")
+        jpeg = JpegMedia(key, variant, dice.between(3 * SMALLEST_BYTES, 600_000))
+        name = dice.pick(_texts.HANDSET_FILE_NAMES).format_map(_texts.facts_of(dice, ""))
+        part = _sized(attachment_id, jpeg, name)
+        if dice.chance(0.5):
+            width, height = dimensions(variant)
+            return attrs.evolve(part, fields={**part.fields, "height": height, "width": width})
+        return part
+
+    # Voice and fax.
+
+    def _voicemail(self, message: SimMessage, dice: Dice) -> Draft:
+        caller = contact(self.seed, self.owner.slot, message.contact)
+        chance = dice.unit()
+        party: dict[str, object]
+        if chance < 0.08:
+            party = {}  # the number is withheld
+        elif chance < 0.12:
+            party = {"name": "Anonymous"}
+        elif chance < 0.2 and len(self.colleagues) > 1:
+            party = _inside(self.colleagues[self.owner.slot - 1])
+        else:
+            party = _outside(caller)
+        duration_s = 3 + dice.rank(58)
+        recording, exact_s = self._recording(message.id, duration_s, dice)
+        chance = dice.unit()
+        status = "Completed" if chance < 0.7 else "CompletedPartially" if chance < 0.78 else "NotAvailable"
+        fields: dict[str, object] = {
+            "from": party,
+            "to": [{"phoneNumber": self.owner.phone_number, "name": self.owner.name}],
+            "messageStatus": "Received",
+            "vmTranscriptionStatus": status,
+        }
+        parts = [Part(message.id, "AudioRecording", recording, fields={"vmDuration": exact_s})]
+        if status != "NotAvailable":
+            text = dice.pick(_texts.VOICEMAILS).format_map(_texts.facts_of(dice, caller.first))
+            if status == "CompletedPartially":
+                text = text[: len(text) // 2].rstrip() + " …"
+            parts.append(Part(message.id + _ATTACHMENT_STEP, "AudioTranscription", TextMedia(text)))
+        return Draft(fields, tuple(parts))
+
+    def _recording(self, message_id: int, duration_s: int, dice: Dice) -> tuple[Media, int]:
+        """A recording of about `duration_s`, and its length in rounded seconds."""
+        key = f"{self.seed}/{message_id}"
+        if dice.chance(0.1):
+            repeats = max(1, duration_s // MP3_SECONDS)
+            return Mp3Media(key, repeats), repeats * MP3_SECONDS
+        # Up to 0.45 s off the whole second, and an even number of frames.
+        frames = duration_s * SAMPLE_RATE + 2 * dice.between(-1800, 1800)
+        if dice.chance(0.6):
+            return WavMedia(key, frames, 2, "audio/x-wav"), duration_s
+        return WavMedia(key, frames, 1, "audio/wav"), duration_s
+
+    def _fax(self, message: SimMessage, dice: Dice) -> Draft:
+        other = contact(self.seed, self.owner.slot, message.contact)
+        pages = 1 + dice.rank(5)
+        tiff = dice.chance(0.08)
+        if tiff:
+            pages = min(pages, 2)
+        own = {"phoneNumber": self.owner.phone_number, "name": self.owner.name}
+        fields: dict[str, object] = {
+            "faxResolution": dice.pick(("High", "Low")),
+            "faxPageCount": pages,
+        }
+        if message.direction == "Inbound":
+            fields |= {
+                "from": _outside(other),
+                "to": [own],
+                "subject": other.number,
+                "messageStatus": "Received",
+            }
+        else:
+            failed = dice.chance(0.06)
+            recipient = _outside(other) | {"messageStatus": "SendingFailed" if failed else "Sent"}
+            if failed:
+                recipient["faxErrorCode"] = dice.pick(("LineBusy", "NoAnswer"))
+            fields |= {"from": own, "to": [recipient], "subject": other.number}
+            fields["messageStatus"] = recipient["messageStatus"]
+        letter = self._letter(message, other, pages)
+        on_media_host = self.end_s - (message.created_s or 0.0) < _MOVED_FAXES_S
+        media: Media = TiffMedia(letter) if tiff else PdfMedia(letter)
+        parts = [Part(message.id, "RenderedDocument", media, on_media_host)]
+        if message.direction == "Outbound" and dice.chance(0.3):
+            source = PdfMedia(attrs.evolve(letter, banner=f"original of fax {message.id}"))
+            attachment_id = message.id + _ATTACHMENT_STEP
+            parts.append(Part(attachment_id, "SourceDocument", source, on_media_host))
+        return Draft(fields, tuple(parts))
+
+    def _letter(self, message: SimMessage, other: Contact, pages: int) -> Letter:
+        dice = Dice(self.seed, "letter", message.id)
+        facts = _texts.facts_of(dice, other.first)
+        outside = (other.name or dice.pick(_texts.COMPANIES), other.location, f"Fax {other.number}")
+        inside = (COMPANY, self.owner.name, "Larkspur, CA", f"Fax {self.owner.phone_number}")
+        sender, recipient = (outside, inside) if message.direction == "Inbound" else (inside, outside)
+        when = datetime.fromtimestamp(message.created_s or 0.0, UTC)
+        body = [dice.pick(_texts.FAX_PARAGRAPHS).format_map(facts), ""]
+        total = 0
+        for _ in range(dice.between(3, 9)):
+            count, cents = dice.between(1, 20), dice.between(199, 29_999)
+            total += count * cents
+            item = f"{count:>3} x {dice.pick(_texts.FAX_ITEMS)} at {cents / 100:.2f}"
+            body.append(f"{item}: {count * cents / 100:.2f} USD")
+        body += [f"Total: {total / 100:.2f} USD", "", dice.pick(_texts.FAX_PARAGRAPHS).format_map(facts)]
+        number = other.number if message.direction == "Inbound" else self.owner.phone_number
+        return Letter(
+            banner=f"From {number}  {when:%Y-%m-%d %H:%M} UTC  fax {message.id}",
+            sender=sender,
+            recipient=recipient,
+            date=f"{when:%Y-%m-%d}",
+            title=dice.pick(_texts.FAX_TITLES).format_map(facts),
+            body=tuple(body),
+            pages=pages,
+        )
+
+    # What is written down.
+
+    def _fixture(self, message: SimMessage, fixture: Fixture) -> Draft:
+        other = contact(self.seed, self.owner.slot, 0)
+        fields: dict[str, object] = {
+            "from": _outside(other),
+            "to": [{"phoneNumber": self.owner.phone_number, "name": self.owner.name}],
+            "messageStatus": "Received",
+        }
+        if fixture.type == "SMS":
+            fields |= self._conversation(0)
+        if fixture.type == "Fax":
+            fields |= {"faxResolution": "High", "faxPageCount": 1, "subject": other.number}
+        if fixture.type == "VoiceMail":
+            fields["vmTranscriptionStatus"] = "NotAvailable"
+        fields |= fixture.fields
+        parts = []
+        for place, file in enumerate(fixture.files):
+            attachment_id = message.id + place * _ATTACHMENT_STEP if file.id is None else file.id
+            parts.append(self._fixture_part(message, fields, file, attachment_id))
+        return Draft({name: fields[name] for name in fields if name not in fixture.absent}, tuple(parts))
+
+    def _fixture_part(
+        self, message: SimMessage, fields: Mapping[str, object], file: File, attachment_id: int
+    ) -> Part:
+        other = contact(self.seed, self.owner.slot, 0)
+        key = f"{self.seed}/{message.id}/{attachment_id}"
+        match file.media:
+            case "wav":
+                recording = WavMedia(key, file.duration_s * SAMPLE_RATE, 2)
+                shown = {"vmDuration": file.duration_s}
+                part = Part(attachment_id, "AudioRecording", recording, fields=shown)
+            case "pdf" | "large-pdf":
+                letter = self._letter(message, other, file.pages)
+                ballast = _LARGE_FAX_BYTES if file.media == "large-pdf" else 0
+                part = Part(attachment_id, "RenderedDocument", PdfMedia(letter, ballast), on_media_host=True)
+            case "jpeg":
+                part = _sized(attachment_id, JpegMedia(key, 0, SMALLEST_BYTES + attachment_id % 9973), None)
+            case "vcard":
+                part = _sized(attachment_id, _card(other), "contact.vcf")
+            case _:
+                part = Part(attachment_id, "Text", TextMedia(str(fields["subject"])))
+        return attrs.evolve(part, fields={**part.fields, **file.fields}, absent=file.absent)
+
+
+def iso_time(time_s: float) -> str:
+    """`time_s` (seconds since 1970 UTC) as the API writes it, with milliseconds and ``Z``."""
+    whole_ms = round(time_s * 1000)
+    moment = datetime.fromtimestamp(whole_ms // 1000, UTC)
+    return f"{moment:%Y-%m-%dT%H:%M:%S}.{whole_ms % 1000:03}Z"
+
+
+def _outside(party: Contact) -> dict[str, object]:
+    """A party outside the account, as a record shows it."""
+    shown: dict[str, object] = {"phoneNumber": party.number, "location": party.location}
+    return shown | {"name": party.name} if party.name else shown
+
+
+def _inside(party: SimExtension) -> dict[str, object]:
+    """A party inside the account, as a record shows it."""
+    shown: dict[str, object] = {"extensionId": str(party.id), "name": party.name}
+    return shown | {"extensionNumber": party.number} if party.number else shown
+
+
+def _sized(attachment_id: int, media: Media, file_name: str | None) -> Part:
+    """A file of an MMS, whose record tells its size; an empty or missing name is left out."""
+    fields: dict[str, object] = {"size": media.size_bytes}
+    if file_name:
+        fields["fileName"] = file_name
+    return Part(attachment_id, "MmsAttachment", media, on_media_host=True, fields=fields)
+
+
+def _card(party: Contact) -> TextMedia:
+    """A visiting card (vCard 3.0, RFC 2426)."""
+    lines = (
+        "BEGIN:VCARD",
+        "VERSION:3.0",
+        f"FN:{party.name or party.number}",
+        f"N:{party.name.rpartition(' ')[2]};{party.first};;;",
+        f"TEL;TYPE=CELL:{party.number}",
+        f"ORG:{COMPANY}",
+        f"TEL;TYPE=WORK:{MAIN_NUMBER}",
+        "END:VCARD",
+        "",
+    )
+    return TextMedia("\r\n".join(lines), "text/vcard")

@@ -1,0 +1,134 @@
+"""The admin interface below ``/simulator/``: what tests and people ask of the simulator itself.
+
+    GET    /simulator/journal           entries; ?since=SEQ&operation=ID&group=NAME
+    DELETE /simulator/journal           count anew
+    GET    /simulator/journal/summary   counts, see `JournalSummary`
+    GET    /simulator/truth             every attachment with its SHA-256, as JSON lines
+    GET    /simulator/plans             the limits
+    PUT    /simulator/plans             change limits: {group: {limit, window_s, penalty_s}}
+    GET    /simulator/faults            faults, and how often each has fired
+    POST   /simulator/faults            add a fault, see `fault_from_json`
+    DELETE /simulator/faults            no faults any more
+    POST   /simulator/expire-tokens     let every access token be expired
+
+A request that makes no sense is answered 400 with ``{"error": …}``.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import attrs
+import trio
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route, Router
+
+from rcfs.model import Plan, UsageGroup
+from rcfs.simulator._backend import Backend
+from rcfs.simulator._faults import FaultList, fault_from_json
+from rcfs.simulator._journal import as_json
+
+TRUTH_BATCH = 32
+"""Attachments that are made and summed up in one go: about 0.1 s of work in a thread."""
+
+
+class _Admin:
+    """The handlers; each takes a request and gives a response."""
+
+    def __init__(self, backend: Backend, faults: FaultList, content_operations: Sequence[str]) -> None:
+        self._backend = backend
+        self._faults = faults
+        self._content_operations = content_operations
+
+    async def journal(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self._backend.journal.clear()
+            return Response(status_code=204)
+        try:
+            since = int(request.query_params.get("since", "0"))
+        except ValueError as exc:
+            return _complaint(exc)
+        entries = self._backend.journal.entries(
+            since=since,
+            operation=request.query_params.get("operation", ""),
+            group=request.query_params.get("group", ""),
+        )
+        rows = [as_json(entry) for entry in entries]
+        return Response(await trio.to_thread.run_sync(json.dumps, rows), media_type="application/json")
+
+    async def summary(self, _request: Request) -> Response:
+        return JSONResponse(as_json(self._backend.journal.summary(self._content_operations)))
+
+    async def truth(self, _request: Request) -> Response:
+        account = self._backend.account
+        for extension in account.extensions:
+            account.message_ids(extension.id)  # plans the mailbox here, so that the thread only reads
+        rows = (json.dumps(attrs.asdict(row)) + "\n" for row in account.truth())
+        return StreamingResponse(_batches(rows), media_type="application/jsonl")
+
+    async def plans(self, request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                self._backend.police.change_plans(_plans(await request.json()))
+            except (ValueError, TypeError) as exc:
+                return _complaint(exc)
+        return JSONResponse({group: attrs.asdict(p) for group, p in self._backend.police.plans.items()})
+
+    async def faults(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self._faults.clear()
+        if request.method == "POST":
+            try:
+                self._faults.add(fault_from_json(await request.json()))
+            except ValueError as exc:
+                return _complaint(exc)
+        return JSONResponse(self._faults.as_json())
+
+    async def expire_tokens(self, _request: Request) -> Response:
+        self._backend.auth.expire_all()
+        return Response(status_code=204)
+
+
+def admin_router(backend: Backend, faults: FaultList, content_operations: Sequence[str]) -> Router:
+    """The ASGI application of the admin interface.
+
+    Args:
+        backend: The state of the simulator.
+        faults: What goes wrong on purpose.
+        content_operations: ``operationId`` of what answers with a content, for the summary.
+    """
+    admin = _Admin(backend, faults, content_operations)
+    return Router(
+        [
+            Route("/simulator/journal", admin.journal, methods=["GET", "DELETE"]),
+            Route("/simulator/journal/summary", admin.summary, methods=["GET"]),
+            Route("/simulator/truth", admin.truth, methods=["GET"]),
+            Route("/simulator/plans", admin.plans, methods=["GET", "PUT"]),
+            Route("/simulator/faults", admin.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/simulator/expire-tokens", admin.expire_tokens, methods=["POST"]),
+        ]
+    )
+
+
+def _complaint(exc: Exception) -> Response:
+    return JSONResponse({"error": str(exc)}, status_code=400)
+
+
+def _plans(value: Any) -> dict[UsageGroup, Plan]:
+    """The plans of a JSON object.
+
+    Raises:
+        ValueError: `value` is no object, or a number is out of bounds.
+        TypeError: A plan has an unknown or missing field, or one that is no number.
+    """
+    if not isinstance(value, dict):
+        raise ValueError("plans must be an object")
+    return {UsageGroup(group): Plan(**plan) for group, plan in value.items()}
+
+
+def _batches(rows: Iterator[str]) -> Iterator[str]:
+    """`rows` joined into batches of `TRUTH_BATCH`; starlette walks through it in threads."""
+    while batch := "".join(islice(rows, TRUTH_BATCH)):
+        yield batch

@@ -1,0 +1,85 @@
+"""Account, extensions, and the question whether a mailbox may be read."""
+
+from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation, may_read
+from rcfs.simulator._params import make_page
+from rcfs.simulator._wire import Answer, bad_parameter, json_answer
+
+STATUSES = ("Enabled", "Disabled", "Frozen", "NotActivated", "Unassigned")
+"""Values of ``status`` (schema ExtensionStatusEnumFull)."""
+
+EXTENSION_TYPES = (
+    *("User", "Department", "Announcement", "Voicemail", "DigitalUser", "VirtualUser", "FaxUser"),
+    *("PagingOnly", "SharedLinesGroup", "DelegatedLinesGroup", "GroupCallPickup", "IvrMenu"),
+    *("ApplicationExtension", "ProxyAdmin", "RoomConnector", "ParkLocation", "Limited", "Bot", "Site"),
+    *("Room", "FlexibleUser", "TieLine", "Unknown"),
+)
+"""Values of ``type`` (schema AllExtensionTypesEnum)."""
+
+MAILBOX_PERMISSIONS = ("ReadMessages", "ReadMessageContent", "EditMessages")
+"""Permissions about a mailbox; nobody has any other here."""
+
+
+def read_account(call: Call) -> Answer:
+    """The account."""
+    call.check_account()
+    return json_answer(call.backend.account.account_record(call.backend.endpoints.platform_url))
+
+
+def list_extensions(call: Call) -> Answer:
+    """A page of the account's extensions, in their order."""
+    call.check_account()
+    call.query.refuse(("email",))
+    statuses = call.query.choices("status", STATUSES)
+    types = call.query.choices("type", EXTENSION_TYPES)
+    number = call.query.text("extensionNumber")
+    account, platform_url = call.backend.account, call.backend.endpoints.platform_url
+    wanted = [
+        extension
+        for extension in account.extensions
+        if (not statuses or extension.status in statuses)
+        and (not types or extension.type in types)
+        and (not number or extension.number == number)
+    ]
+    uri = f"{platform_url}/restapi/v1.0/account/{account.account_id}/extension"
+    page = make_page(wanted, call.query, uri, {})
+    records = [account.extension_record(extension.id, platform_url) for extension in page.items]
+    return json_answer(
+        {"uri": page.uri, "records": records, "paging": page.paging, "navigation": page.navigation}
+    )
+
+
+def read_extension(call: Call) -> Answer:
+    """One extension; other users' are no secret, only their mailboxes are."""
+    extension = call.extension()
+    return json_answer(
+        call.backend.account.extension_record(extension.id, call.backend.endpoints.platform_url)
+    )
+
+
+def check_permission(call: Call) -> Answer:
+    """Whether the extension of the path may read the mailbox of ``targetExtensionId``."""
+    extension = call.extension()
+    permission = call.query.text("permissionId")
+    if not permission:
+        raise bad_parameter("permissionId", permission)
+    target_id = call.query.text("targetExtensionId", str(extension.id))
+    target = next((e for e in call.backend.account.extensions if str(e.id) == target_id), None)
+    if target is None:
+        raise bad_parameter("targetExtensionId", target_id)
+    scope = "AllExtensions" if extension.is_admin else "Self"
+    return json_answer(
+        {
+            "uri": call.backend.endpoints.platform_url + call.target,
+            "successful": permission in MAILBOX_PERMISSIONS and may_read(extension, target),
+            "details": {"permission": {"id": permission}, "scopes": [scope]},
+        }
+    )
+
+
+OPERATIONS = (
+    Operation("readAccountInfo", "GET", ACCOUNT_PATH, LIGHT, read_account),
+    Operation("listExtensions", "GET", ACCOUNT_PATH + "/extension", MEDIUM, list_extensions),
+    Operation("readExtension", "GET", EXTENSION_PATH, LIGHT, read_extension),
+    Operation("checkUserPermission", "GET", EXTENSION_PATH + "/authz-profile/check", LIGHT, check_permission),
+)
+"""Operations of this module."""

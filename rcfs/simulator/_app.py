@@ -1,0 +1,150 @@
+"""The ASGI application of both origins: which path is what, and the arrival and end of every request."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import trio
+from starlette.routing import Route, Router
+from starlette.types import Receive, Scope, Send
+
+from rcfs.simulator import _api_account, _api_content, _api_messages, _api_oauth
+from rcfs.simulator._admin import admin_router
+from rcfs.simulator._backend import Backend, Operation
+from rcfs.simulator._delivery import Connection
+from rcfs.simulator._exchange import MEDIA, PLATFORM, Exchange
+from rcfs.simulator._faults import FaultList
+from rcfs.simulator._params import Query
+
+OPERATIONS: tuple[Operation, ...] = (
+    *_api_oauth.OPERATIONS,
+    *_api_account.OPERATIONS,
+    *_api_messages.OPERATIONS,
+    *_api_content.OPERATIONS,
+)
+"""All operations that are played. A further endpoint is a handler and a line in its module's table."""
+
+ADMIN_PREFIX = "/simulator/"
+"""Where the platform origin has the admin interface, which is neither counted nor recorded."""
+
+CONNECTION = "rcfs.connection"
+"""ASGI extension under which `_server` passes the `Connection` of a request."""
+
+_EXCHANGE = "rcfs.exchange"
+"""Key of the scope under which the exchange reaches its route."""
+
+_TOKEN_IN_QUERY = re.compile(r"(?<![^&])((?:access_)?token)=[^&]*")
+"""A token in a query: allowed on the media host and at revoke, but never to be shown."""
+
+
+class App:
+    """One origin of a simulator.
+
+    Args:
+        backend: The state of the simulator.
+        faults: What goes wrong on purpose.
+        origin: `PLATFORM` or `MEDIA`.
+    """
+
+    def __init__(self, backend: Backend, faults: FaultList, origin: str) -> None:
+        self._backend = backend
+        self._faults = faults
+        self._origin = origin
+        contents = [operation for operation in OPERATIONS if operation.gives_content]
+        self._router = Router(
+            _routes(contents if origin == MEDIA else OPERATIONS),
+            redirect_slashes=False,
+            default=_Resource({}),
+        )
+        self._admin = admin_router(backend, faults, [operation.id for operation in contents])
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI); there is no WebSocket here."""
+        if scope["type"] != "http":
+            raise ValueError(f"the simulator does not speak {scope['type']}")
+        if self._origin == PLATFORM and scope["path"].startswith(ADMIN_PREFIX):
+            await self._admin(scope, receive, send)
+            return
+        body = await _read_body(receive)
+        await trio.sleep(self._backend.latency_s / 2)
+        exchange = self._arrive(scope, body, send)
+        try:
+            # Whoever hangs up is not answered any more: an abandoned answer must not look as if in flight.
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
+                await self._router({**scope, _EXCHANGE: exchange}, receive, send)
+                nursery.cancel_scope.cancel()
+        finally:
+            self._backend.journal.close(exchange.entry)
+
+    def _arrive(self, scope: Scope, body: bytes, send: Send) -> Exchange:
+        """The exchange for a request whose head and body are there, with its line of the journal."""
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        path, raw_query = scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1")
+        query = Query(raw_query)
+        entry = self._backend.journal.open(
+            time_s=self._backend.clock(),
+            origin=self._origin,
+            method=scope["method"],
+            path=path,
+            query=_TOKEN_IN_QUERY.sub(r"\1=***", raw_query),
+            range_=headers.get("range", ""),
+            login=headers.get("authorization", "") + query.text("access_token"),
+        )
+        return Exchange(
+            backend=self._backend,
+            faults=self._faults,
+            entry=entry,
+            origin=self._origin,
+            method=scope["method"],
+            target=f"{path}?{raw_query}" if raw_query else path,
+            query=query,
+            headers=headers,
+            body=body,
+            send=send,
+            connection=_connection(scope),
+        )
+
+
+class _Resource:
+    """A path, as ASGI application: hands its operations to the exchange of the request."""
+
+    def __init__(self, operations: Mapping[str, Operation]) -> None:
+        self._operations = operations
+
+    async def __call__(self, scope: Scope, _receive: Receive, _send: Send) -> None:
+        """Answer one request for this path."""
+        exchange: Exchange = scope[_EXCHANGE]
+        await exchange.run(self._operations, scope.get("path_params", {}))
+
+
+def _routes(operations: Iterable[Operation]) -> list[Route]:
+    """A route for each path of `operations`."""
+    by_path: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        by_path.setdefault(operation.path, {})[operation.method] = operation
+    return [Route(path, _Resource(methods)) for path, methods in by_path.items()]
+
+
+def _connection(scope: Mapping[str, Any]) -> Connection:
+    connection = scope["extensions"][CONNECTION]
+    if not isinstance(connection, Connection):
+        raise TypeError(f"{CONNECTION} is {connection!r}")
+    return connection
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """The whole body of a request; what there is of it when the client has gone."""
+    pieces = []
+    while True:
+        message = await receive()
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(pieces)
+
+
+async def _cancel_when_gone(receive: Receive, cancel_scope: trio.CancelScope) -> None:
+    """Cancel `cancel_scope` as soon as the client has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    cancel_scope.cancel()

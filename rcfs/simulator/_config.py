@@ -1,0 +1,98 @@
+"""What a simulator is made from, and what it says when it is ready."""
+
+import base64
+import hashlib
+import ipaddress
+import json
+from collections.abc import Mapping
+
+import attrs
+
+from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
+from rcfs.simulator._account import AccountSpec
+
+DEFAULT_TOKEN_LIFETIME_S = 3600.0
+"""Lifetime of an access token in seconds; the documentation shows 3600, and 7199 has been seen."""
+
+
+@attrs.frozen
+class Credentials:
+    """What a client must show to log in."""
+
+    client_id: str
+    """Id of the app."""
+    client_secret: str = attrs.field(repr=False)
+    """Secret of the app."""
+    jwt: str = attrs.field(repr=False)
+    """The login of a person, as a JWT."""
+
+    @classmethod
+    def from_seed(cls, seed: int) -> "Credentials":
+        """Credentials that are the same for the same `seed`; they open nothing but a simulator."""
+
+        def derive(name: str) -> str:
+            digest = hashlib.sha256(f"rcfs simulator {seed} {name}".encode()).digest()
+            return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+        def segment(claims: Mapping[str, str]) -> str:
+            return base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
+
+        return cls(
+            client_id=derive("client id")[:22],
+            client_secret=derive("client secret"),
+            jwt=".".join(
+                [segment({"alg": "RS256", "typ": "JWT"}), segment({"sub": str(seed)}), derive("signature")]
+            ),
+        )
+
+
+@attrs.frozen
+class Endpoints:
+    """Where a running simulator listens, and how to log in."""
+
+    platform_url: str
+    """Origin of the platform, such as ``http://127.0.0.1:40001``; no slash at the end."""
+    media_url: str
+    """Origin of the media host."""
+    client_id: str
+    """Id of the app."""
+    client_secret: str = attrs.field(repr=False)
+    """Secret of the app."""
+    jwt: str = attrs.field(repr=False)
+    """The login of a person."""
+
+
+def _check_loopback(_instance: object, _attribute: object, value: str) -> None:
+    """Raise ValueError unless `value` is an address that only this machine reaches."""
+    if not ipaddress.ip_address(value).is_loopback:
+        raise ValueError(f"the simulator listens on loopback only, not on {value}")
+
+
+@attrs.frozen
+class SimulatorConfig:
+    """Settings of one simulator."""
+
+    spec: AccountSpec
+    """The account that is played. The simulated clock starts at its ``end_s``."""
+    plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
+    """Limits; groups that are not named have the documented defaults."""
+    fixed_window: bool = False
+    """Windows start at the first request and end at once, instead of sliding."""
+    token_lifetime_s: float = attrs.field(default=DEFAULT_TOKEN_LIFETIME_S, validator=attrs.validators.gt(0))
+    """How long an access token is good, in seconds."""
+    standard_user: bool = False
+    """The login is not an administrator: it may not read other mailboxes."""
+    latency_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
+    """Round trip that is added to every request, in seconds: half before it counts, half after."""
+    host: str = attrs.field(default="127.0.0.1", validator=_check_loopback)
+    """Loopback address to listen on."""
+    port: int = attrs.field(
+        default=0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(65535))
+    )
+    """TCP port of the platform origin; 0 takes a free one."""
+    media_port: int = attrs.field(
+        default=0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(65535))
+    )
+    """TCP port of the media origin; 0 takes a free one."""
+    credentials: Credentials | None = None
+    """What a client must show; None makes it from the seed of `spec`."""

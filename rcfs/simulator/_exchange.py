@@ -1,0 +1,169 @@
+"""One request and its answer, from the check of the login to the last byte.
+
+The order is that of the platform: login, rate limit, and only then the endpoint. A fault comes in between
+the last two, so a request that it befalls has been counted like any other.
+"""
+
+import uuid
+from collections.abc import Mapping
+from functools import partial
+
+import attrs
+import trio
+from starlette.types import Send
+
+from rcfs.simulator._auth import Session, bearer_token, split_basic
+from rcfs.simulator._backend import Backend, Call, Operation
+from rcfs.simulator._delivery import Connection, deliver
+from rcfs.simulator._effects import Effect
+from rcfs.simulator._faults import FaultList, kind_of
+from rcfs.simulator._journal import Entry
+from rcfs.simulator._params import Query
+from rcfs.simulator._police import BucketKey, Verdict
+from rcfs.simulator._ranges import cut
+from rcfs.simulator._wire import Answer, ApiError, Whole, rate_headers, retry_after
+
+MEDIA = "media"
+"""The origin of contents."""
+
+PLATFORM = "platform"
+"""The origin of everything."""
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """One request; `run` answers it."""
+
+    backend: Backend
+    """The simulator."""
+    faults: FaultList
+    """What goes wrong on purpose."""
+    entry: Entry
+    """Its line of the journal."""
+    origin: str
+    """`PLATFORM` or `MEDIA`."""
+    method: str
+    """HTTP method."""
+    target: str
+    """Raw path and query."""
+    query: Query
+    """Parameters of the query."""
+    headers: Mapping[str, str]
+    """Headers by name in lower case."""
+    body: bytes
+    """Whole body."""
+    send: Send
+    """Takes the answer."""
+    connection: Connection
+    """The TCP connection."""
+
+    async def run(self, operations: Mapping[str, Operation], path: Mapping[str, str]) -> None:
+        """Answer the request.
+
+        Args:
+            operations: By method, what the path offers; empty for an unknown path.
+            path: Parameters of the path.
+        """
+        effect, verdict = Effect(), None
+        try:
+            operation = self._operation(operations)
+            session = self._session(operation)
+            client = self._client(session)
+            verdict = self._count(operation, session, client)
+            if session is None:
+                self.backend.auth.check_client(self.headers.get("authorization", ""))
+            effect = self.faults.pick(operation, self.entry.path)
+            self.entry.fault = kind_of(effect)
+            call = Call(
+                backend=self.backend,
+                operation=operation,
+                path=path,
+                query=self.query,
+                body=self.body,
+                client=client,
+                session=session,
+                target=self.target,
+            )
+            answer = effect.replace(call)
+            if answer is None:
+                found = operation.handler(call)
+                if isinstance(found, Whole):
+                    found = await cut(found, self.entry.range, effect.reshape)
+                answer = effect.edit(found)
+        except _OverLimitError as refused:
+            answer, verdict = refused.answer, refused.verdict
+        except ApiError as error:
+            answer = error.answer
+        await self._send(answer, verdict, effect)
+
+    def _operation(self, operations: Mapping[str, Operation]) -> Operation:
+        """What is asked for.
+
+        Raises:
+            ApiError: 404, the path is unknown; 405, it offers other methods (HEAD is documented nowhere).
+        """
+        if not operations:
+            raise ApiError(404, "CMN-404", "Resource not found")
+        operation = operations.get(self.method)
+        if operation is None:
+            raise ApiError(405, "CMN-120", "Method not allowed", headers={"Allow": ", ".join(operations)})
+        self.entry.operation, self.entry.group = operation.id, operation.group
+        return operation
+
+    def _session(self, operation: Operation) -> Session | None:
+        """The login of the request; None where the operation needs none.
+
+        Raises:
+            ApiError: 401, there is none, or it is not good.
+        """
+        if not operation.needs_login:
+            return None
+        token = self.query.text("access_token") if self.origin == MEDIA else ""
+        if not token:
+            token = bearer_token(self.headers.get("authorization", ""))
+        session = self.backend.auth.session(token, self.backend.clock())
+        self.entry.user = str(session.user)
+        return session
+
+    def _client(self, session: Session | None) -> str:
+        """The client id of the login, or the one that the request claims to come from."""
+        if session is not None:
+            return session.client
+        return split_basic(self.headers.get("authorization", ""))[0]
+
+    def _count(self, operation: Operation, session: Session | None, client: str) -> Verdict:
+        """Count the request for its bucket.
+
+        Raises:
+            _OverLimitError: 429, there is no budget.
+        """
+        user = "" if session is None else str(session.user)
+        # The moment of arrival counts, and nothing has been awaited since.
+        verdict = self.backend.police.arrive(BucketKey(user, client, operation.group), self.entry.time_s)
+        self.entry.remaining, self.entry.in_penalty = verdict.remaining, verdict.in_penalty
+        if not verdict.admitted:
+            raise _OverLimitError(verdict)
+        return verdict
+
+    async def _send(self, answer: Answer, verdict: Verdict | None, effect: Effect) -> None:
+        """Send `answer`, with the headers that every answer has, in the way of `effect`."""
+        headers = {"RCRequestId": str(uuid.uuid4())}
+        if verdict is not None and verdict.has_headers and answer.has_rate_headers:
+            headers |= rate_headers(verdict.group, verdict.plan, verdict.remaining)
+        await trio.sleep(self.backend.latency_s / 2)
+        await deliver(
+            answer.with_headers(headers),
+            effect.delivery(answer.size_bytes),
+            send=self.send,
+            connection=self.connection,
+            entry=self.entry,
+            finish=partial(self.backend.journal.close, self.entry),
+        )
+
+
+class _OverLimitError(ApiError):
+    """429, because of `verdict`."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(429, "CMN-301", "Request rate exceeded", headers=retry_after(verdict.retry_after_s))
+        self.verdict = verdict

@@ -1,0 +1,169 @@
+"""A record of every request, so that tests and benchmarks can assert on requests and not only on results."""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import attrs
+
+MAX_ENTRIES = 200_000
+"""Entries kept: over three days of an account used to the full (50 light requests a minute), in roughly
+150 MB; `JournalSummary.forgotten` tells when that was not enough."""
+
+
+@attrs.define(eq=False)
+class Entry:
+    """One request, filled in while it is answered."""
+
+    seq: int
+    """Number of the request, from 1; it goes on when the journal is cleared."""
+    time_s: float
+    """When its head and body had arrived, in seconds since the simulator started."""
+    origin: str
+    """``platform`` or ``media``."""
+    method: str
+    """HTTP method."""
+    path: str
+    """Path without query."""
+    query: str
+    """Raw query; the value of a token is replaced by ``***``."""
+    range: str
+    """``Range`` header; empty when absent."""
+    duplicate_in_flight: bool
+    """An identical GET of the same login had not been answered yet when it came."""
+    group: str = ""
+    """Usage plan group; empty for what belongs to no operation."""
+    operation: str = ""
+    """``operationId`` of the official description; empty for an unknown path."""
+    user: str = ""
+    """Extension id of the login; empty when there was none."""
+    status: int | None = None
+    """Status that was sent; None while there is none, and for ever when the connection was cut before."""
+    bytes_sent: int = 0
+    """Bytes of the body that were handed to the connection, before any chunked framing."""
+    remaining: int | None = None
+    """What the budget had left after it; None when it counted for none."""
+    in_penalty: bool = False
+    """It arrived during a penalty, which it restarted."""
+    fault: str = ""
+    """Kind of the fault that befell it; empty when none did."""
+    done: bool = False
+    """Whether its answer has ended one way or another, or its last byte is being sent."""
+
+
+@attrs.frozen
+class JournalSummary:
+    """Counts over the entries that are kept."""
+
+    requests: int
+    """All requests."""
+    by_operation: Mapping[str, Mapping[str, int]]
+    """``operationId`` → status (``-`` for none) → requests."""
+    content_requests: int
+    """GET requests for a content, whatever they were answered."""
+    distinct_contents: int
+    """Different paths among them: different attachments."""
+    limited: int
+    """Answers of 429 that no fault made."""
+    in_penalty: int
+    """Requests that arrived during a penalty."""
+    duplicates_in_flight: int
+    """Requests of which an identical one was still being answered."""
+    heads: int
+    """HEAD requests."""
+    forgotten: int
+    """Entries that were dropped because there were too many; above 0 the other figures are too low."""
+
+
+class Journal:
+    """The entries in the order of arrival, oldest first, at most `max_entries` of them."""
+
+    def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
+        self._entries: deque[Entry] = deque(maxlen=max_entries)
+        self._last_seq = 0
+        self._forgotten = 0
+        self._in_flight: Counter[tuple[str, str, str, str]] = Counter()
+        self._keys: dict[Entry, tuple[str, str, str, str]] = {}
+
+    def open(
+        self, *, time_s: float, origin: str, method: str, path: str, query: str, range_: str, login: str
+    ) -> Entry:
+        """A new entry for a request that has just arrived.
+
+        Args:
+            time_s: Seconds since the simulator started.
+            origin: ``platform`` or ``media``.
+            method: HTTP method.
+            path: Path without query.
+            query: Raw query, already without tokens.
+            range_: ``Range`` header, or empty.
+            login: What tells one login from another; it is compared and never shown.
+        """
+        key = (path, query, range_, login)
+        self._last_seq += 1
+        entry = Entry(
+            seq=self._last_seq,
+            time_s=time_s,
+            origin=origin,
+            method=method,
+            path=path,
+            query=query,
+            range=range_,
+            duplicate_in_flight=method == "GET" and self._in_flight[key] > 0,
+        )
+        if method == "GET":
+            self._in_flight[key] += 1
+            self._keys[entry] = key
+        if len(self._entries) == self._entries.maxlen:
+            self._forgotten += 1
+        self._entries.append(entry)
+        return entry
+
+    def close(self, entry: Entry) -> None:
+        """Note that the answer of `entry` has ended; once more does nothing."""
+        entry.done = True
+        key = self._keys.pop(entry, None)
+        if key is not None:
+            self._in_flight[key] -= 1
+            if not self._in_flight[key]:
+                del self._in_flight[key]
+
+    def clear(self) -> None:
+        """Forget all entries, so that counting starts anew; what is in flight stays known as such."""
+        self._entries.clear()
+        self._forgotten = 0
+
+    def entries(self, *, since: int = 0, operation: str = "", group: str = "") -> list[Entry]:
+        """The entries after number `since`, of one operation and group where these are not empty."""
+        return [
+            entry
+            for entry in self._entries
+            if entry.seq > since
+            and (not operation or entry.operation == operation)
+            and (not group or entry.group == group)
+        ]
+
+    def summary(self, content_operations: Iterable[str]) -> JournalSummary:
+        """The counts now; `content_operations` are the operationIds that answer with a content."""
+        contents = frozenset(content_operations)
+        by_operation: dict[str, Counter[str]] = {}
+        for entry in self._entries:
+            status = "-" if entry.status is None else str(entry.status)
+            by_operation.setdefault(entry.operation, Counter())[status] += 1
+        content_paths = [e.path for e in self._entries if e.operation in contents and e.method == "GET"]
+        return JournalSummary(
+            requests=len(self._entries),
+            by_operation=by_operation,
+            content_requests=len(content_paths),
+            distinct_contents=len(set(content_paths)),
+            limited=sum(entry.status == 429 and not entry.fault for entry in self._entries),
+            in_penalty=sum(entry.in_penalty for entry in self._entries),
+            duplicates_in_flight=sum(entry.duplicate_in_flight for entry in self._entries),
+            heads=sum(entry.method == "HEAD" for entry in self._entries),
+            forgotten=self._forgotten,
+        )
+
+
+def as_json(value: Entry | JournalSummary) -> dict[str, Any]:
+    """`value` as what JSON can hold, with its field names."""
+    return attrs.asdict(value)

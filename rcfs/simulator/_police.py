@@ -1,0 +1,162 @@
+"""The platform's rate limits, sans-IO: who may send what, and who is punished.
+
+A bucket belongs to one (user, client, usage plan group). A request that is admitted counts from the
+moment it arrives; one too many is refused and starts a penalty, and **every request that arrives during
+the penalty restarts it**. A refused request takes no slot of the window: nothing is admitted anyway
+before the penalty has passed, and the documentation does not say.
+
+Besides there is the freeze, the account-level limit of the documentation: everything one user sends
+through one client is refused, whatever its group, and the answers carry no rate headers.
+
+Written on its own, and not shared with the program: two readings of the same rules that agree are worth
+more than one that is used twice.
+
+Source: "Rate limits" of RingCentral's API documentation.
+"""
+
+from collections import deque
+from collections.abc import Mapping
+
+import attrs
+
+from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
+
+
+@attrs.frozen
+class BucketKey:
+    """What is counted together."""
+
+    user: str
+    """Extension id of the login; empty for the token endpoint, which counts per client."""
+    client: str
+    """Client id of the app."""
+    group: UsageGroup
+    """Usage plan group of the operation."""
+
+
+@attrs.frozen
+class Verdict:
+    """What happens to one request, and what its answer says about the budget."""
+
+    admitted: bool
+    """False: answer 429."""
+    group: UsageGroup
+    """Group it counted for."""
+    plan: Plan
+    """Plan of that group at this moment."""
+    remaining: int
+    """Requests of the window that are left after this one; 0 when refused."""
+    in_penalty: bool
+    """It arrived while its bucket or its user was being punished, and so prolonged that."""
+    retry_after_s: float
+    """Seconds until a request can be admitted, if none is sent before; 0 when admitted."""
+    has_headers: bool
+    """Whether the answer carries ``X-Rate-Limit-*``: an account-level refusal does not."""
+
+
+@attrs.define
+class _Penalty:
+    """A time of refusal that restarts with every request."""
+
+    until: float
+    length_s: float
+
+    def restarted(self, now: float) -> bool:
+        """Whether `now` lies in it; if so it begins anew."""
+        if now >= self.until:
+            return False
+        self.until = now + self.length_s
+        return True
+
+
+@attrs.define
+class _Bucket:
+    """The memory of one bucket."""
+
+    arrivals: deque[float] = attrs.field(factory=deque)
+    """Moments of the admitted requests that may still count, oldest first; a fixed window starts with it."""
+    penalty: _Penalty | None = None
+
+
+class Police:
+    """Counts requests and decides on each; `now` is in seconds of any origin and never goes back."""
+
+    def __init__(self, plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS, *, fixed_window: bool = False) -> None:
+        self._plans = {**PRIOR_PLANS, **plans}
+        self._fixed_window = fixed_window
+        self._buckets: dict[BucketKey, _Bucket] = {}
+        self._freezes: dict[tuple[str, str], _Penalty] = {}
+
+    @property
+    def plans(self) -> Mapping[UsageGroup, Plan]:
+        """The plan of each group now."""
+        return dict(self._plans)
+
+    def change_plans(self, plans: Mapping[UsageGroup, Plan]) -> None:
+        """Let `plans` hold from the next request on; groups it does not name keep theirs."""
+        self._plans.update(plans)
+
+    def arrive(self, key: BucketKey, now: float) -> Verdict:
+        """The decision on a request that arrives at `now`; it is counted by this call.
+
+        Raises:
+            KeyError: No plan is known for the group of `key`.
+        """
+        plan = self._plans[key.group]
+        freeze = self._freezes.get((key.user, key.client))
+        if freeze is not None and freeze.restarted(now):
+            return self._refusal(key, plan, freeze.length_s, in_penalty=True, has_headers=False)
+        bucket = self._buckets.setdefault(key, _Bucket())
+        slot_at = self._slot_at(bucket, plan, now)
+        if bucket.penalty is not None and bucket.penalty.restarted(now):
+            wait_s = max(bucket.penalty.length_s, slot_at - now)
+            return self._refusal(key, plan, wait_s, in_penalty=True)
+        if slot_at > now:
+            bucket.penalty = _Penalty(now + plan.penalty_s, plan.penalty_s)
+            return self._refusal(key, plan, max(plan.penalty_s, slot_at - now), in_penalty=False)
+        bucket.arrivals.append(now)
+        return Verdict(
+            admitted=True,
+            group=key.group,
+            plan=plan,
+            remaining=plan.limit - len(bucket.arrivals),
+            in_penalty=False,
+            retry_after_s=0.0,
+            has_headers=True,
+        )
+
+    def punish(self, key: BucketKey, now: float, penalty_s: float) -> None:
+        """Start a penalty of `penalty_s` seconds for the bucket `key`."""
+        self._buckets.setdefault(key, _Bucket()).penalty = _Penalty(now + penalty_s, penalty_s)
+
+    def freeze(self, user: str, client: str, now: float, penalty_s: float) -> None:
+        """Refuse everything of `user` through `client` for `penalty_s` seconds, without rate headers."""
+        self._freezes[user, client] = _Penalty(now + penalty_s, penalty_s)
+
+    def _slot_at(self, bucket: _Bucket, plan: Plan, now: float) -> float:
+        """When the window of `bucket` has room, `now` if it has; arrivals that count no more are dropped.
+
+        An arrival that lies exactly one window back does not count any more.
+        """
+        if self._fixed_window:
+            if bucket.arrivals and now >= bucket.arrivals[0] + plan.window_s:
+                bucket.arrivals.clear()
+            return now if len(bucket.arrivals) < plan.limit else bucket.arrivals[0] + plan.window_s
+        while bucket.arrivals and now >= bucket.arrivals[0] + plan.window_s:
+            bucket.arrivals.popleft()
+        too_many = len(bucket.arrivals) - plan.limit
+        return now if too_many < 0 else bucket.arrivals[too_many] + plan.window_s
+
+    @staticmethod
+    def _refusal(
+        key: BucketKey, plan: Plan, wait_s: float, *, in_penalty: bool, has_headers: bool = True
+    ) -> Verdict:
+        return Verdict(
+            admitted=False,
+            group=key.group,
+            plan=plan,
+            remaining=0,
+            in_penalty=in_penalty,
+            retry_after_s=wait_s,
+            has_headers=has_headers,
+        )

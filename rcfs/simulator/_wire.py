@@ -1,0 +1,149 @@
+"""Answers before they are sent, and errors in the API's envelope."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import attrs
+
+from rcfs.model import Plan, UsageGroup
+
+JSON_TYPE = "application/json;charset=utf-8"
+"""Content type of everything that is not a content."""
+
+
+class Readable(Protocol):
+    """A content of which any part can be made, with much work perhaps: so use it in a thread."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Exact size."""
+
+    def read(self, start: int, stop: int) -> bytes:
+        """The bytes ``[start, stop)``."""
+
+
+@attrs.frozen
+class Part:
+    """The bytes ``[start, stop)`` of a content, not read yet."""
+
+    source: Readable
+    """Where they come from."""
+    start: int
+    """First byte."""
+    stop: int
+    """One past the last byte."""
+
+
+@attrs.frozen
+class Whole:
+    """A content that was found; the request's ``Range`` decides what of it is answered."""
+
+    headers: Mapping[str, str]
+    """Headers of the answer."""
+    source: Readable
+    """Its bytes."""
+
+
+@attrs.frozen
+class Span:
+    """Which bytes of a content are asked for, and how they are answered."""
+
+    start: int
+    """First byte."""
+    stop: int
+    """One past the last byte."""
+    partial: bool
+    """Answered with 206 and Content-Range."""
+
+
+@attrs.frozen
+class Answer:
+    """One HTTP answer."""
+
+    status: int
+    """HTTP status."""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    """Headers, without those of length, rate and request id."""
+    body: bytes | Part = b""
+    """What is sent."""
+    has_rate_headers: bool = True
+    """Whether the ``X-Rate-Limit-*`` headers that the request has earned are sent along."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Length of the body in bytes."""
+        return len(self.body) if isinstance(self.body, bytes) else self.body.stop - self.body.start
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Answer":
+        """The same answer with `headers` besides, or instead of, its own."""
+        return attrs.evolve(self, headers={**self.headers, **headers})
+
+
+class ApiError(Exception):
+    """A refusal in the API's envelope.
+
+    Attributes:
+        answer: The answer that says so.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        parameter: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(f"{status} {code} {message}")
+        error = {"errorCode": code, "message": message} | ({"parameterName": parameter} if parameter else {})
+        sent = dict(headers or {})
+        if status == 401:
+            sent["WWW-Authenticate"] = 'Bearer realm="RingCentral REST API", error="invalid_token"'
+        self.answer = json_answer({**error, "errors": [error]}, status=status, headers=sent)
+
+
+class OAuthError(ApiError):
+    """A refusal of the token endpoint: 400, the envelope together with the fields of RFC 6749, 5.2."""
+
+    def __init__(self, error: str, code: str, message: str) -> None:
+        super().__init__(400, code, message)
+        body = {
+            "error": error,
+            "error_description": message,
+            "errors": [{"errorCode": code, "message": message}],
+        }
+        self.answer = json_answer(body, status=400)
+
+
+def bad_parameter(name: str, value: str) -> ApiError:
+    """The refusal of a query or path parameter that makes no sense."""
+    return ApiError(400, "CMN-101", f"Parameter [{name}] value [{value}] is invalid", parameter=name)
+
+
+def not_found(name: str) -> ApiError:
+    """The refusal of an id in the path that nothing has."""
+    return ApiError(404, "CMN-102", f"Resource for parameter [{name}] is not found", parameter=name)
+
+
+def json_answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
+    """An answer with `value` as JSON."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return Answer(status, {"Content-Type": JSON_TYPE, **(headers or {})}, body)
+
+
+def retry_after(seconds: float | None) -> dict[str, str]:
+    """The ``Retry-After`` header, in whole seconds rounded up so that obeying is enough; none for None."""
+    return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
+
+
+def rate_headers(group: UsageGroup, plan: Plan, remaining: int) -> dict[str, str]:
+    """The ``X-Rate-Limit-*`` headers; the window is given in whole seconds, rounded up."""
+    return {
+        "X-Rate-Limit-Group": group,
+        "X-Rate-Limit-Limit": str(plan.limit),
+        "X-Rate-Limit-Remaining": str(remaining),
+        "X-Rate-Limit-Window": str(math.ceil(plan.window_s)),
+    }

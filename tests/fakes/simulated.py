@@ -1,0 +1,186 @@
+"""A simulator for tests: as a process of its own (`start`), or in the test's event loop (`in_process`)."""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import TracebackType
+from typing import IO, Any, Self
+
+import httpx
+import trio
+
+from rcfs.simulator import Endpoints, Simulator, SimulatorConfig
+
+START_S = 30.0
+"""Longest wait for the simulator's first line, in seconds; it takes 0.5 s on an idle machine."""
+
+STOP_S = 10.0
+"""Longest wait for its end, in seconds."""
+
+ADMIN_S = 120.0
+"""Longest wait for an answer of the admin interface, in seconds: `truth` makes every content."""
+
+
+class Simulated:
+    """A simulator that runs as a process; use `start`, which also stops it."""
+
+    def __init__(self, process: "subprocess.Popen[str]", endpoints: Endpoints) -> None:
+        self.process = process
+        self.platform_url = endpoints.platform_url
+        self.media_url = endpoints.media_url
+        self.client_id = endpoints.client_id
+        self.client_secret = endpoints.client_secret
+        self.jwt = endpoints.jwt
+        self._admin = httpx.Client(base_url=f"{endpoints.platform_url}/simulator/", timeout=ADMIN_S)
+
+    def journal(self, **filters: Any) -> list[dict[str, Any]]:
+        """The recorded requests, oldest first; `filters` are since, operation, group."""
+        entries: list[dict[str, Any]] = self._json("GET", "journal", params=filters)
+        return entries
+
+    def summary(self) -> dict[str, Any]:
+        """Counts of requests and violations."""
+        summary: dict[str, Any] = self._json("GET", "journal/summary")
+        return summary
+
+    def reset_journal(self) -> None:
+        """Count anew."""
+        self._request("DELETE", "journal")
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Every attachment with its size and SHA-256."""
+        return [json.loads(line) for line in self._request("GET", "truth").text.splitlines()]
+
+    def fault(self, kind: str, **options: Any) -> None:
+        """Let something go wrong from now on; see `rcfs.simulator._faults.fault_from_json`."""
+        self._request("POST", "faults", json={"kind": kind, **options})
+
+    def clear_faults(self) -> None:
+        """Let nothing go wrong any more."""
+        self._request("DELETE", "faults")
+
+    def plans(self, **plans: Mapping[str, float]) -> dict[str, Any]:
+        """The limits after changing those of `plans`: group={"limit": …, "window_s": …, "penalty_s": …}."""
+        changed: dict[str, Any] = self._json("PUT", "plans", json=plans)
+        return changed
+
+    def expire_tokens(self) -> None:
+        """Let every access token be expired."""
+        self._request("POST", "expire-tokens")
+
+    def environment(self) -> dict[str, str]:
+        """The variables with which a program logs in here."""
+        return {
+            "RC_SERVER_URL": self.platform_url,
+            "RCFS_MEDIA_URL": self.media_url,
+            "RC_APP_CLIENT_ID": self.client_id,
+            "RC_APP_CLIENT_SECRET": self.client_secret,
+            "RC_USER_JWT": self.jwt,
+        }
+
+    def stop(self) -> int:
+        """End it with SIGTERM; the exit code."""
+        self.process.terminate()
+        return self._wait()
+
+    def kill(self) -> int:
+        """End it with SIGKILL, so that the server is gone at once; the exit code."""
+        self.process.kill()
+        return self._wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, _value: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._admin.close()
+        if self.process.poll() is None:
+            self.kill()
+        _close(self.process.stdin, self.process.stdout)
+
+    def _wait(self) -> int:
+        return self.process.wait(STOP_S)
+
+    def _request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        response = self._admin.request(method, path, **options)
+        if response.is_error:
+            raise AssertionError(f"{method} {path}: {response.status_code} {response.text}")
+        return response
+
+    def _json(self, method: str, path: str, **options: Any) -> Any:
+        return self._request(method, path, **options).json()
+
+
+@contextmanager
+def start(*arguments: str, command: Sequence[str] = ("-m", "rcfs.simulator")) -> Iterator[Simulated]:
+    """A running simulator; it ends with the context, and with this process however that dies.
+
+    Args:
+        arguments: Further options, such as ``--messages=200`` or ``--limit=medium=5/2/2``.
+        command: What to run with this Python; ``("-m", "rcfs", "simulator")`` for the command.
+    """
+    process = subprocess.Popen(
+        [sys.executable, *command, "--json", "--until-eof", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    )
+    try:
+        endpoints = Endpoints(**json.loads(_first_line(process)))
+    except BaseException:
+        process.kill()
+        process.wait(STOP_S)
+        _close(process.stdin, process.stdout)
+        raise
+    with Simulated(process, endpoints) as simulated:
+        yield simulated
+
+
+@asynccontextmanager
+async def in_process(config: SimulatorConfig) -> AsyncIterator[tuple[Simulator, Endpoints]]:
+    """A simulator in the event loop of the test, and where it listens."""
+    simulator = Simulator(config)
+    async with trio.open_nursery() as nursery:
+        endpoints = await nursery.start(simulator.serve)
+        yield simulator, endpoints
+        nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def logged_in(endpoints: Endpoints) -> AsyncIterator[httpx.AsyncClient]:
+    """An httpx client that has logged in with the JWT; relative URLs are the platform's."""
+    async with httpx.AsyncClient(base_url=endpoints.platform_url, timeout=START_S) as http:
+        answer = await http.post(
+            "/restapi/oauth/token",
+            data={"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": endpoints.jwt},
+            auth=(endpoints.client_id, endpoints.client_secret),
+        )
+        http.headers["Authorization"] = f"Bearer {answer.raise_for_status().json()['access_token']}"
+        yield http
+
+
+def _first_line(process: "subprocess.Popen[str]") -> str:
+    """The first line of the process's output.
+
+    Raises:
+        AssertionError: It has ended or said nothing in time.
+    """
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        ready = selector.select(START_S)
+    line = process.stdout.readline() if ready else ""
+    assert line, f"the simulator said nothing, its exit code is {process.poll()}"
+    return line
+
+
+def _close(*pipes: IO[str] | None) -> None:
+    for pipe in pipes:
+        if pipe is not None:
+            pipe.close()

@@ -1,0 +1,292 @@
+import errno
+import json
+import os
+import shlex
+import subprocess
+import sys
+import types
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from click.testing import Result
+
+from rcfs.cli import _demo, _run, _simulator
+from rcfs.cli._background import Outcome
+from rcfs.cli._demo import running_simulator
+from rcfs.cli._fuse_system import FuseSystem
+from rcfs.cli._registry import Registry
+from rcfs.cli._settings import Credentials, Settings
+from rcfs.errors import RcfsError
+from rcfs.model import PRIOR_PLANS, UsageGroup
+
+ENDPOINTS = {
+    "platform_url": "http://127.0.0.1:1001",
+    "media_url": "http://127.0.0.1:1002",
+    "client_id": "app",
+    "client_secret": "secret",
+    "jwt": "jwt",
+}
+
+
+@attrs.frozen
+class Spec:
+    seed: int = 1
+    messages: int = 3000
+
+
+@attrs.frozen
+class Config:
+    spec: Spec
+    plans: Mapping[UsageGroup, Any] = PRIOR_PLANS
+    standard_user: bool = False
+    latency_s: float = 0.0
+    token_lifetime_s: float = 3600.0
+    port: int = 0
+    media_port: int = 0
+
+
+@pytest.fixture
+def simulators(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Config, bool]]:
+    """A simulator room that is ready at once and ends at once; what it was asked to run."""
+    ran: list[tuple[Config, bool]] = []
+
+    def run_simulator(config: Config, *, on_ready: Callable[[Any], None], until_eof: bool) -> None:
+        ran.append((config, until_eof))
+        on_ready(types.SimpleNamespace(**ENDPOINTS))
+
+    room = types.SimpleNamespace(AccountSpec=Spec, SimulatorConfig=Config, run_simulator=run_simulator)
+    monkeypatch.setitem(sys.modules, "rcfs.simulator", room)
+    return ran
+
+
+def test_the_simulator_for_programs(
+    run: Callable[..., Result], simulators: list[tuple[Config, bool]]
+) -> None:
+    result = run("simulator", "--json", "--until-eof")
+    assert result.exit_code == 0
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [ENDPOINTS]
+    assert simulators == [(Config(Spec()), True)], "what is not asked for keeps the simulator's defaults"
+
+
+def test_the_simulator_for_people(run: Callable[..., Result], simulators: list[tuple[Config, bool]]) -> None:
+    result = run("simulator")
+    exports = [line.removeprefix("  export ") for line in result.stdout.splitlines() if "export" in line]
+    assert dict(line.split("=", 1) for line in exports) == {
+        "RC_SERVER_URL": ENDPOINTS["platform_url"],
+        "RCFS_MEDIA_URL": ENDPOINTS["media_url"],
+        "RC_APP_CLIENT_ID": "app",
+        "RC_APP_CLIENT_SECRET": "secret",
+        "RC_USER_JWT": "jwt",
+    }
+
+
+def test_the_options_of_the_simulator(
+    run: Callable[..., Result], simulators: list[tuple[Config, bool]]
+) -> None:
+    words = "--messages 7 --seed 3 --port 1 --media-port 2 --limit medium=4 --limit heavy=2 --standard-user"
+    result = run("simulator", *shlex.split(words), "--latency", "0.5", "--token-lifetime", "60")
+    assert result.exit_code == 0
+    ((config, until_eof),) = simulators
+    assert attrs.evolve(config, plans=PRIOR_PLANS) == Config(
+        Spec(seed=3, messages=7),
+        standard_user=True,
+        latency_s=0.5,
+        token_lifetime_s=60.0,
+        port=1,
+        media_port=2,
+    )
+    limits = {group: plan.limit for group, plan in config.plans.items()}
+    assert limits == {"light": 50, "medium": 4, "heavy": 2, "auth": 5}
+    assert until_eof is False
+
+
+@pytest.mark.parametrize("name", ["simulator", "demo"])
+def test_a_limit_that_is_none(run: Callable[..., Result], name: str, simulators: object) -> None:
+    result = run(name, "--limit", "medium")
+    assert result.exit_code == 2
+    assert "--limit: 'medium' is not a limit; write GROUP=N, such as medium=40" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["simulator", "demo"])
+def test_without_the_demo_extra(
+    run: Callable[..., Result], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_simulator, "_DEMO_MODULES", ("json", "no_such_package"))
+    result = run(name)
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "rcfs: the simulator needs the package no_such_package: pip install 'rcfs[demo]'\n"
+    )
+
+
+def test_a_port_that_is_taken(run: Callable[..., Result], simulators: object) -> None:
+    def run_simulator(*_: object, **__: object) -> None:
+        raise ExceptionGroup("nursery", [OSError(errno.EADDRINUSE, "in use")])
+
+    sys.modules["rcfs.simulator"].run_simulator = run_simulator  # type: ignore[attr-defined]
+    result = run("simulator", "--port", "80")
+    assert result.exit_code == 2
+    assert result.stderr == "rcfs: --port or --media-port: Address already in use\n"
+
+
+def stub(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Makes a script the simulator."""
+    monkeypatch.setattr(
+        _demo, "rcfs_command", lambda *words: [sys.executable, "-I", "-S", "-c", code, *words]
+    )
+
+
+def test_the_simulator_of_a_demo_ends_with_its_stdin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    code = f"""
+import json, os, sys
+assert sys.argv[1:] == ["simulator", "--json", "--until-eof", "--seed=3"], sys.argv
+assert os.getsid(0) == os.getpid()
+print(json.dumps({ENDPOINTS!r}), flush=True)
+sys.stdin.read()
+open({str(tmp_path / "ended")!r}, "w").close()
+"""
+    stub(monkeypatch, code)
+    with running_simulator(["--seed=3"]) as endpoints:
+        assert endpoints == ENDPOINTS
+        assert not (tmp_path / "ended").exists()
+    assert (tmp_path / "ended").exists()
+
+
+def test_a_simulator_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, "pass")
+    with pytest.raises(RcfsError, match=r"^the simulator did not start$"), running_simulator([]):
+        pytest.fail("it is not ready")
+
+
+def test_a_simulator_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, "import sys; sys.stdin.read()")
+    monkeypatch.setattr(_demo, "_SIMULATOR_WITHIN_S", 0.2)
+    with pytest.raises(RcfsError, match=r"^the simulator did not start in time$"), running_simulator([]):
+        pytest.fail("it is not ready")
+
+
+def test_a_simulator_that_does_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    stub(monkeypatch, f"import json, signal; print(json.dumps({ENDPOINTS!r}), flush=True); signal.pause()")
+    monkeypatch.setattr(_demo, "_SIMULATOR_ENDS_WITHIN_S", 0.1)
+    with running_simulator([]):
+        pass
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
+    """Everything that a demo in the foreground does, in order."""
+    done: list[tuple[str, Any]] = []
+
+    @contextmanager
+    def running(options: Sequence[str]) -> Iterator[Mapping[str, str]]:
+        done.append(("simulator", list(options)))
+        yield ENDPOINTS
+        done.append(("simulator ends", None))
+
+    def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
+        done.append(("serve", (settings, mountpoint)))
+        on_ready()
+
+    monkeypatch.setattr(_demo, "running_simulator", running)
+    monkeypatch.setattr(_demo, "_print_tour_aside", lambda path: done.append(("tour", path)))
+    monkeypatch.setitem(sys.modules, "rcfs.cli._serve", types.SimpleNamespace(serve=serve))
+    monkeypatch.setattr("rcfs.cli._logging.log_to_terminal", lambda level: None)
+    monkeypatch.setattr(FuseSystem, "check", lambda self: None)
+    return done
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_demo_in_the_foreground(
+    run: Callable[..., Result], served: list[tuple[str, Any]], home: Path
+) -> None:
+    result = run(
+        "demo", "-f", "--limit", "medium=4", "--messages", "9", env={"RCFS_CACHE_DIR": "/real/cache"}
+    )
+    assert result.exit_code == 0
+    assert [name for name, _ in served] == ["simulator", "serve", "tour", "simulator ends"]
+    assert served[0][1] == ["--limit=medium=4", "--messages=9"]
+    settings, mountpoint = served[1][1]
+    assert mountpoint == home / "ringcentral-demo"
+    assert settings.credentials == Credentials("http://127.0.0.1:1001", "app", "secret", "jwt")
+    assert settings.media_url == "http://127.0.0.1:1002"
+    assert settings.cache_dir == home / ".cache" / "rcfs-demo", "never the cache of a real account"
+    assert settings.state_dir == home / ".local" / "state" / "rcfs-demo"
+    assert settings.plans[UsageGroup("medium")].limit == 4
+
+
+def test_a_demo_with_directories_of_its_own(
+    run: Callable[..., Result], served: list[tuple[str, Any]], tmp_path: Path
+) -> None:
+    path = tmp_path / "new" / "rc"
+    assert run("demo", "-f", "--cache-dir", str(tmp_path / "c"), str(path)).exit_code == 0
+    settings, mountpoint = served[1][1]
+    assert mountpoint == path
+    assert (settings.cache_dir, settings.state_dir) == (tmp_path / "c" / "cache", tmp_path / "c" / "state")
+
+
+def test_a_demo_is_in_the_registry_of_all_mounts(
+    run: Callable[..., Result],
+    served: list[tuple[str, Any]],
+    state_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(_demo, "_print_tour_aside", lambda path: seen.extend(Registry(state_dir).live()))
+    run("demo", "-f")
+    assert [record.server for record in seen] == ["http://127.0.0.1:1001"]
+
+
+def test_a_mount_point_that_cannot_be_made(run: Callable[..., Result], served: object) -> None:
+    result = run("demo", "/dev/null/rc")
+    assert (result.exit_code, result.stderr) == (4, "rcfs: /dev/null/rc cannot be created: Not a directory\n")
+
+
+def test_a_demo_in_the_background(
+    run: Callable[..., Result], served: object, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+
+    def start(command: list[str], errors: Path) -> Outcome:
+        commands.append(command)
+        message = home / "ringcentral-demo" / "101 Jane Smith" / "SMS" / "2026-11" / "it's [1]" / "text.txt"
+        message.parent.mkdir(parents=True)
+        message.touch()
+        voicemail = home / "ringcentral-demo" / "101 Jane Smith" / "Voicemail" / "2026-11" / "x"
+        voicemail.mkdir(parents=True)
+        (voicemail / "voicemail.wav").touch()
+        return Outcome(4711)
+
+    monkeypatch.setattr(_run, "start", start)
+    result = run("demo", "--seed", "5")
+    assert result.exit_code == 0
+    assert commands[0][-4:] == [str(home / "ringcentral-demo"), "--seed", "5", "--foreground"]
+    tries = result.stdout.partition("Try:\n")[2].splitlines()
+    assert len(tries) == 3
+    for line in tries:
+        _command, path, *_ = shlex.split(line)
+        assert Path(path).exists()
+    assert subprocess.run(["sh", "-c", tries[1]], check=False, capture_output=True).returncode == 0
+
+
+def test_the_tour_without_an_answer(
+    run: Callable[..., Result], served: object, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_run, "start", lambda command, errors: Outcome(4711))
+    monkeypatch.setattr(_demo, "run_limited", lambda command, timeout_s: None)
+    root = home / "ringcentral-demo"
+    tries = run("demo").stdout.partition("Try:\n")[2].splitlines()
+    assert tries == [f"  ls {root}", f"  cat {root}/.rcfs/status", f"  cat {root}/.rcfs/quota"]
+
+
+def test_a_path_with_wildcards_is_taken_as_it_is(tmp_path: Path) -> None:
+    for name in ("a[b]", "a*", "a?", "a\\"):
+        file = tmp_path / name / "101" / "SMS" / "x" / "text.txt"
+        file.parent.mkdir(parents=True)
+        file.touch()
+        assert _demo._first(tmp_path / name, "*/SMS/*/text.txt") == file

@@ -1,0 +1,178 @@
+import errno
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+import rcfs.errors
+from rcfs import __version__
+from rcfs.cli._main import RcfsGroup
+from rcfs.cli._main import rcfs as command
+from rcfs.errors import PlatformError, RcfsError
+
+SECRET = "s3cr3t-of-the-app"
+
+
+def every_error(base: type[RcfsError] = RcfsError) -> Iterator[type[RcfsError]]:
+    yield base
+    for derived in base.__subclasses__():
+        yield from every_error(derived)
+
+
+def run_raising(error: BaseException) -> Result:
+    group = RcfsGroup("rcfs")
+
+    @group.command()
+    def fail() -> None:
+        raise error
+
+    return CliRunner().invoke(group, ["fail"], prog_name="rcfs")
+
+
+def test_the_table_of_exit_codes() -> None:
+    """The published table: a change here is a change for every script."""
+    assert {
+        error.__name__: error.exit_code for error in every_error() if error.__module__ == "rcfs.errors"
+    } == {
+        "RcfsError": 1,
+        "ConfigError": 2,
+        "MountError": 4,
+        "FuseUnavailableError": 5,
+        "StoreError": 6,
+        "PlatformError": 7,
+        "AuthError": 3,
+        "ForbiddenError": 3,
+        "NotFoundError": 7,
+        "BadRequestError": 7,
+        "RateLimitedError": 7,
+        "ServerError": 7,
+        "NotReadyError": 7,
+        "TransportError": 7,
+        "WaitError": 1,
+        "DeadlineError": 1,
+        "BudgetError": 1,
+        "CallerGoneError": 1,
+        "ClosingError": 1,
+    }
+
+
+@pytest.mark.parametrize("error", list(every_error()), ids=lambda error: error.__name__)
+def test_every_error_is_one_line_and_its_exit_code(error: type[RcfsError]) -> None:
+    result = run_raising(error("this is\n  wrong"))
+    assert (result.exit_code, result.stdout, result.stderr) == (error.exit_code, "", "rcfs: this is wrong\n")
+
+
+def test_a_request_id_is_told() -> None:
+    result = run_raising(PlatformError("refused", request_id="b7e0"))
+    assert result.stderr == "rcfs: refused (request id b7e0)\n"
+
+
+def test_an_error_from_a_nursery_is_the_error() -> None:
+    group = ExceptionGroup("nursery", [ExceptionGroup("inner", [rcfs.errors.MountError("busy")])])
+    result = run_raising(group)
+    assert (result.exit_code, result.stderr) == (4, "rcfs: busy\n")
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), click.Abort(), BaseExceptionGroup("nursery", [KeyboardInterrupt()])]
+)
+def test_an_interrupt(error: BaseException) -> None:
+    result = run_raising(error)
+    assert result.exit_code == 130
+    assert "rcfs: interrupted" in result.stderr
+
+
+def test_what_nobody_expected_is_one_line_and_a_trace_in_a_file(state_dir: Path) -> None:
+    secret = SECRET
+
+    def frame_with_a_secret() -> None:
+        kept = secret
+        raise ZeroDivisionError(f"after {len(kept)} steps")
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        frame_with_a_secret()
+    result = run_raising(caught.value)
+    trace = state_dir / "log" / "crash.log"
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"rcfs: unexpected error: ZeroDivisionError: after {len(SECRET)} steps; the trace is in {trace}\n"
+    )
+    text = trace.read_text()
+    assert "frame_with_a_secret" in text
+    assert SECRET not in text
+    assert trace.stat().st_mode & 0o777 == 0o600
+    assert trace.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_trace_that_cannot_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RCFS_STATE_DIR", "/dev/null/state")
+    result = run_raising(ValueError("odd"))
+    assert result.exit_code == 1
+    assert result.stderr == "rcfs: unexpected error: ValueError: odd; its trace could not be written\n"
+
+
+def test_a_reader_that_went_away_is_no_crash(state_dir: Path) -> None:
+    result = run_raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+    assert result.exit_code == 1
+    assert "unexpected" not in result.stderr
+    assert not (state_dir / "log").exists()
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["mount"], ["status", "--jsn"], ["completion", "tcsh"]])
+def test_wrong_usage(run: Callable[..., Result], arguments: list[str]) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert "Usage: rcfs" in result.stderr
+
+
+def test_version(run: Callable[..., Result]) -> None:
+    assert run("--version").stdout == f"rcfs {__version__}\n"
+
+
+@pytest.mark.parametrize("name", sorted(command.commands))
+def test_every_command_has_help_with_examples(run: Callable[..., Result], name: str) -> None:
+    result = run(name, "--help")
+    assert result.exit_code == 0
+    assert "Examples:\n" in result.stdout
+    assert f"    rcfs {name}" in result.stdout
+    assert "ready-fd" not in result.stdout
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, rcfs.cli._main;"
+        "heavy = {'trio', 'httpx', 'starlette', 'diskcache', 'keyring', 'rich', 'structlog', 'pyfuse3'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("shell", "first", "holds"),
+    [
+        ("bash", "# Install: rcfs completion bash > ", "_rcfs_completion"),
+        ("zsh", "#compdef rcfs", "# Install: rcfs completion zsh > "),
+        ("fish", "# Install: rcfs completion fish > ", "function _rcfs_completion"),
+    ],
+)
+def test_completion(run: Callable[..., Result], shell: str, first: str, holds: str) -> None:
+    result = run("completion", shell)
+    assert result.exit_code == 0
+    assert result.stdout.startswith(first)
+    assert holds in result.stdout
+    assert "_RCFS_COMPLETE" in result.stdout
+
+
+def test_completing_a_command(run: Callable[..., Result]) -> None:
+    result = run(env={"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": "rcfs um", "COMP_CWORD": "1"})
+    assert result.stdout == "plain,umount\n"
+
+
+def test_completing_a_mount_point_touches_no_path(run: Callable[..., Result]) -> None:
+    result = run(env={"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": "rcfs mount /m", "COMP_CWORD": "2"})
+    assert result.stdout == "dir,/m\n"

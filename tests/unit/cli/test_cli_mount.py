@@ -1,0 +1,215 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from rcfs.cli import _run
+from rcfs.cli._background import Outcome
+from rcfs.cli._fuse_system import FuseSystem
+from rcfs.cli._registry import Registry
+from rcfs.cli._settings import Settings
+from rcfs.errors import AuthError, FuseUnavailableError
+
+SECRET = "s3cr3t-of-the-app"
+JWT = "eyJ-jwt-of-the-user"
+
+
+class FakeServe:
+    """Stands in for the assembly of a mount: ready at once, ended at once."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.registry = Registry(state_dir)
+        self.calls: list[tuple[Settings, Path]] = []
+        self.while_up: list[Any] = []
+        self.error: Exception | None = None
+
+    def serve(self, settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
+        self.calls.append((settings, mountpoint))
+        if self.error is not None:
+            raise self.error
+        on_ready()
+        self.while_up.append(self.registry.live())
+
+
+@pytest.fixture
+def fake(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> FakeServe:
+    made = FakeServe(state_dir)
+    module = types.ModuleType("rcfs.cli._serve")
+    module.serve = made.serve  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "rcfs.cli._serve", module)
+    monkeypatch.setattr(FuseSystem, "check", lambda self: None)
+    monkeypatch.setattr("rcfs.cli._logging.log_to_terminal", lambda level: None)
+    monkeypatch.setattr("rcfs.cli._logging.log_to_file", lambda path, level: None)
+    return made
+
+
+@pytest.fixture
+def mountpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "rc"
+    path.mkdir()
+    return path
+
+
+@pytest.mark.usefixtures("credentials")
+def test_in_the_foreground(run: Callable[..., Result], fake: FakeServe, mountpoint: Path) -> None:
+    result = run("mount", "-f", "--max-wait", "7", "--limit", "medium=9", str(mountpoint))
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == f"rcfs: mounted at {mountpoint}; Ctrl-C ends it\n"
+    ((settings, path),) = fake.calls
+    assert path == mountpoint
+    assert (settings.max_wait_s, settings.require_credentials().client_secret) == (7.0, SECRET)
+    ((record,),) = fake.while_up
+    assert (record.pid, record.mountpoint) == (os.getpid(), mountpoint)
+    assert record.server == "https://platform.ringcentral.com"
+    assert fake.registry.records() == (), "taken out at the end"
+
+
+@pytest.mark.usefixtures("credentials")
+def test_as_a_child(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    monkeypatch.setattr(os, "chdir", moved.append)
+    reading, writing = os.pipe()
+    result = run("mount", str(mountpoint), "--foreground", "--ready-fd", str(writing))
+    with os.fdopen(reading, "rb") as pipe:
+        assert json.loads(pipe.read()) == {"ready": True, "pid": os.getpid()}
+    assert (result.exit_code, result.output) == (0, "")
+    assert moved == ["/"], "it pins no file system"
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_child_that_fails(run: Callable[..., Result], fake: FakeServe, mountpoint: Path) -> None:
+    fake.error = AuthError("the login was refused")
+    reading, writing = os.pipe()
+    result = run("mount", str(mountpoint), "--foreground", "--ready-fd", str(writing))
+    with os.fdopen(reading, "rb") as pipe:
+        assert json.loads(pipe.read()) == {"error": "the login was refused", "exit_code": 3}
+    assert result.exit_code == 3
+    assert fake.registry.records() == ()
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The commands that were started in the background; each is ready at once."""
+    commands: list[list[str]] = []
+
+    def start(command: list[str], errors: Path) -> Outcome:
+        commands.append(command)
+        return Outcome(4711)
+
+    monkeypatch.setattr(_run, "start", start)
+    return commands
+
+
+@pytest.mark.usefixtures("credentials", "fake")
+def test_in_the_background(
+    run: Callable[..., Result], started: list[list[str]], mountpoint: Path, state_dir: Path
+) -> None:
+    result = run("mount", "--cache-size", "1GiB", str(mountpoint))
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == f"Mounted at {mountpoint} (process 4711)."
+    assert f"rcfs umount {mountpoint}" in result.stdout
+    assert f"{state_dir}/log/rc-" in result.stdout
+    ((*_, name, path, option, size, last),) = started
+    assert (name, path, option, size, last) == (
+        "mount",
+        str(mountpoint),
+        "--cache-size",
+        "1GiB",
+        "--foreground",
+    )
+    assert not any(secret in word for word in started[0] for secret in (SECRET, JWT, "the-app"))
+
+
+@pytest.mark.usefixtures("credentials", "fake")
+def test_in_the_background_with_an_error(
+    run: Callable[..., Result], mountpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_run, "start", lambda command, errors: Outcome(4711, "the login was refused", 3))
+    result = run("mount", str(mountpoint))
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "", "rcfs: the login was refused\n")
+
+
+@pytest.mark.usefixtures("fake")
+def test_missing_credentials(run: Callable[..., Result], started: list[list[str]], mountpoint: Path) -> None:
+    result = run("mount", str(mountpoint))
+    assert result.exit_code == 2
+    assert result.stderr.startswith(
+        "rcfs: missing credentials: client id, client secret, JWT. Run `rcfs login`"
+    )
+    assert "`rcfs demo` needs none" in result.stderr
+    assert started == []
+
+
+@pytest.mark.usefixtures("credentials", "fake")
+def test_a_missing_mount_point(run: Callable[..., Result], started: list[list[str]], tmp_path: Path) -> None:
+    result = run("mount", str(tmp_path / "absent"))
+    assert result.exit_code == 4
+    assert f"create it: mkdir -p {tmp_path}/absent" in result.stderr
+    assert not (tmp_path / "absent").exists()
+    assert started == []
+
+
+@pytest.mark.usefixtures("credentials")
+def test_no_fuse(run: Callable[..., Result], mountpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def check(self: FuseSystem) -> None:
+        raise FuseUnavailableError("/dev/fuse is missing; load it")
+
+    monkeypatch.setattr(FuseSystem, "check", check)
+    result = run("mount", str(mountpoint))
+    assert (result.exit_code, result.stderr) == (5, "rcfs: /dev/fuse is missing; load it\n")
+
+
+@pytest.mark.usefixtures("credentials", "fake")
+def test_allow_other_that_is_forbidden(
+    run: Callable[..., Result], mountpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FuseSystem, "allows_others", lambda self: False)
+    result = run("mount", "-f", "--allow-other", str(mountpoint))
+    assert result.exit_code == 2
+    assert "add the line user_allow_other to /etc/fuse.conf" in result.stderr
+    assert run("mount", "-f", str(mountpoint)).exit_code == 0
+
+
+ENTRY = """
+import sys, types
+from rcfs.cli import _run, main
+from rcfs.errors import AuthError
+
+def serve(settings, mountpoint, *, on_ready):
+    raise AuthError(f"{settings.require_credentials().client_id} refused at {mountpoint}")
+
+sys.modules["rcfs.cli._serve"] = types.SimpleNamespace(serve=serve)
+_run.FuseSystem.check = lambda self: None
+_run.rcfs_command = lambda *arguments: [sys.executable, __file__, *arguments]
+main()
+"""
+
+
+@pytest.mark.usefixtures("credentials")
+def test_a_real_child_reports_a_real_error(tmp_path: Path, mountpoint: Path) -> None:
+    """The whole way: arguments, environment, pipe, line, exit code."""
+    entry = tmp_path / "entry.py"
+    entry.write_text(ENTRY)
+    command = [sys.executable, str(entry), "mount", "--max-wait", "9", str(mountpoint)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr == f"rcfs: the-app refused at {mountpoint}\n"
+
+
+def test_an_interrupted_mount_exits_130(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, credentials: None
+) -> None:
+    fake.serve = lambda *_, **__: os.kill(os.getpid(), signal.SIGINT)  # type: ignore[method-assign]
+    sys.modules["rcfs.cli._serve"].serve = fake.serve  # type: ignore[attr-defined]
+    result = run("mount", "-f", str(mountpoint))
+    assert (result.exit_code, result.stderr) == (130, "rcfs: interrupted\n")

@@ -1,0 +1,239 @@
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import keyring.errors
+import pytest
+
+from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.errors import ConfigError
+from rcfs.model import PRIOR_PLANS, UsageGroup
+
+SECRET = "s3cr3t-of-the-app"
+JWT = "eyJ-jwt-of-the-user"
+LOGIN = {"RC_APP_CLIENT_ID": "the-app", "RC_APP_CLIENT_SECRET": SECRET, "RC_USER_JWT": JWT}
+
+
+def load(
+    options: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
+    config: str = "",
+    tmp_path: Path | None = None,
+) -> Settings:
+    path = Path("/nonexistent/config.toml")
+    if tmp_path is not None:
+        path = tmp_path / "config.toml"
+        path.write_text(config)
+        path.chmod(0o600)
+    return load_settings(options or {}, environ or {}, path, warn=pytest.fail)
+
+
+def save(vault: Any, **fields: str) -> None:
+    entry = {
+        "server_url": "https://platform.ringcentral.com",
+        "client_id": "saved-app",
+        "client_secret": "saved-secret",
+        "jwt": "saved-jwt",
+    }
+    vault.saved["rcfs", "credentials"] = json.dumps({**entry, **fields})
+
+
+def test_defaults(home: Path) -> None:
+    settings = load()
+    assert settings == Settings(
+        credentials=None,
+        cache_dir=home / ".cache" / "rcfs",
+        state_dir=home / ".local" / "state" / "rcfs",
+        cache_size_bytes=10 << 30,
+        max_wait_s=300.0,
+        allow_other=False,
+        fs_subtype="rcfs",
+        log_level="info",
+        plans=PRIOR_PLANS,
+        missing_credentials=("client_id", "client_secret", "jwt"),
+        config_path=Path("/nonexistent/config.toml"),
+    )
+
+
+def test_command_line_over_environment_over_file_over_default(tmp_path: Path, home: Path) -> None:
+    config = '[cache]\nsize = "3GiB"\ndirectory = "~/from-file"\n'
+    environ = {"RCFS_CACHE_SIZE": "2GiB", "RCFS_CACHE_DIR": "/from/environment"}
+    options = {"cache_size": "1GiB", "cache_dir": Path("/from/options")}
+    every = load(options, environ, config, tmp_path)
+    assert (every.cache_size_bytes, every.cache_dir) == (1 << 30, Path("/from/options"))
+    no_options = load({"cache_size": None}, environ, config, tmp_path)
+    assert (no_options.cache_size_bytes, no_options.cache_dir) == (2 << 30, Path("/from/environment"))
+    blank = load({}, {"RCFS_CACHE_SIZE": " "}, config, tmp_path)
+    assert (blank.cache_size_bytes, blank.cache_dir) == (3 << 30, home / "from-file")
+
+
+def test_options_that_are_false_are_said(tmp_path: Path) -> None:
+    config = "[mount]\nallow_other = true\nmax_wait = 60\nfs_subtype = 'smb'\n"
+    assert load({}, {}, config, tmp_path).allow_other is True
+    settings = load({"allow_other": False, "max_wait": 7.5, "fs_subtype": "davfs"}, {}, config, tmp_path)
+    assert (settings.allow_other, settings.max_wait_s, settings.fs_subtype) == (False, 7.5, "davfs")
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "field"),
+    [
+        ("RC_APP_CLIENT_ID", "RC_CLIENT_ID", "client_id"),
+        ("RC_APP_CLIENT_SECRET", "RC_CLIENT_SECRET", "client_secret"),
+        ("RC_USER_JWT", "RC_JWT", "jwt"),
+    ],
+)
+def test_both_names_of_a_variable(newer: str, older: str, field: str) -> None:
+    both = load({}, {**LOGIN, older: "from-older"}).require_credentials()
+    assert getattr(both, field) == LOGIN[newer]
+    only_older = {name: value for name, value in LOGIN.items() if name != newer}
+    assert getattr(load({}, {**only_older, older: "from-older"}).require_credentials(), field) == "from-older"
+
+
+def test_credentials_come_from_several_sources(tmp_path: Path) -> None:
+    config = f"[credentials]\nserver_url = 'https://file.example'\nclient_id = 'file-app'\njwt = '{JWT}'\n"
+    settings = load({}, {"RC_CLIENT_SECRET": f" {SECRET}\n"}, config, tmp_path)
+    credentials = settings.require_credentials()
+    assert attrs.asdict(credentials) == {
+        "server_url": "https://file.example",
+        "client_id": "file-app",
+        "client_secret": SECRET,
+        "jwt": JWT,
+    }
+    over = load({"server_url": "https://option.example/"}, {"RC_CLIENT_SECRET": SECRET}, config, tmp_path)
+    assert over.require_credentials().server_url == "https://option.example"
+
+
+def test_the_keyring_comes_last(vault: Any) -> None:
+    save(vault, server_url="https://saved.example")
+    saved = load().require_credentials()
+    assert (saved.server_url, saved.client_id, saved.jwt) == (
+        "https://saved.example",
+        "saved-app",
+        "saved-jwt",
+    )
+    mixed = load({}, {"RC_USER_JWT": JWT}).require_credentials()
+    assert (mixed.client_secret, mixed.jwt) == ("saved-secret", JWT)
+
+
+def test_what_was_saved_for_one_server_is_not_sent_to_another(vault: Any) -> None:
+    save(vault)
+    other = load({}, {"RC_SERVER_URL": "http://127.0.0.1:1"})
+    assert other.credentials is None
+    assert other.missing_credentials == ("client_id", "client_secret", "jwt")
+    assert load({}, {"RC_SERVER_URL": "https://platform.ringcentral.com"}).credentials is not None
+
+
+def test_what_was_saved_for_one_app_is_not_used_with_another(vault: Any) -> None:
+    save(vault)
+    assert load({}, {"RC_CLIENT_ID": "another"}).missing_credentials == ("client_secret", "jwt")
+
+
+def test_a_keyring_is_not_asked_when_nothing_is_missing(vault: Any) -> None:
+    vault.broken = keyring.errors.KeyringLocked
+    environ = {**LOGIN, "RC_SERVER_URL": "https://platform.ringcentral.com"}
+    assert load({}, environ).credentials is not None
+    assert load_settings({}, {}, Path("/x"), keyring=None, warn=pytest.fail).credentials is None
+
+
+def test_no_keyring_is_no_news_a_locked_one_is(vault: Any) -> None:
+    vault.broken = keyring.errors.NoKeyringError
+    assert load().credentials is None
+    vault.broken = keyring.errors.KeyringLocked
+    warnings: list[str] = []
+    assert load_settings({}, {}, Path("/x"), warn=warnings.append).credentials is None
+    assert warnings == ["the keyring cannot be read (KeyringLocked); its credentials are not used"]
+
+
+@pytest.mark.parametrize("text", ["no json", "[]", "null", '{"jwt": "x"}'])
+def test_a_keyring_entry_of_somebody_else(vault: Any, text: str) -> None:
+    vault.saved["rcfs", "credentials"] = text
+    warnings: list[str] = []
+    assert load_settings({}, {}, Path("/x"), warn=warnings.append).credentials is None
+    assert warnings == ["the keyring's entry is not one of rcfs; run `rcfs login` again"]
+
+
+@pytest.mark.parametrize(
+    ("options", "environ", "config", "error"),
+    [
+        ({"cache_size": "lots"}, {}, "", "--cache-size: 'lots' is not a size"),
+        ({}, {"RCFS_CACHE_SIZE": "10XB"}, "", "RCFS_CACHE_SIZE: '10XB' is not a size"),
+        ({}, {}, "[cache]\nsize = 10", "config.toml line 2: 'cache.size': a cache of less than 1 MiB"),
+        ({}, {}, "[cache]\nsize = -1", "config.toml line 2: 'cache.size': a cache of less than 1 MiB"),
+        ({"max_wait": 0.0}, {}, "", "--max-wait: the longest wait is a positive number"),
+        ({"max_wait": float("nan")}, {}, "", "--max-wait: the longest wait is a positive number"),
+        ({}, {}, "[mount]\nmax_wait = inf", "config.toml line 2: 'mount.max_wait': the longest wait"),
+        ({"fs_subtype": "rcfs,suid"}, {}, "", "--fs-subtype: a file system type is a letter"),
+        ({"limit": ["medium"]}, {}, "", "--limit: 'medium' is not a limit"),
+        ({}, {}, "[limits]\nmedium = 0", "config.toml line 2: 'limits.medium': a limit is at least 1"),
+        ({}, {}, "[limits]\n'a b' = 1", "config.toml line 2: 'limits.a b': 'a b' is not the name"),
+        ({"server_url": "http://example.com"}, {}, "", "--server-url: the URL must begin with https://"),
+        (
+            {},
+            {"RC_SERVER_URL": "https://a:hunter2@b"},
+            "",
+            "RC_SERVER_URL: the URL must not hold",
+        ),
+        (
+            {},
+            {"RCFS_MEDIA_URL": "https://b/x"},
+            "",
+            "RCFS_MEDIA_URL: the URL must end after the host",
+        ),
+        ({}, {}, "[cache]\ndirectory = ''", "config.toml line 2: 'cache.directory': a path cannot be empty"),
+        (
+            {},
+            {"RCFS_STATE_DIR": "~nobody-at-all/x"},
+            "",
+            "RCFS_STATE_DIR: ~nobody-at-all/x: there is no",
+        ),
+    ],
+)
+def test_a_wrong_value_names_its_source(
+    tmp_path: Path, options: dict[str, Any], environ: dict[str, str], config: str, error: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(options, environ, config, tmp_path)
+    assert error in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_limits_replace_the_prior_and_only_the_limit(tmp_path: Path) -> None:
+    plans = load({"limit": ("HEAVY=5",)}, {}, "[limits]\nMedium = 20\nheavy = 9\nnew = 3\n", tmp_path).plans
+    assert {group: plan.limit for group, plan in plans.items()} == {
+        "light": 50,
+        "medium": 20,
+        "heavy": 5,
+        "auth": 5,
+        "new": 3,
+    }
+    prior = PRIOR_PLANS[UsageGroup("medium")]
+    assert plans[UsageGroup("medium")] == attrs.evolve(prior, limit=20)
+
+
+def test_missing_credentials_are_listed_with_their_places() -> None:
+    settings = load({}, {"RC_USER_JWT": JWT})
+    with pytest.raises(ConfigError) as caught:
+        settings.require_credentials()
+    assert str(caught.value) == (
+        "missing credentials: client id, client secret. Run `rcfs login`, or set RC_APP_CLIENT_ID,"
+        " RC_APP_CLIENT_SECRET, or write them under [credentials] in /nonexistent/config.toml. `rcfs demo`"
+        " needs none"
+    )
+
+
+def test_no_repr_shows_a_secret() -> None:
+    text = repr(load({}, LOGIN))
+    assert "the-app" in text
+    assert SECRET not in text
+    assert JWT not in text
+
+
+def test_where_the_config_file_is(home: Path, tmp_path: Path) -> None:
+    assert find_config({}) == home / ".config" / "rcfs" / "config.toml"
+    named = tmp_path / "other.toml"
+    with pytest.raises(ConfigError, match="RCFS_CONFIG: there is no file"):
+        find_config({"RCFS_CONFIG": str(named)})
+    named.touch()
+    assert find_config({"RCFS_CONFIG": str(named)}) == named

@@ -1,0 +1,67 @@
+import json
+import os
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from rcfs.cli import _status
+from rcfs.cli._registry import Registry
+
+SERVER = "https://platform.ringcentral.com"
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, state_dir: Path) -> Path:
+    """A directory that looks like a mount of this process."""
+    (tmp_path / "rc" / ".rcfs").mkdir(parents=True)
+    Registry(state_dir).add(tmp_path / "rc", SERVER)
+    return tmp_path / "rc"
+
+
+@pytest.fixture(autouse=True)
+def rendering(monkeypatch: pytest.MonkeyPatch) -> None:
+    def render_status(document: Mapping[str, Any]) -> str:
+        return f"rendered {document['mountpoint']}\n"
+
+    monkeypatch.setitem(
+        __import__("sys").modules, "rcfs.tree", types.SimpleNamespace(render_status=render_status)
+    )
+
+
+def test_no_mounts(run: Callable[..., Result]) -> None:
+    result = run("status")
+    assert (result.exit_code, result.output) == (0, "No mount of rcfs is up.\n")
+    result = run("status", "--json")
+    assert (result.exit_code, result.output) == (0, "[]\n")
+
+
+def test_a_mount_that_answers(run: Callable[..., Result], mounted: Path) -> None:
+    document = {"mountpoint": str(mounted), "quota": []}
+    (mounted / ".rcfs" / "status.json").write_text(json.dumps(document))
+    result = run("status")
+    assert (result.exit_code, result.output) == (0, f"rendered {mounted}\n")
+    assert json.loads(run("status", "--json").stdout) == [document]
+
+
+@pytest.mark.parametrize("text", [None, "", "no json", "[]"])
+def test_a_mount_that_answers_nonsense(run: Callable[..., Result], mounted: Path, text: str | None) -> None:
+    if text is not None:
+        (mounted / ".rcfs" / "status.json").write_text(text)
+    result = run("status")
+    assert result.exit_code == 4
+    assert result.output.startswith(f"{mounted} does not answer (process {os.getpid()}, since ")
+
+
+def test_a_mount_that_hangs(
+    run: Callable[..., Result], mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.mkfifo(mounted / ".rcfs" / "status.json")
+    monkeypatch.setattr(_status, "_ANSWER_WITHIN_S", 0.2)
+    result = run("status", "--json")
+    assert result.exit_code == 4
+    (document,) = json.loads(result.stdout)
+    assert (document["mountpoint"], document["error"]) == (str(mounted), "does not answer")

@@ -1,0 +1,113 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rcfs.cli._units import format_size, parse_group, parse_limit, parse_server_url, parse_size
+
+
+@pytest.mark.parametrize(
+    ("text", "size_bytes"),
+    [
+        ("123456", 123456),
+        ("0", 0),
+        ("12B", 12),
+        ("1K", 1024),
+        ("500M", 500 << 20),
+        ("500MB", 500_000_000),
+        ("500MiB", 500 << 20),
+        ("10GiB", 10 << 30),
+        ("10 gib", 10 << 30),
+        ("1.5GiB", 3 << 29),
+        (" 2T ", 2 << 40),
+    ],
+)
+def test_a_size(text: str, size_bytes: int) -> None:
+    assert parse_size(text) == size_bytes
+
+
+@pytest.mark.parametrize("text", ["", "G", "-1", "1e3", "10 XB", "10GG", "1,5G", "nan", "²", "٣M", "10iB"])
+def test_no_size(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a size"):
+        parse_size(text)
+
+
+@given(st.integers(0, 1 << 60))
+def test_every_number_of_bytes_is_a_size(size_bytes: int) -> None:
+    assert parse_size(str(size_bytes)) == size_bytes
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [(0, "0 B"), (999, "999 B"), (1536, "1.5 KiB"), (10 << 30, "10.0 GiB"), (200 << 20, "200 MiB")],
+)
+def test_a_size_for_people(size_bytes: int, text: str) -> None:
+    assert format_size(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://platform.ringcentral.com", "https://platform.ringcentral.com"),
+        ("https://platform.ringcentral.com/", "https://platform.ringcentral.com"),
+        ("HTTPS://Platform.RingCentral.com:443", "https://platform.ringcentral.com:443"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080"),
+        ("http://127.9.9.9", "http://127.9.9.9"),
+        ("http://localhost:1", "http://localhost:1"),
+        ("http://[::1]:80/", "http://[::1]:80"),
+    ],
+)
+def test_a_server_url(text: str, url: str) -> None:
+    assert parse_server_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "platform.ringcentral.com",
+        "ftp://platform.ringcentral.com",
+        "https://",
+        "https://:443",
+        "http://platform.ringcentral.com",
+        "http://127.0.0.1.evil.example",
+        "http://10.0.0.1",
+        "http://127.1",
+        "http://localhost.example",
+        "http://[::2]",
+        "http://[::ffff:10.0.0.1]",
+        "https://host/restapi",
+        "https://host?x=1",
+        "https://host?",
+        "https://host#top",
+        "https://user@host",
+        "https://user:hunter2@host",
+        "https://@host",
+        "https://evil.example\\@host",
+        "https://host:99999",
+        "https://host:abc",
+        "https://ho st",
+        "https://ho\nst",
+        "https://hóst",
+        "https://[::1",
+    ],
+)
+def test_no_server_url(text: str) -> None:
+    with pytest.raises(ValueError, match="URL") as caught:
+        parse_server_url(text)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_limit() -> None:
+    assert parse_limit("Medium=40") == ("medium", 40)
+
+
+@pytest.mark.parametrize(
+    "text", ["medium", "medium=", "medium=0", "medium=-1", "medium=4.5", "=4", "a b=4", "m=٣"]
+)
+def test_no_limit(text: str) -> None:
+    with pytest.raises(ValueError, match=r"limit|group"):
+        parse_limit(text)
+
+
+def test_no_group() -> None:
+    with pytest.raises(ValueError, match="usage plan group"):
+        parse_group("two words")
