@@ -1,0 +1,13 @@
+"""What is kept on the disk: the contents that were fetched, and the sizes that were learned.
+
+Everything here is synchronous and may wait for the disk, so callers run it in worker threads; only the
+chunks that are given out are meant for the event loop.
+"""
+
+from rcfs.store._cache import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
+from rcfs.store._cache import CacheStats as CacheStats
+from rcfs.store._cache import ContentCache as ContentCache
+from rcfs.store._content import ContentInfo as ContentInfo
+from rcfs.store._content import StoredContent as StoredContent
+from rcfs.store._sizes import SizeIndex as SizeIndex
+from rcfs.store._value import Chunk as Chunk

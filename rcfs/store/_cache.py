@@ -1,0 +1,330 @@
+"""The content cache: the bytes of attachments on the disk, checked, capped, and never worth an exception.
+
+Concurrency: any thread may call any method. Writes go one at a time through a lock of this process and
+then through SQLite's, which all processes share: within it room is made, the file written and its row
+committed, so the cap holds between any two system calls. Reads take no lock at all.
+
+Failures: once it is open, the cache never raises because of the disk or the database. What cannot be
+read is not there, what cannot be written is not kept, and each reason is told once.
+"""
+
+import shutil
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import attrs
+import diskcache
+
+from rcfs.errors import StoreError
+from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.store._content import (
+    ContentInfo,
+    StoredContent,
+    held_indices,
+    load_content,
+    read_info,
+)
+from rcfs.store._files import reason_of
+from rcfs.store._keys import INFO_INDEX, value_key
+from rcfs.store._opening import open_read_only, open_table
+from rcfs.store._sqlite import is_damage
+from rcfs.store._table import ChunkTable
+from rcfs.store._value import HEADER_BYTES, Chunk, allocated_bytes, open_value
+
+T = TypeVar("T")
+
+DEFAULT_CACHE_BYTES = 10 << 30
+"""Cap of the cache in bytes unless told otherwise: about 100,000 voicemails of half a minute."""
+
+_FREE_FLOOR_BYTES = 1 << 30
+_FREE_FLOOR_SHARE = 0.05
+"""What is left free on the disk for others: 1 GiB, with which a system and its desktop still work normally,
+or, where that would be much, 5 %, which is what ext4 holds back for root."""
+
+_GROWTH_BYTES = 256 << 10
+"""What database and log may grow by in one write, in bytes: the log's 64 pages, once over."""
+
+_LOCKED_PAUSE_S = 10.0
+"""After a lock was not had in time nothing is written for so long, in seconds: else each chunk of a large
+content would wait again for a process that was stopped while it held the lock."""
+_RECOVERY_INTERVAL_S = 60.0
+"""At most one attempt to mend the database in so many seconds: on a failing disk there is no end to it."""
+
+
+@attrs.frozen
+class CacheStats:
+    """The cache at one moment."""
+
+    directory: Path
+    """Where it lies."""
+    size_bytes: int
+    """What it takes on the disk, its database included."""
+    limit_bytes: int
+    """The cap of `size_bytes`."""
+    contents: int
+    """Contents of which at least something is there; those of other processes included."""
+    hits: int
+    """Loads since it was opened, by this object, that found the whole content."""
+    misses: int
+    """Loads since it was opened, by this object, that did not."""
+
+
+class ContentCache:
+    """The cache of one directory; several objects and processes may share a directory."""
+
+    def __init__(
+        self,
+        table: ChunkTable,
+        directory: Path,
+        size_limit_bytes: int,
+        free_floor_bytes: int,
+        warn: Callable[[str], None],
+    ) -> None:
+        """See `open`, which is how to get one."""
+        self._table = table
+        self._directory = directory
+        self._limit_bytes = size_limit_bytes
+        self._floor_bytes = free_floor_bytes
+        self._warn = warn
+        self._lock = threading.RLock()
+        self._count_lock = threading.Lock()
+        self._told: set[str] = set()
+        self._hits = 0
+        self._misses = 0
+        self._locked_until_s = 0.0
+        self._recover_from_s = 0.0
+
+    @classmethod
+    def open(
+        cls,
+        directory: Path,
+        *,
+        size_limit_bytes: int = DEFAULT_CACHE_BYTES,
+        free_floor_bytes: int | None = None,
+        warn: Callable[[str], None],
+    ) -> "ContentCache":
+        """The cache in `directory`, which is created when missing (mode 0700, files 0600).
+
+        A damaged or foreign database is moved aside, and made anew from the chunks that are there. When
+        the directory or disk has become read-only or full, what is there can still be read.
+
+        Args:
+            directory: Where the cache lies or shall lie.
+            size_limit_bytes: Cap in bytes of all that lies in there. Database and log need some of it, at
+                most about 1 MiB at first, and 0.5 KiB per value.
+            free_floor_bytes: How much of the disk is left free in bytes; None for the smaller of 1 GiB
+                and 5 % of the disk.
+            warn: Gets one line, now and later, for each thing that a person should know; any thread.
+
+        Raises:
+            StoreError: The directory cannot be created or written, and holds nothing to read.
+        """
+        directory = directory.absolute()
+        try:
+            table = open_table(directory, warn)
+        except StoreError as exc:
+            try:
+                table = open_read_only(directory)
+            except StoreError:
+                raise exc from None
+            warn(f"{exc}; what is in it will be read, but nothing added")
+        if free_floor_bytes is None:
+            disk_bytes = shutil.disk_usage(directory).total
+            free_floor_bytes = min(_FREE_FLOOR_BYTES, int(disk_bytes * _FREE_FLOOR_SHARE))
+        return cls(table, directory, size_limit_bytes, free_floor_bytes, warn)
+
+    def load(self, key: ContentKey) -> StoredContent | None:
+        """What is there of a content, all of it read and checked; None when nothing is.
+
+        It counts as a use. A chunk that fails its check is removed and told; when there are no more
+        descriptors, the result has the chunks for which there were. The caller closes the result.
+        """
+        stored, damaged = self._attempt(lambda table: load_content(table, key), (StoredContent(None, {}), 0))
+        if damaged:
+            self._warn(f"the cache held {damaged} damaged chunks of {key}; they will be fetched again")
+        with self._count_lock:
+            self._hits += stored.complete
+            self._misses += not stored.complete
+        if stored.info is None and not stored.chunks:
+            return None
+        self._attempt(lambda table: table.touch_content(str(key)), None)
+        return stored
+
+    def put_chunk(self, key: ContentKey, index: int, data: bytes) -> Chunk | None:
+        """The chunk after storing it, open for reading; None when it could not be stored.
+
+        It is there for good when this returns, but for a power cut, or not at all.
+
+        Args:
+            key: The content.
+            index: The chunk holds the content's bytes from ``index * CHUNK_BYTES`` on; at least 0.
+            data: CHUNK_BYTES bytes, or for the last chunk 1 to CHUNK_BYTES. A chunk already there is
+                replaced.
+
+        Raises:
+            ValueError: `index` or the length of `data` is out of bounds.
+        """
+        if index < 0 or not 0 < len(data) <= CHUNK_BYTES:
+            raise ValueError(f"chunk {index} with {len(data)} bytes is out of bounds")
+        path = self._store(key, index, data)
+        if path is None:
+            return None
+        try:
+            return open_value(path)
+        except OSError as exc:
+            self._tell(f"chunks of the cache cannot be opened: {reason_of(exc)}")
+            return None
+
+    def put_info(self, key: ContentKey, info: ContentInfo) -> bool:
+        """Whether `info` could be stored as what is known of the content, in place of what was."""
+        return self._store(key, INFO_INDEX, info.to_bytes()) is not None
+
+    def drop(self, key: ContentKey) -> None:
+        """Remove a content; chunks of it that are open stay readable."""
+        with self._lock:
+            self._attempt(lambda table: table.discard_content(str(key)), 0)
+
+    def contains(self, key: ContentKey) -> Literal["yes", "partial", "no"]:
+        """How much of a content is there, as far as can be told without reading its chunks."""
+        return self._attempt(lambda table: _presence(table, key), "no")
+
+    def stats(self) -> CacheStats:
+        """Size and use of the cache; costs about 1 ms for every 10,000 values."""
+        nothing = (0, 0)
+        size_bytes, contents = self._attempt(
+            lambda table: (_used_bytes(table), table.count_contents()), nothing
+        )
+        with self._count_lock:
+            hits, misses = self._hits, self._misses
+        return CacheStats(self._directory, size_bytes, self._limit_bytes, contents, hits, misses)
+
+    def clear(self) -> int:
+        """How many bytes of disk were freed by removing all contents; open chunks stay readable."""
+        with self._lock:
+            return self._attempt(lambda table: table.empty(), 0)
+
+    def close(self) -> None:
+        """End the use of the cache; chunks that are open stay readable."""
+        with self._lock:
+            self._table.dispose()
+
+    def _store(self, key: ContentKey, index: int, payload: bytes) -> Path | None:
+        """The value file of a chunk or info after storing it; None when it could not be."""
+        with self._lock:
+            if self._table.read_only or time.monotonic() < self._locked_until_s:
+                return None
+            return self._attempt(lambda table: self._store_in(table, key, index, payload), None)
+
+    def _store_in(self, table: ChunkTable, key: ContentKey, index: int, payload: bytes) -> Path | None:
+        table.disk.uncommitted = None
+        try:
+            with table.transact():
+                if not self._make_room(table, key, index, allocated_bytes(HEADER_BYTES + len(payload))):
+                    return None
+                try:
+                    table.set(value_key(str(key), index), payload, tag=str(key))
+                except FileNotFoundError:
+                    raise  # The whole directory has gone away: that can be mended.
+                except OSError as exc:
+                    # Not passed on: what was evicted to make room is gone, and must be committed as such.
+                    self._tell(f"the cache in {self._directory} cannot be written: {reason_of(exc)}")
+                    return None
+        except sqlite3.Error:
+            table.disk.remove_uncommitted()
+            raise
+        return table.disk.path(table.disk.uncommitted)
+
+    def _make_room(self, table: ChunkTable, key: ContentKey, index: int, needed_bytes: int) -> bool:
+        """Whether `needed_bytes` may be written now for `key`; evicts whole other contents until so."""
+        room_bytes = self._limit_bytes - table.overhead_bytes() - _GROWTH_BYTES
+        before_bytes = max(0, index) * allocated_bytes(HEADER_BYTES + CHUNK_BYTES)
+        if before_bytes + needed_bytes > room_bytes:
+            # It can never be whole, so neither others are pushed out for it, nor its beginning kept.
+            table.discard_content(str(key))
+            self._tell(
+                f"a content is larger than the cap of the cache in {self._directory}, so it is not kept"
+            )
+            return False
+        missing = self._missing_bytes(table, needed_bytes)
+        while missing > 0:
+            coldest = table.coldest_content(besides=str(key))
+            if coldest is None:
+                break
+            missing -= table.discard_content(*coldest)
+        # Asked again, because a file that is open somewhere gives its room back only when it is closed.
+        if self._missing_bytes(table, needed_bytes) > 0:
+            self._tell(
+                f"there is no room for the cache in {self._directory}: the disk is full, or the cap too small"
+            )
+            return False
+        return True
+
+    def _missing_bytes(self, table: ChunkTable, needed_bytes: int) -> int:
+        """How many bytes must go before `needed_bytes` may be added; 0 or less when none."""
+        over_cap = _used_bytes(table) + _GROWTH_BYTES + needed_bytes - self._limit_bytes
+        under_floor = self._floor_bytes + needed_bytes - shutil.disk_usage(self._directory).free
+        return max(over_cap, under_floor)
+
+    def _attempt(self, work: Callable[[ChunkTable], T], otherwise: T) -> T:
+        """The result of `work`, or `otherwise` when the database fails and cannot be mended either."""
+        table = self._table
+        try:
+            return work(table)
+        except diskcache.Timeout:
+            self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
+            self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
+        except (sqlite3.Error, OSError) as exc:
+            table.close()  # diskcache leaves a transaction open whose COMMIT failed; this ends it.
+            if _may_be_mended(exc) and self._recover(table):
+                try:
+                    return work(self._table)
+                except (diskcache.Timeout, sqlite3.Error, OSError) as again:
+                    exc = again
+            self._tell(f"the cache in {self._directory} fails: {reason_of(exc)}")
+        return otherwise
+
+    def _recover(self, broken: ChunkTable) -> bool:
+        """Open the database anew, rebuilt if need be; whether there is another one than `broken` now."""
+        with self._lock:
+            if self._table is not broken:
+                return True
+            if time.monotonic() < self._recover_from_s:
+                return False
+            self._recover_from_s = time.monotonic() + _RECOVERY_INTERVAL_S
+            try:
+                self._table = open_table(self._directory, self._warn, thorough=True)
+            except StoreError:
+                return False
+            broken.dispose()
+            return True
+
+    def _tell(self, text: str) -> None:
+        with self._count_lock:
+            known = text in self._told
+            self._told.add(text)
+        if not known:
+            self._warn(text)
+
+
+def _presence(table: ChunkTable, key: ContentKey) -> Literal["yes", "partial", "no"]:
+    held = held_indices(table, key)
+    info = read_info(table, key) if INFO_INDEX in held else None
+    if info is not None and held.issuperset(range(info.chunk_count)):
+        return "yes"
+    return "partial" if held - {INFO_INDEX} else "no"
+
+
+def _used_bytes(table: ChunkTable) -> int:
+    return table.value_bytes() + table.overhead_bytes()
+
+
+def _may_be_mended(error: Exception) -> bool:
+    """Whether opening the database anew may end `error`: damage, or files that were removed under us."""
+    if isinstance(error, sqlite3.Error):
+        code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
+        return is_damage(error) or code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
+    return isinstance(error, FileNotFoundError)

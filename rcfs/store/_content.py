@@ -1,0 +1,168 @@
+"""What the cache gives out of one content, and how a content is put together from checked values."""
+
+import json
+from collections.abc import Iterable, Mapping
+
+import attrs
+
+from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.store._keys import INFO_INDEX, parse_value_key, value_key
+from rcfs.store._table import ChunkTable, Entry
+from rcfs.store._value import Chunk, DamagedValueError
+
+
+@attrs.frozen
+class ContentInfo:
+    """What is known of a content as a whole."""
+
+    size_bytes: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.ge(0)])
+    """Exact size in bytes, at least 0."""
+    content_type: str = attrs.field(default="", validator=attrs.validators.instance_of(str))
+    """Media type; empty when unknown."""
+
+    def chunk_length(self, index: int) -> int:
+        """Bytes that the chunk `index` has; 0 or less when it lies beyond the end."""
+        return min(CHUNK_BYTES, self.size_bytes - index * CHUNK_BYTES)
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of chunks of the whole content; 0 for an empty one."""
+        return -(-self.size_bytes // CHUNK_BYTES)
+
+    def to_bytes(self) -> bytes:
+        """The info as JSON; `from_bytes` is the inverse."""
+        return json.dumps(attrs.asdict(self), sort_keys=True).encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "ContentInfo":
+        """The info that `to_bytes` made `data` of.
+
+        Raises:
+            ValueError, TypeError: `data` is something else.
+        """
+        return cls(**json.loads(data))
+
+
+@attrs.frozen(eq=False)
+class StoredContent:
+    """What the cache holds of one content: every byte of it checked, and open until `close`."""
+
+    info: ContentInfo | None
+    """None when nobody has said yet how long the content is."""
+    chunks: Mapping[int, Chunk]
+    """By index: chunk i holds the bytes from ``i * CHUNK_BYTES`` on. Full ones, but for the last."""
+
+    @property
+    def prefix_bytes(self) -> int:
+        """Number of bytes that are there from the first one on without a gap."""
+        total = 0
+        for index in range(len(self.chunks)):
+            chunk = self.chunks.get(index)
+            if chunk is None:
+                break
+            total += chunk.length_bytes
+        return total
+
+    @property
+    def complete(self) -> bool:
+        """Whether the size is known and every byte is there."""
+        return self.info is not None and self.prefix_bytes == self.info.size_bytes
+
+    def close(self) -> None:
+        """Close all chunks; those that are in use elsewhere, too."""
+        for chunk in self.chunks.values():
+            chunk.close()
+
+
+def held_indices(table: ChunkTable, key: ContentKey) -> set[int]:
+    """The indices of the values that are said to be there, none of them looked at."""
+    return {index for index, _entry in _indexed(table.entries(str(key)), key) if index is not None}
+
+
+def read_info(table: ChunkTable, key: ContentKey) -> ContentInfo | None:
+    """The info of a content; None when it is missing or damaged."""
+    name = value_key(str(key), INFO_INDEX)
+    entry = table.entry(name)
+    if entry is None:
+        return None
+    try:
+        return _to_info(_open_entry(table, entry, name))
+    except (OSError, DamagedValueError):
+        return None
+
+
+def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int]:
+    """All that is there of a content, and how many values failed their check and were removed.
+
+    A value that cannot be opened for want of descriptors is left out, and stays.
+    """
+    info: ContentInfo | None = None
+    chunks: dict[int, Chunk] = {}
+    opened: dict[int, Entry] = {}
+    damaged: list[Entry] = []
+    for index, entry in _indexed(table.entries(str(key)), key):
+        try:
+            if index is None:
+                raise DamagedValueError("the row belongs to another content")
+            chunk = _open_entry(table, entry, value_key(str(key), index))
+            if index == INFO_INDEX:
+                info = _to_info(chunk)
+            else:
+                chunks[index], opened[index] = chunk, entry
+        except FileNotFoundError:
+            table.forget(entry)  # Evicted by another process since the look into the table, or lost.
+        except DamagedValueError:
+            damaged.append(entry)
+        except OSError:
+            continue
+    last = max(chunks, default=0)
+    for index, entry in opened.items():
+        if not _fits(index, chunks[index].length_bytes, info, last):
+            chunks.pop(index).close()
+            damaged.append(entry)
+    for entry in damaged:
+        table.forget(entry)
+    return StoredContent(info, chunks), len(damaged)
+
+
+def _indexed(entries: Iterable[Entry], key: ContentKey) -> list[tuple[int | None, Entry]]:
+    """The entries with their indices, in order from the info on; None for what is no value of `key`."""
+    indexed: list[tuple[int | None, Entry]] = []
+    for entry in entries:
+        content, index = parse_value_key(entry.key) or ("", INFO_INDEX)
+        indexed.append((index if content == str(key) else None, entry))
+    return sorted(indexed, key=lambda pair: INFO_INDEX if pair[0] is None else pair[0])
+
+
+def _open_entry(table: ChunkTable, entry: Entry, name: str) -> Chunk:
+    """The checked value of `entry`, whose key must be `name`.
+
+    Raises:
+        OSError: It cannot be opened.
+        DamagedValueError: It is not as it was written, or belongs to another key.
+    """
+    try:
+        written_for, chunk = table.disk.open_checked(entry.mode, entry.filename)
+    except TypeError as exc:
+        raise DamagedValueError(str(exc)) from exc
+    if written_for != name:
+        chunk.close()
+        raise DamagedValueError(f"it belongs to {written_for}")
+    return chunk
+
+
+def _to_info(chunk: Chunk) -> ContentInfo:
+    """The info in a value, which is closed."""
+    try:
+        return ContentInfo.from_bytes(chunk.pread(0, chunk.length_bytes))
+    except (ValueError, TypeError) as exc:
+        raise DamagedValueError(str(exc)) from exc
+    finally:
+        chunk.close()
+
+
+def _fits(index: int, length: int, info: ContentInfo | None, last: int) -> bool:
+    """Whether a chunk of `length` bytes can be the chunk `index`, `last` being the highest index there is."""
+    if info is not None:
+        return 0 < length == info.chunk_length(index)
+    return length == CHUNK_BYTES or (index == last and 0 < length < CHUNK_BYTES)

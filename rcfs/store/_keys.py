@@ -1,0 +1,21 @@
+"""What the values of a content are called in the cache."""
+
+import re
+
+INFO_INDEX = -1
+"""Stands for the info among the indices of the chunks; sorts before them."""
+
+_KEY = re.compile(r"(?P<content>[^#]+)#(?:info|(?P<index>0|[1-9][0-9]{0,17}))")
+
+
+def value_key(content: str, index: int) -> str:
+    """The cache's key of the chunk `index` (from 0) of `content`, or of its info."""
+    return f"{content}#{'info' if index == INFO_INDEX else index}"
+
+
+def parse_value_key(key: object) -> tuple[str, int] | None:
+    """Content and index of which `value_key` makes `key`; None when it cannot have made it."""
+    match = _KEY.fullmatch(key) if isinstance(key, str) else None
+    if match is None:
+        return None
+    return match["content"], INFO_INDEX if match["index"] is None else int(match["index"])

@@ -1,0 +1,108 @@
+"""Opening a cache directory, whatever state it is in."""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import diskcache
+
+from rcfs.errors import StoreError
+from rcfs.store._disk import CHUNK_DIRECTORY
+from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
+from rcfs.store._sqlite import find_fault, is_damage
+from rcfs.store._table import APPLICATION_ID, DATABASE_NAME, FORMAT_VERSION, LOCK_WAIT_S, ChunkTable
+
+_MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryDirectory
+"""Where Linux keeps files in memory: when the disk is full, nothing else can be written."""
+
+
+def open_table(directory: Path, warn: Callable[[str], None], *, thorough: bool = False) -> ChunkTable:
+    """The database of the cache `directory`, both created when missing; a damaged database is rebuilt.
+
+    Args:
+        directory: An absolute path.
+        warn: Gets one line when a database had to be moved aside.
+        thorough: Look for damage in the whole database and not only where opening it passes by.
+
+    Raises:
+        StoreError: The directory cannot be created or written; the text names it and the reason.
+    """
+    # diskcache expands what looks like an environment variable, and would go elsewhere than we do.
+    if os.path.expandvars(str(directory)) != str(directory):
+        raise _unusable(directory, "its name contains the name of an environment variable after a $")
+    database = directory / DATABASE_NAME
+    try:
+        make_private_directory(directory / CHUNK_DIRECTORY)
+        make_private_file(database)
+        table = _open_sound(directory, warn, thorough=thorough)
+    except (OSError, sqlite3.Error) as exc:
+        raise _unusable(directory, reason_of(exc)) from exc
+    return table
+
+
+def open_read_only(directory: Path) -> ChunkTable:
+    """A table of the value files in `directory` for reading; its database is made for the occasion.
+
+    SQLite cannot read a database in write-ahead mode where it cannot write, so what is needed of it is
+    read from the value files' headers: about 30 µs for each.
+
+    Raises:
+        StoreError: There are no value files, they cannot be read, or there is no room in memory.
+    """
+    chunks = directory / CHUNK_DIRECTORY
+    memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
+    try:
+        scratch = TemporaryDirectory(prefix="rcfs-cache-", dir=memory)
+        with contextlib.ExitStack() as stack:
+            stack.callback(scratch.cleanup)
+            Path(scratch.name, CHUNK_DIRECTORY).symlink_to(chunks)
+            table = ChunkTable(Path(scratch.name), scratch)
+            table.reconcile()
+            stack.pop_all()
+    except (OSError, sqlite3.Error) as exc:
+        raise _unusable(directory, reason_of(exc)) from exc
+    return table
+
+
+def _unusable(directory: Path, reason: str) -> StoreError:
+    """The error that says in one line that the cache `directory` cannot be used."""
+    return StoreError(f"the cache directory {directory} cannot be used: {reason}")
+
+
+def _open_sound(directory: Path, warn: Callable[[str], None], *, thorough: bool) -> ChunkTable:
+    database = directory / DATABASE_NAME
+    fault = find_fault(
+        database,
+        application_id=APPLICATION_ID,
+        version=FORMAT_VERSION,
+        timeout_s=LOCK_WAIT_S,
+        thorough=thorough,
+    )
+    if fault is None:
+        try:
+            table = ChunkTable(directory)
+            _reconcile(table)
+        except (TypeError, ValueError) as exc:  # What diskcache makes of settings that it never wrote.
+            fault = str(exc)
+        except sqlite3.Error as exc:
+            if not is_damage(exc):
+                raise
+            fault = str(exc)
+        else:
+            return table
+    aside = move_database_aside(database)
+    make_private_file(database)
+    table = ChunkTable(directory)
+    adopted = _reconcile(table)
+    warn(f"the cache database {database} is unusable ({fault}): moved to {aside.name}, {adopted} chunks kept")
+    return table
+
+
+def _reconcile(table: ChunkTable) -> int:
+    # Another process that holds the lock now has the same table, and will not leave it in disorder.
+    with contextlib.suppress(diskcache.Timeout):
+        return table.reconcile()
+    return 0

@@ -1,0 +1,121 @@
+"""Exact sizes that were learned by fetching: kept for ever, also when the content has been evicted.
+
+Most attachments have no size in their record, and a program that reads a file whose size is unknown may cut
+it short or read nothing; learning it costs a request. So a size once learned is worth more than the content.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from rcfs.model import ContentKey
+from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
+from rcfs.store._sqlite import find_fault
+
+_APPLICATION_ID = int.from_bytes(b"rcfi")
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS sizes (
+        content TEXT PRIMARY KEY,
+        size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0)
+    ) WITHOUT ROWID
+"""
+_LOCK_WAIT_S = 5.0
+"""How long to wait for another process that writes, in seconds; a write takes well under a millisecond."""
+
+
+class SizeIndex:
+    """The learned sizes of one state directory; any thread may use it, and several processes a directory."""
+
+    def __init__(self, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
+        """See `open`, which is how to get one."""
+        self._connection = connection
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._failed = False
+
+    @classmethod
+    def open(cls, path: Path, warn: Callable[[str], None]) -> "SizeIndex":
+        """The index in the SQLite database `path`, created with its directory when missing (0600, 0700).
+
+        One that is damaged, foreign, or of a version that this program does not know is moved aside as
+        ``*.damaged``; one that cannot be written is replaced by one in memory. `warn` gets a line for each.
+        """
+        try:
+            return cls(_open_file(path, warn), warn)
+        except (OSError, sqlite3.Error) as exc:
+            warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
+            return cls(
+                _prepared(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)), warn
+            )
+
+    def sizes(self, account_id: str, extension_id: int) -> dict[ContentKey, int]:
+        """The learned sizes in bytes of one mailbox; empty when the database fails."""
+        prefix = f"{account_id}/{extension_id}/"
+        # "0" follows "/": that closes the range of what begins with the prefix.
+        select = "SELECT content, size_bytes FROM sizes WHERE content >= ? AND content < ?"
+        try:
+            with self._lock:
+                rows = self._connection.execute(select, (prefix, prefix[:-1] + "0")).fetchall()
+        except sqlite3.Error as exc:
+            self._tell(exc)
+            return {}
+        return {ContentKey.parse(content): size_bytes for content, size_bytes in rows}
+
+    def record(self, key: ContentKey, size_bytes: int) -> None:
+        """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails."""
+        upsert = (
+            "INSERT INTO sizes VALUES (?1, ?2)"
+            " ON CONFLICT DO UPDATE SET size_bytes = ?2 WHERE size_bytes != ?2"
+        )
+        try:
+            with self._lock:
+                self._connection.execute(upsert, (str(key), size_bytes))
+        except sqlite3.Error as exc:
+            self._tell(exc)
+
+    def close(self) -> None:
+        """Close the database; nothing may be called afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def _tell(self, error: sqlite3.Error) -> None:
+        if not self._failed:
+            self._failed = True
+            self._warn(f"the index of learned sizes fails: {error}")
+
+
+def _open_file(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
+    make_private_directory(path.absolute().parent)
+    make_private_file(path)
+    # Thorough, because a page lost unnoticed would cost a request for each size on it; there are few pages.
+    fault = find_fault(
+        path,
+        application_id=_APPLICATION_ID,
+        version=_SCHEMA_VERSION,
+        timeout_s=_LOCK_WAIT_S,
+        thorough=True,
+    )
+    if fault is not None:
+        aside = move_database_aside(path)
+        warn(f"the index of learned sizes {path} is unusable ({fault}): moved to {aside.name}, begun anew")
+        make_private_file(path)
+    connection = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+    try:
+        return _prepared(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
+def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection with our table and settings."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync for each size.
+    connection.execute("PRAGMA synchronous = NORMAL")
+    # Before the table: a database that has one but no mark is taken for somebody else's.
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    connection.execute(_SCHEMA)
+    return connection

@@ -1,0 +1,66 @@
+"""Whether an SQLite file may be trusted as one of ours, and what an error of SQLite means."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+_BENIGN_CODES = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_READONLY,
+    }
+)
+"""Primary result codes that blame the surroundings: the file itself may be perfectly good.
+
+Source: https://www.sqlite.org/rescode.html. All others (CORRUPT, NOTADB, and ERROR, which a missing table
+or column gives) say that the file is not what we wrote.
+"""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether `error` says that the database is damaged, and not locked, full, read-only or unreachable."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    # The low byte is the primary code; an extended one keeps its detail above it.
+    return code is not None and code & 0xFF not in _BENIGN_CODES
+
+
+def find_fault(
+    path: Path, *, application_id: int, version: int, timeout_s: float, thorough: bool
+) -> str | None:
+    """Why the database at `path` must not be used; None when it is empty, or one of ours and sound.
+
+    Args:
+        path: An existing file.
+        application_id: What ``PRAGMA application_id`` must say once there is a table.
+        version: What ``PRAGMA user_version`` must say once there is a table.
+        timeout_s: How long to wait for a lock, in seconds.
+        thorough: Read every page (about 0.3 s for 100 MB) and not only the first.
+
+    Raises:
+        sqlite3.Error: The surroundings do not let it be read; see `is_damage`.
+    """
+    try:
+        with closing(sqlite3.connect(path, timeout=timeout_s, isolation_level=None)) as connection:
+            ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_master")
+            ((found_id,),) = connection.execute("PRAGMA application_id")
+            ((found_version,),) = connection.execute("PRAGMA user_version")
+            if tables and found_id != application_id:
+                return "it belongs to another program"
+            if tables and found_version != version:
+                return f"its format is {found_version} and not {version}"
+            if thorough:
+                ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
+                if verdict != "ok":
+                    return "its pages contradict each other"
+    except sqlite3.Error as exc:
+        if not is_damage(exc):
+            raise
+        return str(exc)
+    return None

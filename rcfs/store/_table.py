@@ -1,0 +1,257 @@
+"""The cache's database: which value file holds which key, and whose turn it is to go.
+
+diskcache keeps a row per value, with the values of one content tied together by its `tag`. What it lacks is
+added here on its own schema (that of 5.6): asking and evicting by content instead of by value, and mending
+the database from the value files. Its own culling is off: it would run after the write, not before.
+
+The database is disposable. Nothing in it is synced to the disk, so that a write costs no more than the file
+it describes; when a power cut garbles it, `reconcile` writes it anew from the headers of the files.
+"""
+
+import contextlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import attrs
+import diskcache
+from diskcache.core import DBNAME, MODE_BINARY
+
+from rcfs.store._disk import BytesDisk, is_value_name
+from rcfs.store._files import SQLITE_SIDE_FILES
+from rcfs.store._keys import parse_value_key
+from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
+
+DATABASE_NAME: str = DBNAME
+"""File name of the database within the cache directory; diskcache's choice."""
+APPLICATION_ID = int.from_bytes(b"rcfc")
+"""SQLite's mark of whose database this is."""
+FORMAT_VERSION = 1
+"""Version of the keys and value files; a directory with another one is begun anew."""
+
+LOCK_WAIT_S = 2.0
+"""How long a write waits for another process, in seconds. One holds the lock for about 1 ms; one that was
+stopped while holding it may never let go, and what waits here is somebody's read."""
+_TOUCH_WAIT_S = 0.05
+"""How long noting a use waits for the lock, in seconds: one that is not noted only makes the order worse."""
+
+_LOG_PAGES = 64
+"""Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
+4 MB, which the cap would have to leave free; unsynced, folding often costs next to nothing."""
+_PAGE_BYTES = 4096
+
+
+@attrs.frozen
+class Entry:
+    """One row: where the value of a key lies. As the database says, so nothing of it is to be trusted."""
+
+    rowid: int
+    """SQLite's row number."""
+    key: object
+    """Text of the key, if the database is sound."""
+    mode: object
+    """diskcache's mode number: only that of a file of bytes is ever used."""
+    filename: object
+    """Name of the value file."""
+
+
+class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hints
+    """The database of one cache directory; may be used from any thread, and by several processes.
+
+    Every method may raise sqlite3.Error, those that write also diskcache.Timeout for a lock not had in time.
+    """
+
+    def __init__(self, directory: Path, scratch: "TemporaryDirectory[str] | None" = None) -> None:
+        """Open or create the database in `directory`.
+
+        Args:
+            directory: Where the database and the directory of the value files lie.
+            scratch: The same directory, if it is one to be thrown away after use.
+        """
+        super().__init__(
+            str(directory),
+            timeout=LOCK_WAIT_S,
+            disk=BytesDisk,
+            eviction_policy="least-recently-used",
+            cull_limit=0,
+            statistics=0,
+            tag_index=1,
+            disk_min_file_size=0,
+            sqlite_application_id=APPLICATION_ID,
+            sqlite_user_version=FORMAT_VERSION,
+            sqlite_synchronous=0,
+            sqlite_wal_autocheckpoint=_LOG_PAGES,
+            sqlite_journal_size_limit=_LOG_PAGES * _PAGE_BYTES,
+            # Free pages are used again; giving them back would move others at each eviction.
+            sqlite_auto_vacuum=0,
+            # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
+            sqlite_mmap_size=0,
+        )
+        self.scratch = scratch
+        self._path = directory
+        self.entries("")  # A table with other columns fails here, and not in somebody's read.
+
+    @property
+    def disk(self) -> BytesDisk:
+        """Where and how the values lie."""
+        disk: BytesDisk = self._disk
+        return disk
+
+    @property
+    def read_only(self) -> bool:
+        """Whether what is written would be lost: the real directory could not be written."""
+        return self.scratch is not None
+
+    def entries(self, tag: str) -> list[Entry]:
+        """The rows of the content `tag`, in no particular order; takes no lock."""
+        select = "SELECT rowid, key, mode, filename FROM Cache WHERE tag = ?"
+        return [Entry(*row) for row in self._sql(select, (tag,)).fetchall()]
+
+    def entry(self, key: str) -> Entry | None:
+        """The row of `key`; takes no lock."""
+        select = "SELECT rowid, key, mode, filename FROM Cache WHERE key = ? AND raw = 1"
+        return next((Entry(*row) for row in self._sql(select, (key,)).fetchall()), None)
+
+    def count_contents(self) -> int:
+        """How many contents have at least one value here."""
+        return int(self._sql("SELECT COUNT(DISTINCT tag) FROM Cache").fetchone()[0])
+
+    def value_bytes(self) -> int:
+        """What all value files take on the disk, in bytes; kept by triggers, so it costs one look."""
+        return int(self._sql("SELECT CAST(value AS INTEGER) FROM Settings WHERE key = 'size'").fetchone()[0])
+
+    def overhead_bytes(self) -> int:
+        """What directories, database and its side files take on the disk, in bytes."""
+        database = self._path / DATABASE_NAME
+        paths = [self._path, self.disk.chunk_directory, database]
+        paths += [database.with_name(database.name + side) for side in SQLITE_SIDE_FILES]
+        total = 0
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):
+                total += allocated_bytes(path.stat().st_size)
+        return total
+
+    def touch_content(self, tag: str) -> None:
+        """Note that the content `tag` was used just now; best effort.
+
+        One row is enough: `coldest_content` takes a content to be as recent as its most recent row.
+        """
+        update = (
+            "UPDATE Cache SET access_time = ? WHERE rowid = (SELECT rowid FROM Cache WHERE tag = ? LIMIT 1)"
+        )
+        self._sql(f"PRAGMA busy_timeout = {int(_TOUCH_WAIT_S * 1000)}")
+        try:
+            self._sql(update, (time.time(), tag))
+        except sqlite3.OperationalError:
+            pass  # Locked or full: nothing depends on it.
+        finally:
+            self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
+
+    def coldest_content(self, *, besides: str) -> tuple[object] | None:
+        """The tag of the content whose last use is longest ago, `besides` left out; None if there is none.
+
+        A tuple of one, because a doctored row may have no tag, and must go all the same.
+        """
+        oldest = "SELECT tag FROM Cache WHERE tag IS NOT ? ORDER BY access_time LIMIT 1"
+        level = (
+            "UPDATE Cache SET access_time = (SELECT MAX(access_time) FROM Cache WHERE tag IS ?1)"
+            " WHERE tag IS ?1 AND access_time < (SELECT MAX(access_time) FROM Cache WHERE tag IS ?1)"
+        )
+        while True:
+            row: tuple[object] | None = self._sql(oldest, (besides,)).fetchone()
+            # Rows of a content that was used since its oldest row are brought up to its newest one; that is
+            # done once per use and content, and leaves the row that was found at the right place.
+            if row is None or self._sql(level, row).rowcount == 0:
+                return row
+
+    def discard_content(self, tag: object) -> int:
+        """Remove the content `tag`; how many bytes of disk that frees."""
+        with self.transact():
+            rows = self._sql("SELECT filename, size FROM Cache WHERE tag IS ?", (tag,)).fetchall()
+            self._sql("DELETE FROM Cache WHERE tag IS ?", (tag,))
+            for filename, _size in rows:
+                self.disk.remove(filename)
+        return sum(size for _filename, size in rows if isinstance(size, int))
+
+    def forget(self, entry: Entry) -> None:
+        """Remove one value, unless its row has come to mean another file; best effort."""
+        with contextlib.suppress(sqlite3.OperationalError):
+            self._sql("DELETE FROM Cache WHERE rowid = ? AND filename IS ?", (entry.rowid, entry.filename))
+        self.disk.remove(entry.filename)
+
+    def empty(self) -> int:
+        """Remove all values, and all value files that no row knows; how many bytes of disk that frees."""
+        freed = 0
+        with self.transact():
+            self._sql("DELETE FROM Cache")
+            for name in self._value_names():
+                path = self.disk.path(name)
+                with contextlib.suppress(OSError):
+                    size = path.stat().st_size
+                    path.unlink()
+                    freed += allocated_bytes(size)
+        return freed
+
+    def reconcile(self) -> int:
+        """Make rows and value files agree again; how many files were taken in.
+
+        A file without a row (its writer was killed before it committed, or the database was lost) is taken
+        in when its header fits and its key is not there already, else removed; of two files of one key
+        either will do, for contents never change. A row without a file is removed. Payloads are not read:
+        whoever loads them checks them anyway, and 10 GiB would take a minute.
+
+        Every writer writes its file within a transaction, so under the lock no file is merely about to get
+        its row. When the totals agree already, which is the rule, nothing is locked.
+        """
+        rows_and_bytes = self._sql("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM Cache").fetchone()
+        if rows_and_bytes == (len(self._value_names()), self.value_bytes()):
+            return 0
+        adopted = 0
+        with self.transact():
+            names = self._value_names()
+            rows = dict(self._sql("SELECT rowid, filename FROM Cache").fetchall())
+            for rowid, filename in rows.items():
+                if filename not in names:
+                    self._sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
+            for name in names.difference(rows.values()):
+                if self._adopt(name):
+                    adopted += 1
+                elif not self.read_only:
+                    self.disk.remove(name)
+            self._sql(
+                "UPDATE Settings SET value = (SELECT COALESCE(SUM(size), 0) FROM Cache) WHERE key = 'size'"
+            )
+        return adopted
+
+    def dispose(self) -> None:
+        """Close this thread's connection (others close with their threads) and remove what was scratch."""
+        self.close()
+        if self.scratch is not None:
+            self.scratch.cleanup()
+
+    def _adopt(self, name: str) -> bool:
+        """Make a row for the value file `name`; False when it is no good, or its key has another file."""
+        path = self.disk.path(name)
+        try:
+            key = peek_key(path)
+            status = path.stat()
+        except (OSError, DamagedValueError):
+            return False
+        parsed = parse_value_key(key)
+        if parsed is None:
+            return False
+        insert = (
+            "INSERT OR IGNORE INTO Cache (key, raw, store_time, access_time, tag, size, mode, filename)"
+            " VALUES (?, 1, ?, ?, ?, ?, ?, ?)"
+        )
+        # The time of writing stands in for that of the last use, which only the lost row knew.
+        written_s = status.st_mtime
+        size = allocated_bytes(status.st_size)
+        values = (key, written_s, written_s, parsed[0], size, MODE_BINARY, name)
+        return bool(self._sql(insert, values).rowcount == 1)
+
+    def _value_names(self) -> set[str]:
+        with os.scandir(self.disk.chunk_directory) as found:
+            return {file.name for file in found if is_value_name(file.name)}

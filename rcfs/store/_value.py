@@ -1,0 +1,183 @@
+"""The file of one cached value: a header that says whose bytes follow, then the bytes.
+
+    0    8   magic and version of this layout
+    8    8   number of payload bytes
+    16   2   number of key bytes
+    18  32   BLAKE2b of the 18 bytes above, the key and the payload
+    50  462  key as UTF-8, zeros up to the end
+    512 ...  payload, to the end of the file
+
+Integers are big-endian. Because a file describes itself, the database beside it can be lost without losing a
+content, and a file that a crash tore, a disk garbled or a hand swapped is found out. A file is written
+once and never changed. It is not synced: after a power cut the digest tells which files made it, and a
+sync for each would cost more time than fetching the few others again.
+"""
+
+import errno
+import os
+import struct
+from hashlib import blake2b
+from pathlib import Path
+
+import attrs
+
+from rcfs.store._files import FILE_MODE
+
+HEADER_BYTES = 512
+"""Size of the header in bytes: one sector. A small value stays within one file system block with it, and a
+full chunk takes 257 blocks of 4 KiB with any header."""
+
+_BLOCK_BYTES = 4096
+"""Block of ext4, xfs and btrfs in bytes: what `allocated_bytes` rounds up to."""
+
+_MAGIC = b"rcfsval1"
+_FIELDS = struct.Struct(">8sQH")
+_DIGEST_BYTES = 32
+_KEY_OFFSET = _FIELDS.size + _DIGEST_BYTES
+
+
+class DamagedValueError(Exception):
+    """A value file is not what was once written; it must never be served."""
+
+
+@attrs.define(eq=False)
+class Chunk:
+    """The payload of a value file, checked and open; it stays readable after the file is evicted.
+
+    `pread` may run in several threads at once and in an event loop: the bytes have just been read or
+    written, so they come from the page cache. The descriptor is closed by `close` or with the object.
+    """
+
+    _fd: int
+    length_bytes: int
+    """Number of payload bytes."""
+
+    def pread(self, offset: int, size: int) -> bytes:
+        """The bytes ``[offset, offset + size)`` of the payload, cut at its end.
+
+        Args:
+            offset: From the start of the chunk, at least 0.
+            size: In bytes, at least 0.
+
+        Raises:
+            ValueError: `offset` or `size` is negative.
+            OSError: EIO when the disk fails or the file was cut short since its check; EBADF after `close`.
+        """
+        if offset < 0 or size < 0:
+            raise ValueError(f"cannot read {size} bytes at {offset}")
+        wanted = max(0, min(size, self.length_bytes - offset))
+        data = os.pread(self._fd, wanted, HEADER_BYTES + offset)
+        if len(data) != wanted:
+            raise OSError(errno.EIO, "the chunk was cut short while it was open")
+        return data
+
+    def close(self) -> None:
+        """Close the descriptor; a second call does nothing. No other thread may be in `pread`."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def allocated_bytes(size_bytes: int) -> int:
+    """What a file of `size_bytes` takes on the disk, in bytes: whole blocks."""
+    return -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
+
+
+def write_value(path: Path, key: str, payload: bytes) -> None:
+    """Create the value file `path`, mode 0600, and leave nothing behind when that fails.
+
+    Raises:
+        FileExistsError: There is a file `path` already; it stays.
+        OSError: It cannot be written: disk full, directory gone, and so on.
+        ValueError: `key` has more than 462 bytes.
+    """
+    name = key.encode()
+    if len(name) > HEADER_BYTES - _KEY_OFFSET:
+        raise ValueError(f"a key of {len(name)} bytes does not fit into the header")
+    fields = _FIELDS.pack(_MAGIC, len(payload), len(name))
+    header = (fields + _digest(fields, name, payload) + name).ljust(HEADER_BYTES, b"\0")
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.fchmod(fd, FILE_MODE)
+        _write_all(fd, header)
+        _write_all(fd, payload)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+
+
+def open_value(path: Path) -> Chunk:
+    """The payload of the value file `path`, whose bytes the caller knows to be good.
+
+    Raises:
+        OSError: It cannot be opened.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    return Chunk(fd, max(0, os.fstat(fd).st_size - HEADER_BYTES))
+
+
+def check_value(path: Path) -> tuple[str, Chunk]:
+    """The key and the payload of the value file `path`, after reading and checking every byte of it.
+
+    Raises:
+        OSError: It cannot be opened.
+        DamagedValueError: It cannot be read, or is not as it was written.
+    """
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    chunk = Chunk(fd, max(0, os.fstat(fd).st_size - HEADER_BYTES))
+    try:
+        fields, key, digest = _parse_header(os.pread(fd, HEADER_BYTES, 0), chunk.length_bytes)
+        if _digest(fields, key, chunk.pread(0, chunk.length_bytes)) != digest:
+            raise DamagedValueError("the digest differs")
+    except OSError as exc:
+        chunk.close()
+        raise DamagedValueError(str(exc)) from exc
+    except DamagedValueError:
+        chunk.close()
+        raise
+    return key.decode(errors="replace"), chunk
+
+
+def peek_key(path: Path) -> str:
+    """The key in the header of `path`; the length has been checked, the payload has not.
+
+    Raises:
+        OSError: It cannot be opened or read.
+        DamagedValueError: The header is not as it was written, or the length is not what it says.
+    """
+    with path.open("rb", buffering=0) as file:
+        payload_bytes = max(0, os.fstat(file.fileno()).st_size - HEADER_BYTES)
+        _fields, key, _expected = _parse_header(file.read(HEADER_BYTES), payload_bytes)
+    return key.decode(errors="replace")
+
+
+def _parse_header(header: bytes, payload_bytes: int) -> tuple[bytes, bytes, bytes]:
+    """The packed fields, the key and the digest in `header`, in front of `payload_bytes` bytes."""
+    if len(header) < HEADER_BYTES:
+        raise DamagedValueError("the header is incomplete")
+    fields = header[: _FIELDS.size]
+    magic, length, key_bytes = _FIELDS.unpack(fields)
+    if magic != _MAGIC or key_bytes > HEADER_BYTES - _KEY_OFFSET:
+        raise DamagedValueError("the header is not ours")
+    if length != payload_bytes:
+        raise DamagedValueError(f"{payload_bytes} bytes follow the header and not {length}")
+    return fields, header[_KEY_OFFSET : _KEY_OFFSET + key_bytes], header[_FIELDS.size : _KEY_OFFSET]
+
+
+def _digest(fields: bytes, key: bytes, payload: bytes) -> bytes:
+    digest = blake2b(fields, digest_size=_DIGEST_BYTES)
+    digest.update(key)
+    digest.update(payload)
+    return digest.digest()
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        # A full disk shows as a short write first; the next call raises.
+        view = view[os.write(fd, view) :]
