@@ -85,6 +85,7 @@ class Readers:
         """
         reader = reader_of(pid)
         if reader.name in CRAWLERS:
+            self._recorder.note("refused a crawler", key=str(key), by=reader.name)
             raise BudgetError(f"{reader.name} is a crawler, and this content is not cached")
         priority = self._classifier.classify(reader, now)
         self._recorder.note("content wanted", key=str(key), by=reader.name, priority=priority.name.lower())

@@ -1,0 +1,168 @@
+"""Real mounts for tests: the simulator and `rcfs mount` as processes, in directories of their own."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import simulated as simulator
+
+COMMAND_S = 120.0
+"""Longest run of a tool in these tests; a mount that hangs must fail a test, not the suite."""
+
+
+@pytest.fixture(autouse=True)
+def _needs_fuse(request: pytest.FixtureRequest) -> None:
+    assert request.node.get_closest_marker("mount") is not None, "tests here are marked `mount`"
+
+
+class Mounted:
+    """One mount of a simulated account, made and ended with the command line."""
+
+    def __init__(self, home: Path, server: simulator.Simulated, *options: str) -> None:
+        self.path = home / "ringcentral"
+        self.server = server
+        self.cache = home / "cache"
+        self.state = home / "state"
+        self.options = (f"--cache-dir={self.cache}", f"--state-dir={self.state}", *options)
+        self.environment = {
+            **os.environ,
+            **server.environment(),
+            "HOME": str(home),
+            "RCFS_CONFIG": "",
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        }
+        self.path.mkdir(exist_ok=True)
+
+    def rcfs(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """A finished run of the rcfs command."""
+        return run([sys.executable, "-m", "rcfs", *arguments], env=self.environment, check=check)
+
+    def mount(self) -> None:
+        """Mount in the background."""
+        self.rcfs("mount", *self.options, str(self.path))
+
+    def umount(self) -> None:
+        """Unmount, and wait for the end of the process."""
+        self.rcfs("umount", f"--state-dir={self.state}", str(self.path))
+
+    def remount(self) -> None:
+        """Unmount and mount again."""
+        self.umount()
+        self.mount()
+
+    @property
+    def is_mounted(self) -> bool:
+        """Whether the kernel knows the mount."""
+        return f" {self.path} fuse.rcfs " in Path("/proc/self/mounts").read_text()
+
+    @property
+    def pid(self) -> int:
+        """The process that serves the mount."""
+        records = list((self.state / "mounts").glob("*.json"))
+        assert len(records) == 1
+        return int(records[0].stem)
+
+    def tool(self, *command: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
+        """A finished run of a tool, in the mount."""
+        return run(list(command), cwd=self.path, check=check)
+
+    def attachments(self) -> dict[tuple[int, int], Path]:
+        """Every attachment file by (message id, attachment id), found by its extended attributes."""
+        found = {}
+        for folder, _directories, files in os.walk(self.path):
+            for name in files:
+                path = Path(folder, name)
+                key = attachment_key(path)
+                if key is not None:
+                    found[key] = path
+        return found
+
+
+def attachment_key(path: Path) -> tuple[int, int] | None:
+    """(message id, attachment id) of an attachment file; None for other files."""
+    names = os.listxattr(path, follow_symlinks=False)
+    if "user.rcfs.attachment_id" not in names:
+        return None
+    return (
+        int(os.getxattr(path, "user.rcfs.message_id")),
+        int(os.getxattr(path, "user.rcfs.attachment_id")),
+    )
+
+
+def run(
+    command: list[str], *, cwd: Path | None = None, env: Mapping[str, str] | None = None, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """A finished run of `command`; its output is part of the failure when it fails."""
+    done = subprocess.run(
+        command,
+        cwd=cwd,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_S,
+        check=False,
+        errors="replace",
+    )
+    assert not check or done.returncode == 0, (
+        f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
+    return done
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+Mounting = Callable[..., Mounted]
+
+
+@contextmanager
+def mounts(home: Path) -> Iterator[Mounting]:
+    """Makes mounts below `home`: ``mounting(*simulator_options, options=(…))``; all end with the context."""
+    numbers = count(1)
+    with ExitStack() as stack:
+
+        def mounting(*simulator_options: str, options: tuple[str, ...] = (), mount: bool = True) -> Mounted:
+            server = stack.enter_context(simulator.start(*simulator_options))
+            place = home / f"home-{next(numbers)}"
+            place.mkdir()
+            mounted = Mounted(place, server, *options)
+            stack.callback(_end, mounted)
+            if mount:
+                mounted.mount()
+            return mounted
+
+        yield mounting
+
+
+def _end(mounted: Mounted) -> None:
+    """Ends a mount whatever state it is in."""
+    for record in (mounted.state / "mounts").glob("*.json"):
+        with suppress(ProcessLookupError):
+            os.kill(int(record.stem), signal.SIGKILL)
+    if mounted.is_mounted:
+        run(["fusermount3", "-u", "-z", str(mounted.path)])
+
+
+@pytest.fixture
+def mounting(tmp_path: Path) -> Iterator[Mounting]:
+    """Makes mounts for one test."""
+    with mounts(tmp_path) as make:
+        yield make
+
+
+@pytest.fixture(scope="module")
+def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """A mount with a fast plan, shared by the tests of a module."""
+    with mounts(tmp_path_factory.mktemp("shared")) as make:
+        yield make("--messages=1000", "--limit=medium=100000", "--limit=light=100000")

@@ -1,0 +1,126 @@
+"""A file manager browsing the mount: what a person sees, and that looking costs nothing."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, Mounting, run
+from tests.mount.test_mount_waits import eventually
+
+TUMBLERD = "/usr/lib/x86_64-linux-gnu/tumbler-1/tumblerd"
+"""Xfce's thumbnailer, which Thunar asks for a picture of every image, sound and document it shows."""
+TOOLS = ("Xvfb", "thunar", "dbus-daemon", "xdotool", "import", "tesseract", "xfconf-query", TUMBLERD)
+MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]
+
+pytestmark = [
+    pytest.mark.mount,
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}"),
+]
+
+
+class Desktop:
+    """Thunar with its thumbnailer on a screen of its own."""
+
+    def __init__(self, home: Path, display: str, bus: str) -> None:
+        self.environment = {
+            **os.environ,
+            "HOME": str(home),
+            "DISPLAY": display,
+            "DBUS_SESSION_BUS_ADDRESS": bus,
+            "XDG_RUNTIME_DIR": str(home / "run"),
+            "GDK_SCALE": "2",  # large letters, so that they can be read back from the screen
+            "NO_AT_BRIDGE": "1",
+        }
+        self._screen = home / "screen.png"
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """What a program on this desktop prints."""
+        return run(list(command), env=self.environment, check=check).stdout
+
+    def browse(self, folder: Path) -> None:
+        """Opens a window that shows `folder`, and waits until it is there."""
+        self.run("thunar", str(folder))
+        self.run("xdotool", "search", "--sync", "--onlyvisible", "--name", "Thunar")
+
+    def text(self) -> str:
+        """The words on the screen."""
+        self.run("import", "-window", "root", "-colorspace", "Gray", str(self._screen))
+        return self.run("tesseract", str(self._screen), "-", "--psm", "11")
+
+
+@pytest.fixture
+def desktop(tmp_path: Path) -> Iterator[Desktop]:
+    """A desktop whose file manager shows details, with ISO dates."""
+    home = tmp_path / "desktop"
+    (home / "run").mkdir(parents=True, mode=0o700)
+    with ExitStack() as stack:
+
+        def start(*command: str, environment: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+            process = subprocess.Popen(
+                command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            )
+            stack.callback(_end, process)
+            return process
+
+        screen = start("Xvfb", "-displayfd", "1", "-screen", "0", "1800x1000x24")
+        display = f":{_line(screen)}"
+        bus = start("dbus-daemon", "--session", "--nofork", "--print-address")
+        seat = Desktop(home, display, _line(bus))
+        for name, value in (("last-view", "ThunarDetailsView"), ("misc-date-style", "THUNAR_DATE_STYLE_ISO")):
+            seat.run("xfconf-query", "-c", "thunar", "-p", f"/{name}", "-n", "-t", "string", "-s", value)
+        start(TUMBLERD, environment=seat.environment)
+        start("thunar", "--daemon", environment=seat.environment)
+        yield seat
+
+
+def _line(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    process.send_signal(signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(10)
+    process.kill()
+    process.wait(10)
+    if process.stdout is not None:
+        process.stdout.close()
+
+
+def shows(desktop: Desktop, *words: str) -> Callable[[], bool]:
+    """Whether all `words` can be read on the screen."""
+    return lambda: all(word in desktop.text() for word in words)
+
+
+def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: Desktop) -> None:
+    mount = mounting("--messages=600", "--limit=medium=1000")
+    voicemail = sorted(mount.path.glob("101 */Voicemail/*/*"))[-1]
+    picture = next(mount.path.glob("101 */SMS/*/*/*.jpg"))
+    mount.server.reset_journal()
+
+    desktop.browse(mount.path)
+    eventually(shows(desktop, "Jane Smith", "Support Queue", "folder"))
+    desktop.browse(voicemail)
+    date = voicemail.name[:10]
+    eventually(shows(desktop, "message.json", "voicemail.", "JSON document", "audio", date))
+    desktop.browse(picture.parent)
+    eventually(shows(desktop, picture.name, "JPEG image"))
+    _wait_for_thumbnailer(mount)
+    assert mount.server.summary()["content_requests"] == 0
+
+    # A person's double click is served, and from then on there is a thumbnail for free.
+    assert picture.read_bytes()
+    assert mount.server.summary()["content_requests"] == 1
+
+
+def _wait_for_thumbnailer(mount: Mounted) -> None:
+    """Returns when the thumbnailer has tried the picture, and was refused."""
+    errors = mount.path / ".rcfs" / "log"
+    eventually(lambda: "refused a crawler" in errors.read_text())

@@ -1,0 +1,141 @@
+"""Names, attributes and listings through a real mount: they cost nothing, and need no server."""
+
+import json
+import os
+import re
+import stat
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, Mounting
+
+pytestmark = pytest.mark.mount
+
+FAST = ("--limit=medium=100000", "--limit=light=100000")
+
+
+def test_listings_of_a_known_account_need_no_server(mounting: Mounting) -> None:
+    mount = mounting("--messages=600", *FAST)
+    first = mount.tool("ls", "-lR", check=False).stdout
+    assert len(first.splitlines()) > 2000
+    mount.server.reset_journal()
+
+    again = mount.tool("ls", "-lR", check=False)
+    small = mount.tool("find", ".", "-type", "f", "-size", "-4k", check=False)
+    assert mount.server.summary()["requests"] == 0
+    mount.server.kill()
+    assert mount.tool("find", ".", "-type", "f", "-size", "-4k", check=False).stdout == small.stdout
+    offline = mount.tool("ls", "-lR", check=False)
+    assert offline.stdout == again.stdout
+
+    assert small.stdout.count("message.json") > 200
+    assert offline.stderr.count("Permission denied") == 1, "the refused mailbox, and nothing else"
+
+
+def test_attributes_say_what_the_records_say(shared_mount: Mounted) -> None:
+    mount = shared_mount
+    folder = next(mount.path.glob("101 */SMS/2026-11/* from +12125557464* [[]6424569004[]]"), None)
+    folder = folder or next(mount.path.glob("101 */SMS/2026-11/*6424569004*"))
+    record = json.loads((folder / "message.json").read_text())
+    assert folder.name.startswith("2026-11-03T17.27.05Z from ")
+    assert (folder / "text.txt").read_text() == record["subject"]
+
+    status = folder.stat()
+    assert stat.S_ISDIR(status.st_mode)
+    assert stat.S_IMODE(status.st_mode) == 0o500
+    assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid())
+    text = (folder / "text.txt").stat()
+    assert stat.S_IMODE(text.st_mode) == 0o400
+    assert text.st_size == len(record["subject"].encode())
+    assert text.st_blocks == 1
+    assert int(text.st_mtime) == 1793726825, "creationTime, 2026-11-03T17:27:05Z"
+
+    attributes = {name: os.getxattr(folder, name).decode() for name in os.listxattr(folder)}
+    assert attributes["user.rcfs.message_id"] == "6424569004"
+    assert attributes["user.rcfs.direction"] == "Inbound"
+    assert attributes["user.rcfs.type"] == "SMS"
+    assert attributes["user.rcfs.from"] == record["from"]["phoneNumber"]
+    assert attributes["user.rcfs.read_status"] == record["readStatus"]
+    assert attributes["user.rcfs.cached"] == "yes", "it has no attachment but its text"
+
+
+def test_cached_attribute_follows_the_cache(mounting: Mounting) -> None:
+    mount = mounting("--messages=100", *FAST)
+    file = next(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    assert os.getxattr(file, "user.rcfs.cached") == b"no"
+    estimate = file.stat().st_size
+    assert estimate >= 1 << 20
+    size = len(file.read_bytes())
+    assert file.stat().st_size == size <= estimate
+    assert os.getxattr(file, "user.rcfs.cached") == b"yes"
+    mount.remount()
+    list((mount.path / file.relative_to(mount.path).parts[0]).iterdir())
+    assert file.stat().st_size == size, "learned sizes are kept"
+
+
+def test_every_name_is_safe_and_can_be_looked_up(shared_mount: Mounted) -> None:
+    forbidden = re.compile(
+        "[\\x00-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u061c\\u202a-\\u202e\\u2066-\\u2069\\u2028\\u2029]"
+    )
+    names = 0
+    for folder, directories, files in os.walk(shared_mount.path):
+        folded = [name.casefold() for name in (*directories, *files)]
+        assert len(set(folded)) == len(folded), folder
+        for name in (*directories, *files):
+            assert len(os.fsencode(name)) <= 255
+            assert not forbidden.search(name), ascii(name)
+            assert not name.startswith(".") or Path(folder) == shared_mount.path
+            assert os.lstat(Path(folder, name))
+            names += 1
+    assert names > 3000
+
+
+def test_conversation_links_lead_to_the_message_directories(shared_mount: Mounted) -> None:
+    links = [path for path in shared_mount.path.glob("101 */Conversations/*/*") if path.is_symlink()]
+    assert len(links) > 50
+    for link in links:
+        assert (link / "message.json").is_file()
+        assert link.readlink().name == link.name
+
+
+def test_the_mount_is_read_only_and_cannot_be_executed(shared_mount: Mounted) -> None:
+    options = next(
+        line.split()[3]
+        for line in Path("/proc/self/mounts").read_text().splitlines()
+        if line.split()[1] == str(shared_mount.path)
+    ).split(",")
+    assert {"ro", "nosuid", "nodev", "noexec", "default_permissions"} <= set(options)
+    with pytest.raises(OSError, match="Read-only"):
+        (shared_mount.path / "new").write_text("x")
+    live = shared_mount.path / ".rcfs"
+    assert {path.name for path in live.iterdir()} == {
+        "status",
+        "status.json",
+        "quota",
+        "queue",
+        "errors",
+        "log",
+    }
+    assert all(path.read_text() for path in live.iterdir() if path.name not in ("errors", "queue"))
+    document = json.loads((live / "status.json").read_text())
+    assert document["mountpoint"] == str(shared_mount.path)
+    assert json.loads(shared_mount.rcfs("status", "--json", f"--state-dir={shared_mount.state}").stdout)
+
+
+def test_a_standard_user_sees_the_own_extension(mounting: Mounting) -> None:
+    mount = mounting("--messages=100", "--standard-user", *FAST)
+    extensions = [path.name for path in mount.path.iterdir() if path.name != ".rcfs"]
+    assert len(extensions) == 1
+    assert any((mount.path / extensions[0]).glob("SMS/*/*/message.json"))
+
+
+def test_a_refused_mailbox_is_refused_on_entering_only(shared_mount: Mounted) -> None:
+    refused = []
+    for path in shared_mount.path.iterdir():
+        try:
+            list(path.iterdir())
+        except PermissionError:
+            refused.append(path)
+    assert len(refused) == 1
+    assert (refused[0] / "extension.json").read_text().startswith("{")
