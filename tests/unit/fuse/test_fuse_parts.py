@@ -1,0 +1,183 @@
+"""Inodes, attributes, readers and errnos, without FUSE."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+
+from rcfs import errors
+from rcfs.errors import BudgetError, RcfsError
+from rcfs.fetch import Recorder
+from rcfs.fuse._attributes import attributes
+from rcfs.fuse._errno import errno_of
+from rcfs.fuse._inodes import InodeTable
+from rcfs.fuse._readers import CRAWLERS, Reader, Readers, reader_of
+from rcfs.model import Attachment, ContentKey, Extension, Mailbox, Message, Priority
+from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Node, Root, build_root
+
+KEY = ContentKey("1", 2, 3, 4)
+
+
+@pytest.fixture
+def root() -> Root:
+    return build_root([Extension(id=5, number="101", name="Jane")], fallback_s=1_000_000.0)
+
+
+def filled(root: Root, *attachments: Attachment, created_s: float = 1_500_000.25) -> AttachmentFile:
+    """The first attachment of a message, in a mailbox that holds just that."""
+    message = Message(
+        id=9, type="Fax", created_s=created_s, modified_s=created_s + 1, attachments=tuple(attachments)
+    )
+    root.extension(5).fill(Mailbox("1", 5, (message,)))
+    return next(node for node in below(root.extension(5)) if isinstance(node, AttachmentFile))
+
+
+def below(directory: Directory) -> Iterator[Node]:
+    """All nodes below `directory`."""
+    for node in directory.entries().values():
+        yield node
+        if isinstance(node, Directory):
+            yield from below(node)
+
+
+def test_an_inode_follows_from_the_path_alone(root: Root) -> None:
+    name, node = next(iter(root.entries().items()))
+    first = InodeTable(root).number(1, name.encode(), node)
+    assert first == InodeTable(root).number(1, name.encode(), node)
+    assert first not in (0, 1)
+    assert first < 2**63
+    assert first != InodeTable(root).number(2, name.encode(), node)
+
+
+def test_an_inode_lives_as_long_as_its_lookups(root: Root) -> None:
+    table = InodeTable(root)
+    node = root.extension(5)
+    inode = table.number(1, b"101 Jane", node)
+    assert table.node(inode) is None
+    table.remember(inode, node)
+    table.remember(inode, node)
+    table.forget([(inode, 1)])
+    assert table.node(inode) is node
+    table.forget([(inode, 1)])
+    assert table.node(inode) is None
+    assert len(table) == 1
+    table.forget([(1, 5), (inode, 1)])
+    assert table.node(1) is root, "the root is never forgotten"
+
+
+def test_another_node_of_the_same_path_gets_another_inode_while_the_old_one_is_held(root: Root) -> None:
+    table = InodeTable(root)
+    old, new = root.extension(5), ExtensionDirectory.unfilled(Extension(id=6), 0.0)
+    inode = table.number(1, b"x", old)
+    table.remember(inode, old)
+    assert table.number(1, b"x", new) != inode
+    assert table.number(1, b"x", old) == inode
+    table.forget([(inode, 1)])
+    assert table.number(1, b"x", new) == inode
+
+
+def test_a_directory_shows_as_one(root: Root) -> None:
+    entry = attributes(7, root.extension(5))
+    assert entry.st_ino == 7
+    assert stat.S_ISDIR(entry.st_mode)
+    assert stat.S_IMODE(entry.st_mode) == 0o500
+    assert (entry.st_uid, entry.st_gid) == (os.getuid(), os.getgid())
+    assert entry.attr_timeout > 300
+    assert entry.entry_timeout > 300
+
+
+def test_an_unknown_size_is_an_estimate_that_the_kernel_must_not_keep(root: Root) -> None:
+    file = filled(root, Attachment(1, "RenderedDocument", "application/pdf"))
+    entry = attributes(7, file)
+    assert entry.attr_timeout == 0
+    assert entry.st_size >= 1 << 20
+    file.learn(1025)
+    entry = attributes(7, file)
+    assert entry.attr_timeout > 300
+    assert (entry.st_size, entry.st_blocks) == (1025, 3)
+    assert entry.st_mtime_ns == 1_500_000_250_000_000
+    assert entry.st_ctime_ns == 1_500_001_250_000_000
+
+
+@pytest.mark.parametrize("created_s", [-5e9, 1e300])
+def test_impossible_times_are_shown_as_possible_ones(root: Root, created_s: float) -> None:
+    entry = attributes(7, filled(root, Attachment(1, "RenderedDocument"), created_s=created_s))
+    assert 0 <= entry.st_mtime_ns < 2**63
+
+
+def process(proc: Path, pid: int, *, name: str, group: int, leader: int | None = None) -> None:
+    """A process, or a thread of `leader`, in a /proc of the test's own."""
+    folder = proc / str(pid)
+    folder.mkdir()
+    (folder / "status").write_text(f"Name:\t{name}\nTgid:\t{leader or pid}\nPid:\t{pid}\n")
+    (folder / "stat").write_text(f"{pid} ({name}) S 1 {group} {group} 0 -1")
+
+
+def test_a_reader_is_the_process_group_and_the_program(tmp_path: Path) -> None:
+    process(tmp_path, 10, name="cat", group=7)
+    process(tmp_path, 11, name="cat", group=7)
+    process(tmp_path, 12, name="cat", group=12)
+    process(tmp_path, 13, name="odd) S 1 2 (", group=7)
+    assert reader_of(10, tmp_path) == reader_of(11, tmp_path) == Reader(7, "cat")
+    assert reader_of(12, tmp_path) != reader_of(10, tmp_path)
+    assert reader_of(13, tmp_path) == Reader(7, "odd) S 1 2 (")
+    assert reader_of(99, tmp_path) == Reader(0, "")
+
+
+def test_a_thread_is_known_by_its_program(tmp_path: Path) -> None:
+    process(tmp_path, 20, name="tumblerd", group=20)
+    process(tmp_path, 21, name="pool-tumblerd", group=20, leader=20)
+    assert reader_of(21, tmp_path) == Reader(20, "tumblerd")
+
+
+def test_names_of_crawlers_are_as_the_kernel_keeps_them() -> None:
+    assert all(0 < len(name) <= 15 for name in CRAWLERS)
+
+
+def test_a_crawler_is_refused_and_others_become_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = Readers(Recorder(structlog.get_logger()))
+    monkeypatch.setattr(
+        "rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, "tumblerd" if pid == 1 else "cp")
+    )
+    with pytest.raises(BudgetError, match="tumblerd"):
+        readers.priority(1, KEY, 0.0)
+    assert [readers.priority(2, KEY, float(now)) for now in range(6)] == [Priority.PERSON] * 4 + [
+        Priority.BULK
+    ] * 2
+    assert readers.priority(3, KEY, 6.0) is Priority.PERSON
+
+
+def every_error() -> list[type[RcfsError]]:
+    return [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, RcfsError)]
+
+
+@pytest.mark.parametrize("kind", every_error())
+def test_every_error_has_an_errno_that_readers_survive(kind: type[RcfsError]) -> None:
+    number = errno_of(kind("x"))
+    assert number not in (0, errno.EAGAIN)
+    assert (number == errno.EINTR) == (kind is errors.CallerGoneError)
+    assert (number == errno.ENOENT) == (kind is errors.NotFoundError)
+    assert not (kind.retryable and number in (errno.ENOENT, errno.EACCES)), (
+        "a fault that may pass is no absence"
+    )
+
+
+def test_the_published_errnos() -> None:
+    expected = {
+        errors.NotFoundError: errno.ENOENT,
+        errors.ForbiddenError: errno.EACCES,
+        errors.AuthError: errno.EACCES,
+        errors.DeadlineError: errno.ETIMEDOUT,
+        errors.BudgetError: errno.EBUSY,
+        errors.NotReadyError: errno.EBUSY,
+        errors.CallerGoneError: errno.EINTR,
+        errors.ServerError: errno.EIO,
+        errors.TransportError: errno.EIO,
+        errors.RateLimitedError: errno.EIO,
+        errors.StoreError: errno.EIO,
+    }
+    assert {kind: errno_of(kind("x")) for kind in expected} == expected

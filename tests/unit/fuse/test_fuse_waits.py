@@ -1,0 +1,164 @@
+"""Bounded, counted and interrupted waits, without FUSE."""
+
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from rcfs.errors import BudgetError, CallerGoneError, ClosingError, DeadlineError
+from rcfs.fuse import _waits
+from rcfs.fuse._waits import MAX_READ_WAITERS, MAX_WAITERS, Waits, is_ending
+
+STATUS = (
+    "Name:\tcat\nState:\t{state} (x)\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}\n"
+)
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a /proc in which process 7 is as described."""
+
+    def make(state: str = "S", own: int = 0, shared: int = 0, blocked: int = 0) -> Path:
+        (tmp_path / "7").mkdir(exist_ok=True)
+        text = STATUS.format(state=state, own=own, shared=shared, blocked=blocked)
+        (tmp_path / "7" / "status").write_text(text)
+        return tmp_path
+
+    return make
+
+
+def signal_bit(number: int) -> int:
+    return 1 << (number - 1)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 9, 15])
+def test_an_ending_signal_counts_wherever_it_is_pending(process: Callable[..., Path], number: int) -> None:
+    assert is_ending(7, process(own=signal_bit(number)))
+    assert is_ending(7, process(shared=signal_bit(number)))
+
+
+@pytest.mark.parametrize("number", [10, 17, 18, 28])
+def test_other_signals_do_not_count(process: Callable[..., Path], number: int) -> None:
+    assert not is_ending(7, process(own=signal_bit(number), shared=signal_bit(number)))
+
+
+def test_a_blocked_signal_does_not_count(process: Callable[..., Path]) -> None:
+    assert not is_ending(7, process(shared=signal_bit(15), blocked=signal_bit(15)))
+    assert is_ending(7, process(shared=signal_bit(15) | signal_bit(9), blocked=signal_bit(15)))
+
+
+def test_a_process_that_is_gone_or_dead_is_ending(process: Callable[..., Path], tmp_path: Path) -> None:
+    assert is_ending(8, tmp_path)
+    assert is_ending(7, process(state="Z"))
+
+
+def test_a_process_of_another_namespace_is_not(tmp_path: Path) -> None:
+    assert not is_ending(0, tmp_path)
+
+
+def test_this_process_is_not_ending() -> None:
+    assert not is_ending(os.getpid())
+
+
+async def test_a_result_passes_through() -> None:
+    waits = Waits()
+
+    async def answer() -> int:
+        assert waits.waiting == 1
+        return 42
+
+    assert await waits.until(os.getpid(), answer, within_s=1) == 42
+    assert waits.waiting == 0
+
+
+async def test_an_error_passes_through_and_leaves_no_wait() -> None:
+    waits = Waits()
+
+    async def fail() -> None:
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        await waits.until(os.getpid(), fail, within_s=1)
+    assert waits.waiting == 0
+
+
+async def test_a_wait_ends_exactly_at_its_deadline(autojump_clock: MockClock) -> None:
+    waits = Waits()
+    began = trio.current_time()
+    with pytest.raises(DeadlineError, match="within 7 s"):
+        await waits.until(os.getpid(), trio.sleep_forever, within_s=7)
+    assert trio.current_time() - began == 7
+
+
+async def test_a_wait_ends_soon_after_a_signal(
+    autojump_clock: MockClock, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits()
+    nursery.start_soon(waits.run)
+    ending_at = trio.current_time() + 5
+    monkeypatch.setattr(_waits, "is_ending", lambda pid: pid == 7 and trio.current_time() >= ending_at)
+
+    async def other() -> None:
+        with pytest.raises(DeadlineError):
+            await waits.until(8, trio.sleep_forever, within_s=30)
+
+    nursery.start_soon(other)
+    with pytest.raises(CallerGoneError):
+        await waits.until(7, trio.sleep_forever, within_s=30)
+    assert ending_at <= trio.current_time() <= ending_at + 0.2
+    assert waits.waiting == 1, "the other one goes on"
+    await trio.sleep(30)
+
+
+async def test_the_watch_sleeps_while_nobody_waits(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    waits = Waits()
+    nursery.start_soon(waits.run)
+    await trio.testing.wait_all_tasks_blocked()
+    assert trio.lowlevel.current_statistics().seconds_to_next_deadline == math.inf
+
+
+async def test_one_waiter_too_many_is_refused_at_once(nursery: trio.Nursery) -> None:
+    waits = Waits()
+
+    async def wait() -> None:
+        with pytest.raises(ClosingError):
+            await waits.until(os.getpid(), trio.sleep_forever, within_s=1000)
+
+    for _ in range(MAX_WAITERS):
+        nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    assert waits.waiting == MAX_WAITERS
+    with pytest.raises(BudgetError):
+        await waits.until(os.getpid(), trio.sleep_forever, within_s=1000)
+    waits.close()
+
+
+async def test_few_reads_may_wait(nursery: trio.Nursery) -> None:
+    waits = Waits()
+
+    async def wait() -> None:
+        with pytest.raises(ClosingError):
+            await waits.until(os.getpid(), trio.sleep_forever, within_s=1000, read=True)
+
+    for _ in range(MAX_READ_WAITERS):
+        nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    with pytest.raises(BudgetError):
+        await waits.until(os.getpid(), trio.sleep_forever, within_s=1000, read=True)
+
+    async def answer() -> str:
+        return "an open is not a read"
+
+    assert await waits.until(os.getpid(), answer, within_s=1)
+    waits.close()
+
+
+async def test_after_closing_nothing_is_waited_for() -> None:
+    waits = Waits()
+    waits.close()
+    with pytest.raises(ClosingError):
+        await waits.until(os.getpid(), trio.sleep_forever, within_s=1)
