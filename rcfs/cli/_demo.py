@@ -29,15 +29,11 @@ from rcfs.cli._processes import run_limited
 from rcfs.cli._registry import Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import Credentials, Settings, load_settings
-from rcfs.cli._simulator import (
-    ENDPOINT_FIELDS,
-    NO_CONFIG,
-    messages_option,
-    require_demo_extra,
-    seed_option,
-)
+from rcfs.cli._simulator import messages_option, require_demo_extra, seed_option
 from rcfs.errors import MountError, RcfsError
 
+_NO_CONFIG = Path(os.devnull)
+"""A config file that says nothing: a simulated account has nothing to do with the real one."""
 _SIMULATOR_WITHIN_S = 60.0
 """3,000 messages are made in about a second; a million take most of a minute."""
 _SIMULATOR_ENDS_WITHIN_S = 5.0
@@ -81,7 +77,7 @@ def demo(
     """
     with reporting(ready_fd) as pipe:
         require_demo_extra()
-        common = load_settings({"limit": limit, "log_level": log_level}, os.environ, NO_CONFIG, keyring=None)
+        common = load_settings({"limit": limit, "log_level": log_level}, os.environ, _NO_CONFIG, keyring=None)
         # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)
@@ -126,7 +122,6 @@ def _with_endpoints(settings: Settings, endpoints: Mapping[str, str]) -> Setting
             client_secret=endpoints["client_secret"],
             jwt=endpoints["jwt"],
         ),
-        media_url=endpoints["media_url"],
     )
 
 
@@ -181,8 +176,8 @@ def _endpoints(process: "subprocess.Popen[bytes]", deadline: float) -> Mapping[s
         if not piece:
             raise RcfsError("the simulator did not start" if ready else "the simulator did not start in time")
         line += piece
-    answer = json.loads(line)
-    return {name: str(answer[name]) for name in ENDPOINT_FIELDS}
+    endpoints: dict[str, str] = json.loads(line)
+    return endpoints
 
 
 def _print_tour_aside(mountpoint: Path) -> None:

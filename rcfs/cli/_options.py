@@ -4,10 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import attrs
 import click
 from click.shell_completion import CompletionItem
 
 from rcfs.cli._settings import DEFAULT_MAX_WAIT_S, DEFAULT_SUBTYPE, LOG_LEVELS
+from rcfs.cli._units import LIMIT_FORM
+from rcfs.model import Plan
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Decorator = Callable[[_Decorated], _Decorated]
@@ -59,8 +62,9 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 limit_option = click.option(
     "--limit",
     multiple=True,
-    metavar="GROUP=N",
-    help="Requests per minute of a usage plan group, such as medium=40. Repeatable.",
+    metavar=LIMIT_FORM,
+    help="Requests per window of a usage plan group, such as medium=40; window and penalty in seconds, each"
+    f" {attrs.fields(Plan).window_s.default:.0f} if left out. Repeatable.",
 )
 log_level_option = click.option(
     "--log-level", type=click.Choice(LOG_LEVELS), help="Least severe level to log."

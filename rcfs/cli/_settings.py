@@ -6,7 +6,7 @@ line of the file that is wrong; no error and no repr shows a secret.
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ import platformdirs
 from rcfs.cli._config_file import ConfigFile, Found, read_config
 from rcfs.cli._keyring import KeyringEntry, read_keyring
 from rcfs.cli._output import warn as print_warning
-from rcfs.cli._units import checked_limit, parse_group, parse_limit, parse_server_url, parse_size
+from rcfs.cli._units import parse_group, parse_limit, parse_server_url, parse_size
 from rcfs.errors import ConfigError
 from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
 
@@ -148,7 +148,7 @@ def load_settings(
 
     Args:
         options: Options of the command line by name with underscores, None where not given; ``limit`` is
-            a sequence of ``GROUP=N``.
+            a sequence of texts for `parse_limit`.
         environ: The environment.
         config_path: Where config.toml would be.
         keyring: Reads the keyring; None for a command that needs no credentials, so that no locked
@@ -222,22 +222,20 @@ class _Sources:
 
     def plans(self) -> Mapping[UsageGroup, Plan]:
         """The prior plans with the limits of the file, then those of the command line."""
-        limits: dict[UsageGroup, int] = {}
+        plans = dict(PRIOR_PLANS)
         for name, found in self.config.limits().items():
-            limits[_read(Found(name, found.where), parse_group)] = _read(found, checked_limit)
-        for text in self.options.get("limit") or ():
-            group, limit = _read(Found(text, "--limit"), parse_limit)
-            limits[group] = limit
-        return with_limits(limits)
+            plans[_read(Found(name, found.where), parse_group)] = _read(found, Plan)
+        plans.update(read_limits(self.options.get("limit") or ()))
+        return MappingProxyType(plans)
 
 
-def with_limits(limits: Mapping[UsageGroup, int]) -> Mapping[UsageGroup, Plan]:
-    """The prior plans, with `limits` (requests per minute) in place of theirs."""
-    changed = {
-        group: attrs.evolve(PRIOR_PLANS.get(group, Plan(limit=limit)), limit=limit)
-        for group, limit in limits.items()
-    }
-    return MappingProxyType({**PRIOR_PLANS, **changed})
+def read_limits(texts: Iterable[str]) -> Mapping[UsageGroup, Plan]:
+    """The plans that ``--limit`` was given as `texts`; of a group given twice, the last one.
+
+    Raises:
+        ConfigError: One of them is no limit.
+    """
+    return dict(_read(Found(text, "--limit"), parse_limit) for text in texts)
 
 
 def _read(found: Found, parse: Callable[[Any], _T]) -> _T:

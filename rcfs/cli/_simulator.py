@@ -1,29 +1,21 @@
 """`rcfs simulator`: a RingCentral platform on loopback, with an account made from a seed."""
 
-import errno
 import importlib.util
 import json
-import os
 import shlex
-from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from rcfs.cli._options import examples, json_option, limit_option
-from rcfs.cli._output import say, sole_cause
-from rcfs.cli._settings import load_settings
+from rcfs.cli._output import say
+from rcfs.cli._settings import read_limits
 from rcfs.errors import ConfigError
-from rcfs.model import Plan, UsageGroup
 
 if TYPE_CHECKING:
     from rcfs.simulator import Endpoints
 
-NO_CONFIG = Path(os.devnull)
-"""A config file that says nothing: a simulated account has nothing to do with the real one."""
-ENDPOINT_FIELDS = ("platform_url", "media_url", "client_id", "client_secret", "jwt")
-"""What the JSON line of ``rcfs simulator --json`` holds."""
 _DEMO_MODULES = ("hypercorn", "starlette", "PIL", "reportlab")
 
 messages_option = click.option(
@@ -45,78 +37,70 @@ def require_demo_extra() -> None:
             raise ConfigError(f"the simulator needs the package {name}: pip install 'rcfs[demo]'")
 
 
-def plans_with(limit: Sequence[str]) -> Mapping[UsageGroup, Plan]:
-    """The platform's default plans, with the limits that ``--limit`` gave.
-
-    Raises:
-        ConfigError: One is not GROUP=N.
-    """
-    return load_settings({"limit": limit}, {}, NO_CONFIG, keyring=None).plans
-
-
 @click.command(
     "simulator",
     epilog=examples(
         "rcfs simulator                              prints the variables that `rcfs mount` needs",
-        "rcfs simulator --messages 100 --limit medium=4",
+        "rcfs simulator --messages 100 --limit medium=4 --limit heavy=2/10/10",
         "rcfs simulator --json --until-eof           for programs: one line of JSON, ends with its stdin",
     ),
 )
 @messages_option
 @seed_option
-@limit_option
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port of the platform; 0 is any.")
 @click.option(
-    "--media-port", type=click.IntRange(0, 65535), default=0, help="Port of the media host; 0 is any."
+    "--extensions", type=click.IntRange(min=1), metavar="N", help="Number of extensions in the account."
 )
-@click.option("--standard-user", is_flag=True, help="The user who logs in is no administrator.")
-@click.option("--latency", type=click.FloatRange(min=0), metavar="SECONDS", help="Added to every answer.")
 @click.option(
-    "--token-lifetime", type=click.FloatRange(min=1), metavar="SECONDS", help="How long tokens live."
+    "--months", type=click.IntRange(min=1), metavar="N", help="How many months the messages reach back."
+)
+@limit_option
+@click.option("--fixed-window", is_flag=True, help="Windows start at the first request and do not slide.")
+@click.option("--standard-user", is_flag=True, help="The user who logs in is no administrator.")
+@click.option(
+    "--latency",
+    "latency_s",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Round trip added to every request.",
+)
+@click.option(
+    "--token-lifetime",
+    "token_lifetime_s",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="How long access tokens live.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), metavar="PORT", help="Port of the platform; else a free one."
+)
+@click.option(
+    "--media-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port of the media host; else a free one.",
 )
 @click.option("--until-eof", is_flag=True, help="End when stdin ends.")
 @json_option
-def simulator(
-    *,
-    messages: int | None,
-    seed: int | None,
-    limit: tuple[str, ...],
-    port: int,
-    media_port: int,
-    standard_user: bool,
-    latency: float | None,
-    token_lifetime: float | None,
-    until_eof: bool,
-    as_json: bool,
-) -> None:
+def simulator(*, limit: tuple[str, ...], until_eof: bool, as_json: bool, **options: Any) -> None:
     """Plays a RingCentral platform on this machine until it is interrupted."""
-    plans = plans_with(limit)
+    plans = read_limits(limit)
     require_demo_extra()
     from rcfs.simulator import AccountSpec, SimulatorConfig, run_simulator
 
-    # What was not asked for keeps the simulator's own default.
-    chosen: dict[str, Any] = {"seed": seed, "messages": messages}
-    spec = AccountSpec(**{name: value for name, value in chosen.items() if value is not None})
-    timing: dict[str, Any] = {"latency_s": latency, "token_lifetime_s": token_lifetime}
-    config = SimulatorConfig(
-        spec=spec,
-        plans=plans,
-        standard_user=standard_user,
-        port=port,
-        media_port=media_port,
-        **{name: value for name, value in timing.items() if value is not None},
-    )
+    # The other options are called like the fields they set; what was not asked for keeps its default there.
+    given = {name: value for name, value in options.items() if value is not None}
+    spec = {name: given.pop(name) for name in attrs.fields_dict(AccountSpec) if name in given}
     try:
+        config = SimulatorConfig(AccountSpec(**spec), plans, **given)
         run_simulator(config, on_ready=_print_json if as_json else _print_exports, until_eof=until_eof)
-    except Exception as exc:
-        error = sole_cause(exc)
-        if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
-            raise ConfigError(f"--port or --media-port: {os.strerror(error.errno)}") from exc
-        raise
+    except ValueError as exc:
+        raise ConfigError(str(exc)) from exc
+    except OSError as exc:
+        raise ConfigError(f"--port or --media-port: {exc.strerror}") from exc
 
 
 def _print_json(endpoints: "Endpoints") -> None:
-    say(json.dumps({name: getattr(endpoints, name) for name in ENDPOINT_FIELDS}))
+    say(json.dumps(attrs.asdict(endpoints)))
 
 
 def _print_exports(endpoints: "Endpoints") -> None:
@@ -124,7 +108,6 @@ def _print_exports(endpoints: "Endpoints") -> None:
     say("To use it, in another terminal:")
     for variable, value in (
         ("RC_SERVER_URL", endpoints.platform_url),
-        ("RCFS_MEDIA_URL", endpoints.media_url),
         ("RC_APP_CLIENT_ID", endpoints.client_id),
         ("RC_APP_CLIENT_SECRET", endpoints.client_secret),
         ("RC_USER_JWT", endpoints.jwt),

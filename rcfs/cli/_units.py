@@ -8,13 +8,20 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from rcfs.model import UsageGroup
+from rcfs.model import Plan, UsageGroup
+
+LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
+"""How a limit is written: requests per window, then the lengths of window and penalty in seconds."""
 
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCII)
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
+_SECONDS = r"\d+(?:\.\d+)?"
+_LIMIT = re.compile(
+    rf"(?P<group>[^=]*)=(?P<limit>\d+)(?:/(?P<window>{_SECONDS})(?:/(?P<penalty>{_SECONDS}))?)?", re.ASCII
+)
 
 
 def parse_size(text: str) -> int:
@@ -81,16 +88,20 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def parse_limit(text: str) -> tuple[UsageGroup, int]:
-    """Group and requests per minute of a limit such as ``medium=40``.
+def parse_limit(text: str) -> tuple[UsageGroup, Plan]:
+    """Group and plan of a limit such as ``medium=40`` or ``medium=5/10/30``, see `LIMIT_FORM`.
+
+    What is left out is as `Plan` has it.
 
     Raises:
-        ValueError: `text` is no such limit.
+        ValueError: `text` has another form, or a number is out of the bounds of `Plan`.
     """
-    name, equals, number = text.partition("=")
-    if not (equals and number.isascii() and number.isdecimal()):
-        raise ValueError(f"{text!r} is not a limit; write GROUP=N, such as medium=40")
-    return parse_group(name), checked_limit(int(number))
+    match = _LIMIT.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not a limit; write {LIMIT_FORM}, such as medium=40")
+    times_s = {"window_s": match["window"], "penalty_s": match["penalty"]}
+    given = {name: float(time_s) for name, time_s in times_s.items() if time_s is not None}
+    return parse_group(match["group"]), Plan(int(match["limit"]), **given)
 
 
 def parse_group(name: str) -> UsageGroup:
@@ -103,14 +114,3 @@ def parse_group(name: str) -> UsageGroup:
     if not _GROUP.fullmatch(group):
         raise ValueError(f"{name!r} is not the name of a usage plan group, such as medium")
     return UsageGroup(group)
-
-
-def checked_limit(limit: int) -> int:
-    """`limit`, if a window can admit so many requests.
-
-    Raises:
-        ValueError: `limit` is below 1.
-    """
-    if limit < 1:
-        raise ValueError("a limit is at least 1 request a minute")
-    return limit

@@ -10,7 +10,5 @@ from rcfs.simulator._account import TruthRow as TruthRow
 from rcfs.simulator._config import Credentials as Credentials
 from rcfs.simulator._config import Endpoints as Endpoints
 from rcfs.simulator._config import SimulatorConfig as SimulatorConfig
-from rcfs.simulator._options import config_from_options as config_from_options
-from rcfs.simulator._options import simulator_options as simulator_options
 from rcfs.simulator._server import Simulator as Simulator
 from rcfs.simulator._server import run_simulator as run_simulator

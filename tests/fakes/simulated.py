@@ -1,11 +1,10 @@
 """A simulator for tests: as a process of its own (`start`), or in the test's event loop (`in_process`)."""
 
 import json
-import os
 import selectors
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from types import TracebackType
 from typing import IO, Any, Self
@@ -31,7 +30,6 @@ class Simulated:
     def __init__(self, process: "subprocess.Popen[str]", endpoints: Endpoints) -> None:
         self.process = process
         self.platform_url = endpoints.platform_url
-        self.media_url = endpoints.media_url
         self.client_id = endpoints.client_id
         self.client_secret = endpoints.client_secret
         self.jwt = endpoints.jwt
@@ -76,7 +74,6 @@ class Simulated:
         """The variables with which a program logs in here."""
         return {
             "RC_SERVER_URL": self.platform_url,
-            "RCFS_MEDIA_URL": self.media_url,
             "RC_APP_CLIENT_ID": self.client_id,
             "RC_APP_CLIENT_SECRET": self.client_secret,
             "RC_USER_JWT": self.jwt,
@@ -117,19 +114,17 @@ class Simulated:
 
 
 @contextmanager
-def start(*arguments: str, command: Sequence[str] = ("-m", "rcfs.simulator")) -> Iterator[Simulated]:
+def start(*arguments: str) -> Iterator[Simulated]:
     """A running simulator; it ends with the context, and with this process however that dies.
 
     Args:
-        arguments: Further options, such as ``--messages=200`` or ``--limit=medium=5/2/2``.
-        command: What to run with this Python; ``("-m", "rcfs", "simulator")`` for the command.
+        arguments: Options of ``rcfs simulator``, such as ``--messages=200`` or ``--limit=medium=5/2/2``.
     """
     process = subprocess.Popen(
-        [sys.executable, *command, "--json", "--until-eof", *arguments],
+        [sys.executable, "-m", "rcfs", "simulator", "--json", "--until-eof", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"PYTHONUNBUFFERED": "1"},
     )
     try:
         endpoints = Endpoints(**json.loads(_first_line(process)))

@@ -215,7 +215,7 @@ def test_options_are_restated_as_they_were_given() -> None:
         "--cache-dir",
         "a b",
         "--limit",
-        "medium=4",
+        "medium=4/10/0.5",
         "--limit",
         "heavy=1",
         "--no-allow-other",

@@ -145,7 +145,8 @@ def test_every_command_has_help_with_examples(run: Callable[..., Result], name: 
 def test_help_loads_nothing_heavy() -> None:
     code = (
         "import sys, rcfs.cli._main;"
-        "heavy = {'trio', 'httpx', 'starlette', 'diskcache', 'keyring', 'rich', 'structlog', 'pyfuse3'};"
+        "heavy = {'trio', 'httpx', 'starlette', 'diskcache', 'keyring', 'rich', 'structlog', 'pyfuse3',"
+        " 'rcfs.simulator', 'hypercorn', 'PIL'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ import pytest
 
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.errors import ConfigError
-from rcfs.model import PRIOR_PLANS, UsageGroup
+from rcfs.model import PRIOR_PLANS, Plan
 
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"
@@ -166,7 +166,7 @@ def test_a_keyring_entry_of_somebody_else(vault: Any, text: str) -> None:
         ({}, {}, "[mount]\nmax_wait = inf", "config.toml line 2: 'mount.max_wait': the longest wait"),
         ({"fs_subtype": "rcfs,suid"}, {}, "", "--fs-subtype: a file system type is a letter"),
         ({"limit": ["medium"]}, {}, "", "--limit: 'medium' is not a limit"),
-        ({}, {}, "[limits]\nmedium = 0", "config.toml line 2: 'limits.medium': a limit is at least 1"),
+        ({}, {}, "[limits]\nmedium = 0", "config.toml line 2: 'limits.medium': 'limit' must be >= 1"),
         ({}, {}, "[limits]\n'a b' = 1", "config.toml line 2: 'limits.a b': 'a b' is not the name"),
         ({"server_url": "http://example.com"}, {}, "", "--server-url: the URL must begin with https://"),
         (
@@ -199,17 +199,16 @@ def test_a_wrong_value_names_its_source(
     assert "hunter2" not in str(caught.value)
 
 
-def test_limits_replace_the_prior_and_only_the_limit(tmp_path: Path) -> None:
-    plans = load({"limit": ("HEAVY=5",)}, {}, "[limits]\nMedium = 20\nheavy = 9\nnew = 3\n", tmp_path).plans
-    assert {group: plan.limit for group, plan in plans.items()} == {
-        "light": 50,
-        "medium": 20,
-        "heavy": 5,
-        "auth": 5,
-        "new": 3,
+def test_limits_replace_the_prior(tmp_path: Path) -> None:
+    options = {"limit": ("HEAVY=5/10", "new=4", "new=6")}
+    plans = load(options, {}, "[limits]\nMedium = 20\nheavy = 9\nnew = 3\n", tmp_path).plans
+    assert plans == {
+        "light": Plan(50),
+        "medium": Plan(20),
+        "heavy": Plan(5, window_s=10),
+        "auth": Plan(5),
+        "new": Plan(6),
     }
-    prior = PRIOR_PLANS[UsageGroup("medium")]
-    assert plans[UsageGroup("medium")] == attrs.evolve(prior, limit=20)
 
 
 def test_missing_credentials_are_listed_with_their_places() -> None:

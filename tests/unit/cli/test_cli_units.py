@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.cli._units import format_size, parse_group, parse_limit, parse_server_url, parse_size
+from rcfs.model import Plan
 
 
 @pytest.mark.parametrize(
@@ -96,15 +97,34 @@ def test_no_server_url(text: str) -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_a_limit() -> None:
-    assert parse_limit("Medium=40") == ("medium", 40)
+@pytest.mark.parametrize(
+    ("text", "plan"),
+    [
+        ("Medium=40", Plan(40)),
+        ("medium=5/2", Plan(5, window_s=2)),
+        ("medium=5/2.5/0", Plan(5, window_s=2.5, penalty_s=0)),
+    ],
+)
+def test_a_limit(text: str, plan: Plan) -> None:
+    assert parse_limit(text) == ("medium", plan)
 
 
 @pytest.mark.parametrize(
-    "text", ["medium", "medium=", "medium=0", "medium=-1", "medium=4.5", "=4", "a b=4", "m=٣"]
+    ("text", "error"),
+    [
+        *((text, "is not a limit") for text in ("medium", "medium=", "medium=-1", "medium=4.5", "m=٣")),
+        *(
+            (f"medium=5/{times}", "is not a limit")
+            for times in ("", "/3", "1.2.3", "-1", ".5", "nan", "1/2/3")
+        ),
+        ("=4", "usage plan group"),
+        ("a b=4", "usage plan group"),
+        ("medium=0", "'limit' must be >= 1"),
+        ("medium=5/0", "'window_s' must be > 0"),
+    ],
 )
-def test_no_limit(text: str) -> None:
-    with pytest.raises(ValueError, match=r"limit|group"):
+def test_no_limit(text: str, error: str) -> None:
+    with pytest.raises(ValueError, match=error):
         parse_limit(text)
 
 

@@ -1,0 +1,93 @@
+import json
+import shlex
+import socket
+from collections.abc import Callable
+
+import attrs
+import pytest
+from click.testing import Result
+
+from rcfs.model import Plan, UsageGroup
+from rcfs.simulator import AccountSpec, Endpoints, SimulatorConfig
+
+ENDPOINTS = Endpoints("http://127.0.0.1:1001", "http://127.0.0.1:1002", "app", "sec ret", "jwt")
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SimulatorConfig, bool]]:
+    """What simulators that are ready at once and end at once were asked to run."""
+    asked: list[tuple[SimulatorConfig, bool]] = []
+
+    def run_simulator(
+        config: SimulatorConfig, *, on_ready: Callable[[Endpoints], None], until_eof: bool
+    ) -> None:
+        asked.append((config, until_eof))
+        on_ready(ENDPOINTS)
+
+    monkeypatch.setattr("rcfs.simulator.run_simulator", run_simulator)
+    return asked
+
+
+def test_for_programs(run: Callable[..., Result], ran: list[tuple[SimulatorConfig, bool]]) -> None:
+    result = run("simulator", "--json", "--until-eof")
+    assert result.exit_code == 0
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [attrs.asdict(ENDPOINTS)]
+    ((config, until_eof),) = ran
+    defaults = SimulatorConfig(AccountSpec())
+    assert attrs.evolve(config, plans=defaults.plans) == defaults, "what is not asked for"
+    assert config.plans == {}, "which leaves all groups as documented"
+    assert until_eof is True
+
+
+def test_for_people(run: Callable[..., Result], ran: object) -> None:
+    result = run("simulator")
+    exports = [line.removeprefix("  export ") for line in result.stdout.splitlines() if "export" in line]
+    assert exports == [
+        "RC_SERVER_URL=http://127.0.0.1:1001",
+        "RC_APP_CLIENT_ID=app",
+        "RC_APP_CLIENT_SECRET='sec ret'",
+        "RC_USER_JWT=jwt",
+    ]
+
+
+def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfig, bool]]) -> None:
+    words = (
+        "--seed 0 --messages 0 --extensions 7 --months 3 --limit medium=4 --limit heavy=2/10/0"
+        " --fixed-window --standard-user --latency 0.5 --token-lifetime 0.5 --port 1 --media-port 2"
+    )
+    assert run("simulator", *shlex.split(words)).exit_code == 0
+    config = SimulatorConfig(
+        AccountSpec(seed=0, messages=0, extensions=7, months=3),
+        plans={
+            UsageGroup("medium"): Plan(4),
+            UsageGroup("heavy"): Plan(2, window_s=10, penalty_s=0),
+        },
+        fixed_window=True,
+        standard_user=True,
+        latency_s=0.5,
+        token_lifetime_s=0.5,
+        port=1,
+        media_port=2,
+    )
+    assert ran == [(config, False)]
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        ("--limit medium=1 --limit medium=0", "--limit: 'limit' must be >= 1: 0"),
+        ("--latency nan", "'latency_s' must be >= 0: nan"),
+        ("--messages 0 --extensions 1 --standard-user", "no extension of the account is a standard user"),
+    ],
+)
+def test_what_cannot_be_simulated(run: Callable[..., Result], words: str, error: str) -> None:
+    result = run("simulator", *shlex.split(words))
+    assert (result.exit_code, result.stderr) == (2, f"rcfs: {error}\n")
+
+
+@pytest.mark.parametrize("option", ["--port", "--media-port"])
+def test_a_port_that_is_taken(run: Callable[..., Result], option: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = run("simulator", "--messages=0", f"{option}={taken.getsockname()[1]}")
+    assert result.exit_code == 2
+    assert result.stderr == "rcfs: --port or --media-port: Address already in use\n"
