@@ -22,7 +22,11 @@ class Chunk(Protocol):
         """Number of bytes, 1 to CHUNK_BYTES."""
 
     def pread(self, offset: int, size: int) -> bytes:
-        """Bytes ``[offset, offset + size)`` of the chunk, without blocking; fewer past its end."""
+        """Bytes ``[offset, offset + size)`` of the chunk, without blocking; fewer past its end.
+
+        Raises:
+            OSError: The disk failed, or the bytes are gone.
+        """
 
     def close(self) -> None:
         """Gives the bytes back; `pread` must not be called afterwards."""
@@ -96,12 +100,13 @@ class Content:
         self._notify()
 
     def clear(self) -> None:
-        """Gives back what the cache lent, and forgets all bytes."""
+        """Gives back what the cache lent, and forgets all bytes and the size."""
         for chunk in self._chunks:
             chunk.close()
         self._chunks = []
         self._tail = bytearray()
         self.arrived = 0
+        self.size_bytes = None
 
     def has(self, start: int, size: int) -> bool:
         """Whether `size` bytes from `start` on are there, or all up to the end."""
@@ -119,11 +124,12 @@ class Content:
             index, within = divmod(start, CHUNK_BYTES)
             wanted = min(stop - start, CHUNK_BYTES - within)
             if index < len(self._chunks):
-                part = self._chunks[index].pread(within, wanted)
+                try:
+                    part = self._chunks[index].pread(within, wanted)
+                except OSError as exc:
+                    raise StoreError(f"the cache lost bytes of {self.key} while it was open") from exc
             else:
                 part = bytes(memoryview(self._tail)[within : within + wanted])
-            if len(part) != wanted:
-                raise StoreError(f"the cache lost bytes of {self.key} while it was open")
             parts.append(part)
             start += wanted
         return parts[0] if len(parts) == 1 else b"".join(parts)

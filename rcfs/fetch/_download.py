@@ -83,6 +83,8 @@ class Download:
     async def _take(self, answer: Answer) -> None:
         if answer.media_type == "text/html" and self._wanted.content_type not in ("", "text/html"):
             raise ServerError("the server answered with a web page instead of the content")
+        if not answer.readable:
+            raise ServerError("the server sent the content in a coding that was not asked for")
         head = Head(answer.status, answer.content_length, answer.content_range, answer.encoded)
         asked = self._asked()
         try:
@@ -94,10 +96,13 @@ class Download:
             # Asked for the whole it sent a part without saying which: its beginning, and it is of that kind.
             self._ranged = self._lenient = True
         await self._agree(placement)
-        await self._receive(answer, placement)
+        end = await self._receive(answer, placement)
         content = self._content
-        ended = head.status == 416 or (head.status == 200 and placement.total is None)
-        if ended or content.arrived == placement.total:
+        whole = head.status == 200 and placement.total is None
+        if whole and (end != content.arrived or content.size_bytes not in (None, end)):
+            content.clear()
+            raise ServerError(f"{self._wanted.key} is shorter or longer than it was before")
+        if whole or head.status == 416 or content.arrived == content.size_bytes:
             if content.arrived > content.chunks * CHUNK_BYTES:
                 await self._store_chunk(content)
             content.finish()
@@ -116,8 +121,8 @@ class Download:
             raise ServerError(f"{self._wanted.key} is shorter than what is cached of it")
         content.learn_size(placement.total)
 
-    async def _receive(self, answer: Answer, placement: Placement) -> None:
-        """Appends what is new in the body; bytes beyond the promised end are not used."""
+    async def _receive(self, answer: Answer, placement: Placement) -> int:
+        """Appends what is new in the body and returns its end; bytes beyond the promised end are not used."""
         content = self._content
         position = placement.start
         while piece := await answer.receive():
@@ -131,3 +136,4 @@ class Download:
                 fresh = fresh[room:]
                 if content.arrived == (content.chunks + 1) * CHUNK_BYTES:
                     await self._store_chunk(content)
+        return position

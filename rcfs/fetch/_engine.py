@@ -94,6 +94,8 @@ async def _plain_errors() -> AsyncIterator[None]:
         error: Exception = group
         while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
             error = error.exceptions[0]
+        if error is group:
+            raise
         raise error from group  # noqa: ASYNC123 - the group stays with it, as its cause
 
 
@@ -124,8 +126,9 @@ async def open_engine(
             await account.start()
             yield Engine(account, library, gate, session, recorder, cache, client)
         finally:
+            # First, so that no fetch meets the revoked token or the closed client.
+            nursery.cancel_scope.cancel()
             library.forget_idle()
             with trio.move_on_after(_FAREWELL_S, shield=True):
                 await session.revoke()
                 await client.aclose()
-            nursery.cancel_scope.cancel()

@@ -175,7 +175,9 @@ class Library:
         failure: RcfsError = ServerError("the fetch ended unexpectedly; see the log")
         try:
             await Download(wanted, content, self._requester, self._store_chunk).run(demand)
-            await self._keep(wanted, content)
+            with trio.CancelScope(shield=True):
+                # The request is spent, so a mount that ends now waits the millisecond that it takes.
+                await self._keep(wanted, content)
         except RcfsError as exc:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError)):

@@ -16,7 +16,8 @@ from rcfs.fetch._gate import Demand, Gate
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._session import Session
 from rcfs.model import UsageGroup
-from rcfs.platform import Answer, Client, Request, refusal
+from rcfs.platform import Answer, Client, Request, Token, refusal
+from rcfs.quota import Slot
 
 T = TypeVar("T")
 
@@ -65,7 +66,8 @@ class Requester:
         failures = logins = refusals = 0
         reached = progress()
         while True:
-            await trio.lowlevel.checkpoint()
+            # Failed logins are repeated in there, so they are not repeated here.
+            await self._session.token(demand)
             try:
                 return await self._attempt(plan(), use, demand)
             except RateLimitedError as exc:
@@ -98,7 +100,7 @@ class Requester:
         def parse(body: bytes) -> T:
             try:
                 document = json.loads(body)
-            except ValueError as exc:
+            except (ValueError, RecursionError) as exc:
                 raise ServerError(f"{request.operation}: the answer is not JSON") from exc
             if not isinstance(document, dict):
                 raise ServerError(f"{request.operation}: the answer is not a JSON object")
@@ -125,17 +127,20 @@ class Requester:
         if not self._client.hosts.may_see_token(self._client.absolute(request.url)):
             # A foreign host, reached by a redirect: no token, and none of this credential's quota.
             async with self._client.send(request, "") as answer:
+                if answer.status >= 400 and answer.status != 416:
+                    # It says nothing about the login, the quota or the resource: asking the server again
+                    # may lead elsewhere.
+                    raise ServerError(
+                        f"{request.operation}: HTTP {answer.status} from the host that the server named",
+                        retry_after_s=answer.retry_after_s,
+                    )
                 return await self._judge(request, answer, use)
         group = self._learned_groups.get(request.operation, request.group)
-        slot = await self._gate.take(group, demand)
-        sent = answered = False
+        slot, token = await self._admitted(group, demand)
         status = 0
         try:
-            # The token comes after the slot: the wait for a slot may outlast a token.
-            token = await self._session.token(demand)
-            sent = True
             async with self._client.send(request, token.access) as answer:
-                answered, status = True, answer.status
+                status = answer.status
                 if status == 429:
                     self._gate.refuse(slot, answer.rate, answer.retry_after_s)
                 else:
@@ -146,12 +151,23 @@ class Requester:
                     self._session.reject(token)
                 return await self._judge(request, answer, use)
         finally:
-            if not sent:
-                self._gate.cancel(slot)
-            else:
-                if not answered:
-                    self._gate.fail(slot)
-                self._recorder.request(request.operation, group, status)
+            if not status:
+                self._gate.fail(slot)
+            self._recorder.request(request.operation, group, status)
+
+    async def _admitted(self, group: UsageGroup, demand: Demand) -> tuple[Slot, Token]:
+        """A slot, and a token that is good now.
+
+        Nothing may be waited for between taking the slot and sending, a login least of all: meanwhile a
+        penalty may begin.
+        """
+        while True:
+            slot = await self._gate.take(group, demand)
+            token = self._session.current
+            if token is not None:
+                return slot, token
+            self._gate.cancel(slot)  # The wait for the slot outlasted the token.
+            await self._session.token(demand)
 
     async def _judge(
         self, request: Request, answer: Answer, use: Callable[[Answer], Awaitable[T]]

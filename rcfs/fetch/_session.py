@@ -4,12 +4,13 @@ Source: "Authentication" of the API documentation: a refresh token is good for o
 the old access token at once, and a refused login must not be repeated.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 import attrs
 import trio
 
-from rcfs.errors import AuthError, PlatformError, RateLimitedError, RcfsError
+from rcfs.errors import AuthError, PlatformError, RateLimitedError
 from rcfs.fetch._backoff import backoff_s
 from rcfs.fetch._gate import Demand, Gate
 from rcfs.fetch._recorder import Recorder
@@ -18,6 +19,7 @@ from rcfs.platform import (
     AUTH,
     REVOKE_PATH,
     TOKEN_PATH,
+    Answer,
     Client,
     Credentials,
     Token,
@@ -41,13 +43,23 @@ class Session:
         self._gate = gate
         self._recorder = recorder
         self._token: Token | None = None
+        self._refreshed = False
+        """Whether the token came from a refresh, and not from a login."""
         self._refused: AuthError | None = None
+        self._failure: tuple[float, PlatformError] | None = None
+        """When the newest renewal failed, and how; None when it did not."""
         self._renewing = trio.Lock()
 
     @property
     def scopes(self) -> tuple[str, ...]:
         """Scopes of the current token; empty before the first login."""
         return self._token.scopes if self._token is not None else ()
+
+    @property
+    def current(self) -> Token | None:
+        """The token, if it is good now and not due for renewal."""
+        token = self._token
+        return token if token is not None and trio.current_time() < token.renew_at_s else None
 
     async def token(self, demand: Demand) -> Token:
         """A token that is good now: the current one, or a new one when that is about to end.
@@ -56,98 +68,105 @@ class Session:
             AuthError: The credentials were refused, now or before: a refused login is never repeated.
             PlatformError: The server failed or could not be reached, `demand.attempts` times.
         """
-        if self._token is not None and trio.current_time() < self._token.renew_at_s:
-            return self._token
-        async with self._renewing:
-            now = trio.current_time()
-            if self._token is None or now >= self._token.renew_at_s:
-                await self._renew(demand)
-            assert self._token is not None  # noqa: S101 - _renew returns only with a token
-            return self._token
+        asked_s = trio.current_time()
+        while (token := self.current) is None:
+            async with self._renewing:
+                if self._failure is not None and asked_s < self._failure[0]:
+                    raise self._failure[1]  # It failed while we waited: once for all who did.
+                if self.current is None:
+                    await self._renew(demand)
+        return token
 
     def reject(self, token: Token) -> None:
-        """The server answered 401 to `token`: if it is still the current one it is replaced at once."""
+        """The server answered 401 to `token`: if it is still the current one it is replaced at once.
+
+        By a refresh, or, when it came from a refresh itself, by a login.
+        """
         if self._token is token:
-            self._token = attrs.evolve(token, renew_at_s=-1.0, ends_at_s=-1.0)
+            refresh = "" if self._refreshed else token.refresh
+            self._token = attrs.evolve(token, refresh=refresh, renew_at_s=-1.0, ends_at_s=-1.0)
 
     async def _renew(self, demand: Demand) -> None:
-        old, now = self._token, trio.current_time()
-        if old is not None and old.refresh and now < old.refresh_until_s:
-            self._token = attrs.evolve(old, refresh="")  # good for one use, whatever becomes of it
-            try:
-                self._token = await self._request(refresh_form(old), demand)
-            except AuthError as exc:
-                self._recorder.note("refresh refused, logging in again", code=exc.code)
-            else:
-                return
         try:
-            self._token = await self._log_in(demand)
+            if not await self._refresh():
+                self._token = await self._log_in(demand)
+                self._refreshed = False
         except PlatformError as exc:
-            if old is None or isinstance(exc, AuthError) or trio.current_time() >= old.ends_at_s:
+            now, old = trio.current_time(), self._token
+            if old is None or isinstance(exc, AuthError) or now >= old.ends_at_s:
+                self._failure = (now, exc)
                 raise
             self._recorder.fault("renewing the login", str(exc))
-            self._token = attrs.evolve(old, refresh="", renew_at_s=trio.current_time() + _LATER_S)
+            self._token = attrs.evolve(old, renew_at_s=min(now + _LATER_S, old.ends_at_s))
+
+    async def _refresh(self) -> bool:
+        """Whether the refresh token gave a new token; it is good for one use, whatever becomes of it."""
+        old, now = self._token, trio.current_time()
+        if old is None or not old.refresh or now >= old.refresh_until_s:
+            return False
+        self._token = attrs.evolve(old, refresh="")
+        try:
+            self._token = await self._attempt(refresh_form(old))
+        except PlatformError as exc:
+            self._recorder.note("refresh failed, logging in again", code=exc.code)
+            return False
+        self._refreshed = True
+        return True
 
     async def _log_in(self, demand: Demand) -> Token:
         if self._refused is not None:
             raise AuthError(str(self._refused), code=self._refused.code)
-        try:
-            return await self._request(jwt_form(self._credentials), demand)
-        except AuthError as exc:
-            self._refused = exc
-            raise
-
-    async def _request(self, form: Mapping[str, str], demand: Demand) -> Token:
         failures = 0
         while True:
             await trio.lowlevel.checkpoint()
             try:
-                return await self._attempt(form)
-            except RcfsError as exc:
+                return await self._attempt(jwt_form(self._credentials))
+            except AuthError as exc:
+                self._refused = exc
+                raise
+            except PlatformError as exc:
                 failures += 1
-                if not exc.retryable or failures >= demand.attempts:
+                # While the old token is good, everybody goes on with it instead of waiting here.
+                good = self._token is not None and trio.current_time() < self._token.ends_at_s
+                if good or not exc.retryable or failures >= demand.attempts:
                     raise
                 self._recorder.fault("login", str(exc))
                 if not isinstance(exc, RateLimitedError):
                     await trio.sleep(backoff_s(failures, exc))
 
     async def _attempt(self, form: Mapping[str, str]) -> Token:
-        # Everything else waits for the login, so it is a person's read whoever caused it.
-        slot = await self._gate.take(AUTH, Demand(Priority.PERSON))
-        basic = (self._credentials.client_id, self._credentials.client_secret)
-        answered = False
-        status = 0
-        try:
-            sent_s = trio.current_time()
-            async with self._client.post_form(TOKEN_PATH, form, basic=basic) as answer:
-                answered, status = True, answer.status
-                if answer.status == 429:
-                    self._gate.refuse(slot, answer.rate, answer.retry_after_s)
-                else:
-                    self._gate.settle(slot, answer.rate)
-                return await token_from(answer, sent_s)
-        finally:
-            if not answered:
-                self._gate.fail(slot)
-            self._recorder.request("getToken", AUTH, status)
+        async with self._post("getToken", TOKEN_PATH, form) as answer:
+            return await token_from(answer, trio.current_time())
 
     async def revoke(self) -> None:
         """Ends the session on the server; errors are ignored, and a few seconds are enough."""
         if self._token is None:
             return
-        basic = (self._credentials.client_id, self._credentials.client_secret)
         form = {"token": self._token.access}
         self._token = None
-        with trio.move_on_after(_REVOKE_WITHIN_S):
-            slot = await self._gate.take(AUTH, Demand(Priority.PERSON))
-            answered = False
-            try:
-                async with self._client.post_form(REVOKE_PATH, form, basic=basic) as answer:
-                    answered = True
+        try:
+            with trio.move_on_after(_REVOKE_WITHIN_S):
+                async with self._post("revokeToken", REVOKE_PATH, form):
+                    pass
+        except PlatformError as exc:
+            self._recorder.fault("logging out", str(exc))
+
+    @asynccontextmanager
+    async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """The answer to `form`, which takes one slot of the auth group."""
+        # Everything else waits for the login, so it is a person's read whoever caused it.
+        slot = await self._gate.take(AUTH, Demand(Priority.PERSON))
+        basic = (self._credentials.client_id, self._credentials.client_secret)
+        status = 0
+        try:
+            async with self._client.post_form(path, form, basic=basic) as answer:
+                status = answer.status
+                if status == 429:
+                    self._gate.refuse(slot, answer.rate, answer.retry_after_s)
+                else:
                     self._gate.settle(slot, answer.rate)
-                    self._recorder.request("revokeToken", AUTH, answer.status)
-            except PlatformError as exc:
-                self._recorder.fault("logging out", str(exc))
-            finally:
-                if not answered:
-                    self._gate.fail(slot)
+                yield answer
+        finally:
+            if not status:
+                self._gate.fail(slot)
+            self._recorder.request(operation, AUTH, status)

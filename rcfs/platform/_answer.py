@@ -1,6 +1,7 @@
 """One answer of the server whose headers have arrived: what they say, and the body in pieces."""
 
 import re
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
@@ -16,7 +17,10 @@ none; a stall costs one more request, so it is generous."""
 MAX_JSON_BYTES = 64 << 20
 """Upper bound of a JSON answer: a page of 1,000 messages is about 1 MB, so this is a runaway."""
 
-_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)")
+_DECODED = frozenset({"", "identity", "gzip", "deflate"})
+"""Content codings that httpx undoes without further packages; it leaves those of others as they are."""
+
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
 class Answer:
@@ -46,6 +50,12 @@ class Answer:
     def encoded(self) -> bool:
         """Whether a content coding such as gzip lies on the body, so that lengths count other bytes."""
         return self._response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
+
+    @property
+    def readable(self) -> bool:
+        """Whether the pieces of the body are the bytes that were meant: no coding stays on them."""
+        codings = self._response.headers.get("Content-Encoding", "").lower().split(",")
+        return all(coding.strip() in _DECODED for coding in codings)
 
     @property
     def content_length(self) -> int | None:
@@ -136,6 +146,8 @@ def _number(text: str | None) -> int | None:
 
 def _date(text: str) -> float | None:
     try:
-        return parsedate_to_datetime(text).timestamp()
-    except (TypeError, ValueError):
+        moment = parsedate_to_datetime(text)
+        # HTTP's dates are UTC, also in the obsolete form that does not say so (RFC 9110, 5.6.7).
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+    except (TypeError, ValueError, OverflowError):
         return None

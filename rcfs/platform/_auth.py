@@ -5,6 +5,8 @@ Source: "JWT credentials", "Refreshing an access token" and "Revoking" of the AP
 """
 
 import json
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +24,12 @@ _AHEAD_S = 300.0
 and a penalty of the auth group pass before the token ends."""
 _AHEAD_SHARE = 0.2
 """The same as a share of the lifetime, for tokens that are short-lived."""
+_LIFETIME_S = 3600.0
+"""Assumed lifetime of an access token whose answer does not say; the documented one."""
+_REFRESH_LIFETIME_S = 604800.0
+"""The same of a refresh token: a week."""
+_BEARER = re.compile(r"[!-~]+")
+"""What may stand in a header behind ``Bearer``: anything else fails in an error that quotes it."""
 
 
 @attrs.frozen
@@ -68,7 +76,9 @@ def refresh_form(token: Token) -> Mapping[str, str]:
 
 
 async def token_from(answer: Answer, now: float) -> Token:
-    """The token in an answer of the token endpoint; `now` is when the request was sent.
+    """The token in an answer of the token endpoint, whose headers arrived at `now`.
+
+    Its lifetime began a little earlier, which the margin of the renewal covers.
 
     Raises:
         AuthError: The credentials were refused (400 or 401).
@@ -90,13 +100,16 @@ async def token_from(answer: Answer, now: float) -> Token:
     try:
         document: Any = json.loads(body)
         access = document["access_token"]
-        lifetime_s = float(document.get("expires_in", 3600))
+        lifetime_s = _lifetime_s(document.get("expires_in"), _LIFETIME_S)
         refresh = document.get("refresh_token") or ""
-        refresh_lifetime_s = float(document.get("refresh_token_expires_in", 604800)) if refresh else 0.0
+        refresh_lifetime_s = (
+            _lifetime_s(document.get("refresh_token_expires_in"), _REFRESH_LIFETIME_S) if refresh else 0.0
+        )
         scopes = tuple(str(document.get("scope") or "").split())
-    except (ValueError, TypeError, KeyError, AttributeError) as exc:
-        raise ServerError("login: the answer is no token") from exc
-    if not isinstance(access, str) or not access or not isinstance(refresh, str):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+        # Without its cause: that may quote the token.
+        raise ServerError("login: the answer is no token") from None
+    if not isinstance(access, str) or not _BEARER.fullmatch(access) or not isinstance(refresh, str):
         raise ServerError("login: the answer is no token")
     return Token(
         access=access,
@@ -106,3 +119,15 @@ async def token_from(answer: Answer, now: float) -> Token:
         refresh_until_s=now + refresh_lifetime_s,
         scopes=scopes,
     )
+
+
+def _lifetime_s(value: Any, default_s: float) -> float:
+    """`value` as a lifetime in seconds; `default_s` for None.
+
+    Raises:
+        ValueError, TypeError, OverflowError: It is no finite number of at least 1.
+    """
+    lifetime_s = default_s if value is None else float(value)
+    if not 1 <= lifetime_s < math.inf:
+        raise ValueError("a lifetime must be finite, and a second at least")
+    return lifetime_s

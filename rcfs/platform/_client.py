@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from rcfs.errors import TransportError
+from rcfs.errors import PlatformError
 from rcfs.platform._answer import Answer
 from rcfs.platform._errors import translated
 from rcfs.platform._hosts import AllowedHosts
@@ -78,7 +78,8 @@ class Client:
         The token goes along only where `AllowedHosts.may_see_token` says so.
 
         Raises:
-            TransportError: The URL may not be followed, or no complete headers arrived.
+            PlatformError: The URL may not be followed.
+            TransportError: No complete headers arrived.
         """
         url = self.absolute(request.url)
         headers = {}
@@ -113,7 +114,7 @@ class Client:
         basic: tuple[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
         if not self._hosts.may_follow(url):
-            raise TransportError(f"refusing to follow a URL on {urlsplit(url).hostname!r}: it must be https")
+            raise PlatformError(f"refusing to follow a URL on {urlsplit(url).hostname!r}: it must be https")
         host = urlsplit(url).netloc
         with translated(host):
             try:
@@ -121,7 +122,7 @@ class Client:
                     method, url, params=params or None, headers=headers, data=form
                 )
             except httpx.InvalidURL as exc:
-                raise TransportError(f"the server gave a URL that is none: {exc}") from exc
+                raise PlatformError(f"the server gave a URL that is none: {exc}") from exc
             auth = httpx.BasicAuth(*basic) if basic else None
             with trio.fail_after(HEADERS_WITHIN_S):
                 response = await self._http.send(outgoing, auth=auth, stream=True)

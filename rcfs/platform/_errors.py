@@ -32,6 +32,9 @@ _MEANING: tuple[tuple[type[httpx.HTTPError], str], ...] = (
 _NOT_READY = "MSG-368"
 """A fax that is still being processed: transient, never an absence."""
 
+_LONGEST_WORDS = 500
+"""Characters of a server's message that are kept: the longest that are documented have about 200."""
+
 
 @contextmanager
 def translated(host: str) -> Iterator[None]:
@@ -50,15 +53,27 @@ def _envelope(body: bytes) -> tuple[str, str]:
     """(errorCode, message) of an error body; empty strings for HTML, nothing, or anything else."""
     try:
         document: Any = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", ""
     if not isinstance(document, dict):
         return "", ""
     errors = document.get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
-    code = document.get("errorCode") or first.get("errorCode") or document.get("error")
-    message = document.get("message") or first.get("message") or document.get("error_description")
-    return (code if isinstance(code, str) else ""), (message if isinstance(message, str) else "")
+    return (
+        _words(document.get("errorCode"), first.get("errorCode"), document.get("error")),
+        _words(document.get("message"), first.get("message"), document.get("error_description")),
+    )
+
+
+def _words(*values: object) -> str:
+    """The first of `values` that is a text with anything in it, as one printable line of bounded length."""
+    for value in values:
+        if isinstance(value, str):
+            printable = "".join(letter if letter.isprintable() else " " for letter in value)
+            line = " ".join(printable.split())
+            if line:
+                return line[:_LONGEST_WORDS]
+    return ""
 
 
 def refusal(

@@ -5,7 +5,7 @@ Payloads mix hosts, and redirects may lead anywhere, so every URL is checked bef
 """
 
 import ipaddress
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
@@ -65,7 +65,7 @@ class AllowedHosts:
         """Whether `url` may be requested at all: https, or http on loopback from a loopback server."""
         try:
             parts = urlsplit(url)
-            host = parts.hostname or ""
+            host, _port = parts.hostname or "", parts.port  # a port that is none is told only here
         except ValueError:
             return False
         if not host or parts.username is not None:
@@ -90,11 +90,11 @@ class AllowedHosts:
             known = urlsplit(base)
             if host != known.hostname or parts.scheme != known.scheme:
                 continue
-            if _port(parts.scheme, parts.port) == _port(known.scheme, known.port) or _is_loopback(host):
+            if _port_of(parts) == _port_of(known) or _is_loopback(host):
                 return True
         server_host = urlsplit(self.server_url).hostname or ""
         return parts.scheme == "https" and _is_ringcentral(server_host) and _is_ringcentral(host)
 
 
-def _port(scheme: str, port: int | None) -> int:
-    return port if port is not None else (443 if scheme == "https" else 80)
+def _port_of(parts: SplitResult) -> int:
+    return parts.port if parts.port is not None else (443 if parts.scheme == "https" else 80)

@@ -37,6 +37,11 @@ def _natural(value: object) -> int | None:
     return number if number is not None and number >= 0 else None
 
 
+def _size(value: object) -> int | None:
+    """A size, if it has the type of one: what else a record says there cannot be trusted to be exact."""
+    return _natural(value) if isinstance(value, int) else None
+
+
 def _objects(value: object) -> Sequence[Record]:
     if not isinstance(value, list):
         return ()
@@ -74,7 +79,7 @@ def _attachment(record: Record) -> Attachment | None:
         content_type=_text(record, "contentType").partition(";")[0].strip().lower(),
         uri=_text(record, "uri"),
         file_name=_text(record, "fileName"),
-        size_bytes=_natural(record.get("size")),
+        size_bytes=_size(record.get("size")),
         duration_s=_natural(record.get("vmDuration")),
     )
 

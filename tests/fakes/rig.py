@@ -1,0 +1,129 @@
+"""An engine on a scripted platform, with a real cache in a directory of the test."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar, TypeVarTuple
+
+import attrs
+import structlog
+import trio
+
+from rcfs.fetch import Content, Engine, Recorder, Wanted, open_engine
+from rcfs.model import ContentKey, Priority
+from rcfs.platform import AllowedHosts, Client, Credentials
+from rcfs.quota import MemoryLedger
+from rcfs.store import ContentCache, SizeIndex
+from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+EXTENSION_ID = 101
+
+
+async def run_inline(work: Callable[[*Ts], T], *arguments: *Ts, **_options: object) -> T:
+    """In place of `trio.to_thread.run_sync`.
+
+    To trio a task that waits for a thread is blocked, so virtual time would leap to the next deadline
+    while the thread works.
+    """
+    await trio.lowlevel.checkpoint()
+    return work(*arguments)
+
+
+@attrs.define
+class Rig:
+    """A running engine and what it runs on."""
+
+    platform: ScriptedPlatform
+    engine: Engine
+    cache: ContentCache
+    sizes: SizeIndex
+    warnings: list[str]
+    origin_s: float
+    """When the engine had started."""
+
+    @property
+    def now(self) -> float:
+        """Virtual seconds since the engine had started."""
+        return trio.current_time() - self.origin_s
+
+    def wanted(self, number: int, data: bytes, **fields: Any) -> Wanted:
+        """A new attachment on the platform."""
+        key = ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+        return Wanted(
+            key, **({"uri": self.platform.add_content(key, data), "content_type": "audio/x-wav"} | fields)
+        )
+
+    async def read(self, wanted: Wanted, priority: Priority = Priority.PERSON) -> bytes:
+        """All bytes of an attachment, as `cat` would get them."""
+        content = await self.engine.library.open(wanted, lambda: priority)
+        try:
+            await content.wait_complete()
+            return content.read(0, content.arrived)
+        finally:
+            self.engine.library.release(content)
+
+    def fetch_times(self) -> list[float]:
+        """When the requests for content were sent, in seconds since the engine had started."""
+        return self.platform.times("readMessageContent", self.origin_s)
+
+    def ranges(self) -> list[str]:
+        """The Range headers of the requests for content; empty where there was none."""
+        return [seen.byte_range for seen in self.platform.sent("readMessageContent")]
+
+    def used(self, group: str) -> int:
+        """Slots of a group that are not free."""
+        return next(state.used for state in self.engine.gate.states() if state.group == group)
+
+
+@asynccontextmanager
+async def open_rig(
+    platform: ScriptedPlatform,
+    directory: Path,
+    *,
+    cache_bytes: int = 1 << 30,
+    secret: str = CLIENT_SECRET,
+    jwt: str = JWT,
+) -> AsyncIterator[Rig]:
+    """A rig whose cache lies in `directory`; at the end no error was unexpected, and no secret was logged."""
+    warnings: list[str] = []
+    cache = ContentCache.open(
+        directory / "cache", size_limit_bytes=cache_bytes, free_floor_bytes=0, warn=warnings.append
+    )
+    sizes = SizeIndex.open(directory / "sizes.sqlite", warnings.append)
+    logger = structlog.testing.CapturingLogger()
+    recorder = Recorder(logger)
+    try:
+        async with open_engine(
+            client=Client(AllowedHosts(PLATFORM), user_agent="rcfs/test", transport=platform.transport),
+            credentials=Credentials(CLIENT_ID, secret, jwt),
+            ledger=MemoryLedger(platform.plans),
+            cache=cache,
+            sizes=sizes,
+            recorder=recorder,
+        ) as engine:
+            yield Rig(platform, engine, cache, sizes, warnings, trio.current_time())
+    finally:
+        cache.close()
+        sizes.close()
+    assert [call for call in logger.calls if call.method_name == "error"] == []
+    assert "s3cret" not in f"{logger.calls} {recorder.lines} {recorder.faults} {recorder.requests()}"
+
+
+def noise(size_bytes: int, seed: int = 0) -> bytes:
+    """Bytes in which every misplaced piece shows."""
+    return Random(seed).randbytes(size_bytes)
+
+
+async def drain(content: Content) -> bytes:
+    """All bytes of an open content, read from the start as they arrive."""
+    parts = bytearray()
+    while True:
+        await content.wait_for(len(parts), 1)
+        part = content.read(len(parts), 1 << 17)
+        if not part:
+            return bytes(parts)
+        parts += part

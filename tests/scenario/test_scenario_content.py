@@ -1,0 +1,257 @@
+"""One content, and every liberty that a server takes with it."""
+
+import gzip
+
+import attrs
+import pytest
+from trio.testing import wait_all_tasks_blocked
+
+from rcfs.errors import ServerError, TransportError
+from rcfs.model import CHUNK_BYTES
+from rcfs.platform._answer import BODY_GAP_S
+from tests.fakes.rig import Rig, noise
+from tests.fakes.scripted import End, Reply
+
+DATA = noise(300_000)
+FETCH = "readMessageContent"
+GZIP = {"Content-Encoding": "gzip"}
+
+# httpx leaves the inner of its nested generators to the garbage collector when the outer one ends early.
+abandoned_body = pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+
+
+async def test_one_read_is_one_request_without_a_range(rig: Rig) -> None:
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == [""]
+    assert rig.now == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES])
+async def test_every_size_is_read_whole_and_kept(rig: Rig, size: int) -> None:
+    data = noise(size)
+    wanted = rig.wanted(1, data)
+    assert await rig.read(wanted) == data
+    assert await rig.read(wanted) == data
+    assert rig.ranges() == [""]
+    await wait_all_tasks_blocked()
+    assert rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id) == {wanted.key: size}
+    stored = rig.cache.load(wanted.key)
+    assert stored is not None
+    assert stored.complete
+    assert b"".join(stored.chunks[i].pread(0, CHUNK_BYTES) for i in sorted(stored.chunks)) == data
+    stored.close()
+
+
+@pytest.mark.parametrize("end", [End.RESET, End.TRUNCATED])
+async def test_a_body_that_breaks_is_resumed_where_it_stopped(rig: Rig, end: End) -> None:
+    rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=end))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-"]
+    # So much had arrived that the break is no fault: nothing is waited for.
+    assert rig.fetch_times() == [0.0, 0.1]
+
+
+async def test_a_large_body_that_breaks_is_resumed_within_a_chunk(rig: Rig) -> None:
+    data = noise(3 * CHUNK_BYTES)
+    rig.platform.script(FETCH, Reply.sized(data[: CHUNK_BYTES + 77], len(data), end=End.RESET))
+    assert await rig.read(rig.wanted(1, data)) == data
+    assert rig.ranges() == ["", f"bytes={CHUNK_BYTES + 77}-"]
+
+
+async def test_a_body_that_breaks_soon_is_a_fault_that_is_waited_for(rig: Rig) -> None:
+    rig.platform.script(FETCH, *[Reply.sized(b"", len(DATA), end=End.RESET)] * 3)
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == [""] * 4
+    assert rig.fetch_times() == [0.0, 2.1, 6.2, 14.3]
+
+
+async def test_a_body_that_always_breaks_soon_is_given_up_after_five_requests(rig: Rig) -> None:
+    rig.platform.script(FETCH, *[Reply.sized(b"", len(DATA), end=End.RESET)] * 9)
+    with pytest.raises(TransportError):
+        await rig.read(rig.wanted(1, DATA))
+    assert rig.fetch_times() == [0.0, 2.1, 6.2, 14.3, 30.4]
+
+
+async def test_a_body_that_ends_short_without_saying_so_is_continued(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply.sized(DATA[:1000], len(DATA)))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=1000-"]
+
+
+async def test_silence_within_a_body_ends_the_connection_and_it_is_resumed(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.STALL))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-"]
+    assert rig.fetch_times() == [0.0, 0.1 + BODY_GAP_S]
+
+
+async def test_a_slow_body_is_no_stall(rig: Rig) -> None:
+    pieces = [DATA[:100_000], DATA[100_000:200_000], DATA[200_000:]]
+    rig.platform.script(FETCH, Reply.sized(DATA, pieces=pieces, gap_s=BODY_GAP_S - 1))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == [""]
+
+
+async def test_parts_that_nobody_asked_for_are_put_together(rig: Rig) -> None:
+    rig.platform.script(
+        FETCH,
+        Reply.part(DATA, 0, 100_000),
+        Reply.part(DATA, 100_000, 200_000),
+        Reply.part(DATA, 200_000, 300_000),
+    )
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-", "bytes=200000-"]
+    assert rig.fetch_times() == [0.0, 0.1, 0.2]
+
+
+async def test_parts_without_a_total_end_with_the_416_that_confirms_it(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply.part(DATA, 0, 300_000, total="*"))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=300000-"]
+
+
+async def test_the_whole_in_answer_to_a_range_is_used_from_there_on(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET), Reply.sized(DATA))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        Reply.part(DATA, 150_000, 300_000),
+        attrs.evolve(Reply.part(DATA, 100_000, 300_000), headers={"Content-Length": "200000"}),
+        attrs.evolve(
+            Reply.part(DATA, 100_000, 300_000),
+            headers={"Content-Length": "5", "Content-Range": "bytes 1-2/3"},
+        ),
+        Reply.part(DATA, 100_000, 300_000, total="299999"),
+        Reply.error(416, headers={"Content-Range": "bytes */50"}),
+        Reply.error(416),
+    ],
+    ids=["later", "unsaid", "contradictory", "beyond the end", "416 with less", "416 without a total"],
+)
+async def test_a_part_that_cannot_be_placed_is_asked_for_whole(rig: Rig, wrong: Reply) -> None:
+    rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET), wrong)
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-", ""]
+    assert rig.fetch_times() == [0.0, 0.1, 2.2]
+
+
+async def test_a_server_that_never_says_which_part_it_sends_is_believed_in_the_end(rig: Rig) -> None:
+    def unsaid(start: int, stop: int) -> Reply:
+        return Reply(206, DATA[start:stop])
+
+    rig.platform.script(
+        FETCH,
+        Reply.sized(DATA[:100_000], len(DATA), end=End.RESET),
+        unsaid(100_000, 200_000),  # might be anything: asked for the whole
+        unsaid(0, 150_000),  # so that is its way
+        unsaid(150_000, 300_000),
+    )
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-", "", "bytes=150000-"]
+
+
+async def test_a_body_without_a_length_ends_where_it_ends(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply(body=DATA))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == [""]
+
+
+async def test_a_body_without_a_length_that_breaks_is_resumed(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply(body=DATA[:100_000], end=End.TRUNCATED))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-"]
+
+
+@pytest.mark.parametrize("size", [50_000, 200_000, 400_000])
+async def test_a_whole_without_a_length_that_contradicts_what_is_known_is_not_served(
+    rig: Rig, size: int
+) -> None:
+    rig.platform.script(
+        FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET), Reply(body=noise(size, seed=1))
+    )
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-", ""]
+
+
+async def test_a_compressed_body_is_unpacked(rig: Rig) -> None:
+    packed = gzip.compress(DATA)
+    rig.platform.script(FETCH, Reply(200, packed, GZIP | {"Content-Length": str(len(packed))}))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == [""]
+
+
+async def test_a_compressed_body_that_breaks_is_resumed_in_plain_bytes(rig: Rig) -> None:
+    packed = gzip.compress(DATA)
+    rig.platform.script(FETCH, Reply(200, packed[:200_000], GZIP, end=End.RESET))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    first, second = rig.ranges()
+    assert first == ""
+    assert 0 < int(second.removeprefix("bytes=").removesuffix("-")) <= 200_000
+
+
+async def test_a_compressed_part_is_asked_for_whole(rig: Rig) -> None:
+    part = Reply.part(DATA, 100_000, 300_000)
+    rig.platform.script(
+        FETCH,
+        Reply.sized(DATA[:100_000], len(DATA), end=End.RESET),
+        attrs.evolve(part, body=gzip.compress(part.body), headers=dict(part.headers) | GZIP),
+    )
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == ["", "bytes=100000-", ""]
+
+
+async def test_a_coding_that_nobody_undoes_is_not_served(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply(200, b"packed", {"Content-Encoding": "br"}))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.fetch_times() == [0.0, 2.1]
+
+
+@abandoned_body
+async def test_damaged_compression_is_a_fault_that_is_repeated(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply(200, b"not gzip", GZIP))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.fetch_times() == [0.0, 2.1]
+
+
+async def test_a_content_whose_size_changes_begins_anew(rig: Rig) -> None:
+    newer = noise(250_000, seed=1)
+    wanted = rig.wanted(1, newer)
+    rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET))
+    assert await rig.read(wanted) == newer
+    assert rig.ranges() == ["", "bytes=100000-", ""]
+    await wait_all_tasks_blocked()
+    assert rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id) == {wanted.key: 250_000}
+
+
+async def test_a_web_page_is_not_the_content(rig: Rig) -> None:
+    page = Reply(200, b"<html>Maintenance</html>", {"Content-Type": "text/html; charset=utf-8"})
+    rig.platform.script(FETCH, page)
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.fetch_times() == [0.0, 2.1]
+
+
+async def test_nothing_but_web_pages_is_a_fault_and_nothing_is_kept(rig: Rig) -> None:
+    page = Reply(200, b"<html>Maintenance</html>", {"Content-Type": "text/html"})
+    rig.platform.script(FETCH, *[page] * 5)
+    wanted = rig.wanted(1, DATA)
+    with pytest.raises(ServerError, match="web page"):
+        await rig.read(wanted)
+    assert rig.fetch_times() == [0.0, 2.1, 6.2, 14.3, 30.4]
+    assert rig.cache.load(wanted.key) is None
+    # A fault of the server is never remembered as an absence.
+    assert await rig.read(wanted) == DATA
+
+
+async def test_a_web_page_is_the_content_where_the_record_says_so(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply(200, b"<html>Fax</html>", {"Content-Type": "text/html"}))
+    assert await rig.read(rig.wanted(1, b"", content_type="text/html")) == b"<html>Fax</html>"
+
+
+async def test_a_server_that_sends_parts_without_end_is_given_up(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply(206, b"", {"Content-Range": "bytes */300000"}))
+    with pytest.raises(ServerError, match="nothing of the rest"):
+        await rig.read(rig.wanted(1, DATA))
+    assert rig.ranges() == [""]

@@ -1,0 +1,194 @@
+"""Loading a mailbox: all of it, once, and what becomes of a load that fails."""
+
+import time
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from rcfs.errors import ForbiddenError, NotFoundError, PlatformError, ServerError
+from rcfs.model import ContentKey
+from tests.fakes.rig import Rig
+from tests.fakes.scripted import ACCOUNT_ID, FOREIGN, PLATFORM, Reply, ScriptedPlatform
+from tests.scenario.conftest import OpenRig
+
+LIST = "listMessages"
+PATH = "/restapi/v1.0/account/~/extension/101/message-store"
+
+
+def page(records: list[Any], next_url: str = "") -> Reply:
+    navigation = {"nextPage": {"uri": next_url}} if next_url else {}
+    return Reply.of_json({"records": records, "navigation": navigation})
+
+
+def message(number: int, subject: str = "", modified: str = "2026-11-03T10:00:00Z") -> dict[str, Any]:
+    return {"id": number, "subject": subject, "lastModifiedTime": modified}
+
+
+async def test_everything_is_asked_for_explicitly(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    platform.clock_ahead_s = 365 * 86400.0
+    async with new_rig() as rig:
+        await rig.engine.account.mailbox(101)
+    (seen,) = platform.sent(LIST)
+    assert seen.url.startswith(PLATFORM + PATH + "?")
+    query = dict(seen.query)
+    until_s = datetime.fromisoformat(query.pop("dateTo")[0]).timestamp()
+    assert abs(until_s - time.time() - platform.clock_ahead_s) < 10
+    assert query == {
+        "availability": ["Alive", "Deleted"],
+        "dateFrom": ["2000-01-01T00:00:00.000Z"],
+        "perPage": ["1000"],
+        "page": ["1"],
+    }
+
+
+async def test_all_pages_are_followed_as_given(rig: Rig) -> None:
+    def first(request: httpx.Request) -> Reply:
+        # As the platform does: all parameters of the request, with another page.
+        return page([message(1), message(2)], str(request.url.copy_set_param("page", "2")) + "&odd=%2B%20")
+
+    third = f"{PLATFORM}{PATH}?cursor=a%2Fb"
+    rig.platform.script(LIST, first, page([message(3)], third), page([]))
+    mailbox = await rig.engine.account.mailbox(101)
+    assert [found.id for found in mailbox.messages] == [1, 2, 3]
+    one, two, three = rig.platform.sent(LIST)
+    assert one.query["dateTo"] == two.query["dateTo"]
+    assert two.url.endswith("&odd=%2B%20")
+    assert three.url == third
+    assert {seen.token for seen in (one, two, three)} == {"s3cret-access-1"}
+    assert rig.now == pytest.approx(0.3)
+
+
+async def test_a_message_on_two_pages_is_there_once_in_its_newest_form(rig: Rig) -> None:
+    second = f"{PLATFORM}{PATH}?page=2"
+    rig.platform.script(
+        LIST,
+        page([message(1, "old", "2026-11-03T10:00:00Z"), message(2, "new", "2026-11-03T12:00:00Z")], second),
+        page(
+            [
+                message(1, "new", "2026-11-03T11:00:00Z"),
+                message(2, "old", "2026-11-03T11:00:00Z"),
+                {"no": "id"},
+            ]
+        ),
+    )
+    mailbox = await rig.engine.account.mailbox(101)
+    assert sorted((found.id, found.subject) for found in mailbox.messages) == [(1, "new"), (2, "new")]
+
+
+async def test_a_mailbox_is_loaded_once_for_all_who_look(rig: Rig) -> None:
+    rig.platform.messages.append(message(1))
+    got = []
+
+    async def look() -> None:
+        got.append(await rig.engine.account.mailbox(101))
+
+    assert rig.engine.account.known(101) is None
+    async with trio.open_nursery() as nursery:
+        for _ in range(20):
+            nursery.start_soon(look)
+    await look()
+    assert len({id(mailbox) for mailbox in got}) == 1
+    assert rig.engine.account.known(101) is got[0]
+    assert rig.engine.account.loaded == (got[0],)
+    assert len(rig.platform.sent(LIST)) == 1
+
+
+async def test_learned_sizes_come_with_the_mailbox(rig: Rig) -> None:
+    key = ContentKey(ACCOUNT_ID, 101, 1, 1)
+    rig.sizes.record(key, 77)
+    rig.sizes.record(ContentKey(ACCOUNT_ID, 1010, 1, 1), 78)
+    mailbox = await rig.engine.account.mailbox(101)
+    assert mailbox.known_sizes == {key: 77}
+
+
+async def test_who_gives_up_does_not_stop_the_load(rig: Rig) -> None:
+    with trio.move_on_after(0.05):
+        await rig.engine.account.mailbox(101)
+    await trio.sleep(1)
+    assert rig.engine.account.known(101) is not None
+    assert len(rig.platform.sent(LIST)) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{FOREIGN}/next",
+        "http://platform.ringcentral.com/next",
+        "https://platform.ringcentral.com@evil.example/next",
+        "/restapi/v1.0/next",
+    ],
+)
+async def test_a_next_page_elsewhere_is_not_followed(rig: Rig, url: str) -> None:
+    rig.platform.script(LIST, page([message(1)], url))
+    with pytest.raises(ServerError, match="leads astray"):
+        await rig.engine.account.mailbox(101)
+    assert [seen.operation for seen in rig.platform.seen][3:] == [LIST]
+
+
+async def test_a_list_that_goes_in_circles_is_not_followed_twice(rig: Rig) -> None:
+    second, third = (f"{PLATFORM}{PATH}?page={number}" for number in (2, 3))
+    rig.platform.script(LIST, page([message(1)], second), page([message(2)], third), page([], second))
+    with pytest.raises(ServerError, match="leads astray"):
+        await rig.engine.account.mailbox(101)
+    assert len(rig.platform.sent(LIST)) == 3
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"), [(403, "CMN-419", ForbiddenError), (404, "CMN-102", NotFoundError)]
+)
+async def test_a_refusal_is_remembered_for_a_minute(
+    rig: Rig, status: int, code: str, kind: type[PlatformError]
+) -> None:
+    rig.platform.script(LIST, Reply.error(status, code))
+    for _ in range(3):
+        with pytest.raises(kind, match=code):
+            await rig.engine.account.mailbox(101)
+    await trio.sleep(59.8)
+    with pytest.raises(kind):
+        await rig.engine.account.mailbox(101)
+    assert len(rig.platform.sent(LIST)) == 1
+    await trio.sleep(0.2)
+    await rig.engine.account.mailbox(101)
+    assert len(rig.platform.sent(LIST)) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Reply.error(503),
+        Reply(200, b'{"records": [{"id"'),
+        Reply(200, b"<html>Maintenance</html>", {"Content-Type": "text/html"}),
+        Reply(200, b"[]"),
+        Reply(200, b'{"records": null}'),
+        Reply(200, b""),
+        Reply(200, b'{"a":' * 50_000),
+    ],
+    ids=["503", "half", "html", "array", "no records", "empty", "deep"],
+)
+async def test_a_fault_is_met_five_times_and_not_remembered(rig: Rig, answer: Reply) -> None:
+    rig.platform.script(LIST, *[answer] * 5)
+    with pytest.raises(ServerError):
+        await rig.engine.account.mailbox(101)
+    assert rig.platform.times(LIST, rig.origin_s) == [0.0, 2.1, 6.2, 14.3, 30.4]
+    await rig.engine.account.mailbox(101)
+    assert rig.platform.times(LIST, rig.origin_s)[5] == 30.5
+
+
+async def test_a_fault_on_a_later_page_repeats_that_page_only(rig: Rig) -> None:
+    second = f"{PLATFORM}{PATH}?page=2"
+    rig.platform.script(LIST, page([message(1)], second), Reply.error(502), page([message(2)]))
+    mailbox = await rig.engine.account.mailbox(101)
+    assert [found.id for found in mailbox.messages] == [1, 2]
+    assert [seen.url for seen in rig.platform.sent(LIST)][1:] == [second, second]
+
+
+async def test_ids_beyond_any_float_are_exact(rig: Rig) -> None:
+    huge = 2**63 + 1
+    record = f'{{"id":{huge},"conversationId":{huge}}}'
+    rig.platform.script(LIST, Reply(200, f'{{"records":[{record}]}}'.encode()))
+    (found,) = (await rig.engine.account.mailbox(101)).messages
+    assert (found.id, found.conversation_id) == (huge, str(huge))
+    assert found.raw == record

@@ -1,0 +1,294 @@
+import gzip
+import json
+import time
+
+import httpx
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rcfs.errors import (
+    AuthError,
+    BadRequestError,
+    ForbiddenError,
+    NotFoundError,
+    NotReadyError,
+    PlatformError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
+from rcfs.model import RateHeaders, UsageGroup
+from rcfs.platform import Answer, refusal
+from rcfs.platform._answer import BODY_GAP_S
+from tests.fakes.scripted import End, Reply, _Body
+
+# httpx leaves the inner of its nested generators to the garbage collector when the outer one ends early.
+abandoned_body = pytest.mark.filterwarnings("ignore:Async generator:ResourceWarning")
+
+
+def answer(headers: dict[str, str] | None = None, status: int = 200, body: bytes = b"") -> Answer:
+    request = httpx.Request("GET", "https://platform.ringcentral.com/a/b?c=d")
+    return Answer(httpx.Response(status, headers=headers, content=body or None, request=request))
+
+
+def streamed(reply: Reply) -> Answer:
+    request = httpx.Request("GET", "https://platform.ringcentral.com/")
+    return Answer(httpx.Response(200, headers=dict(reply.headers), stream=_Body(reply), request=request))
+
+
+@pytest.mark.parametrize(
+    ("headers", "rate"),
+    [
+        ({}, None),
+        ({"X-Rate-Limit-Limit": "40", "X-Rate-Limit-Remaining": "3"}, None),
+        ({"X-Rate-Limit-Group": "  "}, None),
+        ({"X-Rate-Limit-Group": "medium"}, RateHeaders(UsageGroup("medium"))),
+        (
+            {
+                "x-rate-limit-group": "Medium",
+                "X-RATE-LIMIT-LIMIT": "40",
+                "X-Rate-Limit-Remaining": "0",
+                "X-Rate-Limit-Window": "60",
+            },
+            RateHeaders(UsageGroup("medium"), 40, 0, 60.0),
+        ),
+        (
+            {
+                "X-Rate-Limit-Group": "light",
+                "X-Rate-Limit-Limit": "0",
+                "X-Rate-Limit-Remaining": "-1",
+                "X-Rate-Limit-Window": "0",
+            },
+            RateHeaders(UsageGroup("light")),
+        ),
+        (
+            {
+                "X-Rate-Limit-Group": "light",
+                "X-Rate-Limit-Limit": "many",
+                "X-Rate-Limit-Remaining": "1.5",
+                "X-Rate-Limit-Window": "9" * 400,
+            },
+            RateHeaders(UsageGroup("light")),
+        ),
+    ],
+)
+def test_rate_headers_are_believed_where_they_make_sense(
+    headers: dict[str, str], rate: RateHeaders | None
+) -> None:
+    assert answer(headers).rate == rate
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        ({}, None),
+        ({"Retry-After": "60"}, 60.0),
+        ({"Retry-After": " 0 "}, 0.0),
+        ({"Retry-After": "-5"}, None),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "1.5"}, None),
+        (
+            {"Date": "Tue, 03 Nov 2026 17:00:00 GMT", "Retry-After": "Tue, 03 Nov 2026 17:02:00 GMT"},
+            120.0,
+        ),
+        ({"Date": "Tue, 03 Nov 2026 17:00:00 GMT", "Retry-After": "Tue Nov  3 17:02:00 2026"}, 120.0),
+        ({"Date": "Tue, 03 Nov 2026 17:00:00 GMT", "Retry-After": "Tue, 03 Nov 2026 16:00:00 GMT"}, 0.0),
+        ({"Retry-After": "Tue, 03 Nov 2026 17:02:00 GMT"}, None),
+    ],
+)
+def test_retry_after_is_seconds_or_a_date_by_the_servers_clock(
+    headers: dict[str, str], seconds: float | None
+) -> None:
+    assert answer(headers).retry_after_s == seconds
+
+
+def test_a_date_without_a_zone_is_utc_wherever_we_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert answer({"Date": "Sun Nov  6 08:49:37 1994"}).date_s == 784111777.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
+def test_no_header_is_an_error(text: str) -> None:
+    names = ["Retry-After", "Date", "Content-Range", "Content-Length", "Location", "Content-Type",
+             "Content-Encoding", "X-Rate-Limit-Group", "X-Rate-Limit-Limit"]  # fmt: skip
+    given = answer()
+    given._response.headers.update(dict.fromkeys(names, text))
+    given.rate, given.retry_after_s, given.date_s, given.content_range, given.content_length  # noqa: B018
+    given.location, given.media_type, given.encoded, given.readable  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        ("bytes 0-99/200", (0, 100, 200)),
+        ("Bytes 0-99/200", (0, 100, 200)),
+        ("bytes 100-199/*", (100, 200, None)),
+        ("bytes */200", (None, None, 200)),
+        ("bytes */*", (None, None, None)),
+        ("bytes 99-0/200", (None, None, None)),
+        ("bytes 0-/200", (None, None, None)),
+        ("bytes=0-99/200", (None, None, None)),
+        ("items 0-99/200", (None, None, None)),
+        ("bytes 0-99", (None, None, None)),
+        ("bytes 0-99/" + "9" * 19, (None, None, None)),
+        ("", (None, None, None)),
+    ],
+)
+def test_content_range_is_half_open_here(
+    header: str, expected: tuple[int | None, int | None, int | None]
+) -> None:
+    assert answer({"Content-Range": header}).content_range == expected
+
+
+@pytest.mark.parametrize(
+    ("coding", "encoded", "readable"),
+    [
+        (None, False, True),
+        ("", False, True),
+        ("identity", False, True),
+        ("GZIP", True, True),
+        ("gzip, deflate", True, True),
+        ("br", True, False),
+        ("gzip, zstd", True, False),
+    ],
+)
+def test_a_coding_is_noticed_and_whether_it_is_undone(
+    coding: str | None, encoded: bool, readable: bool
+) -> None:
+    given = answer()
+    if coding is not None:
+        given._response.headers["Content-Encoding"] = coding
+    assert (given.encoded, given.readable) == (encoded, readable)
+
+
+@pytest.mark.parametrize(
+    ("target", "url"),
+    [
+        (None, ""),
+        ("", ""),
+        ("/x?y=z", "https://platform.ringcentral.com/x?y=z"),
+        ("e", "https://platform.ringcentral.com/a/e"),
+        ("https://media.ringcentral.com/x", "https://media.ringcentral.com/x"),
+        ("//media.ringcentral.com/x", "https://media.ringcentral.com/x"),
+        ("https://[::1", ""),
+    ],
+)
+def test_a_location_is_absolute_or_nothing(target: str | None, url: str) -> None:
+    assert answer({} if target is None else {"Location": target}, 302).location == url
+
+
+def test_the_head_says_the_rest() -> None:
+    given = answer({"Content-Type": "Audio/WAV; x=y", "RCRequestId": "r-1", "Content-Length": "12"}, 206)
+    assert (given.status, given.media_type, given.request_id, given.content_length) == (
+        206,
+        "audio/wav",
+        "r-1",
+        12,
+    )
+    bare = answer()
+    bare._response.headers.clear()
+    assert (bare.media_type, bare.request_id, bare.content_length) == ("", "", None)
+
+
+async def test_a_body_is_decoded_and_cut() -> None:
+    packed = gzip.compress(b"abcdef")
+    whole = streamed(Reply(body=packed, headers={"Content-Encoding": "gzip"}))
+    assert await whole.body() == b"abcdef"
+    pieces = streamed(Reply(pieces=[b"abc", b"def", b"ghi"]))
+    assert await pieces.body(5) == b"abcde"
+    assert await pieces.receive() == b"ghi"
+    assert await pieces.receive() == b""
+
+
+@pytest.mark.parametrize("end", [End.RESET, End.TRUNCATED])
+async def test_a_broken_body_is_a_transport_error(end: End) -> None:
+    given = streamed(Reply(body=b"abc", end=end))
+    assert await given.receive() == b"abc"
+    with pytest.raises(TransportError, match=r"platform\.ringcentral\.com"):
+        await given.receive()
+
+
+async def test_silence_within_a_body_is_a_transport_error(autojump_clock: object) -> None:
+    given = streamed(Reply(pieces=[b"abc", b"def"], gap_s=BODY_GAP_S - 1, end=End.STALL))
+    assert await given.receive() == b"abc"
+    assert await given.receive() == b"def"
+    before_s = trio.current_time()
+    with pytest.raises(TransportError, match="no answer in time"):
+        await given.receive()
+    assert trio.current_time() - before_s == pytest.approx(BODY_GAP_S)
+
+
+@abandoned_body
+async def test_damaged_compression_is_a_transport_error() -> None:
+    with pytest.raises(TransportError, match="cannot decode"):
+        await streamed(Reply(body=b"not gzip", headers={"Content-Encoding": "gzip"})).body()
+
+
+BODIES = {
+    "envelope": b'{"errorCode":"CMN-102","message":"Not here"}',
+    "errors only": b'{"errors":[{"errorCode":"CMN-102","message":"Not here"}]}',
+    "oauth": b'{"error":"CMN-102","error_description":"Not here"}',
+    "code of a wrong type": b'{"errorCode":7,"errors":[{"errorCode":"CMN-102","message":"Not here"}]}',
+}
+NO_ENVELOPES = [b"", b"<html>502</html>", b"null", b"[]", b"7", b"{}", b'{"errors":[]}', b'{"errors":[7]}',
+                b'{"errors":{}}', b'{"errorCode":7,"message":[]}', b"\xff\xfe", b"[" * 60_000]  # fmt: skip
+KINDS = {
+    400: BadRequestError,
+    401: AuthError,
+    403: ForbiddenError,
+    404: NotFoundError,
+    405: BadRequestError,
+    409: BadRequestError,
+    416: BadRequestError,
+    429: RateLimitedError,
+    500: ServerError,
+    503: ServerError,
+    599: ServerError,
+}
+
+
+@pytest.mark.parametrize(("status", "kind"), KINDS.items())
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_a_refusal_is_its_status_and_its_envelope(
+    status: int, kind: type[PlatformError], body: bytes
+) -> None:
+    error = refusal(status, body, operation="readMessage", request_id="r-1")
+    assert type(error) is kind
+    assert (error.code, error.request_id) == ("CMN-102", "r-1")
+    assert str(error) == f"readMessage: HTTP {status} CMN-102, Not here"
+
+
+@pytest.mark.parametrize(("status", "kind"), KINDS.items())
+def test_a_refusal_needs_no_envelope(status: int, kind: type[PlatformError]) -> None:
+    for body in NO_ENVELOPES:
+        error = refusal(status, body, operation="readMessage")
+        assert type(error) is kind
+        assert (error.code, str(error)) == ("", f"readMessage: HTTP {status}")
+
+
+@pytest.mark.parametrize("status", [400, 404, 409, 500, 503])
+def test_a_fax_in_processing_is_no_absence(status: int) -> None:
+    error = refusal(status, b'{"errorCode":"MSG-368"}', operation="x")
+    assert type(error) is NotReadyError
+    assert error.retryable
+
+
+def test_a_server_error_keeps_its_retry_after() -> None:
+    error = refusal(503, b"", operation="x", retry_after_s=7.0)
+    assert isinstance(error, ServerError)
+    assert error.retry_after_s == 7.0
+
+
+def test_the_servers_words_are_one_printable_line_of_bounded_length() -> None:
+    body = json.dumps({"message": "a\n\x1b[31mb\t c\u202e" + "d" * 10_000}).encode()
+    text = str(refusal(400, body, operation="x"))
+    assert text.startswith("x: HTTP 400, a [31mb c d")
+    assert text.isprintable()
+    assert len(text) < 600

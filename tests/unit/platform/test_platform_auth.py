@@ -1,0 +1,184 @@
+import json
+import traceback
+
+import httpx
+import pytest
+
+from rcfs.errors import (
+    AuthError,
+    ForbiddenError,
+    PlatformError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
+from rcfs.model import ByteRange, ContentKey
+from rcfs.platform import (
+    AllowedHosts,
+    Answer,
+    Client,
+    Credentials,
+    Request,
+    Token,
+    jwt_form,
+    read_content,
+    refresh_form,
+    token_from,
+)
+
+SECRET = "s3cret"
+
+
+def answer(document: object, status: int = 200) -> Answer:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    request = httpx.Request("POST", "https://platform.ringcentral.com/restapi/oauth/token")
+    return Answer(httpx.Response(status, content=body, request=request))
+
+
+async def test_a_token_is_renewed_five_minutes_ahead_or_a_fifth_of_a_short_life() -> None:
+    long = await token_from(answer({"access_token": "a", "expires_in": 3600}), 1000.0)
+    assert (long.renew_at_s, long.ends_at_s) == (4300.0, 4600.0)
+    short = await token_from(answer({"access_token": "a", "expires_in": "100"}), 1000.0)
+    assert (short.renew_at_s, short.ends_at_s) == (1080.0, 1100.0)
+
+
+async def test_what_a_token_does_not_say_is_assumed() -> None:
+    token = await token_from(answer({"access_token": "a", "expires_in": None, "scope": None}), 0.0)
+    assert token == Token("a", 3300.0, 3600.0)
+    refreshable = await token_from(answer({"access_token": "a", "refresh_token": "b"}), 0.0)
+    assert (refreshable.refresh, refreshable.refresh_until_s) == ("b", 604800.0)
+
+
+async def test_a_complete_token_is_read_completely() -> None:
+    document = {
+        "access_token": "a",
+        "expires_in": 7199,
+        "refresh_token": "b",
+        "refresh_token_expires_in": 60,
+        "scope": "ReadAccounts  ReadMessages",
+    }
+    token = await token_from(answer(document), 1.0)
+    assert token == Token("a", 6900.0, 7200.0, "b", 61.0, ("ReadAccounts", "ReadMessages"))
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"<html>",
+        b"[" * 60_000,
+        [],
+        None,
+        {},
+        {"access_token": None},
+        {"access_token": ""},
+        {"access_token": 7},
+        {"access_token": SECRET + "\r\nX: y"},
+        {"access_token": SECRET + " x"},
+        {"access_token": SECRET + "é"},
+        {"access_token": SECRET, "expires_in": 0},
+        {"access_token": SECRET, "expires_in": -1},
+        {"access_token": SECRET, "expires_in": "soon"},
+        {"access_token": SECRET, "expires_in": []},
+        {"access_token": SECRET, "expires_in": float("nan")},
+        {"access_token": SECRET, "expires_in": float("inf")},
+        {"access_token": SECRET, "expires_in": 10**400},
+        {"access_token": SECRET, "refresh_token": [SECRET]},
+        {"access_token": SECRET, "refresh_token": SECRET, "refresh_token_expires_in": "x"},
+    ],
+)
+async def test_nonsense_is_no_token_and_not_quoted(document: object) -> None:
+    with pytest.raises(ServerError, match="the answer is no token") as caught:
+        await token_from(answer(document), 0.0)
+    assert SECRET not in "".join(traceback.format_exception_only(caught.value))
+    assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [(400, AuthError), (401, AuthError), (403, ForbiddenError), (429, RateLimitedError), (500, ServerError)],
+)
+async def test_a_refused_login_is_told_from_a_failed_one(status: int, kind: type[PlatformError]) -> None:
+    with pytest.raises(kind) as caught:
+        await token_from(answer({"error": "OAU-251", "error_description": "no"}, status), 0.0)
+    assert caught.value.code == "OAU-251"
+
+
+def test_secrets_are_in_no_repr() -> None:
+    credentials = Credentials("app", SECRET, SECRET)
+    token = Token(SECRET, 1.0, 2.0, SECRET, 3.0)
+    assert SECRET not in f"{credentials!r} {credentials} {token!r} {token}"
+    assert "app" in repr(credentials)
+
+
+def test_the_forms_are_the_documented_ones() -> None:
+    assert jwt_form(Credentials("app", "x", "j")) == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
+        "assertion": "j",
+    }
+    assert refresh_form(Token("a", 0, 0, "r")) == {"grant_type": "refresh_token", "refresh_token": "r"}
+
+
+async def _headers_of(url: str, byte_range: ByteRange | None = None) -> httpx.Headers:
+    requests: list[httpx.Request] = []
+
+    def handle(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return httpx.Response(200)
+
+    hosts = AllowedHosts("https://platform.ringcentral.com")
+    client = Client(hosts, user_agent="rcfs/test", transport=httpx.MockTransport(handle))
+    key = ContentKey("1", 2, 3, 4)
+    async with client.send(read_content(key, url, byte_range), SECRET) as given:
+        assert given.status == 200
+    await client.aclose()
+    return requests[0].headers
+
+
+async def test_only_trusted_hosts_are_sent_the_token() -> None:
+    trusted = await _headers_of("https://media.ringcentral.com:443/x", ByteRange(7))
+    assert trusted["Authorization"] == f"Bearer {SECRET}"
+    assert trusted["Range"] == "bytes=7-"
+    assert trusted["Accept-Encoding"] == "identity"
+    foreign = await _headers_of("https://media.ringcentral.com.evil.example/x")
+    assert SECRET not in str(foreign.raw)
+    assert "Range" not in foreign
+
+
+@pytest.mark.parametrize("url", ["http://media.ringcentral.com/x", "https://a:b@media.ringcentral.com/x"])
+async def test_a_url_that_may_not_be_followed_is_an_error_that_a_retry_cannot_change(url: str) -> None:
+    with pytest.raises(PlatformError, match="refusing to follow") as caught:
+        await _headers_of(url)
+    assert not caught.value.retryable
+
+
+async def test_a_url_that_httpx_cannot_parse_is_an_error_that_a_retry_cannot_change() -> None:
+    with pytest.raises(PlatformError, match="URL that is none") as caught:
+        await _headers_of("https://media.ringcentral.com/\x7f")
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        httpx.ConnectError("refused"),
+        httpx.ReadError(""),
+        httpx.RemoteProtocolError("closed"),
+        httpx.ReadTimeout(""),
+        httpx.ProxyError("x"),
+        httpx.UnsupportedProtocol("x"),
+    ],
+)
+async def test_every_failure_of_the_connection_is_a_transport_error(failure: httpx.RequestError) -> None:
+    def handle(request: httpx.Request) -> httpx.Response:
+        raise failure
+
+    hosts = AllowedHosts("https://platform.ringcentral.com")
+    client = Client(hosts, user_agent="rcfs/test", transport=httpx.MockTransport(handle))
+    with pytest.raises(TransportError, match=r"platform\.ringcentral\.com") as caught:
+        async with client.send(
+            Request("x", read_content(ContentKey("1", 2, 3, 4), "", None).group, "/x"), SECRET
+        ):
+            pass
+    assert SECRET not in str(caught.value)
+    await client.aclose()
