@@ -6,12 +6,12 @@ from rcfs.cli._keyring import KeyringEntry, clear_keyring, write_keyring
 from rcfs.cli._options import examples
 from rcfs.cli._output import say
 from rcfs.cli._settings import DEFAULT_SERVER_URL
-from rcfs.cli._units import parse_server_url
+from rcfs.model import server_origin
 
 
 def _server_url(text: str) -> str:
     try:
-        return parse_server_url(text)
+        return server_origin(text)
     except ValueError as exc:
         raise click.BadParameter(str(exc)) from exc
 

@@ -17,9 +17,9 @@ import platformdirs
 from rcfs.cli._config_file import ConfigFile, Found, read_config
 from rcfs.cli._keyring import KeyringEntry, read_keyring
 from rcfs.cli._output import warn as print_warning
-from rcfs.cli._units import parse_group, parse_limit, parse_server_url, parse_size
+from rcfs.cli._units import parse_group, parse_limit, parse_size
 from rcfs.errors import ConfigError
-from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
+from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup, server_origin
 
 _T = TypeVar("_T")
 
@@ -160,7 +160,7 @@ def load_settings(
     """
     sources = _Sources(options, environ, read_config(config_path, warn))
     fields = {name: sources.text(name) for name in _LOGIN_FIELDS}
-    server_url = sources.parsed("server_url", parse_server_url)
+    server_url = sources.parsed("server_url", server_origin)
     if keyring is not None and not (server_url and all(fields.values())):
         entry = keyring(warn)
         # What was saved for one server or app is never sent to another that is named elsewhere.
@@ -180,7 +180,7 @@ def load_settings(
             jwt=fields["jwt"] or "",
         ),
         missing_credentials=missing,
-        media_url=sources.parsed("media_url", parse_server_url),
+        media_url=sources.parsed("media_url", server_origin),
         cache_dir=sources.parsed("cache_dir", _absolute) or platformdirs.user_cache_path("rcfs"),
         cache_size_bytes=DEFAULT_CACHE_BYTES if cache_size is None else cache_size,
         state_dir=sources.parsed("state_dir", _absolute) or platformdirs.user_state_path("rcfs"),

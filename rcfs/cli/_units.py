@@ -1,12 +1,10 @@
-"""Readings of what people type: sizes, server URLs, limits.
+"""Readings of what people type: sizes and limits.
 
 Each raises ValueError with a reason that fits after "NAME: "; the caller knows which option, variable or
-key it came from. No reason repeats the text of a URL, which may hold a password.
+key it came from.
 """
 
-import ipaddress
 import re
-from urllib.parse import urlsplit
 
 from rcfs.model import Plan, UsageGroup
 
@@ -16,7 +14,6 @@ LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCII)
-_HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", re.ASCII)
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _SECONDS = r"\d+(?:\.\d+)?"
 _LIMIT = re.compile(
@@ -49,43 +46,6 @@ def format_size(size_bytes: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-
-
-def parse_server_url(text: str) -> str:
-    """The origin (scheme, host, optional port) that `text` is.
-
-    The rule is that of the platform room, which checks again; here the reason can name where the URL came
-    from, and no HTTP library is loaded to find it wrong.
-
-    Raises:
-        ValueError: Neither https nor http on loopback, or more than scheme, host and port.
-    """
-    if any(character.isspace() or not character.isprintable() for character in text):
-        raise ValueError("a URL cannot hold spaces or control characters")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname or "", parts.port
-    except ValueError:
-        raise ValueError("this is not a URL; write https://HOST") from None
-    if "@" in parts.netloc:
-        raise ValueError("the URL must not hold a user name or password")
-    if parts.scheme not in ("http", "https") or not (_HOST.fullmatch(host) or ":" in host):
-        raise ValueError("the URL must look like https://platform.ringcentral.com")
-    if parts.path.strip("/") or "?" in text or "#" in text:
-        raise ValueError("the URL must end after the host and port")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ValueError("the URL must begin with https://; http is accepted for loopback only")
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def parse_limit(text: str) -> tuple[UsageGroup, Plan]:

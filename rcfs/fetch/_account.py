@@ -125,7 +125,7 @@ class Account:
             self._nursery.start_soon(self._fill, extension_id, load, Demand(priority))
         await load.done.wait()
         if load.failure is not None:
-            raise load.failure
+            raise load.failure.with_traceback(None)
         assert load.mailbox is not None  # noqa: S101 - a load ends with a mailbox or a failure
         return load.mailbox
 

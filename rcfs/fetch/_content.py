@@ -164,7 +164,8 @@ class Content:
 
     async def _next_progress(self) -> None:
         if self.failure is not None:
-            raise self.failure
+            # Anew for each reader: the trace of the one before would stay with it.
+            raise self.failure.with_traceback(None)
         await self._progress.wait()
 
     def _notify(self) -> None:

@@ -4,7 +4,7 @@ One GET without end; what breaks is resumed where it stopped; what cannot be pla
 for whole, of which only the missing bytes are used.
 """
 
-from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 import attrs
 
@@ -35,6 +35,16 @@ class Wanted:
     """Whether the exact size is in the index already."""
 
 
+class Keeper(Protocol):
+    """Where the bytes of a content go."""
+
+    async def store_chunk(self, content: Content) -> None:
+        """Ends the unfinished chunk of `content`, which has bytes."""
+
+    async def forget(self, content: Content) -> None:
+        """Drops all bytes of `content`."""
+
+
 class Download:
     """One transfer into one content."""
 
@@ -43,13 +53,13 @@ class Download:
         wanted: Wanted,
         content: Content,
         requester: Requester,
-        store_chunk: Callable[[Content], Awaitable[None]],
+        keeper: Keeper,
     ) -> None:
-        """Prepares a transfer; `store_chunk` ends the unfinished chunk of the content."""
+        """Prepares a transfer, whose bytes `keeper` keeps."""
         self._wanted = wanted
         self._content = content
         self._requester = requester
-        self._store_chunk = store_chunk
+        self._keeper = keeper
         self._ranged = True
         """Whether a rest is asked for by a range; False once a ranged answer could not be placed."""
         self._lenient = False
@@ -100,11 +110,11 @@ class Download:
         content = self._content
         whole = head.status == 200 and placement.total is None
         if whole and (end != content.arrived or content.size_bytes not in (None, end)):
-            content.clear()
+            await self._keeper.forget(content)
             raise ServerError(f"{self._wanted.key} is shorter or longer than it was before")
         if whole or head.status == 416 or content.arrived == content.size_bytes:
             if content.arrived > content.chunks * CHUNK_BYTES:
-                await self._store_chunk(content)
+                await self._keeper.store_chunk(content)
             content.finish()
 
     async def _agree(self, placement: Placement) -> None:
@@ -113,11 +123,11 @@ class Download:
         if placement.total is None:
             return
         if content.size_bytes is not None and content.size_bytes != placement.total:
-            content.clear()
+            await self._keeper.forget(content)
             content.learn_size(placement.total)
             raise ServerError(f"the size of {self._wanted.key} changed while it was read")
         if content.arrived > placement.total:
-            content.clear()
+            await self._keeper.forget(content)
             raise ServerError(f"{self._wanted.key} is shorter than what is cached of it")
         content.learn_size(placement.total)
 
@@ -135,5 +145,5 @@ class Download:
                 content.append(fresh[:room])
                 fresh = fresh[room:]
                 if content.arrived == (content.chunks + 1) * CHUNK_BYTES:
-                    await self._store_chunk(content)
+                    await self._keeper.store_chunk(content)
         return position

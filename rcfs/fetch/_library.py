@@ -79,7 +79,7 @@ class Library:
             refusal = self._refusals.get(wanted.key)
             if refusal is not None:
                 if trio.current_time() < refusal.until_s:
-                    raise refusal.error
+                    raise refusal.error.with_traceback(None)
                 del self._refusals[wanted.key]
             content = self._idle.pop(wanted.key, None)
             if content is None:
@@ -174,7 +174,7 @@ class Library:
     async def _fetch(self, wanted: Wanted, content: Content, demand: Demand) -> None:
         failure: RcfsError = ServerError("the fetch ended unexpectedly; see the log")
         try:
-            await Download(wanted, content, self._requester, self._store_chunk).run(demand)
+            await Download(wanted, content, self._requester, self).run(demand)
             with trio.CancelScope(shield=True):
                 # The request is spent, so a mount that ends now waits the millisecond that it takes.
                 await self._keep(wanted, content)
@@ -200,9 +200,15 @@ class Library:
         await self._in_thread(self._cache.put_info, content.key, info)
         await self._in_thread(self._sizes.record, content.key, content.arrived)
 
-    async def _store_chunk(self, content: Content) -> None:
+    async def store_chunk(self, content: Content) -> None:
+        """Ends the unfinished chunk of `content`, on the disk if it can be kept there."""
         data, index = content.tail, content.chunks
         content.close_chunk(await self._in_thread(self._cache.put_chunk, content.key, index, data))
+
+    async def forget(self, content: Content) -> None:
+        """Drops all bytes of `content`, also those on the disk: they are of something else."""
+        content.clear()
+        await self._in_thread(self._cache.drop, content.key)
 
     async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
-from rcfs.errors import AuthError, RateLimitedError, ServerError, TransportError
+from rcfs.errors import AuthError, PlatformError, RateLimitedError, ServerError, TransportError
 from rcfs.fetch._backoff import backoff_s
 from rcfs.fetch._gate import Demand, Gate
 from rcfs.fetch._recorder import Recorder
@@ -118,7 +118,7 @@ class Requester:
             if not target:
                 return result  # type: ignore[return-value]  # without a target there is a result
             request = attrs.evolve(request, url=target, params=())
-        raise ServerError(f"{request.operation}: more than {_MOST_HOPS} redirects")
+        raise PlatformError(f"{request.operation}: more than {_MOST_HOPS} redirects")
 
     async def _send(
         self, request: Request, use: Callable[[Answer], Awaitable[T]], demand: Demand

@@ -72,7 +72,9 @@ class Session:
         while (token := self.current) is None:
             async with self._renewing:
                 if self._failure is not None and asked_s < self._failure[0]:
-                    raise self._failure[1]  # It failed while we waited: once for all who did.
+                    raise self._failure[1].with_traceback(
+                        None
+                    )  # It failed while we waited: once for all who did.
                 if self.current is None:
                     await self._renew(demand)
         return token

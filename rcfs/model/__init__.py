@@ -9,6 +9,8 @@ from rcfs.model._records import Extension as Extension
 from rcfs.model._records import Mailbox as Mailbox
 from rcfs.model._records import Message as Message
 from rcfs.model._records import Party as Party
+from rcfs.model._urls import is_loopback as is_loopback
+from rcfs.model._urls import server_origin as server_origin
 from rcfs.model._usage import PRIOR_PLANS as PRIOR_PLANS
 from rcfs.model._usage import Plan as Plan
 from rcfs.model._usage import Priority as Priority

@@ -14,7 +14,6 @@ from rcfs.platform._auth import token_from as token_from
 from rcfs.platform._client import Client as Client
 from rcfs.platform._errors import refusal as refusal
 from rcfs.platform._hosts import AllowedHosts as AllowedHosts
-from rcfs.platform._hosts import checked_server_url as checked_server_url
 from rcfs.platform._requests import AUTH as AUTH
 from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
 from rcfs.platform._requests import Request as Request

@@ -4,61 +4,27 @@ Payloads mix hosts, and redirects may lead anywhere, so every URL is checked bef
 "Media" of the API documentation; RFC 6750, 5.3 (a bearer token goes to no one but its audience).
 """
 
-import ipaddress
 from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
-from rcfs.errors import ConfigError
+from rcfs.model import is_loopback, server_origin
 
 _RINGCENTRAL_DOMAINS = ("ringcentral.com", "ringcentral.biz")
 """RingCentral's own domains; payloads of its platform name hosts below them."""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _is_ringcentral(host: str) -> bool:
     return any(host == domain or host.endswith("." + domain) for domain in _RINGCENTRAL_DOMAINS)
 
 
-def checked_server_url(url: str) -> str:
-    """`url` without a trailing slash, if it may be the base of the API.
-
-    Raises:
-        ConfigError: The scheme is not https (or http on loopback), or there is more than scheme, host
-            and port.
-    """
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port
-    except ValueError as exc:
-        raise ConfigError(f"the server URL {url!r} is not a URL: {exc}") from exc
-    if parts.username is not None or parts.password is not None:
-        raise ConfigError("the server URL must not hold a user name or password")
-    if not host or parts.scheme not in ("http", "https"):
-        raise ConfigError(f"the server URL {url!r} must look like https://platform.ringcentral.com")
-    if parts.path.strip("/") or parts.query or parts.fragment:
-        raise ConfigError(f"the server URL {url!r} must end after the host and port")
-    if parts.scheme == "http" and not _is_loopback(host):
-        raise ConfigError(f"the server URL {url!r} must use https; http is accepted for loopback only")
-    name = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{name}" + (f":{port}" if port is not None else "")
-
-
 @attrs.frozen
 class AllowedHosts:
     """Decides which URLs may be requested, and which of them with the token."""
 
-    server_url: str = attrs.field(converter=checked_server_url)
+    server_url: str = attrs.field(converter=server_origin)
     """Base of the API: scheme, host and optional port."""
-    media_url: str | None = attrs.field(default=None, converter=attrs.converters.optional(checked_server_url))
+    media_url: str | None = attrs.field(default=None, converter=attrs.converters.optional(server_origin))
     """Base of the media host when it is not under the server's domain; None when it is."""
 
     def may_follow(self, url: str) -> bool:
@@ -70,8 +36,8 @@ class AllowedHosts:
             return False
         if not host or parts.username is not None:
             return False
-        loopback_server = _is_loopback(urlsplit(self.server_url).hostname or "")
-        return parts.scheme == "https" or (parts.scheme == "http" and loopback_server and _is_loopback(host))
+        loopback_server = is_loopback(urlsplit(self.server_url).hostname or "")
+        return parts.scheme == "https" or (parts.scheme == "http" and loopback_server and is_loopback(host))
 
     def may_see_token(self, url: str) -> bool:
         """Whether a request to `url` may carry the token.
@@ -90,7 +56,7 @@ class AllowedHosts:
             known = urlsplit(base)
             if host != known.hostname or parts.scheme != known.scheme:
                 continue
-            if _port_of(parts) == _port_of(known) or _is_loopback(host):
+            if _port_of(parts) == _port_of(known) or is_loopback(host):
                 return True
         server_host = urlsplit(self.server_url).hostname or ""
         return parts.scheme == "https" and _is_ringcentral(server_host) and _is_ringcentral(host)

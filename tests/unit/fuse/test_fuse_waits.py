@@ -69,6 +69,7 @@ async def test_a_result_passes_through() -> None:
 
     async def answer() -> int:
         assert waits.waiting == 1
+        await trio.lowlevel.checkpoint()
         return 42
 
     assert await waits.until(os.getpid(), answer, within_s=1) == 42
@@ -79,6 +80,7 @@ async def test_an_error_passes_through_and_leaves_no_wait() -> None:
     waits = Waits()
 
     async def fail() -> None:
+        await trio.lowlevel.checkpoint()
         raise LookupError
 
     with pytest.raises(LookupError):
@@ -151,6 +153,7 @@ async def test_few_reads_may_wait(nursery: trio.Nursery) -> None:
         await waits.until(os.getpid(), trio.sleep_forever, within_s=1000, read=True)
 
     async def answer() -> str:
+        await trio.lowlevel.checkpoint()
         return "an open is not a read"
 
     assert await waits.until(os.getpid(), answer, within_s=1)

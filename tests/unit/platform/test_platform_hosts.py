@@ -1,52 +1,9 @@
 import pytest
 
-from rcfs.errors import ConfigError
-from rcfs.platform import AllowedHosts, checked_server_url
+from rcfs.platform import AllowedHosts
 
 RINGCENTRAL = AllowedHosts("https://platform.ringcentral.com")
 LOOPBACK = AllowedHosts("http://127.0.0.1:8080")
-
-
-@pytest.mark.parametrize(
-    ("url", "base"),
-    [
-        ("https://platform.ringcentral.com", "https://platform.ringcentral.com"),
-        ("https://platform.ringcentral.com/", "https://platform.ringcentral.com"),
-        ("HTTPS://Platform.RingCentral.com:443", "https://platform.ringcentral.com:443"),
-        ("http://localhost:8080/", "http://localhost:8080"),
-        ("http://127.0.0.1", "http://127.0.0.1"),
-        ("http://[::1]:8080", "http://[::1]:8080"),
-    ],
-)
-def test_a_server_url_is_scheme_host_and_port(url: str, base: str) -> None:
-    assert checked_server_url(url) == base
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("http://platform.ringcentral.com", "must use https"),
-        ("http://192.168.0.1:8080", "must use https"),
-        ("http://localhost.example.com", "must use https"),
-        ("http://127.0.0.1.example.com", "must use https"),
-        ("ftp://platform.ringcentral.com", "must look like"),
-        ("platform.ringcentral.com", "must look like"),
-        ("https://", "must look like"),
-        ("", "must look like"),
-        ("https://platform.ringcentral.com/restapi", "must end after"),
-        ("https://platform.ringcentral.com?x=1", "must end after"),
-        ("https://platform.ringcentral.com#x", "must end after"),
-        ("https://jane:s3cret@platform.ringcentral.com", "user name or password"),
-        ("https://jane@platform.ringcentral.com", "user name or password"),
-        ("https://platform.ringcentral.com:99999", "is not a URL"),
-        ("https://platform.ringcentral.com:port", "is not a URL"),
-        ("https://[::1", "is not a URL"),
-    ],
-)
-def test_other_server_urls_are_refused_with_their_reason(url: str, reason: str) -> None:
-    with pytest.raises(ConfigError, match=reason) as caught:
-        checked_server_url(url)
-    assert "s3cret" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -145,5 +102,5 @@ def test_another_server_trusts_only_itself_and_its_media_host() -> None:
 
 
 def test_a_media_url_is_checked_like_the_server_url() -> None:
-    with pytest.raises(ConfigError):
+    with pytest.raises(ValueError, match="https"):
         AllowedHosts("https://platform.ringcentral.com", "http://media.example.com")
