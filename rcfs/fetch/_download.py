@@ -7,6 +7,7 @@ for whole, of which only the missing bytes are used.
 from typing import Protocol
 
 import attrs
+import trio
 
 from rcfs.errors import ServerError
 from rcfs.fetch._content import Content
@@ -40,6 +41,9 @@ class Keeper(Protocol):
 
     async def store_chunk(self, content: Content) -> None:
         """Ends the unfinished chunk of `content`, which has bytes."""
+
+    async def keep(self, wanted: Wanted, content: Content) -> None:
+        """Notes that every byte of `content`, which is `wanted`, has been stored."""
 
     async def forget(self, content: Content) -> None:
         """Drops all bytes of `content`."""
@@ -113,8 +117,12 @@ class Download:
             await self._keeper.forget(content)
             raise ServerError(f"{self._wanted.key} is shorter or longer than it was before")
         if whole or head.status == 416 or content.arrived == content.size_bytes:
-            if content.arrived > content.chunks * CHUNK_BYTES:
-                await self._keeper.store_chunk(content)
+            # The request is spent, so a mount that ends now waits the millisecond that it takes.
+            with trio.CancelScope(shield=True):
+                if content.arrived > content.chunks * CHUNK_BYTES:
+                    await self._keeper.store_chunk(content)
+                # Before any reader sees the end: from then on not even a kill -9 costs a second request.
+                await self._keeper.keep(self._wanted, content)
             content.finish()
 
     async def _agree(self, placement: Placement) -> None:

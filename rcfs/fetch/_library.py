@@ -175,9 +175,6 @@ class Library:
         failure: RcfsError = ServerError("the fetch ended unexpectedly; see the log")
         try:
             await Download(wanted, content, self._requester, self).run(demand)
-            with trio.CancelScope(shield=True):
-                # The request is spent, so a mount that ends now waits the millisecond that it takes.
-                await self._keep(wanted, content)
         except RcfsError as exc:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError)):
@@ -194,8 +191,8 @@ class Library:
                     del self._live[content.key]
             self._retire(content)
 
-    async def _keep(self, wanted: Wanted, content: Content) -> None:
-        """Marks the content complete in the cache, and remembers its size for ever."""
+    async def keep(self, wanted: Wanted, content: Content) -> None:
+        """Marks `content` complete in the cache, and remembers its size for ever."""
         info = ContentInfo(size_bytes=content.arrived, content_type=wanted.content_type)
         await self._in_thread(self._cache.put_info, content.key, info)
         await self._in_thread(self._sizes.record, content.key, content.arrived)

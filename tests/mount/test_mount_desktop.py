@@ -13,7 +13,7 @@ import pytest
 from tests.mount.conftest import Mounted, Mounting, run
 from tests.mount.test_mount_waits import eventually
 
-TUMBLERD = "/usr/lib/x86_64-linux-gnu/tumbler-1/tumblerd"
+TUMBLERD = next((str(path) for path in Path("/usr/lib").glob("*/tumbler-1/tumblerd")), "tumblerd")
 """Xfce's thumbnailer, which Thunar asks for a picture of every image, sound and document it shows."""
 TOOLS = ("Xvfb", "thunar", "dbus-daemon", "xdotool", "import", "tesseract", "xfconf-query", TUMBLERD)
 MISSING = [tool for tool in TOOLS if shutil.which(tool) is None]

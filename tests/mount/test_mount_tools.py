@@ -1,7 +1,6 @@
 """Standard tools through a real mount: every byte, and one request for each attachment."""
 
 import json
-import tarfile
 import wave
 from collections import Counter
 from pathlib import Path
@@ -48,8 +47,8 @@ def test_each_attachment_is_read_right_with_one_request_ever(
     mount.tool("cp", "-r", extension.name, str(copies))
     mount.tool("rsync", "-a", f"{extension.name}/", str(tmp_path / "rsync"))
     mount.tool("tar", "cf", str(tmp_path / "all.tar"), extension.name)
-    with tarfile.open(tmp_path / "all.tar") as archive:
-        archive.extractall(tmp_path / "tar", filter="data")
+    (tmp_path / "tar").mkdir()
+    run(["tar", "xf", str(tmp_path / "all.tar"), "-C", str(tmp_path / "tar")])
     run(["diff", "-r", "--no-dereference", str(extension), str(copies)])
     run(["diff", "-r", "--no-dereference", str(extension), str(tmp_path / "rsync")])
     run(["diff", "-r", "--no-dereference", str(extension), str(tmp_path / "tar" / extension.name)])

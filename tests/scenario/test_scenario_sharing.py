@@ -46,6 +46,14 @@ async def test_the_second_open_is_free_and_so_is_one_after_a_restart(new_rig: Op
         assert rig.ranges() == [""]
 
 
+async def test_what_a_reader_sees_as_whole_is_on_the_disk(rig: Rig) -> None:
+    wanted = rig.wanted(1, DATA)
+    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    await content.wait_complete()
+    assert rig.cache.contains(wanted.key) == "yes", "so a process that is killed now has lost nothing"
+    rig.engine.library.release(content)
+
+
 async def test_a_mount_that_ends_at_the_last_byte_still_keeps_the_content(
     new_rig: OpenRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,8 +65,10 @@ async def test_a_mount_that_ends_at_the_last_byte_still_keeps_the_content(
     async with new_rig() as rig:
         wanted = rig.wanted(1, DATA)
         content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
-        await content.wait_complete()
+        while rig.cache.contains(wanted.key) == "no":
+            await trio.sleep(0.001)
         assert rig.cache.contains(wanted.key) == "partial"
+        assert not content.complete
     async with new_rig() as rig:
         assert await rig.read(rig.wanted(1, DATA)) == DATA
         assert rig.ranges() == [""]

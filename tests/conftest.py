@@ -1,0 +1,86 @@
+"""What every test gets: hypothesis settings, quiet logs, and the choice between skipping and failing.
+
+Two environment variables forbid what is convenient at a desk and wrong in CI:
+
+- ``RCFS_REQUIRE_MOUNT=1``: a test of `tests/mount` that is skipped, for whatever reason, has failed.
+- ``RCFS_REQUIRE_OPENAPI=1``: the run does not start without the official description of the API, whose
+  path is in ``RCFS_OPENAPI``.
+"""
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+from hypothesis import settings
+
+from rcfs.cli._fuse_system import FuseSystem
+from rcfs.errors import FuseUnavailableError
+
+MOUNT_TESTS = Path(__file__).parent / "mount"
+
+
+@pytest.hookimpl(tryfirst=True)  # before hypothesis' plugin, whose --hypothesis-profile wins
+def pytest_configure(config: pytest.Config) -> None:
+    # A deadline measures the machine: virtual ones pause for as long as they like. In CI a failure is the
+    # change's own, not a new example's.
+    settings.register_profile("rcfs", deadline=None, derandomize="CI" in os.environ)
+    settings.load_profile("rcfs")
+    if required("OPENAPI") and not Path(os.environ.get("RCFS_OPENAPI", "")).is_file():
+        raise pytest.UsageError("RCFS_REQUIRE_OPENAPI is set, but RCFS_OPENAPI does not name a file")
+
+
+def required(what: str) -> bool:
+    """Whether the environment says that tests which need this may not be skipped."""
+    return os.environ.get(f"RCFS_REQUIRE_{what}") == "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(MOUNT_TESTS):
+            item.add_marker("mount")
+
+
+@pytest.hookimpl(tryfirst=True)  # before fixtures, which mount
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("mount") is not None:
+        try:
+            FuseSystem().check()
+        except FuseUnavailableError as exc:
+            pytest.skip(str(exc))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if item.get_closest_marker("mount") is not None:
+        refuse_skip(report)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    report = yield
+    if collector.path.is_relative_to(MOUNT_TESTS):
+        refuse_skip(report)
+    return report
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Makes a failure of a skip of mount tests, where those are required."""
+    if required("MOUNT") and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but RCFS_REQUIRE_MOUNT is set: {report.longreprtext}"
+
+
+@pytest.fixture(autouse=True)
+def _quiet_logs() -> Iterator[None]:
+    """Lets events go nowhere until a test says otherwise; `structlog.testing.capture_logs` sees them."""
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    yield
+    structlog.reset_defaults()
