@@ -237,11 +237,6 @@ class Operations(pyfuse3.Operations):
 
     # What they share
 
-    @property
-    def open_files(self) -> int:
-        """Number of open files and directories."""
-        return len(self._handles)
-
     def _node(self, inode: int) -> Node:
         node = self._inodes.node(inode)
         if node is None:

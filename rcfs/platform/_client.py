@@ -18,6 +18,9 @@ from rcfs.platform._errors import translated
 from rcfs.platform._hosts import AllowedHosts
 from rcfs.platform._requests import Request
 
+CONNECT_WITHIN_S = 10.0
+"""Longest wait for a connection. A lost SYN is sent again after 1, 3 and 7 s (RFC 6298), so that this
+outlasts three losses; a host that drops everything is then said to be unreachable within half a minute."""
 HEADERS_WITHIN_S = 60.0
 """Longest wait from sending a request to its answer's headers, connection included. A guess: no figure
 is documented; long enough for a report that the server makes while one waits."""
@@ -35,9 +38,10 @@ class Client:
             # Bodies are kept byte for byte, so no content coding is asked for.
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
             # The quota bounds how many requests are under way; a pool limit would make a request wait
-            # after its slot was taken. Deadlines are rcfs's own.
+            # after its slot was taken.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
-            timeout=None,  # noqa: S113 - see above
+            # All other deadlines are rcfs's own; only httpx knows when it is still connecting.
+            timeout=httpx.Timeout(None, connect=CONNECT_WITHIN_S),
             transport=transport,
             # A proxy from the environment is honoured for a real server, but loopback needs none.
             trust_env=not self._is_plain(hosts.server_url),
