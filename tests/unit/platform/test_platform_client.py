@@ -16,7 +16,7 @@ async def test_a_host_that_drops_everything_is_given_up_soon(monkeypatch: pytest
         listener.listen(0)
         # A queue that is full drops what comes, as a firewall does.
         for waiting in (first, second):
-            waiting.setblocking(False)
+            waiting.settimeout(0)
             waiting.connect_ex(listener.getsockname())
         port = listener.getsockname()[1]
         client = Client(AllowedHosts(f"http://127.0.0.1:{port}"), user_agent="test")
