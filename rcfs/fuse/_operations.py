@@ -73,6 +73,7 @@ class Operations(pyfuse3.Operations):
         self._readers = Readers(engine.recorder)
         self._streams = 0
         self._live_bytes: dict[str, int] = {}
+        self._filling = trio.Lock()
 
     @property
     def recorder(self) -> Recorder:
@@ -263,8 +264,11 @@ class Operations(pyfuse3.Operations):
 
     async def _fill(self, extension: ExtensionDirectory) -> None:
         mailbox = await self._engine.account.mailbox(extension.extension.id)
-        if not extension.is_filled:
-            extension.fill(mailbox)
+        async with self._filling:
+            if not extension.is_filled:
+                # A quarter of a second for 50,000 messages. Nobody looks at what is being filled: lookups
+                # and listings there wait for `is_filled`.
+                await trio.to_thread.run_sync(extension.fill, mailbox)
 
     async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
         """An open content of exact size, that is all there or holds a streaming seat."""

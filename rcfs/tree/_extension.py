@@ -105,10 +105,10 @@ class ExtensionDirectory(Directory):
         self._conversations.refill(tuple(conversing), self._times_of(conversing), changes)
         self._trash.refill(tuple(trash), self._times_of(trash), changes)
         self.times = self._times_of(mailbox.messages)
-        self.is_filled = True
         if self._entries is not None:
             old, self._entries = self._entries, self._named()
             changes.extend(differences(self, old, self._entries))
+        self.is_filled = True  # last: from now on a name that is missing does not exist
         return changes
 
     def learn(self, key: ContentKey, size_bytes: int) -> None:
