@@ -6,7 +6,7 @@ import attrs
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.errors import ServerError, TransportError
+from rcfs.errors import ServerError, TransportError, TransportError
 from rcfs.model import CHUNK_BYTES
 from rcfs.platform._answer import BODY_GAP_S
 from tests.fakes.rig import Rig, noise
@@ -224,6 +224,20 @@ async def test_a_content_whose_size_changes_begins_anew(rig: Rig) -> None:
     assert rig.ranges() == ["", "bytes=100000-", ""]
     await wait_all_tasks_blocked()
     assert rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id) == {wanted.key: 250_000}
+
+
+async def test_of_a_content_whose_size_changes_nothing_stays_on_the_disk(rig: Rig) -> None:
+    older = noise(3 * CHUNK_BYTES)
+    newer = noise(100, seed=1)
+    wanted = rig.wanted(1, newer)
+    rig.platform.script(
+        FETCH,
+        Reply.sized(older[: 2 * CHUNK_BYTES + 5], len(older), end=End.RESET),
+        *[Reply.sized(b"", len(newer), end=End.RESET)] * 6,
+    )
+    with pytest.raises(TransportError):
+        await rig.read(wanted)
+    assert rig.cache.contains(wanted.key) == "no"
 
 
 async def test_a_web_page_is_not_the_content(rig: Rig) -> None:
