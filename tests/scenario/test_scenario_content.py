@@ -6,7 +6,7 @@ import attrs
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.errors import ServerError, TransportError, TransportError
+from rcfs.errors import ServerError, TransportError
 from rcfs.model import CHUNK_BYTES
 from rcfs.platform._answer import BODY_GAP_S
 from tests.fakes.rig import Rig, noise
