@@ -1,8 +1,10 @@
 """The generated account: a whole office's messages from one seed.
 
-Nothing is stored. Who is there follows from the specification, which messages there are from a plan made
-when a mailbox is first looked into, what a message says and holds from its id, and bytes are made when
-they are read. Only what a client can change (read status, availability) is kept, in :class:`SimMessage`.
+Nothing generated is stored. Who is there follows from the specification, which messages there are from a
+plan made when a mailbox is first looked into, what a message says and holds from its id, and bytes are made
+when they are read. Kept is what comes to be afterwards: what a client can change (read status,
+availability) in :class:`SimMessage`, messages that have come or gone, and what was sent, which no seed knows.
+What may happen to a message, and when, is the message store's to decide (`_message_store`).
 """
 
 import hashlib
@@ -15,7 +17,7 @@ from rcfs.simulator import _account_records as records
 from rcfs.simulator._account_drafts import Draft, Part, Writer
 from rcfs.simulator._account_fixtures import Fixture, documented, hostile, large_fax
 from rcfs.simulator._account_people import COMPANY, SimExtension, extensions_of
-from rcfs.simulator._account_plan import DAY_S, MailboxPlan, SimMessage
+from rcfs.simulator._account_plan import DAY_S, ID_STEP, MailboxPlan, SimMessage, first_free_id
 from rcfs.simulator._media import MediaBases, SimContent
 
 __all__ = ["AccountSpec", "SimAccount", "SimContent", "SimExtension", "SimMessage", "TruthRow"]
@@ -81,6 +83,8 @@ class SimAccount:
         self.extensions = extensions_of(self.account_id, spec.extensions)
         self._by_id = {extension.id: extension for extension in self.extensions}
         self._mailboxes: dict[int, _Mailbox] = {}
+        self._drafts: dict[int, Draft] = {}
+        self._newest_id = first_free_id(spec.messages, spec.extensions)
         self._bases = MediaBases()
 
     def account_record(self, platform_url: str) -> records.Json:
@@ -96,7 +100,7 @@ class SimAccount:
         return records.extension_record(platform_url, self.account_id, self._by_id[extension_id])
 
     def message_ids(self, extension_id: int) -> Sequence[int]:
-        """Ids of the messages of a mailbox, newest first, whatever their availability.
+        """Ids of the messages of a mailbox, newest first, whatever their availability; it changes with them.
 
         The first look into a mailbox plans it: some 10 µs a message.
 
@@ -113,6 +117,52 @@ class SimAccount:
         """
         return self._mailbox(extension_id).messages.get(message_id)
 
+    def new_message_id(self) -> int:
+        """An id that no message has, above all that were given out."""
+        self._newest_id += ID_STEP
+        return self._newest_id
+
+    def add(self, message: SimMessage, draft: Draft | None = None) -> None:
+        """Let `message` be the newest of its mailbox; `draft` as in `revise`.
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        mailbox = self._mailbox(message.extension_id)
+        mailbox.messages[message.id] = message
+        mailbox.ids.insert(0, message.id)
+        self.revise(message.id, draft)
+
+    def remove(self, message: SimMessage) -> None:
+        """Forget `message`, as if it had never been.
+
+        Raises:
+            KeyError: It is not there.
+        """
+        mailbox = self._mailbox(message.extension_id)
+        del mailbox.messages[message.id]
+        mailbox.ids.remove(message.id)
+        self.revise(message.id, None)
+
+    def draft(self, message: SimMessage) -> Draft:
+        """What `message` says."""
+        return self._drafts.get(message.id) or self.writer(message.extension_id).draft(message)
+
+    def revise(self, message_id: int, draft: Draft | None) -> None:
+        """Let a message say `draft`; None for what is derived from its id."""
+        if draft is None:
+            self._drafts.pop(message_id, None)
+        else:
+            self._drafts[message_id] = draft
+
+    def writer(self, extension_id: int) -> Writer:
+        """Who writes the messages of a mailbox.
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        return Writer(self.spec.seed, self._by_id[extension_id], self.extensions, self.spec.end_s)
+
     def message_record(
         self, extension_id: int, message_id: int, platform_url: str, media_url: str
     ) -> records.Json:
@@ -125,7 +175,7 @@ class SimAccount:
             KeyError: There is no such extension or message.
         """
         message = self._mailbox(extension_id).messages[message_id]
-        draft = self._draft(message)
+        draft = self.draft(message)
         return records.message_record(platform_url, media_url, self.account_id, message, draft)
 
     def content(self, extension_id: int, message_id: int, attachment_id: int) -> SimContent | None:
@@ -148,7 +198,9 @@ class SimAccount:
         for extension in self.extensions:
             if extension.mailbox_refused:
                 continue
-            for message in self._mailbox(extension.id).messages.values():
+            mailbox = self._mailbox(extension.id)
+            # Copied at once, because messages may come and go while this is walked through in a thread.
+            for message in [mailbox.messages[message_id] for message_id in mailbox.ids]:
                 for part in self._parts(message):
                     content = SimContent(part.media, self._bases)
                     yield TruthRow(
@@ -166,7 +218,7 @@ class SimAccount:
             newest_first = self._plan(self._by_id[extension_id]).messages()
             messages = {message.id: message for message in newest_first}
             # Two threads may both plan a mailbox; setdefault lets all keep to the same messages.
-            self._mailboxes.setdefault(extension_id, _Mailbox(tuple(messages), messages))
+            self._mailboxes.setdefault(extension_id, _Mailbox(list(messages), messages))
         return self._mailboxes[extension_id]
 
     def _plan(self, extension: SimExtension) -> MailboxPlan:
@@ -198,25 +250,21 @@ class SimAccount:
             fixtures += hostile()
         return fixtures
 
-    def _draft(self, message: SimMessage) -> Draft:
-        owner = self._by_id[message.extension_id]
-        return Writer(self.spec.seed, owner, self.extensions, self.spec.end_s).draft(message)
-
     def _parts(self, message: SimMessage) -> tuple[Part, ...]:
         """Attachments of `message` that can be asked for: those that its record gives an id."""
         if message.availability == "Purged":
             return ()
-        return tuple(part for part in self._draft(message).parts if "id" not in part.absent)
+        return tuple(part for part in self.draft(message).parts if "id" not in part.absent)
 
 
 @attrs.frozen
 class _Mailbox:
     """The messages of one extension."""
 
-    ids: tuple[int, ...]
+    ids: list[int]
     """Newest first."""
     messages: dict[int, SimMessage]
-    """By id, in the order of `ids`."""
+    """By id."""
 
 
 def _account_id(spec: AccountSpec) -> int:

@@ -16,7 +16,7 @@ from rcfs.simulator._media_audio import MP3_SECONDS, SAMPLE_RATE, Mp3Media, WavM
 from rcfs.simulator._media_fax import Letter, PdfMedia, TiffMedia
 from rcfs.simulator._media_image import SMALLEST_BYTES, VARIANTS, GifMedia, JpegMedia, dimensions
 
-_ATTACHMENT_STEP = 1000
+ATTACHMENT_STEP = 1000
 """Distance of the attachment ids of a message; the first is the message's own."""
 _LARGE_FAX_BYTES = 12_000_000
 """Ballast of the large fax: a dozen chunks of the cache."""
@@ -99,8 +99,8 @@ class Writer:
         if message.contact % 9 == 8:  # a group of three
             others.append(contact(self.seed, self.owner.slot, message.contact + 1))
         own = {"phoneNumber": self.owner.phone_number, "name": self.owner.name}
-        parties = [_outside(other) for other in others]
-        fields: dict[str, object] = {**self._conversation(message.contact)}
+        parties = [outside(other) for other in others]
+        fields: dict[str, object] = {**self.conversation(message.contact)}
         if message.direction == "Inbound":
             fields |= {"from": parties[0], "to": [{**own, "target": True}, *parties[1:]]}
             fields["messageStatus"] = "Received"
@@ -119,7 +119,7 @@ class Writer:
             parts += tuple(self._file(message, dice, len(parts) + place) for place in range(count))
         return Draft(fields, parts)
 
-    def _conversation(self, with_whom: int | str) -> dict[str, object]:
+    def conversation(self, with_whom: int | str) -> dict[str, object]:
         """Ids of the owner's conversation; beyond 2^53, so that only the string is exact everywhere."""
         number = (1 << 62) + stable_int(56, self.seed, "conversation", self.owner.slot, with_whom)
         return {"conversationId": number, "conversation": {"id": str(number)}}
@@ -135,9 +135,9 @@ class Writer:
         )
         with_whom = ",".join(str(colleague.id) for colleague in group)
         fields: dict[str, object] = {
-            **self._conversation(with_whom),
-            "from": _inside(sender),
-            "to": [_inside(recipient) for recipient in recipients],
+            **self.conversation(with_whom),
+            "from": inside(sender),
+            "to": [inside(recipient) for recipient in recipients],
             "subject": text,
             "messageStatus": "Received" if message.direction == "Inbound" else "Sent",
             "pgToDepartment": any(recipient.type == "Department" for recipient in recipients),
@@ -148,22 +148,22 @@ class Writer:
 
     def _file(self, message: SimMessage, dice: Dice, place: int) -> Part:
         """One file of an MMS; its size is part of the record, so it is known from the recipe."""
-        attachment_id = message.id + place * _ATTACHMENT_STEP
+        attachment_id = message.id + place * ATTACHMENT_STEP
         key = f"{self.seed}/{message.id}/{attachment_id}"
         chance = dice.unit()
         if chance < 0.06:
-            return _sized(
+            return sized(
                 attachment_id, _card(contact(self.seed, self.owner.slot, dice.rank(40))), "contact.vcf"
             )
         if chance < 0.14:
-            return _sized(attachment_id, Mp4Media(key, dice.between(60_000, 900_000)), "video.mp4")
+            return sized(attachment_id, Mp4Media(key, dice.between(60_000, 900_000)), "video.mp4")
         variant = dice.below(VARIANTS)
         if chance < 0.24:
             gif = GifMedia(key, variant, dice.between(SMALLEST_BYTES, 250_000))
-            return _sized(attachment_id, gif, "")
+            return sized(attachment_id, gif, "")
         jpeg = JpegMedia(key, variant, dice.between(3 * SMALLEST_BYTES, 600_000))
         name = dice.pick(_texts.HANDSET_FILE_NAMES).format_map(_texts.facts_of(dice, ""))
-        part = _sized(attachment_id, jpeg, name)
+        part = sized(attachment_id, jpeg, name)
         if dice.chance(0.5):
             width, height = dimensions(variant)
             return attrs.evolve(part, fields={**part.fields, "height": height, "width": width})
@@ -180,9 +180,9 @@ class Writer:
         elif chance < 0.12:
             party = {"name": "Anonymous"}
         elif chance < 0.2 and len(self.colleagues) > 1:
-            party = _inside(self.colleagues[self.owner.slot - 1])
+            party = inside(self.colleagues[self.owner.slot - 1])
         else:
-            party = _outside(caller)
+            party = outside(caller)
         duration_s = 3 + dice.rank(58)
         recording, exact_s = self._recording(message.id, duration_s, dice)
         chance = dice.unit()
@@ -198,7 +198,7 @@ class Writer:
             text = dice.pick(_texts.VOICEMAILS).format_map(_texts.facts_of(dice, caller.first))
             if status == "CompletedPartially":
                 text = text[: len(text) // 2].rstrip() + " …"
-            parts.append(Part(message.id + _ATTACHMENT_STEP, "AudioTranscription", TextMedia(text)))
+            parts.append(Part(message.id + ATTACHMENT_STEP, "AudioTranscription", TextMedia(text)))
         return Draft(fields, tuple(parts))
 
     def _recording(self, message_id: int, duration_s: int, dice: Dice) -> tuple[Media, int]:
@@ -226,14 +226,14 @@ class Writer:
         }
         if message.direction == "Inbound":
             fields |= {
-                "from": _outside(other),
+                "from": outside(other),
                 "to": [own],
                 "subject": other.number,
                 "messageStatus": "Received",
             }
         else:
             failed = dice.chance(0.06)
-            recipient = _outside(other) | {"messageStatus": "SendingFailed" if failed else "Sent"}
+            recipient = outside(other) | {"messageStatus": "SendingFailed" if failed else "Sent"}
             if failed:
                 recipient["faxErrorCode"] = dice.pick(("LineBusy", "NoAnswer"))
             fields |= {"from": own, "to": [recipient], "subject": other.number}
@@ -244,7 +244,7 @@ class Writer:
         parts = [Part(message.id, "RenderedDocument", media, on_media_host)]
         if message.direction == "Outbound" and dice.chance(0.3):
             source = PdfMedia(attrs.evolve(letter, banner=f"original of fax {message.id}"))
-            attachment_id = message.id + _ATTACHMENT_STEP
+            attachment_id = message.id + ATTACHMENT_STEP
             parts.append(Part(attachment_id, "SourceDocument", source, on_media_host))
         return Draft(fields, tuple(parts))
 
@@ -279,12 +279,12 @@ class Writer:
     def _fixture(self, message: SimMessage, fixture: Fixture) -> Draft:
         other = contact(self.seed, self.owner.slot, 0)
         fields: dict[str, object] = {
-            "from": _outside(other),
+            "from": outside(other),
             "to": [{"phoneNumber": self.owner.phone_number, "name": self.owner.name}],
             "messageStatus": "Received",
         }
         if fixture.type == "SMS":
-            fields |= self._conversation(0)
+            fields |= self.conversation(0)
         if fixture.type == "Fax":
             fields |= {"faxResolution": "High", "faxPageCount": 1, "subject": other.number}
         if fixture.type == "VoiceMail":
@@ -292,7 +292,7 @@ class Writer:
         fields |= fixture.fields
         parts = []
         for place, file in enumerate(fixture.files):
-            attachment_id = message.id + place * _ATTACHMENT_STEP if file.id is None else file.id
+            attachment_id = message.id + place * ATTACHMENT_STEP if file.id is None else file.id
             parts.append(self._fixture_part(message, fields, file, attachment_id))
         return Draft({name: fields[name] for name in fields if name not in fixture.absent}, tuple(parts))
 
@@ -311,9 +311,9 @@ class Writer:
                 ballast = _LARGE_FAX_BYTES if file.media == "large-pdf" else 0
                 part = Part(attachment_id, "RenderedDocument", PdfMedia(letter, ballast), on_media_host=True)
             case "jpeg":
-                part = _sized(attachment_id, JpegMedia(key, 0, SMALLEST_BYTES + attachment_id % 9973), None)
+                part = sized(attachment_id, JpegMedia(key, 0, SMALLEST_BYTES + attachment_id % 9973), None)
             case "vcard":
-                part = _sized(attachment_id, _card(other), "contact.vcf")
+                part = sized(attachment_id, _card(other), "contact.vcf")
             case _:
                 part = Part(attachment_id, "Text", TextMedia(str(fields["subject"])))
         return attrs.evolve(part, fields={**part.fields, **file.fields}, absent=file.absent)
@@ -326,19 +326,19 @@ def iso_time(time_s: float) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S}.{whole_ms % 1000:03}Z"
 
 
-def _outside(party: Contact) -> dict[str, object]:
+def outside(party: Contact) -> dict[str, object]:
     """A party outside the account, as a record shows it."""
     shown: dict[str, object] = {"phoneNumber": party.number, "location": party.location}
     return shown | {"name": party.name} if party.name else shown
 
 
-def _inside(party: SimExtension) -> dict[str, object]:
+def inside(party: SimExtension) -> dict[str, object]:
     """A party inside the account, as a record shows it."""
     shown: dict[str, object] = {"extensionId": str(party.id), "name": party.name}
     return shown | {"extensionNumber": party.number} if party.number else shown
 
 
-def _sized(attachment_id: int, media: Media, file_name: str | None) -> Part:
+def sized(attachment_id: int, media: Media, file_name: str | None) -> Part:
     """A file of an MMS, whose record tells its size; an empty or missing name is left out."""
     fields: dict[str, object] = {"size": media.size_bytes}
     if file_name:

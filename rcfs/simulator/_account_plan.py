@@ -13,14 +13,16 @@ from rcfs.simulator._account_fixtures import Fixture
 DAY_S = 86_400.0
 """Seconds of a day."""
 
-_UTC_OFFSET_S = -8 * 3600
+UTC_OFFSET_S = -8 * 3600
 """The office's clock: Pacific standard time the whole year, which is realistic enough."""
 _FIRST_ID = 1_000_000_004
 """Least id of a planned message; the documentation's examples have ten digits and end in 004, too."""
-_ID_STEP = 16_000
+ID_STEP = 16_000
 """Distance of two message ids: room for the ids of 15 more attachments, 1,000 apart."""
-_DELETED_KEPT_S = 5 * DAY_S
+DELETED_KEPT_S = 5 * DAY_S
 """How long the platform keeps a deleted message before it purges it."""
+_WRITTEN_DOWN = 100
+"""More messages than are written down for any mailbox; there are some 40."""
 
 
 @attrs.define
@@ -90,7 +92,7 @@ class MailboxPlan:
         for order, message in enumerate(in_order):
             fixture = message.fixture
             if fixture is None or fixture.id is None:
-                message.id = _FIRST_ID + (order * self.slots + self.slot) * _ID_STEP
+                message.id = _FIRST_ID + (order * self.slots + self.slot) * ID_STEP
             if fixture is None:
                 # 3 in 10 of the newest tenth: 3 in 100 of all, which is what a trash of days holds.
                 self._live(message, dice, may_be_deleted=order >= recent)
@@ -110,7 +112,7 @@ class MailboxPlan:
             while left[kind]:
                 turns = self._turns(kind, thread, dice)[: left[kind]]
                 left[kind] -= len(turns)
-                moment = self._moment(dice)
+                moment = office_moment(dice, self.start_s, self.end_s)
                 who = dice.rank(contacts)
                 for turn, direction in enumerate(turns):
                     moment = min(moment, self.end_s - 1)
@@ -129,15 +131,6 @@ class MailboxPlan:
             lines = dialogue(self.seed, self.slot, kind, thread)
             return ["Inbound" if line[0] == "<" else "Outbound" for line in lines]
         return ["Outbound" if kind == "Fax" and dice.chance(0.35) else "Inbound"]
-
-    def _moment(self, dice: Dice) -> float:
-        """A moment of the account's life in whole seconds: mostly on a weekday, mostly by day."""
-        day = int((self.start_s + dice.unit() * (self.end_s - self.start_s) + _UTC_OFFSET_S) // DAY_S)
-        if (day + 3) % 7 >= 5 and dice.chance(0.8):  # day 0 was a Thursday
-            day -= 2
-        hour = 24 * dice.unit() if dice.chance(0.05) else 8 + 5.5 * (dice.unit() + dice.unit())
-        moment = day * DAY_S + float(int(hour * 3600)) - _UTC_OFFSET_S
-        return max(moment, self.start_s)
 
     def _message(
         self, kind: str, direction: str, created_s: float, thread: int = 0, turn: int = 0
@@ -177,8 +170,31 @@ class MailboxPlan:
             changed_s = created_s + dice.unit() * min(age_s, DAY_S)
         if may_be_deleted and dice.chance(0.3):
             message.availability = "Deleted"
-            changed_s = self.end_s - dice.unit() * min(age_s, _DELETED_KEPT_S)
+            changed_s = self.end_s - dice.unit() * min(age_s, DELETED_KEPT_S)
         message.last_modified = int(changed_s * 1000) / 1000
+
+
+def office_moment(dice: Dice, start_s: float, end_s: float) -> float:
+    """A moment in whole seconds, mostly on a weekday, mostly by day; not before `start_s`.
+
+    It may lie some hours behind `end_s`, on the day of that.
+    """
+    day = int((start_s + dice.unit() * (end_s - start_s) + UTC_OFFSET_S) // DAY_S)
+    if (day + 3) % 7 >= 5 and dice.chance(0.8):  # day 0 was a Thursday
+        day -= 2
+    hour = 24 * dice.unit() if dice.chance(0.05) else 8 + 5.5 * (dice.unit() + dice.unit())
+    moment = day * DAY_S + float(int(hour * 3600)) - UTC_OFFSET_S
+    return max(moment, start_s)
+
+
+def first_free_id(messages: int, slots: int) -> int:
+    """An id above those of all planned messages of an account; written-down ones never differ by a step.
+
+    Args:
+        messages: How many the account was asked to have; what is written down comes on top of that.
+        slots: Number of extensions.
+    """
+    return _FIRST_ID + (messages + _WRITTEN_DOWN) * slots * ID_STEP
 
 
 def dialogue(seed: int, slot: int, kind: str, thread: int) -> list[str]:

@@ -1,15 +1,23 @@
 """The admin interface below ``/simulator/``: what tests and people ask of the simulator itself.
 
-    GET    /simulator/journal           entries; ?since=SEQ&operation=ID&group=NAME
+    GET    /simulator/journal           entries; ?since=SEQ&operation=ID&group=NAME&last=N
     DELETE /simulator/journal           count anew
     GET    /simulator/journal/summary   counts, see `JournalSummary`
     GET    /simulator/truth             every attachment with its SHA-256, as JSON lines
+    GET    /simulator/truth/media       every recording and greeting in the same way, see `MediaRow`
     GET    /simulator/plans             the limits
     PUT    /simulator/plans             change limits: {group: {limit, window_s, penalty_s}}
+    GET    /simulator/quota             how much of each budget is used, see `Meter`
     GET    /simulator/faults            faults, and how often each has fired
     POST   /simulator/faults            add a fault, see `fault_from_json`
     DELETE /simulator/faults            no faults any more
     POST   /simulator/expire-tokens     let every access token be expired
+    GET    /simulator/clock             the account's time, and its speed
+    POST   /simulator/clock             move it on: {advance_s}
+    POST   /simulator/day               play a scripted day: {speed}, account seconds in a real one
+    POST   /simulator/arrive            let a message come in: {extension_id, type}
+    POST   /simulator/expire-sync-tokens  let every sync token of messages be expired
+    POST   /simulator/notify            tell subscribers of changes: {extension_id, changes}, see `Change`
 
 A request that makes no sense is answered 400 with ``{"error": …}``.
 """
@@ -26,9 +34,11 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from rcfs.model import Plan, UsageGroup
+from rcfs.simulator._admin_messages import MessageAdmin
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._faults import FaultList, fault_from_json
 from rcfs.simulator._journal import as_json
+from rcfs.simulator._media_truth import media_truth
 
 TRUTH_BATCH = 32
 """Attachments that are made and summed up in one go: about 0.1 s of work in a thread."""
@@ -48,6 +58,7 @@ class _Admin:
             return Response(status_code=204)
         try:
             since = int(request.query_params.get("since", "0"))
+            last = int(request.query_params.get("last", "0"))
         except ValueError as exc:
             return _complaint(exc)
         entries = self._backend.journal.entries(
@@ -55,7 +66,7 @@ class _Admin:
             operation=request.query_params.get("operation", ""),
             group=request.query_params.get("group", ""),
         )
-        rows = [as_json(entry) for entry in entries]
+        rows = [as_json(entry) for entry in entries[-max(last, 0) :]]
         return Response(await trio.to_thread.run_sync(json.dumps, rows), media_type="application/json")
 
     async def summary(self, _request: Request) -> Response:
@@ -64,9 +75,16 @@ class _Admin:
     async def truth(self, _request: Request) -> Response:
         account = self._backend.account
         for extension in account.extensions:
-            account.message_ids(extension.id)  # plans the mailbox here, so that the thread only reads
+            # The mailbox is planned and brought up to date here, so that the thread only reads.
+            self._backend.messages.settle(extension.id, self._backend.account_time())
         rows = (json.dumps(attrs.asdict(row)) + "\n" for row in account.truth())
         return StreamingResponse(_batches(rows), media_type="application/jsonl")
+
+    async def media_truth(self, _request: Request) -> Response:
+        backend = self._backend
+        found = media_truth(backend.account, backend.calls, backend.greetings, backend.account_time())
+        rows = (json.dumps(attrs.asdict(row)) + "\n" for row in found)
+        return StreamingResponse(rows, media_type="application/jsonl")
 
     async def plans(self, request: Request) -> Response:
         if request.method == "PUT":
@@ -75,6 +93,22 @@ class _Admin:
             except (ValueError, TypeError) as exc:
                 return _complaint(exc)
         return JSONResponse({group: attrs.asdict(p) for group, p in self._backend.police.plans.items()})
+
+    async def quota(self, _request: Request) -> Response:
+        return JSONResponse([attrs.asdict(m) for m in self._backend.police.meters(self._backend.clock())])
+
+    async def notify(self, request: Request) -> Response:
+        try:
+            match await request.json():
+                case {"extension_id": int(extension_id), "changes": [*changes]} if all(
+                    isinstance(change, dict) for change in changes
+                ):
+                    self._backend.notify(extension_id, changes)
+                case _:
+                    raise ValueError("wanted are extension_id and changes, a list of objects")
+        except ValueError as exc:
+            return _complaint(exc)
+        return Response(status_code=204)
 
     async def faults(self, request: Request) -> Response:
         if request.method == "DELETE":
@@ -105,9 +139,13 @@ def admin_router(backend: Backend, faults: FaultList, content_operations: Sequen
             Route("/simulator/journal", admin.journal, methods=["GET", "DELETE"]),
             Route("/simulator/journal/summary", admin.summary, methods=["GET"]),
             Route("/simulator/truth", admin.truth, methods=["GET"]),
+            Route("/simulator/truth/media", admin.media_truth, methods=["GET"]),
             Route("/simulator/plans", admin.plans, methods=["GET", "PUT"]),
+            Route("/simulator/quota", admin.quota, methods=["GET"]),
+            Route("/simulator/notify", admin.notify, methods=["POST"]),
             Route("/simulator/faults", admin.faults, methods=["GET", "POST", "DELETE"]),
             Route("/simulator/expire-tokens", admin.expire_tokens, methods=["POST"]),
+            *MessageAdmin(backend).routes(),
         ]
     )
 

@@ -1,8 +1,8 @@
-"""Account, extensions, and the question whether a mailbox may be read."""
+"""Account and extensions."""
 
-from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation, may_read
+from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation
 from rcfs.simulator._params import make_page
-from rcfs.simulator._wire import Answer, bad_parameter, json_answer
+from rcfs.simulator._wire import Answer, json_answer
 
 STATUSES = ("Enabled", "Disabled", "Frozen", "NotActivated", "Unassigned")
 """Values of ``status`` (schema ExtensionStatusEnumFull)."""
@@ -14,9 +14,6 @@ EXTENSION_TYPES = (
     *("Room", "FlexibleUser", "TieLine", "Unknown"),
 )
 """Values of ``type`` (schema AllExtensionTypesEnum)."""
-
-MAILBOX_PERMISSIONS = ("ReadMessages", "ReadMessageContent", "EditMessages")
-"""Permissions about a mailbox; nobody has any other here."""
 
 
 def read_account(call: Call) -> Answer:
@@ -56,30 +53,9 @@ def read_extension(call: Call) -> Answer:
     )
 
 
-def check_permission(call: Call) -> Answer:
-    """Whether the extension of the path may read the mailbox of ``targetExtensionId``."""
-    extension = call.extension()
-    permission = call.query.text("permissionId")
-    if not permission:
-        raise bad_parameter("permissionId", permission)
-    target_id = call.query.text("targetExtensionId", str(extension.id))
-    target = next((e for e in call.backend.account.extensions if str(e.id) == target_id), None)
-    if target is None:
-        raise bad_parameter("targetExtensionId", target_id)
-    scope = "AllExtensions" if extension.is_admin else "Self"
-    return json_answer(
-        {
-            "uri": call.backend.endpoints.platform_url + call.target,
-            "successful": permission in MAILBOX_PERMISSIONS and may_read(extension, target),
-            "details": {"permission": {"id": permission}, "scopes": [scope]},
-        }
-    )
-
-
 OPERATIONS = (
     Operation("readAccountInfo", "GET", ACCOUNT_PATH, LIGHT, read_account),
     Operation("listExtensions", "GET", ACCOUNT_PATH + "/extension", MEDIUM, list_extensions),
     Operation("readExtension", "GET", EXTENSION_PATH, LIGHT, read_extension),
-    Operation("checkUserPermission", "GET", EXTENSION_PATH + "/authz-profile/check", LIGHT, check_permission),
 )
 """Operations of this module."""

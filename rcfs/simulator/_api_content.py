@@ -23,11 +23,15 @@ def read_content(call: Call) -> Whole:
     content = call.backend.account.content(extension.id, message.id, int(attachment))
     if content is None:
         raise not_found("attachmentId")
-    return Whole({"Content-Type": content.content_type} | _disposition(call, content.file_name), content)
+    return Whole({"Content-Type": content.content_type} | disposition(call, content.file_name), content)
 
 
-def _disposition(call: Call, file_name: str | None) -> dict[str, str]:
+def disposition(call: Call, file_name: str | None) -> dict[str, str]:
     """The Content-Disposition header that the query asks for; the platform does not quote the name.
+
+    Args:
+        call: The request.
+        file_name: Name of the content when the query gives none; None for no name.
 
     Raises:
         ApiError: 400, contentDisposition is neither Inline nor Attachment.

@@ -1,107 +1,67 @@
-"""Message store: the list with its filters, single messages, and synchronisation."""
+"""Message store: lists with their filters, reading and changing messages one by one or many at once."""
 
-import base64
-import binascii
-import hashlib
-import hmac
-import json
-from collections.abc import Callable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-import attrs
-
 from rcfs.model import Availability
-from rcfs.simulator._account_plan import SimMessage
-from rcfs.simulator._backend import EXTENSION_PATH, LIGHT, Call, Operation
-from rcfs.simulator._params import Query, iso_time, make_page
-from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
+from rcfs.simulator._account_plan import DAY_S, SimMessage
+from rcfs.simulator._backend import EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation
+from rcfs.simulator._bulk import (
+    IN_BODY,
+    MAX_IN_BODY,
+    MAX_IN_PATH,
+    changes,
+    check_count,
+    ids_in_body,
+    ids_in_path,
+    json_object,
+    multi_status,
+    outcomes,
+)
+from rcfs.simulator._message_filter import (
+    READ_STATUSES,
+    MessageFilter,
+    conversation_of,
+    created_s,
+    flag,
+    mailbox,
+)
+from rcfs.simulator._params import iso_time, make_page
+from rcfs.simulator._wire import Answer, bad_parameter, json_answer, not_found
 
 STORE_PATH = EXTENSION_PATH + "/message-store"
 
-DAY_S = 86_400.0
-"""What dateFrom lies before dateTo when it is left out, in seconds (parameter dateFrom of listMessages)."""
+MAX_CONVERSATIONS_IN_BODY = 100
+"""Most conversation ids in a body (description of deleteMessageByFilter)."""
 
-SYNC_OVERLAP_S = 5.0
-"""How far an ISync looks back beyond its token, in seconds: so duplicates are normal, as documented."""
-
-UNPLAYED_FILTERS = ("distinctConversations", "voicemailOwner", "ownerExtensionType")
-"""Documented filters that are refused here; no client of the simulator uses them."""
-
-AVAILABILITIES = tuple(Availability)
-DIRECTIONS = ("Inbound", "Outbound")
-MESSAGE_TYPES = ("Fax", "SMS", "VoiceMail", "Pager")
-READ_STATUSES = ("Read", "Unread")
-
-
-@attrs.frozen
-class _Filter:
-    """Which messages a list shows; the record is built only where a filter looks into it."""
-
-    date_from: float
-    date_to: float
-    availability: frozenset[str]
-    directions: frozenset[str]
-    types: frozenset[str]
-    read_statuses: frozenset[str]
-    conversation: str
-    phone_number: str
-
-    @classmethod
-    def from_query(cls, query: Query, now_s: float) -> "_Filter":
-        """The filter of a message list.
-
-        Raises:
-            ApiError: 400, a parameter makes no sense.
-        """
-        query.refuse(UNPLAYED_FILTERS)
-        date_to = query.moment("dateTo", now_s)
-        return cls(
-            date_from=query.moment("dateFrom", date_to - DAY_S),
-            date_to=date_to,
-            availability=query.choices("availability", AVAILABILITIES) or frozenset({Availability.ALIVE}),
-            directions=query.choices("direction", DIRECTIONS),
-            types=query.choices("messageType", MESSAGE_TYPES),
-            read_statuses=query.choices("readStatus", READ_STATUSES),
-            conversation=query.text("conversationId"),
-            phone_number=query.text("phoneNumber"),
-        )
-
-    def admits(self, message: SimMessage, record: Callable[[], dict[str, Any]]) -> bool:
-        """Whether `message`, whose `record` can be built, is shown."""
-        # A record may lack its creation time, but the platform knows when the message came.
-        created_s = message.last_modified if message.created_s is None else message.created_s
-        if not (
-            self.date_from <= created_s <= self.date_to
-            and message.availability in self.availability
-            and (not self.directions or message.direction in self.directions)
-            and (not self.types or message.type in self.types)
-            and (not self.read_statuses or message.read_status in self.read_statuses)
-        ):
-            return False
-        if self.conversation and not _in_conversation(record(), self.conversation):
-            return False
-        return not self.phone_number or self.phone_number in _numbers(record())
+DELETED_TYPES = {
+    "All": frozenset[str](),
+    "Text": frozenset({"SMS", "Pager"}),
+    **{kind: frozenset({kind}) for kind in ("Fax", "SMS", "VoiceMail", "Pager")},
+}
+"""What each value of the parameter ``type`` of a deletion means; all types for an empty set. That Text
+stands for SMS and Pager is inferred: no record has that type."""
 
 
 def list_messages(call: Call) -> Answer:
     """A page of the mailbox, newest first."""
     extension = call.mailbox()
-    now_s = call.backend.account_time()
-    wanted = _messages(call, extension.id, _Filter.from_query(call.query, now_s))
+    account, now_s = call.backend.account, call.backend.account_time()
+    wanted = MessageFilter.from_query(call.query, now_s, extension)
     # The time range must not move between the pages, so the URIs say what was left out.
     date_to = call.query.text("dateTo") or iso_time(now_s)
     date_from = call.query.text("dateFrom") or iso_time(call.query.moment("dateTo", now_s) - DAY_S)
     page = make_page(
-        wanted,
+        wanted.choose(mailbox(account, extension.id), account),
         call.query,
-        _mailbox_uri(call, extension.id) + "/message-store",
+        store_uri(call, extension.id),
         {"dateFrom": date_from, "dateTo": date_to},
     )
     return json_answer(
         {
             "uri": page.uri,
-            "records": [_record(call, message) for message in page.items],
+            "records": [record_of(call, message) for message in page.items],
             "paging": page.paging,
             "navigation": page.navigation,
         }
@@ -109,144 +69,188 @@ def list_messages(call: Call) -> Answer:
 
 
 def read_message(call: Call) -> Answer:
-    """One message, whatever its availability."""
+    """One message, or several, whatever their availability."""
     extension = call.mailbox()
-    return json_answer(_record(call, find_message(call, extension.id)))
+    ids = ids_in_path(call.path["message_id"], "messageId")
+
+    def read(message_id: str) -> Answer:
+        return json_answer(record_of(call, message_named(call, extension.id, message_id)))
+
+    if len(ids) == 1:
+        return read(ids[0])
+    return multi_status(call, outcomes(ids, read), store_uri(call, extension.id))
 
 
-def sync_messages(call: Call) -> Answer:
-    """All messages of a range (FSync), or what has changed since a token (ISync)."""
+def update_message(call: Call) -> Answer:
+    """One message, or several, with another read status."""
+    return _change(call, may_restore=False)
+
+
+def patch_message(call: Call) -> Answer:
+    """One message, or several, with another read status, or out of the trash."""
+    return _change(call, may_restore=True)
+
+
+def delete_message(call: Call) -> Answer:
+    """Nothing, once the messages of the path or body are a step nearer to their end.
+
+    An empty id names none, so all go: what the documentation warns of.
+    """
     extension = call.mailbox()
-    now_s = call.backend.account_time()
-    match call.query.text("syncType", "FSync"):
-        case "FSync":
-            records, older = _full_sync(call, extension.id, now_s)
-            sync_type = "FSync"
-        case "ISync":
-            records, older = _changes(call, extension.id), False
-            sync_type = "ISync"
-        case other:
-            raise bad_parameter("syncType", other)
-    return json_answer(
-        {
-            "uri": call.backend.endpoints.platform_url + call.target,
-            "records": records,
-            "syncInfo": {
-                "syncType": sync_type,
-                "syncToken": _seal(call, extension.id, now_s),
-                "syncTime": iso_time(now_s),
-                "olderRecordsExist": older,
-            },
-        }
+    text = call.path.get("message_id", "")
+    if not text:
+        return delete_by_filter(call)
+    purge, types = flag(call.query, "purge"), _deleted_types(call)
+    in_body = text == IN_BODY
+    ids = ids_in_body(call, MAX_IN_BODY, "messageId") if in_body else ids_in_path(text, "messageId")
+
+    def delete(message_id: str) -> Answer:
+        message = message_named(call, extension.id, message_id)
+        if not types or message.type in types:
+            call.backend.messages.delete(message, call.backend.account_time(), purge=purge)
+        return Answer(204)
+
+    if len(ids) == 1 and not in_body:
+        return delete(ids[0])
+    found = outcomes(ids, delete)
+    if all(outcome.answer.status == 204 for outcome in found):
+        return Answer(204)
+    return multi_status(call, found, store_uri(call, extension.id))
+
+
+def delete_by_filter(call: Call) -> Answer:
+    """Nothing, once all messages that the query means are a step nearer to their end."""
+    extension = call.mailbox()
+    account, now_s = call.backend.account, call.backend.account_time()
+    purge, types, date_to = (
+        flag(call.query, "purge"),
+        _deleted_types(call),
+        call.query.moment("dateTo", now_s),
     )
+    conversations = _deleted_conversations(call)
+    for message in list(mailbox(account, extension.id)):
+        if (
+            created_s(message) <= date_to
+            and (not types or message.type in types)
+            and (not conversations or conversation_of(message, account) in conversations)
+        ):
+            call.backend.messages.delete(message, now_s, purge=purge)
+    return Answer(204)
 
 
 def find_message(call: Call, extension_id: int) -> SimMessage:
     """The message that the path names.
 
     Raises:
-        ApiError: 404, there is none in this mailbox.
+        ApiError: 400, that is no id; 404, there is none in this mailbox.
     """
-    text = call.path["message_id"]
-    if not (text.isascii() and text.isdecimal()):
-        raise bad_parameter("messageId", text)
-    message = call.backend.account.message(extension_id, int(text))
+    return message_named(call, extension_id, call.path["message_id"])
+
+
+def message_named(call: Call, extension_id: int, message_id: str) -> SimMessage:
+    """The message with the decimal id `message_id`.
+
+    Raises:
+        ApiError: 400, that is no id; 404, there is none in this mailbox.
+    """
+    if not (message_id.isascii() and message_id.isdecimal()):
+        raise bad_parameter("messageId", message_id)
+    message = call.backend.account.message(extension_id, int(message_id))
     if message is None:
         raise not_found("messageId")
     return message
 
 
-def _full_sync(call: Call, extension_id: int, now_s: float) -> tuple[list[dict[str, Any]], bool]:
-    """The records of an FSync, newest first, and whether recordCount has cut off older ones."""
-    wanted = _messages(call, extension_id, _Filter.from_query(call.query, now_s))
-    count = call.query.positive("recordCount", max(1, len(wanted)))
-    return [_record(call, message) for message in wanted[:count]], len(wanted) > count
-
-
-def _changes(call: Call, extension_id: int) -> list[dict[str, Any]]:
-    """The records of an ISync, newest first: whole ones, and bare tombstones of what was deleted.
-
-    Raises:
-        ApiError: 400, the token is missing (CMN-101) or not good for this mailbox (MSG-333).
-    """
-    since_s = _unseal(call, extension_id, call.query.text("syncToken")) - SYNC_OVERLAP_S
-    account = call.backend.account
-    found = (account.message(extension_id, message_id) for message_id in account.message_ids(extension_id))
-    return [
-        _record(call, message)
-        if message.availability == Availability.ALIVE
-        else {"id": message.id, "availability": message.availability}
-        for message in found
-        if message is not None and message.last_modified > since_s
-    ]
-
-
-def _seal(call: Call, extension_id: int, now_s: float) -> str:
-    """A sync token for the state of a mailbox at `now_s`, opaque to the client."""
-    claims = json.dumps([extension_id, now_s]).encode()
-    return base64.urlsafe_b64encode(_signature(call, claims) + claims).decode()
-
-
-def _unseal(call: Call, extension_id: int, token: str) -> float:
-    """The moment that a sync token was made for.
-
-    Raises:
-        ApiError: 400 CMN-101, there is none; 400 MSG-333, it is of another mailbox, run or maker.
-    """
-    if not token:
-        raise bad_parameter("syncToken", token)
-    invalid = ApiError(400, "MSG-333", "Parameter [syncToken] is invalid", parameter="syncToken")
-    try:
-        sealed = base64.urlsafe_b64decode(token)
-    except (binascii.Error, ValueError):
-        raise invalid from None
-    signature, claims = sealed[: hashlib.sha256().digest_size], sealed[hashlib.sha256().digest_size :]
-    if not hmac.compare_digest(signature, _signature(call, claims)):
-        raise invalid
-    owner, moment = json.loads(claims)
-    if owner != extension_id:
-        raise invalid
-    return float(moment)
-
-
-def _signature(call: Call, claims: bytes) -> bytes:
-    return hmac.digest(call.backend.sync_key, claims, "sha256")
-
-
-def _messages(call: Call, extension_id: int, wanted: _Filter) -> list[SimMessage]:
-    """The messages of a mailbox that `wanted` admits, newest first."""
-    account = call.backend.account
-    found = (account.message(extension_id, message_id) for message_id in account.message_ids(extension_id))
-    return [m for m in found if m is not None and wanted.admits(m, partial(_record, call, m))]
-
-
-def _record(call: Call, message: SimMessage) -> dict[str, Any]:
+def record_of(call: Call, message: SimMessage) -> dict[str, Any]:
+    """The record of `message`."""
     endpoints = call.backend.endpoints
     return call.backend.account.message_record(
         message.extension_id, message.id, endpoints.platform_url, endpoints.media_url
     )
 
 
-def _mailbox_uri(call: Call, extension_id: int) -> str:
+def store_uri(call: Call, extension_id: int) -> str:
+    """Absolute URI of the message store of an extension."""
     account_id = call.backend.account.account_id
-    return f"{call.backend.endpoints.platform_url}/restapi/v1.0/account/{account_id}/extension/{extension_id}"
+    path = STORE_PATH.format(account_id=account_id, extension_id=extension_id)
+    return call.backend.endpoints.platform_url + path
 
 
-def _in_conversation(record: dict[str, Any], conversation: str) -> bool:
-    """Whether `record` belongs to the conversation with this decimal id; the string form is the exact one."""
-    exact = record.get("conversation", {}).get("id")
-    return conversation == (str(record.get("conversationId")) if exact is None else exact)
+def _change(call: Call, *, may_restore: bool) -> Answer:
+    """The records of the messages of the path or body, changed as the body says."""
+    extension = call.mailbox()
+    ids = ids_in_path(call.path["message_id"], "messageId")
+
+    def change(message_id: str, wish: dict[str, Any]) -> Answer:
+        message = message_named(call, extension.id, message_id)
+        _apply(call, message, wish, may_restore=may_restore)
+        return json_answer(record_of(call, message))
+
+    if len(ids) == 1 and ids != [IN_BODY]:
+        return change(ids[0], json_object(call))
+    found = [
+        outcome
+        for message_id, wish in changes(call, ids)
+        for outcome in outcomes([message_id], partial(change, wish=wish))
+    ]
+    return multi_status(call, found, store_uri(call, extension.id))
 
 
-def _numbers(record: dict[str, Any]) -> set[str]:
-    """The phone numbers of all parties of `record`."""
-    parties = [record.get("from") or {}, *(record.get("to") or [])]
-    return {party["phoneNumber"] for party in parties if "phoneNumber" in party}
+def _apply(call: Call, message: SimMessage, wish: dict[str, Any], *, may_restore: bool) -> None:
+    """Change `message` as `wish` says, wholly or not at all.
+
+    Raises:
+        ApiError: 400, the wish is none, or one that cannot be met.
+    """
+    status, availability = wish.get("readStatus"), wish.get("availability") if may_restore else None
+    if status not in READ_STATUSES and (status is not None or availability is None):
+        raise bad_parameter("readStatus", str(status))
+    purged = message.availability == Availability.PURGED
+    if availability is not None and (availability != Availability.ALIVE or purged):
+        raise bad_parameter("availability", str(availability))
+    store, now_s = call.backend.messages, call.backend.account_time()
+    if availability is not None:
+        store.restore(message, now_s)
+    if status is not None:
+        store.mark(message, status, now_s)
+
+
+def _deleted_types(call: Call) -> frozenset[str]:
+    """The types of messages that a deletion is about; empty for all.
+
+    Raises:
+        ApiError: 400, the query names another.
+    """
+    value = call.query.text("type", "All")
+    if value not in DELETED_TYPES:
+        raise bad_parameter("type", value)
+    return DELETED_TYPES[value]
+
+
+def _deleted_conversations(call: Call) -> frozenset[str]:
+    """The conversations that a deletion is about; empty when it is about all messages.
+
+    Raises:
+        ApiError: 400 CMN-106, they are too many; CMN-101, the body should have them and has not.
+    """
+    values: Iterable[str] = call.query.texts("conversationId")
+    ids = [conversation for value in values for conversation in value.split(",")]
+    if ids == [IN_BODY]:
+        return frozenset(ids_in_body(call, MAX_CONVERSATIONS_IN_BODY, "conversationId"))
+    check_count(ids, MAX_IN_PATH, "conversationId")
+    if "" in ids:
+        raise bad_parameter("conversationId", "")
+    return frozenset(ids)
 
 
 OPERATIONS = (
     Operation("listMessages", "GET", STORE_PATH, LIGHT, list_messages),
     Operation("readMessage", "GET", STORE_PATH + "/{message_id}", LIGHT, read_message),
-    Operation("syncMessages", "GET", EXTENSION_PATH + "/message-sync", LIGHT, sync_messages),
+    Operation("updateMessage", "PUT", STORE_PATH + "/{message_id}", MEDIUM, update_message),
+    Operation("patchMessage", "PATCH", STORE_PATH + "/{message_id}", MEDIUM, patch_message),
+    Operation("deleteMessage", "DELETE", STORE_PATH + "/{message_id}", MEDIUM, delete_message),
+    # The same with an empty id, for which a path parameter has no room.
+    Operation("deleteMessage", "DELETE", STORE_PATH + "/", MEDIUM, delete_message),
+    Operation("deleteMessageByFilter", "DELETE", STORE_PATH, MEDIUM, delete_by_filter),
 )
 """Operations of this module."""

@@ -5,22 +5,52 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import trio
-from starlette.routing import Route, Router
+from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from rcfs.simulator import _api_account, _api_content, _api_messages, _api_oauth
+from rcfs.simulator import (
+    _api_account,
+    _api_calls,
+    _api_content,
+    _api_greetings,
+    _api_messages,
+    _api_oauth,
+    _api_permissions,
+    _api_recordings,
+    _api_reports,
+    _api_send,
+    _api_store_config,
+    _api_subscriptions,
+    _api_sync,
+    _api_team,
+)
 from rcfs.simulator._admin import admin_router
+from rcfs.simulator._api_oauth import CONSENT_PATH
 from rcfs.simulator._backend import Backend, Operation
+from rcfs.simulator._consent import ConsentPage
 from rcfs.simulator._delivery import Connection
 from rcfs.simulator._exchange import MEDIA, PLATFORM, Exchange
 from rcfs.simulator._faults import FaultList
+from rcfs.simulator._notifications import SOCKET_PATH
+from rcfs.simulator._page import StartPage
 from rcfs.simulator._params import Query
+from rcfs.simulator._socket import Gateway
 
 OPERATIONS: tuple[Operation, ...] = (
     *_api_oauth.OPERATIONS,
     *_api_account.OPERATIONS,
     *_api_messages.OPERATIONS,
+    *_api_sync.OPERATIONS,
+    *_api_send.OPERATIONS,
+    *_api_store_config.OPERATIONS,
     *_api_content.OPERATIONS,
+    *_api_calls.OPERATIONS,
+    *_api_recordings.OPERATIONS,
+    *_api_greetings.OPERATIONS,
+    *_api_reports.OPERATIONS,
+    *_api_team.OPERATIONS,
+    *_api_permissions.OPERATIONS,
+    *_api_subscriptions.OPERATIONS,
 )
 """All operations that are played. A further endpoint is a handler and a line in its module's table."""
 
@@ -56,14 +86,21 @@ class App:
             redirect_slashes=False,
             default=_Resource({}),
         )
-        self._admin = admin_router(backend, faults, [operation.id for operation in contents])
+        self._beside = Router()
+        if origin == PLATFORM:
+            self._beside = Router(
+                [
+                    Route("/", StartPage(backend, [operation.id for operation in OPERATIONS])),
+                    Route(CONSENT_PATH, ConsentPage(backend)),
+                    WebSocketRoute(SOCKET_PATH, Gateway(backend, _api_subscriptions.OPERATIONS, origin)),
+                ],
+                default=admin_router(backend, faults, [operation.id for operation in contents]),
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request (ASGI); there is no WebSocket here."""
-        if scope["type"] != "http":
-            raise ValueError(f"the simulator does not speak {scope['type']}")
-        if self._origin == PLATFORM and scope["path"].startswith(ADMIN_PREFIX):
-            await self._admin(scope, receive, send)
+        """Answer one request, or serve one WebSocket (ASGI)."""
+        if scope["type"] == "websocket" or self._is_beside_the_api(scope["path"]):
+            await self._beside(scope, receive, send)
             return
         body = await _read_body(receive)
         await trio.sleep(self._backend.latency_s / 2)
@@ -76,6 +113,10 @@ class App:
                 nursery.cancel_scope.cancel()
         finally:
             self._backend.journal.close(exchange.entry)
+
+    def _is_beside_the_api(self, path: str) -> bool:
+        """Whether `path` is for people or tests: that is neither counted nor recorded."""
+        return self._origin == PLATFORM and (path in ("/", CONSENT_PATH) or path.startswith(ADMIN_PREFIX))
 
     def _arrive(self, scope: Scope, body: bytes, send: Send) -> Exchange:
         """The exchange for a request whose head and body are there, with its line of the journal."""

@@ -1,4 +1,4 @@
-"""Logins: client authentication, access tokens, and refresh tokens that work once.
+"""Logins: client authentication, access tokens, and refresh tokens that work once (codes: see `_codes`).
 
 Tokens are random in every run; the credentials are made from the seed (see `_config`), so that a demo can
 be repeated. Times are `now` in seconds of any origin.
@@ -7,11 +7,12 @@ be repeated. Times are `now` in seconds of any origin.
 import base64
 import binascii
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
 
+from rcfs.simulator._codes import Codes
 from rcfs.simulator._config import Credentials
 from rcfs.simulator._wire import ApiError, OAuthError
 
@@ -24,9 +25,6 @@ REFRESH_LIFETIME_S = 604_799
 MAX_SESSIONS = 5
 """Sessions of one user and app; a further login ends the oldest (documented as "about 5")."""
 
-SCOPES = "ReadAccounts ReadMessages EditMessages ReadCallLog ReadCallRecording EditAccounts TeamMessaging"
-"""App permissions of the simulated client: all that a client of message, call and export data asks for."""
-
 
 @attrs.define(eq=False)
 class Session:
@@ -38,6 +36,8 @@ class Session:
     """Extension id of who logged in."""
     client: str
     """Client id it was made through."""
+    is_public: bool
+    """The client has no secret and proved itself by PKCE; only such a login can be refreshed without one."""
     access_token: str
     """The only access token that is good; a refresh replaces it."""
     expires_at: float
@@ -55,44 +55,76 @@ class Auth:
         credentials: What a client must show.
         owner: Extension id that the JWT belongs to.
         token_lifetime_s: How long an access token is good, in seconds.
+        scopes: The app's scopes, as told with every token.
+        redirect_uris: What is registered with the app for logins in a browser, at least one.
     """
 
-    def __init__(self, credentials: Credentials, *, owner: int, token_lifetime_s: float) -> None:
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        owner: int,
+        token_lifetime_s: float,
+        scopes: str,
+        redirect_uris: Sequence[str],
+    ) -> None:
         self.credentials = credentials
-        self._owner = owner
+        self.codes = Codes(credentials.client_id, redirect_uris)
+        self.owner = owner
         self._token_lifetime_s = token_lifetime_s
+        self._scopes = scopes
         self._sessions: list[Session] = []
 
-    def check_client(self, authorization: str) -> str:
-        """The client id that an ``Authorization: Basic`` header proves.
+    def check_client(self, authorization: str, claimed: str = "") -> bool:
+        """Whether an ``Authorization: Basic`` header proves the client; False when it only claims to be it.
+
+        Args:
+            authorization: The header; empty where there is none.
+            claimed: Client id in the body, which is how an app without a secret says who it is.
 
         Raises:
-            OAuthError: The header is missing, malformed or wrong.
+            OAuthError: The header is malformed or wrong, or there is none and the claim is wrong, too.
         """
-        client, secret = split_basic(authorization)
         known = self.credentials
+        if not authorization and claimed == known.client_id:
+            return False
+        client, secret = split_basic(authorization)
         if not (
             secrets.compare_digest(client.encode(), known.client_id.encode())
             and secrets.compare_digest(secret.encode(), known.client_secret.encode())
         ):
             raise OAuthError("invalid_client", "OAU-153", "Invalid client")
-        return client
+        return True
 
-    def grant(self, client: str, form: Mapping[str, str], now: float) -> dict[str, Any]:
+    def grant(
+        self, client: str, form: Mapping[str, str], now: float, *, proven: bool = True
+    ) -> dict[str, Any]:
         """The token answer (schema TokenInfo) for the form body of a token request.
 
+        Args:
+            client: Client id of the request.
+            form: Its body.
+            now: When it came.
+            proven: The client has shown its secret.
+
         Raises:
-            OAuthError: The grant type is not supported, or the assertion or refresh token is not good.
+            OAuthError: The grant type is not supported, or the assertion, refresh token or authorization
+                code is not good, or takes a client that has shown its secret.
         """
         match form.get("grant_type"):
             case grant_type if grant_type == JWT_GRANT:
+                if not proven:
+                    raise OAuthError("invalid_client", "OAU-153", "Invalid client")
                 if not secrets.compare_digest(
                     form.get("assertion", "").encode(), self.credentials.jwt.encode()
                 ):
                     raise OAuthError("invalid_grant", "OAU-140", "Invalid assertion")
-                session = self._log_in(client, now)
+                session = self._log_in(client, now, is_public=False)
+            case "authorization_code":
+                self.codes.redeem(client, form, now, proven=proven)
+                session = self._log_in(client, now, is_public=not proven)
             case "refresh_token":
-                session = self._refresh(client, form.get("refresh_token", ""), now)
+                session = self._refresh(client, form.get("refresh_token", ""), now, proven=proven)
             case _:
                 raise OAuthError("unsupported_grant_type", "OAU-250", "Unsupported grant type")
         return {
@@ -101,7 +133,7 @@ class Auth:
             "expires_in": int(self._token_lifetime_s),
             "refresh_token": session.refresh_token,
             "refresh_token_expires_in": REFRESH_LIFETIME_S,
-            "scope": SCOPES,
+            "scope": self._scopes,
             "owner_id": str(session.user),
             "endpoint_id": session.id,
             "session_id": session.id,
@@ -133,11 +165,12 @@ class Auth:
         for session in self._sessions:
             self.expire(session)
 
-    def _log_in(self, client: str, now: float) -> Session:
+    def _log_in(self, client: str, now: float, *, is_public: bool) -> Session:
         session = Session(
             id=_token(16),
-            user=self._owner,
+            user=self.owner,
             client=client,
+            is_public=is_public,
             access_token=_token(),
             expires_at=now + self._token_lifetime_s,
             refresh_token=_token(),
@@ -146,11 +179,12 @@ class Auth:
         self._sessions = [*self._sessions[-(MAX_SESSIONS - 1) :], session]
         return session
 
-    def _refresh(self, client: str, token: str, now: float) -> Session:
+    def _refresh(self, client: str, token: str, now: float, *, proven: bool) -> Session:
         for session in self._sessions:
             if (
                 session.refresh_token == token
                 and session.client == client
+                and (proven or session.is_public)
                 and now < session.refresh_expires_at
             ):
                 session.access_token, session.refresh_token = _token(), _token()

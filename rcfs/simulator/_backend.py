@@ -1,18 +1,27 @@
 """What the handlers of all endpoints share: the state of the simulator, an operation, and one call of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import attrs
 
 from rcfs.model import UsageGroup
 from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_people import SimExtension
+from rcfs.simulator._account_plan import DAY_S, SimMessage
 from rcfs.simulator._auth import Auth, Session
+from rcfs.simulator._calls import CallBook
+from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Endpoints
+from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
+from rcfs.simulator._message_day import play_day
+from rcfs.simulator._message_store import MessageStore, StoreRules
+from rcfs.simulator._notifications import Change, Channel, Notifications
 from rcfs.simulator._params import Query
+from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
-from rcfs.simulator._wire import Answer, ApiError, Whole, not_found
+from rcfs.simulator._tasks import TaskBook
+from rcfs.simulator._wire import Answer, ApiError, Later, Whole, not_found
 
 LIGHT = UsageGroup("light")
 MEDIUM = UsageGroup("medium")
@@ -32,6 +41,25 @@ class Backend:
 
     account: SimAccount
     """The account that is played."""
+    messages: MessageStore
+    """What happens to its messages."""
+    store_rules: StoreRules
+    """What is settled about them."""
+    account_clock: AccountClock
+    """Its time, which starts where it was generated up to: so the same seed gives the same listing whenever
+    it is run."""
+    calls: CallBook
+    """Its calls and their recordings."""
+    greetings: GreetingBook
+    """Its answering rules and greetings."""
+    reports: TaskBook
+    """Message store reports."""
+    team_exports: TaskBook
+    """Exports of team messaging."""
+    archive_bytes: int
+    """Most bytes of an archive of either, in which there is more than one file."""
+    new_call_handling: bool
+    """Whether user answering rules are refused, because the account has their successor."""
     auth: Auth
     """Logins."""
     police: Police
@@ -42,18 +70,45 @@ class Backend:
     """Where it listens."""
     clock: Callable[[], float]
     """Seconds since the simulator started, never going back."""
+    permissions: Permissions
+    """What the app and its user are allowed."""
+    notifications: Notifications
+    """Whom to tell of changes."""
+    refuse_duplicates: bool
+    """Refuse a GET of which an identical one is still being answered."""
     latency_s: float
     """Round trip that is added to every request, in seconds."""
     sync_key: bytes = attrs.field(repr=False)
     """Signs sync tokens; random, so those of an earlier run are not good."""
 
     def account_time(self) -> float:
-        """The platform's idea of now, in seconds since 1970-01-01 UTC.
+        """The platform's idea of now, in seconds since 1970-01-01 UTC."""
+        return self.account_clock.now()
 
-        The account is generated up to a moment, where the simulated clock starts: so the same seed gives
-        the same listing whenever it is run.
+    def play_day(self, speed: float) -> int:
+        """Let the account live through a scripted day, `speed` times as fast as real time.
+
+        Returns:
+            How many messages it will bring.
+
+        Raises:
+            ValueError: `speed` is not above 0 or no number.
         """
-        return self.account.spec.end_s + self.clock()
+        start_s = self.account_time()
+        self.account_clock.hurry(speed, DAY_S)
+        return play_day(self.messages, self.account, start_s)
+
+    def notify(self, extension_id: int, changes: Sequence[Change]) -> None:
+        """Tell whoever has subscribed what has changed in the message store of an extension."""
+        self.notifications.notify(self.account.account_id, extension_id, changes, self.account_time())
+
+    def notify_of(self, message: SimMessage, is_new: bool) -> None:
+        """Tell whoever has subscribed that `message` has come or changed."""
+        change: dict[str, object] = {"type": message.type, "newCount": int(is_new)}
+        change["updatedCount"] = int(not is_new)
+        if is_new:
+            change["newMessageIds"] = [message.id]
+        self.notify(message.extension_id, [change])
 
 
 @attrs.define(eq=False)
@@ -76,6 +131,20 @@ class Call:
     """The login; None for operations without one."""
     target: str
     """Raw path and query as they were sent."""
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+    """Headers by name in lower case; none over a WebSocket."""
+    channel: Channel | None = None
+    """What stands behind the WebSocket that it came by; None over HTTP."""
+
+    def login(self) -> Session:
+        """The login.
+
+        Raises:
+            ApiError: 401, the operation needs no login and has none.
+        """
+        if self.session is None:
+            raise ApiError(401, "CMN-405", "Login to extension required")
+        return self.session
 
     @property
     def user(self) -> SimExtension:
@@ -85,7 +154,7 @@ class Call:
             ApiError: 401, the operation needs no login and has none.
         """
         for extension in self.backend.account.extensions:
-            if self.session is not None and extension.id == self.session.user:
+            if extension.id == self.login().user:
                 return extension
         raise ApiError(401, "CMN-405", "Login to extension required")
 
@@ -113,7 +182,7 @@ class Call:
         raise not_found("extensionId")
 
     def mailbox(self) -> SimExtension:
-        """The extension that the path names, whose mailbox the login may read.
+        """The extension that the path names, whose mailbox the login may read, brought up to date.
 
         Raises:
             ApiError: 404, there is none; 403 CMN-419, it is not for this login.
@@ -123,6 +192,7 @@ class Call:
             raise ApiError(
                 403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"
             )
+        self.backend.messages.settle(extension.id, self.backend.account_time())
         return extension
 
 
@@ -131,8 +201,8 @@ def may_read(reader: SimExtension, owner: SimExtension) -> bool:
     return not owner.mailbox_refused and (reader.is_admin or reader.id == owner.id)
 
 
-Handler = Callable[[Call], Answer | Whole]
-"""Answers a call, at once and without heavy work; refusals are raised as `ApiError`."""
+Handler = Callable[[Call], Answer | Whole | Later]
+"""Answers a call, at once; heavy work is left to `Later`. Refusals are raised as `ApiError`."""
 
 
 @attrs.frozen
@@ -150,6 +220,8 @@ class Operation:
     handler: Handler
     """What answers it."""
     needs_login: bool = True
-    """False where the client authenticates itself and there is no access token yet."""
+    """False where there is no access token yet."""
+    needs_client: bool = False
+    """The app itself has to say who it is, by its secret or at least by its id."""
     gives_content: bool = False
     """It answers with a content: Range works, and the media origin has it, too."""

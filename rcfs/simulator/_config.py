@@ -4,7 +4,8 @@ import base64
 import hashlib
 import ipaddress
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -13,6 +14,13 @@ from rcfs.simulator._account import AccountSpec
 
 DEFAULT_TOKEN_LIFETIME_S = 3600.0
 """Lifetime of an access token in seconds; the documentation shows 3600, and 7199 has been seen."""
+
+DEFAULT_REDIRECT_URI = "http://127.0.0.1:8477/callback"
+"""Where a login in a browser ends unless told otherwise: a fixed port, as apps have to register it."""
+
+
+MAX_ARCHIVE_BYTES = 1 << 30
+"""Most bytes of an archive of an export (documentation of message store exports: 1 GB)."""
 
 
 @attrs.frozen
@@ -68,6 +76,14 @@ def _check_loopback(_instance: object, _attribute: object, value: str) -> None:
         raise ValueError(f"the simulator listens on loopback only, not on {value}")
 
 
+def _as_set(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(names)
+
+
+def _as_tuple(uris: Iterable[str]) -> tuple[str, ...]:
+    return tuple(uris)
+
+
 @attrs.frozen
 class SimulatorConfig:
     """Settings of one simulator."""
@@ -82,6 +98,16 @@ class SimulatorConfig:
     """How long an access token is good, in seconds."""
     standard_user: bool = False
     """The login is not an administrator: it may not read other mailboxes."""
+    missing_scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_as_set)
+    """Scopes that the app has not (CMN-401), such as ``ReadMessages``."""
+    missing_permissions: frozenset[str] = attrs.field(default=frozenset(), converter=_as_set)
+    """Permissions that the user has not (CMN-408), such as ``ReadMessages``."""
+    redirect_uris: tuple[str, ...] = attrs.field(
+        default=(DEFAULT_REDIRECT_URI,), converter=_as_tuple, validator=attrs.validators.min_len(1)
+    )
+    """Where a login in a browser may send the code: registered with the app, compared letter by letter."""
+    refuse_duplicates: bool = False
+    """A GET of which an identical one is still being answered is refused (CMN-304)."""
     latency_s: float = attrs.field(default=0.0, validator=attrs.validators.ge(0))
     """Round trip that is added to every request, in seconds: half before it counts, half after."""
     host: str = attrs.field(default="127.0.0.1", validator=_check_loopback)
@@ -94,5 +120,33 @@ class SimulatorConfig:
         default=0, validator=attrs.validators.and_(attrs.validators.ge(0), attrs.validators.le(65535))
     )
     """TCP port of the media origin; 0 takes a free one."""
+    calls: int = attrs.field(default=300, validator=attrs.validators.ge(0))
+    """Calls of all extensions together in the half year before the account's present, at least 0."""
+    export_s: float = attrs.field(default=20.0, validator=attrs.validators.gt(0))
+    """How long an export takes, in seconds of the account's clock; the documentation shows 13 once."""
+    archive_bytes: int = attrs.field(
+        default=MAX_ARCHIVE_BYTES,
+        validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_ARCHIVE_BYTES)),
+    )
+    """Most bytes of an archive with more than one content; a content that is larger has one of its own."""
+    new_call_handling: bool = False
+    """User answering rules are refused with CMN-468, as on accounts that have their successor."""
+    hipaa: bool = False
+    """The account's retention of messages is the law's and cannot be changed (ACT-340)."""
+    sync_token_lifetime_s: float | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
+    )
+    """How long a sync token of messages is good, in seconds of the account; None for ever."""
+    sync_token_error: str = attrs.field(
+        default="MSG-333", validator=attrs.validators.in_(("MSG-333", "CMN-101"))
+    )
+    """``errorCode`` for such a token that is not good; the documentation knows both."""
+    day_speed: float | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            attrs.validators.and_(attrs.validators.gt(0.0), attrs.validators.lt(math.inf))
+        ),
+    )
+    """Play a scripted day from the start on, this many times as fast as real time; None for no such day."""
     credentials: Credentials | None = None
     """What a client must show; None makes it from the seed of `spec`."""

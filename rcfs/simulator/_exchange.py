@@ -1,7 +1,7 @@
 """One request and its answer, from the check of the login to the last byte.
 
-The order is that of the platform: login, rate limit, and only then the endpoint. A fault comes in between
-the last two, so a request that it befalls has been counted like any other.
+The order is that of the platform: login, rate limit, permissions, and only then the endpoint. A fault comes
+in between the last two, so a request that it befalls has been counted like any other.
 """
 
 import uuid
@@ -13,15 +13,15 @@ import trio
 from starlette.types import Send
 
 from rcfs.simulator._auth import Session, bearer_token, split_basic
-from rcfs.simulator._backend import Backend, Call, Operation
+from rcfs.simulator._backend import AUTH, Backend, Call, Operation
 from rcfs.simulator._delivery import Connection, deliver
 from rcfs.simulator._effects import Effect
 from rcfs.simulator._faults import FaultList, kind_of
 from rcfs.simulator._journal import Entry
-from rcfs.simulator._params import Query
+from rcfs.simulator._params import Query, form_fields
 from rcfs.simulator._police import BucketKey, Verdict
 from rcfs.simulator._ranges import cut
-from rcfs.simulator._wire import Answer, ApiError, Whole, rate_headers, retry_after
+from rcfs.simulator._wire import Answer, ApiError, Later, Whole, rate_headers, retry_after
 
 MEDIA = "media"
 """The origin of contents."""
@@ -68,25 +68,32 @@ class Exchange:
         try:
             operation = self._operation(operations)
             session = self._session(operation)
-            client = self._client(session)
-            verdict = self._count(operation, session, client)
-            if session is None:
-                self.backend.auth.check_client(self.headers.get("authorization", ""))
-            effect = self.faults.pick(operation, self.entry.path)
-            self.entry.fault = kind_of(effect)
+            client, claimed = self._client(session)
+            if self.backend.refuse_duplicates and self.entry.duplicate_in_flight:
+                raise ApiError(429, "CMN-304", "Duplicate concurrent request")
+            verdict = self._count(operation, session, client or claimed)
+            if operation.needs_client:
+                self.backend.auth.check_client(self.headers.get("authorization", ""), claimed)
             call = Call(
                 backend=self.backend,
                 operation=operation,
                 path=path,
                 query=self.query,
                 body=self.body,
-                client=client,
+                client=client or claimed,
                 session=session,
                 target=self.target,
+                headers=self.headers,
             )
+            if session is not None:
+                self.backend.permissions.check(operation.id, call.user)
+            effect = self.faults.pick(operation, self.entry.path)
+            self.entry.fault = kind_of(effect)
             answer = effect.replace(call)
             if answer is None:
                 found = operation.handler(call)
+                if isinstance(found, Later):
+                    found = await trio.to_thread.run_sync(found.make)
                 if isinstance(found, Whole):
                     found = await cut(found, self.entry.range, effect.reshape)
                 answer = effect.edit(found)
@@ -125,11 +132,12 @@ class Exchange:
         self.entry.user = str(session.user)
         return session
 
-    def _client(self, session: Session | None) -> str:
-        """The client id of the login, or the one that the request claims to come from."""
+    def _client(self, session: Session | None) -> tuple[str, str]:
+        """The client id of the login or the Basic header, and the one that the request itself names."""
         if session is not None:
-            return session.client
-        return split_basic(self.headers.get("authorization", ""))[0]
+            return session.client, ""
+        claimed = form_fields(self.body).get("client_id", "") or self.query.text("client_id")
+        return split_basic(self.headers.get("authorization", ""))[0], claimed
 
     def _count(self, operation: Operation, session: Session | None, client: str) -> Verdict:
         """Count the request for its bucket.
@@ -137,7 +145,8 @@ class Exchange:
         Raises:
             _OverLimitError: 429, there is no budget.
         """
-        user = "" if session is None else str(session.user)
+        # The token endpoint knows no user yet, and the whole Auth group is one budget: it counts per app.
+        user = "" if session is None or operation.group == AUTH else str(session.user)
         # The moment of arrival counts, and nothing has been awaited since.
         verdict = self.backend.police.arrive(BucketKey(user, client, operation.group), self.entry.time_s)
         self.entry.remaining, self.entry.in_penalty = verdict.remaining, verdict.in_penalty

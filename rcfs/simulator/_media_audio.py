@@ -115,12 +115,17 @@ class Mp3Media:
     size_bytes: None = None
 
     def render(self, bases: MediaBases) -> bytes:
-        """The file.
+        """The file."""
+        return id3_tag(self.key) + bases.asset("tones.mp3") * self.repeats
 
-        Source: ID3v2.3, 3.1 and 4.2: sizes of the tag are four times seven bits, those of a frame four
-        bytes; the first byte of a text frame names its encoding (0 is Latin-1).
-        """
-        text = b"\0" + self.key.encode("ascii")
-        frame = b"TIT2" + struct.pack(">IH", len(text), 0) + text
-        size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
-        return b"ID3\x03\0\0" + size + frame + bases.asset("tones.mp3") * self.repeats
+
+def id3_tag(title: str) -> bytes:
+    """A tag that stands in front of an MP3 and holds `title` (ASCII).
+
+    Source: ID3v2.3, 3.1 and 4.2: sizes of the tag are four times seven bits, those of a frame four
+    bytes; the first byte of a text frame names its encoding (0 is Latin-1).
+    """
+    text = b"\0" + title.encode("ascii")
+    frame = b"TIT2" + struct.pack(">IH", len(text), 0) + text
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + size + frame

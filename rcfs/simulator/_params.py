@@ -32,9 +32,22 @@ class Query:
         """The first value of `name`, or `default`."""
         return next((value for key, value in self._pairs if key == name), default)
 
+    def texts(self, name: str) -> list[str]:
+        """All values of `name`, in their order."""
+        return [value for key, value in self._pairs if key == name]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Sequence[str]]) -> "Query":
+        """The query that has these values."""
+        return cls(urlencode(values, doseq=True))
+
     def words(self, name: str, default: str = "") -> str:
         """The first value of `name`, or `default`; a raw ``+`` is a space."""
         return next((value for key, value in parse_qsl(self._raw) if key == name), default)
+
+    def fields(self) -> dict[str, str]:
+        """All parameters as in a form, where a raw ``+`` is a space; the first of equal names counts."""
+        return form_fields(self._raw.encode())
 
     def choices(self, name: str, allowed: Collection[str]) -> frozenset[str]:
         """All values of `name`; empty when it is absent.
@@ -108,6 +121,11 @@ class Page:
 def iso_time(seconds: float) -> str:
     """`seconds` since 1970-01-01 UTC in the API's form, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def form_fields(body: bytes) -> dict[str, str]:
+    """The fields of a form body; the first of equal names counts."""
+    return dict(reversed(parse_qsl(body.decode(errors="replace"))))
 
 
 def clamp_per_page(query: Query) -> int:

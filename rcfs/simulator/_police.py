@@ -54,6 +54,26 @@ class Verdict:
     """Whether the answer carries ``X-Rate-Limit-*``: an account-level refusal does not."""
 
 
+@attrs.frozen
+class Meter:
+    """How much of a budget is used at one moment."""
+
+    user: str
+    """Extension id of the login; empty where it counts per app, and where nobody has used it."""
+    client: str
+    """Client id of the app; empty where nobody has used it."""
+    group: UsageGroup
+    """Usage plan group."""
+    limit: int
+    """Requests of a window."""
+    used: int
+    """Requests of the window that is now."""
+    window_s: float
+    """Length of a window, in seconds."""
+    penalty_left_s: float
+    """Seconds until the penalty ends if nothing is sent; 0 when there is none."""
+
+
 @attrs.define
 class _Penalty:
     """A time of refusal that restarts with every request."""
@@ -125,6 +145,12 @@ class Police:
             has_headers=True,
         )
 
+    def meters(self, now: float) -> list[Meter]:
+        """How much of each budget is used; groups that nobody has used come last."""
+        used = [self._meter(key, bucket, now) for key, bucket in self._buckets.items()]
+        unused = self._plans.keys() - {key.group for key in self._buckets}
+        return used + [self._meter(BucketKey("", "", group), _Bucket(), now) for group in sorted(unused)]
+
     def punish(self, key: BucketKey, now: float, penalty_s: float) -> None:
         """Start a penalty of `penalty_s` seconds for the bucket `key`."""
         self._buckets.setdefault(key, _Bucket()).penalty = _Penalty(now + penalty_s, penalty_s)
@@ -132,6 +158,17 @@ class Police:
     def freeze(self, user: str, client: str, now: float, penalty_s: float) -> None:
         """Refuse everything of `user` through `client` for `penalty_s` seconds, without rate headers."""
         self._freezes[user, client] = _Penalty(now + penalty_s, penalty_s)
+
+    def _meter(self, key: BucketKey, bucket: _Bucket, now: float) -> Meter:
+        plan = self._plans[key.group]
+        window_from = now - plan.window_s
+        if self._fixed_window:
+            used = len(bucket.arrivals) if bucket.arrivals and bucket.arrivals[0] > window_from else 0
+        else:
+            used = sum(arrival > window_from for arrival in bucket.arrivals)
+        penalties = (bucket.penalty, self._freezes.get((key.user, key.client)))
+        left_s = max((penalty.until - now for penalty in penalties if penalty is not None), default=0.0)
+        return Meter(key.user, key.client, key.group, plan.limit, used, plan.window_s, max(0.0, left_s))
 
     def _slot_at(self, bucket: _Bucket, plan: Plan, now: float) -> float:
         """When the window of `bucket` has room, `now` if it has; arrivals that count no more are dropped.

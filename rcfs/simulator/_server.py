@@ -25,18 +25,28 @@ from rcfs.simulator._account import SimAccount
 from rcfs.simulator._app import CONNECTION, App
 from rcfs.simulator._auth import Auth
 from rcfs.simulator._backend import Backend
+from rcfs.simulator._calls import CallBook
+from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Credentials, Endpoints, SimulatorConfig
 from rcfs.simulator._delivery import Connection
 from rcfs.simulator._exchange import MEDIA, PLATFORM
 from rcfs.simulator._faults import FaultList
+from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
+from rcfs.simulator._message_store import MessageStore, StoreRules
+from rcfs.simulator._notifications import Notifications
+from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
+from rcfs.simulator._tasks import TaskBook
 
 KEEP_ALIVE_S = 75.0
 """How long an idle connection is kept, in seconds: the default of nginx, as a stand-in for the unknown."""
 
 BACKLOG = 1024
 """Connections that may wait to be accepted; a test may open hundreds at once."""
+
+TICK_S = 0.2
+"""Seconds between two looks at what is due in the message stores: well below a push notification's delay."""
 
 READ_BYTES = 4096
 """How much is read, and thrown away, of standard input at once."""
@@ -48,19 +58,25 @@ class Simulator:
     Everything but `serve` may be used before, while and after it runs, from the same thread.
 
     Raises:
-        ValueError: The account has nobody who could log in as the configuration asks.
+        ValueError: The account has nobody who could log in as the configuration asks, or that names a
+            scope or permission that there is not.
     """
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.account = SimAccount(config.spec)
+        self.calls = CallBook(self.account, config.calls)
+        self.greetings = GreetingBook(self.account)
         self.journal = Journal()
         self.police = Police(config.plans, fixed_window=config.fixed_window)
         self.faults = FaultList()
+        self._permissions = Permissions(config.missing_scopes, config.missing_permissions)
         self.auth = Auth(
             config.credentials or Credentials.from_seed(config.spec.seed),
             owner=_owner(self.account, standard_user=config.standard_user),
             token_lifetime_s=config.token_lifetime_s,
+            scopes=self._permissions.scopes,
+            redirect_uris=config.redirect_uris,
         )
         self._connections: set[Connection] = set()
 
@@ -77,11 +93,17 @@ class Simulator:
             }
             endpoints = self._endpoints({origin: _url(listener) for origin, listener in listeners.items()})
             backend = self._backend(endpoints)
+            backend.messages.listen(backend.notify_of)
+            if self.config.day_speed is not None:
+                backend.play_day(self.config.day_speed)
+            stack.callback(backend.reports.close)
+            stack.callback(backend.team_exports.close)
             async with trio.open_nursery() as nursery:
                 try:
                     for origin, listener in listeners.items():
                         handler = partial(self._connected, App(backend, self.faults, origin))
                         await nursery.start(partial(trio.serve_listeners, handler, [listener]))
+                    nursery.start_soon(_let_time_pass, backend)
                     task_status.started(endpoints)
                     await trio.sleep_forever()
                 finally:
@@ -106,11 +128,27 @@ class Simulator:
         start = trio.current_time()
         return Backend(
             account=self.account,
+            messages=MessageStore(self.account),
+            store_rules=StoreRules(
+                hipaa=self.config.hipaa,
+                sync_token_lifetime_s=self.config.sync_token_lifetime_s,
+                sync_token_error=self.config.sync_token_error,
+            ),
+            account_clock=AccountClock(self.config.spec.end_s, trio.current_time),
+            calls=self.calls,
+            greetings=self.greetings,
+            reports=TaskBook(self.config.export_s),
+            team_exports=TaskBook(self.config.export_s),
+            archive_bytes=self.config.archive_bytes,
+            new_call_handling=self.config.new_call_handling,
             auth=self.auth,
             police=self.police,
             journal=self.journal,
             endpoints=endpoints,
             clock=lambda: trio.current_time() - start,
+            permissions=self._permissions,
+            notifications=Notifications(),
+            refuse_duplicates=self.config.refuse_duplicates,
             latency_s=self.config.latency_s,
             sync_key=secrets.token_bytes(32),
         )
@@ -185,6 +223,13 @@ def _read_to_end() -> None:
     """Return at the end of standard input."""
     while os.read(0, READ_BYTES):
         pass
+
+
+async def _let_time_pass(backend: Backend) -> None:
+    """Let happen what is due, even if nobody asks: subscribers are to hear of it."""
+    while True:
+        await trio.sleep(TICK_S)
+        backend.messages.settle_all(backend.account_time())
 
 
 def _owner(account: SimAccount, *, standard_user: bool) -> int:

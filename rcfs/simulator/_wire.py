@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -81,6 +81,14 @@ class Answer:
         return attrs.evolve(self, headers={**self.headers, **headers})
 
 
+@attrs.frozen
+class Later:
+    """An answer that is heavy work."""
+
+    make: Callable[[], Answer | Whole]
+    """Does the work; to be called in a thread. Refusals are raised as `ApiError`."""
+
+
 class ApiError(Exception):
     """A refusal in the API's envelope.
 
@@ -95,10 +103,12 @@ class ApiError(Exception):
         message: str,
         *,
         parameter: str = "",
+        permission: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(f"{status} {code} {message}")
         error = {"errorCode": code, "message": message} | ({"parameterName": parameter} if parameter else {})
+        error |= {"permissionName": permission} if permission else {}
         sent = dict(headers or {})
         if status == 401:
             sent["WWW-Authenticate"] = 'Bearer realm="RingCentral REST API", error="invalid_token"'

@@ -136,11 +136,10 @@ async def test_content_disposition() -> None:
 async def test_contents_of_a_purged_message_are_gone_and_of_a_deleted_one_are_not() -> None:
     async with running() as (simulator, http, _):
         row = a_content(simulator)
-        message = simulator.account.message(row.extension_id, row.message_id)
-        assert message is not None
-        message.availability = "Deleted"
+        message_path = path_of(row).partition("/content/")[0]
+        await http.delete(message_path)
         assert (await http.get(path_of(row))).status_code == 200
-        message.availability = "Purged"
+        await http.delete(message_path)
         assert (await http.get(path_of(row))).status_code == 404
 
 

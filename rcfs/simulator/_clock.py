@@ -1,0 +1,73 @@
+"""The account's time: it starts where the account's messages end, and can be moved forward and sped up.
+
+Only what happens to messages and tasks follows it. Logins and rate limits go by the simulator's own clock,
+so a test that moves five days on is still logged in.
+"""
+
+from collections.abc import Callable
+
+import attrs
+
+
+@attrs.define(eq=False)
+class AccountClock:
+    """Seconds since 1970-01-01 UTC in the simulated account; they never go back."""
+
+    _account_s: float
+    """The account's time at `_real_s`."""
+    _real: Callable[[], float]
+    """Real seconds of any origin, never going back."""
+    _real_s: float = attrs.field(init=False)
+    _speed: float = attrs.field(default=1.0, init=False)
+    _fast_until: float = attrs.field(default=0.0, init=False)
+
+    @_real_s.default
+    def _start(self) -> float:
+        return self._real()
+
+    @property
+    def speed(self) -> float:
+        """Account seconds in a real one, now."""
+        self.now()
+        return self._speed
+
+    def now(self) -> float:
+        """The account's time."""
+        real_s = self._real()
+        now_s = self._account_s + (real_s - self._real_s) * self._speed
+        if self._speed != 1 and now_s >= self._fast_until:
+            # What has passed since the end of the hurry, or since it was moved past, has passed as usual.
+            end_s = max(self._fast_until, self._account_s)
+            self._real_s += (end_s - self._account_s) / self._speed
+            self._account_s, self._speed = end_s, 1.0
+            return self._account_s + real_s - self._real_s
+        return now_s
+
+    def advance(self, by_s: float) -> None:
+        """Move on by `by_s` seconds, at least 0.
+
+        Raises:
+            ValueError: `by_s` is negative or no number.
+        """
+        if not 0 <= by_s < float("inf"):
+            raise ValueError(f"time cannot be moved by {by_s} seconds")
+        self._settle()
+        self._account_s += by_s
+
+    def hurry(self, speed: float, for_s: float) -> None:
+        """Let the next `for_s` seconds of the account pass `speed` times as fast as real ones.
+
+        Raises:
+            ValueError: `speed` is not above 0 or no number.
+        """
+        if not 0 < speed < float("inf"):
+            raise ValueError(f"time cannot pass {speed} times as fast")
+        self._settle()
+        self._speed, self._fast_until = speed, self._account_s + for_s
+
+    def _settle(self) -> None:
+        """Count from this moment on."""
+        now_s = self.now()
+        # In this order: a real second that passes between the two would otherwise count twice.
+        self._real_s += (now_s - self._account_s) / self._speed
+        self._account_s = now_s

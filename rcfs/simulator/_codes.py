@@ -1,0 +1,148 @@
+"""Authorization codes: the login of a person in a browser, with PKCE (RFC 6749, 4.1, and RFC 7636).
+
+A request for authorization is checked wherever it comes by: at the platform's authorize endpoint, when the
+consent page is shown, and when it is clicked. So nothing is kept before there is a code.
+"""
+
+import base64
+import hashlib
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+import attrs
+
+from rcfs.simulator._wire import OAuthError
+
+CODE_LIFETIME_S = 60.0
+"""How long a code is good, in seconds ("about 60 s" in the documentation)."""
+
+MAX_CODES = 100
+"""Codes that are remembered at most; a further one makes the oldest forgotten."""
+
+PARAMETERS = (
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+)
+"""What counts of a request for authorization; the consent page passes it on."""
+
+_CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+"""A SHA-256 in base64url without padding (RFC 7636, 4.2)."""
+
+_VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
+"""RFC 7636, 4.1."""
+
+
+@attrs.frozen
+class AuthorizationRequest:
+    """A request for authorization that is in order."""
+
+    client: str
+    """Client id of the app."""
+    redirect_uri: str
+    """Where the browser is sent with the answer."""
+    names_redirect_uri: bool
+    """The client has named that URI; otherwise it is the only one that is registered."""
+    state: str | None
+    """What the client wants to get back; None for nothing."""
+    challenge: str
+    """S256 code challenge; empty where the client is going to prove itself by its secret."""
+
+    def answer_uri(self, **answer: str) -> str:
+        """The redirect URI with `answer` and the state."""
+        state = {} if self.state is None else {"state": self.state}
+        separator = "&" if "?" in self.redirect_uri else "?"
+        return f"{self.redirect_uri}{separator}{urlencode({**answer, **state})}"
+
+
+@attrs.frozen
+class _Issued:
+    """What a code stands for."""
+
+    request: AuthorizationRequest
+    expires_at: float
+
+
+class Codes:
+    """The authorization codes of one simulator.
+
+    Args:
+        client_id: Id of the app.
+        redirect_uris: What is registered with it, at least one.
+    """
+
+    def __init__(self, client_id: str, redirect_uris: Sequence[str]) -> None:
+        self._client_id = client_id
+        self._redirect_uris = redirect_uris
+        self._issued: dict[str, _Issued] = {}
+
+    def check(self, asked: Mapping[str, str]) -> AuthorizationRequest:
+        """The request for authorization with the parameters `asked`.
+
+        Raises:
+            OAuthError: It must not be granted: no parameter is trusted before client and URI are known.
+        """
+        if asked.get("client_id") != self._client_id:
+            raise OAuthError("invalid_client", "OAU-153", "Invalid client")
+        redirect_uri = asked.get("redirect_uri", "")
+        names_redirect_uri = bool(redirect_uri)
+        if not names_redirect_uri and len(self._redirect_uris) == 1:
+            (redirect_uri,) = self._redirect_uris
+        if redirect_uri not in self._redirect_uris:
+            raise OAuthError("invalid_request", "OAU-109", "Redirect URIs do not match")
+        if asked.get("response_type") != "code":
+            raise OAuthError("unsupported_response_type", "OAU-111", "Unsupported response type")
+        challenge, method = asked.get("code_challenge", ""), asked.get("code_challenge_method", "")
+        if (challenge or method) and not (method == "S256" and _CHALLENGE.fullmatch(challenge)):
+            raise OAuthError("invalid_request", "OAU-101", "The code challenge is not one of method S256")
+        return AuthorizationRequest(
+            self._client_id, redirect_uri, names_redirect_uri, asked.get("state"), challenge
+        )
+
+    def issue(self, request: AuthorizationRequest, now: float) -> str:
+        """A code for `request`, to which the person has agreed."""
+        code = secrets.token_urlsafe(32)
+        self._issued[code] = _Issued(request, now + CODE_LIFETIME_S)
+        while len(self._issued) > MAX_CODES:
+            del self._issued[next(iter(self._issued))]
+        return code
+
+    def redeem(self, client: str, form: Mapping[str, str], now: float, *, proven: bool) -> None:
+        """Take the code of a token request's `form`; whatever comes of it, it is not good any more.
+
+        Args:
+            client: Client id of the request.
+            form: Its body.
+            now: When it came.
+            proven: The client has shown its secret.
+
+        Raises:
+            OAuthError: The code is unknown, taken, expired or another's; the redirect URI is another; the
+                code verifier is wrong or missing; there is neither a verifier nor a secret.
+        """
+        issued = self._issued.pop(form.get("code", ""), None)
+        if issued is None or now >= issued.expires_at or issued.request.client != client:
+            raise OAuthError("invalid_grant", "OAU-210", "Authorization code is invalid or expired")
+        request = issued.request
+        named = form.get("redirect_uri", "")
+        if named != request.redirect_uri and (named or request.names_redirect_uri):
+            raise OAuthError("invalid_grant", "OAU-109", "Redirect URIs do not match")
+        verifier = form.get("code_verifier", "")
+        if request.challenge or verifier:
+            good = _VERIFIER.fullmatch(verifier) is not None and secrets.compare_digest(
+                s256(verifier).encode(), request.challenge.encode()
+            )
+        else:
+            good = proven
+        if not good:
+            raise OAuthError("invalid_grant", "OAU-210", "The code verifier does not fit the code challenge")
+
+
+def s256(verifier: str) -> str:
+    """The code challenge of `verifier` (RFC 7636, 4.2)."""
+    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).decode().rstrip("=")

@@ -1,0 +1,330 @@
+"""Exports of the simulator: message store reports and team messaging, their states, archives and layout."""
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import attrs
+import httpx
+import pytest
+
+from rcfs.model import Plan, UsageGroup
+from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
+from rcfs.simulator._account_plan import DAY_S
+from rcfs.simulator._archives import Archive, PackedFile, cut_archives
+from rcfs.simulator._backend import Backend
+from rcfs.simulator._params import iso_time
+from rcfs.simulator._team import chats_of, posts_of
+from tests.fakes.simulated import in_process, logged_in
+
+REPORTS = "/restapi/v1.0/account/~/message-store-report"
+TEAM = "/team-messaging/v1/data-export"
+LONG_AGO = {"dateFrom": "2020-01-01T00:00:00Z"}
+PLENTY = {UsageGroup(group): Plan(limit=1000) for group in ("light", "medium", "heavy")}
+CONFIG = SimulatorConfig(AccountSpec(messages=60), plans=PLENTY, export_s=100.0)
+
+
+@attrs.define
+class Now:
+    """What time it is on the platform."""
+
+    s: float
+
+    def later(self, by_s: float) -> None:
+        self.s += by_s
+
+
+@pytest.fixture
+def now(monkeypatch: pytest.MonkeyPatch) -> Now:
+    moment = Now(CONFIG.spec.end_s)
+    monkeypatch.setattr(Backend, "account_time", lambda _self: moment.s)
+    return moment
+
+
+@asynccontextmanager
+async def running(**settings: Any) -> AsyncIterator[tuple[Simulator, httpx.AsyncClient]]:
+    config = attrs.evolve(CONFIG, **settings)
+    async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
+        yield simulator, http
+
+
+def refusal(answer: httpx.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["errors"][0]["errorCode"]
+
+
+async def create(http: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
+    answer = await http.post(path, json=body)
+    assert answer.status_code == 202
+    task: dict[str, Any] = answer.json()
+    return task
+
+
+async def fetch(http: httpx.AsyncClient, url: str) -> Any:
+    return (await http.get(url)).raise_for_status().json()
+
+
+async def archives_of(http: httpx.AsyncClient, task: dict[str, Any]) -> list[zipfile.ZipFile]:
+    """The archives of a finished report, each with the size that the list tells."""
+    found = []
+    for record in (await fetch(http, task["uri"] + "/archive"))["records"]:
+        content = (await http.get(record["uri"])).raise_for_status()
+        assert content.headers["content-type"] == "application/zip"
+        assert len(content.content) == record["size"]
+        found.append(zipfile.ZipFile(io.BytesIO(content.content)))
+    return found
+
+
+def contents_of(archives: list[zipfile.ZipFile]) -> dict[str, bytes]:
+    return {name: archive.read(name) for archive in archives for name in archive.namelist()}
+
+
+async def test_a_task_goes_through_its_states_as_time_passes(now: Now) -> None:
+    async with running() as (simulator, http):
+        task = await create(http, REPORTS, **LONG_AGO, messageTypes=["Fax", "SMS"])
+        me, account_id = simulator.account.extensions[0].id, simulator.account.account_id
+        assert re.fullmatch(rf"{account_id}-{me}-[0-9a-f]{{32}}", task["id"])
+        assert task["messageTypes"] == ["Fax", "SMS"]
+        state, seen = task, [task["status"]]
+        for _ in range(20):
+            now.later(5)
+            state = await fetch(http, task["uri"])
+            assert ("finishTime" in state) == (state["status"] == "Completed")
+            if state["status"] != seen[-1]:
+                seen.append(state["status"])
+            if state["status"] != "Completed":
+                assert refusal(await http.get(task["uri"] + "/archive")) == (404, "CMN-102")
+        assert seen == ["Accepted", "Pending", "InProgress", "Completed"]
+        assert state["finishTime"] == iso_time(CONFIG.spec.end_s + 100)
+
+
+async def test_archives_hold_every_record_and_content_in_the_documented_layout(now: Now) -> None:
+    async with running() as (simulator, http):
+        task = await create(http, REPORTS, **LONG_AGO)
+        now.later(100)
+        records, *rest = await archives_of(http, task)
+        base = f"account/{simulator.account.account_id}/extension"
+        listed = {}
+        for name in records.namelist():
+            match = re.fullmatch(rf"{base}/(\d+)/message-store\.json", name)
+            assert match is not None
+            listed[int(match[1])] = json.loads(records.read(name))["records"]
+        for extension in simulator.account.extensions:
+            if extension.mailbox_refused:
+                assert extension.id not in listed
+                continue
+            url = f"/restapi/v1.0/account/~/extension/{extension.id}/message-store"
+            query = "?dateFrom=2020-01-01T00:00:00Z&availability=Alive&availability=Deleted&perPage=1000"
+            assert listed.get(extension.id, []) == (await fetch(http, url + query))["records"]
+        shown = {
+            (row.extension_id, row.message_id, row.attachment_id): row.sha256
+            for row in simulator.account.truth()
+        }
+        packed = {}
+        for name, content in contents_of(rest).items():
+            match = re.fullmatch(rf"{base}/(\d+)/message-store/(\d+)/content/(\d+)\.[a-z0-9]+", name)
+            assert match is not None
+            key = (int(match[1]), int(match[2]), int(match[3]))
+            packed[key] = hashlib.sha256(content).hexdigest()
+        assert packed == shown
+
+
+async def test_contents_are_cut_into_archives_of_the_configured_size(now: Now) -> None:
+    most = 400_000
+    async with running(archive_bytes=most) as (_, http):
+        task = await create(http, REPORTS, **LONG_AGO)
+        now.later(100)
+        _, *rest = await archives_of(http, task)
+        assert len(rest) > 2
+        sizes = [record["size"] for record in (await fetch(http, task["uri"] + "/archive"))["records"][1:]]
+        assert all(
+            size <= most or len(archive.namelist()) == 1 for size, archive in zip(sizes, rest, strict=True)
+        )
+        names = [name for archive in rest for name in archive.namelist()]
+        assert len(names) == len(set(names))
+
+
+async def test_an_archive_can_be_had_in_ranges_on_both_origins(now: Now) -> None:
+    async with in_process(CONFIG) as (_, endpoints), logged_in(endpoints) as http:
+        task = await create(http, REPORTS, **LONG_AGO)
+        now.later(100)
+        uri = (await fetch(http, task["uri"] + "/archive"))["records"][0]["uri"]
+        assert uri == f"{task['uri']}/archive/0"
+        whole = (await http.get(uri)).content
+        part = await http.get(uri, headers={"Range": "bytes=100-299"})
+        assert (part.status_code, part.content) == (206, whole[100:300])
+        on_media = await http.get(uri.replace(endpoints.platform_url, endpoints.media_url))
+        assert on_media.content == whole
+        assert refusal(await http.get(f"{task['uri']}/archive/99")) == (404, "CMN-102")
+
+
+async def test_a_report_keeps_what_was_true_when_it_was_asked_for(now: Now) -> None:
+    async with running() as (simulator, http):
+        account, me = simulator.account, simulator.account.extensions[0].id
+        task = await create(http, REPORTS, **LONG_AGO)
+        message = account.message(me, account.message_ids(me)[0])
+        assert message is not None
+        was, message.availability = message.availability, "Purged"
+        now.later(100)
+        records, *rest = await archives_of(http, task)
+        name = f"account/{account.account_id}/extension/{me}/message-store.json"
+        (record,) = [r for r in json.loads(records.read(name))["records"] if r["id"] == message.id]
+        assert record["availability"] == was
+        assert any(f"/{message.id}/content/" in name for name in contents_of(rest))
+
+
+async def test_dates_and_types_choose_what_a_report_holds(now: Now) -> None:
+    async with running() as (_, http):
+        default = await create(http, REPORTS)
+        assert default["dateTo"] == iso_time(now.s)
+        assert default["dateFrom"] == iso_time(now.s - DAY_S)
+        faxes = await create(http, REPORTS, **LONG_AGO, messageTypes=["Fax"])
+        now.later(100)
+        records, *rest = await archives_of(http, faxes)
+        kept = [r for text in contents_of([records]).values() for r in json.loads(text)["records"]]
+        assert {record["type"] for record in kept} == {"Fax"}
+        assert all(name.endswith((".pdf", ".tif")) for name in contents_of(rest))
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        ({"dateFrom": "yesterday"}, "dateFrom"),
+        ({"dateFrom": 5}, "dateFrom"),
+        ({"messageTypes": ["Letter"]}, "messageTypes"),
+        ({"dateFrom": "2026-01-02T00:00:00Z", "dateTo": "2026-01-01T00:00:00Z"}, "dateFrom"),
+        ([], "body"),
+    ],
+)
+async def test_bad_requests_for_reports(body: Any, parameter: str) -> None:
+    async with running() as (_, http):
+        answer = await http.post(REPORTS, json=body)
+        assert refusal(answer) == (400, "CMN-101")
+        assert answer.json()["parameterName"] == parameter
+
+
+@pytest.mark.parametrize("path", [REPORTS, TEAM])
+async def test_no_more_than_two_tasks_at_once(path: str, now: Now) -> None:
+    async with running() as (_, http):
+        await create(http, path)
+        now.later(50)
+        await create(http, path)
+        assert refusal(await http.post(path, json={})) == (400, "CMN-111")
+        now.later(50)
+        await create(http, path)
+
+
+async def test_exports_are_for_admins(now: Now) -> None:
+    async with running(standard_user=True) as (_, http):
+        for path in (REPORTS, TEAM):
+            assert refusal(await http.post(path, json={})) == (403, "CMN-408")
+            assert refusal(await http.get(f"{path}/1")) == (403, "CMN-408")
+        assert refusal(await http.get(TEAM)) == (403, "CMN-408")
+        assert refusal(await http.get(f"{REPORTS}/1/archive/0")) == (403, "CMN-408")
+
+
+async def test_unknown_tasks() -> None:
+    async with running() as (_, http):
+        for path in (f"{REPORTS}/1", f"{REPORTS}/1/archive", f"{REPORTS}/1/archive/0"):
+            assert refusal(await http.get(path)) == (404, "CMN-102")
+        for path in (f"{TEAM}/1", f"{TEAM}/1/datasets/1"):
+            assert refusal(await http.get(path)) == (404, "CMN-102")
+
+
+async def test_a_team_export_holds_the_posts_of_its_time_in_the_documented_files(now: Now) -> None:
+    async with running() as (simulator, http):
+        begin = iso_time(now.s - 150 * DAY_S)
+        task = await create(http, TEAM, timeFrom=begin)
+        assert task["specific"] == {"timeFrom": begin, "timeTo": iso_time(now.s)}
+        assert "datasets" not in await fetch(http, task["uri"])
+        now.later(100)
+        state = await fetch(http, task["uri"])
+        (dataset,) = state["datasets"]
+        content = (await http.get(dataset["uri"])).raise_for_status().content
+        assert len(content) == dataset["size"]
+        files = contents_of([zipfile.ZipFile(io.BytesIO(content))])
+        folders = ("chats", "members", "guests", "posts", "events", "tasks", "notes", "files")
+        assert set(files) == {"request_info.json", *(f"{folder}/{folder}_1.json" for folder in folders)}
+        assert json.loads(files["request_info.json"]) == task["specific"]
+        posts = json.loads(files["posts/posts_1.json"])["records"]
+        every = [post for chat in chats_of(simulator.account) for post in posts_of(simulator.account, chat)]
+        wanted = {post["id"] for post in every if begin <= post["creationTime"]}
+        assert {post["id"] for post in posts} == wanted
+        assert 0 < len(wanted) < len(every) == len({post["id"] for post in every})
+        members = {member["id"] for member in json.loads(files["members/members_1.json"])["records"]}
+        assert {post["creatorId"] for post in posts} <= members
+
+
+async def test_a_team_export_of_chats_and_people(now: Now) -> None:
+    async with running() as (simulator, http):
+        account = simulator.account
+        chat, person = chats_of(account)[0], account.extensions[0]
+        task = await create(
+            http,
+            TEAM,
+            timeFrom=iso_time(now.s - 180 * DAY_S),
+            chatIds=[str(chat.id)],
+            contacts=[{"email": person.email}],
+        )
+        now.later(100)
+        (dataset,) = (await fetch(http, task["uri"]))["datasets"]
+        content = (await http.get(dataset["uri"])).content
+        files = contents_of([zipfile.ZipFile(io.BytesIO(content))])
+        posts = json.loads(files["posts/posts_1.json"])["records"]
+        assert {post["groupId"] for post in posts} == {str(chat.id)}
+        assert {post["creatorId"] for post in posts} == {str(person.id)}
+        (shown,) = json.loads(files["chats/chats_1.json"])["records"]
+        assert shown["id"] == str(chat.id)
+
+
+async def test_the_list_of_team_exports_and_their_end(now: Now) -> None:
+    async with running() as (_, http):
+        first = await create(http, TEAM)
+        now.later(100)
+        second = await create(http, TEAM)
+        listed = await fetch(http, TEAM)
+        assert [task["id"] for task in listed["tasks"]] == [second["id"], first["id"]]
+        assert listed["paging"]["perPage"] == 30
+        done = (await fetch(http, f"{TEAM}?status=Completed"))["tasks"]
+        assert [task["id"] for task in done] == [first["id"]]
+        (dataset,) = (await fetch(http, first["uri"]))["datasets"]
+        now.later(7 * DAY_S)
+        assert (await fetch(http, first["uri"]))["status"] == "Expired"
+        assert refusal(await http.get(dataset["uri"])) == (404, "CMN-102")
+
+
+@pytest.mark.parametrize(
+    ("body", "parameter"),
+    [
+        ({"timeFrom": "2025-01-01T00:00:00Z"}, "timeFrom"),
+        ({"chatIds": [str(number) for number in range(11)]}, "chatIds"),
+        ({"contacts": [{"id": "1"}] * 31}, "contacts"),
+        ({"contacts": [{}]}, "contacts"),
+        ({"contacts": "1"}, "contacts"),
+    ],
+)
+async def test_bad_requests_for_team_exports(body: dict[str, Any], parameter: str) -> None:
+    async with running() as (_, http):
+        answer = await http.post(TEAM, json=body)
+        assert refusal(answer) == (400, "CMN-101")
+        assert answer.json()["parameterName"] == parameter
+
+
+def test_archives_are_filled_to_the_last_byte() -> None:
+    files = [PackedFile(f"f{number}", bytes(100), 1e9) for number in range(4)]
+    whole = Archive(files[:2], compressed=False)
+    exact = list(cut_archives(files, whole.size_bytes))
+    tighter = list(cut_archives(files, whole.size_bytes - 1))
+    try:
+        assert [archive.size_bytes for archive in exact] == [whole.size_bytes] * 2
+        assert len(tighter) == 4
+        assert whole.read(0, 4) == b"PK\x03\x04"
+        assert whole.read(whole.size_bytes - 1, whole.size_bytes + 9) == b"\0"
+    finally:
+        for archive in (whole, *exact, *tighter):
+            archive.close()
+    assert list(cut_archives([], 100)) == []
