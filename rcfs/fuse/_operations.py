@@ -293,9 +293,10 @@ class Operations(pyfuse3.Operations):
         settled = False
         try:
             size_bytes = await content.wait_size()
-            if size_bytes > WHOLE_BYTES and self._streams < _STREAMS:
+            if size_bytes > WHOLE_BYTES:
                 await content.wait_for(0, CHUNK_BYTES)
-            else:
+            # Asked after the wait: from here to taking the seat nobody else can take it.
+            if size_bytes <= WHOLE_BYTES or self._streams >= _STREAMS:
                 await content.wait_complete()
             settled = True
             return content

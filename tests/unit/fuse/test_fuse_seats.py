@@ -1,0 +1,59 @@
+"""Seats for large contents that are read while they arrive, without FUSE."""
+
+import os
+from types import SimpleNamespace
+from typing import Any, cast
+
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from rcfs.fetch import Content, Engine
+from rcfs.fuse._operations import _STREAMS, WHOLE_BYTES, Operations
+from rcfs.fuse._waits import Waits
+from rcfs.model import CHUNK_BYTES, Attachment, Extension, Mailbox, Message
+from rcfs.tree import AttachmentFile, Directory, Node, build_root
+
+
+def attachments_below(node: Node) -> list[AttachmentFile]:
+    """All attachments below `node`."""
+    if isinstance(node, Directory):
+        return [file for child in node.entries().values() for file in attachments_below(child)]
+    return [node] if isinstance(node, AttachmentFile) else []
+
+
+async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nursery: trio.Nursery) -> None:
+    root = build_root([Extension(id=5)], fallback_s=0.0)
+    messages = tuple(
+        Message(id=number, type="Fax", attachments=(Attachment(1, "RenderedDocument"),))
+        for number in range(_STREAMS + 2)
+    )
+    root.extension(5).fill(Mailbox("1", 5, messages))
+    contents: list[Content] = []
+
+    async def open_arriving(wanted: Any, _priority: object) -> Content:
+        await trio.lowlevel.checkpoint()
+        content = Content(wanted.key)
+        content.learn_size(WHOLE_BYTES + CHUNK_BYTES)
+        contents.append(content)
+        return content
+
+    library = SimpleNamespace(open=open_arriving, release=lambda _content: None)
+    engine = cast("Engine", SimpleNamespace(library=library, recorder=None))
+    operations = Operations(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
+    opened = []
+
+    async def open_file(file: AttachmentFile) -> None:
+        opened.append(await operations._open_attachment(7, file, os.getpid()))
+
+    for file in attachments_below(root.extension(5)):
+        nursery.start_soon(open_file, file)
+    await wait_all_tasks_blocked()
+    for content in contents:
+        content.append(memoryview(bytes(CHUNK_BYTES)))
+    await wait_all_tasks_blocked()
+    assert [handle.streaming for handle in opened] == [True] * _STREAMS
+
+    for content in contents:
+        content.finish()
+    await wait_all_tasks_blocked()
+    assert [handle.streaming for handle in opened[_STREAMS:]] == [False] * 2
