@@ -128,9 +128,12 @@ class Library:
             self._idle.popitem()[1].clear()
 
     async def state(self, key: ContentKey) -> str:
-        """``yes``, ``partial`` or ``no``: how much of the content is in the cache."""
+        """``yes``, ``partial`` or ``no``: how much of the content is in the cache, or arriving."""
         if key in self._idle:
             return "yes"
+        live = self._live.get(key)
+        if live is not None and live.arrived and not live.complete:
+            return "partial"  # A reader may have seen its bytes before the disk did.
         return await self._in_thread(self._cache.contains, key)
 
     async def _load(self, wanted: Wanted, content: Content) -> None:

@@ -111,6 +111,18 @@ async def test_what_has_arrived_of_a_content_that_fails_stays_readable(rig: Rig)
     rig.engine.library.release(content)
 
 
+async def test_a_content_is_partial_from_its_first_byte_until_it_is_kept(rig: Rig) -> None:
+    reply = Reply.sized(DATA)
+    pieces = [DATA[:70_000], DATA[70_000:]]
+    rig.platform.script(FETCH, attrs.evolve(reply, pieces=pieces, gap_s=5))
+    content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    await content.wait_for(0, 1)
+    assert await rig.engine.library.state(content.key) == "partial", "though no chunk is on the disk yet"
+    await content.wait_complete()
+    assert await rig.engine.library.state(content.key) == "yes"
+    rig.engine.library.release(content)
+
+
 async def test_an_open_content_survives_its_eviction(new_rig: OpenRig) -> None:
     async with new_rig(cache_bytes=6 * CHUNK_BYTES) as rig:
         content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
