@@ -8,6 +8,7 @@ Two environment variables forbid what is convenient at a desk and wrong in CI:
 """
 
 import os
+import signal
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -27,6 +28,8 @@ def pytest_configure(config: pytest.Config) -> None:
     # change's own, not a new example's.
     settings.register_profile("rcfs", deadline=None, derandomize="CI" in os.environ)
     settings.load_profile("rcfs")
+    # A shell starts background jobs with SIGINT ignored, and all that the tests start would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     if required("OPENAPI") and not Path(os.environ.get("RCFS_OPENAPI", "")).is_file():
         raise pytest.UsageError("RCFS_REQUIRE_OPENAPI is set, but RCFS_OPENAPI does not name a file")
 
