@@ -11,6 +11,7 @@
     GET    /simulator/faults            faults, and how often each has fired
     POST   /simulator/faults            add a fault, see `fault_from_json`
     DELETE /simulator/faults            no faults any more
+    GET    /simulator/faults/kinds      every kind of fault with its options, see `Kind`
     POST   /simulator/expire-tokens     let every access token be expired
     GET    /simulator/clock             the account's time, and its speed
     POST   /simulator/clock             move it on: {advance_s}
@@ -36,7 +37,7 @@ from starlette.routing import Route, Router
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator._admin_messages import MessageAdmin
 from rcfs.simulator._backend import Backend
-from rcfs.simulator._faults import FaultList, fault_from_json
+from rcfs.simulator._faults import FaultList, all_kinds, fault_from_json
 from rcfs.simulator._journal import as_json
 from rcfs.simulator._media_truth import media_truth
 
@@ -120,6 +121,9 @@ class _Admin:
                 return _complaint(exc)
         return JSONResponse(self._faults.as_json())
 
+    async def fault_kinds(self, _request: Request) -> Response:
+        return JSONResponse([attrs.asdict(kind) for kind in all_kinds()])
+
     async def expire_tokens(self, _request: Request) -> Response:
         self._backend.auth.expire_all()
         return Response(status_code=204)
@@ -144,6 +148,7 @@ def admin_router(backend: Backend, faults: FaultList, content_operations: Sequen
             Route("/simulator/quota", admin.quota, methods=["GET"]),
             Route("/simulator/notify", admin.notify, methods=["POST"]),
             Route("/simulator/faults", admin.faults, methods=["GET", "POST", "DELETE"]),
+            Route("/simulator/faults/kinds", admin.fault_kinds, methods=["GET"]),
             Route("/simulator/expire-tokens", admin.expire_tokens, methods=["POST"]),
             *MessageAdmin(backend).routes(),
         ]

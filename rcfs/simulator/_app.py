@@ -29,7 +29,7 @@ from rcfs.simulator._api_oauth import CONSENT_PATH
 from rcfs.simulator._backend import Backend, Operation
 from rcfs.simulator._consent import ConsentPage
 from rcfs.simulator._delivery import Connection
-from rcfs.simulator._exchange import MEDIA, PLATFORM, Exchange
+from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM, Exchange
 from rcfs.simulator._faults import FaultList
 from rcfs.simulator._notifications import SOCKET_PATH
 from rcfs.simulator._page import StartPage
@@ -55,7 +55,8 @@ OPERATIONS: tuple[Operation, ...] = (
 """All operations that are played. A further endpoint is a handler and a line in its module's table."""
 
 ADMIN_PREFIX = "/simulator/"
-"""Where the platform origin has the admin interface, which is neither counted nor recorded."""
+"""Where the platform has the admin interface, which is neither counted nor recorded; the foreign host has it,
+too, because a fault may close the platform."""
 
 CONNECTION = "rcfs.connection"
 """ASGI extension under which `_server` passes the `Connection` of a request."""
@@ -73,7 +74,7 @@ class App:
     Args:
         backend: The state of the simulator.
         faults: What goes wrong on purpose.
-        origin: `PLATFORM` or `MEDIA`.
+        origin: `PLATFORM`, `MEDIA` or `FOREIGN`.
     """
 
     def __init__(self, backend: Backend, faults: FaultList, origin: str) -> None:
@@ -86,7 +87,10 @@ class App:
             redirect_slashes=False,
             default=_Resource({}),
         )
+        admin = admin_router(backend, faults, [operation.id for operation in contents])
         self._beside = Router()
+        if origin == FOREIGN:
+            self._beside = admin
         if origin == PLATFORM:
             self._beside = Router(
                 [
@@ -94,7 +98,7 @@ class App:
                     Route(CONSENT_PATH, ConsentPage(backend)),
                     WebSocketRoute(SOCKET_PATH, Gateway(backend, _api_subscriptions.OPERATIONS, origin)),
                 ],
-                default=admin_router(backend, faults, [operation.id for operation in contents]),
+                default=admin,
             )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,14 +113,19 @@ class App:
             # Whoever hangs up is not answered any more: an abandoned answer must not look as if in flight.
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
-                await self._router({**scope, _EXCHANGE: exchange}, receive, send)
+                if self._origin == FOREIGN:
+                    await exchange.run_abroad()
+                else:
+                    await self._router({**scope, _EXCHANGE: exchange}, receive, send)
                 nursery.cancel_scope.cancel()
         finally:
             self._backend.journal.close(exchange.entry)
 
     def _is_beside_the_api(self, path: str) -> bool:
         """Whether `path` is for people or tests: that is neither counted nor recorded."""
-        return self._origin == PLATFORM and (path in ("/", CONSENT_PATH) or path.startswith(ADMIN_PREFIX))
+        if path.startswith(ADMIN_PREFIX):
+            return self._origin != MEDIA
+        return self._origin == PLATFORM and path in ("/", CONSENT_PATH)
 
     def _arrive(self, scope: Scope, body: bytes, send: Send) -> Exchange:
         """The exchange for a request whose head and body are there, with its line of the journal."""

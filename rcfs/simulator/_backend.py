@@ -80,6 +80,8 @@ class Backend:
     """Round trip that is added to every request, in seconds."""
     sync_key: bytes = attrs.field(repr=False)
     """Signs sync tokens; random, so those of an earlier run are not good."""
+    sent_abroad: dict[str, "Call"] = attrs.field(factory=dict, init=False, repr=False)
+    """By raw path and query, the requests that were redirected to the foreign host: it answers these."""
 
     def account_time(self) -> float:
         """The platform's idea of now, in seconds since 1970-01-01 UTC."""

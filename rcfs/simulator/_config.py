@@ -62,6 +62,9 @@ class Endpoints:
     """Origin of the platform, such as ``http://127.0.0.1:40001``; no slash at the end."""
     media_url: str
     """Origin of the media host."""
+    foreign_url: str
+    """Origin of a host that is not the platform's, to which a fault redirects; it answers whoever was sent
+    there, and the journal tells whether a token came along. It has the admin interface, too."""
     client_id: str
     """Id of the app."""
     client_secret: str = attrs.field(repr=False)

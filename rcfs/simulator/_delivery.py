@@ -11,6 +11,7 @@ import struct
 import termios
 import zlib
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import attrs
 import trio
@@ -61,6 +62,25 @@ class Connection:
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self._socket = stream.socket
+        self._uses = 0
+        self._ending = False
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For the time of an exchange: `end` waits for it."""
+        self._uses += 1
+        try:
+            yield
+        finally:
+            self._uses -= 1
+            if self._ending:
+                self.end()
+
+    def end(self) -> None:
+        """Close the connection in an orderly way as soon as it idles."""
+        self._ending = True
+        if not self._uses:
+            self.close()
 
     async def reset(self) -> None:
         """Reset the connection once the peer's kernel has all that was sent, or after `DRAIN_S`."""
@@ -145,9 +165,7 @@ def _framing(answer: Answer, delivery: Delivery) -> dict[str, str]:
         return {"Content-Encoding": "gzip"}
     if delivery.chunked:
         return {}
-    # A truncated body must promise more than comes, even where nothing was to come.
-    promised = answer.size_bytes if delivery.truncate_at is None else max(answer.size_bytes, 1)
-    return {"Content-Length": str(promised)}
+    return {"Content-Length": str(answer.size_bytes)}
 
 
 def _end(size_bytes: int, delivery: Delivery) -> int:

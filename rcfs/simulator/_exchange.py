@@ -21,7 +21,10 @@ from rcfs.simulator._journal import Entry
 from rcfs.simulator._params import Query, form_fields
 from rcfs.simulator._police import BucketKey, Verdict
 from rcfs.simulator._ranges import cut
-from rcfs.simulator._wire import Answer, ApiError, Later, Whole, rate_headers, retry_after
+from rcfs.simulator._wire import Answer, ApiError, Later, Whole, not_found, rate_headers, retry_after
+
+FOREIGN = "foreign"
+"""The origin that is not the platform's."""
 
 MEDIA = "media"
 """The origin of contents."""
@@ -41,7 +44,7 @@ class Exchange:
     entry: Entry
     """Its line of the journal."""
     origin: str
-    """`PLATFORM` or `MEDIA`."""
+    """`PLATFORM`, `MEDIA` or `FOREIGN`."""
     method: str
     """HTTP method."""
     target: str
@@ -57,6 +60,9 @@ class Exchange:
     connection: Connection
     """The TCP connection."""
 
+    _verdict: Verdict | None = attrs.field(default=None, init=False)
+    """What its budget says; None for what counts for none."""
+
     async def run(self, operations: Mapping[str, Operation], path: Mapping[str, str]) -> None:
         """Answer the request.
 
@@ -64,44 +70,65 @@ class Exchange:
             operations: By method, what the path offers; empty for an unknown path.
             path: Parameters of the path.
         """
-        effect, verdict = Effect(), None
         try:
-            operation = self._operation(operations)
-            session = self._session(operation)
-            client, claimed = self._client(session)
-            if self.backend.refuse_duplicates and self.entry.duplicate_in_flight:
-                raise ApiError(429, "CMN-304", "Duplicate concurrent request")
-            verdict = self._count(operation, session, client or claimed)
-            if operation.needs_client:
-                self.backend.auth.check_client(self.headers.get("authorization", ""), claimed)
-            call = Call(
-                backend=self.backend,
-                operation=operation,
-                path=path,
-                query=self.query,
-                body=self.body,
-                client=client or claimed,
-                session=session,
-                target=self.target,
-                headers=self.headers,
-            )
-            if session is not None:
-                self.backend.permissions.check(operation.id, call.user)
-            effect = self.faults.pick(operation, self.entry.path)
-            self.entry.fault = kind_of(effect)
-            answer = effect.replace(call)
-            if answer is None:
-                found = operation.handler(call)
-                if isinstance(found, Later):
-                    found = await trio.to_thread.run_sync(found.make)
-                if isinstance(found, Whole):
-                    found = await cut(found, self.entry.range, effect.reshape)
-                answer = effect.edit(found)
-        except _OverLimitError as refused:
-            answer, verdict = refused.answer, refused.verdict
+            call = self._admitted(operations, path)
         except ApiError as error:
-            answer = error.answer
-        await self._send(answer, verdict, effect)
+            await self._send(error.answer, Effect())
+            return
+        effect = self.faults.pick(call, self.entry.path)
+        answer = effect.replace(call)
+        if answer is None:
+            found = await self._found(call)
+            if type(effect) is Effect:
+                effect = self.faults.pick(call, self.entry.path, found)
+            answer = effect.edit(found)
+        self.entry.fault = kind_of(type(effect))
+        await self._send(answer, effect)
+
+    async def run_abroad(self) -> None:
+        """Answer what the platform has redirected here, without a login; nothing else is known."""
+        call = self.backend.sent_abroad.get(self.target)
+        answer = not_found("path").answer if call is None else await self._found(call)
+        await self._send(attrs.evolve(answer, has_rate_headers=False), Effect())
+
+    def _admitted(self, operations: Mapping[str, Operation], path: Mapping[str, str]) -> Call:
+        """The request for an operation that it may use; it was counted.
+
+        Raises:
+            ApiError: It may not, or there is nothing of the kind.
+        """
+        operation = self._operation(operations)
+        session = self._session(operation)
+        client, claimed = self._client(session)
+        if self.backend.refuse_duplicates and self.entry.duplicate_in_flight:
+            raise ApiError(429, "CMN-304", "Duplicate concurrent request")
+        self._count(operation, session, client or claimed)
+        if operation.needs_client:
+            self.backend.auth.check_client(self.headers.get("authorization", ""), claimed)
+        call = Call(
+            backend=self.backend,
+            operation=operation,
+            path=path,
+            query=self.query,
+            body=self.body,
+            client=client or claimed,
+            session=session,
+            target=self.target,
+            headers=self.headers,
+        )
+        if session is not None:
+            self.backend.permissions.check(operation.id, call.user)
+        return call
+
+    async def _found(self, call: Call) -> Answer:
+        """What the endpoint answers, a refusal included."""
+        try:
+            found = call.operation.handler(call)
+            if isinstance(found, Later):
+                found = await trio.to_thread.run_sync(found.make)
+            return await cut(found, self.entry.range) if isinstance(found, Whole) else found
+        except ApiError as error:
+            return error.answer
 
     def _operation(self, operations: Mapping[str, Operation]) -> Operation:
         """What is asked for.
@@ -139,24 +166,26 @@ class Exchange:
         claimed = form_fields(self.body).get("client_id", "") or self.query.text("client_id")
         return split_basic(self.headers.get("authorization", ""))[0], claimed
 
-    def _count(self, operation: Operation, session: Session | None, client: str) -> Verdict:
+    def _count(self, operation: Operation, session: Session | None, client: str) -> None:
         """Count the request for its bucket.
 
         Raises:
-            _OverLimitError: 429, there is no budget.
+            ApiError: 429, there is no budget.
         """
         # The token endpoint knows no user yet, and the whole Auth group is one budget: it counts per app.
         user = "" if session is None or operation.group == AUTH else str(session.user)
         # The moment of arrival counts, and nothing has been awaited since.
         verdict = self.backend.police.arrive(BucketKey(user, client, operation.group), self.entry.time_s)
+        self._verdict = verdict
         self.entry.remaining, self.entry.in_penalty = verdict.remaining, verdict.in_penalty
         if not verdict.admitted:
-            raise _OverLimitError(verdict)
-        return verdict
+            headers = retry_after(verdict.retry_after_s)
+            raise ApiError(429, "CMN-301", "Request rate exceeded", headers=headers)
 
-    async def _send(self, answer: Answer, verdict: Verdict | None, effect: Effect) -> None:
+    async def _send(self, answer: Answer, effect: Effect) -> None:
         """Send `answer`, with the headers that every answer has, in the way of `effect`."""
         headers = {"RCRequestId": str(uuid.uuid4())}
+        verdict = self._verdict
         if verdict is not None and verdict.has_headers and answer.has_rate_headers:
             headers |= rate_headers(verdict.group, verdict.plan, verdict.remaining)
         await trio.sleep(self.backend.latency_s / 2)
@@ -168,11 +197,3 @@ class Exchange:
             entry=self.entry,
             finish=partial(self.backend.journal.close, self.entry),
         )
-
-
-class _OverLimitError(ApiError):
-    """429, because of `verdict`."""
-
-    def __init__(self, verdict: Verdict) -> None:
-        super().__init__(429, "CMN-301", "Request rate exceeded", headers=retry_after(verdict.retry_after_s))
-        self.verdict = verdict

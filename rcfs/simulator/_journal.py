@@ -20,7 +20,7 @@ class Entry:
     time_s: float
     """When its head and body had arrived, in seconds since the simulator started."""
     origin: str
-    """``platform`` or ``media``."""
+    """``platform``, ``media`` or ``foreign``."""
     method: str
     """HTTP method."""
     path: str
@@ -31,6 +31,8 @@ class Entry:
     """``Range`` header; empty when absent."""
     duplicate_in_flight: bool
     """An identical GET of the same login had not been answered yet when it came."""
+    has_token: bool
+    """It carried an ``Authorization`` header, or a token in its query."""
     group: str = ""
     """Usage plan group; empty for what belongs to no operation."""
     operation: str = ""
@@ -71,6 +73,8 @@ class JournalSummary:
     """Requests of which an identical one was still being answered."""
     heads: int
     """HEAD requests."""
+    tokens_abroad: int
+    """Requests that took a token to the foreign host."""
     forgotten: int
     """Entries that were dropped because there were too many; above 0 the other figures are too low."""
 
@@ -92,7 +96,7 @@ class Journal:
 
         Args:
             time_s: Seconds since the simulator started.
-            origin: ``platform`` or ``media``.
+            origin: ``platform``, ``media`` or ``foreign``.
             method: HTTP method.
             path: Path without query.
             query: Raw query, already without tokens.
@@ -110,6 +114,7 @@ class Journal:
             query=query,
             range=range_,
             duplicate_in_flight=method == "GET" and self._in_flight[key] > 0,
+            has_token=bool(login),
         )
         if method == "GET":
             self._in_flight[key] += 1
@@ -160,6 +165,7 @@ class Journal:
             in_penalty=sum(entry.in_penalty for entry in self._entries),
             duplicates_in_flight=sum(entry.duplicate_in_flight for entry in self._entries),
             heads=sum(entry.method == "HEAD" for entry in self._entries),
+            tokens_abroad=sum(entry.has_token and entry.origin == "foreign" for entry in self._entries),
             forgotten=self._forgotten,
         )
 

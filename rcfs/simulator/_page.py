@@ -3,7 +3,6 @@
 One HTML file without anything from elsewhere; what moves on it comes from the admin interface by fetch().
 """
 
-import inspect
 import json
 import shlex
 from collections.abc import Iterable
@@ -11,14 +10,12 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-import attrs
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from rcfs.simulator._backend import Backend
-from rcfs.simulator._effects import Effect
-from rcfs.simulator._faults import EFFECTS, kind_of
+from rcfs.simulator._faults import Kind, all_kinds
 
 SHOWN_EXTENSIONS = 12
 """Extensions that the page lists; an account may have thousands."""
@@ -71,11 +68,12 @@ class StartPage:
             months=account.spec.months,
             platform_url=escape(endpoints.platform_url),
             media_url=escape(endpoints.media_url),
+            foreign_url=escape(endpoints.foreign_url),
             exports=escape("\n".join(f"export {k}={shlex.quote(v)}" for k, v in variables.items())),
             extensions=self._extensions(),
             more_extensions=f"and {more} more" if more > 0 else "",
             operations="".join(f"<option>{escape(name)}</option>" for name in self._operations),
-            faults="\n".join(map(_fault_button, EFFECTS)),
+            faults="\n".join(map(_fault_button, all_kinds())),
         )
 
     def _extensions(self) -> str:
@@ -87,14 +85,12 @@ class StartPage:
         return "".join(rows)
 
 
-def _fault_button(effect_class: type[Effect]) -> str:
-    """A button that asks for an effect, with `BUTTON_SECONDS` for whatever it cannot do without."""
-    needed = {
-        name: BUTTON_SECONDS
-        for name, field in attrs.fields_dict(effect_class).items()
-        if field.default is attrs.NOTHING
-    }
-    kind = kind_of(effect_class(**needed))
-    title = inspect.cleandoc(effect_class.__doc__ or "").splitlines()[0]
-    fault = escape(json.dumps({"kind": kind, **needed}))
-    return f'<button type="button" title="{escape(title)}" data-fault="{fault}">{escape(kind)}</button>'
+def _fault_button(kind: Kind) -> str:
+    """A button that asks for a fault, with `BUTTON_SECONDS` for whatever it cannot do without."""
+    fault = {"kind": kind.kind} | dict.fromkeys(kind.needed, BUTTON_SECONDS)
+    options = ", ".join([*kind.needed, *kind.options])
+    title = f"{kind.help} Options: {options}" if options else kind.help
+    return (
+        f'<button type="button" title="{escape(title)}" data-fault="{escape(json.dumps(fault))}">'
+        f"{escape(kind.kind)}</button>"
+    )

@@ -1,43 +1,41 @@
 """The ``Range`` header: from a whole content to the answer with the part of it that was asked for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Mapping
 
 import trio
 
-from rcfs.simulator._wire import Answer, ApiError, Part, Span, Whole
+from rcfs.simulator._wire import Answer, ApiError, Part, Whole
 
 _RANGE = re.compile(r"bytes=(?:(?P<first>\d+)-(?P<last>\d*)|-(?P<suffix>\d+))")
 """One range (RFC 9110, 14.1.1). Lists of ranges count as bad: nobody has seen the platform answer one."""
 
 
-async def cut(whole: Whole, header: str, reshape: Callable[[Span, int], Span]) -> Answer:
-    """The answer to a request for `whole`.
-
-    Args:
-        whole: The content.
-        header: ``Range`` header of the request; empty when it has none.
-        reshape: What a fault makes of the bytes that are asked for, given the size of the content.
+async def cut(whole: Whole, header: str) -> Answer:
+    """The answer to a request for `whole` with a ``Range`` header, which is empty when it has none.
 
     Raises:
         ApiError: 416 CMN-107, the header makes no sense or begins behind the end.
     """
     size = await trio.to_thread.run_sync(lambda: whole.source.size_bytes)
-    span = reshape(requested_span(header, size), size)
-    headers = dict(whole.headers)
-    if span.partial:
-        headers["Content-Range"] = f"bytes {span.start}-{span.stop - 1}/{size}"
-    return Answer(206 if span.partial else 200, headers, Part(whole.source, span.start, span.stop))
+    if not header:
+        return Answer(200, whole.headers, Part(whole.source, 0, size, size))
+    start, stop = requested_bytes(header, size)
+    return partial_answer(whole.headers, Part(whole.source, start, stop, size))
 
 
-def requested_span(header: str, size_bytes: int) -> Span:
-    """The bytes of a content of `size_bytes` that a ``Range`` header asks for; all when it is empty.
+def partial_answer(headers: Mapping[str, str], part: Part) -> Answer:
+    """206 with `part`, and a Content-Range that says so, besides `headers`."""
+    named = {"Content-Range": f"bytes {part.start}-{part.stop - 1}/{part.whole_bytes}"}
+    return Answer(206, {**headers, **named}, part)
+
+
+def requested_bytes(header: str, size_bytes: int) -> tuple[int, int]:
+    """The bytes ``[start, stop)`` of a content of `size_bytes` that a ``Range`` header asks for.
 
     Raises:
         ApiError: 416 CMN-107, the header makes no sense or begins behind the end.
     """
-    if not header:
-        return Span(0, size_bytes, partial=False)
     match = _RANGE.fullmatch(header.strip())
     if match is not None and match["suffix"] is not None:
         start, stop = max(0, size_bytes - int(match["suffix"])), size_bytes
@@ -53,4 +51,4 @@ def requested_span(header: str, size_bytes: int) -> Span:
             "Requested range is not satisfiable",
             headers={"Content-Range": f"bytes */{size_bytes}"},
         )
-    return Span(start, stop, partial=True)
+    return start, stop

@@ -1,49 +1,34 @@
-"""Two origins on loopback, served by hypercorn under trio.
-
-hypercorn's own `serve` keeps the connections to itself. Here each accepted connection is handed to its
-`TCPServer`, so the application can be told which one a request came by: a fault has to reset it, and a
-client that does not read must not keep the simulator from stopping (hypercorn shields what it sends).
-"""
+"""The simulator as a whole: its parts put together, its origins served, and the process around it."""
 
 import os
 import secrets
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack
-from functools import partial
-from typing import cast
+from contextlib import ExitStack
 
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
-from hypercorn.config import Config
-from hypercorn.trio.tcp_server import TCPServer
-from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework
-from starlette.types import Receive, Scope, Send
 
 from rcfs.simulator._account import SimAccount
-from rcfs.simulator._app import CONNECTION, App
+from rcfs.simulator._app import App
 from rcfs.simulator._auth import Auth
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Credentials, Endpoints, SimulatorConfig
-from rcfs.simulator._delivery import Connection
-from rcfs.simulator._exchange import MEDIA, PLATFORM
+from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM
 from rcfs.simulator._faults import FaultList
 from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
 from rcfs.simulator._message_store import MessageStore, StoreRules
 from rcfs.simulator._notifications import Notifications
+from rcfs.simulator._origin import listening
 from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
 from rcfs.simulator._tasks import TaskBook
 
-KEEP_ALIVE_S = 75.0
-"""How long an idle connection is kept, in seconds: the default of nginx, as a stand-in for the unknown."""
-
-BACKLOG = 1024
-"""Connections that may wait to be accepted; a test may open hundreds at once."""
+FOREIGN_HOST = "127.0.0.2"
+"""Where the foreign host listens: another address than the platform's, because a client may tell hosts apart
+by their name alone. Linux has all of 127.0.0.0/8 on loopback."""
 
 TICK_S = 0.2
 """Seconds between two looks at what is due in the message stores: well below a push notification's delay."""
@@ -78,20 +63,24 @@ class Simulator:
             scopes=self._permissions.scopes,
             redirect_uris=config.redirect_uris,
         )
-        self._connections: set[Connection] = set()
 
     async def serve(self, *, task_status: trio.TaskStatus[Endpoints] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen on both origins until cancelled; started with the `Endpoints` once both accept.
+        """Listen on all origins until cancelled; started with the `Endpoints` once they accept.
 
         Raises:
             OSError: A port is taken.
         """
-        async with AsyncExitStack() as stack:
-            listeners = {
-                origin: await stack.enter_async_context(await self._listen(port))
-                for origin, port in ((PLATFORM, self.config.port), (MEDIA, self.config.media_port))
-            }
-            endpoints = self._endpoints({origin: _url(listener) for origin, listener in listeners.items()})
+        places = {
+            PLATFORM: (self.config.host, self.config.port),
+            MEDIA: (self.config.host, self.config.media_port),
+            FOREIGN: (FOREIGN_HOST, 0),
+        }
+        with ExitStack() as stack:
+            origins = {}
+            for name, (host, port) in places.items():
+                origins[name] = await listening(name, self.faults, host=host, port=port)
+                stack.callback(origins[name].close)
+            endpoints = self._endpoints({name: origin.url for name, origin in origins.items()})
             backend = self._backend(endpoints)
             backend.messages.listen(backend.notify_of)
             if self.config.day_speed is not None:
@@ -99,26 +88,17 @@ class Simulator:
             stack.callback(backend.reports.close)
             stack.callback(backend.team_exports.close)
             async with trio.open_nursery() as nursery:
-                try:
-                    for origin, listener in listeners.items():
-                        handler = partial(self._connected, App(backend, self.faults, origin))
-                        await nursery.start(partial(trio.serve_listeners, handler, [listener]))
-                    nursery.start_soon(_let_time_pass, backend)
-                    task_status.started(endpoints)
-                    await trio.sleep_forever()
-                finally:
-                    for connection in self._connections:
-                        connection.close()
-
-    async def _listen(self, port: int) -> trio.SocketListener:
-        (listener,) = await trio.open_tcp_listeners(port, host=self.config.host, backlog=BACKLOG)
-        return listener
+                for name, origin in origins.items():
+                    nursery.start_soon(origin.serve, App(backend, self.faults, name))
+                nursery.start_soon(_let_time_pass, backend)
+                task_status.started(endpoints)
 
     def _endpoints(self, urls: Mapping[str, str]) -> Endpoints:
         credentials = self.auth.credentials
         return Endpoints(
             platform_url=urls[PLATFORM],
             media_url=urls[MEDIA],
+            foreign_url=urls[FOREIGN],
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             jwt=credentials.jwt,
@@ -153,22 +133,6 @@ class Simulator:
             sync_key=secrets.token_bytes(32),
         )
 
-    async def _connected(self, app: App, stream: trio.SocketStream) -> None:
-        """Serve one connection of the origin of `app` until it ends."""
-        connection = Connection(stream)
-
-        async def with_connection(scope: Scope, receive: Receive, send: Send) -> None:
-            await app({**scope, "extensions": {**scope["extensions"], CONNECTION: connection}}, receive, send)
-
-        self._connections.add(connection)
-        try:
-            # Both kinds of stream are meant by TCPServer, but its annotation names only the encrypted one.
-            encrypted = cast("trio.SSLStream[trio.SocketStream]", stream)
-            wrapper = ASGIWrapper(cast(ASGIFramework, with_connection))
-            await TCPServer(wrapper, _hypercorn_config(), WorkerContext(None), {}, encrypted)
-        finally:
-            self._connections.discard(connection)
-
 
 def run_simulator(
     config: SimulatorConfig, *, on_ready: Callable[[Endpoints], None], until_eof: bool = False
@@ -177,7 +141,7 @@ def run_simulator(
 
     Args:
         config: Its settings.
-        on_ready: Called once, when both origins accept connections.
+        on_ready: Called once, when all origins accept connections.
         until_eof: Also stop at the end of standard input, so that the death of a parent who holds the
             other end of that pipe ends the simulator.
 
@@ -242,15 +206,3 @@ def _owner(account: SimAccount, *, standard_user: bool) -> int:
         if extension.type == "User" and not extension.mailbox_refused and extension.is_admin != standard_user:
             return extension.id
     raise ValueError(f"no extension of the account is {'a standard user' if standard_user else 'an admin'}")
-
-
-def _url(listener: trio.SocketListener) -> str:
-    host, port, *_ = listener.socket.getsockname()
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _hypercorn_config() -> Config:
-    config = Config()
-    config.keep_alive_timeout = KEEP_ALIVE_S
-    config.include_server_header = False
-    return config

@@ -34,6 +34,8 @@ class Part:
     """First byte."""
     stop: int
     """One past the last byte."""
+    whole_bytes: int
+    """Size of the content."""
 
 
 @attrs.frozen
@@ -44,18 +46,6 @@ class Whole:
     """Headers of the answer."""
     source: Readable
     """Its bytes."""
-
-
-@attrs.frozen
-class Span:
-    """Which bytes of a content are asked for, and how they are answered."""
-
-    start: int
-    """First byte."""
-    stop: int
-    """One past the last byte."""
-    partial: bool
-    """Answered with 206 and Content-Range."""
 
 
 @attrs.frozen

@@ -23,6 +23,7 @@ from rcfs.model import Plan, UsageGroup
 ENDPOINTS = {
     "platform_url": "http://127.0.0.1:1001",
     "media_url": "http://127.0.0.1:1002",
+    "foreign_url": "http://127.0.0.2:1003",
     "client_id": "app",
     "client_secret": "secret",
     "jwt": "jwt",

@@ -10,7 +10,9 @@ from click.testing import Result
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Endpoints, SimulatorConfig
 
-ENDPOINTS = Endpoints("http://127.0.0.1:1001", "http://127.0.0.1:1002", "app", "sec ret", "jwt")
+ENDPOINTS = Endpoints(
+    "http://127.0.0.1:1001", "http://127.0.0.1:1002", "http://127.0.0.2:1003", "app", "sec ret", "jwt"
+)
 
 
 @pytest.fixture

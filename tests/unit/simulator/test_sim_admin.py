@@ -92,7 +92,21 @@ async def test_plans_change_at_once() -> None:
 async def test_faults_and_tokens() -> None:
     async with running() as (_, http):
         added = await http.post("/simulator/faults", json={"kind": "status", "operation": "readExtension"})
-        assert added.json() == [{"kind": "status", "operation": "readExtension", "path": "", "fired": 0}]
+        assert added.json() == [
+            {
+                "kind": "status",
+                "options": {"status": 503, "retry_after_s": None, "code": "CMN-203"},
+                "operation": "readExtension",
+                "path": "",
+                "count": 1,
+                "probability": 1.0,
+                "fired": 0,
+            }
+        ]
+        kinds = (await http.get("/simulator/faults/kinds")).json()
+        assert {"kind": "stall", "needed": ["for_s"], "options": {"at_byte": None}}.items() <= next(
+            kind for kind in kinds if kind["kind"] == "stall"
+        ).items()
         assert (await http.post("/simulator/faults", json={"kind": "?"})).status_code == 400
         assert (await http.get(MINE)).status_code == 503
         assert (await http.get("/simulator/faults")).json()[0]["fired"] == 1

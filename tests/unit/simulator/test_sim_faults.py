@@ -1,47 +1,19 @@
-"""Each fault of the simulator, proven on the wire."""
+"""Faults of the connection and of contents, each proven on the wire; and which requests a fault befalls."""
 
+import errno
 import gzip
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Any
 
-import attrs
 import httpx
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.model import Plan, UsageGroup
-from rcfs.simulator import AccountSpec, Endpoints, Simulator, SimulatorConfig
-from rcfs.simulator._effects import Effect
-from rcfs.simulator._faults import EFFECTS, _snake, fault_from_json
-from tests.fakes.simulated import in_process, logged_in
-
-ACCOUNT = "/restapi/v1.0/account/~"
-MINE = ACCOUNT + "/extension/~"
-CONFIG = SimulatorConfig(
-    AccountSpec(messages=40), plans={UsageGroup(g): Plan(limit=1000) for g in ("light", "medium")}
-)
-LIMIT_S = 10.0
-"""Longest wait for anything on the wire, in seconds."""
-
-
-@attrs.frozen
-class Wire:
-    """What came over one connection, and how it ended: ``fin`` or ``reset``."""
-
-    head: bytes
-    body: bytes
-    end: str
-
-    @property
-    def status(self) -> int:
-        return int(self.head.split(b" ", 2)[1])
-
-    def header(self, name: str) -> str | None:
-        lines = self.head.decode("latin-1").split("\r\n")[1:]
-        pairs = [line.split(": ", 1) for line in lines]
-        return next((value for key, value in pairs if key.lower() == name.lower()), None)
+from rcfs.simulator import Endpoints, Simulator
+from rcfs.simulator._faults import EFFECTS, all_kinds, fault_from_json, kind_of
+from tests.fakes.simulated import logged_in
+from tests.fakes.wire import ACCOUNT, CONFIG, LIMIT_S, MINE, Wire, running
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -51,56 +23,6 @@ async def until(condition: Callable[[], bool]) -> None:
             await trio.lowlevel.checkpoint()
             if condition():
                 return
-
-
-@attrs.frozen
-class Setup:
-    """A running simulator with a client that is logged in, and a voicemail to fetch."""
-
-    simulator: Simulator
-    endpoints: Endpoints
-    http: httpx.AsyncClient
-    path: str
-    content: bytes
-
-    def fault(self, kind: str, **options: Any) -> None:
-        self.simulator.faults.add(fault_from_json({"kind": kind, "path": MINE, **options}))
-
-    async def raw(self, path: str, *headers: str) -> Wire:
-        """GET without any HTTP library, on a connection of its own that the server shall close."""
-        address = httpx.URL(self.endpoints.platform_url)
-        with trio.fail_after(LIMIT_S):
-            async with await trio.open_tcp_stream(address.host, address.port or 80) as stream:
-                lines = [
-                    f"GET {path} HTTP/1.1",
-                    f"Host: {address.netloc.decode()}",
-                    f"Authorization: {self.http.headers['Authorization']}",
-                    "Connection: close",
-                    *headers,
-                ]
-                await stream.send_all("\r\n".join([*lines, "", ""]).encode())
-                received, end = b"", "fin"
-                try:
-                    while data := await stream.receive_some(65536):
-                        received += data
-                except trio.BrokenResourceError as exc:
-                    end = "reset" if isinstance(exc.__cause__, ConnectionResetError) else "broken"
-        head, _, body = received.partition(b"\r\n\r\n")
-        return Wire(head, body, end)
-
-
-@asynccontextmanager
-async def running() -> AsyncIterator[Setup]:
-    async with in_process(CONFIG) as (simulator, endpoints), logged_in(endpoints) as http:
-        row = next(
-            row
-            for row in simulator.account.truth()
-            if row.kind == "AudioRecording" and row.extension_id == simulator.account.extensions[0].id
-        )
-        path = f"{MINE}/message-store/{row.message_id}/content/{row.attachment_id}"
-        content = (await http.get(path)).content
-        simulator.journal.clear()
-        yield Setup(simulator, endpoints, http, path, content)
 
 
 async def test_reset_before_the_answer() -> None:
@@ -132,15 +54,94 @@ async def test_truncated_body_ends_in_order_and_too_early() -> None:
             await s.http.get(s.path)
 
 
-async def test_truncated_empty_body_promises_a_byte() -> None:
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"kind": "reset_body"},
+        {"kind": "truncate"},
+        {"kind": "stall", "for_s": 1000.0},
+        {"kind": "trickle"},
+        {"kind": "chunked"},
+        {"kind": "gzip"},
+    ],
+    ids=lambda fault: fault["kind"],
+)
+async def test_what_is_done_to_a_body_passes_over_answers_without_one(fault: dict[str, Any]) -> None:
     async with running() as s:
-        s.simulator.faults.add(fault_from_json({"kind": "truncate", "operation": "revokeToken"}))
-        with pytest.raises(httpx.RemoteProtocolError):
-            await s.http.post(
-                "/restapi/oauth/revoke",
-                data={"token": "x"},
-                auth=(s.endpoints.client_id, s.endpoints.client_secret),
-            )
+        s.fault(**fault)
+        answer = await s.http.delete(f"{MINE}/message-store/{s.path.split('/')[-3]}")
+        assert (answer.status_code, answer.content) == (204, b"")
+        assert s.fired == [0]
+        assert s.simulator.journal.entries()[-1].fault == ""
+
+
+async def connect_error(url: str) -> int:
+    """The errno with which a connection to `url` fails."""
+    address = httpx.URL(url)
+    with trio.socket.socket() as client:
+        with pytest.raises(OSError, match=r".") as caught:
+            await client.connect((address.host, address.port))
+        return caught.value.errno or 0
+
+
+@pytest.mark.parametrize("origin", ["platform", "media"])
+async def test_refused_until_the_faults_are_cleared(origin: str) -> None:
+    async with running() as s:
+        url = getattr(s.endpoints, f"{origin}_url")
+        async with httpx.AsyncClient(base_url=url, headers=s.http.headers) as http:
+            before = await http.get(s.path)
+            s.fault("refuse", origin=origin, count=None)
+            await until(lambda: s.simulator.faults.refusals(origin) != [])
+            await wait_all_tasks_blocked()
+            assert [await connect_error(url) for _ in range(3)] == [errno.ECONNREFUSED] * 3
+            with pytest.raises(httpx.ConnectError):  # the idle connection has been closed, too
+                await http.get(s.path)
+            other = s.endpoints.media_url if origin == "platform" else s.endpoints.platform_url
+            assert (await http.get(other + s.path)).content == s.content, "the other origin goes on"
+            async with httpx.AsyncClient(base_url=s.endpoints.foreign_url) as abroad:
+                assert (await abroad.delete("/simulator/faults")).json() == []
+            await wait_all_tasks_blocked()
+            assert (await http.get(s.path)).content == before.content
+
+
+async def test_refused_for_a_time() -> None:
+    async with running() as s:
+        start = trio.current_time()
+        s.fault("refuse", for_s=0.2)
+        await wait_all_tasks_blocked()
+        assert await connect_error(s.endpoints.platform_url) == errno.ECONNREFUSED
+        await until(lambda: s.fired == [1])
+        assert trio.current_time() - start >= 0.2
+        await wait_all_tasks_blocked()
+        assert (await s.raw(s.path)).body == s.content
+
+
+async def test_the_next_connections_are_refused() -> None:
+    async with running() as s:
+        s.fault("refuse", count=2)
+        await wait_all_tasks_blocked()
+        assert [(await s.raw(s.path)).end for _ in range(3)] == ["reset", "reset", "fin"]
+        assert [entry.status for entry in s.simulator.journal.entries()] == [200], "two were never read"
+
+
+async def test_some_connections_are_refused_by_chance() -> None:
+    async with running() as s:
+        s.fault("refuse", probability=0.5, seed=3)
+        await wait_all_tasks_blocked()
+        ends = [(await s.raw(s.path)).end for _ in range(20)]
+        assert 3 < ends.count("reset") < 17
+
+
+async def test_what_is_being_answered_when_connections_are_refused_is_answered() -> None:
+    async with running() as s:
+        s.fault("stall", for_s=0.2, at_byte=10)
+        async with s.http.stream("GET", s.path) as answer:
+            s.fault("refuse", count=None)
+            await wait_all_tasks_blocked()
+            assert await answer.aread() == s.content
+        await wait_all_tasks_blocked()
+        with pytest.raises(httpx.ConnectError):
+            await s.http.get(s.path)
 
 
 async def test_slow_answer_begins_late() -> None:
@@ -209,13 +210,18 @@ async def test_wrong_and_missing_content_range() -> None:
         assert missing.header("Content-Range") is None
 
 
-async def test_range_faults_pass_over_what_is_no_content() -> None:
+@pytest.mark.parametrize(
+    "kind",
+    ["unasked_partial", "ignored_range", "wrong_content_range", "missing_content_range", "not_ready"],
+)
+async def test_what_is_done_to_a_content_passes_over_everything_else(kind: str) -> None:
     async with running() as s:
-        s.fault("ignored_range")
-        await s.raw(MINE)
-        assert s.simulator.faults.as_json()[0]["fired"] == 0
-        await s.raw(s.path)
-        assert s.simulator.faults.as_json()[0]["fired"] == 1
+        s.fault(kind)
+        await s.raw(MINE, "Range: bytes=0-9")
+        assert (await s.raw(s.path, "Range: bytes=999999999-")).status == 416
+        assert s.fired == [0]
+        await s.raw(s.path, "Range: bytes=0-9")
+        assert s.fired == [1]
 
 
 async def test_chunked_and_gzip() -> None:
@@ -231,90 +237,10 @@ async def test_chunked_and_gzip() -> None:
         assert (gzip.decompress(raw), len(raw)) == (s.content, s.simulator.journal.entries()[-1].bytes_sent)
 
 
-async def test_status_with_and_without_retry_after() -> None:
-    async with running() as s:
-        s.fault("status", status=503, retry_after_s=7)
-        s.fault("status", status=500)
-        with_header, without = [await s.http.get(s.path) for _ in range(2)]
-        assert (with_header.status_code, with_header.headers["retry-after"]) == (503, "7")
-        assert (without.status_code, "retry-after" in without.headers) == (500, False)
-        assert without.json()["errors"][0]["errorCode"]
-        assert (await s.http.get(s.path)).status_code == 200
-
-
-async def test_expired_token_stays_expired() -> None:
-    async with running() as s:
-        s.fault("expired_token")
-        answers = [await s.http.get(path) for path in (s.path, ACCOUNT)]
-        assert [(a.status_code, a.json()["errorCode"]) for a in answers] == [(401, "OAU-213")] * 2
-
-
-async def test_rate_limited_with_headers_starts_a_penalty_of_the_group() -> None:
-    async with running() as s:
-        s.fault("rate_limited", retry_after_s=50)
-        answers = [await s.http.get(s.path) for _ in range(2)]
-        assert [a.status_code for a in answers] == [429, 429]
-        assert [a.headers["retry-after"] for a in answers] == ["50", "50"]
-        for name, value in [("group", "medium"), ("limit", "1000"), ("remaining", "0"), ("window", "60")]:
-            assert answers[0].headers[f"x-rate-limit-{name}"] == value
-        assert [e.in_penalty for e in s.simulator.journal.entries()] == [False, True]
-        assert (await s.http.get(MINE)).status_code == 200, "another group"
-
-
-async def test_rate_limited_without_headers_freezes_everything() -> None:
-    async with running() as s:
-        s.fault("rate_limited", headers=False, retry_after_s=50, code="CMN-310")
-        first, second = await s.http.get(s.path), await s.http.get(MINE)
-        assert (first.status_code, first.json()["errorCode"]) == (429, "CMN-310")
-        assert second.status_code == 429
-        for answer in (first, second):
-            assert not [name for name in answer.headers if name.startswith("x-rate-limit")]
-
-
-async def test_rate_limited_without_retry_after() -> None:
-    async with running() as s:
-        s.fault("rate_limited")
-        answer = await s.http.get(s.path)
-        assert (answer.status_code, "retry-after" in answer.headers) == (429, False)
-        assert answer.headers["x-rate-limit-remaining"] == "0"
-
-
-async def test_html_and_malformed_json() -> None:
-    async with running() as s:
-        s.fault("html", status=504)
-        s.fault("malformed_json")
-        html, malformed = [await s.http.get(MINE) for _ in range(2)]
-        assert (html.status_code, html.headers["content-type"]) == (504, "text/html")
-        assert malformed.status_code == 200
-        assert malformed.headers["content-type"].startswith("application/json")
-        with pytest.raises(ValueError, match="Expecting value"):
-            malformed.json()
-
-
-async def test_redirects_keep_path_and_query() -> None:
-    async with running() as s:
-        s.fault("redirect", status=307)
-        s.fault("redirect", to="http://localhost:9")
-        target = f"{s.path}?contentDisposition=Inline"
-        to_media, abroad = [await s.http.get(target) for _ in range(2)]
-        assert (to_media.status_code, to_media.headers["location"]) == (307, s.endpoints.media_url + target)
-        assert (abroad.status_code, abroad.headers["location"]) == (302, "http://localhost:9" + target)
-        assert (await s.http.get(to_media.headers["location"])).content == s.content
-
-
-async def test_fax_that_is_not_ready() -> None:
-    async with running() as s:
-        s.fault("not_ready")
-        answer = await s.http.get(s.path)
-        assert (answer.status_code, answer.json()["errorCode"]) == (404, "MSG-368")
-
-
 async def test_choice_by_operation_path_and_count() -> None:
     async with running() as s:
-        s.simulator.faults.add(fault_from_json({"kind": "status", "operation": "listMessages", "count": 2}))
-        s.simulator.faults.add(
-            fault_from_json({"kind": "status", "path": ACCOUNT + "/extension", "status": 500})
-        )
+        s.fault("status", operation="listMessages", count=2)
+        s.fault("status", path=ACCOUNT + "/extension", status=500)
         listing = f"{MINE}/message-store"
         statuses = [
             (await s.http.get(path)).status_code for path in (ACCOUNT, listing, MINE, listing, listing)
@@ -337,7 +263,21 @@ async def test_probability_is_repeatable_and_has_no_end() -> None:
     "value",
     [
         {},
+        [],
         {"kind": "earthquake"},
+        {"kind": []},
+        {"kind": "reset", "count": True},
+        {"kind": "reset", "count": "3"},
+        {"kind": "slow", "delay_s": -1},
+        {"kind": "slow", "delay_s": float("nan")},
+        {"kind": "truncate", "at_byte": -1},
+        {"kind": "rate_limited", "retry_after_s": -1},
+        {"kind": "rate_limited", "headers": 0},
+        {"kind": "rate_limited", "body": "song"},
+        {"kind": "refuse", "origin": "foreign"},
+        {"kind": "refuse", "path": "/restapi"},
+        {"kind": "refuse", "operation": "listMessages"},
+        {"kind": "refuse", "for_s": 1, "probability": 0.5},
         {"kind": "stall"},
         {"kind": "stall", "for_s": "long"},
         {"kind": "reset", "at_byte": 3},
@@ -348,16 +288,18 @@ async def test_probability_is_repeatable_and_has_no_end() -> None:
         {"kind": "unasked_partial", "first_bytes": 0},
     ],
 )
-def test_faults_that_make_no_sense(value: dict[str, Any]) -> None:
+def test_faults_that_make_no_sense(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fault_from_json(value)
 
 
 def test_every_effect_can_be_asked_for_by_a_name_of_its_own() -> None:
-    kinds = {"reset_body", "wrong_content_range", "gzip", "not_ready", "expired_token"}
-    names = [_snake(effect) for effect in EFFECTS]
-    assert kinds < set(names)
-    assert len(set(names)) == len(EFFECTS) == len(Effect.__subclasses__())
+    kinds = all_kinds()
+    assert len({kind.kind for kind in kinds}) == len(EFFECTS)
+    for kind in kinds:
+        fault = fault_from_json({"kind": kind.kind, **dict.fromkeys(kind.needed, 1), **kind.options})
+        assert kind_of(type(fault.effect)) == kind.kind
+        assert kind.help.endswith((".", ":"))
 
 
 async def test_client_that_hangs_up_is_not_in_flight_any_more() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._faults import EFFECTS
+from rcfs.simulator._faults import EFFECTS, fault_from_json
 from rcfs.simulator._page import SHOWN_EXTENSIONS
 from tests.fakes.simulated import in_process, logged_in
 
@@ -57,8 +57,11 @@ async def test_each_button_asks_for_a_fault_that_there_is() -> None:
         faults = [json.loads(unescape(button)) for button in buttons]
         assert len(faults) == len(EFFECTS)
         for fault in faults:
-            body = {**fault, "count": 1, "operation": "readExtension"}
-            assert (await http.post("/simulator/faults", json=body)).status_code == 200
+            body = {**fault, "count": 1, "operation": "readExtension", "path": "", "probability": 1}
+            if fault["kind"] == "refuse":  # would end this client's connection
+                simulator.faults.add(fault_from_json({**body, "operation": "", "origin": "media"}))
+            else:
+                assert (await http.post("/simulator/faults", json=body)).status_code == 200
         assert {type(f.effect) for f in simulator.faults._faults} == set(EFFECTS)
 
 
