@@ -1,19 +1,12 @@
 """`rcfs simulator --journal URL`: what a running simulator was asked, as a table or as JSON."""
 
 import json
-import urllib.error
-import urllib.request
 from typing import Any
-from urllib.parse import urlsplit
 
 from rcfs.cli._output import say
-from rcfs.errors import ConfigError, ServerError, TransportError
-from rcfs.model import is_loopback, server_origin
+from rcfs.cli._simulator_admin import SimulatorAdmin
 
-TIMEOUT_S = 60.0
-"""Longest silence of the simulator, in seconds: two hundred thousand entries take it a few."""
-
-SHOWN = ("limited", "in_penalty", "duplicates_in_flight", "heads", "forgotten")
+SHOWN = ("limited", "in_penalty", "duplicates_in_flight", "heads", "tokens_abroad", "forgotten")
 """Counts of the summary that a person is told besides the requests."""
 
 
@@ -25,13 +18,8 @@ def print_journal(url: str, *, as_json: bool) -> None:
         TransportError: Nobody answers there.
         ServerError: It answers, but is no simulator.
     """
-    try:
-        origin = server_origin(url)
-    except ValueError as exc:
-        raise ConfigError(f"--journal: {exc}") from exc
-    if not is_loopback(urlsplit(origin).hostname or ""):
-        raise ConfigError(f"--journal: a simulator listens on loopback only, not on {origin}")
-    summary, entries = _fetch(f"{origin}/simulator/journal/summary"), _fetch(f"{origin}/simulator/journal")
+    admin = SimulatorAdmin(url, name="--journal")
+    summary, entries = admin.ask("journal/summary"), admin.ask("journal")
     if as_json:
         say(json.dumps({"summary": summary, "entries": entries}))
         return
@@ -49,6 +37,7 @@ def _line(entry: dict[str, Any]) -> str:
         for name, told in (
             (f"range={entry['range']}", entry["range"]),
             (f"fault={entry['fault']}", entry["fault"]),
+            ("with-token", entry["has_token"] and entry["origin"] == "foreign"),
             ("in-penalty", entry["in_penalty"]),
             ("duplicate", entry["duplicate_in_flight"]),
         )
@@ -61,21 +50,3 @@ def _line(entry: dict[str, Any]) -> str:
         f" {remaining:>4} {status:>4} {entry['bytes_sent']:>10} {entry['method']:<6} {entry['path']}{query}"
     )
     return " ".join([columns, *notes])
-
-
-def _fetch(url: str) -> Any:
-    """The JSON at `url`.
-
-    Raises:
-        TransportError: Nobody answers there.
-        ServerError: What answers is no simulator.
-    """
-    try:
-        # No proxy can reach this machine's loopback, whatever the environment says.
-        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with direct.open(url, timeout=TIMEOUT_S) as answer:
-            return json.load(answer)
-    except (urllib.error.HTTPError, ValueError) as exc:
-        raise ServerError(f"what answers at {url} is no simulator: {exc}") from exc
-    except OSError as exc:
-        raise TransportError(f"no simulator answers at {url}: {exc}") from exc

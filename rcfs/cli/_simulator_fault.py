@@ -1,0 +1,117 @@
+"""`rcfs simulator fault`: lets something go wrong in a simulator that runs."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from rcfs.cli._options import examples, json_option
+from rcfs.cli._output import say
+from rcfs.cli._simulator_admin import SimulatorAdmin
+
+
+@click.command(
+    "fault",
+    short_help="Lets something go wrong in a simulator that runs.",
+    epilog=examples(
+        "URL=http://127.0.0.1:PORT",
+        "rcfs simulator fault $URL --kinds             what there is",
+        "rcfs simulator fault $URL reset               the next request",
+        "rcfs simulator fault $URL status status=500 retry_after_s=7 --count 3",
+        "rcfs simulator fault $URL truncate --operation readMessageContent --probability 0.1",
+        "rcfs simulator fault $URL refuse for_s=5      nobody listens for five seconds",
+        "rcfs simulator fault $URL --clear",
+    ),
+)
+@click.argument("url")
+@click.argument("kind", required=False)
+@click.argument("settings", metavar="[NAME=VALUE]...", nargs=-1)
+@click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many requests.  [default: 1]")
+@click.option("--forever", is_flag=True, help="All requests until --clear.")
+@click.option(
+    "--probability",
+    type=float,
+    metavar="P",
+    help="Chance of each request, above 0 to 1; without --count no end.",
+)
+@click.option("--seed", type=int, metavar="N", help="Other dice for --probability.")
+@click.option("--operation", metavar="ID", help="Only of this operation, such as readMessageContent.")
+@click.option("--path", metavar="PREFIX", help="Only at paths that begin like this.")
+@click.option("--kinds", "wants_kinds", is_flag=True, help="Print every kind of fault with its options.")
+@click.option("--clear", is_flag=True, help="Let nothing go wrong any more.")
+@json_option
+def fault(
+    *,
+    url: str,
+    kind: str | None,
+    settings: Sequence[str],
+    forever: bool,
+    wants_kinds: bool,
+    clear: bool,
+    as_json: bool,
+    **choice: Any,
+) -> None:
+    """Lets something go wrong in the simulator at URL, and prints all that was asked for.
+
+    KIND is what, NAME=VALUE are its options: --kinds shows both. Without KIND nothing changes.
+    """
+    chosen = {name: value for name, value in choice.items() if value is not None}
+    if (kind is not None) + wants_kinds + clear > 1 or (kind is None and (chosen or forever)):
+        raise click.UsageError("wanted is one of KIND (with its options), --kinds and --clear")
+    if forever and "count" in chosen:
+        raise click.UsageError("--count and --forever exclude each other")
+    admin = SimulatorAdmin(url, name="URL")
+    if wants_kinds:
+        kinds = admin.ask("faults/kinds")
+        say(json.dumps(kinds) if as_json else "\n".join(map(_kind_text, kinds)))
+        return
+    if clear:
+        asked = admin.ask("faults", method="DELETE")
+    elif kind is None:
+        asked = admin.ask("faults")
+    else:
+        endless = {"count": None} if forever else {}
+        body = {"kind": kind, **_options(settings), **chosen, **endless}
+        asked = admin.ask("faults", method="POST", body=body)
+    if as_json:
+        say(json.dumps(asked))
+        return
+    for one in asked:
+        say(_fault_text(one))
+
+
+def _options(settings: Sequence[str]) -> dict[str, Any]:
+    """The options that ``NAME=VALUE`` texts name; a value is JSON or, if it is none, a text."""
+    options = {}
+    for text in settings:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"an option of a fault looks like NAME=VALUE, not {text}")
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def _kind_text(kind: Mapping[str, Any]) -> str:
+    options = [f"{name}=SECONDS" for name in kind["needed"]]
+    options += [f"[{name}={_value_text(value)}]" for name, value in kind["options"].items()]
+    return "\n    ".join([kind["kind"], kind["help"], *([" ".join(options)] if options else [])])
+
+
+def _fault_text(fault: Mapping[str, Any]) -> str:
+    """One line: what, how often it has happened, and to which requests it does."""
+    options = [
+        f"{name}={_value_text(value)}" for name, value in fault["options"].items() if value is not None
+    ]
+    times = f"{fault['fired']} times" + (f" of {fault['count']}" if fault["count"] is not None else "")
+    choice = [f"{name} {fault[name]}" for name in ("operation", "path") if fault[name]]
+    if fault["probability"] < 1:
+        choice.append(f"probability {fault['probability']}")
+    return ", ".join([" ".join([fault["kind"], *options]), times, *choice])
+
+
+def _value_text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

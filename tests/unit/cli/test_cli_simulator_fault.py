@@ -1,0 +1,81 @@
+import json
+from collections.abc import Callable, Iterator
+
+import pytest
+from click.testing import Result
+
+from tests.fakes.simulated import Simulated, start
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[Simulated]:
+    with start("--messages=0") as running:
+        yield running
+
+
+@pytest.fixture
+def fault(run: Callable[..., Result], simulated: Simulated) -> Iterator[Callable[..., Result]]:
+    yield lambda *words: run("simulator", "fault", simulated.platform_url, *words)
+    simulated.clear_faults()
+
+
+def test_faults_are_asked_for_shown_and_cleared(fault: Callable[..., Result]) -> None:
+    assert fault().stdout == ""
+    fault("reset")
+    fault("rate_limited", "retry_after_s=7", "headers=false", "code=MSG-305", "--forever")
+    fault("slow", "delay_s=0.5", "--count", "3", "--operation", "listMessages", "--path", "/restapi")
+    shown = fault("truncate", "--probability", "0.25", "--seed", "2")
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines() == [
+        "reset, 0 times of 1",
+        "rate_limited headers=false retry_after_s=7 code=MSG-305 body=json, 0 times",
+        "slow delay_s=0.5, 0 times of 3, operation listMessages, path /restapi",
+        "truncate, 0 times, probability 0.25",
+    ]
+    assert fault().stdout == shown.stdout
+    assert [one["kind"] for one in json.loads(fault("--json").stdout)] == [
+        *("reset", "rate_limited", "slow", "truncate")
+    ]
+    assert fault("--clear").stdout == ""
+    assert json.loads(fault("--json").stdout) == []
+
+
+def test_kinds(fault: Callable[..., Result]) -> None:
+    lines = fault("--kinds").stdout.splitlines()
+    place = lines.index("stall")
+    assert lines[place + 1 : place + 3] == [
+        "    Stops in the middle of the body, and then goes on.",
+        "    for_s=SECONDS [at_byte=null]",
+    ]
+    kinds = json.loads(fault("--kinds", "--json").stdout)
+    assert {kind["kind"] for kind in kinds} == {line for line in lines if not line.startswith(" ")}
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (["earthquake"], "kind must be one of refuse, reset"),
+        (["stall"], "stall: "),
+        (["reset", "at_byte=3"], "reset has no option 'at_byte'"),
+        (["reset", "at_byte"], "an option of a fault looks like NAME=VALUE, not at_byte"),
+        (["reset", "--clear"], "wanted is one of KIND"),
+        (["--count", "3"], "wanted is one of KIND"),
+        (["reset", "--count", "3", "--forever"], "--count and --forever exclude each other"),
+    ],
+)
+def test_what_makes_no_sense(fault: Callable[..., Result], words: list[str], error: str) -> None:
+    result = fault(*words)
+    assert result.exit_code == 2
+    assert error in result.stderr
+
+
+@pytest.mark.parametrize("url", ["https://platform.ringcentral.com", "x"])
+def test_not_a_simulator_s_url(run: Callable[..., Result], url: str) -> None:
+    result = run("simulator", "fault", url, "reset")
+    assert (result.exit_code, result.stderr[:10]) == (2, "rcfs: URL:")
+
+
+def test_options_of_the_simulator_do_not_go_with_it(run: Callable[..., Result]) -> None:
+    result = run("simulator", "--messages", "3", "fault", "http://127.0.0.1:1")
+    assert result.exit_code == 2
+    assert "fault takes its own options only" in result.stderr
