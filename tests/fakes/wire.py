@@ -89,8 +89,8 @@ class Setup:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Setup]:
-    async with in_process(CONFIG) as (simulator, endpoints), logged_in(endpoints) as http:
+async def running(config: SimulatorConfig = CONFIG) -> AsyncIterator[Setup]:
+    async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
         row = next(
             row
             for row in simulator.account.truth()

@@ -37,7 +37,8 @@ def package(request: pytest.FixtureRequest) -> Path:
         except subprocess.TimeoutExpired:
             pytest.skip(f"npm did not install {PACKAGE} within {INSTALL_S:.0f} s")
         if done.returncode:
-            pytest.skip(f"npm cannot install {PACKAGE}: {done.stderr.strip().splitlines()[-1:]}")
+            reasons = [line for line in done.stderr.splitlines() if line.startswith("npm error")]
+            pytest.skip(f"npm cannot install {PACKAGE}: {', '.join(reasons[:3])}")
     return folder / "node_modules"
 
 
