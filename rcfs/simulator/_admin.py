@@ -71,7 +71,9 @@ class _Admin:
         return Response(await trio.to_thread.run_sync(json.dumps, rows), media_type="application/json")
 
     async def summary(self, _request: Request) -> Response:
-        return JSONResponse(as_json(self._backend.journal.summary(self._content_operations)))
+        # In a thread, because the start page asks every second.
+        summary = await trio.to_thread.run_sync(self._backend.journal.summary, self._content_operations)
+        return JSONResponse(as_json(summary))
 
     async def truth(self, _request: Request) -> Response:
         account = self._backend.account

@@ -149,23 +149,26 @@ class Journal:
         ]
 
     def summary(self, content_operations: Iterable[str]) -> JournalSummary:
-        """The counts now; `content_operations` are the operationIds that answer with a content."""
-        contents = frozenset(content_operations)
+        """The counts now; `content_operations` are the operationIds that answer with a content.
+
+        It takes a second where very many entries are kept, and may be called in a thread.
+        """
+        entries, contents = list(self._entries), frozenset(content_operations)
         by_operation: dict[str, Counter[str]] = {}
-        for entry in self._entries:
+        for entry in entries:
             status = "-" if entry.status is None else str(entry.status)
             by_operation.setdefault(entry.operation, Counter())[status] += 1
-        content_paths = [e.path for e in self._entries if e.operation in contents and e.method == "GET"]
+        content_paths = [e.path for e in entries if e.operation in contents and e.method == "GET"]
         return JournalSummary(
-            requests=len(self._entries),
+            requests=len(entries),
             by_operation=by_operation,
             content_requests=len(content_paths),
             distinct_contents=len(set(content_paths)),
-            limited=sum(entry.status == 429 and not entry.fault for entry in self._entries),
-            in_penalty=sum(entry.in_penalty for entry in self._entries),
-            duplicates_in_flight=sum(entry.duplicate_in_flight for entry in self._entries),
-            heads=sum(entry.method == "HEAD" for entry in self._entries),
-            tokens_abroad=sum(entry.has_token and entry.origin == "foreign" for entry in self._entries),
+            limited=sum(entry.status == 429 and not entry.fault for entry in entries),
+            in_penalty=sum(entry.in_penalty for entry in entries),
+            duplicates_in_flight=sum(entry.duplicate_in_flight for entry in entries),
+            heads=sum(entry.method == "HEAD" for entry in entries),
+            tokens_abroad=sum(entry.has_token and entry.origin == "foreign" for entry in entries),
             forgotten=self._forgotten,
         )
 
