@@ -6,9 +6,10 @@ MessageAttachmentInfo of the official description.
 
 from typing import Any
 
-from rcfs.simulator._account_drafts import Draft, Part, iso_time
+from rcfs.simulator._account_drafts import Draft, Part
 from rcfs.simulator._account_people import COMPANY, MAIN_NUMBER, SimExtension
 from rcfs.simulator._account_plan import SimMessage
+from rcfs.simulator._params import iso_time
 
 Json = dict[str, Any]
 """A JSON object."""

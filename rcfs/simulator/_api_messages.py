@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+import trio
+
 from rcfs.model import Availability
 from rcfs.simulator._account_plan import DAY_S, SimMessage
 from rcfs.simulator._backend import EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation
@@ -19,15 +21,10 @@ from rcfs.simulator._bulk import (
     multi_status,
     outcomes,
 )
-from rcfs.simulator._message_filter import (
-    READ_STATUSES,
-    MessageFilter,
-    conversation_of,
-    created_s,
-    flag,
-    mailbox,
-)
+from rcfs.simulator._message_filter import READ_STATUSES, MessageFilter, created_s, flag
+from rcfs.simulator._message_list import select
 from rcfs.simulator._params import iso_time, make_page
+from rcfs.simulator._records_body import RecordsBody
 from rcfs.simulator._wire import Answer, bad_parameter, json_answer, not_found
 
 STORE_PATH = EXTENSION_PATH + "/message-store"
@@ -44,28 +41,26 @@ DELETED_TYPES = {
 stands for SMS and Pager is inferred: no record has that type."""
 
 
-def list_messages(call: Call) -> Answer:
+async def list_messages(call: Call) -> Answer:
     """A page of the mailbox, newest first."""
     extension = call.mailbox()
-    account, now_s = call.backend.account, call.backend.account_time()
+    now_s = call.backend.account_time()
     wanted = MessageFilter.from_query(call.query, now_s, extension)
     # The time range must not move between the pages, so the URIs say what was left out.
     date_to = call.query.text("dateTo") or iso_time(now_s)
     date_from = call.query.text("dateFrom") or iso_time(call.query.moment("dateTo", now_s) - DAY_S)
+    selection = await select(call.backend.account, extension.id, wanted)
     page = make_page(
-        wanted.choose(mailbox(account, extension.id), account),
+        range(selection.count),
         call.query,
         store_uri(call, extension.id),
         {"dateFrom": date_from, "dateTo": date_to},
     )
-    return json_answer(
-        {
-            "uri": page.uri,
-            "records": [record_of(call, message) for message in page.items],
-            "paging": page.paging,
-            "navigation": page.navigation,
-        }
-    )
+    body = RecordsBody({"uri": page.uri})
+    start = page.paging.get("pageStart", 0)
+    for message in await selection.part(range(start, start + len(page.items))):
+        await body.add(record_of(call, message))
+    return body.answer({"paging": page.paging, "navigation": page.navigation})
 
 
 def read_message(call: Call) -> Answer:
@@ -91,7 +86,7 @@ def patch_message(call: Call) -> Answer:
     return _change(call, may_restore=True)
 
 
-def delete_message(call: Call) -> Answer:
+async def delete_message(call: Call) -> Answer:
     """Nothing, once the messages of the path or body are a step nearer to their end.
 
     An empty id names none, so all go: what the documentation warns of.
@@ -99,7 +94,7 @@ def delete_message(call: Call) -> Answer:
     extension = call.mailbox()
     text = call.path.get("message_id", "")
     if not text:
-        return delete_by_filter(call)
+        return await delete_by_filter(call)
     purge, types = flag(call.query, "purge"), _deleted_types(call)
     in_body = text == IN_BODY
     ids = ids_in_body(call, MAX_IN_BODY, "messageId") if in_body else ids_in_path(text, "messageId")
@@ -118,8 +113,11 @@ def delete_message(call: Call) -> Answer:
     return multi_status(call, found, store_uri(call, extension.id))
 
 
-def delete_by_filter(call: Call) -> Answer:
-    """Nothing, once all messages that the query means are a step nearer to their end."""
+async def delete_by_filter(call: Call) -> Answer:
+    """Nothing, once all messages that the query means are a step nearer to their end.
+
+    That goes on when the client hangs up.
+    """
     extension = call.mailbox()
     account, now_s = call.backend.account, call.backend.account_time()
     purge, types, date_to = (
@@ -128,13 +126,17 @@ def delete_by_filter(call: Call) -> Answer:
         call.query.moment("dateTo", now_s),
     )
     conversations = _deleted_conversations(call)
-    for message in list(mailbox(account, extension.id)):
-        if (
-            created_s(message) <= date_to
-            and (not types or message.type in types)
-            and (not conversations or conversation_of(message, account) in conversations)
-        ):
-            call.backend.messages.delete(message, now_s, purge=purge)
+    mailbox = account.mailbox(extension.id)
+    with trio.CancelScope(shield=True):
+        for block in range(mailbox.blocks - 1, -1, -1):
+            for message in mailbox.messages(block):
+                if (
+                    created_s(message) <= date_to
+                    and (not types or message.type in types)
+                    and (not conversations or account.conversation_of(message) in conversations)
+                ):
+                    call.backend.messages.delete(message, now_s, purge=purge)
+            await trio.lowlevel.checkpoint()
     return Answer(204)
 
 
@@ -164,9 +166,7 @@ def message_named(call: Call, extension_id: int, message_id: str) -> SimMessage:
 def record_of(call: Call, message: SimMessage) -> dict[str, Any]:
     """The record of `message`."""
     endpoints = call.backend.endpoints
-    return call.backend.account.message_record(
-        message.extension_id, message.id, endpoints.platform_url, endpoints.media_url
-    )
+    return call.backend.account.record(message, endpoints.platform_url, endpoints.media_url)
 
 
 def store_uri(call: Call, extension_id: int) -> str:

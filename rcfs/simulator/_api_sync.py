@@ -7,19 +7,23 @@ lose changes.
 Source: "Message Synchronization" of RingCentral's API documentation.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
+import trio
 
 from rcfs.model import Availability
 from rcfs.simulator._account_plan import SimMessage
 from rcfs.simulator._api_messages import record_of
 from rcfs.simulator._backend import EXTENSION_PATH, LIGHT, Call, Operation
-from rcfs.simulator._message_filter import AVAILABILITIES, MessageFilter, mailbox
+from rcfs.simulator._message_filter import AVAILABILITIES, MessageFilter, created_s
+from rcfs.simulator._message_list import select
 from rcfs.simulator._params import Query, iso_time
+from rcfs.simulator._records_body import RecordsBody
 from rcfs.simulator._sync_tokens import seal, unseal
-from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer
+from rcfs.simulator._wire import Answer, ApiError, bad_parameter
 
 SYNC_OVERLAP_S = 5.0
 """How far an ISync looks back beyond its token, in seconds: so duplicates are normal, as documented."""
@@ -34,30 +38,28 @@ Frame = Mapping[str, list[str]]
 """The values of the parameters that a frame was made with."""
 
 
-def sync_messages(call: Call) -> Answer:
+async def sync_messages(call: Call) -> Answer:
     """All messages of a range (FSync), or what has changed since a token (ISync)."""
     extension = call.mailbox()
     now_s = call.backend.account_time()
+    body = RecordsBody({"uri": call.backend.endpoints.platform_url + call.target})
     asked = {name: values for name in FRAME if (values := call.query.texts(name))}
     match call.query.text("syncType", "FSync"):
         case "FSync":
             # What was left out is settled here, so that the frame does not move with the time.
             wanted = MessageFilter.from_query(call.query, now_s, extension)
             frame = {**asked, "dateFrom": [iso_time(wanted.date_from)]}
-            messages, older = _newest(call, wanted)
-            records, sync_type = [record_of(call, message) for message in messages], "FSync"
+            sync_type, older = "FSync", await _add_newest(call, wanted, body)
         case "ISync":
             since_s, known = _unseal(call, extension.id, now_s)
             frame = {**known, **asked}
             wanted, before = (_filter(call, part, now_s) for part in (frame, known))
-            messages, older = _changed(call, wanted, before, since_s - SYNC_OVERLAP_S), False
-            records, sync_type = [_change_record(call, message) for message in messages], "ISync"
+            await _add_changed(call, wanted, before, since_s - SYNC_OVERLAP_S, body)
+            sync_type, older = "ISync", False
         case other:
             raise bad_parameter("syncType", other)
-    return json_answer(
+    return body.answer(
         {
-            "uri": call.backend.endpoints.platform_url + call.target,
-            "records": records,
             "syncInfo": {
                 "syncType": sync_type,
                 "syncToken": seal(call.backend.sync_key, ["messages", extension.id, now_s, frame]),
@@ -68,27 +70,45 @@ def sync_messages(call: Call) -> Answer:
     )
 
 
-def _newest(call: Call, wanted: MessageFilter) -> tuple[list[SimMessage], bool]:
-    """The messages of an FSync, newest first, and whether older ones were left out.
+async def _add_newest(call: Call, wanted: MessageFilter, body: RecordsBody) -> bool:
+    """Add the messages of an FSync to `body`, newest first; whether older ones were left out.
 
     These are older than the range, or beyond recordCount.
     """
     account, extension = call.backend.account, call.extension()
-    ever = attrs.evolve(wanted, date_from=float("-inf")).choose(mailbox(account, extension.id), account)
-    found = [message for message in ever if wanted.admits(message, account)]
-    count = call.query.positive("recordCount", max(1, len(found)))
-    return found[:count], len(ever) > len(found[:count])
+    ever = (await select(account, extension.id, attrs.evolve(wanted, date_from=-math.inf))).count
+    selection = await select(account, extension.id, wanted)
+    most = call.query.positive("recordCount", max(1, selection.count))
+    for messages in selection.pieces():
+        for message in messages[: most - body.count]:
+            await body.add(record_of(call, message))
+        if body.count == most:
+            break
+    return ever > body.count
 
 
-def _changed(call: Call, wanted: MessageFilter, before: MessageFilter, since_s: float) -> list[SimMessage]:
-    """The messages of the frame that are later than `since_s`, or were not in the frame `before`."""
-    account = call.backend.account
-    return [
-        message
-        for message in wanted.choose(mailbox(account, call.extension().id), account)
-        if message.last_modified > since_s
-        or (message.availability == Availability.ALIVE and not before.admits(message, account))
-    ]
+async def _add_changed(
+    call: Call, wanted: MessageFilter, before: MessageFilter, since_s: float, body: RecordsBody
+) -> None:
+    """Add the messages of the frame that are later than `since_s`, or were not in the frame `before`.
+
+    Unless the frame is another, only messages that have changed are looked at: what was planned is
+    older than any token (`QUIET_S`).
+    """
+    account, extension = call.backend.account, call.extension()
+    pieces: Iterable[Sequence[SimMessage]]
+    if wanted == before and not wanted.distinct:
+        changed = [m for m in account.mailbox(extension.id).changed() if wanted.admits(m, account)]
+        pieces = [sorted(changed, key=lambda message: (created_s(message), message.id), reverse=True)]
+    else:
+        pieces = (await select(account, extension.id, wanted)).pieces()
+    for messages in pieces:
+        for message in messages:
+            if message.last_modified > since_s or (
+                message.availability == Availability.ALIVE and not before.admits(message, account)
+            ):
+                await body.add(_change_record(call, message))
+        await trio.lowlevel.checkpoint()
 
 
 def _change_record(call: Call, message: SimMessage) -> dict[str, Any]:

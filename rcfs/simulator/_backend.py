@@ -1,6 +1,6 @@
 """What the handlers of all endpoints share: the state of the simulator, an operation, and one call of it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import attrs
 
@@ -203,8 +203,9 @@ def may_read(reader: SimExtension, owner: SimExtension) -> bool:
     return not owner.mailbox_refused and (reader.is_admin or reader.id == owner.id)
 
 
-Handler = Callable[[Call], Answer | Whole | Later]
-"""Answers a call, at once; heavy work is left to `Later`. Refusals are raised as `ApiError`."""
+Handler = Callable[[Call], Answer | Whole | Later | Awaitable[Answer]]
+"""Answers a call, at once; heavy work is left to `Later`, or done by an asynchronous handler that lets others
+have their turn. Refusals are raised as `ApiError`."""
 
 
 @attrs.frozen

@@ -7,13 +7,15 @@ present, so that somebody who polls sees calls come in, and their recordings som
 
 import base64
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import attrs
 
 from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_dice import Dice, stable_int
+from rcfs.simulator._account_hours import office_moment
 from rcfs.simulator._account_people import Contact, SimExtension, contact
-from rcfs.simulator._account_plan import DAY_S, SimMessage, office_moment
+from rcfs.simulator._account_plan import DAY_S, SimMessage
 from rcfs.simulator._media import MediaBases
 from rcfs.simulator._media_call import MP3, WAV, CallAudio
 
@@ -170,20 +172,16 @@ class CallBook:
 
     def _tied(self, owner: SimExtension, most: int) -> list[SimMessage]:
         """The newest voicemails and faxes of `owner`, at most `most`."""
-        found: list[SimMessage] = []
-        for message_id in self._account.message_ids(owner.id):
-            message = self._account.message(owner.id, message_id)
-            if len(found) == most:
-                break
-            if (
-                message is not None
-                and message.type in ("VoiceMail", "Fax")
-                and message.fixture is None
-                and message.created_s is not None
-                and message.created_s < self._account.spec.end_s
-            ):
-                found.append(message)
-        return found
+        end_s = self._account.spec.end_s
+        found = (
+            message
+            for message in self._account.mailbox(owner.id).newest_first()
+            if message.type in ("VoiceMail", "Fax")
+            and message.fixture is None
+            and message.created_s is not None
+            and message.created_s < end_s
+        )
+        return list(islice(found, most))
 
     def _message_call(self, owner: SimExtension, index: int, message: SimMessage) -> SimCall:
         created_s = message.last_modified if message.created_s is None else message.created_s

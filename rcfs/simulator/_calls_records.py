@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 import attrs
 
-from rcfs.simulator._account_drafts import iso_time
 from rcfs.simulator._account_people import Contact, SimExtension
 from rcfs.simulator._account_records import Json, account_uri
 from rcfs.simulator._calls import SimCall, SimRecording
+from rcfs.simulator._params import iso_time
 
 _REASONS = {"Missed": "No Answer", "No Answer": "No Answer", "Busy": "Line Busy", "Hang Up": "Hang Up"}
 """Field ``reason`` of calls that nobody took."""

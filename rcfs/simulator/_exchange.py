@@ -5,7 +5,7 @@ in between the last two, so a request that it befalls has been counted like any 
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 
 import attrs
@@ -124,6 +124,8 @@ class Exchange:
         """What the endpoint answers, a refusal included."""
         try:
             found = call.operation.handler(call)
+            if isinstance(found, Awaitable):
+                found = await found
             if isinstance(found, Later):
                 found = await trio.to_thread.run_sync(found.make)
             return await cut(found, self.entry.range) if isinstance(found, Whole) else found

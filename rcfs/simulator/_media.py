@@ -73,6 +73,21 @@ class TextMedia:
 
 
 @attrs.frozen
+class LaterMedia:
+    """A recipe that is thought out when its bytes are wanted: lists of messages need only its type."""
+
+    content_type: str
+    """Media type without parameters."""
+    make: Callable[[], Media] = attrs.field(repr=False)
+    """Gives the recipe."""
+    size_bytes: None = None
+
+    def render(self, bases: MediaBases) -> bytes:
+        """The bytes."""
+        return self.make().render(bases)
+
+
+@attrs.frozen
 class Mp4Media:
     """A two-second clip, brought to its size by a ``free`` box of its own bytes.
 

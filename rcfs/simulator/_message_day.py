@@ -4,14 +4,16 @@ The script follows from the account's seed and the moment at which the day begin
 again; how fast is the clock's affair (`_clock`).
 """
 
+from collections.abc import Sequence
 from functools import partial
 
 import attrs
 
 from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_dice import Dice
+from rcfs.simulator._account_hours import UTC_OFFSET_S
 from rcfs.simulator._account_people import SimExtension
-from rcfs.simulator._account_plan import DAY_S, UTC_OFFSET_S, SimMessage, dialogue
+from rcfs.simulator._account_plan import DAY_S, SimMessage, dialogue
 from rcfs.simulator._message_store import MessageStore, new_message
 
 THREADS_PER_DAY = 90
@@ -69,7 +71,7 @@ def _thread(
     owner, kind = dice.pick(shares), dice.pick(_KINDS)
     if kind == "Pager" and len(account.extensions) == 1:
         kind = "SMS"
-    turns = ["<"]
+    turns: Sequence[str] = ["<"]
     if kind in ("SMS", "Pager"):
         turns = dialogue(account.spec.seed, owner.slot, kind, thread)
     local_s = 3600 * (8 + 5.5 * (dice.unit() + dice.unit()))  # mostly by day, as the planned ones

@@ -1,12 +1,15 @@
 """Which messages a list, a synchronisation or a deletion is about."""
 
-from collections.abc import Collection, Iterable
+import math
+from collections.abc import Collection
+from functools import partial
 from typing import Any
 
 import attrs
 
 from rcfs.model import Availability
 from rcfs.simulator._account import SimAccount
+from rcfs.simulator._account_mailbox import Criterion
 from rcfs.simulator._account_people import SimExtension
 from rcfs.simulator._account_plan import DAY_S, SimMessage
 from rcfs.simulator._api_account import EXTENSION_TYPES
@@ -80,37 +83,40 @@ class MessageFilter:
             and (not self.directions or message.direction in self.directions)
             and (not self.types or message.type in self.types)
             and (not self.read_statuses or message.read_status in self.read_statuses)
-            and (not self.conversation or self.conversation == conversation_of(message, account))
+            and (not self.conversation or self.conversation == account.conversation_of(message))
             and (not self.phone_number or self.phone_number in _numbers(message, account))
         )
 
-    def choose(self, messages: Iterable[SimMessage], account: SimAccount) -> list[SimMessage]:
-        """Those of `messages`, which are newest first, that are meant."""
-        admitted = [message for message in messages if self.admits(message, account)]
-        if not self.distinct:
-            return admitted
-        newest: dict[str, SimMessage] = {}
-        for message in admitted:
-            newest.setdefault(conversation_of(message, account), message)
-        newest.pop("", None)
-        return list(newest.values())
+    def includes(self, start_s: float, stop_s: float) -> bool:
+        """Whether the dates admit all of ``[start_s, stop_s]``."""
+        return self.date_from <= start_s and stop_s <= self.date_to
+
+    def criterion(self, account: SimAccount) -> Criterion:
+        """What is admitted whatever the dates; `distinct` apart, too."""
+        ageless = attrs.evolve(self, date_from=-math.inf, date_to=math.inf, distinct=False)
+        only_states = attrs.evolve(_EVERYTHING, availability=self.availability)
+        admits = None if ageless == only_states else partial(ageless.admits, account=account)
+        return Criterion(ageless, self.availability, admits)
 
 
-def mailbox(account: SimAccount, extension_id: int) -> Iterable[SimMessage]:
-    """All messages of a mailbox, newest first, whatever their availability."""
-    found = (account.message(extension_id, message_id) for message_id in account.message_ids(extension_id))
-    return (message for message in found if message is not None)
+_EVERYTHING = MessageFilter(
+    date_from=-math.inf,
+    date_to=math.inf,
+    availability=frozenset(AVAILABILITIES),
+    directions=frozenset(),
+    types=frozenset(),
+    read_statuses=frozenset(),
+    conversation="",
+    phone_number="",
+    distinct=False,
+    of_others=False,
+)
+"""Admits all messages."""
 
 
 def created_s(message: SimMessage) -> float:
     """When `message` came: a record may lack its creation time, but the platform knows."""
     return message.last_modified if message.created_s is None else message.created_s
-
-
-def conversation_of(message: SimMessage, account: SimAccount) -> str:
-    """Decimal id of the conversation of `message`, exact; empty when it belongs to none."""
-    conversation = account.draft(message).fields.get("conversation")
-    return str(conversation.get("id", "")) if isinstance(conversation, dict) else ""
 
 
 def flag(query: Query, name: str) -> bool:

@@ -120,7 +120,7 @@ class Page:
 
 def iso_time(seconds: float) -> str:
     """`seconds` since 1970-01-01 UTC in the API's form, to the millisecond."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
 def form_fields(body: bytes) -> dict[str, str]:

@@ -193,7 +193,8 @@ async def _let_time_pass(backend: Backend) -> None:
     """Let happen what is due, even if nobody asks: subscribers are to hear of it."""
     while True:
         await trio.sleep(TICK_S)
-        backend.messages.settle_all(backend.account_time())
+        for _ in backend.messages.settle_all(backend.account_time()):
+            await trio.lowlevel.checkpoint()
 
 
 def _owner(account: SimAccount, *, standard_user: bool) -> int:

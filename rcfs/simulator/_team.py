@@ -12,8 +12,9 @@ import attrs
 from rcfs.simulator import _texts
 from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_dice import Dice
+from rcfs.simulator._account_hours import office_moment
 from rcfs.simulator._account_people import SimExtension
-from rcfs.simulator._account_plan import DAY_S, dialogue, office_moment
+from rcfs.simulator._account_plan import DAY_S, dialogue
 from rcfs.simulator._archives import PackedFile
 from rcfs.simulator._params import iso_time
 
