@@ -127,7 +127,7 @@ async def delete_by_filter(call: Call) -> Answer:
     )
     conversations = _deleted_conversations(call)
     mailbox = account.mailbox(extension.id)
-    with trio.CancelScope(shield=True):
+    with trio.CancelScope(shield=True):  # noqa: ASYNC912 - it ends with the mailbox
         for block in range(mailbox.blocks - 1, -1, -1):
             for message in mailbox.messages(block):
                 if (

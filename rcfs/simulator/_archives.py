@@ -31,6 +31,18 @@ class PackedFile:
         return _ENTRY_BYTES + 2 * len(self.name) + len(self.content)
 
 
+@attrs.frozen
+class StreamedFile:
+    """A file that goes into an archive piece by piece, as it would be large in memory."""
+
+    name: str
+    """Path within the archive, ASCII."""
+    pieces: Iterable[bytes]
+    """Its bytes; fewer than 2 GiB."""
+    time_s: float
+    """When it was last changed, as in `PackedFile`."""
+
+
 class Archive:
     """One zip file; any thread may read. It has to be closed, which frees its space on disk.
 
@@ -39,13 +51,20 @@ class Archive:
         compressed: Whether it is worth the time to make them smaller.
     """
 
-    def __init__(self, files: Iterable[PackedFile], *, compressed: bool) -> None:
+    def __init__(self, files: Iterable[PackedFile | StreamedFile], *, compressed: bool) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
         with zipfile.ZipFile(self._file, "w") as target:
             for file in files:
                 moment = datetime.fromtimestamp(file.time_s, UTC)
-                target.writestr(zipfile.ZipInfo(file.name, moment.timetuple()[:6]), file.content, method)
+                info = zipfile.ZipInfo(file.name, moment.timetuple()[:6])
+                if isinstance(file, PackedFile):
+                    target.writestr(info, file.content, method)
+                    continue
+                info.compress_type = method
+                with target.open(info, "w") as entry:
+                    for piece in file.pieces:
+                        entry.write(piece)
         self._file.flush()
         self.size_bytes = os.fstat(self._file.fileno()).st_size
         """Exact size."""

@@ -4,17 +4,18 @@ Source: "Message Store Exports" of the API's documentation, its pictures include
 it does not show, the form of a message list is assumed.
 """
 
-import copy
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 
 import attrs
 
+from rcfs.model import Availability
 from rcfs.simulator._account import SimAccount
+from rcfs.simulator._account_mailbox import Mailbox
 from rcfs.simulator._account_plan import SimMessage
-from rcfs.simulator._account_records import message_record
-from rcfs.simulator._archives import Archive, PackedFile, cut_archives
+from rcfs.simulator._archives import Archive, PackedFile, StreamedFile, cut_archives
 from rcfs.simulator._media import MediaBases, SimContent
+from rcfs.simulator._message_filter import created_s
 
 SUFFIXES = {
     "application/pdf": "pdf",
@@ -44,8 +45,14 @@ class Report:
     """Origin of the platform."""
     media_url: str
     """Origin of the media host."""
-    messages: Sequence[SimMessage]
-    """Copies of the messages, mailbox by mailbox."""
+    date_from: float
+    """No message is older, seconds since 1970 UTC."""
+    date_to: float
+    """None is newer."""
+    types: frozenset[str]
+    """Types of messages; empty for all."""
+    mailboxes: Mapping[int, Mailbox]
+    """The mailboxes as they were, by extension; purged messages are left out."""
 
     @classmethod
     def of(
@@ -65,63 +72,56 @@ class Report:
             date_to: Seconds since 1970 UTC.
             types: Types of messages; empty for all.
         """
-        found = (
-            account.message(extension.id, message_id)
-            for extension in account.extensions
-            if not extension.mailbox_refused
-            for message_id in account.message_ids(extension.id)
-        )
-        chosen = [
-            copy.copy(message)
-            for message in found
-            if message is not None
-            and message.availability != "Purged"
-            and date_from <= _created_s(message) <= date_to
-            and (not types or message.type in types)
-        ]
-        return cls(account, *urls, chosen)
+        open_to_admins = (extension.id for extension in account.extensions if not extension.mailbox_refused)
+        mailboxes = {
+            extension_id: account.mailbox(extension_id).snapshot() for extension_id in open_to_admins
+        }
+        return cls(account, *urls, date_from, date_to, types, mailboxes)
 
     def archives(self, most_bytes: int) -> Iterator[Archive]:
         """The archive of the records, then those of the contents, each of at most `most_bytes`."""
         yield Archive(self._record_files(), compressed=True)
         yield from cut_archives(self._content_files(), most_bytes)
 
-    def _record_files(self) -> Iterator[PackedFile]:
+    def _record_files(self) -> Iterator[StreamedFile]:
         """A list of records for each mailbox that has messages."""
-        for extension_id in dict.fromkeys(message.extension_id for message in self.messages):
-            mine = [message for message in self.messages if message.extension_id == extension_id]
-            records = [
-                message_record(
-                    self.platform_url,
-                    self.media_url,
-                    self.account.account_id,
-                    message,
-                    self.account.draft(message),
-                )
-                for message in mine
-            ]
-            text = json.dumps({"records": records}, ensure_ascii=False)
-            newest_s = max(_created_s(message) for message in mine)
-            name = f"{self._place(extension_id)}/message-store.json"
-            yield PackedFile(name, text.encode(), newest_s)
+        for extension_id, mailbox in self.mailboxes.items():
+            newest = next(self._chosen(mailbox), None)
+            if newest is not None:
+                name = f"{self._place(extension_id)}/message-store.json"
+                yield StreamedFile(name, self._record_list(mailbox), created_s(newest))
 
-    def _content_files(self) -> Iterable[PackedFile]:
+    def _record_list(self, mailbox: Mailbox) -> Iterator[bytes]:
+        """The file with the records of `mailbox`, in small pieces."""
+        yield b'{"records": ['
+        for number, message in enumerate(self._chosen(mailbox)):
+            record = self.account.record(message, self.platform_url, self.media_url)
+            yield (b", " if number else b"") + json.dumps(record, ensure_ascii=False).encode()
+        yield b"]}"
+
+    def _content_files(self) -> Iterator[PackedFile]:
         """Every attachment that its record names."""
         bases = MediaBases()
-        for message in self.messages:
-            for part in self.account.draft(message).parts:
-                if "id" in part.absent:
-                    continue
-                content = SimContent(part.media, bases)
-                suffix = SUFFIXES.get(content.content_type, "bin")
-                place = f"{self._place(message.extension_id)}/message-store/{message.id}"
-                name = f"{place}/content/{part.id}.{suffix}"
-                yield PackedFile(name, content.read(0, content.size_bytes), _created_s(message))
+        for mailbox in self.mailboxes.values():
+            for message in self._chosen(mailbox):
+                for part in self.account.draft(message).parts:
+                    if "id" in part.absent:
+                        continue
+                    content = SimContent(part.media, bases)
+                    suffix = SUFFIXES.get(content.content_type, "bin")
+                    place = f"{self._place(message.extension_id)}/message-store/{message.id}"
+                    name = f"{place}/content/{part.id}.{suffix}"
+                    yield PackedFile(name, content.read(0, content.size_bytes), created_s(message))
+
+    def _chosen(self, mailbox: Mailbox) -> Iterator[SimMessage]:
+        """The messages of `mailbox` that are in the report, newest first."""
+        for message in mailbox.newest_first():
+            if (
+                message.availability != Availability.PURGED
+                and self.date_from <= created_s(message) <= self.date_to
+                and (not self.types or message.type in self.types)
+            ):
+                yield message
 
     def _place(self, extension_id: int) -> str:
         return f"account/{self.account.account_id}/extension/{extension_id}"
-
-
-def _created_s(message: SimMessage) -> float:
-    # A record may lack its creation time, but the platform knows when the message came.
-    return message.last_modified if message.created_s is None else message.created_s
