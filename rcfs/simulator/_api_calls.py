@@ -1,9 +1,9 @@
 """Call logs of the account and of an extension: lists with their filters, single records, synchronisation."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import attrs
+import trio
 
 from rcfs.simulator._account_people import Contact, SimExtension
 from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, HEAVY, Call, Operation
@@ -11,6 +11,7 @@ from rcfs.simulator._bulk import ids_in_path, multi_status, outcomes
 from rcfs.simulator._calls import SimCall
 from rcfs.simulator._calls_records import CallWriter
 from rcfs.simulator._params import MAX_PER_PAGE, Query, iso_time, make_page
+from rcfs.simulator._records_body import RecordsBody
 from rcfs.simulator._sync_tokens import seal, unseal
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
 
@@ -69,55 +70,53 @@ class _Filter:
             telephony_session=query.text("telephonySessionId"),
         )
 
-    def admits(self, call: SimCall, record: dict[str, Any], extensions: dict[int, SimExtension]) -> bool:
-        """Whether `call`, which has this simple `record`, is shown."""
-        owner = extensions[call.extension_id]
-        numbers = {owner.phone_number, _number(call.other)}
+    def admits(self, call: SimCall, now_s: float, owner: SimExtension) -> bool:
+        """Whether `call`, which is in the log of `owner`, is shown at `now_s`."""
         return (
             self.date_from <= call.start_s <= self.date_to
             and (not self.directions or call.direction in self.directions)
             and (not self.types or call.type in self.types)
-            and (not self.transports or record["transport"] in self.transports)
-            and _has_recording(record, self.recording)
-            and (not self.number or f"+{self.number}" in numbers)
+            and (not self.transports or call.transport in self.transports)
+            and _has_recording(call, now_s, self.recording)
+            and (not self.number or f"+{self.number}" in (owner.phone_number, _number(call.other)))
             and (not self.extension_number or self.extension_number == owner.number)
-            and (not self.session or self.session == record["sessionId"])
-            and (not self.telephony_session or self.telephony_session == record["telephonySessionId"])
+            and (not self.session or self.session == call.session_id)
+            and (not self.telephony_session or self.telephony_session == call.telephony_session_id)
         )
 
 
-def list_company_calls(call: Call) -> Answer:
+async def list_company_calls(call: Call) -> Answer:
     """A page of the account's calls, newest first; for administrators only."""
     _check_company(call)
-    return _list(call, None, "")
+    return await _list(call, None, "")
 
 
-def list_user_calls(call: Call) -> Answer:
+async def list_user_calls(call: Call) -> Answer:
     """A page of an extension's calls, newest first."""
     extension = call.mailbox()
-    return _list(call, extension.id, f"/extension/{extension.id}")
+    return await _list(call, extension.id, f"/extension/{extension.id}")
 
 
-def read_company_call(call: Call) -> Answer:
+async def read_company_call(call: Call) -> Answer:
     """One call of the account."""
     _check_company(call)
-    return _read(call, None)
+    return await _read(call, None)
 
 
-def read_user_call(call: Call) -> Answer:
+async def read_user_call(call: Call) -> Answer:
     """One call of an extension."""
-    return _read(call, call.mailbox().id)
+    return await _read(call, call.mailbox().id)
 
 
-def sync_company_calls(call: Call) -> Answer:
+async def sync_company_calls(call: Call) -> Answer:
     """The newest calls of the account (FSync), or what has changed since a token (ISync)."""
     _check_company(call)
-    return _sync(call, None)
+    return await _sync(call, None)
 
 
-def sync_user_calls(call: Call) -> Answer:
+async def sync_user_calls(call: Call) -> Answer:
     """The newest calls of an extension (FSync), or what has changed since a token (ISync)."""
-    return _sync(call, call.mailbox().id)
+    return await _sync(call, call.mailbox().id)
 
 
 def call_writer(call: Call) -> CallWriter:
@@ -138,15 +137,22 @@ def _check_company(call: Call) -> None:
         raise ApiError(403, "CMN-408", "In order to call this API endpoint, user needs [FullCompanyCallLog]")
 
 
-def _list(call: Call, extension_id: int | None, place: str) -> Answer:
+async def _calls(call: Call, extension_id: int | None, now_s: float) -> Sequence[SimCall]:
+    """The calls of an extension, of all for None, whose records are there at `now_s`; newest first."""
+    for _ in call.backend.calls.steps(extension_id):
+        await trio.lowlevel.checkpoint()
+    return call.backend.calls.calls(extension_id, now_s)
+
+
+async def _list(call: Call, extension_id: int | None, place: str) -> Answer:
     backend, now_s = call.backend, call.backend.account_time()
     wanted, detailed = _Filter.from_query(call.query, now_s), _detailed(call.query)
     writer = call_writer(call)
-    extensions = dict(writer.extensions)
+    extensions = writer.extensions
     shown = [
         found
-        for found in backend.calls.calls(extension_id, now_s)
-        if wanted.admits(found, writer.call(found, now_s, detailed=False), extensions)
+        for found in await _calls(call, extension_id, now_s)
+        if wanted.admits(found, now_s, extensions[found.extension_id])
     ]
     query = call.query
     if query.text("perPage") == "max":
@@ -157,21 +163,17 @@ def _list(call: Call, extension_id: int | None, place: str) -> Answer:
     date_from = query.text("dateFrom") or iso_time(query.moment("dateTo", now_s) - DAY_S)
     kept = {"dateFrom": date_from, "dateTo": date_to}
     page = make_page(shown, query, f"{account_uri}{place}/call-log", kept)
-    return json_answer(
-        {
-            "uri": page.uri,
-            "records": [writer.call(found, now_s, detailed=detailed) for found in page.items],
-            "paging": page.paging,
-            "navigation": page.navigation,
-        }
-    )
+    body = RecordsBody({"uri": page.uri})
+    for found in page.items:
+        await body.add(writer.call(found, now_s, detailed=detailed))
+    return body.answer({"paging": page.paging, "navigation": page.navigation})
 
 
-def _read(call: Call, extension_id: int | None) -> Answer:
+async def _read(call: Call, extension_id: int | None) -> Answer:
     """The record that the path names, or a 207 with several."""
     now_s, detailed = call.backend.account_time(), _detailed(call.query)
     ids, writer = ids_in_path(call.path["call_record_id"], "callRecordId"), call_writer(call)
-    known = {found.id: found for found in call.backend.calls.calls(extension_id, now_s)}
+    known = {found.id: found for found in await _calls(call, extension_id, now_s)}
 
     def answer(call_id: str) -> Answer:
         if call_id not in known:
@@ -184,16 +186,15 @@ def _read(call: Call, extension_id: int | None) -> Answer:
     return multi_status(call, outcomes(ids, answer), base_url)
 
 
-def _sync(call: Call, extension_id: int | None) -> Answer:
+async def _sync(call: Call, extension_id: int | None) -> Answer:
     backend, query, now_s = call.backend, call.query, call.backend.account_time()
     query.refuse(("metadataCategory", "showDeleted"))
     detailed, writer = _detailed(query), call_writer(call)
     kind, missed = _recording_type(query), query.choices("statusGroup", ("Missed", "All")) == {"Missed"}
     calls = [
         found
-        for found in backend.calls.calls(extension_id, now_s)
-        if _has_recording(writer.call(found, now_s, detailed=False), kind)
-        and (not missed or found.result in MISSED)
+        for found in await _calls(call, extension_id, now_s)
+        if _has_recording(found, now_s, kind) and (not missed or found.result in MISSED)
     ]
     syncs: dict[str, Callable[[], Sequence[SimCall]]] = {
         "FSync": lambda: _newest(query, calls, now_s),
@@ -299,11 +300,10 @@ def _recording_type(query: Query) -> str:
     return next(iter(kinds), "All" if with_recording == {"true"} else "")
 
 
-def _has_recording(record: dict[str, Any], kind: str) -> bool:
-    """Whether `record` has a recording of this kind; True when none is asked for."""
-    return not kind or record.get("recording", {}).get("type") in (
-        ("Automatic", "OnDemand") if kind == "All" else (kind,)
-    )
+def _has_recording(call: SimCall, now_s: float, kind: str) -> bool:
+    """Whether `call` has a recording of this kind at `now_s`; True when none is asked for."""
+    recording = call.recording(now_s)
+    return not kind or (recording is not None and kind in ("All", recording.type))
 
 
 def _number(other: Contact | SimExtension | None) -> str:

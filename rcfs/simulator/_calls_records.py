@@ -35,8 +35,8 @@ class CallWriter:
         record: Json = {
             "uri": f"{self._extension_uri(call.extension_id)}/call-log/{call.id}?view={view}",
             "id": call.id,
-            "sessionId": str(call.number),
-            "telephonySessionId": f"s-a{call.number:x}z",
+            "sessionId": call.session_id,
+            "telephonySessionId": call.telephony_session_id,
             "partyId": f"p-a{call.number:x}z-1",
             **self._leg(call, now_s, recording=next(iter(call.recordings), None)),
             "lastModifiedTime": iso_time(call.modified_s(now_s)),
@@ -88,7 +88,7 @@ class CallWriter:
             "result": call.result,
             "to": own if inbound else other,
             "from": other if inbound else own,
-            "transport": "PSTN" if isinstance(call.other, Contact) else "VoIP",
+            "transport": call.transport,
             "extension": {"uri": self._extension_uri(owner.id), "id": owner.id},
         }
         if call.result in _REASONS:
