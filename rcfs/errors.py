@@ -14,6 +14,7 @@
     │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
     │   └── TransportError          7   no connection, reset, time-out; retryable
+    ├── PartialError                8   some of what was asked for could not be had; the rest is there
     └── WaitError                   1   a wait inside the mount ended without what was waited for
         ├── DeadlineError               its deadline passed
         ├── BudgetError                 no budget or no seat for this caller; refused at once
@@ -127,6 +128,12 @@ class TransportError(PlatformError):
     """The connection failed before the answer was complete."""
 
     retryable = True
+
+
+class PartialError(RcfsError):
+    """Some of what was asked for could not be had; everything else was done."""
+
+    exit_code = 8
 
 
 class WaitError(RcfsError):

@@ -21,6 +21,7 @@ from rcfs.cli._logfiles import keep_crash
 from rcfs.cli._mount import mount, umount
 from rcfs.cli._options import examples
 from rcfs.cli._output import error_line, sole_cause, tell
+from rcfs.cli._pull import pull
 from rcfs.cli._simulator import simulator
 from rcfs.cli._status import status
 from rcfs.errors import RcfsError
@@ -67,6 +68,7 @@ def _explained(error: BaseException) -> int:
         "rcfs demo                     a simulated account, no credentials needed",
         "rcfs login                    save your credentials",
         "rcfs mount ~/ringcentral",
+        "rcfs pull --to ~/backup       a copy of everything",
         "rcfs doctor ~/ringcentral     what is missing, and what to do",
     ),
 )
@@ -75,7 +77,7 @@ def rcfs() -> None:
     """A RingCentral account as a directory tree: messages are directories, attachments are files."""
 
 
-for _command in (mount, umount, demo, simulator, status, doctor, cache, login, logout, completion):
+for _command in (mount, umount, demo, pull, simulator, status, doctor, cache, login, logout, completion):
     rcfs.add_command(_command)
 
 

@@ -37,6 +37,21 @@ class PathText(click.ParamType[Path]):
         return [CompletionItem(incomplete, type="dir")]
 
 
+class TreePathText(click.ParamType[str]):
+    """A path in the tree, or of a file in a mount; not looked at either."""
+
+    name = "path"
+
+    def shell_complete(
+        self,
+        ctx: click.Context,  # noqa: ARG002 - click's signature
+        param: click.Parameter,  # noqa: ARG002
+        incomplete: str,
+    ) -> list[CompletionItem]:
+        """Leaves completion to the shell: files."""
+        return [CompletionItem(incomplete, type="file")]
+
+
 def examples(*lines: str) -> str:
     """An epilog that shows `lines` as they are."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
@@ -73,8 +88,17 @@ foreground_options = _several(
     click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground and log to stderr."),
     click.option("--ready-fd", type=click.IntRange(min=0), hidden=True),
 )
+server_url_option = click.option("--server-url", metavar="URL", help="Server to log in to.")
+engine_options = _several(
+    server_url_option,
+    cache_dir_option,
+    cache_size_option,
+    state_dir_option,
+    limit_option,
+    log_level_option,
+)
 mount_options = _several(
-    click.option("--server-url", metavar="URL", help="Server to log in to."),
+    server_url_option,
     cache_dir_option,
     cache_size_option,
     state_dir_option,

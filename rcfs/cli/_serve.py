@@ -30,7 +30,7 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
     Raises:
         RcfsError: The mount could not be made.
     """
-    _allow_many_files()
+    allow_many_files()
     options = MountOptions(
         mountpoint=mountpoint,
         max_wait_s=settings.max_wait_s,
@@ -94,7 +94,7 @@ async def engine_of(
         yield engine
 
 
-def _allow_many_files() -> None:
+def allow_many_files() -> None:
     """Raises the soft limit of open files to the hard one: an open content holds a descriptor per MiB."""
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

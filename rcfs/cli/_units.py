@@ -1,10 +1,11 @@
-"""Readings of what people type: sizes and limits.
+"""Readings of what people type: sizes, limits and dates.
 
 Each raises ValueError with a reason that fits after "NAME: "; the caller knows which option, variable or
 key it came from.
 """
 
 import re
+from datetime import UTC, datetime
 
 from rcfs.model import Plan, UsageGroup
 
@@ -14,6 +15,8 @@ LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
 _DECIMAL = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCII)
+_AGO_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
+_AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _SECONDS = r"\d+(?:\.\d+)?"
 _LIMIT = re.compile(
@@ -46,6 +49,36 @@ def format_size(size_bytes: int) -> str:
             break
         value, unit = value / 1024, larger
     return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
+
+
+def parse_since(text: str, now_s: float) -> float:
+    """The moment that `text` means, in seconds since 1970 UTC: a UTC date, an ISO 8601 time, or ``30d`` ago.
+
+    Raises:
+        ValueError: `text` is none of them.
+    """
+    ago = _AGO.fullmatch(text.strip())
+    if ago is not None:
+        return now_s - int(ago[1]) * _AGO_S[ago[2]]
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no date; write 2026-11-01, 2026-11-01T12:00:00Z, or 30d (also h and w)"
+        ) from None
+    return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def format_duration(duration_s: float) -> str:
+    """`duration_s` for people, in at most two units, such as ``45 s``, ``3 min 45 s``, ``2 h 10 min``."""
+    seconds = max(0, round(duration_s))
+    if seconds < 60:
+        return f"{seconds} s"
+    minutes, seconds = divmod(seconds, 60)
+    if minutes < 60:
+        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def parse_limit(text: str) -> tuple[UsageGroup, Plan]:

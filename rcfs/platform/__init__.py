@@ -16,6 +16,7 @@ from rcfs.platform._errors import refusal as refusal
 from rcfs.platform._hosts import AllowedHosts as AllowedHosts
 from rcfs.platform._requests import AUTH as AUTH
 from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
+from rcfs.platform._requests import MEDIUM as MEDIUM
 from rcfs.platform._requests import Request as Request
 from rcfs.platform._requests import following_page as following_page
 from rcfs.platform._requests import list_extensions as list_extensions

@@ -25,6 +25,7 @@ from rcfs.quota._memory import FREEZE_MIN_S as FREEZE_MIN_S
 from rcfs.quota._memory import UNKNOWN_PLAN as UNKNOWN_PLAN
 from rcfs.quota._memory import MemoryLedger as MemoryLedger
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
+from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
 from rcfs.quota._readers import PERSON_OPENS as PERSON_OPENS
 from rcfs.quota._readers import READER_WINDOW_S as READER_WINDOW_S
 from rcfs.quota._readers import ReaderClassifier as ReaderClassifier

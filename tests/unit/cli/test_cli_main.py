@@ -52,6 +52,7 @@ def test_the_table_of_exit_codes() -> None:
         "ServerError": 7,
         "NotReadyError": 7,
         "TransportError": 7,
+        "PartialError": 8,
         "WaitError": 1,
         "DeadlineError": 1,
         "BudgetError": 1,

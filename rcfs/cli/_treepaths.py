@@ -1,0 +1,99 @@
+"""What people name when they name a part of the tree: a path of the tree itself, or of a mount that shows it.
+
+A path is followed here name by name, and no further than to the mount point: what lies in a mount is not
+touched, because a mount that hangs would never answer.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+import attrs
+
+from rcfs.cli._mountinfo import read_mounts
+from rcfs.cli._mountpoint import FSTYPE
+from rcfs.cli._registry import MountRecord
+from rcfs.errors import ConfigError
+
+_MOST_LINKS = 40
+"""Symbolic links followed in one path. Source: path_resolution(7), since Linux 4.2."""
+
+
+@attrs.frozen
+class TreePath:
+    """A place in the tree."""
+
+    text: str
+    """As it was named."""
+    parts: tuple[str, ...]
+    """Its path below the root, name by name; empty for the root."""
+    mount: MountRecord | None = None
+    """The mount in which it was named; None when it was named as a path of the tree."""
+
+
+def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
+    """The place that `text` names: in one of the mounts of `records`, else in the tree itself.
+
+    Raises:
+        ConfigError: `text` is an absolute path outside of them.
+    """
+    from rcfs.pull import tree_parts
+
+    mounts = {record.mountpoint: record for record in records}
+    real, rest = resolve(Path(text), mounts)
+    if real in mounts:
+        return TreePath(text, tree_parts("/".join(rest)), mounts[real])
+    if text.startswith("/"):
+        raise ConfigError(
+            f"{text} is not in a mount of rcfs that is up; name it as a mount shows it, such as"
+            " '101 Jane Smith/Voicemail'"
+        )
+    return TreePath(text, tree_parts(text))
+
+
+def resolve(path: Path, mountpoints: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
+    """`path` with all symbolic links followed as far as one of `mountpoints`, and the names after that.
+
+    Raises:
+        ConfigError: It leads in circles.
+    """
+    stops = frozenset(mountpoints)
+    pending = list(reversed(path.absolute().parts[1:]))
+    real, links = Path("/"), 0
+    inside: list[str] = []
+    while pending:
+        name = pending.pop()
+        if real in stops and (inside or name != ".."):
+            if name == "..":
+                inside.pop()
+            else:
+                inside.append(name)
+            continue
+        if name == "..":
+            real = real.parent
+            continue
+        try:
+            target = Path(os.readlink(real / name))  # noqa: PTH115 - without following what it leads to
+        except OSError:
+            real /= name  # no link, or nothing there
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise ConfigError(f"{path} leads through symbolic links in circles")
+        if target.is_absolute():
+            real = Path("/")
+        pending.extend(reversed(target.parts[target.is_absolute() :]))
+    return real, tuple(inside)
+
+
+def check_outside(path: Path, records: Iterable[MountRecord]) -> None:
+    """Returns if `path` is not in a mount of rcfs.
+
+    Raises:
+        ConfigError: It is.
+    """
+    mountpoints = {record.mountpoint for record in records}
+    mountpoints |= {mount.path for mount in read_mounts() if mount.fstype == FSTYPE}
+    real, _rest = resolve(path, mountpoints)
+    if real in mountpoints:
+        raise ConfigError(f"{path} is in the mount at {real}, which is read-only; choose another directory")

@@ -1,0 +1,209 @@
+"""Which files of the tree some paths and filters mean. Pure.
+
+A path is a sequence of names. A name stands for the entry that is called so; where there is none, it is a
+shell pattern. Names of messages end with an id in brackets, so a ``[`` that makes no sense as a set of
+characters stands for itself.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import attrs
+
+from rcfs.model import Message
+from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, LiveFile, Node, Root, TextFile
+
+Parts = tuple[str, ...]
+
+
+@attrs.frozen
+class Entry:
+    """One entry of the tree."""
+
+    parts: Parts
+    """Its path below the root, name by name."""
+    node: Node
+    """What stands there."""
+
+    @property
+    def path(self) -> str:
+        """Its path below the root as text."""
+        return "/".join(self.parts)
+
+
+@attrs.frozen
+class Choice:
+    """Which messages are wanted."""
+
+    since_s: float | None = None
+    """Only messages created then or later, in seconds since 1970 UTC; None for all. One without a time is
+    taken for old."""
+    types: frozenset[str] = frozenset()
+    """Only messages of these types, as the API names them; empty for all."""
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is left out."""
+        return self.since_s is None and not self.types
+
+    def fits(self, message: Message) -> bool:
+        """Whether `message` is wanted."""
+        if self.types and message.type not in self.types:
+            return False
+        return self.since_s is None or (message.created_s is not None and message.created_s >= self.since_s)
+
+
+def tree_parts(path: str) -> Parts:
+    """The names of a path below the root, ``.`` and ``..`` and doubled slashes resolved."""
+    parts: list[str] = []
+    for name in path.split("/"):
+        if name == "..":
+            del parts[-1:]
+        elif name not in ("", "."):
+            parts.append(name)
+    return tuple(parts)
+
+
+def covers(root: Root, paths: Sequence[Parts]) -> tuple[ExtensionDirectory, ...]:
+    """The extensions that `paths` lead into, whose mailboxes have to be loaded before `choose`."""
+    chosen = _expanded(root, [path[:1] or ("*",) for path in paths])
+    found = {id(entry.node): entry.node for entry in chosen}
+    return tuple(node for node in found.values() if isinstance(node, ExtensionDirectory))
+
+
+def choose(root: Root, paths: Sequence[Parts], choice: Choice) -> tuple[list[Entry], list[Parts]]:
+    """The entries that are wanted, and those of `paths` that lead to nothing.
+
+    Directories come before what is in them, and every directory on the way is there. A link brings what it
+    points to, so that it leads somewhere. A file that belongs to no message (``conversation.txt``,
+    ``extension.json``) comes along with the others of its directory. Mailboxes that have not been filled
+    are passed over, and so is ``.rcfs``.
+
+    Args:
+        root: The tree.
+        paths: Where to look; the empty path is the whole account.
+        choice: Which messages are wanted.
+    """
+    gathering = _Gathering(root, choice)
+    strays = []
+    for path in paths:
+        starts = list(_expanded(root, [path]))
+        for start in starts:
+            gathering.add(start.parts, start.node)
+        if not starts and not _hidden_by_a_failure(root, path):
+            strays.append(path)
+    return gathering.entries(), strays
+
+
+class _Gathering:
+    def __init__(self, root: Root, choice: Choice) -> None:
+        self._root = root
+        self._choice = choice
+        self._found: dict[Parts, Node] = {}
+
+    def add(self, parts: Parts, node: Node) -> bool:
+        """Takes what is wanted at and below `parts`; whether that is anything."""
+        if parts in self._found and not isinstance(node, Directory):
+            return True
+        if isinstance(node, Directory):
+            wanted = self._add_below(parts, node)
+        elif isinstance(node, Link):
+            target = _linked(parts, node)
+            there = _at(self._root, target)
+            wanted = there is not None and self.add(target, there)
+        else:
+            wanted = self._is_wanted(node)
+        if wanted:
+            self._found[parts] = node
+        return wanted
+
+    def _add_below(self, parts: Parts, directory: Directory) -> bool:
+        if parts and (directory.mailbox_id is None or not directory.is_known or _is_unfilled(directory)):
+            return False
+        companions = []
+        wanted = self._choice.is_everything and bool(parts)
+        for name, node in directory.entries().items():
+            if isinstance(node, TextFile) and node.message is None:
+                companions.append((name, node))
+            else:
+                wanted |= self.add((*parts, name), node)
+        if wanted:
+            self._found.update({(*parts, name): node for name, node in companions})
+        return wanted
+
+    def _is_wanted(self, node: Node) -> bool:
+        if isinstance(node, LiveFile):
+            return False
+        message = node.message if isinstance(node, (AttachmentFile, TextFile)) else None
+        return message is None or self._choice.fits(message)
+
+    def entries(self) -> list[Entry]:
+        """All that was taken, with the directories on the way, each before what is in it."""
+        directories: dict[Parts, Node] = {}
+        others: dict[Parts, Node] = {}
+        for parts, node in self._found.items():
+            for depth in range(1, len(parts)):
+                above = _at(self._root, parts[:depth])
+                assert above is not None  # noqa: S101 - it leads to what was found
+                directories.setdefault(parts[:depth], above)
+            if not isinstance(node, Directory):
+                others[parts] = node
+            elif parts:
+                directories.setdefault(parts, node)
+        ordered = sorted(directories, key=len)
+        return [Entry(parts, directories[parts]) for parts in ordered] + [
+            Entry(parts, node) for parts, node in others.items()
+        ]
+
+
+def _expanded(root: Root, paths: Iterable[Parts]) -> Iterator[Entry]:
+    """The entries that `paths` mean, links in the middle followed."""
+    for path in paths:
+        found = [Entry((), root)]
+        for name in path:
+            found = [entry for start in found for entry in _named(root, start, name)]
+        yield from found
+
+
+def _named(root: Root, start: Entry, name: str) -> list[Entry]:
+    node: Node | None = start.node
+    parts = start.parts
+    if isinstance(node, Link):
+        parts = _linked(parts, node)
+        node = _at(root, parts)
+    if not isinstance(node, Directory) or not node.is_known:
+        return []
+    entries: Mapping[str, Node] = node.entries()
+    if name in entries:
+        return [Entry((*parts, name), entries[name])]
+    literal = name.replace("[", "[[]")
+    return [
+        Entry((*parts, each), entry)
+        for each, entry in entries.items()
+        # As in a shell, a pattern does not mean what begins with a dot.
+        if not each.startswith(".") and (fnmatchcase(each, name) or fnmatchcase(each, literal))
+    ]
+
+
+def _at(root: Root, parts: Parts) -> Node | None:
+    """The entry at exactly `parts`; None when there is none."""
+    node: Node = root
+    for name in parts:
+        if not isinstance(node, Directory) or not node.is_known or name not in node.entries():
+            return None
+        node = node.entries()[name]
+    return node
+
+
+def _linked(parts: Parts, link: Link) -> Parts:
+    """Where the link at `parts` leads."""
+    return tree_parts("/".join((*parts[:-1], link.target)))
+
+
+def _is_unfilled(directory: Directory) -> bool:
+    return isinstance(directory, ExtensionDirectory) and not directory.is_filled
+
+
+def _hidden_by_a_failure(root: Root, path: Parts) -> bool:
+    """Whether `path` may lead to something in a mailbox that could not be loaded."""
+    return any(_is_unfilled(extension) for extension in covers(root, [path]))

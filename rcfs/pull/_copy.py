@@ -1,0 +1,324 @@
+"""A directory that takes a verified copy of the tree, file by file.
+
+Safety: every path is walked from the top directory's descriptor, name by name, and no symbolic link is
+followed on the way, so nothing is ever written outside, whatever somebody plants there.
+
+Crash safety: a file is written beside its place, synced, and renamed; then its line goes into the manifest.
+So what the manifest names was whole on the disk, and what it does not name is written again.
+
+All methods are synchronous; several threads may write different files at the same time.
+"""
+
+import errno
+import fcntl
+import hashlib
+import os
+import stat
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from rcfs.errors import StoreError
+from rcfs.pull._manifest import MANIFEST, line, parse, whole
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+"""What the owner alone needs; the umask may take more away."""
+
+_READ_BYTES = 1 << 20
+_LATEST_S = 2**33
+"""Latest time of a file, as in the mount: a hostile record must not make one that tools cannot print."""
+_HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV})
+"""Errors after which no other file can be written either: to go on would spend requests for nothing."""
+_DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Copy:
+    """The copy in one directory; nobody else may write to it meanwhile."""
+
+    def __init__(self, path: Path, fd: int, account_id: str, digests: dict[str, str]) -> None:
+        """See `open` and `look`, which are how to get one."""
+        self._path = path
+        self._fd = fd
+        self._account_id = account_id
+        self._digests = digests
+        self._lock = threading.Lock()
+        self._log = -1
+
+    @classmethod
+    @contextmanager
+    def open(cls, path: Path, account_id: str) -> Iterator["Copy"]:
+        """The copy of an account in the directory `path`, made if it is missing; closed at the end.
+
+        Raises:
+            StoreError: It cannot be created or written, holds something else, is the copy of another
+                account, or is being written to by another pull.
+        """
+        try:
+            path.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
+        except OSError as exc:
+            raise StoreError(f"{path} cannot be created: {exc.strerror}") from exc
+        with cls.look(path, account_id) as copy, copy._writable():  # noqa: SLF001 - of its own class
+            yield copy
+
+    @classmethod
+    @contextmanager
+    def look(cls, path: Path, account_id: str = "") -> Iterator["Copy"]:
+        """The copy in `path` for looking at it; nothing is written, and a missing directory has no files.
+
+        Args:
+            path: Its directory.
+            account_id: Whose copy it must be; empty for anybody's.
+
+        Raises:
+            StoreError: It cannot be read, holds something else, or is the copy of another account.
+        """
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            yield cls(path, -1, account_id, {})
+            return
+        except OSError as exc:
+            raise StoreError(f"{path} cannot be used: {exc.strerror}") from exc
+        try:
+            yield cls(path, fd, account_id, _read_manifest(fd, path, account_id))
+        finally:
+            os.close(fd)
+
+    def digest(self, parts: Sequence[str]) -> str | None:
+        """SHA-256 of the file at `parts` by the manifest, in hexadecimal; None when it is not in there."""
+        return self._digests.get("/".join(parts))
+
+    def size_of(self, parts: Sequence[str]) -> int | None:
+        """Size in bytes of the regular file that is there now; None when there is none."""
+        try:
+            with self._directory(parts[:-1]) as fd:
+                status = os.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
+        except OSError:
+            return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def is_sound(self, parts: Sequence[str]) -> bool:
+        """Whether the file that is there now has the SHA-256 that the manifest names; reads all of it."""
+        hasher = hashlib.sha256()
+        try:
+            with self._directory(parts[:-1]) as fd:
+                file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+                with open(file, "rb", buffering=0) as reading:  # noqa: PTH123 - it is a descriptor
+                    while data := reading.read(_READ_BYTES):
+                        hasher.update(data)
+        except OSError:
+            return False
+        return hasher.hexdigest() == self.digest(parts)
+
+    def begin(self, parts: Sequence[str]) -> "FileWriter":
+        """Takes the bytes of the file at `parts`, which appears with `finish`; the caller closes the result.
+
+        Raises:
+            StoreError: Nothing can be written any more.
+            OSError: This file cannot be written.
+        """
+        with _translated(self._path), self._directory(parts[:-1], create=True) as fd:
+            return FileWriter(fd, parts[-1])
+
+    def append(self, writer: "FileWriter", data: bytes) -> None:
+        """Writes the next bytes of a file.
+
+        Raises:
+            StoreError, OSError: As `begin`.
+        """
+        with _translated(self._path):
+            writer.append(data)
+
+    def finish(self, parts: Sequence[str], writer: "FileWriter", mtime_s: float) -> None:
+        """Lets the file at `parts` appear, synced, and notes it in the manifest.
+
+        Raises:
+            StoreError, OSError: As `begin`.
+        """
+        with _translated(self._path):
+            writer.finish(mtime_s)
+            with self._lock:
+                self._digests["/".join(parts)] = writer.digest
+                _write_all(self._log, line("/".join(parts), writer.digest).encode())
+
+    def write(self, parts: Sequence[str], mtime_s: float, data: bytes) -> None:
+        """Writes the file at `parts` in one step.
+
+        Raises:
+            StoreError, OSError: As `begin`.
+        """
+        with closing(self.begin(parts)) as writer:
+            self.append(writer, data)
+            self.finish(parts, writer, mtime_s)
+
+    def link(self, parts: Sequence[str], target: str) -> None:
+        """Makes the symbolic link at `parts`, if it is not there already.
+
+        Raises:
+            StoreError, OSError: As `writing`.
+        """
+        with _translated(self._path), self._directory(parts[:-1], create=True) as fd:
+            with suppress(OSError):
+                if os.readlink(parts[-1], dir_fd=fd) == target:
+                    return
+            partial = _partial_name(parts[-1])
+            with suppress(FileNotFoundError):
+                os.unlink(partial, dir_fd=fd)
+            os.symlink(target, partial, dir_fd=fd)
+            os.rename(partial, parts[-1], src_dir_fd=fd, dst_dir_fd=fd)
+
+    def make_directory(self, parts: Sequence[str]) -> None:
+        """Makes the directory at `parts`, if it is not there already.
+
+        Raises:
+            StoreError, OSError: As `writing`.
+        """
+        with _translated(self._path), self._directory(parts, create=True):
+            pass
+
+    def date_directory(self, parts: Sequence[str], mtime_s: float) -> None:
+        """Gives the directory at `parts` its time, if it is there; for after its entries were written."""
+        with suppress(OSError), self._directory(parts) as fd:
+            _set_time(fd, mtime_s)
+
+    @contextmanager
+    def _directory(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
+        """A descriptor of the directory at `parts`.
+
+        Raises:
+            OSError: It is not there, or something else stands in the way; ENOTDIR for a symbolic link.
+        """
+        fd = os.dup(self._fd)
+        try:
+            for name in parts:
+                if create:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, DIRECTORY_MODE, dir_fd=fd)
+                below = os.open(name, _DIRECTORY_FLAGS, dir_fd=fd)
+                os.close(fd)
+                fd = below
+            yield fd
+        finally:
+            os.close(fd)
+
+    @contextmanager
+    def _writable(self) -> Iterator[None]:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            raise StoreError(f"another pull is writing to {self._path}") from exc
+        try:
+            self._write_manifest()
+            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+            self._log = os.open(MANIFEST, flags, dir_fd=self._fd)
+        except OSError as exc:
+            raise StoreError(f"{self._path} cannot be written: {exc.strerror}") from exc
+        try:
+            yield
+        finally:
+            os.close(self._log)
+            with suppress(OSError):  # What was appended is enough if it cannot be sorted.
+                self._write_manifest()
+
+    def _write_manifest(self) -> None:
+        """Writes the manifest anew, whole and sorted."""
+        with closing(FileWriter(self._fd, MANIFEST)) as writer:
+            writer.append(whole(self._account_id, self._digests).encode("utf-8", "surrogateescape"))
+            writer.finish()
+
+
+class FileWriter:
+    """One file on its way, beside its place."""
+
+    def __init__(self, directory_fd: int, name: str) -> None:
+        """Begins the file `name` in a directory, whose descriptor stays the caller's.
+
+        Raises:
+            OSError: It cannot be created.
+        """
+        self._name = name
+        self._partial = _partial_name(name)
+        self._hasher = hashlib.sha256()
+        with suppress(FileNotFoundError):
+            os.unlink(self._partial, dir_fd=directory_fd)  # of a run that was killed
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(self._partial, flags, FILE_MODE, dir_fd=directory_fd)
+        self._directory_fd = os.dup(directory_fd)
+        self._done = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the bytes so far, in hexadecimal."""
+        return self._hasher.hexdigest()
+
+    def append(self, data: bytes) -> None:
+        """Writes the next bytes."""
+        self._hasher.update(data)
+        _write_all(self._fd, data)
+
+    def finish(self, mtime_s: float | None = None) -> None:
+        """Makes the file appear at its place, whole and synced; with that time, if one is given."""
+        if mtime_s is not None:
+            _set_time(self._fd, mtime_s)
+        os.fsync(self._fd)
+        os.rename(self._partial, self._name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
+        self._done = True
+
+    def close(self) -> None:
+        """Ends the writing; what is not finished goes away."""
+        os.close(self._fd)
+        if not self._done:
+            with suppress(OSError):
+                os.unlink(self._partial, dir_fd=self._directory_fd)
+        os.close(self._directory_fd)
+
+
+def _partial_name(name: str) -> str:
+    """Where the file `name` is written to; always the same, so that a killed run leaves no second one."""
+    return f".rcfs-{hashlib.sha256(name.encode()).hexdigest()[:16]}.part"
+
+
+def _read_manifest(fd: int, path: Path, account_id: str) -> dict[str, str]:
+    try:
+        file = os.open(MANIFEST, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+    except FileNotFoundError:
+        if any(name != _partial_name(MANIFEST) for name in os.listdir(fd)):
+            raise StoreError(
+                f"{path} is not empty and no copy of rcfs pull (there is no {MANIFEST} in it); choose another"
+                " directory"
+            ) from None
+        return {}
+    except OSError as exc:
+        raise StoreError(f"{path / MANIFEST} cannot be read: {exc.strerror}") from exc
+    with open(file, encoding="utf-8", errors="surrogateescape", newline="") as reading:  # noqa: PTH123
+        parsed = parse(reading.read())
+    if parsed is None:
+        raise StoreError(f"{path / MANIFEST} was not made by rcfs pull; choose another directory")
+    account, digests = parsed
+    if account_id not in ("", account):
+        raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
+    return digests
+
+
+def _set_time(fd: int, mtime_s: float) -> None:
+    """Gives the file or directory `fd` the time that the mount shows."""
+    time_ns = int(min(max(mtime_s, 0.0), _LATEST_S) * 1e9)
+    os.utime(fd, ns=(time_ns, time_ns))
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]  # A full disk shows as a short write first; the next call raises.
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in _HOPELESS:
+            raise StoreError(f"the copy in {path} cannot be written: {exc.strerror}") from exc
+        raise

@@ -1,0 +1,145 @@
+"""`rcfs pull` against the simulator, for real: beside mounts, interrupted, killed, and continued."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting, run, sha256
+
+pytestmark = pytest.mark.mount
+
+FAST = ("--limit=medium=100000", "--limit=light=100000", "--limit=auth=100000")
+PARTIAL = 8
+"""One mailbox of the simulated account may not be read."""
+
+
+def pull(mount: Mounted, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """A finished pull; everything but what may not be read was had."""
+    done = mount.rcfs("pull", *mount.options, *arguments, check=False)
+    assert done.returncode in (0, PARTIAL), done.stderr
+    return done
+
+
+def start_pull(mount: Mounted, *arguments: str) -> "subprocess.Popen[str]":
+    """A pull that runs, and writes JSON lines."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "rcfs", "pull", "--json", *mount.options, *arguments],
+        env=mount.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def events(process: "subprocess.Popen[str]", wanted: str, count: int) -> list[dict[str, Any]]:
+    """The next `count` events of one kind."""
+    assert process.stdout is not None
+    found: list[dict[str, Any]] = []
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == wanted:
+            found.append(event)
+            if len(found) == count:
+                return found
+    raise AssertionError(f"the pull ended after {len(found)} events: {process.communicate()[1]}")
+
+
+def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+    """Exit code and last line of output of a pull that ends by itself."""
+    output, _errors = process.communicate(timeout=COMMAND_S)
+    return process.returncode, output.strip().rpartition("\n")[2]
+
+
+def counts(mount: Mounted) -> tuple[int, int]:
+    """Requests for content, and how many different contents they were for; none was refused."""
+    summary = mount.server.summary()
+    assert not summary["limited"]
+    assert not summary["in_penalty"]
+    return summary["content_requests"], summary["distinct_contents"]
+
+
+def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting, tmp_path: Path) -> None:
+    mount = mounting("--messages=200", *FAST, mount=False)
+    preview = pull(mount, "--dry-run").stdout
+    assert counts(mount) == (0, 0)
+    wanted = int(preview.split()[0])
+    assert preview.startswith(f"{wanted} files, 0 of them there already; {wanted} requests for at most ")
+    pull(mount)
+    assert counts(mount) == (wanted, wanted)
+
+    mount.mount()
+    truth = {(row["message_id"], row["attachment_id"]): row["sha256"] for row in mount.server.truth()}
+    mount.tool("ls", "-R", check=False)
+    found = mount.attachments()
+    assert len(found) == wanted
+    assert [key for key, path in found.items() if sha256(path) != truth[key]] == []
+    assert counts(mount) == (wanted, wanted)
+
+    # The copy is the tree as the mount shows it, and costs no content request either.
+    target = tmp_path / "copy"
+    pull(mount, "--to", str(target))
+    run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=target)
+    for directory in sorted(path for path in target.iterdir() if path.is_dir()):
+        run(["diff", "-r", "--no-dereference", str(mount.path / directory.name), str(directory)])
+    sound = next(target.glob("*/Voicemail/*/*/voicemail.*"))
+    shown = mount.path / sound.relative_to(target)
+    assert sound.stat().st_mtime == pytest.approx(shown.stat().st_mtime, abs=1e-3)
+    one = pull(mount, "--to", str(tmp_path / "one"), str(shown.parent), "--json").stdout.splitlines()
+    files = [json.loads(line)["path"] for line in one if '"file"' in line]
+    assert str(sound.relative_to(target)) in files
+    assert {Path(file).parent for file in files} == {sound.parent.relative_to(target)}
+    assert counts(mount) == (wanted, wanted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_ended_pull_goes_on_without_a_repeated_request(
+    mounting: Mounting, tmp_path: Path, number: signal.Signals
+) -> None:
+    # Ten requests at first, then the window is used up: nothing is in flight when the signal comes.
+    mount = mounting("--messages=60", "--limit=medium=10/5/5", *FAST[1:], mount=False)
+    target = ("--to", str(tmp_path / "copy"), "--type=voicemail", "--type=fax", "--type=sms")
+    process = start_pull(mount, *target)
+    (plan,) = events(process, "plan", 1)
+    assert plan["requests"] > 15
+    fetched: list[str] = []
+    while len(fetched) < 9:
+        (file,) = events(process, "file", 1)
+        if not file["path"].endswith((".txt", ".json")):
+            fetched.append(file["path"])
+    process.send_signal(number)
+    code, last = finish(process)
+    if number is signal.SIGKILL:
+        assert code == -number
+    else:
+        assert code == 128 + number
+        assert json.loads(last)["outcome"] == "interrupted"
+    assert len(list((tmp_path / "copy").rglob("*.part"))) <= (number is signal.SIGKILL)
+
+    mount.server.plans(medium={"limit": 100000})
+    pull(mount, *target)
+    assert counts(mount) == (plan["requests"], plan["requests"])
+    run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=tmp_path / "copy")
+
+
+def test_a_person_reads_beside_a_pull(mounting: Mounting) -> None:
+    mount = mounting("--messages=100", *FAST)
+    mount.tool("ls", "-R", check=False)
+    process = start_pull(mount)
+    events(process, "file", 3)
+    paths = mount.attachments()
+    for path in list(paths.values())[-5:]:
+        assert os.path.getsize(path) >= 0  # noqa: PTH202
+        path.read_bytes()
+    code, last = finish(process)
+    assert code in (0, PARTIAL)
+    total = json.loads(last)["of"]
+    requests, contents = counts(mount)
+    assert contents == total
+    # Two processes that want the same content at the same moment may both ask for it.
+    assert requests <= total + 5

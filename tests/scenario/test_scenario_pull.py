@@ -1,0 +1,260 @@
+"""`rcfs pull` against a platform that polices, in virtual time."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from rcfs.errors import ForbiddenError, NotFoundError, TransportError
+from rcfs.model import PRIOR_PLANS, ContentKey, Plan, UsageGroup
+from rcfs.pull import Choice, Copy, Forecast, Pull
+from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
+from tests.fakes.scripted import ACCOUNT_ID, Reply, ScriptedPlatform, Unreachable
+from tests.scenario.conftest import OpenRig
+
+FETCH = "readMessageContent"
+EVERYTHING = ((),)
+
+
+def add_voicemails(platform: ScriptedPlatform, count: int, size_bytes: int = 300) -> dict[int, bytes]:
+    """Messages 1 to `count` with a voicemail each; their bytes by message."""
+    contents = {}
+    for number in range(1, count + 1):
+        contents[number] = noise(size_bytes, number)
+        uri = platform.add_content(ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number), contents[number])
+        attachment = {"id": number, "uri": uri, "type": "AudioRecording", "contentType": "audio/x-wav"}
+        record: dict[str, Any] = {
+            "id": number,
+            "type": "VoiceMail",
+            "direction": "Inbound",
+            "creationTime": "2026-11-03T17:27:05.000Z",
+            "attachments": [attachment],
+        }
+        platform.messages.append(record)
+    return contents
+
+
+async def pull_everything(pull: Pull) -> None:
+    plan, strays = await pull.plan(EVERYTHING, Choice())
+    assert strays == []
+    await pull.run(plan)
+
+
+async def test_what_was_pulled_costs_nothing_more(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    contents = add_voicemails(platform, 100)
+    async with new_rig() as rig:
+        pull = Pull(rig.engine)
+        await pull_everything(pull)
+        assert (pull.progress.files, pull.progress.fetched, pull.progress.failures) == (100, 100, [])
+        assert pull.progress.size_bytes == sum(map(len, contents.values()))
+        assert await pull.lost((await pull.plan(EVERYTHING, Choice()))[0]) == 0
+        # As fast as the quota allows, and by bulk's rules.
+        assert rig.now == pytest.approx(150, rel=0.02)
+    async with new_rig() as rig:
+        plan, _strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
+        assert (len(plan.present), len(plan.missing)) == (100, 0)
+    assert len(platform.sent(FETCH)) == 100
+
+
+@pytest.mark.parametrize("latency_s", [0.1, 5.0, 40.0])
+async def test_the_window_is_used_at_any_latency(
+    platform: ScriptedPlatform, new_rig: OpenRig, latency_s: float
+) -> None:
+    platform.latency_s = latency_s
+    add_voicemails(platform, 160)
+    async with new_rig() as rig:
+        begun_s = trio.current_time()
+        await pull_everything(Pull(rig.engine))
+        # Forty per window and round trip, which is what a slot is held for.
+        assert trio.current_time() - begun_s <= 160 / 40 * (60 + latency_s) + 2 * latency_s + 2
+
+
+@attrs.define
+class Sample:
+    """What was forecast at one moment."""
+
+    at_s: float
+    left_s: float
+
+
+async def watched(rig: Rig, pull: Pull, forecast: Forecast) -> list[Sample]:
+    """The forecasts of a pull of everything, every three seconds; the last one is its end."""
+    samples = []
+    plan, _strays = await pull.plan(EVERYTHING, Choice())
+
+    def sample() -> None:
+        left_s = forecast.left_s(pull.progress.requests_left, pull.budget, trio.current_time())
+        samples.append(Sample(rig.now, left_s))
+
+    async def watch() -> None:
+        while True:
+            sample()
+            await trio.sleep(3)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(watch)
+        await pull.run(plan)
+        nursery.cancel_scope.cancel()
+    sample()
+    return samples
+
+
+@pytest.mark.parametrize(
+    ("limit", "count", "latency_s", "penalty_at"),
+    [(40, 240, 0.1, None), (40, 240, 3.0, 3), (40, 240, 0.1, 77), (10, 60, 0.1, 22), (10, 60, 3.0, None)],
+)
+async def test_the_forecast_is_within_five_percent(
+    tmp_path: Path, limit: int, count: int, latency_s: float, penalty_at: int | None
+) -> None:
+    plans = {**PRIOR_PLANS, UsageGroup("medium"): Plan(limit)}
+    platform = ScriptedPlatform(plans, latency_s, admin=False)
+    add_voicemails(platform, count)
+    async with open_rig(platform, tmp_path) as rig:
+        forecast = Forecast()
+        pull = Pull(rig.engine, on_answer=lambda: forecast.answered(trio.current_time()))
+        if penalty_at is not None:
+            usual = [platform._usual] * penalty_at
+            platform.script(FETCH, *usual, Reply.error(429, "CMN-301", headers={"Retry-After": "60"}))
+        samples = await watched(rig, pull, forecast)
+        assert pull.progress.fetched == count
+    end_s = samples[-1].at_s
+    assert samples[-1].left_s == 0
+    assert len(samples) > 50
+    frozen = {} if penalty_at is None else {"from": _penalty(platform, samples)}
+    judged = 0
+    for sample in samples:
+        left_s = end_s - sample.at_s
+        if left_s < 60 or ("from" in frozen and sample.at_s <= frozen["from"]):
+            continue  # Nobody can foresee a penalty; and five per cent of nothing is nothing.
+        judged += 1
+        assert sample.left_s == pytest.approx(left_s, rel=0.05), f"at {sample.at_s:.0f} s of {end_s:.0f} s"
+    assert judged > 20
+
+
+def _penalty(platform: ScriptedPlatform, samples: list[Sample]) -> float:
+    """When the refusal was seen: before the longest silence between two requests."""
+    times = platform.times(FETCH)
+    gaps = [(later - earlier, earlier) for earlier, later in pairwise(times)]
+    origin_s = samples[0].at_s
+    return max(gaps)[1] - times[0] + origin_s + 2 * platform.latency_s
+
+
+async def test_failures_are_about_one_file_each_and_asked_for_once(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    add_voicemails(platform, 6)
+    platform.script(FETCH, Reply.error(403, "CMN-408"), Reply.error(404, "CMN-102"))
+    async with new_rig() as rig:
+        pull = Pull(rig.engine)
+        await pull_everything(pull)
+        assert (pull.progress.files, pull.progress.requests_left) == (4, 0)
+        assert {type(failure.error) for failure in pull.progress.failures} == {ForbiddenError, NotFoundError}
+        assert all("voicemail.wav" in failure.path for failure in pull.progress.failures)
+    assert len(platform.sent(FETCH)) == 6
+
+
+async def test_a_server_that_is_gone_ends_the_pull(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    add_voicemails(platform, 200)
+    platform.script(FETCH, *[Unreachable.REFUSED] * 1000)
+    async with new_rig() as rig:
+        pull = Pull(rig.engine)
+        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        with pytest.raises(TransportError):
+            await pull.run(plan)
+        assert len(pull.progress.failures) == 20
+    platform.script(FETCH)
+
+
+async def test_a_mailbox_that_may_not_be_read_is_a_failure_and_others_go_on(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    add_voicemails(platform, 2)
+    platform.admin = True
+    platform.extensions = [{"id": 101, "extensionNumber": "101", "name": "Jane"}, {"id": 102, "name": "Bob"}]
+
+    def answer(request: Any) -> Reply:
+        if "/102/" in str(request.url):
+            return Reply.error(403, "CMN-419")
+        return Reply.of_json({"records": platform.messages, "navigation": {}})
+
+    platform.script("listMessages", answer, answer)
+    async with new_rig() as rig:
+        pull = Pull(rig.engine)
+        await pull_everything(pull)
+        (failure,) = pull.progress.failures
+        assert (failure.path, type(failure.error)) == ("Bob", ForbiddenError)
+        assert pull.progress.fetched == 2
+
+
+async def test_an_interrupted_pull_keeps_what_it_has_sent_and_repeats_nothing(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.latency_s = 2.0
+    add_voicemails(platform, 100)
+    async with new_rig() as rig:
+        pull = Pull(rig.engine)
+        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        with trio.move_on_after(1):  # 36 have been sent, none has been answered
+            await pull.run(plan)
+        assert (len(platform.sent(FETCH)), pull.progress.files) == (36, 0)
+        await pull.finish_sent(5)
+        assert pull.progress.fetched == 36
+        assert rig.now < 5
+        await trio.sleep(100)
+        assert len(platform.sent(FETCH)) == 36, "what waited for a slot was given up"
+    async with new_rig() as rig:
+        await pull_everything(Pull(rig.engine))
+    assert len(platform.sent(FETCH)) == 100
+
+
+async def test_a_copy_is_made_and_repaired_without_a_second_request(
+    platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
+) -> None:
+    contents = add_voicemails(platform, 5, size_bytes=2_500_000)
+    target = tmp_path / "copy"
+
+    async def copy(*, verify: bool = False) -> tuple[int, list[str]]:
+        written: list[str] = []
+        await trio.sleep(60)  # each rig logs in on a ledger of its own
+        async with new_rig() as rig:
+            with Copy.open(target, ACCOUNT_ID) as opened:
+                pull = Pull(
+                    rig.engine,
+                    opened,
+                    on_done=lambda entry, _size: written.append(entry.parts[-1]),
+                    verify=verify,
+                )
+                await pull_everything(pull)
+                assert pull.progress.failures == []
+                return pull.progress.files, written
+
+    files, written = await copy()
+    assert (files, len(written)) == (11, 11), "recordings, records, and the extension's"
+    sounds = sorted(target.glob("101 Jane/Voicemail/2026-11/*/voicemail.wav"))
+    assert sorted(path.read_bytes() for path in sounds) == sorted(contents.values())
+    assert {path.stat().st_mtime for path in sounds} == {1793726825.0}
+    assert {path.parent.stat().st_mtime for path in sounds} == {1793726825.0}
+
+    assert await copy() == (11, [])
+    sounds[0].unlink()
+    sounds[1].write_bytes(b"short")
+    assert await copy() == (11, ["voicemail.wav"] * 2)
+    sounds[2].write_bytes(b"x" * 2_500_000)
+    assert await copy() == (11, []), "of the same size"
+    assert await copy(verify=True) == (11, ["voicemail.wav"])
+    assert sorted(path.read_bytes() for path in sounds) == sorted(contents.values())
+    platform.messages[0]["readStatus"] = "Read"
+    assert await copy() == (11, ["message.json"]), "a record that changed"
+    assert len(platform.sent(FETCH)) == 5
+
+
+async def test_contents_that_do_not_fit_are_told(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    add_voicemails(platform, 8, size_bytes=1 << 20)
+    async with new_rig(cache_bytes=6 << 20) as rig:
+        pull = Pull(rig.engine)
+        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        await pull.run(plan)
+        assert await pull.lost(plan) >= 3

@@ -1,0 +1,152 @@
+"""What `rcfs pull` refuses, and how paths and dates are read."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from rcfs.cli._registry import MountRecord, Registry
+from rcfs.cli._treepaths import check_outside, locate, resolve
+from rcfs.cli._units import format_duration, parse_since
+from rcfs.errors import ConfigError
+
+SERVER = "https://platform.ringcentral.com"
+
+
+@pytest.fixture
+def record(tmp_path: Path, state_dir: Path) -> MountRecord:
+    """A mount point of this process."""
+    (tmp_path / "rc").mkdir()
+    return Registry(state_dir).add(tmp_path / "rc", SERVER)
+
+
+@pytest.mark.parametrize(
+    ("text", "moment_s"),
+    [
+        ("2026-11-01", 1_793_491_200),
+        ("2026-11-01T12:00", 1_793_534_400),
+        ("2026-11-01T12:00:00Z", 1_793_534_400),
+        (" 2026-11-01T13:00:00+01:00", 1_793_534_400),
+        ("30d", 2e9 - 30 * 86400),
+        ("12h", 2e9 - 12 * 3600),
+        ("2w", 2e9 - 14 * 86400),
+        ("0d", 2e9),
+    ],
+)
+def test_dates(text: str, moment_s: float) -> None:
+    assert parse_since(text, 2e9) == moment_s
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "30", "-3d", "3 d", "2026-13-01", "٣d", "9999999d"])
+def test_what_is_no_date(text: str) -> None:
+    with pytest.raises(ValueError, match="is no date"):
+        parse_since(text, 2e9)
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "text"),
+    [(-1, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (225, "3 min 45 s"), (7800, "2 h 10 min"), (3600, "1 h")],
+)
+def test_durations(duration_s: float, text: str) -> None:
+    assert format_duration(duration_s) == text
+
+
+def test_a_path_in_a_mount_is_a_path_in_the_tree(
+    record: MountRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mountpoint = record.mountpoint
+    (tmp_path / "link").symlink_to("rc")
+    (tmp_path / "deep").symlink_to(mountpoint / "101 Jane")
+    expected = ("101 Jane", "Fax")
+    for text in (
+        f"{mountpoint}/101 Jane/Fax",
+        f"{tmp_path}/link/101 Jane/./SMS/../Fax",
+        f"{tmp_path}/deep/Fax/",
+    ):
+        place = locate(text, [record])
+        assert (place.parts, place.mount) == (expected, record)
+    monkeypatch.chdir(tmp_path)
+    assert locate("rc/101 Jane/Fax", [record]).parts == expected
+    assert locate("rc", [record]).parts == ()
+    assert locate("./x/../rc/../rc/101 Jane/Fax", [record]).parts == expected
+
+
+def test_nothing_in_a_mount_is_touched(record: MountRecord, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Path] = []
+    readlink = __import__("os").readlink
+
+    def recording(path: Path) -> str:
+        seen.append(path)
+        result: str = readlink(path)
+        return result
+
+    monkeypatch.setattr("rcfs.cli._treepaths.os.readlink", recording)
+    locate(f"{record.mountpoint}/101 Jane/Fax", [record])
+    assert seen
+    assert not [path for path in seen if record.mountpoint in path.parents]
+
+
+def test_other_paths(record: MountRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = locate("101 Jane/*", [record])
+    assert (place.parts, place.mount) == (("101 Jane", "*"), None)
+    with pytest.raises(ConfigError, match="is not in a mount of rcfs that is up"):
+        locate(f"{tmp_path}/elsewhere", [record])
+    (tmp_path / "circle").symlink_to("circle")
+    with pytest.raises(ConfigError, match="in circles"):
+        resolve(tmp_path / "circle" / "x", ())
+
+
+def test_a_copy_never_goes_into_a_mount(record: MountRecord, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("rc")
+    for path in (record.mountpoint, record.mountpoint / "new", tmp_path / "link" / "new"):
+        with pytest.raises(ConfigError, match="which is read-only"):
+            check_outside(path, [record])
+    check_outside(tmp_path / "rcother", [record])
+
+
+@pytest.mark.usefixtures("credentials")
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--verify"], 2, "--verify is for a copy"),
+        (["--since", "soon"], 2, "'soon' is no date"),
+        (["--type", "letter"], 2, "'letter' is not one of"),
+        (["/nowhere/101"], 2, "is not in a mount"),
+        (["--to", "{rc}/copy"], 2, "which is read-only"),
+        (["--to", "{state}/copy"], 2, "state directory"),
+        (["--to", "{home}"], 2, "overlap"),
+        (
+            ["--server-url", "https://other.ringcentral.com", "{rc}/101"],
+            2,
+            "the credentials are for https://other",
+        ),
+        (["--to", "{full}"], 6, "is not empty and no copy of rcfs pull"),
+    ],
+)
+def test_what_is_refused_before_anything_is_asked_for(
+    run: Callable[..., Result],
+    record: MountRecord,
+    tmp_path: Path,
+    state_dir: Path,
+    home: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    places = {"rc": record.mountpoint, "state": state_dir, "home": home, "full": tmp_path / "full"}
+    result = run("pull", *(each.format(**places) for each in arguments))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert message in result.stderr
+
+
+def test_without_credentials(run: Callable[..., Result]) -> None:
+    assert run("pull").exit_code == 2
+
+
+def test_completing_a_path(run: Callable[..., Result]) -> None:
+    words = {"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": "rcfs pull 101", "COMP_CWORD": "2"}
+    assert run(env=words).stdout == "file,101\n"

@@ -1,0 +1,173 @@
+"""Which files some paths and filters mean."""
+
+import pytest
+
+from rcfs.model import Attachment, Availability, Extension, Mailbox, Message, Party
+from rcfs.pull import Choice, choose, covers, tree_parts
+from rcfs.tree import AttachmentFile, Link, Root, build_root
+
+JUNE_S, NOVEMBER_S = 1_780_000_000.0, 1_793_700_000.0
+EVERYTHING = Choice()
+VOICEMAIL = "101 Jane/Voicemail/2026-11/2026-11-03T10.00.00Z from +1415 [3]"
+
+
+def message(
+    number: int,
+    kind: str,
+    created_s: float | None,
+    *attachments: Attachment,
+    availability: str = Availability.ALIVE,
+) -> Message:
+    return Message(
+        id=number,
+        type=kind,
+        direction="Inbound",
+        sender=Party(phone_number="+1415"),
+        recipients=(Party(phone_number="+1212"),),
+        created_s=created_s,
+        subject="hi" if kind == "SMS" else None,
+        attachments=attachments,
+        availability=availability,
+    )
+
+
+@pytest.fixture
+def root() -> Root:
+    root = build_root(
+        [Extension(id=5, number="101", name="Jane"), Extension(id=6, name="Bob [x]")], fallback_s=0
+    )
+    picture = Attachment(12, "MmsAttachment", "image/jpeg", file_name="photo.jpg")
+    root.extension(5).fill(
+        Mailbox(
+            "1",
+            5,
+            (
+                message(1, "SMS", JUNE_S, picture),
+                message(2, "SMS", NOVEMBER_S),
+                message(3, "VoiceMail", NOVEMBER_S, Attachment(3, "AudioRecording", "audio/wav")),
+                message(4, "Fax", None, Attachment(4, "RenderedDocument", "application/pdf")),
+                message(
+                    5, "Fax", JUNE_S, Attachment(5, "RenderedDocument"), availability=Availability.DELETED
+                ),
+            ),
+        )
+    )
+    root.extension(6).fill(Mailbox("1", 6, ()))
+    return root
+
+
+def chosen(root: Root, *paths: str, choice: Choice = EVERYTHING) -> list[str]:
+    entries, strays = choose(root, [tree_parts(path) for path in paths], choice)
+    assert strays == []
+    return [entry.path for entry in entries]
+
+
+def attachments(root: Root, *paths: str, choice: Choice = EVERYTHING) -> list[int]:
+    entries, _strays = choose(root, [tree_parts(path) for path in paths], choice)
+    return sorted(entry.node.message.id for entry in entries if isinstance(entry.node, AttachmentFile))
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("", ()),
+        ("/", ()),
+        ("101 Jane/Fax/", ("101 Jane", "Fax")),
+        ("./101 Jane//Fax/../SMS", ("101 Jane", "SMS")),
+        ("../..", ()),
+    ],
+)
+def test_paths(path: str, parts: tuple[str, ...]) -> None:
+    assert tree_parts(path) == parts
+
+
+def test_the_whole_account(root: Root) -> None:
+    paths = chosen(root, "")
+    assert attachments(root, "") == [1, 3, 4, 5]
+    assert "Bob [x]/Fax" in paths, "empty directories, too"
+    assert "101 Jane/extension.json" in paths
+    assert not [path for path in paths if path.startswith(".rcfs")]
+    positions = {path: number for number, path in enumerate(paths)}
+    assert len(positions) == len(paths), "each entry once"
+    for path, number in positions.items():
+        above = path.rpartition("/")[0]
+        assert not above or positions[above] < number
+
+
+def test_what_is_above_a_path_comes_along_and_nothing_else(root: Root) -> None:
+    assert chosen(root, VOICEMAIL + "/voicemail.wav") == [
+        "101 Jane",
+        "101 Jane/Voicemail",
+        "101 Jane/Voicemail/2026-11",
+        VOICEMAIL,
+        VOICEMAIL + "/voicemail.wav",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("*/Fax", [4]),
+        ("*", [1, 3, 4, 5]),
+        ("101*/[FT]*", [4, 5]),
+        ("101 Jane/Voicemail/*/*[3]", [3]),
+        ("101 Jane/Voicemail/*/*[4]", []),
+        (VOICEMAIL, [3]),
+        ("Bob [x]", []),
+        ("101 Jane/*/*-06/*/*.jpg", []),
+        ("101 Jane/SMS/*/*/*.jpg", [1]),
+    ],
+)
+def test_patterns(root: Root, pattern: str, found: list[int]) -> None:
+    assert attachments(root, pattern) == found
+
+
+@pytest.mark.parametrize(
+    "path", ["nobody", "101 Jane/fax", "101 Jane/Fax/undated/*/x", ".rcfs/*/x", "*/*/nothing"]
+)
+def test_a_path_that_leads_to_nothing_is_told(root: Root, path: str) -> None:
+    entries, strays = choose(root, [tree_parts(path), ("101 Jane", "Fax")], EVERYTHING)
+    assert strays == [tree_parts(path)]
+    assert entries
+
+
+def test_a_name_stands_for_itself_before_it_is_a_pattern(root: Root) -> None:
+    assert chosen(root, "Bob [x]")[0] == "Bob [x]"
+    assert "Bob [x]" in chosen(root, "Bob \\[x]".replace("\\", ""))
+
+
+def test_a_link_brings_what_it_leads_to(root: Root) -> None:
+    entries, _strays = choose(root, [("101 Jane", "Conversations")], EVERYTHING)
+    assert attachments(root, "101 Jane/Conversations") == [1]
+    found = {entry.path for entry in entries}
+    for entry in entries:
+        if isinstance(entry.node, Link):
+            assert "/".join(tree_parts("/".join((*entry.parts[:-1], entry.node.target)))) in found
+    assert attachments(root, "101 Jane/Conversations/*/*[1]/photo.jpg") == [1], "a path leads through links"
+
+
+def test_filters(root: Root) -> None:
+    faxes = Choice(types=frozenset({"Fax"}))
+    assert attachments(root, "", choice=faxes) == [4, 5]
+    assert not [path for path in chosen(root, "", choice=faxes) if "Conversations" in path or "Bob" in path]
+    november = Choice(since_s=NOVEMBER_S)
+    assert attachments(root, "", choice=november) == [3], "what has no time is old"
+    paths = chosen(root, "", choice=november)
+    assert [path for path in paths if path.endswith("conversation.txt")], "it has a new message"
+    assert not [path for path in paths if "[1]" in path]
+    assert attachments(root, "", choice=Choice(JUNE_S, frozenset({"SMS"}))) == [1]
+
+
+def test_only_the_mailboxes_on_the_way_are_needed(root: Root) -> None:
+    def names(*paths: str) -> list[str]:
+        return [each.extension.name for each in covers(root, [tree_parts(path) for path in paths])]
+
+    assert names("") == ["Jane", "Bob [x]"]
+    assert names("101*/Fax", "101 Jane") == ["Jane"]
+    assert names("*/Fax", "Bob [x]") == ["Jane", "Bob [x]"]
+    assert names(".rcfs", "nobody") == []
+
+
+def test_a_mailbox_that_could_not_be_loaded_is_no_wrong_path() -> None:
+    root = build_root([Extension(id=5, number="101", name="Jane")], fallback_s=0)
+    assert choose(root, [("101 Jane", "Fax"), ()], EVERYTHING) == ([], [])
