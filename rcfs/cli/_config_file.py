@@ -16,6 +16,7 @@ import attrs
 from rcfs.errors import ConfigError
 
 _TEXT, _NUMBER, _FLAG, _SIZE, _INTEGER = "text", "a number", "true or false", "a size", "a whole number"
+_TEXTS = "a list of texts"
 
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "credentials": {
@@ -27,6 +28,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
     },
     "mount": {"max_wait": _NUMBER, "allow_other": _FLAG, "fs_subtype": _TEXT},
     "cache": {"directory": _TEXT, "size": _SIZE},
+    "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},
 }
 """What each table may hold."""
 _LIMITS = "limits"
@@ -144,6 +146,8 @@ def _is_kind(value: object, kind: str) -> bool:
         return kind in (_TEXT, _SIZE)
     if isinstance(value, float):
         return kind == _NUMBER
+    if isinstance(value, list):
+        return kind == _TEXTS and all(isinstance(item, str) for item in value)
     return isinstance(value, int) and kind in (_NUMBER, _SIZE, _INTEGER)
 
 

@@ -8,7 +8,7 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from rcfs.cli._settings import DEFAULT_MAX_WAIT_S, DEFAULT_SUBTYPE, LOG_LEVELS
+from rcfs.cli._settings import CRAWLER_POLICIES, DEFAULT_MAX_WAIT_S, DEFAULT_SUBTYPE, LOG_LEVELS
 from rcfs.cli._units import LIMIT_FORM
 from rcfs.model import Plan
 
@@ -111,6 +111,17 @@ mount_options = _several(
     click.option("--allow-other/--no-allow-other", default=None, help="Let other users enter the mount."),
     click.option(
         "--fs-subtype", metavar="NAME", help=f"The mount's type after 'fuse.'.  [default: {DEFAULT_SUBTYPE}]"
+    ),
+    click.option(
+        "--crawler",
+        multiple=True,
+        metavar="NAME",
+        help="A program that gets what is cached and no more, as thumbnailers do. Repeatable.",
+    ),
+    click.option(
+        "--crawler-policy",
+        type=click.Choice(CRAWLER_POLICIES),
+        help=f"Refuse crawlers, or let them have a request last.  [default: {CRAWLER_POLICIES[0]}]",
     ),
     limit_option,
     log_level_option,

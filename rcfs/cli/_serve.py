@@ -11,7 +11,7 @@ import trio
 from rcfs import __version__
 from rcfs.cli._settings import Settings
 from rcfs.fetch import Engine, Recorder, open_engine
-from rcfs.fuse import MountOptions, serve_mount
+from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.quota import MemoryLedger
 from rcfs.store import ContentCache, SizeIndex
@@ -36,6 +36,9 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         max_wait_s=settings.max_wait_s,
         allow_other=settings.allow_other,
         fs_subtype=settings.fs_subtype,
+        crawlers=CrawlerRule.of(
+            settings.crawlers, settings.more_crawlers, CrawlerPolicy(settings.crawler_policy)
+        ),
     )
 
     async def run() -> None:

@@ -30,6 +30,8 @@ DEFAULT_CACHE_BYTES = 10 << 30
 DEFAULT_MAX_WAIT_S = 300.0
 """Five penalties of 60 s: longer than a busy minute lasts, shorter than a desktop's patience."""
 DEFAULT_SUBTYPE = "rcfs"
+CRAWLER_POLICIES = ("refuse", "lowest")
+"""What a crawler gets that opens what is not cached: EBUSY, or a request after everybody else's."""
 LOG_LEVELS = ("debug", "info", "warning", "error")
 
 _ENVIRONMENT: Mapping[str, tuple[str, ...]] = {
@@ -55,6 +57,9 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "max_wait": "mount.max_wait",
     "allow_other": "mount.allow_other",
     "fs_subtype": "mount.fs_subtype",
+    "crawlers": "crawlers.names",
+    "more_crawlers": "crawlers.also",
+    "crawler_policy": "crawlers.policy",
 }
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
@@ -96,6 +101,12 @@ class Settings:
     """Whether other users may enter the mount."""
     fs_subtype: str = DEFAULT_SUBTYPE
     """The mount's type is ``fuse.`` and this."""
+    crawlers: tuple[str, ...] | None = None
+    """Programs that get what is cached and no more, in place of the usual list; None for that list."""
+    more_crawlers: tuple[str, ...] = ()
+    """Further such programs."""
+    crawler_policy: str = CRAWLER_POLICIES[0]
+    """What they get, one of `CRAWLER_POLICIES`."""
     log_level: str = "info"
     """Least severe level that is logged, one of `LOG_LEVELS`."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
@@ -187,6 +198,11 @@ def load_settings(
         max_wait_s=DEFAULT_MAX_WAIT_S if max_wait_s is None else max_wait_s,
         allow_other=bool(sources.parsed("allow_other", bool)),
         fs_subtype=sources.parsed("fs_subtype", _subtype) or DEFAULT_SUBTYPE,
+        crawlers=sources.parsed("crawlers", _program_names),
+        # Those of the command line are added to those of the file.
+        more_crawlers=(sources.parsed("more_crawlers", _program_names) or ())
+        + _read(Found(options.get("crawler") or (), "--crawler"), _program_names),
+        crawler_policy=sources.parsed("crawler_policy", _crawler_policy) or CRAWLER_POLICIES[0],
         log_level=sources.text("log_level") or "info",
         plans=sources.plans(),
         config_path=config_path,
@@ -265,6 +281,19 @@ def _max_wait(wait_s: float) -> float:
     if not (wait_s > 0 and math.isfinite(wait_s)):
         raise ValueError("the longest wait is a positive number of seconds")
     return float(wait_s)
+
+
+def _program_names(names: Iterable[str]) -> tuple[str, ...]:
+    kept = tuple(names)
+    if not all(name.strip() and "/" not in name for name in kept):
+        raise ValueError("a program is named without its directory, such as tumblerd")
+    return kept
+
+
+def _crawler_policy(text: str) -> str:
+    if text not in CRAWLER_POLICIES:
+        raise ValueError(f"the policy for crawlers is one of {', '.join(CRAWLER_POLICIES)}")
+    return text
 
 
 def _subtype(text: str) -> str:

@@ -2,3 +2,5 @@
 
 from rcfs.fuse._mount import MountOptions as MountOptions
 from rcfs.fuse._mount import serve_mount as serve_mount
+from rcfs.fuse._readers import CrawlerPolicy as CrawlerPolicy
+from rcfs.fuse._readers import CrawlerRule as CrawlerRule

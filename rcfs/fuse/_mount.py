@@ -15,6 +15,7 @@ from rcfs import __version__
 from rcfs.errors import FuseUnavailableError
 from rcfs.fetch import Engine, iso_time
 from rcfs.fuse._operations import Operations
+from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule
 from rcfs.fuse._waits import MAX_WAITERS, Waits
 from rcfs.tree import (
     build_root,
@@ -40,6 +41,8 @@ class MountOptions:
     """Whether other users of the machine may look into the mount."""
     fs_subtype: str = "rcfs"
     """Second half of the file system type, ``fuse.<subtype>``: desktops decide by it what is remote."""
+    crawlers: CrawlerRule = USUAL_CRAWLERS
+    """Programs that nobody asked to read, and what they get."""
 
 
 async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[[], None]) -> None:
@@ -71,7 +74,12 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
         }
 
     operations = Operations(
-        root, engine, waits, max_wait_s=options.max_wait_s, render_live=_live_renderer(engine, status)
+        root,
+        engine,
+        waits,
+        max_wait_s=options.max_wait_s,
+        crawlers=options.crawlers,
+        render_live=_live_renderer(engine, status),
     )
     fuse_options = {
         "fsname=rcfs",

@@ -18,7 +18,7 @@ from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._readers import Readers
+from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule, Readers
 from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, LiveFile, Node, Root, TextFile
@@ -52,6 +52,7 @@ class Operations(pyfuse3.Operations):
         *,
         max_wait_s: float,
         render_live: Callable[[str], Awaitable[str]],
+        crawlers: CrawlerRule = USUAL_CRAWLERS,
     ) -> None:
         """Makes a file system that shows `root`.
 
@@ -61,6 +62,7 @@ class Operations(pyfuse3.Operations):
             waits: Every wait goes through here.
             max_wait_s: Longest wait for content in seconds.
             render_live: Gives the present text of a live file by its topic.
+            crawlers: Programs that nobody asked to read, and what they get.
         """
         super().__init__()
         self._root = root
@@ -70,7 +72,7 @@ class Operations(pyfuse3.Operations):
         self._render_live = render_live
         self._inodes = InodeTable(root)
         self._handles = HandleTable()
-        self._readers = Readers(engine.recorder)
+        self._readers = Readers(engine.recorder, crawlers)
         self._streams = 0
         self._live_bytes: dict[str, int] = {}
         self._filling = trio.Lock()

@@ -1,5 +1,7 @@
 """Who opens a file: a person, a program that walks through files, or a crawler that nobody asked."""
 
+from collections.abc import Iterable
+from enum import StrEnum
 from pathlib import Path
 
 import attrs
@@ -40,6 +42,45 @@ CRAWLERS = frozenset(
 )
 """Programs that open many files only to look at their heads, by the name that the kernel keeps of them."""
 
+_NAME_BYTES = 15
+"""What the kernel keeps of a program's name. Source: TASK_COMM_LEN in <linux/sched.h>, with the NUL 16."""
+
+
+class CrawlerPolicy(StrEnum):
+    """What a crawler gets that opens what is not cached; what is cached it always gets."""
+
+    REFUSE = "refuse"
+    """EBUSY, at once."""
+    LOWEST = "lowest"
+    """A request, after everybody else's."""
+
+
+@attrs.frozen
+class CrawlerRule:
+    """Who is a crawler, and what it gets."""
+
+    names: frozenset[str] = CRAWLERS
+    """Names of programs, as the kernel keeps them."""
+    policy: CrawlerPolicy = CrawlerPolicy.REFUSE
+    """What they get."""
+
+    @classmethod
+    def of(
+        cls, names: Iterable[str] | None, also: Iterable[str], policy: CrawlerPolicy = CrawlerPolicy.REFUSE
+    ) -> "CrawlerRule":
+        """The rule for programs by their names in full: `names` (None for the usual ones), and `also`."""
+        chosen = CRAWLERS if names is None else frozenset(map(_kept, names))
+        return cls(chosen.union(map(_kept, also)), policy)
+
+
+USUAL_CRAWLERS = CrawlerRule()
+"""The rule unless told otherwise."""
+
+
+def _kept(name: str) -> str:
+    """What the kernel keeps of the name of a program; a character that it splits is read as U+FFFD."""
+    return name.encode()[:_NAME_BYTES].decode("utf-8", "replace")
+
 
 @attrs.frozen
 class Reader:
@@ -73,20 +114,24 @@ def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
 class Readers:
     """Decides with which priority a cold open of a process is fetched."""
 
-    def __init__(self, recorder: Recorder) -> None:
+    def __init__(self, recorder: Recorder, crawlers: CrawlerRule = CrawlerRule()) -> None:
         self._classifier = ReaderClassifier()
         self._recorder = recorder
+        self._crawlers = crawlers
 
     def priority(self, pid: int, key: ContentKey, now: float) -> Priority:
         """The class of a request for `key` that the process `pid` needs at `now` (seconds, any origin).
 
         Raises:
-            BudgetError: It is a crawler: it gets what is cached, and nothing else.
+            BudgetError: It is a crawler, which by the rule gets what is cached, and nothing else.
         """
         reader = reader_of(pid)
-        if reader.name in CRAWLERS:
+        if reader.name not in self._crawlers.names:
+            priority = self._classifier.classify(reader, now)
+        elif self._crawlers.policy is CrawlerPolicy.LOWEST:
+            priority = Priority.CRAWLER
+        else:
             self._recorder.note("refused a crawler", key=str(key), by=reader.name)
             raise BudgetError(f"{reader.name} is a crawler, and this content is not cached")
-        priority = self._classifier.classify(reader, now)
         self._recorder.note("content wanted", key=str(key), by=reader.name, priority=priority.name.lower())
         return priority

@@ -236,3 +236,34 @@ def test_where_the_config_file_is(home: Path, tmp_path: Path) -> None:
         find_config({"RCFS_CONFIG": str(named)})
     named.touch()
     assert find_config({"RCFS_CONFIG": str(named)}) == named
+
+
+def test_crawlers(tmp_path: Path) -> None:
+    assert (load().crawlers, load().more_crawlers, load().crawler_policy) == (None, (), "refuse")
+    config = "[crawlers]\nnames = ['a', 'b']\nalso = ['c']\npolicy = 'lowest'\n"
+    settings = load({"crawler": ("d", "e")}, {}, config, tmp_path)
+    assert settings.crawlers == ("a", "b")
+    assert settings.more_crawlers == ("c", "d", "e"), "options add to the file"
+    assert settings.crawler_policy == "lowest"
+    assert load({"crawler_policy": "refuse"}, {}, config, tmp_path).crawler_policy == "refuse"
+    assert load({}, {}, "[crawlers]\nnames = []\n", tmp_path).crawlers == ()
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("names = 'tumblerd'", "'crawlers.names' must be a list of texts"),
+        ("also = [1]", "'crawlers.also' must be a list of texts"),
+        ("also = ['/usr/bin/x']", "'crawlers.also': a program is named without its directory"),
+        ("policy = 'kill'", "'crawlers.policy': the policy for crawlers is one of refuse, lowest"),
+        ("polcy = 'lowest'", "did you mean 'policy'"),
+    ],
+)
+def test_wrong_crawlers(tmp_path: Path, config: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load({}, {}, f"[crawlers]\n{config}\n", tmp_path)
+
+
+def test_a_wrong_crawler_of_the_command_line(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--crawler: a program is named"):
+        load({"crawler": ("",)})

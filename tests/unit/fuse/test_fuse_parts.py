@@ -15,7 +15,7 @@ from rcfs.fetch import Recorder
 from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import errno_of
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._readers import CRAWLERS, Reader, Readers, reader_of
+from rcfs.fuse._readers import CRAWLERS, CrawlerPolicy, CrawlerRule, Reader, Readers, reader_of
 from rcfs.model import Attachment, ContentKey, Extension, Mailbox, Message, Priority
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Node, Root, build_root
 
@@ -149,6 +149,25 @@ def test_a_crawler_is_refused_and_others_become_bulk(monkeypatch: pytest.MonkeyP
         Priority.BULK
     ] * 2
     assert readers.priority(3, KEY, 6.0) is Priority.PERSON
+
+
+def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None:
+    assert CrawlerRule.of(None, ()).names == CRAWLERS
+    also = CrawlerRule.of(None, ["ffmpegthumbnailer", "my-indexer-of-everything"]).names
+    assert also - CRAWLERS == {"my-indexer-of-e"}
+    assert CrawlerRule.of([], ["a"]).names == {"a"}
+    split = CrawlerRule.of(["fourteen-bytes" + "ü"], ()).names
+    assert split == {b"fourteen-bytes\xc3".decode("utf-8", "replace")}
+
+
+def test_a_crawler_may_be_let_in_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = CrawlerRule.of([], ["scanner"], CrawlerPolicy.LOWEST)
+    readers = Readers(Recorder(structlog.get_logger()), rule)
+    monkeypatch.setattr(
+        "rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, "scanner" if pid == 1 else "tumblerd")
+    )
+    assert [readers.priority(1, KEY, float(now)) for now in range(9)] == [Priority.CRAWLER] * 9
+    assert readers.priority(2, KEY, 0.0) is Priority.PERSON, "the usual list was replaced"
 
 
 def every_error() -> list[type[RcfsError]]:
