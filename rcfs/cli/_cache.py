@@ -37,37 +37,46 @@ def cache() -> None:
 def info(cache_dir: Path | None, *, as_json: bool) -> None:
     """Shows where the cache is, how full, and how much it may take."""
     with _opened(cache_dir) as content_cache:
-        stats = content_cache.stats()
+        stats, pinned = content_cache.stats(), content_cache.pin_stats()
     if as_json:
         fields = {
             "directory": str(stats.directory),
             "size_bytes": stats.size_bytes,
             "limit_bytes": stats.limit_bytes,
             "contents": stats.contents,
+            "pinned_contents": pinned.contents,
+            "pinned_cached": pinned.cached,
+            "pinned_bytes": pinned.size_bytes,
         }
         say(json.dumps(fields, indent=2))
         return
     say(f"Directory:  {stats.directory}")
     say(f"Contents:   {stats.contents}")
     say(f"Size:       {format_size(stats.size_bytes)} of {format_size(stats.limit_bytes)}")
+    if pinned.contents:
+        size = format_size(pinned.size_bytes)
+        say(f"Pinned:     {pinned.contents}, of them {pinned.cached} cached ({size})")
 
 
 @cache.command("clear", epilog=examples("rcfs cache clear", "rcfs cache clear --yes"))
 @cache_dir_option
+@click.option("--all", "pinned", is_flag=True, help="Also what is pinned; the pins stay.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @json_option
-def clear(cache_dir: Path | None, *, yes: bool, as_json: bool) -> None:
-    """Deletes all cached contents; each costs a request when it is read again."""
+def clear(cache_dir: Path | None, *, pinned: bool, yes: bool, as_json: bool) -> None:
+    """Deletes the cached contents that are not pinned; each costs a request when it is read again."""
     with _opened(cache_dir) as content_cache:
         stats = content_cache.stats()
+        pins = 0 if pinned else content_cache.pin_stats().cached
         if not yes:
             if not is_interactive():
                 raise click.UsageError("stdin is no terminal to ask on; to clear the cache, give --yes")
             size = format_size(stats.size_bytes)
-            question = f"Delete {stats.contents} contents ({size}) in {stats.directory}?"
+            kept = f", but for {pins} that are pinned" if pins else ""
+            question = f"Delete {stats.contents} contents ({size}) in {stats.directory}{kept}?"
             if not click.confirm(question, err=True):
                 return
-        freed = content_cache.clear()
+        freed = content_cache.clear(pinned=pinned)
     say(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {format_size(freed)}.")
 
 

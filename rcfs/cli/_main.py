@@ -21,6 +21,7 @@ from rcfs.cli._logfiles import keep_crash
 from rcfs.cli._mount import mount, umount
 from rcfs.cli._options import examples
 from rcfs.cli._output import error_line, sole_cause, tell
+from rcfs.cli._pin import pin, unpin
 from rcfs.cli._pull import pull
 from rcfs.cli._simulator import simulator
 from rcfs.cli._status import status
@@ -77,7 +78,9 @@ def rcfs() -> None:
     """A RingCentral account as a directory tree: messages are directories, attachments are files."""
 
 
-for _command in (mount, umount, demo, pull, simulator, status, doctor, cache, login, logout, completion):
+_FILES = (mount, umount, demo, pull, pin, unpin)
+_UPKEEP = (status, doctor, cache, login, logout, simulator, completion)
+for _command in (*_FILES, *_UPKEEP):
     rcfs.add_command(_command)
 
 

@@ -7,6 +7,7 @@ chunks that are given out are meant for the event loop.
 from rcfs.store._cache import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.store._cache import CacheStats as CacheStats
 from rcfs.store._cache import ContentCache as ContentCache
+from rcfs.store._cache import PinStats as PinStats
 from rcfs.store._content import ContentInfo as ContentInfo
 from rcfs.store._content import StoredContent as StoredContent
 from rcfs.store._sizes import SizeIndex as SizeIndex

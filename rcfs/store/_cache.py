@@ -12,7 +12,8 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -31,6 +32,7 @@ from rcfs.store._content import (
 from rcfs.store._files import reason_of
 from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._opening import open_read_only, open_table
+from rcfs.store._pins import PinFile
 from rcfs.store._sqlite import is_damage
 from rcfs.store._table import ChunkTable
 from rcfs.store._value import HEADER_BYTES, Chunk, allocated_bytes, open_value
@@ -73,6 +75,18 @@ class CacheStats:
     """Loads since it was opened, by this object, that did not."""
 
 
+@attrs.frozen
+class PinStats:
+    """The pinned contents at one moment."""
+
+    contents: int
+    """How many contents are pinned."""
+    cached: int
+    """Of how many of them at least something is there."""
+    size_bytes: int
+    """What those take on the disk."""
+
+
 class ContentCache:
     """The cache of one directory; several objects and processes may share a directory."""
 
@@ -90,6 +104,7 @@ class ContentCache:
         self._limit_bytes = size_limit_bytes
         self._floor_bytes = free_floor_bytes
         self._warn = warn
+        self._pins = PinFile(directory)
         self._lock = threading.RLock()
         self._count_lock = threading.Lock()
         self._told: set[str] = set()
@@ -202,10 +217,67 @@ class ContentCache:
             hits, misses = self._hits, self._misses
         return CacheStats(self._directory, size_bytes, self._limit_bytes, contents, hits, misses)
 
-    def clear(self) -> int:
-        """How many bytes of disk were freed by removing all contents; open chunks stay readable."""
+    def clear(self, *, pinned: bool = False) -> int:
+        """How many bytes of disk were freed by removing all contents; open chunks stay readable.
+
+        Pinned contents stay, unless `pinned`; the pins stay in any case.
+        """
         with self._lock:
-            return self._attempt(lambda table: table.empty(), 0)
+            return self._attempt(lambda table: table.empty(besides=() if pinned else self._pins.read()), 0)
+
+    def pin(self, keys: Iterable[ContentKey]) -> int:
+        """How many of `keys` were not pinned before: from now on none of them is evicted.
+
+        It holds for all processes that use the directory, also for contents that are yet to come.
+
+        Raises:
+            StoreError: The directory cannot be written.
+        """
+        return self._change_pins(lambda pins: pins | set(map(str, keys)))
+
+    def unpin(self, keys: Iterable[ContentKey]) -> int:
+        """How many of `keys` were pinned: from now on they are evicted like all others.
+
+        Raises:
+            StoreError: The directory cannot be written.
+        """
+        return self._change_pins(lambda pins: pins - set(map(str, keys)))
+
+    def pins(self) -> frozenset[ContentKey]:
+        """The contents that are pinned."""
+        return frozenset(map(ContentKey.parse, self._read_pins()))
+
+    def pin_stats(self) -> PinStats:
+        """How much is pinned; costs about 1 ms for every 1,000 contents."""
+        pins = self._read_pins()
+        nothing: dict[object, int] = {}
+        sizes = self._attempt(lambda table: table.sizes(), nothing)
+        there = [size for tag, size in sizes.items() if tag in pins]
+        return PinStats(len(pins), len(there), sum(there))
+
+    def _read_pins(self) -> frozenset[str]:
+        nothing: frozenset[str] = frozenset()
+        with self._lock:
+            return self._attempt(lambda _table: self._pins.read(), nothing)
+
+    def _change_pins(self, change: Callable[[AbstractSet[str]], AbstractSet[str]]) -> int:
+        """By how many the number of pins has changed."""
+        with self._lock:
+            if self._table.read_only:
+                raise StoreError(f"the cache in {self._directory} cannot be written")
+            try:
+                # The lock of the database, so that of two processes neither loses what the other pins.
+                with self._table.transact():
+                    before = self._pins.read()
+                    after = change(before)
+                    if after != before:
+                        self._pins.write(after)
+                    return abs(len(after) - len(before))
+            except (diskcache.Timeout, sqlite3.Error, OSError) as exc:
+                self._table.close()
+                raise StoreError(
+                    f"the pins in {self._directory} cannot be changed: {reason_of(exc)}"
+                ) from exc
 
     def close(self) -> None:
         """End the use of the cache; chunks that are open stay readable."""
@@ -250,15 +322,18 @@ class ContentCache:
             )
             return False
         missing = self._missing_bytes(table, needed_bytes)
+        pins = self._pins.read() if missing > 0 else frozenset()
         while missing > 0:
-            coldest = table.coldest_content(besides=str(key))
+            coldest = table.coldest_content(besides=pins | {str(key)})
             if coldest is None:
                 break
             missing -= table.discard_content(*coldest)
         # Asked again, because a file that is open somewhere gives its room back only when it is closed.
         if self._missing_bytes(table, needed_bytes) > 0:
+            pinned = ", or what fills it is pinned" if pins else ""
             self._tell(
                 f"there is no room for the cache in {self._directory}: the disk is full, or the cap too small"
+                + pinned
             )
             return False
         return True

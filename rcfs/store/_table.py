@@ -12,6 +12,7 @@ import contextlib
 import os
 import sqlite3
 import time
+from collections.abc import Container
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -22,6 +23,7 @@ from diskcache.core import DBNAME, MODE_BINARY
 from rcfs.store._disk import BytesDisk, is_value_name
 from rcfs.store._files import SQLITE_SIDE_FILES
 from rcfs.store._keys import parse_value_key
+from rcfs.store._pins import PINS_FILE
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
 DATABASE_NAME: str = DBNAME
@@ -114,6 +116,10 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         select = "SELECT rowid, key, mode, filename FROM Cache WHERE key = ? AND raw = 1"
         return next((Entry(*row) for row in self._sql(select, (key,)).fetchall()), None)
 
+    def sizes(self) -> dict[object, int]:
+        """What the values of each content take on the disk, in bytes, by tag."""
+        return dict(self._sql("SELECT tag, SUM(size) FROM Cache GROUP BY tag").fetchall())
+
     def count_contents(self) -> int:
         """How many contents have at least one value here."""
         return int(self._sql("SELECT COUNT(DISTINCT tag) FROM Cache").fetchone()[0])
@@ -125,7 +131,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
     def overhead_bytes(self) -> int:
         """What directories, database and its side files take on the disk, in bytes."""
         database = self._path / DATABASE_NAME
-        paths = [self._path, self.disk.chunk_directory, database]
+        paths = [self._path, self.disk.chunk_directory, database, self._path / PINS_FILE]
         paths += [database.with_name(database.name + side) for side in SQLITE_SIDE_FILES]
         total = 0
         for path in paths:
@@ -149,18 +155,19 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         finally:
             self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
 
-    def coldest_content(self, *, besides: str) -> tuple[object] | None:
+    def coldest_content(self, *, besides: Container[object]) -> tuple[object] | None:
         """The tag of the content whose last use is longest ago, `besides` left out; None if there is none.
 
         A tuple of one, because a doctored row may have no tag, and must go all the same.
         """
-        oldest = "SELECT tag FROM Cache WHERE tag IS NOT ? ORDER BY access_time LIMIT 1"
+        oldest = "SELECT tag FROM Cache ORDER BY access_time"
         level = (
             "UPDATE Cache SET access_time = (SELECT MAX(access_time) FROM Cache WHERE tag IS ?1)"
             " WHERE tag IS ?1 AND access_time < (SELECT MAX(access_time) FROM Cache WHERE tag IS ?1)"
         )
         while True:
-            row: tuple[object] | None = self._sql(oldest, (besides,)).fetchone()
+            with contextlib.closing(self._sql(oldest)) as rows:  # which come one by one, by an index
+                row: tuple[object] | None = next((each for each in rows if each[0] not in besides), None)
             # Rows of a content that was used since its oldest row are brought up to its newest one; that is
             # done once per use and content, and leaves the row that was found at the right place.
             if row is None or self._sql(level, row).rowcount == 0:
@@ -181,10 +188,16 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             self._sql("DELETE FROM Cache WHERE rowid = ? AND filename IS ?", (entry.rowid, entry.filename))
         self.disk.remove(entry.filename)
 
-    def empty(self) -> int:
-        """Remove all values, and all value files that no row knows; how many bytes of disk that frees."""
+    def empty(self, *, besides: Container[object] = ()) -> int:
+        """Remove all contents but `besides`; how many bytes of disk that frees.
+
+        Unless something is left, also all value files that no row knows.
+        """
         freed = 0
         with self.transact():
+            tags = [tag for (tag,) in self._sql("SELECT DISTINCT tag FROM Cache").fetchall()]
+            if any(tag in besides for tag in tags):
+                return sum(self.discard_content(tag) for tag in tags if tag not in besides)
             self._sql("DELETE FROM Cache")
             for name in self._value_names():
                 path = self.disk.path(name)

@@ -236,7 +236,8 @@ class AttachmentFile(Node):
         self.shelf.learned[self.key] = size_bytes
 
     def xattrs(self) -> dict[str, str]:
-        return attachment_xattrs(self.message, self.attachment)
+        # The key is what cache, pins and the record of fetches know the bytes by.
+        return attachment_xattrs(self.message, self.attachment) | {"user.rcfs.key": str(self.key)}
 
     def absorb(self, new: Node, changes: list[Change]) -> bool:  # noqa: ARG002 - as in Node
         if not isinstance(new, AttachmentFile) or (new.key, new.attachment) != (self.key, self.attachment):

@@ -213,6 +213,7 @@ def test_extended_attributes_tell_the_facts_and_no_secret() -> None:
     assert made.entries()["message.json"].xattrs() == facts
     assert made.entries()["voicemail.wav"].xattrs() == facts | {
         "user.rcfs.attachment_id": "9",
+        "user.rcfs.key": "1/101/7/9",
         "user.rcfs.uri": "https://m/9",
     }
 

@@ -1,0 +1,116 @@
+"""The attachments at and below some paths: asked of the mount that they are in, else of the server.
+
+A mount knows its tree already, so asking it costs nothing, and a login is one of five a minute.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import attrs
+
+from rcfs.cli._processes import run_limited
+from rcfs.cli._settings import Settings
+from rcfs.cli._treepaths import TreePath
+from rcfs.errors import ConfigError, MountError
+from rcfs.model import ContentKey
+
+_WALK_WITHIN_S = 300.0
+"""A walk of 50,000 messages takes seconds, and may wait for mailboxes that were never looked into."""
+_WALK = """
+import glob, json, os, sys
+def show(path):
+    try:
+        key = os.getxattr(path, "user.rcfs.key").decode()
+    except OSError:
+        return
+    print(json.dumps([path, key]))
+top = sys.argv[1]
+tops = [top] if os.path.lexists(top) else sorted(glob.glob(top))
+if not tops:
+    sys.exit(3)
+for top in tops:
+    show(top)
+    for folder, directories, files in os.walk(top, followlinks=True):
+        for name in files:
+            show(os.path.join(folder, name))
+"""
+"""Run by a process of its own, because a mount that hangs would never answer. Links are followed: they lead
+from conversations to their messages, and never in circles."""
+
+
+@attrs.frozen
+class Found:
+    """An attachment."""
+
+    path: str
+    """Its path in the tree."""
+    key: ContentKey
+    """The identity of its bytes."""
+
+
+def attachments_of(settings: Settings, places: Sequence[TreePath]) -> tuple[Found, ...]:
+    """The attachments at and below `places`, each once.
+
+    Raises:
+        ConfigError: There is no such place, or the credentials are missing that it takes to look.
+        MountError: The mount does not answer.
+        PlatformError: The server refused, failed or could not be reached.
+    """
+    found: dict[ContentKey, Found] = {}
+    for place in places:
+        if place.mount is not None:
+            for each in _in_mount(place, place.mount.mountpoint):
+                found.setdefault(each.key, each)
+    others = [place for place in places if place.mount is None]
+    if others:
+        for each in _in_account(settings, others):
+            found.setdefault(each.key, each)
+    return tuple(found.values())
+
+
+def _in_mount(place: TreePath, mountpoint: Path) -> list[Found]:
+    top = mountpoint.joinpath(*place.parts)
+    done = run_limited([sys.executable, "-I", "-S", "-c", _WALK, str(top)], _WALK_WITHIN_S)
+    if done is None:
+        raise MountError(f"the mount at {mountpoint} does not answer")
+    if done.returncode:
+        raise ConfigError(f"there is no {place.text}")
+    found = []
+    for line in done.stdout.splitlines():
+        path, key = json.loads(line)
+        found.append(Found(str(Path(path).relative_to(mountpoint)), ContentKey.parse(key)))
+    return found
+
+
+def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
+    import structlog
+    import trio
+
+    from rcfs.cli._serve import engine_of, open_stores
+    from rcfs.fetch import Recorder
+    from rcfs.pull import Choice, Pull, choose
+    from rcfs.tree import AttachmentFile
+
+    paths = [place.parts for place in places]
+    recorder = Recorder(structlog.get_logger("rcfs"))
+    found: list[Found] = []
+
+    async def look() -> None:
+        async with engine_of(settings, recorder, cache, sizes) as engine:
+            root, failures = await Pull(engine).tree(paths)
+            entries, strays = choose(root, paths, Choice())
+            if strays:
+                raise ConfigError(f"there is no {'/'.join(strays[0])} in the tree")
+            found.extend(
+                Found(entry.path, entry.node.key)
+                for entry in entries
+                if isinstance(entry.node, AttachmentFile)
+            )
+            if failures and not found:
+                raise failures[0].error
+
+    with open_stores(settings, recorder) as (cache, sizes):
+        trio.run(look)
+    return found

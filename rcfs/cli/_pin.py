@@ -1,0 +1,98 @@
+"""`rcfs pin` and `rcfs unpin`: contents that stay in the cache."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rcfs.cli._options import TreePathText, engine_options, examples, json_option
+from rcfs.cli._output import say, warn
+from rcfs.cli._registry import Registry
+from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.cli._treepaths import locate
+
+if TYPE_CHECKING:
+    from rcfs.store import ContentCache
+
+
+@click.command(
+    "pin",
+    epilog=examples(
+        "rcfs pin ~/ringcentral/'101 Jane Smith'/Voicemail",
+        "rcfs pin '101 Jane Smith/Fax' '102 *'",
+        "rcfs pin --list",
+        "rcfs pin --list --json | jq -r '.[].key'",
+    ),
+)
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=TreePathText())
+@click.option("--list", "listing", is_flag=True, help="Show what is pinned.")
+@json_option
+@engine_options
+def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any) -> None:
+    """Keeps everything that is below each PATH now in the cache, however full it gets.
+
+    What is not cached yet is not fetched, but kept from the moment that it is: `rcfs pull` fetches it.
+    """
+    if listing == bool(paths):
+        raise click.UsageError("give a PATH, or --list")
+    settings = load_settings(options, os.environ, find_config(os.environ))
+    if listing:
+        _list(settings, as_json=as_json)
+        return
+    from rcfs.cli._attachments import attachments_of
+
+    records = Registry(settings.state_dir).live()
+    keys = [found.key for found in attachments_of(settings, [locate(path, records) for path in paths])]
+    with _opened(settings) as cache:
+        new = cache.pin(keys)
+        cached = sum(cache.contains(key) == "yes" for key in keys)
+    if as_json:
+        say(json.dumps({"contents": len(keys), "new": new, "cached": cached}))
+        return
+    say(f"Pinned {len(keys)} contents, {new} of them new; {cached} are cached.")
+    if cached < len(keys):
+        say(f"The other {len(keys) - cached} are kept once they are fetched; rcfs pull does that.")
+
+
+@click.command("unpin", epilog=examples("rcfs unpin '101 Jane Smith/Fax'", "rcfs unpin --all"))
+@click.argument("paths", nargs=-1, metavar="[PATH]...", type=TreePathText())
+@click.option("--all", "every", is_flag=True, help="Everything, also what is no longer in the tree.")
+@json_option
+@engine_options
+def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any) -> None:
+    """Lets everything below each PATH be evicted again, when the cache is full and others are newer."""
+    if every == bool(paths):
+        raise click.UsageError("give a PATH, or --all")
+    settings = load_settings(options, os.environ, find_config(os.environ))
+    from rcfs.cli._attachments import attachments_of
+
+    records = Registry(settings.state_dir).live()
+    places = [locate(path, records) for path in paths]
+    keys = [found.key for found in attachments_of(settings, places)]
+    with _opened(settings) as cache:
+        removed = cache.unpin(cache.pins() if every else keys)
+    say(json.dumps({"removed": removed}) if as_json else f"Unpinned {removed} contents.")
+
+
+def _list(settings: Settings, *, as_json: bool) -> None:
+    with _opened(settings) as cache:
+        states = [(str(key), cache.contains(key)) for key in sorted(cache.pins())]
+    if as_json:
+        say(json.dumps([{"key": key, "cached": state} for key, state in states], indent=2))
+        return
+    for key, state in states:
+        say(f"{key}  cached: {state}")
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator["ContentCache"]:
+    from rcfs.store import ContentCache
+
+    cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
+    try:
+        yield cache
+    finally:
+        cache.close()

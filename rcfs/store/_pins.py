@@ -1,0 +1,65 @@
+"""Which contents are kept whatever the cap says: the file ``pins`` of a cache directory, one key per line.
+
+It lies beside the cache's database and not in it, because that one is disposable. Whoever changes it holds
+the database's lock, which all processes of the directory share, and puts a whole new file in its place; so
+a reader sees the old pins or the new ones.
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from rcfs.model import ContentKey
+from rcfs.store._files import FILE_MODE
+
+PINS_FILE = "pins"
+
+
+class PinFile:
+    """The pins of one cache directory; callers see to it that one thread uses it at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / PINS_FILE
+        """Where they lie."""
+        self._seen: tuple[int, int, int] | None = None
+        self._pins: frozenset[str] = frozenset()
+
+    def read(self) -> frozenset[str]:
+        """The keys that are pinned now; the file is read again only when it is another one.
+
+        Lines that are no keys are passed over.
+
+        Raises:
+            OSError: The file is there, and cannot be read.
+        """
+        try:
+            with self.path.open(encoding="utf-8", errors="replace") as file:
+                status = os.fstat(file.fileno())
+                seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if seen != self._seen:
+                    self._pins = frozenset(filter(_is_key, file.read().splitlines()))
+                    self._seen = seen
+        except FileNotFoundError:
+            self._seen, self._pins = None, frozenset()
+        return self._pins
+
+    def write(self, pins: Iterable[str]) -> None:
+        """Pin exactly `pins`; on the disk for good when this returns.
+
+        Raises:
+            OSError: It cannot be written; the old pins stay.
+        """
+        partial = self.path.with_name(f".{PINS_FILE}.{os.getpid()}")
+        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            file.writelines(f"{key}\n" for key in sorted(pins))
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(self.path)
+
+
+def _is_key(line: str) -> bool:
+    try:
+        return str(ContentKey.parse(line)) == line
+    except ValueError:
+        return False
