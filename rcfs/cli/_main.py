@@ -25,6 +25,7 @@ from rcfs.cli._pin import pin, unpin
 from rcfs.cli._pull import pull
 from rcfs.cli._simulator import simulator
 from rcfs.cli._status import status
+from rcfs.cli._why import why
 from rcfs.errors import RcfsError
 
 INTERRUPTED = 130
@@ -79,7 +80,7 @@ def rcfs() -> None:
 
 
 _FILES = (mount, umount, demo, pull, pin, unpin)
-_UPKEEP = (status, doctor, cache, login, logout, simulator, completion)
+_UPKEEP = (status, why, doctor, cache, login, logout, simulator, completion)
 for _command in (*_FILES, *_UPKEEP):
     rcfs.add_command(_command)
 

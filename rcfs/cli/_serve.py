@@ -14,9 +14,10 @@ from rcfs.fetch import Engine, Recorder, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.quota import MemoryLedger
-from rcfs.store import ContentCache, SizeIndex
+from rcfs.store import ContentCache, FetchHistory, SizeIndex
 
 _INDEX_FILE = "index.sqlite"
+_HISTORY_FILE = "history.sqlite"
 
 
 def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
@@ -86,15 +87,25 @@ async def engine_of(
     client = Client(
         AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
     )
-    async with open_engine(
-        client=client,
-        credentials=Credentials(credentials.client_id, credentials.client_secret, credentials.jwt),
-        ledger=MemoryLedger(settings.plans),
-        cache=cache,
-        sizes=sizes,
-        recorder=recorder,
-    ) as engine:
-        yield engine
+    history = FetchHistory.open(history_path(settings), lambda line: recorder.fault("store", line))
+    try:
+        async with open_engine(
+            client=client,
+            credentials=Credentials(credentials.client_id, credentials.client_secret, credentials.jwt),
+            ledger=MemoryLedger(settings.plans),
+            cache=cache,
+            sizes=sizes,
+            recorder=recorder,
+            history=history,
+        ) as engine:
+            yield engine
+    finally:
+        history.close()
+
+
+def history_path(settings: Settings) -> Path:
+    """Where the record of fetches lies."""
+    return settings.state_dir / _HISTORY_FILE
 
 
 def allow_many_files() -> None:

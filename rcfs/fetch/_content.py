@@ -52,6 +52,10 @@ class Content:
         """The request that brings the bytes; None when none is under way."""
         self.users = 0
         """Open handles and waiting opens."""
+        self.wanted_by = ""
+        """Name of the program for which it is fetched; empty when unknown."""
+        self.requests = 0
+        """Requests that were planned for it, repetitions included."""
         self._chunks: list[Chunk] = []
         self._tail = bytearray()
         self._progress = trio.Event()

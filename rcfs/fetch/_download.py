@@ -4,6 +4,7 @@ One GET without end; what breaks is resumed where it stopped; what cannot be pla
 for whole, of which only the missing bytes are used.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import attrs
@@ -34,6 +35,8 @@ class Wanted:
     """Media type by the record; empty when unknown."""
     size_known: bool = False
     """Whether the exact size is in the index already."""
+    by: Callable[[], str] = str
+    """Names the program that wants it; asked once, and only when a request is needed."""
 
 
 class Keeper(Protocol):
@@ -92,6 +95,7 @@ class Download:
         return ByteRange(arrived) if arrived and self._ranged else None
 
     def _request(self) -> Request:
+        self._content.requests += 1
         return read_content(self._wanted.key, self._wanted.uri, self._asked())
 
     async def _take(self, answer: Answer) -> None:

@@ -14,7 +14,7 @@ from rcfs.fetch._requester import Requester
 from rcfs.fetch._session import Session
 from rcfs.platform import Client, Credentials
 from rcfs.quota import Ledger
-from rcfs.store import ContentCache, SizeIndex
+from rcfs.store import ContentCache, FetchHistory, SizeIndex
 
 _FAREWELL_S = 8.0
 """Longest time for logging out and closing connections when a mount ends."""
@@ -108,8 +108,11 @@ async def open_engine(
     cache: ContentCache,
     sizes: SizeIndex,
     recorder: Recorder,
+    history: FetchHistory | None = None,
 ) -> AsyncIterator[Engine]:
     """The engine, logged in and knowing the extensions; logs out and closes `client` at the end.
+
+    Fetches are noted in `history`, if there is one.
 
     Raises:
         AuthError: The credentials were refused.
@@ -120,7 +123,7 @@ async def open_engine(
     requester = Requester(client, gate, session, recorder)
     async with _plain_errors(), trio.open_nursery() as nursery:
         nursery.start_soon(gate.run)
-        library = Library(requester, client.hosts, cache, sizes, recorder, nursery)
+        library = Library(requester, client.hosts, cache, sizes, recorder, nursery, history)
         account = Account(requester, client, sizes, recorder, nursery)
         try:
             await account.start()

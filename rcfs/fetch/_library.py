@@ -6,6 +6,7 @@ reader who gives up leaves the fetch alone once its request was sent; before tha
 takes it out of the queue.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
@@ -21,7 +22,16 @@ from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import AllowedHosts
-from rcfs.store import Chunk, ContentCache, ContentInfo, SizeIndex, StoredContent
+from rcfs.store import (
+    Chunk,
+    ContentCache,
+    ContentInfo,
+    Fetch,
+    FetchHistory,
+    Refusal,
+    SizeIndex,
+    StoredContent,
+)
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -53,14 +63,16 @@ class Library:
         sizes: SizeIndex,
         recorder: Recorder,
         nursery: trio.Nursery,
+        history: FetchHistory | None = None,
     ) -> None:
-        """Makes a library whose fetches run in `nursery`."""
+        """Makes a library whose fetches run in `nursery`, and are noted in `history` if there is one."""
         self._requester = requester
         self._hosts = hosts
         self._cache = cache
         self._sizes = sizes
         self._recorder = recorder
         self._nursery = nursery
+        self._history = history
         self._threads = trio.CapacityLimiter(_STORE_THREADS)
         self._live: dict[ContentKey, Content] = {}
         self._idle: OrderedDict[ContentKey, Content] = OrderedDict()
@@ -171,6 +183,7 @@ class Library:
                 "content", "the record's URI is on a foreign host, asking the server instead"
             )
             wanted = attrs.evolve(wanted, uri="")
+        content.wanted_by = wanted.by()
         content.demand = Demand(priority)
         self._nursery.start_soon(self._fetch, wanted, content, content.demand)
 
@@ -199,6 +212,21 @@ class Library:
         info = ContentInfo(size_bytes=content.arrived, content_type=wanted.content_type)
         await self._in_thread(self._cache.put_info, content.key, info)
         await self._in_thread(self._sizes.record, content.key, content.arrived)
+        if self._history is not None and content.demand is not None:
+            fetch = Fetch(
+                key=content.key,
+                at_s=time.time(),
+                program=content.wanted_by,
+                priority=content.demand.priority.name.lower(),
+                requests=content.requests,
+                size_bytes=content.arrived,
+            )
+            await self._in_thread(self._history.add, fetch)
+
+    async def note_refusal(self, key: ContentKey, by: str) -> None:
+        """Notes that the crawler `by` was refused a content."""
+        if self._history is not None:
+            await self._in_thread(self._history.refuse, Refusal(key, time.time(), by))
 
     async def store_chunk(self, content: Content) -> None:
         """Ends the unfinished chunk of `content`, on the disk if it can be kept there."""

@@ -18,7 +18,7 @@ from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule, Readers
+from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerError, CrawlerRule, Readers, reader_of
 from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, LiveFile, Node, Root, TextFile
@@ -33,6 +33,8 @@ contents wait until all is there."""
 _MAILBOX_WITHIN_S = 150.0
 """Longest wait for a mailbox: two penalties of 60 s and the requests themselves. `--max-wait` is for
 content."""
+_NOTE_WITHIN_S = 1.0
+"""Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
 _LIVE_BYTES = 4096
 """Size shown of a live file that was never opened; from an open on it is that of what was opened."""
 _XATTR_CACHED = "user.rcfs.cached"
@@ -287,11 +289,22 @@ class Operations(pyfuse3.Operations):
 
     async def _obtain(self, node: AttachmentFile, pid: int) -> Content:
         attachment = node.attachment
-        wanted = Wanted(node.key, attachment.uri, attachment.content_type, size_known=node.size_is_exact)
-        library = self._engine.library
-        content = await library.open(
-            wanted, lambda: self._readers.priority(pid, node.key, trio.current_time())
+        wanted = Wanted(
+            node.key,
+            attachment.uri,
+            attachment.content_type,
+            size_known=node.size_is_exact,
+            by=lambda: reader_of(pid).name,
         )
+        library = self._engine.library
+        try:
+            content = await library.open(
+                wanted, lambda: self._readers.priority(pid, node.key, trio.current_time())
+            )
+        except CrawlerError as exc:
+            with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
+                await library.note_refusal(node.key, exc.name)
+            raise
         settled = False
         try:
             size_bytes = await content.wait_size()

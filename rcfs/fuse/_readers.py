@@ -111,6 +111,18 @@ def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
     return Reader(int(fields[2]) if len(fields) > 2 else 0, name)  # state, ppid, pgrp
 
 
+class CrawlerError(BudgetError):
+    """A crawler was refused what is not cached.
+
+    Attributes:
+        name: What it is called.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} is a crawler, and this content is not cached")
+        self.name = name
+
+
 class Readers:
     """Decides with which priority a cold open of a process is fetched."""
 
@@ -123,7 +135,7 @@ class Readers:
         """The class of a request for `key` that the process `pid` needs at `now` (seconds, any origin).
 
         Raises:
-            BudgetError: It is a crawler, which by the rule gets what is cached, and nothing else.
+            CrawlerError: It is a crawler, which by the rule gets what is cached, and nothing else.
         """
         reader = reader_of(pid)
         if reader.name not in self._crawlers.names:
@@ -132,6 +144,6 @@ class Readers:
             priority = Priority.CRAWLER
         else:
             self._recorder.note("refused a crawler", key=str(key), by=reader.name)
-            raise BudgetError(f"{reader.name} is a crawler, and this content is not cached")
+            raise CrawlerError(reader.name)
         self._recorder.note("content wanted", key=str(key), by=reader.name, priority=priority.name.lower())
         return priority

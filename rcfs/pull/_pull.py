@@ -26,6 +26,8 @@ from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root,
 
 T = TypeVar("T")
 
+_PROGRAM = "rcfs pull"
+"""Who fetches, for the record of fetches."""
 _FETCHERS = 64
 """Contents asked for at the same time, at most. A slot is taken for a window and the latency, so 40 a minute
 keep 40 busy at a latency of a whole window, and 1,000 a minute keep 64 busy at 3.8 s."""
@@ -313,7 +315,13 @@ class Pull:
     async def _obtain(self, entry: Entry, node: AttachmentFile) -> int:
         """Brings an attachment into the cache, and into the copy if there is one; its size in bytes."""
         attachment = node.attachment
-        wanted = Wanted(node.key, attachment.uri, attachment.content_type, size_known=node.size_is_exact)
+        wanted = Wanted(
+            node.key,
+            attachment.uri,
+            attachment.content_type,
+            size_known=node.size_is_exact,
+            by=lambda: _PROGRAM,
+        )
         library = self._engine.library
         content = await library.open(wanted, lambda: Priority.BULK)
         if not content.complete:

@@ -10,5 +10,8 @@ from rcfs.store._cache import ContentCache as ContentCache
 from rcfs.store._cache import PinStats as PinStats
 from rcfs.store._content import ContentInfo as ContentInfo
 from rcfs.store._content import StoredContent as StoredContent
+from rcfs.store._history import Fetch as Fetch
+from rcfs.store._history import FetchHistory as FetchHistory
+from rcfs.store._history import Refusal as Refusal
 from rcfs.store._sizes import SizeIndex as SizeIndex
 from rcfs.store._value import Chunk as Chunk

@@ -1,5 +1,6 @@
 """Crawlers that a user names, as real processes."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,3 +42,32 @@ def test_a_crawler_by_name(mounting: Mounting, indexer: str, policy: str) -> Non
     assert read(indexer, cold).stdout == expected, "what is cached it always gets"
     assert mount.server.summary()["content_requests"] == 1
     assert read("cat", other).returncode == 0
+
+
+def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> None:
+    mount = mounting("--messages=60", options=(f"--crawler={INDEXER}",))
+    fetched, refused = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))[:2]
+    assert read("cat", fetched).returncode == 0
+    assert read(indexer, refused).returncode == 1
+    requests = mount.server.summary()["requests"]
+    options = (*mount.options[:2], str(fetched.parent.parent.parent))
+    documents = {
+        document["path"]: document for document in json.loads(mount.rcfs("why", "--json", *options).stdout)
+    }
+    document = documents[str(fetched.relative_to(mount.path))]
+    (fetch,) = document["fetches"]
+    assert (fetch["program"], fetch["class"], fetch["requests"]) == ("cat", "person", 1)
+    assert fetch["size_bytes"] == fetched.stat().st_size
+    assert (document["cached"], document["refused"]) == ("yes", None)
+    document = documents[str(refused.relative_to(mount.path))]
+    assert (document["cached"], document["fetches"]) == ("no", [])
+    assert document["refused"]["program"] == INDEXER[:15]
+    text = mount.rcfs("why", *mount.options[:2], str(fetched)).stdout.splitlines()
+    assert text[0] == str(fetched.relative_to(mount.path))
+    assert text[1].startswith("  fetched 20")
+    assert " for cat (person), 1 request, " in text[1]
+
+    # Pinning asks the mount, too.
+    pinned = mount.rcfs("pin", *mount.options[:2], str(fetched.parent), str(refused.parent)).stdout
+    assert "of them new; " in pinned
+    assert mount.server.summary()["requests"] == requests

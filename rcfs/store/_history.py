@@ -1,0 +1,210 @@
+"""The record of fetches: when, and for whom, each content was fetched, and which crawler was refused it last.
+
+It tells where the requests went. There is nothing in it of a message but its ids. It is bounded, and not
+worth an exception: what fails is told once, and everything else goes on.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from rcfs.model import ContentKey
+from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
+from rcfs.store._sqlite import find_fault
+
+MOST_ENTRIES = 100_000
+"""Entries kept of each kind: at 40 a minute more than 41 hours of work without a pause, in about 10 MB."""
+_TRIM_EVERY = 1000
+"""Entries of one process after which the oldest are looked for; so there may be so many more meanwhile."""
+_APPLICATION_ID = int.from_bytes(b"rcfh")
+_SCHEMA_VERSION = 1
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS fetches (
+        id INTEGER PRIMARY KEY,
+        content TEXT NOT NULL,
+        at_s REAL NOT NULL,
+        program TEXT NOT NULL,
+        priority TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS fetches_by_content ON fetches (content);
+    CREATE TABLE IF NOT EXISTS refusals (
+        content TEXT PRIMARY KEY,
+        at_s REAL NOT NULL,
+        program TEXT NOT NULL
+    );
+"""
+_LOCK_WAIT_S = 5.0
+"""How long to wait for another process that writes, in seconds; a write takes well under a millisecond."""
+
+
+@attrs.frozen
+class Fetch:
+    """One content that was fetched whole."""
+
+    key: ContentKey
+    """Which."""
+    at_s: float
+    """When it was whole, in seconds since 1970 UTC."""
+    program: str
+    """Name of the program for which it was asked for first; empty when unknown."""
+    priority: str
+    """Class of the request in the end, in lower case."""
+    requests: int
+    """Requests that it took, repetitions included; those that were redirected count once."""
+    size_bytes: int
+    """Size of the content."""
+
+
+@attrs.frozen
+class Refusal:
+    """A crawler that was refused a content."""
+
+    key: ContentKey
+    """Which."""
+    at_s: float
+    """When, in seconds since 1970 UTC."""
+    program: str
+    """Name of the crawler."""
+
+
+class FetchHistory:
+    """The record of one state directory; any thread may use it, and several processes a directory."""
+
+    def __init__(self, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
+        """See `open`, which is how to get one."""
+        self._connection = connection
+        self._warn = warn
+        self._lock = threading.Lock()
+        self._failed = False
+        self._writes = 0
+
+    @classmethod
+    def open(cls, path: Path, warn: Callable[[str], None]) -> "FetchHistory":
+        """The record in the SQLite database `path`, created with its directory when missing (0600, 0700).
+
+        One that is damaged or foreign is moved aside as ``*.damaged``; one that cannot be written is replaced
+        by one in memory. `warn` gets a line for each.
+        """
+        try:
+            return cls(_open_file(path, warn), warn)
+        except (OSError, sqlite3.Error) as exc:
+            warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
+            return cls(_prepared(_connected(":memory:")), warn)
+
+    def add(self, fetch: Fetch) -> None:
+        """Note a fetch; the oldest go when there are too many."""
+        values = (
+            str(fetch.key),
+            fetch.at_s,
+            fetch.program,
+            fetch.priority,
+            fetch.requests,
+            fetch.size_bytes,
+        )
+        self._write(
+            "INSERT INTO fetches (content, at_s, program, priority, requests, size_bytes)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            values,
+        )
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Note a refusal, in place of an earlier one of the same content."""
+        self._write(
+            "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)",
+            (str(refusal.key), refusal.at_s, refusal.program),
+        )
+
+    def fetches(self, keys: Iterable[ContentKey]) -> dict[ContentKey, list[Fetch]]:
+        """The fetches of each of `keys` that has some, the oldest first; empty when the database fails."""
+        select = (
+            "SELECT at_s, program, priority, requests, size_bytes FROM fetches WHERE content = ? ORDER BY id"
+        )
+        found = {key: [Fetch(key, *row) for row in self._read(select, (str(key),))] for key in keys}
+        return {key: fetches for key, fetches in found.items() if fetches}
+
+    def refusals(self, keys: Iterable[ContentKey]) -> dict[ContentKey, Refusal]:
+        """The last refusal of each of `keys` that has one; empty when the database fails."""
+        select = "SELECT at_s, program FROM refusals WHERE content = ?"
+        return {key: Refusal(key, *row) for key in keys for row in self._read(select, (str(key),))}
+
+    def close(self) -> None:
+        """Close the database; nothing may be called afterwards."""
+        with self._lock:
+            self._connection.close()
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            with self._lock:
+                self._connection.execute(statement, values)
+                # With the first one, too: a process may end before it has written as many.
+                if self._writes % _TRIM_EVERY == 0:
+                    self._trim()
+                self._writes += 1
+        except sqlite3.Error as exc:
+            self._tell(exc)
+
+    def _trim(self) -> None:
+        self._connection.execute(
+            "DELETE FROM fetches WHERE id <= (SELECT MAX(id) FROM fetches) - ?", (MOST_ENTRIES,)
+        )
+        self._connection.execute(
+            "DELETE FROM refusals WHERE at_s <"
+            " (SELECT at_s FROM refusals ORDER BY at_s DESC LIMIT 1 OFFSET ?)",
+            (MOST_ENTRIES - 1,),
+        )
+
+    def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        try:
+            with self._lock:
+                return self._connection.execute(statement, values).fetchall()
+        except sqlite3.Error as exc:
+            self._tell(exc)
+            return []
+
+    def _tell(self, error: sqlite3.Error) -> None:
+        if not self._failed:
+            self._failed = True
+            self._warn(f"the record of fetches fails: {error}")
+
+
+def _connected(path: Path | str) -> sqlite3.Connection:
+    return sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
+
+
+def _open_file(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
+    make_private_directory(path.absolute().parent)
+    make_private_file(path)
+    fault = find_fault(
+        path,
+        application_id=_APPLICATION_ID,
+        version=_SCHEMA_VERSION,
+        timeout_s=_LOCK_WAIT_S,
+        thorough=False,
+    )
+    if fault is not None:
+        aside = move_database_aside(path)
+        warn(f"the record of fetches {path} is unusable ({fault}): moved to {aside.name}, begun anew")
+        make_private_file(path)
+    connection = _connected(path)
+    try:
+        return _prepared(connection)
+    except sqlite3.Error:
+        connection.close()
+        raise
+
+
+def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
+    """The connection with our tables and settings."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    # Before the tables: a database that has one but no mark is taken for somebody else's.
+    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+    connection.executescript(_SCHEMA)
+    return connection
