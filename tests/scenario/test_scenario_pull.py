@@ -11,6 +11,7 @@ import trio
 from rcfs.errors import ForbiddenError, NotFoundError, TransportError
 from rcfs.model import PRIOR_PLANS, ContentKey, Plan, UsageGroup
 from rcfs.pull import Choice, Copy, Forecast, Pull
+from rcfs.store import FetchHistory
 from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
 from tests.fakes.scripted import ACCOUNT_ID, Reply, ScriptedPlatform, Unreachable
 from tests.scenario.conftest import OpenRig
@@ -258,3 +259,24 @@ async def test_contents_that_do_not_fit_are_told(platform: ScriptedPlatform, new
         plan, _strays = await pull.plan(EVERYTHING, Choice())
         await pull.run(plan)
         assert await pull.lost(plan) >= 3
+
+
+async def test_the_record_tells_for_whom_and_with_how_many_requests(rig: Rig, tmp_path: Path) -> None:
+    history = FetchHistory.open(tmp_path / "history.sqlite", pytest.fail)
+    rig.engine.library._history = history
+    add_voicemails(rig.platform, 2)
+    rig.platform.script(FETCH, Reply.error(502))
+    pull = Pull(rig.engine)
+    plan, _strays = await pull.plan(EVERYTHING, Choice())
+    await pull.run(plan)
+    await pull.run(plan)  # from the cache, which is no fetch
+    records = [record for each in history.fetches(_keys(2)).values() for record in each]
+    assert [(each.program, each.priority, each.size_bytes) for each in records] == [
+        ("rcfs pull", "bulk", 300)
+    ] * 2
+    assert sorted(each.requests for each in records) == [1, 2]
+    history.close()
+
+
+def _keys(count: int) -> list[ContentKey]:
+    return [ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number) for number in range(1, count + 1)]
