@@ -55,7 +55,8 @@ class RecordsBody:
         if self._spooled is None:
             return Answer(200, headers, b"".join(self._pieces))
         self._spool()
-        return Answer(200, headers, Part(self._spooled, 0, self._spooled.size_bytes))
+        size = self._spooled.size_bytes
+        return Answer(200, headers, Part(self._spooled, 0, size, size))
 
     def _spool(self) -> None:
         """Write to disk what is in memory."""
