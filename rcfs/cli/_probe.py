@@ -8,6 +8,7 @@ import trio
 
 from rcfs import __version__
 from rcfs.cli._findings import Finding, State
+from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
 from rcfs.errors import AuthError, ForbiddenError, PlatformError
 from rcfs.fetch import Demand, Gate, Recorder, Requester, Session
@@ -21,7 +22,6 @@ from rcfs.platform import (
     read_account,
     read_own_extension,
 )
-from rcfs.quota import MemoryLedger
 
 _CLOCK_TOLERANCE_S = 60.0
 """A clock that is further off makes new messages appear late, and JWT logins fail."""
@@ -49,28 +49,31 @@ async def _probe(settings: Settings) -> list[Finding]:
         AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
     )
     recorder = Recorder(structlog.get_logger("rcfs"))
-    gate = Gate(MemoryLedger(settings.plans))
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
-    session = Session(client, login, gate, recorder)
-    requester = Requester(client, gate, session, recorder)
     findings: list[Finding] = []
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(gate.run)
-        try:
-            demand = Demand(Priority.PERSON, attempts=1)
+    identity = login.identity(credentials.server_url)
+    # Looking for a fault must not create anything, and without a state directory nothing is shared.
+    with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
+        gate = Gate(ledger, clock)
+        session = Session(client, login, gate, recorder)
+        requester = Requester(client, gate, session, recorder)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(gate.run)
             try:
-                await session.token(demand)
-            except PlatformError as exc:
-                findings.append(_no_login(credentials.server_url, exc))
-            else:
-                findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
-                findings.append(_clock(client.clock_offset_s))
-                for what, scope, request in _NEEDED:
-                    findings.append(await _allowed(requester, demand, what, scope, request()))
-            await session.revoke()
-            await client.aclose()
-        finally:
-            nursery.cancel_scope.cancel()
+                demand = Demand(Priority.PERSON, attempts=1)
+                try:
+                    await session.token(demand)
+                except PlatformError as exc:
+                    findings.append(_no_login(credentials.server_url, exc))
+                else:
+                    findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
+                    findings.append(_clock(client.clock_offset_s))
+                    for what, scope, request in _NEEDED:
+                        findings.append(await _allowed(requester, demand, what, scope, request()))
+                await session.revoke()
+                await client.aclose()
+            finally:
+                nursery.cancel_scope.cancel()
     return findings
 
 

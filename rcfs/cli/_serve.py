@@ -2,18 +2,18 @@
 
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
 import structlog
 import trio
 
 from rcfs import __version__
+from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
 from rcfs.fetch import Engine, Recorder, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
-from rcfs.quota import MemoryLedger
 from rcfs.store import ContentCache, FetchHistory, SizeIndex
 
 _INDEX_FILE = "index.sqlite"
@@ -87,20 +87,23 @@ async def engine_of(
     client = Client(
         AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
     )
+    login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
     history = FetchHistory.open(history_path(settings), lambda line: recorder.fault("store", line))
-    try:
+    with (
+        closing(history),
+        open_quota(settings, login.identity(credentials.server_url), recorder) as (ledger, clock),
+    ):
         async with open_engine(
             client=client,
-            credentials=Credentials(credentials.client_id, credentials.client_secret, credentials.jwt),
-            ledger=MemoryLedger(settings.plans),
+            credentials=login,
+            ledger=ledger,
             cache=cache,
             sizes=sizes,
             recorder=recorder,
             history=history,
+            clock=clock,
         ) as engine:
             yield engine
-    finally:
-        history.close()
 
 
 def history_path(settings: Settings) -> Path:

@@ -87,7 +87,7 @@ class Account:
             AuthError: The credentials were refused.
             PlatformError: The server failed or could not be reached.
         """
-        demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS)
+        demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")
         self.id, self.name = await self._requester.read(read_account(), _account_facts, demand)
         own, admin = await self._requester.read(
             read_own_extension(), lambda record: (extension_from(record), is_admin(record)), demand
@@ -122,7 +122,8 @@ class Account:
         load = self._loads.get(extension_id)
         if load is None or (load.failure is not None and trio.current_time() >= load.retry_at_s):
             load = self._loads[extension_id] = _Load()
-            self._nursery.start_soon(self._fill, extension_id, load, Demand(priority))
+            demand = Demand(priority, label=f"mailbox of extension {extension_id}")
+            self._nursery.start_soon(self._fill, extension_id, load, demand)
         await load.done.wait()
         if load.failure is not None:
             raise load.failure.with_traceback(None)

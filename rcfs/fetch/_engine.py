@@ -1,6 +1,6 @@
 """All of fetching in one place: what a mount, a doctor or a download needs to talk to the platform."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
 import attrs
@@ -13,9 +13,14 @@ from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._session import Session
 from rcfs.platform import Client, Credentials
-from rcfs.quota import Ledger
+from rcfs.quota import GroupState, Ledger, QueueState
 from rcfs.store import ContentCache, FetchHistory, SizeIndex
 
+CHART_COLUMNS = 60
+"""Parts of the window for which the status tells how many slots return: one a second, and a terminal's
+80 columns hold them."""
+_NAMED = 10
+"""Waiting requests of a group and class that the status names; of the others it tells the number."""
 _FAREWELL_S = 8.0
 """Longest time for logging out and closing connections when a mount ends."""
 
@@ -47,26 +52,8 @@ class Engine:
         return {
             "server": self.client.hosts.server_url,
             "account": {"id": self.account.id, "name": self.account.name},
-            "quota": [
-                {
-                    "group": state.group,
-                    "used": state.used,
-                    "limit": state.limit,
-                    "window_s": state.window_s,
-                    "free_in_s": state.next_free_s,
-                    "frozen_for_s": state.frozen_for_s,
-                }
-                for state in self.gate.states()
-            ],
-            "queue": [
-                {
-                    "group": state.group,
-                    "class": state.priority.name.lower(),
-                    "waiting": state.waiting,
-                    "oldest_s": state.oldest_s,
-                }
-                for state in self.gate.queue()
-            ],
+            "quota": [_quota_row(state) for state in self.gate.states()],
+            "queue": [self._queue_row(state) for state in self.gate.queue()],
             "cache": {
                 "directory": str(stats.directory),
                 "size_bytes": stats.size_bytes,
@@ -83,6 +70,48 @@ class Engine:
                 "messages": sum(len(mailbox.messages) for mailbox in mailboxes),
             },
         }
+
+    def _queue_row(self, state: QueueState) -> Mapping[str, object]:
+        now_s = self.gate.now_s
+        rows = [
+            {
+                "for": demand.label,
+                "by": demand.by,
+                "waited_s": now_s - expected.ticket.submitted_s,
+                "sent_in_s": expected.wait_s,
+            }
+            for expected in state.expected[:_NAMED]
+            if (demand := self.gate.demand(expected.ticket)) is not None
+        ]
+        waits_s = [expected.wait_s for expected in state.expected]
+        oldest_s = max((now_s - expected.ticket.submitted_s for expected in state.expected), default=0.0)
+        return {
+            "group": state.group,
+            "class": state.priority.name.lower(),
+            "waiting": state.waiting,
+            "elsewhere": state.elsewhere,
+            "oldest_s": oldest_s,
+            "next_in_s": min(waits_s, default=None),
+            "all_in_s": max(waits_s, default=None),
+            "requests": rows,
+        }
+
+
+def _quota_row(state: GroupState) -> Mapping[str, object]:
+    returns = [0] * CHART_COLUMNS
+    for return_s in state.returns_s:
+        # The last ones return a little after the window, which is held longer by a margin.
+        returns[min(int(return_s / state.window_s * CHART_COLUMNS), CHART_COLUMNS - 1)] += 1
+    return {
+        "group": state.group,
+        "used": state.used,
+        "limit": state.limit,
+        "window_s": state.window_s,
+        "free_in_s": state.next_free_s,
+        "frozen_for_s": state.frozen_for_s,
+        "in_flight": state.in_flight,
+        "returns": returns,
+    }
 
 
 @asynccontextmanager
@@ -109,16 +138,17 @@ async def open_engine(
     sizes: SizeIndex,
     recorder: Recorder,
     history: FetchHistory | None = None,
+    clock: Callable[[], float] = trio.current_time,
 ) -> AsyncIterator[Engine]:
     """The engine, logged in and knowing the extensions; logs out and closes `client` at the end.
 
-    Fetches are noted in `history`, if there is one.
+    Fetches are noted in `history`, if there is one. `clock` is what `ledger` counts in, in seconds.
 
     Raises:
         AuthError: The credentials were refused.
         PlatformError: The server failed or could not be reached.
     """
-    gate = Gate(ledger)
+    gate = Gate(ledger, clock)
     session = Session(client, credentials, gate, recorder)
     requester = Requester(client, gate, session, recorder)
     async with _plain_errors(), trio.open_nursery() as nursery:

@@ -6,6 +6,7 @@ either with the scheduler or has its slot, never both, never neither.
 """
 
 import math
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
@@ -22,12 +23,6 @@ class AbandonedError(WaitError):
 
 
 @attrs.define(eq=False)
-class _Waiter:
-    admitted: trio.Event
-    slot: Slot | None = None
-
-
-@attrs.define(eq=False)
 class Demand:
     """How urgently an answer is wanted; it may become more urgent, or be dropped, while it waits."""
 
@@ -38,6 +33,10 @@ class Demand:
 
     Source: "Error handling" of the API documentation: exponential backoff, at most five times.
     """
+    label: str = ""
+    """What is asked for, for `.rcfs/queue`: a few words without names, numbers or content of messages."""
+    by: str = ""
+    """The program that asks; empty when it is rcfs itself."""
     _gate: "Gate | None" = None
     _ticket: Ticket | None = None
 
@@ -59,27 +58,46 @@ class Demand:
         self._gate, self._ticket = gate, ticket
 
 
-class Gate:
-    """Admits requests within the quota; may be used by any number of tasks at the same time."""
+@attrs.define(eq=False)
+class _Waiter:
+    demand: Demand
+    admitted: trio.Event = attrs.field(factory=trio.Event)
+    slot: Slot | None = None
 
-    def __init__(self, ledger: Ledger) -> None:
+
+class Gate:
+    """Admits requests within the quota; may be used by any number of tasks at the same time.
+
+    Args:
+        ledger: Where slots come from.
+        clock: The seconds that the ledger counts in. trio's clock stands still while the machine is suspended
+            and is not that of other processes, so a shared ledger has another.
+    """
+
+    def __init__(self, ledger: Ledger, clock: Callable[[], float] = trio.current_time) -> None:
         self._ledger = ledger
+        self._clock = clock
         self._scheduler = Scheduler(ledger)
         self._waiters: dict[Ticket, _Waiter] = {}
         self._changed = trio.Event()
+
+    @property
+    def now_s(self) -> float:
+        """The time on the ledger's clock, as in tickets."""
+        return self._clock()
 
     async def run(self) -> None:
         """Wakes waiting requests when their time comes; runs for as long as the gate is used."""
         while True:
             self._changed = trio.Event()
-            wake_at = self._admit()
-            with trio.move_on_at(wake_at):
+            wait_s = self._admit() - self._clock()
+            with trio.move_on_after(max(0.0, wait_s)):
                 await self._changed.wait()
 
     def _admit(self) -> float:
         """Admits all that may be sent now, and returns when to look again (inf: when something changes)."""
         while True:
-            decision = self._scheduler.next(trio.current_time())
+            decision = self._scheduler.next(self._clock())
             if isinstance(decision, Send):
                 waiter = self._waiters.pop(decision.ticket)
                 waiter.slot = decision.slot
@@ -102,8 +120,8 @@ class Gate:
         Raises:
             AbandonedError: `Demand.abandon` was called while it waited.
         """
-        ticket = self._scheduler.submit(group, demand.priority, trio.current_time())
-        waiter = self._waiters[ticket] = _Waiter(trio.Event())
+        ticket = self._scheduler.submit(group, demand.priority, self._clock())
+        waiter = self._waiters[ticket] = _Waiter(demand)
         demand.attach(self, ticket)
         self._something_changed()
         handed_over = False
@@ -140,17 +158,17 @@ class Gate:
 
     def settle(self, slot: Slot, headers: RateHeaders | None) -> None:
         """The answer's headers have arrived."""
-        self._ledger.settle(slot, trio.current_time(), headers)
+        self._ledger.settle(slot, self._clock(), headers)
         self._something_changed()
 
     def fail(self, slot: Slot) -> None:
         """The request was sent, or may have been, and no answer came."""
-        self._ledger.fail(slot, trio.current_time())
+        self._ledger.fail(slot, self._clock())
         self._something_changed()
 
     def refuse(self, slot: Slot, headers: RateHeaders | None, retry_after_s: float | None) -> None:
         """The answer was 429."""
-        self._ledger.refuse(slot, trio.current_time(), headers, retry_after_s)
+        self._ledger.refuse(slot, self._clock(), headers, retry_after_s)
         self._something_changed()
 
     def cancel(self, slot: Slot) -> None:
@@ -160,8 +178,20 @@ class Gate:
 
     def states(self) -> tuple[GroupState, ...]:
         """Every group's budget at this moment."""
-        return self._ledger.states(trio.current_time())
+        return self._ledger.states(self._clock())
 
     def queue(self) -> tuple[QueueState, ...]:
-        """Who waits, by group and class."""
-        return self._scheduler.queue(trio.current_time())
+        """Who waits, by group and class, in this process and in others."""
+        return self._scheduler.queue(self._clock())
+
+    def forecast(self, group: UsageGroup, priority: Priority, count: int) -> Sequence[float]:
+        """Seconds until each of `count` requests would be sent if they were asked for now.
+
+        They stand behind all that waits already in their class; nobody else is expected to come.
+        """
+        return self._scheduler.forecast(group, priority, count, self._clock())
+
+    def demand(self, ticket: Ticket) -> Demand | None:
+        """What the request is that waits as `ticket`; None when it waits no more."""
+        waiter = self._waiters.get(ticket)
+        return waiter.demand if waiter is not None else None

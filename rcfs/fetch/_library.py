@@ -184,7 +184,7 @@ class Library:
             )
             wanted = attrs.evolve(wanted, uri="")
         content.wanted_by = wanted.by()
-        content.demand = Demand(priority)
+        content.demand = Demand(priority, label=str(content.key), by=content.wanted_by)
         self._nursery.start_soon(self._fetch, wanted, content, content.demand)
 
     async def _fetch(self, wanted: Wanted, content: Content, demand: Demand) -> None:

@@ -157,7 +157,7 @@ class Session:
     async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
         """The answer to `form`, which takes one slot of the auth group."""
         # Everything else waits for the login, so it is a person's read whoever caused it.
-        slot = await self._gate.take(AUTH, Demand(Priority.PERSON))
+        slot = await self._gate.take(AUTH, Demand(Priority.PERSON, label="login"))
         basic = (self._credentials.client_id, self._credentials.client_secret)
         status = 0
         try:

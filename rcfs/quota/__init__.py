@@ -13,22 +13,30 @@ as long as it is told, and reports to the ledger what became of every request:
                             -> WaitUntil(at_s)      ask again then, or when anything changes
                             -> Idle()               nothing waits
 
-Two parts, so that each can be replaced: the ledger says what the platform permits (and may be shared by
-processes), the scheduler decides who goes first and how fast background work may go.
+The ledger says what the platform permits, what background work leaves to persons, and whose turn it is among
+processes; the scheduler keeps the queue of one process. `Book` is what all ledgers are made of: the state of
+one credential as a value that can be written down.
 """
 
+from rcfs.quota._book import FREEZE_MARGIN_S as FREEZE_MARGIN_S
+from rcfs.quota._book import FREEZE_MIN_S as FREEZE_MIN_S
+from rcfs.quota._book import UNKNOWN_PLAN as UNKNOWN_PLAN
+from rcfs.quota._book import Book as Book
+from rcfs.quota._bucket import CLOCK_DRIFT as CLOCK_DRIFT
+from rcfs.quota._bucket import hold_s as hold_s
+from rcfs.quota._claims import GRACE_S as GRACE_S
+from rcfs.quota._forecast import forecast as forecast
 from rcfs.quota._ledger import GroupState as GroupState
 from rcfs.quota._ledger import Ledger as Ledger
 from rcfs.quota._ledger import Slot as Slot
-from rcfs.quota._memory import FREEZE_MARGIN_S as FREEZE_MARGIN_S
-from rcfs.quota._memory import FREEZE_MIN_S as FREEZE_MIN_S
-from rcfs.quota._memory import UNKNOWN_PLAN as UNKNOWN_PLAN
+from rcfs.quota._ledger import Waiting as Waiting
 from rcfs.quota._memory import MemoryLedger as MemoryLedger
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
 from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
 from rcfs.quota._readers import PERSON_OPENS as PERSON_OPENS
 from rcfs.quota._readers import READER_WINDOW_S as READER_WINDOW_S
 from rcfs.quota._readers import ReaderClassifier as ReaderClassifier
+from rcfs.quota._scheduler import Expected as Expected
 from rcfs.quota._scheduler import Idle as Idle
 from rcfs.quota._scheduler import QueueState as QueueState
 from rcfs.quota._scheduler import Scheduler as Scheduler

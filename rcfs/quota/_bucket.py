@@ -1,11 +1,23 @@
 """The sliding window of one usage plan group: our slots, and what others seem to use of it."""
 
 from collections import deque
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
-from rcfs.model import Plan, RateHeaders
+from rcfs.model import Plan, RateHeaders, UsageGroup
 from rcfs.quota._ledger import Slot
+
+CLOCK_DRIFT: Final = 1e-3
+"""How much slower the server's clock may go than ours, as a part of 1: time daemons slew a clock by up to
+500 ppm (source: adjtimex(2) and the kernel's MAXFREQ), ours one way and the server's the other. It costs a
+thousandth of the throughput; one request that is early by a blink costs a minute."""
+
+
+def hold_s(plan: Plan) -> float:
+    """How long a slot counts after its request has ended: one window of `plan` by the server's clock."""
+    return plan.window_s * (1 + CLOCK_DRIFT)
 
 
 @attrs.frozen
@@ -38,11 +50,54 @@ class Bucket:
     another, because both may have seen the same requests.
     """
 
-    def __init__(self, plan: Plan) -> None:
-        self.plan = plan
+    def __init__(self, prior: Plan) -> None:
+        self.plan = prior
+        self._learned = False
         self._in_flight: dict[int, Slot] = {}
         self._ended: deque[_Ended] = deque()
         self._foreign: tuple[_Foreign, ...] = ()
+
+    @classmethod
+    def load(cls, group: UsageGroup, values: Mapping[str, Any], prior: Plan, shift_s: float) -> "Bucket":
+        """The bucket that `dump` gave, on a clock that shows `shift_s` more; what was learned beats `prior`.
+
+        Raises:
+            LookupError: Something is missing.
+            TypeError: Something is of another kind.
+            ValueError: Something is of another kind, or no plan.
+        """
+        bucket = cls(prior)
+        if values["learned"] is not None:
+            limit, window_s = values["learned"]
+            bucket.plan = attrs.evolve(prior, limit=int(limit), window_s=float(window_s))
+            bucket._learned = True
+        for number, taken_s, owner in values["in_flight"]:
+            bucket.open(Slot(int(number), group, taken_s + shift_s, str(owner)))
+        bucket._ended.extend(
+            _Ended(taken_s + shift_s, ended_s + shift_s, bool(counted))
+            for taken_s, ended_s, counted in values["ended"]
+        )
+        bucket._foreign = tuple(_Foreign(int(count), seen_s + shift_s) for count, seen_s in values["foreign"])
+        return bucket
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values."""
+        return {
+            "learned": [self.plan.limit, self.plan.window_s] if self._learned else None,
+            "in_flight": [[slot.id, slot.taken_s, slot.owner] for slot in self._in_flight.values()],
+            "ended": [[ended.taken_s, ended.ended_s, ended.counted] for ended in self._ended],
+            "foreign": [[step.count, step.seen_s] for step in self._foreign],
+        }
+
+    @property
+    def in_flight(self) -> tuple[Slot, ...]:
+        """The slots whose requests are under way, in the order of their taking."""
+        return tuple(self._in_flight.values())
+
+    @property
+    def round_trip_s(self) -> float:
+        """How long requests took lately, on average; 0 when none has ended."""
+        return sum(e.ended_s - e.taken_s for e in self._ended) / len(self._ended) if self._ended else 0.0
 
     def open(self, slot: Slot) -> None:
         """Count `slot` as in flight."""
@@ -50,7 +105,11 @@ class Bucket:
 
     def drop(self, slot: Slot) -> bool:
         """Forget that `slot` is in flight; False when it was not."""
-        return self._in_flight.pop(slot.id, None) is not None
+        # Compared whole: a ledger that was begun anew gives old numbers to others.
+        if self._in_flight.get(slot.id) != slot:
+            return False
+        del self._in_flight[slot.id]
+        return True
 
     def end(self, slot: Slot, now: float, *, counted: bool) -> None:
         """Count `slot`, which is not in flight any more, until one window from `now`."""
@@ -58,7 +117,7 @@ class Bucket:
         # What has left the window may still explain the `Remaining` of a request sent before it left.
         oldest = next(iter(self._in_flight.values()), slot)
         horizon = min(oldest.taken_s, slot.taken_s)
-        while self._ended[0].ended_s + self.plan.window_s <= horizon:
+        while self._ended[0].ended_s + hold_s(self.plan) <= horizon:
             self._ended.popleft()
 
     def learn(self, slot: Slot, now: float, headers: RateHeaders) -> None:
@@ -68,31 +127,32 @@ class Bucket:
             limit=headers.limit or self.plan.limit,
             window_s=headers.window_s or self.plan.window_s,
         )
+        self._learned = True
         if headers.remaining is not None:
             self._compare(slot, now, self.plan.limit - headers.remaining)
 
     def used(self, now: float) -> int:
         """Slots that are not free, ours and others'."""
-        return len(self._in_flight) + len(self._releases(now))
+        return len(self._in_flight) + len(self.releases(now))
 
     def free_at_s(self, now: float, *, spare: int = 0) -> float:
         """The earliest time at which more than `spare` slots may be free; `now` when they are."""
-        releases = sorted(self._releases(now))
+        releases = self.releases(now)
         # The k-th release brings the use down to limit - spare - 1.
         k = len(self._in_flight) + len(releases) + spare + 1 - self.plan.limit
         if k <= 0:
             return now
-        return releases[k - 1] if k <= len(releases) else now + self.plan.window_s
+        return releases[k - 1] if k <= len(releases) else now + hold_s(self.plan)
 
-    def _releases(self, now: float) -> list[float]:
-        """When each of the slots that are used but not in flight becomes free; all after `now`."""
-        window_s = self.plan.window_s
-        times = [ended.ended_s + window_s for ended in self._ended if ended.ended_s + window_s > now]
-        steps = [step for step in self._foreign if step.seen_s + window_s > now]
+    def releases(self, now: float) -> list[float]:
+        """When each of the slots that are used but not in flight becomes free; sorted, all after `now`."""
+        held_s = hold_s(self.plan)
+        times = [at_s for ended in self._ended if (at_s := ended.ended_s + held_s) > now]
+        steps = [step for step in self._foreign if step.seen_s + held_s > now]
         for i, step in enumerate(steps):
             lower = steps[i + 1].count if i + 1 < len(steps) else 0
-            times += [step.seen_s + window_s] * (step.count - lower)
-        return times
+            times += [step.seen_s + held_s] * (step.count - lower)
+        return sorted(times)
 
     def _compare(self, slot: Slot, now: float, used: int) -> None:
         """Correct the estimate of others' use: when it answered `slot`, the server counted `used`.
@@ -103,11 +163,11 @@ class Bucket:
         The rest of `used` are others', so an observation made before `slot` was sent is cut to the most
         that is possible, and what is certain is a new one.
         """
-        window_s = self.plan.window_s
+        longest_s, shortest_s = hold_s(self.plan), self.plan.window_s * (1 - CLOCK_DRIFT)
         *before, this = self._ended
-        most = 1 + len(self._in_flight) + sum(ended.ended_s + window_s > slot.taken_s for ended in before)
+        most = 1 + len(self._in_flight) + sum(ended.ended_s + longest_s > slot.taken_s for ended in before)
         fewest = this.counted + sum(
-            ended.counted and ended.ended_s <= slot.taken_s and ended.taken_s + window_s > now
+            ended.counted and ended.ended_s <= slot.taken_s and ended.taken_s + shortest_s > now
             for ended in before
         )
         observed = [

@@ -1,10 +1,11 @@
 """What a ledger of requests promises, whatever it is kept in."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import attrs
 
-from rcfs.model import Plan, RateHeaders, UsageGroup
+from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
 
 
 @attrs.frozen
@@ -17,6 +18,33 @@ class Slot:
     """The group it was taken for; the response may say that it counts for another."""
     taken_s: float
     """When it was taken: the request is sent at this moment or later."""
+    owner: str = ""
+    """The process that took it; empty where there is only one."""
+
+
+@attrs.frozen
+class Waiting:
+    """The requests of one process that wait for slots of one group; at least one."""
+
+    counts: tuple[int, ...] = attrs.field()
+    """How many of each class, in the order of `Priority`."""
+    since_s: float
+    """Since when the first one waits: the oldest of the most urgent class."""
+
+    @counts.validator
+    def _check_counts(self, _attribute: object, value: tuple[int, ...]) -> None:
+        if len(value) != len(Priority) or not any(value) or min(value) < 0:
+            raise ValueError(f"{value} are no numbers of waiting requests")
+
+    @classmethod
+    def only(cls, priority: Priority, since_s: float, count: int = 1) -> "Waiting":
+        """`count` requests of one class."""
+        return cls(tuple(count if each is priority else 0 for each in Priority), since_s)
+
+    @property
+    def first(self) -> Priority:
+        """The most urgent class in which something waits."""
+        return next(priority for priority in Priority if self.counts[priority])
 
 
 @attrs.frozen
@@ -38,16 +66,26 @@ class GroupState:
     """Seconds until a request can be admitted, as far as is known; 0 when one can be now."""
     frozen_for_s: float
     """Seconds until the penalty is over; 0 when there is none."""
+    in_flight: int = 0
+    """Slots whose requests are under way: they are free one window after their answers at best."""
+    returns_s: tuple[float, ...] = ()
+    """Seconds until each of the other used slots is free, in rising order."""
+    elsewhere: tuple[int, ...] = (0,) * len(Priority)
+    """How many requests of each class wait in other processes, in the order of `Priority`."""
 
 
 class Ledger(Protocol):
-    """Where slots, penalties and learned plans of one credential are kept.
+    """Where slots, penalties and learned plans of one credential are kept, and who waits for them.
+
+    A ledger may be shared by processes, each with an object of its own. What follows holds for all of them
+    together, whenever they start and end, and however.
 
     **The window.** A slot is taken before its request is sent, and freed one window after the response
     headers arrived, or the request failed. The server saw the request no later than that, and sees the
     one that reuses the slot no earlier than its sending: so whatever the latencies, no window of the
-    server, sliding or fixed, holds more of our requests than the limit. The price is one round trip per
-    window.
+    server, sliding or fixed, holds more of our requests than the limit. The window is held a little longer
+    than the plan says, as the server's clock may be slower (`hold_s`). The price is that and one round
+    trip per window.
 
     **What a response teaches.** A limit or window that differs from the plan counts from that response
     on, for the slots already held too: nothing more is taken while a lowered limit is reached. What was
@@ -57,21 +95,38 @@ class Ledger(Protocol):
 
     **Penalties.** After a 429 nothing is admitted until it is surely over (see `refuse`).
 
+    **Turns.** A process that gets no slot is remembered as waiting until shortly after the time at which
+    it is to ask again, and a slot that it needs more urgently is left to it. Persons go before metadata,
+    metadata before background work; among equals the oldest goes first, but in background work the process
+    that was served least recently, however much each has queued. A process that is dead or stopped
+    therefore holds up nobody for longer than a moment. Background work leaves a reserve and keeps a pace,
+    which are those of all processes together (`rcfs.quota._pace`).
+
+    **Processes.** A slot in flight belongs to the process that took it; when that is dead, the slot ends
+    like one that failed.
+
     A slot ends once, by the first of `settle`, `fail`, `refuse` and `cancel`; later calls for it change
-    nothing, except that `refuse` always freezes. Every method is atomic and does not wait; `now` is in
-    seconds, from any origin that all users of the ledger share, and never goes back.
+    nothing, except that `refuse` always freezes. Every method is atomic and waits a few milliseconds at
+    most; `now` is in seconds, from any origin that all users of the ledger share, and never goes back.
     """
 
     def plan(self, group: UsageGroup) -> Plan:
         """The plan of `group` as known now: learned, or else assumed."""
         ...
 
-    def take(self, group: UsageGroup, now: float, *, spare: int = 0) -> Slot | float:
-        """A slot if more than `spare` are free, else when it is worth asking again.
+    def take(self, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
+        """A slot for the first of the requests that wait in this process, else when to ask again.
 
-        The time is later than `now`. It is when enough slots will have become free if nothing else
-        happens; a slot in flight counts as free one window from `now`, the earliest that is possible.
+        The time is later than `now`: when a slot will be there if nothing else happens, as a slot in
+        flight is free one window from `now` at best; or a moment from now, when something may change that
+        this process would not hear of. Until then, and a moment more, the process has its place in the
+        order, so it is to ask in time, or to `leave`. Somebody who is served and has more waiting is to ask
+        again at once.
         """
+        ...
+
+    def leave(self, group: UsageGroup) -> None:
+        """Nothing waits for `group` in this process any more, though `take` was told so."""
         ...
 
     def settle(self, slot: Slot, now: float, headers: RateHeaders | None) -> None:
@@ -110,6 +165,28 @@ class Ledger(Protocol):
         """The request was never sent, not even partly: the slot is free at once."""
         ...
 
+    def sync(self, now: float) -> float:
+        """Do what could not be done yet; when to call this again, inf when nothing is left to do.
+
+        A ledger that cannot be reached for a moment keeps what it is told, and counts the slots as in flight
+        until it could write that down.
+        """
+        ...
+
     def states(self, now: float) -> tuple[GroupState, ...]:
         """All groups that were configured or seen."""
+        ...
+
+    def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Sequence[float]:
+        """When each of `waiting` will probably be sent, in their order, if nobody else comes.
+
+        Requests of other processes that are known to wait are taken into account.
+        """
+        ...
+
+    def close(self, now: float) -> None:
+        """The process is done: it waits for nothing, and its requests in flight, if any, have failed.
+
+        Nothing may be called afterwards.
+        """
         ...

@@ -1,14 +1,15 @@
 """Who of those that wait is sent next."""
 
 import itertools
+import math
 from bisect import bisect_left, insort
 from collections import defaultdict
+from collections.abc import Sequence
 
 import attrs
 
 from rcfs.model import Priority, UsageGroup
-from rcfs.quota._ledger import Ledger, Slot
-from rcfs.quota._pace import Pace
+from rcfs.quota._ledger import Ledger, Slot, Waiting
 
 
 @attrs.define(eq=False)
@@ -46,7 +47,17 @@ class WaitUntil:
 
 @attrs.frozen
 class Idle:
-    """Nothing waits."""
+    """Nothing waits, and the ledger has nothing left to do."""
+
+
+@attrs.frozen
+class Expected:
+    """A waiting request, and when its turn will probably come."""
+
+    ticket: Ticket
+    """Which."""
+    wait_s: float
+    """Seconds until it is sent, if nobody else comes; see `Ledger.forecast`."""
 
 
 @attrs.frozen
@@ -57,10 +68,15 @@ class QueueState:
     """Which group."""
     priority: Priority
     """Which class."""
-    waiting: int
-    """How many wait, at least 1."""
-    oldest_s: float
-    """Age in seconds of the one that waits longest."""
+    expected: tuple[Expected, ...]
+    """Those of this process, in their order; empty when only others wait."""
+    elsewhere: int
+    """How many wait in other processes."""
+
+    @property
+    def waiting(self) -> int:
+        """How many wait in this process."""
+        return len(self.expected)
 
 
 class _Lane:
@@ -72,8 +88,14 @@ class _Lane:
     """
 
     def __init__(self) -> None:
-        self.pace = Pace()
         self.queues: dict[Priority, list[Ticket]] = {priority: [] for priority in Priority}
+
+    def waiting(self) -> Waiting | None:
+        """What the ledger is to know of them; None when none waits."""
+        head = self.head()
+        if head is None:
+            return None
+        return Waiting(tuple(map(len, self.queues.values())), head.submitted_s)
 
     def head(self) -> Ticket | None:
         """The ticket to send first; None when none waits."""
@@ -97,8 +119,8 @@ class Scheduler:
     """The queue of all requests of one credential.
 
     Within a group the order is class, then submission, without exception: when the first of a group may
-    not be sent, none behind it is. Groups do not block each other. A person's requests and metadata may
-    use every slot; read-ahead, bulk and crawlers leave the reserve and keep the pace (`rcfs.quota._pace`).
+    not be sent, none behind it is. Groups do not block each other. Whether the first may be sent is the
+    ledger's decision, which knows what other processes want.
 
     All methods are synchronous and for one event loop; `now` is in the ledger's seconds.
 
@@ -114,10 +136,7 @@ class Scheduler:
     def submit(self, group: UsageGroup, priority: Priority, now: float) -> Ticket:
         """A new ticket, behind those of its group and class."""
         ticket = Ticket(group, priority, now, next(self._seqs))
-        lane = self._lanes[group]
-        lane.add(ticket)
-        if priority is Priority.PERSON:
-            lane.pace.met(now)
+        self._lanes[group].add(ticket)
         return ticket
 
     def promote(self, ticket: Ticket, priority: Priority) -> None:
@@ -133,7 +152,9 @@ class Scheduler:
 
     def withdraw(self, ticket: Ticket) -> None:
         """Take `ticket` out of the queue; nothing happens when it does not wait any more."""
-        self._lanes[ticket.group].remove(ticket)
+        lane = self._lanes[ticket.group]
+        if lane.remove(ticket) and not lane.head():
+            self._ledger.leave(ticket.group)
 
     def next(self, now: float) -> Send | WaitUntil | Idle:
         """What to do now; call it until it answers something else than `Send`.
@@ -141,50 +162,49 @@ class Scheduler:
         It looks at the first ticket of each group only, the most urgent one first, which takes 8 µs when
         40 slots are held, however many tickets wait (measured 2026-11).
         """
+        waits_s = [self._ledger.sync(now)]
         heads = [head for lane in self._lanes.values() if (head := lane.head())]
-        if not heads:
-            return Idle()
-        waits_s = []
         for ticket in sorted(heads, key=lambda head: (head.priority, head.seq)):
             answer = self._try(ticket, now)
             if isinstance(answer, Slot):
                 return Send(ticket, answer)
             waits_s.append(answer)
-        return WaitUntil(min(waits_s))
+        wait_s = min(waits_s)
+        return Idle() if wait_s == math.inf else WaitUntil(wait_s)
 
     def queue(self, now: float) -> tuple[QueueState, ...]:
-        """Every group and class in which something waits."""
-        return tuple(
-            QueueState(group, priority, len(queue), now - queue[0].submitted_s)
-            for group, lane in self._lanes.items()
-            for priority, queue in lane.queues.items()
-            if queue
-        )
+        """Every group and class in which something waits, in this process or in another."""
+        answer = []
+        for state in self._ledger.states(now):
+            lane = self._lanes.get(state.group)
+            waiting = lane.waiting() if lane else None
+            times = iter(self._ledger.forecast(state.group, waiting, now) if waiting else ())
+            for priority, elsewhere in zip(Priority, state.elsewhere, strict=True):
+                tickets = lane.queues[priority] if lane else []
+                if tickets or elsewhere:
+                    expected = tuple(Expected(ticket, next(times) - now) for ticket in tickets)
+                    answer.append(QueueState(state.group, priority, expected, elsewhere))
+        return tuple(answer)
+
+    def forecast(self, group: UsageGroup, priority: Priority, count: int, now: float) -> Sequence[float]:
+        """Seconds until each of `count` requests would be sent that were submitted now."""
+        waiting = self._lanes[group].waiting()
+        counts = list(waiting.counts) if waiting else [0] * len(Priority)
+        counts[priority] += count
+        behind = sum(counts[: priority + 1])
+        since_s = waiting.since_s if waiting else now
+        times = self._ledger.forecast(group, Waiting(tuple(counts), since_s), now)
+        return [time_s - now for time_s in times[behind - count : behind]]
 
     def _try(self, ticket: Ticket, now: float) -> Slot | float:
-        """A slot for `ticket`, which then has left the queue, or when to try again."""
+        """A slot for `ticket`, first of its group, which then has left the queue; or when to try again."""
         lane = self._lanes[ticket.group]
-        if ticket.priority <= Priority.METADATA:
-            answer = self._ledger.take(ticket.group, now)
-        else:
-            answer = self._try_background(ticket.group, lane.pace, now)
+        waiting = lane.waiting()
+        assert waiting is not None  # noqa: S101 - the ticket waits
+        answer = self._ledger.take(ticket.group, waiting, now)
         if isinstance(answer, Slot):
             lane.remove(ticket)
-            if ticket.priority is Priority.PERSON:
-                # A promoted ticket was not a person's when it was submitted.
-                lane.pace.met(now)
         return answer
-
-    def _try_background(self, group: UsageGroup, pace: Pace, now: float) -> Slot | float:
-        plan = self._ledger.plan(group)
-        due_s = pace.due_s(plan, now)
-        if due_s > now:
-            return pace.hold(plan, now, due_s)
-        answer = self._ledger.take(group, now, spare=pace.reserve(plan, now))
-        if isinstance(answer, Slot):
-            pace.sent(now)
-            return answer
-        return pace.hold(plan, now, answer)
 
 
 def _seq(ticket: Ticket) -> int:

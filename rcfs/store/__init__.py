@@ -1,7 +1,7 @@
-"""What is kept on the disk: the contents that were fetched, and the sizes that were learned.
+"""What is kept on the disk: the contents that were fetched, the sizes that were learned, the quota's ledger.
 
 Everything here is synchronous and may wait for the disk, so callers run it in worker threads; only the
-chunks that are given out are meant for the event loop.
+chunks that are given out and the ledger are meant for the event loop.
 """
 
 from rcfs.store._cache import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
@@ -13,5 +13,9 @@ from rcfs.store._content import StoredContent as StoredContent
 from rcfs.store._history import Fetch as Fetch
 from rcfs.store._history import FetchHistory as FetchHistory
 from rcfs.store._history import Refusal as Refusal
+from rcfs.store._ledger import SqliteLedger as SqliteLedger
+from rcfs.store._ledger import open_ledger as open_ledger
+from rcfs.store._machine import LinuxMachine as LinuxMachine
+from rcfs.store._machine import Machine as Machine
 from rcfs.store._sizes import SizeIndex as SizeIndex
 from rcfs.store._value import Chunk as Chunk

@@ -14,6 +14,13 @@ _NO_QUOTA = "no request sent yet"
 _NO_QUEUE = "nothing waits"
 _NO_ERRORS = "none"
 
+_BARS = " ▁▂▃▄▅▆▇█"
+"""How many slots return within one column of a chart."""
+_FROZEN = "░"
+_CHART_KEY = (
+    f"Each column: how many slots return then ({_BARS[1]} 1, {_BARS[-1]} 8 or more; {_FROZEN} frozen)."
+)
+
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
@@ -35,15 +42,31 @@ def render_status(status: Mapping[str, Any]) -> str:
 
 
 def render_quota(status: Mapping[str, Any]) -> str:
-    """What the usage plan groups have left, one group on a line."""
-    rows = [(row["group"], _budget(row)) for row in status["quota"]]
-    return _lines(_table(rows) or [_NO_QUOTA])
+    """What the usage plan groups have left, and when what is used returns: a small chart of each window."""
+    rows = status["quota"]
+    budgets = _table([(row["group"], _budget(row)) for row in rows])
+    lines = []
+    for row, line in zip(rows, budgets, strict=True):
+        lines.append(line)
+        if row["used"] or row["frozen_for_s"]:
+            lines += _chart(row)
+    return _lines([*lines, "", _CHART_KEY] if lines else [_NO_QUOTA])
 
 
 def render_queue(status: Mapping[str, Any]) -> str:
-    """Which requests wait, one group and class on a line."""
-    rows = [(row["group"], row["class"], _waiting(row)) for row in status["queue"]]
-    return _lines(_table(rows) or [_NO_QUEUE])
+    """Which requests wait, one group and class on a line, and below it the first of them."""
+    lines = []
+    for row, line in zip(
+        status["queue"],
+        _table([(row["group"], row["class"], _waiting(row)) for row in status["queue"]]),
+        strict=True,
+    ):
+        lines.append(line)
+        lines += [f"  {text}" for text in _table([_request(request) for request in row["requests"]])]
+        unnamed = row["waiting"] - len(row["requests"])
+        if row["requests"] and unnamed:
+            lines.append(f"  and {unnamed:,} more")
+    return _lines(lines or [_NO_QUEUE])
 
 
 def render_errors(status: Mapping[str, Any]) -> str:
@@ -65,7 +88,31 @@ def _queue_line(row: Mapping[str, Any]) -> str:
 
 
 def _waiting(row: Mapping[str, Any]) -> str:
-    return f"{row['waiting']:,} waiting, the oldest for {_duration(row['oldest_s'])}"
+    if not row["waiting"]:
+        return f"{row['elsewhere']:,} waiting in other processes"
+    count = f"{row['waiting']:,} waiting"
+    others = f" (+{row['elsewhere']:,} elsewhere)" if row["elsewhere"] else ""
+    outlook = f"next in {_duration(row['next_in_s'])}"
+    if row["waiting"] > 1:
+        outlook += f", last in {_duration(row['all_in_s'])}"
+    return f"{count}{others}, oldest {_duration(row['oldest_s'])}; {outlook}"
+
+
+def _request(request: Mapping[str, Any]) -> tuple[str, ...]:
+    since, until = _duration(request["waited_s"]), _duration(request["sent_in_s"])
+    return request["by"] or "rcfs", request["for"], f"for {since}, {until} to go"
+
+
+def _chart(row: Mapping[str, Any]) -> Sequence[str]:
+    """When the used slots return, from now to a window from now, and how long everything is frozen."""
+    columns = len(row["returns"])
+    frozen = math.ceil(row["frozen_for_s"] / row["window_s"] * columns)
+    bars = "".join(
+        _FROZEN if i < frozen else _BARS[min(count, len(_BARS) - 1)] for i, count in enumerate(row["returns"])
+    )
+    in_flight = f" {row['in_flight']:,} in flight" if row["in_flight"] else ""
+    end = _duration(row["window_s"])
+    return f"  |{bars}|{in_flight}", f"   now{end:>{columns - 3}}"
 
 
 def _cache_line(cache: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcfs.model import Plan, Priority, UsageGroup
-from rcfs.quota import FREEZE_MARGIN_S, FREEZE_MIN_S, Idle, MemoryLedger, Scheduler, Send
+from rcfs.quota import FREEZE_MARGIN_S, FREEZE_MIN_S, Idle, MemoryLedger, Scheduler, Send, hold_s
 from tests.fakes.police import Fate, Police, Trip, World
 
 GROUP = UsageGroup("medium")
@@ -114,7 +114,7 @@ def test_nobody_else_is_suspected_of_our_own_use(jobs: list[Job], limit: int, *,
             trip = jobs[sent.ticket.seq].trip
             end_s = sent.at_s + trip.up_s
             if trip.fate is not Fate.UNSENT:
-                end_s = end_s + trip.down_s + WINDOW_S
+                end_s = end_s + trip.down_s + hold_s(plan)
             held += sent.at_s <= now < end_s
         assert used == held
 

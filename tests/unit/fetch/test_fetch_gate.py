@@ -6,17 +6,20 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rcfs.fetch import AbandonedError, Demand, Gate
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota import FREEZE_MARGIN_S, MemoryLedger, Slot
+from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger, Slot
 
 GROUP = UsageGroup("medium")
 OTHER = UsageGroup("light")
+WINDOW_S = 10 / (1 + CLOCK_DRIFT)
+"""So that a slot is held for 10 s."""
+
 PERSON, BULK = Priority.PERSON, Priority.BULK
 
 
 @pytest.fixture
 async def gate(nursery: trio.Nursery) -> Gate:
     """A gate that admits two requests of each group in ten seconds."""
-    gate = Gate(MemoryLedger({GROUP: Plan(2, 10.0), OTHER: Plan(2, 10.0)}))
+    gate = Gate(MemoryLedger({GROUP: Plan(2, WINDOW_S), OTHER: Plan(2, WINDOW_S)}))
     nursery.start_soon(gate.run)
     return gate
 

@@ -5,14 +5,16 @@ import pytest
 
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import (
+    CLOCK_DRIFT,
     PRESENCE_S,
+    Book,
     Idle,
     MemoryLedger,
-    QueueState,
     Scheduler,
     Send,
     Slot,
     Ticket,
+    Waiting,
     WaitUntil,
 )
 from tests.fakes.police import Police, World
@@ -20,7 +22,11 @@ from tests.fakes.police import Police, World
 MEDIUM = UsageGroup("medium")
 HEAVY = UsageGroup("heavy")
 PERSON, METADATA, READAHEAD, BULK, CRAWLER = Priority
-PLANS = {MEDIUM: Plan(40), HEAVY: Plan(10)}
+
+WINDOW_S = 60 / (1 + CLOCK_DRIFT)
+"""So that a slot is held for 60 s."""
+
+PLANS = {MEDIUM: Plan(40, WINDOW_S), HEAVY: Plan(10, WINDOW_S)}
 
 
 class CountingLedger(MemoryLedger):
@@ -28,13 +34,13 @@ class CountingLedger(MemoryLedger):
 
     takes = 0
 
-    def take(self, group: UsageGroup, now: float, *, spare: int = 0) -> Slot | float:
+    def take(self, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
         self.takes += 1
-        return super().take(group, now, spare=spare)
+        return super().take(group, waiting, now)
 
 
 def a_scheduler(limit: int = 40) -> tuple[Scheduler, MemoryLedger]:
-    ledger = MemoryLedger({MEDIUM: Plan(limit), HEAVY: Plan(10)})
+    ledger = MemoryLedger({MEDIUM: Plan(limit, WINDOW_S), HEAVY: Plan(10, WINDOW_S)})
     return Scheduler(ledger), ledger
 
 
@@ -61,7 +67,7 @@ def submit(scheduler: Scheduler, count: int, priority: Priority, now: float = 0.
 
 
 def a_world(limit: int = 40) -> tuple[World, Scheduler, Police]:
-    plans = {MEDIUM: Plan(limit)}
+    plans = {MEDIUM: Plan(limit, WINDOW_S)}
     ledger, police = MemoryLedger(plans), Police(plans)
     scheduler = Scheduler(ledger)
     return World(scheduler, ledger, police), scheduler, police
@@ -85,7 +91,7 @@ def test_a_send_names_the_ticket_and_its_slot() -> None:
     assert (decision.slot.group, decision.slot.taken_s) == (MEDIUM, 4.0)
     assert scheduler.next(4.0) == Idle()
     ledger.cancel(decision.slot)
-    assert isinstance(ledger.take(MEDIUM, 4.0), Slot)
+    assert isinstance(ledger.take(MEDIUM, Waiting.only(METADATA, 4.0), 4.0), Slot)
 
 
 def test_the_order_is_class_then_submission() -> None:
@@ -98,7 +104,7 @@ def test_the_order_is_class_then_submission() -> None:
 def test_a_lower_class_never_passes_a_higher_one_that_waits() -> None:
     scheduler, ledger = a_scheduler(limit=2)
     for now in (0.0, 10.0):
-        slot = ledger.take(MEDIUM, now)
+        slot = ledger.take(MEDIUM, Waiting.only(METADATA, now), now)
         assert isinstance(slot, Slot)
         ledger.settle(slot, now, None)
     bulk, metadata, person = (scheduler.submit(MEDIUM, p, 20.0) for p in (BULK, METADATA, PERSON))
@@ -115,7 +121,7 @@ def test_a_lower_class_never_passes_a_higher_one_that_waits() -> None:
 
 def test_groups_do_not_block_each_other() -> None:
     scheduler, ledger = a_scheduler(limit=1)
-    ledger.take(MEDIUM, 0.0)
+    ledger.take(MEDIUM, Waiting.only(METADATA, 0.0), 0.0)
     scheduler.submit(MEDIUM, PERSON, 0.0)
     crawler = scheduler.submit(HEAVY, CRAWLER, 0.0)
     assert tickets(scheduler, 0.0) == [crawler]
@@ -131,7 +137,7 @@ def test_the_most_urgent_of_all_groups_goes_first() -> None:
 def test_the_wait_is_that_of_the_group_that_is_free_first() -> None:
     scheduler, ledger = a_scheduler(limit=1)
     for group, now in ((MEDIUM, 7.0), (HEAVY, 5.0)):
-        while isinstance(slot := ledger.take(group, 0.0), Slot):
+        while isinstance(slot := ledger.take(group, Waiting.only(METADATA, 0.0), 0.0), Slot):
             ledger.settle(slot, now, None)
         scheduler.submit(group, PERSON, now)
     assert wait_s(scheduler, 8.0) == 65.0
@@ -176,14 +182,17 @@ def test_a_withdrawn_ticket_is_not_sent_and_may_be_withdrawn_again() -> None:
     assert scheduler.next(0.0) == Idle()
 
 
-def test_the_queue_tells_how_many_wait_and_how_long() -> None:
+def test_the_queue_tells_who_waits() -> None:
     scheduler, _ = a_scheduler()
     oldest = scheduler.submit(MEDIUM, BULK, 1.0)
-    scheduler.submit(MEDIUM, BULK, 2.0)
-    scheduler.submit(HEAVY, PERSON, 4.0)
-    assert scheduler.queue(5.0) == (QueueState(MEDIUM, BULK, 2, 4.0), QueueState(HEAVY, PERSON, 1, 1.0))
+    later = scheduler.submit(MEDIUM, BULK, 2.0)
+    person = scheduler.submit(HEAVY, PERSON, 4.0)
+    bulk, urgent = scheduler.queue(5.0)
+    assert (bulk.group, bulk.priority, bulk.waiting, bulk.elsewhere) == (MEDIUM, BULK, 2, 0)
+    assert [expected.ticket for expected in bulk.expected] == [oldest, later]
+    assert [expected.ticket for expected in urgent.expected] == [person]
     scheduler.withdraw(oldest)
-    assert scheduler.queue(5.0)[0] == QueueState(MEDIUM, BULK, 1, 3.0)
+    assert [expected.ticket for expected in scheduler.queue(5.0)[0].expected] == [later]
 
 
 def test_one_call_looks_at_one_ticket_of_each_group() -> None:
@@ -191,7 +200,7 @@ def test_one_call_looks_at_one_ticket_of_each_group() -> None:
     scheduler = Scheduler(ledger)
     for group in (MEDIUM, HEAVY):
         for _ in range(PLANS[group].limit):
-            ledger.take(group, 0.0)
+            ledger.take(group, Waiting.only(METADATA, 0.0), 0.0)
         for _ in range(5000):
             scheduler.submit(group, BULK, 0.0)
     ledger.takes = 0
@@ -316,15 +325,47 @@ def test_a_person_who_gave_up_is_still_about() -> None:
     submit(scheduler, 2, BULK)
     [send] = sends(scheduler, 0.0)
     ledger.settle(send.slot, 0.0, None)
-    assert wait_s(scheduler, 0.0) == 30.0
+    other = ledger.take(MEDIUM, Waiting.only(METADATA, 0.0), 0.0)
+    assert isinstance(other, Slot)
+    ledger.settle(other, 10.0, None)
+    assert wait_s(scheduler, 10.0) == 30.0
     [person] = submit(scheduler, 1, PERSON, 20.0)
+    assert wait_s(scheduler, 20.0) == 60.0
     scheduler.withdraw(person)
-    assert wait_s(scheduler, 30.0) == 60.0
+    assert wait_s(scheduler, 60.0) == 70.0  # both slots, as one is the reserve
+
+
+def test_who_withdraws_the_last_of_a_group_leaves_the_order_of_processes() -> None:
+    book = Book({MEDIUM: Plan(1, WINDOW_S)}, poll_s=1.0)
+    first, second = (Scheduler(MemoryLedger(book=book, owner=owner)) for owner in "ab")
+    submit(first, 1, PERSON)
+    sends(first, 0.0)
+    [one, two] = submit(second, 2, PERSON, 1.0)
+    wait_s(second, 1.0)
+    [state] = book.states("a", 1.0)
+    assert state.elsewhere == (2, 0, 0, 0, 0)
+    second.withdraw(one)
+    wait_s(second, 1.0)
+    second.withdraw(two)
+    [state] = book.states("a", 1.0)
+    assert state.elsewhere == (0, 0, 0, 0, 0)
+
+
+def test_a_ledger_that_is_behind_is_asked_again() -> None:
+    class Late(MemoryLedger):
+        def sync(self, now: float) -> float:
+            return now + 0.05
+
+    scheduler = Scheduler(Late({MEDIUM: Plan(40)}))
+    assert scheduler.next(3.0) == WaitUntil(3.05)
+    submit(scheduler, 41, PERSON, 3.0)
+    sends(scheduler, 3.0)
+    assert wait_s(scheduler, 3.0) == 3.05
 
 
 def test_a_promoted_ticket_makes_a_person_present_when_it_is_sent() -> None:
     scheduler, ledger = a_scheduler(limit=2)
-    held = ledger.take(MEDIUM, 0.0)
+    held = ledger.take(MEDIUM, Waiting.only(METADATA, 0.0), 0.0)
     assert isinstance(held, Slot)
     [ticket, _] = submit(scheduler, 2, BULK)
     assert wait_s(scheduler, 0.0) == 30.0  # the reserve is given up before the other slot comes back
@@ -357,7 +398,7 @@ def test_a_person_waits_an_interval_at_most_and_not_at_all_while_present(limit: 
 @pytest.mark.parametrize("limit", [10, 40])
 @pytest.mark.parametrize("sequential", [False, True])
 def test_steady_throughput_is_at_least_98_percent_of_the_limit(limit: int, *, sequential: bool) -> None:
-    plans = {MEDIUM: Plan(limit)}
+    plans = {MEDIUM: Plan(limit, WINDOW_S)}
     ledger, police = MemoryLedger(plans), Police(plans)
     scheduler = Scheduler(ledger)
 

@@ -14,11 +14,82 @@ BUSY: dict[str, Any] = {
     "started": "2026-11-03T17:27:05Z",
     "uptime_s": 7985.2,
     "quota": [
-        {"group": "light", "used": 3, "limit": 50, "window_s": 60, "free_in_s": 0, "frozen_for_s": 0},
-        {"group": "medium", "used": 40, "limit": 40, "window_s": 60.0, "free_in_s": 2.1, "frozen_for_s": 0},
-        {"group": "heavy", "used": 0, "limit": 10, "window_s": 60, "free_in_s": 0, "frozen_for_s": 42},
+        {
+            "group": "light",
+            "used": 3,
+            "limit": 50,
+            "window_s": 60,
+            "free_in_s": 0,
+            "frozen_for_s": 0,
+            "in_flight": 0,
+            "returns": [1, 2] + [0] * 58,
+        },
+        {
+            "group": "medium",
+            "used": 40,
+            "limit": 40,
+            "window_s": 60.0,
+            "free_in_s": 2.1,
+            "frozen_for_s": 0,
+            "in_flight": 2,
+            "returns": [0] * 57 + [3, 8, 27],
+        },
+        {
+            "group": "heavy",
+            "used": 0,
+            "limit": 10,
+            "window_s": 60,
+            "free_in_s": 0,
+            "frozen_for_s": 42,
+            "in_flight": 0,
+            "returns": [0] * 60,
+        },
+        {
+            "group": "auth",
+            "used": 0,
+            "limit": 5,
+            "window_s": 60,
+            "free_in_s": 0,
+            "frozen_for_s": 0,
+            "in_flight": 0,
+            "returns": [0] * 60,
+        },
     ],
-    "queue": [{"group": "medium", "class": "bulk", "waiting": 1812, "oldest_s": 75.0}],
+    "queue": [
+        {
+            "group": "medium",
+            "class": "person",
+            "waiting": 1,
+            "elsewhere": 2,
+            "oldest_s": 0.5,
+            "next_in_s": 1.2,
+            "all_in_s": 1.2,
+            "requests": [{"for": "1/2/3/4", "by": "mpv\n", "waited_s": 0.5, "sent_in_s": 1.2}],
+        },
+        {
+            "group": "medium",
+            "class": "bulk",
+            "waiting": 1812,
+            "elsewhere": 0,
+            "oldest_s": 75.0,
+            "next_in_s": 2.7,
+            "all_in_s": 2718,
+            "requests": [
+                {"for": "400131/62/1001/1", "by": "cp", "waited_s": 75.0, "sent_in_s": 2.7},
+                {"for": "account", "by": "", "waited_s": 5.0, "sent_in_s": 4.2},
+            ],
+        },
+        {
+            "group": "light",
+            "class": "metadata",
+            "waiting": 0,
+            "elsewhere": 3,
+            "oldest_s": 0.0,
+            "next_in_s": None,
+            "all_in_s": None,
+            "requests": [],
+        },
+    ],
     "cache": {
         "directory": "/home/jane/.cache/rcfs",
         "size_bytes": 3 << 29,
@@ -53,7 +124,10 @@ def test_the_status_of_a_busy_mount() -> None:
         "quota      light: 3 of 50 used in 1 min",
         "           medium: 40 of 40 used in 1 min, next free in 3 s",
         "           heavy: 0 of 10 used in 1 min, frozen for 42 s",
-        "queue      medium bulk: 1,812 waiting, the oldest for 1 min 15 s",
+        "           auth: 0 of 5 used in 1 min",
+        "queue      medium person: 1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
+        "           medium bulk: 1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
+        "           light metadata: 3 waiting in other processes",
         "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
         "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
         "mailboxes  2 of 6 loaded, 3,000 messages",
@@ -72,13 +146,38 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["errors"] == "none"
 
 
+def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
+    text = render_quota(BUSY)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines() == [
+        "light   3 of 50 used in 1 min",
+        "  |▁▂" + " " * 58 + "|",
+        "   now" + "1 min".rjust(57),
+        "medium  40 of 40 used in 1 min, next free in 3 s",
+        "  |" + " " * 57 + "▃██| 2 in flight",
+        "   now" + "1 min".rjust(57),
+        "heavy   0 of 10 used in 1 min, frozen for 42 s",
+        "  |" + "░" * 42 + " " * 18 + "|",
+        "   now" + "1 min".rjust(57),
+        "auth    0 of 5 used in 1 min",
+        "",
+        "Each column: how many slots return then (▁ 1, █ 8 or more; ░ frozen).",
+    ]
+
+
+def test_the_queue_names_the_first_of_those_that_wait() -> None:
+    assert render_queue(BUSY).splitlines() == [
+        "medium  person    1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
+        "  mpv   1/2/3/4  for 1 s, 2 s to go",
+        "medium  bulk      1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
+        "  cp    400131/62/1001/1  for 1 min 15 s, 3 s to go",
+        "  rcfs  account           for 5 s, 5 s to go",
+        "  and 1,810 more",
+        "light   metadata  3 waiting in other processes",
+    ]
+
+
 def test_tables() -> None:
-    assert render_quota(BUSY) == (
-        "light   3 of 50 used in 1 min\n"
-        "medium  40 of 40 used in 1 min, next free in 3 s\n"
-        "heavy   0 of 10 used in 1 min, frozen for 42 s\n"
-    )
-    assert render_queue(BUSY) == "medium  bulk  1,812 waiting, the oldest for 1 min 15 s\n"
     assert render_errors(BUSY) == "2026-11-03T17:30:00Z content_failed reset by peer\n"
     assert [render(FRESH) for render in (render_quota, render_queue, render_errors)] == [
         "no request sent yet\n",

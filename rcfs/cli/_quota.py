@@ -1,0 +1,40 @@
+"""The quota ledger of the command line: one for all processes that share a state directory."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rcfs.cli._settings import Settings
+from rcfs.fetch import Recorder
+from rcfs.quota import Ledger, MemoryLedger
+from rcfs.store import LinuxMachine, open_ledger
+
+_LEDGER_FILE = "ledger.sqlite"
+
+
+@contextmanager
+def open_quota(
+    settings: Settings, identity: str, recorder: Recorder, *, create: bool = True
+) -> Iterator[tuple[Ledger, Callable[[], float]]]:
+    """The ledger that all processes with this state directory share, and the clock that it counts in.
+
+    Args:
+        settings: Where it lies, and what is assumed of the plans.
+        identity: Whose budget it is; see `rcfs.platform.Credentials.identity`.
+        recorder: Hears its warnings.
+        create: Whether to create it where there is no state directory; else it is forgotten at the end.
+    """
+    machine = LinuxMachine.here()
+    if not create and not settings.state_dir.is_dir():
+        yield MemoryLedger(settings.plans), machine.clock_s
+        return
+    ledger = open_ledger(
+        settings.state_dir / _LEDGER_FILE,
+        identity,
+        settings.plans,
+        lambda line: recorder.fault("quota", line),
+        machine,
+    )
+    try:
+        yield ledger, machine.clock_s
+    finally:
+        ledger.close(machine.clock_s())

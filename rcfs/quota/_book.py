@@ -1,0 +1,275 @@
+"""All that the processes of one credential share, as one value that can be written down.
+
+The book is the ledger's contract (`rcfs.quota._ledger`) without the question where it is kept: in memory,
+or as JSON in a file or on a server, where each change is made within a transaction. Each method says for
+which process it is called; a process is named by its owner, any text that no other process has.
+"""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Any, Final
+
+import attrs
+
+from rcfs.model import PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
+from rcfs.quota._bucket import Bucket
+from rcfs.quota._claims import Claims
+from rcfs.quota._ledger import GroupState, Slot, Waiting
+from rcfs.quota._pace import Pace
+
+FREEZE_MIN_S: Final = 30.0
+"""Shortest wait after a 429 without ``Retry-After``; source: "Rate limits" of the API's documentation."""
+
+FREEZE_MARGIN_S: Final = 1.0
+"""Added to every wait after a 429: ``Retry-After`` counts whole seconds, so it may be rounded down, and a
+request that is early by a blink restarts a penalty of a minute."""
+
+UNKNOWN_PLAN: Final = Plan(limit=5)
+"""What is assumed of a group that no prior names: the smallest of the documented limits (Auth)."""
+
+
+@attrs.define(eq=False)
+class Group:
+    """What the book says of one usage plan group."""
+
+    bucket: Bucket
+    """Its window."""
+    pace: Pace = attrs.field(factory=Pace)
+    """How fast background work may go."""
+    claims: Claims = attrs.field(factory=Claims)
+    """Who waits for it."""
+
+
+class Book:
+    """The state of one credential; times are in seconds of one clock, which all its processes share.
+
+    Args:
+        plans: What is assumed of each group until a response says otherwise.
+        poll_s: Longest time that `take` names: how long a process may go without hearing what others did.
+    """
+
+    def __init__(self, plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS, *, poll_s: float = math.inf) -> None:
+        self._plans = plans
+        self._poll_s = poll_s
+        self._groups = {group: Group(Bucket(plan)) for group, plan in plans.items()}
+        self._frozen_until_s: dict[UsageGroup | None, float] = {}  # None: every group
+        self._owners: dict[str, None] = {}  # a set that keeps its order
+        self._next_id = 0
+
+    @classmethod
+    def load(
+        cls,
+        values: Mapping[str, Any],
+        plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS,
+        *,
+        poll_s: float = math.inf,
+        shift_s: float = 0.0,
+    ) -> "Book":
+        """The book that `dump` gave.
+
+        Args:
+            values: What `dump` gave.
+            plans: As for a new book; what was learned wins.
+            poll_s: As for a new book.
+            shift_s: How much more the clock shows now than the one that was in use then showed.
+
+        Raises:
+            LookupError: Something is missing.
+            TypeError: Something is of another kind.
+            ValueError: Something is of another kind, or no plan.
+        """
+        book = cls(plans, poll_s=poll_s)
+        for name, entry in values["groups"].items():
+            group = UsageGroup(name)
+            book._groups[group] = Group(
+                Bucket.load(group, entry["bucket"], plans.get(group, UNKNOWN_PLAN), shift_s),
+                Pace.load(entry["pace"], shift_s),
+                Claims.load(entry["claims"], shift_s),
+            )
+        book._frozen_until_s = {
+            UsageGroup(scope) if scope else None: until_s + shift_s
+            for scope, until_s in values["frozen"].items()
+        }
+        book._owners = dict.fromkeys(map(str, values["owners"]))
+        book._next_id = int(values["next_id"])
+        return book
+
+    def dump(self) -> dict[str, Any]:
+        """The state as JSON values: finite numbers, text, None, lists and dicts."""
+        return {
+            "groups": {
+                group: {
+                    "bucket": entry.bucket.dump(),
+                    "pace": entry.pace.dump(),
+                    "claims": entry.claims.dump(),
+                }
+                for group, entry in self._groups.items()
+            },
+            "frozen": {scope or "": until_s for scope, until_s in self._frozen_until_s.items()},
+            "owners": list(self._owners),
+            "next_id": self._next_id,
+        }
+
+    # Processes
+
+    @property
+    def owners(self) -> Collection[str]:
+        """The processes that use the book, or did and have not left it."""
+        return tuple(self._owners)
+
+    def enter(self, owner: str) -> None:
+        """`owner` uses the book from now on."""
+        self._owners[owner] = None
+
+    def bury(self, owner: str, ended_s: float) -> None:
+        """`owner` has ended, at `ended_s` at the latest: its requests have failed, and it waits no more."""
+        self._owners.pop(owner, None)
+        for entry in list(self._groups.values()):
+            entry.claims.forget(owner)
+            for slot in entry.bucket.in_flight:
+                if slot.owner == owner:
+                    self.fail(slot, ended_s)
+
+    def mistrust(self, now: float) -> None:
+        """Something of the book was lost, which happened before `now`: freeze all until it cannot matter.
+
+        What was lost may be requests that still count, or a penalty; neither outlasts the longest window or
+        penalty.
+        """
+        plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
+        self._freeze(None, now, max(max(plan.window_s, plan.penalty_s) for plan in plans))
+
+    # The ledger's methods, for one process
+
+    def plan(self, group: UsageGroup) -> Plan:
+        """See `Ledger.plan`."""
+        return self._group(group).bucket.plan
+
+    def take(self, owner: str, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
+        """See `Ledger.take`."""
+        entry = self._group(group)
+        first = waiting.first
+        if first is Priority.PERSON:
+            entry.pace.met(now)
+        plan = entry.bucket.plan
+        thaw_s = self._thaw_s(group, now)
+        if first > Priority.METADATA:
+            at_s = self._background_s(entry, owner, waiting, now, thaw_s)
+        else:
+            ahead = entry.claims.ahead(owner, waiting, plan, now)
+            at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=ahead.slots))
+        if at_s > now:
+            at_s = min(at_s, now + self._poll_s)
+            entry.claims.wait(owner, waiting, at_s)
+            return at_s
+        entry.claims.serve(owner, waiting, plan, now)
+        if first > Priority.METADATA:
+            entry.pace.sent(now)
+        slot = Slot(self._next_id, group, now, owner)
+        self._next_id += 1
+        entry.bucket.open(slot)
+        return slot
+
+    def _background_s(self, entry: Group, owner: str, waiting: Waiting, now: float, thaw_s: float) -> float:
+        """When background work of `owner` may be sent; `now` when it may."""
+        plan, pace = entry.bucket.plan, entry.pace
+        due_s = pace.due_s(plan, now)
+        if due_s > now:
+            return pace.hold(plan, now, due_s)
+        ahead = entry.claims.ahead(owner, waiting, plan, now)
+        if pace.is_paced(now) and ahead.turn_s > now and thaw_s <= now:
+            return ahead.turn_s
+        spare = pace.reserve(plan, now) + ahead.slots
+        at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=spare))
+        return pace.hold(plan, now, at_s) if at_s > now else now
+
+    def leave(self, owner: str, group: UsageGroup) -> None:
+        """See `Ledger.leave`."""
+        self._group(group).claims.leave(owner)
+
+    def settle(self, slot: Slot, now: float, headers: RateHeaders | None) -> None:
+        """See `Ledger.settle`."""
+        self._end(slot, now, headers, counted=True)
+
+    def fail(self, slot: Slot, now: float) -> None:
+        """See `Ledger.fail`."""
+        if self._end(slot, now, None, counted=False):
+            for scope in (slot.group, None):
+                if self._frozen_until_s.get(scope, now) > now:
+                    self._freeze(scope, now, self._penalty_s(slot.group))
+
+    def refuse(
+        self, slot: Slot, now: float, headers: RateHeaders | None, retry_after_s: float | None
+    ) -> None:
+        """See `Ledger.refuse`.
+
+        Without ``Retry-After`` the wait is the plan's penalty: the documentation asks for 30 s at least,
+        but a penalty is 60 s, and asking again after 30 would restart it.
+        """
+        self._end(slot, now, headers, counted=False)
+        scope = headers.group if headers else None
+        if retry_after_s is None:
+            retry_after_s = self._penalty_s(scope or slot.group)
+        self._freeze(scope, now, retry_after_s)
+
+    def cancel(self, slot: Slot) -> None:
+        """See `Ledger.cancel`."""
+        self._group(slot.group).bucket.drop(slot)
+
+    def states(self, owner: str, now: float) -> tuple[GroupState, ...]:
+        """See `Ledger.states`; the configured groups come first, then the others as they were seen."""
+        return tuple(self._state(owner, group, entry, now) for group, entry in self._groups.items())
+
+    def elsewhere(self, owner: str, group: UsageGroup, now: float) -> tuple[tuple[int, ...], ...]:
+        """What waits for `group` in each process but `owner`: numbers by class."""
+        entry = self._group(group)
+        return entry.claims.elsewhere(owner, entry.bucket.plan, now)
+
+    def in_flight(self, group: UsageGroup) -> tuple[Slot, ...]:
+        """The slots of `group` whose requests are under way, in the order of their taking."""
+        return self._group(group).bucket.in_flight
+
+    def round_trip_s(self, group: UsageGroup) -> float:
+        """How long the requests of `group` took lately, on average; 0 when there were none."""
+        return self._group(group).bucket.round_trip_s
+
+    def _state(self, owner: str, group: UsageGroup, entry: Group, now: float) -> GroupState:
+        bucket, thaw_s = entry.bucket, self._thaw_s(group, now)
+        elsewhere = self.elsewhere(owner, group, now)
+        return GroupState(
+            group=group,
+            used=bucket.used(now),
+            limit=bucket.plan.limit,
+            window_s=bucket.plan.window_s,
+            next_free_s=max(thaw_s, bucket.free_at_s(now)) - now,
+            frozen_for_s=thaw_s - now,
+            in_flight=len(bucket.in_flight),
+            returns_s=tuple(at_s - now for at_s in bucket.releases(now)),
+            elsewhere=tuple(sum(counts[priority] for counts in elsewhere) for priority in Priority),
+        )
+
+    def _group(self, group: UsageGroup) -> Group:
+        if group not in self._groups:
+            self._groups[group] = Group(Bucket(UNKNOWN_PLAN))
+        return self._groups[group]
+
+    def _end(self, slot: Slot, now: float, headers: RateHeaders | None, *, counted: bool) -> bool:
+        """End `slot` in the group where it counts; False when it had ended already."""
+        if not self._group(slot.group).bucket.drop(slot):
+            return False
+        bucket = self._group(headers.group if headers else slot.group).bucket
+        bucket.end(slot, now, counted=counted)
+        if headers:
+            bucket.learn(slot, now, headers)
+        return True
+
+    def _penalty_s(self, group: UsageGroup) -> float:
+        return max(FREEZE_MIN_S, self.plan(group).penalty_s)
+
+    def _freeze(self, scope: UsageGroup | None, now: float, wait_s: float) -> None:
+        until_s = now + wait_s + FREEZE_MARGIN_S
+        self._frozen_until_s[scope] = max(until_s, self._frozen_until_s.get(scope, until_s))
+
+    def _thaw_s(self, group: UsageGroup, now: float) -> float:
+        """When the group's penalty and the general one are over; `now` when they are."""
+        return max(now, *(self._frozen_until_s.get(scope, now) for scope in (group, None)))
