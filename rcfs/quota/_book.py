@@ -24,6 +24,10 @@ FREEZE_MARGIN_S: Final = 1.0
 """Added to every wait after a 429: ``Retry-After`` counts whole seconds, so it may be rounded down, and a
 request that is early by a blink restarts a penalty of a minute."""
 
+LINGER_S: Final = 5.0
+"""How long after a process died the server may still get its requests, in seconds: the kernel goes on sending
+what was written, and repeats what is lost after 1 and 3 s (RFC 6298)."""
+
 UNKNOWN_PLAN: Final = Plan(limit=5)
 """What is assumed of a group that no prior names: the smallest of the documented limits (Auth)."""
 

@@ -17,7 +17,7 @@ thousandth of the throughput; one request that is early by a blink costs a minut
 
 def hold_s(plan: Plan) -> float:
     """How long a slot counts after its request has ended: one window of `plan` by the server's clock."""
-    return plan.window_s * (1 + CLOCK_DRIFT)
+    return plan.window_s / (1 - CLOCK_DRIFT)
 
 
 @attrs.frozen

@@ -30,21 +30,23 @@ class Waiting:
     """How many of each class, in the order of `Priority`."""
     since_s: float
     """Since when the first one waits: the oldest of the most urgent class."""
+    first: Priority = attrs.field(init=False)
+    """The most urgent class in which something waits."""
 
     @counts.validator
     def _check_counts(self, _attribute: object, value: tuple[int, ...]) -> None:
         if len(value) != len(Priority) or not any(value) or min(value) < 0:
             raise ValueError(f"{value} are no numbers of waiting requests")
 
+    @first.default
+    def _first(self) -> Priority:
+        found = (priority for priority, count in zip(Priority, self.counts, strict=False) if count)
+        return next(found, Priority.PERSON)  # nothing at all, or too much, is refused just after this
+
     @classmethod
     def only(cls, priority: Priority, since_s: float, count: int = 1) -> "Waiting":
         """`count` requests of one class."""
         return cls(tuple(count if each is priority else 0 for each in Priority), since_s)
-
-    @property
-    def first(self) -> Priority:
-        """The most urgent class in which something waits."""
-        return next(priority for priority in Priority if self.counts[priority])
 
 
 @attrs.frozen

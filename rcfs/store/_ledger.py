@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from rcfs.model import Plan, RateHeaders, UsageGroup
-from rcfs.quota import Book, GroupState, Ledger, MemoryLedger, Slot, Waiting, forecast
+from rcfs.quota import LINGER_S, Book, GroupState, Ledger, MemoryLedger, Slot, Waiting, forecast
 from rcfs.store._files import (
     SQLITE_SIDE_FILES,
     make_private_directory,
@@ -295,7 +295,7 @@ class SqliteLedger(Ledger):
         """End what dead processes have left in `book`."""
         for owner in book.owners:
             if owner != self._machine.owner and not self._machine.is_alive(owner):
-                book.bury(owner, now)
+                book.bury(owner, now + LINGER_S)
 
     def _go_on_alone(self, error: sqlite3.Error) -> None:
         """Keep the book in memory from now on, because the file fails."""
@@ -303,7 +303,7 @@ class SqliteLedger(Ledger):
         book = self._known()
         for owner in book.owners:
             if owner != self._machine.owner:
-                book.bury(owner, self._machine.clock_s())
+                book.bury(owner, self._machine.clock_s() + LINGER_S)
         self._close()
 
     def _close(self) -> None:

@@ -7,7 +7,7 @@ from typing import Protocol
 import attrs
 
 from rcfs.model import Plan, UsageGroup
-from rcfs.quota import Book, Ledger, MemoryLedger
+from rcfs.quota import LINGER_S, Book, Ledger, MemoryLedger
 from rcfs.store import SqliteLedger, open_ledger
 
 POLL_S = 1.0
@@ -36,7 +36,7 @@ class MemoryHome:
         return MemoryLedger(book=self._book, owner=owner)
 
     def kill(self, owner: str, now: float) -> None:
-        self._book.bury(owner, now)
+        self._book.bury(owner, now + LINGER_S)
 
 
 @attrs.define

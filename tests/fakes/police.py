@@ -5,6 +5,7 @@ Source of the rules: "Rate limits" and "Call log best practices" of the API's do
 
 import heapq
 import itertools
+from collections import deque
 from collections.abc import Callable, Mapping
 from enum import Enum
 
@@ -33,7 +34,7 @@ class Verdict:
 @attrs.define(eq=False)
 class _Record:
     plan: Plan
-    counted_s: list[float] = attrs.field(factory=list)
+    counted_s: deque[float] = attrs.field(factory=deque)
     window_from_s: float = float("-inf")
     penalty_from_s: float = float("-inf")
     penalty_until_s: float = float("-inf")
@@ -95,6 +96,9 @@ class Police:
             record.window_from_s = now
         if used >= record.plan.limit:
             return False
+        oldest_s = record.window_from_s if self._fixed else now - record.plan.window_s
+        while record.counted_s and record.counted_s[0] < oldest_s:
+            record.counted_s.popleft()
         record.counted_s.append(now)
         return True
 

@@ -10,7 +10,7 @@ from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger, Slot
 
 GROUP = UsageGroup("medium")
 OTHER = UsageGroup("light")
-WINDOW_S = 10 / (1 + CLOCK_DRIFT)
+WINDOW_S = 10 * (1 - CLOCK_DRIFT)
 """So that a slot is held for 10 s."""
 
 PERSON, BULK = Priority.PERSON, Priority.BULK

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota import CLOCK_DRIFT, GRACE_S, UNKNOWN_PLAN, GroupState, Ledger, Slot, Waiting, hold_s
+from rcfs.quota import CLOCK_DRIFT, GRACE_S, LINGER_S, UNKNOWN_PLAN, GroupState, Ledger, Slot, Waiting, hold_s
 from tests.fakes.ledgers import HOMES, Home
 
 MEDIUM = UsageGroup("medium")
@@ -15,7 +15,7 @@ HEAVY = UsageGroup("heavy")
 OTHER = UsageGroup("never seen")
 PERSON, METADATA, READAHEAD, BULK, CRAWLER = Priority
 
-WINDOW_S = 60 / (1 + CLOCK_DRIFT)
+WINDOW_S = 60 * (1 - CLOCK_DRIFT)
 """So that a slot is held for 60 s."""
 
 NewHome = Callable[..., Home]
@@ -175,7 +175,7 @@ def test_a_lowered_limit_counts_from_its_response_on(new_ledger: NewLedger) -> N
 def test_a_changed_window_counts_for_slots_already_held(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=2)
     ledger.settle(taken(ledger, 0.0), 0.0, None)
-    ledger.settle(taken(ledger, 5.0), 5.0, headers(0, window_s=20.0 / (1 + CLOCK_DRIFT)))
+    ledger.settle(taken(ledger, 5.0), 5.0, headers(0, window_s=20.0 * (1 - CLOCK_DRIFT)))
     assert free_s(ledger, 10.0) == 20.0
     taken(ledger, 20.0)
 
@@ -481,7 +481,7 @@ def test_a_request_of_a_killed_process_counts_for_a_window_from_when_that_is_not
     taken(home.open("first"), 0.0)
     home.kill("first", 30.0)
     second = home.open("second")
-    assert free_s(second, 30.0) == 90.0
+    assert free_s(second, 30.0) == 90.0 + LINGER_S
 
 
 def test_a_request_of_a_process_killed_in_a_penalty_may_have_restarted_it(new_home: NewHome) -> None:
@@ -490,7 +490,7 @@ def test_a_request_of_a_process_killed_in_a_penalty_may_have_restarted_it(new_ho
     refused, _lost = taken(first, 0.0), taken(first, 0.0)
     first.refuse(refused, 1.0, headers(), 60.0)
     home.kill("first", 20.0)
-    assert free_s(home.open("second"), 20.0) == 81.0
+    assert free_s(home.open("second"), 20.0) == 81.0 + LINGER_S
 
 
 def test_a_request_of_another_process_is_not_taken_for_foreign_use(two: tuple[Ledger, Ledger]) -> None:

@@ -23,7 +23,7 @@ MEDIUM = UsageGroup("medium")
 HEAVY = UsageGroup("heavy")
 PERSON, METADATA, READAHEAD, BULK, CRAWLER = Priority
 
-WINDOW_S = 60 / (1 + CLOCK_DRIFT)
+WINDOW_S = 60 * (1 - CLOCK_DRIFT)
 """So that a slot is held for 60 s."""
 
 PLANS = {MEDIUM: Plan(40, WINDOW_S), HEAVY: Plan(10, WINDOW_S)}

@@ -24,7 +24,7 @@ from rcfs.store import LinuxMachine, SqliteLedger, open_ledger
 from tests.fakes.ledgers import FakeMachine
 
 MEDIUM = UsageGroup("medium")
-PLANS = {MEDIUM: Plan(2, 60 / (1 + CLOCK_DRIFT))}
+PLANS = {MEDIUM: Plan(2, 60 * (1 - CLOCK_DRIFT))}
 ONE = Waiting.only(Priority.METADATA, 0.0)
 PENALTY_S = 61.0
 """The longest window and penalty, and the margin of every freeze."""

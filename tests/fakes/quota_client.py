@@ -1,0 +1,59 @@
+"""A process that keeps to a shared quota: ``python -m tests.fakes.quota_client LEDGER PRIORITY COUNT``.
+
+Where to log in is in the environment. It asks for the same list COUNT times, all at once, prints a line for
+each answer, and ends when it has all or is killed.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import structlog
+import trio
+
+from rcfs.fetch import Demand, Gate, Recorder, Requester, Session
+from rcfs.model import Plan, Priority, UsageGroup
+from rcfs.platform import AllowedHosts, Client, Credentials, list_messages
+from rcfs.store import LinuxMachine, open_ledger
+
+PLANS = {UsageGroup("light"): Plan(15, 1.0, 2.0), UsageGroup("auth"): Plan(20, 1.0, 2.0)}
+"""Of the simulator that these processes ask."""
+
+
+async def fetch(path: Path, priority: Priority, count: int) -> None:
+    """Ask `count` times for a list of messages, all at once."""
+    server_url = os.environ["RC_SERVER_URL"]
+    login = Credentials(
+        os.environ["RC_APP_CLIENT_ID"], os.environ["RC_APP_CLIENT_SECRET"], os.environ["RC_USER_JWT"]
+    )
+    machine = LinuxMachine.here()
+    ledger = open_ledger(path, login.identity(server_url), PLANS, _no_warning, machine)
+    client = Client(AllowedHosts(server_url), user_agent="rcfs/test")
+    recorder = Recorder(structlog.get_logger())
+    gate = Gate(ledger, machine.clock_s)
+    session = Session(client, login, gate, recorder)
+    requester = Requester(client, gate, session, recorder)
+
+    async def one() -> None:
+        await requester.read(
+            list_messages(None, until_s=machine.wall_s(), per_page=1), lambda _page: None, Demand(priority)
+        )
+        print("answered", flush=True)  # noqa: T201 - that is what it is for
+
+    async with trio.open_nursery() as gate_nursery:
+        gate_nursery.start_soon(gate.run)
+        async with trio.open_nursery() as nursery:
+            for _ in range(count):
+                nursery.start_soon(one)
+        await client.aclose()
+        gate_nursery.cancel_scope.cancel()
+    ledger.close(machine.clock_s())
+
+
+def _no_warning(line: str) -> None:
+    raise AssertionError(line)
+
+
+if __name__ == "__main__":
+    structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
+    trio.run(fetch, Path(sys.argv[1]), Priority[sys.argv[2]], int(sys.argv[3]))

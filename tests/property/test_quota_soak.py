@@ -1,0 +1,258 @@
+"""Several processes on one ledger, against the police, with all that goes wrong: every request is judged.
+
+``RCFS_SOAK=1000000`` lets the long run send so many requests in all; fewer are enough for every day.
+"""
+
+import os
+from functools import partial
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+import attrs
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from rcfs.model import Plan, Priority, UsageGroup
+from rcfs.quota import CLOCK_DRIFT
+from tests.fakes.fleet import Fleet, Process, Request
+from tests.fakes.ledgers import HOMES
+from tests.fakes.police import Fate, Police, Trip, Verdict
+
+GROUPS = (UsageGroup("medium"), UsageGroup("heavy"))
+WINDOW_S = 60.0
+LONGEST_WAY_S = 4.9
+"""Less than what the kernel is taken to send on for a dead process, and far less than any freeze."""
+RATES = (1 - CLOCK_DRIFT * 0.999, 1.0, 1 + CLOCK_DRIFT)
+"""Seconds of the police's clock in one of ours."""
+SOAK = int(os.environ.get("RCFS_SOAK", "20000"))
+
+
+@attrs.define(eq=False)
+class Trial:
+    """A fleet whose every request is judged: was a 429 our own doing?"""
+
+    home: str
+    directory: Path
+    limits: dict[UsageGroup, int]
+    dice: Random
+    fixed: bool
+    retry_after: bool
+    rate: float
+    trouble: float = 0.0
+    """Part of the requests that do not come back as they should."""
+    judged: int = 0
+    refused: int = 0
+    foreign_s: dict[UsageGroup, float] = attrs.field(factory=dict)
+    """When somebody else used a bucket last, on the police's clock."""
+    recent: dict[UsageGroup, list[tuple[float, int]]] = attrs.field(factory=dict)
+    """When requests were sent lately, and what was believed of the limit then."""
+    fleet: Fleet = attrs.field(init=False)
+    police: Police = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        plans = {group: Plan(limit, WINDOW_S) for group, limit in self.limits.items()}
+        self.police = Police(plans, fixed=self.fixed, retry_after=self.retry_after)
+        self.fleet = Fleet(
+            HOMES[self.home](plans, self.directory),
+            self.police,
+            travel=self.travel,
+            late=lambda: self.dice.choice([0.0, 0.001, 0.3]),
+            rate=self.rate,
+            judged=self.judge,
+        )
+        self.recent = {group: [] for group in self.limits}
+
+    @property
+    def living(self) -> list[Process]:
+        return [process for process in self.fleet.processes if process.alive]
+
+    def travel(self, _request: Request) -> Trip:
+        longest_s = self.dice.choice([0.05, 0.05, 0.5, LONGEST_WAY_S])
+        up_s, down_s = self.dice.uniform(0, longest_s), self.dice.choice([0.0, longest_s])
+        troubled = self.dice.random() < self.trouble
+        return Trip(up_s, down_s, self.dice.choice([*Fate]) if troubled else Fate.ANSWERED)
+
+    def use_foreign(self, group: UsageGroup) -> None:
+        self.foreign_s[group] = self.fleet.server_s
+        self.police.arrive_foreign(group, self.fleet.server_s)
+
+    def judge(self, request: Request, verdict: Verdict) -> None:
+        """The promise; what cannot matter any more is forgotten."""
+        self.judged += 1
+        group, sent_s = request.ticket.group, request.slot.taken_s
+        recent = self.recent[group]
+        recent.append((sent_s, request.believed_limit))
+        while recent[0][0] < self.fleet.now - WINDOW_S - 4 * LONGEST_WAY_S:
+            recent.pop(0)
+        self.fleet.requests.clear()
+        self.police.violations.clear()
+        if verdict.admitted:
+            return
+        self.refused += 1
+        if verdict.penalty_from_s is not None:
+            for heard_s, other in self.fleet.heard:
+                same = other.headers.group == group and other.at_s >= verdict.penalty_from_s
+                assert not same or heard_s >= sent_s, f"sent at {sent_s}, in a penalty known since {heard_s}"
+            return
+        limit = verdict.headers.limit
+        assert limit is not None
+        foreign = self.foreign_s.get(group, -2 * WINDOW_S) >= verdict.at_s - WINDOW_S
+        lowered = max(believed for _sent_s, believed in recent) > limit
+        assert foreign or lowered, f"a 429 of our own making at {self.fleet.now}"
+
+    def finish(self) -> None:
+        """Let everything end that can: nothing that a living process asked for is lost."""
+        for process in self.living:
+            self.fleet.go_on(process)
+        self.fleet.run(float("inf"))
+        later_s = self.fleet.now + 3 * WINDOW_S
+        for process in self.living:
+            assert process.ended == process.submitted
+            assert [state.used for state in process.ledger.states(later_s)] == [0] * len(self.limits)
+
+
+class QuotaMachine(RuleBasedStateMachine):
+    """What may happen, in any order."""
+
+    trial: Trial
+    home = "memory"
+
+    @initialize(
+        limits=st.tuples(st.integers(1, 8), st.integers(1, 45)),
+        seed=st.integers(0, 2**32),
+        fixed=st.booleans(),
+        retry_after=st.booleans(),
+        rate=st.sampled_from(RATES),
+    )
+    def begin(
+        self, limits: tuple[int, int], seed: int, rate: float, *, fixed: bool, retry_after: bool
+    ) -> None:
+        self.directory = TemporaryDirectory()
+        self.trial = Trial(
+            self.home,
+            Path(self.directory.name),
+            dict(zip(GROUPS, limits, strict=True)),
+            Random(seed),
+            fixed,
+            retry_after,
+            rate,
+        )
+        self.trial.fleet.start()
+
+    @precondition(lambda self: len(self.trial.living) < 4)
+    @rule()
+    def start(self) -> None:
+        self.trial.fleet.start()
+
+    def process(self, number: int) -> Process:
+        return self.trial.living[number % len(self.trial.living)]
+
+    @rule(
+        number=st.integers(0, 3),
+        group=st.sampled_from(GROUPS),
+        priority=st.sampled_from(Priority),
+        count=st.sampled_from([1, 1, 3, 100]),
+    )
+    def submit(self, number: int, group: UsageGroup, priority: Priority, count: int) -> None:
+        self.trial.fleet.submit(self.process(number), group, priority, count)
+
+    @rule(number=st.integers(0, 3))
+    def kill_and_restart(self, number: int) -> None:
+        self.trial.fleet.kill(self.process(number))
+        self.trial.fleet.start()
+
+    @rule(number=st.integers(0, 3))
+    def stop(self, number: int) -> None:
+        self.trial.fleet.stop(self.process(number))
+
+    @rule(number=st.integers(0, 3))
+    def go_on(self, number: int) -> None:
+        self.trial.fleet.go_on(self.process(number))
+
+    @rule(group=st.sampled_from(GROUPS), limit=st.integers(1, 45))
+    def change_limit(self, group: UsageGroup, limit: int) -> None:
+        self.trial.police.set_limit(group, limit)
+
+    @rule(group=st.sampled_from(GROUPS), count=st.integers(1, 5))
+    def somebody_else(self, group: UsageGroup, count: int) -> None:
+        for _ in range(count):
+            self.trial.use_foreign(group)
+
+    @rule(trouble=st.sampled_from([0.0, 0.05, 0.5]))
+    def network(self, trouble: float) -> None:
+        self.trial.trouble = trouble
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 7.0, 30.0, 59.9, 60.0, 60.07, 61.0, 150.0]))
+    def wait(self, seconds: float) -> None:
+        self.trial.fleet.run(self.trial.fleet.now + seconds)
+
+    def teardown(self) -> None:
+        if hasattr(self, "trial"):
+            self.trial.finish()
+            self.trial.fleet.close()
+            self.directory.cleanup()
+
+
+class SharedFileMachine(QuotaMachine):
+    """The same with a file."""
+
+    home = "sqlite"
+
+
+TestInMemory = QuotaMachine.TestCase
+TestInMemory.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestInAFile = SharedFileMachine.TestCase
+TestInAFile.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
+
+
+@pytest.mark.timeout(24 * 3600)  # as long as it is asked to be
+@pytest.mark.parametrize(("home", "part"), [("memory", 0.95), ("sqlite", 0.05)])
+def test_a_long_run(home: str, part: float, tmp_path: Path) -> None:
+    """Weeks of it, in worlds of two thousand requests or less, each with rules of its own."""
+    wanted = int(SOAK * part)
+    sent = refused = seed = 0
+    while sent < wanted:
+        seed += 1
+        directory = tmp_path / str(seed)
+        directory.mkdir()
+        trial = one_world(home, directory, seed, min(2_000, wanted - sent))
+        sent, refused = sent + trial.judged, refused + trial.refused
+    print(f"{sent:,} requests in {seed} worlds, {refused:,} of them refused, none by our own doing")  # noqa: T201
+
+
+def one_world(home: str, directory: Path, seed: int, wanted: int) -> Trial:
+    dice = Random(seed)
+    limits = {GROUPS[0]: dice.choice([2, 10, 40]), GROUPS[1]: dice.choice([10, 50])}
+    trial = Trial(
+        home, directory, limits, dice, dice.random() < 0.5, dice.random() < 0.5, dice.choice(RATES), 0.05
+    )
+    fleet = trial.fleet
+    hostile = seed % 2 == 0  # in every other world nobody else is about, and no limit changes
+    for _ in range(dice.choice([1, 2, 4])):
+        fleet.start()
+    while trial.judged < wanted:
+        process, group = dice.choice(trial.living), dice.choice(GROUPS)
+        match dice.randrange(40):
+            case 0:
+                fleet.kill(process)
+                fleet.start()
+            case 1:
+                fleet.stop(process)
+                fleet.at(fleet.now + dice.uniform(0, 100), partial(fleet.go_on, process), process)
+            case 2 if hostile:
+                trial.police.set_limit(group, dice.choice([1, 4, 10, 40, 60]))
+            case 3 if hostile:
+                trial.use_foreign(group)
+            case 4 | 5 | 6 | 7:
+                fleet.submit(process, group, Priority.PERSON, dice.choice([1, 1, 4]))
+            case _:
+                if process.submitted - process.ended < 100:
+                    fleet.submit(process, group, dice.choice([*Priority]), dice.choice([1, 40]))
+        fleet.run(fleet.now + dice.choice([0.01, 1.0, 10.0]))
+    trial.finish()
+    fleet.close()
+    assert hostile or trial.refused == 0
+    return trial
