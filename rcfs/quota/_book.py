@@ -13,7 +13,7 @@ import attrs
 
 from rcfs.model import PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota._bucket import Bucket
-from rcfs.quota._claims import Claims
+from rcfs.quota._claims import Claims, Elsewhere
 from rcfs.quota._ledger import GroupState, Slot, Waiting
 from rcfs.quota._pace import Pace
 
@@ -224,8 +224,8 @@ class Book:
         """See `Ledger.states`; the configured groups come first, then the others as they were seen."""
         return tuple(self._state(owner, group, entry, now) for group, entry in self._groups.items())
 
-    def elsewhere(self, owner: str, group: UsageGroup, now: float) -> tuple[tuple[int, ...], ...]:
-        """What waits for `group` in each process but `owner`: numbers by class."""
+    def elsewhere(self, owner: str, group: UsageGroup, now: float) -> tuple[Elsewhere, ...]:
+        """What waits for `group` in each process but `owner`."""
         entry = self._group(group)
         return entry.claims.elsewhere(owner, entry.bucket.plan, now)
 
@@ -249,7 +249,7 @@ class Book:
             frozen_for_s=thaw_s - now,
             in_flight=len(bucket.in_flight),
             returns_s=tuple(at_s - now for at_s in bucket.releases(now)),
-            elsewhere=tuple(sum(counts[priority] for counts in elsewhere) for priority in Priority),
+            elsewhere=tuple(sum(other.counts[priority] for other in elsewhere) for priority in Priority),
         )
 
     def _group(self, group: UsageGroup) -> Group:

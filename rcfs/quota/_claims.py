@@ -42,6 +42,16 @@ class Ahead:
     """Until when the next turn of background work is another's; -inf when it is the process's own."""
 
 
+@attrs.frozen
+class Elsewhere:
+    """What waits in another process."""
+
+    counts: tuple[int, ...]
+    """How many requests of each class, in the order of `Priority`."""
+    has_turn: bool
+    """Whether the next turn of background work is rather its than the asking process's."""
+
+
 class Claims:
     """The processes that wait for one group; each is named by its owner, as in `Slot`."""
 
@@ -90,9 +100,14 @@ class Claims:
                 turn_s = max(turn_s, claim.ask_s + _grace_s(plan))
         return Ahead(slots, turn_s)
 
-    def elsewhere(self, owner: str, plan: Plan, now: float) -> tuple[tuple[int, ...], ...]:
-        """What waits in each process but `owner`, by class."""
-        return tuple(waiting.counts for _claim, waiting in self._others(owner, plan, now))
+    def elsewhere(self, owner: str, plan: Plan, now: float) -> tuple[Elsewhere, ...]:
+        """What waits in each process but `owner`."""
+        mine = self._claims.get(owner)
+        served_s = mine.served_s if mine else -math.inf
+        return tuple(
+            Elsewhere(waiting.counts, claim.served_s < served_s)
+            for claim, waiting in self._others(owner, plan, now)
+        )
 
     def wait(self, owner: str, waiting: Waiting, ask_s: float) -> None:
         """`owner` got nothing for `waiting`, and asks again at `ask_s`."""

@@ -19,15 +19,16 @@ _MOST_STEPS: Final = 400
 def forecast(book: Book, owner: str, group: UsageGroup, waiting: Waiting, now: float) -> Sequence[float]:
     """See `Ledger.forecast`; `owner` is the process in which `waiting` wait."""
     elsewhere = book.elsewhere(owner, group, now)
-    totals = [count + sum(other[i] for other in elsewhere) for i, count in enumerate(waiting.counts)]
+    totals = [count + sum(other.counts[i] for other in elsewhere) for i, count in enumerate(waiting.counts)]
     times = _played(book, group, totals, now)
     answer: list[float] = []
     before = 0
     for i, count in enumerate(waiting.counts):
-        # They take turns: before the k-th of ours go at most k of the same class of each other process.
-        answer += [
-            times[before + k - 1 + sum(min(other[i], k) for other in elsewhere)] for k in range(1, count + 1)
-        ]
+        for k in range(count):
+            # They take turns: before the k-th of ours, counted from 0, go k of each other process, and one
+            # more if the turn is its.
+            others = sum(min(other.counts[i], k + other.has_turn) for other in elsewhere)
+            answer.append(times[before + k + others])
         before += totals[i]
     return answer
 

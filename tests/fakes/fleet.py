@@ -74,7 +74,7 @@ class Fleet:
         self.done: Callable[[Process, Ticket], None] = lambda _process, _ticket: None
         self._home = home
         self._police = police
-        self._travel = travel
+        self.travel = travel
         self._late = late
         self._rate = rate
         self._judged = judged
@@ -153,7 +153,7 @@ class Fleet:
 
     def _send(self, request: Request) -> None:
         self.requests.append(request)
-        trip = self._travel(request)
+        trip = self.travel(request)
         arrival_s = self.now + trip.up_s
         slot, ledger = request.slot, request.process.ledger
         match trip.fate:
