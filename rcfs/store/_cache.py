@@ -33,7 +33,7 @@ from rcfs.store._files import reason_of
 from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._opening import open_read_only, open_table
 from rcfs.store._pins import PinFile
-from rcfs.store._sqlite import is_damage
+from rcfs.store._sqlite import first_error, is_damage
 from rcfs.store._table import ChunkTable
 from rcfs.store._value import HEADER_BYTES, Chunk, allocated_bytes, open_value
 
@@ -292,13 +292,13 @@ class ContentCache:
             return self._attempt(lambda table: self._store_in(table, key, index, payload), None)
 
     def _store_in(self, table: ChunkTable, key: ContentKey, index: int, payload: bytes) -> Path | None:
-        table.disk.uncommitted = None
+        table.disk.uncommitted = replaced = None
         try:
             with table.transact():
                 if not self._make_room(table, key, index, allocated_bytes(HEADER_BYTES + len(payload))):
                     return None
                 try:
-                    table.set(value_key(str(key), index), payload, tag=str(key))
+                    replaced = table.write(value_key(str(key), index), payload, tag=str(key))
                 except FileNotFoundError:
                     raise  # The whole directory has gone away: that can be mended.
                 except OSError as exc:
@@ -308,6 +308,7 @@ class ContentCache:
         except sqlite3.Error:
             table.disk.remove_uncommitted()
             raise
+        table.disk.remove(replaced)
         return table.disk.path(table.disk.uncommitted)
 
     def _make_room(self, table: ChunkTable, key: ContentKey, index: int, needed_bytes: int) -> bool:
@@ -353,13 +354,14 @@ class ContentCache:
             self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
             self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
         except (sqlite3.Error, OSError) as exc:
+            error = first_error(exc)
             table.close()  # diskcache leaves a transaction open whose COMMIT failed; this ends it.
-            if _may_be_mended(exc) and self._recover(table):
+            if _may_be_mended(error) and self._recover(table):
                 try:
                     return work(self._table)
                 except (diskcache.Timeout, sqlite3.Error, OSError) as again:
-                    exc = again
-            self._tell(f"the cache in {self._directory} fails: {reason_of(exc)}")
+                    error = first_error(again)
+            self._tell(f"the cache in {self._directory} fails: {reason_of(error)}")
         return otherwise
 
     def _recover(self, broken: ChunkTable) -> bool:

@@ -25,7 +25,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
     """Stores bytes under text keys, each in a checked value file of its own.
 
     Attributes:
-        uncommitted: Name of the file that `store` wrote last, so that it can be removed when the
+        uncommitted: Name of the file that was written last, so that it can be removed when the
             transaction around it fails; None when there is none. Its user keeps other writers out.
     """
 
@@ -64,10 +64,18 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
         if read or type(value) is not bytes:
             raise TypeError(f"a value must be bytes and not {type(value).__name__}")
         text, _raw = self.put(key)
-        name = secrets.token_hex(16) + ".val"
-        write_value(self.chunk_directory / name, text, value)
+        name = new_value_name()
+        return self.write(name, text, value), MODE_BINARY, name, None
+
+    def write(self, name: str, key: str, payload: bytes) -> int:
+        """What the new value file `name` takes on the disk, in bytes.
+
+        Raises:
+            OSError: The file cannot be written; nothing is left of it.
+        """
+        write_value(self.chunk_directory / name, key, payload)
         self.uncommitted = name
-        return allocated_bytes(HEADER_BYTES + len(value)), MODE_BINARY, name, None
+        return allocated_bytes(HEADER_BYTES + len(payload))
 
     def fetch(self, mode: object, filename: object, value: object, read: bool) -> bytes:
         """The checked payload of a row, for diskcache's own reading methods.
@@ -100,7 +108,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
         """Where the value file `filename` of a row lies.
 
         Raises:
-            TypeError: It is no name that `store` could have given, so it may lead anywhere.
+            TypeError: It is no name that `new_value_name` could have given, so it may lead anywhere.
         """
         if not is_value_name(filename):
             raise TypeError("the database names a file that cannot be a value")
@@ -112,12 +120,17 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
             self.path(file_path).unlink()
 
     def remove_uncommitted(self) -> None:
-        """Remove the file that `store` wrote last, because its row did not come about."""
+        """Remove the file that was written last, because its row did not come about."""
         if self.uncommitted is not None:
             self.remove(self.uncommitted)
             self.uncommitted = None
 
 
+def new_value_name() -> str:
+    """A name for a value file that no other one has."""
+    return secrets.token_hex(16) + ".val"
+
+
 def is_value_name(name: object) -> bool:
-    """Whether `name` is one that `BytesDisk.store` could have given to a file."""
+    """Whether `name` is one that `new_value_name` could have given."""
     return isinstance(name, str) and _FILE_NAME.fullmatch(name) is not None

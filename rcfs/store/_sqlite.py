@@ -31,6 +31,16 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF not in _BENIGN_CODES
 
 
+def first_error(error: Exception) -> Exception:
+    """What went wrong first when `error` came of giving up a transaction.
+
+    After some errors, a full disk among them, SQLite has rolled back by itself, and a ROLLBACK then fails.
+    """
+    while isinstance(error, sqlite3.Error) and isinstance(error.__context__, sqlite3.Error):
+        error = error.__context__
+    return error
+
+
 def find_fault(
     path: Path, *, application_id: int, version: int, timeout_s: float, thorough: bool
 ) -> str | None:

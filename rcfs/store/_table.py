@@ -1,8 +1,13 @@
 """The cache's database: which value file holds which key, and whose turn it is to go.
 
 diskcache keeps a row per value, with the values of one content tied together by its `tag`. What it lacks is
-added here on its own schema (that of 5.6): asking and evicting by content instead of by value, and mending
-the database from the value files. Its own culling is off: it would run after the write, not before.
+added here on its own schema (that of 5.6): asking and evicting by content instead of by value, writing so
+that a SIGKILL leaves nothing uncounted, and mending the database from the value files. Its own culling is
+off: it would run after the write, not before.
+
+What a SIGKILL may leave behind: rows whose files are gone (evicting removes files before it is committed),
+which count too much, and are found out by whoever opens them; and files that the table `Spare` names, which
+the next write of any process removes before it adds anything. So the cap holds with no repair.
 
 The database is disposable. Nothing in it is synced to the disk, so that a write costs no more than the file
 it describes; when a power cut garbles it, `reconcile` writes it anew from the headers of the files.
@@ -20,7 +25,7 @@ import attrs
 import diskcache
 from diskcache.core import DBNAME, MODE_BINARY
 
-from rcfs.store._disk import BytesDisk, is_value_name
+from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
 from rcfs.store._files import SQLITE_SIDE_FILES
 from rcfs.store._keys import parse_value_key
 from rcfs.store._pins import PINS_FILE
@@ -91,6 +96,9 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
             sqlite_mmap_size=0,
         )
+        # Value files that may be there without a row: the one that the next write will make, and the one that
+        # the last write replaced.
+        self._sql_retry("CREATE TABLE IF NOT EXISTS Spare (filename TEXT)")
         self.scratch = scratch
         self._path = directory
         self.entries("")  # A table with other columns fails here, and not in somebody's read.
@@ -138,6 +146,49 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             with contextlib.suppress(FileNotFoundError):
                 total += allocated_bytes(path.stat().st_size)
         return total
+
+    def write(self, key: str, payload: bytes, *, tag: str) -> object:
+        """Store a value of the content `tag`; the name of the file that it replaces, None when there is none.
+
+        To be called within a transaction, after which the caller removes that file: before the commit, a
+        SIGKILL would leave the key with nothing. The file's name was committed by the write before.
+
+        Raises:
+            OSError: The file cannot be written; nothing is left of it.
+        """
+        spare = [
+            name for (name,) in self._sql("SELECT filename FROM Spare").fetchall() if self._is_free(name)
+        ]
+        for name in spare:
+            self.disk.remove(name)
+        name = spare[0] if spare else new_value_name()
+        size = self.disk.write(name, key, payload)
+        replaced = self.entry(key)
+        upsert = (
+            "INSERT INTO Cache (key, raw, store_time, access_time, tag, size, mode, filename)"
+            " VALUES (?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT (key, raw) DO UPDATE SET"
+            " store_time = excluded.store_time, access_time = excluded.access_time, tag = excluded.tag,"
+            " size = excluded.size, mode = excluded.mode, filename = excluded.filename, value = NULL"
+        )
+        now_s = time.time()
+        self._sql(upsert, (key, now_s, now_s, tag, size, MODE_BINARY, name))
+        filename = replaced.filename if replaced is not None else None
+        self._choose_spare(filename)
+        return filename
+
+    def _choose_spare(self, replaced: object) -> None:
+        """Note the name of the next file, and that the file `replaced`, if not None, is about to go."""
+        self._sql("DELETE FROM Spare")
+        self._sql("INSERT INTO Spare VALUES (?), (?)", (new_value_name(), replaced))
+
+    def _is_free(self, name: object) -> bool:
+        """Whether `name` is a value file's, and of none that has a row."""
+        if not is_value_name(name):
+            return False
+        if not self.disk.path(name).exists():
+            return True
+        # Seldom, for the scan takes a while: after a SIGKILL, or when the database is older than the files.
+        return self._sql("SELECT 1 FROM Cache WHERE filename = ?", (name,)).fetchone() is None
 
     def touch_content(self, tag: str) -> None:
         """Note that the content `tag` was used just now; best effort.
@@ -216,10 +267,13 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         whoever loads them checks them anyway, and 10 GiB would take a minute.
 
         Every writer writes its file within a transaction, so under the lock no file is merely about to get
-        its row. When the totals agree already, which is the rule, nothing is locked.
+        its row. When they agree already, which is the rule, nothing is locked.
         """
-        rows_and_bytes = self._sql("SELECT COUNT(*), COALESCE(SUM(size), 0) FROM Cache").fetchone()
-        if rows_and_bytes == (len(self._value_names()), self.value_bytes()):
+        found = self._sql("SELECT filename, size FROM Cache").fetchall()
+        listed_bytes = sum(size for _filename, size in found if isinstance(size, int))
+        if {
+            filename for filename, _size in found
+        } == self._value_names() and listed_bytes == self.value_bytes():
             return 0
         adopted = 0
         with self.transact():
@@ -233,6 +287,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
                     adopted += 1
                 elif not self.read_only:
                     self.disk.remove(name)
+            self._choose_spare(None)
             self._sql(
                 "UPDATE Settings SET value = (SELECT COALESCE(SUM(size), 0) FROM Cache) WHERE key = 'size'"
             )
