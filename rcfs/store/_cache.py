@@ -34,7 +34,7 @@ from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._opening import open_read_only, open_table
 from rcfs.store._pins import PinFile
 from rcfs.store._sqlite import first_error, is_damage
-from rcfs.store._table import ChunkTable
+from rcfs.store._table import ODD_SETTINGS, ChunkTable
 from rcfs.store._value import HEADER_BYTES, Chunk, allocated_bytes, open_value
 
 T = TypeVar("T")
@@ -353,13 +353,13 @@ class ContentCache:
         except diskcache.Timeout:
             self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
             self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
-        except (sqlite3.Error, OSError) as exc:
+        except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
             error = first_error(exc)
             table.close()  # diskcache leaves a transaction open whose COMMIT failed; this ends it.
             if _may_be_mended(error) and self._recover(table):
                 try:
                     return work(self._table)
-                except (diskcache.Timeout, sqlite3.Error, OSError) as again:
+                except (diskcache.Timeout, sqlite3.Error, OSError, *ODD_SETTINGS) as again:
                     error = first_error(again)
             self._tell(f"the cache in {self._directory} fails: {reason_of(error)}")
         return otherwise
@@ -404,4 +404,4 @@ def _may_be_mended(error: Exception) -> bool:
     if isinstance(error, sqlite3.Error):
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         return is_damage(error) or code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)
-    return isinstance(error, FileNotFoundError)
+    return isinstance(error, (FileNotFoundError, *ODD_SETTINGS))

@@ -13,7 +13,14 @@ from rcfs.errors import StoreError
 from rcfs.store._disk import CHUNK_DIRECTORY
 from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
 from rcfs.store._sqlite import find_fault, is_damage
-from rcfs.store._table import APPLICATION_ID, DATABASE_NAME, FORMAT_VERSION, LOCK_WAIT_S, ChunkTable
+from rcfs.store._table import (
+    APPLICATION_ID,
+    DATABASE_NAME,
+    FORMAT_VERSION,
+    LOCK_WAIT_S,
+    ODD_SETTINGS,
+    ChunkTable,
+)
 
 _MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryDirectory
 """Where Linux keeps files in memory: when the disk is full, nothing else can be written."""
@@ -85,7 +92,7 @@ def _open_sound(directory: Path, warn: Callable[[str], None], *, thorough: bool)
         try:
             table = ChunkTable(directory)
             _reconcile(table)
-        except (TypeError, ValueError) as exc:  # What diskcache makes of settings that it never wrote.
+        except ODD_SETTINGS as exc:
             fault = str(exc)
         except sqlite3.Error as exc:
             if not is_damage(exc):

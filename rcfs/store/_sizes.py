@@ -4,6 +4,7 @@ Most attachments have no size in their record, and a program that reads a file w
 it short or read nothing; learning it costs a request. So a size once learned is worth more than the content.
 """
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from rcfs.model import ContentKey
 from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
-from rcfs.store._sqlite import find_fault
+from rcfs.store._sqlite import find_fault, lenient_text
 
 _APPLICATION_ID = int.from_bytes(b"rcfi")
 _SCHEMA_VERSION = 1
@@ -61,7 +62,12 @@ class SizeIndex:
         except sqlite3.Error as exc:
             self._tell(exc)
             return {}
-        return {ContentKey.parse(content): size_bytes for content, size_bytes in rows}
+        sizes = {}
+        for content, size_bytes in rows:
+            # A row that a failing disk changed costs one request, an error would cost the mailbox.
+            with contextlib.suppress(ValueError):
+                sizes[ContentKey.parse(content)] = int(size_bytes)
+        return sizes
 
     def record(self, key: ContentKey, size_bytes: int) -> None:
         """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails."""
@@ -111,6 +117,7 @@ def _open_file(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
 
 def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
     """The connection with our table and settings."""
+    connection.text_factory = lenient_text
     connection.execute("PRAGMA journal_mode = WAL")
     # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync for each size.
     connection.execute("PRAGMA synchronous = NORMAL")

@@ -31,6 +31,11 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF not in _BENIGN_CODES
 
 
+def lenient_text(data: bytes) -> str:
+    """The text of a column; what is no UTF-8 becomes a replacement character, not an error for all rows."""
+    return data.decode(errors="replace")
+
+
 def first_error(error: Exception) -> Exception:
     """What went wrong first when `error` came of giving up a transaction.
 

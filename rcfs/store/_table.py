@@ -26,9 +26,8 @@ import diskcache
 from diskcache.core import DBNAME, MODE_BINARY
 
 from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
-from rcfs.store._files import SQLITE_SIDE_FILES
 from rcfs.store._keys import parse_value_key
-from rcfs.store._pins import PINS_FILE
+from rcfs.store._sqlite import lenient_text
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
 DATABASE_NAME: str = DBNAME
@@ -37,6 +36,9 @@ APPLICATION_ID = int.from_bytes(b"rcfc")
 """SQLite's mark of whose database this is."""
 FORMAT_VERSION = 1
 """Version of the keys and value files; a directory with another one is begun anew."""
+
+ODD_SETTINGS = (AttributeError, TypeError, ValueError)
+"""What diskcache raises when its table of settings holds what it never wrote."""
 
 LOCK_WAIT_S = 2.0
 """How long a write waits for another process, in seconds. One holds the lock for about 1 ms; one that was
@@ -104,6 +106,12 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         self.entries("")  # A table with other columns fails here, and not in somebody's read.
 
     @property
+    def _con(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection = super()._con
+        connection.text_factory = lenient_text
+        return connection
+
+    @property
     def disk(self) -> BytesDisk:
         """Where and how the values lie."""
         disk: BytesDisk = self._disk
@@ -137,14 +145,15 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         return int(self._sql("SELECT CAST(value AS INTEGER) FROM Settings WHERE key = 'size'").fetchone()[0])
 
     def overhead_bytes(self) -> int:
-        """What directories, database and its side files take on the disk, in bytes."""
-        database = self._path / DATABASE_NAME
-        paths = [self._path, self.disk.chunk_directory, database, self._path / PINS_FILE]
-        paths += [database.with_name(database.name + side) for side in SQLITE_SIDE_FILES]
-        total = 0
-        for path in paths:
-            with contextlib.suppress(FileNotFoundError):
-                total += allocated_bytes(path.stat().st_size)
+        """What directories and databases, those moved aside included, take on the disk, in bytes."""
+        total = allocated_bytes(self._path.stat().st_size) + allocated_bytes(
+            self.disk.chunk_directory.stat().st_size
+        )
+        with os.scandir(self._path) as found:
+            for file in found:
+                with contextlib.suppress(FileNotFoundError):
+                    if file.is_file(follow_symlinks=False):
+                        total += allocated_bytes(file.stat(follow_symlinks=False).st_size)
         return total
 
     def write(self, key: str, payload: bytes, *, tag: str) -> object:

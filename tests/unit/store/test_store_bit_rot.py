@@ -1,0 +1,212 @@
+"""Random harm to database, log and value files: no wrong byte, no exception, and all of it mends itself."""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from rcfs.store import ContentCache, SizeIndex
+from tests.fakes.integrity import LONG, disk_usage, key, put, small_chunks, whole
+
+LIMIT = 4 << 20
+PUT = range(40)
+ROUNDS = 2000 if LONG else 60
+DATABASE = ("cache.db", "cache.db-wal", "cache.db-shm")
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks() -> Iterator[None]:
+    with small_chunks():
+        yield
+
+
+def open_cache(directory: Path, warn: Callable[[str], None]) -> ContentCache:
+    return ContentCache.open(directory, size_limit_bytes=LIMIT, free_floor_bytes=0, warn=warn)
+
+
+@pytest.fixture
+def killed(quick_directory: Path) -> Path:
+    """A cache as a killed process left it: with all contents, and with a log that was not folded in."""
+    before, directory = quick_directory / "before", quick_directory / "killed"
+    cache = open_cache(before, pytest.fail)
+    for number in PUT:
+        assert put(cache, number)
+    shutil.copytree(before, directory)
+    cache.close()
+    assert (directory / "cache.db-wal").stat().st_size > 4096
+    return directory
+
+
+def flip(path: Path, random: Random) -> None:
+    data = bytearray(path.read_bytes())
+    for _ in range(random.choice((1, 1, 10, 100))):
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+    path.write_bytes(data)
+
+
+def zero(path: Path, random: Random) -> None:
+    with path.open("rb+") as file:
+        file.seek(random.randrange(-(-path.stat().st_size // 4096)) * 4096)
+        file.write(bytes(4096))
+
+
+def scramble(path: Path, random: Random) -> None:
+    with path.open("rb+") as file:
+        file.seek(random.randrange(-(-path.stat().st_size // 4096)) * 4096)
+        file.write(random.randbytes(4096))
+
+
+def cut(path: Path, random: Random) -> None:
+    os.truncate(path, random.randrange(path.stat().st_size))
+
+
+def lose(path: Path, random: Random) -> None:
+    path.unlink()
+
+
+HARMS = (flip, zero, scramble, cut, lose)
+
+
+def goes_on(cache: ContentCache, directory: Path) -> None:
+    """The harm is over: what is put is there, within the cap."""
+    cache.stats()
+    for number in range(1000, 1004):
+        assert put(cache, number)
+    assert whole(cache, range(1000, 1004)) == set(range(1000, 1004))
+    assert disk_usage(directory) <= LIMIT
+    for number in PUT:
+        assert put(cache, number)
+    assert whole(cache, PUT) == set(PUT)
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_whatever_happens_to_the_files_no_byte_is_wrong_and_the_cache_goes_on(
+    killed: Path, quick_directory: Path, harm: Callable[[Path, Random], None]
+) -> None:
+    random = Random(harm.__name__)
+    directory = quick_directory / "harmed"
+    for _round in range(ROUNDS // len(HARMS)):
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(killed, directory)
+        values = sorted((directory / "chunks").iterdir())
+        for path in random.sample([*[directory / name for name in DATABASE] * 8, *values], 4):
+            if path.exists() and path.stat().st_size:
+                harm(path, random)
+        cache = open_cache(directory, lambda _line: None)
+        for number in PUT:
+            cache.contains(key(number))
+        whole(cache, PUT)
+        goes_on(cache, directory)
+        cache.close()
+
+
+@pytest.mark.parametrize("harm", [zero, scramble, cut, lose])
+def test_harm_to_whole_pages_of_the_database_loses_no_content(
+    killed: Path, quick_directory: Path, harm: Callable[[Path, Random], None]
+) -> None:
+    random = Random(harm.__name__)
+    directory = quick_directory / "harmed"
+    for _round in range(ROUNDS // 6):
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(killed, directory)
+        for name in random.sample(DATABASE, random.randint(1, 3)):
+            harm(directory / name, random)
+        cache = open_cache(directory, lambda _line: None)
+        assert whole(cache, PUT) == set(PUT)
+        cache.close()
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE Cache SET key = CAST(x'ff' AS TEXT) WHERE rowid = 5",
+    "UPDATE Cache SET tag = CAST(x'ff' AS TEXT) WHERE rowid = 5",
+    "UPDATE Cache SET filename = CAST(x'ff' AS TEXT) WHERE rowid = 5",
+    "UPDATE Cache SET filename = x'ff', key = x'ff', tag = x'ff', mode = x'ff' WHERE rowid = 5",
+    "UPDATE Cache SET size = 'many', access_time = 'never' WHERE rowid = 5",
+    "UPDATE Cache SET size = NULL, access_time = NULL, raw = NULL WHERE rowid = 5",
+    "UPDATE Settings SET value = 'many' WHERE key = 'size'",
+    "UPDATE Settings SET value = NULL WHERE key = 'size'",
+    "DELETE FROM Settings WHERE key = 'size'",
+    "UPDATE Settings SET key = x'ff' WHERE key = 'sqlite_synchronous'",
+    "UPDATE Settings SET value = x'ff' WHERE key = 'sqlite_synchronous'",
+    "INSERT INTO Spare VALUES ('../../precious'), (x'ff'), (CAST(x'ff' AS TEXT)), (7)",
+    "DROP TABLE Spare",
+    "DROP TABLE Settings",
+    "DROP TABLE Cache",
+])  # fmt: skip
+@pytest.mark.parametrize("when", ["before it is opened", "while it is open"])
+def test_a_database_that_says_nonsense_costs_at_most_what_it_is_about(
+    killed: Path, statement: str, when: str
+) -> None:
+    cache = None if when.startswith("before") else open_cache(killed, lambda _line: None)
+    with closing(sqlite3.connect(killed / "cache.db")) as connection, connection:
+        connection.execute(statement)
+    if cache is None:
+        cache = open_cache(killed, lambda _line: None)
+    with ThreadPoolExecutor(1) as pool:  # Threads have connections of their own, and this one is new.
+        assert len(pool.submit(whole, cache, PUT).result()) >= len(PUT) - 1
+        pool.submit(goes_on, cache, killed).result()
+    cache.close()
+
+
+def test_databases_moved_aside_count_for_the_cap(quick_directory: Path) -> None:
+    warnings: list[str] = []
+    for round_number in range(5):
+        cache = open_cache(quick_directory, warnings.append)
+        assert put(cache, round_number)
+        cache.close()
+        (quick_directory / "cache.db").write_bytes(os.urandom(500_000))
+    cache = open_cache(quick_directory, warnings.append)
+    assert len(warnings) == 5
+    for number in range(100, 200):
+        assert put(cache, number)
+        assert disk_usage(quick_directory) <= LIMIT
+    assert cache.stats().size_bytes == disk_usage(quick_directory)
+    cache.close()
+
+
+@pytest.mark.parametrize("harm", HARMS)
+def test_whatever_happens_to_the_index_it_goes_on(
+    quick_directory: Path, harm: Callable[[Path, Random], None]
+) -> None:
+    random = Random(harm.__name__)
+    good, directory = quick_directory / "good", quick_directory / "harmed"
+    index = SizeIndex.open(good / "sizes.sqlite", pytest.fail)
+    for number in range(500):
+        index.record(key(number), number)
+    shutil.copytree(good, quick_directory / "killed")
+    index.close()
+    for _round in range(ROUNDS // len(HARMS)):
+        shutil.rmtree(directory, ignore_errors=True)
+        shutil.copytree(quick_directory / "killed", directory)
+        harm(random.choice(sorted(directory.iterdir())), random)
+        index = SizeIndex.open(directory / "sizes.sqlite", lambda _line: None)
+        assert all(size >= 0 for size in index.sizes("400131", 62).values())
+        index.record(key(1000), 5)
+        assert index.sizes("400131", 62)[key(1000)] == 5
+        index.close()
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE sizes SET content = '400131/62/x' WHERE content LIKE '400131/62/7/%'",
+    "UPDATE sizes SET content = '400131/62/7' WHERE content LIKE '400131/62/7/%'",
+    "UPDATE sizes SET content = CAST(x'3430303133312f36322fff' AS TEXT) WHERE content LIKE '400131/62/7/%'",
+    "UPDATE sizes SET size_bytes = 'many' WHERE content LIKE '400131/62/7/%'",
+])  # fmt: skip
+def test_a_row_that_is_none_costs_no_other(quick_directory: Path, statement: str) -> None:
+    path = quick_directory / "sizes.sqlite"
+    index = SizeIndex.open(path, pytest.fail)
+    for number in (6, 7, 8):
+        index.record(key(number), number)
+    index.close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA ignore_check_constraints = 1")
+        connection.execute(statement)
+    index = SizeIndex.open(path, lambda _line: None)
+    assert index.sizes("400131", 62) == {key(6): 6, key(8): 8}
+    index.close()

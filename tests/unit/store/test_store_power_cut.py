@@ -1,0 +1,106 @@
+"""A power cut after any system call, which takes with it what was not synced."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from rcfs.store import ContentCache, SizeIndex
+from tests.fakes.integrity import LONG, disk_usage, key, put, small_chunks, whole
+from tests.fakes.lossy import LossyDisk
+from tests.fakes.traced import changes
+
+LIMIT = 1 << 20
+PUT = range(24)
+
+
+@pytest.fixture(autouse=True)
+def _small_chunks() -> Iterator[None]:
+    with small_chunks():
+        yield
+
+
+def open_cache(directory: Path, warnings: list[str]) -> ContentCache:
+    return ContentCache.open(directory, size_limit_bytes=LIMIT, free_floor_bytes=0, warn=warnings.append)
+
+
+def fill(directory: Path) -> None:
+    cache = open_cache(directory, [])
+    for number in PUT:
+        assert put(cache, number)
+        if number % 7 == 3:
+            put(cache, number - 1)
+        if number % 11 == 10:
+            cache.drop(key(number - 2))
+    cache.close()
+
+
+def test_the_model_of_the_disk_holds_what_the_disk_holds(quick_directory: Path) -> None:
+    disk = LossyDisk()
+    for change in changes(lambda: fill(quick_directory), quick_directory):
+        disk.apply(change)
+    found = {path.relative_to(quick_directory): path for path in quick_directory.rglob("*") if path.is_file()}
+    assert {str(name): path.read_bytes() for name, path in found.items()} == disk.contents()
+
+
+def test_a_chunk_is_right_or_not_there_and_the_cache_goes_on(quick_directory: Path) -> None:
+    before, after = quick_directory / "before", quick_directory / "after"
+    before.mkdir()
+    disk, random, cuts, survived = LossyDisk(), Random(1), 0, 0
+    for moment, change in enumerate(changes(lambda: fill(before), before)):
+        disk.apply(change)
+        if moment % 37 and not LONG:
+            continue
+        shutil.rmtree(after, ignore_errors=True)
+        after.mkdir()
+        disk.cut(after, random)
+        cache = open_cache(after, [])
+        said = {number for number in PUT if cache.contains(key(number)) == "yes"}
+        found = whole(cache, PUT)
+        assert found <= said
+        assert {number for number in PUT if cache.contains(key(number)) == "yes"} == found
+        for again in range(1000, 1016):
+            assert put(cache, again)
+            assert disk_usage(after) <= LIMIT
+        assert 1015 in whole(cache, range(1000, 1016))
+        cache.close()
+        cuts += 1
+        survived += len(found)
+    assert cuts > 25
+    assert survived > 40, "the cuts left something to look at"
+
+
+SIZES = {key(number): number * 1001 for number in range(60)}
+
+
+def learn(directory: Path) -> None:
+    index = SizeIndex.open(directory / "sizes.sqlite", print)
+    for learned, size in SIZES.items():
+        index.record(learned, size)
+    index.close()
+
+
+def test_a_learned_size_is_right_or_not_there(quick_directory: Path) -> None:
+    before, after = quick_directory / "before", quick_directory / "after"
+    before.mkdir()
+    disk, random, counts = LossyDisk(), Random(2), []
+    for number, change in enumerate(changes(lambda: learn(before), before)):
+        disk.apply(change)
+        if number % 5 and not LONG:
+            continue
+        shutil.rmtree(after, ignore_errors=True)
+        after.mkdir()
+        disk.cut(after, random)
+        warnings: list[str] = []
+        index = SizeIndex.open(after / "sizes.sqlite", warnings.append)
+        sizes = index.sizes("400131", 62)
+        assert sizes.items() <= SIZES.items()
+        assert set(sizes) == set(list(SIZES)[: len(sizes)]), "none is lost but the newest"
+        index.record(key(1000), 5)
+        assert index.sizes("400131", 62)[key(1000)] == 5
+        assert warnings == []
+        index.close()
+        counts.append(len(sizes))
+    assert counts[-1] == len(SIZES), "what a closed index holds is synced"
