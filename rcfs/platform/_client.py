@@ -47,7 +47,8 @@ class Client:
             trust_env=not self._is_plain(hosts.server_url),
             follow_redirects=False,
         )
-        self._clock_offset_s = 0.0
+        self._server_boot_s: float | None = None
+        """The server's time when this machine booted, in seconds since 1970 UTC; None before an answer."""
 
     @staticmethod
     def _is_plain(url: str) -> bool:
@@ -61,11 +62,14 @@ class Client:
     @property
     def clock_offset_s(self) -> float:
         """Server's clock minus this machine's, in seconds, by the newest ``Date`` header; 0 before it."""
-        return self._clock_offset_s
+        return 0.0 if self._server_boot_s is None else self.server_now_s() - time.time()
 
     def server_now_s(self) -> float:
-        """The server's time, as far as known, in seconds since 1970 UTC."""
-        return time.time() + self._clock_offset_s
+        """The server's time, as far as known, in seconds since 1970 UTC.
+
+        Once an answer told it, setting this machine's clock changes nothing, nor does suspending it.
+        """
+        return time.time() if self._server_boot_s is None else self._server_boot_s + _since_boot_s()
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -133,9 +137,14 @@ class Client:
         try:
             answer = Answer(response)
             if answer.date_s is not None and self._hosts.may_see_token(url):
-                self._clock_offset_s = answer.date_s - time.time()
+                self._server_boot_s = answer.date_s - _since_boot_s()
             yield answer
         finally:
             # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
             with trio.move_on_after(1, shield=True):
                 await response.aclose()
+
+
+def _since_boot_s() -> float:
+    """Seconds since this machine booted, those included in which it was suspended; nobody can set it."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

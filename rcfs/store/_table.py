@@ -46,6 +46,12 @@ stopped while holding it may never let go, and what waits here is somebody's rea
 _TOUCH_WAIT_S = 0.05
 """How long noting a use waits for the lock, in seconds: one that is not noted only makes the order worse."""
 
+_USE_STEP_S = 0.001
+"""Between two uses while the clock lags behind those noted, in seconds: a double tells them apart for the
+next 30,000 years, and a content is not used more often than that for long."""
+_NEVER_S = 1e12
+"""No clock says so: the year 33,658. What a failing disk made of a time, text included, sorts behind it."""
+
 _LOG_PAGES = 64
 """Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
 4 MB, which the cap would have to leave free; unsynced, folding often costs next to nothing."""
@@ -179,8 +185,8 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             " store_time = excluded.store_time, access_time = excluded.access_time, tag = excluded.tag,"
             " size = excluded.size, mode = excluded.mode, filename = excluded.filename, value = NULL"
         )
-        now_s = time.time()
-        self._sql(upsert, (key, now_s, now_s, tag, size, MODE_BINARY, name))
+        used_s = self._next_use_s()
+        self._sql(upsert, (key, used_s, used_s, tag, size, MODE_BINARY, name))
         filename = replaced.filename if replaced is not None else None
         self._choose_spare(filename)
         return filename
@@ -209,11 +215,20 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         )
         self._sql(f"PRAGMA busy_timeout = {int(_TOUCH_WAIT_S * 1000)}")
         try:
-            self._sql(update, (time.time(), tag))
+            self._sql(update, (self._next_use_s(), tag))
         except sqlite3.OperationalError:
             pass  # Locked or full: nothing depends on it.
         finally:
             self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
+
+    def _next_use_s(self) -> float:
+        """The time to note for a use that happens now: after all that were noted, whatever the clock says.
+
+        With the bare clock, a step back by a year would make everything used since the first to go.
+        """
+        newest = "SELECT access_time FROM Cache WHERE access_time < ? ORDER BY access_time DESC LIMIT 1"
+        row = self._sql(newest, (_NEVER_S,)).fetchone()
+        return max(time.time(), row[0] + _USE_STEP_S) if row is not None else time.time()
 
     def coldest_content(self, *, besides: Container[object]) -> tuple[object] | None:
         """The tag of the content whose last use is longest ago, `besides` left out; None if there is none.

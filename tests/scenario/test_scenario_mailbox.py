@@ -44,6 +44,15 @@ async def test_everything_is_asked_for_explicitly(platform: ScriptedPlatform, ne
     }
 
 
+async def test_a_clock_that_is_set_hides_no_message(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = time.time()
+    monkeypatch.setattr(time, "time", lambda: now_s - 2 * 365 * 86400.0)
+    await rig.engine.account.mailbox(101)
+    (seen,) = rig.platform.sent(LIST)
+    until_s = datetime.fromisoformat(dict(seen.query)["dateTo"][0]).timestamp()
+    assert abs(until_s - now_s) < 10
+
+
 async def test_all_pages_are_followed_as_given(rig: Rig) -> None:
     def first(request: httpx.Request) -> Reply:
         # As the platform does: all parameters of the request, with another page.
