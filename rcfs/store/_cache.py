@@ -342,7 +342,9 @@ class ContentCache:
     def _missing_bytes(self, table: ChunkTable, needed_bytes: int) -> int:
         """How many bytes must go before `needed_bytes` may be added; 0 or less when none."""
         over_cap = _used_bytes(table) + _GROWTH_BYTES + needed_bytes - self._limit_bytes
-        under_floor = self._floor_bytes + needed_bytes - shutil.disk_usage(self._directory).free
+        # A commit that fails for want of room would have evicted for nothing.
+        needed_free = self._floor_bytes + _GROWTH_BYTES + needed_bytes
+        under_floor = needed_free - shutil.disk_usage(self._directory).free
         return max(over_cap, under_floor)
 
     def _attempt(self, work: Callable[[ChunkTable], T], otherwise: T) -> T:
@@ -355,7 +357,7 @@ class ContentCache:
             self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
         except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
             error = first_error(exc)
-            table.close()  # diskcache leaves a transaction open whose COMMIT failed; this ends it.
+            table.abandon()
             if _may_be_mended(error) and self._recover(table):
                 try:
                     return work(self._table)

@@ -41,15 +41,13 @@ class SizeIndex:
         """The index in the SQLite database `path`, created with its directory when missing (0600, 0700).
 
         One that is damaged, foreign, or of a version that this program does not know is moved aside as
-        ``*.damaged``; one that cannot be written is replaced by one in memory. `warn` gets a line for each.
+        ``*.damaged``; one that cannot be written is read into memory. `warn` gets a line for each.
         """
         try:
             return cls(_open_file(path, warn), warn)
         except (OSError, sqlite3.Error) as exc:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
-            return cls(
-                _prepared(sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)), warn
-            )
+            return cls(_copy_in_memory(path), warn)
 
     def sizes(self, account_id: str, extension_id: int) -> dict[ContentKey, int]:
         """The learned sizes in bytes of one mailbox; empty when the database fails."""
@@ -113,6 +111,18 @@ def _open_file(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
     except sqlite3.Error:
         connection.close()
         raise
+
+
+def _copy_in_memory(path: Path) -> sqlite3.Connection:
+    """A database in memory, with the sizes that can be read in `path`, which cannot be written."""
+    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, uri=True)
+    connection = _prepared(memory)
+    with contextlib.suppress(sqlite3.Error):
+        # Immutable: SQLite would else want to write a log beside it.
+        connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
+        connection.execute("INSERT INTO sizes SELECT content, size_bytes FROM old.sizes")
+        connection.execute("DETACH old")
+    return connection
 
 
 def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:

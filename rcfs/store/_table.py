@@ -317,6 +317,18 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             )
         return adopted
 
+    def abandon(self) -> None:
+        """End a transaction that failed in its COMMIT, which diskcache leaves open; never raises.
+
+        The connection stays if it can: on a disk that is full or read-only no other one could be opened, and
+        nothing would be read any more.
+        """
+        try:
+            if self._con.in_transaction:
+                self._sql("ROLLBACK")
+        except (sqlite3.Error, *ODD_SETTINGS):
+            self.close()
+
     def dispose(self) -> None:
         """Close this thread's connection (others close with their threads) and remove what was scratch."""
         self.close()

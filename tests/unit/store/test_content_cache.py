@@ -371,12 +371,12 @@ def test_the_default_floor_is_a_gibibyte_or_a_twentieth_of_a_small_disk(
     monkeypatch.setattr("rcfs.store._cache.shutil.disk_usage", lambda _path: Usage)
     cache = ContentCache.open(tmp_path, warn=lambda _line: None)
     assert cache.put_chunk(KEY, 0, b"x") is None
-    Usage.free += 8192
+    Usage.free += cache_module._GROWTH_BYTES + 8192
     assert cache.put_chunk(KEY, 0, b"x") is not None
     Usage.total, Usage.free = 1 << 40, 1 << 30
     cache = ContentCache.open(tmp_path, warn=lambda _line: None)
     assert cache.put_chunk(KEY, 0, b"x") is None
-    Usage.free += 8192
+    Usage.free += cache_module._GROWTH_BYTES + 8192
     assert cache.put_chunk(KEY, 0, b"x") is not None
 
 

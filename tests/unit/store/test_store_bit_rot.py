@@ -73,16 +73,16 @@ def lose(path: Path, random: Random) -> None:
 HARMS = (flip, zero, scramble, cut, lose)
 
 
-def goes_on(cache: ContentCache, directory: Path) -> None:
+def goes_on(cache: ContentCache, directory: Path, told: list[str]) -> None:
     """The harm is over: what is put is there, within the cap."""
     cache.stats()
     for number in range(1000, 1004):
-        assert put(cache, number)
+        assert put(cache, number), told
     assert whole(cache, range(1000, 1004)) == set(range(1000, 1004))
     assert disk_usage(directory) <= LIMIT
     for number in PUT:
-        assert put(cache, number)
-    assert whole(cache, PUT) == set(PUT)
+        assert put(cache, number), told
+    assert whole(cache, PUT) == set(PUT), told
 
 
 @pytest.mark.parametrize("harm", HARMS)
@@ -98,11 +98,12 @@ def test_whatever_happens_to_the_files_no_byte_is_wrong_and_the_cache_goes_on(
         for path in random.sample([*[directory / name for name in DATABASE] * 8, *values], 4):
             if path.exists() and path.stat().st_size:
                 harm(path, random)
-        cache = open_cache(directory, lambda _line: None)
+        told: list[str] = []
+        cache = open_cache(directory, told.append)
         for number in PUT:
             cache.contains(key(number))
         whole(cache, PUT)
-        goes_on(cache, directory)
+        goes_on(cache, directory, told)
         cache.close()
 
 
@@ -143,14 +144,15 @@ def test_harm_to_whole_pages_of_the_database_loses_no_content(
 def test_a_database_that_says_nonsense_costs_at_most_what_it_is_about(
     killed: Path, statement: str, when: str
 ) -> None:
-    cache = None if when.startswith("before") else open_cache(killed, lambda _line: None)
+    told: list[str] = []
+    cache = None if when.startswith("before") else open_cache(killed, told.append)
     with closing(sqlite3.connect(killed / "cache.db")) as connection, connection:
         connection.execute(statement)
     if cache is None:
-        cache = open_cache(killed, lambda _line: None)
+        cache = open_cache(killed, told.append)
     with ThreadPoolExecutor(1) as pool:  # Threads have connections of their own, and this one is new.
         assert len(pool.submit(whole, cache, PUT).result()) >= len(PUT) - 1
-        pool.submit(goes_on, cache, killed).result()
+        pool.submit(goes_on, cache, killed, told).result()
     cache.close()
 
 
