@@ -190,6 +190,8 @@ class ContentCache:
             return None
         try:
             return open_value(path)
+        except FileNotFoundError:
+            return None  # Another process dropped or evicted it meanwhile.
         except OSError as exc:
             self._tell(f"chunks of the cache cannot be opened: {reason_of(exc)}")
             return None
