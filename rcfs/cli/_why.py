@@ -16,7 +16,7 @@ from rcfs.cli._treepaths import locate
 from rcfs.cli._units import format_size
 
 if TYPE_CHECKING:
-    from rcfs.store import Fetch, Refusal
+    from rcfs.store import FetchRecord, Refusal
 
 
 @click.command(
@@ -69,7 +69,7 @@ def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
             say(line)
 
 
-def _fetch(fetch: "Fetch", at: str) -> dict[str, Any]:
+def _fetch(fetch: "FetchRecord", at: str) -> dict[str, Any]:
     return {
         "at": at,
         "program": fetch.program,

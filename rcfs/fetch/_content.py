@@ -1,17 +1,23 @@
 """The bytes of one attachment as they arrive, and the readers that wait for them.
 
-Concurrency: all methods run in the trio thread. Bytes are only ever appended, so between two checkpoints
-a reader that was told that a position is there can take it. One task appends, any number read.
+They may arrive in any order. A chunk of which some bytes are there is a draft, in memory; a whole one is
+sealed, stored, and from then on read from where it was stored.
+
+Concurrency: all methods run in the trio thread, and what is not async is atomic. Bytes are only added,
+until `clear` forgets them all, so between two checkpoints a reader that was told that bytes are there can
+take them. Any number of tasks write and read; who writes over a checkpoint compares `edition` after it.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from rcfs.errors import RcfsError, StoreError
-from rcfs.fetch._gate import Demand
-from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.model import CHUNK_BYTES, ContentKey, RangeSet
+
+if TYPE_CHECKING:
+    from rcfs.fetch._fetch import Fetch
 
 
 class Chunk(Protocol):
@@ -33,47 +39,61 @@ class Chunk(Protocol):
 
 
 class Content:
-    """One attachment's bytes from the first on: whole, arriving, or failed."""
+    """One attachment's bytes: whole, arriving, or failed."""
 
     def __init__(self, key: ContentKey) -> None:
         self.key = key
         """Which attachment."""
         self.size_bytes: int | None = None
         """Exact size; None until the server or the cache has told it."""
-        self.arrived = 0
-        """Number of bytes that are there, counted from the start without a gap."""
+        self.held = RangeSet()
+        """Which bytes are there."""
         self.complete = False
         """Whether every byte is there; then the size is known."""
         self.failure: RcfsError | None = None
         """Why no more bytes will come; None while they may."""
         self.loaded = trio.Event()
         """Set when it is known what the cache holds."""
-        self.demand: Demand | None = None
-        """The request that brings the bytes; None when none is under way."""
+        self.mark = b""
+        """The claims' mark from before the look into the cache."""
+        self.noted_bytes: int | None = None
+        """The size that was noted beside the stored chunks; None when none was."""
+        self.fetch: Fetch | None = None
+        """What brings the missing bytes; None when nothing does."""
         self.users = 0
         """Open handles and waiting opens."""
         self.wanted_by = ""
         """Name of the program for which it is fetched; empty when unknown."""
         self.requests = 0
-        """Requests that were planned for it, repetitions included."""
-        self._chunks: list[Chunk] = []
-        self._tail = bytearray()
+        """Requests that were sent for it, repetitions included."""
+        self.edition = 0
+        """Changes when the bytes are forgotten: then what is under way belongs to something else."""
+        self._drafts: dict[int, bytearray] = {}
+        self._chunks: dict[int, Chunk] = {}
+        self._unstored: set[int] = set()
         self._progress = trio.Event()
 
     @property
-    def tail(self) -> bytes:
-        """A copy of the unfinished chunk: fewer than CHUNK_BYTES bytes, or a full chunk to be closed."""
-        return bytes(self._tail)
+    def arrived(self) -> int:
+        """Number of bytes that are there."""
+        return self.held.total
 
     @property
-    def chunks(self) -> int:
-        """Number of finished chunks; also the index of the unfinished one."""
-        return len(self._chunks)
+    def is_stored(self) -> bool:
+        """Whether the size is known, and every chunk is sealed and was offered to the cache."""
+        return (
+            self.size_bytes is not None
+            and len(self._chunks) == -(-self.size_bytes // CHUNK_BYTES)
+            and not self._unstored
+        )
 
-    def adopt(self, chunks: Sequence[Chunk]) -> None:
-        """Takes over what the cache held from the start on; only the last of a content may be short."""
-        self._chunks = list(chunks)
-        self.arrived = sum(chunk.length_bytes for chunk in chunks)
+    def adopt(self, chunks: Mapping[int, Chunk], size_bytes: int | None) -> None:
+        """Takes over what the cache held, by index; a short chunk is the last one of a known size."""
+        self._chunks = dict(chunks)
+        for index, chunk in chunks.items():
+            start = index * CHUNK_BYTES
+            self.held = self.held.plus(start, start + chunk.length_bytes)
+        self.size_bytes = self.noted_bytes = size_bytes
         self._notify()
 
     def learn_size(self, size_bytes: int) -> None:
@@ -81,20 +101,42 @@ class Content:
         self.size_bytes = size_bytes
         self._notify()
 
-    def append(self, data: memoryview) -> None:
-        """Bytes that follow the ones that are there; they must not reach past the unfinished chunk."""
-        self._tail += data
-        self.arrived += len(data)
+    def write(self, position: int, data: memoryview) -> None:
+        """Bytes from `position` on, which are missing; they must not reach past the end of a chunk."""
+        index, within = divmod(position, CHUNK_BYTES)
+        draft = self._drafts.setdefault(index, bytearray())
+        if within > len(draft):
+            draft.extend(bytes(within - len(draft)))
+        draft[within : within + len(data)] = data
+        self.held = self.held.plus(position, position + len(data))
         self._notify()
 
-    def close_chunk(self, chunk: Chunk | None) -> None:
-        """Ends the unfinished chunk: `chunk` holds its bytes, or None when they stay in memory."""
-        self._chunks.append(chunk if chunk is not None else _MemoryChunk(bytes(self._tail)))
-        self._tail = bytearray()
+    def is_full(self, index: int) -> bool:
+        """Whether the chunk `index` is a draft of which nothing is missing."""
+        start, stop = index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES
+        if self.size_bytes is not None:
+            stop = min(stop, self.size_bytes)
+        return index in self._drafts and self.held.has(start, stop)
+
+    def full_drafts(self) -> list[int]:
+        """The indices of all drafts of which nothing is missing."""
+        return [index for index in self._drafts if self.is_full(index)]
+
+    def seal(self, index: int) -> bytes:
+        """The bytes of the full draft `index`, which is one no more; `place` says where they went."""
+        data = bytes(self._drafts.pop(index))
+        self._chunks[index] = _MemoryChunk(data)
+        self._unstored.add(index)
+        return data
+
+    def place(self, index: int, chunk: Chunk | None) -> None:
+        """The sealed chunk `index` was stored as `chunk`; None when it stays in memory."""
+        if chunk is not None:
+            self._chunks[index] = chunk
+        self._unstored.discard(index)
 
     def finish(self) -> None:
         """Every byte is there."""
-        self.size_bytes = self.arrived
         self.complete = True
         self._notify()
 
@@ -105,35 +147,43 @@ class Content:
 
     def clear(self) -> None:
         """Gives back what the cache lent, and forgets all bytes and the size."""
-        for chunk in self._chunks:
+        for chunk in self._chunks.values():
             chunk.close()
-        self._chunks = []
-        self._tail = bytearray()
-        self.arrived = 0
-        self.size_bytes = None
+        self._chunks = {}
+        self._drafts = {}
+        self._unstored = set()
+        self.held = RangeSet()
+        self.size_bytes = self.noted_bytes = None
+        self.edition += 1
 
     def has(self, start: int, size: int) -> bool:
         """Whether `size` bytes from `start` on are there, or all up to the end."""
-        return self.complete or start + size <= self.arrived
+        if self.complete:
+            return True
+        stop = start + size
+        if self.size_bytes is not None and start < self.size_bytes:
+            stop = min(stop, self.size_bytes)
+        return self.held.has(start, stop)
 
     def read(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on, of those that are there; empty past them.
+        """Up to `size` bytes from `start` on, up to the first that is missing.
 
         Raises:
             StoreError: The disk no longer holds what was checked when the content was opened.
         """
-        stop = min(start + size, self.arrived)
+        stop = min(start + size, self.held.run_end(start))
         parts = []
         while start < stop:
             index, within = divmod(start, CHUNK_BYTES)
             wanted = min(stop - start, CHUNK_BYTES - within)
-            if index < len(self._chunks):
+            chunk = self._chunks.get(index)
+            if chunk is None:
+                part = bytes(memoryview(self._drafts[index])[within : within + wanted])
+            else:
                 try:
-                    part = self._chunks[index].pread(within, wanted)
+                    part = chunk.pread(within, wanted)
                 except OSError as exc:
                     raise StoreError(f"the cache lost bytes of {self.key} while it was open") from exc
-            else:
-                part = bytes(memoryview(self._tail)[within : within + wanted])
             parts.append(part)
             start += wanted
         return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -149,7 +199,7 @@ class Content:
         return self.size_bytes
 
     async def wait_for(self, start: int, size: int) -> None:
-        """Returns as soon as `has(start, size)`.
+        """Returns as soon as `has(start, size)`; causes no request: `Library.reach` may.
 
         Raises:
             RcfsError: The reason why no more bytes will come.
@@ -178,7 +228,7 @@ class Content:
 
 
 class _MemoryChunk:
-    """A chunk that the disk would not take: its bytes live as long as somebody has the content open."""
+    """A chunk that is not on the disk: its bytes live as long as somebody has the content open."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

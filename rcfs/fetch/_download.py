@@ -1,26 +1,30 @@
-"""Brings one content from the server, whole, whatever the server does on the way.
+"""One stream: brings a stretch of a content from the server, whatever the server does on the way.
 
-One GET without end; what breaks is resumed where it stopped; what cannot be placed beyond doubt is asked
-for whole, of which only the missing bytes are used.
+It asks for its stretch once; what breaks is resumed where it stopped; what cannot be placed beyond doubt is
+asked for whole, of which only the missing bytes are used. Bytes that are there already are passed over, and
+a stream ends early when all that it could still bring is there, or on its way in a stream ahead of it.
 """
 
-from collections.abc import Callable
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import NoReturn, Protocol
 
 import attrs
 import trio
 
 from rcfs.errors import ServerError
 from rcfs.fetch._content import Content
-from rcfs.fetch._gate import Demand
+from rcfs.fetch._gate import AbandonedError, Demand
 from rcfs.fetch._placement import Head, MisplacedError, Placement, place
+from rcfs.fetch._price import Meter
 from rcfs.fetch._requester import Requester
 from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey
 from rcfs.platform import Answer, Request, read_content
 
 _MOST_ANSWERS = 1000
-"""Answers that one content may take: 50 MB in parts of 64 KiB is 800; more parts than that is a server
+"""Answers that one stream may take: 50 MB in parts of 64 KiB is 800; more parts than that is a server
 that would eat the whole budget."""
+_LIVELY_S = 1.0
+"""A stream of which nothing came for so long stalls, in seconds: on it no other one relies."""
 
 
 @attrs.frozen
@@ -42,71 +46,165 @@ class Wanted:
 class Keeper(Protocol):
     """Where the bytes of a content go."""
 
-    async def store_chunk(self, content: Content) -> None:
-        """Ends the unfinished chunk of `content`, which has bytes."""
+    async def store_chunk(self, content: Content, index: int) -> None:
+        """Seals and stores the full draft `index` of `content`."""
 
-    async def keep(self, wanted: Wanted, content: Content) -> None:
-        """Notes that every byte of `content`, which is `wanted`, has been stored."""
+    async def note_size(self, wanted: Wanted, content: Content) -> None:
+        """Notes the size of `content`, which is `wanted`, if known: with all chunks stored it is whole."""
+
+    async def note_whole(self, wanted: Wanted, content: Content) -> None:
+        """Notes that every byte of `content`, which is `wanted`, was stored."""
 
     async def forget(self, content: Content) -> None:
         """Drops all bytes of `content`."""
 
 
+@attrs.define(eq=False)
+class Stream:
+    """A stretch of a content, and what brings it."""
+
+    demand: Demand
+    """How urgent it is."""
+    start: int
+    """First byte of the stretch."""
+    stop: int | None
+    """One past its last byte; None for the end of the content."""
+    shortcut: bool
+    """Whether it was sent for a read, although another stream would bring the bytes later."""
+    sent: bool = False
+    """Whether a request was sent for it."""
+    brought: int = 0
+    """Bytes that were missing and came by it."""
+    body: "Body | None" = None
+    """What is being received; None between two bodies."""
+
+
+@attrs.define(eq=False)
+class Body:
+    """The body of an answer, while it comes."""
+
+    start: int
+    """Where it began in the content."""
+    position: int
+    """The next byte that it brings."""
+    stop: int | None
+    """One past its last byte; None for the end of the content."""
+    since_s: float
+    """When it began."""
+    latest_s: float
+    """When the latest piece came."""
+
+
 class Download:
-    """One transfer into one content."""
+    """Carries out one stream."""
 
     def __init__(
         self,
         wanted: Wanted,
         content: Content,
+        stream: Stream,
+        *,
+        streams: Sequence[Stream],
         requester: Requester,
         keeper: Keeper,
+        meter: Meter,
+        claim: Callable[[], None],
     ) -> None:
-        """Prepares a transfer, whose bytes `keeper` keeps."""
+        """Prepares a stream.
+
+        Args:
+            wanted: What is fetched.
+            content: Where the bytes go.
+            stream: The stream.
+            streams: All streams of the content; this one, too.
+            requester: Sends the requests.
+            keeper: Keeps the bytes.
+            meter: Learns from the answers.
+            claim: Called in the moment before each request; raises when another process fetches this.
+        """
         self._wanted = wanted
         self._content = content
+        self._stream = stream
+        self._streams = streams
         self._requester = requester
         self._keeper = keeper
+        self._meter = meter
+        self._claim = claim
+        self._asked: ByteRange | None = None
+        """The range of the present request."""
         self._ranged = True
-        """Whether a rest is asked for by a range; False once a ranged answer could not be placed."""
+        """Whether a stretch is asked for by a range; False once a ranged answer could not be placed."""
         self._lenient = False
         """Whether a part that does not say where it belongs is taken for the one asked for."""
 
-    async def run(self, demand: Demand) -> None:
-        """Returns when the content is complete.
+    async def run(self) -> None:
+        """Returns when nothing of the stretch is missing that is not on its way.
 
         Raises:
             PlatformError: The server or the connection failed for good.
-            AbandonedError: The demand was dropped before anything was sent.
+            AbandonedError: Nothing was sent, as it was superfluous by then, or its demand was dropped.
         """
+        stream = self._stream
         for _answer in range(_MOST_ANSWERS):
-            arrived = self._content.arrived
+            brought = stream.brought
             await self._requester.run(
-                self._request, self._take, demand, progress=lambda: self._content.arrived
+                self._request,
+                self._take,
+                stream.demand,
+                progress=lambda: stream.brought,
+                confirm=self._confirm,
             )
-            if self._content.complete:
+            if self._missing(stream.start) is None:
                 return
-            if self._content.arrived == arrived:
+            if stream.brought == brought:
                 raise ServerError(f"the server sends nothing of the rest of {self._wanted.key}")
         raise ServerError(f"the server sends {self._wanted.key} in more than {_MOST_ANSWERS} parts")
 
-    def _asked(self) -> ByteRange | None:
-        arrived = self._content.arrived
-        return ByteRange(arrived) if arrived and self._ranged else None
+    def _missing(self, position: int) -> int | None:
+        """The first byte of the stretch from `position` on that nobody else brings; None when there is none.
+
+        A body ahead of `position` counts as if all of it had come, unless it stalls: of two bodies that
+        overlap the one behind ends.
+        """
+        content = self._content
+        size = content.size_bytes
+        if size is None:
+            return content.held.run_end(position)
+        covered, lately_s = content.held, trio.current_time() - _LIVELY_S
+        bodies = [stream.body for stream in self._streams if stream is not self._stream]
+        for body in bodies:
+            if body is not None and body.position >= position and body.latest_s >= lately_s:
+                covered = covered.plus(body.position, size if body.stop is None else body.stop)
+        gap = covered.gap(position, size if self._stream.stop is None else min(size, self._stream.stop))
+        return None if gap is None or content.complete else gap[0]
 
     def _request(self) -> Request:
+        stream = self._stream
+        first = self._missing(stream.start)
+        if first is None or (stream.shortcut and stream.sent and not stream.brought):
+            raise AbandonedError("another request brings these bytes")
+        ranged = self._ranged and (first > 0 or stream.stop is not None)
+        self._asked = ByteRange(first, stream.stop) if ranged else None
+        return read_content(self._wanted.key, self._wanted.uri, self._asked)
+
+    def _confirm(self) -> None:
+        if self._missing(self._stream.start) is None:
+            raise AbandonedError("another request brought these bytes")
+        self._claim()
+        self._stream.sent = True
         self._content.requests += 1
-        return read_content(self._wanted.key, self._wanted.uri, self._asked())
 
     async def _take(self, answer: Answer) -> None:
         if answer.media_type == "text/html" and self._wanted.content_type not in ("", "text/html"):
             raise ServerError("the server answered with a web page instead of the content")
         if not answer.readable:
             raise ServerError("the server sent the content in a coding that was not asked for")
+        self._meter.answered(answer.waited_s)
+        content, asked = self._content, self._asked
         head = Head(answer.status, answer.content_length, answer.content_range, answer.encoded)
-        asked = self._asked()
+        first = asked.start if asked is not None else content.held.run_end(self._stream.start)
         try:
-            placement = place(head, asked, self._content.arrived, lenient=self._lenient)
+            placement = place(head, asked, first, lenient=self._lenient)
         except MisplacedError:
             self._ranged = False
             raise
@@ -114,48 +212,95 @@ class Download:
             # Asked for the whole it sent a part without saying which: its beginning, and it is of that kind.
             self._ranged = self._lenient = True
         await self._agree(placement)
-        end = await self._receive(answer, placement)
-        content = self._content
-        whole = head.status == 200 and placement.total is None
-        if whole and (end != content.arrived or content.size_bytes not in (None, end)):
-            await self._keeper.forget(content)
-            raise ServerError(f"{self._wanted.key} is shorter or longer than it was before")
-        if whole or head.status == 416 or content.arrived == content.size_bytes:
-            # The request is spent, so a mount that ends now waits the millisecond that it takes.
-            with trio.CancelScope(shield=True):
-                if content.arrived > content.chunks * CHUNK_BYTES:
-                    await self._keeper.store_chunk(content)
-                # Before any reader sees the end: from then on not even a kill -9 costs a second request.
-                await self._keeper.keep(self._wanted, content)
-            content.finish()
+        # Only the end of such a body says how long the content is, so it is received to its end.
+        tells_size = head.status == 200 and placement.total is None
+        end = await self._receive(answer, placement, may_end_early=not tells_size)
+        if tells_size:
+            if end != content.held.end or content.size_bytes not in (None, end):
+                await self._contradict("shorter")
+            content.learn_size(end)
+        await settle(self._wanted, content, self._keeper)
 
     async def _agree(self, placement: Placement) -> None:
         """Notes the total, and begins anew when it contradicts an earlier one."""
-        content = self._content
-        if placement.total is None:
+        content, total = self._content, placement.total
+        if total is None:
             return
-        if content.size_bytes is not None and content.size_bytes != placement.total:
-            await self._keeper.forget(content)
-            content.learn_size(placement.total)
-            raise ServerError(f"the size of {self._wanted.key} changed while it was read")
-        if content.arrived > placement.total:
-            await self._keeper.forget(content)
-            raise ServerError(f"{self._wanted.key} is shorter than what is cached of it")
-        content.learn_size(placement.total)
+        if content.size_bytes is not None and content.size_bytes != total:
+            await self._contradict("longer" if total > content.size_bytes else "shorter", total)
+        if content.held.end > total:
+            await self._contradict("shorter", total)
+        content.learn_size(total)
 
-    async def _receive(self, answer: Answer, placement: Placement) -> int:
-        """Appends what is new in the body and returns its end; bytes beyond the promised end are not used."""
+    async def _contradict(self, how: str, size_bytes: int | None = None) -> NoReturn:
+        """Drops what there is of the content, because the server now has another one, and gives up the body.
+
+        Raises:
+            ServerError: Always; a repetition begins anew.
+        """
+        await self._keeper.forget(self._content)
+        if size_bytes is not None:
+            self._content.learn_size(size_bytes)
+        raise ServerError(f"{self._wanted.key} has become another: {how} than before")
+
+    async def _receive(self, answer: Answer, placement: Placement, *, may_end_early: bool) -> int:
+        """Takes what is missing out of the body up to its promised end, and returns where it ended."""
+        now, start = trio.current_time(), placement.start
+        body = self._stream.body = Body(start, start, placement.stop, now, now)
+        edition = self._content.edition
+        try:
+            while piece := await answer.receive():
+                self._check(edition)
+                data = memoryview(piece)
+                if body.stop is not None:
+                    data = data[: body.stop - body.position]
+                known = self._content.size_bytes
+                if known is not None and body.position + len(data) > known:
+                    await self._contradict("longer")
+                body.latest_s = trio.current_time()
+                await self._use(body, data, edition)
+                # At the end of the body the connection is left to be used again.
+                if may_end_early and body.position != body.stop and self._missing(body.position) is None:
+                    break
+            return body.position
+        finally:
+            self._stream.body = None
+            self._meter.received(body.position - start, trio.current_time() - body.since_s)
+
+    async def _use(self, body: Body, data: memoryview, edition: int) -> None:
+        """Writes what is missing of `data`, the next of `body`."""
         content = self._content
-        position = placement.start
-        while piece := await answer.receive():
-            if placement.stop is not None:
-                piece = piece[: placement.stop - position]
-            fresh = memoryview(piece)[max(0, content.arrived - position) :]
-            position += len(piece)
-            while fresh:
-                room = CHUNK_BYTES - (content.arrived - content.chunks * CHUNK_BYTES)
-                content.append(fresh[:room])
-                fresh = fresh[room:]
-                if content.arrived == (content.chunks + 1) * CHUNK_BYTES:
-                    await self._keeper.store_chunk(content)
-        return position
+        end = body.position + len(data)
+        while (gap := content.held.gap(body.position, end)) is not None:
+            start, index = gap[0], gap[0] // CHUNK_BYTES
+            stop = min(gap[1], (index + 1) * CHUNK_BYTES)
+            content.write(start, data[len(data) - (end - start) : len(data) - (end - stop)])
+            self._stream.brought += stop - start
+            body.position = stop
+            # A shorter last chunk is stored when the body has ended where it should.
+            if content.held.has(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES):
+                await self._store(index)
+                self._check(edition)
+        body.position = end
+
+    def _check(self, edition: int) -> None:
+        if self._content.edition != edition:
+            raise ServerError(f"{self._wanted.key} changed while it was read")
+
+    async def _store(self, index: int) -> None:
+        """Stores a full draft, and the size beside it as soon as it is known."""
+        with trio.CancelScope(shield=True):
+            await self._keeper.store_chunk(self._content, index)
+            await self._keeper.note_size(self._wanted, self._content)
+
+
+async def settle(wanted: Wanted, content: Content, keeper: Keeper) -> None:
+    """Stores what is full of `content`, and completes it if nothing is missing."""
+    # The requests are spent, so a mount that ends now waits the milliseconds that it takes.
+    with trio.CancelScope(shield=True):  # noqa: ASYNC912 - mostly there is nothing to wait for
+        for index in content.full_drafts():
+            await keeper.store_chunk(content, index)
+        if content.is_stored and not content.complete:
+            # Before any reader sees the end: from then on not even a kill -9 costs a second request.
+            await keeper.note_whole(wanted, content)
+            content.finish()

@@ -1,9 +1,9 @@
 """Contents for readers: from memory, from the cache, or with exactly one fetch, whoever asks meanwhile.
 
 Concurrency: a content stands in `_live` from the moment that somebody asks for it; everybody who asks
-later joins it, so there is one look into the cache and one fetch. Only the fetch task appends to it. A
-reader who gives up leaves the fetch alone once its request was sent; before that, the last reader to go
-takes it out of the queue.
+later joins it, so there is one look into the cache and one fetch. Only the streams of the fetch write into
+it. A reader who gives up leaves a stream alone once its request was sent; before that, the last reader to
+go takes it out of the queue. Between processes it is the claims that make one fetch of two.
 """
 
 import time
@@ -16,8 +16,10 @@ import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, RcfsError, ServerError
 from rcfs.fetch._content import Content
-from rcfs.fetch._download import Download, Wanted
-from rcfs.fetch._gate import AbandonedError, Demand
+from rcfs.fetch._download import Wanted
+from rcfs.fetch._fetch import Fetch
+from rcfs.fetch._gate import AbandonedError
+from rcfs.fetch._price import Meter
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
@@ -26,8 +28,8 @@ from rcfs.store import (
     Chunk,
     ContentCache,
     ContentInfo,
-    Fetch,
     FetchHistory,
+    FetchRecord,
     Refusal,
     SizeIndex,
     StoredContent,
@@ -74,6 +76,7 @@ class Library:
         self._nursery = nursery
         self._history = history
         self._threads = trio.CapacityLimiter(_STORE_THREADS)
+        self._meter = Meter()
         self._live: dict[ContentKey, Content] = {}
         self._idle: OrderedDict[ContentKey, Content] = OrderedDict()
         self._refusals: dict[ContentKey, _Refusal] = {}
@@ -81,7 +84,8 @@ class Library:
     async def open(self, wanted: Wanted, priority: Callable[[], Priority]) -> Content:
         """The content `wanted`: complete, or arriving; the caller ends its use with `release`.
 
-        `priority` is asked only when a request is needed, and may raise to refuse it.
+        `priority` is asked only when a request is needed, and may raise to refuse it. All requests for a
+        content have the most urgent class that was given for it.
 
         Raises:
             RcfsError: What `priority` raised, or a refusal of the server that is still remembered.
@@ -115,18 +119,30 @@ class Library:
         content.users -= 1
         if content.users:
             return
-        if content.demand is not None and content.demand.abandon():
-            # Its fetch is about to end with nothing; who asks from now on begins anew.
-            self._live.pop(content.key, None)
+        if content.fetch is not None and content.fetch.abandon():
+            self.dismiss(content)
         self._retire(content)
+
+    async def reach(self, content: Content, start: int, size: int) -> None:
+        """Returns as soon as `size` bytes from `start` on of an open content are there, or all to its end.
+
+        When waiting for them to arrive would cost more time than a request, one is sent for them.
+
+        Raises:
+            RcfsError: The reason why no more bytes will come.
+        """
+        if content.fetch is not None:
+            await content.fetch.reach(start, size)
+        else:
+            await content.wait_for(start, size)
 
     def _retire(self, content: Content) -> None:
         """Closes a content that nobody uses and nothing fills, or keeps it at hand for a while."""
-        if content.users or content.demand is not None or not content.loaded.is_set():
+        if content.users or content.fetch is not None or not content.loaded.is_set():
             return
         if self._live.get(content.key) is content:
             del self._live[content.key]
-            if content.complete and content.chunks <= 1:
+            if content.complete and content.arrived <= CHUNK_BYTES:
                 self._idle[content.key] = content
                 if len(self._idle) > _KEPT_OPEN:
                     _key, oldest = self._idle.popitem(last=False)
@@ -150,33 +166,41 @@ class Library:
 
     async def _load(self, wanted: Wanted, content: Content) -> None:
         try:
-            stored = await self._in_thread(self._cache.load, content.key)
-            if stored is not None:
-                self._adopt(content, stored)
-                if content.complete and not wanted.size_known:
-                    await self._in_thread(self._sizes.record, content.key, content.arrived)
+            await self.look_again(wanted, content)
         finally:
             content.loaded.set()
             self._retire(content)
 
+    async def look_again(self, wanted: Wanted, content: Content) -> None:
+        """Takes over what the cache has of `content`, in place of what it had."""
+        # Before the look: what another process stores later changes the mark.
+        content.mark = self._cache.claims.mark(content.key)
+        stored = await self._in_thread(self._cache.load, content.key)
+        if stored is None:
+            return
+        content.clear()
+        self._adopt(content, stored)
+        if stored.info is not None and not wanted.size_known:
+            await self._in_thread(self._sizes.record, content.key, stored.info.size_bytes)
+
     @staticmethod
     def _adopt(content: Content, stored: StoredContent) -> None:
-        """Takes over the stored chunks from the start to the first gap, and closes the others."""
-        chunks: list[Chunk] = []
-        for index, chunk in sorted(stored.chunks.items()):
-            # Only the end of a complete content may be short: an unfinished one cannot tell its end.
-            if index == len(chunks) and (stored.complete or chunk.length_bytes == CHUNK_BYTES):
-                chunks.append(chunk)
+        """Takes over the stored chunks; without a known size only full ones, as any may be the last."""
+        size_bytes = None if stored.info is None else stored.info.size_bytes
+        chunks: dict[int, Chunk] = {}
+        for index, chunk in stored.chunks.items():
+            if size_bytes is not None or chunk.length_bytes == CHUNK_BYTES:
+                chunks[index] = chunk
             else:
                 chunk.close()
-        content.adopt(chunks)
+        content.adopt(chunks, size_bytes)
         if stored.complete:
             content.finish()
 
     def _want(self, wanted: Wanted, content: Content, priority: Priority) -> None:
         """Sees to it that a fetch of at least `priority` is under way."""
-        if content.demand is not None:
-            content.demand.raise_to(priority)
+        if content.fetch is not None:
+            content.fetch.raise_to(priority)
             return
         if wanted.uri and not self._hosts.may_see_token(wanted.uri):
             self._recorder.fault(
@@ -184,13 +208,22 @@ class Library:
             )
             wanted = attrs.evolve(wanted, uri="")
         content.wanted_by = wanted.by()
-        content.demand = Demand(priority, label=str(content.key), by=content.wanted_by)
-        self._nursery.start_soon(self._fetch, wanted, content, content.demand)
+        content.fetch = Fetch(
+            wanted,
+            content,
+            priority,
+            requester=self._requester,
+            holder=self,
+            claims=self._cache.claims,
+            meter=self._meter,
+            recorder=self._recorder,
+        )
+        self._nursery.start_soon(self._fetch, content, content.fetch)
 
-    async def _fetch(self, wanted: Wanted, content: Content, demand: Demand) -> None:
+    async def _fetch(self, content: Content, fetch: Fetch) -> None:
         failure: RcfsError = ServerError("the fetch ended unexpectedly; see the log")
         try:
-            await Download(wanted, content, self._requester, self).run(demand)
+            await fetch.run()
         except RcfsError as exc:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError)):
@@ -200,38 +233,60 @@ class Library:
         except Exception as exc:  # noqa: BLE001 - one reader's trouble must not end the mount
             self._recorder.crash("content", exc)
         finally:
-            content.demand = None
+            content.fetch = None
             if not content.complete:
                 content.fail(failure)
-                if self._live.get(content.key) is content:
-                    del self._live[content.key]
+                self.dismiss(content)
             self._retire(content)
 
-    async def keep(self, wanted: Wanted, content: Content) -> None:
-        """Marks `content` complete in the cache, and remembers its size for ever."""
-        info = ContentInfo(size_bytes=content.arrived, content_type=wanted.content_type)
+    def dismiss(self, content: Content) -> None:
+        """Lets who asks for this attachment from now on begin anew: `content` is about to fail."""
+        if self._live.get(content.key) is content:
+            del self._live[content.key]
+
+    async def note_size(self, wanted: Wanted, content: Content) -> None:
+        """Notes the size of `content`, if known, beside its chunks, which makes it whole when all are there.
+
+        For ever in the index: from now on it has an exact size, also when it is never whole.
+        """
+        size_bytes = content.size_bytes
+        if size_bytes is None or size_bytes == content.noted_bytes:
+            return
+        info = ContentInfo(size_bytes=size_bytes, content_type=wanted.content_type)
         await self._in_thread(self._cache.put_info, content.key, info)
-        await self._in_thread(self._sizes.record, content.key, content.arrived)
-        if self._history is not None and content.demand is not None:
-            fetch = Fetch(
+        await self._in_thread(self._sizes.record, content.key, size_bytes)
+        content.noted_bytes = size_bytes
+
+    async def note_whole(self, wanted: Wanted, content: Content) -> None:
+        """Notes that every byte of `content` was stored, and who caused it."""
+        await self.note_size(wanted, content)
+        if self._history is not None and content.fetch is not None:
+            record = FetchRecord(
                 key=content.key,
                 at_s=time.time(),
                 program=content.wanted_by,
-                priority=content.demand.priority.name.lower(),
+                priority=content.fetch.priority.name.lower(),
                 requests=content.requests,
                 size_bytes=content.arrived,
             )
-            await self._in_thread(self._history.add, fetch)
+            await self._in_thread(self._history.add, record)
 
     async def note_refusal(self, key: ContentKey, by: str) -> None:
         """Notes that the crawler `by` was refused a content."""
         if self._history is not None:
             await self._in_thread(self._history.refuse, Refusal(key, time.time(), by))
 
-    async def store_chunk(self, content: Content) -> None:
-        """Ends the unfinished chunk of `content`, on the disk if it can be kept there."""
-        data, index = content.tail, content.chunks
-        content.close_chunk(await self._in_thread(self._cache.put_chunk, content.key, index, data))
+    async def store_chunk(self, content: Content, index: int) -> None:
+        """Seals the full draft `index` of `content`, and stores it on the disk if it can be kept there."""
+        edition, data = content.edition, content.seal(index)
+        chunk = await self._in_thread(self._cache.put_chunk, content.key, index, data)
+        if content.edition == edition:
+            content.place(index, chunk)
+            return
+        # Meanwhile the content turned out to be another.
+        if chunk is not None:
+            chunk.close()
+        await self._in_thread(self._cache.drop, content.key)
 
     async def forget(self, content: Content) -> None:
         """Drops all bytes of `content`, also those on the disk: they are of something else."""

@@ -40,21 +40,21 @@ class MisplacedError(ServerError):
     """The body cannot be placed beyond doubt; the content must be asked for whole, without a range."""
 
 
-def place(head: Head, asked: ByteRange | None, arrived: int, *, lenient: bool = False) -> Placement:
-    """Where the body of an answer to `asked` belongs, `arrived` bytes of the content being there already.
+def place(head: Head, asked: ByteRange | None, first: int, *, lenient: bool = False) -> Placement:
+    """Where the body of an answer to `asked` belongs, which was sent for the byte `first`.
 
-    A 416 gives an empty placement at `arrived`, if it confirms that nothing is missing. `lenient` accepts
+    A 416 gives an empty placement at `first`, if it confirms that the content ends there. `lenient` accepts
     a 206 that does not say which part it is as the part that was asked for: only for a server that has
     already been asked for the whole and answered that with such a 206, too.
 
     Raises:
-        MisplacedError: The body begins after `arrived`, contradicts itself, or does not say where it
+        MisplacedError: The body begins after `first`, contradicts itself, or does not say where it
             belongs.
     """
     start, stop, total = head.content_range
     if head.status == 416:
-        if total is not None and total == arrived:
-            return Placement(arrived, arrived, arrived)
+        if total is not None and total == first:
+            return Placement(first, first, first)
         raise MisplacedError("the server refuses a range that it should have")
     if head.status == 200:
         whole = None if head.encoded else head.content_length
@@ -68,7 +68,7 @@ def place(head: Head, asked: ByteRange | None, arrived: int, *, lenient: bool = 
         stop = None if head.content_length is None else start + head.content_length
     elif head.content_length is not None and head.content_length != stop - start:
         raise MisplacedError("the server's Content-Range and Content-Length disagree")
-    if start > arrived:
+    if start > first:
         raise MisplacedError("the server sent a later part than was asked for")
     if total is not None and stop is not None and stop > total:
         raise MisplacedError("the server's Content-Range reaches past the end")

@@ -17,7 +17,7 @@ from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._session import Session
 from rcfs.model import UsageGroup
 from rcfs.platform import Answer, Client, Request, Token, refusal
-from rcfs.quota import Slot
+from rcfs.quota import UNKNOWN_PLAN, Slot
 
 T = TypeVar("T")
 
@@ -53,11 +53,14 @@ class Requester:
         demand: Demand,
         *,
         progress: Callable[[], int] = lambda: 0,
+        confirm: Callable[[], None] = lambda: None,
     ) -> T:
         """What `use` makes of the answer to `plan()`: 2xx, or 416 when a range was asked for.
 
         Both are called anew for every attempt, so a plan may ask for what is still missing. Attempts end
-        with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew.
+        with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew. `confirm`
+        is called in the moment before something is sent, which may be long after it was planned; when it
+        raises, nothing is sent, no slot is used, and the error is passed on.
 
         Raises:
             PlatformError: What the server or the connection did in the last attempt.
@@ -69,7 +72,7 @@ class Requester:
             # Failed logins are repeated in there, so they are not repeated here.
             await self._session.token(demand)
             try:
-                return await self._attempt(plan(), use, demand)
+                return await self._attempt(plan(), use, demand, confirm)
             except RateLimitedError as exc:
                 # The gate is frozen now, so the next attempt waits the penalty out.
                 refusals += 1
@@ -89,6 +92,17 @@ class Requester:
                 if failures >= demand.attempts:
                     raise
                 await trio.sleep(backoff_s(failures, exc))
+
+    def price(self, request: Request) -> tuple[float, float]:
+        """What a request like `request` costs now, in seconds: its share of the window, and until it can go.
+
+        As the ledger knows it; a request that must wait behind others waits longer.
+        """
+        group = self._learned_groups.get(request.operation, request.group)
+        for state in self._gate.states():
+            if state.group == group:
+                return state.window_s / state.limit, state.next_free_s
+        return UNKNOWN_PLAN.window_s / UNKNOWN_PLAN.limit, 0.0
 
     async def read(self, request: Request, decode: Callable[[dict[str, Any]], T], demand: Demand) -> T:
         """What `decode` makes of the JSON object that answers `request`; it runs in a worker thread.
@@ -112,16 +126,26 @@ class Requester:
 
         return await self.run(lambda: request, use, demand)
 
-    async def _attempt(self, request: Request, use: Callable[[Answer], Awaitable[T]], demand: Demand) -> T:
+    async def _attempt(
+        self,
+        request: Request,
+        use: Callable[[Answer], Awaitable[T]],
+        demand: Demand,
+        confirm: Callable[[], None],
+    ) -> T:
         for _hop in range(_MOST_HOPS):
-            result, target = await self._send(request, use, demand)
+            result, target = await self._send(request, use, demand, confirm)
             if not target:
                 return result  # type: ignore[return-value]  # without a target there is a result
             request = attrs.evolve(request, url=target, params=())
         raise PlatformError(f"{request.operation}: more than {_MOST_HOPS} redirects")
 
     async def _send(
-        self, request: Request, use: Callable[[Answer], Awaitable[T]], demand: Demand
+        self,
+        request: Request,
+        use: Callable[[Answer], Awaitable[T]],
+        demand: Demand,
+        confirm: Callable[[], None],
     ) -> tuple[T | None, str]:
         """(what `use` made, "") or (None, the URL to go on at)."""
         if not self._client.hosts.may_see_token(self._client.absolute(request.url)):
@@ -137,6 +161,11 @@ class Requester:
                 return await self._judge(request, answer, use)
         group = self._learned_groups.get(request.operation, request.group)
         slot, token = await self._admitted(group, demand)
+        try:
+            confirm()
+        except BaseException:
+            self._gate.cancel(slot)
+            raise
         status = 0
         try:
             async with self._client.send(request, token.access) as answer:

@@ -224,7 +224,10 @@ class Operations(pyfuse3.Operations):
         content = handle.content
         if not content.has(off, size):
             await self._waits.until(
-                handle.pid, lambda: content.wait_for(off, size), within_s=self._max_wait_s, read=True
+                handle.pid,
+                lambda: self._engine.library.reach(content, off, size),
+                within_s=self._max_wait_s,
+                read=True,
             )
         return content.read(off, size)
 

@@ -3,6 +3,7 @@
 from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
 from rcfs.model._content import ByteRange as ByteRange
 from rcfs.model._content import ContentKey as ContentKey
+from rcfs.model._ranges import RangeSet as RangeSet
 from rcfs.model._records import Attachment as Attachment
 from rcfs.model._records import Availability as Availability
 from rcfs.model._records import Extension as Extension

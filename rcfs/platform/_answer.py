@@ -1,5 +1,6 @@
 """One answer of the server whose headers have arrived: what they say, and the body in pieces."""
 
+import contextlib
 import re
 from datetime import UTC
 from email.utils import parsedate_to_datetime
@@ -26,9 +27,12 @@ _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)",
 class Answer:
     """The answer to one request; valid inside the context that gave it."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx.Response, *, waited_s: float = 0.0) -> None:
         self._response = response
         self._stream = response.aiter_bytes()
+        self._begun = False
+        self.waited_s = waited_s
+        """Seconds from the sending of the request to these headers, a new connection included."""
 
     @property
     def status(self) -> int:
@@ -123,8 +127,22 @@ class Answer:
         Raises:
             TransportError: The connection ended early, or was silent for BODY_GAP_S.
         """
+        self._begun = True
         with translated(self._response.url.host), trio.fail_after(BODY_GAP_S):
             return await anext(self._stream, b"")
+
+    async def drop(self) -> None:
+        """Ends the body where it is; nothing may be received afterwards.
+
+        httpx's generators lie in one another, and one that is closed leaves those within to the garbage
+        collector. A cancellation that comes from the innermost one ends them all.
+        """
+        with trio.CancelScope() as scope, contextlib.suppress(httpx.HTTPError):
+            scope.cancel()
+            if self._begun:
+                async for _piece in self._stream:  # What was buffered, up to the next wait.
+                    pass
+            await trio.lowlevel.checkpoint()
 
     async def body(self, max_bytes: int = MAX_JSON_BYTES) -> bytes:
         """The whole body, cut at `max_bytes`.

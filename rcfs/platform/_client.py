@@ -132,16 +132,18 @@ class Client:
             except httpx.InvalidURL as exc:
                 raise PlatformError(f"the server gave a URL that is none: {exc}") from exc
             auth = httpx.BasicAuth(*basic) if basic else None
+            sent_s = trio.current_time()
             with trio.fail_after(HEADERS_WITHIN_S):
                 response = await self._http.send(outgoing, auth=auth, stream=True)
+        answer = Answer(response, waited_s=trio.current_time() - sent_s)
         try:
-            answer = Answer(response)
             if answer.date_s is not None and self._hosts.may_see_token(url):
                 self._server_boot_s = answer.date_s - _since_boot_s()
             yield answer
         finally:
             # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
             with trio.move_on_after(1, shield=True):
+                await answer.drop()
                 await response.aclose()
 
 

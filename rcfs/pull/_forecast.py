@@ -36,10 +36,10 @@ class Forecast:
 
     def answered(self, now: float) -> None:
         """A request of the job was answered with content."""
-        if self._frozen_until_s is not None and now < self._frozen_until_s:
-            return  # It was sent before the penalty, and says nothing of what comes after.
         if self._begun_s is not None:
             self._round_trip_s, self._begun_s = now - self._begun_s, None
+        if self._frozen_until_s is not None and now < self._frozen_until_s:
+            return  # It was sent before the penalty, and says nothing of the pace that comes after.
         self._answers_s.append(now)
         self._count += 1
         if self._plan is not None and self._count > 2 * self._plan[0]:

@@ -218,7 +218,9 @@ class Book:
 
     def cancel(self, slot: Slot) -> None:
         """See `Ledger.cancel`."""
-        self._group(slot.group).bucket.drop(slot)
+        entry = self._group(slot.group)
+        if entry.bucket.drop(slot):
+            entry.pace.unsent(slot.taken_s)
 
     def states(self, owner: str, now: float) -> tuple[GroupState, ...]:
         """See `Ledger.states`; the configured groups come first, then the others as they were seen."""

@@ -36,6 +36,7 @@ class Pace:
     def __init__(self) -> None:
         self._person_s = -math.inf
         self._sent_s = -math.inf
+        self._before_s = -math.inf
         self._paced_from_s = -math.inf
         self._paced_until_s = -math.inf
 
@@ -44,12 +45,12 @@ class Pace:
         """The pace that `dump` gave, on a clock that shows `shift_s` more."""
         pace = cls()
         times = (-math.inf if value is None else float(value) + shift_s for value in values)
-        pace._person_s, pace._sent_s, pace._paced_from_s, pace._paced_until_s = times
+        pace._person_s, pace._sent_s, pace._before_s, pace._paced_from_s, pace._paced_until_s = times
         return pace
 
     def dump(self) -> list[float | None]:
-        """The state as JSON values: four times, None where there is none."""
-        times = (self._person_s, self._sent_s, self._paced_from_s, self._paced_until_s)
+        """The state as JSON values: five times, None where there is none."""
+        times = (self._person_s, self._sent_s, self._before_s, self._paced_from_s, self._paced_until_s)
         return [None if time_s == -math.inf else time_s for time_s in times]
 
     def met(self, now: float) -> None:
@@ -58,7 +59,12 @@ class Pace:
 
     def sent(self, now: float) -> None:
         """Background work was sent."""
-        self._sent_s = now
+        self._before_s, self._sent_s = self._sent_s, now
+
+    def unsent(self, taken_s: float) -> None:
+        """A request that was admitted at `taken_s` was not sent after all: its turn is free again."""
+        if self._sent_s == taken_s:
+            self._sent_s = self._before_s
 
     def reserve(self, plan: Plan, now: float) -> int:
         """How many slots background work leaves free now; less than the limit."""

@@ -8,10 +8,11 @@ from rcfs.store._cache import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.store._cache import CacheStats as CacheStats
 from rcfs.store._cache import ContentCache as ContentCache
 from rcfs.store._cache import PinStats as PinStats
+from rcfs.store._claims import Claims as Claims
 from rcfs.store._content import ContentInfo as ContentInfo
 from rcfs.store._content import StoredContent as StoredContent
-from rcfs.store._history import Fetch as Fetch
 from rcfs.store._history import FetchHistory as FetchHistory
+from rcfs.store._history import FetchRecord as FetchRecord
 from rcfs.store._history import Refusal as Refusal
 from rcfs.store._ledger import SqliteLedger as SqliteLedger
 from rcfs.store._ledger import open_ledger as open_ledger

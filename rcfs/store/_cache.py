@@ -22,6 +22,7 @@ import diskcache
 
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.store._claims import Claims
 from rcfs.store._content import (
     ContentInfo,
     StoredContent,
@@ -105,6 +106,8 @@ class ContentCache:
         self._floor_bytes = free_floor_bytes
         self._warn = warn
         self._pins = PinFile(directory)
+        self.claims = Claims.open(directory)
+        """What this process and others are fetching at the moment."""
         self._lock = threading.RLock()
         self._count_lock = threading.Lock()
         self._told: set[str] = set()
@@ -283,6 +286,7 @@ class ContentCache:
 
     def close(self) -> None:
         """End the use of the cache; chunks that are open stay readable."""
+        self.claims.close()
         with self._lock:
             self._table.dispose()
 

@@ -44,7 +44,7 @@ _LOCK_WAIT_S = 5.0
 
 
 @attrs.frozen
-class Fetch:
+class FetchRecord:
     """One content that was fetched whole."""
 
     key: ContentKey
@@ -97,7 +97,7 @@ class FetchHistory:
             warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
             return cls(_prepared(_connected(":memory:")), warn)
 
-    def add(self, fetch: Fetch) -> None:
+    def add(self, fetch: FetchRecord) -> None:
         """Note a fetch; the oldest go when there are too many."""
         values = (
             str(fetch.key),
@@ -120,12 +120,12 @@ class FetchHistory:
             (str(refusal.key), refusal.at_s, refusal.program),
         )
 
-    def fetches(self, keys: Iterable[ContentKey]) -> dict[ContentKey, list[Fetch]]:
+    def fetches(self, keys: Iterable[ContentKey]) -> dict[ContentKey, list[FetchRecord]]:
         """The fetches of each of `keys` that has some, the oldest first; empty when the database fails."""
         select = (
             "SELECT at_s, program, priority, requests, size_bytes FROM fetches WHERE content = ? ORDER BY id"
         )
-        found = {key: [Fetch(key, *row) for row in self._read(select, (str(key),))] for key in keys}
+        found = {key: [FetchRecord(key, *row) for row in self._read(select, (str(key),))] for key in keys}
         return {key: fetches for key, fetches in found.items() if fetches}
 
     def refusals(self, keys: Iterable[ContentKey]) -> dict[ContentKey, Refusal]:

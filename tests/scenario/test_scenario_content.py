@@ -51,6 +51,16 @@ async def test_a_body_that_breaks_is_resumed_where_it_stopped(rig: Rig, end: End
     assert rig.fetch_times() == [0.0, 0.1]
 
 
+@pytest.mark.parametrize("size", [300_000, 2 * CHUNK_BYTES])
+async def test_a_connection_that_breaks_behind_the_last_byte_costs_nothing(rig: Rig, size: int) -> None:
+    data = noise(size)
+    rig.platform.script(FETCH, Reply.sized(data, end=End.RESET))
+    wanted = rig.wanted(1, data)
+    assert await rig.read(wanted) == data
+    assert rig.cache.contains(wanted.key) == "yes"
+    assert rig.ranges() == [""]
+
+
 async def test_a_large_body_that_breaks_is_resumed_within_a_chunk(rig: Rig) -> None:
     data = noise(3 * CHUNK_BYTES)
     rig.platform.script(FETCH, Reply.sized(data[: CHUNK_BYTES + 77], len(data), end=End.RESET))

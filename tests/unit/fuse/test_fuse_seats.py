@@ -49,7 +49,7 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
         nursery.start_soon(open_file, file)
     await wait_all_tasks_blocked()
     for content in contents:
-        content.append(memoryview(bytes(CHUNK_BYTES)))
+        content.write(0, memoryview(bytes(CHUNK_BYTES)))
     await wait_all_tasks_blocked()
     assert [handle.streaming for handle in opened] == [True] * _STREAMS
 

@@ -8,15 +8,15 @@ import pytest
 
 import rcfs.store._history as history_module
 from rcfs.model import ContentKey
-from rcfs.store import Fetch, FetchHistory, Refusal
+from rcfs.store import FetchHistory, FetchRecord, Refusal
 
 
 def key(message_id: int) -> ContentKey:
     return ContentKey("400131", 62, message_id, 1)
 
 
-def fetch(number: int, program: str = "cp") -> Fetch:
-    return Fetch(key(number), 1e9 + number, program, "bulk", 1, 300)
+def fetch(number: int, program: str = "cp") -> FetchRecord:
+    return FetchRecord(key(number), 1e9 + number, program, "bulk", 1, 300)
 
 
 @pytest.fixture

@@ -1,0 +1,171 @@
+"""Reads anywhere in a large file that is arriving, and files that two mounts want at once."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.mount.conftest import Mounted, Mounting, _end, sha256
+
+pytestmark = pytest.mark.mount
+
+FAULTS: list[tuple[str, dict[str, Any], float]] = [
+    ("reset_body", {"at_byte": 700_000}, 0.3),
+    ("wrong_content_range", {}, 0.1),
+    ("ignored_range", {}, 0.1),
+    ("unasked_partial", {"first_bytes": 2_000_000}, 0.2),
+    ("status", {"status": 503}, 0.1),
+    ("trickle", {"piece_bytes": 1 << 16, "pause_s": 0.02}, 1.0),
+]
+"""(what happens, how, with which chance); a request has the first that befalls it."""
+
+READER = """
+import os, random, sys
+path, truth_path, seed, count = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
+truth, dice = open(truth_path, "rb").read(), random.Random(seed)
+file = os.open(path, os.O_RDONLY)
+os.posix_fadvise(file, 0, 0, os.POSIX_FADV_RANDOM)
+for number in range(count):
+    at, size = dice.randrange(len(truth)), dice.choice([1, 512, 4096, 60_000, 131_072])
+    assert os.pread(file, size, at) == truth[at : at + size], (at, size)
+    if number % 200 == 199:
+        os.close(file)
+        file = os.open(path, os.O_RDONLY)
+print(count)
+"""
+
+
+def large_fax(mount: Mounted) -> tuple[dict[str, Any], Path]:
+    """The truth about the one large fax of an account, and where it is."""
+    (row,) = [row for row in mount.server.truth() if row["size_bytes"] > 8 << 20]
+    return row, next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax.pdf"))
+
+
+def true_bytes(mount: Mounted, row: dict[str, Any]) -> bytes:
+    """The content of `row`, straight from the simulator."""
+    server = mount.server
+    with httpx.Client(base_url=server.platform_url, timeout=60) as http:
+        form = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": server.jwt}
+        login = http.post("/restapi/oauth/token", data=form, auth=(server.client_id, server.client_secret))
+        store = f"/restapi/v1.0/account/~/extension/{row['extension_id']}/message-store/{row['message_id']}"
+        token = login.raise_for_status().json()["access_token"]
+        answer = http.get(
+            f"{store}/content/{row['attachment_id']}", headers={"Authorization": f"Bearer {token}"}
+        )
+        return answer.raise_for_status().content
+
+
+def content_ranges(mount: Mounted) -> list[str]:
+    """The Range headers of the requests for content so far."""
+    return [entry["range"] for entry in mount.server.journal(operation="readMessageContent")]
+
+
+def test_head_and_tail_of_a_large_file_are_two_requests(mounting: Mounting) -> None:
+    mount = mounting("--messages=1000")
+    row, path = large_fax(mount)
+    # A megabyte a second, so that it takes ten; a request costs 1.5 s.
+    mount.server.fault("trickle", operation="readMessageContent", piece_bytes=1 << 16, pause_s=0.06)
+    with path.open("rb", buffering=0) as file:
+        assert file.read(4) == b"%PDF"
+        began = time.monotonic()
+        file.seek(-1000, os.SEEK_END)
+        tail = file.read()
+        waited_s = time.monotonic() - began
+        assert os.getxattr(path, "user.rcfs.cached") == b"partial", "the tail did not wait for the rest"
+    assert len(tail) == 1000
+    assert b"%%EOF" in tail
+    assert waited_s < 5
+    assert sha256(path) == row["sha256"]
+    ranges = content_ranges(mount)
+    assert len(ranges) == 2
+    assert ranges[0] == ""
+    assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= row["size_bytes"] - (1 << 20) - 4096
+
+
+def test_several_processes_read_anywhere_while_faults_happen(mounting: Mounting, tmp_path: Path) -> None:
+    mount = mounting("--messages=1000", "--limit=medium=2000", "--limit=light=2000")
+    row, path = large_fax(mount)
+    truth = tmp_path / "truth"
+    truth.write_bytes(true_bytes(mount, row))
+    assert sha256(truth) == row["sha256"]
+    for seed, (kind, options, probability) in enumerate(FAULTS):
+        mount.server.fault(
+            kind, operation="readMessageContent", probability=probability, seed=seed, count=None, **options
+        )
+    readers = [
+        subprocess.Popen(
+            [sys.executable, "-c", READER, str(path), str(truth), str(seed), "1000"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(4)
+    ]
+    try:
+        results = [reader.communicate(timeout=120) for reader in readers]
+    finally:
+        for reader in readers:
+            reader.kill()
+            reader.wait(20)
+    assert [out.strip() for out, _err in results] == ["1000"] * 4, [err[-500:] for _out, err in results]
+    assert sha256(path) == row["sha256"]
+    summary = mount.server.summary()
+    assert (summary["limited"], summary["in_penalty"]) == (0, 0)
+
+
+@contextmanager
+def second_mount(first: Mounted, home: Path) -> Iterator[Mounted]:
+    """Another mount of the same account, with the same cache and a process of its own."""
+    home.mkdir()
+    mount = Mounted(home, first.server, f"--cache-dir={first.cache}")
+    try:
+        mount.mount()
+        yield mount
+    finally:
+        _end(mount)
+
+
+def test_two_mounts_that_want_the_same_files_fetch_each_once(mounting: Mounting, tmp_path: Path) -> None:
+    first = mounting("--messages=1000", "--limit=medium=2000", "--limit=light=2000")
+    with second_mount(first, tmp_path / "second") as second:
+        row, fax = large_fax(first)
+        small = sorted(first.path.glob("101 */Voicemail/*/*/voicemail.*"))[:5]
+        paths = [path.relative_to(first.path) for path in [fax, *small]]
+        list(fax.parent.iterdir())
+        first.server.reset_journal()
+        first.server.fault("slow", operation="readMessageContent", delay_s=0.5, count=None)
+        readers = [
+            subprocess.Popen(["cat", str(mount.path / path)], stdout=subprocess.DEVNULL)
+            for path in paths
+            for mount in (first, second)
+        ]
+        assert [reader.wait(60) for reader in readers] == [0] * len(readers)
+        assert len(content_ranges(first)) == len(paths)
+        assert sha256(second.path / paths[0]) == sha256(fax) == row["sha256"]
+
+
+def test_a_mount_goes_on_where_one_that_fetched_was_killed(mounting: Mounting, tmp_path: Path) -> None:
+    first = mounting("--messages=1000", "--limit=medium=2000", "--limit=light=2000")
+    with second_mount(first, tmp_path / "second") as second:
+        row, fax = large_fax(first)
+        first.server.fault("stall", operation="readMessageContent", at_byte=6 << 20, for_s=25.0)
+        with fax.open("rb") as file:
+            file.read(5 << 20)
+            other = subprocess.Popen(
+                ["sha256sum", str(second.path / fax.relative_to(first.path))],
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            os.kill(first.pid, 9)
+            out, _err = other.communicate(timeout=60)
+        assert out.split()[0] == row["sha256"]
+        ranges = content_ranges(first)
+        assert len(ranges) == 2
+        assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= 5 << 20, "it had the rest only to fetch"

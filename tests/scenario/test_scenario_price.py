@@ -1,0 +1,251 @@
+"""Seeks in a large content: when they cost a request, and how soon they are served."""
+
+from itertools import pairwise
+
+import attrs
+import httpx
+import pytest
+import trio
+
+from rcfs.fetch import Content, Wanted
+from rcfs.model import CHUNK_BYTES, Priority, UsageGroup
+from rcfs.store import ContentInfo
+from tests.fakes.rig import Rig, noise
+from tests.fakes.scripted import End, Reply, ScriptedPlatform
+from tests.scenario.conftest import OpenRig
+
+FETCH = "readMessageContent"
+MB = CHUNK_BYTES
+SIZE = 50 * MB
+DATA = noise(SIZE)
+PIECE = 256 << 10
+MEDIUM = UsageGroup("medium")
+
+
+def flow(platform: ScriptedPlatform, rate: float, *, times: int = 50) -> None:
+    """Lets contents come at `rate` bytes a second for each request, in the way that it asks for."""
+
+    def answer(request: httpx.Request) -> Reply:
+        reply = platform._content(request)
+        size = min(PIECE, int(10 * rate))
+        pieces = [reply.body[at : at + size] for at in range(0, len(reply.body), size)]
+        return attrs.evolve(reply, pieces=pieces, gap_s=size / rate)
+
+    platform.script(FETCH, *[answer] * times)
+
+
+async def opened(rig: Rig, wanted: Wanted) -> Content:
+    """An open content of which the first chunk is there, as a mount opens it."""
+    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    await content.wait_size()
+    await content.wait_for(0, MB)
+    return content
+
+
+async def read(rig: Rig, content: Content, start: int, size: int = 131_072) -> bytes:
+    """What a mount answers to a read, checked."""
+    await rig.engine.library.reach(content, start, size)
+    data = content.read(start, size)
+    assert data == DATA[start : start + size]
+    return data
+
+
+async def test_head_and_tail_are_two_requests_and_the_tail_takes_a_round_trip(rig: Rig) -> None:
+    flow(rig.platform, 2.0 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    began = trio.current_time()
+    await read(rig, content, SIZE - 1000)
+    # From the beginning of its chunk on: half a second at this rate.
+    assert trio.current_time() - began == pytest.approx(0.1 + 0.5, abs=0.15)
+    assert rig.ranges() == ["", f"bytes={49 * MB}-"]
+    await content.wait_complete()
+    assert rig.ranges() == ["", f"bytes={49 * MB}-"]
+    assert rig.now == pytest.approx(0.1 + 49 / 2, abs=0.3), "what the tail brought is not received again"
+    assert content.read(0, SIZE) == DATA
+    rig.engine.library.release(content)
+
+
+async def test_a_tail_that_comes_within_the_price_is_waited_for(rig: Rig) -> None:
+    flow(rig.platform, 40.0 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    await read(rig, content, SIZE - 1000)
+    assert rig.ranges() == [""]
+    assert rig.now < 0.1 + 1.5
+    rig.engine.library.release(content)
+
+
+async def test_the_price_is_what_the_ledger_says(rig: Rig) -> None:
+    rig.platform.police.set_limit(MEDIUM, 2)
+    flow(rig.platform, 2.0 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    await read(rig, content, SIZE - 1000)
+    assert rig.ranges() == [""], "a request costs 30 s, and in 25 s the tail is there"
+    rig.engine.library.release(content)
+
+
+@pytest.mark.parametrize("rate", [3000.0, 100_000.0, 5.0 * MB, 500.0 * MB])
+async def test_who_reads_in_order_costs_one_request_at_any_rate(rig: Rig, rate: float) -> None:
+    data = DATA[: 4 * MB]
+    flow(rig.platform, rate)
+    content = await rig.engine.library.open(rig.wanted(1, data), lambda: Priority.PERSON)
+    await content.wait_size()
+
+    async def reader(first: int) -> None:
+        for start in range(first * 131_072, len(data), 2 * 131_072):
+            await rig.engine.library.reach(content, start, 131_072)
+
+    async with trio.open_nursery() as nursery:  # the read, and the read-ahead in front of it
+        nursery.start_soon(reader, 0)
+        nursery.start_soon(reader, 1)
+    assert rig.ranges() == [""]
+    rig.engine.library.release(content)
+
+
+async def test_jumping_about_costs_a_request_per_price_at_most(rig: Rig) -> None:
+    flow(rig.platform, 0.5 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    began = trio.current_time()
+    for number in range(24):
+        await read(rig, content, (number * 37 % 49) * MB + 500_000, 4096)
+    elapsed_s = trio.current_time() - began
+    assert len(rig.ranges()) <= 2 + elapsed_s / 1.5
+    assert len(rig.ranges()) < 15, "and what one brought serves the next ones"
+    await content.wait_complete()
+    assert content.read(0, SIZE) == DATA
+    rig.engine.library.release(content)
+
+
+async def test_many_who_jump_at_once_share_the_price(rig: Rig) -> None:
+    flow(rig.platform, 0.5 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    async with trio.open_nursery() as nursery:
+        for number in range(6):
+            nursery.start_soon(read, rig, content, (45 - 7 * number) * MB, 4096)
+        await trio.sleep(6)
+    times = rig.fetch_times()
+    assert len(times) > 4
+    assert all(later - sooner > 1.49 for sooner, later in pairwise(times[1:]))
+    rig.engine.library.release(content)
+
+
+async def test_a_seek_whose_reader_leaves_before_it_is_sent_costs_nothing(rig: Rig) -> None:
+    rig.platform.police.set_limit(MEDIUM, 2)
+    await rig.read(rig.wanted(2, b"x"))
+    flow(rig.platform, 0.1 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    with trio.move_on_after(10) as scope:
+        await read(rig, content, SIZE - 1000)
+    assert scope.cancelled_caught
+    assert rig.engine.gate.queue() == ()
+    await trio.sleep(100)
+    assert len(rig.ranges()) == 2
+    rig.engine.library.release(content)
+
+
+async def test_a_stall_is_met_with_a_request_and_the_rest_is_not_brought_twice(rig: Rig) -> None:
+    stalling = Reply.sized(DATA[: 2 * MB], SIZE, end=End.STALL)
+    rig.platform.script(FETCH, stalling)
+    content = await opened(rig, rig.wanted(1, DATA))
+    await read(rig, content, 10 * MB)
+    assert rig.now < 4
+    assert rig.ranges() == ["", f"bytes={10 * MB}-"]
+    await content.wait_complete()
+    assert rig.ranges() == ["", f"bytes={10 * MB}-", f"bytes={2 * MB}-"]
+    rig.engine.library.release(content)
+
+
+@pytest.mark.parametrize("answer", ["whole", "503", "unsaid", "416"])
+async def test_a_server_that_gives_no_ranges_is_asked_for_one_once(rig: Rig, answer: str) -> None:
+    flow(rig.platform, 2.0 * MB, times=1)
+    rig.platform.script(
+        FETCH,
+        {
+            "whole": Reply.sized(DATA, pieces=[DATA[:MB], DATA[MB:]], gap_s=60.0),
+            "503": Reply.error(503),
+            "unsaid": Reply(206, DATA[30 * MB :]),
+            "416": Reply.error(416),
+        }[answer],
+    )
+    content = await opened(rig, rig.wanted(1, DATA))
+    for start in (30 * MB, 45 * MB, 20 * MB):
+        await read(rig, content, start)
+    await content.wait_complete()
+    assert rig.ranges() == ["", f"bytes={30 * MB}-"]
+    assert rig.now == pytest.approx(0.1 + 25, abs=1)
+    rig.engine.library.release(content)
+
+
+async def test_a_refused_range_does_not_end_the_content(rig: Rig) -> None:
+    flow(rig.platform, 2.0 * MB, times=1)
+    rig.platform.script(FETCH, Reply.error(404, "CMN-102"))
+    content = await opened(rig, rig.wanted(1, DATA))
+    await read(rig, content, 45 * MB)
+    rig.engine.library.release(content)
+
+
+async def test_a_content_that_changes_while_two_streams_bring_it_begins_anew(rig: Rig) -> None:
+    flow(rig.platform, 2.0 * MB, times=1)
+    newer = DATA[: 45 * MB]
+    wanted = rig.wanted(1, DATA)
+    content = await opened(rig, wanted)
+    rig.platform.add_content(wanted.key, newer)
+    with trio.move_on_after(200):
+        await rig.engine.library.reach(content, 40 * MB, 1000)
+    await content.wait_complete()
+    assert content.size_bytes == len(newer)
+    assert content.read(0, SIZE) == newer
+    rig.engine.library.release(content)
+    stored = rig.cache.load(wanted.key)
+    assert stored is not None
+    assert stored.complete
+    assert b"".join(stored.chunks[index].pread(0, MB) for index in range(45)) == newer
+    stored.close()
+
+
+async def test_what_is_there_survives_a_restart_and_only_the_gaps_are_fetched(new_rig: OpenRig) -> None:
+    async with new_rig() as rig:
+        flow(rig.platform, 1.0 * MB)
+        wanted = rig.wanted(1, DATA)
+        content = await opened(rig, wanted)
+        await read(rig, content, 40 * MB)
+        await trio.sleep(5)
+        assert await rig.engine.library.state(wanted.key) == "partial"
+        rig.engine.library.release(content)
+    async with new_rig() as rig:
+        await rig.read(rig.wanted(2, DATA[: 20 * MB]))  # so it is known how fast bodies come
+        sizes = rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id)
+        assert sizes[wanted.key] == SIZE
+        assert rig.cache.contains(wanted.key) == "partial"
+        content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+        assert content.size_bytes == SIZE
+        assert content.read(40 * MB, 1000) == DATA[40 * MB : 40 * MB + 1000], "without waiting"
+        head, tail = content.held.run_end(0), content.held.run_end(40 * MB)
+        assert head % MB == tail % MB == 0
+        assert 6 * MB <= head <= 7 * MB
+        assert 44 * MB <= tail <= 46 * MB
+        await content.wait_complete()
+        assert content.read(0, SIZE) == DATA
+        # At this rate what is there is more than a request is worth.
+        assert rig.ranges()[3:] == [f"bytes={head}-{40 * MB - 1}", f"bytes={tail}-"]
+        rig.engine.library.release(content)
+    async with new_rig() as rig:
+        assert await rig.read(wanted) == DATA
+        assert len(rig.ranges()) == 5
+
+
+async def test_a_rest_that_nobody_waits_for_is_left_until_somebody_does(rig: Rig) -> None:
+    await rig.read(rig.wanted(2, DATA[:MB]))
+    flow(rig.platform, 1.0 * MB)
+    await rig.read(rig.wanted(3, DATA[: 20 * MB]))
+    wanted = rig.wanted(1, DATA)
+    for index in [0, *range(20, 40)]:
+        rig.cache.put_chunk(wanted.key, index, DATA[index * MB : (index + 1) * MB])
+    rig.cache.put_info(wanted.key, ContentInfo(SIZE))
+    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    await trio.sleep(1)
+    rig.engine.library.release(content)
+    await trio.sleep(60)
+    assert rig.ranges()[2:] == [f"bytes={MB}-{20 * MB - 1}"], "it was paid for, so it went on to its end"
+    assert await rig.engine.library.state(wanted.key) == "partial"
+    assert await rig.read(wanted) == DATA
+    assert rig.ranges()[3:] == [f"bytes={40 * MB}-"]
