@@ -159,8 +159,8 @@ class Scheduler:
     def next(self, now: float) -> Send | WaitUntil | Idle:
         """What to do now; call it until it answers something else than `Send`.
 
-        It looks at the first ticket of each group only, the most urgent one first, which takes 8 µs when
-        40 slots are held, however many tickets wait (measured 2026-11).
+        It looks at the first ticket of each group only, the most urgent one first, which takes 25 µs in
+        memory and 130 µs in a file when 40 slots are held, however many tickets wait (measured 2026-11).
         """
         waits_s = [self._ledger.sync(now)]
         heads = [head for lane in self._lanes.values() if (head := lane.head())]
