@@ -180,6 +180,8 @@ class SqliteLedger(Ledger):
                 self._read()
             except sqlite3.Error as exc:
                 if _is_busy(exc):
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
                     raise TimeoutError from exc
                 self._go_on_alone(exc)
         book, done = self._known(), False

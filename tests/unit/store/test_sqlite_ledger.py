@@ -241,6 +241,22 @@ def test_what_was_late_comes_before_what_is_asked_next(path: Path) -> None:
     taken(ledger, 1.0)
 
 
+def test_a_lock_that_shows_only_when_the_row_is_read_is_waited_for_as_well(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = opened(path, FakeMachine())
+    busy = sqlite3.OperationalError("database is locked")
+    busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+
+    def read() -> None:
+        raise busy
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ledger, "_read", read)
+        assert not isinstance(ledger.take(MEDIUM, ONE, 0.0), Slot)
+    taken(ledger, 0.1)
+
+
 def test_a_lock_ends_with_the_process_that_holds_it(path: Path) -> None:
     ledger = opened(path, FakeMachine())
     taken(ledger, 0.0)
