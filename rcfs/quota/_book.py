@@ -273,7 +273,10 @@ class Book:
         return max(FREEZE_MIN_S, self.plan(group).penalty_s)
 
     def _freeze(self, scope: UsageGroup | None, now: float, wait_s: float) -> None:
-        until_s = now + wait_s + FREEZE_MARGIN_S
+        # What a dead process has on its way may yet reach the server, and restart the penalty.
+        entries = self._groups.values() if scope is None else [self._group(scope)]
+        last_s = max(now, *(entry.bucket.last_end_s for entry in entries))
+        until_s = last_s + wait_s + FREEZE_MARGIN_S
         self._frozen_until_s[scope] = max(until_s, self._frozen_until_s.get(scope, until_s))
 
     def _thaw_s(self, group: UsageGroup, now: float) -> float:

@@ -1,5 +1,6 @@
 """The sliding window of one usage plan group: our slots, and what others seem to use of it."""
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import Any, Final
@@ -98,6 +99,11 @@ class Bucket:
     def round_trip_s(self) -> float:
         """How long requests took lately, on average; 0 when none has ended."""
         return sum(e.ended_s - e.taken_s for e in self._ended) / len(self._ended) if self._ended else 0.0
+
+    @property
+    def last_end_s(self) -> float:
+        """When the last request ended, or will have; -inf when none has."""
+        return max((ended.ended_s for ended in self._ended), default=-math.inf)
 
     def open(self, slot: Slot) -> None:
         """Count `slot` as in flight."""

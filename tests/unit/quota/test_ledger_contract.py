@@ -493,6 +493,19 @@ def test_a_request_of_a_process_killed_in_a_penalty_may_have_restarted_it(new_ho
     assert free_s(home.open("second"), 20.0) == 81.0 + LINGER_S
 
 
+@pytest.mark.parametrize("refusal", [headers(), None])
+def test_a_request_of_a_killed_process_may_restart_a_penalty_that_began_after_its_death(
+    new_home: NewHome, refusal: RateHeaders | None
+) -> None:
+    home = new_home(9)
+    first, second = home.open("first"), home.open("second")
+    refused, _on_its_way = taken(second, 0.0), taken(first, 0.0)
+    home.kill("first", 1.0)
+    second.cancel(taken(second, 1.0))  # now the death has been noticed
+    second.refuse(refused, 2.0, refusal, 60.0)
+    assert free_s(second, 3.0) == 1.0 + LINGER_S + 61.0
+
+
 def test_a_request_of_another_process_is_not_taken_for_foreign_use(two: tuple[Ledger, Ledger]) -> None:
     first, second = two
     first.settle(taken(first, 0.0), 1.0, headers(9))
