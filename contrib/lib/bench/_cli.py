@@ -1,0 +1,121 @@
+"""The command line of `contrib/bench`."""
+
+import argparse
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import FrameType
+
+from bench._conditions import conditions
+from bench._delay import delayed
+from bench._material import Material
+from bench._measure import Bench
+from bench._nginx import Origin, nginx
+from bench._peers import PEERS, Peer
+from bench._picture import picture
+from bench._plan import Plan, full, quick
+from bench._processes import free_port
+from bench._report import in_readme, tables
+from bench._results import Results
+from bench._soak import soak
+
+ROOT = Path(__file__).resolve().parents[3]
+"""The checkout."""
+_PROXY_WITHIN_S = 10.0
+_PICTURE = "contrib/results/bench.svg"
+_README = f"![Requests of each command]({_PICTURE})\n\n"
+
+
+def main() -> int:
+    """The exit code of the command: 1 when something of rcfs has no figure."""
+    options = _options()
+    if options.soak:
+        return soak(ROOT)
+    results = ROOT / "contrib/results"
+    if options.readme:
+        text = _README + tables(Results.load(results / "bench.json"))
+        readme = ROOT / "README.md"
+        readme.write_text(in_readme(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
+        return 0
+    signal.signal(signal.SIGTERM, _interrupt)
+    plan = quick() if options.quick else full()
+    peers = [PEERS[name]() for name in options.peer or PEERS]
+    try:
+        measured = _measured(plan, peers)
+    except KeyboardInterrupt:
+        sys.stderr.write("contrib/bench: interrupted; everything was unmounted and ended\n")
+        return 130
+    sys.stdout.write("\n" + tables(measured))
+    if not options.quick and not options.peer:
+        write(results, measured)
+        sys.stdout.write(f"Written to {results}; contrib/bench --readme takes it into README.md.\n")
+    failed = [cell for cell in measured.cells if cell.error and cell.peer == "rcfs"]
+    return 1 if failed else 0
+
+
+def write(folder: Path, results: Results) -> None:
+    """Writes the results to `folder`: for programs, for people, and as a picture."""
+    folder.mkdir(exist_ok=True)
+    folder.joinpath("bench.json").write_text(results.to_json(), encoding="utf-8")
+    folder.joinpath("bench.md").write_text(tables(results), encoding="utf-8")
+    folder.joinpath("bench.svg").write_text(picture(results), encoding="utf-8")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="contrib/bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of it, once, within two minutes")
+    parser.add_argument("--peer", action="append", choices=list(PEERS), help="only this one; repeatable")
+    parser.add_argument("--readme", action="store_true", help="take the last results into README.md")
+    parser.add_argument("--soak", action="store_true", help="run the tests that can run longer, for long")
+    return parser.parse_args()
+
+
+def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
+    results = Results(conditions(plan, peers, ROOT))
+    with (
+        tempfile.TemporaryDirectory(prefix="rcfs-bench-", ignore_cleanup_errors=True) as name,
+        ExitStack() as stack,
+    ):
+        folder = Path(name)
+        near = {index: _origin(index) for index in ("api", "html", "json")}
+        far = {index: _far(origin) for index, origin in near.items()}
+        material = Material(folder / "material", plan.sets, plan.walks)
+        material.write_files()
+        for origin in (near["api"], far["api"]):
+            material.write_records(origin.name, origin.url)
+        # Records name their server, so that the far platform is another one; files have no such names.
+        log = stack.enter_context(nginx(folder / "nginx", material, [*near.values(), far["api"]]))
+        for origin in far.values():
+            stack.enter_context(delayed(origin, plan.one_way_s, folder / "delay.log"))
+        mounts = folder / "mounts"
+        mounts.mkdir()
+        Bench(
+            plan=plan,
+            peers=peers,
+            material=material,
+            log=log,
+            near=near,
+            far=far,
+            folder=mounts,
+            results=results,
+            say=lambda line: print(line, flush=True),
+        ).run()
+    return results
+
+
+def _origin(index: str) -> Origin:
+    port = free_port()
+    return Origin(index, f"http://127.0.0.1:{port}", port, "json" if index == "json" else "html")
+
+
+def _far(near: Origin) -> Origin:
+    """The same behind a long way."""
+    name, port = (f"{near.name}-far", free_port()) if near.name == "api" else (near.name, near.port)
+    return Origin(name, f"http://127.0.0.1:{free_port()}", port, near.index)

@@ -1,0 +1,43 @@
+"""Under which conditions something was measured: named beside every figure."""
+
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bench import _nginx
+from bench._peers import Peer
+from bench._plan import Plan
+
+
+def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
+    """By name, what a reader needs to know to do the same."""
+    small, media, large = plan.sets
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _commit(root),
+        "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, Linux {platform.release()}",
+        "versions": ", ".join(dict.fromkeys([*(peer.version for peer in peers), _nginx.version()])),
+        "settings": "; ".join(f"{peer.name}: `{peer.settings}`" for peer in peers),
+        "server": "one nginx on loopback for all, an RC platform of static answers for rcfs, no quota",
+        "files": f"{small.count:,} of {small.size_bytes:,} B in {small.folders} folders,"
+        f" {media.count:,} of {media.size_bytes:,} B, {large.size_bytes:,} B; with rcfs each is the fax of"
+        " a message, in a directory with its message.json",
+        "walks": "text messages with two files each, the same tree for all",
+        "runs": f"median of {plan.repeats}, of 1 for what takes longer than {plan.slow_s:g} s;"
+        f" first bytes of {plan.opened} files",
+    }
+
+
+def _commit(root: Path) -> str:
+    git = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    try:
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _memory_gb() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

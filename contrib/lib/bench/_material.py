@@ -1,0 +1,254 @@
+"""What is served: files for the peers, and the same bytes as attachments of messages for rcfs.
+
+Every set of files is a mailbox of its own, so that a measurement loads no more than what it looks at.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+Json = dict[str, Any]
+"""A JSON object."""
+
+NEEDLE = "needle-7c1f"
+"""What `grep` looks for: at the end of every file, so that all of it must be read."""
+
+ACCOUNT_ID = 4_000_004
+PAGE = 1000
+"""Messages per page of a list, as rcfs asks for them."""
+_FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+_ID_STEP = 8
+"""Ids grow, with gaps between them, as real ones do."""
+_LINE = 76
+"""Bytes of a line of a file, so that `grep` sees text of ordinary lines."""
+
+
+@attrs.frozen
+class FileSet:
+    """Files of one size: a mailbox of faxes for rcfs, a folder for the others."""
+
+    name: str
+    """Name of the folder, and of the extension."""
+    extension_id: int
+    """Whose mailbox it is."""
+    count: int
+    """Number of files."""
+    size_bytes: int
+    """Size of each."""
+    per_folder: int
+    """Files of a folder (a month for rcfs)."""
+
+    @property
+    def folders(self) -> int:
+        """Number of folders."""
+        return -(-self.count // self.per_folder)
+
+    def message_id(self, index: int) -> int:
+        """Id of the message that has the file `index`."""
+        return self.extension_id * 1_000_000 + index * _ID_STEP + 4
+
+    def created(self, index: int) -> datetime:
+        """When that message came: a folder is a month, and within it they come one minute apart."""
+        folder, place = divmod(index, self.per_folder)
+        year, month = divmod(folder, 12)
+        first = _FIRST.replace(year=_FIRST.year + year, month=1 + month)
+        return first + timedelta(minutes=place)
+
+    def sender(self, index: int) -> str:
+        """Whose fax it is."""
+        return sender(self.message_id(index))
+
+    def peer_path(self, index: int) -> str:
+        """Where a peer finds the file `index`, below its root; one folder is not divided."""
+        folder = f"{index // self.per_folder:02d}/" if self.folders > 1 else ""
+        return f"{self.name}/{folder}{index:05d}.pdf"
+
+    def data(self, index: int) -> bytes:
+        """The bytes of the file `index`: a PDF's first line, then lines of text, the needle last."""
+        generator = random.Random(self.message_id(index))  # noqa: S311 - the same bytes in every run
+        head, tail = b"%PDF-1.4\n", f"\n{NEEDLE}\n".encode()
+        # Real faxes do not repeat themselves; a MiB is made once and repeated, or 50 MB would take seconds.
+        size = self.size_bytes - len(head) - len(tail)
+        block = generator.randbytes(min(size, 1 << 20) // 2 + 1).hex().encode()
+        lines = b"\n".join(block[at : at + _LINE] for at in range(0, len(block), _LINE))
+        return head + (lines * (size // len(lines) + 1))[:size] + tail
+
+
+@attrs.frozen
+class Texts:
+    """A mailbox of text messages, whose whole tree the others get as files."""
+
+    extension_id: int
+    """Whose mailbox it is."""
+    count: int
+    """Number of messages."""
+
+    @property
+    def name(self) -> str:
+        """Name of the extension, and of the peers' folder."""
+        return f"texts-{self.count}"
+
+    def message_id(self, index: int) -> int:
+        """Id of the message `index`."""
+        return self.extension_id * 100_000_000 + index * _ID_STEP + 4
+
+    def created(self, index: int) -> datetime:
+        """When it came: two years of messages, evenly."""
+        return _FIRST + timedelta(seconds=index * (730 * 86_400 // self.count))
+
+
+def sender(message_id: int) -> str:
+    """The number that a message is from: one of fifty."""
+    return f"+1212555{message_id // _ID_STEP % 50:04d}"
+
+
+def fax_record(files: FileSet, index: int, origin: str) -> Json:
+    """The record of the message that has a file; its size is not told, as it is not for real faxes."""
+    message_id = files.message_id(index)
+    path = f"{_store(files.extension_id)}/{message_id}"
+    return {
+        **_message(origin + path, message_id, files.created(index)),
+        "type": "Fax",
+        "faxPageCount": -(-files.size_bytes // 262_144),
+        "attachments": [
+            {
+                "id": message_id,
+                "uri": f"{origin}{path}/content/{message_id}",
+                "type": "RenderedDocument",
+                "contentType": "application/pdf",
+            }
+        ],
+    }
+
+
+def text_record(texts: Texts, index: int, origin: str) -> Json:
+    """The record of a text message."""
+    message_id = texts.message_id(index)
+    path = f"{_store(texts.extension_id)}/{message_id}"
+    return {
+        **_message(origin + path, message_id, texts.created(index)),
+        "type": "SMS",
+        "subject": f"Message {index}: the parcel is at the front desk. {NEEDLE}",
+        "conversationId": index % 50,
+        "conversation": {"id": str(index % 50)},
+        "attachments": [
+            {
+                "id": message_id,
+                "uri": f"{origin}{path}/content/{message_id}",
+                "type": "Text",
+                "contentType": "text/plain",
+            }
+        ],
+    }
+
+
+def extension_record(extension_id: int, name: str, origin: str) -> Json:
+    """The record of the extension that has a mailbox; the first one is the administrator who logs in."""
+    return {
+        "uri": f"{origin}/restapi/v1.0/account/{ACCOUNT_ID}/extension/{extension_id}",
+        "id": extension_id,
+        "extensionNumber": str(extension_id),
+        "name": name,
+        "type": "User",
+        "status": "Enabled",
+        "hidden": False,
+        "permissions": {"admin": {"enabled": True}},
+    }
+
+
+def pages(path: str, records: Sequence[Json], origin: str) -> Iterator[tuple[int, Json]]:
+    """The pages of a list with their numbers, from 1; at least one. `path` is that of the list."""
+    total = max(1, -(-len(records) // PAGE))
+    for number in range(1, total + 1):
+        some = records[(number - 1) * PAGE : number * PAGE]
+        navigation = {}
+        if number < total:
+            navigation["nextPage"] = {"uri": f"{origin}{path}?perPage={PAGE}&page={number + 1}"}
+        paging = {"page": number, "perPage": PAGE, "totalPages": total, "totalElements": len(records)}
+        yield number, {"records": some, "paging": paging, "navigation": navigation}
+
+
+@attrs.frozen
+class Material:
+    """All that is served, below `folder`."""
+
+    folder: Path
+    """Has ``files`` for the peers, ``content`` for rcfs, and a folder of records for each origin."""
+    sets: Sequence[FileSet]
+    """Files."""
+    texts: Sequence[Texts]
+    """Mailboxes of text messages."""
+
+    @property
+    def files(self) -> Path:
+        """Root of what the peers see."""
+        return self.folder / "files"
+
+    def write_files(self) -> None:
+        """Writes the files, and gives each its name as an attachment."""
+        content = self.folder / "content"
+        content.mkdir(parents=True)
+        for files in self.sets:
+            for index in range(files.count):
+                path = self.files / files.peer_path(index)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(files.data(index))
+                content.joinpath(str(files.message_id(index))).hardlink_to(path)
+
+    def write_records(self, name: str, origin: str) -> None:
+        """Writes to the folder `name` what a platform at `origin` answers."""
+        folder = self.folder / name
+        folder.mkdir()
+        owners = [(files.extension_id, files.name) for files in self.sets]
+        owners += [(texts.extension_id, texts.name) for texts in self.texts]
+        extensions = [extension_record(number, called, origin) for number, called in owners]
+        account = {"uri": f"{origin}/restapi/v1.0/account/{ACCOUNT_ID}", "id": ACCOUNT_ID}
+        _write(folder / "account.json", account)
+        _write(folder / "own.json", extensions[0])
+        for number, page in pages(f"{_account()}/extension", extensions, origin):
+            _write(folder / f"extensions-{number}.json", page)
+        for files in self.sets:
+            faxes = [fax_record(files, index, origin) for index in range(files.count)]
+            self._write_store(folder, files.extension_id, faxes, origin)
+        for texts in self.texts:
+            messages = [text_record(texts, index, origin) for index in range(texts.count)]
+            self._write_store(folder, texts.extension_id, messages, origin)
+
+    @staticmethod
+    def _write_store(folder: Path, extension_id: int, records: list[Json], origin: str) -> None:
+        newest_first = records[::-1]
+        for number, page in pages(_store(extension_id), newest_first, origin):
+            _write(folder / f"messages-{extension_id}-{number}.json", page)
+
+
+def _account() -> str:
+    return f"/restapi/v1.0/account/{ACCOUNT_ID}"
+
+
+def _store(extension_id: int) -> str:
+    return f"{_account()}/extension/{extension_id}/message-store"
+
+
+def _message(uri: str, message_id: int, created: datetime) -> Json:
+    moment = created.strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {
+        "uri": uri,
+        "id": message_id,
+        "from": {"phoneNumber": sender(message_id)},
+        "to": [{"phoneNumber": "+12125559999"}],
+        "readStatus": "Read",
+        "priority": "Normal",
+        "direction": "Inbound",
+        "availability": "Alive",
+        "creationTime": moment,
+        "lastModifiedTime": moment,
+    }
+
+
+def _write(path: Path, document: Json) -> None:
+    path.write_text(json.dumps(document), encoding="utf-8")

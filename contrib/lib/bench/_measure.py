@@ -1,0 +1,264 @@
+"""Measuring: mounts each peer, runs the commands, and notes times and requests.
+
+A peer that fails costs its own figures only. Everything that was started ends with `Bench.run`, however
+that ends.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import attrs
+
+from bench._material import NEEDLE, Material, Texts
+from bench._nginx import AccessLog, Origin
+from bench._peers import Peer, PeerError, Place
+from bench._plan import AGAIN, COLD, PHASES, REMOUNT, Case, Layout, Plan
+from bench._results import FirstByte, Memory, Results
+
+_DIES_WITHIN_S = 3.0
+"""A command that was killed may still hang in its mount; that ends then."""
+_FIRST_BYTES_WITHIN_S = 60.0
+_LISTING_WITHIN_S = 60.0
+MOUNT = "mount"
+"""What mounting itself costs is a row of its own."""
+
+
+@attrs.define(eq=False)
+class Bench:
+    """One run; `near` and `far` are the origins by what a peer reads (`Peer.index`)."""
+
+    plan: Plan
+    """What is measured."""
+    peers: Sequence[Peer]
+    """Who is."""
+    material: Material
+    """What is served."""
+    log: AccessLog
+    """The requests."""
+    near: Mapping[str, Origin]
+    """The server itself."""
+    far: Mapping[str, Origin]
+    """The server behind a long way."""
+    folder: Path
+    """An empty folder for mounts and caches."""
+    results: Results
+    """What was measured so far."""
+    say: Callable[[str], None]
+    """Told what is going on."""
+    _began_s: float = attrs.field(factory=time.monotonic)
+    _places: int = 0
+
+    def run(self) -> None:
+        """Measures everything."""
+        for peer in self.peers:
+            self.results.cell(MOUNT, COLD, peer.name)  # the first row
+        for texts in self.plan.walks:
+            self._mirror(texts)
+        for case in self.plan.cases():
+            self._compare(case)
+        for origins, one_way_s in ((self.near, 0.0), (self.far, self.plan.one_way_s)):
+            for peer in self.peers:
+                self._first_bytes(peer, origins[peer.index], one_way_s)
+        for texts in self.plan.walks:
+            entries, hits = self._counted(texts)
+            for case in self.plan.walk_cases(texts, entries, hits):
+                self._compare(case)
+
+    # The files and what is done with them
+
+    def _mirror(self, texts: Texts) -> None:
+        """Writes the tree that rcfs makes of `texts` for the others, so that all walk through the same."""
+        target = self.material.files / texts.name
+        rcfs = next(peer for peer in self.peers if peer.index == "api")
+        place = self._place(rcfs)
+        with rcfs.mounted(self.near[rcfs.index], place):
+            shutil.copytree(place.mountpoint / Layout(is_rcfs=True).folder(texts), target)
+        for path in (target, *target.rglob("*")):
+            path.chmod(0o755 if path.is_dir() else 0o644)
+
+    def _counted(self, texts: Texts) -> tuple[int, int]:
+        """How many entries the tree of `texts` has, and how many files of it have the needle."""
+        paths = [self.material.files / texts.name, *(self.material.files / texts.name).rglob("*")]
+        return len(paths), sum(NEEDLE in path.read_text("utf-8") for path in paths if path.is_file())
+
+    def _compare(self, case: Case) -> None:
+        """Measures a command with everybody, in turns: what else the machine does then harms all alike."""
+        for _repeat in range(self.plan.repeats):
+            for peer in self.peers:
+                self._measure(peer, case)
+
+    def _measure(self, peer: Peer, case: Case) -> None:
+        """Runs a command in all phases, on a place of its own."""
+        cells = {phase: self.results.cell(case.name, phase, peer.name) for phase in PHASES}
+        if not self._worthwhile(cells[COLD].median_s, [cell.error for cell in cells.values()]):
+            return
+        phase, place = COLD, self._place(peer)
+        origin = self.near[peer.index]
+        try:
+            self._in_time()
+            for phases in ((COLD, AGAIN), (REMOUNT,)):
+                phase = phases[0]
+                evict(place.cache)
+                with self._mounted(peer, origin, place, phase) as pid:
+                    for phase in phases:
+                        cell = cells[phase]
+                        cell.size_bytes = case.size_bytes
+                        seconds, requests = self._command(peer, case, place)
+                        cell.seconds.append(seconds)
+                        cell.requests.append(requests)
+                        self.say(f"{peer.name}, {case.name}, {phase}: {seconds:.3f} s, {requests} requests")
+                    if phase == AGAIN and case.weighs:
+                        self.results.memory.append(Memory(peer.name, case.name, *memory_of(pid)))
+        except PeerError as exc:
+            cells[phase].error = str(exc)
+            self.say(f"{peer.name}, {case.name}, {phase}: {exc}")
+        finally:
+            self._clear(place)
+
+    def _first_bytes(self, peer: Peer, origin: Origin, one_way_s: float) -> None:
+        """Opens some cold files of a folder that has been listed."""
+        result = FirstByte(peer.name, one_way_s)
+        self.results.first_bytes.append(result)
+        place, layout = self._place(peer), Layout(is_rcfs=peer.index == "api")
+        paths = [layout.file(self.plan.small, index) for index in range(self.plan.opened)]
+        try:
+            self._in_time()
+            with peer.mounted(origin, place):
+                # Names are not what is waited for: everybody may ask for them before.
+                listing = f'find "{paths[0].rpartition("/")[0]}" > /dev/null'
+                run_script(listing, place.mountpoint, {}, _LISTING_WITHIN_S)
+                result.seconds = _first_bytes([str(place.mountpoint / path) for path in paths])
+            self.say(f"{peer.name}, first byte, {one_way_s:g} s one way: {result.median_s:.4f} s")
+        except PeerError as exc:
+            result.error = str(exc)
+            self.say(f"{peer.name}, first byte, {one_way_s:g} s one way: {exc}")
+        finally:
+            self._clear(place)
+
+    # What they share
+
+    @contextmanager
+    def _mounted(self, peer: Peer, origin: Origin, place: Place, phase: str) -> Iterator[int]:
+        """As `Peer.mounted`; notes time and requests of mounting."""
+        self.log.take()
+        began = time.perf_counter()
+        with peer.mounted(origin, place) as pid:
+            mounting = self.results.cell(MOUNT, phase, peer.name)
+            mounting.seconds.append(time.perf_counter() - began)
+            mounting.requests.append(len(self.log.take()))
+            yield pid
+
+    def _command(self, peer: Peer, case: Case, place: Place) -> tuple[float, int]:
+        """Time and requests of one run of a command that printed what it should.
+
+        Raises:
+            PeerError: It did not, or not in time.
+        """
+        truth = self.material.files / self.plan.large.peer_path(0)
+        layout = Layout(is_rcfs=peer.index == "api")
+        variables = {**layout.variables(self.plan), "TRUTH": str(truth)}
+        seconds, printed = run_script(case.script, place.mountpoint, variables, case.within_s)
+        requests = len(self.log.take())
+        if printed != case.expected:
+            raise PeerError(f"printed {printed[:200]!r} instead of {case.expected!r}")
+        if case.verify:
+            run_script(case.verify, place.mountpoint, variables, case.within_s)
+        return seconds, requests
+
+    def _worthwhile(self, first_s: float | None, errors: Sequence[str]) -> bool:
+        return not any(errors) and (first_s is None or first_s <= self.plan.slow_s)
+
+    def _in_time(self) -> None:
+        if time.monotonic() - self._began_s > self.plan.whole_within_s:
+            raise PeerError("not measured: the time of the whole bench was over")
+
+    def _place(self, peer: Peer) -> Place:
+        self._places += 1
+        home = self.folder / f"{self._places:03d}-{peer.name.replace(' ', '-')}"
+        home.mkdir()
+        return Place(home / "mount", home / "cache", home / "log")
+
+    @staticmethod
+    def _clear(place: Place) -> None:
+        shutil.rmtree(place.cache, ignore_errors=True)
+
+
+def run_script(script: str, root: Path, variables: Mapping[str, str], within_s: float) -> tuple[float, str]:
+    """Time in seconds and output of a script that ran in `root`.
+
+    Raises:
+        PeerError: It failed, or took longer than `within_s`.
+    """
+    began = time.perf_counter()
+    process = subprocess.Popen(
+        ["sh", "-c", f'cd "$ROOT" || exit\n{script}\n'],
+        env={**os.environ, "LC_ALL": "C", **variables, "ROOT": str(root)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        text=True,
+        errors="replace",
+    )
+    try:
+        output, said = process.communicate(timeout=within_s)
+    except subprocess.TimeoutExpired:
+        raise PeerError(f"not done within {within_s:.0f} s") from None
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            with suppress(subprocess.TimeoutExpired):
+                process.communicate(timeout=_DIES_WITHIN_S)
+    seconds = time.perf_counter() - began
+    if process.returncode != 0:
+        lines = said.strip().splitlines()
+        raise PeerError(f"exit {process.returncode}: {lines[-1] if lines else 'no word'}")
+    return seconds, output.strip()
+
+
+def _first_bytes(paths: Sequence[str]) -> list[float]:
+    """Seconds to the first byte of each file.
+
+    Raises:
+        PeerError: One cannot be read, or they take too long.
+    """
+    listed = "\n".join(paths)
+    script = f"{sys.executable} -P -m bench._first_byte <<'END'\n{listed}\nEND\n"
+    _seconds, printed = run_script(script, Path("/"), {}, _FIRST_BYTES_WITHIN_S)
+    taken: list[float] = json.loads(printed)
+    return taken
+
+
+def evict(folder: Path) -> None:
+    """Lets the kernel drop what it has in memory of the files below `folder`, so that they come from disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)  # what is not on the disk yet cannot be dropped
+                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(descriptor)
+
+
+def memory_of(pid: int) -> tuple[int, int]:
+    """PSS and RSS of a process in bytes.
+
+    Raises:
+        PeerError: It is gone.
+    """
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    except OSError as exc:
+        raise PeerError(f"its daemon is gone: {exc.strerror}") from exc
+    sizes = {line.split(":")[0]: line.split()[1] for line in text.splitlines() if line.endswith(" kB")}
+    return int(sizes["Pss"]) * 1024, int(sizes["Rss"]) * 1024

@@ -1,0 +1,182 @@
+"""Who is measured: how each is mounted, with which settings, and where its files are."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+import attrs
+
+from bench._nginx import Origin
+from bench._processes import ENDS_WITHIN_S, running
+
+_MOUNTS_WITHIN_S = 30.0
+_LOOK_EVERY_S = 0.005
+"""Mounting takes some ten milliseconds: what it costs to find out must be less."""
+
+
+class PeerError(Exception):
+    """A peer did not do what was asked of it; the text goes into its row."""
+
+
+@attrs.frozen
+class Place:
+    """Where a peer is mounted."""
+
+    mountpoint: Path
+    """An empty folder."""
+    cache: Path
+    """Its cache and state; empty for a cold one."""
+    log: Path
+    """What it says."""
+
+
+@attrs.frozen
+class Peer:
+    """One way to mount the files."""
+
+    name: str
+    """As in the tables."""
+    command: Callable[[Origin, Place], Sequence[str]]
+    """Runs it in the foreground."""
+    version: str
+    """Its version, as it says itself."""
+    settings: str
+    """What is set otherwise than by default, for the conditions."""
+    environment: Mapping[str, str] = {}
+    """Variables."""
+    index: str = "html"
+    """Which listing of folders it reads: ``html``, ``json`` or ``api``."""
+
+    @contextmanager
+    def mounted(self, origin: Origin, place: Place) -> Iterator[int]:
+        """The process id of the daemon, while the block runs.
+
+        Raises:
+            PeerError: It could not be mounted.
+        """
+        for folder in (place.mountpoint, place.cache):
+            folder.mkdir(parents=True, exist_ok=True)
+        environment = {name: text.format(url=origin.url) for name, text in self.environment.items()}
+        with running(self.command(origin, place), log=place.log, environment=environment) as process:
+            try:
+                _wait_mounted(place, process)
+                yield process.pid
+            finally:
+                _unmount(place.mountpoint, process)
+
+
+def is_mounted(path: Path) -> bool:
+    """Whether the kernel knows a mount at `path`, which is not touched: it might hang."""
+    lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    return str(path) in {line.split(" ", 5)[4] for line in lines}
+
+
+def _wait_mounted(place: Place, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + _MOUNTS_WITHIN_S
+    while not is_mounted(place.mountpoint):
+        if process.poll() is not None:
+            said = place.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise PeerError(f"ended with {process.returncode}: {said[-1] if said else 'no word'}")
+        if time.monotonic() > deadline:
+            raise PeerError(f"not mounted within {_MOUNTS_WITHIN_S:.0f} s")
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _unmount(path: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Unmounts in order, so that caches are written; lazily when somebody holds it, or when it hangs."""
+    if is_mounted(path):
+        subprocess.run(["fusermount3", "-u", str(path)], check=False, capture_output=True)
+        try:
+            process.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    if is_mounted(path):
+        subprocess.run(["fusermount3", "-u", "-z", str(path)], check=False, capture_output=True)
+
+
+def rcfs() -> Peer:
+    """Rcfs as this checkout has it, with nothing set."""
+
+    def command(_origin: Origin, place: Place) -> Sequence[str]:
+        cache, state = place.cache / "cache", place.cache / "state"
+        options = [f"--cache-dir={cache}", f"--state-dir={state}"]
+        return [sys.executable, "-m", "rcfs", "mount", "--foreground", *options, str(place.mountpoint)]
+
+    return Peer(
+        name="rcfs",
+        command=command,
+        version=f"rcfs {package_version('rcfs')}, pyfuse3 {package_version('pyfuse3')}",
+        settings="nothing set",
+        environment={
+            "RC_SERVER_URL": "{url}",
+            "RC_APP_CLIENT_ID": "bench",
+            "RC_APP_CLIENT_SECRET": "bench",
+            "RC_USER_JWT": "bench",
+            "RCFS_CONFIG": os.devnull,
+            "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
+        },
+        index="api",
+    )
+
+
+def rclone(mode: str) -> Peer:
+    """`rclone mount` with the VFS cache mode `full` or `off`."""
+    # Listings and kernel attributes are kept for ever, as nothing changes; fingerprints need no times.
+    settings = ["--dir-cache-time=8760h", "--attr-timeout=1h", "--poll-interval=0", "--vfs-fast-fingerprint"]
+    settings += [f"--vfs-cache-mode={mode}", "--vfs-cache-max-age=8760h"]
+
+    def command(origin: Origin, place: Place) -> Sequence[str]:
+        url = f"--http-url={origin.url}/"
+        where = ["--config=", f"--cache-dir={place.cache}", "--read-only"]
+        return ["rclone", "mount", ":http:", str(place.mountpoint), url, *where, *settings]
+
+    return Peer(f"rclone {mode}", command, _said("rclone", "version", "rclone v"), " ".join(settings))
+
+
+def httpdirfs() -> Peer:
+    """`httpdirfs` with its cache."""
+    # Its own check says wrongly that nginx knows no ranges. The size of its segments, its number of
+    # connections and having no cache make no difference to the 0.1 s that it needs for every file.
+    settings = ["--cache", "--no-range-check", "-o", "kernel_cache,attr_timeout=3600,entry_timeout=3600"]
+
+    def command(origin: Origin, place: Place) -> Sequence[str]:
+        where = ["--cache-location", str(place.cache)]
+        return ["httpdirfs", "-f", *settings, *where, f"{origin.url}/", str(place.mountpoint)]
+
+    version = _said("httpdirfs", "--version", "HTTPDirFS version")
+    return Peer("httpdirfs", command, version, " ".join(settings))
+
+
+def naive() -> Peer:
+    """One Range request per read(): `bench._naive`."""
+
+    def command(origin: Origin, place: Place) -> Sequence[str]:
+        return [sys.executable, "-m", "bench._naive", f"{origin.url}/", str(place.mountpoint)]
+
+    return Peer("naive", command, f"pyfuse3 {package_version('pyfuse3')}", "no cache", index="json")
+
+
+PEERS: Mapping[str, Callable[[], Peer]] = {
+    "rcfs": rcfs,
+    "rclone full": lambda: rclone("full"),
+    "rclone off": lambda: rclone("off"),
+    "httpdirfs": httpdirfs,
+    "naive": naive,
+}
+"""All, in the order of the tables."""
+
+
+def _said(program: str, argument: str, beginning: str) -> str:
+    """The line that begins so, of what a program says of its version; its name when it says no such line."""
+    try:
+        done = subprocess.run([program, argument], capture_output=True, text=True, check=False)
+    except OSError:
+        return f"{program} (missing)"
+    lines = (done.stdout + done.stderr).splitlines()
+    return next((line for line in lines if line.startswith(beginning)), program)
