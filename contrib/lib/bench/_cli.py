@@ -14,7 +14,7 @@ from bench._delay import delayed
 from bench._material import Material
 from bench._measure import Bench
 from bench._nginx import Origin, nginx
-from bench._peers import PEERS, Peer
+from bench._peers import PEERS, USUAL, Peer
 from bench._picture import picture
 from bench._plan import Plan, full, quick
 from bench._processes import free_port
@@ -42,7 +42,7 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     plan = quick() if options.quick else full()
-    peers = [PEERS[name]() for name in options.peer or PEERS]
+    peers = [PEERS[name]() for name in options.peer or USUAL]
     try:
         measured = _measured(plan, peers)
     except KeyboardInterrupt:

@@ -71,7 +71,7 @@ async def serve(port: int, target_port: int, delay_s: float) -> None:
 def delayed(origin: Origin, delay_s: float, log: Path) -> Iterator[None]:
     """A proxy that runs while the block does, from the port of `origin.url` to nginx at `origin.port`."""
     port = urlsplit(origin.url).port or 0
-    command = [sys.executable, "-m", "bench._delay", str(port), str(origin.port), str(delay_s)]
+    command = [sys.executable, "-P", "-m", "bench._delay", str(port), str(origin.port), str(delay_s)]
     with running(command, log=log) as process:
         wait_listening(port, process, log)
         yield

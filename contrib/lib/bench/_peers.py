@@ -100,19 +100,19 @@ def _unmount(path: Path, process: "subprocess.Popen[bytes]") -> None:
         subprocess.run(["fusermount3", "-u", "-z", str(path)], check=False, capture_output=True)
 
 
-def rcfs() -> Peer:
-    """Rcfs as this checkout has it, with nothing set."""
+def rcfs(module: str = "rcfs") -> Peer:
+    """Rcfs as this checkout has it, with nothing set; `module` is what is run."""
 
     def command(_origin: Origin, place: Place) -> Sequence[str]:
         cache, state = place.cache / "cache", place.cache / "state"
         options = [f"--cache-dir={cache}", f"--state-dir={state}"]
-        return [sys.executable, "-m", "rcfs", "mount", "--foreground", *options, str(place.mountpoint)]
+        return [sys.executable, "-P", "-m", module, "mount", "-f", *options, str(place.mountpoint)]
 
     return Peer(
-        name="rcfs",
+        name="rcfs" if module == "rcfs" else "rcfs fast wait",
         command=command,
         version=f"rcfs {package_version('rcfs')}, pyfuse3 {package_version('pyfuse3')}",
-        settings="nothing set",
+        settings="nothing set" if module == "rcfs" else f"python -m {module}",
         environment={
             "RC_SERVER_URL": "{url}",
             "RC_APP_CLIENT_ID": "bench",
@@ -157,19 +157,23 @@ def naive() -> Peer:
     """One Range request per read(): `bench._naive`."""
 
     def command(origin: Origin, place: Place) -> Sequence[str]:
-        return [sys.executable, "-m", "bench._naive", f"{origin.url}/", str(place.mountpoint)]
+        return [sys.executable, "-P", "-m", "bench._naive", f"{origin.url}/", str(place.mountpoint)]
 
     return Peer("naive", command, f"pyfuse3 {package_version('pyfuse3')}", "no cache", index="json")
 
 
+USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
+"""Who is measured unless told otherwise, in the order of the tables."""
+
 PEERS: Mapping[str, Callable[[], Peer]] = {
     "rcfs": rcfs,
+    "rcfs fast wait": lambda: rcfs("bench._fast_wait"),
     "rclone full": lambda: rclone("full"),
     "rclone off": lambda: rclone("off"),
     "httpdirfs": httpdirfs,
     "naive": naive,
 }
-"""All, in the order of the tables."""
+"""All, by name."""
 
 
 def _said(program: str, argument: str, beginning: str) -> str:
