@@ -36,11 +36,15 @@ def main() -> int:
         return soak(ROOT)
     results = ROOT / "contrib/results"
     if options.readme:
+        if not results.joinpath("bench.json").exists():
+            sys.stderr.write("contrib/bench: there are no results yet; run contrib/bench first\n")
+            return 1
         text = _README + tables(Results.load(results / "bench.json"))
         readme = ROOT / "README.md"
         readme.write_text(in_readme(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     plan = quick() if options.quick else full()
     peers = [PEERS[name]() for name in options.peer or USUAL]
     try:
@@ -74,6 +78,9 @@ def _options() -> argparse.Namespace:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
+    # A second one must not keep the first from unmounting, which takes a bounded time.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 

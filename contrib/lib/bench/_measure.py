@@ -63,14 +63,16 @@ class Bench:
         for texts in self.plan.walks:
             self._mirror(texts)
         for case in self.plan.cases():
-            self._compare(case)
+            self._compare(case, self.peers)
         for origins, one_way_s in ((self.near, 0.0), (self.far, self.plan.one_way_s)):
             for peer in self.peers:
                 self._first_bytes(peer, origins[peer.index], one_way_s)
         for texts in self.plan.walks:
             entries, hits = self._counted(texts)
+            able = self.peers
             for case in self.plan.walk_cases(texts, entries, hits):
-                self._compare(case)
+                # Who does not come through the tree is not asked for the longer walks.
+                able = self._compare(case, able)
 
     # The files and what is done with them
 
@@ -89,11 +91,13 @@ class Bench:
         paths = [self.material.files / texts.name, *(self.material.files / texts.name).rglob("*")]
         return len(paths), sum(NEEDLE in path.read_text("utf-8") for path in paths if path.is_file())
 
-    def _compare(self, case: Case) -> None:
-        """Measures a command with everybody, in turns: what else the machine does then harms all alike."""
+    def _compare(self, case: Case, peers: Sequence[Peer]) -> Sequence[Peer]:
+        """Measures a command in turns, so that what else the machine does harms all alike; who succeeded."""
         for _repeat in range(self.plan.repeats):
-            for peer in self.peers:
+            for peer in peers:
                 self._measure(peer, case)
+        failed = {cell.peer for cell in self.results.cells if cell.case == case.name and cell.error}
+        return [peer for peer in peers if peer.name not in failed]
 
     def _measure(self, peer: Peer, case: Case) -> None:
         """Runs a command in all phases, on a place of its own."""

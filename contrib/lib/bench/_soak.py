@@ -7,7 +7,7 @@ from pathlib import Path
 
 _MORE = {
     "RCFS_RANDOM_READS": "1000000",
-    "RCFS_QUOTA_REQUESTS": "1000000",
+    "RCFS_SOAK": "1000000",
 }
 """What is asked for: reads, and virtual requests; the test suite alone makes do with a tenth or less."""
 _TESTS = ("tests/property", "tests/mount", "tests/scenario")
