@@ -13,6 +13,7 @@ from bench._conditions import conditions
 from bench._delay import delayed
 from bench._material import Material
 from bench._measure import Bench
+from bench._mirror import write_mirror
 from bench._nginx import Origin, nginx
 from bench._peers import PEERS, USUAL, Peer
 from bench._picture import picture
@@ -95,6 +96,8 @@ def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
         far = {index: _far(origin) for index, origin in near.items()}
         material = Material(folder / "material", plan.sets, plan.walks)
         material.write_files()
+        for texts in plan.walks:
+            write_mirror(texts, near["api"].url, material.files / texts.name)
         for origin in (near["api"], far["api"]):
             material.write_records(origin.name, origin.url)
         # Records name their server, so that the far platform is another one; files have no such names.

@@ -60,8 +60,6 @@ class Bench:
         """Measures everything."""
         for peer in self.peers:
             self.results.cell(MOUNT, COLD, peer.name)  # the first row
-        for texts in self.plan.walks:
-            self._mirror(texts)
         for case in self.plan.cases():
             self._compare(case, self.peers)
         for origins, one_way_s in ((self.near, 0.0), (self.far, self.plan.one_way_s)):
@@ -75,16 +73,6 @@ class Bench:
                 able = self._compare(case, able)
 
     # The files and what is done with them
-
-    def _mirror(self, texts: Texts) -> None:
-        """Writes the tree that rcfs makes of `texts` for the others, so that all walk through the same."""
-        target = self.material.files / texts.name
-        rcfs = next(peer for peer in self.peers if peer.index == "api")
-        place = self._place(rcfs)
-        with rcfs.mounted(self.near[rcfs.index], place):
-            shutil.copytree(place.mountpoint / Layout(is_rcfs=True).folder(texts), target)
-        for path in (target, *target.rglob("*")):
-            path.chmod(0o755 if path.is_dir() else 0o644)
 
     def _counted(self, texts: Texts) -> tuple[int, int]:
         """How many entries the tree of `texts` has, and how many files of it have the needle."""

@@ -5,6 +5,7 @@ import attrs
 import pytest
 from bench._material import NEEDLE, FileSet, Material, Texts
 from bench._measure import run_script
+from bench._mirror import write_mirror
 from bench._nginx import AccessLog, Origin, config
 from bench._peers import PeerError
 from bench._plan import Layout, Plan, quick
@@ -70,6 +71,17 @@ def test_the_tree_that_rcfs_makes_of_the_records_has_the_paths_of_the_layout(
     months = _node(root, layout.folder(texts))
     assert isinstance(months, Directory)
     assert sum(len(_entries(month)) for month in months.entries().values()) == texts.count
+
+
+def test_the_mirror_is_the_tree_of_the_texts(tmp_path: Path) -> None:
+    texts = Texts(104, 5)
+
+    write_mirror(texts, ORIGIN, tmp_path / "mirror")
+
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert sorted(path.name for path in files) == ["message.json"] * 5 + ["text.txt"] * 5
+    assert all(NEEDLE in path.read_text() for path in files)
+    assert f" [{texts.message_id(4)}]" in "".join(path.parent.name for path in files)
 
 
 def test_lists_lead_from_page_to_page(material: Material) -> None:
