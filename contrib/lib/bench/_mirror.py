@@ -9,7 +9,7 @@ from rcfs.tree import Directory, TextFile, build_root
 
 
 def write_mirror(texts: Texts, origin: str, target: Path) -> None:
-    """Writes what rcfs shows below ``SMS`` of the mailbox at `origin` to the folder `target`, which is made."""
+    """Writes what rcfs shows below ``SMS`` of the mailbox at `origin` to the new folder `target`."""
     extension = extension_from(extension_record(texts.extension_id, texts.name, origin))
     if extension is None:
         raise ValueError("the record of the extension is none")
