@@ -79,10 +79,14 @@ def _options() -> argparse.Namespace:
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:
-    # A second one must not keep the first from unmounting, which takes a bounded time.
+    _end_undisturbed()
+    raise KeyboardInterrupt
+
+
+def _end_undisturbed() -> None:
+    """No signal keeps us any more from unmounting and clearing up, which takes a bounded time."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
@@ -106,6 +110,7 @@ def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
             stack.enter_context(delayed(origin, plan.one_way_s, folder / "delay.log"))
         mounts = folder / "mounts"
         mounts.mkdir()
+        stack.callback(_end_undisturbed)  # last in, so the first thing that happens at the end
         Bench(
             plan=plan,
             peers=peers,
