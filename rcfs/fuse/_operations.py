@@ -20,7 +20,7 @@ from rcfs.fuse._handles import HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerError, CrawlerRule, Readers, reader_of
 from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
-from rcfs.model import CHUNK_BYTES
+from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, LiveFile, Node, Root, TextFile
 
 WHOLE_BYTES = 4 * CHUNK_BYTES
@@ -279,7 +279,9 @@ class Operations(pyfuse3.Operations):
 
     async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
         """An open content of exact size, that is all there or holds a streaming seat."""
-        content = await self._waits.until(pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s)
+        content = await self._waits.until(
+            pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, seated=False
+        )
         size_bytes = content.size_bytes
         if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
             if node.size_is_exact:
@@ -300,10 +302,14 @@ class Operations(pyfuse3.Operations):
             by=lambda: reader_of(pid).name,
         )
         library = self._engine.library
+
+        def priority() -> Priority:
+            # What is cached needs no seat, so it is opened however many wait for what is not.
+            self._waits.require_seat()
+            return self._readers.priority(pid, node.key, trio.current_time())
+
         try:
-            content = await library.open(
-                wanted, lambda: self._readers.priority(pid, node.key, trio.current_time())
-            )
+            content = await library.open(wanted, priority)
         except CrawlerError as exc:
             with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
                 await library.note_refusal(node.key, exc.name)

@@ -139,6 +139,37 @@ async def test_one_waiter_too_many_is_refused_at_once(nursery: trio.Nursery) -> 
     waits.close()
 
 
+async def test_what_need_not_wait_needs_no_seat(nursery: trio.Nursery) -> None:
+    waits = Waits()
+
+    async def wait() -> None:
+        with pytest.raises(ClosingError):
+            await waits.until(os.getpid(), trio.sleep_forever, within_s=1000)
+
+    async def cached() -> str:
+        await trio.lowlevel.checkpoint()
+        return "cached"
+
+    async def cold() -> None:
+        await trio.lowlevel.checkpoint()
+        waits.require_seat()
+        await trio.sleep_forever()
+
+    for _ in range(MAX_WAITERS - 1):
+        nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    with trio.move_on_after(0) as scope:
+        await waits.until(os.getpid(), cold, within_s=1000, seated=False)
+    assert scope.cancelled_caught, "it had a seat"
+    nursery.start_soon(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    assert await waits.until(os.getpid(), cached, within_s=1, seated=False) == "cached"
+    assert await waits.until(os.getpid(), cached, within_s=1, read=True) == "cached", "reads have their own"
+    with pytest.raises(BudgetError):
+        await waits.until(os.getpid(), cold, within_s=1000, seated=False)
+    waits.close()
+
+
 async def test_few_reads_may_wait(nursery: trio.Nursery) -> None:
     waits = Waits()
 

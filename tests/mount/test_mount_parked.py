@@ -1,0 +1,216 @@
+"""Four hundred parked readers: nobody else notices them, and they end when they are told to."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, Mounting, run
+
+pytestmark = pytest.mark.mount
+
+LIMIT = 400
+TIGHT = ("--messages=1500", "--limit=light=100000", "--limit=medium=5/900/900")
+"""Five content requests, of which mounting takes one, and then none for a quarter of an hour."""
+CACHED = 4
+SLOW_S = 1.0
+"""What answers later than this had waited for something; alone, everything here takes milliseconds."""
+
+THREADS = """
+import os, sys, threading
+def read(path):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as exc:
+        print(exc.errno, flush=True)
+threads = [threading.Thread(target=read, args=(path,), daemon=True) for path in sys.stdin.read().split("\\n")]
+threading.stack_size(1 << 16)
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> float:
+    """Returns when `condition` holds, and how long that took in seconds; other processes have no events."""
+    began = time.monotonic()
+    while not condition():
+        assert time.monotonic() - began < within_s, "it did not come to pass"
+        time.sleep(0.02)
+    return time.monotonic() - began
+
+
+def voicemails(mount: Mounted) -> list[Path]:
+    found = sorted(mount.path.glob("1* */Voicemail/*/*/voicemail.*"))
+    assert len(found) > 150
+    return found
+
+
+def waiting(mount: Mounted) -> int:
+    text = (mount.path / ".rcfs" / "status").read_text()
+    line = next(line for line in text.splitlines() if line.startswith("readers"))
+    return int(line.split()[1])
+
+
+@contextmanager
+def threads(paths: list[Path]) -> "Iterator[subprocess.Popen[str]]":
+    """A process in which a thread opens each of the paths, and which prints the number of each error."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", THREADS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        process.stdin.write("\n".join(map(str, paths)))
+        process.stdin.close()
+        yield process
+    finally:
+        process.kill()
+        process.wait(30)
+        process.stdout.close()
+
+
+@contextmanager
+def cats(paths: list[Path]) -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """A process for each path, all in one process group."""
+    processes: list[subprocess.Popen[bytes]] = []
+    try:
+        for path in paths:
+            processes.append(
+                subprocess.Popen(
+                    ["cat", str(path)],
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                    process_group=processes[0].pid if processes else 0,
+                )
+            )
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+        for process in processes:
+            process.wait(30)
+
+
+@pytest.fixture
+def spent(mounting: Mounting) -> Mounted:
+    """A mount whose content budget is spent, and some voicemails of which are cached."""
+    mount = mounting(*TIGHT)
+    for path in voicemails(mount)[:CACHED]:
+        path.read_bytes()
+    return mount
+
+
+def latencies_ms(known: Path, cold: Path, rounds: int = 100) -> dict[str, list[float]]:
+    """How long each of what others do takes, in ms, sorted; none of it is answered by the kernel alone."""
+    taken: dict[str, list[float]] = {"stat": [], "getxattr": [], "list": [], "open and read": []}
+
+    def measure(name: str, work: Callable[[], object]) -> None:
+        began = time.perf_counter()
+        work()
+        taken[name].append((time.perf_counter() - began) * 1000)
+
+    def read() -> None:
+        fd = os.open(known, os.O_RDONLY)
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+        assert len(os.pread(fd, 1 << 16, 0)) > 1000
+        os.close(fd)
+
+    for _ in range(rounds):
+        measure("stat", lambda: os.stat(cold))  # noqa: PTH116 - a size that is not known is asked for
+        measure("getxattr", lambda: os.getxattr(known, "user.rcfs.message_id"))
+        measure("list", lambda: os.listdir(known.parent))  # noqa: PTH208 - one opendir and readdir
+        measure("open and read", read)
+    return {name: sorted(values) for name, values in taken.items()}
+
+
+def in_uninterruptible_sleep() -> list[str]:
+    """The processes in state D, each as its line in /proc."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            text = path.read_text(errors="replace")
+        except OSError:
+            continue
+        if text.rpartition(")")[2].split()[0] == "D":
+            found.append(text)
+    return found
+
+
+def test_nobody_notices_400_parked_readers_and_they_end_at_once(
+    spent: Mounted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    known, *cold, never_read = voicemails(spent)
+    cold = cold[CACHED - 1 :]
+    alone = latencies_ms(known, never_read)
+    sent = spent.server.summary()["content_requests"]
+    plenty = cold * 3
+    with threads(plenty[:300]) as process, cats(plenty[300:400]) as processes:
+        eventually(lambda: waiting(spent) == LIMIT)
+        began = time.monotonic()
+        with pytest.raises(OSError, match="busy"):
+            os.open(cold[0], os.O_RDONLY)
+        refused_s = time.monotonic() - began
+        assert refused_s < SLOW_S
+        beside = latencies_ms(known, never_read)
+        run(["ls", "-lR", str(next(spent.path.glob("101 *")))])
+        assert waiting(spent) == LIMIT
+
+        ends = []
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+            began = time.monotonic()
+            processes[number].send_signal(number)
+            assert processes[number].wait(20) == -number
+            ends.append(time.monotonic() - began)
+        assert max(ends) < 3.0
+        eventually(lambda: waiting(spent) == LIMIT - 3)
+
+        process.kill()
+        os.killpg(processes[0].pid, signal.SIGKILL)
+        began = time.monotonic()
+        process.wait(20)
+        for cat in processes:
+            cat.wait(20)
+        all_s = time.monotonic() - began
+        assert all_s < 10.0
+    eventually(lambda: waiting(spent) == 0)
+    for name, values in beside.items():
+        assert values[int(len(values) * 0.98)] < SLOW_S * 1000, name
+    assert spent.server.summary()["content_requests"] == sent, "what nobody waits for is not sent"
+    lines = [
+        f"one too many refused after {refused_s * 1000:.0f} ms",
+        f"ended after INT, TERM, KILL: {', '.join(f'{end:.2f}' for end in ends)} s; all others: {all_s:.2f}",
+    ]
+    for name in alone:
+        medians, p99s = (
+            [values[int(len(values) * share)] for values in (alone[name], beside[name])]
+            for share in (0.5, 0.98)
+        )
+        lines.append(
+            f"{name}: median {medians[0]:.2f} ms alone, {medians[1]:.2f} beside 400;"
+            f" p99 {p99s[0]:.2f} and {p99s[1]:.2f}"
+        )
+    with capsys.disabled():
+        sys.stdout.write("\n  " + "\n  ".join(lines) + "\n")
+
+
+def test_unmounting_ends_400_parked_readers_and_leaves_none_in_the_kernel(spent: Mounted) -> None:
+    cold = voicemails(spent)[CACHED:]
+    with threads((cold * 3)[:LIMIT]) as process:
+        eventually(lambda: waiting(spent) == LIMIT)
+        began = time.monotonic()
+        spent.umount()
+        taken_s = time.monotonic() - began
+        assert process.wait(20) == 0
+        assert process.stdout is not None
+        assert process.stdout.read().split() == ["107"] * LIMIT, "ENOTCONN"
+    assert not spent.is_mounted
+    assert taken_s < 15.0
+    assert [line for line in in_uninterruptible_sleep() if "(cat)" in line or "(python" in line] == []
