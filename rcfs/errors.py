@@ -19,6 +19,7 @@
         ├── DeadlineError               its deadline passed
         ├── BudgetError                 no budget or no seat for this caller; refused at once
         ├── CallerGoneError             the process that waits is about to die
+        ├── SuspendError                the machine is about to be suspended
         └── ClosingError                the mount is being taken down
 
 The exit codes are published as a table in the README. Errors are told apart by class, never by their text.
@@ -154,6 +155,12 @@ class BudgetError(WaitError):
 
 class CallerGoneError(WaitError):
     """The process on whose behalf rcfs waits has a fatal signal pending."""
+
+
+class SuspendError(WaitError):
+    """The machine is about to be suspended, for which no process may wait in the kernel."""
+
+    retryable = True
 
 
 class ClosingError(WaitError):

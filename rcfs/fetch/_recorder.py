@@ -5,7 +5,7 @@ Never handed a token, a query string or message content; ids and error codes are
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import attrs
@@ -61,6 +61,10 @@ class Recorder:
         self._faults.append(Fault(time.time(), event, f"{type(error).__name__}: unexpected, see the log"))
         self._keep(event, {"unexpected": type(error).__name__})
         self._logger.error(event, exc_info=error)
+
+    def stacks(self, lines: Sequence[str]) -> None:
+        """Logs where each task is; not for `.rcfs/log`, which it would flood."""
+        self._logger.warning("stacks", tasks=lines)
 
     def request(self, operation: str, group: str, status: int) -> None:
         """Counts one request that was answered; `status` 0 when no answer came."""

@@ -17,6 +17,7 @@ from rcfs.errors import (
     NotFoundError,
     NotReadyError,
     RcfsError,
+    SuspendError,
 )
 from rcfs.fetch import Recorder
 
@@ -26,6 +27,7 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (AuthError, errno.EACCES),
     (NotReadyError, errno.EBUSY),  # the fax exists and is still being made: try again later
     (BudgetError, errno.EBUSY),
+    (SuspendError, errno.EBUSY),  # the same: nothing is wrong with the file, try again later
     (DeadlineError, errno.ETIMEDOUT),
     (CallerGoneError, errno.EINTR),  # only ever with a signal pending, so nobody loops on it
     (ClosingError, errno.ENOTCONN),  # what everybody else will see in a moment

@@ -16,6 +16,8 @@ from rcfs.errors import FuseUnavailableError
 from rcfs.fetch import Engine, iso_time
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule
+from rcfs.fuse._stacks import dump_on_signal
+from rcfs.fuse._suspend import answer_before_suspend
 from rcfs.fuse._waits import MAX_WAITERS, Waits
 from rcfs.tree import (
     build_root,
@@ -101,6 +103,8 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
     try:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(waits.run)
+            nursery.start_soon(answer_before_suspend, waits, engine.recorder)
+            nursery.start_soon(dump_on_signal, engine.recorder)
             await nursery.start(_end_on_signal, waits)
             nursery.start_soon(_serve, nursery.cancel_scope)
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import trio
 
+from tests.fakes.logind import bus, logind
 from tests.mount.conftest import Mounted, Mounting, run
 
 pytestmark = pytest.mark.mount
@@ -28,7 +30,7 @@ def read(path):
     try:
         os.close(os.open(path, os.O_RDONLY))
     except OSError as exc:
-        print(exc.errno, flush=True)
+        os.write(1, b"%d\\n" % exc.errno)
 threads = [threading.Thread(target=read, args=(path,), daemon=True) for path in sys.stdin.read().split("\\n")]
 threading.stack_size(1 << 16)
 for thread in threads:
@@ -214,3 +216,45 @@ def test_unmounting_ends_400_parked_readers_and_leaves_none_in_the_kernel(spent:
     assert not spent.is_mounted
     assert taken_s < 15.0
     assert [line for line in in_uninterruptible_sleep() if "(cat)" in line or "(python" in line] == []
+
+
+async def test_suspending_answers_400_parked_readers_and_all_works_again_after_it(
+    mounting: Mounting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def park() -> tuple[Mounted, list[Path]]:
+        mount = mounting(*TIGHT)
+        paths = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+        for path in paths[:CACHED]:
+            path.read_bytes()
+        return mount, paths
+
+    in_thread = trio.to_thread.run_sync
+    async with bus(tmp_path) as address, logind(address) as fake:
+        monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", address)
+        mount, (known, *paths) = await in_thread(park)
+        cold = (paths[CACHED - 1 :] * LIMIT)[:LIMIT]
+        with trio.fail_after(120), threads(cold) as process:
+            await fake.asked.wait()
+            await in_thread(eventually, lambda: waiting(mount) == LIMIT)
+            assert await fake.suspend() < 5.0, "logind waits no longer"
+            assert await in_thread(process.wait, 20) == 0
+            assert process.stdout is not None
+            assert process.stdout.read().split() == ["16"] * LIMIT, "EBUSY"
+            assert len(await in_thread(known.read_bytes)) > 1000, "what is cached is read"
+            mount.server.expire_tokens()
+            await fake.resume()
+            await fake.asked.wait()
+            assert await in_thread(lambda: list(mount.path.glob("102 */Voicemail/*")))
+            with threads(paths[-1:]):
+                await in_thread(eventually, lambda: waiting(mount) == 1)
+        await in_thread(mount.umount)
+
+
+def test_a_signal_tells_what_the_mount_is_doing(mounting: Mounting) -> None:
+    mount = mounting("--messages=20")
+    os.kill(mount.pid, signal.SIGUSR1)
+    logs = mount.state / "log"
+    eventually(lambda: any("serve_mount" in path.read_text() for path in logs.glob("*.log")))
+    eventually(lambda: any("most recent call first" in path.read_text() for path in logs.iterdir()))
+    assert mount.is_mounted
+    assert list(mount.path.iterdir())
