@@ -45,7 +45,7 @@ class SizeIndex:
         """
         try:
             return cls(_open_file(path, warn), warn)
-        except (OSError, sqlite3.Error) as exc:
+        except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
             return cls(_copy_in_memory(path), warn)
 
@@ -57,7 +57,7 @@ class SizeIndex:
         try:
             with self._lock:
                 rows = self._connection.execute(select, (prefix, prefix[:-1] + "0")).fetchall()
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
             self._tell(exc)
             return {}
         sizes = {}
@@ -76,7 +76,7 @@ class SizeIndex:
         try:
             with self._lock:
                 self._connection.execute(upsert, (str(key), size_bytes))
-        except sqlite3.Error as exc:
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
             self._tell(exc)
 
     def close(self) -> None:
@@ -84,7 +84,7 @@ class SizeIndex:
         with self._lock:
             self._connection.close()
 
-    def _tell(self, error: sqlite3.Error) -> None:
+    def _tell(self, error: Exception) -> None:
         if not self._failed:
             self._failed = True
             self._warn(f"the index of learned sizes fails: {error}")

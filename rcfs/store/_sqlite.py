@@ -56,7 +56,8 @@ def find_fault(
         application_id: What ``PRAGMA application_id`` must say once there is a table.
         version: What ``PRAGMA user_version`` must say once there is a table.
         timeout_s: How long to wait for a lock, in seconds.
-        thorough: Read every page (about 0.3 s for 100 MB) and not only the first.
+        thorough: Read every page and compare the indices with their tables, instead of reading the first
+            page; 0.6 s for 200,000 values, measured 2026-11.
 
     Raises:
         sqlite3.Error: The surroundings do not let it be read; see `is_damage`.
@@ -71,11 +72,14 @@ def find_fault(
             if tables and found_version != version:
                 return f"its format is {found_version} and not {version}"
             if thorough:
-                ((verdict,),) = connection.execute("PRAGMA quick_check(1)")
+                # Not quick_check: an index that lacks a row, which the next write trips over, is none to it.
+                ((verdict,),) = connection.execute("PRAGMA integrity_check(1)")
                 if verdict != "ok":
                     return "its pages contradict each other"
     except sqlite3.Error as exc:
         if not is_damage(exc):
             raise
         return str(exc)
+    except UnicodeDecodeError:  # The message of an error that quotes a damaged schema.
+        return "its schema is damaged"
     return None

@@ -156,6 +156,40 @@ def test_a_database_that_says_nonsense_costs_at_most_what_it_is_about(
     cache.close()
 
 
+def test_an_index_that_lacks_rows_is_made_anew_when_it_is_found_out(killed: Path) -> None:
+    told: list[str] = []
+    open_cache(killed, told.append).close()
+    with closing(sqlite3.connect(killed / "cache.db")) as connection, connection:
+        # Made for no row, and then said to be for all.
+        connection.execute("DROP INDEX Cache_expire_time")
+        connection.execute("CREATE INDEX Cache_expire_time ON Cache (expire_time) WHERE rowid < 0")
+        connection.execute("PRAGMA writable_schema = 1")
+        for_all = "CREATE INDEX Cache_expire_time ON Cache (expire_time)"
+        connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = 'Cache_expire_time'", (for_all,))
+    cache = open_cache(killed, told.append)
+    cache.drop(key(PUT[0]))
+    assert len(told) == 1
+    assert whole(cache, PUT) == set(PUT[1:]), "found out, mended, and dropped"
+    goes_on(cache, killed, told)
+    cache.close()
+
+
+def test_a_schema_that_is_no_text_is_damage(killed: Path) -> None:
+    told: list[str] = []
+    open_cache(killed, told.append).close()
+    path = killed / "cache.db"
+    schema = path.read_bytes()
+    for text in (b"indexCache_expire_time", b"CREATE INDEX Cache_expire_time"):
+        assert text in schema
+        schema = schema.replace(text, text.replace(b"Cache", b"\xe8ache").replace(b"CREATE", b"CRXATE"))
+    path.write_bytes(schema)
+    cache = open_cache(killed, told.append)
+    assert len(told) == 1
+    assert whole(cache, PUT) == set(PUT)
+    goes_on(cache, killed, told)
+    cache.close()
+
+
 def test_databases_moved_aside_count_for_the_cap(quick_directory: Path) -> None:
     warnings: list[str] = []
     for round_number in range(5):
