@@ -8,7 +8,7 @@ message, and when, is the message store's to decide (`_message_store`).
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib.metadata import version
 
@@ -175,6 +175,10 @@ class SimAccount:
             self._drafts.pop(message_id, None)
         else:
             self._drafts[message_id] = draft
+
+    def revised(self) -> Mapping[int, Draft]:
+        """What messages say now that does not follow from their ids, by id: of a few, revised or sent."""
+        return dict(self._drafts)
 
     def writer(self, extension_id: int) -> Writer:
         """Who writes the messages of a mailbox.

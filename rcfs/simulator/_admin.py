@@ -19,6 +19,7 @@
     POST   /simulator/arrive            let a message come in: {extension_id, type}
     POST   /simulator/expire-sync-tokens  let every sync token of messages be expired
     POST   /simulator/notify            tell subscribers of changes: {extension_id, changes}, see `Change`
+    POST   /simulator/exports           what the next export comes to: {kind, outcome}, see `_tasks`
 
 A request that makes no sense is answered 400 with ``{"error": …}``.
 """
@@ -35,6 +36,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from rcfs.model import Plan, UsageGroup
+from rcfs.simulator._admin_exports import ExportAdmin
 from rcfs.simulator._admin_messages import MessageAdmin
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._faults import FaultList, all_kinds, fault_from_json
@@ -153,6 +155,7 @@ def admin_router(backend: Backend, faults: FaultList, content_operations: Sequen
             Route("/simulator/faults/kinds", admin.fault_kinds, methods=["GET"]),
             Route("/simulator/expire-tokens", admin.expire_tokens, methods=["POST"]),
             *MessageAdmin(backend).routes(),
+            *ExportAdmin(backend).routes(),
         ]
     )
 

@@ -3,13 +3,13 @@
 from functools import partial
 from typing import Any
 
-from rcfs.simulator._api_reports import archive_content, body_query, check_admin, optional_body
+from rcfs.simulator._api_reports import archive_content, body_query, optional_body
 from rcfs.simulator._archives import cut_archives
 from rcfs.simulator._backend import HEAVY, MEDIUM, Call, Operation
 from rcfs.simulator._params import Query, iso_time, make_page
-from rcfs.simulator._tasks import ExportTask
+from rcfs.simulator._tasks import SUCCESS, ExportTask
 from rcfs.simulator._team import TeamExport
-from rcfs.simulator._wire import Answer, Later, bad_parameter, json_answer, not_found
+from rcfs.simulator._wire import Answer, ApiError, Later, bad_parameter, json_answer
 
 EXPORT_PATH = "/team-messaging/v1/data-export"
 TASK_PATH = EXPORT_PATH + "/{task_id}"
@@ -21,17 +21,16 @@ MOST_S = 184 * DAY_S
 MOST_CONTACTS = 30
 MOST_CHATS = 10
 """Most contacts and chats that one export may name (CreateDataExportTaskRequest)."""
-EXPIRES_S = 7 * DAY_S
-"""How long a finished export can be had, in seconds. U: the documentation does not say."""
 PER_PAGE = "30"
 """Tasks of a page when the query does not say (parameter perPage of listDataExportTasksNew)."""
 
 STATUSES = ("Accepted", "InProgress", "Completed", "Failed", "Expired")
+"""Values of the parameter ``status`` (listDataExportTasksNew)."""
 
 
 def create_export(call: Call) -> Answer:
     """A new task, for an administrator."""
-    check_admin(call, "Glip")
+    _check_admin(call)
     backend, now_s = call.backend, call.backend.account_time()
     body = optional_body(call)
     wanted = body_query(body, ("timeFrom", "timeTo", "chatIds"))
@@ -54,29 +53,33 @@ def create_export(call: Call) -> Answer:
         specific,
         lambda: cut_archives(export.files(), backend.archive_bytes),
     )
-    return json_answer(_record(call, task, _status(call, task)), status=202)
+    return json_answer(_record(call, task), status=202)
 
 
 def list_exports(call: Call) -> Answer:
     """A page of the tasks, newest first, without their datasets."""
-    check_admin(call, "Glip")
+    _check_admin(call)
     statuses = call.query.choices("status", STATUSES)
-    states = [(task, _status(call, task)) for task in call.backend.team_exports.newest_first()]
-    wanted = [(task, status) for task, status in states if not statuses or status in statuses]
+    now_s = call.backend.account_time()
+    wanted = [
+        task
+        for task in call.backend.team_exports.newest_first()
+        if not statuses or task.state(now_s)[0] in statuses
+    ]
     query = call.query
     if not query.text("perPage"):
         query = Query(query.with_values({"perPage": PER_PAGE}))
     page = make_page(wanted, query, call.backend.endpoints.platform_url + EXPORT_PATH, {})
-    tasks = [_record(call, task, status) for task, status in page.items]
+    tasks = [_record(call, task) for task in page.items]
     return json_answer({"tasks": tasks, "paging": page.paging, "navigation": page.navigation})
 
 
 def read_export(call: Call) -> Answer | Later:
     """The state of a task; with its datasets when it is finished."""
-    task = _find(call)
-    status = _status(call, task)
-    record = _record(call, task, status)
-    if status != "Completed":
+    _check_admin(call)
+    task = call.backend.team_exports.find(call.path["task_id"])
+    record = _record(call, task)
+    if record["status"] != SUCCESS:
         return json_answer(record)
     uri = call.backend.endpoints.media_url + TASK_PATH.format(task_id=task.id)
 
@@ -92,15 +95,20 @@ def read_export(call: Call) -> Answer | Later:
 
 def read_dataset(call: Call) -> Later:
     """One dataset of a finished task."""
-    task = _find(call)
-    if _status(call, task) != "Completed":
-        raise not_found("taskId")
+    _check_admin(call)
+    task = call.backend.team_exports.find_completed(call.path["task_id"], call.backend.account_time())
     return Later(partial(archive_content, task, call.path["dataset_id"], 1, "datasetId"))
 
 
-def _find(call: Call) -> ExportTask:
-    check_admin(call, "Glip")
-    return call.backend.team_exports.find(call.path["task_id"])
+def _check_admin(call: Call) -> None:
+    """Refuse whoever is no administrator, though everybody has the permission for team messaging.
+
+    Raises:
+        ApiError: 403 CMN-408.
+    """
+    if not call.user.is_admin:
+        words = "In order to call this API endpoint, user needs to be an administrator"
+        raise ApiError(403, "CMN-408", words, permission="Glip")
 
 
 def _contacts(body: dict[str, Any]) -> list[dict[str, str]]:
@@ -120,24 +128,15 @@ def _contacts(body: dict[str, Any]) -> list[dict[str, str]]:
     return known
 
 
-def _status(call: Call, task: ExportTask) -> str:
-    """Where a task stands; there is no Pending here (schema DataExportTask), but an end of its life."""
-    now_s = call.backend.account_time()
-    if now_s >= task.finished_s + EXPIRES_S:
-        return "Expired"
-    status = task.status(now_s)
-    return "Accepted" if status == "Pending" else status
-
-
-def _record(call: Call, task: ExportTask, status: str) -> dict[str, Any]:
+def _record(call: Call, task: ExportTask) -> dict[str, Any]:
+    status, since_s = task.state(call.backend.account_time())
     creator = next(e for e in call.backend.account.extensions if e.id == task.extension_id)
     first, _, last = creator.name.partition(" ")
-    now_s = call.backend.account_time()
     return {
         "uri": call.backend.endpoints.platform_url + TASK_PATH.format(task_id=task.id),
         "id": task.id,
         "creationTime": iso_time(task.created_s),
-        "lastModifiedTime": iso_time(min(now_s, task.finished_s)),
+        "lastModifiedTime": iso_time(since_s),
         "status": status,
         "creator": {"id": str(creator.id), "firstName": first, "lastName": last},
         "specific": task.wanted,

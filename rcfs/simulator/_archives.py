@@ -4,6 +4,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 import attrs
@@ -20,54 +21,48 @@ class PackedFile:
 
     name: str
     """Path within the archive, ASCII."""
-    content: bytes
-    """Its bytes."""
     time_s: float
     """When it was last changed, seconds since 1970 UTC; not before 1980, where the times of zip begin."""
+    pieces: Iterable[bytes]
+    """Its bytes in order, taken once, when the file is packed."""
+
+
+@attrs.frozen
+class SizedFile(PackedFile):
+    """A file whose size is known before it is packed."""
+
+    size_bytes: int
+    """Exact size."""
+
+    @classmethod
+    def of(cls, name: str, time_s: float, content: bytes) -> "SizedFile":
+        """The file with these bytes."""
+        return cls(name, time_s, (content,), len(content))
 
     @property
     def packed_bytes(self) -> int:
         """What it adds to the size of an archive that does not compress."""
-        return _ENTRY_BYTES + 2 * len(self.name) + len(self.content)
-
-
-@attrs.frozen
-class StreamedFile:
-    """A file that goes into an archive piece by piece, as it would be large in memory."""
-
-    name: str
-    """Path within the archive, ASCII."""
-    pieces: Iterable[bytes]
-    """Its bytes; fewer than 2 GiB."""
-    time_s: float
-    """When it was last changed, as in `PackedFile`."""
+        return _ENTRY_BYTES + 2 * len(self.name) + self.size_bytes
 
 
 class Archive:
     """One zip file; any thread may read. It has to be closed, which frees its space on disk.
 
     Args:
-        files: What is in it, taken one by one; never more than one is in memory.
+        files: What is in it, taken one by one; never more than a piece of one is in memory.
         compressed: Whether it is worth the time to make them smaller.
     """
 
-    def __init__(self, files: Iterable[PackedFile | StreamedFile], *, compressed: bool) -> None:
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-        with zipfile.ZipFile(self._file, "w") as target:
-            for file in files:
-                moment = datetime.fromtimestamp(file.time_s, UTC)
-                info = zipfile.ZipInfo(file.name, moment.timetuple()[:6])
-                if isinstance(file, PackedFile):
-                    target.writestr(info, file.content, method)
-                    continue
-                info.compress_type = method
-                with target.open(info, "w") as entry:
-                    for piece in file.pieces:
-                        entry.write(piece)
-        self._file.flush()
-        self.size_bytes = os.fstat(self._file.fileno()).st_size
-        """Exact size."""
+    def __init__(self, files: Iterable[PackedFile], *, compressed: bool) -> None:
+        with ExitStack() as unfinished:
+            self._file = unfinished.enter_context(tempfile.TemporaryFile())
+            with zipfile.ZipFile(self._file, "w") as target:
+                for file in files:
+                    _pack(target, file, compressed=compressed)
+            self._file.flush()
+            self.size_bytes = os.fstat(self._file.fileno()).st_size
+            """Exact size."""
+            unfinished.pop_all()
 
     def read(self, start: int, stop: int) -> bytes:
         """Bytes ``[start, stop)``, fewer where the archive ends earlier; ``0 <= start <= stop``."""
@@ -78,7 +73,7 @@ class Archive:
         self._file.close()
 
 
-def cut_archives(files: Iterable[PackedFile], most_bytes: int) -> Iterator[Archive]:
+def cut_archives(files: Iterable[SizedFile], most_bytes: int) -> Iterator[Archive]:
     """Archives of `files` in their order, none larger than `most_bytes` unless a single file is.
 
     Nothing is compressed: contents of messages hardly can be, and so each archive can be filled exactly.
@@ -94,13 +89,13 @@ def cut_archives(files: Iterable[PackedFile], most_bytes: int) -> Iterator[Archi
 class _Batch:
     """The files of one archive: `first`, and of `rest` what fits; then `overflow` is what did not."""
 
-    def __init__(self, first: PackedFile, rest: Iterator[PackedFile], most_bytes: int) -> None:
-        self.overflow: PackedFile | None = None
+    def __init__(self, first: SizedFile, rest: Iterator[SizedFile], most_bytes: int) -> None:
+        self.overflow: SizedFile | None = None
         self._first = first
         self._rest = rest
         self._most_bytes = most_bytes
 
-    def __iter__(self) -> Iterator[PackedFile]:
+    def __iter__(self) -> Iterator[SizedFile]:
         size = _END_BYTES + self._first.packed_bytes
         yield self._first
         for file in self._rest:
@@ -109,3 +104,14 @@ class _Batch:
                 self.overflow = file
                 return
             yield file
+
+
+def _pack(target: zipfile.ZipFile, file: PackedFile, *, compressed: bool) -> None:
+    """Write `file` into `target`, piece by piece."""
+    entry = zipfile.ZipInfo(file.name, datetime.fromtimestamp(file.time_s, UTC).timetuple()[:6])
+    entry.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    # Told beforehand, the size decides over the form of the entry; of any size is only the long form.
+    entry.file_size = file.size_bytes if isinstance(file, SizedFile) else 0
+    with target.open(entry, "w", force_zip64=not isinstance(file, SizedFile)) as packed:
+        for piece in file.pieces:
+            packed.write(piece)

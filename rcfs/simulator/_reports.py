@@ -11,9 +11,11 @@ import attrs
 
 from rcfs.model import Availability
 from rcfs.simulator._account import SimAccount
+from rcfs.simulator._account_drafts import Draft
 from rcfs.simulator._account_mailbox import Mailbox
 from rcfs.simulator._account_plan import SimMessage
-from rcfs.simulator._archives import Archive, PackedFile, StreamedFile, cut_archives
+from rcfs.simulator._account_records import message_record
+from rcfs.simulator._archives import Archive, PackedFile, SizedFile, cut_archives
 from rcfs.simulator._media import MediaBases, SimContent
 from rcfs.simulator._message_filter import created_s
 
@@ -34,9 +36,9 @@ SUFFIXES = {
 
 @attrs.frozen
 class Report:
-    """The messages that were there at one moment, in the state that they had then.
+    """The messages that were there at one moment, as they were then.
 
-    What a message says is looked up when the archives are made, so a transcript that came later is in.
+    Kept is what had changed or come until then, not each message: so the size of an account costs nothing.
     """
 
     account: SimAccount
@@ -53,6 +55,8 @@ class Report:
     """Types of messages; empty for all."""
     mailboxes: Mapping[int, Mailbox]
     """The mailboxes as they were, by extension; purged messages are left out."""
+    revised: Mapping[int, Draft]
+    """What messages said then, by id, where that does not follow from the message."""
 
     @classmethod
     def of(
@@ -76,42 +80,47 @@ class Report:
         mailboxes = {
             extension_id: account.mailbox(extension_id).snapshot() for extension_id in open_to_admins
         }
-        return cls(account, *urls, date_from, date_to, types, mailboxes)
+        return cls(account, *urls, date_from, date_to, types, mailboxes, account.revised())
 
     def archives(self, most_bytes: int) -> Iterator[Archive]:
         """The archive of the records, then those of the contents, each of at most `most_bytes`."""
         yield Archive(self._record_files(), compressed=True)
         yield from cut_archives(self._content_files(), most_bytes)
 
-    def _record_files(self) -> Iterator[StreamedFile]:
+    def _record_files(self) -> Iterator[PackedFile]:
         """A list of records for each mailbox that has messages."""
         for extension_id, mailbox in self.mailboxes.items():
             newest = next(self._chosen(mailbox), None)
             if newest is not None:
                 name = f"{self._place(extension_id)}/message-store.json"
-                yield StreamedFile(name, self._record_list(mailbox), created_s(newest))
+                yield PackedFile(name, created_s(newest), self._record_list(mailbox))
 
     def _record_list(self, mailbox: Mailbox) -> Iterator[bytes]:
         """The file with the records of `mailbox`, in small pieces."""
         yield b'{"records": ['
+        urls, account_id = (self.platform_url, self.media_url), self.account.account_id
         for number, message in enumerate(self._chosen(mailbox)):
-            record = self.account.record(message, self.platform_url, self.media_url)
+            record = message_record(*urls, account_id, message, self._draft(message))
             yield (b", " if number else b"") + json.dumps(record, ensure_ascii=False).encode()
         yield b"]}"
 
-    def _content_files(self) -> Iterator[PackedFile]:
+    def _content_files(self) -> Iterator[SizedFile]:
         """Every attachment that its record names."""
         bases = MediaBases()
         for mailbox in self.mailboxes.values():
             for message in self._chosen(mailbox):
-                for part in self.account.draft(message).parts:
+                for part in self._draft(message).parts:
                     if "id" in part.absent:
                         continue
                     content = SimContent(part.media, bases)
                     suffix = SUFFIXES.get(content.content_type, "bin")
                     place = f"{self._place(message.extension_id)}/message-store/{message.id}"
                     name = f"{place}/content/{part.id}.{suffix}"
-                    yield PackedFile(name, content.read(0, content.size_bytes), created_s(message))
+                    yield SizedFile(name, created_s(message), content.pieces(), content.size_bytes)
+
+    def _draft(self, message: SimMessage) -> Draft:
+        """What `message` said."""
+        return self.revised.get(message.id) or self.account.writer(message.extension_id).draft(message)
 
     def _chosen(self, mailbox: Mailbox) -> Iterator[SimMessage]:
         """The messages of `mailbox` that are in the report, newest first."""

@@ -24,7 +24,7 @@ from rcfs.simulator._notifications import Notifications
 from rcfs.simulator._origin import listening
 from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
-from rcfs.simulator._tasks import TaskBook
+from rcfs.simulator._tasks import EXPORT_COURSES, EXPORT_KEPT_S, REPORT_COURSES, TaskBook
 
 FOREIGN_HOST = "127.0.0.2"
 """Where the foreign host listens: another address than the platform's, because a client may tell hosts apart
@@ -117,8 +117,8 @@ class Simulator:
             account_clock=AccountClock(self.config.spec.end_s, trio.current_time),
             calls=self.calls,
             greetings=self.greetings,
-            reports=TaskBook(self.config.export_s),
-            team_exports=TaskBook(self.config.export_s),
+            reports=TaskBook(self.config.export_s, REPORT_COURSES),
+            team_exports=TaskBook(self.config.export_s, EXPORT_COURSES, EXPORT_KEPT_S),
             archive_bytes=self.config.archive_bytes,
             new_call_handling=self.config.new_call_handling,
             auth=self.auth,

@@ -15,7 +15,7 @@ from rcfs.simulator._account_dice import Dice
 from rcfs.simulator._account_hours import office_moment
 from rcfs.simulator._account_people import SimExtension
 from rcfs.simulator._account_plan import DAY_S, dialogue
-from rcfs.simulator._archives import PackedFile
+from rcfs.simulator._archives import SizedFile
 from rcfs.simulator._params import iso_time
 
 RECORDS_PER_FILE = 10_000
@@ -61,9 +61,9 @@ class TeamExport:
     contacts: Collection[str]
     """Only posts by extensions with one of these ids or addresses; empty for all."""
 
-    def files(self) -> Iterator[PackedFile]:
+    def files(self) -> Iterator[SizedFile]:
         """The files of the dataset, each of at most `RECORDS_PER_FILE` records."""
-        yield PackedFile("request_info.json", json.dumps(self.request).encode(), self.time_to)
+        yield SizedFile.of("request_info.json", self.time_to, json.dumps(self.request).encode())
         chats = [c for c in chats_of(self.account) if not self.chat_ids or str(c.id) in self.chat_ids]
         members = {member.id: member for chat in chats for member in chat.members}
         posts = [post for chat in chats for post in self._posts(chat)]
@@ -82,7 +82,7 @@ class TeamExport:
             for number, start in enumerate(range(0, max(1, len(records)), RECORDS_PER_FILE), 1):
                 part = records[start : start + RECORDS_PER_FILE]
                 text = json.dumps({"records": part}, ensure_ascii=False)
-                yield PackedFile(f"{folder}/{folder}_{number}.json", text.encode(), self.time_to)
+                yield SizedFile.of(f"{folder}/{folder}_{number}.json", self.time_to, text.encode())
 
     def _posts(self, chat: Chat) -> Iterator[Json]:
         for post in posts_of(self.account, chat):

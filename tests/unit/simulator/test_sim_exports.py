@@ -5,7 +5,7 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,15 +16,17 @@ import pytest
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
 from rcfs.simulator._account_plan import DAY_S
-from rcfs.simulator._archives import Archive, PackedFile, cut_archives
+from rcfs.simulator._archives import Archive, PackedFile, SizedFile, cut_archives
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._params import iso_time
+from rcfs.simulator._tasks import REPORT_COURSES, TaskBook
 from rcfs.simulator._team import chats_of, posts_of
 from tests.fakes.simulated import in_process, logged_in
 
 REPORTS = "/restapi/v1.0/account/~/message-store-report"
 TEAM = "/team-messaging/v1/data-export"
 LONG_AGO = {"dateFrom": "2020-01-01T00:00:00Z"}
+AGAIN = "InProgress AttemptFailed InProgress"
 PLENTY = {UsageGroup(group): Plan(limit=1000) for group in ("light", "medium", "heavy")}
 CONFIG = SimulatorConfig(AccountSpec(messages=60), plans=PLENTY, export_s=100.0)
 
@@ -177,6 +179,34 @@ async def test_a_report_keeps_what_was_true_when_it_was_asked_for(now: Now) -> N
         assert any(f"/{message.id}/content/" in name for name in contents_of(rest))
 
 
+async def test_a_transcript_that_comes_after_a_report_is_not_in_it() -> None:
+    async with running() as (simulator, http):
+        me = simulator.account.extensions[0].id
+        found = set()
+        for _ in range(8):  # some voicemails are not transcribed at all
+            body = {"extension_id": me, "type": "VoiceMail"}
+            found.add((await http.post("/simulator/arrive", json=body)).json()["id"])
+        task = await create(http, REPORTS)
+        await http.post("/simulator/clock", json={"advance_s": 100.0})
+        later = [await fetch(http, f"/restapi/v1.0/account/~/extension/~/message-store/{i}") for i in found]
+        assert any(len(record["attachments"]) == 2 for record in later)
+        records, *contents = await archives_of(http, task)
+        kept = [r for text in contents_of([records]).values() for r in json.loads(text)["records"]]
+        mine = [record for record in kept if record["id"] in found]
+        assert [len(record["attachments"]) for record in mine] == [1] * 8
+        assert sum(f"/{i}/content/" in name for name in contents_of(contents) for i in found) == 8
+
+
+async def test_a_report_knows_what_has_become_of_messages_that_nobody_has_looked_at() -> None:
+    async with running() as (_, http):
+        await http.post("/simulator/clock", json={"advance_s": 6 * DAY_S})
+        task = await create(http, REPORTS, **LONG_AGO)
+        await http.post("/simulator/clock", json={"advance_s": 100.0})
+        records, *_ = await archives_of(http, task)
+        kept = [r for text in contents_of([records]).values() for r in json.loads(text)["records"]]
+        assert {record["availability"] for record in kept} == {"Alive"}, "the trash is purged by now"
+
+
 async def test_dates_and_types_choose_what_a_report_holds(now: Now) -> None:
     async with running() as (_, http):
         default = await create(http, REPORTS)
@@ -205,6 +235,50 @@ async def test_bad_requests_for_reports(body: Any, parameter: str) -> None:
         answer = await http.post(REPORTS, json=body)
         assert refusal(answer) == (400, "CMN-101")
         assert answer.json()["parameterName"] == parameter
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "outcome", "states"),
+    [
+        ("report", REPORTS, "AttemptFailed", f"Accepted Pending {AGAIN} Completed"),
+        ("report", REPORTS, "Failed", "Accepted Pending InProgress Failed"),
+        ("report", REPORTS, "Cancelled", "Accepted Pending InProgress Cancelled"),
+        ("team", TEAM, "AttemptFailed", f"Accepted {AGAIN} Completed"),
+        ("team", TEAM, "Failed", "Accepted InProgress Failed"),
+        ("team", TEAM, "Cancelled", "Accepted InProgress Cancelled"),
+        ("team", TEAM, "Expired", "Accepted InProgress Expired"),
+    ],
+)
+async def test_a_task_comes_to_what_was_planned(
+    kind: str, path: str, outcome: str, states: str, now: Now
+) -> None:
+    async with running() as (_, http):
+        await http.post("/simulator/exports", json={"kind": kind, "outcome": outcome})
+        task, other = await create(http, path), await create(http, path)
+        state, seen = task, [task["status"]]
+        for _ in range(20):
+            assert refusal(await http.post(path, json={})) == (400, "CMN-111"), "none is at its end"
+            now.later(5)
+            state = await fetch(http, f"{path}/{task['id']}")
+            if state["status"] != seen[-1]:
+                seen.append(state["status"])
+        assert seen == states.split()
+        assert (await fetch(http, f"{path}/{other['id']}"))["status"] == "Completed", "the next one only"
+        archives = "archive" if path == REPORTS else "datasets/1"
+        answer = await http.get(f"{path}/{task['id']}/{archives}")
+        assert answer.status_code == (200 if seen[-1] == "Completed" else 404)
+        assert state.get("finishTime", state.get("lastModifiedTime")) == iso_time(CONFIG.spec.end_s + 100)
+        await create(http, path)
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [{"kind": "report", "outcome": "Expired"}, {"kind": "call", "outcome": "Failed"}, {"kind": "team"}, []],
+)
+async def test_outcomes_that_there_are_not(wish: Any) -> None:
+    async with running() as (_, http):
+        answer = await http.post("/simulator/exports", json=wish)
+        assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
 @pytest.mark.parametrize("path", [REPORTS, TEAM])
@@ -315,7 +389,7 @@ async def test_bad_requests_for_team_exports(body: dict[str, Any], parameter: st
 
 
 def test_archives_are_filled_to_the_last_byte() -> None:
-    files = [PackedFile(f"f{number}", bytes(100), 1e9) for number in range(4)]
+    files = [SizedFile.of(f"f{number}", 1e9, bytes(100)) for number in range(4)]
     whole = Archive(files[:2], compressed=False)
     exact = list(cut_archives(files, whole.size_bytes))
     tighter = list(cut_archives(files, whole.size_bytes - 1))
@@ -328,3 +402,37 @@ def test_archives_are_filled_to_the_last_byte() -> None:
         for archive in (whole, *exact, *tighter):
             archive.close()
     assert list(cut_archives([], 100)) == []
+
+
+def test_a_file_of_unknown_size_is_written_piece_by_piece() -> None:
+    taken = []
+
+    def pieces() -> Iterator[bytes]:
+        for number in range(3):
+            taken.append(number)
+            yield bytes([number]) * 5
+
+    archive = Archive([PackedFile("a", 1e9, pieces())], compressed=True)
+    try:
+        packed = zipfile.ZipFile(io.BytesIO(archive.read(0, archive.size_bytes)))
+        assert packed.read("a") == b"\0\0\0\0\0\1\1\1\1\1\2\2\2\2\2"
+        assert taken == [0, 1, 2]
+    finally:
+        archive.close()
+
+
+def test_what_cannot_be_made_leaves_nothing_behind() -> None:
+    made = []
+
+    def make() -> Iterator[Archive]:
+        made.append(Archive([], compressed=False))
+        yield made[0]
+        raise OSError("no space")
+
+    book = TaskBook(1.0, REPORT_COURSES)
+    task = book.create("x", 1, 0.0, {}, make)
+    with pytest.raises(OSError, match="no space"):
+        task.archives()
+    with pytest.raises(ValueError, match="closed"):
+        made[0].read(0, 1)
+    book.close()
