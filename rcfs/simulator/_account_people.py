@@ -10,6 +10,14 @@ COMPANY = "Larkspur & Partners"
 MAIN_NUMBER = "+16505550100"
 """Number of the company, from the range that is reserved for fiction (555-01XX)."""
 
+EXTENSION_TYPES = (
+    *("User", "Department", "Announcement", "Voicemail", "DigitalUser", "VirtualUser", "FaxUser"),
+    *("PagingOnly", "SharedLinesGroup", "DelegatedLinesGroup", "GroupCallPickup", "IvrMenu"),
+    *("ApplicationExtension", "ProxyAdmin", "RoomConnector", "ParkLocation", "Limited", "Bot", "Site"),
+    *("Room", "FlexibleUser", "TieLine", "Unknown"),
+)
+"""Values of ``type`` (schema AllExtensionTypesEnum)."""
+
 
 @attrs.frozen
 class SimExtension:

@@ -1,19 +1,12 @@
 """Account and extensions."""
 
+from rcfs.simulator._account_people import EXTENSION_TYPES
 from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation
 from rcfs.simulator._params import make_page
 from rcfs.simulator._wire import Answer, json_answer
 
 STATUSES = ("Enabled", "Disabled", "Frozen", "NotActivated", "Unassigned")
 """Values of ``status`` (schema ExtensionStatusEnumFull)."""
-
-EXTENSION_TYPES = (
-    *("User", "Department", "Announcement", "Voicemail", "DigitalUser", "VirtualUser", "FaxUser"),
-    *("PagingOnly", "SharedLinesGroup", "DelegatedLinesGroup", "GroupCallPickup", "IvrMenu"),
-    *("ApplicationExtension", "ProxyAdmin", "RoomConnector", "ParkLocation", "Limited", "Bot", "Site"),
-    *("Room", "FlexibleUser", "TieLine", "Unknown"),
-)
-"""Values of ``type`` (schema AllExtensionTypesEnum)."""
 
 
 def read_account(call: Call) -> Answer:

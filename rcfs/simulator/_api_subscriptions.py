@@ -5,11 +5,13 @@ WebHooks are refused as unreachable, which is true: the simulator sends nothing 
 """
 
 import json
-import re
 from typing import Any
 
+import attrs
+
 from rcfs.simulator._backend import LIGHT, MEDIUM, MINE, Call, Operation, may_read
-from rcfs.simulator._notifications import Channel, EventFilter, Subscription
+from rcfs.simulator._events import EventFilter
+from rcfs.simulator._notifications import Channel, Subscription
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
 
@@ -18,9 +20,6 @@ SUBSCRIPTION_PATH = SUBSCRIPTIONS_PATH + "/{subscription_id}"
 
 LIFETIME_S = 86_400
 """What a subscription says of its lifetime, in seconds; its WebSocket ends then. Nobody has to renew it."""
-
-_STORE_FILTER = re.compile(r"/restapi/v1\.0/account/([^/]+)/extension/([^/]+)/message-store")
-"""The one kind of event that is played."""
 
 
 def create_subscription(call: Call) -> Answer:
@@ -123,20 +122,20 @@ def _filters(call: Call, body: dict[str, Any]) -> tuple[EventFilter, ...]:
 
 def _filter(call: Call, path: str) -> EventFilter:
     account, user = call.backend.account, call.user
-    match = _STORE_FILTER.fullmatch(path)
-    if match is None or match[1] not in (MINE, str(account.account_id)):
-        raise bad_parameter("eventFilters", path)
-    owner_id = str(user.id) if match[2] == MINE else match[2]
+    try:
+        account_id, extension_id, wanted = EventFilter.parse(path)
+    except ValueError:
+        raise bad_parameter("eventFilters", path) from None
+    owner_id = str(user.id) if extension_id == MINE else extension_id
     owner = next((extension for extension in account.extensions if str(extension.id) == owner_id), None)
-    if owner is None:
+    if owner is None or account_id not in (MINE, str(account.account_id)):
         raise bad_parameter("eventFilters", path)
     call.backend.permissions.check("listMessages", user)
     if not may_read(user, owner):
         raise ApiError(
             403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"
         )
-    resolved = f"/restapi/v1.0/account/{account.account_id}/extension/{owner.id}/message-store"
-    return EventFilter(resolved, owner.id)
+    return attrs.evolve(wanted, extension_id=owner.id)
 
 
 def _record(call: Call, subscription: Subscription) -> dict[str, Any]:
@@ -148,7 +147,7 @@ def _record(call: Call, subscription: Subscription) -> dict[str, Any]:
         "expirationTime": iso_time(expires_s),
         "expiresIn": max(1, int(expires_s - call.backend.account_time())),
         "status": "Active",
-        "eventFilters": [wanted.path for wanted in subscription.filters],
+        "eventFilters": [wanted.path(call.backend.account.account_id) for wanted in subscription.filters],
         "disabledFilters": [],
         "deliveryMode": {"transportType": "WebSocket"},
     }

@@ -7,7 +7,7 @@ be repeated. Times are `now` in seconds of any origin.
 import base64
 import binascii
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -74,6 +74,11 @@ class Auth:
         self._token_lifetime_s = token_lifetime_s
         self._scopes = scopes
         self._sessions: list[Session] = []
+        self._listeners: list[Callable[[Session], None]] = []
+
+    def listen(self, listener: Callable[[Session], None]) -> None:
+        """Let `listener` be told of each login that has ended: revoked, or the oldest of too many."""
+        self._listeners.append(listener)
 
     def check_client(self, authorization: str, claimed: str = "") -> bool:
         """Whether an ``Authorization: Basic`` header proves the client; False when it only claims to be it.
@@ -154,7 +159,7 @@ class Auth:
 
     def revoke(self, token: str) -> None:
         """End the login of an access or refresh `token`; an unknown one is no error (RFC 7009, 2.2)."""
-        self._sessions = [s for s in self._sessions if token not in (s.access_token, s.refresh_token)]
+        self._end([s for s in self._sessions if token in (s.access_token, s.refresh_token)])
 
     def expire(self, session: Session) -> None:
         """Let the access token of `session` be expired from now on; its refresh token stays good."""
@@ -176,8 +181,16 @@ class Auth:
             refresh_token=_token(),
             refresh_expires_at=now + REFRESH_LIFETIME_S,
         )
-        self._sessions = [*self._sessions[-(MAX_SESSIONS - 1) :], session]
+        self._sessions.append(session)
+        self._end(self._sessions[:-MAX_SESSIONS])
         return session
+
+    def _end(self, ended: Sequence[Session]) -> None:
+        """Let the logins `ended` be over."""
+        self._sessions = [session for session in self._sessions if session not in ended]
+        for session in ended:
+            for listener in self._listeners:
+                listener(session)
 
     def _refresh(self, client: str, token: str, now: float, *, proven: bool) -> Session:
         for session in self._sessions:

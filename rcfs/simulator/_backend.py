@@ -1,6 +1,8 @@
 """What the handlers of all endpoints share: the state of the simulator, an operation, and one call of it."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import attrs
 
@@ -12,11 +14,12 @@ from rcfs.simulator._auth import Auth, Session
 from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Endpoints
+from rcfs.simulator._events import MadeUpEvent, MessageEvent
 from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
 from rcfs.simulator._message_day import play_day
 from rcfs.simulator._message_store import MessageStore, StoreRules
-from rcfs.simulator._notifications import Change, Channel, Notifications
+from rcfs.simulator._notifications import Channel, Notifications
 from rcfs.simulator._params import Query
 from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
@@ -100,17 +103,18 @@ class Backend:
         self.account_clock.hurry(speed, DAY_S)
         return play_day(self.messages, self.account, start_s)
 
-    def notify(self, extension_id: int, changes: Sequence[Change]) -> None:
-        """Tell whoever has subscribed what has changed in the message store of an extension."""
-        self.notifications.notify(self.account.account_id, extension_id, changes, self.account_time())
+    def notify(self, extension_id: int, changes: Sequence[Mapping[str, Any]]) -> None:
+        """Tell whoever has subscribed of `changes` in the message store of an extension."""
+        now_s = self.account_time()
+        event = MadeUpEvent(extension_id, changes, now_s)
+        self.notifications.notify(event, self.account.account_id, now_s)
 
     def notify_of(self, message: SimMessage, is_new: bool) -> None:
-        """Tell whoever has subscribed that `message` has come or changed."""
-        change: dict[str, object] = {"type": message.type, "newCount": int(is_new)}
-        change["updatedCount"] = int(not is_new)
-        if is_new:
-            change["newMessageIds"] = [message.id]
-        self.notify(message.extension_id, [change])
+        """Tell whoever has subscribed that `message` has come or changed, at the moment when it did."""
+        urls = self.endpoints.platform_url, self.endpoints.media_url
+        record = partial(self.account.message_record, message.extension_id, message.id, *urls)
+        event = MessageEvent(message, is_new, record)
+        self.notifications.notify(event, self.account.account_id, message.last_modified)
 
 
 @attrs.define(eq=False)

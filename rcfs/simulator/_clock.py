@@ -20,6 +20,7 @@ class AccountClock:
     _real_s: float = attrs.field(init=False)
     _speed: float = attrs.field(default=1.0, init=False)
     _fast_until: float = attrs.field(default=0.0, init=False)
+    _listeners: list[Callable[[], None]] = attrs.field(factory=list, init=False)
 
     @_real_s.default
     def _start(self) -> float:
@@ -43,6 +44,16 @@ class AccountClock:
             return self._account_s + real_s - self._real_s
         return now_s
 
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Let `listener` be told each time when this is moved, or its speed is changed."""
+        self._listeners.append(listener)
+
+    def real_s_until(self, moment_s: float) -> float:
+        """Real seconds until it is `moment_s`, if it is not moved before; 0 when that has passed."""
+        now_s = self.now()
+        fast_s = max(0.0, min(moment_s, self._fast_until) - now_s) if self._speed != 1 else 0.0
+        return max(0.0, fast_s / self._speed + moment_s - now_s - fast_s)
+
     def advance(self, by_s: float) -> None:
         """Move on by `by_s` seconds, at least 0.
 
@@ -53,6 +64,7 @@ class AccountClock:
             raise ValueError(f"time cannot be moved by {by_s} seconds")
         self._settle()
         self._account_s += by_s
+        self._tell()
 
     def hurry(self, speed: float, for_s: float) -> None:
         """Let the next `for_s` seconds of the account pass `speed` times as fast as real ones.
@@ -64,6 +76,7 @@ class AccountClock:
             raise ValueError(f"time cannot pass {speed} times as fast")
         self._settle()
         self._speed, self._fast_until = speed, self._account_s + for_s
+        self._tell()
 
     def _settle(self) -> None:
         """Count from this moment on."""
@@ -71,3 +84,7 @@ class AccountClock:
         # In this order: a real second that passes between the two would otherwise count twice.
         self._real_s += (now_s - self._account_s) / self._speed
         self._account_s = now_s
+
+    def _tell(self) -> None:
+        for listener in self._listeners:
+            listener()

@@ -10,9 +10,8 @@ import attrs
 from rcfs.model import Availability
 from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_mailbox import Criterion
-from rcfs.simulator._account_people import SimExtension
+from rcfs.simulator._account_people import EXTENSION_TYPES, SimExtension
 from rcfs.simulator._account_plan import DAY_S, SimMessage
-from rcfs.simulator._api_account import EXTENSION_TYPES
 from rcfs.simulator._params import Query
 from rcfs.simulator._wire import bad_parameter
 

@@ -66,6 +66,7 @@ class MessageStore:
         self._ends_at: dict[int, float] = {}
         self._watched: set[int] = set()
         self._listeners: list[Listener] = []
+        self._planners: list[Callable[[], None]] = []
 
     def listen(self, listener: Listener) -> None:
         """Let `listener` be told of every change from now on, at once."""
@@ -83,15 +84,29 @@ class MessageStore:
             action(due_s)
 
     def settle_all(self, now_s: float) -> Iterator[None]:
-        """Let happen what was due by `now_s` wherever something is planned, one mailbox in each step."""
-        for extension_id, agenda in list(self._agendas.items()):
-            if agenda and agenda[0][0] <= now_s:
-                self.settle(extension_id, now_s)
-                yield
+        """Let happen what was due by `now_s` in the mailboxes where something is planned, in order.
+
+        After each step, which is what is due in one mailbox at one moment, the caller may let others act.
+        """
+        while (due_s := self.next_due_s()) is not None and due_s <= now_s:
+            for extension_id, agenda in list(self._agendas.items()):
+                if agenda and agenda[0][0] <= due_s:
+                    self.settle(extension_id, due_s)
+                    yield
+
+    def next_due_s(self) -> float | None:
+        """When the next of what is planned is due; None when nothing is."""
+        return min((agenda[0][0] for agenda in self._agendas.values() if agenda), default=None)
 
     def plan(self, extension_id: int, due_s: float, action: Action) -> None:
         """Let `action` happen in a mailbox once it is `due_s`; of equal times the first planned first."""
         heapq.heappush(self._agendas.setdefault(extension_id, []), (due_s, next(self._order), action))
+        for planner in self._planners:
+            planner()
+
+    def listen_to_plans(self, planner: Callable[[], None]) -> None:
+        """Let `planner` be told each time when something is planned."""
+        self._planners.append(planner)
 
     # What comes.
 

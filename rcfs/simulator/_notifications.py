@@ -9,13 +9,14 @@ Source: "WebSockets" of RingCentral's API documentation.
 import secrets
 import uuid
 from collections import deque
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 import attrs
 import trio
 
 from rcfs.simulator._auth import Session
+from rcfs.simulator._events import EventFilter
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._wire import ApiError
 
@@ -31,22 +32,15 @@ RECOVERY_S = 180.0
 RECOVERY_FRAMES = 100
 """Events that a channel keeps, the newest ones: ``recoveryBufferSize`` of the example."""
 
-Change = Mapping[str, Any]
-"""What has changed in a message store, as its event says it: ``type``, ``newCount``, ``updatedCount``, and
-``newMessageIds`` where there are new ones."""
-
 Frame = tuple[dict[str, Any], Any]
 """What is sent at once: what it is, and its body; None for no body."""
 
 
-@attrs.frozen
-class EventFilter:
-    """Events of one message store."""
+class Event(Protocol):
+    """Something that has happened."""
 
-    path: str
-    """The filter, with ids."""
-    extension_id: int
-    """Whose store."""
+    def body(self, wanted: EventFilter) -> dict[str, Any] | None:
+        """What `wanted` tells of it; None for nothing."""
 
 
 @attrs.define(eq=False)
@@ -75,14 +69,22 @@ class Channel:
     """Only one at a time: a further one replaces it."""
     lost_at: float | None = None
     """When the connection ended; None while there is one."""
+    ended: trio.Event = attrs.field(factory=trio.Event, init=False)
+    """Set when the login has ended, and the connection must."""
     _sequence: int = attrs.field(default=0, init=False)
-    _events: deque[Frame] = attrs.field(factory=lambda: deque(maxlen=RECOVERY_FRAMES), init=False)
+    _events: deque[Frame] = attrs.field(factory=deque, init=False)
     _arrived: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     def put(self, event: Frame) -> None:
-        """Add an event; the oldest is lost when there are too many that nobody has taken."""
+        """Add an event."""
         self._events.append(event)
         self._arrived.set()
+        self.trim()
+
+    def trim(self) -> None:
+        """Without a connection, keep the newest events only."""
+        while self.lost_at is not None and len(self._events) > RECOVERY_FRAMES:
+            self._events.popleft()
 
     async def wait_event(self) -> Frame:
         """The oldest event that was not taken; cancelled, it takes none."""
@@ -143,6 +145,14 @@ class Notifications:
     def close(self, channel: Channel, now: float) -> None:
         """Note that the connection of `channel` has ended."""
         channel.lost_at = now
+        channel.trim()
+
+    def end(self, session: Session) -> None:
+        """Note that the login `session` has ended: its channels are closed, and cannot be recovered."""
+        self._tokens = {text: token for text, token in self._tokens.items() if token.session is not session}
+        for channel in [c for c in self._channels.values() if c.session is session]:
+            del self._channels[channel.token]
+            channel.ended.set()
 
     def channel_of(self, session: Session) -> Channel | None:
         """The newest open channel of a login."""
@@ -160,28 +170,23 @@ class Notifications:
         mine = (c for c in self._channels.values() if _same_login(c.session, session))
         return [channel for channel in mine if channel.subscription is not None]
 
-    def notify(self, account_id: int, extension_id: int, changes: Sequence[Change], account_s: float) -> None:
-        """Tell whoever has subscribed that a message store has changed.
+    def notify(self, event: Event, account_id: int, account_s: float) -> None:
+        """Tell whoever has subscribed of `event`.
 
         Args:
+            event: What has happened.
             account_id: The account.
-            extension_id: Whose message store.
-            changes: What has changed.
             account_s: When, in the account's time.
         """
-        body = {
-            "accountId": account_id,
-            "extensionId": extension_id,
-            "lastUpdated": iso_time(account_s),
-            "changes": [dict(change) for change in changes],
-        }
         for channel in self._channels.values():
-            subscription = channel.subscription
+            subscription, owner = channel.subscription, str(channel.session.user)
             if subscription is None:
                 continue
             for wanted in subscription.filters:
-                if wanted.extension_id == extension_id:
-                    channel.put(_event(channel.session, subscription, wanted, account_s, body))
+                body = event.body(wanted)
+                if body is not None:
+                    told = {**body, "ownerId": owner}
+                    channel.put(_frame(subscription.id, owner, wanted.path(account_id), account_s, told))
 
     def _forget(self, now: float) -> None:
         """Forget the channels whose clients have not come back in time."""
@@ -192,17 +197,15 @@ class Notifications:
         }
 
 
-def _event(
-    owner: Session, subscription: Subscription, wanted: EventFilter, account_s: float, body: dict[str, Any]
-) -> Frame:
+def _frame(subscription_id: str, owner: str, path: str, account_s: float, body: dict[str, Any]) -> Frame:
     """The notification of an event, with the same id twice, as real ones have it."""
     event_id = str(uuid.uuid4())
     return {"type": "ServerNotification", "messageId": event_id, "status": 200}, {
         "uuid": event_id,
-        "event": wanted.path,
+        "event": path,
         "timestamp": iso_time(account_s),
-        "subscriptionId": subscription.id,
-        "ownerId": str(owner.user),
+        "subscriptionId": subscription_id,
+        "ownerId": owner,
         "body": body,
     }
 

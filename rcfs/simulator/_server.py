@@ -15,6 +15,7 @@ from rcfs.simulator._backend import Backend
 from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Credentials, Endpoints, SimulatorConfig
+from rcfs.simulator._due import let_time_pass
 from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM
 from rcfs.simulator._faults import FaultList
 from rcfs.simulator._greetings import GreetingBook
@@ -29,9 +30,6 @@ from rcfs.simulator._tasks import EXPORT_COURSES, EXPORT_KEPT_S, REPORT_COURSES,
 FOREIGN_HOST = "127.0.0.2"
 """Where the foreign host listens: another address than the platform's, because a client may tell hosts apart
 by their name alone. Linux has all of 127.0.0.0/8 on loopback."""
-
-TICK_S = 0.2
-"""Seconds between two looks at what is due in the message stores: well below a push notification's delay."""
 
 READ_BYTES = 4096
 """How much is read, and thrown away, of standard input at once."""
@@ -83,6 +81,7 @@ class Simulator:
             endpoints = self._endpoints({name: origin.url for name, origin in origins.items()})
             backend = self._backend(endpoints)
             backend.messages.listen(backend.notify_of)
+            self.auth.listen(backend.notifications.end)
             if self.config.day_speed is not None:
                 backend.play_day(self.config.day_speed)
             stack.callback(backend.reports.close)
@@ -90,7 +89,7 @@ class Simulator:
             async with trio.open_nursery() as nursery:
                 for name, origin in origins.items():
                     nursery.start_soon(origin.serve, App(backend, self.faults, name))
-                nursery.start_soon(_let_time_pass, backend)
+                nursery.start_soon(let_time_pass, backend.messages, backend.account_clock)
                 task_status.started(endpoints)
 
     def _endpoints(self, urls: Mapping[str, str]) -> Endpoints:
@@ -187,14 +186,6 @@ def _read_to_end() -> None:
     """Return at the end of standard input."""
     while os.read(0, READ_BYTES):
         pass
-
-
-async def _let_time_pass(backend: Backend) -> None:
-    """Let happen what is due, even if nobody asks: subscribers are to hear of it."""
-    while True:
-        await trio.sleep(TICK_S)
-        for _ in backend.messages.settle_all(backend.account_time()):
-            await trio.lowlevel.checkpoint()
 
 
 def _owner(account: SimAccount, *, standard_user: bool) -> int:

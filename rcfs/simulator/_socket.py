@@ -32,7 +32,7 @@ ABSOLUTE_TIMEOUT_S = 86_400.0
 """Longest life of a connection, in seconds (WSG-903)."""
 
 GOING_AWAY, POLICY_VIOLATION = 1001, 1008
-"""Close codes (RFC 6455, 7.4.1) after a time-out, and after a bad token."""
+"""Close codes (RFC 6455, 7.4.1) after a time-out, and for a token that is not, or no longer, good."""
 
 
 class Gateway:
@@ -162,17 +162,28 @@ class _Connection:
     async def run(self, details: Frame) -> None:
         """Serve it, beginning with the frame `details`, until one side ends it."""
         await self._send(details)
-        reason = None
+        reason, close_code, has_gone = None, GOING_AWAY, False
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._tell_events)
+            nursery.start_soon(self._leave_with_login, nursery.cancel_scope)
             with trio.move_on_after(ABSOLUTE_TIMEOUT_S) as life:
                 reason = await self._listen()
+                has_gone = reason is None
             nursery.cancel_scope.cancel()
-        if life.cancelled_caught:
+        if has_gone:
+            return
+        if self.channel.ended.is_set():
+            reason, close_code = ApiError(401, "OAU-213", "Token not found"), POLICY_VIOLATION
+        elif life.cancelled_caught:
             reason = ApiError(408, "WSG-903", "Absolute timeout expired")
         if reason is not None:
             await self._send(_error(reason))
-            await self.socket.close(GOING_AWAY)
+            await self.socket.close(close_code)
+
+    async def _leave_with_login(self, cancel_scope: trio.CancelScope) -> None:
+        """Cancel `cancel_scope` when the login ends. U: the words of the platform for that are not known."""
+        await self.channel.ended.wait()
+        cancel_scope.cancel()
 
     async def _tell_events(self) -> None:
         while True:

@@ -10,14 +10,16 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
+from rcfs.simulator._account_plan import DAY_S
 from rcfs.simulator._auth import Session
+from rcfs.simulator._events import EventFilter, MadeUpEvent
 from rcfs.simulator._notifications import (
     RECOVERY_FRAMES,
     RECOVERY_S,
     TOKEN_LIFETIME_S,
-    EventFilter,
     Notifications,
 )
+from rcfs.simulator._params import iso_time
 from rcfs.simulator._wire import ApiError
 from tests.fakes.simulated import in_process, logged_in
 from tests.fakes.websocket import Socket, connected
@@ -70,7 +72,7 @@ async def test_a_subscriber_is_told_of_changes() -> None:
         meta, event = await socket.hear()
         assert (meta["type"], meta["messageId"]) == ("ServerNotification", event["uuid"])
         assert (event["event"], event["subscriptionId"]) == (store, subscription["id"])
-        assert event["body"].items() >= {"extensionId": me.id, "changes": CHANGES}.items()
+        assert event["body"].items() >= {"extensionId": str(me.id), "changes": CHANGES}.items()
 
 
 async def test_a_change_of_the_store_is_told() -> None:
@@ -84,6 +86,132 @@ async def test_a_change_of_the_store_is_told() -> None:
         assert changed.status_code == 200
         _, event = await socket.hear()
         assert event["body"]["changes"] == [{"type": message.type, "newCount": 0, "updatedCount": 1}]
+
+
+async def arrive(http: httpx.AsyncClient, simulator: Simulator, kind: str) -> int:
+    body = {"extension_id": simulator.account.extensions[0].id, "type": kind}
+    message_id: int = (await http.post("/simulator/arrive", json=body)).raise_for_status().json()["id"]
+    return message_id
+
+
+async def test_each_filter_tells_what_it_is_for() -> None:
+    mine = MY_STORE.removesuffix("message-store")
+    outbound, instant = "message-store?type=Fax&direction=Outbound", "message-store/instant?type=SMS"
+    filters = [mine + path for path in (instant, "voicemail", "fax?direction=Inbound", outbound)]
+    async with running() as (simulator, http), opened(http) as (socket, _):
+        me = simulator.account.extensions[0]
+        _, made = await socket.ask("POST", SUBSCRIPTIONS, {**WANTED, "eventFilters": filters})
+        ids = simulator.account.account_id, me.id
+        resolved = [path.replace("~", str(ids[0]), 1).replace("~", str(ids[1]), 1) for path in filters]
+        assert made["eventFilters"] == resolved
+        heard = {}
+        for kind in ("Pager", "SMS", "VoiceMail", "Fax"):
+            message_id = await arrive(http, simulator, kind)
+            await http.put(f"{MY_STORE}/{message_id}", json={"readStatus": "Read"})
+            if kind != "Pager":
+                _, event = await socket.hear()
+                heard[event["event"]] = event["body"]
+                assert str(event["body"]["id"]) == str(message_id)
+        assert list(heard) == resolved[:3], "no Pager, nothing that was only read, nothing twice"
+        sms, voicemail, fax = heard.values()
+        assert (sms["type"], sms["direction"], sms["ownerId"]) == ("SMS", "Inbound", str(me.id))
+        assert sms["subject"]
+        assert sms["conversationId"] == sms["conversation"]["id"]
+        assert (voicemail["type"], type(voicemail["id"])) == ("Voicemail", int)
+        assert (fax["type"], type(fax["id"])) == ("Fax", str)
+        files = {"attachment": ("a.txt", b"Hello", "text/plain")}
+        sent = await http.post(mine + "fax", data={"to": "+14155550100"}, files=files)
+        _, event = await socket.hear()
+        assert event["event"] == resolved[3]
+        new = {"type": "Fax", "newCount": 1, "updatedCount": 0, "newMessageIds": [sent.json()["id"]]}
+        assert event["body"]["changes"] == [new]
+
+
+async def test_everything_of_a_day_is_told_at_its_moment() -> None:
+    plans = {UsageGroup("light"): Plan(1000)}
+    async with running(plans=plans) as (simulator, http), opened(http) as (socket, _):
+        account = simulator.account
+        stores = [
+            MY_STORE.replace("extension/~", f"extension/{extension.id}")
+            for extension in account.extensions
+            if not extension.mailbox_refused
+        ]
+        await socket.ask("POST", SUBSCRIPTIONS, {**WANTED, "eventFilters": stores})
+        coming = (await http.post("/simulator/day", json={"speed": 1e7})).json()["messages"]
+        told: list[tuple[str, int]] = []
+        while len(told) < coming:
+            _, event = await socket.hear()
+            assert event["timestamp"] == event["body"]["lastUpdated"]
+            for change in event["body"]["changes"]:
+                told += [(event["timestamp"], message_id) for message_id in change.get("newMessageIds", [])]
+        assert told == sorted(told), "in the order of time, whatever the mailbox"
+        stored = {
+            message_id: iso_time(message.created_s or 0)
+            for extension in account.extensions
+            for message_id in account.message_ids(extension.id)
+            if (message := account.message(extension.id, message_id))
+        }
+        assert {message_id: at for at, message_id in told} == stored
+        assert not [e for e in simulator.journal.entries() if e.group == "light"], "nobody has asked"
+
+
+async def test_moved_time_brings_what_was_due_at_once() -> None:
+    async with running() as (simulator, http), opened(http) as (socket, _):
+        await socket.ask("POST", SUBSCRIPTIONS, WANTED)
+        message_id = await arrive(http, simulator, "Fax")
+        await http.delete(f"{MY_STORE}/{message_id}")
+        for _ in range(2):
+            await socket.hear()
+        message = simulator.account.message(simulator.account.extensions[0].id, message_id)
+        assert message is not None
+        deleted_s = message.last_modified
+        await http.post("/simulator/clock", json={"advance_s": 30 * DAY_S})
+        _, event = await socket.hear()
+        assert event["timestamp"] == iso_time(deleted_s + 5 * DAY_S), "then it was purged"
+        assert (await http.get(f"{MY_STORE}/{message_id}")).status_code == 404, "erased without a word"
+
+
+@pytest.mark.parametrize("how", ["revoked", "oldest"])
+async def test_a_socket_ends_with_its_login(how: str) -> None:
+    plans = {UsageGroup("auth"): Plan(1000)}
+    config = SimulatorConfig(AccountSpec(messages=0), plans)
+    async with (
+        in_process(config) as (_, endpoints),
+        logged_in(endpoints) as http,
+        opened(http) as (socket, mark),
+    ):
+        unused = await socket_uri(http)
+        token = http.headers["Authorization"].removeprefix("Bearer ")
+        if how == "revoked":
+            basic = (endpoints.client_id, endpoints.client_secret)
+            await http.post("/restapi/oauth/revoke", data={"token": token}, auth=basic)
+        else:
+            for _ in range(5):
+                async with logged_in(endpoints):
+                    pass
+        meta, error = await socket.hear()
+        assert (meta["type"], meta["status"], error["errorCode"]) == ("Error", 401, "OAU-213")
+        assert await socket.hear() is None
+        assert socket.close_code == 1008
+        async with connected(unused) as late:
+            assert (await late.hear())[0]["status"] == 401
+        async with (
+            logged_in(endpoints) as again,
+            connected(f"{await socket_uri(again)}&wsc={mark['token']}") as other,
+        ):
+            assert (await other.hear())[1]["recoveryState"] == "Failed"
+
+
+async def test_a_refreshed_login_keeps_its_socket() -> None:
+    async with running() as (simulator, http), opened(http) as (socket, _):
+        await socket.ask("POST", SUBSCRIPTIONS, WANTED)
+        (session,) = simulator.auth._sessions
+        form = {"grant_type": "refresh_token", "refresh_token": session.refresh_token}
+        app = simulator.auth.credentials.client_id, simulator.auth.credentials.client_secret
+        login = await http.post("/restapi/oauth/token", data=form, auth=app)
+        assert login.status_code == 200
+        await notify(http, simulator.account.extensions[0].id)
+        assert (await socket.hear())[0]["type"] == "ServerNotification"
 
 
 async def test_requests_over_a_socket_are_counted_and_recorded() -> None:
@@ -118,7 +246,7 @@ async def test_subscriptions_over_http() -> None:
             assert updated["eventFilters"][0].endswith(f"/extension/{other.id}/message-store")
             await notify(http, simulator.account.extensions[0].id)
             await notify(http, other.id)
-            assert (await socket.hear())[1]["body"]["extensionId"] == other.id
+            assert (await socket.hear())[1]["body"]["extensionId"] == str(other.id)
             again = (await http.post(SUBSCRIPTIONS, json=WANTED)).json()
             assert (await http.get(one)).status_code == 404, "a further one replaces it"
             assert (await http.delete(f"{SUBSCRIPTIONS}/{again['id']}")).status_code == 204
@@ -133,6 +261,11 @@ async def test_subscriptions_over_http() -> None:
         ({**WANTED, "deliveryMode": {"transportType": "WebHook", "address": "x"}}, 400, "SUB-521"),
         ({**WANTED, "eventFilters": []}, 400, "CMN-101"),
         ({**WANTED, "eventFilters": [MY_STORE, MY_STORE + "/instant"]}, 400, "CMN-101"),
+        ({**WANTED, "eventFilters": [MY_STORE + "?type=Letter"]}, 400, "CMN-101"),
+        ({**WANTED, "eventFilters": [MY_STORE + "?readStatus=Read"]}, 400, "CMN-101"),
+        ({**WANTED, "eventFilters": [MY_STORE.replace("account/~", "account/1")]}, 400, "CMN-101"),
+        ({**WANTED, "eventFilters": ["/restapi/v1.0/account/~/message-store"]}, 400, "CMN-101"),
+        ({**WANTED, "eventFilters": ["/restapi/v1.0/account/~/extension/~/presence"]}, 400, "CMN-101"),
         ({**WANTED, "eventFilters": [MY_STORE.replace("extension/~", "extension/1")]}, 400, "CMN-101"),
     ],
 )
@@ -229,10 +362,10 @@ def test_a_socket_token_expires() -> None:
 async def test_a_lost_channel_keeps_the_newest_events_for_a_while() -> None:
     hub = Notifications()
     channel, _ = hub.open(hub.issue_token(LOGIN, 0.0), "", 0.0)
-    hub.subscribe(channel, [EventFilter("/x", 7)], 0.0)
+    hub.subscribe(channel, [EventFilter(7)], 0.0)
     hub.close(channel, 100.0)
     for number in range(RECOVERY_FRAMES + 1):
-        hub.notify(1, 7, [{"newCount": number}], 0.0)
+        hub.notify(MadeUpEvent(7, [{"newCount": number}], 0.0), 1, 0.0)
     now = 100.0 + RECOVERY_S - 1
     recovered, state = hub.open(hub.issue_token(LOGIN, now), channel.token, now)
     assert (recovered, state) == (channel, "Successful")

@@ -235,7 +235,7 @@ async def test_permissions_subscriptions_and_socket_tokens_match_their_schemas()
         check(features, "FeatureList")
         check((await http.get(f"{MINE}/message-store")).json(), "ApiErrorResponseModel")
     config = SimulatorConfig(AccountSpec(messages=0))
-    async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
+    async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
         token = (await http.post("/restapi/oauth/wstoken")).json()
         check(token, "WsTokenResponse")
         subscriptions = "/restapi/v1.0/subscription"
@@ -255,6 +255,23 @@ async def test_permissions_subscriptions_and_socket_tokens_match_their_schemas()
             ):
                 check(answer, "SubscriptionInfo")
             check((await http.get(subscriptions)).json(), "SubscriptionListResource")
+            events = {
+                "message-store": "MessageEvent",
+                "message-store/instant?type=SMS": "InstantMessageEvent",
+                "voicemail": "VoicemailMessageEvent",
+            }
+            body["eventFilters"] = [f"{MINE}/{name}" for name in events]
+            await socket.ask("POST", subscriptions, body)
+            heard = []
+            for kind in ("SMS", "VoiceMail"):
+                wish = {"extension_id": simulator.account.extensions[0].id, "type": kind}
+                await http.post("/simulator/arrive", json=wish)
+                for _ in range(2):
+                    _, event = await socket.hear()
+                    name = event["event"].partition("/extension/")[2].partition("/")[2]
+                    check(event, events[name])
+                    heard.append(name)
+            assert set(heard) == events.keys()
         check((await http.get(f"{subscriptions}/1")).json(), "ApiErrorResponseModel")
         check((await http.post(subscriptions, json={})).json(), "ParameterizedErrorResponseModel")
         refused = await http.get("/restapi/oauth/authorize")
