@@ -1,7 +1,7 @@
 """Sending: SMS, MMS, pager messages and faxes, which nobody outside gets.
 
-A message that is sent is in the sender's message store at once, queued, and has gone out a little later; a
-pager message is in the mailboxes of its recipients, too.
+A message that is sent is in the sender's message store at once, queued, and has gone out a little later. An
+SMS or MMS to the number of a colleague then comes into that mailbox; a pager message is there at once.
 """
 
 import json
@@ -16,7 +16,14 @@ from rcfs.simulator._api_messages import message_named, record_of
 from rcfs.simulator._backend import EXTENSION_PATH, HEAVY, MEDIUM, Call, Operation
 from rcfs.simulator._bulk import json_object
 from rcfs.simulator._media import Media
-from rcfs.simulator._message_sent import BytesMedia, fax_draft, pager_draft, sent, sms_draft
+from rcfs.simulator._message_sent import (
+    BytesMedia,
+    fax_draft,
+    pager_draft,
+    received_sms_draft,
+    sent,
+    sms_draft,
+)
 from rcfs.simulator._message_store import new_message
 from rcfs.simulator._multipart import Piece, parse
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
@@ -107,7 +114,27 @@ def _send_sms(call: Call, *, needs_files: bool) -> Answer:
     message = new_message(account, owner.id, "SMS", "Outbound", call.backend.account_time())
     message.has_files = bool(files)
     draft = sms_draft(account.writer(owner.id), message, numbers, text, files)
+    store, out_s = call.backend.messages, message.last_modified + SMS_GOES_OUT_S
+    for colleague in account.extensions:
+        if colleague.phone_number in numbers and colleague.status == "Enabled":
+            store.plan(colleague.id, out_s, partial(_receive_sms, call, colleague, owner, message, draft))
     return _send(call, message, draft, SMS_GOES_OUT_S)
+
+
+def _receive_sms(
+    call: Call,
+    colleague: SimExtension,
+    sender: SimExtension,
+    original: SimMessage,
+    sent_draft: Draft,
+    due_s: float,
+) -> None:
+    """Let the SMS that `sender` has sent come into the mailbox of `colleague`."""
+    account = call.backend.account
+    message = new_message(account, colleague.id, "SMS", "Inbound", due_s)
+    message.has_files = original.has_files
+    draft = received_sms_draft(account.writer(colleague.id), message, sender, sent_draft)
+    call.backend.messages.arrive(message, draft)
 
 
 def _send(call: Call, message: SimMessage, draft: Draft, after_s: float) -> Answer:

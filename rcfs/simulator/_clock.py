@@ -51,8 +51,11 @@ class AccountClock:
     def real_s_until(self, moment_s: float) -> float:
         """Real seconds until it is `moment_s`, if it is not moved before; 0 when that has passed."""
         now_s = self.now()
+        if moment_s <= now_s:
+            return 0.0
         fast_s = max(0.0, min(moment_s, self._fast_until) - now_s) if self._speed != 1 else 0.0
-        return max(0.0, fast_s / self._speed + moment_s - now_s - fast_s)
+        # Differences first: next to a number of this size nothing small is kept.
+        return fast_s / self._speed + ((moment_s - now_s) - fast_s)
 
     def advance(self, by_s: float) -> None:
         """Move on by `by_s` seconds, at least 0.

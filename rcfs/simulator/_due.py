@@ -9,6 +9,10 @@ import trio
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._message_store import MessageStore
 
+SHORTEST_S = 1e-6
+"""Shortest sleep, in real seconds: what a float can tell apart of seconds since 1970. Rounding may end a
+sleep just before the moment that it was for, and the next must not be too short for time to pass."""
+
 
 async def let_time_pass(store: MessageStore, clock: AccountClock) -> None:
     """Let happen in `store` what is due by `clock`, until this is cancelled."""
@@ -20,7 +24,8 @@ async def let_time_pass(store: MessageStore, clock: AccountClock) -> None:
         for _ in store.settle_all(clock.now()):
             await trio.lowlevel.checkpoint()
         due_s = store.next_due_s()
-        with trio.move_on_after(float("inf") if due_s is None else clock.real_s_until(due_s)):
+        sleep_s = float("inf") if due_s is None else max(clock.real_s_until(due_s), SHORTEST_S)
+        with trio.move_on_after(sleep_s):
             await bell.wait()
 
 

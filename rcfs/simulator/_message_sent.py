@@ -67,6 +67,29 @@ def sms_draft(
     return Draft(fields, tuple(parts))
 
 
+def received_sms_draft(writer: Writer, message: SimMessage, sender: SimExtension, sent_draft: Draft) -> Draft:
+    """What the SMS `sent_draft` of `sender` is in the mailbox of the writer's owner, a colleague."""
+    own = writer.owner.phone_number
+    numbers = [str(to["phoneNumber"]) for to in _parties(sent_draft)]
+    others = [sender.phone_number, *(number for number in numbers if number != own)]
+    fields: dict[str, object] = {
+        **writer.conversation(_with_whom(writer, others)),
+        "from": {"phoneNumber": sender.phone_number, "name": sender.name},
+        "to": [
+            {"phoneNumber": own, "name": writer.owner.name, "target": True},
+            *(_party(writer, number) for number in numbers if number != own),
+        ],
+        "messageStatus": "Received",
+    }
+    kept = {"subject", "segmentCount"} & sent_draft.fields.keys()
+    fields |= {name: sent_draft.fields[name] for name in kept}
+    parts = (
+        attrs.evolve(part, id=message.id + place * ATTACHMENT_STEP)
+        for place, part in enumerate(sent_draft.parts)
+    )
+    return Draft(fields, tuple(parts))
+
+
 def pager_draft(
     writer: Writer,
     message: SimMessage,
@@ -125,11 +148,16 @@ def fax_draft(
 def sent(draft: Draft, at_s: float) -> Draft:
     """What a queued `draft` becomes when it has gone out at `at_s`."""
     if "faxResolution" in draft.fields:
-        to = draft.fields["to"]
-        parties = [{**party, "messageStatus": "Sent"} for party in to] if isinstance(to, list) else []
+        parties = [{**party, "messageStatus": "Sent"} for party in _parties(draft)]
         return attrs.evolve(draft, fields={**draft.fields, "to": parties, "messageStatus": "Sent"})
     fields = {**draft.fields, "messageStatus": "Delivered", "smsDeliveryTime": iso_time(at_s)}
     return attrs.evolve(draft, fields=fields)
+
+
+def _parties(draft: Draft) -> list[dict[str, object]]:
+    """The recipients of a message."""
+    to = draft.fields["to"]
+    return to if isinstance(to, list) else []
 
 
 def _party(writer: Writer, number: str) -> dict[str, object]:

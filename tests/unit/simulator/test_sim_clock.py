@@ -77,3 +77,21 @@ def test_a_moment_past_the_end_of_a_hurry_by_moving_on(real: Real) -> None:
     assert (clock.now(), clock.speed) == (1500, 1)
     real.now_s += 1
     assert clock.now() == 1501
+
+
+def test_how_long_it_takes_until_a_moment(real: Real) -> None:
+    clock = AccountClock(1.8e9, real)
+    assert clock.real_s_until(1.8e9 + 60) == 60
+    assert clock.real_s_until(1.8e9 - 60) == 0
+    clock.hurry(100, 1000)
+    assert clock.real_s_until(1.8e9 + 500) == 5
+    assert clock.real_s_until(1.8e9 + 1030) == 40, "30 of these seconds pass as usual"
+    assert clock.real_s_until(1.8e9 + 2**-20) == 2**-20 / 100, "not rounded to nothing"
+
+
+def test_who_listens_is_told_of_every_move(real: Real) -> None:
+    clock, told = AccountClock(1000.0, real), []
+    clock.listen(lambda: told.append(clock.now()))
+    clock.advance(5)
+    clock.hurry(2, 10)
+    assert told == [1005, 1005]

@@ -11,6 +11,7 @@ from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
 from rcfs.simulator._multipart import mixed, parse
 from tests.fakes.simulated import in_process, logged_in
+from tests.fakes.websocket import connected
 
 MINE = "/restapi/v1.0/account/~/extension/~"
 STORE = f"{MINE}/message-store"
@@ -99,6 +100,60 @@ async def test_mms_keeps_its_files() -> None:
         for attachments in (many, large):
             parts = [("json", ("request.json", json_bytes(fields), "application/json")), *attachments]
             assert code(await http.post(f"{MINE}/mms", files=parts)) == (400, "CMN-101")
+
+
+async def test_a_text_to_colleagues_comes_into_their_mailboxes() -> None:
+    async with running() as (simulator, http):
+        jane, zoe, alex = simulator.account.extensions[:3]
+        unused = next(e for e in simulator.account.extensions if e.status != "Enabled")
+        theirs = MINE.replace("extension/~", f"extension/{zoe.id}")
+        before = (await http.get(f"{theirs}/message-sync", params={"syncType": "FSync"})).json()
+        fields = sms(simulator, "Look", zoe.phone_number)
+        fields["to"] += [{"phoneNumber": n} for n in (alex.phone_number, unused.phone_number, "+14155550100")]
+        parts = [
+            ("json", ("request.json", json_bytes(fields), "application/json")),
+            ("attachment", ("cat.gif", GIF, "image/gif")),
+        ]
+        token = (await http.post("/restapi/oauth/wstoken")).json()
+        async with connected(f"{token['uri']}?access_token={token['ws_access_token']}") as socket:
+            await socket.hear()
+            wanted = {
+                "eventFilters": [f"{theirs}/message-store/instant?type=SMS"],
+                "deliveryMode": {"transportType": "WebSocket"},
+            }
+            await socket.ask("POST", "/restapi/v1.0/subscription", wanted)
+            sent = (await http.post(f"{MINE}/sms", files=parts)).raise_for_status().json()
+            at_once = await http.get(f"{theirs}/message-store")
+            assert at_once.json()["records"] == [], "it has not gone out yet"
+            await http.post("/simulator/clock", json={"advance_s": 3})
+            _, event = await socket.hear()
+        isync = {"syncType": "ISync", "syncToken": before["syncInfo"]["syncToken"]}
+        (got,) = (await http.get(f"{theirs}/message-sync", params=isync)).json()["records"]
+        assert str(got["id"]) == event["body"]["id"] != str(sent["id"])
+        state = got["direction"], got["readStatus"], got["messageStatus"]
+        assert state == ("Inbound", "Unread", "Received")
+        assert got["from"] == {"phoneNumber": jane.phone_number, "name": jane.name}
+        assert got["to"][0] == {"phoneNumber": zoe.phone_number, "name": zoe.name, "target": True}
+        numbers = [party["phoneNumber"] for party in got["to"][1:]]
+        assert numbers == [alex.phone_number, unused.phone_number, "+14155550100"]
+        assert got["subject"] == "Look"
+        assert got["creationTime"] > sent["creationTime"]
+        text, file = got["attachments"]
+        assert text["id"] == got["id"]
+        assert (await http.get(file["uri"])).content == GIF
+        for colleague, subjects in ((alex, ["Look"]), (unused, [])):
+            listed = await http.get(STORE.replace("extension/~", f"extension/{colleague.id}"))
+            assert [record["subject"] for record in listed.json()["records"]] == subjects
+
+
+async def test_a_text_to_the_own_number_comes_back() -> None:
+    async with running() as (simulator, http):
+        jane = simulator.account.extensions[0]
+        sent = (await http.post(f"{MINE}/sms", json=sms(simulator, "Note", jane.phone_number))).json()
+        await later(http, sent)
+        records = (await http.get(STORE)).json()["records"]
+        assert [record["direction"] for record in records] == ["Inbound", "Outbound"]
+        assert {record["subject"] for record in records} == {"Note"}
 
 
 async def test_pager_reaches_all_mailboxes_and_can_be_replied_to() -> None:
