@@ -107,6 +107,10 @@ seed_option = click.option(
     help="Play a scripted day, SPEED times as fast as real time.",
 )
 @_flag("--hipaa", "The retention period of messages cannot be changed (ACT-340).")
+@_flag(
+    "--mailbox-limits",
+    "Mailboxes hold no more than real ones; old faxes are dropped, with --hipaa voicemails, too.",
+)
 @_seconds(
     "--sync-token-lifetime",
     "sync_token_lifetime_s",

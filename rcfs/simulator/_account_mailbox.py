@@ -90,6 +90,10 @@ class Mailbox:
         planned = (one for one in self._planned(block) if one.id == message_id)
         return next((SimMessage(*one, self._keep) for one in planned), None)
 
+    def latest(self, message: SimMessage) -> SimMessage | None:
+        """`message`, or what stands for it since it was changed; None when it is gone."""
+        return self._kept.get(self._block_of(message.id), {}).get(message.id, message)
+
     def changed(self) -> Iterator[SimMessage]:
         """The messages that have changed or come since the start, in any order."""
         for kept in self._kept.values():

@@ -129,9 +129,11 @@ async def delete_by_filter(call: Call) -> Answer:
     mailbox = account.mailbox(extension.id)
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - it ends with the mailbox
         for block in range(mailbox.blocks - 1, -1, -1):
-            for message in mailbox.messages(block):
+            # One that goes may drive out another, where mailboxes have limits.
+            for message in map(mailbox.latest, mailbox.messages(block)):
                 if (
-                    created_s(message) <= date_to
+                    message is not None
+                    and created_s(message) <= date_to
                     and (not types or message.type in types)
                     and (not conversations or account.conversation_of(message) in conversations)
                 ):

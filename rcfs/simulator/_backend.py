@@ -18,6 +18,7 @@ from rcfs.simulator._events import MadeUpEvent, MessageEvent
 from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
 from rcfs.simulator._message_day import play_day
+from rcfs.simulator._message_limits import MailboxLimits
 from rcfs.simulator._message_store import MessageStore, StoreRules
 from rcfs.simulator._notifications import Channel, Notifications
 from rcfs.simulator._params import Query
@@ -48,6 +49,8 @@ class Backend:
     """What happens to its messages."""
     store_rules: StoreRules
     """What is settled about them."""
+    limits: MailboxLimits
+    """What is dropped of them by itself."""
     account_clock: AccountClock
     """Its time, which starts where it was generated up to: so the same seed gives the same listing whenever
     it is run."""

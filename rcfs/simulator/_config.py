@@ -136,6 +136,9 @@ class SimulatorConfig:
     """User answering rules are refused with CMN-468, as on accounts that have their successor."""
     hipaa: bool = False
     """The account's retention of messages is the law's and cannot be changed (ACT-340)."""
+    mailbox_limits: bool = False
+    """Mailboxes are full at what the documentation says, and what is too old is dropped. Off by default, as
+    it would leave little of a large account: 200 faxes and voicemails and 5,000 texts of each direction."""
     sync_token_lifetime_s: float | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.gt(0))
     )

@@ -81,8 +81,8 @@ def received_sms_draft(writer: Writer, message: SimMessage, sender: SimExtension
         ],
         "messageStatus": "Received",
     }
-    kept = {"subject", "segmentCount"} & sent_draft.fields.keys()
-    fields |= {name: sent_draft.fields[name] for name in kept}
+    words = ("subject", "segmentCount")
+    fields |= {name: sent_draft.fields[name] for name in words if name in sent_draft.fields}
     parts = (
         attrs.evolve(part, id=message.id + place * ATTACHMENT_STEP)
         for place, part in enumerate(sent_draft.parts)

@@ -27,9 +27,6 @@ PURGED_KEPT_S = 5 * DAY_S
 TRANSCRIBED_AFTER_S = 45.0
 """Seconds from a voicemail's arrival to its transcript: some tens is what users report."""
 
-DEFAULT_RETENTION_DAYS = 90
-"""Days that fax and voice messages are kept unless the account has decided otherwise: the most."""
-
 Action = Callable[[float], None]
 """Something that is to happen; called with the moment at which it was due."""
 
@@ -43,8 +40,10 @@ class StoreRules:
 
     hipaa: bool = False
     """The retention period is the law's and cannot be changed (ACT-340)."""
-    retention_days: int = DEFAULT_RETENTION_DAYS
-    """Days that fax and voice messages are kept."""
+    retention_days: int | None = None
+    """Days that fax and voice messages are kept; None while nobody has said so: then for ever."""
+    limited: bool = False
+    """Mailboxes hold no more than the documentation's tables of retention allow."""
     sync_token_lifetime_s: float | None = None
     """How long a sync token is good, in seconds of the account; None for ever."""
     sync_token_error: str = "MSG-333"  # noqa: S105 - a code

@@ -20,6 +20,7 @@ from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM
 from rcfs.simulator._faults import FaultList
 from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
+from rcfs.simulator._message_limits import MailboxLimits
 from rcfs.simulator._message_store import MessageStore, StoreRules
 from rcfs.simulator._notifications import Notifications
 from rcfs.simulator._origin import listening
@@ -82,6 +83,9 @@ class Simulator:
             backend = self._backend(endpoints)
             backend.messages.listen(backend.notify_of)
             self.auth.listen(backend.notifications.end)
+            if self.config.mailbox_limits:
+                for _ in backend.limits.enforce(backend.account_time()):
+                    await trio.lowlevel.checkpoint()
             if self.config.day_speed is not None:
                 backend.play_day(self.config.day_speed)
             stack.callback(backend.reports.close)
@@ -105,14 +109,18 @@ class Simulator:
 
     def _backend(self, endpoints: Endpoints) -> Backend:
         start = trio.current_time()
+        messages = MessageStore(self.account)
+        rules = StoreRules(
+            hipaa=self.config.hipaa,
+            limited=self.config.mailbox_limits,
+            sync_token_lifetime_s=self.config.sync_token_lifetime_s,
+            sync_token_error=self.config.sync_token_error,
+        )
         return Backend(
             account=self.account,
-            messages=MessageStore(self.account),
-            store_rules=StoreRules(
-                hipaa=self.config.hipaa,
-                sync_token_lifetime_s=self.config.sync_token_lifetime_s,
-                sync_token_error=self.config.sync_token_error,
-            ),
+            messages=messages,
+            store_rules=rules,
+            limits=MailboxLimits(self.account, messages, rules),
             account_clock=AccountClock(self.config.spec.end_s, trio.current_time),
             calls=self.calls,
             greetings=self.greetings,

@@ -58,7 +58,7 @@ def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfi
         " --fixed-window --standard-user --latency 0.5 --token-lifetime 0.5 --port 1 --media-port 2"
         " --refuse-duplicates --without-scope ReadMessages --without-scope SMS --without-permission Users"
         " --redirect-uri http://localhost:1/a --redirect-uri http://localhost:2/b"
-        " --day 0.5 --hipaa --sync-token-lifetime 0.5 --sync-token-error CMN-101"
+        " --day 0.5 --hipaa --mailbox-limits --sync-token-lifetime 0.5 --sync-token-error CMN-101"
     )
     assert run("simulator", *shlex.split(words)).exit_code == 0
     config = SimulatorConfig(
@@ -77,6 +77,7 @@ def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfi
         token_lifetime_s=0.5,
         day_speed=0.5,
         hipaa=True,
+        mailbox_limits=True,
         sync_token_lifetime_s=0.5,
         sync_token_error="CMN-101",
         port=1,

@@ -328,7 +328,7 @@ async def test_store_configuration() -> None:
             assert code(await http.put(url, json={"retentionPeriod": wrong})) == (400, "CMN-101")
     async with running(hipaa=True) as (_, http):
         assert code(await http.put(url, json={"retentionPeriod": 30})) == (403, "ACT-340")
-        assert (await http.get(url)).status_code == 200
+        assert (await http.get(url)).json() == {"retentionPeriod": 30}
 
 
 async def test_a_mailbox_of_others_cannot_be_changed() -> None:
