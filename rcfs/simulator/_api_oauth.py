@@ -1,9 +1,11 @@
 """Logins and their end: the token endpoint, the way through a browser, and tokens for a WebSocket."""
 
+from http.cookies import SimpleCookie
 from urllib.parse import urlencode
 
 from rcfs.simulator._backend import AUTH, Call, Operation
 from rcfs.simulator._codes import PARAMETERS
+from rcfs.simulator._consent import BROWSER_COOKIE
 from rcfs.simulator._notifications import SOCKET_PATH, TOKEN_LIFETIME_S
 from rcfs.simulator._params import form_fields
 from rcfs.simulator._wire import Answer, json_answer
@@ -16,9 +18,19 @@ _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 def authorize(call: Call) -> Answer:
-    """The way to the consent page, with the parameters of the query or the body."""
+    """The way to the consent page, with the parameters of the query or the body.
+
+    Where nobody must be asked, the way back to the app at once: with a code if somebody has logged in within
+    the same browser's session, else with the error of OpenID Connect Core 1.0, 3.1.2.6.
+    """
     asked = form_fields(call.body) if call.operation.method == "POST" else call.query.fields()
-    call.backend.auth.codes.check(asked)
+    codes = call.backend.auth.codes
+    request = codes.check(asked)
+    if request.is_silent:
+        cookie = SimpleCookie(call.headers.get("cookie", "")).get(BROWSER_COOKIE)
+        if cookie is None or cookie.value != codes.browser:
+            return Answer(302, {"Location": request.answer_uri(error="login_required")})
+        return Answer(302, {"Location": request.answer_uri(code=codes.issue(request, call.backend.clock()))})
     passed_on = urlencode({name: asked[name] for name in PARAMETERS if name in asked})
     return Answer(302, {"Location": f"{call.backend.endpoints.platform_url}{CONSENT_PATH}?{passed_on}"})
 

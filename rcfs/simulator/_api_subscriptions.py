@@ -130,7 +130,7 @@ def _filter(call: Call, path: str) -> EventFilter:
     owner = next((extension for extension in account.extensions if str(extension.id) == owner_id), None)
     if owner is None or account_id not in (MINE, str(account.account_id)):
         raise bad_parameter("eventFilters", path)
-    call.backend.permissions.check("listMessages", user)
+    call.backend.permissions.check("listMessages", user, call.login().scopes)
     if not may_read(user, owner):
         raise ApiError(
             403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"

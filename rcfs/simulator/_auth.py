@@ -38,6 +38,8 @@ class Session:
     """Client id it was made through."""
     is_public: bool
     """The client has no secret and proved itself by PKCE; only such a login can be refreshed without one."""
+    scopes: frozenset[str]
+    """What the app may do with it."""
     access_token: str
     """The only access token that is good; a refresh replaces it."""
     expires_at: float
@@ -55,7 +57,7 @@ class Auth:
         credentials: What a client must show.
         owner: Extension id that the JWT belongs to.
         token_lifetime_s: How long an access token is good, in seconds.
-        scopes: The app's scopes, as told with every token.
+        scopes: The app's scopes; a login has them all, unless it was asked for with fewer.
         redirect_uris: What is registered with the app for logins in a browser, at least one.
     """
 
@@ -65,11 +67,11 @@ class Auth:
         *,
         owner: int,
         token_lifetime_s: float,
-        scopes: str,
+        scopes: frozenset[str],
         redirect_uris: Sequence[str],
     ) -> None:
         self.credentials = credentials
-        self.codes = Codes(credentials.client_id, redirect_uris)
+        self.codes = Codes(credentials.client_id, redirect_uris, scopes)
         self.owner = owner
         self._token_lifetime_s = token_lifetime_s
         self._scopes = scopes
@@ -124,10 +126,10 @@ class Auth:
                     form.get("assertion", "").encode(), self.credentials.jwt.encode()
                 ):
                     raise OAuthError("invalid_grant", "OAU-140", "Invalid assertion")
-                session = self._log_in(client, now, is_public=False)
+                session = self._log_in(client, self._scopes, now, is_public=False)
             case "authorization_code":
-                self.codes.redeem(client, form, now, proven=proven)
-                session = self._log_in(client, now, is_public=not proven)
+                asked = self.codes.redeem(client, form, now, proven=proven)
+                session = self._log_in(client, asked.scopes, now, is_public=not proven)
             case "refresh_token":
                 session = self._refresh(client, form.get("refresh_token", ""), now, proven=proven)
             case _:
@@ -138,7 +140,7 @@ class Auth:
             "expires_in": int(self._token_lifetime_s),
             "refresh_token": session.refresh_token,
             "refresh_token_expires_in": REFRESH_LIFETIME_S,
-            "scope": self._scopes,
+            "scope": " ".join(sorted(session.scopes)),
             "owner_id": str(session.user),
             "endpoint_id": session.id,
             "session_id": session.id,
@@ -170,12 +172,13 @@ class Auth:
         for session in self._sessions:
             self.expire(session)
 
-    def _log_in(self, client: str, now: float, *, is_public: bool) -> Session:
+    def _log_in(self, client: str, scopes: frozenset[str], now: float, *, is_public: bool) -> Session:
         session = Session(
             id=_token(16),
             user=self.owner,
             client=client,
             is_public=is_public,
+            scopes=scopes,
             access_token=_token(),
             expires_at=now + self._token_lifetime_s,
             refresh_token=_token(),

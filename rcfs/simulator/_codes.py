@@ -26,10 +26,16 @@ PARAMETERS = (
     "client_id",
     "redirect_uri",
     "state",
+    "scope",
+    "prompt",
     "code_challenge",
     "code_challenge_method",
 )
-"""What counts of a request for authorization; the consent page passes it on."""
+"""What counts of a request for authorization; the consent page passes it on. What else is documented only
+changes looks (display, ui_locales, brand_id, login_hint) or belongs to OpenID Connect (nonce)."""
+
+PROMPTS = frozenset({"login", "sso", "consent", "none"})
+"""Values of ``prompt``. All but ``none`` lead to the one page that there is, which asks for consent."""
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 """A SHA-256 in base64url without padding (RFC 7636, 4.2)."""
@@ -52,6 +58,10 @@ class AuthorizationRequest:
     """What the client wants to get back; None for nothing."""
     challenge: str
     """S256 code challenge; empty where the client is going to prove itself by its secret."""
+    scopes: frozenset[str] = frozenset()
+    """What the app wants to be allowed: the scopes that it names, or all that it has."""
+    is_silent: bool = False
+    """Nobody must be asked: it is granted only to a browser in which somebody has logged in already."""
 
     def answer_uri(self, **answer: str) -> str:
         """The redirect URI with `answer` and the state."""
@@ -74,11 +84,17 @@ class Codes:
     Args:
         client_id: Id of the app.
         redirect_uris: What is registered with it, at least one.
+        scopes: What the app may be allowed.
     """
 
-    def __init__(self, client_id: str, redirect_uris: Sequence[str]) -> None:
+    def __init__(
+        self, client_id: str, redirect_uris: Sequence[str], scopes: frozenset[str] = frozenset()
+    ) -> None:
         self._client_id = client_id
         self._redirect_uris = redirect_uris
+        self._scopes = scopes
+        self.browser = secrets.token_urlsafe(16)
+        """What a browser in which somebody has logged in knows; there is but one person."""
         self._issued: dict[str, _Issued] = {}
 
     def check(self, asked: Mapping[str, str]) -> AuthorizationRequest:
@@ -100,8 +116,21 @@ class Codes:
         challenge, method = asked.get("code_challenge", ""), asked.get("code_challenge_method", "")
         if (challenge or method) and not (method == "S256" and _CHALLENGE.fullmatch(challenge)):
             raise OAuthError("invalid_request", "OAU-101", "The code challenge is not one of method S256")
+        prompts = frozenset(asked.get("prompt", "").split())
+        if not prompts <= PROMPTS or ("none" in prompts and len(prompts) > 1):
+            raise OAuthError("invalid_request", "OAU-101", "Parameter [prompt] is invalid")
+        scopes = frozenset(asked.get("scope", "").split()) or self._scopes
+        if not scopes <= self._scopes:
+            # U: the platform's code for it is not known.
+            raise OAuthError("invalid_scope", "OAU-101", "The app has not got all of these scopes")
         return AuthorizationRequest(
-            self._client_id, redirect_uri, names_redirect_uri, asked.get("state"), challenge
+            client=self._client_id,
+            redirect_uri=redirect_uri,
+            names_redirect_uri=names_redirect_uri,
+            state=asked.get("state"),
+            challenge=challenge,
+            scopes=scopes,
+            is_silent="none" in prompts,
         )
 
     def issue(self, request: AuthorizationRequest, now: float) -> str:
@@ -112,8 +141,10 @@ class Codes:
             del self._issued[next(iter(self._issued))]
         return code
 
-    def redeem(self, client: str, form: Mapping[str, str], now: float, *, proven: bool) -> None:
-        """Take the code of a token request's `form`; whatever comes of it, it is not good any more.
+    def redeem(
+        self, client: str, form: Mapping[str, str], now: float, *, proven: bool
+    ) -> AuthorizationRequest:
+        """What the code of a token request's `form` was issued for; from now on it is not good any more.
 
         Args:
             client: Client id of the request.
@@ -141,6 +172,7 @@ class Codes:
             good = proven
         if not good:
             raise OAuthError("invalid_grant", "OAU-210", "The code verifier does not fit the code challenge")
+        return request
 
 
 def s256(verifier: str) -> str:

@@ -15,6 +15,9 @@ from rcfs.simulator._codes import AuthorizationRequest
 from rcfs.simulator._params import Query, form_fields
 from rcfs.simulator._wire import OAuthError
 
+BROWSER_COOKIE = "rcfs_simulator_login"
+"""Cookie of a browser in which somebody has logged in; it ends with the browser's session."""
+
 _PAGE = Template("""\
 <!DOCTYPE html>
 <html lang="en">
@@ -70,12 +73,12 @@ class ConsentPage:
             return _page("This login cannot go on", f"<p>{escape(str(error))}</p>", status=400)
         if method == "GET":
             return _page("Let this app in?", self._question(asked))
-        if decision == "allow":
-            code = self._backend.auth.codes.issue(asked, self._backend.clock())
-            uri = asked.answer_uri(code=code)
-        else:
-            uri = asked.answer_uri(error="access_denied")
-        return RedirectResponse(uri, status_code=303)  # 303: the browser goes there with GET
+        if decision != "allow":
+            return _go(asked.answer_uri(error="access_denied"))
+        codes = self._backend.auth.codes
+        response = _go(asked.answer_uri(code=codes.issue(asked, self._backend.clock())))
+        response.set_cookie(BROWSER_COOKIE, codes.browser, httponly=True, samesite="lax")
+        return response
 
     def _question(self, asked: AuthorizationRequest) -> str:
         owner = self._backend.auth.owner
@@ -83,9 +86,14 @@ class ConsentPage:
         return _QUESTION.substitute(
             client=escape(asked.client),
             user=escape(next(names)),
-            scopes=escape(self._backend.permissions.scopes),
+            scopes=escape(" ".join(sorted(asked.scopes))),
             redirect_uri=escape(asked.redirect_uri),
         )
+
+
+def _go(uri: str) -> Response:
+    """Send the browser to `uri`; 303, so that it goes there with GET."""
+    return RedirectResponse(uri, status_code=303)
 
 
 def _page(title: str, body: str, *, status: int = 200) -> Response:

@@ -117,7 +117,7 @@ class Exchange:
             headers=self.headers,
         )
         if session is not None:
-            self.backend.permissions.check(operation.id, call.user)
+            self.backend.permissions.check(operation.id, call.user, session.scopes)
         return call
 
     async def _found(self, call: Call) -> Answer:

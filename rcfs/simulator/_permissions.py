@@ -123,22 +123,22 @@ class Permissions:
     """Permissions that no user has."""
 
     @property
-    def scopes(self) -> str:
-        """The scopes of the app, sorted, separated by spaces."""
-        return " ".join(sorted(SCOPES - self.missing_scopes))
+    def scopes(self) -> frozenset[str]:
+        """The scopes of the app."""
+        return SCOPES - self.missing_scopes
 
     def of(self, user: SimExtension) -> frozenset[str]:
         """The permissions of `user`."""
         return PERMISSIONS - self.missing - (frozenset() if user.is_admin else ADMIN_PERMISSIONS)
 
-    def check(self, operation_id: str, user: SimExtension) -> None:
-        """Return if `user` may ask for the operation through the app.
+    def check(self, operation_id: str, user: SimExtension, scopes: Collection[str]) -> None:
+        """Return if `user` may ask for the operation with a login that has these `scopes`.
 
         Raises:
-            ApiError: 403 CMN-401, the app has not the scope; 403 CMN-408, the user not the permission.
+            ApiError: 403 CMN-401, the login has not the scope; 403 CMN-408, the user not the permission.
         """
         scope, permission = REQUIREMENTS.get(operation_id, ("", ""))
-        if scope in self.missing_scopes:
+        if scope and scope not in scopes:
             raise _forbidden("CMN-401", scope, f"application needs to have [{scope}] permission")
         if permission and permission not in self.of(user):
             raise _forbidden(

@@ -125,7 +125,7 @@ class Gateway:
             if not verdict.admitted:
                 wait = retry_after(verdict.retry_after_s)
                 raise ApiError(429, "CMN-301", "Request rate exceeded", headers=wait)
-            self._backend.permissions.check(operation.id, call.user)
+            self._backend.permissions.check(operation.id, call.user, session.scopes)
             answer = operation.handler(call)
         except ApiError as error:
             answer = error.answer

@@ -20,7 +20,11 @@ LOGIN = {"grant_type": JWT_GRANT, "assertion": "jwt"}
 
 def make_auth(lifetime_s: float = 100) -> Auth:
     return Auth(
-        CREDENTIALS, owner=7, token_lifetime_s=lifetime_s, scopes="A B", redirect_uris=["http://127.0.0.1:1/"]
+        CREDENTIALS,
+        owner=7,
+        token_lifetime_s=lifetime_s,
+        scopes=frozenset("AB"),
+        redirect_uris=["http://127.0.0.1:1/"],
     )
 
 

@@ -12,6 +12,7 @@ import pytest
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Endpoints, Simulator, SimulatorConfig
 from rcfs.simulator._codes import CODE_LIFETIME_S, MAX_CODES, Codes, s256
+from rcfs.simulator._permissions import SCOPES
 from rcfs.simulator._wire import OAuthError
 from tests.fakes.simulated import in_process
 
@@ -123,9 +124,68 @@ async def test_authorize_by_post_is_the_same() -> None:
         assert by_post.headers["location"] == by_get.headers["location"]
 
 
+async def test_a_login_has_the_scopes_that_the_app_has_asked_for() -> None:
+    async with browser() as (_, endpoints, http):
+        asked = {**ASKED, "client_id": endpoints.client_id, "scope": "ReadAccounts ReadMessages"}
+        page = (await http.get("/oauth/consent", params=asked)).text
+        assert "ReadAccounts ReadMessages" in page
+        assert "EditMessages" not in page
+        told = await consent(http, endpoints, scope="ReadMessages ReadAccounts")
+        login = (await token(http, code_form(endpoints, told["code"][0]))).raise_for_status().json()
+        assert login["scope"] == "ReadAccounts ReadMessages"
+        bearer = {"Authorization": f"Bearer {login['access_token']}"}
+        mine = "/restapi/v1.0/account/~/extension/~"
+        assert (await http.get(f"{mine}/message-store", headers=bearer)).status_code == 200
+        refused = await http.get(f"{mine}/call-log", headers=bearer)
+        assert (refused.status_code, refused.json()["errorCode"]) == (403, "CMN-401")
+        refresh = {
+            "grant_type": "refresh_token",
+            "refresh_token": login["refresh_token"],
+            "client_id": endpoints.client_id,
+        }
+        renewed = (await token(http, refresh)).raise_for_status().json()
+        assert renewed["scope"] == login["scope"], "a refresh does not widen it"
+        told = await consent(http, endpoints)
+        everything = (await token(http, code_form(endpoints, told["code"][0]))).json()["scope"]
+        assert set(everything.split()) == SCOPES, "who names none gets all that the app has"
+
+
+@pytest.mark.parametrize("prompt", ["", "login sso", "consent", "login consent sso"])
+async def test_a_person_is_asked(prompt: str) -> None:
+    async with browser() as (_, endpoints, http):
+        assert (await consent(http, endpoints, prompt=prompt))["code"]
+
+
+async def test_without_a_prompt_only_a_browser_with_a_login_gets_on() -> None:
+    async with browser() as (_, endpoints, http):
+        silent = {**ASKED, "client_id": endpoints.client_id, "prompt": "none"}
+
+        async def answer() -> dict[str, list[str]]:
+            page = await http.get("/restapi/oauth/authorize", params=silent)
+            assert page.status_code == 302
+            assert page.headers["location"].startswith(REDIRECT_URI), "nobody is asked"
+            return parse_qs(urlsplit(page.headers["location"]).query)
+
+        refused = await answer()
+        assert (refused["error"], refused["state"]) == (["login_required"], ["s t&+"])
+        await consent(http, endpoints, decision="deny")
+        assert "error" in await answer()
+        await consent(http, endpoints)
+        granted = await answer()
+        assert granted["state"] == ["s t&+"]
+        assert (await token(http, code_form(endpoints, granted["code"][0]))).status_code == 200
+        http.cookies.clear()
+        assert "error" in await answer(), "another browser"
+        http.cookies.set("rcfs_simulator_login", "guessed")
+        assert "error" in await answer()
+
+
 @pytest.mark.parametrize(
     ("changes", "error"),
     [
+        ({"scope": "ReadMessages Nonsense"}, "invalid_scope"),
+        ({"prompt": "none consent"}, "invalid_request"),
+        ({"prompt": "Login"}, "invalid_request"),
         ({"client_id": "other"}, "invalid_client"),
         ({"redirect_uri": REDIRECT_URI + "/"}, "invalid_request"),
         ({"response_type": "token"}, "unsupported_response_type"),

@@ -347,8 +347,8 @@ async def test_nonsense_to_be_told(body: bytes) -> None:
         assert (await http.post("/simulator/notify", content=body)).status_code == 400
 
 
-LOGIN = Session("s", 7, "app", is_public=False, access_token="a", expires_at=9e9, refresh_token="r",
-                refresh_expires_at=9e9)  # fmt: skip
+LOGIN = Session("s", 7, "app", is_public=False, scopes=frozenset(), access_token="a", expires_at=9e9,
+                refresh_token="r", refresh_expires_at=9e9)  # fmt: skip
 
 
 def test_a_socket_token_expires() -> None:
