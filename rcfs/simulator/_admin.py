@@ -18,6 +18,7 @@
     POST   /simulator/day               play a scripted day: {speed}, account seconds in a real one
     POST   /simulator/arrive            let a message come in: {extension_id, type}
     POST   /simulator/expire-sync-tokens  let every sync token of messages be expired
+    POST   /simulator/reset-call-logs   let every sync token of call logs be expired: {code}, CLG-101 to 105
     POST   /simulator/notify            tell subscribers of changes: {extension_id, changes}, see `_events`
     POST   /simulator/exports           what the next export comes to: {kind, outcome}, see `_tasks`
 

@@ -1,4 +1,4 @@
-"""The part of the admin interface that moves the account: its clock, what arrives, and a scripted day."""
+"""The part of the admin interface that moves the account: time, what arrives, and syncs that expire."""
 
 from typing import Any
 
@@ -25,6 +25,7 @@ class MessageAdmin:
             Route("/simulator/day", self.day, methods=["POST"]),
             Route("/simulator/arrive", self.arrive, methods=["POST"]),
             Route("/simulator/expire-sync-tokens", self.expire_sync_tokens, methods=["POST"]),
+            Route("/simulator/reset-call-logs", self.reset_call_logs, methods=["POST"]),
         ]
 
     async def clock(self, request: Request) -> Response:
@@ -66,6 +67,18 @@ class MessageAdmin:
     async def expire_sync_tokens(self, _request: Request) -> Response:
         """Nothing; no sync token of messages is good any more."""
         self._backend.store_rules.sync_tokens_since_s = self._backend.account_time()
+        return Response(status_code=204)
+
+    async def reset_call_logs(self, request: Request) -> Response:
+        """Nothing; no sync token of call logs is good any more."""
+        try:
+            match await request.json():
+                case {"code": str(code)}:
+                    self._backend.call_logs.reset(self._backend.account_time(), code)
+                case _:
+                    raise ValueError("code must be a text")
+        except ValueError as exc:
+            return _complaint(exc)
         return Response(status_code=204)
 
 

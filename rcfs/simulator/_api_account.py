@@ -18,10 +18,9 @@ def read_account(call: Call) -> Answer:
 def list_extensions(call: Call) -> Answer:
     """A page of the account's extensions, in their order."""
     call.check_account()
-    call.query.refuse(("email",))
     statuses = call.query.choices("status", STATUSES)
     types = call.query.choices("type", EXTENSION_TYPES)
-    number = call.query.text("extensionNumber")
+    number, emails = call.query.text("extensionNumber"), call.query.texts("email")
     account, platform_url = call.backend.account, call.backend.endpoints.platform_url
     wanted = [
         extension
@@ -29,6 +28,7 @@ def list_extensions(call: Call) -> Answer:
         if (not statuses or extension.status in statuses)
         and (not types or extension.type in types)
         and (not number or extension.number == number)
+        and (not emails or (extension.type == "User" and extension.email in emails))
     ]
     uri = f"{platform_url}/restapi/v1.0/account/{account.account_id}/extension"
     page = make_page(wanted, call.query, uri, {})

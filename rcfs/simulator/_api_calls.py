@@ -1,6 +1,7 @@
 """Call logs of the account and of an extension: lists with their filters, single records, synchronisation."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import attrs
 import trio
@@ -10,9 +11,11 @@ from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, HEAVY, Call, O
 from rcfs.simulator._bulk import ids_in_path, multi_status, outcomes
 from rcfs.simulator._calls import SimCall
 from rcfs.simulator._calls_records import CallWriter
+from rcfs.simulator._message_filter import flag
 from rcfs.simulator._params import MAX_PER_PAGE, Query, iso_time, make_page
 from rcfs.simulator._records_body import RecordsBody
 from rcfs.simulator._sync_tokens import seal, unseal
+from rcfs.simulator._unplayed import refuse_unplayed
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
 
 DAY_S = 86_400.0
@@ -23,9 +26,6 @@ SYNC_REACH_S = 30 * DAY_S
 
 SYNC_COUNT = 250
 """Most records of a synchronisation (schema CallLogSyncResponse)."""
-
-UNPLAYED_FILTERS = ("metadataCategory", "showDeleted", "showBlocked")
-"""Documented filters that are refused here: no call is ever deleted, blocked or put into a category."""
 
 MISSED = ("Missed", "Voicemail")
 """Results that the status group Missed stands for (I: the documentation does not list them)."""
@@ -53,7 +53,7 @@ class _Filter:
         Raises:
             ApiError: 400, a parameter makes no sense.
         """
-        query.refuse(UNPLAYED_FILTERS)
+        flag(query, "showBlocked")  # nothing is blocked here, so it makes no difference
         if query.text("phoneNumber") and query.text("extensionNumber"):
             raise bad_parameter("phoneNumber", query.text("phoneNumber"))
         date_to = query.moment("dateTo", now_s)
@@ -119,6 +119,13 @@ async def sync_user_calls(call: Call) -> Answer:
     return await _sync(call, call.mailbox().id)
 
 
+def delete_user_calls(call: Call) -> Answer:
+    """Nothing, once the calls of an extension are deleted that are as old as the query says."""
+    extension, now_s = call.mailbox(), call.backend.account_time()
+    call.backend.call_logs.delete(extension.id, call.query.moment("dateTo", now_s), now_s)
+    return Answer(204)
+
+
 def call_writer(call: Call) -> CallWriter:
     """What writes the records of calls and recordings for an answer to `call`."""
     account, endpoints = call.backend.account, call.backend.endpoints
@@ -145,14 +152,17 @@ async def _calls(call: Call, extension_id: int | None, now_s: float) -> Sequence
 
 
 async def _list(call: Call, extension_id: int | None, place: str) -> Answer:
+    refuse_unplayed(call)
     backend, now_s = call.backend, call.backend.account_time()
     wanted, detailed = _Filter.from_query(call.query, now_s), _detailed(call.query)
+    show_deleted = flag(call.query, "showDeleted")
     writer = call_writer(call)
     extensions = writer.extensions
     shown = [
         found
         for found in await _calls(call, extension_id, now_s)
-        if wanted.admits(found, now_s, extensions[found.extension_id])
+        if (show_deleted or backend.call_logs.deleted_s(found) is None)
+        and wanted.admits(found, now_s, extensions[found.extension_id])
     ]
     query = call.query
     if query.text("perPage") == "max":
@@ -165,7 +175,7 @@ async def _list(call: Call, extension_id: int | None, place: str) -> Answer:
     page = make_page(shown, query, f"{account_uri}{place}/call-log", kept)
     body = RecordsBody({"uri": page.uri})
     for found in page.items:
-        await body.add(writer.call(found, now_s, detailed=detailed))
+        await body.add(_record(call, writer, found, now_s, detailed=detailed))
     return body.answer({"paging": page.paging, "navigation": page.navigation})
 
 
@@ -176,7 +186,7 @@ async def _read(call: Call, extension_id: int | None) -> Answer:
     known = {found.id: found for found in await _calls(call, extension_id, now_s)}
 
     def answer(call_id: str) -> Answer:
-        if call_id not in known:
+        if call_id not in known or call.backend.call_logs.deleted_s(known[call_id]) is not None:
             raise not_found("callRecordId")
         return json_answer(writer.call(known[call_id], now_s, detailed=detailed))
 
@@ -188,17 +198,20 @@ async def _read(call: Call, extension_id: int | None) -> Answer:
 
 async def _sync(call: Call, extension_id: int | None) -> Answer:
     backend, query, now_s = call.backend, call.query, call.backend.account_time()
-    query.refuse(("metadataCategory", "showDeleted"))
+    refuse_unplayed(call)
+    show_deleted = flag(query, "showDeleted") and query.text("syncType") == "ISync"
     detailed, writer = _detailed(query), call_writer(call)
     kind, missed = _recording_type(query), query.choices("statusGroup", ("Missed", "All")) == {"Missed"}
     calls = [
         found
         for found in await _calls(call, extension_id, now_s)
-        if _has_recording(found, now_s, kind) and (not missed or found.result in MISSED)
+        if _has_recording(found, now_s, kind)
+        and (not missed or found.result in MISSED)
+        and (show_deleted or backend.call_logs.deleted_s(found) is None)
     ]
     syncs: dict[str, Callable[[], Sequence[SimCall]]] = {
         "FSync": lambda: _newest(query, calls, now_s),
-        "ISync": lambda: _changed(query, calls, now_s, _token_time(call, extension_id)),
+        "ISync": lambda: _changed(call, calls, now_s, _token_time(call, extension_id)),
     }
     sync_type = query.text("syncType", "FSync")
     if sync_type not in syncs:
@@ -207,7 +220,7 @@ async def _sync(call: Call, extension_id: int | None) -> Answer:
     return json_answer(
         {
             "uri": backend.endpoints.platform_url + call.target,
-            "records": [writer.call(found, now_s, detailed=detailed) for found in shown],
+            "records": [_record(call, writer, found, now_s, detailed=detailed) for found in shown],
             "syncInfo": {
                 "syncType": sync_type,
                 "syncToken": seal(backend.sync_key, ["calls", extension_id, now_s]),
@@ -230,17 +243,20 @@ def _newest(query: Query, calls: Sequence[SimCall], now_s: float) -> Sequence[Si
     return [found for found in calls if found.start_s >= date_from][:count]
 
 
-def _changed(query: Query, calls: Sequence[SimCall], now_s: float, since_s: float) -> Sequence[SimCall]:
+def _changed(call: Call, calls: Sequence[SimCall], now_s: float, since_s: float) -> Sequence[SimCall]:
     """The calls of an ISync: all that have changed, and as many older ones as recordCount asks for.
 
     Raises:
         ApiError: 400 CLG-104, more have changed than an answer may hold; the token is as good as expired.
     """
-    older_count = _count(query) if query.text("recordCount") else 0
-    changed = [found for found in calls if found.modified_s(now_s) > since_s]
+    older_count = _count(call.query) if call.query.text("recordCount") else 0
+    changed: list[SimCall] = []
+    older: list[SimCall] = []
+    for found in calls:
+        is_changed = call.backend.call_logs.modified_s(found, now_s) > since_s
+        (changed if is_changed else older).append(found)
     if len(changed) > SYNC_COUNT:
         raise _bad_token("CLG-104")
-    older = [found for found in calls if found.modified_s(now_s) <= since_s]
     return [*changed, *older[: min(older_count, SYNC_COUNT - len(changed))]]
 
 
@@ -260,7 +276,8 @@ def _token_time(call: Call, extension_id: int | None) -> float:
     """The moment that the sync token of `call` was made for.
 
     Raises:
-        ApiError: 400 CMN-101, there is none; CLG-101, it is of another maker; CLG-102, of another log.
+        ApiError: 400 CMN-101, there is none; CLG-101, it is of another maker; CLG-102, of another log; any
+            other of `TOKEN_ERRORS`, the logs were reset.
     """
     token = call.query.text("syncToken")
     if not token:
@@ -271,6 +288,8 @@ def _token_time(call: Call, extension_id: int | None) -> float:
         raise _bad_token("CLG-101") from None
     if claims[:2] != ["calls", extension_id]:
         raise _bad_token("CLG-102")
+    if claims[2] < call.backend.call_logs.reset_s:
+        raise _bad_token(call.backend.call_logs.reset_error)
     return float(claims[2])
 
 
@@ -278,6 +297,18 @@ def _bad_token(code: str) -> ApiError:
     """The refusal of a sync token; the documentation has the same words for CLG-101 to CLG-105."""
     words = "Parameter [syncToken] is invalid [Sync token expired, call log was reset]"
     return ApiError(400, code, words, parameter="syncToken")
+
+
+def _record(
+    call: Call, writer: CallWriter, found: SimCall, now_s: float, *, detailed: bool
+) -> dict[str, Any]:
+    """The record of a call, which says whether it was deleted."""
+    record = writer.call(found, now_s, detailed=detailed)
+    deleted_s = call.backend.call_logs.deleted_s(found)
+    if deleted_s is None:
+        return record
+    modified_s = call.backend.call_logs.modified_s(found, now_s)
+    return {**record, "deleted": True, "lastModifiedTime": iso_time(modified_s)}
 
 
 def _detailed(query: Query) -> bool:
@@ -322,6 +353,7 @@ _LOG, _RECORD, _SYNC = "/call-log", "/call-log/{call_record_id}", "/call-log-syn
 OPERATIONS = (
     Operation("readCompanyCallLog", "GET", ACCOUNT_PATH + _LOG, HEAVY, list_company_calls),
     Operation("readUserCallLog", "GET", EXTENSION_PATH + _LOG, HEAVY, list_user_calls),
+    Operation("deleteUserCallLog", "DELETE", EXTENSION_PATH + _LOG, HEAVY, delete_user_calls),
     Operation("readCompanyCallRecord", "GET", ACCOUNT_PATH + _RECORD, HEAVY, read_company_call),
     Operation("readUserCallRecord", "GET", EXTENSION_PATH + _RECORD, HEAVY, read_user_call),
     Operation("syncAccountCallLog", "GET", ACCOUNT_PATH + _SYNC, HEAVY, sync_company_calls),

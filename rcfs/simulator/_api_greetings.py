@@ -7,7 +7,9 @@ from rcfs.simulator._account_records import account_uri
 from rcfs.simulator._api_content import disposition
 from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, HEAVY, LIGHT, MEDIUM, Call, Operation
 from rcfs.simulator._greetings import CustomGreeting, Preset, SimRule
+from rcfs.simulator._message_filter import flag
 from rcfs.simulator._params import make_page
+from rcfs.simulator._unplayed import refuse_unplayed
 from rcfs.simulator._wire import Answer, ApiError, Whole, json_answer, not_found
 
 DICTIONARY_PATH = "/restapi/v1.0/dictionary/greeting"
@@ -46,7 +48,7 @@ def read_company_rule(call: Call) -> Answer:
 def list_user_rules(call: Call) -> Answer:
     """A page of an extension's rules; with greetings in the Detailed view."""
     extension_id = _user_with_rules(call)
-    call.query.refuse(("internalIds",))
+    refuse_unplayed(call)
     detailed = call.query.choices("view", ("Simple", "Detailed")) == {"Detailed"}
     return _list_rules(call, extension_id, f"/extension/{extension_id}/answering-rule", detailed=detailed)
 
@@ -54,7 +56,8 @@ def list_user_rules(call: Call) -> Answer:
 def read_user_rule(call: Call) -> Answer:
     """One rule of an extension, with its greetings."""
     extension_id = _user_with_rules(call)
-    call.query.refuse(("internalIds", "showInactiveNumbers"))
+    refuse_unplayed(call)
+    flag(call.query, "showInactiveNumbers")  # rules show no numbers to which calls are forwarded
     return json_answer(_rule_record(call, _find_rule(call, extension_id), detailed=True))
 
 
@@ -128,7 +131,7 @@ def _user_with_rules(call: Call) -> int:
 def _list_rules(call: Call, extension_id: int | None, path: str, *, detailed: bool) -> Answer:
     query, backend = call.query, call.backend
     types = query.choices("type", RULE_TYPES)
-    enabled_only = query.choices("enabledOnly", ("true", "false")) == {"true"}
+    enabled_only = flag(query, "enabledOnly")
     wanted: Sequence[SimRule] = [
         rule
         for rule in backend.greetings.rules

@@ -11,6 +11,7 @@ from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_people import SimExtension
 from rcfs.simulator._account_plan import DAY_S, SimMessage
 from rcfs.simulator._auth import Auth, Session
+from rcfs.simulator._call_log_state import CallLogState
 from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Endpoints
@@ -56,6 +57,8 @@ class Backend:
     it is run."""
     calls: CallBook
     """Its calls and their recordings."""
+    call_logs: CallLogState
+    """What has become of their logs."""
     greetings: GreetingBook
     """Its answering rules and greetings."""
     reports: TaskBook

@@ -26,6 +26,7 @@ REQUIREMENTS = {
     "readExtension": ("ReadAccounts", "ReadExtensions"),
     "listAnsweringRules": ("ReadAccounts", "ReadUserAnsweringRules"),
     "readAnsweringRule": ("ReadAccounts", "ReadUserAnsweringRules"),
+    "deleteUserCallLog": ("EditCallLog", "EditCallLog"),
     "readUserCallLog": ("ReadCallLog", "ReadCallLog"),
     "syncUserCallLog": ("ReadCallLog", "ReadCallLog"),
     "readUserCallRecord": ("ReadCallLog", "ReadCallLog"),

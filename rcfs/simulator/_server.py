@@ -12,6 +12,7 @@ from rcfs.simulator._account import SimAccount
 from rcfs.simulator._app import App
 from rcfs.simulator._auth import Auth
 from rcfs.simulator._backend import Backend
+from rcfs.simulator._call_log_state import CallLogState
 from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Credentials, Endpoints, SimulatorConfig
@@ -123,6 +124,7 @@ class Simulator:
             limits=MailboxLimits(self.account, messages, rules),
             account_clock=AccountClock(self.config.spec.end_s, trio.current_time),
             calls=self.calls,
+            call_logs=CallLogState(),
             greetings=self.greetings,
             reports=TaskBook(self.config.export_s, REPORT_COURSES),
             team_exports=TaskBook(self.config.export_s, EXPORT_COURSES, EXPORT_KEPT_S),

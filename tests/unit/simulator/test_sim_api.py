@@ -57,6 +57,9 @@ async def test_account_and_extensions() -> None:
         assert [record["type"] for record in departments] == ["Department"]
         unassigned = (await http.get("/restapi/v1.0/account/~/extension?status=Unassigned")).json()["records"]
         assert [record["status"] for record in unassigned] == ["Unassigned"]
+        addresses = {"email": [simulator.account.extensions[i].email for i in (0, 2)]}
+        known = (await http.get("/restapi/v1.0/account/~/extension", params=addresses)).json()["records"]
+        assert [record["contact"]["email"] for record in known] == addresses["email"]
         mine = (await http.get(MINE)).json()
         assert mine["id"] == simulator.account.extensions[0].id
 

@@ -13,9 +13,11 @@ from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
 from rcfs.simulator._account import SimAccount
 from rcfs.simulator._account_plan import DAY_S
+from rcfs.simulator._app import OPERATIONS
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._calls import RECORDED_FROM_S, RECORDING_KEPT_S, CallBook
 from rcfs.simulator._params import iso_time
+from rcfs.simulator._unplayed import UNPLAYED
 from tests.fakes.simulated import in_process, logged_in
 
 COMPANY = "/restapi/v1.0/account/~"
@@ -279,3 +281,79 @@ async def test_bad_sync_tokens_and_too_many_changes(monkeypatch: pytest.MonkeyPa
         isync["syncToken"] = sync["syncInfo"]["syncToken"]
         at(monkeypatch, simulator.account.spec.end_s)
         assert refusal(await http.get(f"{COMPANY}/call-log-sync", params=isync)) == (400, "CLG-104")
+
+
+async def test_deleted_calls_are_shown_on_demand_only() -> None:
+    async with running() as (simulator, http):
+        me = simulator.account.extensions[0].id
+        mine, company = f"{MINE}/call-log", f"{COMPANY}/call-log"
+        whole = (await fetch(http, mine, **LONG_AGO))["records"]
+        everybodys = (await fetch(http, company, **LONG_AGO))["records"]
+        token = (await fetch(http, f"{mine}-sync", recordCount="1"))["syncInfo"]["syncToken"]
+        middle = whole[5]["startTime"]
+        assert (await http.delete(mine, params={"dateTo": middle})).status_code == 204
+        kept = (await fetch(http, mine, **LONG_AGO))["records"]
+        assert kept == [record for record in whole if record["startTime"] > middle]
+        others = [record for record in everybodys if record["extension"]["id"] != me]
+        shown = (await fetch(http, company, **LONG_AGO))["records"]
+        assert [r for r in shown if r["extension"]["id"] != me] == others, "of nobody else"
+        again = (await fetch(http, mine, **LONG_AGO, showDeleted="true"))["records"]
+        assert [r["id"] for r in again] == [r["id"] for r in whole]
+        gone = again[5:]
+        assert all(record["deleted"] for record in gone)
+        assert "deleted" not in again[0]
+        assert refusal(await http.get(f"{mine}/{gone[0]['id']}")) == (404, "CMN-102")
+        isync = {"syncType": "ISync", "syncToken": token}
+        assert (await fetch(http, f"{mine}-sync", **isync))["records"] == []
+        told = await fetch(http, f"{mine}-sync", **isync, showDeleted="true")
+        assert told["records"] == gone
+        newest = await fetch(http, f"{mine}-sync", recordCount="250", showDeleted="true")
+        assert newest["records"] == kept, "a full sync has no deleted ones"
+        assert (await http.delete(mine)).status_code == 204
+        assert (await fetch(http, mine, **LONG_AGO))["records"] == []
+
+
+async def test_nobody_deletes_the_calls_of_others() -> None:
+    async with running(standard_user=True) as (simulator, http):
+        theirs = f"{COMPANY}/extension/{simulator.account.extensions[0].id}/call-log"
+        assert refusal(await http.delete(theirs)) == (403, "CMN-419")
+        assert refusal(await http.delete(f"{MINE}/call-log?dateTo=yesterday")) == (400, "CMN-101")
+    async with running(missing_scopes=["EditCallLog"]) as (_, http):
+        assert refusal(await http.delete(f"{MINE}/call-log")) == (403, "CMN-401")
+
+
+@pytest.mark.parametrize("code", ["CLG-101", "CLG-103", "CLG-105"])
+async def test_sync_tokens_of_calls_expire_on_demand(code: str) -> None:
+    async with running() as (_, http):
+        sync = await fetch(http, f"{COMPANY}/call-log-sync", recordCount="1")
+        isync = {"syncType": "ISync", "syncToken": sync["syncInfo"]["syncToken"]}
+        await fetch(http, f"{COMPANY}/call-log-sync", **isync)
+        assert (await http.post("/simulator/reset-call-logs", json={"code": code})).status_code == 204
+        assert refusal(await http.get(f"{COMPANY}/call-log-sync", params=isync)) == (400, code)
+        sync = await fetch(http, f"{COMPANY}/call-log-sync", recordCount="1")
+        isync["syncToken"] = sync["syncInfo"]["syncToken"]
+        await fetch(http, f"{COMPANY}/call-log-sync", **isync)
+        for wrong in (b'{"code": "CLG-100"}', b"{}", b"[]", b"{"):
+            assert (await http.post("/simulator/reset-call-logs", content=wrong)).status_code == 400
+
+
+async def test_what_is_not_played_is_refused_by_name() -> None:
+    paths = {operation.id: operation.path for operation in OPERATIONS}
+    async with running(plans={UsageGroup(g): Plan(1000) for g in ("light", "medium", "heavy")}) as (_, http):
+        for operation, names in UNPLAYED.items():
+            path = paths[operation].replace("{account_id}", "~").replace("{extension_id}", "~")
+            for name in names:
+                answer = await http.get(path.replace("{rule_id}", "business-hours-rule"), params={name: "x"})
+                assert refusal(answer) == (400, "CMN-101")
+                assert answer.json()["parameterName"] == name
+
+
+async def test_blocked_calls_make_no_difference_as_there_are_none() -> None:
+    async with running() as (_, http):
+        whole, without = [
+            (await fetch(http, f"{MINE}/call-log", **LONG_AGO, showBlocked=flag))["records"]
+            for flag in ("true", "false")
+        ]
+        assert whole == without
+        answer = await http.get(f"{MINE}/call-log?showBlocked=perhaps")
+        assert refusal(answer) == (400, "CMN-101")

@@ -132,6 +132,10 @@ async def test_calls_and_recordings_match_their_schemas() -> None:
                 recorded = next(record for record in whole["records"] if "recording" in record)
                 check(await fetch(recorded["recording"]["uri"]), "GetCallRecordingResponse")
             check(await fetch(log, page="99"), "CallLogResponse")
+        assert (await http.delete(f"{MINE}/call-log")).status_code == 204
+        deleted = await fetch(f"{MINE}/call-log", dateFrom="2020-01-01T00:00:00Z", showDeleted="true")
+        assert deleted["records"][0]["deleted"] is True
+        check(deleted, "CallLogResponse")
         check((await http.get(f"{COMPANY}/call-log/1")).json(), "ApiErrorResponseModel")
         check((await http.get(f"{COMPANY}/recording/1")).json(), "ApiErrorResponseModel")
 

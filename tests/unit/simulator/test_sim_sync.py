@@ -9,6 +9,8 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
+from rcfs.simulator._account_plan import DAY_S
+from rcfs.simulator._backend import Backend
 from tests.fakes.simulated import in_process, logged_in
 from tests.fakes.websocket import connected
 
@@ -143,6 +145,57 @@ async def test_older_records_exist_beyond_the_range_or_the_count() -> None:
         assert not only["syncInfo"]["olderRecordsExist"], "older ones of other types do not count"
         change = await sync(http, token_of(first))
         assert not change["syncInfo"]["olderRecordsExist"]
+
+
+async def test_life_and_overlap_at_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = AccountSpec().end_s
+    monkeypatch.setattr(Backend, "account_time", lambda _self: now)
+    async with running() as (simulator, http):
+        message_id = await arrive(simulator, http, "SMS")
+        token = token_of(await sync(http, **EVER))
+        now += 4.999
+        assert ids(await sync(http, token_of(await sync(http, token)))) == [message_id]
+        now += 0.001
+        late = token_of(await sync(http, token))
+        assert ids(await sync(http, late)) == [], "five seconds have passed between the two"
+        await http.delete(f"{STORE}/{message_id}")
+        for availability, days in (("Deleted", 5), ("Purged", 5)):
+            told = [r for r in (await sync(http, late))["records"] if r["id"] == message_id]
+            assert told == [{"id": message_id, "availability": availability}]
+            now += days * DAY_S - 0.001
+            assert (await http.get(f"{STORE}/{message_id}")).json()["availability"] == availability
+            now += 0.001
+        gone = {record["id"] for record in (await sync(http, late))["records"]}
+        assert message_id not in gone, "that it was erased is not told"
+
+
+async def test_changes_come_newest_first_and_a_restored_message_whole() -> None:
+    async with running() as (_, http):
+        whole = await sync(http, **EVER)
+        first, second, third = ids(whole)[:3]
+        await advance(http, 60)
+        for message_id in (third, first, second):
+            await http.delete(f"{STORE}/{message_id}")
+        await http.patch(f"{STORE}/{second}", json={"availability": "Alive"})
+        changes = (await sync(http, token_of(whole)))["records"]
+        assert [record["id"] for record in changes] == [first, second, third], "as in any list"
+        assert [set(record) == {"id", "availability"} for record in changes] == [True, False, True]
+        assert changes[1]["availability"] == "Alive"
+        assert "attachments" in changes[1]
+
+
+async def test_the_count_cuts_off_full_syncs_only_as_it_would_lose_changes() -> None:
+    async with running() as (_, http):
+        body = await sync(http, recordCount="1", **EVER)
+        assert len(body["records"]) == 1
+        await advance(http, 60)
+        older = ids(await sync(http, **EVER))[1:4]
+        for message_id in older:
+            await http.delete(f"{STORE}/{message_id}")
+        assert ids(await sync(http, token_of(body), recordCount="1")) == older
+        for wrong in ("0", "-1", "x"):
+            answer = await http.get(f"{MINE}/message-sync", params={"recordCount": wrong, **EVER})
+            assert answer.json()["parameterName"] == "recordCount"
 
 
 @pytest.mark.parametrize("error", ["MSG-333", "CMN-101"])
