@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterable
+from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import HTTP
 
@@ -25,21 +26,19 @@ class Piece:
 def parse(content_type: str, body: bytes) -> list[Piece] | None:
     """The parts of `body`; None when `content_type` is no multipart type, or the body is not well-formed.
 
+    The body is cut here, and not by the library that reads the heads: that takes it line by line, 80 ms for
+    each MB, in which the simulator would answer nobody.
+
     Source: RFC 2046, 5.1; RFC 7578.
     """
-    head = b"Content-Type: " + content_type.encode("latin-1") + b"\r\n\r\n"
-    message = BytesParser(policy=HTTP).parsebytes(head + body)
-    if not message.is_multipart() or message.defects:
+    head = _head(b"Content-Type: " + content_type.encode("latin-1"))
+    boundary = head.get_boundary()
+    if head.get_content_maintype() != "multipart" or not boundary:
         return None
-    return [
-        Piece(
-            content_type=part.get_content_type(),
-            data=_bytes(part.get_payload(decode=True)),
-            name=str(part.get_param("name", "", "content-disposition")),
-            file_name=part.get_filename("") or "",
-        )
-        for part in message.iter_parts()
-    ]
+    _preamble, *sections = (b"\r\n" + body).split(b"\r\n--" + boundary.encode("latin-1"))
+    if not sections or not sections.pop().startswith(b"--"):
+        return None
+    return [_piece(section) for section in sections]
 
 
 def mixed(parts: Iterable[bytes]) -> tuple[str, bytes]:
@@ -50,5 +49,23 @@ def mixed(parts: Iterable[bytes]) -> tuple[str, bytes]:
     return f"multipart/mixed; boundary={boundary}", body
 
 
-def _bytes(payload: object) -> bytes:
-    return payload if isinstance(payload, bytes) else b""
+def _piece(section: bytes) -> Piece:
+    """The part of a body that stands between two delimiters; the rest of the first one's line comes first."""
+    # A part without any header has but an empty line before its data.
+    fields, _, data = section.partition(b"\r\n\r\n")
+    head = _head(fields.partition(b"\r\n")[2])
+    if head.get("content-transfer-encoding", "binary").lower() in ("base64", "quoted-printable"):
+        head.set_payload(data.decode("ascii", "replace"))
+        decoded = head.get_payload(decode=True)
+        data = decoded if isinstance(decoded, bytes) else b""
+    return Piece(
+        content_type=head.get_content_type(),
+        data=data,
+        name=str(head.get_param("name", "", "content-disposition")),
+        file_name=head.get_filename("") or "",
+    )
+
+
+def _head(fields: bytes) -> EmailMessage:
+    """The header fields of a message or part."""
+    return BytesParser(policy=HTTP).parsebytes(fields + b"\r\n\r\n", headersonly=True)

@@ -259,5 +259,34 @@ def test_multipart_bodies_come_out_as_they_went_in() -> None:
     assert parse("multipart/mixed; boundary=x", b"no boundary here") is None
 
 
+BOUNDED = "multipart/form-data; boundary=x"
+
+
+def test_parts_may_be_encoded_bare_or_hold_what_looks_like_a_delimiter() -> None:
+    body = (
+        b"a preamble\r\n--x  \r\nContent-Type: Image/PNG; a=b\r\nContent-Transfer-Encoding: Base64\r\n"
+        b'Content-Disposition: form-data; name="file"; filename="\xc3\xa4.png"\r\n\r\niVBO\r\nRw==\r\n'
+        b"--x\r\n\r\nno header --x\n--x\r\n--x--\r\nan epilogue"
+    )
+    pieces = parse(BOUNDED, body)
+    assert pieces is not None
+    encoded, bare = pieces
+    assert (encoded.content_type, encoded.data, encoded.name) == ("image/png", b"\x89PNG", "file")
+    assert (bare.content_type, bare.data, bare.file_name) == ("text/plain", b"no header --x\n--x", "")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        (BOUNDED, b""),
+        (BOUNDED, b"--x\r\n\r\nthe end is missing\r\n"),
+        ("multipart/form-data", b"--x\r\n\r\n\r\n--x--\r\n"),
+        ("application/json", b"{}"),
+    ],
+)
+def test_bodies_that_have_no_parts(content_type: str, body: bytes) -> None:
+    assert parse(content_type, body) is None
+
+
 def json_bytes(value: Any) -> bytes:
     return httpx.Request("POST", "http://x", json=value).content
