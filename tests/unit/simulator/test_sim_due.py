@@ -47,15 +47,16 @@ async def test_it_sleeps_until_what_is_planned_and_wakes_when_that_changes(
         # Two days are moved past: what was due happens at once, in the order of time, whatever the mailbox.
         store.plan(mine, START_S + 100_000, lambda _due_s: note("second"))
         store.plan(other, START_S + 50_000, lambda _due_s: note("first"))
+        store.plan(other, START_S + 150_000, lambda _due_s: note("third"))
         await trio.sleep(1)
         clock.advance(200_000)
         await trio.sleep(1)
-        assert happened[2:] == [("first", 11_001, 211_001), ("second", 11_001, 211_001)]
+        assert happened[2:] == [(name, 11_001, 211_001) for name in ("first", "second", "third")]
         # A hundred times as fast for 5,000 seconds, then as usual.
-        store.plan(mine, START_S + 221_002, lambda _due_s: note("third"))
+        store.plan(mine, START_S + 221_002, lambda _due_s: note("last"))
         await trio.lowlevel.checkpoint()
         clock.hurry(100.0, 5000.0)
         await trio.sleep(20_000)
-        assert happened[4:] == [("third", 16_052, 221_002)]
+        assert happened[5:] == [("last", 16_052, 221_002)]
         assert store.looks < 20
         nursery.cancel_scope.cancel()
