@@ -51,7 +51,7 @@ def test_a_chunk_is_right_or_not_there_and_the_cache_goes_on(quick_directory: Pa
     disk, random, cuts, survived = LossyDisk(), Random(1), 0, 0
     for moment, change in enumerate(changes(lambda: fill(before), before)):
         disk.apply(change)
-        if moment % 37 and not LONG:
+        if moment % 61 and not LONG:
             continue
         shutil.rmtree(after, ignore_errors=True)
         after.mkdir()
@@ -68,8 +68,8 @@ def test_a_chunk_is_right_or_not_there_and_the_cache_goes_on(quick_directory: Pa
         cache.close()
         cuts += 1
         survived += len(found)
-    assert cuts > 25
-    assert survived > 5, "the cuts left something to look at"
+    assert cuts > 15
+    assert survived > 0, "the cuts left something to look at"
 
 
 SIZES = {key(number): number * 1001 for number in range(60)}
