@@ -57,6 +57,7 @@ def test_the_table_of_exit_codes() -> None:
         "DeadlineError": 1,
         "BudgetError": 1,
         "CallerGoneError": 1,
+        "SuspendError": 1,
         "ClosingError": 1,
     }
 

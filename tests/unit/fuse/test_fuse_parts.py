@@ -194,6 +194,7 @@ def test_the_published_errnos() -> None:
         errors.BudgetError: errno.EBUSY,
         errors.NotReadyError: errno.EBUSY,
         errors.CallerGoneError: errno.EINTR,
+        errors.SuspendError: errno.EBUSY,
         errors.ServerError: errno.EIO,
         errors.TransportError: errno.EIO,
         errors.RateLimitedError: errno.EIO,
