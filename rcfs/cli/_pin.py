@@ -12,7 +12,7 @@ from rcfs.cli._options import TreePathText, engine_options, examples, json_optio
 from rcfs.cli._output import say, warn
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._treepaths import locate
+from rcfs.cli._treepaths import locate, settings_of
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache
@@ -45,7 +45,9 @@ def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any)
     from rcfs.cli._attachments import attachments_of
 
     records = Registry(settings.state_dir).live()
-    keys = [found.key for found in attachments_of(settings, [locate(path, records) for path in paths])]
+    places = [locate(path, records) for path in paths]
+    settings = settings_of(settings, places)
+    keys = [found.key for found in attachments_of(settings, places)]
     with _opened(settings) as cache:
         new = cache.pin(keys)
         cached = sum(cache.contains(key) == "yes" for key in keys)
@@ -71,6 +73,7 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
 
     records = Registry(settings.state_dir).live()
     places = [locate(path, records) for path in paths]
+    settings = settings_of(settings, places)
     keys = [found.key for found in attachments_of(settings, places)]
     with _opened(settings) as cache:
         removed = cache.unpin(cache.pins() if every else keys)

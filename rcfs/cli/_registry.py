@@ -30,6 +30,10 @@ class MountRecord:
     """Origin of the platform that it shows."""
     started: str
     """When it was ready, ISO 8601 in UTC."""
+    cache_dir: Path | None = None
+    """Where its contents are cached; None when the record does not say."""
+    state_dir: Path | None = None
+    """Where its record of fetches is, the same way."""
 
     @property
     def is_alive(self) -> bool:
@@ -43,8 +47,10 @@ class Registry:
     def __init__(self, state_dir: Path) -> None:
         self._directory = state_dir / "mounts"
 
-    def add(self, mountpoint: Path, server: str) -> MountRecord:
-        """Writes down that this process serves `mountpoint`.
+    def add(
+        self, mountpoint: Path, server: str, *, cache_dir: Path | None = None, state_dir: Path | None = None
+    ) -> MountRecord:
+        """Writes down that this process serves `mountpoint`, with that cache and state directory.
 
         Raises:
             StoreError: The state directory cannot be written.
@@ -54,10 +60,9 @@ class Registry:
         if started is None:
             raise StoreError(f"/proc/{pid}/stat cannot be read; is /proc mounted?")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        record = MountRecord(pid, started, mountpoint, server, now)
+        record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir)
         private_directory(self._directory)
-        fields = {**attrs.asdict(record), "mountpoint": str(mountpoint)}
-        write_private(self._file(pid), json.dumps(fields))
+        write_private(self._file(pid), json.dumps(attrs.asdict(record), default=str))
         return record
 
     def remove(self, record: MountRecord) -> None:
@@ -76,6 +81,8 @@ class Registry:
                     mountpoint=Path(fields["mountpoint"]),
                     server=str(fields["server"]),
                     started=str(fields["started"]),
+                    cache_dir=_path(fields.get("cache_dir")),
+                    state_dir=_path(fields.get("state_dir")),
                 )
             except (OSError, ValueError, TypeError, KeyError):
                 continue
@@ -93,3 +100,7 @@ class Registry:
 
     def _file(self, pid: int) -> Path:
         return self._directory / f"{pid}.json"
+
+
+def _path(value: object) -> Path | None:
+    return Path(value) if isinstance(value, str) else None

@@ -70,7 +70,7 @@ def serve_here(
 
     def on_ready() -> None:
         nonlocal record
-        record = registry.add(mountpoint, server)
+        record = registry.add(mountpoint, server, cache_dir=settings.cache_dir, state_dir=settings.state_dir)
         pipe.ready()
         if not in_background:
             tell(f"mounted at {mountpoint}; Ctrl-C ends it")

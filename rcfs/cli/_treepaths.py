@@ -13,6 +13,7 @@ import attrs
 from rcfs.cli._mountinfo import read_mounts
 from rcfs.cli._mountpoint import FSTYPE
 from rcfs.cli._registry import MountRecord
+from rcfs.cli._settings import Settings
 from rcfs.errors import ConfigError
 
 _MOST_LINKS = 40
@@ -49,6 +50,25 @@ def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
             " '101 Jane Smith/Voicemail'"
         )
     return TreePath(text, tree_parts(text))
+
+
+def settings_of(settings: Settings, places: Iterable[TreePath]) -> Settings:
+    """`settings` with the cache and state directory of the mount that `places` are in, if they are in one.
+
+    Raises:
+        ConfigError: They are in several, with different directories.
+    """
+    found = {
+        (place.mount.cache_dir or settings.cache_dir, place.mount.state_dir or settings.state_dir)
+        if place.mount is not None
+        else (settings.cache_dir, settings.state_dir)
+        for place in places
+    }
+    if len(found) > 1:
+        raise ConfigError("the paths are in places with different caches; name those of one mount at a time")
+    for cache_dir, state_dir in found:
+        return attrs.evolve(settings, cache_dir=cache_dir, state_dir=state_dir)
+    return settings
 
 
 def resolve(path: Path, mountpoints: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:

@@ -34,11 +34,15 @@ def plant(directory: Path, **changed: object) -> Path:
 
 
 def test_a_record_lives_as_long_as_its_process(registry: Registry, tmp_path: Path) -> None:
-    record = registry.add(Path("/mnt/my mounts/ü"), SERVER)
+    record = registry.add(
+        Path("/mnt/my mounts/ü"), SERVER, cache_dir=Path("/c/rcfs"), state_dir=tmp_path / "state"
+    )
     assert (record.pid, record.mountpoint) == (os.getpid(), Path("/mnt/my mounts/ü"))
     assert registry.live() == (record,)
     file = tmp_path / "state" / "mounts" / f"{os.getpid()}.json"
-    assert set(json.loads(file.read_text())) == {"pid", "pid_start_time", "mountpoint", "server", "started"}
+    assert set(json.loads(file.read_text())) == {
+        *("pid", "pid_start_time", "mountpoint", "server", "started", "cache_dir", "state_dir")
+    }
     registry.remove(record)
     registry.remove(record)
     assert registry.live() == ()
