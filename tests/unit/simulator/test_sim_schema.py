@@ -42,17 +42,30 @@ UNDESCRIBED = {
 """Operations that are played and that the description leaves out, and those that lead to them."""
 
 
+DEVIATIONS = {
+    # The guide to the export of team messages has these states, the schema has not.
+    ("DataExportTask", "status", "AttemptFailed"),
+    ("DataExportTask", "status", "Cancelled"),
+}
+"""(schema, field, value) of what is played, on demand only, though the description does not allow it."""
+
+
 @cache
 def description() -> dict[str, Any]:
     parsed: dict[str, Any] = json.loads(DESCRIPTION.read_text())
     return parsed
 
 
-def check(value: Any, schema: str) -> None:
-    """Fail unless `value` matches the named schema of the description."""
+def errors_in(value: Any, schema: str) -> list[jsonschema.ValidationError]:
+    """Where `value` does not match the named schema of the description."""
     root = {"$ref": f"#/components/schemas/{schema}", "components": description()["components"]}
     validator = jsonschema.Draft202012Validator(root, format_checker=jsonschema.FormatChecker())
-    errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}" for e in validator.iter_errors(value)]
+    return list(validator.iter_errors(value))
+
+
+def check(value: Any, schema: str) -> None:
+    """Fail unless `value` matches the named schema of the description."""
+    errors = [f"{'/'.join(map(str, e.absolute_path))}: {e.message}" for e in errors_in(value, schema)]
     assert errors == []
 
 
@@ -181,6 +194,20 @@ async def test_exports_match_their_schemas() -> None:
         check(export, "DataExportTask")
         check(await finished(export), "DataExportTask")
         check((await http.get("/team-messaging/v1/data-export")).json(), "DataExportTaskList")
+
+
+@pytest.mark.parametrize("outcome", ["AttemptFailed", "Cancelled"])
+async def test_what_deviates_from_the_description_is_named(outcome: str) -> None:
+    config = SimulatorConfig(AccountSpec(messages=20), PLENTY, export_s=1.0)
+    async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
+        await http.post("/simulator/exports", json={"kind": "team", "outcome": outcome})
+        body = {"contacts": [{"id": "1"}]}
+        task = (await http.post("/team-messaging/v1/data-export", json=body)).json()
+        while task["status"] != outcome:
+            check(task, "DataExportTask")
+            task = (await http.get(task["uri"])).json()
+        (error,) = errors_in(task, "DataExportTask")
+        assert ("DataExportTask", *error.absolute_path, error.instance) in DEVIATIONS
 
 
 async def test_tokens_and_errors_match_their_schemas() -> None:
