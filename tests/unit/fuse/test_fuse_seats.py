@@ -30,7 +30,7 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
     root.extension(5).fill(Mailbox("1", 5, messages))
     contents: list[Content] = []
 
-    async def open_arriving(wanted: Any, _priority: object, _by: object) -> Content:
+    async def open_arriving(wanted: Any, _priority: object) -> Content:
         await trio.lowlevel.checkpoint()
         content = Content(wanted.key)
         content.learn_size(WHOLE_BYTES + CHUNK_BYTES)

@@ -13,6 +13,8 @@ import pytest
 from tests.fakes import simulated
 from tests.fakes.quota_client import PLANS
 
+ROOT = Path(__file__).parents[3]
+"""Where the tests can be imported, whatever directory another test has gone to."""
 EACH = 40
 END_S = 60.0
 """Longest wait for a process: at 15 a second all is done in about ten."""
@@ -34,6 +36,7 @@ def client(
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.fakes.quota_client", str(ledger), priority, str(EACH)],
         env={**os.environ, **server.environment()},
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
