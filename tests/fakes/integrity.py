@@ -1,7 +1,8 @@
 """What the integrity tests of the store share: contents that are known by their number, and what must hold.
 
 The bytes of a content follow from its number, so no test needs to remember what it put. ``RCFS_LONG=1`` in
-the environment makes these tests look at every moment instead of at a sample.
+the environment makes these tests look at every moment instead of at a sample, which takes an hour; they need
+``--timeout=0`` then.
 """
 
 import os
