@@ -13,7 +13,9 @@
     │   ├── RateLimitedError        7   429; retryable
     │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
-    │   └── TransportError          7   no connection, reset, time-out; retryable
+    │   ├── TransportError          7   reset, time-out; retryable
+    │   │   └── UnreachableError    7   no connection could be made, so nothing was sent; retryable
+    │   └── OfflineError            7   it would have to be asked for, and rcfs is to stay offline
     ├── PartialError                8   some of what was asked for could not be had; the rest is there
     └── WaitError                   1   a wait inside the mount ended without what was waited for
         ├── DeadlineError               its deadline passed
@@ -129,6 +131,14 @@ class TransportError(PlatformError):
     """The connection failed before the answer was complete."""
 
     retryable = True
+
+
+class UnreachableError(TransportError):
+    """No connection to the server could be made: the request was not sent."""
+
+
+class OfflineError(PlatformError):
+    """The server would have to be asked, which is not wanted (``--offline``)."""
 
 
 class PartialError(RcfsError):

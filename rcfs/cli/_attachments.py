@@ -98,7 +98,7 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     found: list[Found] = []
 
     async def look() -> None:
-        async with engine_of(settings, recorder, cache, sizes) as engine:
+        async with engine_of(settings, recorder, stores) as engine:
             root, failures = await Pull(engine).tree(paths)
             entries, strays = choose(root, paths, Choice())
             if strays:
@@ -111,6 +111,6 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
             if failures and not found:
                 raise failures[0].error
 
-    with open_stores(settings, recorder) as (cache, sizes):
+    with open_stores(settings, recorder) as stores:
         trio.run(look)
     return found

@@ -23,6 +23,7 @@ from rcfs.cli._options import examples
 from rcfs.cli._output import error_line, sole_cause, tell
 from rcfs.cli._pin import pin, unpin
 from rcfs.cli._pull import pull
+from rcfs.cli._refresh import refresh
 from rcfs.cli._simulator import simulator
 from rcfs.cli._status import status
 from rcfs.cli._why import why
@@ -80,7 +81,7 @@ def rcfs() -> None:
 
 
 _FILES = (mount, umount, demo, pull, pin, unpin)
-_UPKEEP = (status, why, doctor, cache, login, logout, simulator, completion)
+_UPKEEP = (status, refresh, why, doctor, cache, login, logout, simulator, completion)
 for _command in (*_FILES, *_UPKEEP):
     rcfs.add_command(_command)
 

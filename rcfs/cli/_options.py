@@ -123,6 +123,11 @@ mount_options = _several(
         type=click.Choice(CRAWLER_POLICIES),
         help=f"Refuse crawlers, or let them have a request last.  [default: {CRAWLER_POLICIES[0]}]",
     ),
+    click.option(
+        "--offline/--no-offline",
+        default=None,
+        help="Never ask the server: serve what is known and cached, and let the rest fail at once.",
+    ),
     limit_option,
     log_level_option,
 )

@@ -11,7 +11,7 @@ from rcfs.cli._findings import Finding, State
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
 from rcfs.errors import AuthError, ForbiddenError, PlatformError
-from rcfs.fetch import Demand, Gate, Recorder, Requester, Session
+from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
 from rcfs.model import Priority
 from rcfs.platform import (
     AllowedHosts,
@@ -55,9 +55,10 @@ async def _probe(settings: Settings) -> list[Finding]:
     # Looking for a fault must not create anything, and without a state directory nothing is shared.
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
         gate = Gate(ledger, clock)
-        session = Session(client, login, gate, recorder)
-        requester = Requester(client, gate, session, recorder)
         async with trio.open_nursery() as nursery:
+            network = Network(client, recorder, nursery)
+            session = Session(client, login, gate, network, recorder)
+            requester = Requester(client, gate, session, network, recorder)
             nursery.start_soon(gate.run)
             try:
                 demand = Demand(Priority.PERSON, attempts=1)

@@ -81,12 +81,12 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
         async with trio.open_nursery() as nursery:
             await nursery.start(_end_on_signal, interruption)
             with interruption.everything:
-                async with engine_of(settings, recorder, cache, sizes) as engine:
+                async with engine_of(settings, recorder, stores) as engine:
                     await _pull(engine, job, report, interruption)
             nursery.cancel_scope.cancel()
 
     recorder = Recorder(structlog.get_logger("rcfs"))
-    with open_stores(settings, recorder) as (cache, sizes):
+    with open_stores(settings, recorder) as stores:
         trio.run(run)
     return interruption.received
 

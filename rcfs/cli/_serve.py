@@ -2,21 +2,24 @@
 
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from pathlib import Path
 
+import attrs
 import structlog
 import trio
 
 from rcfs import __version__
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
-from rcfs.fetch import Engine, Recorder, open_engine
+from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
-from rcfs.store import ContentCache, FetchHistory, SizeIndex
+from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
+from rcfs.tree import name_folder, shelve
 
-_INDEX_FILE = "index.sqlite"
+_SIZES_FILE = "index.sqlite"
+_INDEX_FILE = "mailboxes.sqlite"
 _HISTORY_FILE = "history.sqlite"
 
 
@@ -43,17 +46,29 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
     )
 
     async def run() -> None:
-        async with engine_of(settings, recorder, cache, sizes) as engine:
+        async with engine_of(settings, recorder, stores) as engine:
             await serve_mount(engine, options, on_ready)
 
     recorder = Recorder(structlog.get_logger("rcfs"))
-    with open_stores(settings, recorder) as (cache, sizes):
+    with open_stores(settings, recorder) as stores:
         trio.run(run)
 
 
+@attrs.frozen
+class Stores:
+    """What is kept on the disk."""
+
+    cache: ContentCache
+    """The contents."""
+    index: MailboxIndex
+    """The mailboxes."""
+    sizes: SizeIndex
+    """The learned sizes."""
+
+
 @contextmanager
-def open_stores(settings: Settings, recorder: Recorder) -> Iterator[tuple[ContentCache, SizeIndex]]:
-    """The content cache and the index of `settings`, closed at the end; `recorder` hears their warnings.
+def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
+    """The content cache and the indices of `settings`, closed at the end; `recorder` hears their warnings.
 
     Raises:
         StoreError: One of the directories cannot be used.
@@ -62,21 +77,18 @@ def open_stores(settings: Settings, recorder: Recorder) -> Iterator[tuple[Conten
     def warn(line: str) -> None:
         recorder.fault("store", line)
 
-    cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
-    try:
-        sizes = SizeIndex.open(settings.state_dir / _INDEX_FILE, warn)
-        try:
-            yield cache, sizes
-        finally:
-            sizes.close()
-    finally:
-        cache.close()
+    with ExitStack() as stack:
+        cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
+        stack.callback(cache.close)
+        index = MailboxIndex.open(settings.state_dir / _INDEX_FILE, warn)
+        stack.callback(index.close)
+        sizes = SizeIndex.open(settings.state_dir / _SIZES_FILE, warn)
+        stack.callback(sizes.close)
+        yield Stores(cache, index, sizes)
 
 
 @asynccontextmanager
-async def engine_of(
-    settings: Settings, recorder: Recorder, cache: ContentCache, sizes: SizeIndex
-) -> AsyncIterator[Engine]:
+async def engine_of(settings: Settings, recorder: Recorder, stores: Stores) -> AsyncIterator[Engine]:
     """The engine that `settings` describe, logged in.
 
     Raises:
@@ -89,19 +101,21 @@ async def engine_of(
     )
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
     history = FetchHistory.open(history_path(settings), lambda line: recorder.fault("store", line))
-    with (
-        closing(history),
-        open_quota(settings, login.identity(credentials.server_url), recorder) as (ledger, clock),
-    ):
+    identity = login.identity(credentials.server_url)
+    with closing(history), open_quota(settings, identity, recorder) as (ledger, clock):
         async with open_engine(
+            login=identity,
             client=client,
             credentials=login,
             ledger=ledger,
-            cache=cache,
-            sizes=sizes,
+            cache=stores.cache,
+            index=stores.index,
+            sizes=stores.sizes,
+            shelving=Shelving(shelve, name_folder),
             recorder=recorder,
             history=history,
             clock=clock,
+            offline=settings.offline,
         ) as engine:
             yield engine
 

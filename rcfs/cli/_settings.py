@@ -60,6 +60,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "crawlers": "crawlers.names",
     "more_crawlers": "crawlers.also",
     "crawler_policy": "crawlers.policy",
+    "offline": "mount.offline",
 }
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
@@ -107,6 +108,8 @@ class Settings:
     """Further such programs."""
     crawler_policy: str = CRAWLER_POLICIES[0]
     """What they get, one of `CRAWLER_POLICIES`."""
+    offline: bool = False
+    """Whether the server is never asked."""
     log_level: str = "info"
     """Least severe level that is logged, one of `LOG_LEVELS`."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
@@ -203,6 +206,7 @@ def load_settings(
         more_crawlers=(sources.parsed("more_crawlers", _program_names) or ())
         + _read(Found(options.get("crawler") or (), "--crawler"), _program_names),
         crawler_policy=sources.parsed("crawler_policy", _crawler_policy) or CRAWLER_POLICIES[0],
+        offline=bool(sources.parsed("offline", bool)),
         log_level=sources.text("log_level") or "info",
         plans=sources.plans(),
         config_path=config_path,

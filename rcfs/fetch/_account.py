@@ -1,58 +1,45 @@
-"""The account: its extensions, and their mailboxes, each loaded whole when it is first looked into.
+"""The account: who is logged in, which extensions it may read, and their mailboxes.
 
-Concurrency: all methods run in the trio thread. A load runs on its own, so a waiter who gives up leaves
-it alone, and everybody who looks into the same mailbox meanwhile waits for the same load.
+What a login saw last time is in the index, so an account that is known is there at once, also without the
+network; it is asked again in the background.
+
+Concurrency: all methods run in the trio thread.
 """
 
-from collections.abc import Mapping
+import json
+from collections.abc import Callable
 from typing import Any
 
-import attrs
 import trio
 
-from rcfs.errors import ForbiddenError, NotFoundError, PlatformError, RcfsError, ServerError
+from rcfs.errors import AuthError, OfflineError, RcfsError, ServerError, StoreError
 from rcfs.fetch._gate import Demand
+from rcfs.fetch._intake import Shelving
+from rcfs.fetch._lists import Lists
+from rcfs.fetch._mailboxes import Mailboxes
+from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
-from rcfs.model import Extension, Mailbox, Message, Priority
+from rcfs.model import Extension, Priority
 from rcfs.platform import (
     Client,
-    Request,
     extension_from,
-    following_page,
     is_admin,
     list_extensions,
-    list_messages,
-    message_from,
-    next_page_url,
     read_account,
     read_own_extension,
-    records_of,
 )
-from rcfs.store import SizeIndex
+from rcfs.store import Login, MailboxIndex, SizeIndex
 
-_REFUSAL_S = 60.0
-"""How long a mailbox that was refused (CMN-419) stays refused without asking again: a person who was
-given the permission meanwhile waits a minute, a program that tries all mailboxes again costs nothing."""
-_MOST_PAGES = 10_000
-"""Pages of one list, at most: ten million messages; more is a server that goes in circles."""
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and an unreachable server
 should be said within seconds."""
-
-
-@attrs.frozen
-class _Page:
-    records: tuple[Mapping[str, Any], ...]
-    next_url: str
-
-
-@attrs.define(eq=False)
-class _Load:
-    done: trio.Event = attrs.field(factory=trio.Event)
-    mailbox: Mailbox | None = None
-    failure: RcfsError | None = None
-    retry_at_s: float = 0.0
+_REFRESH_S = 3600.0
+"""Time between two looks at the list of extensions, which costs three requests: people come and go seldom."""
+_VERDICT_WITHIN_S = 0.5
+"""How long a mount of a known account waits for the server's word on the credentials: a round trip or two."""
+_RETRY_S = 30.0
+"""The same after one that failed: when the network returns, new extensions are there soon."""
 
 
 class Account:
@@ -60,122 +47,166 @@ class Account:
 
     def __init__(
         self,
+        login: str,
         requester: Requester,
         client: Client,
+        network: Network,
+        index: MailboxIndex,
         sizes: SizeIndex,
+        shelving: Shelving,
         recorder: Recorder,
         nursery: trio.Nursery,
     ) -> None:
-        """Makes an account whose loads run in `nursery`; `start` must be awaited before anything else."""
+        """Makes an account whose loads run in `nursery`; `start` must be awaited before anything else.
+
+        `login` is a digest of server, app and user.
+        """
+        self._login = login
         self._requester = requester
-        self._client = client
-        self._sizes = sizes
+        self._network = network
+        self._index = index
         self._recorder = recorder
         self._nursery = nursery
-        self._loads: dict[int, _Load] = {}
-        self.id = ""
-        """Decimal account id."""
-        self.name = ""
-        """Company name, or the main number where the account has none; may be empty."""
+        self._lists = Lists(requester, client)
+        self._seen: Login | None = None
+        self._asked = trio.Event()
+        self._refused: AuthError | None = None
+        self.mailboxes = Mailboxes(requester, client, network, index, sizes, shelving, recorder, nursery)
+        """The mailboxes; to be used once the account is started."""
         self.extensions: tuple[Extension, ...] = ()
         """Extensions that the login may read: all for an admin, else its own."""
+        self.on_extensions: Callable[[], None] = lambda: None
+        """Hears when the extensions have changed, in the trio thread; it must not wait."""
+        self.on_lost: Callable[[], None] = lambda: None
+        """The same when nothing is known any more of any mailbox."""
 
-    async def start(self) -> None:
-        """Logs in, and learns the account and its extensions: three requests, more for many extensions.
+    @property
+    def id(self) -> str:
+        """Decimal account id."""
+        return "" if self._seen is None else self._seen.account_id
+
+    @property
+    def name(self) -> str:
+        """Company name, or the main number where the account has none; may be empty."""
+        return "" if self._seen is None else self._seen.account_name
+
+    async def start(self, *, offline: bool = False) -> None:
+        """Knows the extensions: from the index at once, else by three requests or more.
+
+        A login that is known is asked about as well, for half a second or until the server cannot be
+        reached: credentials that are refused are told at once, a network that is missing is not waited for.
 
         Raises:
             AuthError: The credentials were refused.
-            PlatformError: The server failed or could not be reached.
+            OfflineError: The login is new, and the server must not be asked.
+            PlatformError: The login is new, and the server failed or could not be reached.
         """
+        try:
+            known = self._index.login(self._login)
+        except StoreError as exc:  # `begin_anew` sees to it.
+            self._recorder.fault("account", str(exc))
+            known = None
+        if known is None:
+            if offline:
+                raise OfflineError(
+                    "offline: nothing is known of this account; mount it once without --offline"
+                )
+            self._show(await self._ask())
+            self._nursery.start_soon(self._run, _REFRESH_S)
+            return
+        self._show(known)
+        if offline:
+            return
+        self._nursery.start_soon(self._run, 0.0)
+        with trio.move_on_after(_VERDICT_WITHIN_S):
+            async with trio.open_nursery() as nursery:
+                for event in (self._asked, self._network.missed):
+                    nursery.start_soon(_end_at, event, nursery.cancel_scope)
+        if self._refused is not None:
+            raise self._refused
+
+    async def _run(self, pause_s: float) -> None:
+        """Keeps the list of extensions and the mailboxes current, for as long as the account is used."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.mailboxes.run)
+            while True:
+                await trio.sleep(pause_s)
+                await self._network.wait_up()
+                pause_s = _RETRY_S
+                try:
+                    self._show(await self._ask())
+                    pause_s = _REFRESH_S
+                except AuthError as exc:
+                    self._refused = exc
+                    self._recorder.fault("account", str(exc))
+                except RcfsError as exc:
+                    self._recorder.fault("account", str(exc))
+                self._asked.set()
+
+    async def refresh(self) -> int:
+        """Asks now which extensions there are, and syncs all mailboxes that were loaded; how many.
+
+        Raises:
+            PlatformError: The server failed or could not be reached; what was taken over until then stays.
+        """
+        self._show(await self._ask())
+        return await self.mailboxes.refresh_all()
+
+    def begin_anew(self) -> None:
+        """The index is damaged: another one is begun, and mailboxes are loaded when they are looked into."""
+        try:
+            if not self._index.renew():
+                return
+            if self._seen is not None:
+                self._index.save_login(self._login, self._seen)
+        except StoreError as exc:
+            self._recorder.fault("account", str(exc))
+        self.mailboxes.forget()
+        self.on_lost()
+
+    async def _ask(self) -> Login:
         demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")
-        self.id, self.name = await self._requester.read(read_account(), _account_facts, demand)
+        account_id, name = await self._requester.read(read_account(), _account_facts, demand)
         own, admin = await self._requester.read(
             read_own_extension(), lambda record: (extension_from(record), is_admin(record)), demand
         )
-        if admin is False and own is not None:
-            self.extensions = (own,)
-            return
         found: dict[int, Extension] = {}
-        for page in await self._pages(list_extensions(), demand):
-            for extension in map(extension_from, page.records):
-                if extension is not None:
-                    found.setdefault(extension.id, extension)
-        self.extensions = tuple(found.values())
-
-    def known(self, extension_id: int) -> Mailbox | None:
-        """The mailbox of an extension, if it has been loaded; costs nothing."""
-        load = self._loads.get(extension_id)
-        return load.mailbox if load is not None else None
-
-    @property
-    def loaded(self) -> tuple[Mailbox, ...]:
-        """All mailboxes that have been loaded."""
-        return tuple(load.mailbox for load in self._loads.values() if load.mailbox is not None)
-
-    async def mailbox(self, extension_id: int, priority: Priority = Priority.PERSON) -> Mailbox:
-        """The mailbox of an extension, loaded now if it has not been.
-
-        Raises:
-            ForbiddenError: The login may not read it, now or within the last minute.
-            PlatformError: The server failed or could not be reached.
-        """
-        load = self._loads.get(extension_id)
-        if load is None or (load.failure is not None and trio.current_time() >= load.retry_at_s):
-            load = self._loads[extension_id] = _Load()
-            demand = Demand(priority, label=f"mailbox of extension {extension_id}")
-            self._nursery.start_soon(self._fill, extension_id, load, demand)
-        await load.done.wait()
-        if load.failure is not None:
-            raise load.failure.with_traceback(None)
-        assert load.mailbox is not None  # noqa: S101 - a load ends with a mailbox or a failure
-        return load.mailbox
-
-    async def _fill(self, extension_id: int, load: _Load, demand: Demand) -> None:
+        if admin is False and own is not None:
+            found[own.id] = own
+        else:
+            extensions = self._lists.open(list_extensions(), demand)
+            while (page := await extensions.page()) is not None:
+                for extension in map(extension_from, page):
+                    if extension is not None:
+                        found.setdefault(extension.id, extension)
+        seen = Login(account_id, name, tuple(extension.raw for extension in found.values()))
         try:
-            load.mailbox = await self._load(extension_id, demand)
-            self._recorder.note("mailbox loaded", extension=extension_id, messages=len(load.mailbox.messages))
-        except RcfsError as exc:
-            self._recorder.fault("mailbox", str(exc), extension=extension_id)
-            load.failure = exc
-            if isinstance(exc, (ForbiddenError, NotFoundError)):
-                load.retry_at_s = trio.current_time() + _REFUSAL_S
-        except Exception as exc:  # noqa: BLE001 - one mailbox's trouble must not end the mount
-            self._recorder.crash("mailbox", exc)
-            load.failure = PlatformError(f"the mailbox of extension {extension_id} cannot be shown")
-        finally:
-            if load.mailbox is None and load.failure is None:
-                load.failure = PlatformError("the mount is ending")
-            load.done.set()
+            await trio.to_thread.run_sync(self._index.save_login, self._login, seen)
+        except StoreError as exc:  # Then the next mount asks again.
+            self._recorder.fault("account", str(exc))
+        return seen
 
-    async def _load(self, extension_id: int, demand: Demand) -> Mailbox:
-        known_sizes = await trio.to_thread.run_sync(self._sizes.sizes, self.id, extension_id)
-        first = list_messages(extension_id, until_s=self._client.server_now_s())
-        pages = await self._pages(first, demand)
-        messages = await trio.to_thread.run_sync(_distinct_messages, pages)
-        return Mailbox(self.id, extension_id, messages, known_sizes)
-
-    async def _pages(self, first: Request, demand: Demand) -> list[_Page]:
-        """All pages of a list.
+    def _show(self, seen: Login) -> None:
+        """Shows what the login may see from now on.
 
         Raises:
-            ServerError: The list names a next page that rcfs will not follow, or never ends.
+            ServerError: The login has come to another account, which no server ever does.
         """
-        pages: list[_Page] = []
-        request, seen = first, set[str]()
-        for _page in range(_MOST_PAGES):
-            page = await self._requester.read(request, _page_facts, demand)
-            pages.append(page)
-            if not page.next_url:
-                return pages
-            if page.next_url in seen or not self._client.hosts.may_see_token(page.next_url):
-                raise ServerError(f"{first.operation}: the next page of the list leads astray")
-            seen.add(page.next_url)
-            request = following_page(first, page.next_url)
-        raise ServerError(f"{first.operation}: the list has no end")
+        if seen == self._seen:
+            return
+        if self._seen is not None and seen.account_id != self._seen.account_id:
+            raise ServerError("the login leads to another account than before: mount again")
+        self._seen = seen
+        found = (extension_from(json.loads(raw)) for raw in seen.extensions)
+        self.extensions = tuple(extension for extension in found if extension is not None)
+        self.mailboxes.account_id = seen.account_id
+        self.mailboxes.keep_current(extension.id for extension in self.extensions)
+        self.on_extensions()
 
 
-def _page_facts(page: dict[str, Any]) -> _Page:
-    return _Page(tuple(records_of(page)), next_page_url(page))
+async def _end_at(event: trio.Event, scope: trio.CancelScope) -> None:
+    await event.wait()
+    scope.cancel()
 
 
 def _account_facts(record: dict[str, Any]) -> tuple[str, str]:
@@ -189,16 +220,3 @@ def _account_facts(record: dict[str, Any]) -> tuple[str, str]:
     company = record.get("contact", {}) if isinstance(record.get("contact"), dict) else {}
     names = (record.get("name"), company.get("company"), record.get("mainNumber"))
     return str(account_id), next((name for name in names if isinstance(name, str) and name), "")
-
-
-def _distinct_messages(pages: list[_Page]) -> tuple[Message, ...]:
-    """The messages of all pages, each id once: the newest record of it."""
-    newest: dict[int, Message] = {}
-    for page in pages:
-        for message in map(message_from, page.records):
-            if message is None:
-                continue
-            known = newest.get(message.id)
-            if known is None or (message.modified_s or 0.0) > (known.modified_s or 0.0):
-                newest[message.id] = message
-    return tuple(newest.values())

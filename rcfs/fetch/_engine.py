@@ -8,13 +8,15 @@ import trio
 
 from rcfs.fetch._account import Account
 from rcfs.fetch._gate import Gate
+from rcfs.fetch._intake import Shelving
 from rcfs.fetch._library import Library
+from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._session import Session
 from rcfs.platform import Client, Credentials
 from rcfs.quota import GroupState, Ledger, QueueState
-from rcfs.store import ContentCache, FetchHistory, SizeIndex
+from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
 
 CHART_COLUMNS = 60
 """Parts of the window for which the status tells how many slots return: one a second, and a terminal's
@@ -43,14 +45,19 @@ class Engine:
     """The content cache."""
     client: Client
     """The connection."""
+    index: MailboxIndex
+    """The index of mailboxes."""
+    network: Network
+    """The way to the servers."""
 
     async def status(self) -> Mapping[str, object]:
         """The parts of the status document that fetching knows; plain JSON values."""
         stats = await trio.to_thread.run_sync(self.cache.stats)
         opened = stats.hits + stats.misses
-        mailboxes = self.account.loaded
+        mailboxes = await trio.to_thread.run_sync(self.index.counts, self.account.id)
         return {
             "server": self.client.hosts.server_url,
+            "network": self.network.state,
             "account": {"id": self.account.id, "name": self.account.name},
             "quota": [_quota_row(state) for state in self.gate.states()],
             "queue": [self._queue_row(state) for state in self.gate.queue()],
@@ -67,7 +74,7 @@ class Engine:
             "mailboxes": {
                 "loaded": len(mailboxes),
                 "known": len(self.account.extensions),
-                "messages": sum(len(mailbox.messages) for mailbox in mailboxes),
+                "messages": sum(mailboxes.values()),
             },
         }
 
@@ -131,34 +138,44 @@ async def _plain_errors() -> AsyncIterator[None]:
 @asynccontextmanager
 async def open_engine(
     *,
+    login: str,
     client: Client,
     credentials: Credentials,
     ledger: Ledger,
     cache: ContentCache,
+    index: MailboxIndex,
     sizes: SizeIndex,
+    shelving: Shelving,
     recorder: Recorder,
     history: FetchHistory | None = None,
     clock: Callable[[], float] = trio.current_time,
+    offline: bool = False,
 ) -> AsyncIterator[Engine]:
-    """The engine, logged in and knowing the extensions; logs out and closes `client` at the end.
+    """The engine, knowing the extensions; logs out and closes `client` at the end.
 
-    Fetches are noted in `history`, if there is one. `clock` is what `ledger` counts in, in seconds.
+    `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
+    what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
+    everything else fails at once.
 
     Raises:
         AuthError: The credentials were refused.
         PlatformError: The server failed or could not be reached.
     """
     gate = Gate(ledger, clock)
-    session = Session(client, credentials, gate, recorder)
-    requester = Requester(client, gate, session, recorder)
     async with _plain_errors(), trio.open_nursery() as nursery:
+        network = Network(client, recorder, nursery, offline=offline)
+        session = Session(client, credentials, gate, network, recorder)
+        requester = Requester(client, gate, session, network, recorder)
         nursery.start_soon(gate.run)
         library = Library(requester, client.hosts, cache, sizes, recorder, nursery, history)
-        account = Account(requester, client, sizes, recorder, nursery)
+        account = Account(login, requester, client, network, index, sizes, shelving, recorder, nursery)
+        loop = trio.lowlevel.current_trio_token()
+        index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
-            await account.start()
-            yield Engine(account, library, gate, session, recorder, cache, client)
+            await account.start(offline=offline)
+            yield Engine(account, library, gate, session, recorder, cache, client, index, network)
         finally:
+            index.listen(lambda: None)
             # First, so that no fetch meets the revoked token or the closed client.
             nursery.cancel_scope.cancel()
             library.forget_idle()

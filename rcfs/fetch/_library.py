@@ -14,7 +14,14 @@ from typing import TypeVar, TypeVarTuple
 import attrs
 import trio
 
-from rcfs.errors import ForbiddenError, NotFoundError, RcfsError, ServerError
+from rcfs.errors import (
+    ForbiddenError,
+    NotFoundError,
+    OfflineError,
+    RcfsError,
+    ServerError,
+    UnreachableError,
+)
 from rcfs.fetch._content import Content
 from rcfs.fetch._download import Wanted
 from rcfs.fetch._fetch import Fetch
@@ -228,7 +235,8 @@ class Library:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError)):
                 self._refusals[content.key] = _Refusal(exc, trio.current_time() + _REFUSAL_S)
-            if not isinstance(exc, AbandonedError):
+            # That the server cannot be asked is noted once, not for every file that somebody tries.
+            if not isinstance(exc, (AbandonedError, OfflineError, UnreachableError)):
                 self._recorder.fault("content", str(exc), key=str(content.key))
         except Exception as exc:  # noqa: BLE001 - one reader's trouble must not end the mount
             self._recorder.crash("content", exc)

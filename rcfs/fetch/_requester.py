@@ -10,9 +10,17 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
-from rcfs.errors import AuthError, PlatformError, RateLimitedError, ServerError, TransportError
+from rcfs.errors import (
+    AuthError,
+    PlatformError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+    UnreachableError,
+)
 from rcfs.fetch._backoff import backoff_s
 from rcfs.fetch._gate import Demand, Gate
+from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._session import Session
 from rcfs.model import UsageGroup
@@ -39,9 +47,12 @@ _ERROR_BODY_BYTES = 64 << 10
 class Requester:
     """Sends requests within the quota; may be used by any number of tasks at the same time."""
 
-    def __init__(self, client: Client, gate: Gate, session: Session, recorder: Recorder) -> None:
+    def __init__(
+        self, client: Client, gate: Gate, session: Session, network: Network, recorder: Recorder
+    ) -> None:
         self._client = client
         self._gate = gate
+        self._network = network
         self._session = session
         self._recorder = recorder
         self._learned_groups: dict[str, UsageGroup] = {}
@@ -64,15 +75,18 @@ class Requester:
 
         Raises:
             PlatformError: What the server or the connection did in the last attempt.
+            UnreachableError, OfflineError: Nothing is sent now; see `Network.admit`.
             AbandonedError: The demand was dropped while it waited for a slot.
         """
         failures = logins = refusals = 0
         reached = progress()
         while True:
+            request = plan()
+            await self._network.admit(request.url, demand)
             # Failed logins are repeated in there, so they are not repeated here.
             await self._session.token(demand)
             try:
-                return await self._attempt(plan(), use, demand, confirm)
+                return await self._attempt(request, use, demand, confirm)
             except RateLimitedError as exc:
                 # The gate is frozen now, so the next attempt waits the penalty out.
                 refusals += 1
@@ -89,6 +103,10 @@ class Requester:
                     failures, reached = 0, progress()
                     continue
                 failures += 1
+                if isinstance(exc, UnreachableError) and self._network.is_closed_to(request.url):
+                    # That is said at once, or waited for, without using attempts up.
+                    failures = 0
+                    continue
                 if failures >= demand.attempts:
                     raise
                 await trio.sleep(backoff_s(failures, exc))
@@ -160,16 +178,17 @@ class Requester:
                     )
                 return await self._judge(request, answer, use)
         group = self._learned_groups.get(request.operation, request.group)
-        slot, token = await self._admitted(group, demand)
+        slot, token = await self._admitted(request, group, demand)
         try:
             confirm()
         except BaseException:
             self._gate.cancel(slot)
             raise
-        status = 0
+        status, sent = 0, True
         try:
             async with self._client.send(request, token.access) as answer:
                 status = answer.status
+                self._network.answered(request.url)
                 if status == 429:
                     self._gate.refuse(slot, answer.rate, answer.retry_after_s)
                 else:
@@ -179,12 +198,19 @@ class Requester:
                 if status == 401:
                     self._session.reject(token)
                 return await self._judge(request, answer, use)
+        except UnreachableError:
+            sent = False
+            self._network.failed(request.url)
+            raise
         finally:
-            if not status:
+            if not sent:
+                self._gate.cancel(slot)
+            elif not status:
                 self._gate.fail(slot)
-            self._recorder.request(request.operation, group, status)
+            if sent:
+                self._recorder.request(request.operation, group, status)
 
-    async def _admitted(self, group: UsageGroup, demand: Demand) -> tuple[Slot, Token]:
+    async def _admitted(self, request: Request, group: UsageGroup, demand: Demand) -> tuple[Slot, Token]:
         """A slot, and a token that is good now.
 
         Nothing may be waited for between taking the slot and sending, a login least of all: meanwhile a
@@ -193,9 +219,10 @@ class Requester:
         while True:
             slot = await self._gate.take(group, demand)
             token = self._session.current
-            if token is not None:
+            if token is not None and not self._network.is_closed_to(request.url):
                 return slot, token
-            self._gate.cancel(slot)  # The wait for the slot outlasted the token.
+            self._gate.cancel(slot)  # The wait for the slot outlasted the token, or the way to the server.
+            await self._network.admit(request.url, demand)
             await self._session.token(demand)
 
     async def _judge(

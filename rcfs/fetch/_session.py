@@ -10,9 +10,10 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from rcfs.errors import AuthError, PlatformError, RateLimitedError
+from rcfs.errors import AuthError, PlatformError, RateLimitedError, UnreachableError
 from rcfs.fetch._backoff import backoff_s
 from rcfs.fetch._gate import Demand, Gate
+from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.model import Priority
 from rcfs.platform import (
@@ -37,8 +38,11 @@ _REVOKE_WITHIN_S = 5.0
 class Session:
     """Holds the token; may be used by any number of tasks at the same time."""
 
-    def __init__(self, client: Client, credentials: Credentials, gate: Gate, recorder: Recorder) -> None:
+    def __init__(
+        self, client: Client, credentials: Credentials, gate: Gate, network: Network, recorder: Recorder
+    ) -> None:
         self._client = client
+        self._network = network
         self._credentials = credentials
         self._gate = gate
         self._recorder = recorder
@@ -90,6 +94,7 @@ class Session:
 
     async def _renew(self, demand: Demand) -> None:
         try:
+            await self._network.admit(TOKEN_PATH, demand)
             if not await self._refresh():
                 self._token = await self._log_in(demand)
                 self._refreshed = False
@@ -130,7 +135,7 @@ class Session:
                 failures += 1
                 # While the old token is good, everybody goes on with it instead of waiting here.
                 good = self._token is not None and trio.current_time() < self._token.ends_at_s
-                if good or not exc.retryable or failures >= demand.attempts:
+                if good or not exc.retryable or failures >= demand.attempts or self._network.is_down:
                     raise
                 self._recorder.fault("login", str(exc))
                 if not isinstance(exc, RateLimitedError):
@@ -142,7 +147,7 @@ class Session:
 
     async def revoke(self) -> None:
         """Ends the session on the server; errors are ignored, and a few seconds are enough."""
-        if self._token is None:
+        if self._token is None or self._network.is_down:
             return
         form = {"token": self._token.access}
         self._token = None
@@ -159,16 +164,24 @@ class Session:
         # Everything else waits for the login, so it is a person's read whoever caused it.
         slot = await self._gate.take(AUTH, Demand(Priority.PERSON, label="login"))
         basic = (self._credentials.client_id, self._credentials.client_secret)
-        status = 0
+        status, sent = 0, True
         try:
             async with self._client.post_form(path, form, basic=basic) as answer:
                 status = answer.status
+                self._network.answered(path)
                 if status == 429:
                     self._gate.refuse(slot, answer.rate, answer.retry_after_s)
                 else:
                     self._gate.settle(slot, answer.rate)
                 yield answer
+        except UnreachableError:
+            sent = False
+            self._network.failed(path)
+            raise
         finally:
-            if not status:
+            if not sent:
+                self._gate.cancel(slot)
+            elif not status:
                 self._gate.fail(slot)
-            self._recorder.request(operation, AUTH, status)
+            if sent:
+                self._recorder.request(operation, AUTH, status)

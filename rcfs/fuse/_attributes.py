@@ -52,7 +52,12 @@ def attributes(inode: int, node: Node, *, live_bytes: int = 0) -> pyfuse3.EntryA
     entry.st_blksize = _IO_BYTES
     # Never 0 for a file that has bytes: `tar --sparse` would archive zeros.
     entry.st_blocks = -(-entry.st_size // _BLOCK_BYTES)
-    mtime_ns = int(min(max(node.mtime_s, 0.0), _LATEST_S) * 1e9)
+    times = node.times()
+    mtime_ns = _nanoseconds(times.mtime_s)
     entry.st_mtime_ns = entry.st_atime_ns = mtime_ns
-    entry.st_ctime_ns = int(min(max(node.ctime_s, 0.0), _LATEST_S) * 1e9)
+    entry.st_ctime_ns = _nanoseconds(times.ctime_s)
     return entry
+
+
+def _nanoseconds(time_s: float) -> int:
+    return int(min(max(time_s, 0.0), _LATEST_S) * 1e9)

@@ -16,8 +16,10 @@ from rcfs.errors import (
     ForbiddenError,
     NotFoundError,
     NotReadyError,
+    OfflineError,
     RcfsError,
     SuspendError,
+    UnreachableError,
 )
 from rcfs.fetch import Recorder
 
@@ -26,6 +28,8 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (ForbiddenError, errno.EACCES),
     (AuthError, errno.EACCES),
     (NotReadyError, errno.EBUSY),  # the fax exists and is still being made: try again later
+    (UnreachableError, errno.ENETUNREACH),
+    (OfflineError, errno.ENETUNREACH),
     (BudgetError, errno.EBUSY),
     (SuspendError, errno.EBUSY),  # the same: nothing is wrong with the file, try again later
     (DeadlineError, errno.ETIMEDOUT),

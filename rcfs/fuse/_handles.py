@@ -3,25 +3,32 @@
 import attrs
 
 from rcfs.fetch import Content
-from rcfs.tree import Node
+from rcfs.tree import Directory
 
 
 @attrs.frozen(eq=False)
 class OpenDirectory:
-    """A directory being listed: the names as they were when it was opened."""
+    """A directory being listed."""
 
     inode: int
     """Its inode."""
-    entries: tuple[tuple[bytes, Node], ...]
-    """Names and nodes, in the order of the listing."""
+    directory: Directory
+    """What is listed."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class OpenText:
-    """An open file whose bytes are known."""
+    """A text that is open: once for all who read the file, because the kernel keeps its pages for all.
 
+    A page that an earlier reader has asked for would otherwise show a later one what was true before.
+    """
+
+    inode: int
+    """Its inode."""
     data: bytes
-    """All of them."""
+    """All of its bytes, as of the newest open."""
+    users: int = 0
+    """How many handles are it."""
 
 
 @attrs.define(eq=False)

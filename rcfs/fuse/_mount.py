@@ -107,6 +107,10 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
             nursery.start_soon(dump_on_signal, engine.recorder)
             await nursery.start(_end_on_signal, waits)
             nursery.start_soon(_serve, nursery.cancel_scope)
+            engine.account.on_extensions = operations.extensions_changed
+            engine.account.on_lost = operations.mailboxes_lost
+            engine.account.mailboxes.on_change = operations.invalidation.mailbox_changed
+            operations.extensions_changed()  # for what has changed since the root was built
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
     finally:

@@ -18,10 +18,21 @@ from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
+from rcfs.fuse._invalidation import Invalidation
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerError, CrawlerRule, Readers, reader_of
 from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES, Priority
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, LiveFile, Node, Root, TextFile
+from rcfs.tree import (
+    AttachmentFile,
+    Directory,
+    ExtensionDirectory,
+    Link,
+    LiveFile,
+    MessageDirectory,
+    Node,
+    Root,
+    TextFile,
+)
 
 WHOLE_BYTES = 4 * CHUNK_BYTES
 """Contents up to this size are there when `open` returns: nearly all voicemails, faxes and MMS files, so
@@ -37,7 +48,14 @@ _NOTE_WITHIN_S = 1.0
 """Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
 _LIVE_BYTES = 4096
 """Size shown of a live file that was never opened; from an open on it is that of what was opened."""
+_PAGE = 32
+"""Entries of a directory that are looked up at a time: the kernel asks for 4 KiB at first, which holds some
+20 of them."""
 _XATTR_CACHED = "user.rcfs.cached"
+_XATTR_REFRESH = "user.rcfs.refresh"
+"""Who reads it wants news now, and waits for them. No list names it, so nobody reads it by the way."""
+_REFRESH_WITHIN_S = 600.0
+"""Longest wait for news: a sync of 200 mailboxes takes four minutes of the Light group's default plan."""
 
 
 class Operations(pyfuse3.Operations):
@@ -73,11 +91,13 @@ class Operations(pyfuse3.Operations):
         self._max_wait_s = max_wait_s
         self._render_live = render_live
         self._inodes = InodeTable(root)
+        self.invalidation = Invalidation(root, self._inodes)
+        """What makes the kernel forget."""
         self._handles = HandleTable()
         self._readers = Readers(engine.recorder, crawlers)
         self._streams = 0
+        self._texts: dict[int, OpenText] = {}
         self._live_bytes: dict[str, int] = {}
-        self._filling = trio.Lock()
 
     @property
     def recorder(self) -> Recorder:
@@ -93,16 +113,14 @@ class Operations(pyfuse3.Operations):
         """The entry `name` of a directory."""
         directory = self._directory(parent_inode)
         text = os.fsdecode(name)
-        node = directory.entries().get(text) if directory.is_known else None
+        node = directory.find(text) if directory.is_known else None
         # Names with a leading dot are never in a mailbox: desktops probe for them, and must not load it.
         if node is None and not text.startswith("."):
             await self._wait_mailbox(directory, ctx.pid)
-            node = directory.entries().get(text)
+            node = directory.find(text)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
-        inode = self._inodes.number(parent_inode, name, node)
-        self._inodes.remember(inode, node)
-        return self._attributes(inode, node)
+        return self._attributes(self._inodes.remember(parent_inode, name, node), node)
 
     async def forget(self, inode_list: Sequence[tuple[pyfuse3.InodeT, int]]) -> None:
         """The kernel no longer holds these inodes."""
@@ -128,7 +146,7 @@ class Operations(pyfuse3.Operations):
         """Names of the extended attributes of an inode."""
         node = self._node(inode)
         names = list(node.xattrs())
-        if self._has_cached_state(node):
+        if isinstance(node, (AttachmentFile, MessageDirectory)):
             names.append(_XATTR_CACHED)
         return [os.fsencode(name) for name in names]
 
@@ -142,7 +160,9 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         node = self._node(inode)
         text = os.fsdecode(name)
-        if text == _XATTR_CACHED and self._has_cached_state(node):
+        if text == _XATTR_REFRESH:
+            return await self._waits.until(ctx.pid, lambda: self._refresh(node), within_s=_REFRESH_WITHIN_S)
+        if text == _XATTR_CACHED and isinstance(node, (AttachmentFile, MessageDirectory)):
             return (await self._cached_state(node)).encode()
         value = node.xattrs().get(text)
         if value is None:
@@ -169,20 +189,23 @@ class Operations(pyfuse3.Operations):
         """Begins a listing; the first one of a mailbox waits until it is loaded."""
         directory = self._directory(inode)
         await self._wait_mailbox(directory, ctx.pid)
-        entries = tuple((os.fsencode(name), node) for name, node in directory.entries().items())
-        return self._handles.add(OpenDirectory(inode, entries))
+        return self._handles.add(OpenDirectory(inode, directory))
 
     @answering
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         """The entries from `start_id` on that fit."""
         handle = self._handles.get(fh)
         assert isinstance(handle, OpenDirectory)  # noqa: S101 - the kernel keeps the two kinds apart
-        for position in range(start_id, len(handle.entries)):
-            name, node = handle.entries[position]
-            inode = self._inodes.number(handle.inode, name, node)
-            if not pyfuse3.readdir_reply(token, name, self._attributes(inode, node), position + 1):
-                return
-            self._inodes.remember(inode, node)
+        if not handle.directory.is_known:
+            raise pyfuse3.FUSEError(errno.EIO)  # Lost since it was opened: half a listing would be a lie.
+        while page := handle.directory.page(start_id, _PAGE):
+            for entry in page:
+                name = os.fsencode(entry.name)
+                attributes = self._attributes(self._inodes.number(handle.inode, name), entry.node)
+                if not pyfuse3.readdir_reply(token, name, attributes, entry.cursor):
+                    return
+                self._inodes.remember(handle.inode, name, entry.node)
+                start_id = entry.cursor
 
     @answering
     async def releasedir(self, fh: pyfuse3.FileHandleT) -> None:
@@ -203,15 +226,17 @@ class Operations(pyfuse3.Operations):
             # Its text changes while nobody looks, so the kernel must neither keep it nor trust its size.
             text = (await self._render_live(node.topic)).encode()
             self._live_bytes[node.topic] = len(text)
-            number = self._handles.add(OpenText(text))
+            number = self._handles.add(OpenText(inode, text, users=1))
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         if isinstance(node, TextFile):
-            number = self._handles.add(OpenText(node.content()))
-        elif isinstance(node, AttachmentFile):
+            await self._wait_mailbox(node, ctx.pid)
+            data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
+            return self._open_text(inode, node, data)
+        if isinstance(node, AttachmentFile):
             number = self._handles.add(await self._open_attachment(inode, node, ctx.pid))
         else:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        # An attachment never changes, and a text that changes becomes another node.
+        # An attachment never changes.
         return pyfuse3.FileInfo(fh=number, keep_cache=True)
 
     @answering
@@ -239,9 +264,28 @@ class Operations(pyfuse3.Operations):
     async def release(self, fh: pyfuse3.FileHandleT) -> None:
         """The last user of an open file is gone."""
         handle = self._handles.pop(fh)
-        if isinstance(handle, OpenContent):
+        if isinstance(handle, OpenText):
+            handle.users -= 1
+            if not handle.users:
+                self._texts.pop(handle.inode, None)
+        elif isinstance(handle, OpenContent):
             self._streams -= handle.streaming
             self._engine.library.release(handle.content)
+
+    # What changes while it is mounted
+
+    def extensions_changed(self) -> None:
+        """Shows the extensions that there are now; not to be called by a handler."""
+        self.invalidation.names_changed(self._root.show(self._engine.account.extensions))
+        for extension in self._engine.account.extensions:
+            catalogue = self._engine.account.mailboxes.catalogue(extension.id)
+            if catalogue is not None:
+                self._root.extension(extension.id).show(catalogue)
+
+    def mailboxes_lost(self) -> None:
+        """Nothing is known any more of any mailbox: each is loaded again when somebody looks into it."""
+        for extension in self._engine.account.extensions:
+            self._root.extension(extension.id).hide()
 
     # What they share
 
@@ -261,21 +305,45 @@ class Operations(pyfuse3.Operations):
         live_bytes = self._live_bytes.get(node.topic, _LIVE_BYTES) if isinstance(node, LiveFile) else 0
         return attributes(inode, node, live_bytes=live_bytes)
 
-    async def _wait_mailbox(self, directory: Directory, pid: int) -> None:
-        """Returns when the mailbox that `directory` shows, if it shows one, is loaded and filled in."""
-        if directory.mailbox_id is None:
+    async def _wait_mailbox(self, node: Node, pid: int) -> None:
+        """Returns when the mailbox that `node` tells of, if it tells of one, is loaded and filled in."""
+        if node.mailbox_id is None:
             return
-        extension = self._root.extension(directory.mailbox_id)
-        if not extension.is_filled:
+        try:
+            extension = self._root.extension(node.mailbox_id)
+        except KeyError:
+            raise pyfuse3.FUSEError(errno.ESTALE) from None  # The login may not see it any more.
+        if extension.is_filled:
+            self._engine.account.mailboxes.visit(node.mailbox_id)
+        else:
             await self._waits.until(pid, lambda: self._fill(extension), within_s=_MAILBOX_WITHIN_S)
 
     async def _fill(self, extension: ExtensionDirectory) -> None:
-        mailbox = await self._engine.account.mailbox(extension.extension.id)
-        async with self._filling:
-            if not extension.is_filled:
-                # A quarter of a second for 50,000 messages. Nobody looks at what is being filled: lookups
-                # and listings there wait for `is_filled`.
-                await trio.to_thread.run_sync(extension.fill, mailbox)
+        extension.show(await self._engine.account.mailboxes.open(extension.extension.id))
+
+    def _open_text(self, inode: int, node: TextFile, data: bytes) -> pyfuse3.FileInfo:
+        """Opens a text of which `data` is the newest version."""
+        if not data and node.size_bytes:
+            raise pyfuse3.FUSEError(errno.ENOENT)  # What it told of has gone since the kernel asked.
+        if len(data) != node.size_bytes:
+            # It has changed since the kernel asked for its size.
+            node.size_bytes = len(data)
+            pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
+        text = self._texts.setdefault(inode, OpenText(inode, data))
+        text.data = data
+        text.users += 1
+        # What the kernel keeps of it may be of an earlier version: the record of a message changes.
+        return pyfuse3.FileInfo(fh=self._handles.add(text), keep_cache=self._inodes.serve(inode, data))
+
+    async def _refresh(self, node: Node) -> bytes:
+        """What was refreshed: the mailbox that `node` is in, or all that were looked into."""
+        if node.mailbox_id is not None:
+            await self._engine.account.mailboxes.refresh(node.mailbox_id)
+            return b"1 mailbox"
+        if not isinstance(node, Root):
+            raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
+        mailboxes = await self._engine.account.refresh()
+        return f"{mailboxes} mailbox{'' if mailboxes == 1 else 'es'}".encode()
 
     async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
         """An open content of exact size, that is all there or holds a streaming seat."""
@@ -333,12 +401,9 @@ class Operations(pyfuse3.Operations):
         """The attachments whose cache state `node` has; empty for what has none."""
         if isinstance(node, AttachmentFile):
             return [node]
-        if isinstance(node, Directory) and node.xattrs() and node.is_known:
+        if isinstance(node, MessageDirectory):
             return [entry for entry in node.entries().values() if isinstance(entry, AttachmentFile)]
         return []
-
-    def _has_cached_state(self, node: Node) -> bool:
-        return isinstance(node, AttachmentFile) or (isinstance(node, Directory) and bool(node.xattrs()))
 
     async def _cached_state(self, node: Node) -> str:
         """``yes`` when all attachments are in the cache (or there are none), ``no``, or ``partial``."""

@@ -4,12 +4,9 @@ Source: schemas GetMessageInfoResponse, MessageAttachmentInfo, GetExtensionListI
 official description. Times are seconds since 1970-01-01 UTC (float), None when the record has none.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 
 import attrs
-
-from rcfs.model._content import ContentKey
 
 
 class Availability(StrEnum):
@@ -103,21 +100,3 @@ class Extension:
     """Enabled, Disabled, Frozen, NotActivated, Unassigned; empty when absent."""
     raw: str = "{}"
     """The record itself as compact JSON text."""
-
-
-@attrs.frozen
-class Mailbox:
-    """All that is known of one extension's messages at one moment."""
-
-    account_id: str
-    """Account the mailbox belongs to."""
-    extension_id: int
-    """Extension the mailbox belongs to."""
-    messages: tuple[Message, ...] = ()
-    """Alive and Deleted messages, each id once, in no particular order."""
-    known_sizes: Mapping[ContentKey, int] = attrs.field(factory=dict)
-    """Exact sizes in bytes that were learned by fetching, for attachments whose record has none."""
-
-    def key(self, message: Message, attachment: Attachment) -> ContentKey:
-        """The identity of the content of `attachment`, which belongs to `message` of this mailbox."""
-        return ContentKey(self.account_id, self.extension_id, message.id, attachment.id)

@@ -12,6 +12,7 @@ from rcfs.platform._auth import jwt_form as jwt_form
 from rcfs.platform._auth import refresh_form as refresh_form
 from rcfs.platform._auth import token_from as token_from
 from rcfs.platform._client import Client as Client
+from rcfs.platform._errors import is_invalid_token as is_invalid_token
 from rcfs.platform._errors import refusal as refusal
 from rcfs.platform._hosts import AllowedHosts as AllowedHosts
 from rcfs.platform._requests import AUTH as AUTH
@@ -23,10 +24,15 @@ from rcfs.platform._requests import list_extensions as list_extensions
 from rcfs.platform._requests import list_messages as list_messages
 from rcfs.platform._requests import read_account as read_account
 from rcfs.platform._requests import read_content as read_content
+from rcfs.platform._requests import read_message as read_message
 from rcfs.platform._requests import read_own_extension as read_own_extension
+from rcfs.platform._requests import sync_messages as sync_messages
 from rcfs.platform._requests import wire_time as wire_time
+from rcfs.platform._wire import SyncAnswer as SyncAnswer
 from rcfs.platform._wire import extension_from as extension_from
 from rcfs.platform._wire import is_admin as is_admin
+from rcfs.platform._wire import is_tombstone as is_tombstone
 from rcfs.platform._wire import message_from as message_from
 from rcfs.platform._wire import next_page_url as next_page_url
 from rcfs.platform._wire import records_of as records_of
+from rcfs.platform._wire import sync_answer as sync_answer

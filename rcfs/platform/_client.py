@@ -26,6 +26,10 @@ HEADERS_WITHIN_S = 60.0
 is documented; long enough for a report that the server makes while one waits."""
 
 
+_PROBE_PATH = "/restapi"
+"""readAPIVersions, of the group NoThrottling. Source: the official description."""
+
+
 class Client:
     """Sends requests; may be used by any number of tasks at the same time."""
 
@@ -97,6 +101,18 @@ class Client:
             headers["Authorization"] = f"Bearer {token}"
         async with self._answer("GET", url, params=request.params, headers=headers) as answer:
             yield answer
+
+    async def probe(self, origin: str) -> None:
+        """Returns when the server at `origin` answers anything at all.
+
+        Asks for what needs no login and counts for no usage plan group.
+
+        Raises:
+            TransportError: It did not answer within ten seconds.
+        """
+        with translated(urlsplit(origin).netloc), trio.fail_after(CONNECT_WITHIN_S):
+            async with self._answer("GET", origin + _PROBE_PATH):
+                pass
 
     @asynccontextmanager
     async def post_form(

@@ -18,14 +18,16 @@ from rcfs.errors import (
     RateLimitedError,
     ServerError,
     TransportError,
+    UnreachableError,
 )
 
-_MEANING: tuple[tuple[type[httpx.HTTPError], str], ...] = (
-    (httpx.ConnectError, "cannot connect to"),
-    (httpx.RemoteProtocolError, "the connection broke before the answer was complete:"),
-    (httpx.TimeoutException, "no answer in time from"),
-    (httpx.DecodingError, "cannot decode the answer of"),
-    (httpx.RequestError, "the connection failed:"),
+_MEANING: tuple[tuple[type[httpx.HTTPError], type[TransportError], str], ...] = (
+    (httpx.ConnectError, UnreachableError, "cannot connect to"),
+    (httpx.ConnectTimeout, UnreachableError, "no answer in time from"),
+    (httpx.RemoteProtocolError, TransportError, "the connection broke before the answer was complete:"),
+    (httpx.TimeoutException, TransportError, "no answer in time from"),
+    (httpx.DecodingError, TransportError, "cannot decode the answer of"),
+    (httpx.RequestError, TransportError, "the connection failed:"),
 )
 """First match wins, so the more general classes stand last."""
 
@@ -42,9 +44,9 @@ def translated(host: str) -> Iterator[None]:
     try:
         yield
     except httpx.RequestError as exc:
-        words = next(words for kind, words in _MEANING if isinstance(exc, kind))
+        error, words = next((error, words) for kind, error, words in _MEANING if isinstance(exc, kind))
         detail = str(exc).strip()
-        raise TransportError(f"{words} {host}" + (f" ({detail})" if detail else "")) from exc
+        raise error(f"{words} {host}" + (f" ({detail})" if detail else "")) from exc
     except trio.TooSlowError as exc:
         raise TransportError(f"no answer in time from {host}") from exc
 
@@ -93,3 +95,12 @@ def refusal(
         429: RateLimitedError,
     }.get(status, BadRequestError)
     return kind(words, code=code, request_id=request_id)
+
+
+def is_invalid_token(error: BadRequestError) -> bool:
+    """Whether a sync was refused because of its token: it is unknown, or has expired.
+
+    Source: "Message Synchronization" of the API's documentation names MSG-333; CMN-101, a wrong parameter,
+    was seen as well, and a sync has no other parameter.
+    """
+    return error.code in ("MSG-333", "CMN-101")

@@ -82,6 +82,31 @@ def list_messages(extension_id: int | None, *, until_s: float, per_page: int = L
     )
 
 
+def sync_messages(extension_id: int, *, token: str = "") -> Request:
+    """What changed in a mailbox since `token`; without one, a token for all that changes from now on.
+
+    For that a single record is asked for, from the beginning of time: the range stays the token's.
+    """
+    params = (
+        (("syncType", "ISync"), ("syncToken", token))
+        if token
+        else (("syncType", "FSync"), ("dateFrom", _BEGINNING), ("recordCount", "1"))
+    )
+    path = f"/restapi/v1.0/account/~/extension/{extension_id}/message-sync"
+    return Request("syncMessages", LIGHT, path, params)
+
+
+def read_message(extension_id: int, message_id: int) -> Request:
+    """One message.
+
+    Args:
+        extension_id: Whose mailbox.
+        message_id: Its id; a real one, for nothing in its place would mean all messages.
+    """
+    path = f"/restapi/v1.0/account/~/extension/{extension_id}/message-store/{message_id}"
+    return Request("readMessage", LIGHT, path)
+
+
 def following_page(request: Request, url: str) -> Request:
     """The page at `url`, which an answer to `request` named as the next one."""
     return attrs.evolve(request, url=url, params=())

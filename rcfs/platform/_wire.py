@@ -10,10 +10,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import attrs
+
 from rcfs.errors import ServerError
 from rcfs.model import Attachment, Availability, Extension, Message, Party
 
 Record = Mapping[str, Any]
+
+_LARGEST_ID = (1 << 63) - 1
+"""``id`` of a message is an int64. Source: schema GetMessageInfoResponse."""
 
 
 def _text(record: Record, name: str) -> str:
@@ -91,7 +96,7 @@ def _raw(record: Record) -> str:
 def message_from(record: Record) -> Message | None:
     """The message of one record; None when it has no usable id, and so cannot be told from others."""
     message_id = _natural(record.get("id"))
-    if message_id is None:
+    if message_id is None or message_id > _LARGEST_ID:
         return None
     conversation = record.get("conversation")
     conversation_id = _text(conversation, "id") if isinstance(conversation, dict) else ""
@@ -157,3 +162,32 @@ def next_page_url(page: Record) -> str:
     navigation = page.get("navigation")
     following = navigation.get("nextPage") if isinstance(navigation, dict) else None
     return _text(following, "uri") if isinstance(following, dict) else ""
+
+
+@attrs.frozen
+class SyncAnswer:
+    """What a sync of a mailbox tells."""
+
+    records: Sequence[Record]
+    """Records of messages, some of them tombstones; a message may come twice."""
+    token: str
+    """Continues from here; empty when the answer has none."""
+
+
+def sync_answer(document: Record) -> SyncAnswer:
+    """The answer to a sync.
+
+    Raises:
+        ServerError: There are no records.
+    """
+    info = document.get("syncInfo")
+    return SyncAnswer(records_of(document), _text(info, "syncToken") if isinstance(info, dict) else "")
+
+
+def is_tombstone(record: Record) -> bool:
+    """Whether a record only says what became of a message, and nothing of the message itself.
+
+    Source: "Message Synchronization" of the API's documentation: deleted and purged messages may carry
+    only ``id`` and ``availability``.
+    """
+    return "availability" in record and "type" not in record and "creationTime" not in record

@@ -5,13 +5,13 @@ shell pattern. Names of messages end with an id in brackets, so a ``[`` that mak
 characters stands for itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 
 import attrs
 
 from rcfs.model import Message
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, LiveFile, Node, Root, TextFile
+from rcfs.tree import Directory, ExtensionDirectory, Link, LiveFile, MessageDirectory, Node, Root, TextFile
 
 Parts = tuple[str, ...]
 
@@ -46,8 +46,10 @@ class Choice:
         """Whether nothing is left out."""
         return self.since_s is None and not self.types
 
-    def fits(self, message: Message) -> bool:
-        """Whether `message` is wanted."""
+    def fits(self, message: Message | None) -> bool:
+        """Whether `message`, or what belongs to none, is wanted."""
+        if message is None:
+            return True
         if self.types and message.type not in self.types:
             return False
         return self.since_s is None or (message.created_s is not None and message.created_s >= self.since_s)
@@ -76,7 +78,7 @@ def choose(root: Root, paths: Sequence[Parts], choice: Choice) -> tuple[list[Ent
 
     Directories come before what is in them, and every directory on the way is there. A link brings what it
     points to, so that it leads somewhere. A file that belongs to no message (``conversation.txt``,
-    ``extension.json``) comes along with the others of its directory. Mailboxes that have not been filled
+    ``extension.json``) comes along with the others of its directory. Mailboxes that are not shown
     are passed over, and so is ``.rcfs``.
 
     Args:
@@ -103,16 +105,20 @@ class _Gathering:
 
     def add(self, parts: Parts, node: Node) -> bool:
         """Takes what is wanted at and below `parts`; whether that is anything."""
-        if parts in self._found and not isinstance(node, Directory):
+        if parts in self._found:
             return True
-        if isinstance(node, Directory):
+        if isinstance(node, MessageDirectory):
+            wanted = self._fits(node)
+            if wanted:
+                self._found.update({(*parts, name): file for name, file in node.entries().items()})
+        elif isinstance(node, Directory):
             wanted = self._add_below(parts, node)
         elif isinstance(node, Link):
             target = _linked(parts, node)
             there = _at(self._root, target)
             wanted = there is not None and self.add(target, there)
         else:
-            wanted = self._is_wanted(node)
+            wanted = not isinstance(node, LiveFile) and self._fits(node)
         if wanted:
             self._found[parts] = node
         return wanted
@@ -120,32 +126,32 @@ class _Gathering:
     def _add_below(self, parts: Parts, directory: Directory) -> bool:
         if parts and (directory.mailbox_id is None or not directory.is_known or _is_unfilled(directory)):
             return False
-        companions = []
+        companions: dict[Parts, Node] = {}
         wanted = self._choice.is_everything and bool(parts)
         for name, node in directory.entries().items():
-            if isinstance(node, TextFile) and node.message is None:
-                companions.append((name, node))
+            # Files of messages are in directories of their own.
+            if isinstance(node, TextFile):
+                companions[(*parts, name)] = node
             else:
                 wanted |= self.add((*parts, name), node)
         if wanted:
-            self._found.update({(*parts, name): node for name, node in companions})
+            self._found.update(companions)
         return wanted
 
-    def _is_wanted(self, node: Node) -> bool:
-        if isinstance(node, LiveFile):
-            return False
-        message = node.message if isinstance(node, (AttachmentFile, TextFile)) else None
-        return message is None or self._choice.fits(message)
+    def _fits(self, node: Node) -> bool:
+        # Each asking reads a record.
+        return self._choice.is_everything or self._choice.fits(node.message())
 
     def entries(self) -> list[Entry]:
         """All that was taken, with the directories on the way, each before what is in it."""
         directories: dict[Parts, Node] = {}
         others: dict[Parts, Node] = {}
         for parts, node in self._found.items():
-            for depth in range(1, len(parts)):
-                above = _at(self._root, parts[:depth])
-                assert above is not None  # noqa: S101 - it leads to what was found
-                directories.setdefault(parts[:depth], above)
+            for above in (parts[:depth] for depth in range(1, len(parts))):
+                if above not in directories:
+                    found = self._found.get(above) or _at(self._root, above)
+                    if found is not None:  # None when it has gone since.
+                        directories[above] = found
             if not isinstance(node, Directory):
                 others[parts] = node
             elif parts:
@@ -173,13 +179,13 @@ def _named(root: Root, start: Entry, name: str) -> list[Entry]:
         node = _at(root, parts)
     if not isinstance(node, Directory) or not node.is_known:
         return []
-    entries: Mapping[str, Node] = node.entries()
-    if name in entries:
-        return [Entry((*parts, name), entries[name])]
+    exact = node.find(name)
+    if exact is not None:
+        return [Entry((*parts, name), exact)]
     literal = name.replace("[", "[[]")
     return [
         Entry((*parts, each), entry)
-        for each, entry in entries.items()
+        for each, entry in node.entries().items()
         # As in a shell, a pattern does not mean what begins with a dot.
         if not each.startswith(".") and (fnmatchcase(each, name) or fnmatchcase(each, literal))
     ]
@@ -187,11 +193,11 @@ def _named(root: Root, start: Entry, name: str) -> list[Entry]:
 
 def _at(root: Root, parts: Parts) -> Node | None:
     """The entry at exactly `parts`; None when there is none."""
-    node: Node = root
+    node: Node | None = root
     for name in parts:
-        if not isinstance(node, Directory) or not node.is_known or name not in node.entries():
+        if not isinstance(node, Directory) or not node.is_known:
             return None
-        node = node.entries()[name]
+        node = node.find(name)
     return node
 
 

@@ -15,7 +15,7 @@ from typing import TypeVar
 import attrs
 import trio
 
-from rcfs.errors import AuthError, RcfsError, StoreError
+from rcfs.errors import AuthError, NotFoundError, RcfsError, StoreError, UnreachableError
 from rcfs.fetch import Content, Engine, Wanted
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import MEDIUM
@@ -67,7 +67,7 @@ class Plan:
     copies: tuple[Entry, ...] = ()
     """Further files of the contents in `missing`, to be copied when those are cached."""
     failures: tuple[Failure, ...] = ()
-    """Mailboxes that could not be loaded."""
+    """Mailboxes that could not be loaded or synced."""
 
     @property
     def files(self) -> int:
@@ -142,25 +142,31 @@ class Pull:
         return next(state for state in self._engine.gate.states() if state.group == MEDIUM)
 
     async def tree(self, paths: Sequence[Parts]) -> tuple[Root, tuple[Failure, ...]]:
-        """The tree with the mailboxes that `paths` lead into, and those that could not be loaded.
+        """The tree with the mailboxes that `paths` lead into, and those that could not be loaded or synced.
+
+        Of those that could not be synced it shows what was known.
 
         Raises:
             AuthError: The credentials are refused.
+            StoreError: The index of mailboxes fails.
         """
         root = build_root(self._engine.account.extensions, fallback_s=time.time())
         names = {id(node): name for name, node in root.entries().items()}
+        mailboxes = self._engine.account.mailboxes
         failures: list[Failure] = []
 
         async def load(extensions: Iterator[ExtensionDirectory]) -> None:
             for extension in extensions:
+                extension_id = extension.extension.id
                 try:
-                    mailbox = await self._engine.account.mailbox(extension.extension.id, Priority.BULK)
+                    await mailboxes.refresh(extension_id, Priority.BULK)
                 except AuthError:
                     raise
                 except RcfsError as exc:
                     failures.append(Failure(names[id(extension)], exc))
-                else:
-                    await trio.to_thread.run_sync(extension.fill, mailbox)
+                catalogue = mailboxes.catalogue(extension_id)
+                if catalogue is not None:
+                    extension.show(catalogue)
 
         await _together([_in_parallel(_LOADERS, load, covers(root, paths))])
         return root, tuple(failures)
@@ -170,6 +176,7 @@ class Pull:
 
         Raises:
             AuthError: The credentials are refused.
+            StoreError: The index of mailboxes fails.
         """
         root, failures = await self.tree(paths)
         entries, strays = await trio.to_thread.run_sync(choose, root, paths, choice)
@@ -287,7 +294,7 @@ class Pull:
                 size_bytes = await self._write_text(entry, entry.node)
             else:
                 size_bytes = await self._obtain(entry, _attachment(entry))
-        except (AuthError, StoreError):
+        except (AuthError, StoreError, UnreachableError):
             raise
         except (RcfsError, OSError) as exc:
             self._fail(entry, exc)
@@ -308,8 +315,10 @@ class Pull:
 
     async def _write_text(self, entry: Entry, node: TextFile) -> int:
         assert self._copy is not None  # noqa: S101 - texts are only ever copied
-        data = node.content()
-        await trio.to_thread.run_sync(self._copy.write, entry.parts, node.mtime_s, data)
+        data = await trio.to_thread.run_sync(node.content)
+        if not data and node.size_bytes:
+            raise NotFoundError("the message is gone")
+        await trio.to_thread.run_sync(self._copy.write, entry.parts, node.times().mtime_s, data)
         return len(data)
 
     async def _obtain(self, entry: Entry, node: AttachmentFile) -> int:
@@ -334,7 +343,7 @@ class Pull:
                 self._open.discard(content)
             assert content.size_bytes is not None  # noqa: S101 - a complete content knows its size
             if self._copy is not None:
-                await self._write(self._copy, entry.parts, node.mtime_s, content)
+                await self._write(self._copy, entry.parts, node.times().mtime_s, content)
             return content.size_bytes
         except RcfsError:
             self._open.discard(content)
@@ -389,7 +398,7 @@ def _date_directories(copy: Copy, entries: Sequence[Entry]) -> None:
     """Gives the directories their times: the inner ones first, as what is made in one changes its time."""
     for entry in reversed(entries):
         if isinstance(entry.node, Directory):
-            copy.date_directory(entry.parts, entry.node.mtime_s)
+            copy.date_directory(entry.parts, entry.node.times().mtime_s)
 
 
 def _in_parallel(

@@ -14,6 +14,11 @@ from rcfs.store._content import StoredContent as StoredContent
 from rcfs.store._history import FetchHistory as FetchHistory
 from rcfs.store._history import FetchRecord as FetchRecord
 from rcfs.store._history import Refusal as Refusal
+from rcfs.store._index import MailboxIndex as MailboxIndex
+from rcfs.store._index import Touched as Touched
+from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
+from rcfs.store._index_values import Login as Login
+from rcfs.store._index_values import MailboxState as MailboxState
 from rcfs.store._ledger import SqliteLedger as SqliteLedger
 from rcfs.store._ledger import open_ledger as open_ledger
 from rcfs.store._machine import LinuxMachine as LinuxMachine

@@ -49,23 +49,18 @@ class SizeIndex:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
             return cls(_copy_in_memory(path), warn)
 
-    def sizes(self, account_id: str, extension_id: int) -> dict[ContentKey, int]:
-        """The learned sizes in bytes of one mailbox; empty when the database fails."""
-        prefix = f"{account_id}/{extension_id}/"
-        # "0" follows "/": that closes the range of what begins with the prefix.
-        select = "SELECT content, size_bytes FROM sizes WHERE content >= ? AND content < ?"
+    def size(self, key: ContentKey) -> int | None:
+        """The learned size in bytes of one content; None when there is none, or the database fails."""
         try:
             with self._lock:
-                rows = self._connection.execute(select, (prefix, prefix[:-1] + "0")).fetchall()
-        except (sqlite3.Error, UnicodeDecodeError) as exc:
+                row = self._connection.execute(
+                    "SELECT size_bytes FROM sizes WHERE content = ?", (str(key),)
+                ).fetchone()
+            # A row that a failing disk changed costs one request, an error would cost the directory.
+            return None if row is None else int(row[0])
+        except (sqlite3.Error, ValueError) as exc:
             self._tell(exc)
-            return {}
-        sizes = {}
-        for content, size_bytes in rows:
-            # A row that a failing disk changed costs one request, an error would cost the mailbox.
-            with contextlib.suppress(ValueError):
-                sizes[ContentKey.parse(content)] = int(size_bytes)
-        return sizes
+            return None
 
     def record(self, key: ContentKey, size_bytes: int) -> None:
         """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails."""

@@ -1,132 +1,89 @@
-"""One extension: the directories that it always has, and the mailbox that fills them."""
-
-from collections.abc import Iterable, Mapping
-from operator import attrgetter
-from types import MappingProxyType
+"""One extension: the views that it always has, those that its mailbox calls for, and its record."""
 
 import attrs
 
-from rcfs.model import Availability, ContentKey, Extension, Mailbox, Message
-from rcfs.tree._conversations import ConversationsDirectory
-from rcfs.tree._message import TEXTUAL_TYPES, MessagesDirectory, TypeDirectory, pretty_json
-from rcfs.tree._names import clean, folded, unique
-from rcfs.tree._nodes import Change, Directory, Node, Shelf, TextFile, differences
-from rcfs.tree._times import Times, created_order, month_name, newest_times
-
-_TYPE_NAMES: Mapping[str, str] = MappingProxyType(
-    {"SMS": "SMS", "VoiceMail": "Voicemail", "Fax": "Fax", "Pager": "Pager"}
+from rcfs.model import Extension
+from rcfs.tree._catalogue import Catalogue, Shelf
+from rcfs.tree._mailbox import FolderDirectory, ViewDirectory
+from rcfs.tree._message import pretty_json
+from rcfs.tree._nodes import Directory, Entry, Node, TextFile, page_of
+from rcfs.tree._shelving import (
+    BY_CONTACT,
+    CONVERSATIONS,
+    FLAT_VIEWS,
+    RECORD_NAME,
+    TRASH,
+    TYPE_VIEWS,
+    UNREAD,
 )
-"""The directories of the types that every mailbox can hold. Source: ``messageType`` of listMessages."""
+from rcfs.tree._times import Times, times_of
 
-_UNTYPED = "Other"
-"""The directory of messages that do not say what they are."""
+_STANDING_VIEWS = (*TYPE_VIEWS.values(), CONVERSATIONS, BY_CONTACT, UNREAD, TRASH)
+"""There from the beginning, so that they can be looked up before the mailbox is loaded."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class ExtensionDirectory(Directory):
-    """The directory of one extension.
-
-    SMS, Voicemail, Fax, Pager, Conversations, Trash and extension.json are there from the beginning, so
-    they can be looked up before the mailbox is loaded. Directories of further types come with `fill`.
-    """
+    """The directory of one extension; stays the same node for as long as the mount."""
 
     extension: Extension
     """Its record."""
-    is_filled: bool = attrs.field(default=False, init=False)
-    """Whether the mailbox has been loaded; until then a name may be missing from `entries`."""
     _shelf: Shelf
-    _record: TextFile
-    _types: dict[str, TypeDirectory]
-    _conversations: ConversationsDirectory
-    _trash: MessagesDirectory
-    _entries: dict[str, Node] | None = attrs.field(default=None, init=False)
 
-    @classmethod
-    def unfilled(cls, extension: Extension, fallback_s: float) -> "ExtensionDirectory":
-        """The directory of `extension` before its mailbox is loaded.
+    def show(self, catalogue: Catalogue) -> None:
+        """Show the mailbox, which is loaded, from now on; until then names may be missing here and below."""
+        self._shelf.show(catalogue)
 
-        Args:
-            extension: Whose directory it is.
-            fallback_s: The time of what has none, in seconds since 1970-01-01 UTC.
-        """
-        times = Times(fallback_s, fallback_s)
-        shelf = Shelf(extension_id=extension.id, fallback_s=fallback_s)
-        return cls(
-            extension=extension,
-            times=times,
-            shelf=shelf,
-            record=TextFile(times=times, source=extension.raw, render=pretty_json),
-            types={kind: TypeDirectory(times=times, shelf=shelf) for kind in _TYPE_NAMES},
-            conversations=ConversationsDirectory(times=times, shelf=shelf),
-            trash=MessagesDirectory(times=times, shelf=shelf),
-        )
+    def hide(self) -> None:
+        """Show nothing of the mailbox until it is loaded again: what was known of it is lost."""
+        self._shelf.hide()
 
     @property
-    def mailbox_id(self) -> int | None:
+    def is_filled(self) -> bool:
+        """Whether the mailbox is shown."""
+        return self._shelf.is_known
+
+    @property
+    def mailbox_id(self) -> int:
         return self.extension.id
 
-    def entries(self) -> Mapping[str, Node]:
-        if self._entries is None:
-            self._entries = self._named()
-        return self._entries
+    def times(self) -> Times:
+        known = self._shelf.catalogue.times(None) if self._shelf.is_known else (None, None)
+        return times_of(*known, self._shelf.fallback_s)
 
-    def fill(self, mailbox: Mailbox) -> list[Change]:
-        """Show `mailbox` from now on, whatever was shown before.
+    def find(self, name: str) -> Node | None:
+        if name == RECORD_NAME:
+            return self._record()
+        return self._view(name) if name in self._views() else None
 
-        Directories that somebody has looked into stay the same nodes and are brought up to date at once;
-        all others are made when they are looked into. Fifty thousand messages take 0.25 s, and
-        0.7 s when every directory has been looked into (measured 2026-11, 2 cores).
+    def page(self, after: int, limit: int) -> list[Entry]:
+        nodes = {view: self._view(view) for view in self._views()}
+        return page_of(nodes | {RECORD_NAME: self._record()}, after, limit)
 
-        Returns:
-            What changed in directories that somebody has looked into: the names that a cache of names, such
-            as the kernel's, must forget.
-        """
-        kinds: dict[str, dict[str, list[Message]]] = {kind: {} for kind in _TYPE_NAMES}
-        trash: list[Message] = []
-        # By id, so that equal mailboxes give equal sources, in whatever order they list their messages.
-        for message in sorted(mailbox.messages, key=attrgetter("id")):
-            if message.availability == Availability.DELETED:
-                trash.append(message)
-            elif message.availability != Availability.PURGED:
-                month = month_name(message.created_s)
-                kinds.setdefault(message.type, {}).setdefault(month, []).append(message)
-        self._shelf.account_id = mailbox.account_id
-        self._shelf.learned.update(mailbox.known_sizes)
-        changes: list[Change] = []
-        types: dict[str, TypeDirectory] = {}
-        for kind, months in kinds.items():
-            messages = [message for of_month in months.values() for message in of_month]
-            times = self._times_of(messages)
-            types[kind] = self._types.get(kind) or TypeDirectory(times=times, shelf=self._shelf)
-            types[kind].refill({month: tuple(of_month) for month, of_month in months.items()}, times, changes)
-        self._types = types
-        conversing = [m for kind in TEXTUAL_TYPES for of_month in kinds[kind].values() for m in of_month]
-        conversing.sort(key=created_order)
-        self._conversations.refill(tuple(conversing), self._times_of(conversing), changes)
-        self._trash.refill(tuple(trash), self._times_of(trash), changes)
-        self.times = self._times_of(mailbox.messages)
-        if self._entries is not None:
-            old, self._entries = self._entries, self._named()
-            changes.extend(differences(self, old, self._entries))
-        self.is_filled = True  # last: from now on a name that is missing does not exist
-        return changes
+    def volatile_names(self) -> list[str]:
+        return [RECORD_NAME]
 
-    def learn(self, key: ContentKey, size_bytes: int) -> None:
-        """Show `size_bytes` as the exact size of an attachment, also if its node is yet to be made."""
-        self._shelf.learned[key] = size_bytes
+    def _views(self) -> dict[str, None]:
+        """The views in the order to list them."""
+        found = self._shelf.catalogue.views() if self._shelf.is_known else []
+        return dict.fromkeys((*_STANDING_VIEWS, *found))
 
-    def _times_of(self, messages: Iterable[Message]) -> Times:
-        return newest_times(messages, self._shelf.fallback_s)
+    def _view(self, name: str) -> Node:
+        if name in FLAT_VIEWS:
+            return FolderDirectory(shelf=self._shelf, view=name, name="")
+        return ViewDirectory(shelf=self._shelf, view=name)
 
-    def _named(self) -> dict[str, Node]:
-        """The entries, in the order to list them."""
-        fixed = {
-            "Conversations": self._conversations,
-            "Trash": self._trash,
-            "extension.json": self._record,
-        }
-        entries: dict[str, Node] = {name: self._types[kind] for kind, name in _TYPE_NAMES.items()}
-        taken = {folded(name) for name in (*entries, *fixed)}
-        for kind in sorted(self._types.keys() - _TYPE_NAMES.keys()):
-            entries[unique(clean(kind) or _UNTYPED, "", taken)] = self._types[kind]
-        return entries | fixed
+    def _record(self) -> Node:
+        data = pretty_json(self.extension.raw)
+        times = times_of(None, None, self._shelf.fallback_s)
+        return ExtensionRecord(times=times, size_bytes=len(data), extension=self.extension)
+
+
+@attrs.define(eq=False, kw_only=True)
+class ExtensionRecord(TextFile):
+    """extension.json."""
+
+    _extension: Extension
+
+    def content(self) -> bytes:
+        return pretty_json(self._extension.raw)

@@ -1,18 +1,15 @@
-"""The directories of messages: by type, by month, and each message with its files."""
+"""What a message is called, what its files are called, and the texts among them."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
-from operator import itemgetter
 from types import MappingProxyType
 
-import attrs
-
 from rcfs.model import Attachment, Message
-from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, message_xattrs, number_of
+from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, number_of
 from rcfs.tree._media import extension_for, split_extension
 from rcfs.tree._names import clean, fit, unique, valid
-from rcfs.tree._nodes import AttachmentFile, MailboxDirectory, Node, TextFile
-from rcfs.tree._times import message_times, newest_times, stamp
+from rcfs.tree._times import stamp
 
 RECORD_FILE = "message.json"
 """The file of a message directory that holds the record; no attachment ever has this name."""
@@ -37,6 +34,10 @@ _FIXED_NAMES: Mapping[str, tuple[str, str | None]] = MappingProxyType(
 that of the media type."""
 
 
+_NAMED_ID = re.compile(r" \[(0|[1-9][0-9]{0,18})\]\Z", re.ASCII)
+"""The end of a message's name; ids are at most an int64's 19 digits."""
+
+
 def message_name(message: Message) -> str:
     """The name of the directory of `message`: ``<time> from|to <party> [<id>]``.
 
@@ -48,6 +49,12 @@ def message_name(message: Message) -> str:
     more = f" +{len(parties) - 1}" if len(parties) > 1 else ""
     word = "to" if is_outbound(message) else "from"
     return fit(f"{stamp(message.created_s)} {word} {party}", f"{more} [{message.id}]")
+
+
+def message_id_of(name: str) -> int | None:
+    """The id of the message whose directory may be called `name`; None when no message has such a name."""
+    match = _NAMED_ID.search(name)
+    return int(match[1]) if match else None
 
 
 def has_text(message: Message) -> bool:
@@ -89,52 +96,6 @@ def exact_text(text: str) -> bytes:
     The bytes of one would make programs take the file for binary; message.json has it as it was.
     """
     return valid(text).encode()
-
-
-@attrs.define(eq=False, kw_only=True)
-class MessageDirectory(MailboxDirectory[Message]):
-    """One message: its record, its text, its attachments."""
-
-    def xattrs(self) -> dict[str, str]:
-        return {} if self.source is None else message_xattrs(self.source)
-
-    def build(self, source: Message) -> dict[str, Node]:
-        times = message_times(source, self.shelf.fallback_s)
-        nodes: dict[str, Node] = {
-            RECORD_FILE: TextFile(times=times, source=source.raw, render=pretty_json, message=source)
-        }
-        if has_text(source):
-            nodes[TEXT_FILE] = TextFile(times=times, source=source.subject, render=exact_text, message=source)
-        for name, attachment in attachment_names(source):
-            nodes[name] = AttachmentFile(times=times, shelf=self.shelf, message=source, attachment=attachment)
-        return nodes
-
-
-@attrs.define(eq=False, kw_only=True)
-class MessagesDirectory(MailboxDirectory[tuple[Message, ...]]):
-    """The messages of one month, or of the trash; the source is in the order of the ids."""
-
-    def build(self, source: tuple[Message, ...]) -> dict[str, Node]:
-        named = {message_name(message): message for message in source}
-        return {
-            name: MessageDirectory(
-                times=message_times(message, self.shelf.fallback_s), shelf=self.shelf, source=message
-            )
-            for name, message in sorted(named.items(), key=itemgetter(0))
-        }
-
-
-@attrs.define(eq=False, kw_only=True)
-class TypeDirectory(MailboxDirectory[dict[str, tuple[Message, ...]]]):
-    """The messages of one type; the source has them by the name of their month."""
-
-    def build(self, source: dict[str, tuple[Message, ...]]) -> dict[str, Node]:
-        return {
-            month: MessagesDirectory(
-                times=newest_times(messages, self.shelf.fallback_s), shelf=self.shelf, source=messages
-            )
-            for month, messages in sorted(source.items())
-        }
 
 
 def _stem_and_extension(attachment: Attachment) -> tuple[str, str]:

@@ -28,7 +28,7 @@ def render_status(status: Mapping[str, Any]) -> str:
     """The state of a mount at a glance: what ``rcfs status`` prints."""
     rows = [
         ("account", f"{status['account']['name'] or 'unnamed'} ({status['account']['id']})"),
-        ("server", status["server"]),
+        ("server", _server_line(status)),
         ("process", f"{status['pid']}, up {_duration(status['uptime_s'])}, since {status['started']}"),
         *_labelled("quota", [f"{row['group']}: {_budget(row)}" for row in status["quota"]] or [_NO_QUOTA]),
         *_labelled("queue", [_queue_line(row) for row in status["queue"]] or [_NO_QUEUE]),
@@ -72,6 +72,11 @@ def render_queue(status: Mapping[str, Any]) -> str:
 def render_errors(status: Mapping[str, Any]) -> str:
     """The latest errors, one on a line, in the document's order."""
     return _lines([_error_line(row) for row in status["errors"]] or [_NO_ERRORS])
+
+
+def _server_line(status: Mapping[str, Any]) -> str:
+    trouble = "" if status["network"] == "up" else f" ({status['network']})"
+    return f"{status['server']}{trouble}"
 
 
 def _budget(row: Mapping[str, Any]) -> str:

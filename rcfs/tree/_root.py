@@ -1,14 +1,15 @@
 """The root of the tree: a directory for each extension, and ``.rcfs``."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import attrs
 
 from rcfs.model import Extension
+from rcfs.tree._catalogue import Shelf
 from rcfs.tree._extension import ExtensionDirectory
 from rcfs.tree._names import clean, fit, folded, unique
-from rcfs.tree._nodes import LIVE_TOPICS, FixedDirectory, LiveFile, Node
+from rcfs.tree._nodes import LIVE_TOPICS, Directory, Entry, FixedDirectory, LiveFile, Node
 from rcfs.tree._times import Times
 
 LIVE_DIRECTORY = ".rcfs"
@@ -16,10 +17,54 @@ LIVE_DIRECTORY = ".rcfs"
 
 
 @attrs.define(eq=False, kw_only=True)
-class Root(FixedDirectory):
-    """The root directory; its entries stay as long as the mount."""
+class Root(Directory):
+    """The root directory."""
 
-    _extensions: Mapping[int, ExtensionDirectory]
+    _fallback_s: float
+    _extensions: dict[int, ExtensionDirectory] = attrs.field(factory=dict)
+    _named: dict[str, Node] = attrs.field(factory=dict)
+    _cursors: dict[str, int] = attrs.field(factory=dict)
+
+    def show(self, extensions: Iterable[Extension]) -> set[str]:
+        """Show the extensions that the user may read, and no others.
+
+        Extension directories are called ``<number> <name>``, one of the two where the other is missing,
+        ``extension <id>`` where both are; ``[id]`` is appended where two would be equal, whatever the case.
+        The directory of an extension stays the same node.
+
+        Args:
+            extensions: Of records with the same id the last counts.
+
+        Returns:
+            The names that appeared, went away, or mean something else than before.
+        """
+        by_id = {extension.id: extension for extension in extensions}
+        stems = {extension.id: _stem(extension) for extension in by_id.values()}
+        equal = Counter(folded(fit(stem)) for stem in stems.values())
+        taken = {folded(LIVE_DIRECTORY)}
+        named: dict[str, Node] = {}
+        kept: dict[int, ExtensionDirectory] = {}
+        changed: set[str] = set()
+        for extension_id, extension in sorted(by_id.items()):
+            suffix = f" [{extension_id}]" if equal[folded(fit(stems[extension_id]))] > 1 else ""
+            name = unique(stems[extension_id], suffix, taken)
+            directory = self._extensions.get(extension_id)
+            if directory is None:
+                shelf = Shelf(extension_id, self._fallback_s)
+                directory = ExtensionDirectory(extension=extension, shelf=shelf)
+            elif directory.extension != extension:
+                directory.extension = extension
+                changed.add(name)
+            kept[extension_id] = named[name] = directory
+        times = self.times()
+        live = {topic: LiveFile(times=times, topic=topic) for topic in LIVE_TOPICS}
+        entries = dict(sorted(named.items()))
+        entries[LIVE_DIRECTORY] = self._named.get(LIVE_DIRECTORY) or FixedDirectory(times=times, entries=live)
+        changed |= {name for name in entries | self._named if entries.get(name) is not self._named.get(name)}
+        self._extensions, self._named = kept, entries
+        for name in entries:
+            self._cursors.setdefault(name, len(self._cursors) + 1)
+        return changed
 
     def extension(self, extension_id: int) -> ExtensionDirectory:
         """The directory of the extension with that internal id.
@@ -29,32 +74,32 @@ class Root(FixedDirectory):
         """
         return self._extensions[extension_id]
 
+    def name_of(self, extension_id: int) -> str | None:
+        """What the directory of an extension is called; None when there is none."""
+        directory = self._extensions.get(extension_id)
+        return next((name for name, node in self._named.items() if node is directory), None)
+
+    def times(self) -> Times:
+        return Times(self._fallback_s, self._fallback_s)
+
+    def find(self, name: str) -> Node | None:
+        return self._named.get(name)
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        listed = sorted((self._cursors[name], name) for name in self._named)
+        return [Entry(at, name, self._named[name]) for at, name in listed if at > after][:limit]
+
 
 def build_root(extensions: Iterable[Extension], *, fallback_s: float) -> Root:
-    """The root with a directory for each of `extensions`, and ``.rcfs``.
-
-    Extension directories are called ``<number> <name>``, one of the two where the other is missing,
-    ``extension <id>`` where both are; ``[id]`` is appended where two would be equal, whatever the case.
+    """The root that shows `extensions`.
 
     Args:
-        extensions: The extensions that the user may read; of records with the same id the last counts.
+        extensions: As in `Root.show`.
         fallback_s: The time of everything that has none, in seconds since 1970-01-01 UTC.
     """
-    by_id = {extension.id: extension for extension in extensions}
-    stems = {extension.id: _stem(extension) for extension in by_id.values()}
-    equal = Counter(folded(fit(stem)) for stem in stems.values())
-    taken = {folded(LIVE_DIRECTORY)}
-    directories: dict[int, ExtensionDirectory] = {}
-    named: dict[str, Node] = {}
-    for extension_id, extension in sorted(by_id.items()):
-        stem = stems[extension_id]
-        suffix = f" [{extension_id}]" if equal[folded(fit(stem))] > 1 else ""
-        directory = ExtensionDirectory.unfilled(extension, fallback_s)
-        directories[extension_id] = named[unique(stem, suffix, taken)] = directory
-    times = Times(fallback_s, fallback_s)
-    live = {topic: LiveFile(times=times, topic=topic) for topic in LIVE_TOPICS}
-    entries = dict(sorted(named.items())) | {LIVE_DIRECTORY: FixedDirectory(times=times, entries=live)}
-    return Root(times=times, entries=entries, extensions=directories)
+    root = Root(fallback_s=fallback_s)
+    root.show(extensions)
+    return root
 
 
 def _stem(extension: Extension) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from rcfs.model import ContentKey
-from rcfs.store import ContentCache, ContentInfo, StoredContent
+from rcfs.store import ContentCache, ContentInfo, SizeIndex, StoredContent
 
 CHUNK = 16 << 10
 """Bytes of a chunk in `small_chunks`."""
@@ -84,3 +84,9 @@ def disk_usage(directory: Path) -> int:
 def value_files(directory: Path) -> set[str]:
     """Names of the value files of the cache in `directory`."""
     return {path.name for path in (directory / "chunks").iterdir()}
+
+
+def known_sizes(index: SizeIndex, keys: Iterable[ContentKey]) -> dict[ContentKey, int]:
+    """The sizes in bytes that `index` knows, of those of `keys` that it knows."""
+    found = {wanted: index.size(wanted) for wanted in keys}
+    return {wanted: size for wanted, size in found.items() if size is not None}

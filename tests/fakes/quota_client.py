@@ -11,7 +11,7 @@ from pathlib import Path
 import structlog
 import trio
 
-from rcfs.fetch import Demand, Gate, Recorder, Requester, Session
+from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
 from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials, list_messages
 from rcfs.store import LinuxMachine, open_ledger
@@ -31,10 +31,8 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
     client = Client(AllowedHosts(server_url), user_agent="rcfs/test")
     recorder = Recorder(structlog.get_logger())
     gate = Gate(ledger, machine.clock_s)
-    session = Session(client, login, gate, recorder)
-    requester = Requester(client, gate, session, recorder)
 
-    async def one() -> None:
+    async def one(requester: Requester) -> None:
         await requester.read(
             list_messages(None, until_s=machine.wall_s(), per_page=1), lambda _page: None, Demand(priority)
         )
@@ -42,9 +40,12 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
 
     async with trio.open_nursery() as gate_nursery:
         gate_nursery.start_soon(gate.run)
+        network = Network(client, recorder, gate_nursery)
+        session = Session(client, login, gate, network, recorder)
+        requester = Requester(client, gate, session, network, recorder)
         async with trio.open_nursery() as nursery:
             for _ in range(count):
-                nursery.start_soon(one)
+                nursery.start_soon(one, requester)
         await client.aclose()
         gate_nursery.cancel_scope.cancel()
     ledger.close(machine.clock_s())

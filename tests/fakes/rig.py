@@ -10,11 +10,12 @@ import attrs
 import structlog
 import trio
 
-from rcfs.fetch import Content, Engine, Recorder, Wanted, open_engine
-from rcfs.model import ContentKey, Priority
+from rcfs.fetch import Content, Engine, MailboxCatalogue, Recorder, Shelving, Wanted, open_engine
+from rcfs.model import ContentKey, Message, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.quota import MemoryLedger
-from rcfs.store import ContentCache, SizeIndex
+from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
+from rcfs.tree import name_folder, shelve
 from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
 
 T = TypeVar("T")
@@ -40,10 +41,14 @@ class Rig:
     platform: ScriptedPlatform
     engine: Engine
     cache: ContentCache
+    index: MailboxIndex
     sizes: SizeIndex
     warnings: list[str]
     origin_s: float
     """When the engine had started."""
+
+    heard: list[tuple[int, Touched]] = attrs.field(factory=list)
+    """What changed, as the mount hears of it."""
 
     @property
     def now(self) -> float:
@@ -66,6 +71,14 @@ class Rig:
         finally:
             self.engine.library.release(content)
 
+    async def mailbox(self, extension_id: int = EXTENSION_ID) -> MailboxCatalogue:
+        """A mailbox, as somebody who looks into it for the first time gets it."""
+        return await self.engine.account.mailboxes.open(extension_id)
+
+    async def messages(self, extension_id: int = EXTENSION_ID) -> list[Message]:
+        """All messages of a mailbox, loaded if need be, by their ids."""
+        return messages_of(await self.mailbox(extension_id))
+
     def fetch_times(self) -> list[float]:
         """When the requests for content were sent, in seconds since the engine had started."""
         return self.platform.times("readMessageContent", self.origin_s)
@@ -87,27 +100,38 @@ async def open_rig(
     cache_bytes: int = 1 << 30,
     secret: str = CLIENT_SECRET,
     jwt: str = JWT,
+    offline: bool = False,
 ) -> AsyncIterator[Rig]:
-    """A rig whose cache lies in `directory`; at the end no error was unexpected, and no secret was logged."""
+    """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
     cache = ContentCache.open(
         directory / "cache", size_limit_bytes=cache_bytes, free_floor_bytes=0, warn=warnings.append
     )
+    index = MailboxIndex.open(directory / "mailboxes.sqlite", warnings.append)
     sizes = SizeIndex.open(directory / "sizes.sqlite", warnings.append)
     logger = structlog.testing.CapturingLogger()
     recorder = Recorder(logger)
     try:
         async with open_engine(
+            login=f"{PLATFORM} {CLIENT_ID} {jwt}",
             client=Client(AllowedHosts(PLATFORM), user_agent="rcfs/test", transport=platform.transport),
             credentials=Credentials(CLIENT_ID, secret, jwt),
             ledger=MemoryLedger(platform.plans),
             cache=cache,
+            index=index,
             sizes=sizes,
+            shelving=Shelving(shelve, name_folder),
             recorder=recorder,
+            offline=offline,
         ) as engine:
-            yield Rig(platform, engine, cache, sizes, warnings, trio.current_time())
+            rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
+            engine.account.mailboxes.on_change = lambda extension_id, touched: rig.heard.append(
+                (extension_id, touched)
+            )
+            yield rig
     finally:
         cache.close()
+        index.close()
         sizes.close()
     assert [call for call in logger.calls if call.method_name == "error"] == []
     assert "s3cret" not in f"{logger.calls} {recorder.lines} {recorder.faults} {recorder.requests()}"
@@ -127,3 +151,18 @@ async def drain(content: Content) -> bytes:
         if not part:
             return bytes(parts)
         parts += part
+
+
+def messages_of(mailbox: MailboxCatalogue) -> list[Message]:
+    """All messages that a mailbox shows, by their ids; each is in one home, and found by its name there."""
+    found: dict[int, Message] = {}
+    for view in mailbox.views():
+        for folder in mailbox.folders(view, 0, 10_000):
+            for row in mailbox.messages(folder.number, 0, 10_000):
+                message = mailbox.read(row.id)
+                assert message is not None
+                found[row.id] = message
+                home = mailbox.home(row.id)
+                assert home is not None
+                assert mailbox.message(home.number, row.id) == row
+    return [message for _id, message in sorted(found.items())]

@@ -8,7 +8,7 @@ so a body that ends early says so itself, as httpcore would.
 import base64
 import json
 from collections import defaultdict, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from enum import Enum
@@ -43,6 +43,8 @@ GROUPS: Mapping[str, str] = {
     "readExtension": "light",
     "listExtensions": "medium",
     "listMessages": "light",
+    "readMessage": "light",
+    "syncMessages": "light",
     "readMessageContent": "medium",
 }
 
@@ -146,13 +148,26 @@ class ScriptedPlatform:
     """Bodies by path."""
     extensions: list[dict[str, Any]] = attrs.field(factory=list)
     messages: list[dict[str, Any]] = attrs.field(factory=list)
+    """The mailbox, as a list or a reading tells it."""
+    changes: list[dict[str, Any]] = attrs.field(factory=list)
+    """What syncs tell, in its order: a token stands for all that was there when it was given."""
+    overlap: int = 0
+    """So many of the changes before its token an ISync tells again."""
+    refused_tokens: set[str] = attrs.field(factory=set)
+    """Sync tokens that are not good any more."""
+    token_error: str = "MSG-333"
+    """What is said of them."""
     admin: bool | None = True
     lifetime_s: int = 3600
     """``expires_in`` of the tokens."""
     refreshing: bool = False
     """Whether logins come with a refresh token."""
+    refresh_lifetime_s: int = 604_800
+    """``refresh_token_expires_in``."""
     clock_ahead_s: float = 0.0
     """The server's clock minus the machine's."""
+    away: Collection[str] = ()
+    """Origins that no connection can be made to."""
     seen: list[Seen] = attrs.field(factory=list)
     live_tokens: set[str] = attrs.field(factory=set)
     refusals_expected: int = 0
@@ -174,14 +189,27 @@ class ScriptedPlatform:
         """The next requests of `operation` that the police admit get these answers."""
         self._scripts[operation].extend(answers)
 
-    def add_content(self, key: ContentKey, data: bytes) -> str:
+    def add_content(self, key: ContentKey, data: bytes, origin: str = PLATFORM) -> str:
         """The URI of a new content."""
         path = (
             f"/restapi/v1.0/account/{key.account_id}/extension/{key.extension_id}"
             f"/message-store/{key.message_id}/content/{key.attachment_id}"
         )
         self.contents[path] = data
-        return PLATFORM + path
+        return origin + path
+
+    def change(self, **record: Any) -> None:
+        """A message is new, or changed: it is told whole."""
+        self.messages = [known for known in self.messages if known["id"] != record["id"]] + [record]
+        self.changes.append(record)
+
+    def bury(self, message_id: int, availability: str) -> None:
+        """A message is deleted or purged: a tombstone is told."""
+        buried = [known for known in self.messages if known["id"] == message_id]
+        self.messages = [known for known in self.messages if known["id"] != message_id]
+        if availability == "Deleted":
+            self.messages += [known | {"availability": availability} for known in buried]
+        self.changes.append({"id": message_id, "availability": availability})
 
     def sent(self, *operations: str) -> list[Seen]:
         """The requests of `operations`; of all without one."""
@@ -194,6 +222,9 @@ class ScriptedPlatform:
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         operation = self._operation(request)
         answers = self._scripts[operation]
+        if f"https://{request.url.host}" in self.away:
+            self._note(operation, request)
+            raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
         if answers and answers[0] is Unreachable.REFUSED:
             # Nobody sees it, so neither do the police.
             self._note(operation, request)
@@ -235,12 +266,18 @@ class ScriptedPlatform:
         path = request.url.path
         if f"https://{request.url.host}" not in (PLATFORM, MEDIA):
             return "foreign"
+        if path == "/restapi":
+            return "probe"
         if path.startswith("/restapi/oauth/"):
             return "getToken" if path.endswith("/token") else "revokeToken"
         if "/content/" in path:
             return "readMessageContent"
         if path.endswith("/message-store"):
             return "listMessages"
+        if path.endswith("/message-sync"):
+            return "syncMessages"
+        if "/message-store/" in path:
+            return "readMessage"
         if path.endswith("/extension"):
             return "listExtensions"
         return "readExtension" if "/extension/" in path else "readAccountInfo"
@@ -256,6 +293,8 @@ class ScriptedPlatform:
             return self._login(request)
         if operation == "foreign":
             return self._content(request)
+        if operation == "probe":
+            return Reply.of_json({"apiVersions": []})
         token = request.headers.get("Authorization", "").removeprefix("Bearer ")
         if operation != "revokeToken" and token not in self.live_tokens:
             return Reply.error(401, "OAU-213")
@@ -271,6 +310,10 @@ class ScriptedPlatform:
                 return Reply.of_json({"records": self.extensions, "navigation": {}})
             case "listMessages":
                 return Reply.of_json({"records": self.messages, "navigation": {}})
+            case "syncMessages":
+                return self._sync(request)
+            case "readMessage":
+                return self._message(int(request.url.path.rpartition("/")[2]))
             case "revokeToken":
                 self.live_tokens.discard(parse_qs(request.content.decode())["token"][0])
                 return Reply()
@@ -299,8 +342,21 @@ class ScriptedPlatform:
         if self.refreshing:
             refresh = f"s3cret-refresh-{self._issued}"
             self._refresh_tokens.add(refresh)
-            token |= {"refresh_token": refresh, "refresh_token_expires_in": 604800}
+            token |= {"refresh_token": refresh, "refresh_token_expires_in": self.refresh_lifetime_s}
         return Reply.of_json(token)
+
+    def _sync(self, request: httpx.Request) -> Reply:
+        told = []
+        if request.url.params["syncType"] == "ISync":
+            token = request.url.params["syncToken"]
+            if token in self.refused_tokens:
+                return Reply.error(400, self.token_error)
+            told = self.changes[max(0, int(token.removeprefix("since-")) - self.overlap) :]
+        return Reply.of_json({"records": told, "syncInfo": {"syncToken": f"since-{len(self.changes)}"}})
+
+    def _message(self, message_id: int) -> Reply:
+        found = next((known for known in self.messages if known["id"] == message_id), None)
+        return Reply.error(404, "CMN-102") if found is None else Reply.of_json(found)
 
     def _content(self, request: httpx.Request) -> Reply:
         data = self.contents.get(request.url.path)

@@ -30,9 +30,11 @@ class Simulated:
     def __init__(self, process: "subprocess.Popen[str]", endpoints: Endpoints) -> None:
         self.process = process
         self.platform_url = endpoints.platform_url
+        self.media_url = endpoints.media_url
         self.client_id = endpoints.client_id
         self.client_secret = endpoints.client_secret
         self.jwt = endpoints.jwt
+        self._token = ""
         self._admin = httpx.Client(base_url=f"{endpoints.platform_url}/simulator/", timeout=ADMIN_S)
 
     def journal(self, **filters: Any) -> list[dict[str, Any]]:
@@ -69,6 +71,36 @@ class Simulated:
     def expire_tokens(self) -> None:
         """Let every access token be expired."""
         self._request("POST", "expire-tokens")
+
+    def arrive(self, extension_id: int, kind: str) -> int:
+        """The id of a message that comes in now."""
+        told = self._json("POST", "arrive", json={"extension_id": extension_id, "type": kind})
+        return int(told["id"])
+
+    def advance(self, seconds: float) -> None:
+        """Let the account's time pass."""
+        self._request("POST", "clock", json={"advance_s": seconds})
+
+    def expire_sync_tokens(self) -> None:
+        """Let no sync token be good any more."""
+        self._request("POST", "expire-sync-tokens")
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """What the API answers to a user at another device; `path` is relative to the account."""
+        with httpx.Client(base_url=self.platform_url, timeout=ADMIN_S) as http:
+            if not self._token:
+                grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+                login = http.post(
+                    "/restapi/oauth/token",
+                    data={"grant_type": grant, "assertion": self.jwt},
+                    auth=(self.client_id, self.client_secret),
+                )
+                self._token = login.json()["access_token"]
+            headers = {"Authorization": f"Bearer {self._token}"}
+            answer = http.request(method, f"/restapi/v1.0/account/~/{path}", headers=headers, **options)
+        if answer.is_error:
+            raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
 
     def environment(self) -> dict[str, str]:
         """The variables with which a program logs in here."""

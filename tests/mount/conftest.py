@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
@@ -115,6 +116,14 @@ def run(
         f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     )
     return done
+
+
+def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+    """Returns when `condition` holds; there is no event to wait for in another process."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.02)
 
 
 def sha256(path: Path) -> str:

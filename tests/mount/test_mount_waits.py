@@ -4,26 +4,18 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, run
+from tests.mount.conftest import Mounted, Mounting, eventually, run
 
 pytestmark = pytest.mark.mount
 
 TIGHT = ("--messages=300", "--limit=light=100000", "--limit=medium=5/600/600")
 """Five content requests, of which mounting takes one, and then none for ten minutes."""
-
-
-def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Returns when `condition` holds; there is no event to wait for in another process."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.02)
 
 
 def voicemails(mount: Mounted) -> list[Path]:

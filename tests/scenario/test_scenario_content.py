@@ -34,7 +34,7 @@ async def test_every_size_is_read_whole_and_kept(rig: Rig, size: int) -> None:
     assert await rig.read(wanted) == data
     assert rig.ranges() == [""]
     await wait_all_tasks_blocked()
-    assert rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id) == {wanted.key: size}
+    assert rig.sizes.size(wanted.key) == size
     stored = rig.cache.load(wanted.key)
     assert stored is not None
     assert stored.complete
@@ -233,7 +233,7 @@ async def test_a_content_whose_size_changes_begins_anew(rig: Rig) -> None:
     assert await rig.read(wanted) == newer
     assert rig.ranges() == ["", "bytes=100000-", ""]
     await wait_all_tasks_blocked()
-    assert rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id) == {wanted.key: 250_000}
+    assert rig.sizes.size(wanted.key) == 250_000
 
 
 async def test_of_a_content_whose_size_changes_nothing_stays_on_the_disk(rig: Rig) -> None:

@@ -150,7 +150,7 @@ async def test_the_end_stops_what_is_under_way_before_it_logs_out(
         ]
         platform.script("listMessages", Unreachable.SILENT)
         with trio.move_on_after(1):
-            await rig.engine.account.mailbox(101)
+            await rig.mailbox()
         # Without an order, the retry of the third would fall into the farewell.
         platform.script("revokeToken", Reply(delay_s=4))
     assert platform.seen[-1].operation == "revokeToken"
@@ -161,21 +161,21 @@ async def test_the_end_stops_what_is_under_way_before_it_logs_out(
 async def test_the_status_is_json_without_secrets(rig: Rig) -> None:
     await rig.read(rig.wanted(1, DATA))
     await rig.read(rig.wanted(1, DATA))
-    await rig.engine.account.mailbox(101)
+    await rig.mailbox()
     text = json.dumps(await rig.engine.status())
     assert "s3cret" not in text
     status = json.loads(text)
     assert status["account"] == {"id": "400123", "name": "Example Ltd"}
     assert status["requests"] == {
-        "sent": 5,
+        "sent": 6,
         "refused": 0,
-        "by_group": {"auth": 1, "light": 3, "medium": 1},
+        "by_group": {"auth": 1, "light": 4, "medium": 1},
         "content": 1,
     }
     assert status["mailboxes"] == {"loaded": 1, "known": 1, "messages": 0}
     assert status["queue"] == []
     assert {entry["group"]: entry["used"] for entry in status["quota"]} == {
-        "light": 3,
+        "light": 4,
         "medium": 1,
         "heavy": 0,
         "auth": 1,

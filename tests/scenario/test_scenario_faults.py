@@ -116,8 +116,8 @@ async def test_a_penalty_does_not_stop_another_group(rig: Rig) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.read, rig.wanted(1, DATA))
         await trio.sleep(1)
-        await rig.engine.account.mailbox(101)
-        assert rig.now == pytest.approx(1.1)
+        await rig.mailbox()
+        assert rig.now == pytest.approx(1.2)
 
 
 async def test_a_refusal_without_rate_headers_stops_everything(rig: Rig) -> None:
@@ -125,9 +125,9 @@ async def test_a_refusal_without_rate_headers_stops_everything(rig: Rig) -> None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.read, rig.wanted(1, DATA))
         await trio.sleep(5)
-        await rig.engine.account.mailbox(101)
+        await rig.mailbox()
     assert rig.fetch_times() == [0.0, 0.1 + 20 + FREEZE_MARGIN_S]
-    assert rig.platform.times("listMessages", rig.origin_s) == [0.1 + 20 + FREEZE_MARGIN_S]
+    assert rig.platform.times("syncMessages", rig.origin_s) == [0.1 + 20 + FREEZE_MARGIN_S]
 
 
 async def test_a_refusal_that_says_nothing_at_all_stops_everything_for_a_penalty(rig: Rig) -> None:

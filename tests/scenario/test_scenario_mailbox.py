@@ -15,6 +15,7 @@ from tests.fakes.scripted import ACCOUNT_ID, FOREIGN, PLATFORM, Reply, ScriptedP
 from tests.scenario.conftest import OpenRig
 
 LIST = "listMessages"
+SYNC = "syncMessages"
 PATH = "/restapi/v1.0/account/~/extension/101/message-store"
 
 
@@ -30,7 +31,7 @@ def message(number: int, subject: str = "", modified: str = "2026-11-03T10:00:00
 async def test_everything_is_asked_for_explicitly(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     platform.clock_ahead_s = 365 * 86400.0
     async with new_rig() as rig:
-        await rig.engine.account.mailbox(101)
+        await rig.mailbox()
     (seen,) = platform.sent(LIST)
     assert seen.url.startswith(PLATFORM + PATH + "?")
     query = dict(seen.query)
@@ -47,7 +48,7 @@ async def test_everything_is_asked_for_explicitly(platform: ScriptedPlatform, ne
 async def test_a_clock_that_is_set_hides_no_message(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = time.time()
     monkeypatch.setattr(time, "time", lambda: now_s - 2 * 365 * 86400.0)
-    await rig.engine.account.mailbox(101)
+    await rig.mailbox()
     (seen,) = rig.platform.sent(LIST)
     until_s = datetime.fromisoformat(dict(seen.query)["dateTo"][0]).timestamp()
     assert abs(until_s - now_s) < 10
@@ -60,14 +61,14 @@ async def test_all_pages_are_followed_as_given(rig: Rig) -> None:
 
     third = f"{PLATFORM}{PATH}?cursor=a%2Fb"
     rig.platform.script(LIST, first, page([message(3)], third), page([]))
-    mailbox = await rig.engine.account.mailbox(101)
-    assert [found.id for found in mailbox.messages] == [1, 2, 3]
+    assert [found.id for found in await rig.messages()] == [1, 2, 3]
     one, two, three = rig.platform.sent(LIST)
     assert one.query["dateTo"] == two.query["dateTo"]
     assert two.url.endswith("&odd=%2B%20")
     assert three.url == third
     assert {seen.token for seen in (one, two, three)} == {"s3cret-access-1"}
-    assert rig.now == pytest.approx(0.3)
+    # A token, three pages, and what became of them meanwhile.
+    assert rig.now == pytest.approx(0.5)
 
 
 async def test_a_message_on_two_pages_is_there_once_in_its_newest_form(rig: Rig) -> None:
@@ -83,8 +84,7 @@ async def test_a_message_on_two_pages_is_there_once_in_its_newest_form(rig: Rig)
             ]
         ),
     )
-    mailbox = await rig.engine.account.mailbox(101)
-    assert sorted((found.id, found.subject) for found in mailbox.messages) == [(1, "new"), (2, "new")]
+    assert [(found.id, found.subject) for found in await rig.messages()] == [(1, "new"), (2, "new")]
 
 
 async def test_a_mailbox_is_loaded_once_for_all_who_look(rig: Rig) -> None:
@@ -92,32 +92,33 @@ async def test_a_mailbox_is_loaded_once_for_all_who_look(rig: Rig) -> None:
     got = []
 
     async def look() -> None:
-        got.append(await rig.engine.account.mailbox(101))
+        got.append(await rig.messages())
 
-    assert rig.engine.account.known(101) is None
+    mailboxes = rig.engine.account.mailboxes
+    assert mailboxes.catalogue(101) is None
     async with trio.open_nursery() as nursery:
         for _ in range(20):
             nursery.start_soon(look)
     await look()
-    assert len({id(mailbox) for mailbox in got}) == 1
-    assert rig.engine.account.known(101) is got[0]
-    assert rig.engine.account.loaded == (got[0],)
-    assert len(rig.platform.sent(LIST)) == 1
+    assert [[found.id for found in messages] for messages in got] == [[1]] * 21
+    assert mailboxes.catalogue(101) is not None
+    assert len(rig.platform.sent(LIST, SYNC)) == 2
 
 
 async def test_learned_sizes_come_with_the_mailbox(rig: Rig) -> None:
     key = ContentKey(ACCOUNT_ID, 101, 1, 1)
     rig.sizes.record(key, 77)
     rig.sizes.record(ContentKey(ACCOUNT_ID, 1010, 1, 1), 78)
-    mailbox = await rig.engine.account.mailbox(101)
-    assert mailbox.known_sizes == {key: 77}
+    mailbox = await rig.mailbox()
+    assert mailbox.learned_bytes(key) == 77
+    assert mailbox.learned_bytes(ContentKey(ACCOUNT_ID, 101, 1, 2)) is None
 
 
 async def test_who_gives_up_does_not_stop_the_load(rig: Rig) -> None:
     with trio.move_on_after(0.05):
-        await rig.engine.account.mailbox(101)
+        await rig.mailbox()
     await trio.sleep(1)
-    assert rig.engine.account.known(101) is not None
+    assert rig.engine.account.mailboxes.catalogue(101) is not None
     assert len(rig.platform.sent(LIST)) == 1
 
 
@@ -133,15 +134,15 @@ async def test_who_gives_up_does_not_stop_the_load(rig: Rig) -> None:
 async def test_a_next_page_elsewhere_is_not_followed(rig: Rig, url: str) -> None:
     rig.platform.script(LIST, page([message(1)], url))
     with pytest.raises(ServerError, match="leads astray"):
-        await rig.engine.account.mailbox(101)
-    assert [seen.operation for seen in rig.platform.seen][3:] == [LIST]
+        await rig.mailbox()
+    assert [seen.operation for seen in rig.platform.seen][3:] == [SYNC, LIST]
 
 
 async def test_a_list_that_goes_in_circles_is_not_followed_twice(rig: Rig) -> None:
     second, third = (f"{PLATFORM}{PATH}?page={number}" for number in (2, 3))
     rig.platform.script(LIST, page([message(1)], second), page([message(2)], third), page([], second))
     with pytest.raises(ServerError, match="leads astray"):
-        await rig.engine.account.mailbox(101)
+        await rig.mailbox()
     assert len(rig.platform.sent(LIST)) == 3
 
 
@@ -154,13 +155,13 @@ async def test_a_refusal_is_remembered_for_a_minute(
     rig.platform.script(LIST, Reply.error(status, code))
     for _ in range(3):
         with pytest.raises(kind, match=code):
-            await rig.engine.account.mailbox(101)
-    await trio.sleep(59.8)
+            await rig.mailbox()
+    await trio.sleep(59.7)
     with pytest.raises(kind):
-        await rig.engine.account.mailbox(101)
+        await rig.mailbox()
     assert len(rig.platform.sent(LIST)) == 1
-    await trio.sleep(0.2)
-    await rig.engine.account.mailbox(101)
+    await trio.sleep(0.3)
+    await rig.mailbox()
     assert len(rig.platform.sent(LIST)) == 2
 
 
@@ -180,24 +181,23 @@ async def test_a_refusal_is_remembered_for_a_minute(
 async def test_a_fault_is_met_five_times_and_not_remembered(rig: Rig, answer: Reply) -> None:
     rig.platform.script(LIST, *[answer] * 5)
     with pytest.raises(ServerError):
-        await rig.engine.account.mailbox(101)
-    assert rig.platform.times(LIST, rig.origin_s) == [0.0, 2.1, 6.2, 14.3, 30.4]
-    await rig.engine.account.mailbox(101)
-    assert rig.platform.times(LIST, rig.origin_s)[5] == 30.5
+        await rig.mailbox()
+    assert rig.platform.times(LIST, rig.origin_s) == [0.1, 2.2, 6.3, 14.4, 30.5]
+    await rig.mailbox()
+    assert rig.platform.times(LIST, rig.origin_s)[5] == 30.7
 
 
 async def test_a_fault_on_a_later_page_repeats_that_page_only(rig: Rig) -> None:
     second = f"{PLATFORM}{PATH}?page=2"
     rig.platform.script(LIST, page([message(1)], second), Reply.error(502), page([message(2)]))
-    mailbox = await rig.engine.account.mailbox(101)
-    assert [found.id for found in mailbox.messages] == [1, 2]
+    assert [found.id for found in await rig.messages()] == [1, 2]
     assert [seen.url for seen in rig.platform.sent(LIST)][1:] == [second, second]
 
 
 async def test_ids_beyond_any_float_are_exact(rig: Rig) -> None:
-    huge = 2**63 + 1
-    record = f'{{"id":{huge},"conversationId":{huge}}}'
+    largest, huge = 2**63 - 1, 2**63 + 1
+    record = f'{{"id":{largest},"conversationId":{huge}}}'
     rig.platform.script(LIST, Reply(200, f'{{"records":[{record}]}}'.encode()))
-    (found,) = (await rig.engine.account.mailbox(101)).messages
-    assert (found.id, found.conversation_id) == (huge, str(huge))
+    (found,) = await rig.messages()
+    assert (found.id, found.conversation_id) == (largest, str(huge))
     assert found.raw == record

@@ -213,8 +213,8 @@ async def test_what_is_there_survives_a_restart_and_only_the_gaps_are_fetched(ne
         rig.engine.library.release(content)
     async with new_rig() as rig:
         await rig.read(rig.wanted(2, DATA[: 20 * MB]))  # so it is known how fast bodies come
-        sizes = rig.sizes.sizes(wanted.key.account_id, wanted.key.extension_id)
-        assert sizes[wanted.key] == SIZE
+        size_bytes = rig.sizes.size(wanted.key)
+        assert size_bytes == SIZE
         assert rig.cache.contains(wanted.key) == "partial"
         content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
         assert content.size_bytes == SIZE

@@ -1,11 +1,15 @@
 """The tree that rcfs makes of text messages, written as files: so that all walk through the same."""
 
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from warnings import warn
 
 from bench._material import ACCOUNT_ID, Texts, extension_record, text_record
-from rcfs.model import Mailbox
+from rcfs.fetch import MailboxCatalogue
 from rcfs.platform import extension_from, message_from
-from rcfs.tree import Directory, TextFile, build_root
+from rcfs.store import MailboxIndex, SizeIndex
+from rcfs.tree import Directory, TextFile, build_root, name_folder, shelve
 
 
 def write_mirror(texts: Texts, origin: str, target: Path) -> None:
@@ -14,11 +18,18 @@ def write_mirror(texts: Texts, origin: str, target: Path) -> None:
     if extension is None:
         raise ValueError("the record of the extension is none")
     found = [message_from(text_record(texts, index, origin)) for index in range(texts.count)]
-    messages = tuple(message for message in found if message is not None)
-    root = build_root((extension,), fallback_s=0.0)
-    shown = root.extension(extension.id)
-    shown.fill(Mailbox(str(ACCOUNT_ID), extension.id, messages, {}))
-    _write(shown.entries()["SMS"], target)
+    shelved = [shelve(message) for message in found if message is not None]
+    account_id = str(ACCOUNT_ID)
+    with (
+        TemporaryDirectory() as scratch,
+        closing(MailboxIndex.open(Path(scratch, "mailboxes.sqlite"), warn)) as index,
+        closing(SizeIndex.open(Path(scratch, "sizes.sqlite"), warn)) as sizes,
+    ):
+        mailbox, _generation = index.begin(account_id, extension.id)
+        index.put(mailbox, [message for message in shelved if message is not None], name_folder)
+        shown = build_root((extension,), fallback_s=0.0).extension(extension.id)
+        shown.show(MailboxCatalogue(index, sizes, mailbox, account_id, extension.id))
+        _write(shown.find("SMS"), target)
 
 
 def _write(node: object, path: Path) -> None:

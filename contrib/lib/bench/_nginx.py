@@ -72,6 +72,10 @@ _SERVER = """\
                 root {records};
                 try_files /messages-$owner-$arg_page.json =404;
             }}
+            # Nothing ever happens in these mailboxes.
+            location ~ /message-sync$ {{
+                return 200 '{{"records": [], "syncInfo": {{"syncToken": "t", "olderRecordsExist": false}}}}';
+            }}
             location ~ /message-store/[0-9]+/content/(?<content>[0-9]+)$ {{
                 root {root}/content;
                 default_type application/pdf;

@@ -10,9 +10,9 @@ from bench._nginx import AccessLog, Origin, config
 from bench._peers import PeerError
 from bench._plan import Layout, Plan, quick
 
-from rcfs.model import Mailbox
 from rcfs.platform import extension_from, message_from, next_page_url, records_of
 from rcfs.tree import AttachmentFile, Directory, build_root
+from tests.fakes.catalogue import PlainCatalogue
 
 ORIGIN = "http://127.0.0.1:40001"
 
@@ -58,8 +58,9 @@ def test_the_tree_that_rcfs_makes_of_the_records_has_the_paths_of_the_layout(
         messages = []
         for path in sorted(records.glob(f"messages-{extension.id}-*.json")):
             messages += [message_from(record) for record in records_of(json.loads(path.read_text()))]
-        mailbox = Mailbox("4000004", extension.id, tuple(m for m in messages if m), {})
-        root.extension(extension.id).fill(mailbox)
+        catalogue = PlainCatalogue("4000004")
+        catalogue.put(*(message for message in messages if message))
+        root.extension(extension.id).show(catalogue)
 
     layout = Layout(is_rcfs=True)
     for files in plan.sets:

@@ -52,12 +52,14 @@ def test_the_table_of_exit_codes() -> None:
         "ServerError": 7,
         "NotReadyError": 7,
         "TransportError": 7,
+        "UnreachableError": 7,
+        "OfflineError": 7,
         "PartialError": 8,
         "WaitError": 1,
         "DeadlineError": 1,
         "BudgetError": 1,
-        "CallerGoneError": 1,
         "SuspendError": 1,
+        "CallerGoneError": 1,
         "ClosingError": 1,
     }
 

@@ -70,10 +70,13 @@ def test_command_line_over_environment_over_file_over_default(tmp_path: Path, ho
 
 
 def test_options_that_are_false_are_said(tmp_path: Path) -> None:
-    config = "[mount]\nallow_other = true\nmax_wait = 60\nfs_subtype = 'smb'\n"
-    assert load({}, {}, config, tmp_path).allow_other is True
-    settings = load({"allow_other": False, "max_wait": 7.5, "fs_subtype": "davfs"}, {}, config, tmp_path)
-    assert (settings.allow_other, settings.max_wait_s, settings.fs_subtype) == (False, 7.5, "davfs")
+    config = "[mount]\nallow_other = true\noffline = true\nmax_wait = 60\nfs_subtype = 'smb'\n"
+    settings = load({}, {}, config, tmp_path)
+    assert (settings.allow_other, settings.offline) == (True, True)
+    options = {"allow_other": False, "offline": False, "max_wait": 7.5, "fs_subtype": "davfs"}
+    settings = load(options, {}, config, tmp_path)
+    assert (settings.allow_other, settings.offline) == (False, False)
+    assert (settings.max_wait_s, settings.fs_subtype) == (7.5, "davfs")
 
 
 @pytest.mark.parametrize(

@@ -16,8 +16,9 @@ from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import errno_of
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._readers import CRAWLERS, CrawlerPolicy, CrawlerRule, Reader, Readers, reader_of
-from rcfs.model import Attachment, ContentKey, Extension, Mailbox, Message, Priority
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Node, Root, build_root
+from rcfs.model import Attachment, ContentKey, Extension, Message, Priority
+from rcfs.tree import AttachmentFile, Directory, Node, Root, build_root
+from tests.fakes.catalogue import PlainCatalogue
 
 KEY = ContentKey("1", 2, 3, 4)
 
@@ -32,7 +33,9 @@ def filled(root: Root, *attachments: Attachment, created_s: float = 1_500_000.25
     message = Message(
         id=9, type="Fax", created_s=created_s, modified_s=created_s + 1, attachments=tuple(attachments)
     )
-    root.extension(5).fill(Mailbox("1", 5, (message,)))
+    catalogue = PlainCatalogue()
+    catalogue.put(message)
+    root.extension(5).show(catalogue)
     return next(node for node in below(root.extension(5)) if isinstance(node, AttachmentFile))
 
 
@@ -45,21 +48,22 @@ def below(directory: Directory) -> Iterator[Node]:
 
 
 def test_an_inode_follows_from_the_path_alone(root: Root) -> None:
-    name, node = next(iter(root.entries().items()))
-    first = InodeTable(root).number(1, name.encode(), node)
-    assert first == InodeTable(root).number(1, name.encode(), node)
+    name = next(iter(root.entries())).encode()
+    first = InodeTable(root).number(1, name)
+    assert first == InodeTable(root).number(1, name)
     assert first not in (0, 1)
     assert first < 2**63
-    assert first != InodeTable(root).number(2, name.encode(), node)
+    assert first != InodeTable(root).number(2, name)
+    assert first != InodeTable(root).number(1, name + b"x")
 
 
 def test_an_inode_lives_as_long_as_its_lookups(root: Root) -> None:
     table = InodeTable(root)
     node = root.extension(5)
-    inode = table.number(1, b"101 Jane", node)
-    assert table.node(inode) is None
-    table.remember(inode, node)
-    table.remember(inode, node)
+    inode = table.number(1, b"101 Jane")
+    assert table.node(inode) is None, "a number is not remembered by asking for it"
+    assert table.remember(1, b"101 Jane", node) == inode
+    assert table.remember(1, b"101 Jane", node) == inode
     table.forget([(inode, 1)])
     assert table.node(inode) is node
     table.forget([(inode, 1)])
@@ -69,15 +73,47 @@ def test_an_inode_lives_as_long_as_its_lookups(root: Root) -> None:
     assert table.node(1) is root, "the root is never forgotten"
 
 
-def test_another_node_of_the_same_path_gets_another_inode_while_the_old_one_is_held(root: Root) -> None:
+def test_a_path_keeps_its_inode_and_shows_the_newest_node(root: Root) -> None:
     table = InodeTable(root)
-    old, new = root.extension(5), ExtensionDirectory.unfilled(Extension(id=6), 0.0)
-    inode = table.number(1, b"x", old)
-    table.remember(inode, old)
-    assert table.number(1, b"x", new) != inode
-    assert table.number(1, b"x", old) == inode
+    old, new = root, root.extension(5)
+    inode = table.remember(1, b"x", old)
+    assert table.remember(1, b"x", new) == inode
+    assert table.node(inode) is new
+    assert table.replace(inode, old)
+    assert table.node(inode) is old
+    table.forget([(inode, 2)])
+    assert not table.replace(inode, new), "the kernel does not hold it"
+    assert table.node(inode) is None
+
+
+def test_two_paths_with_one_digest_get_two_inodes(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Colliding:
+        """A digest that tells only how long its input is, but for the second try."""
+
+        def __init__(self, data: bytes, digest_size: int) -> None:
+            self._data, self._size = data, digest_size
+
+        def digest(self) -> bytes:
+            return (len(self._data) * 1000).to_bytes(self._size, "little")
+
+    monkeypatch.setattr("rcfs.fuse._inodes.blake2b", Colliding)
+    table = InodeTable(root)
+    one, other = (table.remember(1, name, root.extension(5)) for name in (b"a", b"b"))
+    assert one != other
+    assert (table.number(1, b"a"), table.number(1, b"b")) == (one, other)
+
+
+def test_pages_are_kept_as_long_as_the_text_is_the_same(root: Root) -> None:
+    table = InodeTable(root)
+    inode = table.remember(1, b"x", root)
+    assert not table.serve(inode, b"one"), "nobody knows what an earlier mount left in the kernel"
+    assert table.serve(inode, b"one")
+    assert not table.serve(inode, b"two")
+    assert table.serve(inode, b"two")
     table.forget([(inode, 1)])
-    assert table.number(1, b"x", new) == inode
+    table.remember(1, b"x", root)
+    assert not table.serve(inode, b"two")
+    assert not table.serve(99, b"two"), "an inode that the kernel does not hold"
 
 
 def test_a_directory_shows_as_one(root: Root) -> None:
@@ -197,6 +233,8 @@ def test_the_published_errnos() -> None:
         errors.SuspendError: errno.EBUSY,
         errors.ServerError: errno.EIO,
         errors.TransportError: errno.EIO,
+        errors.UnreachableError: errno.ENETUNREACH,
+        errors.OfflineError: errno.ENETUNREACH,
         errors.RateLimitedError: errno.EIO,
         errors.StoreError: errno.EIO,
     }

@@ -10,8 +10,9 @@ from trio.testing import wait_all_tasks_blocked
 from rcfs.fetch import Content, Engine
 from rcfs.fuse._operations import _STREAMS, WHOLE_BYTES, Operations
 from rcfs.fuse._waits import Waits
-from rcfs.model import CHUNK_BYTES, Attachment, Extension, Mailbox, Message
+from rcfs.model import CHUNK_BYTES, Attachment, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
+from tests.fakes.catalogue import PlainCatalogue
 
 
 def attachments_below(node: Node) -> list[AttachmentFile]:
@@ -23,11 +24,10 @@ def attachments_below(node: Node) -> list[AttachmentFile]:
 
 async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nursery: trio.Nursery) -> None:
     root = build_root([Extension(id=5)], fallback_s=0.0)
-    messages = tuple(
-        Message(id=number, type="Fax", attachments=(Attachment(1, "RenderedDocument"),))
-        for number in range(_STREAMS + 2)
-    )
-    root.extension(5).fill(Mailbox("1", 5, messages))
+    catalogue = PlainCatalogue()
+    for number in range(_STREAMS + 2):
+        catalogue.put(Message(id=number, type="Fax", attachments=(Attachment(1, "RenderedDocument"),)))
+    root.extension(5).show(catalogue)
     contents: list[Content] = []
 
     async def open_arriving(wanted: Any, _priority: object) -> Content:

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from rcfs.errors import TransportError
+from rcfs.errors import UnreachableError
 from rcfs.platform import AllowedHosts, Client, read_account
 from rcfs.platform import _client as client_module
 
@@ -20,7 +20,7 @@ async def test_a_host_that_drops_everything_is_given_up_soon(monkeypatch: pytest
             waiting.connect_ex(listener.getsockname())
         port = listener.getsockname()[1]
         client = Client(AllowedHosts(f"http://127.0.0.1:{port}"), user_agent="test")
-        with pytest.raises(TransportError, match=rf"in time from 127\.0\.0\.1:{port}"):
+        with pytest.raises(UnreachableError, match=rf"in time from 127\.0\.0\.1:{port}"):
             async with client.send(read_account(), "token"):
                 pass
         await client.aclose()

@@ -7,11 +7,21 @@ from hypothesis import strategies as st
 
 from rcfs.errors import ServerError
 from rcfs.model import Attachment, Availability, Party
-from rcfs.platform import extension_from, is_admin, message_from, next_page_url, records_of
+from rcfs.platform import (
+    extension_from,
+    is_admin,
+    is_tombstone,
+    message_from,
+    next_page_url,
+    records_of,
+    sync_answer,
+)
 from rcfs.platform._wire import parse_time
 
 HUGE = 7_000_000_000_000_000_000_001
 """Beyond 2^64, so beyond any float."""
+LARGEST = (1 << 63) - 1
+"""The largest id of a message."""
 
 FIELDS = [
     "id", "type", "direction", "from", "to", "creationTime", "lastModifiedTime", "availability", "readStatus",
@@ -62,7 +72,7 @@ def test_any_record_with_an_id_is_a_message(record: dict[str, Any], number: int)
 
 def test_a_complete_record_becomes_a_complete_message() -> None:
     record = {
-        "id": HUGE,
+        "id": LARGEST,
         "type": "VoiceMail",
         "direction": "Inbound",
         "from": {"name": "Bob", "phoneNumber": "+12125557464"},
@@ -91,7 +101,7 @@ def test_a_complete_record_becomes_a_complete_message() -> None:
     }
     message = message_from(record)
     assert message is not None
-    assert message.id == HUGE
+    assert message.id == LARGEST
     assert message.sender == Party("Bob", "+12125557464")
     assert message.recipients == (Party(extension_number="101"), Party())
     assert message.created_s == 1793726825.5
@@ -138,6 +148,7 @@ def test_a_record_without_a_usable_id_is_refused(number: object) -> None:
 
 def test_a_record_without_an_id_is_refused() -> None:
     assert message_from({}) is None
+    assert message_from({"id": LARGEST + 1}) is None, "no int64, so no id of the API's"
     assert extension_from({}) is None
 
 
@@ -214,3 +225,26 @@ def test_the_next_page_is_where_the_navigation_says(navigation: object, url: str
 )
 def test_an_admin_is_one_by_the_record_only(record: dict[str, Any], admin: bool | None) -> None:
     assert is_admin(record) is admin
+
+
+def test_a_sync_is_its_records_and_the_token_that_goes_on() -> None:
+    told = sync_answer({"records": [{"id": 1}, None], "syncInfo": {"syncToken": "t", "syncType": "ISync"}})
+    assert (told.records, told.token) == ([{"id": 1}], "t")
+    for nothing in ({}, {"syncInfo": None}, {"syncInfo": {"syncToken": 7}}):
+        assert sync_answer({"records": [], **nothing}).token == ""
+    with pytest.raises(ServerError, match="no records"):
+        sync_answer({"syncInfo": {"syncToken": "t"}})
+
+
+@pytest.mark.parametrize(
+    ("record", "tombstone"),
+    [
+        ({"id": 1, "availability": "Deleted"}, True),
+        ({"id": 1, "availability": "Purged", "uri": "x"}, True),
+        ({"id": 1, "availability": "Deleted", "type": "SMS"}, False),
+        ({"id": 1, "availability": "Deleted", "creationTime": "x"}, False),
+        ({"id": 1}, False),
+    ],
+)
+def test_a_tombstone_says_nothing_of_the_message(record: dict[str, object], tombstone: bool) -> None:
+    assert is_tombstone(record) is tombstone

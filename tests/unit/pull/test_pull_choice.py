@@ -2,9 +2,10 @@
 
 import pytest
 
-from rcfs.model import Attachment, Availability, Extension, Mailbox, Message, Party
+from rcfs.model import Attachment, Availability, Extension, Message, Party
 from rcfs.pull import Choice, choose, covers, tree_parts
 from rcfs.tree import AttachmentFile, Link, Root, build_root
+from tests.fakes.catalogue import PlainCatalogue
 
 JUNE_S, NOVEMBER_S = 1_780_000_000.0, 1_793_700_000.0
 EVERYTHING = Choice()
@@ -37,22 +38,16 @@ def root() -> Root:
         [Extension(id=5, number="101", name="Jane"), Extension(id=6, name="Bob [x]")], fallback_s=0
     )
     picture = Attachment(12, "MmsAttachment", "image/jpeg", file_name="photo.jpg")
-    root.extension(5).fill(
-        Mailbox(
-            "1",
-            5,
-            (
-                message(1, "SMS", JUNE_S, picture),
-                message(2, "SMS", NOVEMBER_S),
-                message(3, "VoiceMail", NOVEMBER_S, Attachment(3, "AudioRecording", "audio/wav")),
-                message(4, "Fax", None, Attachment(4, "RenderedDocument", "application/pdf")),
-                message(
-                    5, "Fax", JUNE_S, Attachment(5, "RenderedDocument"), availability=Availability.DELETED
-                ),
-            ),
-        )
+    jane = PlainCatalogue()
+    jane.put(
+        message(1, "SMS", JUNE_S, picture),
+        message(2, "SMS", NOVEMBER_S),
+        message(3, "VoiceMail", NOVEMBER_S, Attachment(3, "AudioRecording", "audio/wav")),
+        message(4, "Fax", None, Attachment(4, "RenderedDocument", "application/pdf")),
+        message(5, "Fax", JUNE_S, Attachment(5, "RenderedDocument"), availability=Availability.DELETED),
     )
-    root.extension(6).fill(Mailbox("1", 6, ()))
+    root.extension(5).show(jane)
+    root.extension(6).show(PlainCatalogue())
     return root
 
 
@@ -64,7 +59,7 @@ def chosen(root: Root, *paths: str, choice: Choice = EVERYTHING) -> list[str]:
 
 def attachments(root: Root, *paths: str, choice: Choice = EVERYTHING) -> list[int]:
     entries, _strays = choose(root, [tree_parts(path) for path in paths], choice)
-    return sorted(entry.node.message.id for entry in entries if isinstance(entry.node, AttachmentFile))
+    return sorted(entry.node.key.message_id for entry in entries if isinstance(entry.node, AttachmentFile))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from rcfs.store import ContentCache, SizeIndex
-from tests.fakes.integrity import LONG, disk_usage, key, put, small_chunks, whole
+from tests.fakes.integrity import LONG, disk_usage, key, known_sizes, put, small_chunks, whole
 from tests.fakes.lossy import LossyDisk
 from tests.fakes.traced import changes
 
@@ -95,11 +95,11 @@ def test_a_learned_size_is_right_or_not_there(quick_directory: Path) -> None:
         disk.cut(after, random)
         warnings: list[str] = []
         index = SizeIndex.open(after / "sizes.sqlite", warnings.append)
-        sizes = index.sizes("400131", 62)
+        sizes = known_sizes(index, SIZES)
         assert sizes.items() <= SIZES.items()
         assert set(sizes) == set(list(SIZES)[: len(sizes)]), "none is lost but the newest"
         index.record(key(1000), 5)
-        assert index.sizes("400131", 62)[key(1000)] == 5
+        assert index.size(key(1000)) == 5
         assert warnings == []
         index.close()
         counts.append(len(sizes))

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from rcfs.model import Attachment, Extension, Mailbox, Message, Party
-from rcfs.tree import Directory, ExtensionDirectory, Link, TextFile, build_root
+from rcfs.model import Attachment, Message, Party
+from rcfs.tree import Directory, Link, TextFile
+from tests.fakes.catalogue import shown
 
 START_S = 1793726825.0  # 2026-11-03T17:27:05Z
 ME = Party("Jane Smith", "+15550000")
@@ -22,12 +23,6 @@ def outbound(id_: int, *to: Party, **fields: Any) -> Message:
     return Message(id_, direction="Outbound", sender=ME, recipients=to, **given)
 
 
-def extension(*messages: Message) -> ExtensionDirectory:
-    made = build_root([Extension(101)], fallback_s=0.0).extension(101)
-    made.fill(Mailbox("1", 101, messages))
-    return made
-
-
 def below(parent: Directory, name: str) -> Directory:
     node = parent.entries()[name]
     assert isinstance(node, Directory)
@@ -35,14 +30,15 @@ def below(parent: Directory, name: str) -> Directory:
 
 
 def names(*messages: Message) -> list[str]:
-    return list(below(extension(*messages), "Conversations").entries())
+    return sorted(below(shown(*messages), "Conversations").entries())
 
 
 def text(*messages: Message) -> str:
-    conversations = below(extension(*messages), "Conversations")
+    conversations = below(shown(*messages), "Conversations")
     (name,) = conversations.entries()
     node = below(conversations, name).entries()["conversation.txt"]
     assert isinstance(node, TextFile)
+    assert node.size_bytes == len(node.content())
     return node.content().decode()
 
 
@@ -96,18 +92,19 @@ def test_messages_without_conversation_are_grouped_by_their_parties() -> None:
         outbound(4, BOB, ANN, conversation_id=""),
         inbound(5, conversation_id="5"),
     ]
-    conversations = below(extension(*messages), "Conversations")
+    digest = "[af0fc3667f]"
+    conversations = below(shown(*messages), "Conversations")
     group = "+12120001, +12125557464 Bob Ray"
     assert {name: len(below(conversations, name).entries()) - 1 for name in conversations.entries()} == {
         group: 2,
-        "+12125557464 Bob Ray": 2,
+        f"+12125557464 Bob Ray {digest}": 2,
         "+12125557464 Bob Ray [5]": 1,
     }
 
 
 def test_every_link_leads_to_the_directory_of_its_message() -> None:
     messages = [inbound(1), outbound(2, BOB), inbound(3, created_s=None), inbound(4, type="Pager")]
-    made = extension(*messages)
+    made = shown(*messages)
     conversation = below(below(made, "Conversations"), "+12125557464 Bob Ray")
     links = {name: node for name, node in conversation.entries().items() if isinstance(node, Link)}
     assert len(links) == len(messages)

@@ -1,12 +1,17 @@
 import json
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
-from rcfs.model import Attachment, ContentKey, Mailbox, Message, Party
-from rcfs.tree._message import MessageDirectory, attachment_names, message_name
-from rcfs.tree._nodes import AttachmentFile, Shelf, TextFile
+from rcfs.model import Attachment, ContentKey, Message, MessageRow, Party
+from rcfs.tree._catalogue import Shelf
+from rcfs.tree._mailbox import MessageDirectory
+from rcfs.tree._message import attachment_names, message_id_of, message_name
+from rcfs.tree._nodes import AttachmentFile, TextFile
 from rcfs.tree._times import Times
+from tests.fakes.catalogue import PlainCatalogue
 
 NOON_S = 1793726825.0  # 2026-11-03T17:27:05Z
 BOB = Party(name="Bob Ray", phone_number="+12125557464")
@@ -16,10 +21,13 @@ def sms(*attachments: Attachment, subject: str | None = "hello", **fields: Any) 
     return Message(7, type="SMS", subject=subject, attachments=attachments, **fields)
 
 
-def directory(message: Message, mailbox: Mailbox | None = None) -> MessageDirectory:
-    learned = dict(mailbox.known_sizes) if mailbox else {}
-    shelf = Shelf(extension_id=101, fallback_s=5.0, account_id="1", learned=learned)
-    return MessageDirectory(times=Times(5.0, 5.0), shelf=shelf, source=message)
+def directory(message: Message, learned: Mapping[ContentKey, int] = MappingProxyType({})) -> MessageDirectory:
+    catalogue = PlainCatalogue(learned=dict(learned))
+    catalogue.put(message)
+    shelf = Shelf(101, 5.0)
+    shelf.show(catalogue)
+    row = MessageRow(1, 1, message.id, message_name(message), message.created_s, message.modified_s)
+    return MessageDirectory(shelf=shelf, row=row)
 
 
 def text_of(message: Message, name: str) -> bytes:
@@ -28,8 +36,10 @@ def text_of(message: Message, name: str) -> bytes:
     return node.content()
 
 
-def file_of(message: Message, name: str, mailbox: Mailbox | None = None) -> AttachmentFile:
-    node = directory(message, mailbox).entries()[name]
+def file_of(
+    message: Message, name: str, learned: Mapping[ContentKey, int] = MappingProxyType({})
+) -> AttachmentFile:
+    node = directory(message, learned).entries()[name]
     assert isinstance(node, AttachmentFile)
     return node
 
@@ -153,7 +163,7 @@ def test_the_size_of_a_text_is_the_length_of_its_bytes() -> None:
 
 
 def test_a_size_is_exact_from_metadata_or_from_a_fetch_and_else_estimated() -> None:
-    known = Mailbox("1", 101, known_sizes={ContentKey("1", 101, 7, 3): 30, ContentKey("1", 101, 7, 4): 40})
+    known = {ContentKey("1", 101, 7, 3): 30, ContentKey("1", 101, 7, 4): 40}
     message = sms(*(Attachment(i, size_bytes=s) for i, s in [(1, 10), (2, None), (3, None), (4, 99), (5, 0)]))
     names = ["attachment.bin", *(f"attachment ({n}).bin" for n in (2, 3, 4, 5))]
     nodes = [file_of(message, name, known) for name in names]
@@ -182,7 +192,7 @@ def test_modes_and_times() -> None:
     made = directory(sms(Attachment(1), created_s=10.0, modified_s=20.0))
     record, attached = made.entries()["message.json"], made.entries()["attachment.bin"]
     assert [node.mode for node in (made, record, attached)] == [0o500, 0o400, 0o400]
-    assert [(node.mtime_s, node.ctime_s) for node in (record, attached)] == [(10.0, 20.0)] * 2
+    assert [node.times() for node in (made, record, attached)] == [Times(10.0, 20.0)] * 3
 
 
 def test_extended_attributes_tell_the_facts_and_no_secret() -> None:
@@ -233,6 +243,37 @@ def test_attributes_can_be_encoded() -> None:
     assert value.encode().decode() == "a\ufffd b"
 
 
-def test_nodes_stay_the_same() -> None:
-    made = directory(sms(Attachment(1)))
-    assert all(made.entries()[name] is node for name, node in made.entries().items())
+@pytest.mark.parametrize(
+    ("name", "message_id"),
+    [
+        (message_name(Message(6424569004, sender=BOB)), 6424569004),
+        ("x [0]", 0),
+        ("x [9223372036854775807]", 9223372036854775807),
+        ("x [99999999999999999999]", None),
+        ("x [07]", None),
+        ("x [-7]", None),
+        ("x[7]", None),
+        ("x [7] ", None),
+        ("x [7]\n", None),
+        ("x [\u0667]", None),
+        ("desktop.ini", None),
+    ],
+)
+def test_a_name_tells_which_message_it_may_be(name: str, message_id: int | None) -> None:
+    assert message_id_of(name) == message_id
+
+
+def test_what_belongs_to_a_message_that_is_gone_is_empty() -> None:
+    catalogue = PlainCatalogue()
+    catalogue.put(sms(Attachment(1)))
+    shelf = Shelf(101, 5.0)
+    shelf.show(catalogue)
+    made = MessageDirectory(shelf=shelf, row=MessageRow(1, 1, 7, "x [7]", None, None))
+    files = made.entries()
+    catalogue.remove(7)
+    assert made.entries() == {}
+    assert made.xattrs() == {}
+    assert [node.xattrs() for node in files.values()] == [{}, {}, {"user.rcfs.key": "1/101/7/1"}]
+    record = files["message.json"]
+    assert isinstance(record, TextFile)
+    assert record.content() == b""

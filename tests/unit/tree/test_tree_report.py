@@ -9,6 +9,7 @@ BUSY: dict[str, Any] = {
     "version": "0.1.0",
     "pid": 4711,
     "mountpoint": "/home/jane/ringcentral",
+    "network": "up",
     "server": "https://platform.ringcentral.com",
     "account": {"id": "400129284008", "name": "Acme\x1b[2J"},
     "started": "2026-11-03T17:27:05Z",
@@ -175,6 +176,12 @@ def test_the_queue_names_the_first_of_those_that_wait() -> None:
         "  and 1,810 more",
         "light   metadata  3 waiting in other processes",
     ]
+
+
+@pytest.mark.parametrize("state", ["offline", "unreachable"])
+def test_a_server_that_is_not_asked_is_said_to_be_so(state: str) -> None:
+    lines = dict(line.split(maxsplit=1) for line in render_status({**FRESH, "network": state}).splitlines())
+    assert lines["server"] == f"https://platform.ringcentral.com ({state})"
 
 
 def test_tables() -> None:

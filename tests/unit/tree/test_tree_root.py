@@ -2,6 +2,7 @@ import pytest
 
 from rcfs.model import Extension
 from rcfs.tree import LIVE_TOPICS, Directory, LiveFile, build_root
+from rcfs.tree._times import Times
 
 
 def names(*extensions: Extension) -> list[str]:
@@ -63,4 +64,25 @@ def test_the_live_files_are_there_and_need_no_mailbox() -> None:
 
 def test_the_root_has_the_time_given() -> None:
     root = build_root([Extension(1)], fallback_s=7.0)
-    assert {(n.mtime_s, n.ctime_s) for n in (root, *root.entries().values())} == {(7.0, 7.0)}
+    assert {node.times() for node in (root, *root.entries().values())} == {Times(7.0, 7.0)}
+
+
+def test_extensions_that_come_go_and_change_keep_their_directories() -> None:
+    root = build_root([Extension(1, "101", "Ann"), Extension(2, "102", "Bob")], fallback_s=1.0)
+    ann = root.extension(1)
+    assert root.show([Extension(1, "101", "Ann"), Extension(2, "102", "Bob")]) == set()
+    changed = root.show([Extension(1, "101", "Ann Lee"), Extension(3, "103", "Eve")])
+    assert changed == {"101 Ann", "101 Ann Lee", "102 Bob", "103 Eve"}
+    assert root.find("101 Ann Lee") is ann
+    assert ann.extension.name == "Ann Lee"
+    assert (root.name_of(1), root.name_of(2)) == ("101 Ann Lee", None)
+    assert root.show([Extension(1, "101", "Ann Lee", raw='{"x":1}'), Extension(3, "103", "Eve")]) == {
+        "101 Ann Lee"
+    }
+
+
+def test_a_listing_of_the_root_goes_on_where_it_stopped() -> None:
+    root = build_root([Extension(1, "105"), Extension(2, "107")], fallback_s=1.0)
+    (first,) = root.page(0, 1)
+    root.show([Extension(1, "105"), Extension(2, "107"), Extension(3, "101")])
+    assert [entry.name for entry in (first, *root.page(first.cursor, 9))] == ["105", "107", ".rcfs", "101"]

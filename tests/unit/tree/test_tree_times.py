@@ -1,7 +1,6 @@
 import pytest
 
-from rcfs.model import Message
-from rcfs.tree._times import Times, clock_text, message_times, month_name, newest_times, stamp
+from rcfs.tree._times import Times, clock_text, month_name, sane, stamp, times_of
 
 NAN = float("nan")
 
@@ -21,7 +20,7 @@ def test_the_last_moment_of_a_month_stays_in_it() -> None:
 @pytest.mark.parametrize("time_s", [None, -1.0, 253402300800.0, float("inf"), NAN])
 def test_a_time_that_no_calendar_has_is_missing(time_s: float | None) -> None:
     assert stamp(time_s) == month_name(time_s) == clock_text(time_s) == "undated"
-    assert message_times(Message(1, created_s=time_s), 7.0) == Times(7.0, 7.0)
+    assert sane(time_s) is None
 
 
 @pytest.mark.parametrize(
@@ -36,10 +35,4 @@ def test_a_time_that_no_calendar_has_is_missing(time_s: float | None) -> None:
 def test_a_missing_time_is_taken_from_the_other(
     created_s: float | None, modified_s: float | None, times: Times
 ) -> None:
-    assert message_times(Message(1, created_s=created_s, modified_s=modified_s), 9.0) == times
-
-
-def test_a_directory_is_as_new_as_the_newest_that_it_holds() -> None:
-    messages = [Message(1, created_s=3.0, modified_s=4.0), Message(2, created_s=5.0), Message(3)]
-    assert newest_times(messages, 9.0) == Times(5.0, 4.0)
-    assert newest_times([], 9.0) == Times(9.0, 9.0)
+    assert times_of(created_s, modified_s, 9.0) == times

@@ -1,0 +1,75 @@
+"""`rcfs refresh`: asks running mounts to look for news now.
+
+The way into a mount is the path itself: an extended attribute that no listing names, and whose reading is
+the wish. So it goes to the mount that PATH is in, as the user who may look into it, and comes back when it
+was fulfilled, with what was refreshed or why not.
+"""
+
+import errno
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from rcfs.cli._options import PathText, examples, state_dir_option
+from rcfs.cli._output import say
+from rcfs.cli._processes import run_limited
+from rcfs.cli._registry import Registry
+from rcfs.cli._settings import find_config, load_settings
+from rcfs.errors import MountError, PlatformError, RcfsError
+
+_WITHIN_S = 630.0
+"""A little longer than the mount itself takes at most, which then says why."""
+_ASK = """
+import json, os, sys
+try:
+    answer = {"said": os.getxattr(sys.argv[1], "user.rcfs.refresh").decode(), "errno": 0}
+except OSError as error:
+    answer = {"said": "", "errno": error.errno}
+print(json.dumps(answer))
+"""
+_NO_MOUNT = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN)
+
+
+@click.command(
+    "refresh",
+    epilog=examples(
+        "rcfs refresh                                       all mailboxes of all mounts",
+        'rcfs refresh ~/"ringcentral/101 Jane Smith"        one mailbox',
+    ),
+)
+@click.argument("path", type=PathText(), required=False)
+@state_dir_option
+def refresh(path: Path | None, state_dir: Path | None) -> None:
+    """Looks for new messages now, in the mailbox that PATH is in, or in all that were looked into.
+
+    Mounts do that by themselves at a look, and about every minute while somebody looks; refresh returns when
+    it is done.
+    """
+    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
+    paths = [record.mountpoint for record in Registry(settings.state_dir).live()] if path is None else [path]
+    if not paths:
+        raise MountError("no mount of rcfs is up")
+    for one in paths:
+        say(f"{one}: refreshed {_ask(one)}")
+
+
+def _ask(path: Path) -> str:
+    """What the mount that `path` is in has refreshed.
+
+    Raises:
+        MountError: It is in no mount of rcfs, or that does not answer.
+        PlatformError: The mount could not refresh it.
+    """
+    done = run_limited([sys.executable, "-I", "-S", "-c", _ASK, str(path.absolute())], _WITHIN_S)
+    if done is None or done.returncode != 0:
+        raise MountError(f"{path} does not answer")
+    answer = json.loads(done.stdout)
+    if not answer["errno"]:
+        return str(answer["said"])
+    why = os.strerror(answer["errno"])
+    error: type[RcfsError] = MountError if answer["errno"] in _NO_MOUNT else PlatformError
+    said = f"is not in a mount of rcfs ({why})" if error is MountError else f"cannot be refreshed: {why}"
+    raise error(f"{path} {said}")

@@ -1,0 +1,70 @@
+"""A loaded mailbox, as the tree asks about it."""
+
+import json
+
+from rcfs.model import ContentKey, FolderRow, Message, MessageRow
+from rcfs.platform import message_from
+from rcfs.store import MailboxIndex, SizeIndex
+
+
+class MailboxCatalogue:
+    """Answers from the index; the quick questions in the event loop, `conversation` in a worker thread.
+
+    Raises (all methods):
+        StoreError: The index fails.
+    """
+
+    def __init__(
+        self, index: MailboxIndex, sizes: SizeIndex, mailbox: int, account_id: str, extension_id: int
+    ) -> None:
+        """Answers for the mailbox with the number `mailbox` in `index`."""
+        self._index = index
+        self._sizes = sizes
+        self._mailbox = mailbox
+        self.account_id = account_id
+        """Decimal account id."""
+        self.extension_id = extension_id
+        """Internal id of the extension."""
+
+    def views(self) -> list[str]:
+        """The views that show something."""
+        return self._index.views(self._mailbox)
+
+    def times(self, view: str | None) -> tuple[float | None, float | None]:
+        """The newest (creationTime, lastModifiedTime) in a view, or in all of the mailbox when it is None."""
+        return self._index.times(self._mailbox, view)
+
+    def folders(self, view: str, after: int, limit: int) -> list[FolderRow]:
+        """At most `limit` folders of a view, by their numbers, those after the number `after`."""
+        return self._index.folders(self._mailbox, view, after, limit)
+
+    def folder(self, view: str, name: str) -> FolderRow | None:
+        """The folder of a view that is called `name`; an empty name is that of a view without folders."""
+        return self._index.folder(self._mailbox, view, name)
+
+    def messages(self, folder: int, after: int, limit: int) -> list[MessageRow]:
+        """At most `limit` messages of a folder, by their numbers, those after the number `after`."""
+        return self._index.messages(folder, after, limit)
+
+    def message(self, folder: int, message_id: int) -> MessageRow | None:
+        """The message with that id, if the folder shows it."""
+        return self._index.message(folder, message_id)
+
+    def home(self, message_id: int) -> FolderRow | None:
+        """The folder that holds the directory of a message; None when the message is gone."""
+        return self._index.home(self._mailbox, message_id)
+
+    def read(self, message_id: int) -> Message | None:
+        """The whole message; None when it is gone."""
+        raw = self._index.record(self._mailbox, message_id)
+        return None if raw is None else message_from(json.loads(raw))
+
+    def conversation(self, view: str, name: str) -> list[Message]:
+        """All messages of a folder, the oldest first."""
+        records = self._index.records(self._mailbox, view, name)
+        messages = (message_from(json.loads(raw)) for raw in records)
+        return [message for message in messages if message is not None]
+
+    def learned_bytes(self, key: ContentKey) -> int | None:
+        """The exact size of a content that was fetched once; None when it never was."""
+        return self._sizes.size(key)

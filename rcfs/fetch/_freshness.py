@@ -1,0 +1,69 @@
+"""When a mailbox is to be synced: pure, one object per mailbox, all times in seconds from any origin.
+
+A sync costs one Light request. Three reasons call for one:
+
+- time: every minute while somebody looks at the mailbox, less and less often when nobody does;
+- a person's visit: at once, when what is known is older than ten seconds;
+- a hint from the platform that something happened: at once.
+
+All of them together spend one request a minute on the average, with a few at hand for visits and hints.
+"""
+
+import math
+from typing import Final
+
+POLL_S: Final = 60.0
+"""Time between syncs of a mailbox that somebody looks at: 50 mailboxes then use all of the Light
+group's default window, so more of them wait for each other."""
+IDLE_POLL_S: Final = 900.0
+"""The same when nobody has looked for long: a quarter of an hour, so that 200 mailboxes cost 13 requests a
+minute, and what a person finds at the first look is never older."""
+STALE_S: Final = 10.0
+"""What is older is synced at a person's visit."""
+_GRACE_S: Final = 120.0
+"""So long after a look somebody is taken to be looking still."""
+_BURST: Final = 3
+"""Syncs at hand for visits and hints beyond the one a minute."""
+
+
+class Freshness:
+    """Decides when one mailbox is synced."""
+
+    def __init__(self, now: float, synced_ago_s: float) -> None:
+        """A mailbox that was synced `synced_ago_s` before `now` (inf for never), and that nobody looks at."""
+        self._synced_s = now - synced_ago_s
+        self._looked_s = -math.inf
+        self._wanted = False
+        self._credit = float(_BURST)
+        self._credit_s = now
+
+    def looked_at(self, now: float) -> None:
+        """A person looks into the mailbox."""
+        self._looked_s = now
+        if now - self._synced_s > STALE_S:
+            self._wanted = True
+
+    def hinted(self) -> None:
+        """The platform says that something happened."""
+        self._wanted = True
+
+    def began(self, now: float) -> None:
+        """A sync is sent."""
+        self._credit = min(_BURST, self._credit + (now - self._credit_s) / POLL_S) - 1.0
+        self._credit_s = now
+        self._synced_s = now
+        self._wanted = False
+
+    def due_s(self, now: float) -> float:
+        """When the next sync is to be sent; `now` or earlier when it is due."""
+        if self._wanted:
+            # At once, or when the average allows it again.
+            return self._credit_s + max(0.0, 1.0 - self._credit) * POLL_S
+        return self._synced_s + self._interval_s(now)
+
+    def _interval_s(self, now: float) -> float:
+        unseen_s = now - self._looked_s
+        if unseen_s <= _GRACE_S:
+            return POLL_S
+        # Twice as long unseen, twice as long between two syncs.
+        return min(IDLE_POLL_S, max(POLL_S, unseen_s / 2))

@@ -1,0 +1,114 @@
+"""Who may send while servers cannot be reached: the trio driver of `Reachability`, for every server apart.
+
+All methods run in the trio thread.
+"""
+
+from urllib.parse import urlsplit
+
+import trio
+
+from rcfs.errors import OfflineError, TransportError, UnreachableError
+from rcfs.fetch._gate import Demand
+from rcfs.fetch._reachability import Reachability
+from rcfs.fetch._recorder import Recorder
+from rcfs.model import Priority
+from rcfs.platform import Client
+
+_LOOK_EVERY_S = 1.0
+"""How often a bulk request that waits for a server looks whether it has become a person's."""
+
+
+class Network:
+    """The way to the servers."""
+
+    def __init__(
+        self, client: Client, recorder: Recorder, nursery: trio.Nursery, *, offline: bool = False
+    ) -> None:
+        """Probes in `nursery`; with `offline` nothing is ever sent."""
+        self._client = client
+        self._recorder = recorder
+        self._nursery = nursery
+        self._offline = offline
+        self._servers: dict[str, Reachability] = {}
+        self._returned = trio.Event()
+        self.missed = trio.Event()
+        """Set as soon as one connection could not be made."""
+
+    @property
+    def is_down(self) -> bool:
+        """Whether nothing can be sent to the platform."""
+        return self._offline or self._server(self._client.hosts.server_url).is_down
+
+    def is_closed_to(self, url: str) -> bool:
+        """Whether nothing can be sent to the server of `url`."""
+        return self._offline or self._server(_origin(self._client.absolute(url))).is_down
+
+    @property
+    def state(self) -> str:
+        """``offline`` when it is to be so, ``unreachable`` in an outage, else ``up``."""
+        if self._offline:
+            return "offline"
+        return "unreachable" if self.is_down else "up"
+
+    async def wait_up(self) -> None:
+        """Returns when requests can be sent to the platform; never when it is offline."""
+        while self.is_down:
+            await self._returned.wait()
+
+    async def admit(self, url: str, demand: Demand) -> None:
+        """Returns when a request may be sent to the server of `url`.
+
+        At once, or in the first minute of an outage for a bulk request, which waits for it to end.
+
+        Raises:
+            OfflineError: Nothing is to be sent.
+            UnreachableError: The server cannot be reached.
+        """
+        if self._offline:
+            raise OfflineError("offline: only what is cached can be read")
+        origin = _origin(self._client.absolute(url))
+        server = self._server(origin)
+        while server.is_down:
+            wait_s = server.blip_ends_s - trio.current_time()
+            if demand.priority < Priority.READAHEAD or wait_s <= 0:
+                raise UnreachableError(f"cannot connect to {urlsplit(origin).netloc}; rcfs goes on trying")
+            with trio.move_on_after(min(wait_s, _LOOK_EVERY_S)):
+                await self._returned.wait()
+
+    def failed(self, url: str) -> None:
+        """No connection could be made to the server of `url`."""
+        self.missed.set()
+        origin = _origin(self._client.absolute(url))
+        if self._server(origin).failed(trio.current_time()):
+            self._recorder.note("server unreachable", server=origin)
+            self._nursery.start_soon(self._probe, origin)
+
+    def answered(self, url: str) -> None:
+        """The server of `url` has answered."""
+        origin = _origin(self._client.absolute(url))
+        if self._server(origin).answered():
+            self._recorder.note("server reachable again", server=origin)
+            self._returned.set()
+            self._returned = trio.Event()
+
+    async def _probe(self, origin: str) -> None:
+        """Asks until the server answers, for as long as the outage lasts."""
+        server = self._server(origin)
+        while server.is_down:
+            with trio.move_on_at(server.probe_s):
+                await self._returned.wait()
+                continue
+            server.probing(trio.current_time())
+            try:
+                await self._client.probe(origin)
+            except TransportError:
+                continue
+            self.answered(origin)
+
+    def _server(self, origin: str) -> Reachability:
+        return self._servers.setdefault(origin, Reachability())
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"

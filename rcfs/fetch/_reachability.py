@@ -1,0 +1,60 @@
+"""Whether a server can be reached: pure, one object per server, all times in seconds from any origin.
+
+Two connections in a row that could not be made are an outage. While it lasts nothing is sent but a probe
+every five seconds, so nobody waits for what cannot come, and no request is spent on it; the first answer to
+anything ends it.
+"""
+
+import attrs
+
+_FAILURES = 2
+"""Connections in a row that make an outage: one may fail because a server is being restarted."""
+PROBE_S = 5.0
+"""Time between two probes: a person who waits for the network to return looks about that often."""
+BLIP_S = 60.0
+"""So long an outage may last before it ends bulk requests as well: a router that restarts must not break a
+copy that runs all night, and a `grep -r` on a train must not wait for every file."""
+
+
+@attrs.define
+class Reachability:
+    """What is known of the way to one server."""
+
+    _failures: int = 0
+    _down_since_s: float | None = None
+    _probe_s: float = 0.0
+
+    @property
+    def is_down(self) -> bool:
+        """Whether there is an outage."""
+        return self._down_since_s is not None
+
+    @property
+    def blip_ends_s(self) -> float:
+        """Until when an outage is taken for a short one; only to be asked while there is one."""
+        assert self._down_since_s is not None  # noqa: S101 - as documented
+        return self._down_since_s + BLIP_S
+
+    @property
+    def probe_s(self) -> float:
+        """When the next probe is due, while there is an outage."""
+        return self._probe_s
+
+    def failed(self, now: float) -> bool:
+        """No connection could be made; whether an outage begins with that."""
+        self._failures += 1
+        if self.is_down or self._failures < _FAILURES:
+            return False
+        self._down_since_s = now
+        self._probe_s = now + PROBE_S
+        return True
+
+    def probing(self, now: float) -> None:
+        """A probe is sent."""
+        self._probe_s = now + PROBE_S
+
+    def answered(self) -> bool:
+        """The server has answered; whether an outage ends with that."""
+        was_down = self.is_down
+        self._failures, self._down_since_s = 0, None
+        return was_down

@@ -1,0 +1,67 @@
+"""Making the kernel forget what has changed, so that a person sees it without remounting.
+
+Nothing here may be called by a handler, nor touch the pages of a file: to drop them the kernel waits for a
+read that is under way, and the daemon with it, for ever. It is enough to forget names: who looks a name up
+again is told the new size, and opens the file anew (see `InodeTable.serve`).
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+
+import pyfuse3
+
+from rcfs.fuse._inodes import InodeTable
+from rcfs.store import Touched
+from rcfs.tree import Directory, Root
+
+
+class Invalidation:
+    """Tells the kernel of changes."""
+
+    def __init__(self, root: Root, inodes: InodeTable) -> None:
+        self._root = root
+        self._inodes = inodes
+
+    def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
+        """These paths of an extension mean something else than before."""
+        name = self._root.name_of(extension_id)
+        if name is not None:
+            # What holds something that has changed has other times than before.
+            for changed in {path[:depth] for path in touched for depth in range(len(path) + 1)}:
+                self._forget_path((name, *changed))
+
+    def names_changed(self, names: Iterable[str]) -> None:
+        """These names in the root mean something else than before."""
+        for name in names:
+            self._forget_path([name])
+
+    def _forget_path(self, path: Sequence[str]) -> None:
+        """Makes the kernel forget what `path` means, what its attributes are, and what files it has.
+
+        A directory that is still there keeps its name: the kernel would take it for deleted where a shell
+        stands in it.
+        """
+        parent: int = pyfuse3.ROOT_INODE
+        for part in path[:-1]:
+            parent = self._inodes.number(parent, os.fsencode(part))
+        if self._inodes.node(parent) is None:
+            return  # The kernel never heard of what is there: so it is for nearly all of a first load.
+        node = self._root.find(path[0])
+        for part in path[1:]:
+            node = node.find(part) if isinstance(node, Directory) and node.is_known else None
+        inode = self._inodes.number(parent, os.fsencode(path[-1]))
+        if not isinstance(node, Directory) or not self._inodes.replace(inode, node):
+            _forget_name(parent, path[-1])
+            return
+        # Only the attributes: to drop pages would wait for a read that is under way, for ever.
+        pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
+        for name in node.volatile_names():
+            _forget_name(inode, name)
+
+
+def _forget_name(parent: int, name: str) -> None:
+    """Makes the kernel forget what `name` means in the directory `parent`."""
+    # In a thread of pyfuse3's, as it waits for whoever works in the directory now.
+    pyfuse3.invalidate_entry_async(
+        pyfuse3.InodeT(parent), pyfuse3.FileNameT(os.fsencode(name)), ignore_enoent=True
+    )

@@ -1,0 +1,273 @@
+"""The index of mailboxes: every message that is known, and in which folders it is shown.
+
+It is what lets a mount come up without the network and list a million messages without holding them in
+memory. All of it can be had again from the platform, so it is never worth much trouble: a damaged one is
+moved aside and begun anew. (The learned sizes, which cost a request each, have a database of their own.)
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from rcfs.errors import StoreError
+from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
+from rcfs.store._index_database import IndexDatabase
+from rcfs.store._index_merge import Merge
+from rcfs.store._index_values import Login, MailboxState
+
+_MOST_NUMBERS = (1 << 31) - 1
+"""Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
+of the same number, which begins the index anew."""
+_FOLDER_COLUMNS = "folder, view, key, name, created_s, modified_s, spoken_bytes"
+_MESSAGE_COLUMNS = "m.message, m.mailbox, m.id, m.name, m.created_s, m.modified_s"
+
+Touched = set[tuple[str, ...]]
+"""Paths relative to the extension's directory that mean something else than before: of views and folders
+their listing, times and texts, of messages in a folder everything below."""
+
+
+class MailboxIndex:
+    """The index of one state directory; several processes may share it.
+
+    Raises (all methods):
+        IndexDamagedError: The database is damaged.
+        StoreError: It fails for another reason.
+    """
+
+    def __init__(self, database: IndexDatabase) -> None:
+        self._database = database
+
+    @classmethod
+    def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":
+        """The index in the database `path`; see `IndexDatabase`."""
+        return cls(IndexDatabase(path, warn))
+
+    def listen(self, on_damage: Callable[[], None]) -> None:
+        """Call `on_damage` when damage is met, in whatever thread that is; somebody should then `renew`."""
+        self._database.on_damage = on_damage
+
+    def renew(self) -> bool:
+        """Begin anew, if damage was met; see `IndexDatabase.renew`."""
+        return self._database.renew()
+
+    def close(self) -> None:
+        """Close the database; nothing may be called afterwards."""
+        self._database.close()
+
+    # Logins and mailboxes
+
+    def login(self, login: str) -> Login | None:
+        """What `login` (a digest of server, app and user) was last allowed to see; None when it is new."""
+        row = self._database.one(
+            "SELECT account_id, account_name, extensions FROM logins WHERE login = ?", login
+        )
+        return None if row is None else Login(row[0], row[1], tuple(json.loads(row[2])))
+
+    def save_login(self, login: str, seen: Login) -> None:
+        """Remember what `login` is allowed to see; for worker threads."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO logins VALUES (?, ?, ?, ?)",
+                (login, seen.account_id, seen.account_name, json.dumps(seen.extensions)),
+            )
+
+    def mailbox(self, account_id: str, extension_id: int) -> MailboxState | None:
+        """What is known of a mailbox; None when nothing ever was."""
+        row = self._database.one(
+            "SELECT mailbox, loaded, sync_token, synced_s FROM mailboxes"
+            " WHERE account_id = ? AND extension_id = ?",
+            account_id,
+            extension_id,
+        )
+        if row is None:
+            return None
+        number, loaded, token, synced_s = row
+        return MailboxState(number, account_id, extension_id, bool(loaded), token, synced_s)
+
+    def counts(self, account_id: str) -> dict[int, int]:
+        """The number of messages of each mailbox that was loaded, by extension; for worker threads."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT extension_id, (SELECT COUNT(*) FROM messages m WHERE m.mailbox = b.mailbox)"
+                " FROM mailboxes b WHERE account_id = ? AND loaded",
+                (account_id,),
+            )
+            return dict(rows.fetchall())
+
+    def begin(self, account_id: str, extension_id: int) -> tuple[int, int]:
+        """(number, generation) of a mailbox whose messages are about to be listed whole; for worker threads.
+
+        What the listing brings is `put` with that generation, and what it did not bring is `unseen`.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "INSERT INTO mailboxes (mailbox, account_id, extension_id, generation) VALUES (?, ?, ?, 1)"
+                " ON CONFLICT (account_id, extension_id) DO UPDATE SET generation = generation + 1"
+                " RETURNING mailbox, generation",
+                # Not counted up: a number of an index that was given up must not be another's in the next.
+                (secrets.randbelow(_MOST_NUMBERS) + 1, account_id, extension_id),
+            ).fetchone()
+        return row[0], row[1]
+
+    def put(
+        self,
+        mailbox: int,
+        messages: Iterable[ShelvedMessage],
+        name: NameFolder,
+        *,
+        removed: Sequence[int] = (),
+        generation: int | None = None,
+    ) -> Touched:
+        """Take over new and changed messages, and forget those with the ids `removed`; for worker threads.
+
+        Of two records of one message the one modified last counts. All of it happens or none.
+
+        Args:
+            mailbox: Number of the mailbox.
+            messages: In any order.
+            name: Names the folders.
+            removed: Ids of messages that do not exist any more.
+            generation: From `begin` when this is a part of a whole listing; None for a change.
+
+        Returns:
+            What means something else than before.
+
+        Raises:
+            StoreError: The index fails, or was begun anew since the mailbox got its number.
+        """
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT generation FROM mailboxes WHERE mailbox = ?", (mailbox,)
+            ).fetchone()
+            if row is None:
+                raise StoreError("the mailbox is not in the index, which was begun anew meanwhile")
+            merge = Merge(connection, mailbox, row[0] if generation is None else generation, name)
+            for message in messages:
+                merge.put(message)
+            merge.remove(removed)
+            return merge.finish()
+
+    def unseen(self, mailbox: int, generation: int) -> list[int]:
+        """The ids of the messages that the listing `generation` did not bring; for worker threads."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT id FROM messages WHERE mailbox = ? AND generation < ?", (mailbox, generation)
+            )
+            return [message_id for (message_id,) in rows]
+
+    def synced(self, mailbox: int, token: str, at_s: float) -> None:
+        """The mailbox is complete as of `at_s`, and `token` continues from there; for worker threads."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "UPDATE mailboxes SET loaded = 1, sync_token = ?, synced_s = ? WHERE mailbox = ?",
+                (token, at_s, mailbox),
+            )
+
+    # What the file system asks: in the event loop
+
+    def views(self, mailbox: int) -> list[str]:
+        """The views that have a folder."""
+        # A skip through the index: a plain DISTINCT would read an entry for every folder.
+        rows = self._database.all(
+            "WITH RECURSIVE found (view) AS ("
+            " SELECT min(view) FROM folders WHERE mailbox = ?1"
+            " UNION ALL"
+            " SELECT (SELECT min(view) FROM folders WHERE mailbox = ?1 AND view > found.view)"
+            " FROM found WHERE found.view IS NOT NULL"
+            ") SELECT view FROM found WHERE view IS NOT NULL",
+            mailbox,
+        )
+        return [view for (view,) in rows]
+
+    def folders(self, mailbox: int, view: str, after: int, limit: int) -> list[FolderRow]:
+        """At most `limit` folders of a view, those after the one with the number `after`."""
+        rows = self._database.all(
+            f"SELECT {_FOLDER_COLUMNS} FROM folders WHERE mailbox = ? AND view = ? AND folder > ?"  # noqa: S608
+            " ORDER BY folder LIMIT ?",
+            mailbox,
+            view,
+            after,
+            limit,
+        )
+        return [FolderRow(*row) for row in rows]
+
+    def folder(self, mailbox: int, view: str, name: str) -> FolderRow | None:
+        """The folder of a view that is called `name`; an empty name is that of the view itself."""
+        row = self._database.one(
+            f"SELECT {_FOLDER_COLUMNS} FROM folders WHERE mailbox = ? AND view = ? AND name = ?",  # noqa: S608
+            mailbox,
+            view,
+            name,
+        )
+        return None if row is None else FolderRow(*row)
+
+    def times(self, mailbox: int, view: str | None) -> tuple[float | None, float | None]:
+        """The newest (creationTime, lastModifiedTime) in a view; in the mailbox when `view` is None."""
+        query = "SELECT max(created_s), max(modified_s) FROM folders WHERE mailbox = ?"
+        row = (
+            self._database.one(query, mailbox)
+            if view is None
+            else self._database.one(query + " AND view = ?", mailbox, view)
+        )
+        return (None, None) if row is None else (row[0], row[1])
+
+    def messages(self, folder: int, after: int, limit: int) -> list[MessageRow]:
+        """At most `limit` messages of a folder, those after the one with the number `after`."""
+        rows = self._database.all(
+            f"SELECT {_MESSAGE_COLUMNS} FROM places p JOIN messages m USING (message)"  # noqa: S608
+            " WHERE p.folder = ? AND p.message > ? ORDER BY p.message LIMIT ?",
+            folder,
+            after,
+            limit,
+        )
+        return [MessageRow(*row) for row in rows]
+
+    def message(self, folder: int, message_id: int) -> MessageRow | None:
+        """The message with that id, if the folder shows it."""
+        row = self._database.one(
+            f"SELECT {_MESSAGE_COLUMNS} FROM folders f JOIN messages m USING (mailbox)"  # noqa: S608
+            " JOIN places p ON p.folder = f.folder AND p.message = m.message WHERE f.folder = ? AND m.id = ?",
+            folder,
+            message_id,
+        )
+        return None if row is None else MessageRow(*row)
+
+    def record(self, mailbox: int, message_id: int) -> str | None:
+        """The record, as JSON text, of a message; None when it is not known."""
+        row = self._database.one("SELECT raw FROM messages WHERE mailbox = ? AND id = ?", mailbox, message_id)
+        return None if row is None else str(row[0])
+
+    def home(self, mailbox: int, message_id: int) -> FolderRow | None:
+        """The folder that holds the directory of a message; None when it is not known."""
+        row = self._database.one(
+            f"SELECT {_FOLDER_COLUMNS} FROM folders WHERE folder ="  # noqa: S608
+            " (SELECT home FROM messages WHERE mailbox = ? AND id = ?)",
+            mailbox,
+            message_id,
+        )
+        return None if row is None else FolderRow(*row)
+
+    # Longer questions: in worker threads
+
+    def records(self, mailbox: int, view: str, name: str) -> list[str]:
+        """The records of all messages of a folder, the oldest first, those without a time before them."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT m.raw FROM folders f JOIN places p USING (folder) JOIN messages m USING (message)"
+                " WHERE f.mailbox = ? AND f.view = ? AND f.name = ? ORDER BY m.created_s NULLS FIRST, m.id",
+                (mailbox, view, name),
+            )
+            return [raw for (raw,) in rows]
+
+    def known(self, mailbox: int, ids: Sequence[int]) -> dict[int, str]:
+        """The records of those of `ids` that are known, by id."""
+        found: dict[int, str] = {}
+        with self._database.transaction() as connection:
+            for message_id in ids:
+                row = connection.execute(
+                    "SELECT raw FROM messages WHERE mailbox = ? AND id = ?", (mailbox, message_id)
+                ).fetchone()
+                if row is not None:
+                    found[message_id] = row[0]
+        return found

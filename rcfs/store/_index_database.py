@@ -1,0 +1,214 @@
+"""The database of the index of mailboxes: where it is opened, and what becomes of it when it is damaged.
+
+Concurrency: what writes, and what may take long, goes through one connection and a lock, in worker threads
+(`transaction`). Short questions go through another one, in the event loop (`all`): tens of microseconds each,
+and never held up by a writer, because the database is in write-ahead mode.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rcfs.errors import StoreError
+from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
+from rcfs.store._index_schema import APPLICATION_ID, VERSION, migrate
+from rcfs.store._sqlite import is_damage
+
+_LOCK_WAIT_S = 5.0
+"""How long a writer waits for another process that writes, in seconds."""
+_READ_WAIT_S = 0.05
+"""The same for a reader, which waits only for what a recovery after a crash locks."""
+_MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryDirectory
+
+
+class IndexDamagedError(StoreError):
+    """The database is damaged; opened anew, it will be begun anew."""
+
+
+class IndexDatabase:
+    """The database of one state directory; several processes may share it."""
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        """Opens the database `path`, created with its directory when missing (0600, 0700).
+
+        One that is damaged, foreign or newer than this program is moved aside as ``*.damaged``; where it
+        cannot be written, one in a temporary directory takes its place. `warn` gets a line for each.
+
+        Raises:
+            StoreError: There is no place for it at all.
+        """
+        self._path = path
+        self._warn = warn
+        self._scratch: TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+        self._damaged = False
+        self.on_damage: Callable[[], None] = lambda: None
+        """Called when damage is met, in whatever thread that is; somebody should then `renew`."""
+        self._open_somewhere()
+
+    def close(self) -> None:
+        """Close the database; nothing may be called afterwards."""
+        with self._lock:
+            self._reader.close()
+            self._writer.close()
+        if self._scratch is not None:
+            self._scratch.cleanup()
+
+    def renew(self) -> bool:
+        """Begin anew, if damage was met since the last time; whether it was. For the event loop.
+
+        The damaged database is moved aside, unless another process has done so: then its new one is used.
+        Numbers of mailboxes and folders that were given out before are of nothing any more.
+
+        Raises:
+            StoreError: There is no place for a new one.
+        """
+        with self._lock:
+            if not self._damaged:
+                return False
+            self._reader.close()
+            self._writer.close()
+            with suppress(OSError):  # Then it is found unusable below.
+                if _identity(self._path) == self._file:
+                    self._move_aside("damage was met")
+            self._open_somewhere()
+            self._damaged = False
+            return True
+
+    def one(self, query: str, *parameters: object) -> tuple[Any, ...] | None:
+        """The first row of the answer to a short question; for the event loop."""
+        rows = self.all(query, *parameters)
+        return rows[0] if rows else None
+
+    def all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """All rows of the answer to a short question; for the event loop.
+
+        Raises:
+            IndexDamagedError: The database is damaged.
+            StoreError: It fails for another reason.
+        """
+        with self._plain_errors():
+            return self._reader.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """The writing connection, for this thread alone, in a transaction that ends with the block.
+
+        Raises:
+            IndexDamagedError: The database is damaged.
+            StoreError: It fails for another reason.
+        """
+        with self._lock, self._plain_errors():
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                if self._writer.in_transaction:  # Some errors have ended it already.
+                    self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    def _open_somewhere(self) -> None:
+        """Open the database at its path, or one in a temporary directory."""
+        try:
+            make_private_directory(self._path.absolute().parent)
+            make_private_file(self._path)
+            self._open_sound()
+        except (OSError, sqlite3.Error) as exc:
+            self._warn(
+                f"the index cannot be kept in {self._path} ({reason_of(exc)}); it is forgotten at the end"
+            )
+        else:
+            return
+        try:
+            self._scratch = TemporaryDirectory(
+                prefix="rcfs-index-", dir=_MEMORY_DIRECTORY if Path(_MEMORY_DIRECTORY).is_dir() else None
+            )
+            self._path = Path(self._scratch.name, self._path.name)
+            self._connect()
+        except (OSError, sqlite3.Error) as exc:
+            raise StoreError(f"there is no room for an index: {reason_of(exc)}") from exc
+
+    def _open_sound(self) -> None:
+        fault = _fault(self._path)
+        if fault is None:
+            try:
+                self._connect()
+            except sqlite3.Error as exc:
+                if not is_damage(exc):
+                    raise
+                fault = reason_of(exc)
+            else:
+                return
+        self._move_aside(fault)
+        self._connect()
+
+    def _move_aside(self, fault: str) -> None:
+        aside = move_database_aside(self._path)
+        self._warn(
+            f"the index {self._path} is unusable ({fault}): moved to {aside.name}, mailboxes load again"
+        )
+        make_private_file(self._path)
+
+    def _connect(self) -> None:
+        writer = _connect(self._path, _LOCK_WAIT_S)
+        try:
+            migrate(writer)
+            self._reader = _connect(self._path, _READ_WAIT_S)
+        except sqlite3.Error:
+            writer.close()
+            raise
+        self._writer = writer
+        self._file = _identity(self._path)
+
+    @contextmanager
+    def _plain_errors(self) -> Iterator[None]:
+        """Turns errors of SQLite into ours, and tells of damage."""
+        try:
+            yield
+        except sqlite3.Error as exc:
+            if not is_damage(exc):
+                raise StoreError(f"the index of mailboxes fails: {reason_of(exc)}") from exc
+            self._damaged = True
+            self.on_damage()
+            raise IndexDamagedError(f"the index of mailboxes is damaged: {reason_of(exc)}") from exc
+
+
+def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync per change.
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _fault(path: Path) -> str | None:
+    """Why the file must not be used as an index; None when it may, or is empty."""
+    try:
+        with closing(sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None)) as connection:
+            ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_master")
+            ((found_id,),) = connection.execute("PRAGMA application_id")
+            ((version,),) = connection.execute("PRAGMA user_version")
+    except sqlite3.Error as exc:
+        if not is_damage(exc):
+            raise
+        return str(exc)
+    if tables and found_id != APPLICATION_ID:
+        return "it belongs to another program"
+    if version > VERSION:
+        return f"its format is {version}, and {VERSION} is the newest known"
+    return None
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from another of the same name."""
+    found = path.stat()
+    return found.st_dev, found.st_ino

@@ -1,0 +1,89 @@
+"""The tables of the index of mailboxes, and how an older index becomes a present one.
+
+A message stands once in `messages`, and in `places` once for every folder that shows it. A folder belongs to
+a view of a mailbox and has a key that never changes; its name may, when one learns who a number belongs to.
+"""
+
+import sqlite3
+
+APPLICATION_ID = int.from_bytes(b"rcfm")
+"""``PRAGMA application_id`` of an index."""
+
+_FIRST = """
+CREATE TABLE logins (
+    login TEXT PRIMARY KEY, account_id TEXT NOT NULL, account_name TEXT NOT NULL, extensions TEXT NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE mailboxes (
+    mailbox INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL, extension_id INTEGER NOT NULL,
+    loaded INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0,
+    sync_token TEXT NOT NULL DEFAULT '', synced_s REAL NOT NULL DEFAULT 0,
+    UNIQUE (account_id, extension_id)
+);
+CREATE TABLE messages (
+    message INTEGER PRIMARY KEY,
+    mailbox INTEGER NOT NULL, id INTEGER NOT NULL,
+    name TEXT NOT NULL, created_s REAL, modified_s REAL,
+    home INTEGER NOT NULL, generation INTEGER NOT NULL, spoken_bytes INTEGER NOT NULL, raw TEXT NOT NULL,
+    UNIQUE (mailbox, id)
+);
+CREATE TABLE folders (
+    folder INTEGER PRIMARY KEY,
+    mailbox INTEGER NOT NULL, view TEXT NOT NULL, key TEXT NOT NULL,
+    name TEXT NOT NULL, folded TEXT NOT NULL, created_s REAL, modified_s REAL,
+    spoken_bytes INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (mailbox, view, key)
+);
+CREATE INDEX folders_listed ON folders (mailbox, view, folder);
+CREATE INDEX folders_named ON folders (mailbox, view, name);
+CREATE INDEX folders_folded ON folders (mailbox, view, folded);
+CREATE TABLE places (folder INTEGER NOT NULL, message INTEGER NOT NULL, PRIMARY KEY (folder, message))
+    WITHOUT ROWID;
+CREATE INDEX places_of ON places (message);
+CREATE TABLE parties (
+    folder INTEGER NOT NULL, identity TEXT NOT NULL, name TEXT NOT NULL, since_s REAL NOT NULL,
+    PRIMARY KEY (folder, identity)
+) WITHOUT ROWID;
+CREATE INDEX parties_named ON parties (identity);
+CREATE TABLE owners (mailbox INTEGER NOT NULL, identity TEXT NOT NULL, PRIMARY KEY (mailbox, identity))
+    WITHOUT ROWID;
+CREATE TABLE transcripts (message INTEGER PRIMARY KEY, text TEXT NOT NULL);
+CREATE VIRTUAL TABLE words USING fts5 (
+    said, people, files, tokenize = 'unicode61 remove_diacritics 2', prefix = '3'
+);
+"""
+
+_MIGRATIONS = (_FIRST,)
+"""What brings an index from each version to the next, the first one from an empty file. One that was
+published is never changed: what is to be different later comes as another."""
+
+VERSION = len(_MIGRATIONS)
+"""``PRAGMA user_version`` of a present index."""
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the index to `VERSION`, in one transaction; nothing happens to a present one.
+
+    Raises:
+        sqlite3.DatabaseError: It is of a version that this program does not know.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        ((version,),) = connection.execute("PRAGMA user_version")
+        if version > VERSION:
+            raise sqlite3.DatabaseError(f"its format is {version}, and {VERSION} is the newest known")
+        for migration in _MIGRATIONS[version:]:
+            for statement in _statements(migration):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # Some errors have ended it already.
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> list[str]:
+    # Not executescript, which would end the transaction.
+    return [statement for statement in script.split(";") if statement.strip()]

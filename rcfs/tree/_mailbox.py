@@ -1,0 +1,270 @@
+"""The directories of a mailbox: views, the folders in them, and each message with its files.
+
+They hold nothing: every question goes on to the catalogue of the mailbox.
+"""
+
+import attrs
+
+from rcfs.model import ContentKey, FolderRow, Message, MessageRow
+from rcfs.tree._catalogue import Shelf
+from rcfs.tree._facts import message_xattrs
+from rcfs.tree._media import estimated_size
+from rcfs.tree._message import (
+    RECORD_FILE,
+    TEXT_FILE,
+    attachment_names,
+    exact_text,
+    has_text,
+    message_id_of,
+    pretty_json,
+)
+from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Link, Node, TextFile, page_of
+from rcfs.tree._shelving import CONVERSATIONS, LINK_VIEWS
+from rcfs.tree._speech import conversation_text
+from rcfs.tree._times import Times, sane, times_of
+
+CONVERSATION_FILE = "conversation.txt"
+"""The file of a conversation's folder that holds the text of all its messages."""
+_CONVERSATION_CURSOR = 1
+"""It is listed first: messages have the cursors from 2 on."""
+_QUICK_BYTES = 16 << 10
+"""A conversation of this length is rendered in about 2 ms: the longest that the event loop is held up."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class MailboxDirectory(Directory):
+    """A directory below an extension directory."""
+
+    _shelf: Shelf
+
+    @property
+    def mailbox_id(self) -> int:
+        return self._shelf.extension_id
+
+    @property
+    def is_known(self) -> bool:
+        return self._shelf.is_known
+
+    def _times_of(self, row: FolderRow | MessageRow | Message | None) -> Times:
+        created_s, modified_s = (None, None) if row is None else (row.created_s, row.modified_s)
+        return times_of(sane(created_s), sane(modified_s), self._shelf.fallback_s)
+
+
+@attrs.define(eq=False, kw_only=True)
+class ViewDirectory(MailboxDirectory):
+    """A view whose messages are in folders."""
+
+    _view: str
+
+    def times(self) -> Times:
+        known = self._shelf.catalogue.times(self._view) if self._shelf.is_known else (None, None)
+        return times_of(*known, self._shelf.fallback_s)
+
+    def find(self, name: str) -> Node | None:
+        # The folder without a name is none, but what it is to ask for the view itself.
+        row = self._shelf.catalogue.folder(self._view, name) if name else None
+        return None if row is None else self._node(row)
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        rows = self._shelf.catalogue.folders(self._view, after, limit)
+        return [Entry(row.number, row.name, self._node(row)) for row in rows]
+
+    def _node(self, row: FolderRow) -> Node:
+        return FolderDirectory(shelf=self._shelf, view=self._view, name=row.name)
+
+
+@attrs.define(eq=False, kw_only=True)
+class FolderDirectory(MailboxDirectory):
+    """The messages of one folder: their directories where it is their home, else links to them.
+
+    A view without folders is one of these, with an empty name.
+    """
+
+    _view: str
+    _name: str
+
+    def times(self) -> Times:
+        return self._times_of(self._row() if self._shelf.is_known else None)
+
+    def find(self, name: str) -> Node | None:
+        row = self._row()
+        if row is None:
+            return None
+        if name == CONVERSATION_FILE and self._view == CONVERSATIONS:
+            return self._conversation(row)
+        message_id = message_id_of(name)
+        found = None if message_id is None else self._shelf.catalogue.message(row.number, message_id)
+        return self._node(found) if found is not None and found.name == name else None
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        row = self._row()
+        if row is None:
+            return []
+        entries = []
+        if after < _CONVERSATION_CURSOR and self._view == CONVERSATIONS:
+            entries.append(Entry(_CONVERSATION_CURSOR, CONVERSATION_FILE, self._conversation(row)))
+        messages = self._shelf.catalogue.messages(
+            row.number, max(0, after - _CONVERSATION_CURSOR), limit - len(entries)
+        )
+        for message in messages:
+            node = self._node(message)
+            if node is not None:
+                entries.append(Entry(message.number + _CONVERSATION_CURSOR, message.name, node))
+        return entries
+
+    def volatile_names(self) -> list[str]:
+        return [CONVERSATION_FILE] if self._view == CONVERSATIONS else []
+
+    def _row(self) -> FolderRow | None:
+        return self._shelf.catalogue.folder(self._view, self._name)
+
+    def _conversation(self, row: FolderRow) -> Node:
+        return ConversationFile(
+            times=self._times_of(row),
+            size_bytes=row.spoken_bytes,
+            shelf=self._shelf,
+            view=self._view,
+            name=row.name,
+        )
+
+    def _node(self, row: MessageRow) -> Node | None:
+        if self._view not in LINK_VIEWS:
+            return MessageDirectory(shelf=self._shelf, row=row)
+        home = self._shelf.catalogue.home(row.id)
+        if home is None:
+            return None
+        up = "../.." if self._name else ".."
+        folder = f"{home.view}/{home.name}" if home.name else home.view
+        return Link(times=self._times_of(row), target=f"{up}/{folder}/{row.name}")
+
+
+@attrs.define(eq=False, kw_only=True)
+class MessageDirectory(MailboxDirectory):
+    """One message: its record, its text, its attachments."""
+
+    _row: MessageRow
+
+    def times(self) -> Times:
+        return self._times_of(self._row)
+
+    def message(self) -> Message | None:
+        return self._shelf.read(self._row.id)
+
+    def xattrs(self) -> dict[str, str]:
+        return xattrs_of(self.message())
+
+    def find(self, name: str) -> Node | None:
+        return self._nodes().get(name)
+
+    def page(self, after: int, limit: int) -> list[Entry]:
+        return page_of(self._nodes(), after, limit)
+
+    def volatile_names(self) -> list[str]:
+        return list(self._nodes())
+
+    def entries(self) -> dict[str, Node]:
+        return self._nodes()  # The record is read once, not for each page.
+
+    def _nodes(self) -> dict[str, Node]:
+        message = self._shelf.catalogue.read(self._row.id)
+        if message is None:
+            return {}
+        times = self._times_of(message)
+        nodes: dict[str, Node] = {RECORD_FILE: self._text(message, RecordFile)}
+        if has_text(message):
+            nodes[TEXT_FILE] = self._text(message, SaidFile)
+        for name, attachment in attachment_names(message):
+            nodes[name] = AttachmentFile(
+                times=times,
+                key=ContentKey(
+                    self._shelf.catalogue.account_id, self._shelf.extension_id, message.id, attachment.id
+                ),
+                attachment=attachment,
+                estimate_bytes=estimated_size(message, attachment),
+                shelf=self._shelf,
+            )
+        return nodes
+
+    def _text(self, message: Message, kind: "type[MessageFile]") -> Node:
+        data = kind.rendered(message)
+        return kind(
+            times=self._times_of(message),
+            size_bytes=len(data),
+            shelf=self._shelf,
+            message_id=message.id,
+        )
+
+
+@attrs.define(eq=False, kw_only=True)
+class MailboxText(TextFile):
+    """A text that a mailbox tells."""
+
+    _shelf: Shelf
+
+    @property
+    def mailbox_id(self) -> int:
+        return self._shelf.extension_id
+
+    @property
+    def is_known(self) -> bool:
+        return self._shelf.is_known
+
+
+@attrs.define(eq=False, kw_only=True)
+class MessageFile(MailboxText):
+    """A text that one message tells."""
+
+    _message_id: int
+
+    def message(self) -> Message | None:
+        return self._shelf.read(self._message_id)
+
+    def xattrs(self) -> dict[str, str]:
+        return xattrs_of(self.message())
+
+    def content(self) -> bytes:
+        message = self._shelf.catalogue.read(self._message_id)
+        return b"" if message is None else self.rendered(message)
+
+    @staticmethod
+    def rendered(message: Message) -> bytes:
+        """The bytes that `message` tells."""
+        raise NotImplementedError
+
+
+@attrs.define(eq=False, kw_only=True)
+class RecordFile(MessageFile):
+    """message.json: the record."""
+
+    @staticmethod
+    def rendered(message: Message) -> bytes:
+        return pretty_json(message.raw)
+
+
+@attrs.define(eq=False, kw_only=True)
+class SaidFile(MessageFile):
+    """text.txt: the text of an SMS or Pager message."""
+
+    @staticmethod
+    def rendered(message: Message) -> bytes:
+        return exact_text(message.subject or "")
+
+
+@attrs.define(eq=False, kw_only=True)
+class ConversationFile(MailboxText):
+    """conversation.txt: the text of all messages of a conversation."""
+
+    _view: str
+    _name: str
+
+    @property
+    def is_quick(self) -> bool:
+        return self.size_bytes <= _QUICK_BYTES
+
+    def content(self) -> bytes:
+        return conversation_text(self._shelf.catalogue.conversation(self._view, self._name))
+
+
+def xattrs_of(message: Message | None) -> dict[str, str]:
+    """The extended attributes of what belongs to a message; none when it is gone."""
+    return {} if message is None else message_xattrs(message)

@@ -1,0 +1,258 @@
+"""What happens at the platform is seen in the mount, without remounting."""
+
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, Mounting, eventually, mounts
+
+pytestmark = pytest.mark.mount
+
+ROOMY = tuple(f"--limit={group}=100000" for group in ("auth", "light", "medium"))
+
+
+@pytest.fixture(scope="module")
+def module_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    with mounts(tmp_path_factory.mktemp("live")) as make:
+        yield make("--messages=400", *ROOMY)
+
+
+class Mailbox:
+    """The mailbox of extension 101 in a mount, and as its user has it at another device."""
+
+    def __init__(self, mount: Mounted) -> None:
+        self.mount = mount
+        self.path = next(mount.path.glob("101 *"))
+        self.extension_id = int(json.loads((self.path / "extension.json").read_text())["id"])
+        list(self.path.iterdir())
+
+    def refresh(self) -> str:
+        """What ``rcfs refresh`` says."""
+        return self.mount.rcfs("refresh", str(self.path)).stdout
+
+    def arrive(self, kind: str) -> int:
+        return self.mount.server.arrive(self.extension_id, kind)
+
+    def change(self, message_id: int, **fields: str) -> None:
+        """Changes a message's ``readStatus`` or ``availability``."""
+        self._message("PATCH", message_id, json=fields)
+
+    def delete(self, message_id: int, *, purge: bool = False) -> None:
+        self._message("DELETE", message_id, params={"purge": "true"} if purge else {})
+
+    def _message(self, method: str, message_id: int, **options: object) -> None:
+        path = f"extension/{self.extension_id}/message-store/{message_id}"
+        self.mount.server.api(method, path, **options)
+
+    def find(self, message_id: int, view: str = "*") -> list[Path]:
+        """Where a message is shown."""
+        return sorted(
+            [
+                *self.path.glob(f"{view}/* [[]{message_id}[]]"),
+                *self.path.glob(f"{view}/*/* [[]{message_id}[]]"),
+            ]
+        )
+
+    def only(self, message_id: int, view: str) -> Path:
+        (path,) = self.find(message_id, view)
+        return path
+
+
+@pytest.fixture
+def mailbox(module_mount: Mounted) -> Mailbox:
+    return Mailbox(module_mount)
+
+
+def test_a_new_message_is_there_for_who_looks_again(mailbox: Mailbox) -> None:
+    earlier = mailbox.arrive("SMS")
+    mailbox.refresh()
+    month = mailbox.only(earlier, "SMS").parent
+    handle = os.open(month, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        before = set(os.listdir(handle))  # noqa: PTH208 - it is the open handle that counts
+        times = os.fstat(handle).st_mtime_ns
+        message_id = mailbox.arrive("SMS")
+        assert mailbox.refresh() == f"{mailbox.path}: refreshed 1 mailbox\n"
+        (new,) = set(os.listdir(handle)) - before  # noqa: PTH208
+        assert new.endswith(f"[{message_id}]")
+        assert os.fstat(handle).st_mtime_ns > times
+    finally:
+        os.close(handle)
+    path = month / new
+    assert path.is_dir()
+    assert json.loads((path / "message.json").read_text())["id"] == message_id
+    views = {found.relative_to(mailbox.path).parts[0] for found in mailbox.find(message_id)}
+    assert views == {"SMS", "Conversations", "By-Contact", "Unread"}
+    for found in mailbox.find(message_id):
+        assert found.resolve() == path
+
+
+def test_a_look_is_enough(mailbox: Mailbox) -> None:
+    """Without being asked, within a sync of a look; looks less than ten seconds apart cost nothing."""
+    message_id = mailbox.arrive("SMS")
+    eventually(lambda: bool(mailbox.find(message_id, "SMS")), within_s=90.0)
+
+
+def test_a_record_shows_what_it_says_now(mailbox: Mailbox) -> None:
+    message_id = mailbox.arrive("SMS")
+    mailbox.refresh()
+    record = mailbox.only(message_id, "SMS") / "message.json"
+    before = record.read_bytes()
+    assert json.loads(before)["readStatus"] == "Unread"
+    # Somebody who keeps it open, so that the kernel keeps its pages.
+    with record.open("rb", buffering=0):
+        mailbox.change(message_id, readStatus="Read")
+        mailbox.refresh()
+        after = record.read_bytes()
+        assert json.loads(after)["readStatus"] == "Read"
+        assert record.stat().st_size == len(after)
+        assert os.getxattr(record.parent, "user.rcfs.read_status") == b"Read"
+        for status in ("Unread", "Read"):
+            mailbox.change(message_id, readStatus=status)
+        mailbox.refresh()
+        again = record.read_bytes()
+        assert len(again) == len(after), "so that nothing but its bytes tells that it has changed"
+        assert json.loads(again)["lastModifiedTime"] > json.loads(after)["lastModifiedTime"]
+
+
+def test_unread_shrinks_when_a_message_is_read(mailbox: Mailbox) -> None:
+    message_id = mailbox.arrive("Fax")
+    mailbox.refresh()
+    assert mailbox.find(message_id, "Unread")
+    mailbox.change(message_id, readStatus="Read")
+    mailbox.refresh()
+    assert not mailbox.find(message_id, "Unread")
+    assert mailbox.find(message_id, "Fax")
+
+
+def test_a_conversation_is_what_it_has_become(mailbox: Mailbox) -> None:
+    folder = next(
+        folder
+        for folder in (mailbox.path / "Conversations").iterdir()
+        if sum(entry.is_symlink() for entry in folder.iterdir()) > 2
+    )
+    message_id = int(os.getxattr(next(folder.glob("* [[]*[]]")), "user.rcfs.message_id"))
+    text = folder / "conversation.txt"
+    before = text.read_bytes()
+    assert text.stat().st_size == len(before)
+    mailbox.delete(message_id)
+    mailbox.refresh()
+    shorter = text.read_bytes()
+    assert text.stat().st_size == len(shorter) < len(before)
+    with text.open("rb", buffering=0) as early:
+        mailbox.change(message_id, availability="Alive")
+        mailbox.refresh()
+        assert text.stat().st_size == len(before)
+        with text.open("rb", buffering=0) as late:
+            # The pages that the kernel asks for on behalf of the one are kept for the other.
+            early.read(1)
+            assert late.read() == before
+    assert text.read_bytes() == before
+
+
+def test_a_deleted_message_is_in_the_trash_and_open_files_of_it_go_on(mailbox: Mailbox) -> None:
+    message_id = mailbox.arrive("VoiceMail")
+    mailbox.refresh()
+    home = mailbox.only(message_id, "Voicemail")
+    name = next(path.name for path in home.iterdir() if path.name.startswith("voicemail"))
+    with (home / name).open("rb") as file:
+        head = file.read(100)
+        mailbox.delete(message_id)
+        mailbox.refresh()
+        assert not (home / name).exists()
+        with pytest.raises(FileNotFoundError):
+            home.stat()
+        rest = file.read()
+    mailbox.mount.server.reset_journal()
+    (thrown,) = mailbox.find(message_id)
+    assert thrown.parent.name == "Trash"
+    assert (thrown / name).read_bytes() == head + rest
+    assert mailbox.mount.server.journal(operation="readMessageContent") == [], "it is the same content"
+    mailbox.change(message_id, availability="Alive")
+    mailbox.refresh()
+    assert (home / name).read_bytes() == head + rest
+    mailbox.delete(message_id, purge=True)
+    mailbox.refresh()
+    assert mailbox.find(message_id) == []
+
+
+def test_a_transcript_appears_when_it_is_there(mailbox: Mailbox) -> None:
+    message_id = mailbox.arrive("VoiceMail")
+    mailbox.refresh()
+    home = mailbox.only(message_id, "Voicemail")
+    assert not (home / "transcript.txt").exists()
+    mailbox.mount.server.advance(600)
+    mailbox.refresh()
+    assert (home / "transcript.txt").read_text()
+
+
+def test_a_shell_stays_where_it_stands(mailbox: Mailbox) -> None:
+    first = mailbox.arrive("SMS")
+    mailbox.refresh()
+    month = mailbox.only(first, "SMS").parent
+    # As the kernel has it: bash remembers where it is, and pwd finds its way back.
+    script = "echo ready; read; readlink /proc/self/cwd; ls; stat -c %F ."
+    with subprocess.Popen(
+        ["bash", "-c", script], cwd=month, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as shell:
+        assert shell.stdout is not None
+        assert shell.stdout.readline() == "ready\n"
+        second = mailbox.arrive("SMS")
+        mailbox.delete(first)
+        mailbox.refresh()
+        output, _errors = shell.communicate("\n", timeout=60)
+    lines = output.splitlines()
+    assert lines[0] == str(month)
+    assert lines[-1] == "directory"
+    assert any(line.endswith(f"[{second}]") for line in lines)
+    assert not any(line.endswith(f"[{first}]") for line in lines)
+    assert month.is_dir()
+
+
+def test_tokens_that_are_refused_lose_nothing(mailbox: Mailbox) -> None:
+    gone, stays = mailbox.arrive("SMS"), mailbox.arrive("SMS")
+    mailbox.refresh()
+    mailbox.delete(gone, purge=True)
+    new = mailbox.arrive("SMS")
+    mailbox.mount.server.expire_sync_tokens()
+    mailbox.refresh()
+    assert not mailbox.find(gone)
+    assert mailbox.find(stays, "SMS")
+    assert mailbox.find(new, "SMS")
+
+
+def test_refresh_says_what_it_did(mailbox: Mailbox, tmp_path: Path) -> None:
+    mount = mailbox.mount
+    assert (
+        mount.rcfs("refresh", f"--state-dir={mount.state}").stdout == f"{mount.path}: refreshed 1 mailbox\n"
+    )
+    message = mailbox.path / "extension.json"
+    assert mount.rcfs("refresh", str(message.parent / "SMS")).stdout.endswith("refreshed 1 mailbox\n")
+    for elsewhere in (tmp_path, mount.path / ".rcfs", mount.path / "no such"):
+        done = mount.rcfs("refresh", str(elsewhere), check=False)
+        assert (done.returncode, done.stdout) == (4, "")
+        assert f"{elsewhere} is not in a mount of rcfs" in done.stderr
+    assert "user.rcfs.refresh" not in os.listxattr(mailbox.path), "nobody asks for it by the way"
+
+
+def test_refresh_of_a_mailbox_that_is_refused(mailbox: Mailbox) -> None:
+    for path in mailbox.mount.path.iterdir():
+        try:
+            list(path.iterdir())
+        except PermissionError:
+            with pytest.raises(OSError, match="denied") as caught:
+                os.getxattr(path, "user.rcfs.refresh")
+            assert caught.value.errno == errno.EACCES
+            return
+    raise AssertionError("every mailbox may be read")
+
+
+def test_a_refresh_without_a_mount(mounting: Mounting) -> None:
+    mount = mounting("--messages=10", mount=False)
+    done = mount.rcfs("refresh", f"--state-dir={mount.state}", check=False)
+    assert (done.returncode, done.stderr) == (4, "rcfs: no mount of rcfs is up\n")

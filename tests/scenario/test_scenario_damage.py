@@ -1,0 +1,127 @@
+"""The index is damaged: it is begun anew, and nothing is lost but what one look costs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from rcfs.errors import OfflineError
+from rcfs.store import IndexDamagedError
+from tests.fakes.rig import Rig, noise
+from tests.fakes.scripted import MEDIA, PLATFORM, ScriptedPlatform
+from tests.scenario.conftest import OpenRig
+
+DATA = noise(3000)
+LIST = "listMessages"
+PAGE_BYTES = 4096
+
+
+def sms(number: int) -> dict[str, Any]:
+    return {"id": number, "type": "SMS", "creationTime": "2026-11-03T10:00:00Z", "subject": "hi"}
+
+
+def damage(path: Path) -> None:
+    """Overwrites all pages but the first, through which a database is opened."""
+    pages = path.stat().st_size // PAGE_BYTES - 1
+    assert pages > 2
+    with path.open("r+b") as file:
+        file.seek(PAGE_BYTES)
+        file.write(b"\x5a" * PAGE_BYTES * pages)
+
+
+def damage_used(rig: Rig, path: Path) -> None:
+    """The same, of one that is open: what SQLite keeps of it in memory is dropped."""
+    database = rig.index._database
+    database._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    damage(path)
+    for connection in (database._writer, database._reader):
+        connection.execute("PRAGMA shrink_memory")
+
+
+@pytest.fixture
+def index_path(tmp_path: Path) -> Path:
+    return tmp_path / "mailboxes.sqlite"
+
+
+async def test_damage_that_is_met_at_the_start(
+    platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path
+) -> None:
+    platform.change(**sms(1))
+    async with new_rig() as rig:
+        cached = rig.wanted(1, DATA)
+        await rig.read(cached)
+        await rig.mailbox()
+    damage(index_path)
+    async with new_rig() as rig:
+        assert [extension.id for extension in rig.engine.account.extensions] == [101]
+        await trio.lowlevel.checkpoint()
+        assert [message.id for message in await rig.messages()] == [1]
+        assert len(platform.sent(LIST)) == 2
+        assert await rig.read(cached) == DATA
+        assert len(rig.ranges()) == 1, "the contents have nothing to do with it"
+        assert len(rig.warnings) == 1
+    platform.away = [PLATFORM, MEDIA]
+    async with new_rig() as rig:
+        assert [message.id for message in await rig.messages()] == [1], "known again"
+
+
+async def test_damage_that_is_met_offline(new_rig: OpenRig, index_path: Path) -> None:
+    async with new_rig():
+        pass
+    damage(index_path)
+    with pytest.raises(OfflineError, match="nothing is known"):
+        async with new_rig(offline=True):
+            pass
+
+
+async def test_damage_that_a_look_meets(
+    platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path
+) -> None:
+    platform.change(**sms(1))
+    async with new_rig() as rig:
+        lost: list[str] = []
+        rig.engine.account.on_lost = lambda: lost.append("lost")
+        cached = rig.wanted(1, DATA)
+        await rig.read(cached)
+        await rig.mailbox()
+        damage_used(rig, index_path)
+        for _look in range(3):
+            with pytest.raises(IndexDamagedError):
+                await rig.messages()
+        assert lost == []
+        await trio.sleep(0.01)
+        assert lost == ["lost"], "once, however many met it"
+        assert rig.engine.account.mailboxes.catalogue(101) is None
+        assert [message.id for message in await rig.messages()] == [1]
+        assert len(platform.sent(LIST)) == 2
+        assert await rig.read(cached) == DATA
+        assert len(rig.ranges()) == 1
+        platform.change(**sms(2))
+        await rig.engine.account.mailboxes.refresh(101)
+        assert [message.id for message in await rig.messages()] == [1, 2]
+    platform.away = [PLATFORM, MEDIA]
+    async with new_rig() as rig:
+        assert [message.id for message in await rig.messages()] == [1, 2], "the account is known, too"
+
+
+async def test_damage_that_a_sync_meets(rig: Rig, index_path: Path) -> None:
+    rig.platform.change(**sms(1))
+    await rig.mailbox()
+    damage_used(rig, index_path)
+    rig.platform.change(**sms(2))
+    with pytest.raises(IndexDamagedError):
+        await rig.engine.account.mailboxes.refresh(101)
+    await trio.sleep(0.01)
+    assert [message.id for message in await rig.messages()] == [1, 2]
+
+
+async def test_mailboxes_that_were_lost_are_not_polled(rig: Rig, index_path: Path) -> None:
+    """Each is loaded when somebody looks into it: hundreds would otherwise load at once."""
+    await rig.mailbox()
+    damage_used(rig, index_path)
+    with pytest.raises(IndexDamagedError):
+        await rig.messages()
+    before = len(rig.platform.seen)
+    await trio.sleep(3000)
+    assert len(rig.platform.seen) == before

@@ -1,0 +1,352 @@
+"""A server that cannot be reached, and one that must not be: what is served, what fails, what heals."""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked
+
+from rcfs.errors import AuthError, OfflineError, RcfsError, UnreachableError
+from rcfs.fetch._reachability import BLIP_S, PROBE_S
+from rcfs.model import Priority
+from tests.fakes.rig import Rig, noise
+from tests.fakes.scripted import MEDIA, PLATFORM, Reply, ScriptedPlatform, Unreachable
+from tests.scenario.conftest import OpenRig
+
+DATA = noise(3000)
+FETCH, SYNC, PROBE = "readMessageContent", "syncMessages", "probe"
+
+
+def sms(number: int) -> dict[str, Any]:
+    return {"id": number, "type": "SMS", "creationTime": "2026-11-03T10:00:00Z", "subject": "hi"}
+
+
+def media(rig: Rig, number: int) -> Any:
+    """An attachment on the media host."""
+    wanted = rig.wanted(number, DATA)
+    return rig.wanted(number, DATA, uri=rig.platform.add_content(wanted.key, DATA, MEDIA))
+
+
+async def failed_after(
+    rig: Rig, operation: Callable[[], Any], kind: type[RcfsError] = UnreachableError
+) -> float:
+    """How long `operation` took to fail."""
+    begun_s = rig.now
+    with pytest.raises(kind):
+        await operation()
+    return rig.now - begun_s
+
+
+async def cut(rig: Rig) -> None:
+    """The network fails, and that is known."""
+    rig.platform.away = [PLATFORM, MEDIA]
+    await failed_after(rig, lambda: rig.read(rig.wanted(999, DATA)))
+    assert rig.engine.network.is_down
+
+
+async def test_two_connections_that_fail_are_told_within_seconds(rig: Rig) -> None:
+    rig.platform.away = [PLATFORM, MEDIA]
+    assert await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA))) == pytest.approx(2)
+    assert len(rig.platform.sent(FETCH)) == 2
+    assert await failed_after(rig, lambda: rig.read(rig.wanted(2, DATA))) == pytest.approx(0)
+    assert await failed_after(rig, rig.mailbox) == pytest.approx(0)
+    assert len(rig.platform.sent(FETCH)) == 2, "and nothing is sent"
+
+
+async def test_one_connection_that_fails_is_tried_again(rig: Rig) -> None:
+    rig.platform.script(FETCH, Unreachable.REFUSED)
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert not rig.engine.network.is_down
+    assert rig.platform.sent(PROBE) == []
+
+
+async def test_in_an_outage_nothing_but_probes_is_sent(rig: Rig) -> None:
+    await rig.mailbox()
+    await cut(rig)
+    before, begun_s = len(rig.platform.seen), rig.now
+    while rig.now < begun_s + 600:
+        for number in range(5):
+            await failed_after(rig, partial(rig.read, rig.wanted(number, DATA)))
+        rig.engine.account.mailboxes.visit(101)
+        rig.engine.account.mailboxes.hint(101)
+        await trio.sleep(1.3)
+    sent = rig.platform.seen[before:]
+    assert {seen.operation for seen in sent} == {PROBE}
+    assert {seen.token for seen in sent} == {""}
+    gaps = {round(later.at_s - earlier.at_s, 3) for earlier, later in pairwise(sent)}
+    assert gaps == {PROBE_S}
+
+
+async def test_an_outage_costs_no_budget(rig: Rig) -> None:
+    await cut(rig)
+    assert rig.used("medium") == 0
+
+
+async def test_all_that_is_known_and_cached_is_served(rig: Rig) -> None:
+    rig.platform.change(**sms(1))
+    cached = rig.wanted(1, DATA)
+    await rig.read(cached)
+    await rig.mailbox()
+    await cut(rig)
+    begun_s = rig.now
+    assert [message.id for message in await rig.messages()] == [1]
+    assert await rig.read(cached) == DATA
+    assert await rig.engine.library.state(cached.key) == "yes"
+    assert rig.now == begun_s
+    assert (await rig.engine.status())["network"] == "unreachable"
+
+
+async def test_everything_heals_within_a_probe(rig: Rig) -> None:
+    await rig.mailbox()
+    await trio.sleep(11)
+    await cut(rig)
+    rig.engine.account.mailboxes.visit(101)
+    rig.platform.change(**sms(1))
+    await trio.sleep(300)
+    rig.platform.away = []
+    await trio.sleep(PROBE_S + 0.3)
+    assert not rig.engine.network.is_down
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    # The look during the outage was not in vain.
+    assert [message.id for message in await rig.messages()] == [1]
+    probes = len(rig.platform.sent(PROBE))
+    await trio.sleep(60)
+    assert len(rig.platform.sent(PROBE)) == probes
+    assert (await rig.engine.status())["network"] == "up"
+
+
+async def test_a_sync_that_fails_is_done_again_when_the_network_returns(rig: Rig) -> None:
+    await rig.mailbox()
+    await trio.sleep(11)
+    rig.platform.away = [PLATFORM, MEDIA]
+    rig.engine.account.mailboxes.visit(101)
+    await trio.sleep(30)
+    assert rig.engine.network.is_down, "nobody else has asked"
+    rig.platform.change(**sms(1))
+    rig.platform.away = []
+    await trio.sleep(PROBE_S + 0.5)
+    assert [message.id for message in await rig.messages()] == [1]
+
+
+async def test_a_copy_waits_a_short_outage_out(rig: Rig) -> None:
+    await cut(rig)
+    begun_s = rig.now
+    async with trio.open_nursery() as nursery:
+        for number in range(10):
+            nursery.start_soon(rig.read, rig.wanted(number, DATA), Priority.BULK)
+        await trio.sleep(BLIP_S / 2)
+        rig.platform.away = []
+    # `read` of all of them has succeeded, none of them before the network was back.
+    assert BLIP_S / 2 <= rig.now - begun_s <= BLIP_S / 2 + PROBE_S + 1
+    assert len(rig.platform.sent(FETCH)) == 2 + 10
+
+
+async def test_a_copy_does_not_wait_a_long_outage_out(rig: Rig) -> None:
+    await cut(rig)
+    bulk = [
+        await failed_after(rig, partial(rig.read, rig.wanted(number, DATA), Priority.BULK))
+        for number in range(3)
+    ]
+    assert bulk == [pytest.approx(BLIP_S), pytest.approx(0), pytest.approx(0)]
+
+
+async def test_who_waits_for_a_slot_when_the_network_fails_loses_nothing(rig: Rig) -> None:
+    """Of 60 contents 40 have slots; the others wait for theirs while the network is away."""
+    async with trio.open_nursery() as nursery:
+        for number in range(60):
+            nursery.start_soon(rig.read, rig.wanted(number, DATA), Priority.BULK)
+        await trio.sleep(20)
+        fetched = len(rig.platform.sent(FETCH))
+        assert fetched < 60
+        rig.platform.away = [PLATFORM, MEDIA]
+        await trio.sleep(50)
+        rig.platform.away = []
+    await wait_all_tasks_blocked()  # A reader has the last byte before its request has ended.
+    assert len(rig.platform.sent(FETCH)) - 60 == 2, "the two that made it an outage"
+    assert rig.engine.recorder.requests()["content"] == 60
+
+
+async def test_a_person_who_joins_a_waiting_copy_is_told_soon(rig: Rig) -> None:
+    await cut(rig)
+    wanted = rig.wanted(1, DATA)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(failed_after, rig, lambda: rig.read(wanted, Priority.BULK))
+        await trio.sleep(10)
+        assert await failed_after(rig, lambda: rig.read(wanted)) <= 1.0
+
+
+async def test_a_media_host_that_cannot_be_reached_leaves_the_platform_alone(rig: Rig) -> None:
+    rig.platform.away = [MEDIA]
+    await failed_after(rig, lambda: rig.read(media(rig, 1)))
+    assert await failed_after(rig, lambda: rig.read(media(rig, 2))) == pytest.approx(0)
+    assert not rig.engine.network.is_down
+    await rig.mailbox()
+    assert await rig.read(rig.wanted(3, DATA)) == DATA
+    rig.platform.away = []
+    await trio.sleep(PROBE_S + 0.2)
+    assert await rig.read(media(rig, 2)) == DATA
+    assert {seen.url for seen in rig.platform.sent(PROBE)} == {f"{MEDIA}/restapi"}
+
+
+async def test_a_token_that_is_good_is_used_on(rig: Rig) -> None:
+    """The platform is away when the token is due for renewal, the media host is not."""
+    rig.platform.script("getToken", *[Unreachable.REFUSED] * 9)
+    await trio.sleep(3400)
+    assert await rig.read(media(rig, 1)) == DATA
+    assert {seen.token for seen in rig.platform.sent(FETCH)} == {"s3cret-access-1"}
+
+
+async def test_nobody_logs_in_where_nobody_answers(rig: Rig) -> None:
+    """The media host is there, but the token has ended, and only the platform has another."""
+    await cut(rig)
+    rig.platform.away = [PLATFORM]
+    await trio.sleep(3700)
+    assert rig.engine.network.is_down
+    assert await failed_after(rig, lambda: rig.read(media(rig, 1))) == pytest.approx(0)
+    assert {seen.operation for seen in rig.platform.seen if seen.at_s > rig.origin_s + 10} == {PROBE}
+    rig.platform.away = []
+    await trio.sleep(PROBE_S + 0.2)
+    assert await rig.read(media(rig, 1)) == DATA
+
+
+async def test_an_answer_of_any_kind_is_an_answer(rig: Rig) -> None:
+    rig.platform.script(FETCH, Unreachable.REFUSED, Reply.error(503), Unreachable.REFUSED)
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.platform.sent(PROBE) == []
+
+
+async def test_a_probe_that_is_never_answered_is_given_up(rig: Rig) -> None:
+    await cut(rig)
+    rig.platform.script(PROBE, Unreachable.SILENT)
+    rig.platform.away = []
+    await trio.sleep(PROBE_S + 10 + 0.3)
+    assert not rig.engine.network.is_down
+    assert len(rig.platform.sent(PROBE)) == 2
+
+
+# Starting
+
+
+async def test_a_known_account_starts_without_the_network(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.change(**sms(1))
+    async with new_rig() as rig:
+        cached = rig.wanted(1, DATA)
+        await rig.read(cached)
+        await rig.mailbox()
+    platform.away = [PLATFORM, MEDIA]
+    begun_s = trio.current_time()
+    async with new_rig() as rig:
+        assert trio.current_time() == begun_s
+        assert rig.engine.account.name == "Example Ltd"
+        assert [extension.id for extension in rig.engine.account.extensions] == [101]
+        assert [message.id for message in await rig.messages()] == [1]
+        assert await rig.read(cached) == DATA
+        await trio.sleep(5)
+        assert await failed_after(rig, lambda: rig.read(rig.wanted(2, DATA))) == pytest.approx(0)
+        platform.away = []
+        platform.change(**sms(2))
+        await trio.sleep(PROBE_S + 1)
+        assert await rig.read(rig.wanted(2, DATA)) == DATA
+        await rig.engine.account.mailboxes.refresh(101)
+        assert [message.id for message in await rig.messages()] == [1, 2]
+
+
+async def test_a_server_that_says_nothing_is_waited_for_half_a_second(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig():
+        pass
+    platform.script("getToken", Unreachable.SILENT)
+    begun_s = trio.current_time()
+    async with new_rig():
+        assert trio.current_time() - begun_s == pytest.approx(0.5)
+
+
+async def test_an_unknown_account_needs_the_network(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    platform.away = [PLATFORM, MEDIA]
+    begun_s = trio.current_time()
+    with pytest.raises(UnreachableError, match=r"cannot connect to platform\.ringcentral\.com"):
+        async with new_rig():
+            pass
+    assert trio.current_time() - begun_s == pytest.approx(2)
+
+
+async def test_another_user_of_the_same_app_is_not_shown_what_the_first_one_saw(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig() as rig:
+        await rig.mailbox()
+    platform.away = [PLATFORM, MEDIA]
+    with pytest.raises(UnreachableError):
+        async with new_rig(jwt="s3cret.jwt.of-another"):
+            pass
+
+
+async def test_refused_credentials_are_told_although_the_account_is_known(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig():
+        pass
+    platform.script("getToken", Reply.error(400, "OAU-251"))
+    with pytest.raises(AuthError, match="OAU-251"):
+        async with new_rig():
+            pass
+
+
+async def test_new_extensions_are_shown_when_the_network_returns(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.admin = True
+    platform.extensions = [{"id": 101}]
+    async with new_rig():
+        pass
+    platform.extensions = [{"id": 101}, {"id": 102}]
+    platform.away = [PLATFORM, MEDIA]
+    async with new_rig() as rig:
+        heard: list[int] = []
+        rig.engine.account.on_extensions = lambda: heard.append(len(rig.engine.account.extensions))
+        await trio.sleep(100)
+        assert heard == []
+        platform.away = []
+        await trio.sleep(PROBE_S + 1)
+        assert heard == [2]
+
+
+# Offline
+
+
+async def test_offline_nothing_is_ever_sent(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    platform.change(**sms(1))
+    async with new_rig() as rig:
+        cached = rig.wanted(1, DATA)
+        await rig.read(cached)
+        await rig.mailbox()
+    before = len(platform.seen)
+    begun_s = trio.current_time()
+    async with new_rig(offline=True) as rig:
+        assert trio.current_time() == begun_s
+        assert [message.id for message in await rig.messages()] == [1]
+        assert await rig.read(cached) == DATA
+        for priority in Priority:
+            wanted = rig.wanted(2, DATA)
+            took_s = await failed_after(rig, partial(rig.read, wanted, priority), OfflineError)
+            assert took_s == pytest.approx(0)
+        rig.engine.account.mailboxes.visit(101)
+        await failed_after(rig, lambda: rig.mailbox(102), OfflineError)
+        await failed_after(rig, rig.engine.account.refresh, OfflineError)
+        assert (await rig.engine.status())["network"] == "offline"
+        await trio.sleep(10_000)
+        assert rig.engine.recorder.faults == (), "it is as it was wanted"
+    assert platform.seen[before:] == []
+
+
+async def test_offline_an_unknown_account_is_nothing(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    with pytest.raises(OfflineError, match="mount it once without --offline"):
+        async with new_rig(offline=True):
+            pass
+    assert platform.seen == []

@@ -1,0 +1,421 @@
+"""A mailbox that was loaded stays true: what syncs tell, what they do not, and how often they are sent."""
+
+import itertools
+import time
+from datetime import datetime
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from rcfs.errors import ServerError
+from rcfs.fetch._freshness import IDLE_POLL_S
+from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
+from tests.fakes.rig import Rig
+from tests.fakes.scripted import PLATFORM, Reply, ScriptedPlatform, Unreachable
+from tests.scenario.conftest import OpenRig
+
+LIST, SYNC, READ = "listMessages", "syncMessages", "readMessage"
+PATH = "/restapi/v1.0/account/~/extension/101"
+
+
+def sms(number: int, subject: str = "hi", minute: int = 0, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "SMS",
+        "direction": "Inbound",
+        "subject": subject,
+        "creationTime": "2026-11-03T10:00:00Z",
+        "lastModifiedTime": f"2026-11-03T10:{minute:02d}:00Z",
+        "availability": "Alive",
+        **fields,
+    }
+
+
+def page(records: list[Any], next_url: str = "") -> Reply:
+    return Reply.of_json(
+        {"records": records, "navigation": {"nextPage": {"uri": next_url}} if next_url else {}}
+    )
+
+
+def sync(records: list[Any], token: str = "since-0") -> Reply:
+    return Reply.of_json({"records": records, "syncInfo": {"syncToken": token}})
+
+
+async def told(rig: Rig) -> dict[int, tuple[str, str | None]]:
+    """(view, subject) of every message, as it is known without asking."""
+    mailbox = rig.engine.account.mailboxes.catalogue(101)
+    assert mailbox is not None
+    found = {}
+    for message in await rig.messages():
+        home = mailbox.home(message.id)
+        assert home is not None
+        found[message.id] = (home.view, message.subject)
+    return found
+
+
+async def refresh(rig: Rig) -> None:
+    await rig.engine.account.mailboxes.refresh(101)
+
+
+def operations(rig: Rig, *which: str) -> list[str]:
+    return [seen.operation for seen in rig.platform.sent(*(which or (LIST, SYNC, READ)))]
+
+
+# Loading
+
+
+async def test_a_load_is_a_token_and_the_pages(rig: Rig) -> None:
+    rig.platform.change(**sms(1))
+    await rig.mailbox()
+    first, second = rig.platform.sent(SYNC, LIST)
+    assert first.url.startswith(f"{PLATFORM}{PATH}/message-sync?")
+    assert first.query == {
+        "syncType": ["FSync"],
+        "dateFrom": ["2000-01-01T00:00:00.000Z"],
+        "recordCount": ["1"],
+    }
+    assert second.operation == LIST
+    await rig.mailbox()
+    assert operations(rig) == [SYNC, LIST], "and never again"
+
+
+async def test_the_list_goes_up_to_the_token_however_long_that_took(rig: Rig) -> None:
+    """What came between the two would be told by neither."""
+
+    def late(_request: httpx.Request) -> Reply:
+        rig.platform.clock_ahead_s = 1000.0  # the machine's clock does not know of virtual time
+        return sync([])
+
+    rig.platform.script(SYNC, late)
+    await rig.mailbox()
+    (listed,) = rig.platform.sent(LIST)
+    until_s = datetime.fromisoformat(listed.query["dateTo"][0]).timestamp()
+    assert until_s - time.time() == pytest.approx(1000, abs=20)
+
+
+async def test_a_load_without_a_token_is_none(rig: Rig) -> None:
+    rig.platform.script(SYNC, Reply.of_json({"records": []}))
+    with pytest.raises(ServerError, match="no token"):
+        await rig.mailbox()
+    assert operations(rig) == [SYNC]
+    await rig.mailbox()
+
+
+async def test_a_list_of_several_pages_is_read_again_when_something_was_purged_meanwhile(rig: Rig) -> None:
+    """The purge moved message 2 up to the first page, after that had been read."""
+    second = f"{PLATFORM}{PATH}/message-store?page=2"
+    rig.platform.script(LIST, page([sms(4), sms(3)], second), page([sms(1)]))
+    rig.platform.script(LIST, page([sms(4), sms(2)], second), page([sms(1)]))
+    rig.platform.script(SYNC, sync([]), sync([{"id": 3, "availability": "Purged"}], "since-1"))
+    await rig.mailbox()
+    assert list(await told(rig)) == [1, 2, 4]
+    assert operations(rig) == [SYNC, LIST, LIST, SYNC] * 2
+
+
+async def test_a_list_that_never_holds_still_is_taken_as_it_is(rig: Rig) -> None:
+    second = f"{PLATFORM}{PATH}/message-store?page=2"
+    for _listing in range(3):
+        rig.platform.script(LIST, page([sms(2)], second), page([sms(1)]))
+        rig.platform.script(SYNC, sync([]), sync([{"id": 9, "availability": "Purged"}]))
+    await rig.mailbox()
+    assert list(await told(rig)) == [1, 2]
+    assert operations(rig) == [SYNC, LIST, LIST, SYNC] * 3
+
+
+async def test_what_comes_while_a_list_is_read_is_there(rig: Rig) -> None:
+    second = f"{PLATFORM}{PATH}/message-store?page=2"
+    rig.platform.script(LIST, page([sms(2)], second), page([sms(1)]))
+    rig.platform.script(SYNC, sync([]), sync([sms(3), {"id": 4, "availability": "Deleted"}], "since-0"))
+    rig.platform.messages = [sms(4, availability="Deleted")]
+    await rig.mailbox()
+    assert await told(rig) == {1: ("SMS", "hi"), 2: ("SMS", "hi"), 3: ("SMS", "hi"), 4: ("Trash", "hi")}
+    assert operations(rig) == [SYNC, LIST, LIST, SYNC, READ]
+
+
+@pytest.mark.parametrize("where", ["token", "first page", "second page"])
+async def test_a_load_that_is_broken_off_is_begun_anew(
+    platform: ScriptedPlatform, new_rig: OpenRig, where: str
+) -> None:
+    """As after kill -9: another engine, on the same index."""
+    second = f"{PLATFORM}{PATH}/message-store?page=2"
+    if where == "token":
+        platform.script(SYNC, Unreachable.SILENT)
+    elif where == "first page":
+        platform.script(LIST, Unreachable.SILENT)
+    else:
+        platform.script(LIST, page([sms(3, "gone"), sms(2)], second), Unreachable.SILENT)
+    async with new_rig() as rig:
+        with trio.move_on_after(5):
+            await rig.mailbox()
+        assert rig.engine.account.mailboxes.catalogue(101) is None
+    platform.messages = [sms(1), sms(2, "newer", 1)]
+    async with new_rig() as rig:
+        assert rig.engine.account.mailboxes.catalogue(101) is None, "half a mailbox is none"
+        await rig.mailbox()
+        assert await told(rig) == {1: ("SMS", "hi"), 2: ("SMS", "newer")}
+
+
+# Syncs
+
+
+async def test_a_sync_is_one_request_with_the_newest_token(rig: Rig) -> None:
+    await rig.mailbox()
+    for number in (1, 2):
+        rig.platform.change(**sms(number))
+        await refresh(rig)
+    await refresh(rig)
+    assert [seen.query["syncToken"] for seen in rig.platform.sent(SYNC)[1:]] == [
+        ["since-0"],
+        ["since-1"],
+        ["since-2"],
+    ]
+    assert {tuple(seen.query["syncType"]) for seen in rig.platform.sent(SYNC)[1:]} == {("ISync",)}
+    assert operations(rig) == [SYNC, LIST, SYNC, SYNC, SYNC]
+    assert list(await told(rig)) == [1, 2]
+
+
+async def test_everything_that_can_happen_to_a_message(rig: Rig) -> None:
+    for number in (1, 2, 3, 4):
+        rig.platform.change(**sms(number))
+    await rig.mailbox()
+    rig.platform.change(**sms(5, "new"))
+    rig.platform.change(**sms(1, "changed", 1))
+    rig.platform.bury(2, "Deleted")
+    rig.platform.bury(3, "Deleted")
+    rig.platform.bury(4, "Purged")
+    await refresh(rig)
+    assert await told(rig) == {
+        1: ("SMS", "changed"),
+        2: ("Trash", "hi"),
+        3: ("Trash", "hi"),
+        5: ("SMS", "new"),
+    }
+    rig.platform.change(**sms(2, "hi", 2))
+    rig.platform.bury(3, "Purged")
+    await refresh(rig)
+    assert await told(rig) == {1: ("SMS", "changed"), 2: ("SMS", "hi"), 5: ("SMS", "new")}
+    assert operations(rig, READ, LIST) == [LIST]
+
+
+async def test_who_shows_the_tree_hears_of_what_changed(rig: Rig) -> None:
+    rig.platform.change(**sms(1))
+    await rig.mailbox()
+    rig.heard.clear()
+    await refresh(rig)
+    assert rig.heard == [], "nothing changed"
+    rig.platform.change(**sms(1, "other", 1))
+    await refresh(rig)
+    ((extension, touched),) = rig.heard
+    assert extension == 101
+    assert ("SMS", "2026-11") in touched
+    assert ("SMS", "2026-11", "2026-11-03T10.00.00Z from unknown [1]") in touched
+
+
+async def test_overlaps_and_a_disorder_change_nothing(rig: Rig) -> None:
+    rig.platform.change(**sms(1, "newest", 9))
+    await rig.mailbox()
+    rig.heard.clear()
+    rig.platform.overlap = 5
+    for _again in range(2):
+        rig.platform.changes += [sms(1, "old", 1), sms(2, "newest", 8), sms(2, "old", 3), sms(1, "old", 8)]
+        await refresh(rig)
+    assert await told(rig) == {1: ("SMS", "newest"), 2: ("SMS", "newest")}
+    assert len(rig.heard) == 1, "only message 2 was news, and only once"
+
+
+async def test_what_came_and_went_between_two_syncs_is_read(rig: Rig) -> None:
+    await rig.mailbox()
+    rig.platform.messages = [sms(1, availability="Deleted")]
+    rig.platform.changes += [
+        {"id": 1, "availability": "Deleted"},
+        {"id": 2, "availability": "Deleted"},
+        {"id": 3, "availability": "Purged"},
+    ]
+    await refresh(rig)
+    assert await told(rig) == {1: ("Trash", "hi")}
+    assert [seen.url for seen in rig.platform.sent(READ)] == [
+        f"{PLATFORM}{PATH}/message-store/{number}" for number in (1, 2)
+    ]
+
+
+async def test_of_very_many_the_list_is_cheaper(rig: Rig) -> None:
+    await rig.mailbox()
+    rig.platform.messages = [sms(number, availability="Deleted") for number in range(1, 31)]
+    rig.platform.changes += [{"id": number, "availability": "Deleted"} for number in range(1, 31)]
+    await refresh(rig)
+    assert set((await told(rig)).values()) == {("Trash", "hi")}
+    assert operations(rig) == [SYNC, LIST, SYNC, SYNC, LIST]
+
+
+async def test_a_token_is_kept_only_after_all_that_it_stands_for(rig: Rig) -> None:
+    await rig.mailbox()
+    rig.platform.messages = [sms(1, availability="Deleted")]
+    rig.platform.changes += [sms(2), {"id": 1, "availability": "Deleted"}]
+    rig.platform.script(READ, *[Reply.error(503)] * 5)
+    with pytest.raises(ServerError):
+        await refresh(rig)
+    assert await told(rig) == {2: ("SMS", "hi")}
+    await refresh(rig)
+    assert await told(rig) == {1: ("Trash", "hi"), 2: ("SMS", "hi")}
+    assert [seen.query["syncToken"] for seen in rig.platform.sent(SYNC)[1:]] == [["since-0"]] * 2
+
+
+async def test_a_sync_that_is_killed_is_done_again(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    async with new_rig() as rig:
+        await rig.mailbox()
+        platform.change(**sms(1))
+        platform.script(SYNC, Unreachable.SILENT)
+        with trio.move_on_after(5):
+            await refresh(rig)
+    async with new_rig() as rig:
+        await refresh(rig)
+        assert list(await told(rig)) == [1]
+        assert operations(rig, LIST) == [LIST], "it was not loaded twice"
+
+
+@pytest.mark.parametrize("code", ["MSG-333", "CMN-101"])
+async def test_a_token_that_is_refused_is_a_load_and_a_comparison(rig: Rig, code: str) -> None:
+    for number in (1, 2, 3):
+        rig.platform.change(**sms(number))
+    await rig.mailbox()
+    rig.platform.token_error = code
+    rig.platform.refused_tokens = {"since-3"}
+    rig.platform.messages = [sms(1), sms(2, "changed", 1), sms(4, "new")]
+    rig.platform.changes.append({})
+    rig.heard.clear()
+    await refresh(rig)
+    assert await told(rig) == {1: ("SMS", "hi"), 2: ("SMS", "changed"), 4: ("SMS", "new")}
+    assert operations(rig)[2:] == [SYNC, SYNC, LIST]
+    heard = set().union(*(touched for _extension, touched in rig.heard))
+    names = {path[-1].rpartition(" ")[2] for path in heard if len(path) == 3}
+    assert names == {"[2]", "[3]", "[4]"}, "what stayed the same is not told"
+    await refresh(rig)
+    assert rig.platform.sent(SYNC)[-1].query["syncToken"] == ["since-4"]
+
+
+async def test_another_refusal_is_no_reason_to_load(rig: Rig) -> None:
+    await rig.mailbox()
+    rig.platform.script(SYNC, Reply.error(400, "CMN-102"))
+    with pytest.raises(Exception, match="CMN-102"):
+        await refresh(rig)
+    assert operations(rig) == [SYNC, LIST, SYNC]
+
+
+async def test_what_cannot_be_asked_leaves_what_is_known(rig: Rig) -> None:
+    rig.platform.change(**sms(1))
+    await rig.mailbox()
+    rig.platform.script(SYNC, Reply.error(403, "CMN-419"))
+    with pytest.raises(Exception, match="CMN-419"):
+        await refresh(rig)
+    assert await told(rig) == {1: ("SMS", "hi")}
+
+
+# How often
+
+
+def sync_times(rig: Rig, extension: int = 101) -> list[float]:
+    return [
+        seen.at_s - rig.origin_s for seen in rig.platform.sent(SYNC) if f"/extension/{extension}/" in seen.url
+    ]
+
+
+async def test_a_visit_is_never_waited_for(rig: Rig) -> None:
+    await rig.mailbox()
+    await trio.sleep(11)
+    rig.platform.change(**sms(1))
+    begun_s = rig.now
+    rig.engine.account.mailboxes.visit(101)
+    assert await told(rig) == {}
+    assert rig.now == begun_s
+    await trio.sleep(0.2)
+    assert await told(rig) == {1: ("SMS", "hi")}
+
+
+async def test_visits_all_the_time_are_a_sync_a_minute(rig: Rig) -> None:
+    await rig.mailbox()
+    while rig.now < 3600:
+        rig.engine.account.mailboxes.visit(101)
+        await trio.sleep(1)
+    times = sync_times(rig)
+    assert 60 <= len(times) <= 60 + 4
+    for first, last in itertools.combinations(range(len(times)), 2):
+        assert last - first + 1 <= 4 + (times[last] - times[first]) / 60 + 0.01
+
+
+async def test_a_mailbox_that_nobody_looks_into_is_synced_ever_more_rarely(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig() as rig:
+        await rig.mailbox()
+    async with new_rig() as rig:
+        begun = len(sync_times(rig))
+        await trio.sleep(86_400)  # noqa: ASYNC116 - a day of virtual time
+        assert len(sync_times(rig)) - begun == pytest.approx(86_400 / IDLE_POLL_S, abs=2)
+
+
+async def test_a_hint_is_a_sync_at_once(rig: Rig) -> None:
+    mailboxes = rig.engine.account.mailboxes
+    mailboxes.hint(101)
+    await trio.sleep(1)
+    assert operations(rig) == [], "it was never loaded"
+    await rig.mailbox()
+    rig.platform.change(**sms(1))
+    mailboxes.hint(101)
+    await trio.sleep(0.2)
+    assert list(await told(rig)) == [1]
+
+
+async def test_a_mailbox_that_was_refused_is_not_asked_about_again_unasked(rig: Rig) -> None:
+    rig.platform.script(SYNC, Reply.error(403, "CMN-419"))
+    with pytest.raises(Exception, match="CMN-419"):
+        await rig.mailbox()
+    await trio.sleep(3000)
+    assert operations(rig) == [SYNC]
+
+
+async def test_an_extension_that_may_not_be_seen_any_more_is_not_synced(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.admin = True
+    platform.extensions = [{"id": 101}, {"id": 102}]
+    async with new_rig() as rig:
+        await rig.mailbox(101)
+        await rig.mailbox(102)
+        platform.extensions = [{"id": 102}]
+        await rig.engine.account.refresh()
+        before = len(sync_times(rig, 101))
+        await trio.sleep(2000)
+        assert len(sync_times(rig, 101)) == before
+        assert len(sync_times(rig, 102)) > 2
+
+
+async def test_two_hundred_mailboxes_never_keep_a_person_waiting(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.plans = {**PRIOR_PLANS, UsageGroup("light"): Plan(10_000)}
+    platform.__attrs_post_init__()
+    platform.admin = True
+    platform.extensions = [{"id": number} for number in range(1, 201)]
+    async with new_rig() as rig:
+        for number in range(1, 201):
+            await rig.mailbox(number)
+    platform.plans = PRIOR_PLANS
+    platform.__attrs_post_init__()
+    await trio.sleep(IDLE_POLL_S)
+    async with new_rig() as rig:
+        begun = len(platform.sent(SYNC))
+        waits = []
+        for look in range(60):
+            await trio.sleep(30)
+            number = look % 200 + 1
+            platform.change(**sms(look + 1))
+            at_s = rig.now
+            await rig.engine.account.mailboxes.refresh(number, Priority.PERSON)
+            waits.append(rig.now - at_s)
+        assert max(waits) < 1.0, "a slot is always near"
+        polled = len(platform.sent(SYNC)) - begun - len(waits)
+        # Half an hour is two polls of each, and none was forgotten.
+        assert 200 <= polled <= 2 * 200 + 3 * 60
+        assert len(rig.engine.gate.queue()) <= 1

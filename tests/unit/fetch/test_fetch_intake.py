@@ -1,0 +1,109 @@
+"""What the records of lists and syncs make of an index."""
+
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rcfs.fetch import Shelving
+from rcfs.fetch._intake import Intake, purged_record
+from rcfs.store import MailboxIndex
+from rcfs.tree import name_folder, shelve
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[MailboxIndex]:
+    index = MailboxIndex.open(tmp_path / "mailboxes.sqlite", pytest.fail)
+    yield index
+    index.close()
+
+
+@pytest.fixture
+def mailbox(index: MailboxIndex) -> int:
+    return index.begin("1", 101)[0]
+
+
+@pytest.fixture
+def intake(index: MailboxIndex) -> Intake:
+    return Intake(index, Shelving(shelve, name_folder))
+
+
+def sms(number: int, subject: str, minute: int = 0, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "SMS",
+        "subject": subject,
+        "creationTime": "2026-11-03T10:00:00Z",
+        "lastModifiedTime": f"2026-11-03T10:{minute:02d}:00Z",
+        "availability": "Alive",
+        **fields,
+    }
+
+
+def deleted(number: int) -> dict[str, Any]:
+    return {"id": number, "availability": "Deleted"}
+
+
+def known(index: MailboxIndex, mailbox: int) -> dict[int, tuple[str, str]]:
+    """(view, subject) of every message."""
+    found = {}
+    for message_id in range(10):
+        raw, home = index.record(mailbox, message_id), index.home(mailbox, message_id)
+        if raw is not None:
+            assert home is not None
+            found[message_id] = (home.view, json.loads(raw)["subject"])
+    return found
+
+
+def test_the_one_modified_last_counts_whatever_the_order(
+    index: MailboxIndex, intake: Intake, mailbox: int
+) -> None:
+    intake.take(mailbox, [sms(1, "new", 2), sms(1, "old", 1), sms(2, "old", 1), sms(2, "new", 2)])
+    assert known(index, mailbox) == {1: ("SMS", "new"), 2: ("SMS", "new")}
+    touched = intake.take_changes(mailbox, [sms(1, "older still"), sms(2, "new", 2)]).touched
+    assert touched == set(), "an overlap tells nothing new"
+    assert known(index, mailbox) == {1: ("SMS", "new"), 2: ("SMS", "new")}
+
+
+def test_a_tombstone_puts_what_is_known_into_the_trash(
+    index: MailboxIndex, intake: Intake, mailbox: int
+) -> None:
+    intake.take(mailbox, [sms(1, "hi", 1), sms(2, "ho", 1)])
+    taken = intake.take_changes(mailbox, [deleted(1)])
+    assert (taken.unclear, taken.purged) == ((), False)
+    assert known(index, mailbox) == {1: ("Trash", "hi"), 2: ("SMS", "ho")}
+    intake.take_changes(mailbox, [sms(1, "hi", 2)])
+    assert known(index, mailbox) == {1: ("SMS", "hi"), 2: ("SMS", "ho")}, "restored"
+
+
+def test_what_was_purged_is_gone(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
+    intake.take(mailbox, [sms(1, "hi", 1), sms(2, "ho", 1)])
+    taken = intake.take_changes(mailbox, [purged_record(1), purged_record(7)])
+    assert (taken.unclear, taken.purged) == ((), True)
+    assert known(index, mailbox) == {2: ("SMS", "ho")}
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_a_purge_is_final_whatever_comes_with_it(index: MailboxIndex, mailbox: int, keep: bool) -> None:
+    intake = Intake(index, Shelving(partial(shelve, keep_purged=keep), name_folder))
+    intake.take(mailbox, [sms(1, "known", 5)])
+    told = [purged_record(1), sms(1, "late", 3), sms(2, "came", 4), purged_record(2), sms(2, "went", 6)]
+    assert intake.take_changes(mailbox, told).unclear == ()
+    assert known(index, mailbox) == ({1: ("Purged", "known"), 2: ("Purged", "went")} if keep else {})
+
+
+def test_what_a_tombstone_does_not_tell_is_unclear(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
+    intake.take(mailbox, [sms(1, "hi", 1)])
+    taken = intake.take_changes(mailbox, [deleted(1), sms(1, "hi", 2), deleted(3), sms(4, "ho")])
+    assert taken.unclear == (1, 3)
+    assert known(index, mailbox) == {1: ("SMS", "hi"), 4: ("SMS", "ho")}
+
+
+def test_junk_among_the_records_is_passed_over(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
+    junk: list[dict[str, Any]] = [{}, {"id": None, "availability": "Deleted"}, {"id": "x"}]
+    assert intake.take_changes(mailbox, [*junk, sms(1, "hi")]).unclear == ()
+    intake.take(mailbox, [*junk, sms(2, "ho")])
+    assert known(index, mailbox) == {1: ("SMS", "hi"), 2: ("SMS", "ho")}

@@ -1,0 +1,356 @@
+"""The index of mailboxes as a file: opened in whatever state it is, shared, damaged while it is used.
+
+What it answers is compared with a plain mailbox in tests/property.
+"""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from rcfs.errors import StoreError
+from rcfs.model import FolderNames, Place, ShelvedMessage
+from rcfs.store import IndexDamagedError, Login, MailboxIndex, MailboxState
+from rcfs.store._index_schema import APPLICATION_ID, VERSION
+
+PAGE_BYTES = 4096
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "state" / "mailboxes.sqlite"
+
+
+@pytest.fixture
+def warnings() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def opened(path: Path, warnings: list[str]) -> Iterator[Callable[[], MailboxIndex]]:
+    """Opens the index of the test, as often as it likes; all are closed at the end."""
+    made: list[MailboxIndex] = []
+
+    def open_it() -> MailboxIndex:
+        made.append(MailboxIndex.open(path, warnings.append))
+        return made[-1]
+
+    yield open_it
+    for index in made:
+        index.close()
+
+
+def name(place: Place, _parties: object, _owners: object) -> FolderNames:
+    return FolderNames(place.key, place.key, place.key)
+
+
+def message(
+    number: int, *, modified_s: float = 1.0, raw: str = "{}", month: str = "2026-11"
+) -> ShelvedMessage:
+    return ShelvedMessage(number, f"message [{number}]", 1.0, modified_s, raw, Place("SMS", month))
+
+
+def ids(index: MailboxIndex, mailbox: int) -> list[int]:
+    """The messages that the index shows."""
+    return sorted(
+        row.id
+        for view in index.views(mailbox)
+        for folder in index.folders(mailbox, view, 0, 1000)
+        for row in index.messages(folder.number, 0, 1000)
+    )
+
+
+def loaded(index: MailboxIndex, *messages: int, extension: int = 101) -> int:
+    """The number of a mailbox that was loaded whole."""
+    mailbox, generation = index.begin("1", extension)
+    index.put(mailbox, map(message, messages), name, generation=generation)
+    index.synced(mailbox, "token", 5.0)
+    return mailbox
+
+
+def test_nobody_else_may_read_it(opened: Callable[[], MailboxIndex], path: Path) -> None:
+    before = os.umask(0)
+    try:
+        loaded(opened(), 1)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    files = list(path.parent.iterdir())
+    assert len(files) == 3, "the database, its log, and the log's index"
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+def test_what_is_in_it_is_there_tomorrow(opened: Callable[[], MailboxIndex], warnings: list[str]) -> None:
+    login = Login("1", "Example Ltd", ('{"id":101}',))
+    index = opened()
+    assert index.login("me") is None
+    assert index.mailbox("1", 101) is None
+    index.save_login("me", login)
+    number = loaded(index, 1, 2)
+    index.close()
+    index = opened()
+    assert index.login("me") == login
+    assert index.login("somebody else") is None
+    assert index.mailbox("1", 101) == MailboxState(
+        number, "1", 101, loaded=True, sync_token="token", synced_s=5.0
+    )
+    assert index.mailbox("2", 101) is None
+    assert ids(index, number) == [1, 2]
+    assert index.counts("1") == {101: 2}
+    assert warnings == []
+
+
+def test_an_empty_file_becomes_a_present_index(opened: Callable[[], MailboxIndex], path: Path) -> None:
+    path.parent.mkdir()
+    path.touch(0o644)
+    opened()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_migration_that_was_broken_off_is_done_again(
+    opened: Callable[[], MailboxIndex], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rcfs.store import _index_schema
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_index_schema, "_MIGRATIONS", ("CREATE TABLE logins (x); CREATE TABLE logins (x)",))
+        path.parent.mkdir()
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            with pytest.raises(sqlite3.Error, match="already exists"):
+                _index_schema.migrate(connection)
+            assert connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
+    loaded(opened(), 1)
+
+
+def spoil(path: Path, how: str) -> None:
+    """Makes the closed database `path` unusable."""
+    if how == "not a database":
+        path.write_bytes(b"\0" * PAGE_BYTES)
+    elif how == "half of it":
+        path.write_bytes(path.read_bytes()[: PAGE_BYTES // 2])
+    elif how == "foreign":
+        path.unlink()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("CREATE TABLE mailboxes (theirs)")
+    else:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(
+                {
+                    "newer": f"PRAGMA user_version = {VERSION + 1}",
+                    "older than any": "PRAGMA user_version = 0",
+                }[how]
+            )
+
+
+@pytest.mark.parametrize("how", ["not a database", "half of it", "foreign", "newer", "older than any"])
+def test_one_that_cannot_be_used_is_moved_aside(
+    opened: Callable[[], MailboxIndex], path: Path, warnings: list[str], how: str
+) -> None:
+    index = opened()
+    loaded(index, 1)
+    index.close()
+    spoil(path, how)
+    spoiled = path.read_bytes()
+    index = opened()
+    assert index.mailbox("1", 101) is None
+    number = loaded(index, 2)
+    assert ids(index, number) == [2]
+    aside = path.with_name(path.name + ".damaged")
+    assert aside.read_bytes() == spoiled, "it may belong to somebody else"
+    (warning,) = warnings
+    assert "unusable" in warning
+    assert aside.name in warning
+    assert "mailboxes load again" in warning
+
+
+@pytest.mark.parametrize("obstacle", ["a file", "a directory in its place"])
+def test_where_it_cannot_be_written_it_is_for_this_run_only(
+    opened: Callable[[], MailboxIndex], path: Path, warnings: list[str], obstacle: str
+) -> None:
+    if obstacle == "a file":
+        path.parent.write_text("in the way")
+    else:
+        path.mkdir(parents=True)
+    index = opened()
+    assert ids(index, loaded(index, 1)) == [1]
+    (warning,) = warnings
+    assert "forgotten at the end" in warning
+    index.close()
+    assert opened().mailbox("1", 101) is None
+
+
+def test_messages_that_a_list_no_longer_has_are_known(opened: Callable[[], MailboxIndex]) -> None:
+    index = opened()
+    number = loaded(index, 1, 2, 3)
+    again, generation = index.begin("1", 101)
+    assert again == number
+    index.put(number, [message(1), message(4)], name, generation=generation)
+    assert sorted(index.unseen(number, generation)) == [2, 3]
+    # What a sync tells meanwhile is there, even though the list was read before.
+    index.put(number, [message(3, modified_s=2.0)], name)
+    assert index.unseen(number, generation) == [2]
+    index.put(number, [], name, removed=[2])
+    assert ids(index, number) == [1, 3, 4]
+
+
+def test_two_lists_at_once_lose_nothing(opened: Callable[[], MailboxIndex]) -> None:
+    """Two processes that load the same mailbox: what either brought is there at the end."""
+    one, other = opened(), opened()
+    number, first = one.begin("1", 101)
+    same, second = other.begin("1", 101)
+    assert same == number
+    other.put(number, [message(1)], name, generation=second)
+    one.put(number, [message(1), message(2)], name, generation=first)
+    other.put(number, [message(2)], name, generation=second)
+    one.put(number, [message(3)], name, generation=first)
+    assert one.unseen(number, first) == []
+    other.put(number, [message(3)], name, generation=second)
+    assert other.unseen(number, second) == []
+    assert ids(one, number) == ids(other, number) == [1, 2, 3]
+
+
+_PUTS = """
+import sys
+from pathlib import Path
+from rcfs.store import MailboxIndex
+from tests.unit.store.test_mailbox_index import message, name
+index = MailboxIndex.open(Path(sys.argv[1]), print)
+mailbox, generation = index.begin("1", 101)
+for number in range(int(sys.argv[2]), int(sys.argv[2]) + 40):
+    index.put(mailbox, [message(number, month=str(number % 3))], name, generation=generation)
+print(index.mailbox("1", 101) is not None)
+index.close()
+"""
+
+
+def test_processes_share_it(opened: Callable[[], MailboxIndex], path: Path, warnings: list[str]) -> None:
+    index = opened()
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3])}
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PUTS, str(path), str(start)],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+        for start in (0, 40)
+    ]
+    outputs = [writer.communicate(timeout=60)[0] for writer in writers]
+    assert outputs == ["True\n"] * 2
+    state = index.mailbox("1", 101)
+    assert state is not None
+    assert ids(index, state.number) == list(range(80))
+    assert len(index.folders(state.number, "SMS", 0, 100)) == 3
+    assert warnings == []
+
+
+def test_a_change_is_whole_or_not_there(opened: Callable[[], MailboxIndex]) -> None:
+    index = opened()
+    number = loaded(index, 1)
+
+    def broken(place: Place, _parties: object, _owners: object) -> FolderNames:
+        raise RuntimeError(place.key)
+
+    with pytest.raises(RuntimeError, match="2026-12"):
+        index.put(number, [message(2), message(3, month="2026-12")], broken)
+    assert ids(index, number) == [1]
+    index.put(number, [message(2)], name)
+    assert ids(index, number) == [1, 2]
+
+
+def damage(path: Path) -> None:
+    """Overwrites all pages but the first, through which a database is opened."""
+    pages = path.stat().st_size // PAGE_BYTES - 1
+    assert pages > 2
+    with path.open("r+b") as file:
+        file.seek(PAGE_BYTES)
+        file.write(b"\x5a" * PAGE_BYTES * pages)
+
+
+@pytest.fixture
+def damaged(opened: Callable[[], MailboxIndex], path: Path) -> tuple[MailboxIndex, int]:
+    """An index that opens as if nothing were wrong, and the number of a mailbox in it."""
+    index = opened()
+    number = loaded(index, *range(100))
+    index.close()
+    damage(path)
+    return opened(), number
+
+
+def test_damage_that_is_met_later_is_said_to_be_it(
+    damaged: tuple[MailboxIndex, int], path: Path, warnings: list[str], opened: Callable[[], MailboxIndex]
+) -> None:
+    index, number = damaged
+    heard: list[str] = []
+    index.listen(lambda: heard.append("damage"))
+    assert warnings == []
+    for question in (
+        lambda: index.mailbox("1", 101),
+        lambda: index.record(number, 1),
+        lambda: index.begin("1", 101),
+        lambda: index.put(number, [message(1)], name),
+    ):
+        with pytest.raises(IndexDamagedError, match="is damaged"):
+            question()
+    assert heard == ["damage"] * 4
+    assert index.renew()
+    assert index.mailbox("1", 101) is None
+    with pytest.raises(StoreError, match="begun anew"):
+        index.put(number, [message(1)], name)
+    assert index.record(number, 1) is None
+    again = loaded(index, 7)
+    assert again != number, "a number that is still in use somewhere means nothing else"
+    assert path.with_name(path.name + ".damaged").exists()
+    assert len(warnings) == 1
+    assert not index.renew(), "once is enough for all who met the damage"
+    assert ids(index, again) == [7]
+    index.close()
+    index = opened()
+    assert ids(index, again) == [7], "it is where it was, for the next run"
+    assert len(warnings) == 1
+
+
+def test_one_that_another_process_has_begun_anew_is_used(
+    damaged: tuple[MailboxIndex, int], path: Path, opened: Callable[[], MailboxIndex], warnings: list[str]
+) -> None:
+    late, number = damaged
+    quick = opened()
+    for index in (quick, late):
+        with pytest.raises(IndexDamagedError):
+            index.record(number, 1)
+    assert quick.renew()
+    again = loaded(quick, 7)
+    assert late.renew()
+    assert ids(late, again) == [7]
+    assert [path.name for path in path.parent.glob("*.damaged*") if path.suffix == ".damaged"] == [
+        "mailboxes.sqlite.damaged"
+    ]
+    assert len(warnings) == 1
+
+
+def test_a_full_disk_is_no_damage(
+    opened: Callable[[], MailboxIndex], path: Path, warnings: list[str]
+) -> None:
+    index = opened()
+    number = loaded(index, 1)
+    connection = index._database._writer
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match="full") as caught:
+        index.put(number, [message(2, raw="x" * 100_000)], name)
+    assert not isinstance(caught.value, IndexDamagedError)
+    assert not index.renew()
+    assert ids(index, number) == [1]
+    connection.execute("PRAGMA max_page_count = 1000000")
+    index.put(number, [message(2)], name)
+    assert ids(index, number) == [1, 2]
+    assert warnings == []
