@@ -106,7 +106,6 @@ class SqliteLedger(Ledger):
 
         def change(book: Book) -> Slot | float:
             if now >= self._look_at_s:
-                self._look_at_s = now + _LOOK_S
                 self._bury_dead(book, now)
             return book.take(owner, group, waiting, now)
 
@@ -150,6 +149,10 @@ class SqliteLedger(Ledger):
 
     def states(self, now: float) -> tuple[GroupState, ...]:
         """See `Ledger.states`."""
+        if now >= self._look_at_s and self._dead(self._seen()):
+            # Nobody may take anything for hours, in which the requests of the dead would seem to go on.
+            with suppress(TimeoutError):
+                self._change(lambda book: self._bury_dead(book, now))
         return self._seen().states(self._machine.owner, now)
 
     def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Sequence[float]:
@@ -295,9 +298,14 @@ class SqliteLedger(Ledger):
 
     def _bury_dead(self, book: Book, now: float) -> None:
         """End what dead processes have left in `book`."""
-        for owner in book.owners:
-            if owner != self._machine.owner and not self._machine.is_alive(owner):
-                book.bury(owner, now + LINGER_S)
+        self._look_at_s = now + _LOOK_S
+        for owner in self._dead(book):
+            book.bury(owner, now + LINGER_S)
+
+    def _dead(self, book: Book) -> list[str]:
+        """The owners in `book` whose processes have ended without a word."""
+        others = (owner for owner in book.owners if owner != self._machine.owner)
+        return [owner for owner in others if not self._machine.is_alive(owner)]
 
     def _go_on_alone(self, error: sqlite3.Error) -> None:
         """Keep the book in memory from now on, because the file fails."""

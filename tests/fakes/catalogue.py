@@ -10,6 +10,7 @@ import attrs
 
 from rcfs.model import ContentKey, Extension, FolderRow, Message, MessageRow, Place, ShelvedMessage
 from rcfs.tree import ExtensionDirectory, build_root, name_folder, shelve
+from rcfs.tree._times import sane
 
 
 @attrs.define(eq=False)
@@ -94,7 +95,7 @@ class PlainCatalogue:
     def conversation(self, view: str, name: str) -> list[Message]:
         row = self.folder(view, name)
         found = [] if row is None else [self.messages_by_id[s.id] for s, _ in self._within(row.number)]
-        return sorted(found, key=lambda m: (-1.0 if m.created_s is None else m.created_s, m.id))
+        return sorted(found, key=lambda m: (-math.inf if (at_s := sane(m.created_s)) is None else at_s, m.id))
 
     def learned_bytes(self, key: ContentKey) -> int | None:
         return self.learned.get(key)

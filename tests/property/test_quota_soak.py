@@ -108,6 +108,8 @@ class Trial:
         for process in self.living:
             self.fleet.go_on(process)
         self.fleet.run(float("inf"))
+        for process in self.living:
+            process.ledger.states(self.fleet.now)  # Who looks at the quota finds out who has died.
         later_s = self.fleet.now + 3 * WINDOW_S
         for process in self.living:
             assert process.ended == process.submitted

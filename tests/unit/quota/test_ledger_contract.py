@@ -484,6 +484,15 @@ def test_a_request_of_a_killed_process_counts_for_a_window_from_when_that_is_not
     assert free_s(second, 30.0) == 90.0 + LINGER_S
 
 
+def test_requests_of_a_killed_process_end_when_others_only_look(new_home: NewHome) -> None:
+    home = new_home(10)
+    first, second = home.open("first"), home.open("second")
+    taken(first, 0.0)
+    home.kill("first", 30.0)
+    assert state(second, 31.0).in_flight == 0
+    assert state(second, 93.0 + LINGER_S).used == 0
+
+
 def test_a_request_of_a_process_killed_in_a_penalty_may_have_restarted_it(new_home: NewHome) -> None:
     home = new_home(9)
     first = home.open("first")
