@@ -141,6 +141,10 @@ class Gate:
             raise AbandonedError("nobody waits for this request any more")
         return waiter.slot
 
+    def meet(self) -> None:
+        """A person looks around, and may soon want something: what they open first is to find a free slot."""
+        self._ledger.meet(self._clock())
+
     def promote(self, ticket: Ticket, priority: Priority) -> None:
         """Raises the class of a waiting request."""
         self._scheduler.promote(ticket, priority)

@@ -189,6 +189,8 @@ class Operations(pyfuse3.Operations):
         """Begins a listing; the first one of a mailbox waits until it is loaded."""
         directory = self._directory(inode)
         await self._wait_mailbox(directory, ctx.pid)
+        if directory.mailbox_id is not None and self._readers.looks_around(ctx.pid, trio.current_time()):
+            self._engine.gate.meet()
         return self._handles.add(OpenDirectory(inode, directory))
 
     @answering

@@ -187,6 +187,11 @@ class Book:
         at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=spare))
         return pace.hold(plan, now, at_s) if at_s > now else now
 
+    def meet(self, now: float) -> None:
+        """See `Ledger.meet`."""
+        for entry in self._groups.values():
+            entry.pace.met(now)
+
     def leave(self, owner: str, group: UsageGroup) -> None:
         """See `Ledger.leave`."""
         self._group(group).claims.leave(owner)

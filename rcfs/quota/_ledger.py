@@ -127,6 +127,10 @@ class Ledger(Protocol):
         """
         ...
 
+    def meet(self, now: float) -> None:
+        """Somebody is about, who may soon ask for something: background work leaves the reserve."""
+        ...
+
     def leave(self, group: UsageGroup) -> None:
         """Nothing waits for `group` in this process any more, though `take` was told so."""
         ...

@@ -37,6 +37,10 @@ class MemoryLedger(Ledger):
         """See `Ledger.take`."""
         return self._book.take(self._owner, group, waiting, now)
 
+    def meet(self, now: float) -> None:
+        """See `Ledger.meet`."""
+        self._book.meet(now)
+
     def leave(self, group: UsageGroup) -> None:
         """See `Ledger.leave`."""
         self._book.leave(self._owner, group)

@@ -54,7 +54,7 @@ class Pace:
         return [None if time_s == -math.inf else time_s for time_s in times]
 
     def met(self, now: float) -> None:
-        """A person asked for something, or was served, in this group."""
+        """A person asked for something in this group, was served, or is about to ask."""
         self._person_s = now
 
     def sent(self, now: float) -> None:

@@ -60,3 +60,8 @@ class ReaderClassifier:
             return Priority.BULK
         record.opens_s.append(now)
         return Priority.PERSON
+
+    def is_bulk(self, reader: Hashable, now: float) -> bool:
+        """Whether `reader` has become bulk, and its next cold open would not be a person's again."""
+        record = self._readers.get(reader)
+        return record is not None and record.bulk and record.last_s + READER_WINDOW_S > now

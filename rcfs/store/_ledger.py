@@ -116,6 +116,10 @@ class SqliteLedger(Ledger):
         except TimeoutError:
             return now + _AGAIN_S
 
+    def meet(self, now: float) -> None:
+        """See `Ledger.meet`."""
+        self._report(lambda book: book.meet(now))
+
     def leave(self, group: UsageGroup) -> None:
         """See `Ledger.leave`."""
         self._report(lambda book: book.leave(self._machine.owner, group))

@@ -197,6 +197,10 @@ class World:
         self._events: list[tuple[float, int, Callable[[], object]]] = []
         self._seqs = itertools.count()
 
+    def meet(self) -> None:
+        """Somebody looks around now."""
+        self._ledger.meet(self.now)
+
     def at(self, time_s: float, event: Callable[[], object]) -> None:
         """Let `event` happen at `time_s`; events of one moment happen in the order of these calls."""
         heapq.heappush(self._events, (time_s, next(self._seqs), event))

@@ -187,6 +187,17 @@ def test_a_crawler_is_refused_and_others_become_bulk(monkeypatch: pytest.MonkeyP
     assert readers.priority(3, KEY, 6.0) is Priority.PERSON
 
 
+def test_only_a_person_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
+    readers = Readers(Recorder(structlog.get_logger()))
+    names = {1: "tumblerd", 2: "cp", 3: "thunar"}
+    monkeypatch.setattr("rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, names[pid]))
+    for now in range(6):
+        readers.priority(2, KEY, float(now))  # It has become bulk,
+    assert [readers.looks_around(pid, 6.0) for pid in (1, 2, 3)] == [False, False, True]
+    assert [readers.looks_around(3, now) for now in (7.0, 35.9, 36.1)] == [False, False, True]
+    assert readers.looks_around(2, 70.0), "and by now it may be somebody's again."
+
+
 def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None:
     assert CrawlerRule.of(None, ()).names == CRAWLERS
     also = CrawlerRule.of(None, ["ffmpegthumbnailer", "my-indexer-of-everything"]).names

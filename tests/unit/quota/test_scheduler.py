@@ -396,6 +396,22 @@ def test_a_person_waits_an_interval_at_most_and_not_at_all_while_present(limit: 
 
 
 @pytest.mark.parametrize("limit", [10, 40])
+def test_a_person_who_has_looked_around_waits_for_nothing(limit: int) -> None:
+    world, scheduler, police = a_world(limit)
+    submit(scheduler, 10_000, BULK)
+    arrivals = [500.0 * n + 0.37 * n for n in range(1, 10)]
+    for arrival_s in arrivals:
+        world.at(arrival_s, world.meet)
+        # A slot comes free within an interval and a round trip.
+        opens_s = arrival_s + 60.0 / limit + 0.2
+        world.at(opens_s, lambda: submit(scheduler, 1, PERSON, world.now))
+    world.run(5000.0)
+    waits = [sent.at_s - sent.ticket.submitted_s for sent in world.sent if sent.ticket.priority is PERSON]
+    assert waits == [0.0] * len(arrivals)
+    assert police.violations == []
+
+
+@pytest.mark.parametrize("limit", [10, 40])
 @pytest.mark.parametrize("sequential", [False, True])
 def test_steady_throughput_is_at_least_98_percent_of_the_limit(limit: int, *, sequential: bool) -> None:
     plans = {MEDIUM: Plan(limit, WINDOW_S)}
