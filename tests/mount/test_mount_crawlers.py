@@ -49,7 +49,7 @@ def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> N
     fetched, refused = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))[:2]
     assert read("cat", fetched).returncode == 0
     assert read(indexer, refused).returncode == 1
-    requests = mount.server.summary()["requests"]
+    requests = mount.server.summary()["content_requests"]
     options = (*mount.options[:2], str(fetched.parent.parent.parent))
     documents = {
         document["path"]: document for document in json.loads(mount.rcfs("why", "--json", *options).stdout)
@@ -70,4 +70,4 @@ def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> N
     # Pinning asks the mount, too.
     pinned = mount.rcfs("pin", *mount.options[:2], str(fetched.parent), str(refused.parent)).stdout
     assert "of them new; " in pinned
-    assert mount.server.summary()["requests"] == requests
+    assert mount.server.summary()["content_requests"] == requests

@@ -92,12 +92,6 @@ def test_a_new_message_is_there_for_who_looks_again(mailbox: Mailbox) -> None:
         assert found.resolve() == path
 
 
-def test_a_look_is_enough(mailbox: Mailbox) -> None:
-    """Without being asked, within a sync of a look; looks less than ten seconds apart cost nothing."""
-    message_id = mailbox.arrive("SMS")
-    eventually(lambda: bool(mailbox.find(message_id, "SMS")), within_s=90.0)
-
-
 def test_a_record_shows_what_it_says_now(mailbox: Mailbox) -> None:
     message_id = mailbox.arrive("SMS")
     mailbox.refresh()
