@@ -17,6 +17,8 @@ from rcfs.model import Attachment, Availability, Extension, Message, Party
 
 Record = Mapping[str, Any]
 
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
 _LARGEST_ID = (1 << 63) - 1
 """``id`` of a message is an int64. Source: schema GetMessageInfoResponse."""
 
@@ -90,7 +92,7 @@ def _attachment(record: Record) -> Attachment | None:
 
 
 def _raw(record: Record) -> str:
-    return json.dumps(record, ensure_ascii=False, separators=(",", ":"))
+    return _COMPACT.encode(record)
 
 
 def message_from(record: Record) -> Message | None:

@@ -3,41 +3,18 @@
 Everything here runs within one transaction of the caller, and notes in `touched` what a cache of names and
 texts must forget: paths relative to the extension's directory, of folders (their listing, times and texts)
 and of messages in folders.
+
+A page of a list has a thousand messages in a few folders. So what they add up to in a folder is kept in
+memory and written once, by `finish`; where a message is shown is written by `_flush`, all at a time.
 """
 
 import sqlite3
 from collections.abc import Iterable
 
-import attrs
-
 from rcfs.model import FolderNames, NameFolder, Place, ShelvedMessage
-
-Path = tuple[str, ...]
+from rcfs.store._index_changes import ChangedFolder, PartyName, Path, ShownMessage, fell, later
 
 _SHOWN_COLUMNS = "message, name, created_s, modified_s, spoken_bytes"
-
-
-@attrs.define
-class _Folder:
-    number: int
-    view: str
-    key: str
-    name: str
-
-    @property
-    def path(self) -> Path:
-        return (self.view, self.name) if self.name else (self.view,)
-
-
-@attrs.frozen
-class _Shown:
-    """A message as it was shown until now."""
-
-    number: int
-    name: str
-    created_s: float | None
-    modified_s: float | None
-    spoken_bytes: int
 
 
 class Merge:
@@ -58,9 +35,13 @@ class Merge:
         self._mailbox = mailbox
         self._generation = generation
         self._name = name
-        self._folders: dict[int, _Folder] = {}
-        self._by_place: dict[tuple[str, str], _Folder] = {}
+        self._folders: dict[int, ChangedFolder] = {}
+        self._by_place: dict[tuple[str, str], ChangedFolder] = {}
+        self._owners: set[str] | None = None
+        self._shown: list[tuple[int, int]] = []
+        self._grown: set[int] = set()
         self._lessened: set[int] = set()
+        self._aged: set[int] = set()
         self._unnamed: set[int] = set()
         self.touched: set[Path] = set()
 
@@ -74,7 +55,7 @@ class Merge:
             self._insert(message)
             return
         *shown, raw, home = known
-        before = _Shown(*shown)
+        before = ShownMessage(*shown)
         older = message.modified_s is not None and message.modified_s < (before.modified_s or 0.0)
         home_folder = self._folder(home)
         same_home = (home_folder.view, home_folder.key) == (message.home.view, message.home.key)
@@ -94,19 +75,21 @@ class Merge:
                 (self._mailbox, message_id),
             ).fetchone()
             if known is not None:
-                self._remove(_Shown(*known))
+                self._remove(ShownMessage(*known))
 
     def finish(self) -> set[Path]:
         """Ends what the changes left open (empty folders, and misnamed ones), and tells all that changed."""
+        self._flush()
+        self._write_folders()
         for number in self._lessened:
             folder = self._folder(number)
             (left,) = self._connection.execute(
                 "SELECT EXISTS (SELECT 1 FROM places WHERE folder = ?)", (number,)
             ).fetchone()
-            if left:
-                self._find_times(number)
-            else:
+            if not left:
                 self._drop(folder)
+            elif number in self._aged:
+                self._find_times(number)
         for number in sorted(self._unnamed):
             self._rename(number)
         return self.touched
@@ -116,7 +99,7 @@ class Merge:
         number = self._connection.execute(
             "INSERT INTO messages"
             " (mailbox, id, name, created_s, modified_s, home, generation, spoken_bytes, raw)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING message",
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._mailbox,
                 message.id,
@@ -128,13 +111,17 @@ class Merge:
                 message.spoken_bytes,
                 message.raw,
             ),
-        ).fetchone()[0]
+        ).lastrowid
+        assert number is not None  # noqa: S101 - a row was inserted
         for place in (message.home, *message.links):
-            self._show(number, message, place, 0)
+            folder = self._folder_of(place)
+            self._shown.append((folder.number, number))
+            self._show(folder, message, place, message.spoken_bytes)
         self._index_words(number, message, "")
         self._learn_owner(message)
 
-    def _replace(self, shown: _Shown, message: ShelvedMessage) -> None:
+    def _replace(self, shown: ShownMessage, message: ShelvedMessage) -> None:
+        self._flush()
         number = shown.number
         home = self._folder_of(message.home)
         self._connection.execute(
@@ -152,22 +139,28 @@ class Merge:
             ),
         )
         places = {self._folder_of(place).number: place for place in (message.home, *message.links)}
-        for folder in self._folders_of(number):
+        before = self._folders_of(number)
+        for folder in before:
             if folder not in places:
                 self._hide(shown, folder)
                 continue
             if shown.name != message.name:
                 self.touched.add((*self._folder(folder).path, shown.name))
-            if _fell(shown.created_s, message.created_s) or _fell(shown.modified_s, message.modified_s):
+            if fell(shown.created_s, message.created_s) or fell(shown.modified_s, message.modified_s):
                 self._lessened.add(folder)
-        for place in places.values():
-            self._show(number, message, place, shown.spoken_bytes)
+                self._aged.add(folder)
+        for folder, place in places.items():
+            if folder not in before:
+                self._shown.append((folder, number))
+            spoken_bytes = message.spoken_bytes - (shown.spoken_bytes if folder in before else 0)
+            self._show(self._folder(folder), message, place, spoken_bytes)
         row = self._connection.execute("SELECT text FROM transcripts WHERE message = ?", (number,)).fetchone()
         self._connection.execute("DELETE FROM words WHERE rowid = ?", (number,))
         self._index_words(number, message, row[0] if row else "")
         self._learn_owner(message)
 
-    def _remove(self, shown: _Shown) -> None:
+    def _remove(self, shown: ShownMessage) -> None:
+        self._flush()
         for folder in self._folders_of(shown.number):
             self._hide(shown, folder)
         for table, column in (("messages", "message"), ("transcripts", "message"), ("words", "rowid")):
@@ -176,36 +169,51 @@ class Merge:
                 (shown.number,),
             )
 
-    def _show(self, number: int, message: ShelvedMessage, place: Place, before_bytes: int) -> None:
-        """The folder at `place` shows the message, which spoke `before_bytes` there if it did before."""
-        folder = self._folder_of(place)
-        cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO places VALUES (?, ?)", (folder.number, number)
-        )
-        spoken_bytes = message.spoken_bytes - (0 if cursor.rowcount else before_bytes)
-        self._connection.execute(
-            "UPDATE folders SET created_s = max(ifnull(created_s, ?1), ifnull(?1, created_s)),"
-            " modified_s = max(ifnull(modified_s, ?2), ifnull(?2, modified_s)),"
-            " spoken_bytes = spoken_bytes + ?3 WHERE folder = ?4",
-            (message.created_s, message.modified_s, spoken_bytes, folder.number),
-        )
+    def _show(self, folder: ChangedFolder, message: ShelvedMessage, place: Place, spoken_bytes: int) -> None:
+        """The folder at `place` shows the message, which speaks `spoken_bytes` more there than it did."""
+        folder.created_s = later(folder.created_s, message.created_s)
+        folder.modified_s = later(folder.modified_s, message.modified_s)
+        folder.spoken_bytes += spoken_bytes
+        self._grown.add(folder.number)
         if folder.name or not folder.key:
             # Of a folder that is still without a name nobody has seen an entry.
-            self.touched |= {folder.path, (*folder.path, message.name)}
+            self.touched.add(folder.path)
+            self.touched.add((*folder.path, message.name))
         for identity, name in place.parties:
             self._learn_party(folder, identity, name, message.created_s or 0.0)
 
-    def _hide(self, shown: _Shown, folder_number: int) -> None:
+    def _hide(self, shown: ShownMessage, folder_number: int) -> None:
         folder = self._folder(folder_number)
         self._connection.execute(
             "DELETE FROM places WHERE folder = ? AND message = ?", (folder_number, shown.number)
         )
-        self._connection.execute(
-            "UPDATE folders SET spoken_bytes = spoken_bytes - ? WHERE folder = ?",
-            (shown.spoken_bytes, folder_number),
-        )
+        folder.spoken_bytes -= shown.spoken_bytes
+        self._grown.add(folder_number)
         self._lessened.add(folder_number)
+        if shown.created_s == folder.created_s or shown.modified_s == folder.modified_s:
+            # Else another message is the newest, and a folder of 50,000 need not be looked through for it.
+            self._aged.add(folder_number)
         self.touched |= {folder.path, (*folder.path, shown.name)}
+
+    def _flush(self) -> None:
+        """Writes what was noted of messages that are shown."""
+        # In the order of the table: its pages are then filled one after the other.
+        self._connection.executemany("INSERT INTO places VALUES (?, ?)", sorted(self._shown))
+        self._shown.clear()
+
+    def _write_folders(self) -> None:
+        """Writes what was noted of folders and their parties."""
+        for number in sorted(self._grown):
+            folder = self._folder(number)
+            self._connection.execute(
+                "UPDATE folders SET created_s = ?, modified_s = ?, spoken_bytes = ? WHERE folder = ?",
+                (folder.created_s, folder.modified_s, folder.spoken_bytes, number),
+            )
+            parties = self._parties(folder) if folder.learned else {}
+            self._connection.executemany(
+                "INSERT OR REPLACE INTO parties VALUES (?, ?, ?, ?)",
+                [(number, who, parties[who].name, parties[who].since_s) for who in folder.learned],
+            )
 
     def _folders_of(self, number: int) -> list[int]:
         rows = self._connection.execute("SELECT folder FROM places WHERE message = ?", (number,))
@@ -220,17 +228,18 @@ class Merge:
 
     # Folders and their names
 
-    def _folder(self, number: int) -> _Folder:
+    def _folder(self, number: int) -> ChangedFolder:
         folder = self._folders.get(number)
         if folder is None:
             row = self._connection.execute(
-                "SELECT view, key, name FROM folders WHERE folder = ?", (number,)
+                "SELECT view, key, name, created_s, modified_s, spoken_bytes FROM folders WHERE folder = ?",
+                (number,),
             ).fetchone()
-            folder = self._folders[number] = _Folder(number, *row)
+            folder = self._folders[number] = ChangedFolder(number, *row)
             self._by_place[folder.view, folder.key] = folder
         return folder
 
-    def _folder_of(self, place: Place) -> _Folder:
+    def _folder_of(self, place: Place) -> ChangedFolder:
         """The folder at `place`, made when there is none."""
         folder = self._by_place.get((place.view, place.key))
         if folder is not None:
@@ -247,36 +256,56 @@ class Merge:
             " RETURNING folder",
             (self._mailbox, place.view, place.key),
         ).fetchone()
-        folder = self._folders[number] = _Folder(number, place.view, place.key, "")
+        folder = self._folders[number] = ChangedFolder(number, place.view, place.key, "", parties={})
         self._by_place[place.view, place.key] = folder
         if place.key:
             self._unnamed.add(number)
         self.touched.add((place.view,))
         return folder
 
-    def _learn_party(self, folder: _Folder, identity: str, name: str, since_s: float) -> None:
-        cursor = self._connection.execute(
-            "INSERT INTO parties VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE SET name = ?3, since_s = ?4"
-            " WHERE ?3 != '' AND (name = '' OR ?4 < since_s OR (?4 = since_s AND ?3 < name))",
-            (folder.number, identity, name, since_s),
-        )
-        if cursor.rowcount:
+    def _learn_party(self, folder: ChangedFolder, identity: str, name: str, since_s: float) -> None:
+        """The oldest message that names a party counts, and of equally old ones the least name."""
+        parties = self._parties(folder)
+        known = parties.get(identity)
+        if known is None:
+            parties[identity] = PartyName(name, since_s)
             self._unnamed.add(folder.number)
+        elif name and (not known.name or (since_s, name) < (known.since_s, known.name)):
+            if name != known.name:
+                self._unnamed.add(folder.number)
+            known.name, known.since_s = name, since_s
+        else:
+            return
+        folder.learned.add(identity)
+
+    def _parties(self, folder: ChangedFolder) -> dict[str, PartyName]:
+        if folder.parties is None:
+            rows = self._connection.execute(
+                "SELECT identity, name, since_s FROM parties WHERE folder = ?", (folder.number,)
+            )
+            folder.parties = {identity: PartyName(name, since_s) for identity, name, since_s in rows}
+        return folder.parties
 
     def _learn_owner(self, message: ShelvedMessage) -> None:
-        if not message.own:
+        owners = self._owner_identities()
+        if not message.own or message.own in owners:
             return
-        cursor = self._connection.execute(
-            "INSERT OR IGNORE INTO owners VALUES (?, ?)", (self._mailbox, message.own)
+        owners.add(message.own)
+        self._connection.execute("INSERT INTO owners VALUES (?, ?)", (self._mailbox, message.own))
+        rows = self._connection.execute(
+            "SELECT folder FROM parties JOIN folders USING (folder) WHERE identity = ? AND mailbox = ?",
+            (message.own, self._mailbox),
         )
-        if cursor.rowcount:
-            rows = self._connection.execute(
-                "SELECT folder FROM parties JOIN folders USING (folder) WHERE identity = ? AND mailbox = ?",
-                (message.own, self._mailbox),
-            )
-            self._unnamed |= {folder for (folder,) in rows}
+        # Those that have learned of it in this transaction are without their name yet.
+        self._unnamed |= {folder for (folder,) in rows}
 
-    def _drop(self, folder: _Folder) -> None:
+    def _owner_identities(self) -> set[str]:
+        if self._owners is None:
+            rows = self._connection.execute("SELECT identity FROM owners WHERE mailbox = ?", (self._mailbox,))
+            self._owners = {identity for (identity,) in rows}
+        return self._owners
+
+    def _drop(self, folder: ChangedFolder) -> None:
         """Forget a folder that shows nothing any more."""
         self._unnamed.discard(folder.number)
         folded = self._folded(folder)
@@ -293,7 +322,7 @@ class Merge:
         for folded in {before, after}:
             self._name_equals(folder.view, folded)
 
-    def _folded(self, folder: _Folder) -> str:
+    def _folded(self, folder: ChangedFolder) -> str:
         (folded,) = self._connection.execute(
             "SELECT folded FROM folders WHERE folder = ?", (folder.number,)
         ).fetchone()
@@ -310,7 +339,7 @@ class Merge:
         for (equal,) in rows:
             self._set_name(self._folder(equal), qualified=len(rows) > 1)
 
-    def _set_name(self, folder: _Folder, *, qualified: bool) -> None:
+    def _set_name(self, folder: ChangedFolder, *, qualified: bool) -> None:
         names = self._names(folder)
         name = names.qualified if qualified else names.plain
         if name == folder.name:
@@ -320,17 +349,9 @@ class Merge:
         folder.name = name
         self.touched.add(folder.path)
 
-    def _names(self, folder: _Folder) -> FolderNames:
-        parties = dict(
-            self._connection.execute("SELECT identity, name FROM parties WHERE folder = ?", (folder.number,))
-        )
-        owners = {
-            identity
-            for (identity,) in self._connection.execute(
-                "SELECT identity FROM owners WHERE mailbox = ?", (self._mailbox,)
-            )
-        }
-        return self._name(Place(folder.view, folder.key), parties, frozenset(owners))
+    def _names(self, folder: ChangedFolder) -> FolderNames:
+        parties = {identity: party.name for identity, party in self._parties(folder).items()}
+        return self._name(Place(folder.view, folder.key), parties, frozenset(self._owner_identities()))
 
     def _index_words(self, number: int, message: ShelvedMessage, transcript: str) -> None:
         said = f"{message.said}\n{transcript}" if transcript else message.said
@@ -338,8 +359,3 @@ class Merge:
             "INSERT INTO words (rowid, said, people, files) VALUES (?, ?, ?, ?)",
             (number, said, message.people, message.files),
         )
-
-
-def _fell(before_s: float | None, after_s: float | None) -> bool:
-    """Whether a time became earlier, so that a folder's newest may not be its newest any more."""
-    return before_s is not None and (after_s is None or after_s < before_s)

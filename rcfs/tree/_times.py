@@ -52,7 +52,8 @@ def _formatted(time_s: float | None, pattern: str, fields: int) -> str:
     if time_s is None:
         return UNDATED
     # Whole seconds, downwards: rounding could carry a message into the next month.
-    return pattern % datetime.fromtimestamp(int(time_s), UTC).timetuple()[:fields]
+    at = datetime.fromtimestamp(int(time_s), UTC)
+    return pattern % (at.year, at.month, at.day, at.hour, at.minute, at.second)[:fields]
 
 
 def sane(time_s: float | None) -> float | None:
