@@ -6,7 +6,7 @@ from rcfs.fetch import Content
 from rcfs.tree import Directory
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class OpenDirectory:
     """A directory being listed."""
 
@@ -14,6 +14,8 @@ class OpenDirectory:
     """Its inode."""
     directory: Directory
     """What is listed."""
+    end: int | None = None
+    """The cursor of the last entry; None when it has not been reached yet."""
 
 
 @attrs.define(eq=False)
@@ -35,6 +37,8 @@ class OpenText:
 class OpenContent:
     """An open attachment."""
 
+    inode: int
+    """Its inode."""
     content: Content
     """Its bytes, as far as they are there."""
     pid: int

@@ -44,7 +44,7 @@ class Invalidation:
         parent: int = pyfuse3.ROOT_INODE
         for part in path[:-1]:
             parent = self._inodes.number(parent, os.fsencode(part))
-        if self._inodes.node(parent) is None:
+        if parent not in self._inodes:
             return  # The kernel never heard of what is there: so it is for nearly all of a first load.
         node = self._root.find(path[0])
         for part in path[1:]:

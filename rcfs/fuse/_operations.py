@@ -16,7 +16,7 @@ import trio
 from rcfs.fetch import Content, Engine, Recorder, Wanted
 from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import answering
-from rcfs.fuse._handles import HandleTable, OpenContent, OpenDirectory, OpenText
+from rcfs.fuse._handles import Handle, HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerError, CrawlerRule, Readers, reader_of
@@ -111,7 +111,7 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: pyfuse3.InodeT, name: bytes, ctx: pyfuse3.RequestContext
     ) -> pyfuse3.EntryAttributes:
         """The entry `name` of a directory."""
-        directory = self._directory(parent_inode)
+        directory = await self._present_directory(parent_inode, ctx.pid)
         text = os.fsdecode(name)
         node = directory.find(text) if directory.is_known else None
         # Names with a leading dot are never in a mailbox: desktops probe for them, and must not load it.
@@ -187,11 +187,11 @@ class Operations(pyfuse3.Operations):
     @answering
     async def opendir(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.FileHandleT:
         """Begins a listing; the first one of a mailbox waits until it is loaded."""
-        directory = self._directory(inode)
+        directory = await self._present_directory(inode, ctx.pid)
         await self._wait_mailbox(directory, ctx.pid)
         if directory.mailbox_id is not None and self._readers.looks_around(ctx.pid, trio.current_time()):
             self._engine.gate.meet()
-        return self._handles.add(OpenDirectory(inode, directory))
+        return self._add_handle(OpenDirectory(inode, directory), directory)
 
     @answering
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
@@ -200,7 +200,10 @@ class Operations(pyfuse3.Operations):
         assert isinstance(handle, OpenDirectory)  # noqa: S101 - the kernel keeps the two kinds apart
         if not handle.directory.is_known:
             raise pyfuse3.FUSEError(errno.EIO)  # Lost since it was opened: half a listing would be a lie.
-        while page := handle.directory.page(start_id, _PAGE):
+        if handle.end == start_id != 0:
+            return  # The kernel asks on until it is told nothing: in most directories every second time.
+        page = handle.directory.page(start_id, _PAGE)
+        while page:
             for entry in page:
                 name = os.fsencode(entry.name)
                 attributes = self._attributes(self._inodes.number(handle.inode, name), entry.node)
@@ -208,11 +211,15 @@ class Operations(pyfuse3.Operations):
                     return
                 self._inodes.remember(handle.inode, name, entry.node)
                 start_id = entry.cursor
+            # A large reply holds hundreds of entries: others get their turn after each page.
+            await trio.lowlevel.checkpoint()
+            page = handle.directory.page(start_id, _PAGE) if len(page) == _PAGE else []
+        handle.end = start_id
 
     @answering
     async def releasedir(self, fh: pyfuse3.FileHandleT) -> None:
         """Ends a listing."""
-        self._handles.pop(fh)
+        self._inodes.closed(self._handles.pop(fh).inode)
 
     # Files
 
@@ -223,19 +230,19 @@ class Operations(pyfuse3.Operations):
         """Opens a file; returns when its size is exact, and a small content is all there."""
         if flags & (os.O_WRONLY | os.O_RDWR):
             raise pyfuse3.FUSEError(errno.EROFS)
-        node = self._node(inode)
+        node = await self._present(inode, ctx.pid)
         if isinstance(node, LiveFile):
             # Its text changes while nobody looks, so the kernel must neither keep it nor trust its size.
             text = (await self._render_live(node.topic)).encode()
             self._live_bytes[node.topic] = len(text)
-            number = self._handles.add(OpenText(inode, text, users=1))
+            number = self._add_handle(OpenText(inode, text, users=1), node)
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         if isinstance(node, TextFile):
             await self._wait_mailbox(node, ctx.pid)
             data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
             return self._open_text(inode, node, data)
         if isinstance(node, AttachmentFile):
-            number = self._handles.add(await self._open_attachment(inode, node, ctx.pid))
+            number = self._add_handle(await self._open_attachment(inode, node, ctx.pid), node)
         else:
             raise pyfuse3.FUSEError(errno.EINVAL)
         # An attachment never changes.
@@ -266,6 +273,7 @@ class Operations(pyfuse3.Operations):
     async def release(self, fh: pyfuse3.FileHandleT) -> None:
         """The last user of an open file is gone."""
         handle = self._handles.pop(fh)
+        self._inodes.closed(handle.inode)
         if isinstance(handle, OpenText):
             handle.users -= 1
             if not handle.users:
@@ -297,11 +305,23 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(errno.ESTALE)
         return node
 
-    def _directory(self, inode: int) -> Directory:
-        node = self._node(inode)
+    async def _present(self, inode: int, pid: int) -> Node:
+        """The node of an inode; waits for its mailbox, if that was lost since the kernel was told of it."""
+        above = None if self._inodes.node(inode) else self._inodes.known_above(inode)
+        if above is not None:
+            await self._wait_mailbox(above, pid)
+        return self._node(inode)
+
+    async def _present_directory(self, inode: int, pid: int) -> Directory:
+        node = await self._present(inode, pid)
         if not isinstance(node, Directory):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
+
+    def _add_handle(self, handle: Handle, node: Node) -> pyfuse3.FileHandleT:
+        """The number of a new handle of `node`, which its inode keeps until the handle is released."""
+        self._inodes.opened(handle.inode, node)
+        return pyfuse3.FileHandleT(self._handles.add(handle))
 
     def _attributes(self, inode: int, node: Node) -> pyfuse3.EntryAttributes:
         live_bytes = self._live_bytes.get(node.topic, _LIVE_BYTES) if isinstance(node, LiveFile) else 0
@@ -335,7 +355,8 @@ class Operations(pyfuse3.Operations):
         text.data = data
         text.users += 1
         # What the kernel keeps of it may be of an earlier version: the record of a message changes.
-        return pyfuse3.FileInfo(fh=self._handles.add(text), keep_cache=self._inodes.serve(inode, data))
+        number = self._add_handle(text, node)
+        return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, data))
 
     async def _refresh(self, node: Node) -> bytes:
         """What was refreshed: the mailbox that `node` is in, or all that were looked into."""
@@ -360,7 +381,7 @@ class Operations(pyfuse3.Operations):
             node.learn(size_bytes)
         streaming = not content.complete
         self._streams += streaming
-        return OpenContent(content, pid, streaming)
+        return OpenContent(inode, content, pid, streaming)
 
     async def _obtain(self, node: AttachmentFile, pid: int) -> Content:
         attachment = node.attachment

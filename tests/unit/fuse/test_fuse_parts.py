@@ -1,11 +1,14 @@
 """Inodes, attributes, readers and errnos, without FUSE."""
 
 import errno
+import gc
 import os
 import stat
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
+import attrs
 import pytest
 import structlog
 
@@ -62,12 +65,15 @@ def test_an_inode_lives_as_long_as_its_lookups(root: Root) -> None:
     node = root.extension(5)
     inode = table.number(1, b"101 Jane")
     assert table.node(inode) is None, "a number is not remembered by asking for it"
+    assert inode not in table
     assert table.remember(1, b"101 Jane", node) == inode
     assert table.remember(1, b"101 Jane", node) == inode
     table.forget([(inode, 1)])
     assert table.node(inode) is node
+    assert inode in table
     table.forget([(inode, 1)])
     assert table.node(inode) is None
+    assert inode not in table
     assert len(table) == 1
     table.forget([(1, 5), (inode, 1)])
     assert table.node(1) is root, "the root is never forgotten"
@@ -81,9 +87,81 @@ def test_a_path_keeps_its_inode_and_shows_the_newest_node(root: Root) -> None:
     assert table.node(inode) is new
     assert table.replace(inode, old)
     assert table.node(inode) is old
+    table.opened(inode, old)
+    assert table.replace(inode, new)
+    assert table.node(inode) is new, "also while it is open"
     table.forget([(inode, 2)])
+    assert table.node(inode) is new, "the kernel holds what is open, whatever was counted"
+    table.closed(inode)
     assert not table.replace(inode, new), "the kernel does not hold it"
     assert table.node(inode) is None
+
+
+@attrs.define(eq=False)
+class Endless(Directory):
+    """A directory that has every name, and makes a node whenever one is asked for."""
+
+    made: int = 0
+    gone: bool = False
+
+    def find(self, name: str) -> Node | None:
+        self.made += 1
+        return None if self.gone else Directory()
+
+
+def test_nodes_are_made_again_from_their_paths() -> None:
+    root = Endless()
+    table = InodeTable(root)
+    inodes = [table.remember(1, str(number).encode(), Directory()) for number in range(6_000)]
+    held = [table.node(inode) for inode in inodes[:100]]
+    assert None not in held
+    assert root.made == 100
+    assert [table.node(inode) for inode in inodes[:100]] == held, "they are at hand now"
+    assert root.made == 100
+    table.opened(inodes[0], held[0] or root)
+    root.gone = True
+    for number in range(6_000):
+        table.remember(2, str(number).encode(), Directory())
+    assert table.node(inodes[0]) is held[0], "what is open stays, whatever becomes of its path"
+    assert table.node(inodes[1]) is None
+    table.closed(inodes[0])
+    assert table.node(inodes[0]) is held[0]
+
+
+def test_an_inode_takes_little_memory(root: Root) -> None:
+    table = InodeTable(root)
+    names = [f"2026-11-03T17.27.05Z from +12125557464 [{number}]".encode() for number in range(40_000)]
+    node = root.extension(5)
+    gc.collect()
+    tracked = len(gc.get_objects())
+    tracemalloc.start()
+    for name in names:
+        table.remember(1, name, node)
+    taken, _peak = tracemalloc.get_traced_memory()
+    tracked = len(gc.get_objects()) - tracked
+    table.forget((table.number(1, name), 1) for name in names)
+    left, _peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken / len(names) < 210, "bytes; 185 were measured"
+    assert tracked < 1000, "the garbage collector need not look at them"
+    assert left < taken / 10, "a table that was large becomes small again"
+
+
+def test_who_is_lost_is_found_from_above(root: Root) -> None:
+    table = InodeTable(root)
+    extension, view = root.extension(5), root.extension(5).find("SMS")
+    assert isinstance(view, Directory)
+    jane = table.remember(1, b"101 Jane", extension)
+    sms = table.remember(jane, b"SMS", view)
+    month = table.remember(sms, b"2026-11", Endless())
+    message = table.remember(month, b"message [1]", Endless())
+    for number in range(5000):
+        table.remember(1, str(number).encode(), root)
+    assert table.node(message) is None, "the mailbox is not known"
+    above = table.known_above(message)
+    assert above is not None
+    assert above.mailbox_id == 5
+    assert table.known_above(99) is None
 
 
 def test_two_paths_with_one_digest_get_two_inodes(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
