@@ -46,6 +46,10 @@ class MailboxCatalogue:
         """At most `limit` messages of a folder, by their numbers, those after the number `after`."""
         return self._index.messages(folder, after, limit)
 
+    def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
+        """The same as `messages`, each with the folder that holds its directory."""
+        return self._index.links(folder, after, limit)
+
     def message(self, folder: int, message_id: int) -> MessageRow | None:
         """The message with that id, if the folder shows it."""
         return self._index.message(folder, message_id)
@@ -57,12 +61,12 @@ class MailboxCatalogue:
     def read(self, message_id: int) -> Message | None:
         """The whole message; None when it is gone."""
         raw = self._index.record(self._mailbox, message_id)
-        return None if raw is None else message_from(json.loads(raw))
+        return None if raw is None else message_from(json.loads(raw), raw)
 
     def conversation(self, view: str, name: str) -> list[Message]:
         """All messages of a folder, the oldest first."""
         records = self._index.records(self._mailbox, view, name)
-        messages = (message_from(json.loads(raw)) for raw in records)
+        messages = (message_from(json.loads(raw), raw) for raw in records)
         return [message for message in messages if message is not None]
 
     def learned_bytes(self, key: ContentKey) -> int | None:

@@ -95,8 +95,11 @@ def _raw(record: Record) -> str:
     return _COMPACT.encode(record)
 
 
-def message_from(record: Record) -> Message | None:
-    """The message of one record; None when it has no usable id, and so cannot be told from others."""
+def message_from(record: Record, raw: str = "") -> Message | None:
+    """The message of one record; None when it has no usable id, and so cannot be told from others.
+
+    `raw` is the record as compact JSON text, if it is at hand.
+    """
     message_id = _natural(record.get("id"))
     if message_id is None or message_id > _LARGEST_ID:
         return None
@@ -121,7 +124,7 @@ def message_from(record: Record) -> Message | None:
         conversation_id=conversation_id,
         fax_pages=_natural(record.get("faxPageCount")),
         attachments=tuple(item for item in attachments if item is not None),
-        raw=_raw(record),
+        raw=raw or _raw(record),
     )
 
 

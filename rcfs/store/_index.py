@@ -19,8 +19,28 @@ from rcfs.store._index_values import Login, MailboxState
 _MOST_NUMBERS = (1 << 31) - 1
 """Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
 of the same number, which begins the index anew."""
+_VIEWS = """WITH RECURSIVE views (view) AS (
+    SELECT min(view) FROM folders WHERE mailbox = ?1
+    UNION ALL
+    SELECT (SELECT min(view) FROM folders WHERE mailbox = ?1 AND view > views.view)
+    FROM views WHERE views.view IS NOT NULL
+)"""
+"""A skip through the index: a plain DISTINCT would read an entry for every folder."""
+_NEWEST = """
+    (SELECT max(created_s) FROM folders f WHERE f.mailbox = ?1 AND f.view = views.view),
+    (SELECT max(modified_s) FROM folders f WHERE f.mailbox = ?1 AND f.view = views.view)
+"""
+"""Each reads one entry of its index, too: a mailbox may have ten thousand contacts."""
+_LIST_VIEWS = f"{_VIEWS} SELECT view FROM views WHERE view IS NOT NULL"  # noqa: S608
+_NEWEST_OF_ALL = (
+    f"{_VIEWS}, found (created_s, modified_s) AS (SELECT {_NEWEST} FROM views)"  # noqa: S608
+    " SELECT max(created_s), max(modified_s) FROM found"
+)
+_NEWEST_OF_VIEW = f"SELECT {_NEWEST} FROM (SELECT ?2 AS view) AS views"  # noqa: S608
 _FOLDER_COLUMNS = "folder, view, key, name, created_s, modified_s, spoken_bytes"
+_HOME_COLUMNS = "h.folder, h.view, h.key, h.name, h.created_s, h.modified_s, h.spoken_bytes"
 _MESSAGE_COLUMNS = "m.message, m.mailbox, m.id, m.name, m.created_s, m.modified_s"
+_MESSAGE_WIDTH = 6
 
 Touched = set[tuple[str, ...]]
 """Paths relative to the extension's directory that mean something else than before: of views and folders
@@ -168,16 +188,7 @@ class MailboxIndex:
 
     def views(self, mailbox: int) -> list[str]:
         """The views that have a folder."""
-        # A skip through the index: a plain DISTINCT would read an entry for every folder.
-        rows = self._database.all(
-            "WITH RECURSIVE found (view) AS ("
-            " SELECT min(view) FROM folders WHERE mailbox = ?1"
-            " UNION ALL"
-            " SELECT (SELECT min(view) FROM folders WHERE mailbox = ?1 AND view > found.view)"
-            " FROM found WHERE found.view IS NOT NULL"
-            ") SELECT view FROM found WHERE view IS NOT NULL",
-            mailbox,
-        )
+        rows = self._database.all(_LIST_VIEWS, mailbox)
         return [view for (view,) in rows]
 
     def folders(self, mailbox: int, view: str, after: int, limit: int) -> list[FolderRow]:
@@ -204,11 +215,10 @@ class MailboxIndex:
 
     def times(self, mailbox: int, view: str | None) -> tuple[float | None, float | None]:
         """The newest (creationTime, lastModifiedTime) in a view; in the mailbox when `view` is None."""
-        query = "SELECT max(created_s), max(modified_s) FROM folders WHERE mailbox = ?"
         row = (
-            self._database.one(query, mailbox)
+            self._database.one(_NEWEST_OF_ALL, mailbox)
             if view is None
-            else self._database.one(query + " AND view = ?", mailbox, view)
+            else self._database.one(_NEWEST_OF_VIEW, mailbox, view)
         )
         return (None, None) if row is None else (row[0], row[1])
 
@@ -222,6 +232,18 @@ class MailboxIndex:
             limit,
         )
         return [MessageRow(*row) for row in rows]
+
+    def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
+        """The same, each with the folder that holds its directory."""
+        rows = self._database.all(
+            f"SELECT {_MESSAGE_COLUMNS}, {_HOME_COLUMNS} FROM places p JOIN messages m USING (message)"  # noqa: S608
+            " JOIN folders h ON h.folder = m.home WHERE p.folder = ? AND p.message > ?"
+            " ORDER BY p.message LIMIT ?",
+            folder,
+            after,
+            limit,
+        )
+        return [(MessageRow(*row[:_MESSAGE_WIDTH]), FolderRow(*row[_MESSAGE_WIDTH:])) for row in rows]
 
     def message(self, folder: int, message_id: int) -> MessageRow | None:
         """The message with that id, if the folder shows it."""

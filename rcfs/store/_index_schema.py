@@ -36,6 +36,8 @@ CREATE TABLE folders (
 );
 CREATE INDEX folders_listed ON folders (mailbox, view, folder);
 CREATE INDEX folders_named ON folders (mailbox, view, name);
+CREATE INDEX folders_created ON folders (mailbox, view, created_s);
+CREATE INDEX folders_modified ON folders (mailbox, view, modified_s);
 CREATE INDEX folders_folded ON folders (mailbox, view, folded);
 CREATE TABLE places (folder INTEGER NOT NULL, message INTEGER NOT NULL, PRIMARY KEY (folder, message))
     WITHOUT ROWID;

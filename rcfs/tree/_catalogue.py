@@ -37,6 +37,10 @@ class Catalogue(Protocol):
         """At most `limit` messages of a folder, by their numbers, those after the number `after`."""
         ...
 
+    def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
+        """The same as `messages`, each with the folder that holds its directory."""
+        ...
+
     def message(self, folder: int, message_id: int) -> MessageRow | None:
         """The message with that id, if the folder shows it."""
         ...

@@ -3,9 +3,12 @@
 They hold nothing: every question goes on to the catalogue of the mailbox.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import attrs
 
-from rcfs.model import ContentKey, FolderRow, Message, MessageRow
+from rcfs.model import Attachment, ContentKey, FolderRow, Message, MessageRow
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import message_xattrs
 from rcfs.tree._media import estimated_size
@@ -18,7 +21,7 @@ from rcfs.tree._message import (
     message_id_of,
     pretty_json,
 )
-from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Link, Node, TextFile, page_of
+from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Link, Node, TextFile
 from rcfs.tree._shelving import CONVERSATIONS, LINK_VIEWS
 from rcfs.tree._speech import conversation_text
 from rcfs.tree._times import Times, sane, times_of
@@ -103,13 +106,18 @@ class FolderDirectory(MailboxDirectory):
         entries = []
         if after < _CONVERSATION_CURSOR and self._view == CONVERSATIONS:
             entries.append(Entry(_CONVERSATION_CURSOR, CONVERSATION_FILE, self._conversation(row)))
-        messages = self._shelf.catalogue.messages(
-            row.number, max(0, after - _CONVERSATION_CURSOR), limit - len(entries)
-        )
-        for message in messages:
-            node = self._node(message)
-            if node is not None:
-                entries.append(Entry(message.number + _CONVERSATION_CURSOR, message.name, node))
+        begin, room = max(0, after - _CONVERSATION_CURSOR), limit - len(entries)
+        if self._view in LINK_VIEWS:
+            nodes: list[tuple[MessageRow, Node]] = [
+                (message, self._link(message, home))
+                for message, home in self._shelf.catalogue.links(row.number, begin, room)
+            ]
+        else:
+            nodes = [
+                (message, MessageDirectory(shelf=self._shelf, row=message))
+                for message in self._shelf.catalogue.messages(row.number, begin, room)
+            ]
+        entries += [Entry(m.number + _CONVERSATION_CURSOR, m.name, node) for m, node in nodes]
         return entries
 
     def volatile_names(self) -> list[str]:
@@ -131,8 +139,9 @@ class FolderDirectory(MailboxDirectory):
         if self._view not in LINK_VIEWS:
             return MessageDirectory(shelf=self._shelf, row=row)
         home = self._shelf.catalogue.home(row.id)
-        if home is None:
-            return None
+        return None if home is None else self._link(row, home)
+
+    def _link(self, row: MessageRow, home: FolderRow) -> Node:
         up = "../.." if self._name else ".."
         folder = f"{home.view}/{home.name}" if home.name else home.view
         return Link(times=self._times_of(row), target=f"{up}/{folder}/{row.name}")
@@ -154,36 +163,30 @@ class MessageDirectory(MailboxDirectory):
         return xattrs_of(self.message())
 
     def find(self, name: str) -> Node | None:
-        return self._nodes().get(name)
+        make = self._files().get(name)
+        return None if make is None else make()
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        return page_of(self._nodes(), after, limit)
+        files = list(self._files().items())[after : after + limit]
+        return [Entry(cursor, name, make()) for cursor, (name, make) in enumerate(files, start=after + 1)]
 
     def volatile_names(self) -> list[str]:
-        return list(self._nodes())
+        return list(self._files())
 
     def entries(self) -> dict[str, Node]:
-        return self._nodes()  # The record is read once, not for each page.
+        return {name: make() for name, make in self._files().items()}  # The record is read once.
 
-    def _nodes(self) -> dict[str, Node]:
+    def _files(self) -> dict[str, Callable[[], Node]]:
+        """What makes each file: to tell the sizes of its texts costs more than all the rest."""
         message = self._shelf.catalogue.read(self._row.id)
         if message is None:
             return {}
-        times = self._times_of(message)
-        nodes: dict[str, Node] = {RECORD_FILE: self._text(message, RecordFile)}
+        files: dict[str, Callable[[], Node]] = {RECORD_FILE: partial(self._text, message, RecordFile)}
         if has_text(message):
-            nodes[TEXT_FILE] = self._text(message, SaidFile)
+            files[TEXT_FILE] = partial(self._text, message, SaidFile)
         for name, attachment in attachment_names(message):
-            nodes[name] = AttachmentFile(
-                times=times,
-                key=ContentKey(
-                    self._shelf.catalogue.account_id, self._shelf.extension_id, message.id, attachment.id
-                ),
-                attachment=attachment,
-                estimate_bytes=estimated_size(message, attachment),
-                shelf=self._shelf,
-            )
-        return nodes
+            files[name] = partial(self._attachment, message, attachment)
+        return files
 
     def _text(self, message: Message, kind: "type[MessageFile]") -> Node:
         data = kind.rendered(message)
@@ -192,6 +195,16 @@ class MessageDirectory(MailboxDirectory):
             size_bytes=len(data),
             shelf=self._shelf,
             message_id=message.id,
+        )
+
+    def _attachment(self, message: Message, attachment: Attachment) -> Node:
+        account_id = self._shelf.catalogue.account_id
+        return AttachmentFile(
+            times=self._times_of(message),
+            key=ContentKey(account_id, self._shelf.extension_id, message.id, attachment.id),
+            attachment=attachment,
+            estimate_bytes=estimated_size(message, attachment),
+            shelf=self._shelf,
         )
 
 

@@ -79,7 +79,7 @@ class Directory(Node):
         raise NotImplementedError
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        """At most `limit` entries, those after the cursor `after` (0 for the beginning); empty at the end.
+        """The `limit` entries after the cursor `after` (0 for the beginning), fewer only at the end.
 
         What is there all the time is listed exactly once, whatever comes and goes between two pages.
 

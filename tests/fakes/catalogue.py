@@ -77,6 +77,10 @@ class PlainCatalogue:
         )
         return [row for row in rows if row.number > after][:limit]
 
+    def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
+        rows = self.messages(folder, after, limit)
+        return [(row, home) for row in rows if (home := self.home(row.id)) is not None]
+
     def message(self, folder: int, message_id: int) -> MessageRow | None:
         found = (self._message_row(shelved) for shelved, _place in self._within(folder))
         return next((row for row in found if row.id == message_id), None)

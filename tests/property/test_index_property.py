@@ -1,7 +1,7 @@
 """The index of mailboxes against a mailbox that is thought out anew at every question."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcfs.fetch import MailboxCatalogue
-from rcfs.model import Message
+from rcfs.model import Extension, Message
 from rcfs.platform import message_from
 from rcfs.store import MailboxIndex, SizeIndex
-from rcfs.tree import Catalogue, name_folder, shelve
+from rcfs.tree import Catalogue, Directory, build_root, name_folder, shelve
 from tests.fakes.catalogue import PlainCatalogue
 
 NAMES = ["", "Bob Ray", "BOB RAY", "Ann", "x [1]", "x"]
@@ -71,6 +71,8 @@ def everything(catalogue: Catalogue) -> object:
             messages = catalogue.messages(row.number, 0, 100)
             for message in messages:
                 assert catalogue.message(row.number, message.id) == message
+            links = [(message, catalogue.home(message.id)) for message in messages]
+            assert catalogue.links(row.number, 0, 100) == links
             shelves[view, row.name] = (
                 row.key,
                 row.created_s,
@@ -113,3 +115,56 @@ def test_the_index_says_what_a_plain_mailbox_says(
         if shelve(message, keep_purged=keep) is not None:
             assert known is not None
             assert json.loads(known.raw) == json.loads(message.raw)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(st.integers(1, 12), unique=True),
+    st.lists(st.sets(st.integers(1, 12)), max_size=6),
+    st.integers(1, 3),
+    st.sampled_from(["SMS", "Unread", "By-Contact"]),
+)
+def test_a_listing_has_what_is_there_all_the_time_once(
+    stores: tuple[MailboxIndex, SizeIndex], first: list[int], rounds: list[set[int]], limit: int, view: str
+) -> None:
+    index, sizes = stores
+    extension = Extension(next(EXTENSION_IDS))
+    number, _generation = index.begin("1", extension.id)
+    shown = build_root([extension], fallback_s=0.0).extension(extension.id)
+    shown.show(MailboxCatalogue(index, sizes, number, "1", extension.id))
+
+    def show(ids: Iterable[int]) -> None:
+        """Lets the messages with these ids, and no others, be there: each of a sender of its own."""
+        made = [
+            record(
+                id=message_id,
+                type="SMS",
+                readStatus="Unread",
+                creationTime="2026-11-03T17:27:05Z",
+                **{"from": {"phoneNumber": f"+{message_id}"}},
+            )
+            for message_id in ids
+        ]
+        gone = sorted(set(range(1, 13)).difference(ids))
+        shelved = [one for one in map(shelve, made) if one is not None]
+        index.put(number, shelved, name_folder, removed=gone)
+
+    show(first)
+    directory = shown.find(view)
+    assert isinstance(directory, Directory)
+    if view == "SMS" and first:
+        directory = directory.find("2026-11")
+        assert isinstance(directory, Directory)
+    states = [set(directory.entries())]
+    seen: list[str] = []
+    after, left = 0, iter(rounds)
+    while page := directory.page(after, limit):
+        seen += [entry.name for entry in page]
+        after = page[-1].cursor
+        if len(page) < limit:
+            break
+        show(next(left, set(first)))
+        states.append(set(directory.entries()))
+    for name in set.intersection(*states):
+        assert seen.count(name) == 1, "it was there all the time"
+    assert set(seen) <= set.union(*states)

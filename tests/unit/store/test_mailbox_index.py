@@ -20,6 +20,8 @@ from rcfs.store import IndexDamagedError, Login, MailboxIndex, MailboxState
 from rcfs.store._index_schema import APPLICATION_ID, VERSION
 
 PAGE_BYTES = 4096
+OWN_ROWS = ("views", "found", "CONSTANT")
+"""What a query makes itself."""
 
 
 @pytest.fixture
@@ -354,3 +356,33 @@ def test_a_full_disk_is_no_damage(
     index.put(number, [message(2)], name)
     assert ids(index, number) == [1, 2]
     assert warnings == []
+
+
+def test_no_question_of_the_file_system_looks_through_a_table(opened: Callable[[], MailboxIndex]) -> None:
+    index = opened()
+    number = loaded(index, *range(1, 100))
+    connection = index._database._reader
+    asked: list[str] = []
+    connection.set_trace_callback(asked.append)
+    (view,) = index.views(number)
+    (folder,) = index.folders(number, view, 0, 10)
+    index.folder(number, view, folder.name)
+    index.messages(folder.number, 0, 10)
+    index.links(folder.number, 0, 10)
+    index.message(folder.number, 7)
+    index.record(number, 7)
+    index.home(number, 7)
+    assert index.times(number, None) == index.times(number, view) == (1.0, 1.0)
+    index.login("me")
+    index.mailbox("1", 101)
+    connection.set_trace_callback(None)
+    assert len(asked) == 12
+    for question in asked:
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}")]
+        # What was found so far, one row for each view, and constants: nothing of these is a table.
+        scans = [line for line in plan if line.startswith("SCAN") and line.split()[1] not in OWN_ROWS]
+        assert not scans, (question, plan)
+        assert not [line for line in plan if "TEMP B-TREE" in line], (question, plan)
+        if "max(" in question:
+            used = {line.rpartition("(")[0].split()[-1] for line in plan if "USING COVERING INDEX" in line}
+            assert {"folders_created", "folders_modified"} <= used, (question, plan)
