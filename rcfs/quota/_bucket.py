@@ -16,6 +16,13 @@ CLOCK_DRIFT: Final = 1e-3
 thousandth of the throughput; one request that is early by a blink costs a minute."""
 
 
+_KEPT_APART: Final = 200
+"""Ended requests that are kept one by one. Further ones are counted together in steps of a window's 200th
+part: a plan of more than 200 requests a window, four times what the documentation names, gives 0.5 % away,
+and its book stays short. It is written down at each change, which took 3 ms for 2,000 requests of a window
+(measured 2026-11)."""
+
+
 def hold_s(plan: Plan) -> float:
     """How long a slot counts after its request has ended: one window of `plan` by the server's clock."""
     return plan.window_s / (1 - CLOCK_DRIFT)
@@ -23,14 +30,16 @@ def hold_s(plan: Plan) -> float:
 
 @attrs.frozen
 class _Ended:
-    """One of our requests that is over."""
+    """One of our requests that is over, or several."""
 
     taken_s: float
-    """When it was sent, at the earliest."""
+    """When the first was sent, at the earliest."""
     ended_s: float
     """When its response headers arrived or it failed: the server counted it no later."""
     counted: bool
     """True when the server certainly counted it: it was answered, and not with a 429."""
+    count: int = 1
+    """How many, at least 1."""
 
 
 @attrs.frozen
@@ -75,8 +84,8 @@ class Bucket:
         for number, taken_s, owner in values["in_flight"]:
             bucket.open(Slot(int(number), group, taken_s + shift_s, str(owner)))
         bucket._ended.extend(
-            _Ended(taken_s + shift_s, ended_s + shift_s, bool(counted))
-            for taken_s, ended_s, counted in values["ended"]
+            _Ended(taken_s + shift_s, ended_s + shift_s, bool(counted), int(count))
+            for taken_s, ended_s, counted, count in values["ended"]
         )
         bucket._foreign = tuple(_Foreign(int(count), seen_s + shift_s) for count, seen_s in values["foreign"])
         return bucket
@@ -86,7 +95,7 @@ class Bucket:
         return {
             "learned": [self.plan.limit, self.plan.window_s] if self._learned else None,
             "in_flight": [[slot.id, slot.taken_s, slot.owner] for slot in self._in_flight.values()],
-            "ended": [[ended.taken_s, ended.ended_s, ended.counted] for ended in self._ended],
+            "ended": [[ended.taken_s, ended.ended_s, ended.counted, ended.count] for ended in self._ended],
             "foreign": [[step.count, step.seen_s] for step in self._foreign],
         }
 
@@ -119,12 +128,23 @@ class Bucket:
 
     def end(self, slot: Slot, now: float, *, counted: bool) -> None:
         """Count `slot`, which is not in flight any more, until one window from `now`."""
-        self._ended.append(_Ended(slot.taken_s, now, counted))
+        self._ended.append(self._joined(_Ended(slot.taken_s, now, counted)))
         # What has left the window may still explain the `Remaining` of a request sent before it left.
         oldest = next(iter(self._in_flight.values()), slot)
         horizon = min(oldest.taken_s, slot.taken_s)
         while self._ended[0].ended_s + hold_s(self.plan) <= horizon:
             self._ended.popleft()
+
+    def _joined(self, ended: _Ended) -> _Ended:
+        """What to keep of `ended`: when there are many, it stands for the last one as well, if it can."""
+        if len(self._ended) < _KEPT_APART:
+            return ended
+        step_s = self.plan.window_s / _KEPT_APART
+        last, until_s = self._ended[-1], math.ceil(ended.ended_s / step_s) * step_s
+        if last.ended_s != until_s or last.counted != ended.counted:
+            return attrs.evolve(ended, ended_s=until_s)
+        self._ended.pop()
+        return attrs.evolve(last, taken_s=min(last.taken_s, ended.taken_s), count=last.count + 1)
 
     def learn(self, slot: Slot, now: float, headers: RateHeaders) -> None:
         """Believe the headers of the response to `slot`, whose `end` was noted just before."""
@@ -153,7 +173,12 @@ class Bucket:
     def releases(self, now: float) -> list[float]:
         """When each of the slots that are used but not in flight becomes free; sorted, all after `now`."""
         held_s = hold_s(self.plan)
-        times = [at_s for ended in self._ended if (at_s := ended.ended_s + held_s) > now]
+        times = [
+            at_s
+            for ended in self._ended
+            if (at_s := ended.ended_s + held_s) > now
+            for _each in range(ended.count)
+        ]
         steps = [step for step in self._foreign if step.seen_s + held_s > now]
         for i, step in enumerate(steps):
             lower = steps[i + 1].count if i + 1 < len(steps) else 0
@@ -171,10 +196,12 @@ class Bucket:
         """
         longest_s, shortest_s = hold_s(self.plan), self.plan.window_s * (1 - CLOCK_DRIFT)
         *before, this = self._ended
-        most = 1 + len(self._in_flight) + sum(ended.ended_s + longest_s > slot.taken_s for ended in before)
+        most = this.count + len(self._in_flight)
+        most += sum(ended.count for ended in before if ended.ended_s + longest_s > slot.taken_s)
         fewest = this.counted + sum(
-            ended.counted and ended.ended_s <= slot.taken_s and ended.taken_s + shortest_s > now
+            ended.count
             for ended in before
+            if ended.counted and ended.ended_s <= slot.taken_s and ended.taken_s + shortest_s > now
         )
         observed = [
             attrs.evolve(step, count=min(step.count, used - fewest)) if step.seen_s <= slot.taken_s else step

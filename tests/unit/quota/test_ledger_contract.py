@@ -7,7 +7,18 @@ from pathlib import Path
 import pytest
 
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota import CLOCK_DRIFT, GRACE_S, LINGER_S, UNKNOWN_PLAN, GroupState, Ledger, Slot, Waiting, hold_s
+from rcfs.quota import (
+    CLOCK_DRIFT,
+    GRACE_S,
+    LINGER_S,
+    UNKNOWN_PLAN,
+    Book,
+    GroupState,
+    Ledger,
+    Slot,
+    Waiting,
+    hold_s,
+)
 from tests.fakes.ledgers import HOMES, Home
 
 MEDIUM = UsageGroup("medium")
@@ -651,3 +662,34 @@ def test_a_ledger_with_nothing_left_to_do_says_so(new_ledger: NewLedger) -> None
     ledger = new_ledger()
     taken(ledger, 0.0)
     assert ledger.sync(0.0) == math.inf
+
+
+def test_many_requests_are_held_a_window_and_hardly_longer(new_ledger: NewLedger) -> None:
+    ledger, ends = new_ledger(limit=500), []
+    for number in range(500):
+        sent_s = number / 25
+        slot = ask(ledger, sent_s)
+        assert isinstance(slot, Slot)
+        ends.append(sent_s + 0.1)
+        ledger.settle(slot, ends[-1], headers(remaining=499 - number))
+    now = ends[-1]
+    (medium, *_others) = ledger.states(now)
+    assert medium.used == 500
+    lags = [
+        return_s - (end_s + 60 - now) for return_s, end_s in zip(medium.returns_s, sorted(ends), strict=True)
+    ]
+    assert min(lags) > -1e-6
+    assert max(lags) < 60 / 200
+    refused = ask(ledger, now)
+    assert isinstance(refused, float)
+    assert refused < now + 60
+
+
+def test_the_book_of_a_large_plan_stays_short() -> None:
+    book = Book({MEDIUM: Plan(10_000, WINDOW_S)})
+    for number in range(5000):
+        slot = book.take("only", MEDIUM, Waiting.only(METADATA, number / 100), number / 100)
+        assert isinstance(slot, Slot)
+        book.settle(slot, number / 100, headers())
+    assert len(book.dump()["groups"][MEDIUM]["bucket"]["ended"]) <= 400
+    assert book.states("only", 50.0)[0].used == 5000
