@@ -81,11 +81,15 @@ class Content:
     @property
     def is_stored(self) -> bool:
         """Whether the size is known, and every chunk is sealed and was offered to the cache."""
-        return (
-            self.size_bytes is not None
-            and len(self._chunks) == -(-self.size_bytes // CHUNK_BYTES)
-            and not self._unstored
-        )
+        return self._is_sealed and not self._unstored
+
+    @property
+    def _is_sealed(self) -> bool:
+        return self.size_bytes is not None and len(self._chunks) == -(-self.size_bytes // CHUNK_BYTES)
+
+    def is_last(self, index: int) -> bool:
+        """Whether only the sealed chunk `index` has not been offered to the cache."""
+        return self._is_sealed and self._unstored == {index}
 
     def adopt(self, chunks: Mapping[int, Chunk], size_bytes: int | None) -> None:
         """Takes over what the cache held, by index; a short chunk is the last one of a known size."""

@@ -46,14 +46,11 @@ class Wanted:
 class Keeper(Protocol):
     """Where the bytes of a content go."""
 
-    async def store_chunk(self, content: Content, index: int) -> None:
-        """Seals and stores the full draft `index` of `content`."""
+    async def store(self, wanted: Wanted, content: Content, index: int) -> None:
+        """Seals and stores the full draft `index` of `content`, which is `wanted`, and its size if known."""
 
-    async def note_size(self, wanted: Wanted, content: Content) -> None:
-        """Notes the size of `content`, which is `wanted`, if known: with all chunks stored it is whole."""
-
-    async def note_whole(self, wanted: Wanted, content: Content) -> None:
-        """Notes that every byte of `content`, which is `wanted`, was stored."""
+    async def finish(self, wanted: Wanted, content: Content, index: int | None) -> bool:
+        """As `store`, if there is an `index`; whether all is stored now. If so, that was noted as well."""
 
     async def forget(self, content: Content) -> None:
         """Drops all bytes of `content`."""
@@ -288,19 +285,18 @@ class Download:
             raise ServerError(f"{self._wanted.key} changed while it was read")
 
     async def _store(self, index: int) -> None:
-        """Stores a full draft, and the size beside it as soon as it is known."""
         with trio.CancelScope(shield=True):
-            await self._keeper.store_chunk(self._content, index)
-            await self._keeper.note_size(self._wanted, self._content)
+            await self._keeper.store(self._wanted, self._content, index)
 
 
 async def settle(wanted: Wanted, content: Content, keeper: Keeper) -> None:
     """Stores what is full of `content`, and completes it if nothing is missing."""
     # The requests are spent, so a mount that ends now waits the milliseconds that it takes.
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - mostly there is nothing to wait for
-        for index in content.full_drafts():
-            await keeper.store_chunk(content, index)
-        if content.is_stored and not content.complete:
+        while not content.complete:
+            index = next(iter(content.full_drafts()), None)
+            if index is None and not content.is_stored:
+                break
             # Before any reader sees the end: from then on not even a kill -9 costs a second request.
-            await keeper.note_whole(wanted, content)
-            content.finish()
+            if await keeper.finish(wanted, content, index):
+                content.finish()

@@ -182,13 +182,17 @@ class Library:
         """Takes over what the cache has of `content`, in place of what it had."""
         # Before the look: what another process stores later changes the mark.
         content.mark = self._cache.claims.mark(content.key)
-        stored = await self._in_thread(self._cache.load, content.key)
-        if stored is None:
-            return
-        content.clear()
-        self._adopt(content, stored)
-        if stored.info is not None and not wanted.size_known:
-            await self._in_thread(self._sizes.record, content.key, stored.info.size_bytes)
+        stored = await self._in_thread(self._look, wanted)
+        if stored is not None:
+            content.clear()
+            self._adopt(content, stored)
+
+    def _look(self, wanted: Wanted) -> StoredContent | None:
+        """What the cache has of a content, whose size is noted if the index may lack it. Runs in a thread."""
+        stored = self._cache.load(wanted.key)
+        if stored is not None and stored.info is not None and not wanted.size_known:
+            self._sizes.record(wanted.key, stored.info.size_bytes)
+        return stored
 
     @staticmethod
     def _adopt(content: Content, stored: StoredContent) -> None:
@@ -252,49 +256,79 @@ class Library:
         if self._live.get(content.key) is content:
             del self._live[content.key]
 
-    async def note_size(self, wanted: Wanted, content: Content) -> None:
-        """Notes the size of `content`, if known, beside its chunks, which makes it whole when all are there.
+    async def store(self, wanted: Wanted, content: Content, index: int) -> None:
+        """Seals the full draft `index` of `content`, and stores it on the disk if it can be kept there.
 
-        For ever in the index: from now on it has an exact size, also when it is never whole.
+        The size is noted beside it as soon as it is known, which makes it whole when all chunks are there. In
+        the index it is noted for ever: from now on it has an exact size, also when it is never whole.
         """
-        size_bytes = content.size_bytes
-        if size_bytes is None or size_bytes == content.noted_bytes:
-            return
-        info = ContentInfo(size_bytes=size_bytes, content_type=wanted.content_type)
-        await self._in_thread(self._cache.put_info, content.key, info)
-        await self._in_thread(self._sizes.record, content.key, size_bytes)
-        content.noted_bytes = size_bytes
+        await self._store(wanted, content, index, ending=False)
 
-    async def note_whole(self, wanted: Wanted, content: Content) -> None:
-        """Notes that every byte of `content` was stored, and who caused it."""
-        await self.note_size(wanted, content)
-        if self._history is not None and content.fetch is not None:
-            record = FetchRecord(
-                key=content.key,
-                at_s=time.time(),
-                program=content.wanted_by,
-                priority=content.fetch.priority.name.lower(),
-                requests=content.requests,
-                size_bytes=content.arrived,
-            )
-            await self._in_thread(self._history.add, record)
+    async def finish(self, wanted: Wanted, content: Content, index: int | None) -> bool:
+        """As `store`, if there is an `index`; whether all is stored now. If so, who caused it was noted."""
+        return await self._store(wanted, content, index, ending=True)
+
+    async def _store(self, wanted: Wanted, content: Content, index: int | None, *, ending: bool) -> bool:
+        """As `finish`; unless it is `ending`, it is not said or noted that all is stored."""
+        edition, size_bytes = content.edition, content.size_bytes
+        data = None if index is None else content.seal(index)
+        whole = ending and (content.is_stored if index is None else content.is_last(index))
+        info = None
+        if size_bytes is not None and size_bytes != content.noted_bytes:
+            info = ContentInfo(size_bytes=size_bytes, content_type=wanted.content_type)
+        record = self._record(content) if whole else None
+        # All at once, because a thread is not had for less than a fifth of a millisecond.
+        chunk = await self._in_thread(self._keep, content.key, index, data, info, record)
+        if content.edition != edition:
+            # Meanwhile the content turned out to be another.
+            if chunk is not None:
+                chunk.close()
+            await self._in_thread(self._cache.drop, content.key)
+            return False
+        if index is not None:
+            content.place(index, chunk)
+        if info is not None:
+            content.noted_bytes = size_bytes
+        return whole
+
+    def _keep(
+        self,
+        key: ContentKey,
+        index: int | None,
+        data: bytes | None,
+        info: ContentInfo | None,
+        record: FetchRecord | None,
+    ) -> Chunk | None:
+        """Stores what there is of it; the stored chunk, if any. Runs in a thread."""
+        chunk = None
+        if index is not None and data is not None:
+            chunk = self._cache.put_chunk(key, index, data, info)
+        elif info is not None:
+            self._cache.put_info(key, info)
+        if info is not None:
+            self._sizes.record(key, info.size_bytes)
+        if record is not None and self._history is not None:
+            self._history.add(record)
+        return chunk
+
+    @staticmethod
+    def _record(content: Content) -> FetchRecord | None:
+        """Who caused the fetch of `content`; None when nothing was fetched."""
+        if content.fetch is None:
+            return None
+        return FetchRecord(
+            key=content.key,
+            at_s=time.time(),
+            program=content.wanted_by,
+            priority=content.fetch.priority.name.lower(),
+            requests=content.requests,
+            size_bytes=content.arrived,
+        )
 
     async def note_refusal(self, key: ContentKey, by: str) -> None:
         """Notes that the crawler `by` was refused a content."""
         if self._history is not None:
             await self._in_thread(self._history.refuse, Refusal(key, time.time(), by))
-
-    async def store_chunk(self, content: Content, index: int) -> None:
-        """Seals the full draft `index` of `content`, and stores it on the disk if it can be kept there."""
-        edition, data = content.edition, content.seal(index)
-        chunk = await self._in_thread(self._cache.put_chunk, content.key, index, data)
-        if content.edition == edition:
-            content.place(index, chunk)
-            return
-        # Meanwhile the content turned out to be another.
-        if chunk is not None:
-            chunk.close()
-        await self._in_thread(self._cache.drop, content.key)
 
     async def forget(self, content: Content) -> None:
         """Drops all bytes of `content`, also those on the disk: they are of something else."""

@@ -12,7 +12,7 @@ import shutil
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Literal, TypeVar
@@ -172,27 +172,31 @@ class ContentCache:
         self._attempt(lambda table: table.touch_content(str(key)), None)
         return stored
 
-    def put_chunk(self, key: ContentKey, index: int, data: bytes) -> Chunk | None:
+    def put_chunk(
+        self, key: ContentKey, index: int, data: bytes, info: ContentInfo | None = None
+    ) -> Chunk | None:
         """The chunk after storing it, open for reading; None when it could not be stored.
 
-        It is there for good when this returns, but for a power cut, or not at all.
+        It is there for good when this returns, but for a power cut, or not at all; so is `info` with it.
 
         Args:
             key: The content.
             index: The chunk holds the content's bytes from ``index * CHUNK_BYTES`` on; at least 0.
             data: CHUNK_BYTES bytes, or for the last chunk 1 to CHUNK_BYTES. A chunk already there is
                 replaced.
+            info: What is known of the content, in place of what was; None to leave that.
 
         Raises:
             ValueError: `index` or the length of `data` is out of bounds.
         """
         if index < 0 or not 0 < len(data) <= CHUNK_BYTES:
             raise ValueError(f"chunk {index} with {len(data)} bytes is out of bounds")
-        path = self._store(key, index, data)
-        if path is None:
+        payloads = {index: data} if info is None else {index: data, INFO_INDEX: info.to_bytes()}
+        paths = self._store(key, payloads)
+        if not paths:
             return None
         try:
-            return open_value(path)
+            return open_value(paths[0])
         except FileNotFoundError:
             return None  # Another process dropped or evicted it meanwhile.
         except OSError as exc:
@@ -201,7 +205,7 @@ class ContentCache:
 
     def put_info(self, key: ContentKey, info: ContentInfo) -> bool:
         """Whether `info` could be stored as what is known of the content, in place of what was."""
-        return self._store(key, INFO_INDEX, info.to_bytes()) is not None
+        return bool(self._store(key, {INFO_INDEX: info.to_bytes()}))
 
     def drop(self, key: ContentKey) -> None:
         """Remove a content; chunks of it that are open stay readable."""
@@ -290,37 +294,41 @@ class ContentCache:
         with self._lock:
             self._table.dispose()
 
-    def _store(self, key: ContentKey, index: int, payload: bytes) -> Path | None:
-        """The value file of a chunk or info after storing it; None when it could not be."""
+    def _store(self, key: ContentKey, payloads: Mapping[int, bytes]) -> Sequence[Path]:
+        """The value files of `payloads`, by index of chunk or info, after storing them; or none of them."""
         with self._lock:
             if self._table.read_only or time.monotonic() < self._locked_until_s:
-                return None
-            return self._attempt(lambda table: self._store_in(table, key, index, payload), None)
+                return ()
+            return self._attempt(lambda table: self._store_in(table, key, payloads), ())
 
-    def _store_in(self, table: ChunkTable, key: ContentKey, index: int, payload: bytes) -> Path | None:
-        table.disk.uncommitted = replaced = None
+    def _store_in(self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes]) -> Sequence[Path]:
+        table.disk.uncommitted.clear()
+        values = [(value_key(str(key), index), payload) for index, payload in payloads.items()]
         try:
             with table.transact():
-                if not self._make_room(table, key, index, allocated_bytes(HEADER_BYTES + len(payload))):
-                    return None
+                if not self._make_room(table, key, payloads):
+                    return ()
                 try:
-                    replaced = table.write(value_key(str(key), index), payload, tag=str(key))
+                    replaced = table.write(values, tag=str(key))
                 except FileNotFoundError:
                     raise  # The whole directory has gone away: that can be mended.
                 except OSError as exc:
                     # Not passed on: what was evicted to make room is gone, and must be committed as such.
                     self._tell(f"the cache in {self._directory} cannot be written: {reason_of(exc)}")
-                    return None
+                    return ()
         except sqlite3.Error:
             table.disk.remove_uncommitted()
             raise
-        table.disk.remove(replaced)
-        return table.disk.path(table.disk.uncommitted)
+        for filename in replaced:
+            table.disk.remove(filename)
+        return [table.disk.path(name) for name in table.disk.uncommitted]
 
-    def _make_room(self, table: ChunkTable, key: ContentKey, index: int, needed_bytes: int) -> bool:
-        """Whether `needed_bytes` may be written now for `key`; evicts whole other contents until so."""
-        room_bytes = self._limit_bytes - table.overhead_bytes() - _GROWTH_BYTES
-        before_bytes = max(0, index) * allocated_bytes(HEADER_BYTES + CHUNK_BYTES)
+    def _make_room(self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes]) -> bool:
+        """Whether `payloads` may be written now for `key`; evicts whole other contents until so."""
+        needed_bytes = sum(allocated_bytes(HEADER_BYTES + len(payload)) for payload in payloads.values())
+        overhead_bytes = table.overhead_bytes()
+        room_bytes = self._limit_bytes - overhead_bytes - _GROWTH_BYTES
+        before_bytes = max(0, *payloads) * allocated_bytes(HEADER_BYTES + CHUNK_BYTES)
         if before_bytes + needed_bytes > room_bytes:
             # It can never be whole, so neither others are pushed out for it, nor its beginning kept.
             table.discard_content(str(key))
@@ -328,15 +336,17 @@ class ContentCache:
                 f"a content is larger than the cap of the cache in {self._directory}, so it is not kept"
             )
             return False
-        missing = self._missing_bytes(table, needed_bytes)
-        pins = self._pins.read() if missing > 0 else frozenset()
+        missing = self._missing_bytes(table.value_bytes() + overhead_bytes, needed_bytes)
+        if missing <= 0:
+            return True
+        pins = self._pins.read()
         while missing > 0:
             coldest = table.coldest_content(besides=pins | {str(key)})
             if coldest is None:
                 break
             missing -= table.discard_content(*coldest)
         # Asked again, because a file that is open somewhere gives its room back only when it is closed.
-        if self._missing_bytes(table, needed_bytes) > 0:
+        if self._missing_bytes(_used_bytes(table), needed_bytes) > 0:
             pinned = ", or what fills it is pinned" if pins else ""
             self._tell(
                 f"there is no room for the cache in {self._directory}: the disk is full, or the cap too small"
@@ -345,9 +355,9 @@ class ContentCache:
             return False
         return True
 
-    def _missing_bytes(self, table: ChunkTable, needed_bytes: int) -> int:
-        """How many bytes must go before `needed_bytes` may be added; 0 or less when none."""
-        over_cap = _used_bytes(table) + _GROWTH_BYTES + needed_bytes - self._limit_bytes
+    def _missing_bytes(self, used_bytes: int, needed_bytes: int) -> int:
+        """How many bytes must go before `needed_bytes` may be added to `used_bytes`; 0 or less when none."""
+        over_cap = used_bytes + _GROWTH_BYTES + needed_bytes - self._limit_bytes
         # A commit that fails for want of room would have evicted for nothing.
         needed_free = self._floor_bytes + _GROWTH_BYTES + needed_bytes
         under_floor = needed_free - shutil.disk_usage(self._directory).free

@@ -25,14 +25,14 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
     """Stores bytes under text keys, each in a checked value file of its own.
 
     Attributes:
-        uncommitted: Name of the file that was written last, so that it can be removed when the
-            transaction around it fails; None when there is none. Its user keeps other writers out.
+        uncommitted: Names of the files that were written last, so that they can be removed when the
+            transaction around them fails. Its user keeps other writers out, and clears it.
     """
 
     def __init__(self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0) -> None:
         super().__init__(directory, min_file_size, pickle_protocol)
         self.chunk_directory = Path(directory, CHUNK_DIRECTORY)
-        self.uncommitted: str | None = None
+        self.uncommitted: list[str] = []
 
     def put(self, key: object) -> tuple[str, bool]:
         """The database's form of `key`, which is the key itself.
@@ -74,7 +74,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
             OSError: The file cannot be written; nothing is left of it.
         """
         write_value(self.chunk_directory / name, key, payload)
-        self.uncommitted = name
+        self.uncommitted.append(name)
         return allocated_bytes(HEADER_BYTES + len(payload))
 
     def fetch(self, mode: object, filename: object, value: object, read: bool) -> bytes:
@@ -120,10 +120,9 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
             self.path(file_path).unlink()
 
     def remove_uncommitted(self) -> None:
-        """Remove the file that was written last, because its row did not come about."""
-        if self.uncommitted is not None:
-            self.remove(self.uncommitted)
-            self.uncommitted = None
+        """Remove the files that were written last, because their rows did not come about."""
+        while self.uncommitted:
+            self.remove(self.uncommitted.pop())
 
 
 def new_value_name() -> str:

@@ -17,7 +17,7 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -104,8 +104,8 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
             sqlite_mmap_size=0,
         )
-        # Value files that may be there without a row: the one that the next write will make, and the one that
-        # the last write replaced.
+        # Value files that may be there without a row: those that the next write will make, and those that the
+        # last write replaced.
         self._sql_retry("CREATE TABLE IF NOT EXISTS Spare (filename TEXT)")
         self.scratch = scratch
         self._path = directory
@@ -162,22 +162,36 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
                         total += allocated_bytes(file.stat(follow_symlinks=False).st_size)
         return total
 
-    def write(self, key: str, payload: bytes, *, tag: str) -> object:
-        """Store a value of the content `tag`; the name of the file that it replaces, None when there is none.
+    def write(self, values: Sequence[tuple[str, bytes]], *, tag: str) -> list[object]:
+        """Store keys with their values, one or two, of the content `tag`; the names of the files replaced.
 
-        To be called within a transaction, after which the caller removes that file: before the commit, a
-        SIGKILL would leave the key with nothing. The file's name was committed by the write before.
+        To be called within a transaction, after which the caller removes those files: before the commit, a
+        SIGKILL would leave the keys with nothing. The names of the new ones were committed by the write
+        before.
 
         Raises:
-            OSError: The file cannot be written; nothing is left of it.
+            OSError: A file cannot be written; nothing is left of any.
         """
         spare = [
             name for (name,) in self._sql("SELECT filename FROM Spare").fetchall() if self._is_free(name)
         ]
         for name in spare:
             self.disk.remove(name)
-        name = spare[0] if spare else new_value_name()
-        size = self.disk.write(name, key, payload)
+        spare += [new_value_name() for _ in range(len(values) - len(spare))]
+        written: list[tuple[str, str, int]] = []
+        try:
+            for (key, payload), name in zip(values, spare, strict=False):
+                written.append((key, name, self.disk.write(name, key, payload)))
+        except OSError:
+            self.disk.remove_uncommitted()
+            raise
+        linked = [self._link(key, name, size, tag) for key, name, size in written]
+        replaced = [filename for filename in linked if filename is not None]
+        self._choose_spare(replaced)
+        return replaced
+
+    def _link(self, key: str, name: str, size: int, tag: str) -> object:
+        """Make the file `name` the value of `key`; the name of the file before, None when there was none."""
         replaced = self.entry(key)
         upsert = (
             "INSERT INTO Cache (key, raw, store_time, access_time, tag, size, mode, filename)"
@@ -187,14 +201,13 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         )
         used_s = self._next_use_s()
         self._sql(upsert, (key, used_s, used_s, tag, size, MODE_BINARY, name))
-        filename = replaced.filename if replaced is not None else None
-        self._choose_spare(filename)
-        return filename
+        return replaced.filename if replaced is not None else None
 
-    def _choose_spare(self, replaced: object) -> None:
-        """Note the name of the next file, and that the file `replaced`, if not None, is about to go."""
+    def _choose_spare(self, replaced: Iterable[object]) -> None:
+        """Note the names of the next two files, and that the files `replaced` are about to go."""
         self._sql("DELETE FROM Spare")
-        self._sql("INSERT INTO Spare VALUES (?), (?)", (new_value_name(), replaced))
+        for name in (new_value_name(), new_value_name(), *replaced):
+            self._sql("INSERT INTO Spare VALUES (?)", (name,))
 
     def _is_free(self, name: object) -> bool:
         """Whether `name` is a value file's, and of none that has a row."""
@@ -311,7 +324,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
                     adopted += 1
                 elif not self.read_only:
                     self.disk.remove(name)
-            self._choose_spare(None)
+            self._choose_spare(())
             self._sql(
                 "UPDATE Settings SET value = (SELECT COALESCE(SUM(size), 0) FROM Cache) WHERE key = 'size'"
             )
