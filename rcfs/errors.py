@@ -9,6 +9,7 @@
     │   ├── AuthError               3   credentials refused
     │   ├── ForbiddenError          3   logged in, but this is not permitted (CMN-401, CMN-408, CMN-419)
     │   ├── NotFoundError           7   no such message, attachment, extension
+    │   ├── PurgedError             7   the platform has purged it, and the cache never had it
     │   ├── BadRequestError         7   400 and other refusals that a repetition cannot change
     │   ├── RateLimitedError        7   429; retryable
     │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
@@ -93,6 +94,10 @@ class ForbiddenError(PlatformError):
 
 class NotFoundError(PlatformError):
     """The server knows no such resource (404)."""
+
+
+class PurgedError(PlatformError):
+    """The platform has purged the content, so that only the cache could have it, and it has not."""
 
 
 class BadRequestError(PlatformError):

@@ -26,7 +26,13 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "client_secret": _TEXT,
         "jwt": _TEXT,
     },
-    "mount": {"max_wait": _NUMBER, "allow_other": _FLAG, "fs_subtype": _TEXT, "offline": _FLAG},
+    "mount": {
+        "max_wait": _NUMBER,
+        "allow_other": _FLAG,
+        "fs_subtype": _TEXT,
+        "offline": _FLAG,
+        "keep_purged": _FLAG,
+    },
     "cache": {"directory": _TEXT, "size": _SIZE},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},
 }

@@ -21,6 +21,7 @@ from rcfs.cli._options import (
     cache_dir_option,
     examples,
     foreground_options,
+    keep_purged_option,
     limit_option,
     log_level_option,
 )
@@ -55,6 +56,7 @@ _LINE_BYTES = 65536
 @foreground_options
 @messages_option
 @seed_option
+@keep_purged_option
 @limit_option
 @cache_dir_option
 @log_level_option
@@ -67,6 +69,7 @@ def demo(
     ready_fd: int | None,
     messages: int | None,
     seed: int | None,
+    keep_purged: bool | None,
     limit: tuple[str, ...],
     cache_dir: Path | None,
     log_level: str | None,
@@ -77,7 +80,8 @@ def demo(
     """
     with reporting(ready_fd) as pipe:
         require_demo_extra()
-        common = load_settings({"limit": limit, "log_level": log_level}, os.environ, _NO_CONFIG, keyring=None)
+        options = {"limit": limit, "log_level": log_level, "keep_purged": keep_purged}
+        common = load_settings(options, os.environ, _NO_CONFIG, keyring=None)
         # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)
@@ -86,11 +90,11 @@ def demo(
             serve_in_background(context, ["demo", str(path), *restated(context)], settings, path)
             _print_tour(path)
             return
-        options = [f"--limit={text}" for text in limit]
-        options += [f"--messages={messages}"] if messages is not None else []
-        options += [f"--seed={seed}"] if seed is not None else []
+        arguments = [f"--limit={text}" for text in limit]
+        arguments += [f"--messages={messages}"] if messages is not None else []
+        arguments += [f"--seed={seed}"] if seed is not None else []
         in_background = ready_fd is not None
-        with running_simulator(options) as endpoints:
+        with running_simulator(arguments) as endpoints:
             serve_here(
                 _with_endpoints(settings, endpoints),
                 path,

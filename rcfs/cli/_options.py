@@ -88,6 +88,11 @@ foreground_options = _several(
     click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground and log to stderr."),
     click.option("--ready-fd", type=click.IntRange(min=0), hidden=True),
 )
+keep_purged_option = click.option(
+    "--keep-purged/--no-keep-purged",
+    default=None,
+    help="Keep what RingCentral purges, in Purged, and its cached files for ever.  [default: as last said]",
+)
 server_url_option = click.option("--server-url", metavar="URL", help="Server to log in to.")
 engine_options = _several(
     server_url_option,
@@ -128,6 +133,7 @@ mount_options = _several(
         default=None,
         help="Never ask the server: serve what is known and cached, and let the rest fail at once.",
     ),
+    keep_purged_option,
     limit_option,
     log_level_option,
 )

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from rcfs.cli._options import PathText, TreePathText, engine_options, examples, json_option
+from rcfs.cli._options import (
+    PathText,
+    TreePathText,
+    engine_options,
+    examples,
+    json_option,
+    keep_purged_option,
+)
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._treepaths import check_outside, locate
@@ -41,6 +48,7 @@ TYPES = {"sms": "SMS", "voicemail": "VoiceMail", "fax": "Fax", "pager": "Pager"}
 @click.option("-n", "--dry-run", is_flag=True, help="Say what would be fetched and how long it takes.")
 @json_option
 @engine_options
+@keep_purged_option
 @click.pass_context
 def pull(
     context: click.Context,

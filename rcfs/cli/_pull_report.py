@@ -79,6 +79,7 @@ class JsonReport(_Quiet):
             files=plan.files,
             present=len(plan.present),
             requests=len(plan.missing),
+            gone=len(plan.gone),
             estimated_bytes=plan.estimated_bytes,
             eta_s=round(left_s, 1),
         )
@@ -170,12 +171,13 @@ def report_for(*, as_json: bool) -> Report:
 def plan_line(plan: Plan, left_s: float) -> str:
     """What a plan comes to, in one line."""
     requests = len(plan.missing)
+    gone = f" ({len(plan.gone)} more were purged before they were fetched)" if plan.gone else ""
     if not requests:
-        return f"{plan.files} files, {len(plan.present)} of them there already; no request is needed"
+        return f"{plan.files} files{gone}, {len(plan.present)} of them there already; no request is needed"
     size = f"{'' if plan.is_exact else 'at most '}{format_size(plan.estimated_bytes)}"
     return (
-        f"{plan.files} files, {len(plan.present)} of them there already; {requests} requests for {size},"
-        f" about {format_duration(left_s)}"
+        f"{plan.files} files{gone}, {len(plan.present)} of them there already; {requests} requests"
+        f" for {size}, about {format_duration(left_s)}"
     )
 
 

@@ -3,6 +3,7 @@
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -12,11 +13,12 @@ import trio
 from rcfs import __version__
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
+from rcfs.errors import StoreError
 from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
-from rcfs.tree import name_folder, shelve
+from rcfs.tree import PURGED, name_folder, shelve
 
 _SIZES_FILE = "index.sqlite"
 _INDEX_FILE = "mailboxes.sqlite"
@@ -111,13 +113,28 @@ async def engine_of(settings: Settings, recorder: Recorder, stores: Stores) -> A
             cache=stores.cache,
             index=stores.index,
             sizes=stores.sizes,
-            shelving=Shelving(shelve, name_folder),
+            shelving=_shelving(settings, stores.index, recorder),
             recorder=recorder,
             history=history,
             clock=clock,
             offline=settings.offline,
         ) as engine:
             yield engine
+
+
+def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Shelving:
+    """How messages are shown: what is purged as `settings` say, or as `index` was told before."""
+    keep = bool(settings.keep_purged)
+    try:
+        if settings.keep_purged is not None:
+            index.keep_purged(keep=keep)
+        else:
+            keep = index.keeps_purged
+    except StoreError as exc:
+        recorder.fault("index", str(exc))
+    return Shelving(
+        partial(shelve, keep_purged=keep), name_folder, frozenset() if keep else frozenset({PURGED})
+    )
 
 
 def history_path(settings: Settings) -> Path:

@@ -61,6 +61,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "more_crawlers": "crawlers.also",
     "crawler_policy": "crawlers.policy",
     "offline": "mount.offline",
+    "keep_purged": "mount.keep_purged",
 }
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
@@ -110,6 +111,8 @@ class Settings:
     """What they get, one of `CRAWLER_POLICIES`."""
     offline: bool = False
     """Whether the server is never asked."""
+    keep_purged: bool | None = None
+    """Whether what the platform purges stays; None as it was last said for the state directory."""
     log_level: str = "info"
     """Least severe level that is logged, one of `LOG_LEVELS`."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
@@ -207,6 +210,7 @@ def load_settings(
         + _read(Found(options.get("crawler") or (), "--crawler"), _program_names),
         crawler_policy=sources.parsed("crawler_policy", _crawler_policy) or CRAWLER_POLICIES[0],
         offline=bool(sources.parsed("offline", bool)),
+        keep_purged=sources.parsed("keep_purged", bool),
         log_level=sources.text("log_level") or "info",
         plans=sources.plans(),
         config_path=config_path,

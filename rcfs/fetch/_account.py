@@ -7,7 +7,7 @@ Concurrency: all methods run in the trio thread.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import trio
@@ -20,7 +20,7 @@ from rcfs.fetch._mailboxes import Mailboxes
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
-from rcfs.model import Extension, Priority
+from rcfs.model import ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
     extension_from,
@@ -54,12 +54,13 @@ class Account:
         index: MailboxIndex,
         sizes: SizeIndex,
         shelving: Shelving,
+        preserve: Callable[[Iterable[ContentKey]], object],
         recorder: Recorder,
         nursery: trio.Nursery,
     ) -> None:
         """Makes an account whose loads run in `nursery`; `start` must be awaited before anything else.
 
-        `login` is a digest of server, app and user.
+        `login` is a digest of server, app and user; for `preserve` see `Mailboxes`.
         """
         self._login = login
         self._requester = requester
@@ -71,7 +72,9 @@ class Account:
         self._seen: Login | None = None
         self._asked = trio.Event()
         self._refused: AuthError | None = None
-        self.mailboxes = Mailboxes(requester, client, network, index, sizes, shelving, recorder, nursery)
+        self.mailboxes = Mailboxes(
+            requester, client, network, index, sizes, shelving, preserve, recorder, nursery
+        )
         """The mailboxes; to be used once the account is started."""
         self.extensions: tuple[Extension, ...] = ()
         """Extensions that the login may read: all for an admin, else its own."""

@@ -15,12 +15,19 @@ class MailboxCatalogue:
     """
 
     def __init__(
-        self, index: MailboxIndex, sizes: SizeIndex, mailbox: int, account_id: str, extension_id: int
+        self,
+        index: MailboxIndex,
+        sizes: SizeIndex,
+        mailbox: int,
+        account_id: str,
+        extension_id: int,
+        hidden_views: frozenset[str] = frozenset(),
     ) -> None:
-        """Answers for the mailbox with the number `mailbox` in `index`."""
+        """Answers for the mailbox with the number `mailbox` in `index`, as if it had no `hidden_views`."""
         self._index = index
         self._sizes = sizes
         self._mailbox = mailbox
+        self._hidden = hidden_views
         self.account_id = account_id
         """Decimal account id."""
         self.extension_id = extension_id
@@ -28,7 +35,7 @@ class MailboxCatalogue:
 
     def views(self) -> list[str]:
         """The views that show something."""
-        return self._index.views(self._mailbox)
+        return [view for view in self._index.views(self._mailbox) if view not in self._hidden]
 
     def times(self, view: str | None) -> tuple[float | None, float | None]:
         """The newest (creationTime, lastModifiedTime) in a view, or in all of the mailbox when it is None."""
@@ -56,7 +63,8 @@ class MailboxCatalogue:
 
     def home(self, message_id: int) -> FolderRow | None:
         """The folder that holds the directory of a message; None when the message is gone."""
-        return self._index.home(self._mailbox, message_id)
+        row = self._index.home(self._mailbox, message_id)
+        return None if row is None or row.view in self._hidden else row
 
     def read(self, message_id: int) -> Message | None:
         """The whole message; None when it is gone."""

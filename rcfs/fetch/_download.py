@@ -39,6 +39,8 @@ class Wanted:
     """Media type by the record; empty when unknown."""
     size_known: bool = False
     """Whether the exact size is in the index already."""
+    purged: bool = False
+    """Whether the platform has purged it, so that only the cache can have it: no request is sent for it."""
     by: Callable[[], str] = str
     """Names the program that wants it; asked once, and only when a request is needed."""
 

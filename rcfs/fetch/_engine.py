@@ -168,7 +168,9 @@ async def open_engine(
         requester = Requester(client, gate, session, network, recorder)
         nursery.start_soon(gate.run)
         library = Library(requester, client.hosts, cache, sizes, recorder, nursery, history)
-        account = Account(login, requester, client, network, index, sizes, shelving, recorder, nursery)
+        account = Account(
+            login, requester, client, network, index, sizes, shelving, cache.pin, recorder, nursery
+        )
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:

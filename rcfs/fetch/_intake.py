@@ -3,7 +3,8 @@
 A list tells messages whole. A sync does, or has a tombstone: the id, the availability, and nothing else. Of
 two records of one message the one modified last counts; a tombstone has no time, so one of these follows:
 
-    purged                      final: nothing comes back from there
+    purged                      final: nothing comes back from there. A record that says so may tell less
+                                than was known; what it leaves out stays known, for those who keep it.
     deleted, and known          what is known, in the trash
     deleted, and told whole     two moments of one message, and nobody says which is the later: unclear
     deleted, and never seen     it came and went between two syncs: unclear
@@ -31,6 +32,9 @@ class Shelving:
     """All that is decided about a message; None when it is not shown."""
     name_folder: NameFolder
     """What a folder is called."""
+    hidden_views: frozenset[str] = frozenset()
+    """Views that are not shown, although the index may hold some: of messages that were kept, and are not
+    to be shown now."""
 
 
 @attrs.frozen
@@ -43,6 +47,8 @@ class Taken:
     """Ids of messages of which too little was told: they must be read."""
     purged: bool
     """Whether something was told to be purged."""
+    kept: tuple[Message, ...]
+    """Those of them that are shown all the same: what is cached of them can never be fetched again."""
 
 
 class Intake:
@@ -74,14 +80,22 @@ class Intake:
             message = message_from(record)
             if message is None:
                 continue
-            if is_tombstone(record):
-                tombstones[message.id] = record
+            if is_tombstone(record) or _is_final(record):
+                if not _is_final(tombstones.get(message.id, {})):
+                    tombstones[message.id] = record
             else:
                 whole.append(message)
                 told[message.id] = _newer(told.get(message.id), message)
-        unclear, buried = self._bury(mailbox, tombstones, told)
-        touched = self._put(mailbox, whole + buried, None)
-        return Taken(touched, tuple(unclear), any(map(_is_final, tombstones.values())))
+        known = self._known(mailbox, {**tombstones, **told})
+        unclear, buried, kept = self._bury(tombstones, told, known)
+        lively = [message for message in whole if not _is_over(known.get(message.id), message)]
+        touched = self._put(mailbox, lively + buried, None)
+        return Taken(touched, tuple(unclear), any(map(_is_final, tombstones.values())), tuple(kept))
+
+    def _known(self, mailbox: int, ids: Iterable[int]) -> dict[int, Message]:
+        records = self._index.known(mailbox, list(ids))
+        messages = {message_id: message_from(json.loads(raw)) for message_id, raw in records.items()}
+        return {message_id: message for message_id, message in messages.items() if message is not None}
 
     def _put(self, mailbox: int, messages: Iterable[Message], generation: int | None) -> Touched:
         shelved = [(message.id, self._shelving.shelve(message)) for message in messages]
@@ -94,23 +108,24 @@ class Intake:
         )
 
     def _bury(
-        self, mailbox: int, tombstones: Mapping[int, Record], told: Mapping[int, Message]
-    ) -> tuple[list[int], list[Message]]:
-        """(ids of what is unclear, messages as the tombstones leave them)."""
-        known = self._index.known(mailbox, list(tombstones))
-        unclear, buried = [], []
+        self, tombstones: Mapping[int, Record], told: Mapping[int, Message], known: Mapping[int, Message]
+    ) -> tuple[list[int], list[Message], list[Message]]:
+        """(ids of what is unclear, messages as the tombstones leave them, those purged that are shown)."""
+        unclear, buried, kept = [], [], []
         for message_id, record in tombstones.items():
-            raw, newest = known.get(message_id), told.get(message_id)
-            if not _is_final(record) and (newest is not None or raw is None):
+            before, newest = known.get(message_id), told.get(message_id)
+            if before is not None and before.availability == Availability.PURGED:
+                # Not put again: where purged messages are not kept any more, that would forget it.
+                after: Message | None = before
+            elif not _is_final(record) and (newest is not None or before is None):
                 unclear.append(message_id)
                 continue
-            before = None if raw is None else message_from(json.loads(raw))
-            if newest is not None:
-                before = _newer(before, newest)
-            after = None if before is None else message_from(json.loads(before.raw) | dict(record))
-            if after is not None:
-                buried.append(after)
-        return unclear, buried
+            else:
+                after = _buried(before if newest is None else _newer(before, newest), record)
+                buried += [] if after is None else [after]
+            if after is not None and _is_final(record) and self._shelving.shelve(after) is not None:
+                kept.append(after)
+        return unclear, buried, kept
 
 
 def purged_record(message_id: int) -> Record:
@@ -118,8 +133,23 @@ def purged_record(message_id: int) -> Record:
     return {"id": message_id, "availability": str(Availability.PURGED)}
 
 
-def _is_final(tombstone: Record) -> bool:
-    return tombstone.get("availability") == Availability.PURGED
+def _is_final(record: Record) -> bool:
+    return record.get("availability") == Availability.PURGED
+
+
+def _buried(before: Message | None, record: Record) -> Message | None:
+    """`before` as `record` leaves it; None when neither says more than an id."""
+    if before is None:
+        return None if is_tombstone(record) else message_from(record)
+    told = {name: value for name, value in record.items() if value not in (None, "", [])}
+    return message_from(json.loads(before.raw) | told)
+
+
+def _is_over(before: Message | None, told: Message) -> bool:
+    """Whether `told` is of a moment before the purge of the message, which is `before` as known."""
+    if before is None or before.availability != Availability.PURGED:
+        return False
+    return (told.modified_s or 0.0) <= (before.modified_s or 0.0)
 
 
 def _newer(one: Message | None, other: Message) -> Message:

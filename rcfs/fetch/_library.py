@@ -18,6 +18,7 @@ from rcfs.errors import (
     ForbiddenError,
     NotFoundError,
     OfflineError,
+    PurgedError,
     RcfsError,
     ServerError,
     UnreachableError,
@@ -95,6 +96,7 @@ class Library:
         content have the most urgent class that was given for it.
 
         Raises:
+            PurgedError: The platform has purged it, and it is not whole in the cache.
             RcfsError: What `priority` raised, or a refusal of the server that is still remembered.
         """
         content = self._live.get(wanted.key)
@@ -114,6 +116,8 @@ class Library:
         try:
             await content.loaded.wait()
             if not content.complete and content.failure is None:
+                if wanted.purged and content.fetch is None:
+                    raise PurgedError("RingCentral has purged it, and it was never fetched whole")
                 self._want(wanted, content, priority())
             opened = True
             return content

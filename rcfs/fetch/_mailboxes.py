@@ -40,7 +40,7 @@ from rcfs.fetch._lists import Lists
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
-from rcfs.model import Priority
+from rcfs.model import ContentKey, Message, Priority
 from rcfs.platform import (
     Client,
     is_invalid_token,
@@ -117,16 +117,23 @@ class Mailboxes:
         index: MailboxIndex,
         sizes: SizeIndex,
         shelving: Shelving,
+        preserve: Callable[[Iterable[ContentKey]], object],
         recorder: Recorder,
         nursery: trio.Nursery,
     ) -> None:
-        """Makes mailboxes whose loads and syncs run in `nursery`."""
+        """Makes mailboxes whose loads and syncs run in `nursery`.
+
+        `preserve` gets the contents that can never be fetched again, and may have got before; in worker
+        threads.
+        """
         self._requester = requester
         self._client = client
         self._network = network
         self._lists = Lists(requester, client)
         self._index = index
         self._sizes = sizes
+        self._shelving = shelving
+        self._preserve = preserve
         self._intake = Intake(index, shelving)
         self._recorder = recorder
         self._nursery = nursery
@@ -143,7 +150,14 @@ class Mailboxes:
         state = self._index.mailbox(self.account_id, extension_id)
         if state is None or not state.loaded:
             return None
-        return MailboxCatalogue(self._index, self._sizes, state.number, self.account_id, extension_id)
+        return MailboxCatalogue(
+            self._index,
+            self._sizes,
+            state.number,
+            self.account_id,
+            extension_id,
+            self._shelving.hidden_views,
+        )
 
     async def open(self, extension_id: int, priority: Priority = Priority.PERSON) -> MailboxCatalogue:
         """The mailbox of an extension, loaded now if it never was.
@@ -361,12 +375,26 @@ class Mailboxes:
             except NotFoundError:
                 await self._take_changes(extension_id, number, [purged_record(message_id)])
             else:
-                self._tell(extension_id, await self._in_thread(self._intake.take, number, [record]))
+                await self._take_changes(extension_id, number, [record])
 
     async def _take_changes(self, extension_id: int, number: int, records: Sequence[Record]) -> Taken:
         taken = await self._in_thread(self._intake.take_changes, number, records)
+        if taken.kept:
+            # Before the sync counts as done: one that is killed here is told the same again.
+            await self._in_thread(self._preserve_contents, extension_id, taken.kept)
         self._tell(extension_id, taken.touched)
         return taken
+
+    def _preserve_contents(self, extension_id: int, messages: Iterable[Message]) -> None:
+        try:
+            self._preserve(
+                ContentKey(self.account_id, extension_id, message.id, attachment.id)
+                for message in messages
+                for attachment in message.attachments
+                if attachment.kind != "Text"  # its text is in the record, so nobody ever fetched it
+            )
+        except StoreError as exc:
+            self._recorder.fault("mailbox", str(exc), extension=extension_id)
 
     def _tell(self, extension_id: int, touched: Touched) -> None:
         if touched:

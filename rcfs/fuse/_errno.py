@@ -17,6 +17,7 @@ from rcfs.errors import (
     NotFoundError,
     NotReadyError,
     OfflineError,
+    PurgedError,
     RcfsError,
     SuspendError,
     UnreachableError,
@@ -25,6 +26,7 @@ from rcfs.fetch import Recorder
 
 _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (NotFoundError, errno.ENOENT),
+    (PurgedError, errno.ENODATA),  # the file is listed, so it is not ENOENT; no repetition will help
     (ForbiddenError, errno.EACCES),
     (AuthError, errno.EACCES),
     (NotReadyError, errno.EBUSY),  # the fax exists and is still being made: try again later

@@ -390,6 +390,7 @@ class Operations(pyfuse3.Operations):
             attachment.uri,
             attachment.content_type,
             size_known=node.size_is_exact,
+            purged=node.purged,
             by=lambda: reader_of(pid).name,
         )
         library = self._engine.library

@@ -66,12 +66,14 @@ class Plan:
     """Attachments that cost a request each, every content once."""
     copies: tuple[Entry, ...] = ()
     """Further files of the contents in `missing`, to be copied when those are cached."""
+    gone: tuple[Entry, ...] = ()
+    """Attachments that cannot be had: the platform purged them before they were fetched."""
     failures: tuple[Failure, ...] = ()
     """Mailboxes that could not be loaded or synced."""
 
     @property
     def files(self) -> int:
-        """Number of files in all."""
+        """Number of files in all, but those that are gone."""
         return len(self.present) + len(self.local) + len(self.missing) + len(self.copies)
 
     @property
@@ -186,6 +188,7 @@ class Pull:
         local: list[Entry] = []
         missing: dict[ContentKey, Entry] = {}
         copies: list[Entry] = []
+        gone: list[Entry] = []
         for start in range(0, len(files), _LOOKED_UP_AT_ONCE):
             part = files[start : start + _LOOKED_UP_AT_ONCE]
             for entry, state in zip(part, await trio.to_thread.run_sync(self._states, part), strict=True):
@@ -193,25 +196,33 @@ class Pull:
                     present.append(entry)
                 elif state == "local":
                     local.append(entry)
+                elif state == "gone":
+                    gone.append(entry)
                 elif _attachment(entry).key in missing:
                     copies.append(entry)
                 else:
                     missing[_attachment(entry).key] = entry
         plan = Plan(
-            tuple(entries), tuple(present), tuple(local), tuple(missing.values()), tuple(copies), failures
+            entries=tuple(entries),
+            present=tuple(present),
+            local=tuple(local),
+            missing=tuple(missing.values()),
+            copies=tuple(copies),
+            gone=tuple(gone),
+            failures=failures,
         )
         self.progress = Progress(files=len(present), failures=list(failures), requests_left=len(plan.missing))
         return plan, strays
 
     def _states(self, files: Iterable[Entry]) -> list[str]:
-        """Of each file whether it is ``present``, can be copied (``local``), or is ``missing``."""
+        """Of each file whether it is ``present``, can be copied (``local``), is ``missing``, or ``gone``."""
         return [self._state(entry) for entry in files]
 
     def _state(self, entry: Entry) -> str:
         if self._copy is not None and self._is_copied(self._copy, entry):
             return "present"
         if isinstance(entry.node, AttachmentFile) and self._engine.cache.contains(entry.node.key) != "yes":
-            return "missing"
+            return "gone" if entry.node.purged else "missing"
         return "present" if self._copy is None else "local"
 
     def _is_copied(self, copy: Copy, entry: Entry) -> bool:
@@ -329,6 +340,7 @@ class Pull:
             attachment.uri,
             attachment.content_type,
             size_known=node.size_is_exact,
+            purged=node.purged,
             by=lambda: _PROGRAM,
         )
         library = self._engine.library

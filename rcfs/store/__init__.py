@@ -19,6 +19,7 @@ from rcfs.store._index import Touched as Touched
 from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
 from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState
+from rcfs.store._index_values import Note as Note
 from rcfs.store._ledger import SqliteLedger as SqliteLedger
 from rcfs.store._ledger import open_ledger as open_ledger
 from rcfs.store._machine import LinuxMachine as LinuxMachine

@@ -14,8 +14,10 @@ from rcfs.errors import StoreError
 from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_merge import Merge
-from rcfs.store._index_values import Login, MailboxState
+from rcfs.store._index_values import Login, MailboxState, Note
 
+_ARCHIVE = "archive"
+"""Topic of the note that says whether purged messages are kept."""
 _MOST_NUMBERS = (1 << 31) - 1
 """Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
 of the same number, which begins the index anew."""
@@ -57,6 +59,7 @@ class MailboxIndex:
 
     def __init__(self, database: IndexDatabase) -> None:
         self._database = database
+        self._keeps_purged: bool | None = None
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":
@@ -69,11 +72,43 @@ class MailboxIndex:
 
     def renew(self) -> bool:
         """Begin anew, if damage was met; see `IndexDatabase.renew`."""
-        return self._database.renew()
+        if not self._database.renew():
+            return False
+        if self._keeps_purged:
+            self.keep_purged(keep=True)
+        return True
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
         self._database.close()
+
+    # What holds for the whole index
+
+    @property
+    def keeps_purged(self) -> bool:
+        """Whether what the platform purges is to be kept, as it was last said to any process.
+
+        It stays with the index, so that a command that does not say so forgets nothing that another keeps.
+        """
+        if self._keeps_purged is None:
+            found = self.noted(_ARCHIVE)
+            self._keeps_purged = found is not None and found.text == "yes"
+        return self._keeps_purged
+
+    def keep_purged(self, *, keep: bool) -> None:
+        """Say whether what the platform purges is to be kept from now on; what is kept stays in any case."""
+        self._keeps_purged = keep
+        self.note(_ARCHIVE, "yes" if keep else "no", 0.0)
+
+    def note(self, topic: str, text: str, at_s: float) -> None:
+        """Remember `text` of `topic`, in place of what was remembered; for worker threads."""
+        with self._database.transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (topic, text, at_s))
+
+    def noted(self, topic: str) -> Note | None:
+        """What is remembered of `topic`; None when nothing is."""
+        row = self._database.one("SELECT text, noted_s FROM notes WHERE topic = ?", topic)
+        return None if row is None else Note(row[0], row[1])
 
     # Logins and mailboxes
 

@@ -55,7 +55,11 @@ CREATE VIRTUAL TABLE words USING fts5 (
 );
 """
 
-_MIGRATIONS = (_FIRST,)
+_SECOND = """
+CREATE TABLE notes (topic TEXT PRIMARY KEY, text TEXT NOT NULL, noted_s REAL NOT NULL) WITHOUT ROWID;
+"""
+
+_MIGRATIONS = (_FIRST, _SECOND)
 """What brings an index from each version to the next, the first one from an empty file. One that was
 published is never changed: what is to be different later comes as another."""
 

@@ -22,6 +22,16 @@ class MailboxState:
 
 
 @attrs.frozen
+class Note:
+    """Something that was learned once, and need not be asked again for a while."""
+
+    text: str
+    """What; its writer knows the form."""
+    noted_s: float
+    """When, in seconds since 1970-01-01 UTC."""
+
+
+@attrs.frozen
 class Login:
     """What a login was allowed to see when it was last asked."""
 

@@ -22,5 +22,6 @@ from rcfs.tree._report import render_quota as render_quota
 from rcfs.tree._report import render_status as render_status
 from rcfs.tree._root import Root as Root
 from rcfs.tree._root import build_root as build_root
+from rcfs.tree._shelving import PURGED as PURGED
 from rcfs.tree._shelving import name_folder as name_folder
 from rcfs.tree._shelving import shelve as shelve

@@ -2,7 +2,7 @@
 
 import json
 
-from rcfs.model import Attachment, Message, Party
+from rcfs.model import Attachment, Availability, Message, Party
 from rcfs.tree._names import one_line
 
 UNKNOWN = "unknown"
@@ -31,7 +31,7 @@ def message_xattrs(message: Message) -> dict[str, str]:
     """The extended attributes that a message directory and all files in it have.
 
     ``duration`` is that of the recording, in seconds; ``from`` and ``to`` are numbers, or names where
-    there is no number, ``to`` separated by commas.
+    there is no number, ``to`` separated by commas; ``availability`` marks what is deleted or purged.
     """
     durations = (a.duration_s for a in message.attachments if a.duration_s is not None)
     return _named(
@@ -42,6 +42,7 @@ def message_xattrs(message: Message) -> dict[str, str]:
         **{"from": _address(message.sender)},
         to=",".join(filter(None, map(_address, message.recipients))),
         read_status=message.read_status,
+        availability="" if message.availability == Availability.ALIVE else message.availability,
         duration=next(durations, None),
     )
 

@@ -8,7 +8,7 @@ from functools import partial
 
 import attrs
 
-from rcfs.model import Attachment, ContentKey, FolderRow, Message, MessageRow
+from rcfs.model import Attachment, Availability, ContentKey, FolderRow, Message, MessageRow
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import message_xattrs
 from rcfs.tree._media import estimated_size
@@ -203,6 +203,7 @@ class MessageDirectory(MailboxDirectory):
             times=self._times_of(message),
             key=ContentKey(account_id, self._shelf.extension_id, message.id, attachment.id),
             attachment=attachment,
+            purged=message.availability == Availability.PURGED,
             estimate_bytes=estimated_size(message, attachment),
             shelf=self._shelf,
         )

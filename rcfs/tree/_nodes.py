@@ -155,6 +155,8 @@ class AttachmentFile(Node):
     """The identity of the bytes."""
     attachment: Attachment
     """Its record."""
+    purged: bool
+    """Whether the platform has purged it, so that only a cache can have it."""
     _estimate_bytes: int
     _shelf: Shelf
     _learned_bytes: int | None = attrs.field(default=None, init=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar, TypeVarTuple
@@ -15,7 +16,7 @@ from rcfs.model import ContentKey, Message, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.quota import MemoryLedger
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
-from rcfs.tree import name_folder, shelve
+from rcfs.tree import PURGED, name_folder, shelve
 from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
 
 T = TypeVar("T")
@@ -101,6 +102,7 @@ async def open_rig(
     secret: str = CLIENT_SECRET,
     jwt: str = JWT,
     offline: bool = False,
+    keep_purged: bool = False,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -120,7 +122,11 @@ async def open_rig(
             cache=cache,
             index=index,
             sizes=sizes,
-            shelving=Shelving(shelve, name_folder),
+            shelving=Shelving(
+                partial(shelve, keep_purged=keep_purged),
+                name_folder,
+                frozenset() if keep_purged else frozenset({PURGED}),
+            ),
             recorder=recorder,
             offline=offline,
         ) as engine:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, eventually, mounts
+from tests.mount.conftest import Mounted, Mounting, mounts
 
 pytestmark = pytest.mark.mount
 

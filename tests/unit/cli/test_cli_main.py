@@ -47,6 +47,7 @@ def test_the_table_of_exit_codes() -> None:
         "AuthError": 3,
         "ForbiddenError": 3,
         "NotFoundError": 7,
+        "PurgedError": 7,
         "BadRequestError": 7,
         "RateLimitedError": 7,
         "ServerError": 7,

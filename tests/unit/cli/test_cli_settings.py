@@ -69,6 +69,12 @@ def test_command_line_over_environment_over_file_over_default(tmp_path: Path, ho
     assert (blank.cache_size_bytes, blank.cache_dir) == (3 << 30, home / "from-file")
 
 
+def test_keeping_what_is_purged_may_be_left_to_what_was_said_before(tmp_path: Path) -> None:
+    assert load({}, {}, "", tmp_path).keep_purged is None
+    assert load({}, {}, "[mount]\nkeep_purged = false\n", tmp_path).keep_purged is False
+    assert load({"keep_purged": True}, {}, "[mount]\nkeep_purged = false\n", tmp_path).keep_purged is True
+
+
 def test_options_that_are_false_are_said(tmp_path: Path) -> None:
     config = "[mount]\nallow_other = true\noffline = true\nmax_wait = 60\nfs_subtype = 'smb'\n"
     settings = load({}, {}, config, tmp_path)

@@ -95,6 +95,65 @@ def test_a_purge_is_final_whatever_comes_with_it(index: MailboxIndex, mailbox: i
     assert known(index, mailbox) == ({1: ("Purged", "known"), 2: ("Purged", "went")} if keep else {})
 
 
+def voicemail(number: int, **fields: Any) -> dict[str, Any]:
+    return sms(
+        number, "", 1, type="VoiceMail", attachments=[{"id": number, "type": "AudioRecording"}], **fields
+    )
+
+
+@pytest.fixture
+def archive(index: MailboxIndex) -> Intake:
+    return Intake(index, Shelving(partial(shelve, keep_purged=True), name_folder))
+
+
+def test_a_purged_record_that_tells_less_than_was_known_takes_nothing_away(
+    index: MailboxIndex, archive: Intake, mailbox: int
+) -> None:
+    archive.take(mailbox, [voicemail(1), voicemail(2)])
+    told = [
+        voicemail(1, availability="Purged") | {"attachments": [], "lastModifiedTime": "2026-11-04T10:00:00Z"}
+    ]
+    (kept,) = archive.take_changes(mailbox, told).kept
+    assert [attachment.id for attachment in kept.attachments] == [1]
+    record = json.loads(index.record(mailbox, 1) or "")
+    assert (record["availability"], record["attachments"]) == (
+        "Purged",
+        [{"id": 1, "type": "AudioRecording"}],
+    )
+    assert record["lastModifiedTime"] == "2026-11-04T10:00:00Z"
+
+
+def test_a_message_that_was_only_ever_seen_purged_is_kept_as_it_was_told(
+    index: MailboxIndex, archive: Intake, mailbox: int
+) -> None:
+    taken = archive.take_changes(mailbox, [sms(1, "hi", availability="Purged"), purged_record(2)])
+    assert (taken.unclear, [message.id for message in taken.kept]) == ((), [1])
+    assert known(index, mailbox) == {1: ("Purged", "hi")}
+
+
+@pytest.mark.parametrize("late", [deleted(1), sms(1, "hi", 1), sms(1, "hi", 1, availability="Deleted")])
+def test_nothing_of_before_a_purge_brings_the_message_back(
+    index: MailboxIndex, archive: Intake, mailbox: int, late: dict[str, Any]
+) -> None:
+    archive.take(mailbox, [sms(1, "hi", 1)])
+    archive.take_changes(mailbox, [purged_record(1)])
+    assert archive.take_changes(mailbox, [late]).touched == set()
+    assert known(index, mailbox) == {1: ("Purged", "hi")}
+    archive.take_changes(mailbox, [sms(1, "alive", 2)])
+    assert known(index, mailbox) == {1: ("SMS", "alive")}, "what changed later was not purged"
+
+
+def test_what_an_archive_kept_stays_when_it_keeps_no_more(
+    index: MailboxIndex, archive: Intake, intake: Intake, mailbox: int
+) -> None:
+    archive.take(mailbox, [sms(1, "hi"), sms(2, "ho")])
+    assert len(archive.take_changes(mailbox, [purged_record(1)]).kept) == 1
+    taken = intake.take_changes(mailbox, [purged_record(1), purged_record(2)])
+    assert taken.kept == ()
+    assert known(index, mailbox) == {1: ("Purged", "hi")}
+    assert len(archive.take_changes(mailbox, [purged_record(1)]).kept) == 1, "told again after a crash"
+
+
 def test_what_a_tombstone_does_not_tell_is_unclear(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
     intake.take(mailbox, [sms(1, "hi", 1)])
     taken = intake.take_changes(mailbox, [deleted(1), sms(1, "hi", 2), deleted(3), sms(4, "ho")])

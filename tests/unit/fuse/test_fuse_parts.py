@@ -313,6 +313,7 @@ def test_every_error_has_an_errno_that_readers_survive(kind: type[RcfsError]) ->
 def test_the_published_errnos() -> None:
     expected = {
         errors.NotFoundError: errno.ENOENT,
+        errors.PurgedError: errno.ENODATA,
         errors.ForbiddenError: errno.EACCES,
         errors.AuthError: errno.EACCES,
         errors.DeadlineError: errno.ETIMEDOUT,

@@ -16,7 +16,7 @@ import pytest
 
 from rcfs.errors import StoreError
 from rcfs.model import FolderNames, Place, ShelvedMessage
-from rcfs.store import IndexDamagedError, Login, MailboxIndex, MailboxState
+from rcfs.store import IndexDamagedError, Login, MailboxIndex, MailboxState, Note
 from rcfs.store._index_schema import APPLICATION_ID, VERSION
 
 PAGE_BYTES = 4096
@@ -386,3 +386,30 @@ def test_no_question_of_the_file_system_looks_through_a_table(opened: Callable[[
         if "max(" in question:
             used = {line.rpartition("(")[0].split()[-1] for line in plan if "USING COVERING INDEX" in line}
             assert {"folders_created", "folders_modified"} <= used, (question, plan)
+
+
+def test_what_is_noted_is_there_for_the_next_run(opened: Callable[[], MailboxIndex]) -> None:
+    index = opened()
+    assert index.noted("weather") is None
+    index.note("weather", "rain", 5.0)
+    index.note("weather", "sun", 6.0)
+    assert opened().noted("weather") == Note("sun", 6.0)
+
+
+def test_an_index_stays_an_archive_until_it_is_told_otherwise(opened: Callable[[], MailboxIndex]) -> None:
+    first = opened()
+    assert not first.keeps_purged
+    first.keep_purged(keep=True)
+    assert opened().keeps_purged
+    first.keep_purged(keep=False)
+    assert not opened().keeps_purged
+
+
+def test_an_archive_that_is_begun_anew_is_one_again(
+    damaged: tuple[MailboxIndex, int], opened: Callable[[], MailboxIndex]
+) -> None:
+    index, _number = damaged
+    with pytest.raises(IndexDamagedError):
+        index.keep_purged(keep=True)
+    assert index.renew()
+    assert opened().keeps_purged

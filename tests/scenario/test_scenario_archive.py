@@ -1,0 +1,144 @@
+"""With ``--keep-purged`` what the platform purges stays readable, and costs nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rcfs.errors import PurgedError
+from rcfs.fetch import Wanted
+from rcfs.model import Availability, ContentKey, Message
+from rcfs.pull import Choice, Pull
+from tests.fakes.rig import EXTENSION_ID, Rig, noise
+from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
+from tests.scenario.conftest import OpenRig
+
+FETCH, READ = "readMessageContent", "readMessage"
+DATA = {number: noise(1000, number) for number in (1, 2, 3)}
+
+
+@pytest.fixture
+def voicemails(platform: ScriptedPlatform) -> None:
+    """Messages 1 to 3 with a voicemail each."""
+    for number, data in DATA.items():
+        key = ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+        attachment: dict[str, Any] = {"id": number, "type": "AudioRecording", "contentType": "audio/x-wav"}
+        platform.change(
+            id=number,
+            type="VoiceMail",
+            direction="Inbound",
+            availability="Alive",
+            creationTime="2026-11-03T10:00:00Z",
+            lastModifiedTime="2026-11-03T10:00:00Z",
+            attachments=[attachment | {"uri": platform.add_content(key, data)}],
+        )
+
+
+def wanted(message: Message) -> Wanted:
+    """The voicemail of `message`, as the mount asks for it."""
+    (attachment,) = message.attachments
+    return Wanted(
+        ContentKey(ACCOUNT_ID, EXTENSION_ID, message.id, attachment.id),
+        attachment.uri,
+        attachment.content_type,
+        purged=message.availability == Availability.PURGED,
+    )
+
+
+async def shown(rig: Rig) -> dict[int, str]:
+    """The availability of each message that is shown, by id."""
+    return {message.id: message.availability for message in await rig.messages()}
+
+
+async def refresh(rig: Rig) -> None:
+    await rig.engine.account.mailboxes.refresh(EXTENSION_ID)
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_what_is_purged_stays_and_what_is_cached_of_it_too(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig(keep_purged=True) as rig:
+        cached, cold, _alive = await rig.messages()
+        await rig.read(wanted(cached))
+        for number in (1, 2):
+            platform.bury(number, "Purged")
+        await refresh(rig)
+        assert await shown(rig) == {1: "Purged", 2: "Purged", 3: "Alive"}
+        cached, cold, _alive = await rig.messages()
+        sent = len(platform.seen)
+        assert await rig.read(wanted(cached)) == DATA[1]
+        with pytest.raises(PurgedError, match="never fetched"):
+            await rig.read(wanted(cold))
+        assert len(platform.seen) == sent, "nobody was asked"
+        assert {key.message_id for key in rig.cache.pins()} == {1, 2}
+        pull = Pull(rig.engine)
+        plan, _strays = await pull.plan(((),), Choice())
+        assert [len(part) for part in (plan.present, plan.missing, plan.gone, plan.failures)] == [1, 1, 1, 0]
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_a_comparison_keeps_what_the_list_has_no_more(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig(keep_purged=True) as rig:
+        await rig.messages()
+        platform.refused_tokens = {"since-3"}
+        platform.messages = platform.messages[1:]
+        platform.changes.append({})
+        await refresh(rig)
+        assert await shown(rig) == {1: "Purged", 2: "Alive", 3: "Alive"}
+        assert {key.message_id for key in rig.cache.pins()} == {1}
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_switched_off_it_hides_and_switched_on_again_it_shows(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig(keep_purged=True) as rig:
+        first = (await rig.messages())[0]
+        await rig.read(wanted(first))
+        platform.bury(1, "Purged")
+        await refresh(rig)
+    async with new_rig() as rig:
+        assert await shown(rig) == {2: "Alive", 3: "Alive"}
+        platform.bury(2, "Purged")
+        await refresh(rig)
+        assert await shown(rig) == {3: "Alive"}
+        catalogue = await rig.mailbox()
+        assert catalogue.home(1) is None
+        platform.refused_tokens = {"since-5"}
+        platform.changes.append({})
+        await refresh(rig)  # which compares everything
+    async with new_rig(keep_purged=True) as rig:
+        assert await shown(rig) == {1: "Purged", 3: "Alive"}, "what was purged meanwhile is forgotten"
+        assert await rig.read(wanted((await rig.messages())[0])) == DATA[1]
+    assert len(platform.sent(FETCH)) == 1
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_the_cache_gives_everything_else_up_first(
+    platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
+) -> None:
+    async with new_rig(keep_purged=True, cache_bytes=8 << 20) as rig:
+        first = (await rig.messages())[0]
+        await rig.read(wanted(first))
+        platform.bury(1, "Purged")
+        await refresh(rig)
+        for number in range(10, 20):
+            await rig.read(rig.wanted(number, noise(1 << 20, number)))
+        states = [rig.cache.contains(ContentKey(ACCOUNT_ID, EXTENSION_ID, n, n)) for n in (1, 10, 19)]
+        assert states == ["yes", "no", "yes"]
+
+
+async def test_a_message_that_turns_out_purged_when_it_is_read_is_kept(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig(keep_purged=True) as rig:
+        await rig.mailbox()
+        record = {"id": 7, "type": "SMS", "subject": "hi", "availability": "Purged"}
+        platform.messages = [record]
+        platform.changes.append({"id": 7, "availability": "Deleted"})
+        await refresh(rig)
+        assert await shown(rig) == {7: "Purged"}
+        assert len(platform.sent(READ)) == 1
