@@ -115,6 +115,7 @@ class Account:
                     "offline: nothing is known of this account; mount it once without --offline"
                 )
             self._show(await self._ask())
+            self._asked.set()
             self._nursery.start_soon(self._run, _REFRESH_S)
             return
         self._show(known)
@@ -127,6 +128,10 @@ class Account:
                     nursery.start_soon(_end_at, event, nursery.cancel_scope)
         if self._refused is not None:
             raise self._refused
+
+    async def wait_asked(self) -> None:
+        """Returns when the server was asked about the login for the first time, whatever became of that."""
+        await self._asked.wait()
 
     async def _run(self, pause_s: float) -> None:
         """Keeps the list of extensions and the mailboxes current, for as long as the account is used."""

@@ -10,6 +10,7 @@ from rcfs.fetch._account import Account
 from rcfs.fetch._gate import Gate
 from rcfs.fetch._intake import Shelving
 from rcfs.fetch._library import Library
+from rcfs.fetch._losses import Losses
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
@@ -49,12 +50,15 @@ class Engine:
     """The index of mailboxes."""
     network: Network
     """The way to the servers."""
+    losses: Losses
+    """How long messages are kept, and what goes next."""
 
     async def status(self) -> Mapping[str, object]:
         """The parts of the status document that fetching knows; plain JSON values."""
         stats = await trio.to_thread.run_sync(self.cache.stats)
         opened = stats.hits + stats.misses
         mailboxes = await trio.to_thread.run_sync(self.index.counts, self.account.id)
+        losses = await trio.to_thread.run_sync(self.losses.outlook, self.account.id, self.account.extensions)
         return {
             "server": self.client.hosts.server_url,
             "network": self.network.state,
@@ -76,6 +80,7 @@ class Engine:
                 "known": len(self.account.extensions),
                 "messages": sum(mailboxes.values()),
             },
+            "retention": losses,
         }
 
     def _queue_row(self, state: QueueState) -> Mapping[str, object]:
@@ -171,11 +176,18 @@ async def open_engine(
         account = Account(
             login, requester, client, network, index, sizes, shelving, cache.pin, recorder, nursery
         )
+        losses = Losses(login, requester, session, network, index, cache, shelving, recorder)
+
+        async def learn() -> None:
+            await account.wait_asked()  # so that credentials are refused there, and not here
+            await losses.run()
+
+        nursery.start_soon(learn)
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
             await account.start(offline=offline)
-            yield Engine(account, library, gate, session, recorder, cache, client, index, network)
+            yield Engine(account, library, gate, session, recorder, cache, client, index, network, losses)
         finally:
             index.listen(lambda: None)
             # First, so that no fetch meets the revoked token or the closed client.

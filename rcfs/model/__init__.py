@@ -9,6 +9,10 @@ from rcfs.model._records import Availability as Availability
 from rcfs.model._records import Extension as Extension
 from rcfs.model._records import Message as Message
 from rcfs.model._records import Party as Party
+from rcfs.model._retention import DAY_S as DAY_S
+from rcfs.model._retention import End as End
+from rcfs.model._retention import Retention as Retention
+from rcfs.model._retention import Rule as Rule
 from rcfs.model._shelving import FolderNames as FolderNames
 from rcfs.model._shelving import FolderRow as FolderRow
 from rcfs.model._shelving import MessageRow as MessageRow

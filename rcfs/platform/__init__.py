@@ -26,6 +26,7 @@ from rcfs.platform._requests import read_account as read_account
 from rcfs.platform._requests import read_content as read_content
 from rcfs.platform._requests import read_message as read_message
 from rcfs.platform._requests import read_own_extension as read_own_extension
+from rcfs.platform._requests import read_store_configuration as read_store_configuration
 from rcfs.platform._requests import sync_messages as sync_messages
 from rcfs.platform._requests import wire_time as wire_time
 from rcfs.platform._wire import SyncAnswer as SyncAnswer
@@ -35,4 +36,5 @@ from rcfs.platform._wire import is_tombstone as is_tombstone
 from rcfs.platform._wire import message_from as message_from
 from rcfs.platform._wire import next_page_url as next_page_url
 from rcfs.platform._wire import records_of as records_of
+from rcfs.platform._wire import retention_days as retention_days
 from rcfs.platform._wire import sync_answer as sync_answer

@@ -107,6 +107,13 @@ def read_message(extension_id: int, message_id: int) -> Request:
     return Request("readMessage", LIGHT, path)
 
 
+def read_store_configuration() -> Request:
+    """How long the account keeps messages; for administrators whose app has the scope EditAccounts."""
+    return Request(
+        "readMessageStoreConfiguration", LIGHT, "/restapi/v1.0/account/~/message-store-configuration"
+    )
+
+
 def following_page(request: Request, url: str) -> Request:
     """The page at `url`, which an answer to `request` named as the next one."""
     return attrs.evolve(request, url=url, params=())

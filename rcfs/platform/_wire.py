@@ -95,6 +95,18 @@ def _raw(record: Record) -> str:
     return _COMPACT.encode(record)
 
 
+def retention_days(record: Record) -> int:
+    """``retentionPeriod`` of the account's message store, in days: how long faxes and voicemails are kept.
+
+    Raises:
+        ServerError: There is none, or it is no number of days.
+    """
+    days = _natural(record.get("retentionPeriod"))
+    if not days:
+        raise ServerError("the configuration of the message store has no retention period")
+    return days
+
+
 def message_from(record: Record, raw: str = "") -> Message | None:
     """The message of one record; None when it has no usable id, and so cannot be told from others.
 

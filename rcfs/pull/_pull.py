@@ -5,6 +5,7 @@ the whole window is used at any latency; what is cached or rendered is copied by
 that no slot waits for a disk. Every content is asked for once, whatever becomes of it.
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -180,6 +181,7 @@ class Pull:
             AuthError: The credentials are refused.
             StoreError: The index of mailboxes fails.
         """
+        await self._engine.losses.learn()
         root, failures = await self.tree(paths)
         entries, strays = await trio.to_thread.run_sync(choose, root, paths, choice)
         kinds = AttachmentFile if self._copy is None else (AttachmentFile, TextFile)
@@ -189,9 +191,12 @@ class Pull:
         missing: dict[ContentKey, Entry] = {}
         copies: list[Entry] = []
         gone: list[Entry] = []
+        ends: dict[ContentKey, tuple[float, float]] = {}
         for start in range(0, len(files), _LOOKED_UP_AT_ONCE):
             part = files[start : start + _LOOKED_UP_AT_ONCE]
-            for entry, state in zip(part, await trio.to_thread.run_sync(self._states, part), strict=True):
+            states, their_ends = await trio.to_thread.run_sync(self._look_at, part, time.time())
+            ends |= their_ends
+            for entry, state in zip(part, states, strict=True):
                 if state == "present":
                     present.append(entry)
                 elif state == "local":
@@ -206,7 +211,7 @@ class Pull:
             entries=tuple(entries),
             present=tuple(present),
             local=tuple(local),
-            missing=tuple(missing.values()),
+            missing=tuple(missing[key] for key in sorted(missing, key=ends.__getitem__)),
             copies=tuple(copies),
             gone=tuple(gone),
             failures=failures,
@@ -214,9 +219,27 @@ class Pull:
         self.progress = Progress(files=len(present), failures=list(failures), requests_left=len(plan.missing))
         return plan, strays
 
-    def _states(self, files: Iterable[Entry]) -> list[str]:
-        """Of each file whether it is ``present``, can be copied (``local``), is ``missing``, or ``gone``."""
-        return [self._state(entry) for entry in files]
+    def _look_at(
+        self, files: Iterable[Entry], now_s: float
+    ) -> tuple[list[str], dict[ContentKey, tuple[float, float]]]:
+        """(states of files, order of those that are missing).
+
+        A state is ``present``, ``local`` (it can be copied), ``missing`` or ``gone``. What the platform drops
+        first goes first, and then what is older: a mailbox that is full drops its oldest.
+        """
+        states = []
+        order: dict[ContentKey, tuple[float, float]] = {}
+        for entry in files:
+            states.append(self._state(entry))
+            if states[-1] == "missing":
+                message = entry.node.message()
+                end = None if message is None else self._engine.losses.retention.end_of(message, now_s)
+                created_s = None if message is None else message.created_s
+                order[_attachment(entry).key] = (
+                    math.inf if end is None else end.at_s,
+                    math.inf if created_s is None else created_s,
+                )
+        return states, order
 
     def _state(self, entry: Entry) -> str:
         if self._copy is not None and self._is_copied(self._copy, entry):

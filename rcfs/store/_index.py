@@ -6,6 +6,7 @@ moved aside and begun anew. (The learned sizes, which cost a request each, have 
 """
 
 import json
+import math
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -316,6 +317,36 @@ class MailboxIndex:
                 (mailbox, view, name),
             )
             return [raw for (raw,) in rows]
+
+    def records_between(
+        self, mailbox: int, view: str, span_s: tuple[float, float] | None = None
+    ) -> list[str]:
+        """The records of the messages of a view that were created within a span, bounds included.
+
+        Args:
+            mailbox: Number of the mailbox.
+            view: A view whose folders follow one another in time, as months do.
+            span_s: First and last creationTime; None for all messages.
+        """
+        from_s, until_s = (-math.inf, math.inf) if span_s is None else span_s
+        found: list[str] = []
+        with self._database.transaction() as connection:
+            folders = connection.execute(
+                "SELECT folder, created_s FROM folders WHERE mailbox = ? AND view = ? ORDER BY created_s",
+                (mailbox, view),
+            ).fetchall()
+            before_s = -math.inf
+            for folder, newest_s in folders:
+                # Messages without a time are looked at wherever they are.
+                if newest_s is None or (newest_s >= from_s and before_s <= until_s):
+                    rows = connection.execute(
+                        "SELECT m.raw FROM places p JOIN messages m USING (message) WHERE p.folder = ?1"
+                        " AND ifnull(m.created_s BETWEEN ?2 AND ?3, 1)",
+                        (folder, from_s, until_s),
+                    )
+                    found += [raw for (raw,) in rows]
+                before_s = before_s if newest_s is None else newest_s
+        return found
 
     def known(self, mailbox: int, ids: Sequence[int]) -> dict[int, str]:
         """The records of those of `ids` that are known, by id."""

@@ -13,6 +13,8 @@ from rcfs.tree._names import one_line
 _NO_QUOTA = "no request sent yet"
 _NO_QUEUE = "nothing waits"
 _NO_ERRORS = "none"
+_NAMED_LOSSES = 5
+"""Mailboxes that lose something soon of which the status names so many; of the others it tells the number."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 """How many slots return within one column of a chart."""
@@ -35,6 +37,7 @@ def render_status(status: Mapping[str, Any]) -> str:
         ("cache", _cache_line(status["cache"])),
         ("requests", _requests_line(status["requests"])),
         ("mailboxes", _mailboxes_line(status["mailboxes"])),
+        *_labelled("retention", _retention_lines(status["retention"])),
         ("readers", f"{status['readers']['waiting']} of at most {status['readers']['limit']} wait"),
         *_labelled("errors", [_error_line(row) for row in status["errors"]] or [_NO_ERRORS]),
     ]
@@ -135,6 +138,31 @@ def _requests_line(requests: Mapping[str, Any]) -> str:
 def _mailboxes_line(mailboxes: Mapping[str, Any]) -> str:
     messages = _count(mailboxes["messages"], "message")
     return f"{mailboxes['loaded']:,} of {mailboxes['known']:,} loaded, {messages}"
+
+
+def _retention_lines(retention: Mapping[str, Any]) -> list[str]:
+    """How long messages are kept, what of that is certain, and what goes next."""
+    days, rows = retention["configured_days"], retention["mailboxes"]
+    known = (
+        f"faxes and voicemail for {_count(days, 'day')}, as the account is set"
+        if days is not None
+        else f"of faxes and voicemail unknown: {retention['unknown_because']}"
+    )
+    lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
+    for row in rows[:_NAMED_LOSSES]:
+        owner = f"{row['number']} {row['name']}".strip() or f"extension {row['extension']}"
+        word = "goes" if row["certain"] else "should go"
+        lines.append(
+            f"{owner}: the first of {_count(row['messages'], 'message')} {word} in"
+            f" {_duration(row['first_goes_in_s'])}; {_count(row['uncached'], 'attachment')} not cached"
+        )
+    if len(rows) > _NAMED_LOSSES:
+        uncached = sum(row["uncached"] for row in rows[_NAMED_LOSSES:])
+        others = f"{len(rows) - _NAMED_LOSSES:,} more"
+        lines.append(f"and something of {others}; {_count(uncached, 'attachment')} not cached")
+    if not rows:
+        lines.append(f"nothing goes within {retention['within_days']:.0f} days")
+    return lines
 
 
 def _error_line(row: Mapping[str, Any]) -> str:

@@ -45,6 +45,7 @@ GROUPS: Mapping[str, str] = {
     "listMessages": "light",
     "readMessage": "light",
     "syncMessages": "light",
+    "readMessageStoreConfiguration": "light",
     "readMessageContent": "medium",
 }
 
@@ -164,6 +165,10 @@ class ScriptedPlatform:
     """Whether logins come with a refresh token."""
     refresh_lifetime_s: int = 604_800
     """``refresh_token_expires_in``."""
+    scope: str = "ReadAccounts ReadMessages"
+    """Scopes that a login is granted."""
+    retention_days: int = 90
+    """How long faxes and voicemails are kept."""
     clock_ahead_s: float = 0.0
     """The server's clock minus the machine's."""
     away: Collection[str] = ()
@@ -272,6 +277,8 @@ class ScriptedPlatform:
             return "getToken" if path.endswith("/token") else "revokeToken"
         if "/content/" in path:
             return "readMessageContent"
+        if path.endswith("/message-store-configuration"):
+            return "readMessageStoreConfiguration"
         if path.endswith("/message-store"):
             return "listMessages"
         if path.endswith("/message-sync"):
@@ -314,6 +321,8 @@ class ScriptedPlatform:
                 return self._sync(request)
             case "readMessage":
                 return self._message(int(request.url.path.rpartition("/")[2]))
+            case "readMessageStoreConfiguration":
+                return Reply.of_json({"retentionPeriod": self.retention_days})
             case "revokeToken":
                 self.live_tokens.discard(parse_qs(request.content.decode())["token"][0])
                 return Reply()
@@ -336,7 +345,7 @@ class ScriptedPlatform:
             "access_token": f"s3cret-access-{self._issued}",
             "token_type": "bearer",
             "expires_in": self.lifetime_s,
-            "scope": "ReadAccounts ReadMessages",
+            "scope": self.scope,
         }
         self.live_tokens.add(f"s3cret-access-{self._issued}")
         if self.refreshing:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import attrs
 import pytest
 
 from rcfs.errors import StoreError
@@ -413,3 +414,26 @@ def test_an_archive_that_is_begun_anew_is_one_again(
         index.keep_purged(keep=True)
     assert index.renew()
     assert opened().keeps_purged
+
+
+def test_what_was_created_within_a_span(opened: Callable[[], MailboxIndex]) -> None:
+    index = opened()
+    number = loaded(index)
+    months = {"2026-01": (1, 2, 3), "2026-02": (4, 5), "2026-03": (6, None)}
+    messages = [
+        attrs.evolve(
+            message(100 * int(month[-1]) + place, month=month, raw=f"{month} {created_s}"),
+            created_s=created_s,
+        )
+        for month, times in months.items()
+        for place, created_s in enumerate(times)
+    ]
+    index.put(number, messages, name)
+    assert index.records_between(number, "SMS", (2, 4)) == [
+        "2026-01 2",
+        "2026-01 3",
+        "2026-02 4",
+    ]
+    assert index.records_between(number, "SMS", (5.5, 9)) == ["2026-03 6", "2026-03 None"]
+    assert len(index.records_between(number, "SMS")) == 7
+    assert index.records_between(number, "Fax") == []

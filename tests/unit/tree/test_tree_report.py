@@ -5,6 +5,7 @@ import pytest
 from rcfs.tree import render_errors, render_queue, render_quota, render_status
 from rcfs.tree._report import _duration, _size
 
+ASSUMED = "sent faxes 30 days, the trash about 5, as documented"
 BUSY: dict[str, Any] = {
     "version": "0.1.0",
     "pid": 4711,
@@ -102,6 +103,26 @@ BUSY: dict[str, Any] = {
     },
     "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
     "mailboxes": {"loaded": 2, "known": 6, "messages": 3000},
+    "retention": {
+        "configured_days": 60,
+        "asked": "2026-11-03T17:27:06Z",
+        "unknown_because": None,
+        "within_days": 7.0,
+        "mailboxes": [
+            {
+                "extension": 62 + number,
+                "number": str(101 + number) if number else "",
+                "name": "Jane" if number else "",
+                "messages": 1 + number,
+                "uncached": number,
+                "first_created": "2026-09-05T00:00:00Z",
+                "first_goes": "2026-11-04T00:00:00Z",
+                "first_goes_in_s": 23_400.0 + number,
+                "certain": number < 4,
+            }
+            for number in range(7)
+        ],
+    },
     "readers": {"waiting": 1, "limit": 8},
     "errors": [{"at": "2026-11-03T17:30:00Z", "event": "content_failed", "detail": "reset\nby peer"}],
 }
@@ -112,6 +133,13 @@ FRESH = BUSY | {
     "queue": [],
     "cache": BUSY["cache"] | {"size_bytes": 0, "contents": 0, "hit_ratio": None},
     "requests": {"sent": 0, "refused": 0, "by_group": {}, "content": 0},
+    "retention": {
+        "configured_days": None,
+        "asked": None,
+        "unknown_because": "it was not asked yet",
+        "within_days": 7.0,
+        "mailboxes": [],
+    },
     "errors": [],
 }
 
@@ -132,6 +160,13 @@ def test_the_status_of_a_busy_mount() -> None:
         "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
         "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
         "mailboxes  2 of 6 loaded, 3,000 messages",
+        f"retention  faxes and voicemail for 60 days, as the account is set; {ASSUMED}",
+        "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
+        "           102 Jane: the first of 2 messages goes in 6 h 30 min; 1 attachment not cached",
+        "           103 Jane: the first of 3 messages goes in 6 h 30 min; 2 attachments not cached",
+        "           104 Jane: the first of 4 messages goes in 6 h 30 min; 3 attachments not cached",
+        "           105 Jane: the first of 5 messages should go in 6 h 30 min; 4 attachments not cached",
+        "           and something of 2 more; 11 attachments not cached",
         "readers    1 of at most 8 wait",
         "errors     2026-11-03T17:30:00Z content_failed reset by peer",
     ]
@@ -145,6 +180,10 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["cache"] == "0 B of 10.0 GiB, 0 contents, nothing read yet, in /home/jane/.cache/rcfs"
     assert lines["requests"] == "0 sent, 0 for content, 0 refused"
     assert lines["errors"] == "none"
+    assert lines["retention"].startswith(
+        "of faxes and voicemail unknown: it was not asked yet; sent faxes 30"
+    )
+    assert "nothing goes within 7 days" in render_status(FRESH)
 
 
 def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
