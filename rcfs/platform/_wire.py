@@ -92,7 +92,9 @@ def _attachment(record: Record) -> Attachment | None:
 
 
 def _raw(record: Record) -> str:
-    return _COMPACT.encode(record)
+    text = _COMPACT.encode(record)
+    # A lone surrogate, which no UTF-8 has, as the escape that JSON has for it: the text is kept in a file.
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def retention_days(record: Record) -> int:

@@ -16,8 +16,8 @@ from types import MappingProxyType
 
 from rcfs.model import Availability, FolderNames, Message, Party, Place, ShelvedMessage
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
-from rcfs.tree._message import TEXTUAL_TYPES, attachment_names, has_text, message_name
-from rcfs.tree._names import clean, cut, fit, folded
+from rcfs.tree._message import TEXTUAL_TYPES, attachment_names, message_name
+from rcfs.tree._names import clean, cut, fit, folded, valid
 from rcfs.tree._speech import spoken_lines
 from rcfs.tree._times import month_name, sane
 
@@ -50,8 +50,9 @@ _NAMED_PARTIES = 3
 _LONGEST_ID = 20
 """Digits of an id of the platform: an int64 has at most 19, the unsigned ones 20."""
 
-_SUFFIX_DIGITS = (10, 7)
-"""The ends of a number that a search finds it by: without the country's code, and as neighbours dial it."""
+_SUFFIX_DIGITS = range(7, 11)
+"""Lengths of the ends of a number that a search finds it by: as neighbours dial it, and without the country's
+code; 7 and 10 digits in North America, others elsewhere."""
 
 
 def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | None:
@@ -81,7 +82,7 @@ def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | N
         links=tuple(links),
         spoken_bytes=len(spoken_lines(message)) if _converses(message) else 0,
         own=_own_identity(message),
-        said=(message.subject or "") if has_text(message) else "",
+        said=valid(message.subject or ""),
         people=" ".join(_searchable(party) for party in _everybody(message)),
         files=" ".join(name for name, _attachment in attachment_names(message)),
     )
@@ -121,10 +122,10 @@ def _view_of(kind: str) -> str:
 
 def _links(message: Message) -> Iterator[Place]:
     if _converses(message):
-        parties = tuple(dict.fromkeys((_identity(p), p.name) for p in _everybody(message)))
+        parties = tuple(dict.fromkeys((_identity(p), valid(p.name)) for p in _everybody(message)))
         key = message.conversation_id or " ".join(sorted({identity for identity, _name in parties}))
         yield Place(CONVERSATIONS, key or UNKNOWN, parties or (("", ""),))
-    for identity, name in {_identity(p): p.name for p in _others(message)}.items():
+    for identity, name in {_identity(p): valid(p.name) for p in _others(message)}.items():
         yield Place(BY_CONTACT, identity or UNKNOWN, ((identity or UNKNOWN, name),))
     if message.read_status == "Unread" and not is_outbound(message):
         yield Place(UNREAD)
@@ -148,7 +149,7 @@ def _others(message: Message) -> tuple[Party, ...]:
 
 def _identity(party: Party) -> str:
     """What two records of the same party have in common; empty for one who hides all."""
-    return number_of(party) or party.name
+    return valid(number_of(party) or party.name)
 
 
 def _own_identity(message: Message) -> str:
@@ -172,4 +173,4 @@ def _shown_key(key: str) -> str:
 def _searchable(party: Party) -> str:
     digits = "".join(filter(str.isdigit, party.phone_number))
     ends = (digits[-length:] for length in _SUFFIX_DIGITS if len(digits) > length)
-    return " ".join(filter(None, (party.name, party.phone_number, *ends, party.extension_number)))
+    return valid(" ".join(filter(None, (party.name, party.phone_number, *ends, party.extension_number))))

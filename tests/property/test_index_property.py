@@ -16,7 +16,7 @@ from rcfs.store import MailboxIndex, SizeIndex
 from rcfs.tree import Catalogue, Directory, build_root, name_folder, shelve
 from tests.fakes.catalogue import PlainCatalogue
 
-NAMES = ["", "Bob Ray", "BOB RAY", "Ann", "x [1]", "x"]
+NAMES = ["", "Bob Ray", "BOB RAY", "Ann", "x [1]", "x", "half \ud83d"]
 EXTENSION_IDS = count(1)
 NUMBERS = ["+12125557464", "+12120001", ""]
 
@@ -42,7 +42,7 @@ records = st.builds(
     availability=st.sampled_from(["Alive", "Alive", "Deleted", "Purged"]),
     creationTime=st.sampled_from(["2026-11-03T17:27:05Z", "2026-10-03T17:27:05Z", None]),
     lastModifiedTime=st.sampled_from(["2026-11-03T18:00:00Z", "2026-11-03T19:00:00Z", None]),
-    subject=st.sampled_from(["hi", "two\nlines", None]),
+    subject=st.sampled_from(["hi", "two\nlines", "half \ud83d", None]),
     conversation=st.sampled_from([{"id": "1"}, {"id": "2"}, None]),
     **{"from": parties},
     to=st.lists(parties, max_size=3),
