@@ -15,9 +15,11 @@ from rcfs.model._retention import Retention as Retention
 from rcfs.model._retention import Rule as Rule
 from rcfs.model._shelving import FolderNames as FolderNames
 from rcfs.model._shelving import FolderRow as FolderRow
+from rcfs.model._shelving import FoundRow as FoundRow
 from rcfs.model._shelving import MessageRow as MessageRow
 from rcfs.model._shelving import NameFolder as NameFolder
 from rcfs.model._shelving import Place as Place
+from rcfs.model._shelving import SearchRow as SearchRow
 from rcfs.model._shelving import ShelvedMessage as ShelvedMessage
 from rcfs.model._urls import is_loopback as is_loopback
 from rcfs.model._urls import server_origin as server_origin

@@ -102,3 +102,44 @@ class MessageRow:
     """``creationTime``."""
     modified_s: float | None
     """``lastModifiedTime``."""
+
+
+@attrs.frozen
+class SearchRow:
+    """One search that is kept."""
+
+    number: int
+    """Number in this index; listings are in its order."""
+    name: str
+    """Name of its directory, which is the query."""
+    made_s: float
+    """When it was made, in seconds since 1970-01-01 UTC."""
+
+
+@attrs.frozen
+class FoundRow:
+    """One message that a search has found."""
+
+    number: int
+    """Number in this index; listings are in its order."""
+    extension_id: int
+    """Whose mailbox it is in."""
+    id: int
+    """Its id."""
+    name: str
+    """Name of its directory."""
+    created_s: float | None
+    """``creationTime``."""
+    modified_s: float | None
+    """``lastModifiedTime``."""
+    view: str
+    """The view that its directory is in."""
+    folder: str
+    """The folder of that view; empty where the view itself holds messages."""
+    ambiguous: bool = attrs.field(default=False, converter=bool)
+    """Whether a message in another mailbox has the same name."""
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Its path below the extension's directory, name by name."""
+        return tuple(filter(None, (self.view, self.folder, self.name)))

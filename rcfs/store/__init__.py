@@ -24,5 +24,10 @@ from rcfs.store._ledger import SqliteLedger as SqliteLedger
 from rcfs.store._ledger import open_ledger as open_ledger
 from rcfs.store._machine import LinuxMachine as LinuxMachine
 from rcfs.store._machine import Machine as Machine
+from rcfs.store._query import match_expression as match_expression
+from rcfs.store._search import MARKS as MARKS
+from rcfs.store._search import Hit as Hit
+from rcfs.store._search import Scope as Scope
+from rcfs.store._search import SearchIndex as SearchIndex
 from rcfs.store._sizes import SizeIndex as SizeIndex
 from rcfs.store._value import Chunk as Chunk

@@ -16,6 +16,7 @@ from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_merge import Merge
 from rcfs.store._index_values import Login, MailboxState, Note
+from rcfs.store._search import SearchIndex
 
 _ARCHIVE = "archive"
 """Topic of the note that says whether purged messages are kept."""
@@ -61,6 +62,8 @@ class MailboxIndex:
     def __init__(self, database: IndexDatabase) -> None:
         self._database = database
         self._keeps_purged: bool | None = None
+        self.search = SearchIndex(database)
+        """Full-text search, and the searches that are kept."""
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":

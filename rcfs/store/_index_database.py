@@ -2,13 +2,14 @@
 
 Concurrency: what writes, and what may take long, goes through one connection and a lock, in worker threads
 (`transaction`). Short questions go through another one, in the event loop (`all`): tens of microseconds each,
-and never held up by a writer, because the database is in write-ahead mode.
+and never held up by a writer, because the database is in write-ahead mode. Long questions that change nothing
+have a third one, in worker threads (`reading`): a search neither holds up a writer nor waits for one.
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -45,6 +46,7 @@ class IndexDatabase:
         self._warn = warn
         self._scratch: TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
+        self._reading = threading.Lock()
         self._damaged = False
         self.on_damage: Callable[[], None] = lambda: None
         """Called when damage is met, in whatever thread that is; somebody should then `renew`."""
@@ -52,9 +54,8 @@ class IndexDatabase:
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
-        with self._lock:
-            self._reader.close()
-            self._writer.close()
+        with self._lock, self._reading:
+            self._close()
         if self._scratch is not None:
             self._scratch.cleanup()
 
@@ -67,11 +68,10 @@ class IndexDatabase:
         Raises:
             StoreError: There is no place for a new one.
         """
-        with self._lock:
+        with self._lock, self._reading:
             if not self._damaged:
                 return False
-            self._reader.close()
-            self._writer.close()
+            self._close()
             with suppress(OSError):  # Then it is found unusable below.
                 if _identity(self._path) == self._file:
                     self._move_aside("damage was met")
@@ -111,6 +111,21 @@ class IndexDatabase:
                     self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection for this thread alone that must only be read from, beside whoever writes.
+
+        Raises:
+            IndexDamagedError: The database is damaged.
+            StoreError: It fails for another reason.
+        """
+        with self._reading, self._plain_errors():
+            yield self._searcher
+
+    def _close(self) -> None:
+        for connection in (self._reader, self._searcher, self._writer):
+            connection.close()
 
     def _open_somewhere(self) -> None:
         """Open the database at its path, or one in a temporary directory."""
@@ -155,14 +170,15 @@ class IndexDatabase:
         make_private_file(self._path)
 
     def _connect(self) -> None:
-        writer = _connect(self._path, _LOCK_WAIT_S)
-        try:
+        with ExitStack() as opened:
+            writer = _connect(self._path, _LOCK_WAIT_S)
+            opened.callback(writer.close)
             migrate(writer)
-            self._reader = _connect(self._path, _READ_WAIT_S)
-        except sqlite3.Error:
-            writer.close()
-            raise
-        self._writer = writer
+            reader = _connect(self._path, _READ_WAIT_S)
+            opened.callback(reader.close)
+            self._searcher = _connect(self._path, _LOCK_WAIT_S)
+            opened.pop_all()
+        self._writer, self._reader = writer, reader
         self._file = _identity(self._path)
 
     @contextmanager

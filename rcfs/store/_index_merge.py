@@ -43,6 +43,7 @@ class Merge:
         self._lessened: set[int] = set()
         self._aged: set[int] = set()
         self._unnamed: set[int] = set()
+        self._acquainted: set[int] = set()
         self.touched: set[Path] = set()
 
     def put(self, message: ShelvedMessage) -> None:
@@ -92,6 +93,8 @@ class Merge:
                 self._find_times(number)
         for number in sorted(self._unnamed):
             self._rename(number)
+        for number in self._acquainted:
+            self._add_names(number)
         return self.touched
 
     def _insert(self, message: ShelvedMessage) -> None:
@@ -273,6 +276,7 @@ class Merge:
         elif name and (not known.name or (since_s, name) < (known.since_s, known.name)):
             if name != known.name:
                 self._unnamed.add(folder.number)
+                self._acquainted.add(folder.number)
             known.name, known.since_s = name, since_s
         else:
             return
@@ -354,8 +358,27 @@ class Merge:
         return self._name(Place(folder.view, folder.key), parties, frozenset(self._owner_identities()))
 
     def _index_words(self, number: int, message: ShelvedMessage, transcript: str) -> None:
+        """Lets searches find a message, also by the names that others of its folders tell."""
         said = f"{message.said}\n{transcript}" if transcript else message.said
+        folders = map(self._folder_of, (message.home, *message.links))
+        names = {party.name for folder in folders for party in self._parties(folder).values()}
         self._connection.execute(
             "INSERT INTO words (rowid, said, people, files) VALUES (?, ?, ?, ?)",
-            (number, said, message.people, message.files),
+            (number, said, _with_names(message.people, names), message.files),
         )
+
+    def _add_names(self, number: int) -> None:
+        """Lets searches find all messages of a folder by the names that were learned of its parties."""
+        names = {party.name for party in self._parties(self._folder(number)).values()}
+        rows = self._connection.execute(
+            "SELECT rowid, people FROM places JOIN words ON words.rowid = message WHERE folder = ?", (number,)
+        ).fetchall()
+        for message, before in rows:
+            people = _with_names(before, names)
+            if people != before:
+                self._connection.execute("UPDATE words SET people = ? WHERE rowid = ?", (people, message))
+
+
+def _with_names(people: str, names: Iterable[str]) -> str:
+    missing = sorted(name for name in names if name not in people)
+    return " ".join(filter(None, (people, *missing)))

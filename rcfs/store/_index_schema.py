@@ -9,7 +9,12 @@ import sqlite3
 APPLICATION_ID = int.from_bytes(b"rcfm")
 """``PRAGMA application_id`` of an index."""
 
-_FIRST = """
+WORDS = """CREATE VIRTUAL TABLE words USING fts5 (
+    said, people, files, tokenize = 'unicode61 remove_diacritics 2', prefix = '3'
+)"""
+"""What searches look through: the texts, names and numbers, and names of files of every message."""
+
+_FIRST = f"""
 CREATE TABLE logins (
     login TEXT PRIMARY KEY, account_id TEXT NOT NULL, account_name TEXT NOT NULL, extensions TEXT NOT NULL
 ) WITHOUT ROWID;
@@ -27,6 +32,8 @@ CREATE TABLE messages (
     home INTEGER NOT NULL, generation INTEGER NOT NULL, spoken_bytes INTEGER NOT NULL, raw TEXT NOT NULL,
     UNIQUE (mailbox, id)
 );
+CREATE INDEX messages_identified ON messages (id);
+CREATE INDEX messages_dated ON messages (message, created_s, mailbox);
 CREATE TABLE folders (
     folder INTEGER PRIMARY KEY,
     mailbox INTEGER NOT NULL, view TEXT NOT NULL, key TEXT NOT NULL,
@@ -50,8 +57,11 @@ CREATE INDEX parties_named ON parties (identity);
 CREATE TABLE owners (mailbox INTEGER NOT NULL, identity TEXT NOT NULL, PRIMARY KEY (mailbox, identity))
     WITHOUT ROWID;
 CREATE TABLE transcripts (message INTEGER PRIMARY KEY, text TEXT NOT NULL);
-CREATE VIRTUAL TABLE words USING fts5 (
-    said, people, files, tokenize = 'unicode61 remove_diacritics 2', prefix = '3'
+{WORDS};
+CREATE TABLE searches (
+    search INTEGER PRIMARY KEY,
+    account_id TEXT NOT NULL, name TEXT NOT NULL, made_s REAL NOT NULL,
+    UNIQUE (account_id, name)
 );
 """
 
