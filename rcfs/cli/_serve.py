@@ -1,6 +1,7 @@
 """Puts the rooms together: the one place where a mount is assembled from its settings."""
 
 import resource
+import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
@@ -20,6 +21,10 @@ from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
 from rcfs.tree import PURGED, name_folder, shelve
 
+_SWITCH_S = 0.0005
+"""How long a worker thread may keep the interpreter from the event loop, in seconds. Python's 5 ms are waited
+for again and again while a mailbox loads: of a page of a directory, then, 99 of 100 came within 10 to 28 ms,
+with this within 6 (measured 2026-11), and loading takes no longer."""
 _SIZES_FILE = "index.sqlite"
 _INDEX_FILE = "mailboxes.sqlite"
 _HISTORY_FILE = "history.sqlite"
@@ -37,6 +42,7 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         RcfsError: The mount could not be made.
     """
     allow_many_files()
+    sys.setswitchinterval(_SWITCH_S)
     options = MountOptions(
         mountpoint=mountpoint,
         max_wait_s=settings.max_wait_s,

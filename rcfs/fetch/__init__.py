@@ -9,6 +9,7 @@ from rcfs.fetch._engine import open_engine as open_engine
 from rcfs.fetch._gate import AbandonedError as AbandonedError
 from rcfs.fetch._gate import Demand as Demand
 from rcfs.fetch._gate import Gate as Gate
+from rcfs.fetch._intake import Intake as Intake
 from rcfs.fetch._intake import Shelving as Shelving
 from rcfs.fetch._library import Library as Library
 from rcfs.fetch._mailboxes import Mailboxes as Mailboxes

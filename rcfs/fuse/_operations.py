@@ -211,9 +211,11 @@ class Operations(pyfuse3.Operations):
                     return
                 self._inodes.remember(handle.inode, name, entry.node)
                 start_id = entry.cursor
+            if len(page) < _PAGE:
+                break
             # A large reply holds hundreds of entries: others get their turn after each page.
             await trio.lowlevel.checkpoint()
-            page = handle.directory.page(start_id, _PAGE) if len(page) == _PAGE else []
+            page = handle.directory.page(start_id, _PAGE)
         handle.end = start_id
 
     @answering

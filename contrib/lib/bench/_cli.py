@@ -1,6 +1,7 @@
 """The command line of `contrib/bench`."""
 
 import argparse
+import os
 import signal
 import sys
 import tempfile
@@ -9,23 +10,26 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from bench._conditions import conditions
+from bench._conditions import circumstances, conditions
 from bench._delay import delayed
 from bench._material import Material
 from bench._measure import Bench
 from bench._mirror import write_mirror
 from bench._nginx import Origin, nginx
-from bench._peers import PEERS, USUAL, Peer
+from bench._peers import PEERS, USUAL, Peer, PeerError
 from bench._picture import picture
-from bench._plan import Plan, full, quick
+from bench._plan import Plan, ScalePlan, full, quick
 from bench._processes import free_port
 from bench._report import in_readme, tables
 from bench._results import Results
+from bench._scale import ScaleBench
+from bench._scale_results import ScaleResults, scale_table
 from bench._soak import soak
 
 ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
 _PROXY_WITHIN_S = 10.0
+_SCALE = "scale.json"
 _PICTURE = "contrib/results/bench.svg"
 _README = f"![Requests of each command]({_PICTURE})\n\n"
 
@@ -41,11 +45,15 @@ def main() -> int:
             sys.stderr.write("contrib/bench: there are no results yet; run contrib/bench first\n")
             return 1
         text = _README + tables(Results.load(results / "bench.json"))
+        if results.joinpath(_SCALE).exists():
+            text += "\n" + scale_table(ScaleResults.load(results / _SCALE))
         readme = ROOT / "README.md"
         readme.write_text(in_readme(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
         return 0
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
+    if options.scale is not None:
+        return _scale(results, options.scale)
     plan = quick() if options.quick else full()
     peers = [PEERS[name]() for name in options.peer or USUAL]
     try:
@@ -61,6 +69,29 @@ def main() -> int:
     return 1 if failed else 0
 
 
+def _scale(folder: Path, sizes: Sequence[int]) -> int:
+    """The exit code of ``--scale``."""
+    plan = ScalePlan(sizes=tuple(sizes)) if sizes else ScalePlan()
+    kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rcfs-bench")
+    measured = ScaleResults({**circumstances(ROOT), "account": plan.described})
+    with tempfile.TemporaryDirectory(prefix="rcfs-bench-", ignore_cleanup_errors=True) as name:
+        bench = ScaleBench(plan, kept, Path(name), measured, lambda line: print(line, flush=True))
+        try:
+            bench.run()
+        except KeyboardInterrupt:
+            sys.stderr.write("contrib/bench: interrupted; everything was unmounted and ended\n")
+            return 130
+        except PeerError as exc:
+            sys.stderr.write(f"contrib/bench: {exc}\n")
+            return 1
+    sys.stdout.write("\n" + scale_table(measured))
+    if not sizes:
+        folder.mkdir(exist_ok=True)
+        folder.joinpath(_SCALE).write_text(measured.to_json(), encoding="utf-8")
+        folder.joinpath("scale.md").write_text(scale_table(measured), encoding="utf-8")
+    return 0
+
+
 def write(folder: Path, results: Results) -> None:
     """Writes the results to `folder`: for programs, for people, and as a picture."""
     folder.mkdir(exist_ok=True)
@@ -74,6 +105,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of it, once, within two minutes")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="only this one; repeatable")
     parser.add_argument("--readme", action="store_true", help="take the last results into README.md")
+    parser.add_argument(
+        "--scale", nargs="*", type=int, metavar="MESSAGES", help="measure accounts of these sizes"
+    )
     parser.add_argument("--soak", action="store_true", help="run the tests that can run longer, for long")
     return parser.parse_args()
 

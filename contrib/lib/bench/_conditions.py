@@ -16,9 +16,7 @@ def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
     """By name, what a reader needs to know to do the same."""
     small, media, large = plan.sets
     return {
-        "date": f"{datetime.now(UTC):%Y-%m-%d}",
-        "commit": _commit(root),
-        "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, Linux {platform.release()}",
+        **circumstances(root),
         "versions": ", ".join(dict.fromkeys([*(peer.version for peer in peers), _nginx.version()])),
         "settings": "; ".join(f"{peer.name}: `{peer.settings}`" for peer in peers),
         "server": "one nginx on loopback for all, an RC platform of static answers for rcfs, no quota",
@@ -28,6 +26,15 @@ def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
         "walks": "text messages with two files each, the same tree for all",
         "runs": f"median of {plan.repeats}, of 1 for what takes longer than {plan.slow_s:g} s;"
         f" first bytes of {plan.opened} files",
+    }
+
+
+def circumstances(root: Path) -> dict[str, str]:
+    """Those that hold whatever is measured."""
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "commit": _commit(root),
+        "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, Linux {platform.release()}",
     }
 
 

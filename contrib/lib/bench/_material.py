@@ -210,6 +210,8 @@ class Material:
         account = {"uri": f"{origin}/restapi/v1.0/account/{ACCOUNT_ID}", "id": ACCOUNT_ID}
         _write(folder / "account.json", account)
         _write(folder / "own.json", extensions[0])
+        # Nothing ever happens in these mailboxes.
+        _write(folder / "sync.json", {"records": [], "syncInfo": {"syncToken": "t"}})
         for number, page in pages(f"{_account()}/extension", extensions, origin):
             _write(folder / f"extensions-{number}.json", page)
         for files in self.sets:

@@ -72,9 +72,9 @@ _SERVER = """\
                 root {records};
                 try_files /messages-$owner-$arg_page.json =404;
             }}
-            # Nothing ever happens in these mailboxes.
-            location ~ /message-sync$ {{
-                return 200 '{{"records": [], "syncInfo": {{"syncToken": "t", "olderRecordsExist": false}}}}';
+            location ~ /extension/(?<owner>[0-9]+)/message-sync$ {{
+                root {records};
+                try_files /sync-$owner.json /sync.json =404;
             }}
             location ~ /message-store/[0-9]+/content/(?<content>[0-9]+)$ {{
                 root {root}/content;

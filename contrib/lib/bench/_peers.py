@@ -100,12 +100,16 @@ def _unmount(path: Path, process: "subprocess.Popen[bytes]") -> None:
         subprocess.run(["fusermount3", "-u", "-z", str(path)], check=False, capture_output=True)
 
 
-def rcfs(module: str = "rcfs") -> Peer:
-    """Rcfs as this checkout has it, with nothing set; `module` is what is run."""
+CREDENTIAL = "bench"
+"""Id and secret of the app, and JWT, that rcfs logs in with."""
+
+
+def rcfs(module: str = "rcfs", *settings: str) -> Peer:
+    """Rcfs as this checkout has it, with nothing set but `settings`; `module` is what is run."""
 
     def command(_origin: Origin, place: Place) -> Sequence[str]:
         cache, state = place.cache / "cache", place.cache / "state"
-        options = [f"--cache-dir={cache}", f"--state-dir={state}"]
+        options = [f"--cache-dir={cache}", f"--state-dir={state}", *settings]
         return [sys.executable, "-P", "-m", module, "mount", "-f", *options, str(place.mountpoint)]
 
     return Peer(
@@ -115,9 +119,9 @@ def rcfs(module: str = "rcfs") -> Peer:
         settings="nothing set" if module == "rcfs" else f"python -m {module}",
         environment={
             "RC_SERVER_URL": "{url}",
-            "RC_APP_CLIENT_ID": "bench",
-            "RC_APP_CLIENT_SECRET": "bench",
-            "RC_USER_JWT": "bench",
+            "RC_APP_CLIENT_ID": CREDENTIAL,
+            "RC_APP_CLIENT_SECRET": CREDENTIAL,
+            "RC_USER_JWT": CREDENTIAL,
             "RCFS_CONFIG": os.devnull,
             "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring",
         },

@@ -151,6 +151,35 @@ def quick() -> Plan:
 
 
 @attrs.frozen
+class ScalePlan:
+    """How growth is measured."""
+
+    sizes: Sequence[int] = (10_000, 100_000, 1_000_000)
+    """Messages of the accounts."""
+    mailboxes: int = 200
+    """Mailboxes of each."""
+    walked: int = 20_000
+    """Messages that the commands whose times are compared walk through, at most: whole mailboxes, the
+    smallest first."""
+    asked: int = 20
+    """How often a word is searched for; the median counts."""
+    found: int = 100
+    """So many of the newest messages with it."""
+    within_s: float = 3600.0
+    """Longest command in seconds."""
+
+    @property
+    def described(self) -> str:
+        """What a reader needs to know to do the same."""
+        return (
+            f"the simulator's, {self.mailboxes} mailboxes, put into the index without HTTP; rates are those"
+            f" of whole mailboxes of at most {self.walked:,} messages together, memory that after a walk"
+            f" through everything; {self.mailboxes} syncs of five changes each, from nginx on loopback; the"
+            f" newest {self.found} messages with a word, median of {self.asked} searches"
+        )
+
+
+@attrs.frozen
 class Layout:
     """Where things are below the root of a mount."""
 
