@@ -55,7 +55,7 @@ class InodeTable:
     def __len__(self) -> int:
         return len(self._held) + 1
 
-    def __contains__(self, inode: int) -> bool:
+    def __contains__(self, inode: int | None) -> bool:
         """Whether the kernel holds `inode`."""
         return inode in self._held or inode == pyfuse3.ROOT_INODE
 

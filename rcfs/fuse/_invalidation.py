@@ -25,10 +25,23 @@ class Invalidation:
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before."""
         name = self._root.name_of(extension_id)
-        if name is not None:
-            # What holds something that has changed has other times than before.
-            for changed in {path[:depth] for path in touched for depth in range(len(path) + 1)}:
-                self._forget_path((name, *changed))
+        if name is None:
+            return
+        inodes: dict[tuple[str, ...], int | None] = {}
+
+        def inode(path: tuple[str, ...]) -> int | None:
+            """The inode of what `path` below the extension is; None when the kernel never heard of it."""
+            if path not in inodes:
+                above, part = (inode(path[:-1]), path[-1]) if path else (int(pyfuse3.ROOT_INODE), name)
+                number = None if above is None else self._inodes.number(above, os.fsencode(part))
+                inodes[path] = number if number in self._inodes else None
+            return inodes[path]
+
+        # What holds something that has changed has other times than before.
+        for path in {whole[:depth] for whole in touched for depth in range(len(whole) + 1)}:
+            # So it is for nearly all of a first load, which tells of a thousand messages at a time.
+            if not path or inode(path[:-1]) is not None:
+                self._forget_path((name, *path))
 
     def names_changed(self, names: Iterable[str]) -> None:
         """These names in the root mean something else than before."""
@@ -45,7 +58,7 @@ class Invalidation:
         for part in path[:-1]:
             parent = self._inodes.number(parent, os.fsencode(part))
         if parent not in self._inodes:
-            return  # The kernel never heard of what is there: so it is for nearly all of a first load.
+            return  # The kernel never heard of what is there.
         node = self._root.find(path[0])
         for part in path[1:]:
             node = node.find(part) if isinstance(node, Directory) and node.is_known else None

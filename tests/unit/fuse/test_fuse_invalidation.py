@@ -168,3 +168,20 @@ def test_names_in_the_root(kernel: Kernel) -> None:
     assert kernel.names == [(NAME, "extension.json"), ("102 Bob",)]
     assert kernel.attributes == [(NAME,)]
     assert kernel.inodes.node(inode) is kernel.root.extension(5)
+
+
+def test_a_first_load_asks_for_no_inode_below_what_nobody_saw(
+    kernel: Kernel, changed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kernel.look_up(NAME, "SMS")
+    numbered: list[bytes] = []
+    number = InodeTable.number
+
+    def counted(self: InodeTable, parent: int, name: bytes) -> int:
+        numbered.append(name)
+        return number(self, parent, name)
+
+    monkeypatch.setattr(InodeTable, "number", counted)
+    changed(("SMS",), MONTH, *((*MONTH, f"message [{message}]") for message in range(1000)))
+    assert len(numbered) < 20, "for a thousand messages the event loop has no time"
+    assert (NAME, "SMS") in kernel.attributes
