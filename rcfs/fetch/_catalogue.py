@@ -1,6 +1,7 @@
 """A loaded mailbox, as the tree asks about it."""
 
 import json
+from collections.abc import Iterator
 
 from rcfs.model import ContentKey, FolderRow, Message, MessageRow
 from rcfs.platform import message_from
@@ -71,11 +72,12 @@ class MailboxCatalogue:
         raw = self._index.record(self._mailbox, message_id)
         return None if raw is None else message_from(json.loads(raw), raw)
 
-    def conversation(self, view: str, name: str) -> list[Message]:
-        """All messages of a folder, the oldest first."""
-        records = self._index.records(self._mailbox, view, name)
-        messages = (message_from(json.loads(raw), raw) for raw in records)
-        return [message for message in messages if message is not None]
+    def conversation(self, view: str, name: str) -> Iterator[Message]:
+        """All messages of a folder, the oldest first; one at a time, as there may be 50,000."""
+        for raw in self._index.records(self._mailbox, view, name):
+            message = message_from(json.loads(raw), raw)
+            if message is not None:
+                yield message
 
     def learned_bytes(self, key: ContentKey) -> int | None:
         """The exact size of a content that was fetched once; None when it never was."""

@@ -195,6 +195,12 @@ class IndexDatabase:
 
 
 def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
+    """A connection in write-ahead mode, else with SQLite's own settings.
+
+    More memory for pages than its 2 MB made no difference at a million messages (2 to 64 MB, measured
+    2026-11). The database is not mapped into memory: a disk that fails would then kill the mount (SIGBUS).
+    The log stays at 10 MB: a page of messages is one transaction, and the questions of readers are short.
+    """
     connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")

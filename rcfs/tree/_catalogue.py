@@ -1,5 +1,6 @@
 """What the tree asks about a mailbox: piece by piece, so that no mailbox has to be in memory."""
 
+from collections.abc import Iterable
 from typing import Protocol
 
 import attrs
@@ -53,7 +54,7 @@ class Catalogue(Protocol):
         """The whole message; None when it is gone."""
         ...
 
-    def conversation(self, view: str, name: str) -> list[Message]:
+    def conversation(self, view: str, name: str) -> Iterable[Message]:
         """All messages of a folder, the oldest first; may take long, so not for the event loop."""
         ...
 
