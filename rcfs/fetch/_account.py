@@ -208,7 +208,7 @@ class Account:
         found = (extension_from(json.loads(raw)) for raw in seen.extensions)
         self.extensions = tuple(extension for extension in found if extension is not None)
         self.mailboxes.account_id = seen.account_id
-        self.mailboxes.keep_current(extension.id for extension in self.extensions)
+        self.mailboxes.keep_current(self.extensions)
         self.on_extensions()
 
 

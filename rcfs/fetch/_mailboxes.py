@@ -15,7 +15,7 @@ written in worker threads, page by page: no mailbox is ever in memory as a whole
 
 import math
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 import attrs
@@ -40,7 +40,7 @@ from rcfs.fetch._lists import Lists
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
-from rcfs.model import ContentKey, Message, Priority
+from rcfs.model import ContentKey, Extension, Message, Priority
 from rcfs.platform import (
     Client,
     is_invalid_token,
@@ -57,11 +57,16 @@ Ts = TypeVarTuple("Ts")
 _REFUSAL_S = 60.0
 """How long a mailbox that was refused (CMN-419) stays refused without asking again: a person who was
 given the permission meanwhile waits a minute, a program that tries all mailboxes again costs nothing."""
+_DATE_STEP_S = 1.0
+"""The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
 _MOST_READ = 20
 """So many messages of which a sync told too little are read one by one; for more than that the whole list,
 with a thousand messages to the request, is cheaper."""
 _MOST_LISTINGS = 3
 """So often a list is read from its beginning because something was purged meanwhile."""
+_TOLD_S = 4 * 86_400.0
+"""So long a sync tells everything that happened since the last: the platform keeps the record of a purged
+message for "about 5 more days", and that it then goes, too, is told by none."""
 _DROPPED_AT_ONCE = 1000
 """Messages that are taken out of the index in one transaction: a page of a list, the other way round."""
 
@@ -101,6 +106,8 @@ class _Box:
     freshness: Freshness
     loaded: bool
     """Whether it was once loaded whole: only then it is kept current."""
+    edition: int | None
+    """Edition of the mailbox up to which all changes were told; None when everything must be told."""
     job: _Job | None = None
     refusal: RcfsError | None = None
     refused_until_s: float = 0.0
@@ -138,7 +145,7 @@ class Mailboxes:
         self._recorder = recorder
         self._nursery = nursery
         self._boxes: dict[int, _Box] = {}
-        self._kept: frozenset[int] = frozenset()
+        self._kept: Mapping[int, Extension] = {}
         self._rescheduled = trio.Event()
         self.account_id = ""
         """Decimal account id; set before anything is asked."""
@@ -253,9 +260,9 @@ class Mailboxes:
             with trio.move_on_at(min((at_s for at_s in due.values() if at_s > now), default=math.inf)):
                 await self._rescheduled.wait()
 
-    def keep_current(self, extension_ids: Iterable[int]) -> None:
+    def keep_current(self, extensions: Iterable[Extension]) -> None:
         """From now on the mailboxes of these extensions, and no others, are synced from time to time."""
-        self._kept = frozenset(extension_ids)
+        self._kept = {extension.id: extension for extension in extensions}
         for extension_id in self._kept:
             self._box(extension_id)
         self._rescheduled.set()
@@ -263,7 +270,7 @@ class Mailboxes:
     def forget(self) -> None:
         """The index has been begun anew: no mailbox is loaded any more."""
         for box in self._boxes.values():
-            box.loaded = False
+            box.loaded, box.edition = False, None
 
     def _box(self, extension_id: int) -> _Box:
         box = self._boxes.get(extension_id)
@@ -277,7 +284,8 @@ class Mailboxes:
             ago_s = time.time() - state.synced_s if state is not None and loaded else math.inf
             # A clock that was set back must not make a mailbox look fresh.
             ago_s = ago_s if ago_s >= 0 else math.inf
-            box = self._boxes[extension_id] = _Box(Freshness(trio.current_time(), ago_s), loaded)
+            edition = 0 if state is None else state.edition
+            box = self._boxes[extension_id] = _Box(Freshness(trio.current_time(), ago_s), loaded, edition)
         return box
 
     def _start(self, extension_id: int, box: _Box, priority: Priority) -> _Job:
@@ -313,6 +321,7 @@ class Mailboxes:
         state = self._index.mailbox(self.account_id, extension_id)
         if state is None or not state.loaded or not await self._sync(extension_id, state, demand):
             await self._load(extension_id, demand)
+        self._tell_what_others_did(extension_id)
 
     async def _load(self, extension_id: int, demand: Demand) -> None:
         """Reads the whole list, and forgets what is not in it."""
@@ -330,13 +339,15 @@ class Mailboxes:
 
     async def _list(self, extension_id: int, demand: Demand) -> _Listing:
         """Reads the whole list once."""
-        mailbox, generation = await self._in_thread(self._index.begin, self.account_id, extension_id)
+        # Among the parties of a message between colleagues the owner is the one with this number.
+        own = self._kept[extension_id].number if extension_id in self._kept else ""
+        mailbox, generation = await self._in_thread(self._index.begin, self.account_id, extension_id, own)
         # The token comes first: what happens from here on is told by the next sync.
         answer = await self._requester.read(sync_messages(extension_id), sync_answer, demand)
         if not answer.token:
             raise ServerError("the server gave no token for syncs of the mailbox")
         token, at_s, shifted = answer.token, self._client.server_now_s(), False
-        messages = self._lists.open(list_messages(extension_id, until_s=at_s), demand)
+        messages = self._lists.open(list_messages(extension_id, until_s=at_s + _DATE_STEP_S), demand)
         while (page := await messages.page()) is not None:
             self._tell(extension_id, await self._in_thread(self._intake.take, mailbox, page, generation))
         if messages.pages > 1:
@@ -350,7 +361,6 @@ class Mailboxes:
 
     async def _sync(self, extension_id: int, state: MailboxState, demand: Demand) -> bool:
         """Takes over what changed since the last sync; False when only a load can tell."""
-        at_s = self._client.server_now_s()
         request = sync_messages(extension_id, token=state.sync_token)
         try:
             answer = await self._requester.read(request, sync_answer, demand)
@@ -358,6 +368,10 @@ class Mailboxes:
             if not is_invalid_token(exc):
                 raise
             self._recorder.note("sync token refused, comparing everything", extension=extension_id)
+            return False
+        at_s = self._client.server_now_s()
+        if at_s - state.synced_s > _TOLD_S:
+            self._recorder.note("not synced for days, comparing everything", extension=extension_id)
             return False
         taken = await self._take_changes(extension_id, state.number, answer.records)
         if len(taken.unclear) > _MOST_READ:
@@ -398,7 +412,16 @@ class Mailboxes:
 
     def _tell(self, extension_id: int, touched: Touched) -> None:
         if touched:
+            box = self._box(extension_id)
+            box.edition = None if box.edition is None else box.edition + 1
             self.on_change(extension_id, touched)
+
+    def _tell_what_others_did(self, extension_id: int) -> None:
+        """Tells of all of a mailbox, if it was changed by another process, or lost and loaded again."""
+        box, state = self._box(extension_id), self._index.mailbox(self.account_id, extension_id)
+        if state is not None and state.edition != box.edition:
+            box.edition = state.edition
+            self.on_change(extension_id, {()})
 
     async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await trio.to_thread.run_sync(work, *arguments)

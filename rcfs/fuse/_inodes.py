@@ -144,6 +144,21 @@ class InodeTable:
         self._served[inode] = digest
         return same
 
+    def paths_below(self, top: int) -> list[tuple[str, ...]]:
+        """The paths, relative to that of the inode `top`, of all inodes below it; parents come first."""
+        names: dict[int, list[bytes]] = {}
+        for held in self._held.values():
+            _lookups, parent = _HEAD.unpack_from(held)
+            names.setdefault(parent, []).append(held[_HEAD.size :])
+        found: list[tuple[str, ...]] = []
+        waiting: list[tuple[int, tuple[str, ...]]] = [(top, ())]
+        for inode, path in waiting:
+            for name in names.get(inode, ()):
+                below = (*path, os.fsdecode(name))
+                found.append(below)
+                waiting.append((self.number(inode, name), below))
+        return found
+
     def forget(self, inodes: Iterable[tuple[int, int]]) -> None:
         """The kernel drops so many of its lookups of each inode."""
         self._most_held = max(self._most_held, len(self._held))

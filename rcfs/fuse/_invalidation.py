@@ -27,6 +27,9 @@ class Invalidation:
         name = self._root.name_of(extension_id)
         if name is None:
             return
+        if () in touched:
+            top = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(name))
+            touched = touched.union(self._inodes.paths_below(top))
         inodes: dict[tuple[str, ...], int | None] = {}
 
         def inode(path: tuple[str, ...]) -> int | None:

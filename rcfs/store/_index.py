@@ -48,7 +48,7 @@ _MESSAGE_WIDTH = 6
 
 Touched = set[tuple[str, ...]]
 """Paths relative to the extension's directory that mean something else than before: of views and folders
-their listing, times and texts, of messages in a folder everything below."""
+their listing, times and texts, of messages in a folder everything below, of the empty path everything."""
 
 
 class MailboxIndex:
@@ -134,15 +134,15 @@ class MailboxIndex:
     def mailbox(self, account_id: str, extension_id: int) -> MailboxState | None:
         """What is known of a mailbox; None when nothing ever was."""
         row = self._database.one(
-            "SELECT mailbox, loaded, sync_token, synced_s FROM mailboxes"
+            "SELECT mailbox, loaded, sync_token, synced_s, edition FROM mailboxes"
             " WHERE account_id = ? AND extension_id = ?",
             account_id,
             extension_id,
         )
         if row is None:
             return None
-        number, loaded, token, synced_s = row
-        return MailboxState(number, account_id, extension_id, bool(loaded), token, synced_s)
+        number, loaded, token, synced_s, edition = row
+        return MailboxState(number, account_id, extension_id, bool(loaded), token, synced_s, edition)
 
     def counts(self, account_id: str) -> dict[int, int]:
         """The number of messages of each mailbox that was loaded, by extension; for worker threads."""
@@ -154,10 +154,11 @@ class MailboxIndex:
             )
             return dict(rows.fetchall())
 
-    def begin(self, account_id: str, extension_id: int) -> tuple[int, int]:
+    def begin(self, account_id: str, extension_id: int, own: str = "") -> tuple[int, int]:
         """(number, generation) of a mailbox whose messages are about to be listed whole; for worker threads.
 
-        What the listing brings is `put` with that generation, and what it did not bring is `unseen`.
+        What the listing brings is `put` with that generation, and what it did not bring is `unseen`. `own` is
+        an identity that certainly is the owner's; empty when none is known before the messages are.
         """
         with self._database.transaction() as connection:
             row = connection.execute(
@@ -167,6 +168,8 @@ class MailboxIndex:
                 # Not counted up: a number of an index that was given up must not be another's in the next.
                 (secrets.randbelow(_MOST_NUMBERS) + 1, account_id, extension_id),
             ).fetchone()
+            if own:
+                connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (row[0], own))
         return row[0], row[1]
 
     def put(
@@ -205,7 +208,10 @@ class MailboxIndex:
             for message in messages:
                 merge.put(message)
             merge.remove(removed)
-            return merge.finish()
+            touched = merge.finish()
+            if touched:
+                connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
+            return touched
 
     def unseen(self, mailbox: int, generation: int) -> list[int]:
         """The ids of the messages that the listing `generation` did not bring; for worker threads."""

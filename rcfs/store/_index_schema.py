@@ -23,6 +23,7 @@ CREATE TABLE mailboxes (
     account_id TEXT NOT NULL, extension_id INTEGER NOT NULL,
     loaded INTEGER NOT NULL DEFAULT 0, generation INTEGER NOT NULL DEFAULT 0,
     sync_token TEXT NOT NULL DEFAULT '', synced_s REAL NOT NULL DEFAULT 0,
+    edition INTEGER NOT NULL DEFAULT 0,
     UNIQUE (account_id, extension_id)
 );
 CREATE TABLE messages (

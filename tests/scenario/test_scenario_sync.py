@@ -95,6 +95,15 @@ async def test_the_list_goes_up_to_the_token_however_long_that_took(rig: Rig) ->
     assert until_s - time.time() == pytest.approx(1000, abs=20)
 
 
+async def test_what_came_within_the_second_of_the_token_is_listed(rig: Rig) -> None:
+    """The server's clock is known in whole seconds only: what it says is up to a second ago."""
+    await rig.mailbox()
+    (begun,) = rig.platform.sent(SYNC)
+    (listed,) = rig.platform.sent(LIST)
+    until_s = datetime.fromisoformat(listed.query["dateTo"][0]).timestamp()
+    assert until_s >= int(rig.engine.client.server_now_s()) + 1 - (listed.at_s - begun.at_s)
+
+
 async def test_a_load_without_a_token_is_none(rig: Rig) -> None:
     rig.platform.script(SYNC, Reply.of_json({"records": []}))
     with pytest.raises(ServerError, match="no token"):
@@ -293,6 +302,36 @@ async def test_a_token_that_is_refused_is_a_load_and_a_comparison(rig: Rig, code
     assert names == {"[2]", "[3]", "[4]"}, "what stayed the same is not told"
     await refresh(rig)
     assert rig.platform.sent(SYNC)[-1].query["syncToken"] == ["since-4"]
+
+
+async def test_after_days_without_a_sync_everything_is_compared(rig: Rig) -> None:
+    """The last step of a message's life, from purged to erased, is told by no sync."""
+    for number in (1, 2):
+        rig.platform.change(**sms(number))
+    await rig.mailbox()
+    rig.platform.messages = [sms(1)]
+    rig.platform.clock_ahead_s = 3 * 86_400.0
+    await refresh(rig)
+    assert list(await told(rig)) == [1, 2]
+    rig.platform.clock_ahead_s = 8 * 86_400.0
+    await refresh(rig)
+    assert list(await told(rig)) == [1]
+    assert operations(rig) == [SYNC, LIST, SYNC, SYNC, SYNC, LIST]
+
+
+async def test_what_another_process_took_over_is_told_here_as_well(rig: Rig, new_rig: OpenRig) -> None:
+    """The index has it already, but whoever shows the tree here has never heard of it."""
+    await rig.mailbox()
+    async with new_rig() as other:
+        rig.platform.change(**sms(1))
+        await refresh(other)
+        assert ("SMS", "2026-11") in other.heard[-1][1]
+        rig.heard.clear()
+        await refresh(rig)
+        assert rig.heard == [(101, {()})]
+        await refresh(rig)
+        await refresh(other)
+        assert len(rig.heard) == len(other.heard) == 1, "and only once"
 
 
 async def test_another_refusal_is_no_reason_to_load(rig: Rig) -> None:

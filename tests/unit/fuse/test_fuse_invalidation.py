@@ -117,6 +117,20 @@ def test_a_new_message_changes_the_times_above_and_the_text_beside_it(
     }
 
 
+def test_of_a_mailbox_that_somebody_else_has_changed_everything_held_is_forgotten(
+    kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None]
+) -> None:
+    catalogue.put(sms(), sms(2))
+    second = FIRST.replace("[1]", "[2]")
+    kernel.look_up(NAME, *MONTH, FIRST, "text.txt")
+    kernel.look_up(NAME, *MONTH, second)
+    catalogue.remove(2)
+    changed(())
+    assert (NAME, *MONTH, second) in kernel.names
+    assert (NAME, *MONTH, FIRST, "text.txt") in kernel.names
+    assert {(NAME,), (NAME, "SMS"), (NAME, *MONTH), (NAME, *MONTH, FIRST)} == set(kernel.attributes)
+
+
 def test_a_directory_that_stays_keeps_its_name(
     kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None]
 ) -> None:

@@ -101,7 +101,7 @@ def test_what_is_in_it_is_there_tomorrow(opened: Callable[[], MailboxIndex], war
     assert index.login("me") == login
     assert index.login("somebody else") is None
     assert index.mailbox("1", 101) == MailboxState(
-        number, "1", 101, loaded=True, sync_token="token", synced_s=5.0
+        number, "1", 101, loaded=True, sync_token="token", synced_s=5.0, edition=1
     )
     assert index.mailbox("2", 101) is None
     assert ids(index, number) == [1, 2]
