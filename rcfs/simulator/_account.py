@@ -88,6 +88,7 @@ class SimAccount:
         self.name = COMPANY
         self.extensions = extensions_of(self.account_id, spec.extensions)
         self._by_id = {extension.id: extension for extension in self.extensions}
+        self._renamed: dict[int, str] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._read = lru_cache(_BLOCKS_AT_HAND)(MailboxPlan.messages)
         self._writer = lru_cache(_WRITERS_AT_HAND)(self._new_writer)
@@ -105,7 +106,17 @@ class SimAccount:
         Raises:
             KeyError: There is no such extension.
         """
-        return records.extension_record(platform_url, self.account_id, self._by_id[extension_id])
+        extension = self._by_id[extension_id]
+        shown = attrs.evolve(extension, name=self._renamed.get(extension_id, extension.name))
+        return records.extension_record(platform_url, self.account_id, shown)
+
+    def rename(self, extension_id: int, name: str) -> None:
+        """Let an extension be called `name` from now on; messages say what they said.
+
+        Raises:
+            KeyError: There is no such extension.
+        """
+        self._renamed[self._by_id[extension_id].id] = name
 
     def mailbox(self, extension_id: int) -> Mailbox:
         """The messages of an extension.
