@@ -26,7 +26,7 @@ from rcfs.model import Plan, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._account_people import SimExtension
-from rcfs.simulator._account_plan import SimMessage
+from rcfs.simulator._account_plan import ID_STEP, SimMessage
 from rcfs.simulator._message_store import new_message
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex
 from rcfs.tree import build_root, name_folder, shelve
@@ -227,7 +227,7 @@ class World:
     def arrive(self, extension: SimExtension, kind: str, direction: str = "Inbound") -> None:
         now_s = self._settle(extension)
         message = new_message(self.account, extension.id, kind, direction, now_s)
-        message.thread = message.id
+        message.thread, message.contact = message.id, message.id // ID_STEP % 5
         self.backend.messages.arrive(message)
 
     def mark(self, extension: SimExtension, number: int, status: str) -> None:
@@ -329,6 +329,14 @@ class World:
 
         await process.ask(read_and_compare)
 
+    def may_say(self, message_id: int, text: bytes) -> bool:
+        """Whether the record `text` was true of a message at some time, its being in the trash apart."""
+        record = json.loads(text)
+        return any(
+            {**version, "availability": record["availability"]} == record
+            for version in self._versions[message_id]
+        )
+
     def _records(self, extension: SimExtension, found: Mapping[Path, Seen]) -> list[Mapping[str, Any]]:
         """The records of what is to be shown; in the trash that may be what was true before."""
         thrown = {}
@@ -367,9 +375,13 @@ class World:
 
 @asynccontextmanager
 async def open_world(
-    directory: FilePath, *, messages: int = 30, page_messages: int = 1000
+    directory: FilePath, *, messages: int = 19, page_messages: int = 1000
 ) -> AsyncIterator[World]:
-    """A world whose processes keep their state in `directory`."""
+    """A world whose processes keep their state in `directory`.
+
+    Of fewer than 20 messages none is written down: so nobody is named in one and nameless in another, and
+    what a folder is called does not depend on which of them were there when it was made.
+    """
     with pytest.MonkeyPatch.context() as monkeypatch:
         async with trio.open_nursery() as nursery:
             config = SimulatorConfig(AccountSpec(messages=messages, months=2), PLANS, latency_s=LATENCY_S)

@@ -41,7 +41,7 @@ CHANGES: dict[str, Callable[[World, int, int], None]] = {
 FAULTS: dict[str, dict[str, object]] = {
     "status": {"status": 503},
     "status ": {"status": 500, "operation": "syncMessages", "count": 4},
-    "status  ": {"status": 404, "operation": "readMessage", "code": "CMN-102"},
+    "status  ": {"status": 502, "operation": "readMessage", "count": 4},
     "reset": {},
     "reset_body": {},
     "truncate": {},
