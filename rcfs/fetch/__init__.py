@@ -17,4 +17,5 @@ from rcfs.fetch._network import Network as Network
 from rcfs.fetch._recorder import Recorder as Recorder
 from rcfs.fetch._recorder import iso_time as iso_time
 from rcfs.fetch._requester import Requester as Requester
+from rcfs.fetch._searches import Searches as Searches
 from rcfs.fetch._session import Session as Session

@@ -14,6 +14,7 @@ from rcfs.fetch._losses import Losses
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
+from rcfs.fetch._searches import Searches
 from rcfs.fetch._session import Session
 from rcfs.platform import Client, Credentials
 from rcfs.quota import GroupState, Ledger, QueueState
@@ -52,6 +53,8 @@ class Engine:
     """The way to the servers."""
     losses: Losses
     """How long messages are kept, and what goes next."""
+    searches: Searches
+    """The searches that people keep."""
 
     async def status(self) -> Mapping[str, object]:
         """The parts of the status document that fetching knows; plain JSON values."""
@@ -187,7 +190,10 @@ async def open_engine(
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
             await account.start(offline=offline)
-            yield Engine(account, library, gate, session, recorder, cache, client, index, network, losses)
+            searches = Searches(index.search, account)
+            yield Engine(
+                account, library, gate, session, recorder, cache, client, index, network, losses, searches
+            )
         finally:
             index.listen(lambda: None)
             # First, so that no fetch meets the revoked token or the closed client.

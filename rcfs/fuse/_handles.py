@@ -3,7 +3,7 @@
 import attrs
 
 from rcfs.fetch import Content
-from rcfs.tree import Directory
+from rcfs.tree import Directory, Entry
 
 
 @attrs.define(eq=False)
@@ -16,6 +16,12 @@ class OpenDirectory:
     """What is listed."""
     end: int | None = None
     """The cursor of the last entry; None when it has not been reached yet."""
+    ahead: list[Entry] = attrs.field(factory=list)
+    """Entries that were looked up at once, because each look takes long; empty for a quick directory."""
+    ahead_after: int = 0
+    """The cursor after which they begin."""
+    ahead_edition: int = 0
+    """Of which edition of the mailboxes they are."""
 
 
 @attrs.define(eq=False)

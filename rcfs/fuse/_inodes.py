@@ -75,12 +75,23 @@ class InodeTable:
             return None
         _lookups, parent = _HEAD.unpack_from(held)
         directory = self.node(parent)
-        if not isinstance(directory, Directory) or not directory.is_known:
+        if not isinstance(directory, Directory) or not (directory.is_known and directory.is_quick):
             return None
         node = directory.find(os.fsdecode(held[_HEAD.size :]))
         if node is not None:
             self._keep(inode, node)
         return node
+
+    def place(self, inode: int) -> tuple[Directory, str] | None:
+        """(directory, name) of `inode`, if only a question that may take long tells its node; else None."""
+        held = self._held.get(inode)
+        if held is None:
+            return None
+        _lookups, parent = _HEAD.unpack_from(held)
+        directory = self.node(parent)
+        if not isinstance(directory, Directory) or directory.is_quick:
+            return None
+        return directory, os.fsdecode(held[_HEAD.size :])
 
     def known_above(self, inode: int) -> Directory | None:
         """The nearest directory above `inode` that has a node; None when the kernel does not hold it."""
@@ -134,6 +145,15 @@ class InodeTable:
             del self._open[inode]
             if inode in self._held:
                 self._keep(inode, opened.node)
+
+    def retire(self, inode: int) -> None:
+        """What is at the path of `inode` from now on is something else, and gets another one.
+
+        The kernel may hold `inode` for as long as somebody stands in what was there; it has no name any more.
+        """
+        held = self._held.get(inode)
+        if held is not None:
+            self._held[inode] = held[: _HEAD.size]
 
     def serve(self, inode: int, data: bytes) -> bool:
         """Notes that the text of `inode` is `data` now; whether pages that the kernel has kept are of it."""

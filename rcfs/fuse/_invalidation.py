@@ -67,15 +67,15 @@ class Invalidation:
             node = node.find(part) if isinstance(node, Directory) and node.is_known else None
         inode = self._inodes.number(parent, os.fsencode(path[-1]))
         if not isinstance(node, Directory) or not self._inodes.replace(inode, node):
-            _forget_name(parent, path[-1])
+            forget_name(parent, path[-1])
             return
         # Only the attributes: to drop pages would wait for a read that is under way, for ever.
         pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
         for name in node.volatile_names():
-            _forget_name(inode, name)
+            forget_name(inode, name)
 
 
-def _forget_name(parent: int, name: str) -> None:
+def forget_name(parent: int, name: str) -> None:
     """Makes the kernel forget what `name` means in the directory `parent`."""
     # In a thread of pyfuse3's, as it waits for whoever works in the directory now.
     pyfuse3.invalidate_entry_async(

@@ -58,7 +58,7 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
     """
     started_s = time.time()
     waits = Waits()
-    root = build_root(engine.account.extensions, fallback_s=started_s)
+    root = build_root(engine.account.extensions, fallback_s=started_s, searches=engine.searches)
 
     async def status() -> Mapping[str, object]:
         return {
@@ -87,7 +87,6 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
         "fsname=rcfs",
         f"subtype={options.fs_subtype}",
         "default_permissions",
-        "ro",
         "nosuid",
         "nodev",
         "noexec",
@@ -109,7 +108,7 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
             nursery.start_soon(_serve, nursery.cancel_scope)
             engine.account.on_extensions = operations.extensions_changed
             engine.account.on_lost = operations.mailboxes_lost
-            engine.account.mailboxes.on_change = operations.invalidation.mailbox_changed
+            engine.account.mailboxes.on_change = operations.mailbox_changed
             operations.extensions_changed()  # for what has changed since the root was built
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()

@@ -8,6 +8,7 @@ extension the catalogue of its mailbox, and everything below is made when it is 
 from rcfs.tree._catalogue import Catalogue as Catalogue
 from rcfs.tree._extension import ExtensionDirectory as ExtensionDirectory
 from rcfs.tree._mailbox import MessageDirectory as MessageDirectory
+from rcfs.tree._message import message_id_of as message_id_of
 from rcfs.tree._nodes import LIVE_TOPICS as LIVE_TOPICS
 from rcfs.tree._nodes import AttachmentFile as AttachmentFile
 from rcfs.tree._nodes import Directory as Directory
@@ -22,6 +23,13 @@ from rcfs.tree._report import render_quota as render_quota
 from rcfs.tree._report import render_status as render_status
 from rcfs.tree._root import Root as Root
 from rcfs.tree._root import build_root as build_root
+from rcfs.tree._search import SEARCH_DIRECTORY as SEARCH_DIRECTORY
+from rcfs.tree._search import Owner as Owner
+from rcfs.tree._search import SearchCatalogue as SearchCatalogue
+from rcfs.tree._search import SearchDirectory as SearchDirectory
+from rcfs.tree._search import SearchesDirectory as SearchesDirectory
+from rcfs.tree._search import link_name as link_name
+from rcfs.tree._search import namesake as namesake
 from rcfs.tree._shelving import PURGED as PURGED
 from rcfs.tree._shelving import name_folder as name_folder
 from rcfs.tree._shelving import shelve as shelve

@@ -67,6 +67,8 @@ class Directory(Node):
     """A directory; the base of all."""
 
     mode: ClassVar[int] = 0o500
+    is_quick: ClassVar[bool] = True
+    """Whether `find` and `page` take less than a millisecond; others are asked in worker threads."""
     nlink: ClassVar[int] = 1
     """Says "not counted", as btrfs does: counting would list every directory that is only looked at."""
 

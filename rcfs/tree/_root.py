@@ -1,4 +1,4 @@
-"""The root of the tree: a directory for each extension, and ``.rcfs``."""
+"""The root of the tree: a directory for each extension, ``Search``, and ``.rcfs``."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,10 +10,14 @@ from rcfs.tree._catalogue import Shelf
 from rcfs.tree._extension import ExtensionDirectory
 from rcfs.tree._names import clean, fit, folded, unique
 from rcfs.tree._nodes import LIVE_TOPICS, Directory, Entry, FixedDirectory, LiveFile, Node
+from rcfs.tree._search import SEARCH_DIRECTORY, Owner, SearchCatalogue, SearchesDirectory
 from rcfs.tree._times import Times
 
 LIVE_DIRECTORY = ".rcfs"
 """The directory of the files that tell about the program; no extension's name begins with a dot."""
+
+_LABEL_LENGTH = 40
+"""So much of an extension's number stands in the names of links: all of it, unless it is none."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -21,8 +25,10 @@ class Root(Directory):
     """The root directory."""
 
     _fallback_s: float
+    _searches: SearchCatalogue | None = None
     _extensions: dict[int, ExtensionDirectory] = attrs.field(factory=dict)
     _named: dict[str, Node] = attrs.field(factory=dict)
+    _names: dict[int, str] = attrs.field(factory=dict)
     _cursors: dict[str, int] = attrs.field(factory=dict)
 
     def show(self, extensions: Iterable[Extension]) -> set[str]:
@@ -41,13 +47,14 @@ class Root(Directory):
         by_id = {extension.id: extension for extension in extensions}
         stems = {extension.id: _stem(extension) for extension in by_id.values()}
         equal = Counter(folded(fit(stem)) for stem in stems.values())
-        taken = {folded(LIVE_DIRECTORY)}
+        taken = {folded(LIVE_DIRECTORY), folded(SEARCH_DIRECTORY)}
         named: dict[str, Node] = {}
+        names: dict[int, str] = {}
         kept: dict[int, ExtensionDirectory] = {}
         changed: set[str] = set()
         for extension_id, extension in sorted(by_id.items()):
             suffix = f" [{extension_id}]" if equal[folded(fit(stems[extension_id]))] > 1 else ""
-            name = unique(stems[extension_id], suffix, taken)
+            name = names[extension_id] = unique(stems[extension_id], suffix, taken)
             directory = self._extensions.get(extension_id)
             if directory is None:
                 shelf = Shelf(extension_id, self._fallback_s)
@@ -59,9 +66,13 @@ class Root(Directory):
         times = self.times()
         live = {topic: LiveFile(times=times, topic=topic) for topic in LIVE_TOPICS}
         entries = dict(sorted(named.items()))
+        if self._searches is not None:
+            entries[SEARCH_DIRECTORY] = self._named.get(SEARCH_DIRECTORY) or SearchesDirectory(
+                catalogue=self._searches, owner_of=self.owner_of, times=times
+            )
         entries[LIVE_DIRECTORY] = self._named.get(LIVE_DIRECTORY) or FixedDirectory(times=times, entries=live)
         changed |= {name for name in entries | self._named if entries.get(name) is not self._named.get(name)}
-        self._extensions, self._named = kept, entries
+        self._extensions, self._named, self._names = kept, entries, names
         for name in entries:
             self._cursors.setdefault(name, len(self._cursors) + 1)
         return changed
@@ -76,8 +87,14 @@ class Root(Directory):
 
     def name_of(self, extension_id: int) -> str | None:
         """What the directory of an extension is called; None when there is none."""
-        directory = self._extensions.get(extension_id)
-        return next((name for name, node in self._named.items() if node is directory), None)
+        return self._names.get(extension_id)
+
+    def owner_of(self, extension_id: int) -> Owner | None:
+        """Whose mailbox that of an extension is; None when there is none. May be asked in any thread."""
+        directory, name = self._extensions.get(extension_id), self._names.get(extension_id)
+        if directory is None or name is None:
+            return None
+        return Owner(name, clean(directory.extension.number)[:_LABEL_LENGTH] or str(extension_id))
 
     def times(self) -> Times:
         return Times(self._fallback_s, self._fallback_s)
@@ -90,14 +107,17 @@ class Root(Directory):
         return [Entry(at, name, self._named[name]) for at, name in listed if at > after][:limit]
 
 
-def build_root(extensions: Iterable[Extension], *, fallback_s: float) -> Root:
+def build_root(
+    extensions: Iterable[Extension], *, fallback_s: float, searches: SearchCatalogue | None = None
+) -> Root:
     """The root that shows `extensions`.
 
     Args:
         extensions: As in `Root.show`.
         fallback_s: The time of everything that has none, in seconds since 1970-01-01 UTC.
+        searches: The searches to show; None for no directory of searches.
     """
-    root = Root(fallback_s=fallback_s)
+    root = Root(fallback_s=fallback_s, searches=searches)
     root.show(extensions)
     return root
 

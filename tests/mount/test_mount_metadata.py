@@ -105,7 +105,7 @@ def test_the_mount_is_read_only_and_cannot_be_executed(shared_mount: Mounted) ->
         for line in Path("/proc/self/mounts").read_text().splitlines()
         if line.split()[1] == str(shared_mount.path)
     ).split(",")
-    assert {"ro", "nosuid", "nodev", "noexec", "default_permissions"} <= set(options)
+    assert {"nosuid", "nodev", "noexec", "default_permissions"} <= set(options)
     with pytest.raises(OSError, match="Read-only"):
         (shared_mount.path / "new").write_text("x")
     live = shared_mount.path / ".rcfs"
@@ -125,7 +125,7 @@ def test_the_mount_is_read_only_and_cannot_be_executed(shared_mount: Mounted) ->
 
 def test_a_standard_user_sees_the_own_extension(mounting: Mounting) -> None:
     mount = mounting("--messages=100", "--standard-user", *FAST)
-    extensions = [path.name for path in mount.path.iterdir() if path.name != ".rcfs"]
+    extensions = [path.name for path in mount.path.iterdir() if path.name not in ("Search", ".rcfs")]
     assert len(extensions) == 1
     assert any((mount.path / extensions[0]).glob("SMS/*/*/message.json"))
 
@@ -139,3 +139,10 @@ def test_a_refused_mailbox_is_refused_on_entering_only(shared_mount: Mounted) ->
             refused.append(path)
     assert len(refused) == 1
     assert (refused[0] / "extension.json").read_text().startswith("{")
+
+
+def test_a_name_that_is_no_text_leads_nowhere(shared_mount: Mounted) -> None:
+    for folder in ("", "101 Jane Smith", "101 Jane Smith/SMS", "101 Jane Smith/Trash", "Search"):
+        with pytest.raises(FileNotFoundError):
+            os.stat(os.fsencode(shared_mount.path / folder) + b"/\xff")  # noqa: PTH116 - it is no text
+    assert "lookup" not in (shared_mount.path / ".rcfs" / "errors").read_text()

@@ -38,7 +38,7 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
         return content
 
     library = SimpleNamespace(open=open_arriving, release=lambda _content: None)
-    engine = cast("Engine", SimpleNamespace(library=library, recorder=None))
+    engine = cast("Engine", SimpleNamespace(library=library, recorder=None, searches=None))
     operations = Operations(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     opened = []
 

@@ -1,0 +1,63 @@
+"""The searches of an account, as the tree asks about them, and as people make and remove them."""
+
+import time
+
+import trio
+
+from rcfs.fetch._account import Account
+from rcfs.model import FoundRow, SearchRow
+from rcfs.store import Scope, SearchIndex
+
+
+class Searches:
+    """Answers from the index; no request is ever sent.
+
+    Raises (all methods):
+        StoreError: The index fails.
+    """
+
+    def __init__(self, index: SearchIndex, account: Account) -> None:
+        self._index = index
+        self._account = account
+        self.changed_s = 0.0
+        """When a mailbox was last seen to change, in seconds since 1970-01-01 UTC; 0.0 for never."""
+
+    @property
+    def _scope(self) -> Scope:
+        return Scope(self._account.id, tuple(extension.id for extension in self._account.extensions))
+
+    def note_change(self) -> None:
+        """A mailbox has changed, so that any search may find something else."""
+        self.changed_s = time.time()
+
+    # In the event loop
+
+    def kept(self, after: int, limit: int) -> list[SearchRow]:
+        """At most `limit` searches, by their numbers, those after the number `after`."""
+        return self._index.kept(self._account.id, after, limit)
+
+    def kept_as(self, name: str) -> SearchRow | None:
+        """The search that is called `name`."""
+        return self._index.kept_as(self._account.id, name)
+
+    async def keep(self, name: str) -> bool:
+        """Keeps the search for `name`; False when there is one."""
+        return await trio.to_thread.run_sync(self._index.keep, self._account.id, name, time.time())
+
+    async def drop(self, name: str) -> bool:
+        """Keeps a search no longer; False when there is none of that name."""
+        return await trio.to_thread.run_sync(self._index.drop, self._account.id, name)
+
+    async def rename(self, name: str, new_name: str) -> bool:
+        """Makes a search one for `new_name`; False when there is none, or another of that name."""
+        return await trio.to_thread.run_sync(self._index.rename, self._account.id, name, new_name)
+
+    # In worker threads
+
+    def matches(self, query: str, after: int, limit: int) -> list[FoundRow]:
+        """At most `limit` messages that `query` finds, by their numbers, those after the number `after`."""
+        return self._index.matches(query, self._scope, after, limit)
+
+    def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
+        """The messages with that id that `query` finds."""
+        return self._index.matches_with_id(query, self._scope, message_id)

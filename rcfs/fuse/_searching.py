@@ -1,0 +1,166 @@
+"""The directory of searches: making, renaming and removing them, asking them, and keeping them current."""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+import pyfuse3
+import trio
+
+from rcfs.fetch import Searches
+from rcfs.fuse._inodes import InodeTable
+from rcfs.fuse._invalidation import forget_name
+from rcfs.store import Touched, match_expression
+from rcfs.tree import SEARCH_DIRECTORY, Node, Root, SearchesDirectory, message_id_of, namesake
+
+T = TypeVar("T")
+
+_MOST_NAME_BYTES = 255
+"""Longest name in bytes: NAME_MAX of Linux, <linux/limits.h>."""
+_MOST_ANSWERS = 3
+"""A question is asked at most so often because a mailbox has changed meanwhile: a load changes one all the
+time."""
+
+
+class Searching:
+    """What handlers ask of the directory of searches; all methods run in the trio thread."""
+
+    def __init__(self, root: Root, inodes: InodeTable, searches: Searches) -> None:
+        self._root = root
+        self._inodes = inodes
+        self._searches = searches
+        # One at a time, as the index answers them: who waits must not take the threads of others.
+        self._threads = trio.CapacityLimiter(1)
+        self.edition = 0
+        """Goes up with every change of a mailbox: an answer of another edition is old."""
+
+    async def ask(self, question: Callable[[], T]) -> T:
+        """The answer to a question that may take long, as of now.
+
+        What changes between the answer and its being told would never be told to the kernel.
+        """
+        answer = await self._asked(question)
+        for _again in range(_MOST_ANSWERS - 1):
+            if answer[0] == self.edition:
+                break
+            answer = await self._asked(question)
+        return answer[1]
+
+    async def _asked(self, question: Callable[[], T]) -> tuple[int, T]:
+        edition = self.edition
+        return edition, await trio.to_thread.run_sync(question, limiter=self._threads)
+
+    async def make(self, parent: Node, name: bytes) -> Node:
+        """The directory of a new search.
+
+        Raises:
+            pyfuse3.FUSEError: EROFS when `parent` is not the directory of searches, EEXIST when there is one,
+                and what `_query_of` raises.
+        """
+        directory = self._directory(parent)
+        query = _query_of(name)
+        if not await self._searches.keep(query):
+            raise pyfuse3.FUSEError(errno.EEXIST)
+        return self._found(directory, query)
+
+    async def remove(self, parent: Node, inode: int, name: bytes) -> None:
+        """Removes a search, of which `inode` is the directory of searches.
+
+        Raises:
+            pyfuse3.FUSEError: EROFS as in `make`, ENOENT when there is none of that name.
+        """
+        self._directory(parent)
+        if not await self._searches.drop(name.decode()):
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        self._inodes.retire(self._inodes.number(inode, name))
+
+    async def rename(self, parents: tuple[Node, Node], inode: int, name: bytes, new_name: bytes) -> None:
+        """Makes a search one for something else; both of `parents` must be the directory of searches.
+
+        Raises:
+            pyfuse3.FUSEError: As in `make` and `remove`.
+        """
+        directory, _other = map(self._directory, parents)
+        query = _query_of(new_name)
+        if not await self._searches.rename(name.decode(), query):
+            exists = self._searches.kept_as(query) is not None
+            raise pyfuse3.FUSEError(errno.EEXIST if exists else errno.ENOENT)
+        moved = self._inodes.number(inode, name)
+        self._inodes.replace(moved, self._found(directory, query))
+        # To the kernel it has the inode of its old name, which another search may get: it is to ask again.
+        self._inodes.retire(moved)
+        forget_name(inode, query)
+
+    def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
+        """These paths of an extension mean something else than before; not to be called by a handler."""
+        self.edition += 1
+        self._searches.note_change()
+        shown = self._shown()
+        if not shown:
+            return
+        names = {path[-1] for path in touched if path}
+        owner = self._root.owner_of(extension_id)
+        for name in tuple(names):
+            message_id = message_id_of(name)
+            if owner is not None and message_id is not None:
+                names.add(namesake(name, message_id, owner))
+        for inode, _query in shown:
+            pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
+            for name in names:
+                if self._inodes.number(inode, os.fsencode(name)) in self._inodes:
+                    forget_name(inode, name)
+
+    def extensions_changed(self) -> None:
+        """The names of extensions are others, and so are the targets of links; not for a handler either."""
+        self.edition += 1
+        parent = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(SEARCH_DIRECTORY))
+        for _inode, query in self._shown():
+            # With the name goes all that the kernel has of what is below.
+            forget_name(parent, query)
+
+    def _shown(self) -> list[tuple[int, str]]:
+        """(inode, name) of the searches that the kernel holds, each with what is known of it now."""
+        parent = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(SEARCH_DIRECTORY))
+        directory = self._inodes.node(parent)
+        if not isinstance(directory, SearchesDirectory):
+            return []
+        numbered = (
+            (self._inodes.number(parent, os.fsencode(name)), name, node)
+            for name, node in directory.entries().items()
+        )
+        return [(inode, name) for inode, name, node in numbered if self._inodes.replace(inode, node)]
+
+    @staticmethod
+    def _directory(parent: Node) -> SearchesDirectory:
+        if not isinstance(parent, SearchesDirectory):
+            raise pyfuse3.FUSEError(errno.EROFS)
+        return parent
+
+    @staticmethod
+    def _found(directory: SearchesDirectory, query: str) -> Node:
+        node = directory.find(query)
+        if node is None:
+            raise pyfuse3.FUSEError(errno.ENOENT)  # Somebody has removed it already.
+        return node
+
+
+def _query_of(name: bytes) -> str:
+    """The query that a directory of that name is for.
+
+    Raises:
+        pyfuse3.FUSEError: EPERM for a name with a leading dot, which desktops make for their own purposes;
+            EINVAL for one that cannot be read as a query, ENAMETOOLONG for one that is too long.
+    """
+    if name.startswith(b"."):
+        raise pyfuse3.FUSEError(errno.EPERM)
+    if len(name) > _MOST_NAME_BYTES:
+        raise pyfuse3.FUSEError(errno.ENAMETOOLONG)
+    try:
+        query = name.decode()
+        match_expression(query)
+    except ValueError as exc:
+        raise pyfuse3.FUSEError(errno.EINVAL) from exc
+    if any(character < " " or "\x7f" <= character < "\xa0" for character in query):
+        raise pyfuse3.FUSEError(errno.EINVAL)  # It would do something to the terminal that lists it.
+    return query

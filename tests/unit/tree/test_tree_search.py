@@ -1,0 +1,144 @@
+"""Searches as directories, over a list of what is found."""
+
+import attrs
+import pytest
+
+from rcfs.model import Extension, FoundRow, SearchRow
+from rcfs.tree import Directory, Link, Node, Root, SearchDirectory, SearchesDirectory, build_root
+from rcfs.tree._times import Times
+
+JANE, BOB = Extension(5, "101", "Jane"), Extension(6, "", "Bob")
+
+
+@attrs.define
+class PlainSearches:
+    """Finds the same, whatever is searched for."""
+
+    rows: list[FoundRow] = attrs.field(factory=list)
+    names: list[str] = attrs.field(factory=lambda: ["invoice"])
+    changed_s: float = 0.0
+    queries: set[str] = attrs.field(factory=set)
+
+    def kept(self, after: int, limit: int) -> list[SearchRow]:
+        rows = [SearchRow(number, name, 9.0) for number, name in enumerate(self.names, start=1)]
+        return [row for row in rows if row.number > after][:limit]
+
+    def kept_as(self, name: str) -> SearchRow | None:
+        return next((row for row in self.kept(0, 99) if row.name == name), None)
+
+    def matches(self, query: str, after: int, limit: int) -> list[FoundRow]:
+        self.queries.add(query)
+        return [row for row in self.rows if row.number > after][:limit]
+
+    def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
+        self.queries.add(query)
+        return [row for row in self.rows if row.id == message_id]
+
+
+def row(number: int, *, extension: int = 5, message_id: int = 0, ambiguous: bool = False) -> FoundRow:
+    message_id = message_id or number
+    name = f"2026-11-03T17.27.05Z from Eve [{message_id}]"
+    return FoundRow(number, extension, message_id, name, 2.0, 3.0, "SMS", "2026-11", ambiguous)
+
+
+@pytest.fixture
+def searches() -> PlainSearches:
+    return PlainSearches()
+
+
+@pytest.fixture
+def root(searches: PlainSearches) -> Root:
+    return build_root([JANE, BOB], fallback_s=1.0, searches=searches)
+
+
+@pytest.fixture
+def search(root: Root) -> SearchDirectory:
+    directory = at(root, "Search")
+    assert isinstance(directory, SearchesDirectory)
+    found = directory.find("invoice")
+    assert isinstance(found, SearchDirectory)
+    return found
+
+
+def at(directory: Directory, name: str) -> Node:
+    node = directory.find(name)
+    assert node is not None
+    return node
+
+
+def target(node: Node | None) -> str:
+    assert isinstance(node, Link)
+    return node.target
+
+
+def test_the_root_lists_them_after_the_extensions(root: Root) -> None:
+    assert list(root.entries()) == ["101 Jane", "Bob", "Search", ".rcfs"]
+    assert at(root, "Search") is root.entries()["Search"]
+    root.show([JANE])
+    assert list(root.entries()) == ["101 Jane", "Search", ".rcfs"]
+    assert "Search" not in build_root([JANE], fallback_s=1.0).entries()
+
+
+@pytest.mark.parametrize("name", ["Search", "search"])
+def test_no_extension_is_called_so(name: str) -> None:
+    assert next(iter(build_root([Extension(1, "", name)], fallback_s=1.0).entries())) == f"{name} (2)"
+
+
+def test_searches_are_as_they_are_kept(root: Root, searches: PlainSearches) -> None:
+    directory = at(root, "Search")
+    assert isinstance(directory, SearchesDirectory)
+    assert (directory.mode, directory.mailbox_id, directory.is_quick) == (0o700, None, True)
+    searches.names = ["b", "a", "c"]
+    assert list(directory.entries()) == ["b", "a", "c"]
+    assert [entry.name for entry in directory.page(1, 1)] == ["a"]
+    assert directory.find("d") is None
+
+
+def test_a_link_for_each_message(search: SearchDirectory, searches: PlainSearches) -> None:
+    searches.rows = [row(1), row(2, extension=6)]
+    assert {name: target(node) for name, node in search.entries().items()} == {
+        "2026-11-03T17.27.05Z from Eve [1]": ("../../101 Jane/SMS/2026-11/2026-11-03T17.27.05Z from Eve [1]"),
+        "2026-11-03T17.27.05Z from Eve [2]": "../../Bob/SMS/2026-11/2026-11-03T17.27.05Z from Eve [2]",
+    }
+    for name, node in search.entries().items():
+        assert target(search.find(name)) == target(node)
+        assert node.times() == Times(2.0, 3.0)
+    assert searches.queries == {"invoice"}
+    assert (search.mode, search.mailbox_id, search.is_quick) == (0o500, None, False)
+
+
+def test_messages_of_one_name_show_whose_they_are(search: SearchDirectory, searches: PlainSearches) -> None:
+    searches.rows = [
+        row(1, message_id=7, ambiguous=True),
+        row(2, message_id=7, ambiguous=True, extension=6),
+    ]
+    stem = "2026-11-03T17.27.05Z from Eve"
+    assert list(search.entries()) == [f"{stem} (101) [7]", f"{stem} (6) [7]"]
+    assert target(search.find(f"{stem} (6) [7]")) == f"../../Bob/SMS/2026-11/{stem} [7]"
+    assert search.find(f"{stem} [7]") is None
+    searches.rows = [row(2, message_id=7, extension=6)]
+    assert list(search.entries()) == [f"{stem} [7]"]
+    assert target(search.find(f"{stem} [7]")) == f"../../Bob/SMS/2026-11/{stem} [7]"
+    assert search.find(f"{stem} (6) [7]") is not None, "as it may have been listed a moment ago"
+    assert search.find(f"{stem} (101) [7]") is None
+
+
+def test_what_is_not_there(search: SearchDirectory, searches: PlainSearches) -> None:
+    searches.rows = [row(1), row(2, extension=99)]
+    for name in ("", "x", "x [1]", "[1]", "2026-11-03T17.27.05Z from Eve [2]"):
+        assert search.find(name) is None
+    assert len(search.entries()) == 1
+
+
+def test_a_page_of_what_may_not_be_seen_is_not_the_end(
+    search: SearchDirectory, searches: PlainSearches
+) -> None:
+    searches.rows = [row(number, extension=99) for number in range(1, 10)] + [row(10)]
+    assert [entry.cursor for entry in search.page(0, 3)] == [10]
+    assert search.page(10, 3) == []
+
+
+def test_its_time_is_that_of_the_latest_change(search: SearchDirectory, searches: PlainSearches) -> None:
+    assert search.times() == Times(9.0, 9.0)
+    searches.changed_s = 20.0
+    assert search.times() == Times(20.0, 20.0)
