@@ -226,7 +226,7 @@ class Operations(ReadOnlyOperations):
                     return
                 self._inodes.remember(handle.inode, name, entry.node)
                 start_id = entry.cursor
-            if handle.directory.is_quick and len(page) < _PAGE:
+            if len(page) < _PAGE and handle.directory.ends_short:
                 break
             # A large reply holds hundreds of entries: others get their turn after each page.
             await trio.lowlevel.checkpoint()

@@ -5,6 +5,7 @@ They hold nothing: every question goes on to the catalogue of the mailbox.
 
 from collections.abc import Callable
 from functools import partial
+from typing import ClassVar
 
 import attrs
 
@@ -151,6 +152,7 @@ class FolderDirectory(MailboxDirectory):
 class MessageDirectory(MailboxDirectory):
     """One message: its record, its text, its attachments."""
 
+    ends_short: ClassVar[bool] = True
     _row: MessageRow
 
     def times(self) -> Times:

@@ -71,6 +71,8 @@ class Directory(Node):
     """Whether `find` and `page` take less than a millisecond; others are asked in worker threads."""
     nlink: ClassVar[int] = 1
     """Says "not counted", as btrfs does: counting would list every directory that is only looked at."""
+    ends_short: ClassVar[bool] = False
+    """Whether a page of fewer entries than were asked for is the last one: then no empty one need follow."""
 
     def find(self, name: str) -> Node | None:
         """The node of that name; None when there is none.
@@ -81,7 +83,7 @@ class Directory(Node):
         raise NotImplementedError
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        """The `limit` entries after the cursor `after` (0 for the beginning), fewer only at the end.
+        """At most `limit` entries, those after the cursor `after` (0 for the beginning); empty at the end.
 
         What is there all the time is listed exactly once, whatever comes and goes between two pages.
 

@@ -13,7 +13,7 @@ import trio
 from rcfs.fetch import Recorder
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._waits import Waits
-from rcfs.tree import Directory, Entry, Node, Root
+from rcfs.tree import Directory, Entry, MessageDirectory, Node, Root
 from rcfs.tree._times import Times
 
 PAGE = 32
@@ -34,13 +34,15 @@ class Counted(Plain):
 
     size: int
     asked: int = 0
+    shortest: int = PAGE
+    """So many entries a page has at most, whatever is asked for."""
 
     def find(self, name: str) -> Node | None:
         return Plain() if 1 <= int(name) <= self.size else None
 
     def page(self, after: int, limit: int) -> list[Entry]:
         self.asked += 1
-        last = min(self.size, after + limit)
+        last = min(self.size, after + min(limit, self.shortest))
         return [Entry(number, str(number), Plain()) for number in range(after + 1, last + 1)]
 
 
@@ -99,10 +101,16 @@ async def test_every_entry_is_listed_once_whatever_fits(listing: Listing, size: 
     assert len(replies) == -(-size // room) + 1, "as few replies as can be, and the empty one"
 
 
-async def test_a_small_directory_is_asked_once(listing: Listing) -> None:
+async def test_a_message_is_asked_once(listing: Listing, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Counted, "ends_short", MessageDirectory.ends_short)
     directory = Counted(5)
     await listing(directory, 20)
     assert directory.asked == 1, "the kernel asks twice, as it wants to be told of the end"
+
+
+async def test_a_short_page_is_not_the_end_of_every_directory(listing: Listing) -> None:
+    replies = await listing(Counted(100, shortest=7), 50)
+    assert sum(map(len, replies)) == 100
 
 
 async def test_a_large_reply_lets_others_act(listing: Listing) -> None:
