@@ -1,5 +1,6 @@
 """Puts the rooms together: the one place where a mount is assembled from its settings."""
 
+import gc
 import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -59,6 +60,9 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
 
     recorder = Recorder(structlog.get_logger("rcfs"))
     with open_stores(settings, recorder) as stores:
+        # The 50,000 objects of the program itself are there to its end: to look through them for what can be
+        # collected stopped the event loop for 25 to 60 ms now and then (measured 2026-11).
+        gc.freeze()
         trio.run(run)
 
 
