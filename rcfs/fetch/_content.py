@@ -1,20 +1,23 @@
 """The bytes of one attachment as they arrive, and the readers that wait for them.
 
 They may arrive in any order. A chunk of which some bytes are there is a draft, in memory; a whole one is
-sealed, stored, and from then on read from where it was stored.
+sealed, stored, and from then on read from where it was stored. What the cache held of a large content is
+unchecked at first, and given out chunk by chunk as somebody checks it.
 
 Concurrency: all methods run in the trio thread, and what is not async is atomic. Bytes are only added,
 until `clear` forgets them all, so between two checkpoints a reader that was told that bytes are there can
 take them. Any number of tasks write and read; who writes over a checkpoint compares `edition` after it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 import trio
 
 from rcfs.errors import RcfsError, StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey, RangeSet
+from rcfs.store import UncheckedChunk
 
 if TYPE_CHECKING:
     from rcfs.fetch._fetch import Fetch
@@ -47,9 +50,9 @@ class Content:
         self.size_bytes: int | None = None
         """Exact size; None until the server or the cache has told it."""
         self.held = RangeSet()
-        """Which bytes are there."""
+        """Which bytes are there; those that are unchecked, too."""
         self.complete = False
-        """Whether every byte is there; then the size is known."""
+        """Whether every byte is there; then the size is known. False again when a check fails."""
         self.failure: RcfsError | None = None
         """Why no more bytes will come; None while they may."""
         self.loaded = trio.Event()
@@ -60,6 +63,8 @@ class Content:
         """The size that was noted beside the stored chunks; None when none was."""
         self.fetch: Fetch | None = None
         """What brings the missing bytes; None when nothing does."""
+        self.renew: Callable[[], None] = lambda: None
+        """Sees to it that what is missing is fetched, as the newest of those who opened it would have it."""
         self.users = 0
         """Open handles and waiting opens."""
         self.wanted_by = ""
@@ -71,6 +76,8 @@ class Content:
         self._drafts: dict[int, bytearray] = {}
         self._chunks: dict[int, Chunk] = {}
         self._unstored: set[int] = set()
+        self._unchecked: dict[int, UncheckedChunk | None] = {}
+        """None for those that are being checked."""
         self._progress = trio.Event()
 
     @property
@@ -85,19 +92,61 @@ class Content:
 
     @property
     def _is_sealed(self) -> bool:
-        return self.size_bytes is not None and len(self._chunks) == -(-self.size_bytes // CHUNK_BYTES)
+        there = len(self._chunks) + len(self._unchecked)
+        return self.size_bytes is not None and there == -(-self.size_bytes // CHUNK_BYTES)
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether none of the sealed chunks had to stay in memory."""
+        return not any(isinstance(chunk, _MemoryChunk) for chunk in self._chunks.values())
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of chunks that are sealed, stored or not."""
+        return len(self._chunks) + len(self._unchecked)
 
     def is_last(self, index: int) -> bool:
         """Whether only the sealed chunk `index` has not been offered to the cache."""
         return self._is_sealed and self._unstored == {index}
 
-    def adopt(self, chunks: Mapping[int, Chunk], size_bytes: int | None) -> None:
+    def adopt(
+        self,
+        chunks: Mapping[int, Chunk],
+        size_bytes: int | None,
+        unchecked: Mapping[int, UncheckedChunk] = MappingProxyType({}),
+    ) -> None:
         """Takes over what the cache held, by index; a short chunk is the last one of a known size."""
-        self._chunks = dict(chunks)
-        for index, chunk in chunks.items():
-            start = index * CHUNK_BYTES
-            self.held = self.held.plus(start, start + chunk.length_bytes)
+        self._chunks, self._unchecked = dict(chunks), dict(unchecked)
+        lengths = {index: chunk.length_bytes for index, chunk in chunks.items()}
+        lengths |= {index: chunk.length_bytes for index, chunk in unchecked.items()}
+        for index, length in lengths.items():
+            self.held = self.held.plus(index * CHUNK_BYTES, index * CHUNK_BYTES + length)
         self.size_bytes = self.noted_bytes = size_bytes
+        self._notify()
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether nothing is unchecked."""
+        return not self._unchecked
+
+    def unchecked(self, start: int, size: int) -> list[int]:
+        """The indices of the unchecked chunks that hold some of `size` (1 or more) bytes from `start` on."""
+        touched = range(start // CHUNK_BYTES, (start + size - 1) // CHUNK_BYTES + 1)
+        return [index for index in touched if index in self._unchecked]
+
+    def take_unchecked(self, index: int) -> UncheckedChunk | None:
+        """The unchecked chunk `index`, to be checked and given to `checked`; None when that is under way."""
+        chunk, self._unchecked[index] = self._unchecked[index], None
+        return chunk
+
+    def checked(self, index: int, chunk: Chunk | None) -> None:
+        """The chunk `index` that was taken is `chunk`; None when it is damaged, so that it is missing."""
+        del self._unchecked[index]
+        if chunk is not None:
+            self._chunks[index] = chunk
+        else:
+            self.held = self.held.minus(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES)
+            self.complete = False
         self._notify()
 
     def learn_size(self, size_bytes: int) -> None:
@@ -153,7 +202,11 @@ class Content:
         """Gives back what the cache lent, and forgets all bytes and the size."""
         for chunk in self._chunks.values():
             chunk.close()
+        for unchecked in self._unchecked.values():
+            if unchecked is not None:
+                unchecked.close()
         self._chunks = {}
+        self._unchecked = {}
         self._drafts = {}
         self._unstored = set()
         self.held = RangeSet()
@@ -161,7 +214,11 @@ class Content:
         self.edition += 1
 
     def has(self, start: int, size: int) -> bool:
-        """Whether `size` bytes from `start` on are there, or all up to the end."""
+        """Whether `size` bytes from `start` on are there and checked, or all up to the end."""
+        return self.holds(start, size) and not (self._unchecked and self.unchecked(start, size))
+
+    def holds(self, start: int, size: int) -> bool:
+        """As `has`, but what is unchecked counts as well."""
         if self.complete:
             return True
         stop = start + size
@@ -170,7 +227,7 @@ class Content:
         return self.held.has(start, stop)
 
     def read(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on, up to the first that is missing.
+        """Up to `size` bytes from `start` on, up to the first that is missing or unchecked.
 
         Raises:
             StoreError: The disk no longer holds what was checked when the content was opened.
@@ -181,6 +238,8 @@ class Content:
             index, within = divmod(start, CHUNK_BYTES)
             wanted = min(stop - start, CHUNK_BYTES - within)
             chunk = self._chunks.get(index)
+            if chunk is None and index in self._unchecked:
+                break
             if chunk is None:
                 part = bytes(memoryview(self._drafts[index])[within : within + wanted])
             else:
@@ -191,6 +250,10 @@ class Content:
             parts.append(part)
             start += wanted
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def wait_progress(self) -> None:
+        """Returns when the content has changed."""
+        await self._progress.wait()
 
     async def wait_size(self) -> int:
         """The exact size in bytes, as soon as it is known.
@@ -203,12 +266,12 @@ class Content:
         return self.size_bytes
 
     async def wait_for(self, start: int, size: int) -> None:
-        """Returns as soon as `has(start, size)`; causes no request: `Library.reach` may.
+        """Returns as soon as `holds(start, size)`; causes no request and no check: `Library.reach` may.
 
         Raises:
             RcfsError: The reason why no more bytes will come.
         """
-        while not self.has(start, size):
+        while not self.holds(start, size):
             await self._next_progress()
 
     async def wait_complete(self) -> None:

@@ -119,7 +119,9 @@ class Fetch:
                 self._claims.give_back(self._content.key)
 
     async def reach(self, start: int, size: int) -> None:
-        """Returns as soon as the bytes are there; sends a request for them when waiting costs more.
+        """Returns as soon as the bytes are there, be they unchecked.
+
+        When waiting for them costs more than a request, one is sent.
 
         Raises:
             RcfsError: The reason why no more bytes will come.
@@ -127,7 +129,7 @@ class Fetch:
         content = self._content
         self._seekers += 1
         try:
-            while not content.has(start, size):
+            while not content.holds(start, size):
                 with trio.move_on_after(self._consider(start, size)):
                     await content.wait_for(start, size)
         finally:

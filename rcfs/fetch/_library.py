@@ -41,14 +41,19 @@ from rcfs.store import (
     Refusal,
     SizeIndex,
     StoredContent,
+    UncheckedChunk,
 )
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 _KEPT_OPEN = 64
-"""Single-chunk contents kept open after their last reader: opening anew costs a thread hop and a checksum,
-about 1.5 ms per MiB; 64 of them hold at most 64 MiB of disk that the cache may have given up."""
+"""Chunks of contents kept open after their last reader: opening anew costs a thread hop and the checks, about
+1.5 ms per MiB; 64 of them hold at most 64 MiB of disk that the cache may have given up, or of memory where
+contents of one chunk could not be stored. Larger contents that are in memory are given up at once."""
+_AHEAD_BYTES = 4 * CHUNK_BYTES
+"""How far ahead of a sequential reader chunks are checked, in bytes: so there is always one for each core. A
+cached 50 MB was read in TBD (measured 2026-11 on 2 cores)."""
 _REFUSAL_S = 300.0
 """How long a definite refusal (403, 404) of a content is remembered: five minutes, so that a program that
 walks the tree again and again does not spend a request on it each time."""
@@ -112,6 +117,7 @@ class Library:
                 self._nursery.start_soon(self._load, wanted, content)
             self._live[wanted.key] = content
         content.users += 1
+        content.renew = lambda: self._want(wanted, content, priority())
         opened = False
         try:
             await content.loaded.wait()
@@ -142,10 +148,52 @@ class Library:
         Raises:
             RcfsError: The reason why no more bytes will come.
         """
-        if content.fetch is not None:
-            await content.fetch.reach(start, size)
-        else:
-            await content.wait_for(start, size)
+        while not content.has(start, size):
+            await self.check(content, start, size)
+            if content.fetch is not None:
+                await content.fetch.reach(start, size)
+            else:
+                await content.wait_for(start, size)
+
+    async def check(self, content: Content, start: int, size: int) -> None:
+        """Returns when nothing is unchecked of `size` bytes from `start` on of an open content.
+
+        What turns out to be damaged is missing then, and being fetched.
+        """
+        while content.unchecked(start, size):
+            self.look_ahead(content, start, size)
+            await content.wait_progress()
+
+    def look_ahead(self, content: Content, start: int, size: int) -> None:
+        """Begins to check what is unchecked of these bytes, and of those after them if that is likely read.
+
+        That is so when what lies before them has been checked, and so was read before.
+        """
+        index = start // CHUNK_BYTES
+        ahead = _AHEAD_BYTES if index and not content.unchecked(start - CHUNK_BYTES, 1) else 0
+        for each in content.unchecked(start, size + ahead):
+            unchecked = content.take_unchecked(each)
+            if unchecked is not None:
+                self._nursery.start_soon(self._check, content, each, unchecked)
+
+    async def _check(self, content: Content, index: int, unchecked: UncheckedChunk) -> None:
+        edition = content.edition
+        chunk = await self._in_thread(self._cache.check, content.key, index, unchecked)
+        if content.edition != edition:
+            if chunk is not None:
+                chunk.close()
+            return
+        content.checked(index, chunk)
+        if content.complete or content.failure is not None:
+            return
+        if self._idle.pop(content.key, None) is not None:
+            content.clear()
+        elif content.fetch is None:
+            try:
+                content.renew()
+            except RcfsError as exc:
+                content.fail(exc)
+                self.dismiss(content)
 
     def _retire(self, content: Content) -> None:
         """Closes a content that nobody uses and nothing fills, or keeps it at hand for a while."""
@@ -153,13 +201,16 @@ class Library:
             return
         if self._live.get(content.key) is content:
             del self._live[content.key]
-            if content.complete and content.arrived <= CHUNK_BYTES:
+            if content.complete and content.chunk_count <= (_KEPT_OPEN if content.is_on_disk else 1):
                 self._idle[content.key] = content
-                if len(self._idle) > _KEPT_OPEN:
+                while len(self._idle) > _KEPT_OPEN or self._idle_chunks() > _KEPT_OPEN:
                     _key, oldest = self._idle.popitem(last=False)
                     oldest.clear()
                 return
         content.clear()
+
+    def _idle_chunks(self) -> int:
+        return sum(content.chunk_count for content in self._idle.values())
 
     def forget_idle(self) -> None:
         """Closes what is kept at hand; for the end of the mount."""
@@ -202,13 +253,12 @@ class Library:
     def _adopt(content: Content, stored: StoredContent) -> None:
         """Takes over the stored chunks; without a known size only full ones, as any may be the last."""
         size_bytes = None if stored.info is None else stored.info.size_bytes
-        chunks: dict[int, Chunk] = {}
-        for index, chunk in stored.chunks.items():
-            if size_bytes is not None or chunk.length_bytes == CHUNK_BYTES:
-                chunks[index] = chunk
-            else:
-                chunk.close()
-        content.adopt(chunks, size_bytes)
+        chunks, unchecked = dict(stored.chunks), dict(stored.unchecked)
+        if size_bytes is None:
+            for some in (chunks, unchecked):
+                for index in [index for index, chunk in some.items() if chunk.length_bytes < CHUNK_BYTES]:
+                    some.pop(index).close()
+        content.adopt(chunks, size_bytes, unchecked)
         if stored.complete:
             content.finish()
 

@@ -310,6 +310,8 @@ class Operations(ReadOnlyOperations):
             return handle.data[off : off + size]
         assert isinstance(handle, OpenContent)  # noqa: S101 - the kernel keeps the two kinds apart
         content = handle.content
+        if not content.is_checked:
+            await self._check(handle, off, size)
         if not content.has(off, size):
             await self._waits.until(
                 handle.pid,
@@ -318,6 +320,20 @@ class Operations(ReadOnlyOperations):
                 read=True,
             )
         return content.read(off, size)
+
+    async def _check(self, handle: OpenContent, off: int, size: int) -> None:
+        """Returns when these bytes are checked, if they are cached."""
+        library, content = self._engine.library, handle.content
+        if content.unchecked(off, size):
+            # Without a seat, for it is the disk that is waited for, and not the network.
+            await self._waits.until(
+                handle.pid,
+                lambda: library.check(content, off, size),
+                within_s=self._max_wait_s,
+                seated=False,
+            )
+        else:
+            library.look_ahead(content, off, size)
 
     async def flush(self, fh: pyfuse3.FileHandleT) -> None:
         """Nothing to flush: said once, the kernel does not ask again (-40 % on `grep -r`)."""

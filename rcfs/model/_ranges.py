@@ -38,6 +38,14 @@ class RangeSet:
             stop = max(stop, self.spans[high - 1][1])
         return RangeSet((*self.spans[:low], (start, stop), *self.spans[high:]))
 
+    def minus(self, start: int, stop: int) -> "RangeSet":
+        """This set without ``[start, stop)``; an empty range takes nothing away."""
+        if start >= stop:
+            return self
+        kept = ((first, min(last, start)) for first, last in self.spans if first < start)
+        rest = ((max(first, stop), last) for first, last in self.spans if last > stop)
+        return RangeSet((*kept, *rest))
+
     def has(self, start: int, stop: int) -> bool:
         """Whether all of ``[start, stop)`` is in the set; so it is when that is empty."""
         return self.gap(start, stop) is None

@@ -386,10 +386,11 @@ class Pull:
         finally:
             library.release(content)
 
-    @staticmethod
-    async def _write(copy: Copy, parts: Parts, mtime_s: float, content: Content) -> None:
+    async def _write(self, copy: Copy, parts: Parts, mtime_s: float, content: Content) -> None:
         """Copies a complete content: small ones in one step, large ones piece by piece."""
         run_sync = trio.to_thread.run_sync
+        library = self._engine.library
+        await library.reach(content, 0, CHUNK_BYTES)
         data = content.read(0, CHUNK_BYTES)
         if len(data) == content.size_bytes:
             await run_sync(copy.write, parts, mtime_s, data)
@@ -400,6 +401,7 @@ class Pull:
             while data:
                 await run_sync(copy.append, writer, data)
                 position += len(data)
+                await library.reach(content, position, CHUNK_BYTES)
                 data = content.read(position, CHUNK_BYTES)
             await run_sync(copy.finish, parts, writer, mtime_s)
         finally:

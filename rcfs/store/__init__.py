@@ -31,3 +31,4 @@ from rcfs.store._search import Scope as Scope
 from rcfs.store._search import SearchIndex as SearchIndex
 from rcfs.store._sizes import SizeIndex as SizeIndex
 from rcfs.store._value import Chunk as Chunk
+from rcfs.store._value import UncheckedChunk as UncheckedChunk

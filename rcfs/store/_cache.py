@@ -26,6 +26,7 @@ from rcfs.store._claims import Claims
 from rcfs.store._content import (
     ContentInfo,
     StoredContent,
+    forget_damaged,
     held_indices,
     load_content,
     read_info,
@@ -36,7 +37,14 @@ from rcfs.store._opening import open_read_only, open_table
 from rcfs.store._pins import PinFile
 from rcfs.store._sqlite import first_error, is_damage
 from rcfs.store._table import ODD_SETTINGS, ChunkTable
-from rcfs.store._value import HEADER_BYTES, Chunk, allocated_bytes, open_value
+from rcfs.store._value import (
+    HEADER_BYTES,
+    Chunk,
+    DamagedValueError,
+    UncheckedChunk,
+    allocated_bytes,
+    open_value,
+)
 
 T = TypeVar("T")
 
@@ -156,21 +164,34 @@ class ContentCache:
         return cls(table, directory, size_limit_bytes, free_floor_bytes, warn)
 
     def load(self, key: ContentKey) -> StoredContent | None:
-        """What is there of a content, all of it read and checked; None when nothing is.
+        """What is there of a content; None when nothing is. A short one is all read and checked.
 
         It counts as a use. A chunk that fails its check is removed and told; when there are no more
         descriptors, the result has the chunks for which there were. The caller closes the result.
         """
         stored, damaged = self._attempt(lambda table: load_content(table, key), (StoredContent(None, {}), 0))
         if damaged:
-            self._warn(f"the cache held {damaged} damaged chunks of {key}; they will be fetched again")
+            self._tell_damaged(damaged, key)
         with self._count_lock:
             self._hits += stored.complete
             self._misses += not stored.complete
-        if stored.info is None and not stored.chunks:
+        if stored.info is None and not stored.chunks and not stored.unchecked:
             return None
         self._attempt(lambda table: table.touch_content(str(key)), None)
         return stored
+
+    def check(self, key: ContentKey, index: int, unchecked: UncheckedChunk) -> Chunk | None:
+        """The chunk `index`, which `load` gave `unchecked`, after reading and checking every byte of it.
+
+        None when it is damaged; it is then removed, and that is told. `unchecked` is used up.
+        """
+        try:
+            return unchecked.check()
+        except DamagedValueError:
+            name = value_key(str(key), index)
+            self._attempt(lambda table: forget_damaged(table, name, unchecked.name), None)
+            self._tell_damaged(1, key)
+            return None
 
     def put_chunk(
         self, key: ContentKey, index: int, data: bytes, info: ContentInfo | None = None
@@ -396,6 +417,9 @@ class ContentCache:
                 return False
             broken.dispose()
             return True
+
+    def _tell_damaged(self, count: int, key: ContentKey) -> None:
+        self._warn(f"the cache held {count} damaged chunks of {key}; they will be fetched again")
 
     def _tell(self, text: str) -> None:
         with self._count_lock:

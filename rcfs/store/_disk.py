@@ -12,7 +12,7 @@ from pathlib import Path
 import diskcache
 from diskcache.core import MODE_BINARY, UNKNOWN
 
-from rcfs.store._value import HEADER_BYTES, Chunk, allocated_bytes, check_value, write_value
+from rcfs.store._value import HEADER_BYTES, UncheckedChunk, allocated_bytes, open_unchecked, write_value
 
 CHUNK_DIRECTORY = "chunks"
 """Subdirectory of the value files. One, not diskcache's tree of up to 65,792: each of those would take a
@@ -81,28 +81,27 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
         """The checked payload of a row, for diskcache's own reading methods.
 
         Raises:
-            TypeError: See `open_checked`; also for a value within the database, and when `read` asks for
+            TypeError: See `open_unchecked`; also for a value within the database, and when `read` asks for
                 a file, whose header would be taken for payload.
             OSError: The file cannot be opened.
             DamagedValueError: The file is not as it was written.
         """
         if read or value is not None:
             raise TypeError("only the payload of a value file can be fetched")
-        _key, chunk = self.open_checked(mode, filename)
-        with contextlib.closing(chunk):
+        with contextlib.closing(self.open_unchecked(mode, filename).check()) as chunk:
             return chunk.pread(0, chunk.length_bytes)
 
-    def open_checked(self, mode: object, filename: object) -> tuple[str, Chunk]:
-        """The key and the payload of the value file of a row, checked byte for byte.
+    def open_unchecked(self, mode: object, filename: object) -> UncheckedChunk:
+        """The value file of a row, of which header and length have been looked at.
 
         Raises:
             TypeError: The row says that its value is anything but a file of bytes, such as a pickle.
             OSError: The file cannot be opened.
-            DamagedValueError: The file is not as it was written.
+            DamagedValueError: The file is not as it was written, as far as that can be told.
         """
         if mode != MODE_BINARY:
             raise TypeError("the database holds a value that is not a file of bytes")
-        return check_value(self.path(filename))
+        return open_unchecked(self.path(filename))
 
     def path(self, filename: object) -> Path:
         """Where the value file `filename` of a row lies.

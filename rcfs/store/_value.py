@@ -71,6 +71,14 @@ class Chunk:
             raise OSError(errno.EIO, "the chunk was cut short while it was open")
         return data
 
+    def header(self) -> bytes:
+        """What stands before the payload.
+
+        Raises:
+            OSError: It cannot be read.
+        """
+        return os.pread(self._fd, HEADER_BYTES, 0)
+
     def close(self) -> None:
         """Close the descriptor; a second call does nothing. No other thread may be in `pread`."""
         fd, self._fd = self._fd, -1
@@ -79,6 +87,48 @@ class Chunk:
 
     def __del__(self) -> None:
         self.close()
+
+
+@attrs.define(eq=False)
+class UncheckedChunk:
+    """A value file that is open, and of which only the header has been looked at.
+
+    One thread uses it: whoever gives it to another for `check` does not touch it any more.
+    """
+
+    name: str
+    """File name."""
+    key: str
+    """The key that the header names, before the digest has been compared."""
+    _payload: Chunk
+    _fields: bytes
+    _key_bytes: bytes
+    _digest: bytes
+
+    @property
+    def length_bytes(self) -> int:
+        """Number of payload bytes."""
+        return self._payload.length_bytes
+
+    def check(self) -> Chunk:
+        """The payload, after reading every byte of it; this object is used up, also when it fails.
+
+        Raises:
+            DamagedValueError: It cannot be read, or is not as it was written.
+        """
+        try:
+            data = self._payload.pread(0, self.length_bytes)
+        except OSError as exc:
+            self.close()
+            raise DamagedValueError(str(exc)) from exc
+        if _digest(self._fields, self._key_bytes, data) != self._digest:
+            self.close()
+            raise DamagedValueError("the digest differs")
+        return self._payload
+
+    def close(self) -> None:
+        """Close the descriptor; a second call does nothing."""
+        self._payload.close()
 
 
 def allocated_bytes(size_bytes: int) -> int:
@@ -121,26 +171,23 @@ def open_value(path: Path) -> Chunk:
     return Chunk(fd, max(0, os.fstat(fd).st_size - HEADER_BYTES))
 
 
-def check_value(path: Path) -> tuple[str, Chunk]:
-    """The key and the payload of the value file `path`, after reading and checking every byte of it.
+def open_unchecked(path: Path) -> UncheckedChunk:
+    """The value file `path`, of which header and length have been looked at.
 
     Raises:
         OSError: It cannot be opened.
-        DamagedValueError: It cannot be read, or is not as it was written.
+        DamagedValueError: Its header cannot be read or is not as it was written, or the length is another.
     """
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    chunk = Chunk(fd, max(0, os.fstat(fd).st_size - HEADER_BYTES))
+    chunk = open_value(path)
     try:
-        fields, key, digest = _parse_header(os.pread(fd, HEADER_BYTES, 0), chunk.length_bytes)
-        if _digest(fields, key, chunk.pread(0, chunk.length_bytes)) != digest:
-            raise DamagedValueError("the digest differs")
+        fields, key, digest = _parse_header(chunk.header(), chunk.length_bytes)
     except OSError as exc:
         chunk.close()
         raise DamagedValueError(str(exc)) from exc
     except DamagedValueError:
         chunk.close()
         raise
-    return key.decode(errors="replace"), chunk
+    return UncheckedChunk(path.name, key.decode(errors="replace"), chunk, fields, key, digest)
 
 
 def peek_key(path: Path) -> str:

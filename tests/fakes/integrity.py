@@ -12,7 +12,7 @@ from pathlib import Path
 from unittest import mock
 
 from rcfs.model import ContentKey
-from rcfs.store import ContentCache, ContentInfo, SizeIndex, StoredContent
+from rcfs.store import Chunk, ContentCache, ContentInfo, SizeIndex, StoredContent
 
 CHUNK = 16 << 10
 """Bytes of a chunk in `small_chunks`."""
@@ -25,6 +25,7 @@ def small_chunks() -> Iterator[None]:
     with (
         mock.patch("rcfs.store._cache.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._content.CHUNK_BYTES", CHUNK),
+        mock.patch("rcfs.store._content.CHECKED_AT_ONCE", 2),
     ):
         yield
 
@@ -52,24 +53,30 @@ def put(cache: ContentCache, number: int) -> bool:
     return all(kept)
 
 
-def check(stored: StoredContent | None, number: int) -> bool:
+def check(cache: ContentCache, stored: StoredContent | None, number: int) -> bool:
     """Whether `stored` is the whole content `number`; what there is of it is right, or the test fails."""
     if stored is None:
         return False
-    data = truth(number)
-    for index, chunk in stored.chunks.items():
+    data, complete = truth(number), stored.complete
+    chunks: dict[int, Chunk | None] = dict(stored.chunks)
+    for index, unchecked in stored.unchecked.items():
+        chunks[index] = cache.check(key(number), index, unchecked)
+    for index, chunk in chunks.items():
+        if chunk is None:
+            complete = False
+            continue
         expected = data[index * CHUNK : (index + 1) * CHUNK]
         assert chunk.pread(0, CHUNK) == expected, f"chunk {index} of {number} is wrong"
+        chunk.close()
     if stored.complete:
         assert stored.info == ContentInfo(len(data))
         assert stored.prefix_bytes == len(data)
-    stored.close()
-    return stored.complete
+    return complete
 
 
 def whole(cache: ContentCache, numbers: Iterable[int]) -> set[int]:
     """Which of the contents are whole; all that is there of them has been compared with the truth."""
-    return {number for number in numbers if check(cache.load(key(number)), number)}
+    return {number for number in numbers if check(cache, cache.load(key(number)), number)}
 
 
 def disk_usage(directory: Path) -> int:

@@ -68,6 +68,7 @@ class Rig:
         content = await self.engine.library.open(wanted, lambda: priority)
         try:
             await content.wait_complete()
+            await self.engine.library.reach(content, 0, content.arrived)
             return content.read(0, content.arrived)
         finally:
             self.engine.library.release(content)

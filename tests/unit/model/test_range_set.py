@@ -27,6 +27,16 @@ def test_it_holds_what_was_added_in_as_few_ranges_as_possible(ranges: list[tuple
 
 
 @given(pairs, positions, positions)
+def test_what_is_taken_away_is_in_it_no_more(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
+    found, truth = built(ranges)
+    less = found.minus(start, stop)
+    rest = truth - set(range(start, stop))
+    assert {position for first, last in less.spans for position in range(first, last)} == rest
+    assert less.total == len(rest)
+    assert all(before[1] < after[0] for before, after in zip(less.spans, less.spans[1:], strict=False))
+
+
+@given(pairs, positions, positions)
 def test_what_is_missing_is_found(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
     found, truth = built(ranges)
     missing = [position for position in range(start, stop) if position not in truth]

@@ -53,7 +53,8 @@ def put(cache: ContentCache, key: ContentKey, data: bytes, chunk_bytes: int = CH
 def content_bytes(stored: StoredContent | None) -> bytes:
     assert stored is not None
     assert stored.complete
-    return b"".join(stored.chunks[i].pread(0, CHUNK_BYTES) for i in sorted(stored.chunks))
+    chunks = {**stored.chunks, **{index: chunk.check() for index, chunk in stored.unchecked.items()}}
+    return b"".join(chunks[index].pread(0, CHUNK_BYTES) for index in sorted(chunks))
 
 
 def disk_usage(directory: Path) -> int:

@@ -17,7 +17,7 @@ import rcfs.store._cache as cache_module
 import rcfs.store._opening as opening_module
 import rcfs.store._table as table_module
 from rcfs.errors import StoreError
-from rcfs.model import ContentKey
+from rcfs.model import CHUNK_BYTES, ContentKey
 from rcfs.store import ContentCache, ContentInfo, StoredContent
 from rcfs.store._disk import BytesDisk
 
@@ -575,3 +575,61 @@ def test_an_unwritable_directory_with_nothing_to_read_is_an_error(
     with pytest.raises(StoreError, match="Read-only file system") as caught:
         ContentCache.open(directory, warn=pytest.fail)
     assert str(directory) in str(caught.value)
+
+
+LONG = b"".join(bytes([index]) * CHUNK_BYTES for index in range(6))
+
+
+def put_long(cache: ContentCache) -> None:
+    for index in range(6):
+        assert cache.put_chunk(KEY, index, LONG[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]) is not None
+    assert cache.put_info(KEY, ContentInfo(len(LONG)))
+
+
+def test_a_damaged_chunk_of_a_long_content_is_found_when_it_is_checked(
+    cache: ContentCache, directory: Path, warnings: list[str]
+) -> None:
+    put_long(cache)
+    path = value_file(directory, f"{KEY}#3")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    stored = cache.load(KEY)
+    assert stored is not None
+    assert stored.complete
+    assert not stored.chunks
+    assert warnings == []
+    sound = cache.check(KEY, 2, stored.unchecked[2])
+    assert sound is not None
+    assert sound.pread(0, CHUNK_BYTES) == LONG[2 * CHUNK_BYTES : 3 * CHUNK_BYTES]
+    assert cache.check(KEY, 3, stored.unchecked[3]) is None
+    assert len(warnings) == 1
+    stored.close()
+    sound.close()
+    assert not path.exists()
+    assert cache.contains(KEY) == "partial"
+
+
+def test_a_chunk_that_was_replaced_since_it_was_opened_is_left(cache: ContentCache, directory: Path) -> None:
+    put_long(cache)
+    stored = cache.load(KEY)
+    assert stored is not None
+    path = value_file(directory, f"{KEY}#3")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert cache.put_chunk(KEY, 3, LONG[3 * CHUNK_BYTES : 4 * CHUNK_BYTES]) is not None
+    assert cache.check(KEY, 3, stored.unchecked[3]) is None
+    assert cache.contains(KEY) == "yes"
+    stored.close()
+
+
+def test_a_header_or_length_that_is_wrong_is_found_at_once(
+    cache: ContentCache, directory: Path, warnings: list[str]
+) -> None:
+    put_long(cache)
+    value_file(directory, f"{KEY}#1").write_bytes(b"nothing")
+    os.truncate(value_file(directory, f"{KEY}#4"), 600)
+    stored = cache.load(KEY)
+    assert stored is not None
+    assert {*stored.chunks, *stored.unchecked} == {0, 2, 3, 5}
+    assert "2 damaged chunks" in warnings[0]
+    stored.close()

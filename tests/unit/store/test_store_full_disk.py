@@ -147,7 +147,7 @@ def test_a_directory_that_goes_away_while_it_is_used(tmp_path: Path, how: str) -
         directory.mkdir()
     elif how == "replaced by a file":
         directory.write_text("precious")
-    assert check(held, 3), "what is open stays readable"
+    assert check(cache, held, 3), "what is open stays readable"
     found = whole(cache, BEFORE) | in_new_thread(lambda: whole(cache, BEFORE))
     assert found == (set(BEFORE) if how == "replaced by a copy" else set())
     if how == "replaced by a file":
