@@ -7,6 +7,7 @@ again is told the new size, and opens the file anew (see `InodeTable.serve`).
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 import pyfuse3
 
@@ -69,8 +70,7 @@ class Invalidation:
         if not isinstance(node, Directory) or not self._inodes.replace(inode, node):
             forget_name(parent, path[-1])
             return
-        # Only the attributes: to drop pages would wait for a read that is under way, for ever.
-        pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
+        forget_attributes(inode)
         for name in node.volatile_names():
             forget_name(inode, name)
 
@@ -81,3 +81,10 @@ def forget_name(parent: int, name: str) -> None:
     pyfuse3.invalidate_entry_async(
         pyfuse3.InodeT(parent), pyfuse3.FileNameT(os.fsencode(name)), ignore_enoent=True
     )
+
+
+def forget_attributes(inode: int) -> None:
+    """Makes the kernel forget what the attributes of `inode` are."""
+    with suppress(FileNotFoundError):  # The kernel has just forgotten it, and will say so.
+        # Only the attributes: to drop pages would wait for a read that is under way, for ever.
+        pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)

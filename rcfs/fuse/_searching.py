@@ -10,7 +10,7 @@ import trio
 
 from rcfs.fetch import Searches
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._invalidation import forget_name
+from rcfs.fuse._invalidation import forget_attributes, forget_name
 from rcfs.store import Touched, match_expression
 from rcfs.tree import SEARCH_DIRECTORY, Node, Root, SearchesDirectory, message_id_of, namesake
 
@@ -106,7 +106,7 @@ class Searching:
             if owner is not None and message_id is not None:
                 names.add(namesake(name, message_id, owner))
         for inode, _query in shown:
-            pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
+            forget_attributes(inode)
             for name in names:
                 if self._inodes.number(inode, os.fsencode(name)) in self._inodes:
                     forget_name(inode, name)

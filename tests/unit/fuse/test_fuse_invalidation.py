@@ -131,6 +131,24 @@ def test_of_a_mailbox_that_somebody_else_has_changed_everything_held_is_forgotte
     assert {(NAME,), (NAME, "SMS"), (NAME, *MONTH), (NAME, *MONTH, FIRST)} == set(kernel.attributes)
 
 
+def test_what_the_kernel_has_just_forgotten_keeps_nothing_else_from_being_told(
+    kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its word of that is still on the way, so the inode looks as if the kernel held it."""
+
+    def gone(_inode: int, *, attr_only: bool) -> None:
+        raise FileNotFoundError
+
+    catalogue.put(sms())
+    kernel.look_up(NAME, *MONTH)
+    kernel.look_up(NAME, "Conversations", "+12125557464 Bob Ray", "conversation.txt")
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", gone)
+    catalogue.put(sms(2))
+    thread = ("Conversations", "+12125557464 Bob Ray")
+    changed(MONTH, thread)
+    assert (NAME, *thread, "conversation.txt") in kernel.names
+
+
 def test_a_directory_that_stays_keeps_its_name(
     kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None]
 ) -> None:
