@@ -8,6 +8,7 @@ import trio
 
 from rcfs.fetch._account import Account
 from rcfs.fetch._gate import Gate
+from rcfs.fetch._hints import Hints
 from rcfs.fetch._intake import Shelving
 from rcfs.fetch._library import Library
 from rcfs.fetch._losses import Losses
@@ -55,6 +56,8 @@ class Engine:
     """How long messages are kept, and what goes next."""
     searches: Searches
     """The searches that people keep."""
+    hints: Hints
+    """What the platform tells of changes, for who runs it."""
 
     async def status(self) -> Mapping[str, object]:
         """The parts of the status document that fetching knows; plain JSON values."""
@@ -84,6 +87,7 @@ class Engine:
                 "messages": sum(mailboxes.values()),
             },
             "retention": losses,
+            "hints": self.hints.document(),
         }
 
     def _queue_row(self, state: QueueState) -> Mapping[str, object]:
@@ -180,6 +184,7 @@ async def open_engine(
             login, requester, client, network, index, sizes, shelving, cache.pin, recorder, nursery
         )
         losses = Losses(login, requester, session, network, index, cache, shelving, recorder)
+        hints = Hints(login, requester, client, gate, session, network, account.mailboxes, index, recorder)
 
         async def learn() -> None:
             await account.wait_asked()  # so that credentials are refused there, and not here
@@ -190,9 +195,19 @@ async def open_engine(
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
             await account.start(offline=offline)
-            searches = Searches(index.search, account)
             yield Engine(
-                account, library, gate, session, recorder, cache, client, index, network, losses, searches
+                account=account,
+                library=library,
+                gate=gate,
+                session=session,
+                recorder=recorder,
+                cache=cache,
+                client=client,
+                index=index,
+                network=network,
+                losses=losses,
+                searches=Searches(index.search, account),
+                hints=hints,
             )
         finally:
             index.listen(lambda: None)

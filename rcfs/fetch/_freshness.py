@@ -4,7 +4,8 @@ A sync costs one Light request. Three reasons call for one:
 
 - time: every minute while somebody looks at the mailbox, less and less often when nobody does;
 - a person's visit: at once, when what is known is older than ten seconds;
-- a hint from the platform that something happened: at once.
+- a hint from the platform that something happened: at once. Where the platform gives hints, the other two
+  are less urgent: time calls as seldom as when nobody looks, a visit when what is known is a minute old.
 
 All of them together spend one request a minute on the average, with a few at hand for visits and hints.
 """
@@ -32,6 +33,8 @@ class Freshness:
     def __init__(self, now: float, synced_ago_s: float) -> None:
         """A mailbox that was synced `synced_ago_s` before `now` (inf for never), and that nobody looks at."""
         self._synced_s = now - synced_ago_s
+        self.hints_come = False
+        """Whether the platform tells when something happens."""
         self._looked_s = -math.inf
         self._wanted = False
         self._credit = float(_BURST)
@@ -40,7 +43,8 @@ class Freshness:
     def looked_at(self, now: float) -> None:
         """A person looks into the mailbox."""
         self._looked_s = now
-        if now - self._synced_s > STALE_S:
+        # A hint may get lost, so a look is never believed for ever.
+        if now - self._synced_s > (POLL_S if self.hints_come else STALE_S):
             self._wanted = True
 
     def hinted(self) -> None:
@@ -62,6 +66,8 @@ class Freshness:
         return self._synced_s + self._interval_s(now)
 
     def _interval_s(self, now: float) -> float:
+        if self.hints_come:
+            return IDLE_POLL_S
         unseen_s = now - self._looked_s
         if unseen_s <= _GRACE_S:
             return POLL_S

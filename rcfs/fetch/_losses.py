@@ -116,6 +116,8 @@ class Losses:
                 pass  # Said once by whoever notices, and asked again.
             except RcfsError as exc:
                 self._recorder.fault("retention", str(exc))
+            except Exception as exc:  # noqa: BLE001 - nothing depends on it
+                self._recorder.crash("retention", exc)
 
     async def _ask(self, demand: Demand) -> Mapping[str, object]:
         if self._session.scopes and _SCOPE not in self._session.scopes:

@@ -147,6 +147,7 @@ class Mailboxes:
         self._boxes: dict[int, _Box] = {}
         self._kept: Mapping[int, Extension] = {}
         self._rescheduled = trio.Event()
+        self._loaded_changed = trio.Event()
         self.account_id = ""
         """Decimal account id; set before anything is asked."""
         self.on_change: Listener = lambda _extension_id, _touched: None
@@ -202,6 +203,23 @@ class Mailboxes:
             box.freshness.hinted()
             self._rescheduled.set()
 
+    def listen(self, extension_ids: frozenset[int]) -> None:
+        """From now on the platform hints at what happens in these mailboxes, and in no others."""
+        for extension_id, box in self._boxes.items():
+            box.freshness.hints_come = extension_id in extension_ids
+        self._rescheduled.set()
+
+    @property
+    def loaded(self) -> frozenset[int]:
+        """The extensions whose mailboxes were loaded and are kept current."""
+        return frozenset(number for number in self._kept if self._box(number).loaded)
+
+    async def wait_loaded(self, known: frozenset[int]) -> frozenset[int]:
+        """Returns `loaded` as soon as that is something other than `known`, and not nothing."""
+        while (loaded := self.loaded) in (known, frozenset()):
+            await self._loaded_changed.wait()
+        return loaded
+
     async def refresh(self, extension_id: int, priority: Priority = Priority.PERSON) -> None:
         """Loads or syncs a mailbox now; joins a load or sync that is under way.
 
@@ -224,7 +242,7 @@ class Mailboxes:
         Raises:
             PlatformError: One of them could not be synced; the others were.
         """
-        loaded = [extension_id for extension_id in self._kept if self._box(extension_id).loaded]
+        loaded = self.loaded
         failures: list[RcfsError] = []
 
         async def refresh(extension_id: int) -> None:
@@ -266,11 +284,16 @@ class Mailboxes:
         for extension_id in self._kept:
             self._box(extension_id)
         self._rescheduled.set()
+        self._tell_loaded()
 
     def forget(self) -> None:
         """The index has been begun anew: no mailbox is loaded any more."""
         for box in self._boxes.values():
             box.loaded, box.edition = False, None
+
+    def _tell_loaded(self) -> None:
+        self._loaded_changed.set()
+        self._loaded_changed = trio.Event()
 
     def _box(self, extension_id: int) -> _Box:
         box = self._boxes.get(extension_id)
@@ -300,7 +323,9 @@ class Mailboxes:
         try:
             await self._bring_up_to_date(extension_id, job.demand)
             job.failure = None
-            box.loaded = True
+            if not box.loaded:
+                box.loaded = True
+                self._tell_loaded()
         except RcfsError as exc:
             job.failure = exc
             if isinstance(exc, UnreachableError):

@@ -20,7 +20,7 @@ from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import Handle, HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._invalidation import Invalidation
+from rcfs.fuse._invalidation import Invalidation, forget_attributes
 from rcfs.fuse._read_only import ReadOnlyOperations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerError, CrawlerRule, Readers, reader_of
 from rcfs.fuse._searching import Searching
@@ -452,7 +452,7 @@ class Operations(ReadOnlyOperations):
         if len(data) != node.size_bytes:
             # It has changed since the kernel asked for its size.
             node.size_bytes = len(data)
-            pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)
+            forget_attributes(inode)
         text = self._texts.setdefault(inode, OpenText(inode, data))
         text.data = data
         text.users += 1
@@ -479,7 +479,7 @@ class Operations(ReadOnlyOperations):
         if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
             if node.size_is_exact:
                 # The record was wrong, and the kernel believes it: it would cut the reads.
-                pyfuse3.invalidate_inode(inode, attr_only=True)
+                forget_attributes(inode)
             node.learn(size_bytes)
         streaming = not content.complete
         self._streams += streaming

@@ -15,6 +15,12 @@ from rcfs.platform._client import Client as Client
 from rcfs.platform._errors import is_invalid_token as is_invalid_token
 from rcfs.platform._errors import refusal as refusal
 from rcfs.platform._hosts import AllowedHosts as AllowedHosts
+from rcfs.platform._notifications import Frame as Frame
+from rcfs.platform._notifications import SocketAccess as SocketAccess
+from rcfs.platform._notifications import frame_from as frame_from
+from rcfs.platform._notifications import heartbeat_frame as heartbeat_frame
+from rcfs.platform._notifications import socket_access as socket_access
+from rcfs.platform._notifications import subscription_frame as subscription_frame
 from rcfs.platform._requests import AUTH as AUTH
 from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
 from rcfs.platform._requests import MEDIUM as MEDIUM
@@ -27,8 +33,10 @@ from rcfs.platform._requests import read_content as read_content
 from rcfs.platform._requests import read_message as read_message
 from rcfs.platform._requests import read_own_extension as read_own_extension
 from rcfs.platform._requests import read_store_configuration as read_store_configuration
+from rcfs.platform._requests import socket_token as socket_token
 from rcfs.platform._requests import sync_messages as sync_messages
 from rcfs.platform._requests import wire_time as wire_time
+from rcfs.platform._socket import MessageStream as MessageStream
 from rcfs.platform._wire import SyncAnswer as SyncAnswer
 from rcfs.platform._wire import extension_from as extension_from
 from rcfs.platform._wire import is_admin as is_admin

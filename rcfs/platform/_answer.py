@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from collections.abc import Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
@@ -93,28 +94,12 @@ class Answer:
     @property
     def rate(self) -> RateHeaders | None:
         """The ``X-Rate-Limit-*`` headers; None without a group: then this is no user-level answer."""
-        headers = self._response.headers
-        group = headers.get("X-Rate-Limit-Group", "").strip().lower()
-        if not group:
-            return None
-        limit = _number(headers.get("X-Rate-Limit-Limit"))
-        window = _number(headers.get("X-Rate-Limit-Window"))
-        return RateHeaders(
-            group=UsageGroup(group),
-            limit=limit or None,
-            remaining=_number(headers.get("X-Rate-Limit-Remaining")),
-            window_s=float(window) if window else None,
-        )
+        return rate_headers(self._response.headers)
 
     @property
     def retry_after_s(self) -> float | None:
         """``Retry-After`` in seconds; None when absent. A date counts from the server's own ``Date``."""
-        text = self._response.headers.get("Retry-After", "").strip()
-        seconds = _number(text)
-        if seconds is not None:
-            return float(seconds)
-        until, sent = _date(text), self.date_s
-        return None if until is None or sent is None else max(0.0, until - sent)
+        return retry_after_s(self._response.headers)
 
     @property
     def date_s(self) -> float | None:
@@ -154,6 +139,31 @@ class Answer:
         while len(parts) < max_bytes and (piece := await self.receive()):
             parts += piece
         return bytes(parts[:max_bytes])
+
+
+def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
+    """What `headers`, which know their names in lower case at least, say of the budget; None for nothing."""
+    group = headers.get("x-rate-limit-group", "").strip().lower()
+    if not group:
+        return None
+    limit = _number(headers.get("x-rate-limit-limit"))
+    window = _number(headers.get("x-rate-limit-window"))
+    return RateHeaders(
+        group=UsageGroup(group),
+        limit=limit or None,
+        remaining=_number(headers.get("x-rate-limit-remaining")),
+        window_s=float(window) if window else None,
+    )
+
+
+def retry_after_s(headers: Mapping[str, str]) -> float | None:
+    """``Retry-After`` in seconds; None when absent. A date counts from the server's own ``Date``."""
+    text = headers.get("retry-after", "").strip()
+    seconds = _number(text)
+    if seconds is not None:
+        return float(seconds)
+    until, sent = _date(text), _date(headers.get("date", ""))
+    return None if until is None or sent is None else max(0.0, until - sent)
 
 
 def _number(text: str | None) -> int | None:

@@ -5,8 +5,8 @@ calls. The only place where a token meets a URL.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,6 +17,7 @@ from rcfs.platform._answer import Answer
 from rcfs.platform._errors import translated
 from rcfs.platform._hosts import AllowedHosts
 from rcfs.platform._requests import Request
+from rcfs.platform._socket import MessageStream, open_socket
 
 CONNECT_WITHIN_S = 10.0
 """Longest wait for a connection. A lost SYN is sent again after 1, 3 and 7 s (RFC 6298), so that this
@@ -30,14 +31,25 @@ _PROBE_PATH = "/restapi"
 """readAPIVersions, of the group NoThrottling. Source: the official description."""
 
 
+SocketOpener = Callable[[str, str], AbstractAsyncContextManager[MessageStream]]
+"""Opens a WebSocket at a URL, for a user agent; see `rcfs.platform._socket.open_socket`."""
+
+
 class Client:
     """Sends requests; may be used by any number of tasks at the same time."""
 
     def __init__(
-        self, hosts: AllowedHosts, *, user_agent: str, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        hosts: AllowedHosts,
+        *,
+        user_agent: str,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sockets: SocketOpener = open_socket,
     ) -> None:
-        """Makes a client for `hosts`; `transport` replaces the network in tests."""
+        """Makes a client for `hosts`; `transport` and `sockets` replace the network in tests."""
         self._hosts = hosts
+        self._user_agent = user_agent
+        self._sockets = sockets
         self._http = httpx.AsyncClient(
             # Bodies are kept byte for byte, so no content coding is asked for.
             headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
@@ -99,8 +111,21 @@ class Client:
             headers["Range"] = str(request.byte_range)
         if self._hosts.may_see_token(url):
             headers["Authorization"] = f"Bearer {token}"
-        async with self._answer("GET", url, params=request.params, headers=headers) as answer:
+        async with self._answer(request.method, url, params=request.params, headers=headers) as answer:
             yield answer
+
+    @asynccontextmanager
+    async def open_socket(self, url: str) -> AsyncIterator[MessageStream]:
+        """A WebSocket at `url`, which holds a token; closed with the block.
+
+        Raises:
+            PlatformError: The host may not see a token.
+            TransportError: It could not be opened.
+        """
+        if not self._hosts.may_open_socket(url):
+            raise PlatformError(f"refusing to open a WebSocket on {urlsplit(url).hostname!r}")
+        async with self._sockets(url, self._user_agent) as socket:
+            yield socket
 
     async def probe(self, origin: str) -> None:
         """Returns when the server at `origin` answers anything at all.

@@ -61,6 +61,15 @@ class AllowedHosts:
         server_host = urlsplit(self.server_url).hostname or ""
         return parts.scheme == "https" and _is_ringcentral(server_host) and _is_ringcentral(host)
 
+    def may_open_socket(self, url: str) -> bool:
+        """Whether a WebSocket may be opened at `url`, which holds a token.
+
+        As for any other request with one: ``wss`` is to ``https`` what ``ws`` is to ``http``.
+        """
+        scheme, separator, rest = url.partition("://")
+        plain = {"wss": "https", "ws": "http"}.get(scheme.lower())
+        return plain is not None and self.may_see_token(f"{plain}{separator}{rest}")
+
 
 def _port_of(parts: SplitResult) -> int:
     return parts.port if parts.port is not None else (443 if parts.scheme == "https" else 80)

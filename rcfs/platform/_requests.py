@@ -21,7 +21,7 @@ _BEGINNING = "2000-01-01T00:00:00.000Z"
 
 @attrs.frozen
 class Request:
-    """One GET."""
+    """One request, without a body."""
 
     operation: str
     """operationId of the official description."""
@@ -33,6 +33,8 @@ class Request:
     """Query parameters, in order; names may repeat."""
     byte_range: ByteRange | None = None
     """Part that is asked for; None for the whole."""
+    method: str = "GET"
+    """HTTP method."""
 
 
 def wire_time(moment_s: float) -> str:
@@ -112,6 +114,11 @@ def read_store_configuration() -> Request:
     return Request(
         "readMessageStoreConfiguration", LIGHT, "/restapi/v1.0/account/~/message-store-configuration"
     )
+
+
+def socket_token() -> Request:
+    """Leave to open a WebSocket, once and soon; for apps with the scope WebSocket."""
+    return Request("authWsToken", AUTH, "/restapi/oauth/wstoken", method="POST")
 
 
 def following_page(request: Request, url: str) -> Request:

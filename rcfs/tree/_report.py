@@ -37,6 +37,7 @@ def render_status(status: Mapping[str, Any]) -> str:
         ("cache", _cache_line(status["cache"])),
         ("requests", _requests_line(status["requests"])),
         ("mailboxes", _mailboxes_line(status["mailboxes"])),
+        ("hints", _hints_line(status["hints"])),
         *_labelled("retention", _retention_lines(status["retention"])),
         ("readers", f"{status['readers']['waiting']} of at most {status['readers']['limit']} wait"),
         *_labelled("errors", [_error_line(row) for row in status["errors"]] or [_NO_ERRORS]),
@@ -138,6 +139,13 @@ def _requests_line(requests: Mapping[str, Any]) -> str:
 def _mailboxes_line(mailboxes: Mapping[str, Any]) -> str:
     messages = _count(mailboxes["messages"], "message")
     return f"{mailboxes['loaded']:,} of {mailboxes['known']:,} loaded, {messages}"
+
+
+def _hints_line(hints: Mapping[str, Any]) -> str:
+    if hints["state"] == "on":
+        number = hints["mailboxes"]
+        return f"on since {hints['since']}, for {number:,} mailbox{'' if number == 1 else 'es'}"
+    return f"off: {hints['off_because']}"
 
 
 def _retention_lines(retention: Mapping[str, Any]) -> list[str]:

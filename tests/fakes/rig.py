@@ -14,6 +14,8 @@ import trio
 from rcfs.fetch import Content, Engine, MailboxCatalogue, Recorder, Shelving, Wanted, open_engine
 from rcfs.model import ContentKey, Message, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials
+from rcfs.platform._client import SocketOpener
+from rcfs.platform._socket import open_socket
 from rcfs.quota import MemoryLedger
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
 from rcfs.tree import PURGED, name_folder, shelve
@@ -104,6 +106,7 @@ async def open_rig(
     jwt: str = JWT,
     offline: bool = False,
     keep_purged: bool = False,
+    sockets: SocketOpener = open_socket,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -117,7 +120,12 @@ async def open_rig(
     try:
         async with open_engine(
             login=f"{PLATFORM} {CLIENT_ID} {jwt}",
-            client=Client(AllowedHosts(PLATFORM), user_agent="rcfs/test", transport=platform.transport),
+            client=Client(
+                AllowedHosts(PLATFORM),
+                user_agent="rcfs/test",
+                transport=platform.transport,
+                sockets=sockets,
+            ),
             credentials=Credentials(CLIENT_ID, secret, jwt),
             ledger=MemoryLedger(platform.plans),
             cache=cache,

@@ -39,6 +39,7 @@ _BASIC = "Basic " + base64.b64encode(f"{CLIENT_ID}:{CLIENT_SECRET}".encode()).de
 GROUPS: Mapping[str, str] = {
     "getToken": "auth",
     "revokeToken": "auth",
+    "authWsToken": "auth",
     "readAccountInfo": "light",
     "readExtension": "light",
     "listExtensions": "medium",
@@ -274,7 +275,8 @@ class ScriptedPlatform:
         if path == "/restapi":
             return "probe"
         if path.startswith("/restapi/oauth/"):
-            return "getToken" if path.endswith("/token") else "revokeToken"
+            names = {"token": "getToken", "wstoken": "authWsToken", "revoke": "revokeToken"}
+            return names[path.rpartition("/")[2]]
         if "/content/" in path:
             return "readMessageContent"
         if path.endswith("/message-store-configuration"):
@@ -321,6 +323,9 @@ class ScriptedPlatform:
                 return self._sync(request)
             case "readMessage":
                 return self._message(int(request.url.path.rpartition("/")[2]))
+            case "authWsToken":
+                uri = "wss://ws-api.ringcentral.com/ws"
+                return Reply.of_json({"ws_access_token": "s3cret-ws-1", "uri": uri, "expires_in": 30})
             case "readMessageStoreConfiguration":
                 return Reply.of_json({"retentionPeriod": self.retention_days})
             case "revokeToken":

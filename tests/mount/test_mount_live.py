@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, mounts
+from tests.mount.conftest import Mounted, Mounting, eventually, mounts
 
 pytestmark = pytest.mark.mount
 
@@ -90,6 +90,23 @@ def test_a_new_message_is_there_for_who_looks_again(mailbox: Mailbox) -> None:
     assert views == {"SMS", "Conversations", "By-Contact", "Unread"}
     for found in mailbox.find(message_id):
         assert found.resolve() == path
+
+
+def test_a_message_comes_when_the_platform_hints_at_it(mounting: Mounting) -> None:
+    """Polling would bring it after a quarter of an hour, a look after a minute."""
+    mailbox = Mailbox(mounting("--messages=50"))
+    mount = mailbox.mount
+
+    def hints() -> str:
+        return str(json.loads((mount.path / ".rcfs/status.json").read_text())["hints"]["state"])
+
+    eventually(lambda: hints() == "on")
+    # What may have been missed before anybody listened has been asked for: after the load, a second time.
+    eventually(lambda: len(mount.server.journal(operation="syncMessages")) == 2)
+    message_id = mailbox.arrive("SMS")
+    eventually(lambda: bool(mailbox.find(message_id, "SMS")), within_s=5.0)
+    assert len(mount.server.journal(operation="syncMessages")) == 3
+    assert len(mount.server.journal(operation="authWsToken")) == 1
 
 
 def test_a_record_shows_what_it_says_now(mailbox: Mailbox) -> None:

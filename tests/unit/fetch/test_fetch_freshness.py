@@ -81,3 +81,15 @@ def test_never_more_than_one_a_minute_and_the_burst(looks: list[float], age_s: f
         if look_s < 7100.0:
             newest_s = max([at_s for at_s in sent if at_s <= look_s + 60.0], default=-age_s)
             assert look_s - newest_s <= 60.0
+
+
+def test_where_hints_come_polling_is_slow_and_a_look_believes_them_for_a_minute() -> None:
+    freshness = Freshness(0.0, 0.0)
+    freshness.hints_come = True
+    freshness.looked_at(POLL_S)
+    assert freshness.due_s(POLL_S) == IDLE_POLL_S
+    freshness.looked_at(POLL_S + 1)
+    assert freshness.due_s(POLL_S + 1) <= POLL_S + 1
+    freshness.began(POLL_S + 1)
+    freshness.hinted()
+    assert freshness.due_s(POLL_S + 2) <= POLL_S + 2

@@ -103,6 +103,7 @@ BUSY: dict[str, Any] = {
     },
     "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
     "mailboxes": {"loaded": 2, "known": 6, "messages": 3000},
+    "hints": {"state": "on", "since": "2026-11-03T17:27:08Z", "mailboxes": 2, "off_because": None},
     "retention": {
         "configured_days": 60,
         "asked": "2026-11-03T17:27:06Z",
@@ -133,6 +134,7 @@ FRESH = BUSY | {
     "queue": [],
     "cache": BUSY["cache"] | {"size_bytes": 0, "contents": 0, "hit_ratio": None},
     "requests": {"sent": 0, "refused": 0, "by_group": {}, "content": 0},
+    "hints": {"state": "off", "since": None, "mailboxes": 0, "off_because": "cannot connect"},
     "retention": {
         "configured_days": None,
         "asked": None,
@@ -160,6 +162,7 @@ def test_the_status_of_a_busy_mount() -> None:
         "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
         "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
         "mailboxes  2 of 6 loaded, 3,000 messages",
+        "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes",
         f"retention  faxes and voicemail for 60 days, as the account is set; {ASSUMED}",
         "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
         "           102 Jane: the first of 2 messages goes in 6 h 30 min; 1 attachment not cached",
@@ -180,6 +183,7 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["cache"] == "0 B of 10.0 GiB, 0 contents, nothing read yet, in /home/jane/.cache/rcfs"
     assert lines["requests"] == "0 sent, 0 for content, 0 refused"
     assert lines["errors"] == "none"
+    assert lines["hints"] == "off: cannot connect"
     assert lines["retention"].startswith(
         "of faxes and voicemail unknown: it was not asked yet; sent faxes 30"
     )

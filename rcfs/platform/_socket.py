@@ -1,0 +1,188 @@
+"""A WebSocket to the platform: text messages both ways (RFC 6455).
+
+On wsproto, which is without sockets, and not on a library that brings tasks of its own: the life of the
+connection is that of a block, and it is closed properly also when that is cancelled.
+"""
+
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Protocol
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Ping,
+    RejectConnection,
+    Request,
+    TextMessage,
+)
+from wsproto.utilities import ProtocolError
+
+from rcfs.errors import ServerError, TransportError, UnreachableError
+
+CONNECT_WITHIN_S = 20.0
+"""Longest wait for a connection, its encryption and its handshake: three losses each of the first two."""
+_FAREWELL_S = 1.0
+"""Longest time for saying good-bye; a mount that ends waits for it."""
+_MOST_BYTES = 1 << 20
+"""Longest message: one of the platform's is a few kB, this is a runaway."""
+_PIECE_BYTES = 1 << 16
+
+
+class MessageStream(Protocol):
+    """Text messages both ways; one task receives, any may send."""
+
+    async def send(self, text: str) -> None:
+        """Sends a message.
+
+        Raises:
+            TransportError: The connection is broken.
+        """
+        ...
+
+    async def receive(self) -> str | None:
+        """The next message; None when the server has closed the connection.
+
+        Raises:
+            TransportError: The connection is broken.
+        """
+        ...
+
+
+class Socket:
+    """An open WebSocket; see `MessageStream`."""
+
+    def __init__(self, stream: trio.abc.Stream, host: str) -> None:
+        """Speaks over `stream` with `host`; `shake_hands` comes first."""
+        self._stream = stream
+        self._host = host
+        self._protocol = WSConnection(ConnectionType.CLIENT)
+        self._sending = trio.Lock()
+        self._events: deque[Event] = deque()
+        self._text: list[str] = []
+
+    async def shake_hands(self, host: str, target: str, user_agent: str) -> None:
+        """Turns the connection into a WebSocket.
+
+        Raises:
+            TransportError: The server does not want to, or the connection is broken.
+        """
+        headers = [(b"User-Agent", user_agent.encode())]
+        await self._say(Request(host=host, target=target, extra_headers=headers))
+        event = await self._next()
+        if isinstance(event, RejectConnection):
+            raise TransportError(f"{self._host} refused a WebSocket (HTTP {event.status_code})")
+        if not isinstance(event, AcceptConnection):
+            raise TransportError(f"{self._host} gave up while a WebSocket was opened")
+
+    async def send(self, text: str) -> None:
+        """See `MessageStream`."""
+        await self._say(TextMessage(data=text))
+
+    async def receive(self) -> str | None:
+        """See `MessageStream`."""
+        while True:
+            event = await self._next()
+            match event:
+                case TextMessage():
+                    self._text.append(event.data)
+                    if sum(map(len, self._text)) > _MOST_BYTES:
+                        raise ServerError(f"{self._host} sent a message without an end")
+                    if event.message_finished:
+                        text = "".join(self._text)
+                        self._text.clear()
+                        return text
+                case Ping():
+                    await self._say(event.response())
+                case CloseConnection():
+                    with trio.move_on_after(_FAREWELL_S):
+                        await self._say(event.response())
+                    return None
+                case _:
+                    pass  # a pong, or bytes, which the platform does not send
+
+    async def aclose(self) -> None:
+        """Says good-bye, if that is still possible, and closes the connection."""
+        # The server may have been first, or be gone.
+        with trio.move_on_after(_FAREWELL_S, shield=True), suppress(TransportError, ServerError):
+            await self._say(CloseConnection(code=1000))
+            while await self.receive() is not None:
+                pass
+        await trio.aclose_forcefully(self._stream)
+
+    async def _say(self, event: Event) -> None:
+        with _translated(self._host):
+            # One at a time: wsproto's bytes must go out in the order in which they were made.
+            async with self._sending:
+                await self._stream.send_all(self._protocol.send(event))
+
+    async def _next(self) -> Event:
+        with _translated(self._host):
+            while not self._events:
+                data = await self._stream.receive_some(_PIECE_BYTES)
+                self._protocol.receive_data(bytes(data) or None)
+                self._events.extend(self._protocol.events())
+        return self._events.popleft()
+
+
+@asynccontextmanager
+async def open_socket(url: str, user_agent: str) -> AsyncIterator[Socket]:
+    """A WebSocket at `url` (``ws`` or ``wss``), closed with the block. No proxy is used.
+
+    Raises:
+        UnreachableError: No connection could be made.
+        TransportError: The server does not speak WebSocket there.
+    """
+    parts = urlsplit(url)
+    host, secure = parts.hostname or "", parts.scheme == "wss"
+    try:
+        with trio.fail_after(CONNECT_WITHIN_S):
+            stream: trio.abc.Stream = await _connected(host, parts.port or (443 if secure else 80), secure)
+    except trio.TooSlowError as exc:
+        raise UnreachableError(f"no answer in time from {host}") from exc
+    socket = Socket(stream, host)
+    try:
+        target = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
+        with _translated(host), trio.fail_after(CONNECT_WITHIN_S):
+            await socket.shake_hands(parts.netloc, target, user_agent)
+        yield socket
+    finally:
+        await socket.aclose()
+
+
+async def _connected(host: str, port: int, secure: bool) -> trio.abc.Stream:
+    try:
+        plain = await trio.open_tcp_stream(host, port)
+    except OSError as exc:
+        raise UnreachableError(f"cannot connect to {host}") from exc
+    if not secure:
+        return plain
+    # What httpx trusts, and nothing else.
+    stream = trio.SSLStream(plain, httpx.create_ssl_context(), server_hostname=host, https_compatible=True)
+    try:
+        with _translated(host):
+            await stream.do_handshake()
+    except BaseException:
+        await trio.aclose_forcefully(plain)
+        raise
+    return stream
+
+
+@contextmanager
+def _translated(host: str) -> Iterator[None]:
+    """Raises TransportError in place of what trio, ssl or wsproto raised."""
+    try:
+        yield
+    except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError) as exc:
+        raise TransportError(f"the connection to {host} broke") from exc
+    except ProtocolError as exc:
+        raise TransportError(f"{host} does not keep to the WebSocket protocol, or has closed") from exc
+    except trio.TooSlowError as exc:
+        raise TransportError(f"no answer in time from {host}") from exc

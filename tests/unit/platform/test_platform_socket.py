@@ -1,0 +1,156 @@
+"""The WebSocket against the simulator, and against peers that do not keep to the protocol."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+import trio
+
+from rcfs.errors import PlatformError, ServerError, TransportError, UnreachableError
+from rcfs.platform import (
+    AllowedHosts,
+    Client,
+    Frame,
+    MessageStream,
+    frame_from,
+    heartbeat_frame,
+    subscription_frame,
+)
+from rcfs.platform._socket import open_socket
+from rcfs.simulator import AccountSpec, SimulatorConfig
+from tests.fakes.simulated import in_process, logged_in
+
+NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
+NO_MESSAGES = SimulatorConfig(AccountSpec(messages=0))
+
+
+async def socket_url(http: httpx.AsyncClient) -> str:
+    token = (await http.post("/restapi/oauth/wstoken")).json()
+    return f"{token['uri']}?access_token={token['ws_access_token']}"
+
+
+async def heard(socket: MessageStream) -> Frame:
+    return frame_from(await socket.receive() or "")
+
+
+async def test_the_simulators_notifications() -> None:
+    async with in_process(NO_MESSAGES) as (simulator, endpoints), logged_in(endpoints) as http:
+        extension_id = simulator.account.extensions[0].id
+        client = Client(AllowedHosts(endpoints.platform_url), user_agent="rcfs/test")
+        async with client.open_socket(await socket_url(http)) as socket:
+            first = await heard(socket)
+            assert (first.kind, first.is_recovered) == ("ConnectionDetails", False)
+            assert first.recovery
+            await socket.send(subscription_frame("1", [extension_id], ""))
+            made = await heard(socket)
+            assert (made.kind, made.message_id, made.status) == ("ClientRequest", "1", 200)
+            assert made.rate is not None
+            assert (made.rate.group, made.rate.limit) == ("medium", 40)
+            await socket.send(subscription_frame("2", [extension_id], made.subscription_id))
+            assert (await heard(socket)).subscription_id == made.subscription_id
+            await socket.send(heartbeat_frame("3"))
+            assert (await heard(socket)).kind == "Heartbeat"
+            await http.post("/simulator/arrive", json={"extension_id": extension_id, "type": "SMS"})
+            assert (await heard(socket)).told_extension == extension_id
+            token = http.headers["Authorization"].removeprefix("Bearer ")
+            basic = (endpoints.client_id, endpoints.client_secret)
+            await http.post("/restapi/oauth/revoke", data={"token": token}, auth=basic)
+            error = await heard(socket)
+            assert (error.kind, error.status) == ("Error", 401)
+            assert "OAU-213" in str(error.refusal("notifications"))
+            assert await socket.receive() is None
+        await client.aclose()
+
+
+async def served(handler: Callable[[trio.SocketStream], Awaitable[None]], nursery: trio.Nursery) -> str:
+    """The URL of a server of one connection."""
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+
+    async def serve() -> None:
+        async with listener, await listener.accept() as stream:
+            await handler(stream)
+
+    nursery.start_soon(serve)
+    return f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/ws"
+
+
+@pytest.mark.parametrize("reply", [NOT_FOUND, b"no HTTP\r\n\r\n", b""])
+async def test_a_server_without_websockets(reply: bytes) -> None:
+    async def handler(stream: trio.SocketStream) -> None:
+        await stream.receive_some(4096)
+        if reply:
+            await stream.send_all(reply)
+
+    async with trio.open_nursery() as nursery:
+        url = await served(handler, nursery)
+        with pytest.raises(TransportError, match=r"127\.0\.0\.1"):
+            async with open_socket(url, "rcfs/test"):
+                pass
+
+
+async def test_nobody_is_there() -> None:
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    with pytest.raises(UnreachableError, match=r"cannot connect to 127\.0\.0\.1"):
+        async with open_socket(f"ws://127.0.0.1:{port}/ws", "rcfs/test"):
+            pass
+
+
+async def test_a_connection_that_breaks() -> None:
+    async with (
+        in_process(NO_MESSAGES) as (_, endpoints),
+        logged_in(endpoints) as http,
+        open_socket(await socket_url(http), "rcfs/test") as socket,
+    ):
+        await socket.receive()
+        await trio.aclose_forcefully(socket._stream)
+        with pytest.raises(TransportError, match="broke"):
+            await socket.send("late")
+        with pytest.raises(TransportError, match="broke"):
+            await socket.receive()
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("wss://platform.ringcentral.com/ws?a=b", True),
+        ("wss://ws-api.ringcentral.com:443/ws", True),
+        ("WSS://ws-api.ringcentral.com/ws", True),
+        ("ws://platform.ringcentral.com/ws", False),
+        ("wss://ringcentral.com.example/ws", False),
+        ("https://platform.ringcentral.com/ws", False),
+        ("//platform.ringcentral.com/ws", False),
+        ("", False),
+    ],
+)
+async def test_which_hosts_may_be_told_a_token(url: str, allowed: bool) -> None:
+    hosts = AllowedHosts("https://platform.ringcentral.com")
+    assert hosts.may_open_socket(url) == allowed
+    if not allowed:
+        client = Client(hosts, user_agent="rcfs/test")
+        with pytest.raises(PlatformError, match="refusing to open"):
+            async with client.open_socket(url):
+                pass
+        await client.aclose()
+
+
+def test_a_simulator_on_loopback_has_its_websockets_there() -> None:
+    hosts = AllowedHosts("http://127.0.0.1:8080")
+    assert hosts.may_open_socket("ws://127.0.0.1:8080/ws")
+    assert not hosts.may_open_socket("ws://192.0.2.1/ws")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[1]", "null", '["x", {}]'])
+def test_what_is_no_frame(text: str) -> None:
+    with pytest.raises(ServerError):
+        frame_from(text)
+
+
+def test_a_frame_of_odd_parts() -> None:
+    odd: dict[str, Any] = {"type": 1, "messageId": None, "status": "200", "headers": [], "wsc": "x"}
+    frame = frame_from(json.dumps([odd, [], "more"]))
+    assert (frame.kind, frame.message_id, frame.status, frame.recovery) == ("", "", 0, "")
+    assert (frame.body, frame.told_extension, frame.rate, frame.subscription_id) == ({}, None, None, "")
