@@ -1,9 +1,14 @@
-"""Private directories and files: 0700 and 0600, whatever the umask."""
+"""Where files lie, and private directories and files: 0700 and 0600, whatever the umask."""
 
 import os
 from pathlib import Path
 
 from rcfs.errors import StoreError
+
+
+def index_path(state_dir: Path) -> Path:
+    """Where the index of mailboxes lies."""
+    return state_dir / "mailboxes.sqlite"
 
 
 def private_directory(path: Path) -> Path:

@@ -24,6 +24,7 @@ from rcfs.cli._output import error_line, sole_cause, tell
 from rcfs.cli._pin import pin, unpin
 from rcfs.cli._pull import pull
 from rcfs.cli._refresh import refresh
+from rcfs.cli._search import search
 from rcfs.cli._simulator import simulator
 from rcfs.cli._status import status
 from rcfs.cli._why import why
@@ -71,6 +72,7 @@ def _explained(error: BaseException) -> int:
         "rcfs demo                     a simulated account, no credentials needed",
         "rcfs login                    save your credentials",
         "rcfs mount ~/ringcentral",
+        "rcfs search invoice           full text, without asking the server",
         "rcfs pull --to ~/backup       a copy of everything",
         "rcfs doctor ~/ringcentral     what is missing, and what to do",
     ),
@@ -80,7 +82,7 @@ def rcfs() -> None:
     """A RingCentral account as a directory tree: messages are directories, attachments are files."""
 
 
-_FILES = (mount, umount, demo, pull, pin, unpin)
+_FILES = (mount, umount, demo, search, pull, pin, unpin)
 _UPKEEP = (status, refresh, why, doctor, cache, login, logout, simulator, completion)
 for _command in (*_FILES, *_UPKEEP):
     rcfs.add_command(_command)

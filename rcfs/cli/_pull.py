@@ -82,7 +82,7 @@ def pull(
             raise ConfigError(
                 f"{place.text} is in a mount of {place.mount.server}; the credentials are for {server_url}"
             )
-    since_s = None if since is None else _since(since)
+    since_s = None if since is None else since_of(since, time.time())
     if target is not None:
         check_outside(target, records)
         _check_apart(target, settings)
@@ -107,9 +107,14 @@ def pull(
         context.exit(128 + received)
 
 
-def _since(text: str) -> float:
+def since_of(text: str, now_s: float) -> float:
+    """The moment that ``--since`` was given as, in seconds since 1970 UTC.
+
+    Raises:
+        click.BadParameter: It is none.
+    """
     try:
-        return parse_since(text, time.time())
+        return parse_since(text, now_s)
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="--since") from exc
 

@@ -34,6 +34,8 @@ class MountRecord:
     """Where its contents are cached; None when the record does not say."""
     state_dir: Path | None = None
     """Where its record of fetches is, the same way."""
+    login: str = ""
+    """What the index knows its login by; empty when the record does not say."""
 
     @property
     def is_alive(self) -> bool:
@@ -48,9 +50,15 @@ class Registry:
         self._directory = state_dir / "mounts"
 
     def add(
-        self, mountpoint: Path, server: str, *, cache_dir: Path | None = None, state_dir: Path | None = None
+        self,
+        mountpoint: Path,
+        server: str,
+        *,
+        cache_dir: Path | None = None,
+        state_dir: Path | None = None,
+        login: str = "",
     ) -> MountRecord:
-        """Writes down that this process serves `mountpoint`, with that cache and state directory.
+        """Writes down that this process serves `mountpoint`, with those directories, and for that login.
 
         Raises:
             StoreError: The state directory cannot be written.
@@ -60,7 +68,7 @@ class Registry:
         if started is None:
             raise StoreError(f"/proc/{pid}/stat cannot be read; is /proc mounted?")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir)
+        record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir, login)
         private_directory(self._directory)
         write_private(self._file(pid), json.dumps(attrs.asdict(record), default=str))
         return record
@@ -83,6 +91,7 @@ class Registry:
                     started=str(fields["started"]),
                     cache_dir=_path(fields.get("cache_dir")),
                     state_dir=_path(fields.get("state_dir")),
+                    login=str(fields.get("login", "")),
                 )
             except (OSError, ValueError, TypeError, KeyError):
                 continue

@@ -65,12 +65,18 @@ def serve_here(
         os.chdir("/")  # so that the file system it was started from can be unmounted
     else:
         log_to_terminal(settings.log_level)
-    server = settings.require_credentials().server_url
+    credentials = settings.require_credentials()
     record: MountRecord | None = None
 
     def on_ready() -> None:
         nonlocal record
-        record = registry.add(mountpoint, server, cache_dir=settings.cache_dir, state_dir=settings.state_dir)
+        record = registry.add(
+            mountpoint,
+            credentials.server_url,
+            cache_dir=settings.cache_dir,
+            state_dir=settings.state_dir,
+            login=credentials.identity,
+        )
         pipe.ready()
         if not in_background:
             tell(f"mounted at {mountpoint}; Ctrl-C ends it")

@@ -13,6 +13,7 @@ import structlog
 import trio
 
 from rcfs import __version__
+from rcfs.cli._files import index_path
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
 from rcfs.errors import StoreError
@@ -27,7 +28,6 @@ _SWITCH_S = 0.0005
 for again and again while a mailbox loads: of a page of a directory, then, 99 of 100 came within 10 to 28 ms,
 with this within 6 (measured 2026-11), and loading takes no longer."""
 _SIZES_FILE = "index.sqlite"
-_INDEX_FILE = "mailboxes.sqlite"
 _HISTORY_FILE = "history.sqlite"
 
 
@@ -92,7 +92,7 @@ def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
     with ExitStack() as stack:
         cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
         stack.callback(cache.close)
-        index = MailboxIndex.open(settings.state_dir / _INDEX_FILE, warn)
+        index = MailboxIndex.open(index_path(settings.state_dir), warn)
         stack.callback(index.close)
         sizes = SizeIndex.open(settings.state_dir / _SIZES_FILE, warn)
         stack.callback(sizes.close)
@@ -112,8 +112,8 @@ async def engine_of(settings: Settings, recorder: Recorder, stores: Stores) -> A
         AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
     )
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
+    identity = credentials.identity
     history = FetchHistory.open(history_path(settings), lambda line: recorder.fault("store", line))
-    identity = login.identity(credentials.server_url)
     with closing(history), open_quota(settings, identity, recorder) as (ledger, clock):
         async with open_engine(
             login=identity,

@@ -82,6 +82,13 @@ class Credentials:
     jwt: str = attrs.field(repr=False)
     """JWT credential of the user."""
 
+    @property
+    def identity(self) -> str:
+        """A digest of server, app and user, which the index and the ledger know the login by."""
+        from rcfs.platform import Credentials as Login
+
+        return Login(self.client_id, self.client_secret, self.jwt).identity(self.server_url)
+
 
 @attrs.frozen
 class Settings:

@@ -123,6 +123,13 @@ class MailboxIndex:
         )
         return None if row is None else Login(row[0], row[1], tuple(json.loads(row[2])))
 
+    def logins(self) -> dict[str, Login]:
+        """What each login was last allowed to see."""
+        rows = self._database.all("SELECT login, account_id, account_name, extensions FROM logins")
+        return {
+            login: Login(account_id, name, tuple(json.loads(seen))) for login, account_id, name, seen in rows
+        }
+
     def save_login(self, login: str, seen: Login) -> None:
         """Remember what `login` is allowed to see; for worker threads."""
         with self._database.transaction() as connection:

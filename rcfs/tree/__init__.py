@@ -7,8 +7,11 @@ extension the catalogue of its mailbox, and everything below is made when it is 
 
 from rcfs.tree._catalogue import Catalogue as Catalogue
 from rcfs.tree._extension import ExtensionDirectory as ExtensionDirectory
+from rcfs.tree._headline import headline as headline
+from rcfs.tree._headline import people_of as people_of
 from rcfs.tree._mailbox import MessageDirectory as MessageDirectory
 from rcfs.tree._message import message_id_of as message_id_of
+from rcfs.tree._names import one_line as one_line
 from rcfs.tree._nodes import LIVE_TOPICS as LIVE_TOPICS
 from rcfs.tree._nodes import AttachmentFile as AttachmentFile
 from rcfs.tree._nodes import Directory as Directory

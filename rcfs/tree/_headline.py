@@ -1,0 +1,28 @@
+"""A message in a line: when, what, and with whom."""
+
+from rcfs.model import Message, Party
+from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, number_of
+from rcfs.tree._names import one_line
+from rcfs.tree._times import clock_text
+
+_NAMED_PARTIES = 3
+"""So many parties are named, the others are counted."""
+
+
+def headline(message: Message) -> str:
+    """When a message was made, its type, and from or to whom: ``2026-11-03 17:27:05Z  SMS from Bob Ray``."""
+    parties = [party.name or number_of(party) or UNKNOWN for party in counterparts(message)] or [UNKNOWN]
+    more = f" +{len(parties) - _NAMED_PARTIES}" if len(parties) > _NAMED_PARTIES else ""
+    word = "to" if is_outbound(message) else "from"
+    who = ", ".join(parties[:_NAMED_PARTIES]) + more
+    return one_line(f"{clock_text(message.created_s)}  {message.type or 'message'} {word} {who}")
+
+
+def people_of(message: Message) -> list[str]:
+    """Everybody whom a message names, as name and number; the sender first."""
+    everybody = map(_described, (message.sender, *message.recipients))
+    return list(dict.fromkeys(filter(None, everybody)))
+
+
+def _described(party: Party) -> str:
+    return one_line(" ".join(filter(None, (party.name, number_of(party)))))

@@ -1,0 +1,184 @@
+"""`rcfs search`, over indices that tests fill; no server, no mount, no credentials."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from rcfs.cli._files import index_path
+from rcfs.cli._main import rcfs
+from rcfs.cli._registry import Registry
+from rcfs.platform import message_from
+from rcfs.store import Login, MailboxIndex
+from rcfs.tree import name_folder, shelve
+
+EXTENSIONS = (
+    '{"id":5,"extensionNumber":"101","name":"Jane Smith"}',
+    '{"id":6,"extensionNumber":"102","name":"Bob Ray"}',
+    '{"id":7,"extensionNumber":"103","name":"Never Seen"}',
+)
+FAX = "101 Jane Smith/Fax/2026-11/2026-11-03T17.27.03Z from Ann Lee [3]"
+OTHER = "102 Bob Ray/SMS/2026-11/2026-11-03T17.27.02Z from Ann Lee [2]"
+HOME = "101 Jane Smith/SMS/2026-11/2026-11-03T17.27.01Z from Ann Lee [1]"
+
+
+def record(number: int, text: str, **fields: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "type": "SMS",
+        "direction": "Inbound",
+        "subject": text,
+        "creationTime": f"2026-11-03T17:27:{number:02d}Z",
+        "from": {"name": "Ann Lee", "phoneNumber": "+15550100123"},
+        "to": [{"name": "Jane Smith", "extensionNumber": "101"}],
+    } | fields
+
+
+def fill(state_dir: Path, login: str, account: str, mailboxes: dict[int, list[dict[str, Any]]]) -> None:
+    """Makes an index as a mount leaves it."""
+    with closing(MailboxIndex.open(index_path(state_dir), pytest.fail)) as index:
+        index.save_login(login, Login(account, "Example Ltd", EXTENSIONS))
+        for extension, records in mailboxes.items():
+            mailbox, generation = index.begin(account, extension)
+            found = [shelve(message) for message in map(message_from, records) if message is not None]
+            index.put(mailbox, [each for each in found if each], name_folder, generation=generation)
+            index.synced(mailbox, "token", 5.0)
+
+
+@pytest.fixture
+def known(state_dir: Path) -> Path:
+    """The state directory of an account of which two mailboxes are known."""
+    fax = record(3, "", type="Fax", attachments=[{"id": 1, "type": "X", "fileName": "invoice 4711.pdf"}])
+    fill(
+        state_dir,
+        "me",
+        "1",
+        {5: [record(1, "the invoice\nis \x1b[31m due"), fax], 6: [record(2, "an invoice, too", to=[])]},
+    )
+    return state_dir
+
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.usefixtures("known")
+def test_the_newest_come_first_each_on_a_line(run: Run) -> None:
+    result = run("search", "invoice")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines() == [
+        f"2026-11-03 17:27:03Z  Fax from Ann Lee  invoice 4711.pdf  {FAX}",
+        f"2026-11-03 17:27:02Z  SMS from Ann Lee  an invoice, too  {OTHER}",
+        f"2026-11-03 17:27:01Z  SMS from Ann Lee  the invoice is  [31m due  {HOME}",
+    ]
+    assert result.stderr == ""
+
+
+@pytest.mark.usefixtures("known")
+def test_matches_are_emphasised_on_a_terminal() -> None:
+    result = CliRunner().invoke(rcfs, ["search", "due"], color=True)
+    assert f"is  [31m {click.style('due', bold=True)}  101" in result.stdout
+
+
+@pytest.mark.usefixtures("known")
+def test_json_for_programs(run: Run) -> None:
+    result = run("search", "--json", "due")
+    assert json.loads(result.stdout) == [
+        {
+            "path": HOME,
+            "id": 1,
+            "type": "SMS",
+            "direction": "Inbound",
+            "time": "2026-11-03T17:27:01Z",
+            "people": ["Ann Lee +15550100123", "Jane Smith 101"],
+            "snippet": "the invoice is  [31m due",
+        }
+    ]
+    nothing = run("search", "--json", "nothing")
+    assert (nothing.exit_code, nothing.stdout, nothing.stderr) == (1, "[]\n", "")
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(
+    ("arguments", "ids"),
+    [
+        (["invoice"], [3, 2, 1]),
+        (["invoice", "ann"], [3, 2, 1]),
+        (["invoice -too"], [3, 1]),
+        (["(555) 010-0123"], [3, 2, 1]),
+        (["--type", "fax", "invoice"], [3]),
+        (["--type", "fax", "--type", "sms", "invoice"], [3, 2, 1]),
+        (["--since", "2026-11-03T17:27:02Z", "invoice"], [3, 2]),
+        (["--in", "101 Jane Smith", "invoice"], [3, 1]),
+        (["--in", "102", "invoice"], [2]),
+        (["--in", "* Jane *", "invoice"], [3, 1]),
+        (["--in", "101/SMS", "invoice"], [1]),
+        (["--in", "101 Jane Smith/Fax/2026-11/", "invoice"], [3]),
+        (["--in", ".", "invoice"], [3, 2, 1]),
+        (["--limit", "2", "invoice"], [3, 2]),
+    ],
+)
+def test_what_is_found(run: Run, arguments: list[str], ids: list[int]) -> None:
+    result = run("search", "--json", *arguments)
+    assert [each["id"] for each in json.loads(result.stdout)] == ids
+    assert result.stderr == ("rcfs: these are the newest 2; --limit shows more\n" if "2" in arguments else "")
+
+
+def test_paths_are_those_of_the_mount_that_shows_the_account(
+    run: Run, known: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other-state"
+    fill(other, "demo", "9", {5: [record(9, "an invoice of the demo")]})
+    registry = Registry(known)
+    registry.add(tmp_path / "demo", "http://127.0.0.1:1", state_dir=other, login="demo")
+    result = run("search", "--json", "invoice")
+    paths = [each["path"] for each in json.loads(result.stdout)]
+    assert paths[0] == f"{tmp_path}/demo/101 Jane Smith/SMS/2026-11/2026-11-03T17.27.09Z from Ann Lee [9]"
+    assert paths[-1] == HOME, "whose account is not mounted"
+    within = run("search", "--json", "--in", f"{tmp_path}/demo/101 Jane Smith", "invoice")
+    assert [each["id"] for each in json.loads(within.stdout)] == [9]
+    monkeypatch.chdir(tmp_path)
+    assert run("search", "--in", "demo/102 Bob Ray", "invoice").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["-h ello", "x"], "No such option"),
+        (["invoice OR"], "Invalid value for QUERY: OR stands between two words that are looked for"),
+        (['"not closed'], 'Invalid value for QUERY: a quotation mark (") is not closed'),
+        (["!?"], "Invalid value for QUERY: there is no word to look for"),
+        ([], "Missing argument 'QUERY'"),
+        (["--since", "yesterday", "x"], "Invalid value for --since"),
+        (["--limit", "0", "x"], "Invalid value for '--limit'"),
+        (["--in", "999", "x"], "rcfs: there is no 999 in what is known"),
+        (["--in", "101/SMS/2026-11/x", "x"], "rcfs: there is no 101/SMS/2026-11/x in what is known"),
+        (["--in", "103", "x"], "rcfs: nothing is known of 103 yet; look into it in a mount"),
+        (["--in", "/nowhere", "x"], "rcfs: /nowhere is not in a mount of rcfs that is up"),
+    ],
+)
+@pytest.mark.usefixtures("known")
+def test_what_cannot_be_asked(run: Run, arguments: list[str], reason: str) -> None:
+    result = run("search", *arguments)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert reason in result.stderr.splitlines()[-1].removeprefix("Error: ")
+
+
+def test_an_account_that_was_never_loaded(run: Run, state_dir: Path) -> None:
+    line = "rcfs: nothing is known of any mailbox yet; look into it in a mount, or run `rcfs pull`\n"
+    result = run("search", "invoice")
+    assert (result.exit_code, result.output) == (2, line)
+    assert not index_path(state_dir).exists(), "a question leaves nothing behind"
+    fill(state_dir, "me", "1", {})
+    assert run("search", "invoice").output == line
+
+
+def test_an_index_that_is_written_to_is_searched_all_the_same(run: Run, known: Path) -> None:
+    with closing(sqlite3.connect(index_path(known), isolation_level=None)) as connection:
+        connection.execute("UPDATE messages SET modified_s = 0")
+        assert run("search", "invoice").exit_code == 0
