@@ -11,7 +11,19 @@ from fnmatch import fnmatchcase
 import attrs
 
 from rcfs.model import Message
-from rcfs.tree import Directory, ExtensionDirectory, Link, LiveFile, MessageDirectory, Node, Root, TextFile
+from rcfs.tree import (
+    SEARCH_DIRECTORY,
+    Directory,
+    ExtensionDirectory,
+    Link,
+    LiveFile,
+    MessageDirectory,
+    Node,
+    Root,
+    SearchDirectory,
+    SearchesDirectory,
+    TextFile,
+)
 
 Parts = tuple[str, ...]
 
@@ -73,6 +85,11 @@ def covers(root: Root, paths: Sequence[Parts]) -> tuple[ExtensionDirectory, ...]
     return tuple(node for node in found.values() if isinstance(node, ExtensionDirectory))
 
 
+def leads_anywhere(paths: Sequence[Parts]) -> bool:
+    """Whether one of `paths` is of a search, which leads into any mailbox that is known."""
+    return any(path[:1] == (SEARCH_DIRECTORY,) for path in paths)
+
+
 def choose(root: Root, paths: Sequence[Parts], choice: Choice) -> tuple[list[Entry], list[Parts]]:
     """The entries that are wanted, and those of `paths` that lead to nothing.
 
@@ -124,11 +141,13 @@ class _Gathering:
         return wanted
 
     def _add_below(self, parts: Parts, directory: Directory) -> bool:
-        if parts and (directory.mailbox_id is None or not directory.is_known or _is_unfilled(directory)):
+        if parts and (_is_about_rcfs(directory) or not directory.is_known or _is_unfilled(directory)):
             return False
         companions: dict[Parts, Node] = {}
         wanted = self._choice.is_everything and bool(parts)
         for name, node in directory.entries().items():
+            if isinstance(node, SearchesDirectory) and not parts:
+                continue  # All that it leads to is there without it.
             # Files of messages are in directories of their own.
             if isinstance(node, TextFile):
                 companions[(*parts, name)] = node
@@ -204,6 +223,10 @@ def _at(root: Root, parts: Parts) -> Node | None:
 def _linked(parts: Parts, link: Link) -> Parts:
     """Where the link at `parts` leads."""
     return tree_parts("/".join((*parts[:-1], link.target)))
+
+
+def _is_about_rcfs(directory: Directory) -> bool:
+    return directory.mailbox_id is None and not isinstance(directory, (SearchesDirectory, SearchDirectory))
 
 
 def _is_unfilled(directory: Directory) -> bool:

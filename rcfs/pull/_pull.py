@@ -20,7 +20,7 @@ from rcfs.errors import AuthError, NotFoundError, RcfsError, StoreError, Unreach
 from rcfs.fetch import Content, Engine, Wanted
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import MEDIUM
-from rcfs.pull._choice import Choice, Entry, Parts, choose, covers
+from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhere
 from rcfs.pull._copy import Copy
 from rcfs.quota import GroupState
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile, build_root
@@ -153,7 +153,9 @@ class Pull:
             AuthError: The credentials are refused.
             StoreError: The index of mailboxes fails.
         """
-        root = build_root(self._engine.account.extensions, fallback_s=time.time())
+        root = build_root(
+            self._engine.account.extensions, fallback_s=time.time(), searches=self._engine.searches
+        )
         names = {id(node): name for name, node in root.entries().items()}
         mailboxes = self._engine.account.mailboxes
         failures: list[Failure] = []
@@ -172,6 +174,11 @@ class Pull:
                     extension.show(catalogue)
 
         await _together([_in_parallel(_LOADERS, load, covers(root, paths))])
+        if leads_anywhere(paths):
+            for extension in self._engine.account.extensions:
+                catalogue = mailboxes.catalogue(extension.id)
+                if catalogue is not None:
+                    root.extension(extension.id).show(catalogue)
         return root, tuple(failures)
 
     async def plan(self, paths: Sequence[Parts], choice: Choice) -> tuple[Plan, list[Parts]]:

@@ -2,14 +2,16 @@
 
 import pytest
 
-from rcfs.model import Attachment, Availability, Extension, Message, Party
+from rcfs.model import Attachment, Availability, Extension, FoundRow, Message, Party
 from rcfs.pull import Choice, choose, covers, tree_parts
 from rcfs.tree import AttachmentFile, Link, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
+from tests.fakes.searches import PlainSearches
 
 JUNE_S, NOVEMBER_S = 1_780_000_000.0, 1_793_700_000.0
 EVERYTHING = Choice()
-VOICEMAIL = "101 Jane/Voicemail/2026-11/2026-11-03T10.00.00Z from +1415 [3]"
+NAME = "2026-11-03T10.00.00Z from +1415 [3]"
+VOICEMAIL = f"101 Jane/Voicemail/2026-11/{NAME}"
 
 
 def message(
@@ -35,7 +37,9 @@ def message(
 @pytest.fixture
 def root() -> Root:
     root = build_root(
-        [Extension(id=5, number="101", name="Jane"), Extension(id=6, name="Bob [x]")], fallback_s=0
+        [Extension(id=5, number="101", name="Jane"), Extension(id=6, name="Bob [x]")],
+        fallback_s=0,
+        searches=PlainSearches([FoundRow(1, 5, 3, NAME, NOVEMBER_S, None, "Voicemail", "2026-11")]),
     )
     picture = Attachment(12, "MmsAttachment", "image/jpeg", file_name="photo.jpg")
     jane = PlainCatalogue()
@@ -166,3 +170,12 @@ def test_only_the_mailboxes_on_the_way_are_needed(root: Root) -> None:
 def test_a_mailbox_that_could_not_be_loaded_is_no_wrong_path() -> None:
     root = build_root([Extension(id=5, number="101", name="Jane")], fallback_s=0)
     assert choose(root, [("101 Jane", "Fax"), ()], EVERYTHING) == ([], [])
+
+
+def test_a_search_is_what_it_finds_and_is_not_everything(root: Root) -> None:
+    assert not any(path.startswith("Search") for path in chosen(root, ""))
+    for path in ("Search", "Search/*", "Search/invoice"):
+        assert attachments(root, path) == [3]
+        assert {f"Search/invoice/{NAME}", f"{VOICEMAIL}/message.json"} <= set(chosen(root, path))
+    assert attachments(root, f"Search/invoice/{NAME}/voicemail.wav") == [3]
+    assert attachments(root, "Search", choice=Choice(types=frozenset({"Fax"}))) == []
