@@ -191,6 +191,7 @@ async def open_engine(
             await losses.run()
 
         nursery.start_soon(learn)
+        library.on_text = account.mailboxes.learn_text
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:

@@ -17,11 +17,14 @@ from typing import Any
 
 import attrs
 
-from rcfs.model import Availability, Message, NameFolder, ShelvedMessage
+from rcfs.model import Availability, ContentKey, Message, NameFolder, ShelvedMessage
 from rcfs.platform import is_tombstone, message_from
 from rcfs.store import MailboxIndex, Touched
 
 Record = Mapping[str, Any]
+
+_TRANSCRIPT = "AudioTranscription"
+"""Source: ``type`` of the schema MessageAttachmentInfo."""
 
 
 @attrs.frozen
@@ -96,6 +99,21 @@ class Intake:
         records = self._index.known(mailbox, list(ids))
         messages = {message_id: message_from(json.loads(raw)) for message_id, raw in records.items()}
         return {message_id: message for message_id, message in messages.items() if message is not None}
+
+    def take_text(self, mailbox: int, key: ContentKey, data: bytes) -> bool:
+        """Let searches find a message by `data`, a content of it, if that is what somebody said in it.
+
+        Whether something has changed.
+
+        Raises:
+            StoreError: The index fails; then nothing was taken over.
+        """
+        raw = self._index.known(mailbox, [key.message_id]).get(key.message_id)
+        message = None if raw is None else message_from(json.loads(raw))
+        attachments = () if message is None else message.attachments
+        if not any(each.id == key.attachment_id and each.kind == _TRANSCRIPT for each in attachments):
+            return False
+        return self._index.put_transcript(mailbox, key.message_id, data.decode("utf-8", "replace"))
 
     def _put(self, mailbox: int, messages: Iterable[Message], generation: int | None) -> Touched:
         shelved = [(message.id, self._shelving.shelve(message)) for message in messages]

@@ -8,7 +8,7 @@ go takes it out of the queue. Between processes it is the claims that make one f
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar, TypeVarTuple
 
 import attrs
@@ -57,8 +57,14 @@ cached 50 MB was read in TBD (measured 2026-11 on 2 cores)."""
 _REFUSAL_S = 300.0
 """How long a definite refusal (403, 404) of a content is remembered: five minutes, so that a program that
 walks the tree again and again does not spend a request on it each time."""
+_TEXT_BYTES = 64 << 10
+"""Longest text that is told: a voicemail of ten minutes has 10 kB of transcript."""
 _STORE_THREADS = 8
 """Threads that work for the cache at the same time; SQLite admits one writer, readers are quick."""
+
+
+async def _pass_over(_key: ContentKey, _data: bytes) -> None:
+    """Hears of a text that nobody wants to know."""
 
 
 @attrs.frozen
@@ -93,6 +99,8 @@ class Library:
         self._live: dict[ContentKey, Content] = {}
         self._idle: OrderedDict[ContentKey, Content] = OrderedDict()
         self._refusals: dict[ContentKey, _Refusal] = {}
+        self.on_text: Callable[[ContentKey, bytes], Awaitable[None]] = _pass_over
+        """Gets every short text that was fetched, or read from the cache; it must not raise."""
 
     async def open(self, wanted: Wanted, priority: Callable[[], Priority]) -> Content:
         """The content `wanted`: complete, or arriving; the caller ends its use with `release`.
@@ -241,6 +249,8 @@ class Library:
         if stored is not None:
             content.clear()
             self._adopt(content, stored)
+            if content.complete:
+                self._tell_text(wanted, content)
 
     def _look(self, wanted: Wanted) -> StoredContent | None:
         """What the cache has of a content, whose size is noted if the index may lack it. Runs in a thread."""
@@ -343,6 +353,8 @@ class Library:
             content.place(index, chunk)
         if info is not None:
             content.noted_bytes = size_bytes
+        if whole:
+            self._tell_text(wanted, content)
         return whole
 
     def _keep(
@@ -378,6 +390,10 @@ class Library:
             requests=content.requests,
             size_bytes=content.arrived,
         )
+
+    def _tell_text(self, wanted: Wanted, content: Content) -> None:
+        if wanted.content_type == "text/plain" and content.arrived <= _TEXT_BYTES:
+            self._nursery.start_soon(self.on_text, content.key, content.read(0, content.arrived))
 
     async def note_refusal(self, key: ContentKey, by: str) -> None:
         """Notes that the crawler `by` was refused a content."""

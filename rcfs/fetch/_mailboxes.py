@@ -236,6 +236,18 @@ class Mailboxes:
         if job.failure is not None:
             raise job.failure.with_traceback(None)
 
+    async def learn_text(self, key: ContentKey, data: bytes) -> None:
+        """Lets searches find a message by a text of it that was fetched; nobody waits for that."""
+        try:
+            state = self._index.mailbox(key.account_id, key.extension_id)
+            if state is not None and await self._in_thread(self._intake.take_text, state.number, key, data):
+                # The mailbox shows nothing else than before, but searches may.
+                self._tell(key.extension_id, {()})
+        except RcfsError as exc:
+            self._recorder.fault("transcript", str(exc), key=str(key))
+        except Exception as exc:  # noqa: BLE001 - one message's trouble must not end the mount
+            self._recorder.crash("transcript", exc)
+
     async def refresh_all(self) -> int:
         """Syncs all mailboxes that were loaded; how many.
 

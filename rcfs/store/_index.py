@@ -14,7 +14,7 @@ from pathlib import Path
 from rcfs.errors import StoreError
 from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
 from rcfs.store._index_database import IndexDatabase
-from rcfs.store._index_merge import Merge
+from rcfs.store._index_merge import Merge, put_transcript
 from rcfs.store._index_values import Login, MailboxState, Note
 from rcfs.store._search import SearchIndex
 
@@ -219,6 +219,15 @@ class MailboxIndex:
             if touched:
                 connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
             return touched
+
+    def put_transcript(self, mailbox: int, message_id: int, text: str) -> bool:
+        """Let searches find a message by what is said in it; for worker threads.
+
+        Returns:
+            Whether something has changed: it was not known, and the message is not gone.
+        """
+        with self._database.transaction() as connection:
+            return put_transcript(connection, mailbox, message_id, text)
 
     def unseen(self, mailbox: int, generation: int) -> list[int]:
         """The ids of the messages that the listing `generation` did not bring; for worker threads."""

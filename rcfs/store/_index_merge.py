@@ -379,6 +379,23 @@ class Merge:
                 self._connection.execute("UPDATE words SET people = ? WHERE rowid = ?", (people, message))
 
 
+def put_transcript(connection: sqlite3.Connection, mailbox: int, message_id: int, text: str) -> bool:
+    """Notes what is said in a message, beside what its record says; whether something has changed."""
+    row = connection.execute(
+        "SELECT message, said, text FROM messages JOIN words ON words.rowid = message"
+        " LEFT JOIN transcripts USING (message) WHERE mailbox = ? AND id = ?",
+        (mailbox, message_id),
+    ).fetchone()
+    if row is None or row[2] == text:
+        return False
+    number, said, before = row
+    if before is not None:
+        said = said.removesuffix(f"\n{before}")
+    connection.execute("INSERT OR REPLACE INTO transcripts VALUES (?, ?)", (number, text))
+    connection.execute("UPDATE words SET said = ? WHERE rowid = ?", (f"{said}\n{text}", number))
+    return True
+
+
 def _with_names(people: str, names: Iterable[str]) -> str:
     missing = sorted(name for name in names if name not in people)
     return " ".join(filter(None, (people, *missing)))

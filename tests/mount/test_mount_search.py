@@ -1,6 +1,7 @@
 """Searches as directories: made, looked into, current, renamed, removed; and nothing else can be made."""
 
 import errno
+import json
 import os
 import subprocess
 from collections.abc import Callable, Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, mounts
+from tests.mount.conftest import Mounted, eventually, mounts
 
 pytestmark = pytest.mark.mount
 
@@ -234,3 +235,38 @@ def test_searches_are_there_after_a_remount(module_mount: Mounted, searches: Pat
     assert [path.name for path in searches.iterdir()] == ["invoice"]
     assert {link.name for link in (searches / "invoice").iterdir()} == found
     assert (searches / "invoice").stat().st_mtime == pytest.approx(made_s, abs=5.0)
+
+
+def test_what_is_said_in_a_voicemail_is_found_once_it_was_read(module_mount: Mounted, searches: Path) -> None:
+    transcript = next(module_mount.path.glob("101 *")).glob("Voicemail/*/*/transcript.txt")
+    home = next(transcript).parent
+    words = home.joinpath("transcript.txt").read_text()
+    search = searches / '"{}"'.format(" ".join(words.split()[:6]).replace('"', ""))
+    search.mkdir()
+    eventually((search / home.name).exists)
+    done = module_mount.rcfs("search", f"--state-dir={module_mount.state}", search.name)
+    assert str(home) in done.stdout
+
+
+def test_the_command_finds_the_same(module_mount: Mounted, searches: Path) -> None:
+    (searches / "invoice").mkdir()
+    module_mount.server.reset_journal()
+    done = module_mount.rcfs("search", f"--state-dir={module_mount.state}", "--json", "invoice")
+    paths = {Path(found["path"]) for found in json.loads(done.stdout)}
+    assert paths == {link.resolve() for link in (searches / "invoice").iterdir()}
+    within = module_mount.rcfs(
+        "search", f"--state-dir={module_mount.state}", "--in", str(searches.parent), "invoice"
+    )
+    assert len(within.stdout.splitlines()) == len(paths)
+    assert module_mount.server.summary()["requests"] == 0
+
+
+def test_a_search_is_pulled_as_what_it_finds(module_mount: Mounted, searches: Path, tmp_path: Path) -> None:
+    (searches / "invoice").mkdir()
+    links = {link.name: link.resolve() for link in (searches / "invoice").iterdir()}
+    copy = tmp_path / "copy"
+    module_mount.rcfs("pull", *module_mount.options, "--to", str(copy), str(searches / "invoice"))
+    assert {link.name for link in (copy / "Search" / "invoice").iterdir()} == set(links)
+    for name, home in links.items():
+        assert (copy / "Search" / "invoice" / name / "message.json").is_file()
+        assert (copy / home.relative_to(searches.parent) / "message.json").is_file()

@@ -202,3 +202,17 @@ def test_a_search_neither_waits_for_a_writer_nor_holds_one_up(index: MailboxInde
         writer.execute("DELETE FROM words")
         assert ids(index, "hello") == [1]
     assert ids(index, "hello") == []
+
+
+def test_what_is_said_is_found_once_it_is_known(index: MailboxIndex, put: Put) -> None:
+    mailbox = put(sms(1, "Voice message", type="VoiceMail"), sms(2))
+    assert index.put_transcript(mailbox, 1, "please call the plumber")
+    assert not index.put_transcript(mailbox, 1, "please call the plumber"), "it was known"
+    assert not index.put_transcript(mailbox, 99, "of a message that is gone")
+    assert (ids(index, "plumber"), ids(index, '"voice message"'), ids(index, "gone")) == ([1], [1], [])
+    assert index.put_transcript(mailbox, 1, "please call the baker")
+    assert (ids(index, "plumber"), ids(index, "baker voice")) == ([], [1])
+    put(sms(1, "Voice message", type="VoiceMail", lastModifiedTime="2026-11-04T00:00:00Z"))
+    assert ids(index, "baker") == [1], "also after the record has changed"
+    index.put(mailbox, [], name_folder, removed=[1])
+    assert ids(index, "baker") == []
