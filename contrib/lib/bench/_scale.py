@@ -108,11 +108,13 @@ class ScaleBench:
         offline, online = rcfs("rcfs", "--offline"), rcfs()
         with self._mounted(offline, origin, place, figures) as pid:
             figures.mount_pss_bytes, _rss = memory_of(pid)
-            figures.find_cold = self._rate("find", place, walked)
-            figures.find_warm = self._rate("find", place, walked)
+            began_cpu_s = _cpu_s(pid)
+            figures.find_cold = self._rate("find", place, walked, figures)
+            figures.find_cpu_s = (_cpu_s(pid) - began_cpu_s) / figures.walked
+            figures.find_warm = self._rate("find", place, walked, figures)
         with self._mounted(offline, origin, place, figures):
-            figures.list_cold = self._rate("ls -lR", place, walked)
-            figures.list_warm = self._rate("ls -lR", place, walked)
+            figures.list_cold = self._rate("ls -lR", place, walked, figures)
+            figures.list_warm = self._rate("ls -lR", place, walked, figures)
         with self._mounted(offline, origin, place, figures) as pid:
             figures.entries, seconds = self._count("find", place, ["."])
             figures.find_pss_bytes, figures.find_rss_bytes = memory_of(pid)
@@ -145,8 +147,9 @@ class ScaleBench:
             chosen.append(name)
         return chosen
 
-    def _rate(self, command: str, place: Place, names: Sequence[str]) -> float:
+    def _rate(self, command: str, place: Place, names: Sequence[str], figures: ScaleFigures) -> float:
         entries, seconds = self._count(command, place, names)
+        figures.walked = entries
         self.say(f"{command}: {entries:,} entries, {entries / seconds:,.0f}/s")
         return entries / seconds
 

@@ -25,12 +25,16 @@ class ScaleFigures:
     """Proportional set size of the daemon then."""
     find_cold: float = 0.0
     """Rate of `find` on a mount that has just been made."""
+    find_cpu_s: float = 0.0
+    """CPU time of the daemon for each entry of it."""
     find_warm: float = 0.0
     """The same once more."""
     list_cold: float = 0.0
     """Rate of `ls -lR`, likewise."""
     list_warm: float = 0.0
     """The same once more."""
+    walked: int = 0
+    """Entries that these list."""
     entries: int = 0
     """Entries of the whole tree, as `find` counts them."""
     find_pss_bytes: int = 0
@@ -81,6 +85,7 @@ ROWS: Sequence[tuple[str, Callable[[ScaleFigures], str]]] = (
     ),
     ("memory when the kernel has forgotten it, PSS in MB", lambda size: _megabytes(size.forgotten_pss_bytes)),
     ("`find`, entries/s (cold / warm)", lambda size: f"{size.find_cold:,.0f} / {size.find_warm:,.0f}"),
+    ("`find`, µs of CPU for an entry (cold)", lambda size: f"{size.find_cpu_s * 1e6:.0f}"),
     ("`ls -lR`, entries/s (cold / warm)", lambda size: f"{size.list_cold:,.0f} / {size.list_warm:,.0f}"),
     ("sync of changes, s (CPU s)", lambda size: f"{size.sync_s:.1f} ({size.sync_cpu_s:.1f})"),
     (
