@@ -32,6 +32,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "fs_subtype": _TEXT,
         "offline": _FLAG,
         "keep_purged": _FLAG,
+        "fast_wait": _FLAG,
     },
     "cache": {"directory": _TEXT, "size": _SIZE},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},

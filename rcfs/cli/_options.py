@@ -129,6 +129,11 @@ mount_options = _several(
         help=f"Refuse crawlers, or let them have a request last.  [default: {CRAWLER_POLICIES[0]}]",
     ),
     click.option(
+        "--fast-wait/--no-fast-wait",
+        default=None,
+        help="Wait for the kernel in a way that answers sooner.  [default: where it is possible]",
+    ),
+    click.option(
         "--offline/--no-offline",
         default=None,
         help="Never ask the server: serve what is known and cached, and let the rest fail at once.",

@@ -49,6 +49,7 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         max_wait_s=settings.max_wait_s,
         allow_other=settings.allow_other,
         fs_subtype=settings.fs_subtype,
+        fast_wait=settings.fast_wait,
         crawlers=CrawlerRule.of(
             settings.crawlers, settings.more_crawlers, CrawlerPolicy(settings.crawler_policy)
         ),

@@ -62,6 +62,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "crawler_policy": "crawlers.policy",
     "offline": "mount.offline",
     "keep_purged": "mount.keep_purged",
+    "fast_wait": "mount.fast_wait",
 }
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
@@ -120,6 +121,8 @@ class Settings:
     """Whether the server is never asked."""
     keep_purged: bool | None = None
     """Whether what the platform purges stays; None as it was last said for the state directory."""
+    fast_wait: bool = True
+    """Whether the kernel is waited for in a faster way than the usual, where that is possible."""
     log_level: str = "info"
     """Least severe level that is logged, one of `LOG_LEVELS`."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
@@ -218,6 +221,7 @@ def load_settings(
         crawler_policy=sources.parsed("crawler_policy", _crawler_policy) or CRAWLER_POLICIES[0],
         offline=bool(sources.parsed("offline", bool)),
         keep_purged=sources.parsed("keep_purged", bool),
+        fast_wait=sources.parsed("fast_wait", bool) is not False,
         log_level=sources.text("log_level") or "info",
         plans=sources.plans(),
         config_path=config_path,

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import attrs
@@ -13,7 +14,8 @@ import trio
 
 from rcfs import __version__
 from rcfs.errors import FuseUnavailableError
-from rcfs.fetch import Engine, iso_time
+from rcfs.fetch import Engine, Recorder, iso_time
+from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule
 from rcfs.fuse._stacks import dump_on_signal
@@ -45,6 +47,8 @@ class MountOptions:
     """Second half of the file system type, ``fuse.<subtype>``: desktops decide by it what is remote."""
     crawlers: CrawlerRule = USUAL_CRAWLERS
     """Programs that nobody asked to read, and what they get."""
+    fast_wait: bool = True
+    """Whether to wait for the kernel's messages in a faster way than pyfuse3's, where that is possible."""
 
 
 async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[[], None]) -> None:
@@ -106,7 +110,7 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
             nursery.start_soon(dump_on_signal, engine.recorder)
             nursery.start_soon(engine.hints.run)
             await nursery.start(_end_on_signal, waits)
-            nursery.start_soon(_serve, nursery.cancel_scope)
+            nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
             engine.account.on_extensions = operations.extensions_changed
             engine.account.on_lost = operations.mailboxes_lost
             engine.account.mailboxes.on_change = operations.mailbox_changed
@@ -119,9 +123,12 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
         engine.recorder.note("unmounted", mountpoint=str(options.mountpoint))
 
 
-async def _serve(scope: trio.CancelScope) -> None:
+async def _serve(scope: trio.CancelScope, fast_wait: bool, recorder: Recorder) -> None:
     """Answers the kernel until the mount is gone, then ends everything else in `scope`."""
-    await pyfuse3.main(max_tasks=_MAX_TASKS)
+    with faster_wait() if fast_wait else nullcontext(enter_result=True) as possible:
+        if not possible:
+            recorder.note("the faster wait is not for this pyfuse3", version=pyfuse3.__version__)
+        await pyfuse3.main(max_tasks=_MAX_TASKS)
     scope.cancel()
 
 

@@ -104,19 +104,19 @@ CREDENTIAL = "bench"
 """Id and secret of the app, and JWT, that rcfs logs in with."""
 
 
-def rcfs(module: str = "rcfs", *settings: str) -> Peer:
-    """Rcfs as this checkout has it, with nothing set but `settings`; `module` is what is run."""
+def rcfs(*settings: str) -> Peer:
+    """Rcfs as this checkout has it, with these options of `rcfs mount`."""
 
     def command(_origin: Origin, place: Place) -> Sequence[str]:
         cache, state = place.cache / "cache", place.cache / "state"
-        options = [f"--cache-dir={cache}", f"--state-dir={state}", *settings]
-        return [sys.executable, "-P", "-m", module, "mount", "-f", *options, str(place.mountpoint)]
+        options = [f"--cache-dir={cache}", f"--state-dir={state}"]
+        return [sys.executable, "-P", "-m", "rcfs", "mount", "-f", *settings, *options, str(place.mountpoint)]
 
     return Peer(
-        name="rcfs" if module == "rcfs" else "rcfs fast wait",
+        name="rcfs slow wait" if "--no-fast-wait" in settings else "rcfs",
         command=command,
         version=f"rcfs {package_version('rcfs')}, pyfuse3 {package_version('pyfuse3')}",
-        settings="nothing set" if module == "rcfs" else f"python -m {module}",
+        settings=" ".join(settings) or "nothing set",
         environment={
             "RC_SERVER_URL": "{url}",
             "RC_APP_CLIENT_ID": CREDENTIAL,
@@ -171,7 +171,7 @@ USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
 
 PEERS: Mapping[str, Callable[[], Peer]] = {
     "rcfs": rcfs,
-    "rcfs fast wait": lambda: rcfs("bench._fast_wait"),
+    "rcfs slow wait": lambda: rcfs("--no-fast-wait"),
     "rclone full": lambda: rclone("full"),
     "rclone off": lambda: rclone("off"),
     "httpdirfs": httpdirfs,

@@ -105,7 +105,7 @@ class ScaleBench:
         login = login_of(CREDENTIAL, CREDENTIAL, origin.url)
         index.copy_to(place.cache / "state", login, records)
         walked = self._walked(index, records)
-        offline, online = rcfs("rcfs", "--offline"), rcfs()
+        offline, online = rcfs("--offline"), rcfs()
         with self._mounted(offline, origin, place, figures) as pid:
             figures.mount_pss_bytes, _rss = memory_of(pid)
             began_cpu_s = _cpu_s(pid)

@@ -18,7 +18,7 @@ SECRET = "s3cr3t-of-the-app"
 
 
 def every_error(base: type[RcfsError] = RcfsError) -> Iterator[type[RcfsError]]:
-    """Those that may come from everywhere: rooms that other tests have imported have their own beside them."""
+    """Those that may come from everywhere: rooms that other tests have imported have more."""
     if base.__module__ == RcfsError.__module__:
         yield base
     for derived in base.__subclasses__():

@@ -85,6 +85,12 @@ def test_options_that_are_false_are_said(tmp_path: Path) -> None:
     assert (settings.max_wait_s, settings.fs_subtype) == (7.5, "davfs")
 
 
+def test_the_faster_wait_is_used_unless_told_otherwise(tmp_path: Path) -> None:
+    assert load({}, {}, "", tmp_path).fast_wait
+    assert not load({}, {}, "[mount]\nfast_wait = false\n", tmp_path).fast_wait
+    assert not load({"fast_wait": False}, {}, "", tmp_path).fast_wait
+
+
 @pytest.mark.parametrize(
     ("newer", "older", "field"),
     [
