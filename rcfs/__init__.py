@@ -1,5 +1,10 @@
 """rcfs: a RingCentral account as a directory tree."""
 
-from importlib.metadata import version
 
-__version__ = version("rcfs")
+def __getattr__(name: str) -> str:
+    """``__version__``, which is looked up when somebody asks: it takes as long as starting Python."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import version  # noqa: PLC0415 - it is what takes so long
+
+    return version("rcfs")

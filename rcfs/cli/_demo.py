@@ -85,7 +85,8 @@ def demo(
         # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)
-        path = ready_mountpoint(_created(mountpoint), settings, registry)
+        in_background = ready_fd is not None
+        path = ready_mountpoint(_created(mountpoint), settings, registry, is_child=in_background)
         if not foreground:
             serve_in_background(context, ["demo", str(path), *restated(context)], settings, path)
             _print_tour(path)
@@ -93,7 +94,6 @@ def demo(
         arguments = [f"--limit={text}" for text in limit]
         arguments += [f"--messages={messages}"] if messages is not None else []
         arguments += [f"--seed={seed}"] if seed is not None else []
-        in_background = ready_fd is not None
         with running_simulator(arguments) as endpoints:
             serve_here(
                 _with_endpoints(settings, endpoints),

@@ -11,7 +11,6 @@ from typing import Any, NoReturn
 import click
 import platformdirs
 
-from rcfs import __version__
 from rcfs.cli._cache import cache
 from rcfs.cli._completion import completion
 from rcfs.cli._credentials import login, logout
@@ -77,7 +76,7 @@ def _explained(error: BaseException) -> int:
         "rcfs doctor ~/ringcentral     what is missing, and what to do",
     ),
 )
-@click.version_option(__version__, prog_name="rcfs", message="%(prog)s %(version)s")
+@click.version_option(package_name="rcfs", prog_name="rcfs", message="%(prog)s %(version)s")
 def rcfs() -> None:
     """A RingCentral account as a directory tree: messages are directories, attachments are files."""
 

@@ -50,7 +50,7 @@ def mount(
         settings = load_settings(options, os.environ, find_config(os.environ))
         settings.require_credentials()
         registry = Registry(settings.state_dir)
-        path = ready_mountpoint(mountpoint, settings, registry)
+        path = ready_mountpoint(mountpoint, settings, registry, is_child=ready_fd is not None)
         if foreground:
             serve_here(settings, path, registry, pipe, in_background=ready_fd is not None)
         else:

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import simulated as simulator
-from tests.mount.conftest import COMMAND_S, Mounted, Mounting, attachment_key, eventually, sha256
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting, attachment_key, eventually, run, sha256
 
 pytestmark = pytest.mark.mount
 
@@ -137,6 +138,51 @@ def test_a_known_account_is_mounted_without_its_server(used: Mounted) -> None:
     with server_again(mount):
         eventually(lambda: reading(cold) == 0)
         mount.umount()
+
+
+def ask_everything(mount: Mounted) -> set[str]:
+    """Asks for all that costs no request, of all that is known below the mount; the paths that answered."""
+
+    def refuse(error: OSError) -> None:
+        # One mailbox is refused to everybody, and so is not known.
+        if error.errno != errno.ENETUNREACH or Path(error.filename).parent != mount.path:
+            raise error
+
+    asked = set()
+    for folder, directories, files in os.walk(mount.path, onerror=refuse):
+        if Path(folder) == mount.path:
+            directories.remove(".rcfs")
+        for name in (*directories, *files):
+            path = Path(folder, name)
+            size = path.lstat().st_size
+            attributes = os.listxattr(path, follow_symlinks=False)
+            for attribute in attributes:
+                assert os.getxattr(path, attribute, follow_symlinks=False)
+            assert path.exists(), "a link leads somewhere"
+            if name in files and "user.rcfs.key" not in attributes:
+                assert len(path.read_bytes()) == size
+            asked.add(str(path.relative_to(mount.path)))
+    return asked
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make a network namespace")
+def test_without_any_network_all_that_is_known_is_there(used: Mounted) -> None:
+    mount = used
+    cached = attachments(mount)[:4]
+    for pattern in ("101 */Fax/*/*/fax.*", "101 */SMS/*/*/*.jpg"):
+        cached += sorted(mount.path.glob(pattern))[:3]
+    keys = [attachment_key(path) for path in cached if path.read_bytes()]
+    truth = {(entry["message_id"], entry["attachment_id"]): entry["sha256"] for entry in mount.server.truth()}
+    before = {entry[0] for entry in snapshot(mount)}
+    mount.umount()
+    mount.server.reset_journal()
+    command = [sys.executable, "-m", "rcfs", "mount", *mount.options, str(mount.path)]
+    run(["unshare", "--net", *command], env=mount.environment)
+    assert ask_everything(mount) == before
+    assert [sha256(path) for path in cached] == [truth[key] for key in keys if key is not None]
+    assert len(cached) == 10
+    assert mount.server.summary()["requests"] == 0
+    mount.umount()
 
 
 def test_offline_the_server_is_not_asked(used: Mounted) -> None:

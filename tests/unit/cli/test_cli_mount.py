@@ -78,6 +78,7 @@ def test_as_a_child(
 ) -> None:
     moved: list[str] = []
     monkeypatch.setattr(os, "chdir", moved.append)
+    monkeypatch.setattr(_run, "prepare", lambda *_: pytest.fail("what the parent has seen is seen to again"))
     reading, writing = os.pipe()
     result = run("mount", str(mountpoint), "--foreground", "--ready-fd", str(writing))
     with os.fdopen(reading, "rb") as pipe:
