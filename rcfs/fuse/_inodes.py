@@ -12,12 +12,13 @@ open, are at hand.
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from struct import Struct
 
 import attrs
 import pyfuse3
+import trio
 
 from rcfs.tree import Directory, Node
 
@@ -164,20 +165,10 @@ class InodeTable:
         self._served[inode] = digest
         return same
 
-    def paths_below(self, top: int) -> list[tuple[str, ...]]:
+    async def paths_below(self, top: int) -> list[tuple[str, ...]]:
         """The paths, relative to that of the inode `top`, of all inodes below it; parents come first."""
-        names: dict[int, list[bytes]] = {}
-        for held in self._held.values():
-            _lookups, parent = _HEAD.unpack_from(held)
-            names.setdefault(parent, []).append(held[_HEAD.size :])
-        found: list[tuple[str, ...]] = []
-        waiting: list[tuple[int, tuple[str, ...]]] = [(top, ())]
-        for inode, path in waiting:
-            for name in names.get(inode, ()):
-                below = (*path, os.fsdecode(name))
-                found.append(below)
-                waiting.append((self.number(inode, name), below))
-        return found
+        # A copy, because the kernel goes on asking; for five million inodes it takes 0.1 s.
+        return await trio.to_thread.run_sync(_paths_below, self._held.copy(), top)
 
     def forget(self, inodes: Iterable[tuple[int, int]]) -> None:
         """The kernel drops so many of its lookups of each inode."""
@@ -204,3 +195,18 @@ class InodeTable:
         self._recent.move_to_end(inode)
         if len(self._recent) > _NODES_AT_HAND:
             self._recent.popitem(last=False)
+
+
+def _paths_below(held: Mapping[int, bytes], top: int) -> list[tuple[str, ...]]:
+    children: dict[int, list[int]] = {}
+    for inode, entry in held.items():
+        _lookups, parent = _HEAD.unpack_from(entry)
+        children.setdefault(parent, []).append(inode)
+    found: list[tuple[str, ...]] = []
+    waiting: list[tuple[int, tuple[str, ...]]] = [(top, ())]
+    for parent, path in waiting:
+        for inode in children.get(parent, ()):
+            below = (*path, os.fsdecode(held[inode][_HEAD.size :]))
+            found.append(below)
+            waiting.append((inode, below))
+    return found

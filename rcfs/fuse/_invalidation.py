@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 import pyfuse3
+import trio
 
 from rcfs.fuse._inodes import InodeTable
 from rcfs.store import Touched
@@ -22,6 +23,27 @@ class Invalidation:
     def __init__(self, root: Root, inodes: InodeTable) -> None:
         self._root = root
         self._inodes = inodes
+        self._whole: dict[int, None] = {}  # extensions of which everything has changed; a set with an order
+        self._whole_changed = trio.Event()
+
+    async def run(self) -> None:
+        """Forgets mailboxes of which everything has changed; runs for as long as there is a mount."""
+        while True:
+            await self._whole_changed.wait()
+            self._whole_changed = trio.Event()
+            while self._whole:
+                await self.forget_whole(self._whole.popitem()[0])
+
+    async def forget_whole(self, extension_id: int) -> None:
+        """Everything that the kernel holds of an extension means something else than before."""
+        name = self._root.name_of(extension_id)
+        if name is None:
+            return
+        top = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(name))
+        for path in await self._inodes.paths_below(top):
+            self._forget_path((name, *path))
+            await trio.lowlevel.checkpoint()  # There may be millions.
+        self._forget_path((name,))
 
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before."""
@@ -29,8 +51,9 @@ class Invalidation:
         if name is None:
             return
         if () in touched:
-            top = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(name))
-            touched = touched.union(self._inodes.paths_below(top))
+            self._whole[extension_id] = None
+            self._whole_changed.set()
+            return
         inodes: dict[tuple[str, ...], int | None] = {}
 
         def inode(path: tuple[str, ...]) -> int | None:

@@ -109,6 +109,7 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
             nursery.start_soon(answer_before_suspend, waits, engine.recorder)
             nursery.start_soon(dump_on_signal, engine.recorder)
             nursery.start_soon(engine.hints.run)
+            nursery.start_soon(operations.invalidation.run)
             await nursery.start(_end_on_signal, waits)
             nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
             engine.account.on_extensions = operations.extensions_changed

@@ -6,6 +6,7 @@ from typing import Any
 import attrs
 import pyfuse3
 import pytest
+import trio
 
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation
@@ -65,9 +66,13 @@ def kernel(catalogue: PlainCatalogue, monkeypatch: pytest.MonkeyPatch) -> Kernel
 
 
 @pytest.fixture
-def changed(kernel: Kernel) -> Callable[..., None]:
+def invalidation(kernel: Kernel) -> Invalidation:
+    return Invalidation(kernel.root, kernel.inodes)
+
+
+@pytest.fixture
+def changed(invalidation: Invalidation) -> Callable[..., None]:
     """Tells that paths below the extension have changed."""
-    invalidation = Invalidation(kernel.root, kernel.inodes)
     return lambda *paths: invalidation.mailbox_changed(5, set(paths))
 
 
@@ -117,15 +122,31 @@ def test_a_new_message_changes_the_times_above_and_the_text_beside_it(
     }
 
 
-def test_of_a_mailbox_that_somebody_else_has_changed_everything_held_is_forgotten(
-    kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None]
+async def test_of_a_mailbox_that_somebody_else_has_changed_everything_held_is_forgotten(
+    kernel: Kernel,
+    catalogue: PlainCatalogue,
+    invalidation: Invalidation,
+    changed: Callable[..., None],
+    nursery: trio.Nursery,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    done = trio.Event()
+
+    def forget_attributes(inode: int, *, attr_only: bool) -> None:
+        kernel.forget_attributes(inode, attr_only=attr_only)
+        if kernel.attributes[-1] == (NAME,):
+            done.set()
+
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", forget_attributes)
+    nursery.start_soon(invalidation.run)
     catalogue.put(sms(), sms(2))
     second = FIRST.replace("[1]", "[2]")
     kernel.look_up(NAME, *MONTH, FIRST, "text.txt")
     kernel.look_up(NAME, *MONTH, second)
     catalogue.remove(2)
     changed(())
+    with trio.fail_after(10):
+        await done.wait()
     assert (NAME, *MONTH, second) in kernel.names
     assert (NAME, *MONTH, FIRST, "text.txt") in kernel.names
     assert {(NAME,), (NAME, "SMS"), (NAME, *MONTH), (NAME, *MONTH, FIRST)} == set(kernel.attributes)
