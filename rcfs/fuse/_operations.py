@@ -10,6 +10,7 @@ import errno
 import os
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cache
 from operator import attrgetter
 
 import pyfuse3
@@ -487,20 +488,21 @@ class Operations(ReadOnlyOperations):
 
     async def _obtain(self, node: AttachmentFile, pid: int) -> Content:
         attachment = node.attachment
+        reader = cache(lambda: reader_of(pid))  # two looks into /proc, only when a request is needed
         wanted = Wanted(
             node.key,
             attachment.uri,
             attachment.content_type,
             size_known=node.size_is_exact,
             purged=node.purged,
-            by=lambda: reader_of(pid).name,
+            by=lambda: reader().name,
         )
         library = self._engine.library
 
         def priority() -> Priority:
             # What is cached needs no seat, so it is opened however many wait for what is not.
             self._waits.require_seat()
-            return self._readers.priority(pid, node.key, trio.current_time())
+            return self._readers.priority(reader(), node.key, trio.current_time())
 
         try:
             content = await library.open(wanted, priority)

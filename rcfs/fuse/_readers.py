@@ -152,13 +152,12 @@ class Readers:
         self._looked_s = now
         return True
 
-    def priority(self, pid: int, key: ContentKey, now: float) -> Priority:
-        """The class of a request for `key` that the process `pid` needs at `now` (seconds, any origin).
+    def priority(self, reader: Reader, key: ContentKey, now: float) -> Priority:
+        """The class of a request for `key` that `reader` needs at `now` (seconds, any origin).
 
         Raises:
             CrawlerError: It is a crawler, which by the rule gets what is cached, and nothing else.
         """
-        reader = reader_of(pid)
         if reader.name not in self._crawlers.names:
             priority = self._classifier.classify(reader, now)
         elif self._crawlers.policy is CrawlerPolicy.LOWEST:

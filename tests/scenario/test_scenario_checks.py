@@ -178,3 +178,21 @@ async def test_who_gets_only_what_is_cached_gets_no_damaged_chunk(cached: tuple[
     rig.engine.library.release(content)
     assert await rig.read(wanted) == DATA, "somebody else is not harmed"
     assert len(rig.ranges()) == 2
+
+
+async def test_what_is_kept_open_is_bounded_in_chunks(rig: Rig) -> None:
+    directory = rig.cache.stats().directory
+
+    async def held() -> int:
+        await wait_all_tasks_blocked()  # the fetches have ended, too
+        links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+        return sum(link.is_relative_to(directory) and link.suffix == ".val" for link in links)
+
+    wanted = [rig.wanted(number, DATA) for number in range(8)]
+    for each in wanted:
+        await rig.read(each)
+    assert await held() == 5 * CHUNKS
+    for _again in range(3):
+        await rig.read(wanted[7])
+    await rig.read(rig.wanted(100, DATA[:1000]))
+    assert await held() == 5 * CHUNKS + 1

@@ -252,17 +252,14 @@ def test_names_of_crawlers_are_as_the_kernel_keeps_them() -> None:
     assert all(0 < len(name) <= 15 for name in CRAWLERS)
 
 
-def test_a_crawler_is_refused_and_others_become_bulk(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crawler_is_refused_and_others_become_bulk() -> None:
     readers = Readers(Recorder(structlog.get_logger()))
-    monkeypatch.setattr(
-        "rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, "tumblerd" if pid == 1 else "cp")
-    )
     with pytest.raises(BudgetError, match="tumblerd"):
-        readers.priority(1, KEY, 0.0)
-    assert [readers.priority(2, KEY, float(now)) for now in range(6)] == [Priority.PERSON] * 4 + [
-        Priority.BULK
-    ] * 2
-    assert readers.priority(3, KEY, 6.0) is Priority.PERSON
+        readers.priority(Reader(1, "tumblerd"), KEY, 0.0)
+    assert [readers.priority(Reader(2, "cp"), KEY, float(now)) for now in range(6)] == [
+        Priority.PERSON
+    ] * 4 + [Priority.BULK] * 2
+    assert readers.priority(Reader(3, "cp"), KEY, 6.0) is Priority.PERSON
 
 
 def test_only_a_person_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,14 +282,13 @@ def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None
     assert split == {b"fourteen-bytes\xc3".decode("utf-8", "replace")}
 
 
-def test_a_crawler_may_be_let_in_last(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crawler_may_be_let_in_last() -> None:
     rule = CrawlerRule.of([], ["scanner"], CrawlerPolicy.LOWEST)
     readers = Readers(Recorder(structlog.get_logger()), rule)
-    monkeypatch.setattr(
-        "rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, "scanner" if pid == 1 else "tumblerd")
-    )
-    assert [readers.priority(1, KEY, float(now)) for now in range(9)] == [Priority.CRAWLER] * 9
-    assert readers.priority(2, KEY, 0.0) is Priority.PERSON, "the usual list was replaced"
+    assert [readers.priority(Reader(1, "scanner"), KEY, float(now)) for now in range(9)] == [
+        Priority.CRAWLER
+    ] * 9
+    assert readers.priority(Reader(2, "tumblerd"), KEY, 0.0) is Priority.PERSON, "the usual list was replaced"
 
 
 def every_error() -> list[type[RcfsError]]:
