@@ -267,7 +267,7 @@ def test_only_a_person_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
     names = {1: "tumblerd", 2: "cp", 3: "thunar"}
     monkeypatch.setattr("rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, names[pid]))
     for now in range(6):
-        readers.priority(2, KEY, float(now))  # It has become bulk,
+        readers.priority(Reader(2, "cp"), KEY, float(now))  # It has become bulk,
     assert [readers.looks_around(pid, 6.0) for pid in (1, 2, 3)] == [False, False, True]
     assert [readers.looks_around(3, now) for now in (7.0, 35.9, 36.1)] == [False, False, True]
     assert readers.looks_around(2, 70.0), "and by now it may be somebody's again."
