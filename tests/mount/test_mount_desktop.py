@@ -1,5 +1,6 @@
 """A file manager browsing the mount: what a person sees, and that looking costs nothing."""
 
+import json
 import os
 import shutil
 import signal
@@ -118,6 +119,25 @@ def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: 
     # A person's double click is served, and from then on there is a thumbnail for free.
     assert picture.read_bytes()
     assert mount.server.summary()["content_requests"] == 1
+
+
+def test_a_window_that_is_open_shows_what_is_new_when_it_is_reloaded(
+    mounting: Mounting, desktop: Desktop
+) -> None:
+    """By itself it shows nothing: inotify(7) tells of changes made through the mount, and of no others."""
+    mount = mounting("--messages=100")
+    (mailbox,) = mount.path.glob("101 *")
+    extension_id = int(json.loads((mailbox / "extension.json").read_text())["id"])
+    months = sorted(path.name for path in (mailbox / "SMS").iterdir())
+    desktop.browse(mailbox / "SMS")
+    eventually(shows(desktop, months[-1]))
+    mount.server.advance(60 * 86_400)
+    mount.server.arrive(extension_id, "SMS")
+    mount.rcfs("refresh", str(mailbox))
+    (new,) = {path.name for path in (mailbox / "SMS").iterdir()} - set(months)
+    desktop.run("xdotool", "search", "--onlyvisible", "--name", "Thunar", "windowfocus")
+    desktop.run("xdotool", "key", "F5")
+    eventually(shows(desktop, new))
 
 
 def _wait_for_thumbnailer(mount: Mounted) -> None:
