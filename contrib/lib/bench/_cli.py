@@ -16,6 +16,7 @@ from bench._material import Material
 from bench._measure import Bench
 from bench._mirror import write_mirror
 from bench._nginx import Origin, nginx
+from bench._offline import offline
 from bench._peers import PEERS, USUAL, Peer, PeerError
 from bench._picture import picture
 from bench._plan import Plan, ScalePlan, full, quick
@@ -39,6 +40,8 @@ def main() -> int:
     options = _options()
     if options.soak:
         return soak(ROOT)
+    if options.offline:
+        return offline()
     results = ROOT / "contrib/results"
     if options.readme:
         if not results.joinpath("bench.json").exists():
@@ -109,6 +112,7 @@ def _options() -> argparse.Namespace:
         "--scale", nargs="*", type=int, metavar="MESSAGES", help="measure accounts of these sizes"
     )
     parser.add_argument("--soak", action="store_true", help="run the tests that can run longer, for long")
+    parser.add_argument("--offline", action="store_true", help="measure a known account without its server")
     return parser.parse_args()
 
 
