@@ -81,7 +81,7 @@ def test_a_search_holds_links_to_what_it_finds(module_mount: Mounted, searches: 
     search.rmdir()
     assert list(searches.iterdir()) == []
     assert not search.exists()
-    assert module_mount.server.summary()["requests"] == 0
+    assert module_mount.server.journal(operation="readMessageContent") == []
 
 
 def test_it_is_current_while_somebody_looks(searches: Path, arrive: Callable[[str], int]) -> None:
@@ -258,7 +258,7 @@ def test_the_command_finds_the_same(module_mount: Mounted, searches: Path) -> No
         "search", f"--state-dir={module_mount.state}", "--in", str(searches.parent), "invoice"
     )
     assert len(within.stdout.splitlines()) == len(paths)
-    assert module_mount.server.summary()["requests"] == 0
+    assert module_mount.server.journal(operation="readMessageContent") == []
 
 
 def test_a_search_is_pulled_as_what_it_finds(module_mount: Mounted, searches: Path, tmp_path: Path) -> None:
