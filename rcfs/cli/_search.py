@@ -1,6 +1,6 @@
 """`rcfs search`: full text over everything that is known.
 
-Only the indices are read: those of the state directory and of the mounts that are up. Nothing is sent, no
+Only the indices are read: of the state directory, and of the mounts that are up. Nothing is sent, no
 mount is touched, and no login is needed.
 """
 
@@ -88,12 +88,13 @@ def search(
     records = Registry(settings.state_dir).live()
     place = None if where is None else locate(where, records)
     if place is not None and place.mount is not None:
-        records = (place.mount,)
+        records, own_dir = (place.mount,), None
         state_dirs = {place.mount.state_dir or settings.state_dir}
     else:
+        own_dir = settings.state_dir
         state_dirs = {settings.state_dir, *(record.state_dir for record in records if record.state_dir)}
     wanted = _Wanted(query, place, since_s, frozenset(TYPES[each] for each in types), limit + 1)
-    matches = sorted(_matches(wanted, sorted(state_dirs), records), key=lambda match: match.age)
+    matches = sorted(_matches(wanted, sorted(state_dirs), own_dir, records), key=lambda match: match.age)
     shown = matches[:limit]
     if as_json:
         say(json.dumps([match.document for match in shown], indent=2, ensure_ascii=False))
@@ -175,8 +176,10 @@ class _Match:
             yield False, one_line(rest)
 
 
-def _matches(wanted: _Wanted, state_dirs: Iterable[Path], records: Sequence[MountRecord]) -> Iterator[_Match]:
-    """What each of the indices finds.
+def _matches(
+    wanted: _Wanted, state_dirs: Iterable[Path], own_dir: Path | None, records: Sequence[MountRecord]
+) -> Iterator[_Match]:
+    """What each of the indices finds: in `own_dir` of all accounts, elsewhere of those that are mounted.
 
     Raises:
         ConfigError: There is no such place, or nothing is known there.
@@ -191,6 +194,8 @@ def _matches(wanted: _Wanted, state_dirs: Iterable[Path], records: Sequence[Moun
         with closing(MailboxIndex.open(path, warn)) as index:
             mounts = {record.login: record.mountpoint for record in records if record.state_dir == state_dir}
             for account in _accounts(index, mounts):
+                if account.mountpoint is None and state_dir != own_dir:
+                    continue
                 scope = account.scope(wanted)
                 exists |= scope is not None
                 if scope is None or not account.knows(index, scope):

@@ -134,12 +134,14 @@ def test_paths_are_those_of_the_mount_that_shows_the_account(
 ) -> None:
     other = tmp_path / "other-state"
     fill(other, "demo", "9", {5: [record(9, "an invoice of the demo")]})
+    fill(other, "an earlier demo", "8", {5: [record(8, "an invoice of another account")]})
     registry = Registry(known)
     registry.add(tmp_path / "demo", "http://127.0.0.1:1", state_dir=other, login="demo")
     result = run("search", "--json", "invoice")
     paths = [each["path"] for each in json.loads(result.stdout)]
     assert paths[0] == f"{tmp_path}/demo/101 Jane Smith/SMS/2026-11/2026-11-03T17.27.09Z from Ann Lee [9]"
     assert paths[-1] == HOME, "whose account is not mounted"
+    assert len(paths) == 4, "and nothing of what else was once in that directory"
     within = run("search", "--json", "--in", f"{tmp_path}/demo/101 Jane Smith", "invoice")
     assert [each["id"] for each in json.loads(within.stdout)] == [9]
     monkeypatch.chdir(tmp_path)
