@@ -4,33 +4,48 @@ Exit codes: those of `rcfs.errors`; 2 also for wrong usage; 130 when interrupted
 """
 
 import errno
+import gc
 import os
+from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NoReturn
 
 import click
 import platformdirs
 
-from rcfs.cli._cache import cache
-from rcfs.cli._completion import completion
-from rcfs.cli._credentials import login, logout
-from rcfs.cli._demo import demo
-from rcfs.cli._doctor import doctor
 from rcfs.cli._logfiles import keep_crash
-from rcfs.cli._mount import mount, umount
 from rcfs.cli._options import examples
 from rcfs.cli._output import error_line, sole_cause, tell
-from rcfs.cli._pin import pin, unpin
-from rcfs.cli._pull import pull
-from rcfs.cli._refresh import refresh
-from rcfs.cli._search import search
-from rcfs.cli._simulator import simulator
-from rcfs.cli._status import status
-from rcfs.cli._why import why
 from rcfs.errors import RcfsError
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
+
+_YOUNG = 10_000
+"""Objects that are made before the garbage collector looks for those of no use. Nearly all that modules make
+when they are loaded stays, so looking at it 70 times, as with Python's 700, costs a start 30 ms (measured
+2026-11)."""
+
+_MODULES: Mapping[str, str] = {
+    "mount": "_mount",
+    "umount": "_mount",
+    "demo": "_demo",
+    "search": "_search",
+    "pull": "_pull",
+    "pin": "_pin",
+    "unpin": "_pin",
+    "status": "_status",
+    "refresh": "_refresh",
+    "why": "_why",
+    "doctor": "_doctor",
+    "cache": "_cache",
+    "login": "_credentials",
+    "logout": "_credentials",
+    "simulator": "_simulator",
+    "completion": "_completion",
+}
+"""Where each command is. It is loaded when it is needed: all of them take 35 ms of every start."""
 
 
 class RcfsGroup(click.Group):
@@ -49,6 +64,22 @@ class RcfsGroup(click.Group):
             ctx.exit(_explained(error))
 
 
+class Commands(RcfsGroup):
+    """The commands of rcfs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order of the alphabet."""
+        return sorted({*super().list_commands(ctx), *_MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, loaded now if it was not."""
+        if cmd_name not in _MODULES:
+            return super().get_command(ctx, cmd_name)
+        command = getattr(import_module(f"rcfs.cli.{_MODULES[cmd_name]}"), cmd_name)
+        assert isinstance(command, click.Command)  # noqa: S101 - the table says so
+        return command
+
+
 def _explained(error: BaseException) -> int:
     """Prints what `error` means to a person; the exit code."""
     if isinstance(error, RcfsError):
@@ -65,7 +96,7 @@ def _explained(error: BaseException) -> int:
 
 
 @click.group(
-    cls=RcfsGroup,
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
         "rcfs demo                     a simulated account, no credentials needed",
@@ -81,12 +112,7 @@ def rcfs() -> None:
     """A RingCentral account as a directory tree: messages are directories, attachments are files."""
 
 
-_FILES = (mount, umount, demo, search, pull, pin, unpin)
-_UPKEEP = (status, refresh, why, doctor, cache, login, logout, simulator, completion)
-for _command in (*_FILES, *_UPKEEP):
-    rcfs.add_command(_command)
-
-
 def main() -> NoReturn:
     """Runs the command line of this process, and exits."""
+    gc.set_threshold(_YOUNG)
     rcfs.main(prog_name="rcfs")
