@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import attrs
 import click
@@ -24,11 +23,11 @@ from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._settings import find_config, load_settings
 from rcfs.cli._treepaths import TreePath, locate
 from rcfs.errors import ConfigError
-
-if TYPE_CHECKING:
-    from rcfs.model import Message
-    from rcfs.store import Hit, MailboxIndex, Scope
-    from rcfs.tree import Root
+from rcfs.fetch import iso_time
+from rcfs.model import Message
+from rcfs.platform import extension_from, message_from
+from rcfs.store import MARKS, Hit, MailboxIndex, Scope, match_expression
+from rcfs.tree import PURGED, Root, build_root, headline, one_line, people_of
 
 _LIMIT = 50
 """Matches that are shown unless asked otherwise: what a person reads through; the newest come first."""
@@ -76,8 +75,6 @@ def search(
 
     Exits with 1 when nothing matches. In a mount `mkdir Search/QUERY` makes a directory of what matches.
     """
-    from rcfs.store import match_expression
-
     query = " ".join(words)
     try:
         match_expression(query)
@@ -120,7 +117,7 @@ class _Wanted:
 class _Match:
     """A message that was found, and its path for whoever reads it."""
 
-    hit: "Hit"
+    hit: Hit
     path: str
 
     @property
@@ -132,17 +129,12 @@ class _Match:
     @property
     def line(self) -> str:
         """One line for people, with the words that match emphasised."""
-        from rcfs.tree import headline
-
         text = "".join(click.style(part, bold=True) if marked else part for marked, part in self._snippet())
         return "  ".join(filter(None, (headline(self._message), text.strip(), self.path)))
 
     @property
     def document(self) -> Mapping[str, object]:
         """The same for programs."""
-        from rcfs.fetch import iso_time
-        from rcfs.tree import people_of
-
         message, created_s = self._message, self.hit.found.created_s
         return {
             "path": self.path,
@@ -155,18 +147,13 @@ class _Match:
         }
 
     @property
-    def _message(self) -> "Message":
-        from rcfs.platform import message_from
-
+    def _message(self) -> Message:
         message = message_from(json.loads(self.hit.record))
         assert message is not None  # noqa: S101 - it was one when it was put into the index
         return message
 
     def _snippet(self) -> Iterator[tuple[bool, str]]:
         """The parts of the snippet on one line, each with whether it matches."""
-        from rcfs.store import MARKS
-        from rcfs.tree import one_line
-
         before, after = MARKS
         first, *others = self.hit.snippet.split(before)
         yield False, one_line(first)
@@ -184,8 +171,6 @@ def _matches(
     Raises:
         ConfigError: There is no such place, or nothing is known there.
     """
-    from rcfs.store import MailboxIndex
-
     exists = known = False
     for state_dir in state_dirs:
         path = index_path(state_dir)
@@ -201,6 +186,8 @@ def _matches(
                 if scope is None or not account.knows(index, scope):
                     continue
                 known = True
+                if not index.keeps_purged:
+                    scope = attrs.evolve(scope, hidden_views=frozenset({PURGED}))
                 for hit in index.search.newest(wanted.query, scope, wanted.limit):
                     yield _Match(hit, account.path_of(hit))
     if known:
@@ -216,15 +203,13 @@ class _Account:
     """An account that is known, as a mount shows it."""
 
     id: str
-    root: "Root"
+    root: Root
     mountpoint: Path | None
     extensions: Mapping[int, str]
     """The numbers of its extensions, by id."""
 
-    def scope(self, wanted: _Wanted) -> "Scope | None":
+    def scope(self, wanted: _Wanted) -> Scope | None:
         """Where to search in it; None when it has no such place."""
-        from rcfs.store import Scope
-
         extension_ids: Iterable[int] = self.extensions
         parts = () if wanted.place is None else wanted.place.parts
         if parts:
@@ -238,22 +223,19 @@ class _Account:
         called = self.root.name_of(extension_id) or ""
         return name in (called, self.extensions[extension_id]) or fnmatchcase(called, name)
 
-    def knows(self, index: "MailboxIndex", scope: "Scope") -> bool:
+    def knows(self, index: MailboxIndex, scope: Scope) -> bool:
         """Whether one of the mailboxes of `scope` was loaded."""
         states = (index.mailbox(self.id, extension_id) for extension_id in scope.extension_ids)
         return any(state is not None and state.loaded for state in states)
 
-    def path_of(self, hit: "Hit") -> str:
+    def path_of(self, hit: Hit) -> str:
         """Where the message is: in the mount, if there is one, else in the tree."""
         path = Path(self.root.name_of(hit.found.extension_id) or "", *hit.found.path)
         return str(path if self.mountpoint is None else self.mountpoint / path)
 
 
-def _accounts(index: "MailboxIndex", mounts: Mapping[str, Path]) -> Iterator[_Account]:
+def _accounts(index: MailboxIndex, mounts: Mapping[str, Path]) -> Iterator[_Account]:
     """The accounts that an index knows; what several logins may see of one is taken together."""
-    from rcfs.platform import extension_from
-    from rcfs.tree import build_root
-
     logins = index.logins()
     for account_id in sorted({seen.account_id for seen in logins.values()}):
         own = {login: seen for login, seen in logins.items() if seen.account_id == account_id}

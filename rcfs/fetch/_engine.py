@@ -207,7 +207,7 @@ async def open_engine(
                 index=index,
                 network=network,
                 losses=losses,
-                searches=Searches(index.search, account),
+                searches=Searches(index.search, account, shelving.hidden_views),
                 hints=hints,
             )
         finally:

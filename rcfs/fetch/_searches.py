@@ -16,15 +16,18 @@ class Searches:
         StoreError: The index fails.
     """
 
-    def __init__(self, index: SearchIndex, account: Account) -> None:
+    def __init__(self, index: SearchIndex, account: Account, hidden_views: frozenset[str]) -> None:
+        """Searches what `account` has in `index`, as if there were no `hidden_views`."""
         self._index = index
         self._account = account
+        self._hidden = hidden_views
         self.changed_s = 0.0
         """When a mailbox was last seen to change, in seconds since 1970-01-01 UTC; 0.0 for never."""
 
     @property
     def _scope(self) -> Scope:
-        return Scope(self._account.id, tuple(extension.id for extension in self._account.extensions))
+        extension_ids = tuple(extension.id for extension in self._account.extensions)
+        return Scope(self._account.id, extension_ids, hidden_views=self._hidden)
 
     def note_change(self) -> None:
         """A mailbox has changed, so that any search may find something else."""

@@ -23,6 +23,7 @@ _FOUND = (
 _VISIBLE = (
     "b.account_id = :account AND b.loaded AND b.extension_id IN (SELECT value FROM json_each(:extensions))"
 )
+_SHOWN = "f.view NOT IN (SELECT value FROM json_each(:hidden))"
 
 MARKS = ("\x02", "\x03")
 """What stands before and after each match in a snippet: control characters, so hardly in a message."""
@@ -45,6 +46,8 @@ class Scope:
     """Only what this view shows; empty for all."""
     folder: str = ""
     """Only what this folder of the view shows; empty for all."""
+    hidden_views: frozenset[str] = frozenset()
+    """Nothing that has its directory in one of these."""
 
 
 @attrs.frozen
@@ -133,7 +136,7 @@ class SearchIndex:
         return self._found(
             f"{_FOUND} FROM words CROSS JOIN messages m ON m.message = words.rowid"
             " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home"
-            f" WHERE words MATCH :query AND words.rowid > :after AND {_VISIBLE}"
+            f" WHERE words MATCH :query AND words.rowid > :after AND {_VISIBLE} AND {_SHOWN}"
             " ORDER BY words.rowid LIMIT :limit",
             query,
             scope,
@@ -146,7 +149,7 @@ class SearchIndex:
         return self._found(
             f"{_FOUND} FROM messages m CROSS JOIN words ON words.rowid = m.message"
             " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home"
-            f" WHERE words MATCH :query AND m.id = :id AND {_VISIBLE} ORDER BY m.message",
+            f" WHERE words MATCH :query AND m.id = :id AND {_VISIBLE} AND {_SHOWN} ORDER BY m.message",
             query,
             scope,
             id=message_id,
@@ -171,7 +174,7 @@ class SearchIndex:
         return [Hit(found, raw, snippets.get(number, "")) for number, (found, raw) in rows.items()]
 
     def _found(self, statement: str, query: str, scope: Scope, **values: object) -> list[FoundRow]:
-        parameters = {"query": match_expression(query), **_visible(scope), **values}
+        parameters = {"query": match_expression(query), **_visible(scope), "hidden": _hidden(scope), **values}
         with self._database.reading() as connection:
             rows = connection.execute(statement, parameters).fetchall()
         return [FoundRow(*row) for row in rows]
@@ -179,6 +182,10 @@ class SearchIndex:
 
 def _visible(scope: Scope) -> dict[str, object]:
     return {"account": scope.account_id, "extensions": json.dumps(scope.extension_ids)}
+
+
+def _hidden(scope: Scope) -> str:
+    return json.dumps(sorted(scope.hidden_views))
 
 
 def _changed(connection: sqlite3.Connection, statement: str, *values: object) -> bool:
@@ -206,6 +213,7 @@ def _within(connection: sqlite3.Connection, number: int, scope: Scope) -> tuple[
     row = connection.execute(
         f"{_FOUND}, m.raw FROM messages m"  # noqa: S608
         " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home WHERE m.message = :number"
+        f" AND {_SHOWN}"
         " AND (NOT :typed OR json_extract(m.raw, '$.type') IN (SELECT value FROM json_each(:types)))"
         " AND (:view = '' OR EXISTS (SELECT 1 FROM places p JOIN folders s USING (folder)"
         " WHERE p.message = m.message AND s.view = :view AND (:folder = '' OR s.name = :folder)))",
@@ -215,6 +223,7 @@ def _within(connection: sqlite3.Connection, number: int, scope: Scope) -> tuple[
             "types": json.dumps(sorted(scope.types)),
             "view": scope.view,
             "folder": scope.folder,
+            "hidden": _hidden(scope),
         },
     ).fetchone()
     return None if row is None else (FoundRow(*row[:-1]), row[-1])

@@ -94,6 +94,7 @@ def test_only_what_is_in_the_scope(index: MailboxIndex, put: Put) -> None:
     assert ids(index, "hello", Scope("1", (101,), view="By-Contact")) == [2, 1, 4]
     second_s = 1793726822.0
     assert ids(index, "hello", Scope("1", (101, 102), since_s=second_s)) == [5, 3, 2]
+    assert ids(index, "hello", Scope("1", (101,), hidden_views=frozenset({"Trash", "Purged"}))) == [2, 1, 4]
 
 
 def test_a_page_goes_on_after_the_one_before(index: MailboxIndex, put: Put) -> None:
