@@ -10,23 +10,22 @@ import errno
 import os
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
 from operator import attrgetter
 
 import pyfuse3
 import trio
 
-from rcfs.fetch import Content, Engine, Recorder, Wanted
+from rcfs.fetch import Engine, Recorder
+from rcfs.fuse._attachments import Attachments
 from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import Handle, HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation, forget_attributes
 from rcfs.fuse._read_only import ReadOnlyOperations
-from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerError, CrawlerRule, Readers, reader_of
+from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule, Readers
 from rcfs.fuse._searching import Searching
-from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
-from rcfs.model import CHUNK_BYTES, Priority
+from rcfs.fuse._waits import Waits
 from rcfs.store import Touched
 from rcfs.tree import (
     AttachmentFile,
@@ -43,18 +42,9 @@ from rcfs.tree import (
     TextFile,
 )
 
-WHOLE_BYTES = 4 * CHUNK_BYTES
-"""Contents up to this size are there when `open` returns: nearly all voicemails, faxes and MMS files, so
-that their reads never wait. Larger ones are read while they arrive."""
-_STREAMS = MAX_READ_WAITERS // 2
-"""Large contents that may be read while they arrive. The kernel keeps up to two reads of a sequential
-reader waiting (read-ahead, and the read itself), and only MAX_READ_WAITERS may wait; further opens of large
-contents wait until all is there."""
 _MAILBOX_WITHIN_S = 150.0
 """Longest wait for a mailbox: two penalties of 60 s and the requests themselves. `--max-wait` is for
 content."""
-_NOTE_WITHIN_S = 1.0
-"""Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
 _LIVE_BYTES = 4096
 """Size shown of a live file that was never opened; from an open on it is that of what was opened."""
 _PAGE = 32
@@ -103,7 +93,6 @@ class Operations(ReadOnlyOperations):
         self._root = root
         self._engine = engine
         self._waits = waits
-        self._max_wait_s = max_wait_s
         self._render_live = render_live
         self._inodes = InodeTable(root)
         self.invalidation = Invalidation(root, self._inodes)
@@ -111,7 +100,7 @@ class Operations(ReadOnlyOperations):
         self._searching = Searching(root, self._inodes, engine.searches)
         self._handles = HandleTable()
         self._readers = Readers(engine.recorder, crawlers)
-        self._streams = 0
+        self._attachments = Attachments(engine.library, waits, self._readers, max_wait_s)
         self._texts: dict[int, OpenText] = {}
         self._live_bytes: dict[str, int] = {}
 
@@ -182,7 +171,7 @@ class Operations(ReadOnlyOperations):
         if text == _XATTR_REFRESH:
             return await self._waits.until(ctx.pid, lambda: self._refresh(node), within_s=_REFRESH_WITHIN_S)
         if text == _XATTR_CACHED and isinstance(node, (AttachmentFile, MessageDirectory)):
-            return (await self._cached_state(node)).encode()
+            return (await self._attachments.cached_state(node)).encode()
         value = node.xattrs().get(text)
         if value is None:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
@@ -302,7 +291,7 @@ class Operations(ReadOnlyOperations):
             data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
             return self._open_text(inode, node, data)
         if isinstance(node, AttachmentFile):
-            number = self._add_handle(await self._open_attachment(inode, node, ctx.pid), node)
+            number = self._add_handle(await self._attachments.open(inode, node, ctx.pid), node)
         else:
             raise pyfuse3.FUSEError(errno.EINVAL)
         # An attachment never changes.
@@ -315,31 +304,7 @@ class Operations(ReadOnlyOperations):
         if isinstance(handle, OpenText):
             return handle.data[off : off + size]
         assert isinstance(handle, OpenContent)  # noqa: S101 - the kernel keeps the two kinds apart
-        content = handle.content
-        if not content.is_checked:
-            await self._check(handle, off, size)
-        if not content.has(off, size):
-            await self._waits.until(
-                handle.pid,
-                lambda: self._engine.library.reach(content, off, size),
-                within_s=self._max_wait_s,
-                read=True,
-            )
-        return content.read(off, size)
-
-    async def _check(self, handle: OpenContent, off: int, size: int) -> None:
-        """Returns when these bytes are checked, if they are cached."""
-        library, content = self._engine.library, handle.content
-        if content.unchecked(off, size):
-            # Without a seat, for it is the disk that is waited for, and not the network.
-            await self._waits.until(
-                handle.pid,
-                lambda: library.check(content, off, size),
-                within_s=self._max_wait_s,
-                seated=False,
-            )
-        else:
-            library.look_ahead(content, off, size)
+        return await self._attachments.read(handle, off, size)
 
     async def flush(self, fh: pyfuse3.FileHandleT) -> None:
         """Nothing to flush: said once, the kernel does not ask again (-40 % on `grep -r`)."""
@@ -355,8 +320,7 @@ class Operations(ReadOnlyOperations):
             if not handle.users:
                 self._texts.pop(handle.inode, None)
         elif isinstance(handle, OpenContent):
-            self._streams -= handle.streaming
-            self._engine.library.release(handle.content)
+            self._attachments.release(handle)
 
     # What changes while it is mounted
 
@@ -483,72 +447,3 @@ class Operations(ReadOnlyOperations):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         mailboxes = await self._engine.account.refresh()
         return f"{mailboxes} mailbox{'' if mailboxes == 1 else 'es'}".encode()
-
-    async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
-        """An open content of exact size, that is all there or holds a streaming seat."""
-        content = await self._waits.until(
-            pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, seated=False
-        )
-        size_bytes = content.size_bytes
-        if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
-            if node.size_is_exact:
-                # The record was wrong, and the kernel believes it: it would cut the reads.
-                forget_attributes(inode)
-            node.learn(size_bytes)
-        streaming = not content.complete
-        self._streams += streaming
-        return OpenContent(inode, content, pid, streaming)
-
-    async def _obtain(self, node: AttachmentFile, pid: int) -> Content:
-        attachment = node.attachment
-        reader = cache(lambda: reader_of(pid))  # two looks into /proc, only when a request is needed
-        wanted = Wanted(
-            node.key,
-            attachment.uri,
-            attachment.content_type,
-            size_known=node.size_is_exact,
-            purged=node.purged,
-            by=lambda: reader().name,
-        )
-        library = self._engine.library
-
-        def priority() -> Priority:
-            # What is cached needs no seat, so it is opened however many wait for what is not.
-            self._waits.require_seat()
-            return self._readers.priority(reader(), node.key, trio.current_time())
-
-        try:
-            content = await library.open(wanted, priority)
-        except CrawlerError as exc:
-            with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
-                await library.note_refusal(node.key, exc.name)
-            raise
-        settled = False
-        try:
-            size_bytes = await content.wait_size()
-            if size_bytes > WHOLE_BYTES:
-                await content.wait_for(0, CHUNK_BYTES)
-            # Asked after the wait: from here to taking the seat nobody else can take it.
-            if size_bytes <= WHOLE_BYTES or self._streams >= _STREAMS:
-                await content.wait_complete()
-            settled = True
-            return content
-        finally:
-            if not settled:
-                library.release(content)
-
-    @staticmethod
-    def _attachments(node: Node) -> list[AttachmentFile]:
-        """The attachments whose cache state `node` has; empty for what has none."""
-        if isinstance(node, AttachmentFile):
-            return [node]
-        if isinstance(node, MessageDirectory):
-            return [entry for entry in node.entries().values() if isinstance(entry, AttachmentFile)]
-        return []
-
-    async def _cached_state(self, node: Node) -> str:
-        """``yes`` when all attachments are in the cache (or there are none), ``no``, or ``partial``."""
-        states = {await self._engine.library.state(file.key) for file in self._attachments(node)}
-        if len(states) > 1:
-            return "partial"
-        return states.pop() if states else "yes"

@@ -74,7 +74,9 @@ def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
 
         monkeypatch.setattr(pyfuse3, "readdir_reply", fits)
         root = Top(fallback_s=0.0, shown=directory)
-        engine = cast(Any, SimpleNamespace(recorder=Recorder(structlog.get_logger()), searches=None))
+        engine = cast(
+            Any, SimpleNamespace(recorder=Recorder(structlog.get_logger()), searches=None, library=None)
+        )
         operations = Operations(root, engine, Waits(), max_wait_s=1.0, render_live=cast(Any, None))
         context = cast(Any, SimpleNamespace(pid=1))
         inode = (await operations.lookup(pyfuse3.ROOT_INODE, b"x", context)).st_ino

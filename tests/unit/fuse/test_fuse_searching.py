@@ -101,7 +101,7 @@ async def test_a_look_at_a_search_is_one_at_a_few_mailboxes(
         root.extension(number).show(PlainCatalogue())
     looks: list[int] = []
     account = SimpleNamespace(extensions=extensions, mailboxes=SimpleNamespace(visit=looks.append))
-    engine = cast("Engine", SimpleNamespace(account=account, searches=searches, recorder=None))
+    engine = cast("Engine", SimpleNamespace(account=account, searches=searches, recorder=None, library=None))
     operations = Operations(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     search = cast("Any", root.entries()["Search"]).entries()["invoice"]
     inode = operations._inodes.remember(pyfuse3.ROOT_INODE, b"x", search)

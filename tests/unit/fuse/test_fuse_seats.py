@@ -8,7 +8,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.fetch import Content, Engine
-from rcfs.fuse._operations import _STREAMS, WHOLE_BYTES, Operations
+from rcfs.fuse._attachments import _STREAMS, WHOLE_BYTES
+from rcfs.fuse._operations import Operations
 from rcfs.fuse._waits import Waits
 from rcfs.model import CHUNK_BYTES, Attachment, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
@@ -43,7 +44,7 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
     opened = []
 
     async def open_file(file: AttachmentFile) -> None:
-        opened.append(await operations._open_attachment(7, file, os.getpid()))
+        opened.append(await operations._attachments.open(7, file, os.getpid()))
 
     for file in attachments_below(root.extension(5)):
         nursery.start_soon(open_file, file)

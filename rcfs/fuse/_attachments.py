@@ -1,0 +1,136 @@
+"""Open attachments: their contents are obtained and read, a few of them while they arrive."""
+
+from functools import cache
+
+import trio
+
+from rcfs.fetch import Content, Library, Wanted
+from rcfs.fuse._handles import OpenContent
+from rcfs.fuse._invalidation import forget_attributes
+from rcfs.fuse._readers import CrawlerError, Readers, reader_of
+from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
+from rcfs.model import CHUNK_BYTES, Priority
+from rcfs.tree import AttachmentFile, MessageDirectory, Node
+
+WHOLE_BYTES = 4 * CHUNK_BYTES
+"""Contents up to this size are there when `open` returns: nearly all voicemails, faxes and MMS files, so
+that their reads never wait. Larger ones are read while they arrive."""
+_STREAMS = MAX_READ_WAITERS // 2
+"""Large contents that may be read while they arrive. The kernel keeps up to two reads of a sequential
+reader waiting (read-ahead, and the read itself), and only MAX_READ_WAITERS may wait; further opens of large
+contents wait until all is there."""
+_NOTE_WITHIN_S = 1.0
+"""Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
+
+
+class Attachments:
+    """What handlers ask of attachments; all methods run in the trio thread."""
+
+    def __init__(self, library: Library, waits: Waits, readers: Readers, max_wait_s: float) -> None:
+        """Takes contents from `library`; who waits for one waits for `max_wait_s` seconds at most."""
+        self._library = library
+        self._waits = waits
+        self._readers = readers
+        self._max_wait_s = max_wait_s
+        self._streams = 0
+
+    async def open(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
+        """An open content of exact size, that is all there or holds a streaming seat."""
+        content = await self._waits.until(
+            pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, seated=False
+        )
+        size_bytes = content.size_bytes
+        if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
+            if node.size_is_exact:
+                # The record was wrong, and the kernel believes it: it would cut the reads.
+                forget_attributes(inode)
+            node.learn(size_bytes)
+        streaming = not content.complete
+        self._streams += streaming
+        return OpenContent(inode, content, pid, streaming)
+
+    async def _obtain(self, node: AttachmentFile, pid: int) -> Content:
+        attachment = node.attachment
+        reader = cache(lambda: reader_of(pid))  # two looks into /proc, only when a request is needed
+        wanted = Wanted(
+            node.key,
+            attachment.uri,
+            attachment.content_type,
+            size_known=node.size_is_exact,
+            purged=node.purged,
+            by=lambda: reader().name,
+        )
+
+        def priority() -> Priority:
+            # What is cached needs no seat, so it is opened however many wait for what is not.
+            self._waits.require_seat()
+            return self._readers.priority(reader(), node.key, trio.current_time())
+
+        try:
+            content = await self._library.open(wanted, priority)
+        except CrawlerError as exc:
+            with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
+                await self._library.note_refusal(node.key, exc.name)
+            raise
+        settled = False
+        try:
+            size_bytes = await content.wait_size()
+            if size_bytes > WHOLE_BYTES:
+                await content.wait_for(0, CHUNK_BYTES)
+            # Asked after the wait: from here to taking the seat nobody else can take it.
+            if size_bytes <= WHOLE_BYTES or self._streams >= _STREAMS:
+                await content.wait_complete()
+            settled = True
+            return content
+        finally:
+            if not settled:
+                self._library.release(content)
+
+    async def read(self, handle: OpenContent, off: int, size: int) -> bytes:
+        """Up to `size` bytes from `off` on; fewer only at the end."""
+        content = handle.content
+        if not content.is_checked:
+            await self._check(handle, off, size)
+        if not content.has(off, size):
+            await self._waits.until(
+                handle.pid,
+                lambda: self._library.reach(content, off, size),
+                within_s=self._max_wait_s,
+                read=True,
+            )
+        return content.read(off, size)
+
+    async def _check(self, handle: OpenContent, off: int, size: int) -> None:
+        """Returns when these bytes are checked, if they are cached."""
+        library, content = self._library, handle.content
+        if content.unchecked(off, size):
+            # Without a seat, for it is the disk that is waited for, and not the network.
+            await self._waits.until(
+                handle.pid,
+                lambda: library.check(content, off, size),
+                within_s=self._max_wait_s,
+                seated=False,
+            )
+        else:
+            library.look_ahead(content, off, size)
+
+    def release(self, handle: OpenContent) -> None:
+        """The last user of an open attachment is gone."""
+        self._streams -= handle.streaming
+        self._library.release(handle.content)
+
+    @staticmethod
+    def of(node: Node) -> list[AttachmentFile]:
+        """The attachments whose cache state `node` has; empty for what has none."""
+        if isinstance(node, AttachmentFile):
+            return [node]
+        if isinstance(node, MessageDirectory):
+            return [entry for entry in node.entries().values() if isinstance(entry, AttachmentFile)]
+        return []
+
+    async def cached_state(self, node: Node) -> str:
+        """``yes`` when all attachments are in the cache (or there are none), ``no``, or ``partial``."""
+        states = {await self._library.state(file.key) for file in self.of(node)}
+        if len(states) > 1:
+            return "partial"
+        return states.pop() if states else "yes"
