@@ -242,7 +242,7 @@ class Mailboxes:
             state = self._index.mailbox(key.account_id, key.extension_id)
             if state is not None and await self._in_thread(self._intake.take_text, state.number, key, data):
                 # The mailbox shows nothing else than before, but searches may.
-                self._tell(key.extension_id, {()})
+                self.on_change(key.extension_id, set())
         except RcfsError as exc:
             self._recorder.fault("transcript", str(exc), key=str(key))
         except Exception as exc:  # noqa: BLE001 - one message's trouble must not end the mount

@@ -213,20 +213,17 @@ class Operations(ReadOnlyOperations):
         if handle.end == start_id != 0:
             return  # The kernel asks on until it is told nothing: in most directories every second time.
         page = await self._page(handle, start_id)
-        while page:
-            for entry in page:
-                name = os.fsencode(entry.name)
-                attributes = self._attributes(self._inodes.number(handle.inode, name), entry.node)
-                if not pyfuse3.readdir_reply(token, name, attributes, entry.cursor):
-                    return
-                self._inodes.remember(handle.inode, name, entry.node)
-                start_id = entry.cursor
-            if len(page) < _PAGE and handle.directory.ends_short:
-                break
-            # A large reply holds hundreds of entries: others get their turn after each page.
-            await trio.lowlevel.checkpoint()
-            page = await self._page(handle, start_id)
-        handle.end = start_id
+        # One page and no more, in one step: what changes between the look at an entry and the reply would
+        # never be told to the kernel. And others get their turn: a large reply has room for hundreds.
+        for entry in page:
+            name = os.fsencode(entry.name)
+            attributes = self._attributes(self._inodes.number(handle.inode, name), entry.node)
+            if not pyfuse3.readdir_reply(token, name, attributes, entry.cursor):
+                return
+            self._inodes.remember(handle.inode, name, entry.node)
+            start_id = entry.cursor
+        if not page or (len(page) < _PAGE and handle.directory.ends_short):
+            handle.end = start_id
 
     @answering
     async def releasedir(self, fh: pyfuse3.FileHandleT) -> None:
