@@ -31,10 +31,11 @@ def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
 
 def circumstances(root: Path) -> dict[str, str]:
     """Those that hold whatever is measured."""
+    kernel = platform.release().partition("-")[0]
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
         "commit": _commit(root),
-        "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, Linux {platform.release()}",
+        "machine": f"{os.cpu_count()} cores, {_memory_gb():.0f} GB, Linux {kernel}",
     }
 
 
