@@ -23,7 +23,7 @@ class Invalidation:
     def __init__(self, root: Root, inodes: InodeTable) -> None:
         self._root = root
         self._inodes = inodes
-        self._whole: dict[int, None] = {}  # extensions of which everything has changed; a set with an order
+        self._whole: set[int] = set()  # extensions of which everything has changed
         self._whole_changed = trio.Event()
 
     async def run(self) -> None:
@@ -32,10 +32,10 @@ class Invalidation:
             await self._whole_changed.wait()
             self._whole_changed = trio.Event()
             while self._whole:
-                await self.forget_whole(self._whole.popitem()[0])
+                await self._forget_whole(self._whole.pop())
 
-    async def forget_whole(self, extension_id: int) -> None:
-        """Everything that the kernel holds of an extension means something else than before."""
+    async def _forget_whole(self, extension_id: int) -> None:
+        """Makes the kernel forget all that it holds of an extension."""
         name = self._root.name_of(extension_id)
         if name is None:
             return
@@ -51,7 +51,7 @@ class Invalidation:
         if name is None:
             return
         if () in touched:
-            self._whole[extension_id] = None
+            self._whole.add(extension_id)
             self._whole_changed.set()
             return
         inodes: dict[tuple[str, ...], int | None] = {}
