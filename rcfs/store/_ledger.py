@@ -8,7 +8,6 @@ Times in a book are of the machine's boot clock, which all processes share and n
 earlier boot is translated by the wall clock, within what cannot be wrong: it was written before this boot.
 """
 
-import json
 import math
 import sqlite3
 import zlib
@@ -16,6 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
+
+import msgspec
 
 from rcfs.model import Plan, RateHeaders, UsageGroup
 from rcfs.quota import LINGER_S, Book, GroupState, Ledger, MemoryLedger, Slot, Waiting, forecast
@@ -258,12 +259,12 @@ class SqliteLedger(Ledger):
             if zlib.crc32(text.encode()) != checksum:
                 raise ValueError("its checksum is wrong")
             if boot == self._machine.boot:
-                return Book.load(json.loads(text), self._plans, poll_s=_POLL_S)
+                return Book.load(msgspec.json.decode(text), self._plans, poll_s=_POLL_S)
             age_s = max(0.0, self._machine.wall_s() - wall_s)
             # The boot clock began at 0, and whatever was done before its beginning was over then.
             shift_s = min(self._machine.clock_s() - age_s, 0.0) - clock_s
-            book = Book.load(json.loads(text), self._plans, poll_s=_POLL_S, shift_s=shift_s)
-        except (AttributeError, LookupError, TypeError, ValueError) as exc:
+            book = Book.load(msgspec.json.decode(text), self._plans, poll_s=_POLL_S, shift_s=shift_s)
+        except (AttributeError, LookupError, TypeError, ValueError, msgspec.DecodeError) as exc:
             self._warn(f"the quota ledger {self._path} is damaged ({exc}): begun anew, after a pause")
             book = Book(self._plans, poll_s=_POLL_S)
             book.mistrust(self._written_s([self._path]))
@@ -283,7 +284,7 @@ class SqliteLedger(Ledger):
         """
         assert self._connection is not None  # noqa: S101 - the callers have asked
         version = (self._version or 0) + 1
-        text = json.dumps(book.dump(), separators=(",", ":"), allow_nan=False)
+        text = msgspec.json.encode(book.dump()).decode()
         self._connection.execute(
             _UPSERT,
             (
