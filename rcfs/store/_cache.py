@@ -386,24 +386,24 @@ class ContentCache:
 
     def _attempt(self, work: Callable[[ChunkTable], T], otherwise: T) -> T:
         """The result of `work`, or `otherwise` when the database fails and cannot be mended either."""
-        table = self._table
-        try:
-            return work(table)
-        except diskcache.Timeout:
-            self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
-            self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
-        except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
-            error = first_error(exc)
+        remedies = iter((self._reopen, self._rebuild))
+        while True:
+            table = self._table
+            try:
+                return work(table)
+            except diskcache.Timeout:
+                self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
+                self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
+                return otherwise
+            except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
+                error = first_error(exc)
             table.abandon()
-            if _may_be_mended(error) and self._recover(table):
-                try:
-                    return work(self._table)
-                except (diskcache.Timeout, sqlite3.Error, OSError, *ODD_SETTINGS) as again:
-                    error = first_error(again)
-            self._tell(f"the cache in {self._directory} fails: {reason_of(error)}")
-        return otherwise
+            remedy = next(remedies, None)
+            if remedy is None or not _may_be_mended(error) or not remedy(table, error):
+                self._tell(f"the cache in {self._directory} fails: {reason_of(error)}")
+                return otherwise
 
-    def _recover(self, broken: ChunkTable) -> bool:
+    def _reopen(self, broken: ChunkTable, _error: Exception) -> bool:
         """Open the database anew, rebuilt if need be; whether there is another one than `broken` now."""
         with self._lock:
             if self._table is not broken:
@@ -411,12 +411,20 @@ class ContentCache:
             if time.monotonic() < self._recover_from_s:
                 return False
             self._recover_from_s = time.monotonic() + _RECOVERY_INTERVAL_S
-            try:
-                self._table = open_table(self._directory, self._warn, thorough=True)
-            except StoreError:
-                return False
-            broken.dispose()
-            return True
+            return self._replace(broken, fault=None)
+
+    def _rebuild(self, broken: ChunkTable, error: Exception) -> bool:
+        """The same, when opening it anew did not help: the schema may contradict nothing but us."""
+        with self._lock:
+            return self._table is not broken or self._replace(broken, fault=reason_of(error))
+
+    def _replace(self, broken: ChunkTable, fault: str | None) -> bool:
+        try:
+            self._table = open_table(self._directory, self._warn, thorough=True, fault=fault)
+        except StoreError:
+            return False
+        broken.dispose()
+        return True
 
     def _tell_damaged(self, count: int, key: ContentKey) -> None:
         self._warn(f"the cache held {count} damaged chunks of {key}; they will be fetched again")

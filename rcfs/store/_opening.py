@@ -26,13 +26,16 @@ _MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryD
 """Where Linux keeps files in memory: when the disk is full, nothing else can be written."""
 
 
-def open_table(directory: Path, warn: Callable[[str], None], *, thorough: bool = False) -> ChunkTable:
+def open_table(
+    directory: Path, warn: Callable[[str], None], *, thorough: bool = False, fault: str | None = None
+) -> ChunkTable:
     """The database of the cache `directory`, both created when missing; a damaged database is rebuilt.
 
     Args:
         directory: An absolute path.
         warn: Gets one line when a database had to be moved aside.
         thorough: Look for damage in the whole database and not only where opening it passes by.
+        fault: Why it is damaged, if that is known already.
 
     Raises:
         StoreError: The directory cannot be created or written; the text names it and the reason.
@@ -44,7 +47,7 @@ def open_table(directory: Path, warn: Callable[[str], None], *, thorough: bool =
     try:
         make_private_directory(directory / CHUNK_DIRECTORY)
         make_private_file(database)
-        table = _open_sound(directory, warn, thorough=thorough)
+        table = _open_sound(directory, warn, thorough, fault)
     except (OSError, sqlite3.Error) as exc:
         raise _unusable(directory, reason_of(exc)) from exc
     return table
@@ -79,9 +82,11 @@ def _unusable(directory: Path, reason: str) -> StoreError:
     return StoreError(f"the cache directory {directory} cannot be used: {reason}")
 
 
-def _open_sound(directory: Path, warn: Callable[[str], None], *, thorough: bool) -> ChunkTable:
+def _open_sound(
+    directory: Path, warn: Callable[[str], None], thorough: bool, fault: str | None
+) -> ChunkTable:
     database = directory / DATABASE_NAME
-    fault = find_fault(
+    fault = fault or find_fault(
         database,
         application_id=APPLICATION_ID,
         version=FORMAT_VERSION,

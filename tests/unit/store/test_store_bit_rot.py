@@ -191,6 +191,20 @@ def test_a_schema_that_is_no_text_is_damage(killed: Path) -> None:
     cache.close()
 
 
+def test_a_schema_that_only_calls_a_column_something_else_is_found_out_by_using_it(killed: Path) -> None:
+    told: list[str] = []
+    open_cache(killed, told.append).close()
+    path = killed / "cache.db"
+    schema = path.read_bytes()
+    assert schema.count(b" value BLOB)") == 1
+    path.write_bytes(schema.replace(b" value BLOB)", b" valve BLOB)"))
+    cache = open_cache(killed, told.append)
+    assert whole(cache, PUT) == set(PUT)
+    goes_on(cache, killed, told)
+    assert len(told) == 1
+    cache.close()
+
+
 def test_databases_moved_aside_count_for_the_cap(quick_directory: Path) -> None:
     warnings: list[str] = []
     for round_number in range(5):
