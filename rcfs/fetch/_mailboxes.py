@@ -13,9 +13,10 @@ meanwhile waits for it. A load or sync runs on its own, so a waiter who gives up
 written in worker threads, page by page: no mailbox is ever in memory as a whole.
 """
 
+import json
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar, TypeVarTuple
 
 import attrs
@@ -67,8 +68,8 @@ _MOST_LISTINGS = 3
 _TOLD_S = 4 * 86_400.0
 """So long a sync tells everything that happened since the last: the platform keeps the record of a purged
 message for "about 5 more days", and that it then goes, too, is told by none."""
-_DROPPED_AT_ONCE = 1000
-"""Messages that are taken out of the index in one transaction: a page of a list, the other way round."""
+_AT_ONCE = 1000
+"""Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
 
 Listener = Callable[[int, Touched], None]
 """Hears the id of an extension, and what in its tree means something else than before."""
@@ -368,11 +369,24 @@ class Mailboxes:
                 break
             listing = await self._list(extension_id, demand)
         left = await self._in_thread(self._index.unseen, listing.mailbox, listing.generation)
-        for start in range(0, len(left), _DROPPED_AT_ONCE):
-            gone = list(map(purged_record, left[start : start + _DROPPED_AT_ONCE]))
+        for start in range(0, len(left), _AT_ONCE):
+            gone = list(map(purged_record, left[start : start + _AT_ONCE]))
             await self._take_changes(extension_id, listing.mailbox, gone)
+        await self._bring_back(extension_id, listing.mailbox)
         await self._in_thread(self._index.synced, listing.mailbox, listing.token, listing.at_s)
         self._recorder.note("mailbox loaded", extension=extension_id, gone=len(left))
+
+    async def _bring_back(self, extension_id: int, mailbox: int) -> None:
+        """Takes over from the archive what an index that was begun anew does not have."""
+
+        def missing() -> list[Record]:
+            kept = self._index.archive.records(self.account_id, extension_id)
+            known = self._index.known(mailbox, list(kept))
+            return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
+
+        records = await self._in_thread(missing)
+        for start in range(0, len(records), _AT_ONCE):
+            await self._take_changes(extension_id, mailbox, records[start : start + _AT_ONCE])
 
     async def _list(self, extension_id: int, demand: Demand) -> _Listing:
         """Reads the whole list once."""
@@ -432,12 +446,14 @@ class Mailboxes:
         taken = await self._in_thread(self._intake.take_changes, number, records)
         if taken.kept:
             # Before the sync counts as done: one that is killed here is told the same again.
-            await self._in_thread(self._preserve_contents, extension_id, taken.kept)
+            await self._in_thread(self._preserve_purged, extension_id, taken.kept)
         self._tell(extension_id, taken.touched)
         return taken
 
-    def _preserve_contents(self, extension_id: int, messages: Iterable[Message]) -> None:
+    def _preserve_purged(self, extension_id: int, messages: Collection[Message]) -> None:
         try:
+            records = {message.id: message.raw for message in messages}
+            self._index.archive.keep(self.account_id, extension_id, records)
             self._preserve(
                 ContentKey(self.account_id, extension_id, message.id, attachment.id)
                 for message in messages

@@ -13,16 +13,18 @@ from typing import Any
 import attrs
 
 from rcfs.model import ContentKey
-from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
-from rcfs.store._sqlite import find_fault
+from rcfs.store._database import DatabaseKind
+from rcfs.store._files import reason_of
 
 MOST_ENTRIES = 100_000
 """Entries kept of each kind: at 40 a minute more than 41 hours of work without a pause, in about 10 MB."""
 _TRIM_EVERY = 1000
 """Entries of one process after which the oldest are looked for; so there may be so many more meanwhile."""
-_APPLICATION_ID = int.from_bytes(b"rcfh")
-_SCHEMA_VERSION = 1
-_SCHEMA = """
+_KIND = DatabaseKind(
+    "the record of fetches",
+    int.from_bytes(b"rcfh"),
+    1,
+    """
     CREATE TABLE IF NOT EXISTS fetches (
         id INTEGER PRIMARY KEY,
         content TEXT NOT NULL,
@@ -38,9 +40,8 @@ _SCHEMA = """
         at_s REAL NOT NULL,
         program TEXT NOT NULL
     );
-"""
-_LOCK_WAIT_S = 5.0
-"""How long to wait for another process that writes, in seconds; a write takes well under a millisecond."""
+    """,
+)
 
 
 @attrs.frozen
@@ -92,10 +93,10 @@ class FetchHistory:
         by one in memory. `warn` gets a line for each.
         """
         try:
-            return cls(_open_file(path, warn), warn)
+            return cls(_KIND.open(path, warn, thorough=False), warn)
         except (OSError, sqlite3.Error) as exc:
             warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
-            return cls(_prepared(_connected(":memory:")), warn)
+            return cls(_KIND.open_in_memory(), warn)
 
     def add(self, fetch: FetchRecord) -> None:
         """Note a fetch; the oldest go when there are too many."""
@@ -171,40 +172,3 @@ class FetchHistory:
         if not self._failed:
             self._failed = True
             self._warn(f"the record of fetches fails: {error}")
-
-
-def _connected(path: Path | str) -> sqlite3.Connection:
-    return sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-
-
-def _open_file(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
-    make_private_directory(path.absolute().parent)
-    make_private_file(path)
-    fault = find_fault(
-        path,
-        application_id=_APPLICATION_ID,
-        version=_SCHEMA_VERSION,
-        timeout_s=_LOCK_WAIT_S,
-        thorough=False,
-    )
-    if fault is not None:
-        aside = move_database_aside(path)
-        warn(f"the record of fetches {path} is unusable ({fault}): moved to {aside.name}, begun anew")
-        make_private_file(path)
-    connection = _connected(path)
-    try:
-        return _prepared(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-
-
-def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """The connection with our tables and settings."""
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
-    # Before the tables: a database that has one but no mark is taken for somebody else's.
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    connection.executescript(_SCHEMA)
-    return connection

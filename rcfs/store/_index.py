@@ -2,7 +2,8 @@
 
 It is what lets a mount come up without the network and list a million messages without holding them in
 memory. All of it can be had again from the platform, so it is never worth much trouble: a damaged one is
-moved aside and begun anew. (The learned sizes, which cost a request each, have a database of their own.)
+moved aside and begun anew. (What cannot be had again has databases of its own: the learned sizes, which cost
+a request each, and the archive of purged messages.)
 """
 
 import json
@@ -13,13 +14,13 @@ from pathlib import Path
 
 from rcfs.errors import StoreError
 from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
+from rcfs.store._archive import PurgedArchive
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_merge import Merge, put_transcript
 from rcfs.store._index_values import Login, MailboxState, Note
 from rcfs.store._search import SearchIndex
 
-_ARCHIVE = "archive"
-"""Topic of the note that says whether purged messages are kept."""
+_ARCHIVE_FILE = "archive.sqlite"
 _MOST_NUMBERS = (1 << 31) - 1
 """Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
 of the same number, which begins the index anew."""
@@ -59,16 +60,18 @@ class MailboxIndex:
         StoreError: It fails for another reason.
     """
 
-    def __init__(self, database: IndexDatabase) -> None:
+    def __init__(self, database: IndexDatabase, archive: PurgedArchive) -> None:
         self._database = database
         self._keeps_purged: bool | None = None
+        self.archive = archive
+        """The records of purged messages that are kept."""
         self.search = SearchIndex(database)
         """Full-text search, and the searches that are kept."""
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":
-        """The index in the database `path`; see `IndexDatabase`."""
-        return cls(IndexDatabase(path, warn))
+        """The index in the database `path`, see `IndexDatabase`, with the archive that lies beside it."""
+        return cls(IndexDatabase(path, warn), PurgedArchive(path.with_name(_ARCHIVE_FILE), warn))
 
     def listen(self, on_damage: Callable[[], None]) -> None:
         """Call `on_damage` when damage is met, in whatever thread that is; somebody should then `renew`."""
@@ -76,11 +79,7 @@ class MailboxIndex:
 
     def renew(self) -> bool:
         """Begin anew, if damage was met; see `IndexDatabase.renew`."""
-        if not self._database.renew():
-            return False
-        if self._keeps_purged:
-            self.keep_purged(keep=True)
-        return True
+        return self._database.renew()
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
@@ -92,17 +91,16 @@ class MailboxIndex:
     def keeps_purged(self) -> bool:
         """Whether what the platform purges is to be kept, as it was last said to any process.
 
-        It stays with the index, so that a command that does not say so forgets nothing that another keeps.
+        It stays with the archive, so that a command that does not say so forgets nothing that another keeps.
         """
         if self._keeps_purged is None:
-            found = self.noted(_ARCHIVE)
-            self._keeps_purged = found is not None and found.text == "yes"
+            self._keeps_purged = self.archive.wanted()
         return self._keeps_purged
 
     def keep_purged(self, *, keep: bool) -> None:
         """Say whether what the platform purges is to be kept from now on; what is kept stays in any case."""
         self._keeps_purged = keep
-        self.note(_ARCHIVE, "yes" if keep else "no", 0.0)
+        self.archive.want(keep=keep)
 
     def note(self, topic: str, text: str, at_s: float) -> None:
         """Remember `text` of `topic`, in place of what was remembered; for worker threads."""

@@ -11,19 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rcfs.model import ContentKey
-from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
-from rcfs.store._sqlite import find_fault, lenient_text
+from rcfs.store._database import DatabaseKind
+from rcfs.store._files import reason_of
 
-_APPLICATION_ID = int.from_bytes(b"rcfi")
-_SCHEMA_VERSION = 1
-_SCHEMA = """
+_KIND = DatabaseKind(
+    "the index of learned sizes",
+    int.from_bytes(b"rcfi"),
+    1,
+    """
     CREATE TABLE IF NOT EXISTS sizes (
         content TEXT PRIMARY KEY,
         size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0)
     ) WITHOUT ROWID
-"""
-_LOCK_WAIT_S = 5.0
-"""How long to wait for another process that writes, in seconds; a write takes well under a millisecond."""
+    """,
+)
 
 
 class SizeIndex:
@@ -44,7 +45,8 @@ class SizeIndex:
         ``*.damaged``; one that cannot be written is read into memory. `warn` gets a line for each.
         """
         try:
-            return cls(_open_file(path, warn), warn)
+            # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
+            return cls(_KIND.open(path, warn, thorough=True), warn)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
             return cls(_copy_in_memory(path), warn)
@@ -85,49 +87,12 @@ class SizeIndex:
             self._warn(f"the index of learned sizes fails: {error}")
 
 
-def _open_file(path: Path, warn: Callable[[str], None]) -> sqlite3.Connection:
-    make_private_directory(path.absolute().parent)
-    make_private_file(path)
-    # Thorough, because a page lost unnoticed would cost a request for each size on it; there are few pages.
-    fault = find_fault(
-        path,
-        application_id=_APPLICATION_ID,
-        version=_SCHEMA_VERSION,
-        timeout_s=_LOCK_WAIT_S,
-        thorough=True,
-    )
-    if fault is not None:
-        aside = move_database_aside(path)
-        warn(f"the index of learned sizes {path} is unusable ({fault}): moved to {aside.name}, begun anew")
-        make_private_file(path)
-    connection = sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False)
-    try:
-        return _prepared(connection)
-    except sqlite3.Error:
-        connection.close()
-        raise
-
-
 def _copy_in_memory(path: Path) -> sqlite3.Connection:
     """A database in memory, with the sizes that can be read in `path`, which cannot be written."""
-    memory = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False, uri=True)
-    connection = _prepared(memory)
+    connection = _KIND.open_in_memory()
     with contextlib.suppress(sqlite3.Error):
         # Immutable: SQLite would else want to write a log beside it.
         connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
         connection.execute("INSERT INTO sizes SELECT content, size_bytes FROM old.sizes")
         connection.execute("DETACH old")
-    return connection
-
-
-def _prepared(connection: sqlite3.Connection) -> sqlite3.Connection:
-    """The connection with our table and settings."""
-    connection.text_factory = lenient_text
-    connection.execute("PRAGMA journal_mode = WAL")
-    # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync for each size.
-    connection.execute("PRAGMA synchronous = NORMAL")
-    # Before the table: a database that has one but no mark is taken for somebody else's.
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
-    connection.execute(_SCHEMA)
     return connection

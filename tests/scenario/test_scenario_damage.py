@@ -116,6 +116,34 @@ async def test_damage_that_a_sync_meets(rig: Rig, index_path: Path) -> None:
     assert [message.id for message in await rig.messages()] == [1, 2]
 
 
+@pytest.mark.parametrize("when", ["at the start", "while it is used"])
+async def test_what_was_kept_of_purged_messages_outlasts_it(
+    platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path, when: str
+) -> None:
+    async def mailbox(rig: Rig) -> dict[int, tuple[str, str | None]]:
+        return {message.id: (message.availability, message.subject) for message in await rig.messages()}
+
+    expected = {1: ("Purged", "hi"), 2: ("Alive", "hi")}
+    for number in (1, 2):
+        platform.change(**sms(number))
+    async with new_rig(keep_purged=True) as rig:
+        await rig.mailbox()
+        platform.bury(1, "Purged")
+        await rig.engine.account.mailboxes.refresh(101)
+        assert await mailbox(rig) == expected
+        if when != "at the start":
+            damage_used(rig, index_path)
+            with pytest.raises(IndexDamagedError):
+                await rig.messages()
+            await trio.sleep(0.01)
+            assert await mailbox(rig) == expected
+    if when == "at the start":
+        damage(index_path)
+    async with new_rig(keep_purged=True) as rig:
+        assert await mailbox(rig) == expected
+    assert len(platform.sent(LIST)) == 2
+
+
 async def test_mailboxes_that_were_lost_are_not_polled(rig: Rig, index_path: Path) -> None:
     """Each is loaded when somebody looks into it: hundreds would otherwise load at once."""
     await rig.mailbox()

@@ -406,13 +406,15 @@ def test_an_index_stays_an_archive_until_it_is_told_otherwise(opened: Callable[[
     assert not opened().keeps_purged
 
 
-def test_an_archive_that_is_begun_anew_is_one_again(
+def test_an_index_that_is_begun_anew_is_an_archive_as_before(
     damaged: tuple[MailboxIndex, int], opened: Callable[[], MailboxIndex]
 ) -> None:
-    index, _number = damaged
+    index, number = damaged
+    index.keep_purged(keep=True)
     with pytest.raises(IndexDamagedError):
-        index.keep_purged(keep=True)
+        index.record(number, 1)
     assert index.renew()
+    assert index.keeps_purged
     assert opened().keeps_purged
 
 

@@ -1,0 +1,87 @@
+"""The archive: records of purged messages that are kept, which the platform cannot give again.
+
+Everything else in the index of mailboxes can be had again, so that a damaged one is begun anew; this is why
+these have a file of their own, from which they then come back. It is opened for each question, as hardly
+ever there is one: when messages are purged, and when a mailbox is loaded whole.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from rcfs.errors import StoreError
+from rcfs.store._database import DatabaseKind
+from rcfs.store._files import reason_of
+
+_KIND = DatabaseKind(
+    "the archive of purged messages",
+    int.from_bytes(b"rcfa"),
+    1,
+    """
+    CREATE TABLE IF NOT EXISTS records (
+        account_id TEXT NOT NULL, extension_id INTEGER NOT NULL, id INTEGER NOT NULL, raw TEXT NOT NULL,
+        PRIMARY KEY (account_id, extension_id, id)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS wishes (keep INTEGER NOT NULL);
+    """,
+)
+
+
+class PurgedArchive:
+    """The archive of one state directory; any thread may use it, and several processes a directory.
+
+    Raises (all methods):
+        StoreError: It cannot be read or written.
+    """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        """The archive in the database `path`, which is made when there is something to keep.
+
+        One that is damaged or foreign is moved aside as ``*.damaged``; `warn` gets a line then.
+        """
+        self._path = path
+        self._warn = warn
+
+    def wanted(self) -> bool:
+        """Whether purged messages are to be kept, as it was last said to any process."""
+        return any(keep for (keep,) in self._all("SELECT keep FROM wishes"))
+
+    def want(self, *, keep: bool) -> None:
+        """Say whether purged messages are to be kept from now on."""
+        if keep != self.wanted():
+            with self._opened() as connection, connection:
+                connection.execute("BEGIN IMMEDIATE")
+                connection.execute("DELETE FROM wishes")
+                connection.execute("INSERT INTO wishes VALUES (?)", (keep,))
+
+    def keep(self, account_id: str, extension_id: int, records: Mapping[int, str]) -> None:
+        """Keep `records`, JSON text by the id of the message, in place of earlier ones."""
+        with self._opened() as connection, connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany(
+                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)",
+                [(account_id, extension_id, message_id, raw) for message_id, raw in records.items()],
+            )
+
+    def records(self, account_id: str, extension_id: int) -> dict[int, str]:
+        """All that is kept of a mailbox, by id."""
+        rows = self._all(
+            "SELECT id, raw FROM records WHERE account_id = ? AND extension_id = ?", account_id, extension_id
+        )
+        return dict(rows)
+
+    def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
+        if not self._path.exists():
+            return []
+        with self._opened() as connection:
+            return connection.execute(query, parameters).fetchall()
+
+    @contextmanager
+    def _opened(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(_KIND.open(self._path, self._warn, thorough=True)) as connection:
+                yield connection
+        except (OSError, sqlite3.Error) as exc:
+            raise StoreError(f"the archive of purged messages fails: {reason_of(exc)}") from exc
