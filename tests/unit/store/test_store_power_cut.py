@@ -37,6 +37,17 @@ def fill(directory: Path) -> None:
     cache.close()
 
 
+def whole_when_mended(cache: ContentCache, told: list[str]) -> set[int]:
+    """What is whole when a look at everything meets nothing more to mend: a database that is made anew has
+    contents that were not there before, some of them damaged."""
+    for _look in range(4):
+        before = len(told)
+        found = whole(cache, PUT)
+        if len(told) == before:
+            return found
+    raise AssertionError(f"there is no end to it: {told}")
+
+
 def test_the_model_of_the_disk_holds_what_the_disk_holds(quick_directory: Path) -> None:
     disk = LossyDisk()
     for change in changes(lambda: fill(quick_directory), quick_directory):
@@ -56,10 +67,9 @@ def test_a_chunk_is_right_or_not_there_and_the_cache_goes_on(quick_directory: Pa
         shutil.rmtree(after, ignore_errors=True)
         after.mkdir()
         disk.cut(after, random)
-        cache = open_cache(after, [])
-        said = {number for number in PUT if cache.contains(key(number)) == "yes"}
-        found = whole(cache, PUT)
-        assert found <= said
+        told: list[str] = []
+        cache = open_cache(after, told)
+        found = whole_when_mended(cache, told)
         assert {number for number in PUT if cache.contains(key(number)) == "yes"} == found
         for again in range(1000, 1016):
             assert put(cache, again)
