@@ -79,7 +79,8 @@ class Gate:
         self._clock = clock
         self._scheduler = Scheduler(ledger)
         self._waiters: dict[Ticket, _Waiter] = {}
-        self._changed = trio.Event()
+        self._nap = trio.CancelScope()
+        """Ends when it is time to look again."""
 
     @property
     def now_s(self) -> float:
@@ -89,10 +90,9 @@ class Gate:
     async def run(self) -> None:
         """Wakes waiting requests when their time comes; runs for as long as the gate is used."""
         while True:
-            self._changed = trio.Event()
-            wait_s = self._admit() - self._clock()
-            with trio.move_on_after(max(0.0, wait_s)):
-                await self._changed.wait()
+            with trio.CancelScope() as self._nap:
+                self._something_changed()
+                await trio.sleep_forever()
 
     def _admit(self) -> float:
         """Admits all that may be sent now, and returns when to look again (inf: when something changes)."""
@@ -108,8 +108,9 @@ class Gate:
                 return math.inf
 
     def _something_changed(self) -> None:
-        self._admit()
-        self._changed.set()
+        # The deadline is moved under who sleeps: waking it would cost each request two turns of the loop.
+        wait_s = self._admit() - self._clock()
+        self._nap.deadline = trio.current_time() + max(0.0, wait_s)
 
     async def take(self, group: UsageGroup, demand: Demand) -> Slot:
         """A slot for one request of `group`, when its turn has come.
