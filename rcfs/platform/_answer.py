@@ -30,8 +30,12 @@ class Answer:
 
     def __init__(self, response: httpx.Response, *, waited_s: float = 0.0) -> None:
         self._response = response
+        # httpx goes through all headers for each that is asked for, and an answer is asked for ten of them.
+        self._headers = dict(response.headers.items())
         self._stream = response.aiter_bytes()
         self._begun = False
+        self.ended = False
+        """Whether all of the body has come, so that nothing is left to be dropped or closed."""
         self.waited_s = waited_s
         """Seconds from the sending of the request to these headers, a new connection included."""
 
@@ -43,34 +47,33 @@ class Answer:
     @property
     def request_id(self) -> str:
         """``RCRequestId``, which RingCentral's support asks for; empty when absent."""
-        return str(self._response.headers.get("RCRequestId", ""))
+        return self._headers.get("rcrequestid", "")
 
     @property
     def media_type(self) -> str:
         """``Content-Type`` without parameters, in lower case; empty when absent."""
-        header: str = self._response.headers.get("Content-Type", "")
-        return header.partition(";")[0].strip().lower()
+        return self._headers.get("content-type", "").partition(";")[0].strip().lower()
 
     @property
     def encoded(self) -> bool:
         """Whether a content coding such as gzip lies on the body, so that lengths count other bytes."""
-        return self._response.headers.get("Content-Encoding", "identity").lower() not in ("", "identity")
+        return self._headers.get("content-encoding", "identity").lower() not in ("", "identity")
 
     @property
     def readable(self) -> bool:
         """Whether the pieces of the body are the bytes that were meant: no coding stays on them."""
-        codings = self._response.headers.get("Content-Encoding", "").lower().split(",")
+        codings = self._headers.get("content-encoding", "").lower().split(",")
         return all(coding.strip() in _DECODED for coding in codings)
 
     @property
     def content_length(self) -> int | None:
         """``Content-Length`` in bytes; None when absent or chunked."""
-        return _number(self._response.headers.get("Content-Length"))
+        return _number(self._headers.get("content-length"))
 
     @property
     def content_range(self) -> tuple[int | None, int | None, int | None]:
         """``Content-Range`` as (start, stop, total) in bytes, stop exclusive; None for what it lacks."""
-        match = _CONTENT_RANGE.fullmatch(self._response.headers.get("Content-Range", "").strip())
+        match = _CONTENT_RANGE.fullmatch(self._headers.get("content-range", "").strip())
         if match is None:
             return None, None, None
         first, last, total = match.groups()
@@ -83,7 +86,7 @@ class Answer:
     @property
     def location(self) -> str:
         """Absolute URL that a redirect points to; empty when it names none."""
-        target = self._response.headers.get("Location")
+        target = self._headers.get("location")
         if not target:
             return ""
         try:
@@ -94,17 +97,17 @@ class Answer:
     @property
     def rate(self) -> RateHeaders | None:
         """The ``X-Rate-Limit-*`` headers; None without a group: then this is no user-level answer."""
-        return rate_headers(self._response.headers)
+        return rate_headers(self._headers)
 
     @property
     def retry_after_s(self) -> float | None:
         """``Retry-After`` in seconds; None when absent. A date counts from the server's own ``Date``."""
-        return retry_after_s(self._response.headers)
+        return retry_after_s(self._headers)
 
     @property
     def date_s(self) -> float | None:
         """``Date`` of the server, in seconds since 1970 UTC; None when absent."""
-        return _date(self._response.headers.get("Date", ""))
+        return _date(self._headers.get("date", ""))
 
     async def receive(self) -> bytes:
         """The next piece of the body, decoded, as it arrives; empty at the end of the body.
@@ -114,7 +117,9 @@ class Answer:
         """
         self._begun = True
         with translated(self._response.url.host), trio.fail_after(BODY_GAP_S):
-            return await anext(self._stream, b"")
+            piece = await anext(self._stream, b"")
+        self.ended = not piece
+        return piece
 
     async def drop(self) -> None:
         """Ends the body where it is; nothing may be received afterwards.

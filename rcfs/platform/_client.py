@@ -182,10 +182,11 @@ class Client:
                 self._server_boot_s = answer.date_s - _since_boot_s()
             yield answer
         finally:
-            # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
-            with trio.move_on_after(1, shield=True):
-                await answer.drop()
-                await response.aclose()
+            if not answer.ended:
+                # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
+                with trio.move_on_after(1, shield=True):
+                    await answer.drop()
+                    await response.aclose()
 
 
 def _since_boot_s() -> float:

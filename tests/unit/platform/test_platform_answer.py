@@ -164,7 +164,7 @@ def test_a_coding_is_noticed_and_whether_it_is_undone(
 ) -> None:
     given = answer()
     if coding is not None:
-        given._response.headers["Content-Encoding"] = coding
+        given._headers["content-encoding"] = coding
     assert (given.encoded, given.readable) == (encoded, readable)
 
 
@@ -204,7 +204,9 @@ async def test_a_body_is_decoded_and_cut() -> None:
     pieces = streamed(Reply(pieces=[b"abc", b"def", b"ghi"]))
     assert await pieces.body(5) == b"abcde"
     assert await pieces.receive() == b"ghi"
+    assert not pieces.ended
     assert await pieces.receive() == b""
+    assert pieces.ended
 
 
 @pytest.mark.parametrize("end", [End.RESET, End.TRUNCATED])
