@@ -39,7 +39,7 @@ class Recorder:
 
     def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
         self._logger = logger
-        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._events: deque[tuple[float, str, Mapping[str, object]]] = deque(maxlen=_KEPT_LINES)
         self._faults: deque[Fault] = deque(maxlen=_KEPT_FAULTS)
         self._sent: Counter[str] = Counter()
         self._refused = 0
@@ -75,13 +75,12 @@ class Recorder:
         self._logger.debug("request", operation=operation, group=group, status=status)
 
     def _keep(self, event: str, fields: Mapping[str, object]) -> None:
-        words = " ".join(f"{name}={value}" for name, value in fields.items())
-        self._lines.append(f"{iso_time(time.time())} {event} {words}".rstrip())
+        self._events.append((time.time(), event, fields))
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The newest log lines, oldest first."""
-        return tuple(self._lines)
+        return tuple(_line(*event) for event in self._events)
 
     @property
     def faults(self) -> tuple[Fault, ...]:
@@ -96,3 +95,8 @@ class Recorder:
             "by_group": dict(sorted(self._sent.items())),
             "content": self._content,
         }
+
+
+def _line(at_s: float, event: str, fields: Mapping[str, object]) -> str:
+    words = " ".join(f"{name}={value}" for name, value in fields.items())
+    return f"{iso_time(at_s)} {event} {words}".rstrip()
