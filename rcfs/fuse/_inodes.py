@@ -117,11 +117,15 @@ class InodeTable:
     def remember(self, parent: int, name: bytes, node: Node) -> int:
         """The inode of `node`, of which the kernel was told once more; it replaces the node of that path."""
         inode = self.number(parent, name)
+        self.told(inode, parent, name, node)
+        return inode
+
+    def told(self, inode: int, parent: int, name: bytes, node: Node) -> None:
+        """The kernel was told once more of `inode`, which is the `number` of that path, with `node` there."""
         held = self._held.get(inode)
         lookups = 0 if held is None else _HEAD.unpack_from(held)[0]
         self._held[inode] = _HEAD.pack(min(lookups + 1, _MOST_LOOKUPS), parent) + name
         self.replace(inode, node)
-        return inode
 
     def replace(self, inode: int, node: Node) -> bool:
         """Shows `node` at `inode` from now on; False when the kernel does not hold it."""

@@ -217,10 +217,10 @@ class Operations(ReadOnlyOperations):
         # never be told to the kernel. And others get their turn: a large reply has room for hundreds.
         for entry in page:
             name = os.fsencode(entry.name)
-            attributes = self._attributes(self._inodes.number(handle.inode, name), entry.node)
-            if not pyfuse3.readdir_reply(token, name, attributes, entry.cursor):
+            inode = self._inodes.number(handle.inode, name)
+            if not pyfuse3.readdir_reply(token, name, self._attributes(inode, entry.node), entry.cursor):
                 return
-            self._inodes.remember(handle.inode, name, entry.node)
+            self._inodes.told(inode, handle.inode, name, entry.node)
             start_id = entry.cursor
         if not page or (len(page) < _PAGE and handle.directory.ends_short):
             handle.end = start_id
