@@ -91,8 +91,10 @@ class IndexDatabase:
             IndexDamagedError: The database is damaged.
             StoreError: It fails for another reason.
         """
-        with self._plain_errors():
+        try:  # A context manager costs half as much as the question.
             return self._reader.execute(query, parameters).fetchall()
+        except sqlite3.Error as exc:
+            raise self._plain_error(exc) from exc
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -187,11 +189,15 @@ class IndexDatabase:
         try:
             yield
         except sqlite3.Error as exc:
-            if not is_damage(exc):
-                raise StoreError(f"the index of mailboxes fails: {reason_of(exc)}") from exc
-            self._damaged = True
-            self.on_damage()
-            raise IndexDamagedError(f"the index of mailboxes is damaged: {reason_of(exc)}") from exc
+            raise self._plain_error(exc) from exc
+
+    def _plain_error(self, error: sqlite3.Error) -> StoreError:
+        """Our error for one of SQLite; tells of damage."""
+        if not is_damage(error):
+            return StoreError(f"the index of mailboxes fails: {reason_of(error)}")
+        self._damaged = True
+        self.on_damage()
+        return IndexDamagedError(f"the index of mailboxes is damaged: {reason_of(error)}")
 
 
 def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
