@@ -18,43 +18,39 @@ _LATEST_S = 2**33
 """Times are shown between 1970 and 2242: a hostile record must not make a time that tools cannot print."""
 
 
-def size_of(node: Node, live_bytes: int = 0) -> int:
-    """st_size in bytes; `live_bytes` is the present size of a live file."""
-    if isinstance(node, (TextFile, AttachmentFile)):
-        return node.size_bytes
-    if isinstance(node, LiveFile):
-        return live_bytes
-    if isinstance(node, Link):
-        return len(os.fsencode(node.target))
-    return 0
-
-
 def attributes(inode: int, node: Node, *, live_bytes: int = 0) -> pyfuse3.EntryAttributes:
-    """The attributes of `node`; the kernel may keep them unless the size may still change."""
-    entry = pyfuse3.EntryAttributes()
-    entry.st_ino = inode
-    entry.generation = 0
-    settled = not isinstance(node, LiveFile) and not (
-        isinstance(node, AttachmentFile) and not node.size_is_exact
-    )
-    entry.entry_timeout = TIMEOUT_S
-    entry.attr_timeout = TIMEOUT_S if settled else 0
+    """The attributes of `node`; the kernel may keep them unless the size may still change.
+
+    Args:
+        inode: Its inode.
+        node: Any node.
+        live_bytes: The present size of a live file.
+    """
+    kind, links, size_bytes, settled = stat.S_IFREG, 1, 0, True
     if isinstance(node, Directory):
         kind, links = stat.S_IFDIR, node.nlink
-    else:
-        kind, links = (stat.S_IFLNK if isinstance(node, Link) else stat.S_IFREG), 1
+    elif isinstance(node, TextFile):
+        size_bytes = node.size_bytes
+    elif isinstance(node, AttachmentFile):
+        size_bytes, settled = node.size()
+    elif isinstance(node, Link):
+        kind, size_bytes = stat.S_IFLNK, len(os.fsencode(node.target))
+    elif isinstance(node, LiveFile):
+        size_bytes, settled = live_bytes, False
+    entry = pyfuse3.EntryAttributes()  # What is not set is 0.
+    entry.st_ino = inode
+    entry.entry_timeout = TIMEOUT_S
+    entry.attr_timeout = TIMEOUT_S if settled else 0
     entry.st_mode = kind | node.mode
     entry.st_nlink = links
     entry.st_uid = os.getuid()
     entry.st_gid = os.getgid()
-    entry.st_rdev = 0
-    entry.st_size = size_of(node, live_bytes)
+    entry.st_size = size_bytes
     entry.st_blksize = _IO_BYTES
     # Never 0 for a file that has bytes: `tar --sparse` would archive zeros.
-    entry.st_blocks = -(-entry.st_size // _BLOCK_BYTES)
+    entry.st_blocks = -(-size_bytes // _BLOCK_BYTES)
     times = node.times()
-    mtime_ns = _nanoseconds(times.mtime_s)
-    entry.st_mtime_ns = entry.st_atime_ns = mtime_ns
+    entry.st_mtime_ns = entry.st_atime_ns = _nanoseconds(times.mtime_s)
     entry.st_ctime_ns = _nanoseconds(times.ctime_s)
     return entry
 

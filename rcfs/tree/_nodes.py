@@ -168,16 +168,23 @@ class AttachmentFile(Node):
     def times(self) -> Times:
         return self._times
 
+    def size(self) -> tuple[int, bool]:
+        """The size in bytes, and whether it is exact: told by the record or a fetch.
+
+        Else it is an estimate that is rather too large.
+        """
+        exact = self._exact_bytes()
+        return (self._estimate_bytes, False) if exact is None else (exact, True)
+
     @property
     def size_bytes(self) -> int:
-        """The size in bytes: exact if `size_is_exact`, else an estimate that is rather too large."""
-        exact = self._exact_bytes()
-        return self._estimate_bytes if exact is None else exact
+        """The size in bytes, as in `size`."""
+        return self.size()[0]
 
     @property
     def size_is_exact(self) -> bool:
-        """Whether the record or a fetch has told the size."""
-        return self._exact_bytes() is not None
+        """Whether it is exact, as in `size`."""
+        return self.size()[1]
 
     def learn(self, size_bytes: int) -> None:
         """Show `size_bytes` from now on: the exact size that a fetch has told."""

@@ -217,6 +217,14 @@ def test_an_unknown_size_is_an_estimate_that_the_kernel_must_not_keep(root: Root
     assert entry.st_ctime_ns == 1_500_001_250_000_000
 
 
+def test_attributes_ask_once_whether_a_size_was_learned(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ContentKey] = []
+    monkeypatch.setattr(PlainCatalogue, "learned_bytes", lambda _self, key: asked.append(key))
+    file = filled(root, Attachment(1, "RenderedDocument"))
+    attributes(7, file)
+    assert asked == [file.key]
+
+
 @pytest.mark.parametrize("created_s", [-5e9, 1e300])
 def test_impossible_times_are_shown_as_possible_ones(root: Root, created_s: float) -> None:
     entry = attributes(7, filled(root, Attachment(1, "RenderedDocument"), created_s=created_s))
