@@ -2,10 +2,15 @@
 
 import json
 from collections.abc import Iterator
+from functools import lru_cache
 
 from rcfs.model import ContentKey, FolderRow, Message, MessageRow
 from rcfs.platform import message_from
 from rcfs.store import MailboxIndex, SizeIndex
+
+_AT_HAND = 8
+"""Messages that are kept in case they are asked for again, 30 kB: who reads the files of a message asks
+for it in the listing and once for each text, and several may do so at the same time."""
 
 
 class MailboxCatalogue:
@@ -29,6 +34,8 @@ class MailboxCatalogue:
         self._sizes = sizes
         self._mailbox = mailbox
         self._hidden = hidden_views
+        # By the record, which is asked for each time: what is at hand is never old.
+        self._parsed = lru_cache(_AT_HAND)(_parsed)
         self.account_id = account_id
         """Decimal account id."""
         self.extension_id = extension_id
@@ -70,15 +77,19 @@ class MailboxCatalogue:
     def read(self, message_id: int) -> Message | None:
         """The whole message; None when it is gone."""
         raw = self._index.record(self._mailbox, message_id)
-        return None if raw is None else message_from(json.loads(raw), raw)
+        return None if raw is None else self._parsed(raw)
 
     def conversation(self, view: str, name: str) -> Iterator[Message]:
         """All messages of a folder, the oldest first; one at a time, as there may be 50,000."""
         for raw in self._index.records(self._mailbox, view, name):
-            message = message_from(json.loads(raw), raw)
+            message = _parsed(raw)
             if message is not None:
                 yield message
 
     def learned_bytes(self, key: ContentKey) -> int | None:
         """The exact size of a content that was fetched once; None when it never was."""
         return self._sizes.size(key)
+
+
+def _parsed(raw: str) -> Message | None:
+    return message_from(json.loads(raw), raw)
