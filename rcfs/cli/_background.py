@@ -1,37 +1,45 @@
 """A command that goes on in the background, and a parent that returns when it is ready.
 
-The parent starts the same command in the foreground, in a session of its own, with a pipe. The child
-writes one JSON line to it and closes it: ``{"ready": true, "pid": N}`` or ``{"error": "…", "exit_code":
-N}``. Secrets reach the child as they reached the parent (environment, file, keyring), never in argv.
+The parent forks: starting a second interpreter, and loading all modules again, cost a quarter of a second.
+It does so before it has a thread, an event loop, a database or a connection, none of which survives a fork;
+whatever leads to those, the keyring too, is the child's work. The child keeps the terminal, and with it
+the session, until it has seen that it can begin (a keyring may ask for its password), and then leaves it.
+
+They are connected by a socket that keeps messages apart, each a JSON object: ``{"log": PATH}`` when the
+child has left the terminal, with where its stderr goes; then ``{"ready": true, "mountpoint": …, "log": …}``,
+or at any time ``{"error": "…", "exit_code": N}``. Secrets are in the child's memory alone: not in argv, and
+no message has any.
 """
 
+import fcntl
 import json
 import os
 import select
 import signal
-import subprocess
+import socket
 import sys
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
-import click
 
+from rcfs.cli._explain import explained
 from rcfs.cli._files import private_directory
-from rcfs.cli._output import error_line, sole_cause
-from rcfs.errors import RcfsError, StoreError
+from rcfs.cli._output import sole_cause, tell
+from rcfs.errors import StoreError
 
 READY_WITHIN_S = 120.0
 """A login may have to wait for a penalty of 60 s, and then takes seconds."""
 _END_WITHIN_S = 10.0
 """A child that is told to end has little to clean up before it is ready."""
 _GRACE_S = 2.0
-"""A child that has reported a failure, or closed its pipe, is about to end by itself."""
-_LINE_BYTES = 65536
-"""Longest answer that is read; a line is some hundred bytes."""
+"""A child that has reported a failure, or closed its socket, is about to end by itself."""
+_MESSAGE_BYTES = 65536
+"""Longest message that is read; one is some hundred bytes."""
+_STREAMS = 3
+"""Descriptors below it are stdin, stdout and stderr."""
 
 
 @attrs.frozen
@@ -40,164 +48,192 @@ class Outcome:
 
     pid: int
     """The process that was started."""
+    mountpoint: Path | None = None
+    """Where it has mounted; None when it is not ready."""
+    log: Path | None = None
+    """Its log; None when it is not ready."""
     error: str = ""
     """Why it is not ready, in one line; empty when it is."""
     exit_code: int = 0
     """What to exit with; 0 when it is ready."""
 
 
-def restated(context: click.Context) -> list[str]:
-    """The options of the running command that were given on its command line, as arguments again."""
-    arguments = []
-    for parameter in context.command.params:
-        name = parameter.name or ""
-        given = context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
-        if not (isinstance(parameter, click.Option) and given):
-            continue
-        value = context.params[name]
-        if parameter.is_flag:
-            flags = parameter.opts if value else parameter.secondary_opts
-            arguments.append(flags[-1])
-            continue
-        for item in value if parameter.multiple else [value]:
-            arguments += [parameter.opts[-1], str(item)]
-    return arguments
+class Parent:
+    """The process that waits for this one to be ready, as this one sees it."""
 
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._has_terminal = True
 
-def rcfs_command(*arguments: str) -> list[str]:
-    """The command line that runs this very rcfs with `arguments`.
+    @property
+    def has_terminal(self) -> bool:
+        """Whether this process still shares the parent's terminal, and so leaves speaking to the parent."""
+        return self._has_terminal
 
-    ``-P``: the current directory, where anything may lie, is not searched for modules.
-    """
-    return [sys.executable, "-P", "-m", "rcfs", *arguments]
+    def leave_terminal(self, errors: Path) -> None:
+        """Makes a session of its own for this process, without input or output, its stderr going to `errors`.
 
+        From then on the parent waits with a deadline.
 
-def start(command: Sequence[str], errors: Path, *, ready_within_s: float = READY_WITHIN_S) -> Outcome:
-    """Runs `command` with ``--ready-fd N`` in the background and waits until it is ready or has failed.
-
-    Args:
-        command: What to run; it must use `reporting` with that descriptor.
-        errors: File that takes its stderr, which before the log is set up has what else would be lost.
-        ready_within_s: After so long the child is ended and has failed.
-
-    Raises:
-        StoreError: `errors` cannot be written.
-        KeyboardInterrupt: Interrupted; the child has been ended.
-    """
-    private_directory(errors.parent)
-    reading, writing = os.pipe()
-    try:
+        Raises:
+            StoreError: `errors` cannot be written.
+        """
+        private_directory(errors.parent)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_NOFOLLOW
-        stderr = os.open(errors, flags, 0o600)
-    except OSError as exc:
-        os.close(reading)
-        os.close(writing)
-        raise StoreError(f"{errors} cannot be written: {exc.strerror}") from exc
-    try:
-        child = subprocess.Popen(
-            [*command, "--ready-fd", str(writing)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=stderr,
-            pass_fds=(writing,),
-            start_new_session=True,
-        )
-    except BaseException:
-        os.close(reading)
-        raise
-    finally:
-        os.close(writing)
+        try:
+            stderr = _above_streams(os.open(errors, flags, 0o600))
+        except OSError as exc:
+            raise StoreError(f"{errors} cannot be written: {exc.strerror}") from exc
+        null = _above_streams(os.open(os.devnull, os.O_RDWR))
+        _flush()
+        os.setsid()
+        for number, descriptor in enumerate((null, null, stderr)):
+            os.dup2(descriptor, number)
+        os.close(null)
         os.close(stderr)
-    try:
-        return _outcome(child, reading, errors, time.monotonic() + ready_within_s)
-    except BaseException:
-        _end(child)
-        raise
-    finally:
-        os.close(reading)
+        self._has_terminal = False
+        self._send({"log": str(errors)})
 
-
-def _outcome(child: "subprocess.Popen[bytes]", reading: int, errors: Path, deadline: float) -> Outcome:
-    line = b""
-    while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
-        ready, _, _ = select.select([reading], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
-            _end(child)
-            return Outcome(child.pid, f"the mount was not ready in time and was ended; see {errors}", 1)
-        piece = os.read(reading, _LINE_BYTES)
-        if not piece:
-            break
-        line += piece
-    try:
-        message: dict[str, Any] = json.loads(line)
-    except ValueError:
-        code = _end(child, _GRACE_S)
-        how = f"signal {-code}" if code < 0 else f"exit code {code}"
-        return Outcome(
-            child.pid, f"the background process ended before it was ready ({how}); see {errors}", 1
-        )
-    if message.get("ready") is True:
-        child.returncode = 0  # it outlives this process: Popen must neither wait for it nor warn
-        return Outcome(child.pid)
-    _end(child, _GRACE_S)
-    return Outcome(child.pid, str(message["error"]), int(message["exit_code"]))
-
-
-def _end(child: "subprocess.Popen[bytes]", grace_s: float = 0.0) -> int:
-    """Ends `child` if it has not ended by itself within `grace_s`, gently if possible; its exit code."""
-    with suppress(subprocess.TimeoutExpired):
-        return child.wait(grace_s)
-    child.send_signal(signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        return child.wait(_END_WITHIN_S)
-    child.kill()
-    return child.wait()
-
-
-class ReadyPipe:
-    """The child's end of the pipe; does nothing when the command was started without one."""
-
-    def __init__(self, descriptor: int | None) -> None:
-        self._descriptor: int | None = None
-        if descriptor is not None:
-            try:
-                self._descriptor = os.dup(descriptor)  # not inherited: a grandchild would keep the pipe open
-                os.close(descriptor)
-            except OSError:
-                raise click.UsageError(f"--ready-fd: {descriptor} is not an open descriptor") from None
-
-    def ready(self) -> None:
-        """Tells the parent that all is well."""
-        self._send({"ready": True, "pid": os.getpid()})
+    def ready(self, mountpoint: Path, log: Path) -> None:
+        """Tells the parent that all is well, and where; it is not told anything after that."""
+        self._send({"ready": True, "mountpoint": str(mountpoint), "log": str(log)})
+        self._connection.close()
 
     def failed(self, error: str, exit_code: int) -> None:
         """Tells the parent what went wrong; says nothing after `ready`."""
-        self._send({"error": error, "exit_code": exit_code})
+        if self._connection.fileno() >= 0:
+            self._send({"error": error, "exit_code": exit_code})
+            self._connection.close()
 
     def _send(self, message: dict[str, Any]) -> None:
-        if self._descriptor is None:
-            return
-        descriptor, self._descriptor = self._descriptor, None
-        with (
-            os.fdopen(descriptor, "wb", buffering=0) as pipe,
-            suppress(BrokenPipeError),
-        ):  # the parent has gone
-            pipe.write(json.dumps(message).encode() + b"\n")
+        with suppress(BrokenPipeError):  # the parent has gone
+            self._connection.send(json.dumps(message).encode())
 
 
-@contextmanager
-def reporting(descriptor: int | None) -> Iterator[ReadyPipe]:
-    """The pipe to the parent; an exception that leaves the block is reported through it."""
-    pipe = ReadyPipe(descriptor)
+def start(
+    work: Callable[[Parent], None],
+    *,
+    meanwhile: AbstractContextManager[None] | None = None,
+    ready_within_s: float = READY_WITHIN_S,
+) -> Outcome:
+    """Runs `work` in a child process, and waits until it is ready or has failed.
+
+    This process must have one thread, and nothing that does not survive a fork. The child inherits its
+    environment, directory, umask and signals, its streams until it leaves the terminal, and no other
+    descriptor. It ends when `work` returns, with 0, or raises.
+
+    Args:
+        work: Calls `Parent.leave_terminal`, and `Parent.ready` when it is.
+        meanwhile: Entered while the child is waited for that has left the terminal.
+        ready_within_s: So long after it has left the terminal the child is ended and has failed.
+
+    Raises:
+        KeyboardInterrupt: Interrupted; the child has been ended.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs:
+        _flush()  # or the child would write what waits in the buffers as well
+        # An interrupt just now would find neither process ready for it.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        pid = os.fork()
+        if not pid:
+            _be_child(work, theirs, mask)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            theirs.close()
+            return _outcome(pid, ours, meanwhile or nullcontext(), ready_within_s)
+        except BaseException:
+            _end(pid)
+            raise
+
+
+def _be_child(
+    work: Callable[[Parent], None], connection: socket.socket, mask: Iterable[signal.Signals | int]
+) -> NoReturn:
+    """Does `work`, with that signal mask, and ends this process: it never goes on as its parent would."""
+    exit_code = 1
     try:
-        yield pipe
-    except click.ClickException as exc:
-        pipe.failed(exc.format_message(), exc.exit_code)
-        raise
-    except Exception as exc:
-        error = sole_cause(exc)
-        if isinstance(error, RcfsError):
-            pipe.failed(error_line(error), error.exit_code)
-        else:
-            pipe.failed(f"unexpected error: {type(error).__name__}: {error}", 1)
-        raise
+        connection = socket.socket(fileno=_above_streams(connection.detach()))
+        _close_all_but(connection.fileno())
+        parent = Parent(connection)
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            work(parent)
+            exit_code = 0
+        except BaseException as exc:  # noqa: BLE001 - the outermost layer of this process
+            line, exit_code = explained(sole_cause(exc))
+            parent.failed(line, exit_code)
+            if not parent.has_terminal:
+                tell(line)
+        _flush()
+    finally:
+        os._exit(exit_code)
+
+
+def _outcome(
+    pid: int, connection: socket.socket, meanwhile: AbstractContextManager[None], ready_within_s: float
+) -> Outcome:
+    see = ""
+    message = _received(connection)
+    if message is not None and "error" not in message:
+        see = f"; see {message['log']}"
+        connection.settimeout(ready_within_s)
+        try:
+            with meanwhile:
+                message = _received(connection)
+        except TimeoutError:
+            _end(pid)
+            return Outcome(pid, error=f"the mount was not ready in time and was ended{see}", exit_code=1)
+    if message is None:
+        code = _end(pid, _GRACE_S)
+        how = f"signal {-code}" if code < 0 else f"exit code {code}"
+        error = f"the background process ended before it was ready ({how}){see}"
+        return Outcome(pid, error=error, exit_code=1)
+    if "error" in message:
+        _end(pid, _GRACE_S)
+        return Outcome(pid, error=message["error"], exit_code=message["exit_code"])
+    return Outcome(pid, Path(message["mountpoint"]), Path(message["log"]))
+
+
+def _received(connection: socket.socket) -> dict[str, Any] | None:
+    """The child's next message; None when it has closed its end."""
+    packet = connection.recv(_MESSAGE_BYTES)
+    message: dict[str, Any] | None = json.loads(packet) if packet else None
+    return message
+
+
+def _end(pid: int, grace_s: float = 0.0) -> int:
+    """Ends the child if it has not ended by itself within `grace_s`, gently if possible; its exit code."""
+    ended = os.pidfd_open(pid)
+    try:
+        for sign, within_s in ((0, grace_s), (signal.SIGTERM, _END_WITHIN_S), (signal.SIGKILL, None)):
+            os.kill(pid, sign)
+            if select.select([ended], [], [], within_s)[0]:
+                break
+    finally:
+        os.close(ended)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _above_streams(descriptor: int) -> int:
+    """`descriptor`, moved to where no standard stream is, if one of those was closed."""
+    try:
+        return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
+    finally:
+        os.close(descriptor)
+
+
+def _close_all_but(kept: int) -> None:
+    """Closes what was inherited, from the shell too, other than the standard streams and `kept`."""
+    for path in Path("/proc/self/fd").iterdir():
+        number = int(path.name)
+        if number >= _STREAMS and number != kept:
+            with suppress(OSError):  # the one that the directory itself was read with
+                os.close(number)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # Whoever reads it has gone, or it is closed; it is None where rcfs was started without it.
+        with suppress(OSError, ValueError, AttributeError):
+            stream.flush()

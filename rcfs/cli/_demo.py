@@ -15,18 +15,19 @@ import attrs
 import click
 import platformdirs
 
-from rcfs.cli._background import rcfs_command, reporting, restated
+from rcfs.cli._background import Parent
+from rcfs.cli._logfiles import early_errors
 from rcfs.cli._options import (
     PathText,
     cache_dir_option,
     examples,
-    foreground_options,
+    foreground_option,
     keep_purged_option,
     limit_option,
     log_level_option,
 )
 from rcfs.cli._output import say
-from rcfs.cli._processes import run_limited
+from rcfs.cli._processes import rcfs_command, run_limited
 from rcfs.cli._registry import Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import Credentials, Settings, load_settings
@@ -53,7 +54,7 @@ _LINE_BYTES = 65536
     ),
 )
 @click.argument("mountpoint", type=PathText(), required=False)
-@foreground_options
+@foreground_option
 @messages_option
 @seed_option
 @keep_purged_option
@@ -66,7 +67,6 @@ def demo(
     mountpoint: Path | None,
     *,
     foreground: bool,
-    ready_fd: int | None,
     messages: int | None,
     seed: int | None,
     keep_purged: bool | None,
@@ -78,19 +78,17 @@ def demo(
 
     The simulated platform has the real request limits, unless --limit gives it others.
     """
-    with reporting(ready_fd) as pipe:
+
+    def serve(parent: Parent | None) -> None:
         require_demo_extra()
         options = {"limit": limit, "log_level": log_level, "keep_purged": keep_purged}
         common = load_settings(options, os.environ, _NO_CONFIG, keyring=None)
         # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)
-        in_background = ready_fd is not None
-        path = ready_mountpoint(_created(mountpoint), settings, registry, is_child=in_background)
-        if not foreground:
-            serve_in_background(context, ["demo", str(path), *restated(context)], settings, path)
-            _print_tour(path)
-            return
+        path = ready_mountpoint(_created(mountpoint), settings, registry)
+        if parent is not None:
+            parent.leave_terminal(early_errors(settings.state_dir))
         arguments = [f"--limit={text}" for text in limit]
         arguments += [f"--messages={messages}"] if messages is not None else []
         arguments += [f"--seed={seed}"] if seed is not None else []
@@ -99,10 +97,14 @@ def demo(
                 _with_endpoints(settings, endpoints),
                 path,
                 registry,
-                pipe,
-                in_background=in_background,
-                on_mounted=(lambda: None) if in_background else (lambda: _print_tour_aside(path)),
+                parent,
+                on_mounted=(lambda: None) if parent is not None else (lambda: _print_tour_aside(path)),
             )
+
+    if foreground:
+        serve(None)
+    else:
+        _print_tour(serve_in_background(context, serve))
 
 
 def _demo_settings(common: Settings, cache_dir: Path | None) -> Settings:

@@ -14,6 +14,11 @@ def log_directory(state_dir: Path) -> Path:
     return state_dir / "log"
 
 
+def early_errors(state_dir: Path) -> Path:
+    """Takes the stderr of a mount in the background: what is said before there is a log, or past it."""
+    return log_directory(state_dir) / "stderr.log"
+
+
 def log_file(state_dir: Path, mountpoint: Path) -> Path:
     """The log of the mount at `mountpoint`: its name, and a digest of its path, as names repeat."""
     digest = hashlib.blake2b(os.fsencode(mountpoint), digest_size=4).hexdigest()

@@ -5,22 +5,15 @@ Exit codes: those of `rcfs.errors`; 2 also for wrong usage; 130 when interrupted
 
 import errno
 import gc
-import os
 from collections.abc import Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any, NoReturn
 
 import click
-import platformdirs
 
-from rcfs.cli._logfiles import keep_crash
+from rcfs.cli._explain import explained
 from rcfs.cli._options import examples
-from rcfs.cli._output import error_line, sole_cause, tell
-from rcfs.errors import RcfsError
-
-INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+from rcfs.cli._output import sole_cause, tell
 
 _YOUNG = 10_000
 """Objects that are made before the garbage collector looks for those of no use. Nearly all that modules make
@@ -61,7 +54,9 @@ class RcfsGroup(click.Group):
             error = sole_cause(exc)
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise error from None  # the reader of our output went away: click ends quietly
-            ctx.exit(_explained(error))
+            line, exit_code = explained(error)
+            tell(line)
+            ctx.exit(exit_code)
 
 
 class Commands(RcfsGroup):
@@ -78,21 +73,6 @@ class Commands(RcfsGroup):
         command = getattr(import_module(f"rcfs.cli.{_MODULES[cmd_name]}"), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table says so
         return command
-
-
-def _explained(error: BaseException) -> int:
-    """Prints what `error` means to a person; the exit code."""
-    if isinstance(error, RcfsError):
-        tell(error_line(error))
-        return error.exit_code
-    if isinstance(error, (KeyboardInterrupt, click.Abort)):
-        tell("interrupted")
-        return INTERRUPTED
-    state_dir = os.environ.get("RCFS_STATE_DIR")
-    kept = keep_crash(Path(state_dir) if state_dir else platformdirs.user_state_path("rcfs"), error)
-    where = f"the trace is in {kept}" if kept is not None else "its trace could not be written"
-    tell(f"unexpected error: {type(error).__name__}: {' '.join(str(error).split())}; {where}")
-    return 1
 
 
 @click.group(

@@ -9,11 +9,12 @@ from typing import Any
 
 import click
 
-from rcfs.cli._background import reporting, restated
+from rcfs.cli._background import Parent
 from rcfs.cli._fuse_system import unmount
+from rcfs.cli._logfiles import early_errors
 from rcfs.cli._mountinfo import mount_at, read_mounts
 from rcfs.cli._mountpoint import FSTYPE, probe
-from rcfs.cli._options import PathText, examples, foreground_options, mount_options, state_dir_option
+from rcfs.cli._options import PathText, examples, foreground_option, mount_options, state_dir_option
 from rcfs.cli._output import say
 from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
@@ -39,22 +40,25 @@ Environment:
 
 @click.command("mount", epilog=f"{_MOUNT_EXAMPLES}\n\n{_MOUNT_ENVIRONMENT}")
 @click.argument("mountpoint", type=PathText())
-@foreground_options
+@foreground_option
 @mount_options
 @click.pass_context
-def mount(
-    context: click.Context, /, mountpoint: Path, *, foreground: bool, ready_fd: int | None, **options: Any
-) -> None:
+def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **options: Any) -> None:
     """Makes the account a directory tree at MOUNTPOINT, an empty directory."""
-    with reporting(ready_fd) as pipe:
+
+    def serve(parent: Parent | None) -> None:
         settings = load_settings(options, os.environ, find_config(os.environ))
         settings.require_credentials()
         registry = Registry(settings.state_dir)
-        path = ready_mountpoint(mountpoint, settings, registry, is_child=ready_fd is not None)
-        if foreground:
-            serve_here(settings, path, registry, pipe, in_background=ready_fd is not None)
-        else:
-            serve_in_background(context, ["mount", str(path), *restated(context)], settings, path)
+        path = ready_mountpoint(mountpoint, settings, registry)
+        if parent is not None:
+            parent.leave_terminal(early_errors(settings.state_dir))
+        serve_here(settings, path, registry, parent)
+
+    if foreground:
+        serve(None)
+    else:
+        serve_in_background(context, serve)
 
 
 @click.command("umount", epilog=examples("rcfs umount ~/ringcentral"))

@@ -84,9 +84,8 @@ limit_option = click.option(
 log_level_option = click.option(
     "--log-level", type=click.Choice(LOG_LEVELS), help="Least severe level to log."
 )
-foreground_options = _several(
-    click.option("-f", "--foreground", is_flag=True, help="Stay in the foreground and log to stderr."),
-    click.option("--ready-fd", type=click.IntRange(min=0), hidden=True),
+foreground_option = click.option(
+    "-f", "--foreground", is_flag=True, help="Stay in the foreground and log to stderr."
 )
 keep_purged_option = click.option(
     "--keep-purged/--no-keep-purged",

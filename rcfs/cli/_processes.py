@@ -2,6 +2,7 @@
 
 import signal
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,14 @@ def start_time(pid: int) -> int | None:
         return None
     fields = text.rpartition(")")[2].split()  # the command name before it may hold anything
     return None if fields[_STATE] in ("Z", "X") else int(fields[_START_TIME])
+
+
+def rcfs_command(*arguments: str) -> list[str]:
+    """The command line that runs this very rcfs with `arguments`.
+
+    ``-P``: the current directory, where anything may lie, is not searched for modules.
+    """
+    return [sys.executable, "-P", "-m", "rcfs", *arguments]
 
 
 def run_limited(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[bytes] | None:

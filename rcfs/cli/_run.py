@@ -2,14 +2,14 @@
 
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
-from rcfs.cli._background import ReadyPipe, rcfs_command, start
+from rcfs.cli._background import Parent, start
 from rcfs.cli._fuse_system import FuseSystem
-from rcfs.cli._logfiles import log_directory, log_file
+from rcfs.cli._logfiles import log_file
 from rcfs.cli._mountpoint import prepare
 from rcfs.cli._output import say, spinner, tell
 from rcfs.cli._registry import MountRecord, Registry
@@ -17,19 +17,14 @@ from rcfs.cli._settings import Settings
 from rcfs.errors import ConfigError
 
 
-def ready_mountpoint(path: Path, settings: Settings, registry: Registry, *, is_child: bool) -> Path:
+def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path:
     """The resolved path of `path`, once everything is there that a mount needs.
-
-    Where `is_child`, the parent has just seen to that, and `path` is what it came to: looking again would
-    start one more process, a tenth of all the time that mounting takes.
 
     Raises:
         ConfigError: ``allow_other`` is wanted, but the administrator forbids it.
         FuseUnavailableError: FUSE is missing or not permitted.
         MountError: The mount point cannot be used.
     """
-    if is_child:
-        return path
     system = FuseSystem()
     system.check()
     if settings.allow_other and not system.allows_others():
@@ -44,9 +39,8 @@ def serve_here(
     settings: Settings,
     mountpoint: Path,
     registry: Registry,
-    pipe: ReadyPipe,
+    parent: Parent | None,
     *,
-    in_background: bool,
     on_mounted: Callable[[], None] = lambda: None,
 ) -> None:
     """Serves `mountpoint` until it is unmounted or this process is told to end.
@@ -55,8 +49,7 @@ def serve_here(
         settings: With credentials.
         mountpoint: A ready mount point.
         registry: Names this mount while it is up.
-        pipe: Told when the mount is up.
-        in_background: Whether the log goes to a file, and nothing is printed.
+        parent: Told when the mount is up; with one, this process has left the terminal, and logs to a file.
         on_mounted: Called when the mount is up, by the thread that serves it: it must not touch the mount.
 
     Raises:
@@ -65,8 +58,9 @@ def serve_here(
     from rcfs.cli._logging import log_to_file, log_to_terminal
     from rcfs.cli._serve import serve
 
-    if in_background:
-        log_to_file(log_file(settings.state_dir, mountpoint), settings.log_level)
+    log = log_file(settings.state_dir, mountpoint)
+    if parent is not None:
+        log_to_file(log, settings.log_level)
         os.chdir("/")  # so that the file system it was started from can be unmounted
     else:
         log_to_terminal(settings.log_level)
@@ -82,8 +76,9 @@ def serve_here(
             state_dir=settings.state_dir,
             login=credentials.identity,
         )
-        pipe.ready()
-        if not in_background:
+        if parent is not None:
+            parent.ready(mountpoint, log)
+        else:
             tell(f"mounted at {mountpoint}; Ctrl-C ends it")
         on_mounted()
 
@@ -94,21 +89,18 @@ def serve_here(
             registry.remove(record)
 
 
-def serve_in_background(
-    context: click.Context, arguments: Sequence[str], settings: Settings, mountpoint: Path
-) -> None:
-    """Runs rcfs with `arguments` in the background, and says what to do once the mount is up.
+def serve_in_background(context: click.Context, work: Callable[[Parent], None]) -> Path:
+    """Does `work` in the background, and says what to do once the mount is up; where it is.
 
     Exits with the code of the background process when it fails.
     """
-    errors = log_directory(settings.state_dir) / "stderr.log"
-    with spinner(f"mounting {mountpoint}"):
-        outcome = start(rcfs_command(*arguments, "--foreground"), errors)
-    if outcome.error:
+    outcome = start(work, meanwhile=spinner("mounting"))
+    if outcome.mountpoint is None:
         tell(outcome.error)
         context.exit(outcome.exit_code)
-    quoted = shlex.quote(str(mountpoint))
-    say(f"Mounted at {mountpoint} (process {outcome.pid}).")
+    quoted = shlex.quote(str(outcome.mountpoint))
+    say(f"Mounted at {outcome.mountpoint} (process {outcome.pid}).")
     say(f"  Look into it:  ls {quoted}")
-    say(f"  How it does:   rcfs status   (log: {log_file(settings.state_dir, mountpoint)})")
+    say(f"  How it does:   rcfs status   (log: {outcome.log})")
     say(f"  Unmount it:    rcfs umount {quoted}")
+    return outcome.mountpoint

@@ -1,30 +1,24 @@
 import json
 import os
 import signal
+import socket
+import subprocess
 import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
-import click
 import pytest
-from click.testing import CliRunner
 
 from rcfs.cli import _background
-from rcfs.cli._background import Outcome, ReadyPipe, rcfs_command, reporting, restated, start
-from rcfs.cli._options import foreground_options, mount_options
+from rcfs.cli._background import Outcome, Parent, start
+from rcfs.cli._processes import rcfs_command
 from rcfs.errors import AuthError, RcfsError, StoreError
 
-STUB = """
-import json, os, signal, sys, time
-descriptor = int(sys.argv[sys.argv.index("--ready-fd") + 1])
-def answer(**fields):
-    os.write(descriptor, json.dumps(fields).encode() + b"\\n")
-def note(text):
-    with open(sys.argv[1], "w") as file:
-        file.write(text)
-def wait():
-    while True:
-        time.sleep(60)
-"""
+MOUNTPOINT = Path("/mnt/rc")
+LOG = Path("/log/rc.log")
 
 
 @pytest.fixture
@@ -32,13 +26,9 @@ def errors(tmp_path: Path) -> Path:
     return tmp_path / "log" / "stderr.log"
 
 
-@pytest.fixture
-def notes(tmp_path: Path) -> Path:
-    return tmp_path / "notes"
-
-
-def stub(code: str, notes: Path) -> list[str]:
-    return [sys.executable, "-I", "-S", "-c", STUB + code, str(notes)]
+def wait_for_ever() -> NoReturn:
+    while True:
+        signal.pause()
 
 
 def gone(pid: int) -> bool:
@@ -49,19 +39,30 @@ def gone(pid: int) -> bool:
     return False
 
 
-def test_the_parent_returns_when_the_child_is_ready(errors: Path, notes: Path) -> None:
-    code = """
-streams = [os.readlink(f"/proc/self/fd/{number}") for number in (0, 1)]
-note(json.dumps([os.getsid(0) == os.getpid(), *streams]))
-print("to stderr", file=sys.stderr, flush=True)
-answer(ready=True, pid=os.getpid())
-wait()
-"""
-    outcome = start(stub(code, notes), errors)
+def ready_with(errors: Path, note: Callable[[], object], path: Path) -> Callable[[Parent], None]:
+    """Work that leaves the terminal, writes what `note` gives to `path`, and is ready at once."""
+
+    def work(parent: Parent) -> None:
+        parent.leave_terminal(errors)
+        path.write_text(json.dumps(note()))
+        os.write(2, b"to stderr")
+        parent.ready(MOUNTPOINT, LOG)
+        wait_for_ever()
+
+    return work
+
+
+def test_the_parent_returns_when_the_child_is_ready(errors: Path, tmp_path: Path) -> None:
+    def note() -> object:
+        streams = [str(Path(f"/proc/self/fd/{number}").readlink()) for number in range(3)]
+        return [os.getsid(0) == os.getpid(), *streams]
+
+    outcome = start(ready_with(errors, note, tmp_path / "note"))
     try:
-        assert outcome == Outcome(outcome.pid)
-        assert json.loads(notes.read_text()) == [True, "/dev/null", "/dev/null"]
-        assert errors.read_text() == "to stderr\n"
+        assert outcome == Outcome(outcome.pid, MOUNTPOINT, LOG)
+        told = json.loads((tmp_path / "note").read_text())
+        assert told == [True, "/dev/null", "/dev/null", str(errors)]
+        assert errors.read_text() == "to stderr"
         assert errors.stat().st_mode & 0o777 == 0o600
         assert not gone(outcome.pid), "it outlives the parent's interest"
     finally:
@@ -69,165 +70,255 @@ wait()
         os.waitpid(outcome.pid, 0)
 
 
-def test_the_childs_error_is_the_parents(errors: Path, notes: Path) -> None:
-    outcome = start(stub('answer(error="no such login", exit_code=3); sys.exit(3)', notes), errors)
-    assert outcome == Outcome(outcome.pid, "no such login", 3)
-    assert gone(outcome.pid)
+INHERITANCE = """
+import json, os, signal, sys
+from pathlib import Path
+from rcfs.cli._background import start
+
+def work(parent):
+    descriptors = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
+    before = [number for number in descriptors if Path(f"/proc/self/fd/{number}").exists()]
+    parent.leave_terminal(Path(sys.argv[1]))
+    sockets = [number for number in before if os.readlink(f"/proc/self/fd/{number}").startswith("socket:")]
+    Path(sys.argv[2]).write_text(json.dumps({
+        "others": sorted(set(before) - {0, 1, 2} - set(sockets)),
+        "sockets": len(sockets),
+        "low": [number for number in sockets if number < 3],
+        "inheritable": [number for number in sockets if os.get_inheritable(number)],
+        "mask": sorted(signal.pthread_sigmask(signal.SIG_BLOCK, ())),
+        "umask": os.umask(0),
+        "cwd": os.getcwd(),
+        "kept": os.environ["KEPT"],
+    }))
+    parent.ready(Path("/mnt/rc"), Path("/log"))
+
+outcome = start(work)
+assert outcome.mountpoint is not None, outcome
+"""
+
+
+@pytest.mark.parametrize("closed", [(), (0,), (0, 1)])
+def test_what_the_child_inherits(errors: Path, tmp_path: Path, closed: tuple[int, ...]) -> None:
+    """From a shell that left a descriptor open, and perhaps gave no stdin or stdout."""
+    left, note = os.open(tmp_path, os.O_RDONLY), tmp_path / "note"
+    redirections = " ".join(f"{number}>&-" for number in closed)
+    script = f'umask 037; exec "$@" {redirections}'
+    try:
+        subprocess.run(
+            ["sh", "-c", script, "sh", sys.executable, "-c", INHERITANCE, str(errors), str(note)],
+            cwd=Path(__file__).parents[3],
+            env={**os.environ, "KEPT": "yes"},
+            pass_fds=(left,),
+            check=True,
+        )
+    finally:
+        os.close(left)
+    assert json.loads(note.read_text()) == {
+        "others": [],
+        "sockets": 1,
+        "low": [],
+        "inheritable": [],
+        "mask": [],
+        "umask": 0o037,
+        "cwd": str(Path(__file__).parents[3]),
+        "kept": "yes",
+    }
+    assert errors.stat().st_mode & 0o777 == 0o600
+
+
+def test_until_it_leaves_the_terminal_it_is_the_parents(errors: Path, tmp_path: Path) -> None:
+    """So that a keyring can ask for its password there."""
+
+    def work(parent: Parent) -> None:
+        assert parent.has_terminal
+        assert os.getsid(0) == os.getsid(os.getppid())
+        assert os.getpgrp() == os.getpgid(os.getppid())
+        parent.leave_terminal(errors)
+        assert not parent.has_terminal
+        raise RcfsError("all is as it should be")
+
+    assert start(work).error == "all is as it should be"
+
+
+def test_it_forks_a_process_of_one_thread(errors: Path) -> None:
+    """What is shown while one waits begins after the fork, when there is something to wait for."""
+    seen: list[str] = []
+
+    @contextmanager
+    def meanwhile() -> Iterator[None]:
+        seen.append("waiting")
+        yield
+        seen.append("done")
+
+    def work(parent: Parent) -> None:
+        if seen or threading.active_count() != 1:
+            raise RcfsError("too early")
+        parent.leave_terminal(errors)
+        raise RcfsError("as it should be")
+
+    assert start(work, meanwhile=meanwhile()).error == "as it should be"
+    assert seen == ["waiting", "done"]
 
 
 @pytest.mark.parametrize(
-    ("code", "how"),
+    ("error", "line", "exit_code"),
     [
-        ("sys.exit(9)", "exit code 9"),
-        ("os.kill(os.getpid(), signal.SIGKILL)", "signal 9"),
-        ("os.write(descriptor, b'gibberish\\n'); sys.exit(0)", "exit code 0"),
+        (AuthError("no such\nlogin", request_id="b7"), "no such login (request id b7)", 3),
+        (ExceptionGroup("nursery", [StoreError("full")]), "full", 6),
+        (KeyboardInterrupt(), "interrupted", 130),
     ],
 )
-def test_a_child_that_ends_without_a_word(errors: Path, notes: Path, code: str, how: str) -> None:
-    outcome = start(stub(code, notes), errors)
+@pytest.mark.parametrize("leaves", [True, False])
+def test_the_childs_error_is_the_parents(
+    errors: Path,
+    capfd: pytest.CaptureFixture[str],
+    error: BaseException,
+    line: str,
+    exit_code: int,
+    leaves: bool,
+) -> None:
+    def work(parent: Parent) -> None:
+        if leaves:
+            parent.leave_terminal(errors)
+        raise error
+
+    outcome = start(work)
+    assert outcome == Outcome(outcome.pid, error=line, exit_code=exit_code)
+    assert gone(outcome.pid)
+    assert capfd.readouterr() == ("", ""), "the parent tells it, once"
+
+
+def test_an_error_that_nobody_expected_leaves_its_trace(
+    errors: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def work(parent: Parent) -> None:
+        raise ValueError("odd")
+
+    trace = state_dir / "log" / "crash.log"
+    outcome = start(work)
+    assert outcome.error == f"unexpected error: ValueError: odd; the trace is in {trace}"
     assert outcome.exit_code == 1
-    assert outcome.error == f"the background process ended before it was ready ({how}); see {errors}"
+    assert "in work" in trace.read_text()
 
 
-def test_a_child_that_closes_its_pipe_and_stays_is_ended(
-    errors: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("end", "how"),
+    [
+        (lambda: os._exit(9), "exit code 9"),
+        (lambda: os.kill(os.getpid(), signal.SIGKILL), "signal 9"),
+        (lambda: None, "exit code 0"),
+    ],
+)
+@pytest.mark.parametrize("leaves", [True, False])
+def test_a_child_that_ends_without_a_word(
+    errors: Path, end: Callable[[], None], how: str, leaves: bool
+) -> None:
+    def work(parent: Parent) -> None:
+        if leaves:
+            parent.leave_terminal(errors)
+        end()
+
+    see = f"; see {errors}" if leaves else ""
+    outcome = start(work)
+    assert outcome.exit_code == 1
+    assert outcome.error == f"the background process ended before it was ready ({how}){see}"
+
+
+def test_a_child_that_closes_its_socket_and_stays_is_ended(
+    errors: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_background, "_GRACE_S", 0.05)
-    outcome = start(stub("os.close(descriptor); wait()", notes), errors)
+
+    def work(parent: Parent) -> None:
+        parent._connection.close()
+        wait_for_ever()
+
+    outcome = start(work)
     assert "signal 15" in outcome.error
     assert gone(outcome.pid)
 
 
-def test_a_child_that_is_not_ready_in_time_is_ended(errors: Path, notes: Path) -> None:
-    outcome = start(stub("wait()", notes), errors, ready_within_s=0.3)
-    assert outcome == Outcome(outcome.pid, f"the mount was not ready in time and was ended; see {errors}", 1)
-    assert gone(outcome.pid)
+def test_a_child_that_is_not_ready_in_time_is_ended(errors: Path) -> None:
+    def work(parent: Parent) -> None:
+        parent.leave_terminal(errors)
+        wait_for_ever()
+
+    outcome = start(work, ready_within_s=0.1)
+    see = f"see {errors}"
+    assert outcome.error == f"the mount was not ready in time and was ended; {see}"
+    assert (outcome.exit_code, gone(outcome.pid)) == (1, True)
 
 
-def test_a_child_that_does_not_heed_sigterm_is_killed(
-    errors: Path, notes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_child_that_does_not_heed_sigterm_is_killed(errors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_background, "_END_WITHIN_S", 0.1)
-    code = "signal.signal(signal.SIGTERM, signal.SIG_IGN); os.write(descriptor, b'{'); wait()"
-    outcome = start(stub(code, notes), errors, ready_within_s=1.0)
-    assert gone(outcome.pid)
+
+    def work(parent: Parent) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        parent.leave_terminal(errors)
+        wait_for_ever()
+
+    assert gone(start(work, ready_within_s=0.1).pid)
 
 
-def test_an_interrupt_ends_the_child(errors: Path, notes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_the_child(errors: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pids: list[int] = []
 
-    def interrupted(child: object, *_: object) -> Outcome:
-        pids.append(child.pid)  # type: ignore[attr-defined]
+    def interrupted(pid: int, *_: object) -> Outcome:
+        pids.append(pid)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(_background, "_outcome", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        start(stub("wait()", notes), errors)
+        start(lambda _parent: wait_for_ever())
     assert gone(pids[0])
 
 
-def test_the_pipe_leaks_into_no_grandchild_and_no_descriptor_stays(errors: Path, notes: Path) -> None:
-    before = set(Path("/proc/self/fd").iterdir())
-    start(stub('answer(error="x", exit_code=1)', notes), errors)
-    assert set(Path("/proc/self/fd").iterdir()) == before
-    reading, writing = os.pipe()
-    os.set_inheritable(writing, True)  # noqa: FBT003 - positional only
-    pipe = ReadyPipe(writing)
-    assert pipe._descriptor is not None
-    assert not os.get_inheritable(pipe._descriptor)
-    pipe.ready()
-    with os.fdopen(reading, "rb") as file:
-        assert json.loads(file.read()) == {"ready": True, "pid": os.getpid()}
+def test_no_descriptor_and_no_mask_stays_in_the_parent() -> None:
+    def state() -> object:
+        return set(Path("/proc/self/fd").iterdir()), signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    before = state()
+    start(lambda _parent: None)
+    assert state() == before
 
 
-def test_errors_that_cannot_be_written(tmp_path: Path) -> None:
-    (tmp_path / "log").mkdir()
-    (tmp_path / "log" / "stderr.log").mkdir()
-    with pytest.raises(StoreError, match="cannot be written: Is a directory"):
-        start(["true"], tmp_path / "log" / "stderr.log")
+def test_what_was_printed_before_is_printed_once() -> None:
+    code = "from rcfs.cli._background import start; print('once'); start(lambda parent: None)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(__file__).parents[3],
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
+    )
+    assert done.stdout == "once\n"
 
 
-def reported(error: Exception | None) -> bytes:
-    """What the parent reads of a child that ends with `error`, or with another once it is ready."""
-    late = RcfsError("after it was ready")
-
-    def child(descriptor: int) -> None:
-        with reporting(descriptor) as pipe:
-            if error is None:
-                pipe.ready()
-            raise error or late
-
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as file:
-        with pytest.raises(Exception, match=r".") as caught:
-            child(writing)
-        assert caught.value is (error or late)
-        return file.read()
+def test_errors_that_cannot_be_written(errors: Path) -> None:
+    errors.mkdir(parents=True)
+    outcome = start(lambda parent: parent.leave_terminal(errors))
+    assert (outcome.error, outcome.exit_code) == (f"{errors} cannot be written: Is a directory", 6)
 
 
-@pytest.mark.parametrize(
-    ("error", "message"),
-    [
-        (
-            AuthError("no such\nlogin", request_id="b7"),
-            {"error": "no such login (request id b7)", "exit_code": 3},
-        ),
-        (ExceptionGroup("nursery", [StoreError("full")]), {"error": "full", "exit_code": 6}),
-        (click.UsageError("no such option"), {"error": "no such option", "exit_code": 2}),
-        (ValueError("odd"), {"error": "unexpected error: ValueError: odd", "exit_code": 1}),
-        (None, {"ready": True, "pid": os.getpid()}),
-    ],
-)
-def test_the_child_reports_once(error: Exception | None, message: dict[str, object]) -> None:
-    lines = reported(error).splitlines()
-    assert [json.loads(line) for line in lines] == [message]
+def connected() -> tuple[socket.socket, Parent]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    return ours, Parent(theirs)
+
+
+def test_after_it_was_ready_the_parent_is_told_nothing() -> None:
+    ours, parent = connected()
+    with ours:
+        parent.ready(MOUNTPOINT, LOG)
+        parent.failed("later", 1)
+        assert json.loads(ours.recv(1000)) == {"ready": True, "mountpoint": str(MOUNTPOINT), "log": str(LOG)}
+        assert ours.recv(1000) == b""
 
 
 def test_a_parent_that_has_gone_does_not_end_the_mount() -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    ReadyPipe(writing).ready()
-
-
-def test_without_a_parent_nothing_is_written() -> None:
-    with reporting(None) as pipe:
-        pipe.ready()
-        pipe.failed("nobody hears", 1)
-
-
-def test_a_descriptor_that_is_not_open() -> None:
-    with pytest.raises(click.UsageError, match="--ready-fd: 987 is not an open descriptor"):
-        ReadyPipe(987)
-
-
-def test_options_are_restated_as_they_were_given() -> None:
-    seen: list[list[str]] = []
-
-    @click.command()
-    @click.argument("mountpoint")
-    @foreground_options
-    @mount_options
-    @click.pass_context
-    def command(context: click.Context, /, **_: object) -> None:
-        seen.append(restated(context))
-
-    given = [
-        "--cache-dir",
-        "a b",
-        "--limit",
-        "medium=4/10/0.5",
-        "--limit",
-        "heavy=1",
-        "--no-allow-other",
-        "--max-wait",
-    ]
-    arguments = [*given, "7.5", "/mnt/rc"]
-    CliRunner().invoke(command, arguments, env={"RC_USER_JWT": "secret"}, catch_exceptions=False)
-    assert sorted(seen[0]) == sorted(arguments[:-1])
-    CliRunner().invoke(command, [*seen[0], "/mnt/rc"], catch_exceptions=False)
-    assert seen[0] == seen[1]
-    CliRunner().invoke(command, ["/mnt/rc"], catch_exceptions=False)
-    assert seen[2] == []
+    ours, parent = connected()
+    ours.close()
+    parent.ready(MOUNTPOINT, LOG)
 
 
 def test_modules_of_the_current_directory_are_not_imported() -> None:

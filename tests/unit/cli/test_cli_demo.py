@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _demo, _run, _simulator
-from rcfs.cli._background import Outcome
+from rcfs.cli._background import Outcome, Parent
 from rcfs.cli._demo import running_simulator
 from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._registry import Registry
@@ -167,22 +167,18 @@ def test_a_mount_point_that_cannot_be_made(run: Callable[..., Result], served: o
 def test_a_demo_in_the_background(
     run: Callable[..., Result], served: object, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    commands: list[list[str]] = []
-
-    def start(command: list[str], errors: Path) -> Outcome:
-        commands.append(command)
+    def start(work: Callable[[Parent], None], **_: object) -> Outcome:
         message = home / "ringcentral-demo" / "101 Jane Smith" / "SMS" / "2026-11" / "it's [1]" / "text.txt"
         message.parent.mkdir(parents=True)
         message.touch()
         voicemail = home / "ringcentral-demo" / "101 Jane Smith" / "Voicemail" / "2026-11" / "x"
         voicemail.mkdir(parents=True)
         (voicemail / "voicemail.wav").touch()
-        return Outcome(4711)
+        return Outcome(4711, home / "ringcentral-demo", home / "log")
 
     monkeypatch.setattr(_run, "start", start)
     result = run("demo", "--seed", "5")
     assert result.exit_code == 0
-    assert commands[0][-4:] == [str(home / "ringcentral-demo"), "--seed", "5", "--foreground"]
     tries = result.stdout.partition("Try:\n")[2].splitlines()
     assert len(tries) == 3
     for line in tries:
@@ -194,9 +190,9 @@ def test_a_demo_in_the_background(
 def test_the_tour_without_an_answer(
     run: Callable[..., Result], served: object, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_run, "start", lambda command, errors: Outcome(4711))
-    monkeypatch.setattr(_demo, "run_limited", lambda command, timeout_s: None)
     root = home / "ringcentral-demo"
+    monkeypatch.setattr(_run, "start", lambda work, **_: Outcome(4711, root, home / "log"))
+    monkeypatch.setattr(_demo, "run_limited", lambda command, timeout_s: None)
     tries = run("demo").stdout.partition("Try:\n")[2].splitlines()
     assert tries == [f"  ls {root}", f"  cat {root}/.rcfs/status", f"  cat {root}/.rcfs/quota"]
 

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _run
-from rcfs.cli._background import Outcome
 from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings
@@ -73,75 +71,50 @@ def test_in_the_foreground(run: Callable[..., Result], fake: FakeServe, mountpoi
 
 
 @pytest.mark.usefixtures("credentials")
-def test_as_a_child(
-    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, monkeypatch: pytest.MonkeyPatch
+def test_in_the_background(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path, state_dir: Path, tmp_path: Path
 ) -> None:
-    moved: list[str] = []
-    monkeypatch.setattr(os, "chdir", moved.append)
-    monkeypatch.setattr(_run, "prepare", lambda *_: pytest.fail("what the parent has seen is seen to again"))
-    reading, writing = os.pipe()
-    result = run("mount", str(mountpoint), "--foreground", "--ready-fd", str(writing))
-    with os.fdopen(reading, "rb") as pipe:
-        assert json.loads(pipe.read()) == {"ready": True, "pid": os.getpid()}
-    assert (result.exit_code, result.output) == (0, "")
-    assert moved == ["/"], "it pins no file system"
+    """The fork is real; what the child sees of itself it writes down."""
+
+    def serve(settings: Settings, path: Path, *, on_ready: Callable[[], None]) -> None:
+        on_ready()
+        (record,) = fake.registry.live()
+        seen = [os.getpid(), record.pid, str(Path.cwd()), str(path), settings.cache_size_bytes]
+        (tmp_path / "partial").write_text(json.dumps(seen))
+        (tmp_path / "partial").rename(tmp_path / "seen")
+        raise AuthError("after it was ready")
+
+    sys.modules["rcfs.cli._serve"].serve = serve  # type: ignore[attr-defined]
+    result = run("mount", "--cache-size", "1GiB", str(mountpoint))
+    assert result.exit_code == 0
+    first, *others = result.stdout.splitlines()
+    pid = int(first.removeprefix(f"Mounted at {mountpoint} (process ").removesuffix(")."))
+    assert f"rcfs umount {mountpoint}" in others[-1]
+    assert f"{state_dir}/log/rc-" in others[-2]
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 3
+    seen = json.loads((tmp_path / "seen").read_text())
+    assert seen == [pid, pid, "/", str(mountpoint), 1 << 30], "it pins no file system"
+    assert fake.registry.records() == (), "taken out at the end"
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_child_that_fails(run: Callable[..., Result], fake: FakeServe, mountpoint: Path) -> None:
+def test_in_the_background_with_an_error(
+    run: Callable[..., Result], fake: FakeServe, mountpoint: Path
+) -> None:
     fake.error = AuthError("the login was refused")
-    reading, writing = os.pipe()
-    result = run("mount", str(mountpoint), "--foreground", "--ready-fd", str(writing))
-    with os.fdopen(reading, "rb") as pipe:
-        assert json.loads(pipe.read()) == {"error": "the login was refused", "exit_code": 3}
-    assert result.exit_code == 3
+    result = run("mount", str(mountpoint))
+    assert (result.exit_code, result.stdout, result.stderr) == (3, "", "rcfs: the login was refused\n")
     assert fake.registry.records() == ()
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """The commands that were started in the background; each is ready at once."""
-    commands: list[list[str]] = []
-
-    def start(command: list[str], errors: Path) -> Outcome:
-        commands.append(command)
-        return Outcome(4711)
-
-    monkeypatch.setattr(_run, "start", start)
-    return commands
-
-
-@pytest.mark.usefixtures("credentials", "fake")
-def test_in_the_background(
-    run: Callable[..., Result], started: list[list[str]], mountpoint: Path, state_dir: Path
-) -> None:
-    result = run("mount", "--cache-size", "1GiB", str(mountpoint))
-    assert result.exit_code == 0
-    assert result.stdout.splitlines()[0] == f"Mounted at {mountpoint} (process 4711)."
-    assert f"rcfs umount {mountpoint}" in result.stdout
-    assert f"{state_dir}/log/rc-" in result.stdout
-    ((*_, name, path, option, size, last),) = started
-    assert (name, path, option, size, last) == (
-        "mount",
-        str(mountpoint),
-        "--cache-size",
-        "1GiB",
-        "--foreground",
-    )
-    assert not any(secret in word for word in started[0] for secret in (SECRET, JWT, "the-app"))
-
-
-@pytest.mark.usefixtures("credentials", "fake")
-def test_in_the_background_with_an_error(
-    run: Callable[..., Result], mountpoint: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_run, "start", lambda command, errors: Outcome(4711, "the login was refused", 3))
-    result = run("mount", str(mountpoint))
-    assert (result.exit_code, result.stdout, result.stderr) == (3, "", "rcfs: the login was refused\n")
+def started(fake: FakeServe) -> list[Any]:
+    """What was begun to be served."""
+    return fake.calls
 
 
 @pytest.mark.usefixtures("fake")
-def test_missing_credentials(run: Callable[..., Result], started: list[list[str]], mountpoint: Path) -> None:
+def test_missing_credentials(run: Callable[..., Result], started: list[Any], mountpoint: Path) -> None:
     result = run("mount", str(mountpoint))
     assert result.exit_code == 2
     assert result.stderr.startswith(
@@ -152,7 +125,7 @@ def test_missing_credentials(run: Callable[..., Result], started: list[list[str]
 
 
 @pytest.mark.usefixtures("credentials", "fake")
-def test_a_missing_mount_point(run: Callable[..., Result], started: list[list[str]], tmp_path: Path) -> None:
+def test_a_missing_mount_point(run: Callable[..., Result], started: list[Any], tmp_path: Path) -> None:
     result = run("mount", str(tmp_path / "absent"))
     assert result.exit_code == 4
     assert f"create it: mkdir -p {tmp_path}/absent" in result.stderr
@@ -191,20 +164,20 @@ def serve(settings, mountpoint, *, on_ready):
 
 sys.modules["rcfs.cli._serve"] = types.SimpleNamespace(serve=serve)
 _run.FuseSystem.check = lambda self: None
-_run.rcfs_command = lambda *arguments: [sys.executable, __file__, *arguments]
 main()
 """
 
 
 @pytest.mark.usefixtures("credentials")
-def test_a_real_child_reports_a_real_error(tmp_path: Path, mountpoint: Path) -> None:
-    """The whole way: arguments, environment, pipe, line, exit code."""
+def test_a_real_child_reports_a_real_error(tmp_path: Path, mountpoint: Path, state_dir: Path) -> None:
+    """The whole way: arguments, environment, socket, line, exit code."""
     entry = tmp_path / "entry.py"
     entry.write_text(ENTRY)
     command = [sys.executable, str(entry), "mount", "--max-wait", "9", str(mountpoint)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=Path(__file__).parents[3])
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr == f"rcfs: the-app refused at {mountpoint}\n"
+    assert (state_dir / "log" / "stderr.log").read_text() == done.stderr
 
 
 def test_an_interrupted_mount_exits_130(

@@ -1,0 +1,29 @@
+"""What a person is told of an error that ends a command, and what the command exits with."""
+
+import os
+from pathlib import Path
+
+import click
+import platformdirs
+
+from rcfs.cli._logfiles import keep_crash
+from rcfs.cli._output import error_line
+from rcfs.errors import RcfsError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as shells have it."""
+
+
+def explained(error: BaseException) -> tuple[str, int]:
+    """What `error` means to a person, in one line, and the exit code.
+
+    The trace of what nobody expected is kept in a file that the line names.
+    """
+    if isinstance(error, RcfsError):
+        return error_line(error), error.exit_code
+    if isinstance(error, (KeyboardInterrupt, click.Abort)):
+        return "interrupted", INTERRUPTED
+    state_dir = os.environ.get("RCFS_STATE_DIR")
+    kept = keep_crash(Path(state_dir) if state_dir else platformdirs.user_state_path("rcfs"), error)
+    where = f"the trace is in {kept}" if kept is not None else "its trace could not be written"
+    return f"unexpected error: {type(error).__name__}: {' '.join(str(error).split())}; {where}", 1
