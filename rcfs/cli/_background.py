@@ -160,7 +160,7 @@ def _be_child(
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             work(parent)
             exit_code = 0
-        except BaseException as exc:  # noqa: BLE001 - the outermost layer of this process
+        except BaseException as exc:  # noqa: ASYNC103, BLE001 - the outermost layer of this process
             line, exit_code = explained(sole_cause(exc))
             parent.failed(line, exit_code)
             if not parent.has_terminal:

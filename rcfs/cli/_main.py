@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from rcfs import __version__
 from rcfs.cli._explain import explained
 from rcfs.cli._options import examples
 from rcfs.cli._output import sole_cause, tell
@@ -87,7 +88,7 @@ class Commands(RcfsGroup):
         "rcfs doctor ~/ringcentral     what is missing, and what to do",
     ),
 )
-@click.version_option(package_name="rcfs", prog_name="rcfs", message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name="rcfs", message="%(prog)s %(version)s")
 def rcfs() -> None:
     """A RingCentral account as a directory tree: messages are directories, attachments are files."""
 

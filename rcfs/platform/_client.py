@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from rcfs.errors import PlatformError
+from rcfs.errors import PlatformError, UnreachableError
 from rcfs.platform._answer import Answer
 from rcfs.platform._errors import translated
 from rcfs.platform._hosts import AllowedHosts
@@ -50,21 +50,47 @@ class Client:
         self._hosts = hosts
         self._user_agent = user_agent
         self._sockets = sockets
-        self._http = httpx.AsyncClient(
+        self._transport = transport
+        self._http: httpx.AsyncClient | None = None if transport is None else self._made()
+        """None before the first request, unless `transport` does it."""
+        self._making = trio.Lock()
+        self._server_boot_s: float | None = None
+        """The server's time when this machine booted, in seconds since 1970 UTC; None before an answer."""
+
+    async def _opened(self) -> httpx.AsyncClient:
+        """The HTTP client, made for the first request, and in a thread.
+
+        Making it reads all certificates, 40 ms (measured 2026-11), which no mount should wait for to be
+        ready, and nobody once it is.
+
+        Raises:
+            UnreachableError: They cannot be read.
+        """
+        async with self._making:
+            if self._http is None:
+                try:
+                    self._http = await trio.to_thread.run_sync(self._made)
+                except OSError as exc:  # of SSL_CERT_FILE, for instance
+                    raise UnreachableError(f"the certificates cannot be read: {exc}") from exc
+        return self._http
+
+    def _made(self) -> httpx.AsyncClient:
+        # A proxy from the environment is honoured for a real server, but loopback needs none.
+        trust_env = not self._is_plain(self._hosts.server_url)
+        return httpx.AsyncClient(
             # Bodies are kept byte for byte, so no content coding is asked for.
-            headers={"User-Agent": user_agent, "Accept-Encoding": "identity"},
+            headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
             # The quota bounds how many requests are under way; a pool limit would make a request wait
             # after its slot was taken.
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # All other deadlines are rcfs's own; only httpx knows when it is still connecting.
             timeout=httpx.Timeout(None, connect=CONNECT_WITHIN_S),
-            transport=transport,
-            # A proxy from the environment is honoured for a real server, but loopback needs none.
-            trust_env=not self._is_plain(hosts.server_url),
+            transport=self._transport,
+            # Once for all: httpx would read the certificates again for every proxy.
+            verify=self._transport is not None or httpx.create_ssl_context(trust_env=trust_env),
+            trust_env=trust_env,
             follow_redirects=False,
         )
-        self._server_boot_s: float | None = None
-        """The server's time when this machine booted, in seconds since 1970 UTC; None before an answer."""
 
     @staticmethod
     def _is_plain(url: str) -> bool:
@@ -89,7 +115,8 @@ class Client:
 
     async def aclose(self) -> None:
         """Closes all connections."""
-        await self._http.aclose()
+        if self._http is not None:
+            await self._http.aclose()
 
     def absolute(self, url: str) -> str:
         """`url`, with the server before it when it is a path."""
@@ -165,17 +192,16 @@ class Client:
         if not self._hosts.may_follow(url):
             raise PlatformError(f"refusing to follow a URL on {urlsplit(url).hostname!r}: it must be https")
         host = urlsplit(url).netloc
+        http = self._http or await self._opened()
         with translated(host):
             try:
-                outgoing = self._http.build_request(
-                    method, url, params=params or None, headers=headers, data=form
-                )
+                outgoing = http.build_request(method, url, params=params or None, headers=headers, data=form)
             except httpx.InvalidURL as exc:
                 raise PlatformError(f"the server gave a URL that is none: {exc}") from exc
             auth = httpx.BasicAuth(*basic) if basic else None
             sent_s = trio.current_time()
             with trio.fail_after(HEADERS_WITHIN_S):
-                response = await self._http.send(outgoing, auth=auth, stream=True)
+                response = await http.send(outgoing, auth=auth, stream=True)
         answer = Answer(response, waited_s=trio.current_time() - sent_s)
         try:
             if answer.date_s is not None and self._hosts.may_see_token(url):

@@ -1,8 +1,12 @@
 """The client over real sockets."""
 
 import socket
+import ssl
+import threading
+from pathlib import Path
 
 import pytest
+import trio
 
 from rcfs.errors import UnreachableError
 from rcfs.platform import AllowedHosts, Client, read_account
@@ -24,3 +28,39 @@ async def test_a_host_that_drops_everything_is_given_up_soon(monkeypatch: pytest
             async with client.send(read_account(), "token"):
                 pass
         await client.aclose()
+
+
+async def test_certificates_are_read_once_and_for_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by a mount that is to be ready, and not again for every proxy."""
+    read: list[int] = []
+    context = ssl.create_default_context()
+
+    def create(**_options: object) -> ssl.SSLContext:
+        read.append(threading.get_ident())
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", create)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    client = Client(AllowedHosts("https://127.0.0.1:1"), user_agent="test")
+    assert read == []
+
+    async def ask() -> None:
+        with pytest.raises(UnreachableError):
+            await client.probe("https://127.0.0.1:1")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        nursery.start_soon(ask)
+    assert len(read) == 1
+    assert read != [threading.get_ident()], "other tasks go on"
+    await client.aclose()
+
+
+async def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "none.pem").touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    client = Client(AllowedHosts("https://127.0.0.1:1"), user_agent="test")
+    with pytest.raises(UnreachableError, match="the certificates cannot be read: "):
+        await client.probe("https://127.0.0.1:1")
+    await client.aclose()
