@@ -3,7 +3,6 @@
 import os
 import shlex
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from rcfs.cli._mountinfo import mount_at, read_mounts
 from rcfs.cli._mountpoint import FSTYPE, probe
 from rcfs.cli._options import PathText, examples, foreground_option, mount_options, state_dir_option
 from rcfs.cli._output import say
+from rcfs.cli._processes import ended_within
 from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import find_config, load_settings
@@ -23,8 +23,6 @@ from rcfs.errors import MountError
 
 UNMOUNT_WITHIN_S = 20.0
 """A mount ends its waits at once; revoking the login and closing the cache may take some seconds."""
-_LOOK_EVERY_S = 0.05
-"""How often to look whether a process that is no child has ended; short enough not to be noticed."""
 
 _MOUNT_EXAMPLES = examples(
     "rcfs login                             save the credentials in the keyring",
@@ -85,22 +83,15 @@ def end_mount(record: MountRecord, *, within_s: float) -> None:
     """
     quoted = shlex.quote(str(record.mountpoint))
     try:
-        if record.is_alive:
-            os.kill(record.pid, signal.SIGTERM)
-    except ProcessLookupError:
-        pass  # it ended by itself just now
-    except PermissionError as exc:
-        raise MountError(
-            f"process {record.pid} serves {record.mountpoint} and belongs to another user"
-        ) from exc
-    deadline = time.monotonic() + within_s
-    while record.is_alive:
-        if time.monotonic() >= deadline:
+        if not ended_within(record.pid, record.pid_start_time, signal.SIGTERM, within_s):
             raise MountError(
                 f"process {record.pid} has not ended within {within_s:.0f} s; try again, or give up what it"
                 f" does: kill -9 {record.pid}; fusermount3 -u -z {quoted}"
             )
-        time.sleep(_LOOK_EVERY_S)
+    except PermissionError as exc:
+        raise MountError(
+            f"process {record.pid} serves {record.mountpoint} and belongs to another user"
+        ) from exc
     if mount_at(record.mountpoint, read_mounts()) is not None:
         # A process that was killed while it ended leaves its mount behind.
         problem = unmount(record.mountpoint, lazily=True)

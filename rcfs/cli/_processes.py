@@ -1,9 +1,12 @@
 """Other processes: whether one still lives, and running one that may never answer."""
 
+import os
+import select
 import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _KILL_GRACE_S = 1.0
@@ -23,6 +26,31 @@ def start_time(pid: int) -> int | None:
         return None
     fields = text.rpartition(")")[2].split()  # the command name before it may hold anything
     return None if fields[_STATE] in ("Z", "X") else int(fields[_START_TIME])
+
+
+def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) -> bool:
+    """Sends `sign` to the process `pid` that started then (see `start_time`); whether it ends within so long.
+
+    True at once when it is gone already; whoever has its pid now gets no signal.
+
+    Raises:
+        PermissionError: It belongs to another user.
+    """
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return True
+    try:
+        if start_time(pid) != started:
+            return True
+        with suppress(ProcessLookupError):  # it ended by itself just now
+            signal.pidfd_send_signal(process, sign)
+        # poll and not select, which knows no descriptor above 1,023.
+        waiting = select.poll()
+        waiting.register(process, select.POLLIN)
+        return bool(waiting.poll(within_s * 1000))
+    finally:
+        os.close(process)
 
 
 def rcfs_command(*arguments: str) -> list[str]:

@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -88,10 +89,10 @@ def test_a_process_that_does_not_end(tmp_path: Path, mounts: list[Mount]) -> Non
 def test_a_process_of_another_user(
     tmp_path: Path, mounts: list[Mount], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(pid: int, number: int) -> None:
+    def refuse(process: int, number: int) -> None:
         raise PermissionError
 
-    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(signal, "pidfd_send_signal", refuse)
     started = start_time(os.getpid())
     assert started is not None
     record = MountRecord(os.getpid(), started, tmp_path, "https://x", "2026-11-01T00:00:00Z")
@@ -104,7 +105,7 @@ def test_a_pid_that_is_used_again_gets_no_signal(
 ) -> None:
     started = start_time(os.getpid())
     assert started is not None
-    monkeypatch.setattr(os, "kill", lambda pid, number: pytest.fail("signalled a stranger"))
+    monkeypatch.setattr(signal, "pidfd_send_signal", lambda *_: pytest.fail("signalled a stranger"))
     record = MountRecord(os.getpid(), started, tmp_path, "https://x", "2026-11-01T00:00:00Z")
     end_mount(attrs.evolve(record, pid_start_time=started - 1), within_s=20)
 
