@@ -146,7 +146,6 @@ def test_every_command_has_help_with_examples(run: Callable[..., Result], name: 
     assert result.exit_code == 0
     assert "Examples:\n" in result.stdout
     assert f"    rcfs {name}" in result.stdout
-    assert "ready-fd" not in result.stdout
 
 
 def test_help_loads_nothing_heavy() -> None:
