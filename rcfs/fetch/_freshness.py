@@ -3,11 +3,13 @@
 A sync costs one Light request. Three reasons call for one:
 
 - time: every minute while somebody looks at the mailbox, less and less often when nobody does;
-- a person's visit: at once, when what is known is older than ten seconds;
-- a hint from the platform that something happened: at once. Where the platform gives hints, the other two
-  are less urgent: time calls as seldom as when nobody looks, a visit when what is known is a minute old.
+- a person's visit: at once, when what is known is older than a minute, else when it is;
+- a hint from the platform that something happened: at once. Where the platform gives hints, time calls as
+  seldom as when nobody looks.
 
-All of them together spend one request a minute on the average, with a few at hand for visits and hints.
+Time and visits spend at most one request in any minute: a look tells nothing of whether there is news, and
+looking again and again must not cost more than looking. A hint says that there is some, so it may come
+sooner: on the average hints spend one request a minute, too, with a few at hand.
 """
 
 import math
@@ -19,12 +21,11 @@ group's default window, so more of them wait for each other."""
 IDLE_POLL_S: Final = 900.0
 """The same when nobody has looked for long: a quarter of an hour, so that 200 mailboxes cost 13 requests a
 minute, and what a person finds at the first look is never older."""
-STALE_S: Final = 10.0
-"""What is older is synced at a person's visit."""
 _GRACE_S: Final = 120.0
 """So long after a look somebody is taken to be looking still."""
 _BURST: Final = 3
-"""Syncs at hand for visits and hints beyond the one a minute."""
+"""Syncs at hand for hints beyond the one a minute, so that so many messages that come shortly one after the
+other are each seen at once."""
 
 
 class Freshness:
@@ -43,8 +44,8 @@ class Freshness:
     def looked_at(self, now: float) -> None:
         """A person looks into the mailbox."""
         self._looked_s = now
-        # A hint may get lost, so a look is never believed for ever.
-        if now - self._synced_s > (POLL_S if self.hints_come else STALE_S):
+        # A hint may get lost, so that none came is not believed for ever.
+        if self.hints_come and now - self._synced_s > POLL_S:
             self._wanted = True
 
     def hinted(self) -> None:
@@ -53,7 +54,8 @@ class Freshness:
 
     def began(self, now: float) -> None:
         """A sync is sent."""
-        self._credit = min(_BURST, self._credit + (now - self._credit_s) / POLL_S) - 1.0
+        # Somebody who refreshes by hand may spend more than there is; hints do not pay for that.
+        self._credit = max(0.0, min(_BURST, self._credit + (now - self._credit_s) / POLL_S) - 1.0)
         self._credit_s = now
         self._synced_s = now
         self._wanted = False
