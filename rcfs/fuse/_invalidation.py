@@ -24,15 +24,18 @@ class Invalidation:
         self._root = root
         self._inodes = inodes
         self._whole: set[int] = set()  # extensions of which everything has changed
-        self._whole_changed = trio.Event()
+        self._tops: set[int] = set()  # inodes of directories of which all that is in their directories has
+        self._much_changed = trio.Event()
 
     async def run(self) -> None:
-        """Forgets mailboxes of which everything has changed; runs for as long as there is a mount."""
+        """Forgets what is too much to be forgotten at once; runs for as long as there is a mount."""
         while True:
-            await self._whole_changed.wait()
-            self._whole_changed = trio.Event()
+            await self._much_changed.wait()
+            self._much_changed = trio.Event()
             while self._whole:
                 await self._forget_whole(self._whole.pop())
+            while self._tops:
+                await self._forget_within(self._tops.pop())
 
     async def _forget_whole(self, extension_id: int) -> None:
         """Makes the kernel forget all that it holds of an extension."""
@@ -40,10 +43,22 @@ class Invalidation:
         if name is None:
             return
         top = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(name))
-        for path in await self._inodes.paths_below(top):
-            self._forget_path((name, *path))
+        for parent, path in await self._inodes.paths_below(top):
+            self._forget_path(parent, (name, *path))
             await trio.lowlevel.checkpoint()  # There may be millions.
-        self._forget_path((name,))
+        self._forget_path(pyfuse3.ROOT_INODE, (name,))
+
+    async def _forget_within(self, top: int) -> None:
+        """Makes the kernel forget the names that it holds in the directories in the directory `top`."""
+        for parent, path in await self._inodes.paths_below(top):
+            if len(path) > 1:
+                forget_name(parent, path[-1])
+                await trio.lowlevel.checkpoint()
+
+    def forget_within(self, top: int) -> None:
+        """All names in the directories in the directory `top` may mean something else than before."""
+        self._tops.add(top)
+        self._much_changed.set()
 
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before."""
@@ -52,40 +67,38 @@ class Invalidation:
             return
         if () in touched:
             self._whole.add(extension_id)
-            self._whole_changed.set()
+            self._much_changed.set()
             return
-        inodes: dict[tuple[str, ...], int | None] = {}
+        held: dict[tuple[str, ...], int | None] = {(): int(pyfuse3.ROOT_INODE)}
 
         def inode(path: tuple[str, ...]) -> int | None:
-            """The inode of what `path` below the extension is; None when the kernel never heard of it."""
-            if path not in inodes:
-                above, part = (inode(path[:-1]), path[-1]) if path else (int(pyfuse3.ROOT_INODE), name)
-                number = None if above is None else self._inodes.number(above, os.fsencode(part))
-                inodes[path] = number if number in self._inodes else None
-            return inodes[path]
+            """The inode of `path`; None when the kernel never heard of it."""
+            if path not in held:
+                parent = inode(path[:-1])
+                number = None if parent is None else self._inodes.number(parent, os.fsencode(path[-1]))
+                held[path] = number if number in self._inodes else None
+            return held[path]
 
         # What holds something that has changed has other times than before.
-        for path in {whole[:depth] for whole in touched for depth in range(len(whole) + 1)}:
-            # So it is for nearly all of a first load, which tells of a thousand messages at a time.
-            if not path or inode(path[:-1]) is not None:
-                self._forget_path((name, *path))
+        for path in {(name, *whole[:depth]) for whole in touched for depth in range(len(whole) + 1)}:
+            parent = inode(path[:-1])
+            # It is None for nearly all of a first load, which tells of a thousand messages at a time.
+            if parent is not None:
+                self._forget_path(parent, path)
 
     def names_changed(self, names: Iterable[str]) -> None:
         """These names in the root mean something else than before."""
         for name in names:
-            self._forget_path([name])
+            self._forget_path(pyfuse3.ROOT_INODE, [name])
 
-    def _forget_path(self, path: Sequence[str]) -> None:
+    def _forget_path(self, parent: int, path: Sequence[str]) -> None:
         """Makes the kernel forget what `path` means, what its attributes are, and what files it has.
+
+        The last of its names is in the directory `parent`.
 
         A directory that is still there keeps its name: the kernel would take it for deleted where a shell
         stands in it.
         """
-        parent: int = pyfuse3.ROOT_INODE
-        for part in path[:-1]:
-            parent = self._inodes.number(parent, os.fsencode(part))
-        if parent not in self._inodes:
-            return  # The kernel never heard of what is there.
         node = self._root.find(path[0])
         for part in path[1:]:
             node = node.find(part) if isinstance(node, Directory) and node.is_known else None

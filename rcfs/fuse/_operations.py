@@ -97,7 +97,7 @@ class Operations(ReadOnlyOperations):
         self._inodes = InodeTable(root)
         self.invalidation = Invalidation(root, self._inodes)
         """What makes the kernel forget."""
-        self._searching = Searching(root, self._inodes, engine.searches)
+        self._searching = Searching(root, self._inodes, engine.searches, self.invalidation)
         self._handles = HandleTable()
         self._readers = Readers(engine.recorder, crawlers)
         self._attachments = Attachments(engine.library, waits, self._readers, max_wait_s)

@@ -10,7 +10,7 @@ import trio
 
 from rcfs.fetch import Searches
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._invalidation import forget_attributes, forget_name
+from rcfs.fuse._invalidation import Invalidation, forget_attributes, forget_name
 from rcfs.store import Touched, match_expression
 from rcfs.tree import SEARCH_DIRECTORY, Node, Root, SearchesDirectory, message_id_of, namesake
 
@@ -26,9 +26,12 @@ time."""
 class Searching:
     """What handlers ask of the directory of searches; all methods run in the trio thread."""
 
-    def __init__(self, root: Root, inodes: InodeTable, searches: Searches) -> None:
+    def __init__(
+        self, root: Root, inodes: InodeTable, searches: Searches, invalidation: Invalidation
+    ) -> None:
         self._root = root
         self._inodes = inodes
+        self._invalidation = invalidation
         self._searches = searches
         # One at a time, as the index answers them: who waits must not take the threads of others.
         self._threads = trio.CapacityLimiter(1)
@@ -110,18 +113,24 @@ class Searching:
             for name in names:
                 if self._inodes.number(inode, os.fsencode(name)) in self._inodes:
                     forget_name(inode, name)
+        if () in touched:
+            # Any of the links may be to what is not there any more: nobody says which.
+            self._invalidation.forget_within(self._top())
 
     def extensions_changed(self) -> None:
         """The names of extensions are others, and so are the targets of links; not for a handler either."""
         self.edition += 1
-        parent = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(SEARCH_DIRECTORY))
         for _inode, query in self._shown():
             # With the name goes all that the kernel has of what is below.
-            forget_name(parent, query)
+            forget_name(self._top(), query)
+
+    def _top(self) -> int:
+        """The inode of the directory of searches."""
+        return self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(SEARCH_DIRECTORY))
 
     def _shown(self) -> list[tuple[int, str]]:
         """(inode, name) of the searches that the kernel holds, each with what is known of it now."""
-        parent = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(SEARCH_DIRECTORY))
+        parent = self._top()
         directory = self._inodes.node(parent)
         if not isinstance(directory, SearchesDirectory):
             return []

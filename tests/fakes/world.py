@@ -153,7 +153,7 @@ class Process:
     async def _mount(self, engine: Engine) -> None:
         """As `serve_mount` does it."""
         self.engine = engine
-        root = build_root(engine.account.extensions, fallback_s=FALLBACK_S)
+        root = build_root(engine.account.extensions, fallback_s=FALLBACK_S, searches=engine.searches)
         self.operations = operations = Operations(
             root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files
         )

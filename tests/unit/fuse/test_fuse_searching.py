@@ -9,6 +9,7 @@ import pytest
 
 from rcfs.fetch import Engine, Searches
 from rcfs.fuse._inodes import InodeTable
+from rcfs.fuse._invalidation import Invalidation
 from rcfs.fuse._operations import _VISITED, Operations
 from rcfs.fuse._searching import Searching
 from rcfs.fuse._waits import Waits
@@ -50,11 +51,15 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> list[bytes | int]:
     return told
 
 
+def make_searching(root: Root, inodes: InodeTable, searches: CountedSearches) -> Searching:
+    return Searching(root, inodes, cast("Searches", searches), Invalidation(root, inodes))
+
+
 def test_only_what_the_kernel_holds_is_forgotten(
     root: Root, searches: CountedSearches, forgotten: list[bytes | int]
 ) -> None:
     inodes = InodeTable(root)
-    searching = Searching(root, inodes, cast("Searches", searches))
+    searching = make_searching(root, inodes, searches)
     searching.mailbox_changed(1, {("SMS", "2026-11", NAME)})
     assert (forgotten, searching.edition, searches.changes) == ([], 1, 1)
     folder = root.entries()["Search"]
@@ -73,7 +78,7 @@ def test_only_what_the_kernel_holds_is_forgotten(
 async def test_an_answer_that_has_become_old_is_asked_for_again(
     root: Root, searches: CountedSearches
 ) -> None:
-    searching = Searching(root, InodeTable(root), cast("Searches", searches))
+    searching = make_searching(root, InodeTable(root), searches)
     answers = iter(range(9))
 
     def answer() -> int:
