@@ -159,10 +159,9 @@ def _retention_lines(retention: Mapping[str, Any]) -> list[str]:
     lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
     for row in rows[:_NAMED_LOSSES]:
         owner = f"{row['number']} {row['name']}".strip() or f"extension {row['extension']}"
-        word = "goes" if row["certain"] else "should go"
         lines.append(
-            f"{owner}: the first of {_count(row['messages'], 'message')} {word} in"
-            f" {_duration(row['first_goes_in_s'])}; {_count(row['uncached'], 'attachment')} not cached"
+            f"{owner}: the first of {_count(row['messages'], 'message')} {_going(row)};"
+            f" {_count(row['uncached'], 'attachment')} not cached"
         )
     if len(rows) > _NAMED_LOSSES:
         uncached = sum(row["uncached"] for row in rows[_NAMED_LOSSES:])
@@ -171,6 +170,13 @@ def _retention_lines(retention: Mapping[str, Any]) -> list[str]:
     if not rows:
         lines.append(f"nothing goes within {retention['within_days']:.0f} days")
     return lines
+
+
+def _going(row: Mapping[str, Any]) -> str:
+    """When the first message of a mailbox goes, in words."""
+    if row["first_goes_in_s"] <= 0:
+        return "is overdue"
+    return f"{'goes' if row['certain'] else 'should go'} in {_duration(row['first_goes_in_s'])}"
 
 
 def _error_line(row: Mapping[str, Any]) -> str:

@@ -175,6 +175,12 @@ def test_the_status_of_a_busy_mount() -> None:
     ]
 
 
+def test_what_should_have_gone_is_overdue() -> None:
+    row = BUSY["retention"]["mailboxes"][0] | {"first_goes_in_s": 0.0}
+    status = render_status(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
+    assert "extension 62: the first of 1 message is overdue; 0 attachments not cached" in status
+
+
 def test_the_status_of_a_fresh_mount() -> None:
     lines = dict(line.split(maxsplit=1) for line in render_status(FRESH).splitlines())
     assert lines["account"] == "unnamed (1)"
