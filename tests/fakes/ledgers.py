@@ -1,6 +1,7 @@
 """The homes that a ledger may have, each as several processes see it: one list for all that test ledgers."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from pathlib import Path
 from typing import Protocol
 
@@ -31,11 +32,15 @@ class MemoryHome:
 
     def __init__(self, plans: Mapping[UsageGroup, Plan], _directory: Path) -> None:
         self._book = Book(plans, poll_s=POLL_S)
+        self._ledgers: dict[str, MemoryLedger] = {}
 
     def open(self, owner: str) -> Ledger:
-        return MemoryLedger(book=self._book, owner=owner)
+        ledger = self._ledgers[owner] = MemoryLedger(book=self._book, owner=owner)
+        return ledger
 
     def kill(self, owner: str, now: float) -> None:
+        # What it has left to say is for no other process.
+        self._ledgers.pop(owner)._book = deepcopy(self._book)
         self._book.bury(owner, now + LINGER_S)
 
 

@@ -59,6 +59,8 @@ DELAYS_S = (0.0, 0.04, 0.06, 0.14, 0.16, 0.25, 0.45)
 """Around the moments at which a request has come halfway, or its answer has."""
 MOST_STEPS = 1500
 """More steps than a load of a mailbox has."""
+MOST_STATEMENTS = 600
+"""The same, of SQL statements."""
 
 
 def change(what: str, at: int, number: int, world: World) -> None:
@@ -106,6 +108,16 @@ async def start(world: World) -> None:
 def kill(which: int, steps: int, world: World) -> None:
     if world.processes:
         trio.lowlevel.add_instrument(Death(steps, world.processes[which % len(world.processes)]))
+
+
+def kill_at_work(which: int, statements: int, world: World) -> None:
+    if world.processes:
+        world.processes[which % len(world.processes)].die_at(statements)
+
+
+async def end(which: int, world: World) -> None:
+    if world.processes:
+        await world.processes[which % len(world.processes)].end()
 
 
 def fault(kind: str, world: World) -> None:
@@ -156,7 +168,7 @@ async def play(directory: Path, steps: list[Step], page_messages: int) -> World:
             if doing is not None:
                 await doing
         mend(world)
-        world.is_calm = True
+        world.calm_down()
         await trio.sleep(200)  # longer than any penalty or pause
         await start(world)
         for process in world.processes:
@@ -216,6 +228,14 @@ class SyncMachine(RuleBasedStateMachine):
     def kill(self, which: int, steps: int) -> None:
         self.steps.append(partial(kill, which, steps))
 
+    @rule(which=st.integers(0, 1), statements=st.integers(0, MOST_STATEMENTS))
+    def kill_at_work(self, which: int, statements: int) -> None:
+        self.steps.append(partial(kill_at_work, which, statements))
+
+    @rule(which=st.integers(0, 1))
+    def end(self, which: int) -> None:
+        self.steps.append(partial(end, which))
+
     @rule(kind=st.sampled_from(sorted(FAULTS)))
     def fault(self, kind: str) -> None:
         self.steps.append(partial(fault, kind))
@@ -263,7 +283,7 @@ TestSyncs.settings = settings(max_examples=9, stateful_step_count=30, deadline=N
 
 def any_step(dice: Random) -> Step:
     which, at, number = dice.randrange(2), dice.randrange(2), dice.randrange(40)
-    match dice.randrange(40):
+    match dice.randrange(42):
         case 0:
             return start
         case 1:
@@ -296,6 +316,10 @@ def any_step(dice: Random) -> Step:
             return partial(sync, which, at)
         case 25 | 26 | 27 | 28:
             return partial(change_later, dice.choice(sorted(CHANGES)), at, number, dice.choice(DELAYS_S))
+        case 29:
+            return partial(kill_at_work, which, dice.randint(0, MOST_STATEMENTS))
+        case 30:
+            return partial(end, which)
         case _:
             return partial(change, dice.choice(sorted(CHANGES)), at, number)
 
