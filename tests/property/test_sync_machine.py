@@ -59,8 +59,8 @@ DELAYS_S = (0.0, 0.04, 0.06, 0.14, 0.16, 0.25, 0.45)
 """Around the moments at which a request has come halfway, or its answer has."""
 MOST_STEPS = 1500
 """More steps than a load of a mailbox has."""
-MOST_STATEMENTS = 600
-"""The same, of SQL statements."""
+STATEMENTS = (40, 400)
+"""About as many SQL statements as a sync of a few changes has, and a load."""
 
 
 def change(what: str, at: int, number: int, world: World) -> None:
@@ -110,9 +110,12 @@ def kill(which: int, steps: int, world: World) -> None:
         trio.lowlevel.add_instrument(Death(steps, world.processes[which % len(world.processes)]))
 
 
-def kill_at_work(which: int, statements: int, world: World) -> None:
+async def sync_and_kill(which: int, at: int, statements: int, world: World) -> None:
+    """Kills a process that brings a mailbox up to date, or in what it does after that."""
     if world.processes:
-        world.processes[which % len(world.processes)].die_at(statements)
+        process = world.processes[which % len(world.processes)]
+        process.die_at(statements)
+        await world.sync(process, world.extensions[at])
 
 
 async def end(which: int, world: World) -> None:
@@ -228,9 +231,13 @@ class SyncMachine(RuleBasedStateMachine):
     def kill(self, which: int, steps: int) -> None:
         self.steps.append(partial(kill, which, steps))
 
-    @rule(which=st.integers(0, 1), statements=st.integers(0, MOST_STATEMENTS))
-    def kill_at_work(self, which: int, statements: int) -> None:
-        self.steps.append(partial(kill_at_work, which, statements))
+    @rule(
+        which=st.integers(0, 1),
+        at=st.integers(0, 1),
+        statements=st.sampled_from(STATEMENTS).flatmap(partial(st.integers, 0)),
+    )
+    def sync_and_kill(self, which: int, at: int, statements: int) -> None:
+        self.steps.append(partial(sync_and_kill, which, at, statements))
 
     @rule(which=st.integers(0, 1))
     def end(self, which: int) -> None:
@@ -283,7 +290,7 @@ TestSyncs.settings = settings(max_examples=9, stateful_step_count=30, deadline=N
 
 def any_step(dice: Random) -> Step:
     which, at, number = dice.randrange(2), dice.randrange(2), dice.randrange(40)
-    match dice.randrange(42):
+    match dice.randrange(44):
         case 0:
             return start
         case 1:
@@ -316,10 +323,12 @@ def any_step(dice: Random) -> Step:
             return partial(sync, which, at)
         case 25 | 26 | 27 | 28:
             return partial(change_later, dice.choice(sorted(CHANGES)), at, number, dice.choice(DELAYS_S))
-        case 29:
-            return partial(kill_at_work, which, dice.randint(0, MOST_STATEMENTS))
-        case 30:
+        case 29 | 30:
+            return partial(sync_and_kill, which, at, dice.randint(0, dice.choice(STATEMENTS)))
+        case 31:
             return partial(end, which)
+        case 32:
+            return start
         case _:
             return partial(change, dice.choice(sorted(CHANGES)), at, number)
 
