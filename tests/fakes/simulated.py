@@ -81,6 +81,10 @@ class Simulated:
         """Let the account's time pass."""
         self._request("POST", "clock", json={"advance_s": seconds})
 
+    def day(self, speed: float) -> int:
+        """How many messages the scripted day that begins now will bring; `speed` as in `Backend.play_day`."""
+        return int(self._json("POST", "day", json={"speed": speed})["messages"])
+
     def expire_sync_tokens(self) -> None:
         """Let no sync token be good any more."""
         self._request("POST", "expire-sync-tokens")
