@@ -120,7 +120,7 @@ async def test_everything_heals_within_a_probe(rig: Rig) -> None:
 
 async def test_a_sync_that_fails_is_done_again_when_the_network_returns(rig: Rig) -> None:
     await rig.mailbox()
-    await trio.sleep(11)
+    await trio.sleep(61)
     rig.platform.away = [PLATFORM, MEDIA]
     rig.engine.account.mailboxes.visit(101)
     await trio.sleep(30)
