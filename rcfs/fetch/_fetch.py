@@ -16,7 +16,7 @@ from rcfs.errors import RcfsError, WaitError
 from rcfs.fetch._content import Content
 from rcfs.fetch._download import Download, Keeper, Stream, Wanted, settle
 from rcfs.fetch._gate import AbandonedError, Demand
-from rcfs.fetch._price import Meter, Start, Terms, Underway, decide, extent
+from rcfs.fetch._price import Meter, Start, Terms, Underway, decide, extent, follows
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.model import Priority
@@ -147,6 +147,9 @@ class Fetch:
             return math.inf
         if size_bytes is None or start >= size_bytes or self._start is None:
             return _LATER_S
+        if self._brings_next(content.held.run_end(start), size_bytes):
+            # Nearly every read of a large file, and what a request costs is asked of a database.
+            return _LATER_S
         terms = self._terms()
         decision = decide(
             size_bytes, content.held, self._underway(size_bytes, terms), (start, start + size), terms
@@ -156,6 +159,13 @@ class Fetch:
         self._shortcut_s = trio.current_time()
         self._start(self._stream(decision, size_bytes, shortcut=True))
         return terms.worth_s
+
+    def _brings_next(self, first: int, size_bytes: int) -> bool:
+        """Whether a body is about to bring the byte `first`."""
+        bodies = [stream.body for stream in self._streams if stream.body is not None]
+        return any(
+            follows(first, body.position, size_bytes if body.stop is None else body.stop) for body in bodies
+        )
 
     def _terms(self) -> Terms:
         price_s, slot_s = self._requester.price(read_content(self._wanted.key, self._wanted.uri, None))

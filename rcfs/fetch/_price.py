@@ -93,6 +93,14 @@ class Start:
     """One past the last byte; the size of the content when nothing after `start` is there or under way."""
 
 
+def follows(first: int, position: int, stop: int) -> bool:
+    """Whether who waits for the byte `first` follows a stream that brings ``[position, stop)``.
+
+    No request is sent for it then, whatever one costs.
+    """
+    return position <= first < stop and first - position <= NEAR_BYTES
+
+
 def decide(
     size: int, held: RangeSet, underway: Sequence[Underway], read: tuple[int, int], terms: Terms
 ) -> Wait | Start:
@@ -109,9 +117,9 @@ def decide(
     if gap is None:
         raise ValueError(f"all of {read} is there")
     first = gap[0]
-    coming = [stream for stream in underway if stream.position <= first < stream.stop]
-    if any(first - stream.position <= NEAR_BYTES for stream in coming):
+    if any(follows(first, stream.position, stream.stop) for stream in underway):
         return Wait(terms.worth_s)
+    coming = [stream for stream in underway if stream.position <= first < stream.stop]
     if min((stream.reaches_in_s(first) for stream in coming), default=terms.worth_s + 1) <= terms.worth_s:
         return Wait(terms.worth_s)
     if terms.since_last_s < terms.price_s:

@@ -9,6 +9,7 @@ import trio
 
 from rcfs.fetch import Content, Wanted
 from rcfs.model import CHUNK_BYTES, Priority, UsageGroup
+from rcfs.quota import GroupState
 from rcfs.store import ContentInfo
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply, ScriptedPlatform
@@ -62,6 +63,27 @@ async def test_head_and_tail_are_two_requests_and_the_tail_takes_a_round_trip(ri
     assert rig.ranges() == ["", f"bytes={49 * MB}-"]
     assert rig.now == pytest.approx(0.1 + 49 / 2, abs=0.3), "what the tail brought is not received again"
     assert content.read(0, SIZE) == DATA
+    rig.engine.library.release(content)
+
+
+async def test_who_follows_a_stream_does_not_ask_for_the_price(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flow(rig.platform, 2.0 * MB)
+    content = await opened(rig, rig.wanted(1, DATA))
+    asked: list[float] = []
+    gate, states = rig.engine.gate, rig.engine.gate.states
+
+    def noted() -> tuple[GroupState, ...]:
+        asked.append(rig.now)
+        return states()
+
+    monkeypatch.setattr(gate, "states", noted)
+    for start in range(MB, 4 * MB, 131_072):
+        await read(rig, content, start)
+    assert asked == []
+    await read(rig, content, SIZE - 1000)
+    assert asked, "so does who seeks"
     rig.engine.library.release(content)
 
 
