@@ -79,6 +79,9 @@ class Content:
         self._unchecked: dict[int, UncheckedChunk | None] = {}
         """None for those that are being checked."""
         self._progress = trio.Event()
+        self._awaited: dict[trio.Event, tuple[int, int]] = {}
+        """Who waits for bytes, each from a position on and so many: hundreds of pieces come in a second, and
+        only the last one of a read is worth waking somebody."""
 
     @property
     def arrived(self) -> int:
@@ -162,7 +165,9 @@ class Content:
             draft.extend(bytes(within - len(draft)))
         draft[within : within + len(data)] = data
         self.held = self.held.plus(position, position + len(data))
-        self._notify()
+        for event, (start, size) in self._awaited.items():
+            if self.holds(start, size):
+                event.set()
 
     def is_full(self, index: int) -> bool:
         """Whether the chunk `index` is a draft of which nothing is missing."""
@@ -252,7 +257,7 @@ class Content:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def wait_progress(self) -> None:
-        """Returns when the content has changed."""
+        """Returns when the content has changed otherwise than by bytes that came."""
         await self._progress.wait()
 
     async def wait_size(self) -> int:
@@ -272,7 +277,13 @@ class Content:
             RcfsError: The reason why no more bytes will come.
         """
         while not self.holds(start, size):
-            await self._next_progress()
+            self._raise_failure()
+            event = trio.Event()
+            self._awaited[event] = (start, size)
+            try:
+                await event.wait()
+            finally:
+                del self._awaited[event]
 
     async def wait_complete(self) -> None:
         """Returns when every byte is there.
@@ -284,14 +295,19 @@ class Content:
             await self._next_progress()
 
     async def _next_progress(self) -> None:
+        self._raise_failure()
+        await self._progress.wait()
+
+    def _raise_failure(self) -> None:
         if self.failure is not None:
             # Anew for each reader: the trace of the one before would stay with it.
             raise self.failure.with_traceback(None)
-        await self._progress.wait()
 
     def _notify(self) -> None:
         self._progress.set()
         self._progress = trio.Event()
+        for event in self._awaited:
+            event.set()
 
 
 class _MemoryChunk:

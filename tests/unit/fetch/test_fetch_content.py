@@ -1,4 +1,5 @@
 import errno
+from collections import Counter
 
 import pytest
 import trio
@@ -187,6 +188,35 @@ async def test_waiters_wake_when_their_bytes_are_there_and_not_before() -> None:
         assert len(woken) == 2
         content.finish()
     assert sorted(woken[2:]) == ["beyond", "complete"]
+
+
+class Steps(trio.abc.Instrument):
+    """Counts how often each task runs, by its name."""
+
+    def __init__(self) -> None:
+        self.counted: Counter[str] = Counter()
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.counted[task.name] += 1
+
+
+async def test_a_piece_wakes_nobody_but_whose_bytes_are_complete_by_it() -> None:
+    content = Content(KEY)
+    content.learn_size(8)
+    steps = Steps()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(content.wait_for, 0, 4, name="first half")
+        nursery.start_soon(content.wait_for, 4, 4, name="second half")
+        nursery.start_soon(content.wait_complete, name="all")
+        await wait_all_tasks_blocked()
+        trio.lowlevel.add_instrument(steps)
+        for at in range(8):
+            content.write(at, memoryview(DATA[at : at + 1]))
+            await wait_all_tasks_blocked()
+            woken = [name for name in ("first half", "second half", "all") if steps.counted[name]]
+            assert woken == ["first half", "second half"][: (at + 1) // 4], f"after {at + 1} bytes"
+        trio.lowlevel.remove_instrument(steps)
+        content.finish()
 
 
 async def test_a_failure_reaches_everybody_who_waits_and_who_comes_later() -> None:
