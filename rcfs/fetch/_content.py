@@ -180,9 +180,12 @@ class Content:
         """The indices of all drafts of which nothing is missing."""
         return [index for index in self._drafts if self.is_full(index)]
 
-    def seal(self, index: int) -> bytes:
-        """The bytes of the full draft `index`, which is one no more; `place` says where they went."""
-        data = bytes(self._drafts.pop(index))
+    def seal(self, index: int) -> bytearray:
+        """The bytes of the full draft `index`, which is one no more; `place` says where they went.
+
+        Nobody may change them.
+        """
+        data = self._drafts.pop(index)
         self._chunks[index] = _MemoryChunk(data)
         self._unstored.add(index)
         return data
@@ -313,7 +316,7 @@ class Content:
 class _MemoryChunk:
     """A chunk that is not on the disk: its bytes live as long as somebody has the content open."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytearray) -> None:
         self._data = data
 
     @property
@@ -321,7 +324,7 @@ class _MemoryChunk:
         return len(self._data)
 
     def pread(self, offset: int, size: int) -> bytes:
-        return self._data[offset : offset + size]
+        return bytes(memoryview(self._data)[offset : offset + size])
 
     def close(self) -> None:
-        self._data = b""
+        self._data = bytearray()

@@ -373,7 +373,7 @@ class Library:
         self,
         key: ContentKey,
         index: int | None,
-        data: bytes | None,
+        data: bytearray | None,
         info: ContentInfo | None,
         record: FetchRecord | None,
     ) -> Chunk | None:

@@ -194,7 +194,7 @@ class ContentCache:
             return None
 
     def put_chunk(
-        self, key: ContentKey, index: int, data: bytes, info: ContentInfo | None = None
+        self, key: ContentKey, index: int, data: bytes | bytearray, info: ContentInfo | None = None
     ) -> Chunk | None:
         """The chunk after storing it, open for reading; None when it could not be stored.
 
@@ -203,8 +203,8 @@ class ContentCache:
         Args:
             key: The content.
             index: The chunk holds the content's bytes from ``index * CHUNK_BYTES`` on; at least 0.
-            data: CHUNK_BYTES bytes, or for the last chunk 1 to CHUNK_BYTES. A chunk already there is
-                replaced.
+            data: CHUNK_BYTES bytes, or for the last chunk 1 to CHUNK_BYTES; nobody changes them meanwhile. A
+                chunk already there is replaced.
             info: What is known of the content, in place of what was; None to leave that.
 
         Raises:
@@ -315,14 +315,16 @@ class ContentCache:
         with self._lock:
             self._table.dispose()
 
-    def _store(self, key: ContentKey, payloads: Mapping[int, bytes]) -> Sequence[Path]:
+    def _store(self, key: ContentKey, payloads: Mapping[int, bytes | bytearray]) -> Sequence[Path]:
         """The value files of `payloads`, by index of chunk or info, after storing them; or none of them."""
         with self._lock:
             if self._table.read_only or time.monotonic() < self._locked_until_s:
                 return ()
             return self._attempt(lambda table: self._store_in(table, key, payloads), ())
 
-    def _store_in(self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes]) -> Sequence[Path]:
+    def _store_in(
+        self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes | bytearray]
+    ) -> Sequence[Path]:
         table.disk.uncommitted.clear()
         values = [(value_key(str(key), index), payload) for index, payload in payloads.items()]
         try:
@@ -344,7 +346,9 @@ class ContentCache:
             table.disk.remove(filename)
         return [table.disk.path(name) for name in table.disk.uncommitted]
 
-    def _make_room(self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes]) -> bool:
+    def _make_room(
+        self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes | bytearray]
+    ) -> bool:
         """Whether `payloads` may be written now for `key`; evicts whole other contents until so."""
         needed_bytes = sum(allocated_bytes(HEADER_BYTES + len(payload)) for payload in payloads.values())
         overhead_bytes = table.overhead_bytes()

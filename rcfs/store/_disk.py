@@ -67,7 +67,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
         name = new_value_name()
         return self.write(name, text, value), MODE_BINARY, name, None
 
-    def write(self, name: str, key: str, payload: bytes) -> int:
+    def write(self, name: str, key: str, payload: bytes | bytearray) -> int:
         """What the new value file `name` takes on the disk, in bytes.
 
         Raises:

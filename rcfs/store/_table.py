@@ -162,7 +162,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
                         total += allocated_bytes(file.stat(follow_symlinks=False).st_size)
         return total
 
-    def write(self, values: Sequence[tuple[str, bytes]], *, tag: str) -> list[object]:
+    def write(self, values: Sequence[tuple[str, bytes | bytearray]], *, tag: str) -> list[object]:
         """Store keys with their values, one or two, of the content `tag`; the names of the files replaced.
 
         To be called within a transaction, after which the caller removes those files: before the commit, a

@@ -136,7 +136,7 @@ def allocated_bytes(size_bytes: int) -> int:
     return -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
-def write_value(path: Path, key: str, payload: bytes) -> None:
+def write_value(path: Path, key: str, payload: bytes | bytearray) -> None:
     """Create the value file `path`, mode 0600, and leave nothing behind when that fails.
 
     Raises:
@@ -216,14 +216,14 @@ def _parse_header(header: bytes, payload_bytes: int) -> tuple[bytes, bytes, byte
     return fields, header[_KEY_OFFSET : _KEY_OFFSET + key_bytes], header[_FIELDS.size : _KEY_OFFSET]
 
 
-def _digest(fields: bytes, key: bytes, payload: bytes) -> bytes:
+def _digest(fields: bytes, key: bytes, payload: bytes | bytearray) -> bytes:
     digest = blake2b(fields, digest_size=_DIGEST_BYTES)
     digest.update(key)
     digest.update(payload)
     return digest.digest()
 
 
-def _write_all(fd: int, data: bytes) -> None:
+def _write_all(fd: int, data: bytes | bytearray) -> None:
     view = memoryview(data)
     while view:
         # A full disk shows as a short write first; the next call raises.

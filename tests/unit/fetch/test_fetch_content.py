@@ -50,7 +50,7 @@ def write(content: Content, start: int, data: bytes, *, keep: bool = True) -> No
         content.write(start, memoryview(piece))
         if content.is_full(index):
             data_of_chunk = content.seal(index)
-            content.place(index, LentChunk(data_of_chunk) if keep else None)
+            content.place(index, LentChunk(bytes(data_of_chunk)) if keep else None)
         start, data = start + len(piece), data[len(piece) :]
 
 
