@@ -108,6 +108,7 @@ class Download:
         keeper: Keeper,
         meter: Meter,
         claim: Callable[[], None],
+        nursery: trio.Nursery,
     ) -> None:
         """Prepares a stream.
 
@@ -120,6 +121,7 @@ class Download:
             keeper: Keeps the bytes.
             meter: Learns from the answers.
             claim: Called in the moment before each request; raises when another process fetches this.
+            nursery: Where a chunk is stored while the next one arrives.
         """
         self._wanted = wanted
         self._content = content
@@ -129,6 +131,11 @@ class Download:
         self._keeper = keeper
         self._meter = meter
         self._claim = claim
+        self._nursery = nursery
+        self._stored = trio.Event()
+        """Set when no chunk is being stored: at most one is, so that no more than two lie in memory, and none
+        when no body is being received."""
+        self._stored.set()
         self._asked: ByteRange | None = None
         """The range of the present request."""
         self._ranged = True
@@ -238,6 +245,8 @@ class Download:
             ServerError: Always; a repetition begins anew.
         """
         await self._keeper.forget(self._content)
+        # Who stores finds another edition then, and drops all there is: not what is about to come.
+        await self._stored.wait()
         if size_bytes is not None:
             self._content.learn_size(size_bytes)
         raise ServerError(f"{self._wanted.key} has become another: {how} than before")
@@ -265,6 +274,8 @@ class Download:
         finally:
             self._stream.body = None
             self._meter.received(body.position - start, trio.current_time() - body.since_s)
+            with trio.CancelScope(shield=True):
+                await self._stored.wait()
 
     async def _use(self, body: Body, data: memoryview, edition: int) -> None:
         """Writes what is missing of `data`, the next of `body`."""
@@ -278,17 +289,24 @@ class Download:
             body.position = stop
             # A shorter last chunk is stored when the body has ended where it should.
             if content.held.has(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES):
-                await self._store(index)
+                await self._stored.wait()
                 self._check(edition)
+                self._stored = trio.Event()
+                self._nursery.start_soon(self._store, index, self._stored)
         body.position = end
 
     def _check(self, edition: int) -> None:
         if self._content.edition != edition:
             raise ServerError(f"{self._wanted.key} changed while it was read")
 
-    async def _store(self, index: int) -> None:
-        with trio.CancelScope(shield=True):
-            await self._keeper.store(self._wanted, self._content, index)
+    async def _store(self, index: int, stored: trio.Event) -> None:
+        try:
+            # Another stream may have stored it since it was full.
+            if self._content.is_full(index):
+                with trio.CancelScope(shield=True):
+                    await self._keeper.store(self._wanted, self._content, index)
+        finally:
+            stored.set()
 
 
 async def settle(wanted: Wanted, content: Content, keeper: Keeper) -> None:

@@ -221,7 +221,7 @@ class Fetch:
 
             def start(stream: Stream) -> None:
                 self._streams.append(stream)
-                nursery.start_soon(self._carry_out, stream)
+                nursery.start_soon(self._carry_out, stream, nursery)
 
             self._start = start
             try:
@@ -244,7 +244,7 @@ class Fetch:
         if self._failure is not None:
             raise self._failure
 
-    async def _carry_out(self, stream: Stream) -> None:
+    async def _carry_out(self, stream: Stream, nursery: trio.Nursery) -> None:
         try:
             await Download(
                 self._wanted,
@@ -255,6 +255,7 @@ class Fetch:
                 keeper=self._holder,
                 meter=self._meter,
                 claim=self._claim,
+                nursery=nursery,
             ).run()
         except AbandonedError as exc:
             if self._abandoned.is_set():

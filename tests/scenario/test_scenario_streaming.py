@@ -6,7 +6,7 @@ import attrs
 import pytest
 import trio
 
-from rcfs.fetch import Content
+from rcfs.fetch import Content, Wanted
 from rcfs.model import CHUNK_BYTES, Priority
 from tests.fakes.rig import Rig, drain, noise
 from tests.fakes.scripted import End, Reply
@@ -96,6 +96,33 @@ async def test_a_reader_that_comes_while_it_arrives_joins_in(rig: Rig) -> None:
         nursery.start_soon(rig.read, rig.wanted(1, DATA))
         await trio.sleep(10)
         assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges() == [""]
+
+
+async def test_a_chunk_is_stored_while_the_next_one_arrives_and_no_more(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library, disk = rig.engine.library, trio.Event()
+    store = library.store
+
+    async def slow(wanted: Wanted, content: Content, index: int) -> None:
+        await disk.wait()
+        await store(wanted, content, index)
+
+    monkeypatch.setattr(library, "store", slow)
+    pieces = [DATA[at : at + 65_536] for at in range(0, SIZE, 65_536)]
+    rig.platform.script(FETCH, Reply.sized(DATA, pieces=pieces, gap_s=0.001))
+    content = await library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    try:
+        with trio.fail_after(10):
+            await content.wait_for(0, 2 * CHUNK_BYTES)
+        await trio.sleep(10)
+        assert content.arrived == 2 * CHUNK_BYTES, "a disk slower than the line bounds what is in memory"
+    finally:
+        disk.set()
+    await content.wait_complete()
+    assert content.read(0, SIZE) == DATA
+    library.release(content)
     assert rig.ranges() == [""]
 
 
