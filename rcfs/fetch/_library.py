@@ -149,6 +149,10 @@ class Library:
             self.dismiss(content)
         self._retire(content)
 
+    async def still_has(self, key: ContentKey) -> bool:
+        """Whether the cache has not given up a content that was whole in it; it counts as used."""
+        return await self._in_thread(self._cache.touch, key)
+
     async def reach(self, content: Content, start: int, size: int) -> None:
         """Returns as soon as `size` bytes from `start` on of an open content are there, or all to its end.
 

@@ -4,6 +4,7 @@ from functools import cache
 
 import trio
 
+from rcfs.errors import RcfsError
 from rcfs.fetch import Content, Library, Wanted
 from rcfs.fuse._handles import OpenContent
 from rcfs.fuse._invalidation import forget_attributes
@@ -23,6 +24,10 @@ _NOTE_WITHIN_S = 1.0
 """Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
 
 
+class _LostError(RcfsError):
+    """A content that was whole is so no more."""
+
+
 class Attachments:
     """What handlers ask of attachments; all methods run in the trio thread."""
 
@@ -39,17 +44,37 @@ class Attachments:
         content = await self._waits.until(
             pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, seated=False
         )
+        self._learn(inode, node, content)
+        streaming = not content.complete
+        self._streams += streaming
+        return OpenContent(inode, node, content, pid, streaming)
+
+    async def open_again(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent | None:
+        """An open content that was whole when `inode` was opened before; None when it must be obtained.
+
+        None of it is read: the kernel has kept its pages. What it asks for all the same is read then.
+        """
+        if not node.size_is_exact or node.size_bytes > WHOLE_BYTES:
+            return None
+        return OpenContent(inode, node, None, pid) if await self._library.still_has(node.key) else None
+
+    @staticmethod
+    def _learn(inode: int, node: AttachmentFile, content: Content) -> None:
+        """Lets the node have the size that the content turned out to have."""
         size_bytes = content.size_bytes
         if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
             if node.size_is_exact:
                 # The record was wrong, and the kernel believes it: it would cut the reads.
                 forget_attributes(inode)
             node.learn(size_bytes)
-        streaming = not content.complete
-        self._streams += streaming
-        return OpenContent(inode, content, pid, streaming)
 
-    async def _obtain(self, node: AttachmentFile, pid: int) -> Content:
+    async def _obtain(self, node: AttachmentFile, pid: int, *, cached: bool = False) -> Content:
+        """The content of `node`, all there or the beginning of what may be read while it arrives.
+
+        Raises:
+            _LostError: It is not all in the cache, and is to be `cached`.
+            RcfsError: It cannot be had.
+        """
         attachment = node.attachment
         reader = cache(lambda: reader_of(pid))  # two looks into /proc, only when a request is needed
         wanted = Wanted(
@@ -62,6 +87,8 @@ class Attachments:
         )
 
         def priority() -> Priority:
+            if cached:
+                raise _LostError
             # What is cached needs no seat, so it is opened however many wait for what is not.
             self._waits.require_seat()
             return self._readers.priority(reader(), node.key, trio.current_time())
@@ -88,9 +115,9 @@ class Attachments:
 
     async def read(self, handle: OpenContent, off: int, size: int) -> bytes:
         """Up to `size` bytes from `off` on; fewer only at the end."""
-        content = handle.content
+        content = handle.content or await self._late(handle)
         if not content.is_checked:
-            await self._check(handle, off, size)
+            await self._check(handle, content, off, size)
         if not content.has(off, size):
             await self._waits.until(
                 handle.pid,
@@ -100,9 +127,29 @@ class Attachments:
             )
         return content.read(off, size)
 
-    async def _check(self, handle: OpenContent, off: int, size: int) -> None:
+    async def _late(self, handle: OpenContent) -> Content:
+        """The content of a handle that was opened without."""
+        node, pid = handle.node, handle.pid
+        try:
+            # Without a seat, for it is the disk that is waited for, and not the network.
+            content = await self._waits.until(
+                pid, lambda: self._obtain(node, pid, cached=True), within_s=self._max_wait_s, seated=False
+            )
+        except _LostError:
+            # Evicted since it was opened, or damaged.
+            content = await self._waits.until(
+                pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, read=True
+            )
+        if handle.content is not None:
+            self._library.release(content)  # Another read of the handle was quicker.
+            return handle.content
+        self._learn(handle.inode, node, content)
+        handle.content = content
+        return content
+
+    async def _check(self, handle: OpenContent, content: Content, off: int, size: int) -> None:
         """Returns when these bytes are checked, if they are cached."""
-        library, content = self._library, handle.content
+        library = self._library
         if content.unchecked(off, size):
             # Without a seat, for it is the disk that is waited for, and not the network.
             await self._waits.until(
@@ -117,7 +164,8 @@ class Attachments:
     def release(self, handle: OpenContent) -> None:
         """The last user of an open attachment is gone."""
         self._streams -= handle.streaming
-        self._library.release(handle.content)
+        if handle.content is not None:
+            self._library.release(handle.content)
 
     @staticmethod
     def of(node: Node) -> list[AttachmentFile]:

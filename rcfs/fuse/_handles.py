@@ -3,7 +3,7 @@
 import attrs
 
 from rcfs.fetch import Content
-from rcfs.tree import Directory, Entry
+from rcfs.tree import AttachmentFile, Directory, Entry
 
 
 @attrs.define(eq=False)
@@ -45,11 +45,13 @@ class OpenContent:
 
     inode: int
     """Its inode."""
-    content: Content
-    """Its bytes, as far as they are there."""
+    node: AttachmentFile
+    """Which one."""
+    content: Content | None
+    """Its bytes, as far as they are there; None as long as the kernel has not asked for any that it lacks."""
     pid: int
     """Process that opened it: reads do not say who reads."""
-    streaming: bool
+    streaming: bool = False
     """Whether it holds one of the few seats of those that are read while they arrive."""
 
 

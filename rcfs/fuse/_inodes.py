@@ -52,6 +52,7 @@ class InodeTable:
         self._recent: OrderedDict[int, Node] = OrderedDict()
         self._open: dict[int, _Open] = {}
         self._served: dict[int, bytes] = {}
+        self._whole: set[int] = set()
 
     def __len__(self) -> int:
         return len(self._held) + 1
@@ -159,6 +160,7 @@ class InodeTable:
         held = self._held.get(inode)
         if held is not None:
             self._held[inode] = held[: _HEAD.size]
+            self._whole.discard(inode)
 
     def serve(self, inode: int, data: bytes) -> bool:
         """Notes that the text of `inode` is `data` now; whether pages that the kernel has kept are of it."""
@@ -168,6 +170,15 @@ class InodeTable:
         same = self._served.get(inode) == digest
         self._served[inode] = digest
         return same
+
+    def note_whole(self, inode: int) -> None:
+        """Notes that all of the attachment `inode` is there, so that the kernel soon has pages of it."""
+        if inode in self._held:
+            self._whole.add(inode)
+
+    def is_whole(self, inode: int) -> bool:
+        """Whether that was noted since the kernel got to know `inode`, which may have kept pages since."""
+        return inode in self._whole
 
     async def paths_below(self, top: int) -> list[tuple[int, tuple[str, ...]]]:
         """Of all inodes below the inode `top`: (parent, path from `top` on); parents come first."""
@@ -190,8 +201,10 @@ class InodeTable:
             del self._held[inode]
             self._recent.pop(inode, None)
             self._served.pop(inode, None)
+            self._whole.discard(inode)
         if len(self._held) * _SPARSE < self._most_held:
             self._held, self._served = dict(self._held), dict(self._served)
+            self._whole = set(self._whole)
             self._most_held = len(self._held)
 
     def _keep(self, inode: int, node: Node) -> None:

@@ -288,7 +288,7 @@ class Operations(ReadOnlyOperations):
             data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
             return self._open_text(inode, node, data)
         if isinstance(node, AttachmentFile):
-            number = self._add_handle(await self._attachments.open(inode, node, ctx.pid), node)
+            number = self._add_handle(await self._open_attachment(inode, node, ctx.pid), node)
         else:
             raise pyfuse3.FUSEError(errno.EINVAL)
         # An attachment never changes.
@@ -419,6 +419,17 @@ class Operations(ReadOnlyOperations):
 
     async def _fill(self, extension: ExtensionDirectory) -> None:
         extension.show(await self._engine.account.mailboxes.open(extension.extension.id))
+
+    async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
+        """Opens an attachment: without its content when that was whole before."""
+        handle = (
+            await self._attachments.open_again(inode, node, pid) if self._inodes.is_whole(inode) else None
+        )
+        if handle is None:
+            handle = await self._attachments.open(inode, node, pid)
+            if not handle.streaming:
+                self._inodes.note_whole(inode)
+        return handle
 
     def _open_text(self, inode: int, node: TextFile, data: bytes) -> pyfuse3.FileInfo:
         """Opens a text of which `data` is the newest version."""

@@ -180,6 +180,10 @@ class ContentCache:
         self._attempt(lambda table: table.touch_content(str(key)), None)
         return stored
 
+    def touch(self, key: ContentKey) -> bool:
+        """Whether anything is there of a content, which is used just now; False when that cannot be told."""
+        return self._attempt(lambda table: table.touch_content(str(key)), otherwise=False)
+
     def check(self, key: ContentKey, index: int, unchecked: UncheckedChunk) -> Chunk | None:
         """The chunk `index`, which `load` gave `unchecked`, after reading and checking every byte of it.
 

@@ -218,8 +218,8 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         # Seldom, for the scan takes a while: after a SIGKILL, or when the database is older than the files.
         return self._sql("SELECT 1 FROM Cache WHERE filename = ?", (name,)).fetchone() is None
 
-    def touch_content(self, tag: str) -> None:
-        """Note that the content `tag` was used just now; best effort.
+    def touch_content(self, tag: str) -> bool:
+        """Note that the content `tag` was used just now, best effort; whether it is certainly there.
 
         One row is enough: `coldest_content` takes a content to be as recent as its most recent row.
         """
@@ -228,9 +228,9 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         )
         self._sql(f"PRAGMA busy_timeout = {int(_TOUCH_WAIT_S * 1000)}")
         try:
-            self._sql(update, (self._next_use_s(), tag))
+            return bool(self._sql(update, (self._next_use_s(), tag)).rowcount)
         except sqlite3.OperationalError:
-            pass  # Locked or full: nothing depends on it.
+            return False  # Locked or full: nothing depends on it.
         finally:
             self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
 

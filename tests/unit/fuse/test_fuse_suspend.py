@@ -58,6 +58,7 @@ async def test_who_waits_is_answered_before_and_may_wait_again_after(
             await fake.resume()
             await fake.asked.wait()
             assert await waits.until(os.getpid(), _answer, within_s=1) == "awake"
+        await fake.suspend()  # The lock that was given out last has come, else its descriptor would get lost.
     assert fake.requests == [("sleep", "rcfs", fake.requests[0][2], "delay")] * 4
     waits.close()
 
@@ -82,6 +83,7 @@ async def test_a_mount_that_ends_stays_ended(fake: Logind, recorder: Recorder, n
         await fake.suspend()
         await fake.resume()
         await fake.asked.wait()
+        await fake.suspend()
     with pytest.raises(ClosingError):
         await waits.until(os.getpid(), _answer, within_s=1)
 
