@@ -305,6 +305,9 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
 
         Every writer writes its file within a transaction, so under the lock no file is merely about to get
         its row. When they agree already, which is the rule, nothing is locked.
+
+        Raises:
+            ValueError: The database contradicts itself, and would take the files of lost rows for needless.
         """
         found = self._sql("SELECT filename, size FROM Cache").fetchall()
         listed_bytes = sum(size for _filename, size in found if isinstance(size, int))
@@ -312,6 +315,9 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             filename for filename, _size in found
         } == self._value_names() and listed_bytes == self.value_bytes():
             return 0
+        ((verdict,),) = self._sql("PRAGMA integrity_check(1)")
+        if verdict != "ok":
+            raise ValueError("its pages contradict each other")
         adopted = 0
         with self.transact():
             names = self._value_names()

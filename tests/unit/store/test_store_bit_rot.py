@@ -175,6 +175,27 @@ def test_an_index_that_lacks_rows_is_made_anew_when_it_is_found_out(killed: Path
     cache.close()
 
 
+def test_files_whose_rows_are_lost_are_not_given_up_because_an_index_still_has_them(killed: Path) -> None:
+    told: list[str] = []
+    open_cache(killed, told.append).close()
+    named = "name = 'Cache_key_raw'"
+    with closing(sqlite3.connect(killed / "cache.db")) as connection, connection:
+        ((schema,),) = connection.execute(f"SELECT sql FROM sqlite_master WHERE {named}")
+        connection.execute(schema.replace("Cache_key_raw", "Before"))
+        ((page,),) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'Before'")
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute("DELETE FROM sqlite_master WHERE name = 'Before'")
+    with closing(sqlite3.connect(killed / "cache.db")) as connection, connection:
+        connection.execute("DELETE FROM Cache WHERE rowid > 50")
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(f"UPDATE sqlite_master SET rootpage = ? WHERE {named}", (page,))
+    cache = open_cache(killed, told.append)
+    assert len(told) == 1
+    assert whole(cache, PUT) == set(PUT)
+    goes_on(cache, killed, told)
+    cache.close()
+
+
 def test_a_schema_that_is_no_text_is_damage(killed: Path) -> None:
     told: list[str] = []
     open_cache(killed, told.append).close()
