@@ -1,75 +1,43 @@
 """The mailboxes: each loaded whole when it is first looked into, and kept current from then on.
 
-How a mailbox comes into the index, and stays true:
-
-    load    FSync for a token, of one record; then all pages of the list, up to the present moment. What the
-            index had and the list has not, is gone.
-    sync    ISync with the token: what is new or has changed, tombstones for what was deleted or purged.
-            Records may come twice and out of order: the one modified last counts.
-    again   A token that is refused is like none: load, and compare everything.
-
 Concurrency: all methods run in the trio thread; per mailbox there is one load or sync at a time, whoever asks
-meanwhile waits for it. A load or sync runs on its own, so a waiter who gives up leaves it alone. The index is
-written in worker threads, page by page: no mailbox is ever in memory as a whole.
+meanwhile waits for it. A load or sync runs on its own, so a waiter who gives up leaves it alone.
 """
 
-import json
 import math
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeVar, TypeVarTuple
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 
 import attrs
 import trio
 
 from rcfs.errors import (
-    BadRequestError,
     ForbiddenError,
     NotFoundError,
     OfflineError,
     PlatformError,
     RcfsError,
-    ServerError,
     StoreError,
     UnreachableError,
 )
 from rcfs.fetch._catalogue import MailboxCatalogue
 from rcfs.fetch._freshness import Freshness
 from rcfs.fetch._gate import Demand
-from rcfs.fetch._intake import Intake, Record, Shelving, Taken, purged_record
-from rcfs.fetch._lists import Lists
+from rcfs.fetch._intake import Intake, Shelving
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
-from rcfs.model import ContentKey, Extension, Message, Priority
+from rcfs.fetch._update import Target, Updater
+from rcfs.model import ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
-    is_invalid_token,
-    list_messages,
-    read_message,
-    sync_answer,
-    sync_messages,
 )
-from rcfs.store import MailboxIndex, MailboxState, SizeIndex, Touched
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
+from rcfs.store import MailboxIndex, SizeIndex, Touched
 
 _REFUSAL_S = 60.0
 """How long a mailbox that was refused (CMN-419) stays refused without asking again: a person who was
 given the permission meanwhile waits a minute, a program that tries all mailboxes again costs nothing."""
-_DATE_STEP_S = 1.0
-"""The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
-_MOST_READ = 20
-"""So many messages of which a sync told too little are read one by one; for more than that the whole list,
-with a thousand messages to the request, is cheaper."""
-_MOST_LISTINGS = 3
-"""So often a list is read from its beginning because something was purged meanwhile."""
-_TOLD_S = 4 * 86_400.0
-"""So long a sync tells everything that happened since the last: the platform keeps the record of a purged
-message for "about 5 more days", and that it then goes, too, is told by none."""
-_AT_ONCE = 1000
-"""Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
 
 Listener = Callable[[int, Touched], None]
 """Hears the id of an extension, and what in its tree means something else than before."""
@@ -82,22 +50,6 @@ class _Job:
     demand: Demand
     done: trio.Event = attrs.field(factory=trio.Event)
     failure: RcfsError | None = None
-
-
-@attrs.frozen
-class _Listing:
-    """A list that was read to its end."""
-
-    mailbox: int
-    """Number of the mailbox in the index."""
-    generation: int
-    """What marks the messages that the list brought."""
-    token: str
-    """Token of the syncs that tell what happened since."""
-    at_s: float
-    """When it was begun, by the server's clock."""
-    shifted: bool
-    """Whether a message may have slipped from one of its pages to another."""
 
 
 @attrs.define(eq=False)
@@ -134,15 +86,12 @@ class Mailboxes:
         `preserve` gets the contents that can never be fetched again, and may have got before; in worker
         threads.
         """
-        self._requester = requester
-        self._client = client
         self._network = network
-        self._lists = Lists(requester, client)
         self._index = index
         self._sizes = sizes
         self._shelving = shelving
-        self._preserve = preserve
         self._intake = Intake(index, shelving)
+        self._updater = Updater(requester, client, index, self._intake, preserve, recorder)
         self._recorder = recorder
         self._nursery = nursery
         self._boxes: dict[int, _Box] = {}
@@ -241,7 +190,9 @@ class Mailboxes:
         """Lets searches find a message by a text of it that was fetched; nobody waits for that."""
         try:
             state = self._index.mailbox(key.account_id, key.extension_id)
-            if state is not None and await self._in_thread(self._intake.take_text, state.number, key, data):
+            if state is not None and await trio.to_thread.run_sync(
+                self._intake.take_text, state.number, key, data
+            ):
                 # The mailbox shows nothing else than before, but searches may.
                 self.on_change(key.extension_id, set())
         except RcfsError as exc:
@@ -334,7 +285,11 @@ class Mailboxes:
         box.refusal = None
         job.failure = PlatformError("the mount is ending")
         try:
-            await self._bring_up_to_date(extension_id, job.demand)
+            known = self._kept.get(extension_id)
+            number = "" if known is None else known.number
+            target = Target(self.account_id, extension_id, number, partial(self._tell, extension_id))
+            await self._updater.update(target, job.demand)
+            self._tell_what_others_did(extension_id)
             job.failure = None
             if not box.loaded:
                 box.loaded = True
@@ -355,114 +310,6 @@ class Mailboxes:
             job.done.set()
             self._rescheduled.set()
 
-    async def _bring_up_to_date(self, extension_id: int, demand: Demand) -> None:
-        state = self._index.mailbox(self.account_id, extension_id)
-        if state is None or not state.loaded or not await self._sync(extension_id, state, demand):
-            await self._load(extension_id, demand)
-        self._tell_what_others_did(extension_id)
-
-    async def _load(self, extension_id: int, demand: Demand) -> None:
-        """Reads the whole list, and forgets what is not in it."""
-        listing = await self._list(extension_id, demand)
-        for _again in range(_MOST_LISTINGS - 1):
-            if not listing.shifted:
-                break
-            listing = await self._list(extension_id, demand)
-        left = await self._in_thread(self._index.unseen, listing.mailbox, listing.generation)
-        for start in range(0, len(left), _AT_ONCE):
-            gone = list(map(purged_record, left[start : start + _AT_ONCE]))
-            await self._take_changes(extension_id, listing.mailbox, gone)
-        await self._bring_back(extension_id, listing.mailbox)
-        await self._in_thread(self._index.synced, listing.mailbox, listing.token, listing.at_s)
-        self._recorder.note("mailbox loaded", extension=extension_id, gone=len(left))
-
-    async def _bring_back(self, extension_id: int, mailbox: int) -> None:
-        """Takes over from the archive what an index that was begun anew does not have."""
-
-        def missing() -> list[Record]:
-            kept = self._index.archive.records(self.account_id, extension_id)
-            known = self._index.known(mailbox, list(kept))
-            return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
-
-        records = await self._in_thread(missing)
-        for start in range(0, len(records), _AT_ONCE):
-            await self._take_changes(extension_id, mailbox, records[start : start + _AT_ONCE])
-
-    async def _list(self, extension_id: int, demand: Demand) -> _Listing:
-        """Reads the whole list once."""
-        # Among the parties of a message between colleagues the owner is the one with this number.
-        own = self._kept[extension_id].number if extension_id in self._kept else ""
-        mailbox, generation = await self._in_thread(self._index.begin, self.account_id, extension_id, own)
-        # The token comes first: what happens from here on is told by the next sync.
-        answer = await self._requester.read(sync_messages(extension_id), sync_answer, demand)
-        if not answer.token:
-            raise ServerError("the server gave no token for syncs of the mailbox")
-        token, at_s, shifted = answer.token, self._client.server_now_s(), False
-        messages = self._lists.open(list_messages(extension_id, until_s=at_s + _DATE_STEP_S), demand)
-        while (page := await messages.page()) is not None:
-            self._tell(extension_id, await self._in_thread(self._intake.take, mailbox, page, generation))
-        if messages.pages > 1:
-            # A message that is purged while the list is read moves the others up, and one of them to a
-            # page that was read before.
-            answer = await self._requester.read(sync_messages(extension_id, token=token), sync_answer, demand)
-            taken = await self._take_changes(extension_id, mailbox, answer.records)
-            await self._clear(extension_id, mailbox, taken.unclear, demand)
-            token, shifted = answer.token or token, taken.purged
-        return _Listing(mailbox, generation, token, at_s, shifted)
-
-    async def _sync(self, extension_id: int, state: MailboxState, demand: Demand) -> bool:
-        """Takes over what changed since the last sync; False when only a load can tell."""
-        request = sync_messages(extension_id, token=state.sync_token)
-        try:
-            answer = await self._requester.read(request, sync_answer, demand)
-        except BadRequestError as exc:
-            if not is_invalid_token(exc):
-                raise
-            self._recorder.note("sync token refused, comparing everything", extension=extension_id)
-            return False
-        at_s = self._client.server_now_s()
-        if at_s - state.synced_s > _TOLD_S:
-            self._recorder.note("not synced for days, comparing everything", extension=extension_id)
-            return False
-        taken = await self._take_changes(extension_id, state.number, answer.records)
-        if len(taken.unclear) > _MOST_READ:
-            return False
-        await self._clear(extension_id, state.number, taken.unclear, demand)
-        # Not before all of it is in the index: the next sync does not tell it again.
-        await self._in_thread(self._index.synced, state.number, answer.token or state.sync_token, at_s)
-        return True
-
-    async def _clear(self, extension_id: int, number: int, unclear: Iterable[int], demand: Demand) -> None:
-        """Reads messages of which a sync told too little."""
-        for message_id in unclear:
-            try:
-                record = await self._requester.read(read_message(extension_id, message_id), dict, demand)
-            except NotFoundError:
-                await self._take_changes(extension_id, number, [purged_record(message_id)])
-            else:
-                await self._take_changes(extension_id, number, [record])
-
-    async def _take_changes(self, extension_id: int, number: int, records: Sequence[Record]) -> Taken:
-        taken = await self._in_thread(self._intake.take_changes, number, records)
-        if taken.kept:
-            # Before the sync counts as done: one that is killed here is told the same again.
-            await self._in_thread(self._preserve_purged, extension_id, taken.kept)
-        self._tell(extension_id, taken.touched)
-        return taken
-
-    def _preserve_purged(self, extension_id: int, messages: Collection[Message]) -> None:
-        try:
-            records = {message.id: message.raw for message in messages}
-            self._index.archive.keep(self.account_id, extension_id, records)
-            self._preserve(
-                ContentKey(self.account_id, extension_id, message.id, attachment.id)
-                for message in messages
-                for attachment in message.attachments
-                if attachment.kind != "Text"  # its text is in the record, so nobody ever fetched it
-            )
-        except StoreError as exc:
-            self._recorder.fault("mailbox", str(exc), extension=extension_id)
-
     def _tell(self, extension_id: int, touched: Touched) -> None:
         if touched:
             box = self._box(extension_id)
@@ -475,6 +322,3 @@ class Mailboxes:
         if state is not None and state.edition != box.edition:
             box.edition = state.edition
             self.on_change(extension_id, {()})
-
-    async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await trio.to_thread.run_sync(work, *arguments)
