@@ -12,7 +12,7 @@ from typing import Any
 
 import trio
 
-from rcfs.errors import AuthError, OfflineError, RcfsError, ServerError, StoreError
+from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._intake import Shelving
 from rcfs.fetch._lists import Lists
@@ -20,6 +20,7 @@ from rcfs.fetch._mailboxes import Mailboxes
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
+from rcfs.fetch._session import Session
 from rcfs.model import ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
@@ -37,7 +38,8 @@ should be said within seconds."""
 _REFRESH_S = 3600.0
 """Time between two looks at the list of extensions, which costs three requests: people come and go seldom."""
 _VERDICT_WITHIN_S = 0.5
-"""How long a mount of a known account waits for the server's word on the credentials: a round trip or two."""
+"""How long a mount of a known account waits for the server's word on the credentials: a new connection with
+TLS takes two round trips, and the login another."""
 _RETRY_S = 30.0
 """The same after one that failed: when the network returns, new extensions are there soon."""
 
@@ -50,6 +52,7 @@ class Account:
         login: str,
         requester: Requester,
         client: Client,
+        session: Session,
         network: Network,
         index: MailboxIndex,
         sizes: SizeIndex,
@@ -64,6 +67,7 @@ class Account:
         """
         self._login = login
         self._requester = requester
+        self._session = session
         self._network = network
         self._index = index
         self._recorder = recorder
@@ -71,7 +75,6 @@ class Account:
         self._lists = Lists(requester, client)
         self._seen: Login | None = None
         self._asked = trio.Event()
-        self._refused: AuthError | None = None
         self.mailboxes = Mailboxes(
             requester, client, network, index, sizes, shelving, preserve, recorder, nursery
         )
@@ -96,8 +99,8 @@ class Account:
     async def start(self, *, offline: bool = False) -> None:
         """Knows the extensions: from the index at once, else by three requests or more.
 
-        A login that is known is asked about as well, for half a second or until the server cannot be
-        reached: credentials that are refused are told at once, a network that is missing is not waited for.
+        Where the account is known the login is waited for as well, for half a second or until it is clear
+        that it will take longer: refused credentials are told at once, a missing network costs no time.
 
         Raises:
             AuthError: The credentials were refused.
@@ -124,10 +127,10 @@ class Account:
         self._nursery.start_soon(self._run, 0.0)
         with trio.move_on_after(_VERDICT_WITHIN_S):
             async with trio.open_nursery() as nursery:
-                for event in (self._asked, self._network.missed):
+                for event in (self._session.judged, self._network.missed):
                     nursery.start_soon(_end_at, event, nursery.cancel_scope)
-        if self._refused is not None:
-            raise self._refused
+        if self._session.refused is not None:
+            raise self._session.refused.with_traceback(None)
 
     async def wait_asked(self) -> None:
         """Returns when the server was asked about the login for the first time, whatever became of that."""
@@ -144,9 +147,6 @@ class Account:
                 try:
                     self._show(await self._ask())
                     pause_s = _REFRESH_S
-                except AuthError as exc:
-                    self._refused = exc
-                    self._recorder.fault("account", str(exc))
                 except RcfsError as exc:
                     self._recorder.fault("account", str(exc))
                 self._asked.set()

@@ -31,6 +31,8 @@ from rcfs.platform import (
 
 _LATER_S = 30.0
 """How long a token that is still good is used on after its renewal failed: six tries within the margin."""
+_SOON_S = 0.1
+"""A login that must wait longer for its slot tells nothing soon."""
 _REVOKE_WITHIN_S = 5.0
 """Longest wait for the revocation on unmount; its failure is harmless, the session ends by itself."""
 
@@ -49,7 +51,10 @@ class Session:
         self._token: Token | None = None
         self._refreshed = False
         """Whether the token came from a refresh, and not from a login."""
-        self._refused: AuthError | None = None
+        self.refused: AuthError | None = None
+        """Why the server does not take the credentials; None as long as it has not said so."""
+        self.judged = trio.Event()
+        """Set when the server has said what it thinks of the credentials, or will not be asked soon."""
         self._failure: tuple[float, PlatformError] | None = None
         """When the newest renewal failed, and how; None when it did not."""
         self._renewing = trio.Lock()
@@ -121,15 +126,16 @@ class Session:
         return True
 
     async def _log_in(self, demand: Demand) -> Token:
-        if self._refused is not None:
-            raise AuthError(str(self._refused), code=self._refused.code)
+        if self.refused is not None:
+            raise AuthError(str(self.refused), code=self.refused.code)
         failures = 0
         while True:
             await trio.lowlevel.checkpoint()
             try:
-                return await self._attempt(jwt_form(self._credentials))
+                token = await self._attempt(jwt_form(self._credentials))
             except AuthError as exc:
-                self._refused = exc
+                self.refused = exc
+                self.judged.set()
                 raise
             except PlatformError as exc:
                 failures += 1
@@ -140,6 +146,9 @@ class Session:
                 self._recorder.fault("login", str(exc))
                 if not isinstance(exc, RateLimitedError):
                     await trio.sleep(backoff_s(failures, exc))
+            else:
+                self.judged.set()
+                return token
 
     async def _attempt(self, form: Mapping[str, str]) -> Token:
         async with self._post("getToken", TOKEN_PATH, form) as answer:
@@ -162,6 +171,8 @@ class Session:
     async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
         """The answer to `form`, which takes one slot of the auth group."""
         # Everything else waits for the login, so it is a person's read whoever caused it.
+        if self._gate.forecast(AUTH, Priority.PERSON, 1)[0] > _SOON_S:
+            self.judged.set()
         slot = await self._gate.take(AUTH, Demand(Priority.PERSON, label="login"))
         basic = (self._credentials.client_id, self._credentials.client_secret)
         status, sent = 0, True

@@ -107,6 +107,7 @@ async def open_rig(
     offline: bool = False,
     keep_purged: bool = False,
     sockets: SocketOpener = open_socket,
+    ledger: MemoryLedger | None = None,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -127,7 +128,7 @@ async def open_rig(
                 sockets=sockets,
             ),
             credentials=Credentials(CLIENT_ID, secret, jwt),
-            ledger=MemoryLedger(platform.plans),
+            ledger=ledger or MemoryLedger(platform.plans),
             cache=cache,
             index=index,
             sizes=sizes,

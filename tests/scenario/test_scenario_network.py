@@ -12,6 +12,8 @@ from trio.testing import wait_all_tasks_blocked
 from rcfs.errors import AuthError, OfflineError, RcfsError, UnreachableError
 from rcfs.fetch._reachability import BLIP_S, PROBE_S
 from rcfs.model import Priority
+from rcfs.platform import AUTH
+from rcfs.quota import MemoryLedger, Waiting
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import MEDIA, PLATFORM, Reply, ScriptedPlatform, Unreachable
 from tests.scenario.conftest import OpenRig
@@ -296,6 +298,31 @@ async def test_refused_credentials_are_told_although_the_account_is_known(
     with pytest.raises(AuthError, match="OAU-251"):
         async with new_rig():
             pass
+
+
+async def test_a_known_account_waits_for_the_login_and_for_nothing_that_comes_after_it(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig():
+        pass
+    platform.script("readAccountInfo", Reply(delay_s=20.0))
+    begun_s = trio.current_time()
+    async with new_rig():
+        assert len(platform.sent("getToken")) == 2
+        assert trio.current_time() - begun_s < 0.2
+
+
+async def test_a_known_account_does_not_wait_for_a_login_that_waits_for_its_slot(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig():
+        pass
+    ledger = MemoryLedger(platform.plans)
+    for _ in range(platform.plans[AUTH].limit):
+        ledger.take(AUTH, Waiting.only(Priority.PERSON, 0.0), trio.current_time())
+    begun_s = trio.current_time()
+    async with new_rig(ledger=ledger):
+        assert trio.current_time() == begun_s
 
 
 async def test_new_extensions_are_shown_when_the_network_returns(
