@@ -40,11 +40,17 @@ def circumstances(root: Path) -> dict[str, str]:
 
 
 def _commit(root: Path) -> str:
-    git = ["git", "-C", str(root), "describe", "--always", "--dirty"]
+    """The commit, marked when the code is another: what was measured before is none of it."""
+    git = ["git", "-C", str(root)]
+    code = ["--", ":!contrib/results", ":!README.md"]
     try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        name = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", *code], check=False).returncode
     except (OSError, subprocess.CalledProcessError):
         return ""
+    return name + ("-dirty" if changed else "")
 
 
 def _memory_gb() -> float:
