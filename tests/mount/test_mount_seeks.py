@@ -168,5 +168,5 @@ def test_a_mount_goes_on_where_one_that_fetched_was_killed(mounting: Mounting, t
         assert out.split()[0] == row["sha256"]
         ranges = content_ranges(first)
         assert len(ranges) == 2
-        # The last of the five MiB that were read may not have been on the disk yet.
-        assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= 4 << 20, "it had the rest only to fetch"
+        # Of the five MiB that were read one may have been on its way to the disk, and the next behind it.
+        assert int(ranges[1].removeprefix("bytes=").rstrip("-")) >= 3 << 20, "it had the rest only to fetch"
