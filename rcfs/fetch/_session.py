@@ -131,6 +131,8 @@ class Session:
         failures = 0
         while True:
             await trio.lowlevel.checkpoint()
+            if self._gate.forecast(AUTH, Priority.PERSON, 1)[0] > _SOON_S:
+                self.judged.set()
             try:
                 token = await self._attempt(jwt_form(self._credentials))
             except AuthError as exc:
@@ -171,8 +173,6 @@ class Session:
     async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
         """The answer to `form`, which takes one slot of the auth group."""
         # Everything else waits for the login, so it is a person's read whoever caused it.
-        if self._gate.forecast(AUTH, Priority.PERSON, 1)[0] > _SOON_S:
-            self.judged.set()
         slot = await self._gate.take(AUTH, Demand(Priority.PERSON, label="login"))
         basic = (self._credentials.client_id, self._credentials.client_secret)
         status, sent = 0, True
