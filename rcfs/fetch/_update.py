@@ -131,9 +131,14 @@ class Updater:
 
     async def _bring_back(self, target: Target, mailbox: int) -> None:
         """Takes over from the archive what an index that was begun anew does not have."""
+        try:
+            kept = await _in_thread(self._index.archive.records, target.account_id, target.extension_id)
+        except StoreError as exc:
+            # What the platform tells is shown all the same.
+            self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
+            return
 
         def missing() -> list[Record]:
-            kept = self._index.archive.records(target.account_id, target.extension_id)
             known = self._index.known(mailbox, list(kept))
             return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
 

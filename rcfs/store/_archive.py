@@ -14,6 +14,7 @@ from typing import Any
 from rcfs.errors import StoreError
 from rcfs.store._database import DatabaseKind
 from rcfs.store._files import reason_of
+from rcfs.store._sqlite import is_damage
 
 _KIND = DatabaseKind(
     "the archive of purged messages",
@@ -43,6 +44,8 @@ class PurgedArchive:
         """
         self._path = path
         self._warn = warn
+        self._suspect = False
+        """Whether damage was met: the next look is at every page, of which an archive may have many."""
 
     def wanted(self) -> bool:
         """Whether purged messages are to be kept, as it was last said to any process."""
@@ -81,7 +84,8 @@ class PurgedArchive:
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
-            with closing(_KIND.open(self._path, self._warn, thorough=True)) as connection:
+            with closing(_KIND.open(self._path, self._warn, thorough=self._suspect)) as connection:
                 yield connection
         except (OSError, sqlite3.Error) as exc:
+            self._suspect = isinstance(exc, sqlite3.Error) and is_damage(exc)
             raise StoreError(f"the archive of purged messages fails: {reason_of(exc)}") from exc

@@ -131,6 +131,16 @@ async def test_the_cache_gives_everything_else_up_first(
         assert states == ["yes", "no", "yes"]
 
 
+async def test_an_archive_that_cannot_be_read_keeps_no_mailbox_from_being_shown(
+    platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
+) -> None:
+    platform.messages = [{"id": 7, "type": "SMS", "subject": "hi", "availability": "Alive"}]
+    (tmp_path / "archive.sqlite").mkdir()
+    async with new_rig(keep_purged=True) as rig:
+        assert await shown(rig) == {7: "Alive"}
+        assert "archive of purged messages fails" in rig.engine.recorder.faults[-1].detail
+
+
 async def test_a_message_that_turns_out_purged_when_it_is_read_is_kept(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:

@@ -58,6 +58,23 @@ def test_a_damaged_one_is_moved_aside(path: Path, opened: Callable[[], PurgedArc
     assert opened().records("1", 101) == {7: "{}"}
 
 
+def test_damage_within_is_told_when_it_is_met_and_then_mended(
+    path: Path, opened: Callable[[], PurgedArchive]
+) -> None:
+    opened().keep("1", 101, dict.fromkeys(range(100), "x" * 500))
+    data = bytearray(path.read_bytes())
+    data[4096:] = b"\x5a" * (len(data) - 4096)
+    path.write_bytes(data)
+    told: list[str] = []
+    archive = PurgedArchive(path, told.append)
+    with pytest.raises(StoreError, match="fails"):
+        archive.records("1", 101)
+    assert told == []
+    assert archive.records("1", 101) == {}
+    assert len(told) == 1
+    assert path.with_name("archive.sqlite.damaged").exists()
+
+
 def test_one_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("precious")
     archive = PurgedArchive(tmp_path / "file" / "archive.sqlite", pytest.fail)
