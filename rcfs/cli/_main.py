@@ -34,6 +34,7 @@ _MODULES: Mapping[str, str] = {
     "why": "_why",
     "doctor": "_doctor",
     "cache": "_cache",
+    "forget": "_forget",
     "login": "_credentials",
     "logout": "_credentials",
     "simulator": "_simulator",

@@ -95,7 +95,7 @@ def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
         stack.callback(cache.close)
         index = MailboxIndex.open(index_path(settings.state_dir), warn)
         stack.callback(index.close)
-        sizes = SizeIndex.open(settings.state_dir / _SIZES_FILE, warn)
+        sizes = SizeIndex.open(sizes_path(settings), warn)
         stack.callback(sizes.close)
         yield Stores(cache, index, sizes)
 
@@ -146,6 +146,11 @@ def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Sh
     return Shelving(
         partial(shelve, keep_purged=keep), name_folder, frozenset() if keep else frozenset({PURGED})
     )
+
+
+def sizes_path(settings: Settings) -> Path:
+    """Where the learned sizes lie."""
+    return settings.state_dir / _SIZES_FILE
 
 
 def history_path(settings: Settings) -> Path:

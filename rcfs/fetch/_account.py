@@ -7,7 +7,7 @@ Concurrency: all methods run in the trio thread.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import trio
@@ -21,7 +21,7 @@ from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._session import Session
-from rcfs.model import ContentKey, Extension, Priority
+from rcfs.model import Extension, Priority
 from rcfs.platform import (
     Client,
     extension_from,
@@ -30,7 +30,7 @@ from rcfs.platform import (
     read_account,
     read_own_extension,
 )
-from rcfs.store import Login, MailboxIndex, SizeIndex
+from rcfs.store import ContentCache, Login, MailboxIndex, SizeIndex
 
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and an unreachable server
@@ -57,13 +57,13 @@ class Account:
         index: MailboxIndex,
         sizes: SizeIndex,
         shelving: Shelving,
-        preserve: Callable[[Iterable[ContentKey]], object],
+        cache: ContentCache,
         recorder: Recorder,
         nursery: trio.Nursery,
     ) -> None:
         """Makes an account whose loads run in `nursery`; `start` must be awaited before anything else.
 
-        `login` is a digest of server, app and user; for `preserve` see `Mailboxes`.
+        `login` is a digest of server, app and user.
         """
         self._login = login
         self._requester = requester
@@ -76,7 +76,7 @@ class Account:
         self._seen: Login | None = None
         self._asked = trio.Event()
         self.mailboxes = Mailboxes(
-            requester, client, network, index, sizes, shelving, preserve, recorder, nursery
+            requester, client, network, index, sizes, shelving, cache, recorder, nursery
         )
         """The mailboxes; to be used once the account is started."""
         self.extensions: tuple[Extension, ...] = ()

@@ -181,7 +181,7 @@ async def open_engine(
         nursery.start_soon(gate.run)
         library = Library(requester, client.hosts, cache, sizes, recorder, nursery, history)
         account = Account(
-            login, requester, client, session, network, index, sizes, shelving, cache.pin, recorder, nursery
+            login, requester, client, session, network, index, sizes, shelving, cache, recorder, nursery
         )
         losses = Losses(login, requester, session, network, index, cache, shelving, recorder)
         hints = Hints(login, requester, client, gate, session, network, account.mailboxes, index, recorder)

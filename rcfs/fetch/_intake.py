@@ -52,6 +52,8 @@ class Taken:
     """Whether something was told to be purged."""
     kept: tuple[Message, ...]
     """Those of them that are shown all the same: what is cached of them can never be fetched again."""
+    gone: tuple[int, ...]
+    """Ids of those that are shown no more: nothing leads to what is cached of them."""
 
 
 class Intake:
@@ -93,7 +95,9 @@ class Intake:
         unclear, buried, kept = self._bury(tombstones, told, known)
         lively = [message for message in whole if not _is_over(known.get(message.id), message)]
         touched = self._put(mailbox, lively + buried, None)
-        return Taken(touched, tuple(unclear), any(map(_is_final, tombstones.values())), tuple(kept))
+        purged = [message_id for message_id, record in tombstones.items() if _is_final(record)]
+        gone = set(purged).difference(message.id for message in kept)
+        return Taken(touched, tuple(unclear), bool(purged), tuple(kept), tuple(gone))
 
     def _known(self, mailbox: int, ids: Iterable[int]) -> dict[int, Message]:
         records = self._index.known(mailbox, list(ids))

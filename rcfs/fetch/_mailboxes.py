@@ -33,7 +33,7 @@ from rcfs.model import ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
 )
-from rcfs.store import MailboxIndex, SizeIndex, Touched
+from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
 
 _REFUSAL_S = 60.0
 """How long a mailbox that was refused (CMN-419) stays refused without asking again: a person who was
@@ -77,21 +77,17 @@ class Mailboxes:
         index: MailboxIndex,
         sizes: SizeIndex,
         shelving: Shelving,
-        preserve: Callable[[Iterable[ContentKey]], object],
+        cache: ContentCache,
         recorder: Recorder,
         nursery: trio.Nursery,
     ) -> None:
-        """Makes mailboxes whose loads and syncs run in `nursery`.
-
-        `preserve` gets the contents that can never be fetched again, and may have got before; in worker
-        threads.
-        """
+        """Makes mailboxes whose loads and syncs run in `nursery`."""
         self._network = network
         self._index = index
         self._sizes = sizes
         self._shelving = shelving
         self._intake = Intake(index, shelving)
-        self._updater = Updater(requester, client, index, self._intake, preserve, recorder)
+        self._updater = Updater(requester, client, index, self._intake, cache, recorder)
         self._recorder = recorder
         self._nursery = nursery
         self._boxes: dict[int, _Box] = {}

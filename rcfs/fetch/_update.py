@@ -32,7 +32,7 @@ from rcfs.platform import (
     sync_answer,
     sync_messages,
 )
-from rcfs.store import MailboxIndex, MailboxState, Touched
+from rcfs.store import ContentCache, MailboxIndex, MailboxState, Touched
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -91,16 +91,16 @@ class Updater:
         client: Client,
         index: MailboxIndex,
         intake: Intake,
-        preserve: Callable[[Iterable[ContentKey]], object],
+        cache: ContentCache,
         recorder: Recorder,
     ) -> None:
-        """Prepares; for `preserve` see `rcfs.fetch._mailboxes.Mailboxes`."""
+        """Prepares; `cache` is told what happens to the contents of messages that are purged."""
         self._requester = requester
         self._client = client
         self._lists = Lists(requester, client)
         self._index = index
         self._intake = intake
-        self._preserve = preserve
+        self._cache = cache
         self._recorder = recorder
 
     async def update(self, target: Target, demand: Demand) -> None:
@@ -206,9 +206,11 @@ class Updater:
 
     async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Taken:
         taken = await _in_thread(self._intake.take_changes, number, records)
+        # Before the sync counts as done: one that is killed here is told the same again.
         if taken.kept:
-            # Before the sync counts as done: one that is killed here is told the same again.
             await _in_thread(self._preserve_purged, target, taken.kept)
+        if taken.gone:
+            await _in_thread(self._cache.discard_messages, target.account_id, target.extension_id, taken.gone)
         target.tell(taken.touched)
         return taken
 
@@ -221,7 +223,7 @@ class Updater:
             if attachment.kind != "Text"  # its text is in the record, so nobody ever fetched it
         ]
         keep_records = partial(self._index.archive.keep, target.account_id, target.extension_id, records)
-        for preserve in (keep_records, partial(self._preserve, contents)):
+        for preserve in (keep_records, partial(self._cache.pin, contents)):
             try:
                 preserve()
             except StoreError as exc:

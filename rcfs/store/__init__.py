@@ -11,11 +11,14 @@ from rcfs.store._cache import PinStats as PinStats
 from rcfs.store._claims import Claims as Claims
 from rcfs.store._content import ContentInfo as ContentInfo
 from rcfs.store._content import StoredContent as StoredContent
+from rcfs.store._forgetting import erase_cache as erase_cache
+from rcfs.store._forgetting import erase_database as erase_database
 from rcfs.store._history import FetchHistory as FetchHistory
 from rcfs.store._history import FetchRecord as FetchRecord
 from rcfs.store._history import Refusal as Refusal
 from rcfs.store._index import MailboxIndex as MailboxIndex
 from rcfs.store._index import Touched as Touched
+from rcfs.store._index import archive_path as archive_path
 from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
 from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState

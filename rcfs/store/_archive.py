@@ -14,6 +14,7 @@ from typing import Any
 from rcfs.errors import StoreError
 from rcfs.store._database import DatabaseKind
 from rcfs.store._files import reason_of
+from rcfs.store._forgetting import write_anew
 from rcfs.store._sqlite import is_damage
 
 _KIND = DatabaseKind(
@@ -74,6 +75,20 @@ class PurgedArchive:
             "SELECT id, raw FROM records WHERE account_id = ? AND extension_id = ?", account_id, extension_id
         )
         return dict(rows)
+
+    def count(self, account_id: str | None = None) -> int:
+        """How many records are kept, of one account or of all."""
+        if account_id is None:
+            return int(self._all("SELECT COUNT(*) FROM records")[0][0]) if self._path.exists() else 0
+        return len(self._all("SELECT 1 FROM records WHERE account_id = ?", account_id))
+
+    def forget_account(self, account_id: str) -> None:
+        """Erase what is kept of an account, which nobody can give again."""
+        if not self._path.exists():
+            return
+        with self._opened() as connection:
+            connection.execute("DELETE FROM records WHERE account_id = ?", (account_id,))
+            write_anew(connection)
 
     def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         if not self._path.exists():

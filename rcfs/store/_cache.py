@@ -237,6 +237,32 @@ class ContentCache:
         with self._lock:
             self._attempt(lambda table: table.discard_content(str(key)), 0)
 
+    def discard_messages(self, account_id: str, extension_id: int, message_ids: Iterable[int]) -> int:
+        """How many bytes of disk were freed by removing the contents of these messages.
+
+        Pinned contents stay: a pin says that they are kept on purpose, whoever set it.
+        """
+        prefixes = [f"{account_id}/{extension_id}/{message_id}" for message_id in message_ids]
+        with self._lock:
+            return self._attempt(lambda table: self._discard_below(table, prefixes, self._pins.read()), 0)
+
+    def forget_account(self, account_id: str) -> int:
+        """How many bytes of disk were freed by removing all contents of an account, and its pins.
+
+        Raises:
+            StoreError: The directory cannot be written.
+        """
+        self._change_pins(lambda pins: {key for key in pins if not key.startswith(f"{account_id}/")})
+        with self._lock:
+            return self._attempt(lambda table: self._discard_below(table, [account_id]), 0)
+
+    @staticmethod
+    def _discard_below(
+        table: ChunkTable, prefixes: Iterable[str], spared: AbstractSet[str] = frozenset()
+    ) -> int:
+        tags = [tag for prefix in prefixes for tag in table.tags_below(prefix) if tag not in spared]
+        return sum(map(table.discard_content, tags))
+
     def contains(self, key: ContentKey) -> Literal["yes", "partial", "no"]:
         """How much of a content is there, as far as can be told without reading its chunks."""
         return self._attempt(lambda table: _presence(table, key), "no")

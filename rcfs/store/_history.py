@@ -12,9 +12,11 @@ from typing import Any
 
 import attrs
 
+from rcfs.errors import StoreError
 from rcfs.model import ContentKey
 from rcfs.store._database import DatabaseKind
 from rcfs.store._files import reason_of
+from rcfs.store._forgetting import write_anew
 
 MOST_ENTRIES = 100_000
 """Entries kept of each kind: at 40 a minute more than 41 hours of work without a pause, in about 10 MB."""
@@ -133,6 +135,23 @@ class FetchHistory:
         """The last refusal of each of `keys` that has one; empty when the database fails."""
         select = "SELECT at_s, program FROM refusals WHERE content = ?"
         return {key: Refusal(key, *row) for key in keys for row in self._read(select, (str(key),))}
+
+    def forget_account(self, account_id: str) -> None:
+        """Erase what was noted of the contents of an account.
+
+        Raises:
+            StoreError: The database fails.
+        """
+        try:
+            with self._lock:
+                for table in ("fetches", "refusals"):
+                    self._connection.execute(
+                        f"DELETE FROM {table} WHERE content > ? AND content < ?",  # noqa: S608
+                        (f"{account_id}/", f"{account_id}0"),
+                    )
+                write_anew(self._connection)
+        except sqlite3.Error as exc:
+            raise StoreError(f"the record of fetches fails: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from rcfs.errors import StoreError
 from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
 from rcfs.store._archive import PurgedArchive
+from rcfs.store._forgetting import erase_index_rows
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_merge import Merge, put_transcript
 from rcfs.store._index_values import Login, MailboxState, Note
@@ -52,6 +53,11 @@ Touched = set[tuple[str, ...]]
 their listing, times and texts, of messages in a folder everything below, of the empty path everything."""
 
 
+def archive_path(index_path: Path) -> Path:
+    """Where the archive of purged messages lies that belongs to the index at `index_path`."""
+    return index_path.with_name(_ARCHIVE_FILE)
+
+
 class MailboxIndex:
     """The index of one state directory; several processes may share it.
 
@@ -71,7 +77,7 @@ class MailboxIndex:
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":
         """The index in the database `path`, see `IndexDatabase`, with the archive that lies beside it."""
-        return cls(IndexDatabase(path, warn), PurgedArchive(path.with_name(_ARCHIVE_FILE), warn))
+        return cls(IndexDatabase(path, warn), PurgedArchive(archive_path(path), warn))
 
     def listen(self, on_damage: Callable[[], None]) -> None:
         """Call `on_damage` when damage is met, in whatever thread that is; somebody should then `renew`."""
@@ -111,6 +117,16 @@ class MailboxIndex:
         """What is remembered of `topic`; None when nothing is."""
         row = self._database.one("SELECT text, noted_s FROM notes WHERE topic = ?", topic)
         return None if row is None else Note(row[0], row[1])
+
+    def forget_account(self, account_id: str) -> None:
+        """Erase all that is known of an account, purged messages that were kept included; for worker threads.
+
+        Other processes that have a mailbox of it open find it gone.
+        """
+        with self._database.transaction() as connection:
+            erase_index_rows(connection, account_id)
+        self._database.write_anew()
+        self.archive.forget_account(account_id)
 
     # Logins and mailboxes
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from rcfs.errors import StoreError
 from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
+from rcfs.store._forgetting import write_anew
 from rcfs.store._index_schema import APPLICATION_ID, VERSION, migrate
 from rcfs.store._sqlite import is_damage
 
@@ -113,6 +114,15 @@ class IndexDatabase:
                     self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+
+    def write_anew(self) -> None:
+        """Write the database anew, so that nothing of what was deleted is left in it; for worker threads.
+
+        Raises:
+            StoreError: It cannot be done: the disk is full, or another process keeps the database busy.
+        """
+        with self._lock, self._plain_errors():
+            write_anew(self._writer)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:

@@ -10,9 +10,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from rcfs.errors import StoreError
 from rcfs.model import ContentKey
 from rcfs.store._database import DatabaseKind
 from rcfs.store._files import reason_of
+from rcfs.store._forgetting import write_anew
 
 _KIND = DatabaseKind(
     "the index of learned sizes",
@@ -75,6 +77,22 @@ class SizeIndex:
                 self._connection.execute(upsert, (str(key), size_bytes))
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             self._tell(exc)
+
+    def forget_account(self, account_id: str) -> None:
+        """Erase the learned sizes of the contents of an account.
+
+        Raises:
+            StoreError: The database fails.
+        """
+        try:
+            with self._lock:
+                self._connection.execute(
+                    "DELETE FROM sizes WHERE content > ? AND content < ?",
+                    (f"{account_id}/", f"{account_id}0"),
+                )
+                write_anew(self._connection)
+        except sqlite3.Error as exc:
+            raise StoreError(f"the index of learned sizes fails: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""

@@ -138,6 +138,12 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         select = "SELECT rowid, key, mode, filename FROM Cache WHERE key = ? AND raw = 1"
         return next((Entry(*row) for row in self._sql(select, (key,)).fetchall()), None)
 
+    def tags_below(self, prefix: str) -> list[str]:
+        """The contents whose keys begin with `prefix` and a slash, such as those of one message."""
+        # Not LIKE, which no index helps; "0" is the character after the slash.
+        select = "SELECT DISTINCT tag FROM Cache WHERE tag > ? AND tag < ?"
+        return [tag for (tag,) in self._sql(select, (f"{prefix}/", f"{prefix}0")).fetchall()]
+
     def sizes(self) -> dict[object, int]:
         """What the values of each content take on the disk, in bytes, by tag."""
         return dict(self._sql("SELECT tag, SUM(size) FROM Cache GROUP BY tag").fetchall())

@@ -152,3 +152,51 @@ async def test_a_message_that_turns_out_purged_when_it_is_read_is_kept(
         await refresh(rig)
         assert await shown(rig) == {7: "Purged"}
         assert len(platform.sent(READ)) == 1
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_what_is_purged_leaves_nothing_in_the_cache_unless_it_is_kept_on_purpose(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig() as rig:
+        messages = await rig.messages()
+        for message in messages:
+            await rig.read(wanted(message))
+        keys = {message.id: wanted(message).key for message in messages}
+        rig.cache.pin([keys[2]])
+        for number in (1, 2):
+            platform.bury(number, "Purged")
+        await refresh(rig)
+        assert {number: rig.cache.contains(key) for number, key in keys.items()} == {
+            1: "no",
+            2: "yes",
+            3: "yes",
+        }
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_what_a_comparison_no_longer_finds_leaves_nothing_in_the_cache(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig() as rig:
+        messages = await rig.messages()
+        for message in messages:
+            await rig.read(wanted(message))
+        platform.refused_tokens = {"since-3"}
+        platform.messages = platform.messages[1:]
+        platform.changes.append({})
+        await refresh(rig)
+        states = [rig.cache.contains(wanted(message).key) for message in messages]
+        assert states == ["no", "yes", "yes"]
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_a_deleted_message_keeps_its_cached_content_while_it_can_be_restored(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    async with new_rig() as rig:
+        message = (await rig.messages())[0]
+        await rig.read(wanted(message))
+        platform.bury(message.id, "Deleted")
+        await refresh(rig)
+        assert rig.cache.contains(wanted(message).key) == "yes"

@@ -1,0 +1,211 @@
+"""`rcfs forget`: erases what rcfs keeps of an account on this disk."""
+
+import json
+import os
+import shlex
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from rcfs.cli._files import index_path
+from rcfs.cli._logfiles import log_directory, log_file
+from rcfs.cli._options import cache_dir_option, examples, json_option, state_dir_option
+from rcfs.cli._output import is_interactive, say, warn
+from rcfs.cli._registry import MountRecord, Registry
+from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.cli._units import format_size
+from rcfs.errors import ConfigError, MountError, StoreError
+
+if TYPE_CHECKING:
+    from rcfs.store import ContentCache, FetchHistory, Login, MailboxIndex, SizeIndex
+
+
+@click.command(
+    "forget",
+    epilog=examples(
+        "rcfs forget                       everything, of all accounts",
+        "rcfs forget --account 'Acme Corp'",
+        "rcfs forget --yes                 in a script",
+        "rcfs logout && rcfs forget        nothing of it stays on this machine",
+    ),
+)
+@click.option("--account", metavar="ACCOUNT", help="Only this account: its id, or its name.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+@cache_dir_option
+@state_dir_option
+def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> None:
+    """Erases the index, the archive of purged messages, the cache, the records of fetches and the logs.
+
+    The credentials stay (`rcfs logout` removes them), and so does the count of requests, which names no
+    account: without it, rcfs could break the rate limit. Files are deleted, not overwritten. Unmount first.
+    """
+    settings = load_settings(options, os.environ, find_config(os.environ), keyring=None)
+    if not settings.state_dir.is_dir() and not settings.cache_dir.is_dir():
+        say(json.dumps({"accounts": [], "freed_bytes": 0}) if as_json else "Nothing is kept.")
+        return
+    with _opened(settings) as kept:
+        account_id = None if account is None else kept.find(account)
+        chosen = sorted(kept.accounts) if account_id is None else [account_id]
+        _require_unmounted(settings, kept, account_id)
+        if not (yes or _confirmed(kept.question(chosen))):
+            return
+        before_bytes = _used_bytes(settings)
+        if account_id is not None:
+            kept.forget(account_id)
+            for path in sorted(settings.state_dir.glob("*.damaged*")):
+                warn(f"{path} is damaged, so it stays as it is; rcfs forget without --account removes it")
+    if account_id is None:
+        _erase_everything(settings)
+    _erase_logs(settings)
+    freed_bytes = max(0, before_bytes - _used_bytes(settings))
+    if as_json:
+        say(json.dumps({"accounts": chosen, "freed_bytes": freed_bytes}))
+    else:
+        say(f"Forgotten; {format_size(freed_bytes)} freed.")
+
+
+@attrs.frozen
+class _Kept:
+    """What is kept on this disk."""
+
+    index: "MailboxIndex"
+    sizes: "SizeIndex"
+    history: "FetchHistory"
+    cache: "ContentCache"
+    logins: Mapping[str, "Login"]
+    """What each login was last allowed to see."""
+
+    @property
+    def accounts(self) -> dict[str, str]:
+        """The names of the accounts that are known, by id; a name may be empty."""
+        return {seen.account_id: seen.account_name for seen in self.logins.values()}
+
+    def find(self, text: str) -> str:
+        """The id of the account that `text` is the id or the name of.
+
+        Raises:
+            ConfigError: There is none, or more than one.
+        """
+        if text in self.accounts:
+            return text
+        found = [account_id for account_id, name in self.accounts.items() if name == text]
+        if len(found) == 1:
+            return found[0]
+        known = ", ".join(map(self._spoken, self.accounts)) or "none"
+        problem = "several accounts have this name, so give the id" if found else "there is no such account"
+        raise ConfigError(f"--account: {problem}; known: {known}")
+
+    def _spoken(self, account_id: str) -> str:
+        name = self.accounts[account_id]
+        return f"{name} ({account_id})" if name else f"account {account_id}"
+
+    def question(self, chosen: Collection[str]) -> str:
+        """Whether to erase the accounts with the ids `chosen`."""
+        names = " and ".join(map(self._spoken, chosen)) or "no account that is known"
+        messages = sum(sum(self.index.counts(account_id).values()) for account_id in chosen)
+        lines = [f"This disk holds {messages} messages of {names}, and what was fetched of them."]
+        purged = sum(self.index.archive.count(account_id) for account_id in chosen)
+        if purged:
+            lines.append(f"RingCentral has purged {purged} of them, and cannot give them to you again.")
+        return "\n".join([*lines, "Erase all of it?"])
+
+    def forget(self, account_id: str) -> None:
+        """Erases one account, and leaves the others."""
+        self.index.forget_account(account_id)
+        self.sizes.forget_account(account_id)
+        self.history.forget_account(account_id)
+        self.cache.forget_account(account_id)
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[_Kept]:
+    from rcfs.cli._serve import history_path, sizes_path
+    from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
+
+    with (
+        closing(MailboxIndex.open(index_path(settings.state_dir), warn)) as index,
+        closing(SizeIndex.open(sizes_path(settings), warn)) as sizes,
+        closing(FetchHistory.open(history_path(settings), warn)) as history,
+        closing(
+            ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
+        ) as cache,
+    ):
+        yield _Kept(index, sizes, history, cache, index.logins())
+
+
+def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) -> None:
+    """Returns if no mount uses the account, or any account when `account_id` is None.
+
+    Raises:
+        MountError: One does.
+    """
+    for record in _mounts(settings):
+        login = kept.logins.get(record.login)
+        if account_id is None or login is None or login.account_id == account_id:
+            raise MountError(
+                f"{record.mountpoint} is mounted, and would write it again; first run"
+                f" rcfs umount {shlex.quote(str(record.mountpoint))}"
+            )
+
+
+def _mounts(settings: Settings) -> list[MountRecord]:
+    """The mounts that are up and use the state or the cache directory of `settings`."""
+    # Also a mount with directories of its own, such as the demo, is registered in the usual place.
+    usual = load_settings({}, os.environ, find_config(os.environ), keyring=None).state_dir
+    return [
+        record
+        for state_dir in {usual, settings.state_dir}
+        for record in Registry(state_dir).live()
+        if (record.state_dir or state_dir) == settings.state_dir or record.cache_dir == settings.cache_dir
+    ]
+
+
+def _confirmed(question: str) -> bool:
+    if not is_interactive():
+        raise click.UsageError("stdin is no terminal to ask on; to erase, give --yes")
+    return click.confirm(question, err=True)
+
+
+def _used_bytes(settings: Settings) -> int:
+    """What the files below both directories take on the disk."""
+    total = 0
+    for directory in {settings.state_dir, settings.cache_dir}:
+        for path in directory.rglob("*"):
+            try:
+                total += path.lstat().st_blocks * 512
+            except FileNotFoundError:
+                continue
+    return total
+
+
+def _erase_everything(settings: Settings) -> None:
+    from rcfs.cli._serve import history_path, sizes_path
+    from rcfs.store import archive_path, erase_cache, erase_database
+
+    index = index_path(settings.state_dir)
+    with _plain_errors():
+        for path in (index, archive_path(index), sizes_path(settings), history_path(settings)):
+            erase_database(path)
+        erase_cache(settings.cache_dir)
+
+
+def _erase_logs(settings: Settings) -> None:
+    """Removes all logs but those of mounts that are up, which go on with them."""
+    kept = tuple(log_file(settings.state_dir, record.mountpoint).name for record in _mounts(settings))
+    directory = log_directory(settings.state_dir)
+    with _plain_errors():
+        for path in directory.iterdir() if directory.is_dir() else ():
+            if not path.name.startswith(kept):  # older parts of a log have its name and a number
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise StoreError(f"{exc.filename} cannot be removed, and is still there: {exc.strerror}") from exc

@@ -1,0 +1,88 @@
+"""What a person wants erased from this disk: the rows of one account, or whole databases.
+
+Deleting rows only marks their pages as free, and a full-text index keeps deleted words until its segments are
+merged. So after the rows have gone, the database is written anew.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+from rcfs.store._claims import CLAIMS_NAME
+from rcfs.store._disk import CHUNK_DIRECTORY
+from rcfs.store._files import SQLITE_SIDE_FILES
+from rcfs.store._pins import PINS_FILE
+from rcfs.store._table import DATABASE_NAME
+
+_MAILBOXES = "(SELECT mailbox FROM mailboxes WHERE account_id = :account)"
+_MESSAGES = f"(SELECT message FROM messages WHERE mailbox IN {_MAILBOXES})"  # noqa: S608
+_FOLDERS = f"(SELECT folder FROM folders WHERE mailbox IN {_MAILBOXES})"  # noqa: S608
+_INDEX_ROWS = (
+    ("words", f"rowid IN {_MESSAGES}"),
+    ("transcripts", f"message IN {_MESSAGES}"),
+    ("places", f"folder IN {_FOLDERS}"),
+    ("parties", f"folder IN {_FOLDERS}"),
+    ("folders", f"mailbox IN {_MAILBOXES}"),
+    ("messages", f"mailbox IN {_MAILBOXES}"),
+    ("owners", f"mailbox IN {_MAILBOXES}"),
+    ("mailboxes", "account_id = :account"),
+    ("searches", "account_id = :account"),
+    # A topic ends with the login that it is about.
+    ("notes", "EXISTS (SELECT 1 FROM logins WHERE account_id = :account AND topic LIKE '% ' || login)"),
+    ("logins", "account_id = :account"),
+)
+"""Tables of the index, and which rows of each belong to an account; those that lead to others go last."""
+
+
+def erase_index_rows(connection: sqlite3.Connection, account_id: str) -> None:
+    """Delete all that the index of mailboxes knows of an account; within a transaction."""
+    for table, condition in _INDEX_ROWS:
+        connection.execute(f"DELETE FROM {table} WHERE {condition}", {"account": account_id})  # noqa: S608
+    connection.execute("INSERT INTO words (words) VALUES ('optimize')")
+
+
+def write_anew(connection: sqlite3.Connection) -> None:
+    """Write the database anew, without what its free pages still hold; outside of a transaction.
+
+    Raises:
+        sqlite3.Error: The disk is full, or another process keeps the database busy.
+    """
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def erase_database(path: Path) -> None:
+    """Remove the database `path` with its side files, and copies of it that were moved aside as damaged.
+
+    Raises:
+        OSError: A file cannot be removed.
+    """
+    for name in ("", *SQLITE_SIDE_FILES):
+        path.with_name(path.name + name).unlink(missing_ok=True)
+    for copy in path.parent.glob(f"{path.name}.damaged*"):
+        copy.unlink(missing_ok=True)
+
+
+def erase_cache(directory: Path) -> None:
+    """Remove a content cache that nobody has open; other files in its directory stay, and then so does it.
+
+    Raises:
+        OSError: A file cannot be removed.
+    """
+    erase_database(directory / DATABASE_NAME)
+    for name in (PINS_FILE, CLAIMS_NAME):
+        (directory / name).unlink(missing_ok=True)
+    chunks = directory / CHUNK_DIRECTORY
+    for path in _entries(chunks):
+        path.unlink(missing_ok=True)
+    for emptied in (chunks, directory):
+        with contextlib.suppress(OSError):
+            emptied.rmdir()
+
+
+def _entries(directory: Path) -> Iterator[Path]:
+    try:
+        yield from directory.iterdir()
+    except FileNotFoundError:
+        return

@@ -1,0 +1,179 @@
+"""`rcfs forget`: nothing of a forgotten account is left on the disk, and nothing of another one is lost."""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from rcfs.cli import _forget
+from rcfs.cli._files import index_path
+from rcfs.cli._registry import Registry
+from rcfs.model import ContentKey
+from rcfs.platform import message_from
+from rcfs.store import (
+    ContentCache,
+    FetchHistory,
+    FetchRecord,
+    Login,
+    MailboxIndex,
+    Refusal,
+    SizeIndex,
+)
+from rcfs.tree import name_folder, shelve
+
+Run = Callable[..., Result]
+
+MESSAGES = 200
+"""So many that deleted rows would leave whole pages behind."""
+ACCOUNTS = {"1111": "alpha", "2222": "beta"}
+"""Accounts, and the word that all their texts hold."""
+
+
+def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
+    """All that a mount of `account` leaves behind; every text and name of it holds `word`."""
+    extension = json.dumps({"id": 5, "extensionNumber": "101", "name": f"Jane {word}"})
+    records = [
+        {
+            "id": number,
+            "type": "SMS",
+            "subject": f"{word} secret {number} " * 20,
+            "creationTime": "2026-11-03T17:27:05Z",
+            "from": {"name": f"Bob {word}"},
+            "attachments": [{"id": number, "type": "AudioTranscription"}],
+        }
+        for number in range(1, MESSAGES)
+    ]
+    key = ContentKey(account, 5, 1, 1)
+    with closing(MailboxIndex.open(index_path(state_dir), pytest.fail)) as index:
+        index.save_login(f"login-of-{word}", Login(account, f"{word} Ltd", (extension,)))
+        mailbox, generation = index.begin(account, 5)
+        found = [shelve(message) for message in map(message_from, records) if message is not None]
+        index.put(mailbox, [each for each in found if each], name_folder, generation=generation)
+        index.put_transcript(mailbox, 1, f"{word} spoken")
+        index.synced(mailbox, "token", 5.0)
+        index.note(f"retention login-of-{word}", f"{word} noted", 5.0)
+        index.search.keep(account, f"{word} searched", 5.0)
+        index.archive.keep(account, 5, {number: json.dumps(record) for number, record in enumerate(records)})
+    with closing(SizeIndex.open(state_dir / "index.sqlite", pytest.fail)) as sizes:
+        sizes.record(key, 42)
+    with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
+        history.add(FetchRecord(key, 5.0, "cat", "person", 1, 42))
+        history.refuse(Refusal(key, 5.0, "tumblerd"))
+    with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
+        for number in (1, 2):
+            chunk = cache.put_chunk(ContentKey(account, 5, number, 1), 0, f"{word} bytes".encode() * 100)
+            assert chunk is not None
+            chunk.close()
+        cache.pin([key])
+
+
+@pytest.fixture
+def dirs(home: Path, state_dir: Path) -> tuple[Path, Path]:
+    """State and cache directory with two accounts in them, and a log."""
+    cache_dir = home / ".cache" / "rcfs"
+    for account, word in ACCOUNTS.items():
+        fill(state_dir, cache_dir, account, word)
+    log = state_dir / "log" / "old-1234.log"
+    log.parent.mkdir()
+    log.write_text("alpha and beta")
+    return state_dir, cache_dir
+
+
+def traces(directories: tuple[Path, Path], word: str) -> list[str]:
+    """The files below `directories` whose name or bytes hold `word`."""
+    files = [path for directory in directories for path in directory.rglob("*") if path.is_file()]
+    return [path.name for path in files if word.encode() in os.fsencode(path.name) + path.read_bytes()]
+
+
+def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
+    run: Run, dirs: tuple[Path, Path]
+) -> None:
+    state_dir, cache_dir = dirs
+    assert {"mailboxes.sqlite", "archive.sqlite"} <= set(traces(dirs, "alpha"))
+    result = run("forget", "--account", "alpha Ltd", "--yes", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["accounts"] == ["1111"]
+    assert json.loads(result.stdout)["freed_bytes"] > 0
+    assert traces(dirs, "alpha") == traces(dirs, "1111/5/") == []
+    kept = ContentKey("2222", 5, 1, 1)
+    with closing(MailboxIndex.open(index_path(state_dir), pytest.fail)) as index:
+        assert set(index.logins()) == {"login-of-beta"}
+        assert index.counts("2222") == {5: MESSAGES - 1}
+        assert index.archive.count("2222") == MESSAGES - 1
+        note = index.noted("retention login-of-beta")
+        assert note is not None
+        assert note.text == "beta noted"
+        assert [row.name for row in index.search.kept("2222", 0, 9)] == ["beta searched"]
+    with closing(SizeIndex.open(state_dir / "index.sqlite", pytest.fail)) as sizes:
+        assert sizes.size(kept) == 42
+        assert sizes.size(ContentKey("1111", 5, 1, 1)) is None
+    with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
+        assert set(history.fetches([kept])) == set(history.refusals([kept])) == {kept}
+    with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
+        assert cache.pins() == {kept}
+        assert cache.stats().contents == 2
+    assert run("search", "spoken").exit_code == 0
+
+
+def test_everything_is_erased_but_the_ledger_and_foreign_files(run: Run, dirs: tuple[Path, Path]) -> None:
+    state_dir, cache_dir = dirs
+    (state_dir / "ledger.sqlite").write_bytes(b"counts")
+    (state_dir / "mailboxes.sqlite.damaged").write_bytes(b"alpha, unreadable")
+    (cache_dir / "mine.txt").write_text("not of rcfs")
+    result = run("forget", "--yes")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("Forgotten; ")
+    assert traces(dirs, "alpha") == traces(dirs, "beta") == []
+    left = {path.name for directory in dirs for path in directory.rglob("*") if path.is_file()}
+    assert left == {"ledger.sqlite", "mine.txt"}
+    assert run("search", "spoken").exit_code == 2
+    assert run("forget", "--yes").exit_code == 0, "there is nothing to forget any more"
+
+
+def test_what_goes_is_said_before_it_goes(
+    run: Run, dirs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_forget, "is_interactive", lambda: True)
+    result = run("forget", typed="n\n")
+    assert result.exit_code == 0
+    assert f"{2 * (MESSAGES - 1)} messages of alpha Ltd (1111) and beta Ltd (2222)" in result.stderr
+    assert f"RingCentral has purged {2 * (MESSAGES - 1)} of them" in result.stderr
+    assert traces(dirs, "alpha"), "the answer was no"
+
+
+@pytest.mark.usefixtures("dirs")
+def test_a_script_must_say_yes(run: Run, state_dir: Path) -> None:
+    result = run("forget")
+    assert result.exit_code == 2
+    assert "--yes" in result.stderr
+    assert index_path(state_dir).exists()
+
+
+@pytest.mark.usefixtures("dirs")
+def test_an_account_that_is_not_known_is_named_with_those_that_are(run: Run) -> None:
+    result = run("forget", "--account", "gamma", "--yes")
+    assert result.exit_code == 2
+    assert "alpha Ltd (1111), beta Ltd (2222)" in result.stderr
+
+
+def test_a_mount_is_to_be_unmounted_first(run: Run, dirs: tuple[Path, Path]) -> None:
+    state_dir, cache_dir = dirs
+    Registry(state_dir).add(
+        Path("/mnt/alpha"), "https://a", cache_dir=cache_dir, state_dir=state_dir, login="login-of-alpha"
+    )
+    for arguments in ((), ("--account", "1111")):
+        result = run("forget", "--yes", *arguments)
+        assert result.exit_code == 4
+        assert "rcfs umount /mnt/alpha" in result.stderr
+    assert traces(dirs, "alpha")
+    assert run("forget", "--account", "2222", "--yes").exit_code == 0, "that one is not mounted"
+
+
+def test_nothing_is_made_where_nothing_is_kept(run: Run, state_dir: Path) -> None:
+    result = run("forget", "--yes")
+    assert (result.exit_code, result.stdout) == (0, "Nothing is kept.\n")
+    assert not state_dir.exists()
