@@ -30,6 +30,7 @@ _MODULES: Mapping[str, str] = {
     "pin": "_pin",
     "unpin": "_pin",
     "status": "_status",
+    "quota": "_quota_command",
     "refresh": "_refresh",
     "why": "_why",
     "doctor": "_doctor",

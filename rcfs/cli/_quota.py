@@ -1,12 +1,14 @@
 """The quota ledger of the command line: one for all processes that share a state directory."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from rcfs.cli._output import warn
 from rcfs.cli._settings import Settings
+from rcfs.errors import StoreError
 from rcfs.fetch import Recorder
 from rcfs.quota import Ledger, MemoryLedger
-from rcfs.store import LinuxMachine, open_ledger
+from rcfs.store import LinuxMachine, credentials_in_ledger, open_ledger
 
 _LEDGER_FILE = "ledger.sqlite"
 
@@ -35,6 +37,35 @@ def open_quota(
         machine,
     )
     try:
+        yield ledger, machine.clock_s
+    finally:
+        ledger.close(machine.clock_s())
+
+
+def known_logins(settings: Settings) -> Sequence[str]:
+    """The identities of all whose budgets the state directory knows.
+
+    Raises:
+        StoreError: The ledger cannot be read.
+    """
+    return credentials_in_ledger(settings.state_dir / _LEDGER_FILE)
+
+
+@contextmanager
+def open_ledger_of(settings: Settings, identity: str) -> Iterator[tuple[Ledger, Callable[[], float]]]:
+    """As `open_quota`, for looking at it or resetting it: nothing is made up for a ledger that fails.
+
+    Raises:
+        StoreError: There is a ledger, and it cannot be used.
+    """
+    machine, path = LinuxMachine.here(), settings.state_dir / _LEDGER_FILE
+    if not path.exists():
+        yield MemoryLedger(settings.plans), machine.clock_s
+        return
+    ledger = open_ledger(path, identity, settings.plans, warn, machine)
+    try:
+        if isinstance(ledger, MemoryLedger):
+            raise StoreError(f"the quota ledger {path} cannot be used")
         yield ledger, machine.clock_s
     finally:
         ledger.close(machine.clock_s())

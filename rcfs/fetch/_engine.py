@@ -173,7 +173,7 @@ async def open_engine(
         AuthError: The credentials were refused.
         PlatformError: The server failed or could not be reached.
     """
-    gate = Gate(ledger, clock)
+    gate = Gate(ledger, clock, lambda line: recorder.fault("quota", line))
     async with _plain_errors(), trio.open_nursery() as nursery:
         network = Network(client, recorder, nursery, offline=offline)
         session = Session(client, credentials, gate, network, recorder)

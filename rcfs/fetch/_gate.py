@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from rcfs.errors import WaitError
-from rcfs.model import Priority, RateHeaders, UsageGroup
+from rcfs.model import LONGEST_S, MOST_REQUESTS, Priority, RateHeaders, UsageGroup
 from rcfs.quota import GroupState, Ledger, QueueState, Scheduler, Send, Slot, Ticket, WaitUntil
 
 
@@ -72,11 +72,20 @@ class Gate:
         ledger: Where slots come from.
         clock: The seconds that the ledger counts in. trio's clock stands still while the machine is suspended
             and is not that of other processes, so a shared ledger has another.
+        warn: Gets a line about a number of the server that is not believed; for each kind once an hour.
     """
 
-    def __init__(self, ledger: Ledger, clock: Callable[[], float] = trio.current_time) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        clock: Callable[[], float] = trio.current_time,
+        warn: Callable[[str], None] = lambda _line: None,
+    ) -> None:
         self._ledger = ledger
         self._clock = clock
+        self._warn = warn
+        self._warned_s: dict[str, float] = {}
+        """When a line was last given about each kind of number."""
         self._scheduler = Scheduler(ledger)
         self._waiters: dict[Ticket, _Waiter] = {}
         self._nap = trio.CancelScope()
@@ -163,6 +172,7 @@ class Gate:
 
     def settle(self, slot: Slot, headers: RateHeaders | None) -> None:
         """The answer's headers have arrived."""
+        self._doubt(headers, None)
         self._ledger.settle(slot, self._clock(), headers)
         self._something_changed()
 
@@ -173,8 +183,22 @@ class Gate:
 
     def refuse(self, slot: Slot, headers: RateHeaders | None, retry_after_s: float | None) -> None:
         """The answer was 429."""
+        self._doubt(headers, retry_after_s)
         self._ledger.refuse(slot, self._clock(), headers, retry_after_s)
         self._something_changed()
+
+    def _doubt(self, headers: RateHeaders | None, retry_after_s: float | None) -> None:
+        """Warns of the numbers that the ledger does not believe."""
+        window_s, limit = (headers.window_s, headers.limit) if headers else (None, None)
+        for name, value, most, words in (
+            ("Retry-After", retry_after_s, LONGEST_S, "pauses for an hour"),
+            ("X-Rate-Limit-Window", window_s, LONGEST_S, "counts by the hour"),
+            ("X-Rate-Limit-Limit", limit, MOST_REQUESTS, f"sends at most {MOST_REQUESTS:,} in a window"),
+        ):
+            warned_s = self._warned_s.get(name, -math.inf)
+            if value is not None and value > most and self._clock() >= warned_s + LONGEST_S:
+                self._warned_s[name] = self._clock()
+                self._warn(f"the server says {name}: {value:.0f}, which rcfs does not believe: it {words}")
 
     def cancel(self, slot: Slot) -> None:
         """The request was never sent."""

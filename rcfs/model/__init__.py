@@ -23,6 +23,8 @@ from rcfs.model._shelving import SearchRow as SearchRow
 from rcfs.model._shelving import ShelvedMessage as ShelvedMessage
 from rcfs.model._urls import is_loopback as is_loopback
 from rcfs.model._urls import server_origin as server_origin
+from rcfs.model._usage import LONGEST_S as LONGEST_S
+from rcfs.model._usage import MOST_REQUESTS as MOST_REQUESTS
 from rcfs.model._usage import PRIOR_PLANS as PRIOR_PLANS
 from rcfs.model._usage import Plan as Plan
 from rcfs.model._usage import Priority as Priority

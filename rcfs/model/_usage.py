@@ -7,12 +7,22 @@ that page says that the names will change; what a response header says always wi
 from collections.abc import Mapping
 from enum import IntEnum
 from types import MappingProxyType
-from typing import NewType
+from typing import Final, NewType
 
 import attrs
 
 UsageGroup = NewType("UsageGroup", str)
 """Name of a usage plan group in lower case, as ``X-Rate-Limit-Group`` gives it."""
+
+
+LONGEST_S: Final = 3600.0
+"""Longest window and longest pause that rcfs believes of a server, in seconds. The documented window and
+penalty are a minute; an hour leaves room for any change of them. A longer one is a fault of the server or of
+a proxy, and would keep a login from working for as long as it says, over restarts."""
+
+MOST_REQUESTS: Final = 100_000
+"""Largest limit that rcfs believes of a server, in requests per window: two thousand times the largest that
+is documented. Each used slot of a window takes memory, so a limit of 10^18 would take all of it."""
 
 
 class Priority(IntEnum):

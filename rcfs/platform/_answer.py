@@ -22,6 +22,13 @@ MAX_JSON_BYTES = 64 << 20
 _DECODED = frozenset({"", "identity", "gzip", "deflate"})
 """Content codings that httpx undoes without further packages; it leaves those of others as they are."""
 
+_LAST_DATE_S = 4_102_444_800.0
+"""2100-01-01 UTC, in seconds since 1970. The server's time is written into requests: a date near the year
+10000, where calendars end, would make that fail."""
+
+_GROUP = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,63}", re.ASCII)
+"""The name of a usage plan group, in lower case; what is none would stand in logs and in the ledger."""
+
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
@@ -149,7 +156,7 @@ class Answer:
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
     """What `headers`, which know their names in lower case at least, say of the budget; None for nothing."""
     group = headers.get("x-rate-limit-group", "").strip().lower()
-    if not group:
+    if not _GROUP.fullmatch(group):
         return None
     limit = _number(headers.get("x-rate-limit-limit"))
     window = _number(headers.get("x-rate-limit-window"))
@@ -181,6 +188,7 @@ def _date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
         # HTTP's dates are UTC, also in the obsolete form that does not say so (RFC 9110, 5.6.7).
-        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+        date_s = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None
+    return date_s if 0 <= date_s < _LAST_DATE_S else None

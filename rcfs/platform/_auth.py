@@ -28,6 +28,9 @@ _AHEAD_SHARE = 0.2
 """The same as a share of the lifetime, for tokens that are short-lived."""
 _LIFETIME_S = 3600.0
 """Assumed lifetime of an access token whose answer does not say; the documented one."""
+_LONGEST_LIFETIME_S = 30 * 86_400.0
+"""Longest lifetime that is believed, of an access or a refresh token; four times that of the longest
+documented one, a refresh token's week."""
 _REFRESH_LIFETIME_S = 604800.0
 """The same of a refresh token: a week."""
 _BEARER = re.compile(r"[!-~]+")
@@ -142,7 +145,7 @@ def _lifetime_s(value: Any, default_s: float) -> float:
     lifetime_s = default_s if value is None else float(value)
     if not 1 <= lifetime_s < math.inf:
         raise ValueError("a lifetime must be finite, and a second at least")
-    return lifetime_s
+    return min(lifetime_s, _LONGEST_LIFETIME_S)
 
 
 def _subject(jwt: str) -> str:

@@ -97,6 +97,10 @@ def _raw(record: Record) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+_MOST_DAYS = 36_500
+"""Longest retention that is believed: a century, which no account outlives and no calendar ends in."""
+
+
 def retention_days(record: Record) -> int:
     """``retentionPeriod`` of the account's message store, in days: how long faxes and voicemails are kept.
 
@@ -106,7 +110,7 @@ def retention_days(record: Record) -> int:
     days = _natural(record.get("retentionPeriod"))
     if not days:
         raise ServerError("the configuration of the message store has no retention period")
-    return days
+    return min(days, _MOST_DAYS)
 
 
 def message_from(record: Record, raw: str = "") -> Message | None:

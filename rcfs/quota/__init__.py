@@ -21,6 +21,7 @@ one credential as a value that can be written down.
 from rcfs.quota._book import FREEZE_MARGIN_S as FREEZE_MARGIN_S
 from rcfs.quota._book import FREEZE_MIN_S as FREEZE_MIN_S
 from rcfs.quota._book import LINGER_S as LINGER_S
+from rcfs.quota._book import MOST_GROUPS as MOST_GROUPS
 from rcfs.quota._book import UNKNOWN_PLAN as UNKNOWN_PLAN
 from rcfs.quota._book import Book as Book
 from rcfs.quota._bucket import CLOCK_DRIFT as CLOCK_DRIFT

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import attrs
 
-from rcfs.model import PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
+from rcfs.model import LONGEST_S, PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota._bucket import Bucket
 from rcfs.quota._claims import Claims, Elsewhere
 from rcfs.quota._ledger import GroupState, Slot, Waiting
@@ -27,6 +27,13 @@ request that is early by a blink restarts a penalty of a minute."""
 LINGER_S: Final = 5.0
 """How long after a process died the server may still get its requests, in seconds: the kernel goes on sending
 what was written, and repeats what is lost after 1 and 3 s (RFC 6298)."""
+
+MOST_GROUPS: Final = 64
+"""Groups that have a budget of their own: the documentation names a handful. A server that names another one
+in each answer would let the book grow with every request; what it names beyond these shares one budget."""
+
+_REST: Final = UsageGroup("other groups")
+"""The name of that one."""
 
 UNKNOWN_PLAN: Final = Plan(limit=5)
 """What is assumed of a group that no prior names: the smallest of the documented limits (Auth)."""
@@ -113,6 +120,24 @@ class Book:
             "owners": list(self._owners),
             "next_id": self._next_id,
         }
+
+    def bound(self, now: float) -> None:
+        """Let nothing last longer than is believed of a server; for a book that another version wrote."""
+        plans = [entry.bucket.plan for entry in self._groups.values()]
+        longest_s = max(LONGEST_S, *(max(plan.window_s, plan.penalty_s) for plan in plans), 0.0)
+        latest_s = now + longest_s + LINGER_S + FREEZE_MARGIN_S
+        for scope, until_s in self._frozen_until_s.items():
+            self._frozen_until_s[scope] = min(until_s, latest_s)
+        for entry in self._groups.values():
+            entry.bucket.bound(now + LINGER_S)
+            entry.pace.bound(latest_s + longest_s)
+
+    def reset(self) -> None:
+        """See `Ledger.reset`."""
+        self._frozen_until_s.clear()
+        for group, entry in self._groups.items():
+            entry.bucket.forget(self._plans.get(group, UNKNOWN_PLAN))
+            entry.pace = Pace()
 
     # Processes
 
@@ -203,7 +228,7 @@ class Book:
     def fail(self, slot: Slot, now: float) -> None:
         """See `Ledger.fail`."""
         if self._end(slot, now, None, counted=False):
-            for scope in (slot.group, None):
+            for scope in (self._name(slot.group), None):
                 if self._frozen_until_s.get(scope, now) > now:
                     self._freeze(scope, now, self._penalty_s(slot.group))
 
@@ -216,10 +241,10 @@ class Book:
         but a penalty is 60 s, and asking again after 30 would restart it.
         """
         self._end(slot, now, headers, counted=False)
-        scope = headers.group if headers else None
+        scope = self._name(headers.group) if headers else None
         if retry_after_s is None:
             retry_after_s = self._penalty_s(scope or slot.group)
-        self._freeze(scope, now, retry_after_s)
+        self._freeze(scope, now, min(retry_after_s, LONGEST_S))
 
     def cancel(self, slot: Slot) -> None:
         """See `Ledger.cancel`."""
@@ -257,12 +282,18 @@ class Book:
             in_flight=len(bucket.in_flight),
             returns_s=tuple(at_s - now for at_s in bucket.releases(now)),
             elsewhere=tuple(sum(other.counts[priority] for other in elsewhere) for priority in Priority),
+            is_learned=bucket.is_learned,
         )
 
     def _group(self, group: UsageGroup) -> Group:
-        if group not in self._groups:
-            self._groups[group] = Group(Bucket(UNKNOWN_PLAN))
-        return self._groups[group]
+        name = self._name(group)
+        if name not in self._groups:
+            self._groups[name] = Group(Bucket(UNKNOWN_PLAN))
+        return self._groups[name]
+
+    def _name(self, group: UsageGroup) -> UsageGroup:
+        """The group whose budget `group` has."""
+        return group if group in self._groups or len(self._groups) < MOST_GROUPS else _REST
 
     def _end(self, slot: Slot, now: float, headers: RateHeaders | None, *, counted: bool) -> bool:
         """End `slot` in the group where it counts; False when it had ended already."""
@@ -286,4 +317,4 @@ class Book:
 
     def _thaw_s(self, group: UsageGroup, now: float) -> float:
         """When the group's penalty and the general one are over; `now` when they are."""
-        return max(now, *(self._frozen_until_s.get(scope, now) for scope in (group, None)))
+        return max(now, *(self._frozen_until_s.get(scope, now) for scope in (self._name(group), None)))

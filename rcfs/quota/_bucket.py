@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from rcfs.model import Plan, RateHeaders, UsageGroup
+from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, RateHeaders, UsageGroup
 from rcfs.quota._ledger import Slot
 
 CLOCK_DRIFT: Final = 1e-3
@@ -79,15 +79,17 @@ class Bucket:
         bucket = cls(prior)
         if values["learned"] is not None:
             limit, window_s = values["learned"]
-            bucket.plan = attrs.evolve(prior, limit=int(limit), window_s=float(window_s))
-            bucket._learned = True
+            bucket._believe(int(limit), float(window_s))
         for number, taken_s, owner in values["in_flight"]:
             bucket.open(Slot(int(number), group, taken_s + shift_s, str(owner)))
         bucket._ended.extend(
             _Ended(taken_s + shift_s, ended_s + shift_s, bool(counted), int(count))
             for taken_s, ended_s, counted, count in values["ended"]
         )
-        bucket._foreign = tuple(_Foreign(int(count), seen_s + shift_s) for count, seen_s in values["foreign"])
+        bucket._foreign = tuple(
+            _Foreign(min(int(count), bucket.plan.limit), seen_s + shift_s)
+            for count, seen_s in values["foreign"]
+        )
         return bucket
 
     def dump(self) -> dict[str, Any]:
@@ -113,6 +115,23 @@ class Bucket:
     def last_end_s(self) -> float:
         """When the last request ended, or will have; -inf when none has."""
         return max((ended.ended_s for ended in self._ended), default=-math.inf)
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether the server has told the plan; else it is assumed."""
+        return self._learned
+
+    def forget(self, prior: Plan) -> None:
+        """Forget what the server told; our own requests still count."""
+        self.plan, self._learned, self._foreign = prior, False, ()
+
+    def bound(self, latest_s: float) -> None:
+        """Let nothing be later than `latest_s` that is over."""
+        self._ended = deque(
+            attrs.evolve(ended, ended_s=min(ended.ended_s, latest_s + self.plan.window_s / _KEPT_APART))
+            for ended in self._ended
+        )
+        self._foreign = tuple(attrs.evolve(step, seen_s=min(step.seen_s, latest_s)) for step in self._foreign)
 
     def open(self, slot: Slot) -> None:
         """Count `slot` as in flight."""
@@ -148,14 +167,16 @@ class Bucket:
 
     def learn(self, slot: Slot, now: float, headers: RateHeaders) -> None:
         """Believe the headers of the response to `slot`, whose `end` was noted just before."""
-        self.plan = attrs.evolve(
-            self.plan,
-            limit=headers.limit or self.plan.limit,
-            window_s=headers.window_s or self.plan.window_s,
-        )
-        self._learned = True
+        self._believe(headers.limit or self.plan.limit, headers.window_s or self.plan.window_s)
         if headers.remaining is not None:
             self._compare(slot, now, self.plan.limit - headers.remaining)
+
+    def _believe(self, limit: int, window_s: float) -> None:
+        """Take the limit and the window for the server's, but for what goes beyond every reason."""
+        self.plan = attrs.evolve(
+            self.plan, limit=min(limit, MOST_REQUESTS), window_s=min(window_s, LONGEST_S)
+        )
+        self._learned = True
 
     def used(self, now: float) -> int:
         """Slots that are not free, ours and others'."""

@@ -74,6 +74,8 @@ class GroupState:
     """Seconds until each of the other used slots is free, in rising order."""
     elsewhere: tuple[int, ...] = (0,) * len(Priority)
     """How many requests of each class wait in other processes, in the order of `Priority`."""
+    is_learned: bool = False
+    """Whether the server has told limit and window; else they are assumed."""
 
 
 class Ledger(Protocol):
@@ -96,6 +98,10 @@ class Ledger(Protocol):
     window after the response at the latest.
 
     **Penalties.** After a 429 nothing is admitted until it is surely over (see `refuse`).
+
+    **Bounds.** No server can stop a login for long: a window and a ``Retry-After`` count as an hour when they
+    are longer (`rcfs.model.LONGEST_S`), a limit as `rcfs.model.MOST_REQUESTS` when it is larger, and only the
+    first `MOST_GROUPS` groups have budgets of their own. This holds for what an earlier version wrote, too.
 
     **Turns.** A process that gets no slot is remembered as waiting until shortly after the time at which
     it is to ask again, and a slot that it needs more urgently is left to it. Persons go before metadata,
@@ -187,6 +193,17 @@ class Ledger(Protocol):
         """When each of `waiting` will probably be sent, in their order, if nobody else comes.
 
         Requests of other processes that are known to wait are taken into account.
+        """
+        ...
+
+    def reset(self) -> None:
+        """Forget what the server told, and every penalty; what was sent still counts.
+
+        For people who know better: a request inside a penalty that the server still keeps restarts it. Waits
+        for seconds where the ledger is locked.
+
+        Raises:
+            TimeoutError: It stays locked; nothing was changed.
         """
         ...
 

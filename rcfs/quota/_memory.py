@@ -75,6 +75,10 @@ class MemoryLedger(Ledger):
         """See `Ledger.forecast`."""
         return forecast(self._book, self._owner, group, waiting, now)
 
+    def reset(self) -> None:
+        """See `Ledger.reset`."""
+        self._book.reset()
+
     def close(self, now: float) -> None:
         """See `Ledger.close`."""
         self._book.bury(self._owner, now)

@@ -53,6 +53,10 @@ class Pace:
         times = (self._person_s, self._sent_s, self._before_s, self._paced_from_s, self._paced_until_s)
         return [None if time_s == -math.inf else time_s for time_s in times]
 
+    def bound(self, latest_s: float) -> None:
+        """End the pace at `latest_s` at the latest."""
+        self._paced_until_s = min(self._paced_until_s, latest_s)
+
     def met(self, now: float) -> None:
         """A person asked for something in this group, was served, or is about to ask."""
         self._person_s = now

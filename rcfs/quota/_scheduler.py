@@ -154,6 +154,7 @@ class Scheduler:
         """Take `ticket` out of the queue; nothing happens when it does not wait any more."""
         lane = self._lanes[ticket.group]
         if lane.remove(ticket) and not lane.head():
+            del self._lanes[ticket.group]
             self._ledger.leave(ticket.group)
 
     def next(self, now: float) -> Send | WaitUntil | Idle:
@@ -204,6 +205,8 @@ class Scheduler:
         answer = self._ledger.take(ticket.group, waiting, now)
         if isinstance(answer, Slot):
             lane.remove(ticket)
+            if not lane.head():
+                del self._lanes[ticket.group]  # A server may name another group in each answer.
         return answer
 
 

@@ -12,12 +12,13 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
+from rcfs.errors import StoreError
 from rcfs.model import Plan, RateHeaders, UsageGroup
 from rcfs.quota import LINGER_S, Book, GroupState, Ledger, MemoryLedger, Slot, Waiting, forecast
 from rcfs.store._files import (
@@ -93,6 +94,8 @@ class SqliteLedger(Ledger):
         self._late: list[Callable[[Book], None]] = []
         """What was reported while the database was locked, oldest first."""
         self._look_at_s = -math.inf
+        self._is_bounded = False
+        """Whether the book holds nothing any more that an earlier version believed of a server."""
         self._inode = path.stat().st_ino
 
     # The ledger's methods
@@ -108,6 +111,7 @@ class SqliteLedger(Ledger):
         def change(book: Book) -> Slot | float:
             if now >= self._look_at_s:
                 self._bury_dead(book, now)
+            self._bound(book, now)
             return book.take(owner, group, waiting, now)
 
         if now >= self._look_at_s:
@@ -158,11 +162,21 @@ class SqliteLedger(Ledger):
             # Nobody may take anything for hours, in which the requests of the dead would seem to go on.
             with suppress(TimeoutError):
                 self._change(lambda book: self._bury_dead(book, now))
-        return self._seen().states(self._machine.owner, now)
+        book = self._seen()
+        self._bound(book, now)
+        return book.states(self._machine.owner, now)
 
     def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Sequence[float]:
         """See `Ledger.forecast`."""
         return forecast(self._seen(), self._machine.owner, group, waiting, now)
+
+    def reset(self) -> None:
+        """See `Ledger.reset`."""
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {_OPEN_WAIT_S * 1000:.0f}")
+        self._change(lambda book: book.reset())
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_S * 1000:.0f}")
 
     def close(self, now: float) -> None:
         """See `Ledger.close`."""
@@ -307,6 +321,11 @@ class SqliteLedger(Ledger):
         for owner in self._dead(book):
             book.bury(owner, now + LINGER_S)
 
+    def _bound(self, book: Book, now: float) -> None:
+        if not self._is_bounded:
+            book.bound(now)
+            self._is_bounded = True
+
     def _dead(self, book: Book) -> list[str]:
         """The owners in `book` whose processes have ended without a word."""
         others = (owner for owner in book.owners if owner != self._machine.owner)
@@ -338,7 +357,7 @@ class SqliteLedger(Ledger):
         except (OSError, sqlite3.Error):
             return  # The old file is still a good ledger; the next look may find another.
         self._connection.close()
-        self._connection, self._version = connection, None
+        self._connection, self._version, self._is_bounded = connection, None, False
         self._inode = self._path.stat().st_ino
 
     def _written_s(self, paths: Sequence[Path]) -> float:
@@ -374,6 +393,22 @@ def open_ledger(
     except (OSError, sqlite3.Error) as exc:
         warn(f"the quota cannot be kept in {path} ({reason_of(exc)}); other processes do not know of it")
         return MemoryLedger(plans)
+
+
+def credentials_in_ledger(path: Path) -> Sequence[str]:
+    """The names of all credentials of the ledger `path`, the one used last first; none where no file is.
+
+    Raises:
+        StoreError: It cannot be read.
+    """
+    if not path.exists():
+        return ()
+    try:
+        with closing(sqlite3.connect(path, timeout=_OPEN_WAIT_S)) as connection:
+            rows = connection.execute("SELECT credential FROM books ORDER BY wall_s DESC").fetchall()
+    except sqlite3.Error as exc:
+        raise StoreError(f"the quota ledger {path} cannot be read ({exc})") from exc
+    return tuple(str(name) for (name,) in rows)
 
 
 def _open_file(path: Path, machine: Machine, warn: Callable[[str], None]) -> sqlite3.Connection:

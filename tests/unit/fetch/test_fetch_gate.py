@@ -4,8 +4,10 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
+from rcfs.errors import ServerError
 from rcfs.fetch import AbandonedError, Demand, Gate
-from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
+from rcfs.fetch._backoff import backoff_s
+from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger, Slot
 
 GROUP = UsageGroup("medium")
@@ -269,3 +271,28 @@ async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate
     begun_s = trio.current_time()
     await exhaust(gate)
     assert trio.current_time() == begun_s
+
+
+async def test_numbers_beyond_reason_are_told_once_an_hour(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    lines: list[str] = []
+    gate = Gate(MemoryLedger({GROUP: Plan(50, WINDOW_S)}), warn=lines.append)
+    nursery.start_soon(gate.run)
+    headers = RateHeaders(GROUP, limit=10**18, window_s=31_536_000.0)
+    for _ in range(3):
+        gate.settle(await gate.take(GROUP, Demand(PERSON)), headers)
+    slot = await gate.take(GROUP, Demand(PERSON))
+    gate.refuse(slot, headers, 31_536_000.0)
+    assert len(lines) == 3
+    assert all("31536000" in line or "1000000000000000000" in line for line in lines)
+    await trio.sleep(LONGEST_S)
+    gate.refuse(slot, headers, 3601.0)
+    assert len(lines) == 6
+    gate.refuse(slot, RateHeaders(GROUP, limit=40, window_s=60.0), 60.0)
+    assert len(lines) == 6
+
+
+def test_no_server_makes_a_repetition_wait_for_a_year() -> None:
+    assert backoff_s(1, ServerError("busy", retry_after_s=31_536_000.0)) == LONGEST_S
+    assert backoff_s(1, ServerError("busy", retry_after_s=90.0)) == 90.0

@@ -44,6 +44,9 @@ def streamed(reply: Reply) -> Answer:
         ({}, None),
         ({"X-Rate-Limit-Limit": "40", "X-Rate-Limit-Remaining": "3"}, None),
         ({"X-Rate-Limit-Group": "  "}, None),
+        ({"X-Rate-Limit-Group": "medium" + "m" * 60}, None),
+        ({"X-Rate-Limit-Group": "m\x1b[31medium"}, None),
+        ({"X-Rate-Limit-Group": "medium", "X-Rate-Limit-Remaining": "-3"}, RateHeaders(UsageGroup("medium"))),
         ({"X-Rate-Limit-Group": "medium"}, RateHeaders(UsageGroup("medium"))),
         (
             {
@@ -109,6 +112,8 @@ def test_a_date_without_a_zone_is_utc_wherever_we_are(monkeypatch: pytest.Monkey
     time.tzset()
     try:
         assert answer({"Date": "Sun Nov  6 08:49:37 1994"}).date_s == 784111777.0
+        for year in ("1969", "2100", "9999"):
+            assert answer({"Date": f"Fri, 31 Dec {year} 23:59:59 GMT"}).date_s is None, year
     finally:
         monkeypatch.undo()
         time.tzset()

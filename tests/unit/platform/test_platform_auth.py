@@ -182,3 +182,15 @@ async def test_every_failure_of_the_connection_is_a_transport_error(failure: htt
             pass
     assert SECRET not in str(caught.value)
     await client.aclose()
+
+
+@pytest.mark.parametrize("seconds", [10**18, 1e300, "1e300"])
+async def test_no_lifetime_is_longer_than_a_month(seconds: object) -> None:
+    document = {
+        "access_token": "a",
+        "expires_in": seconds,
+        "refresh_token": "r",
+        "refresh_token_expires_in": seconds,
+    }
+    token = await token_from(answer(document), 5.0)
+    assert token.ends_at_s == token.refresh_until_s == 5.0 + 30 * 86_400.0

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
+from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import (
     CLOCK_DRIFT,
     GRACE_S,
     LINGER_S,
+    MOST_GROUPS,
     UNKNOWN_PLAN,
     Book,
     GroupState,
@@ -412,15 +413,67 @@ def test_a_request_lost_in_a_penalty_may_have_restarted_it(
     taken(ledger, 81.0)
 
 
+@pytest.mark.parametrize("wait_s", [31_536_000.0, 1e17])
+@pytest.mark.parametrize("refusal", [headers(), None])
+def test_no_pause_is_longer_than_an_hour(
+    new_ledger: NewLedger, refusal: RateHeaders | None, wait_s: float
+) -> None:
+    ledger = new_ledger()
+    ledger.refuse(taken(ledger, 0.0), 1.0, refusal, wait_s)
+    assert state(ledger, 1.0).frozen_for_s == LONGEST_S + 1.0
+    taken(ledger, 1.0 + LONGEST_S + 1.0)
+
+
+@pytest.mark.parametrize("window_s", [31_536_000.0, 1e17])
+def test_no_window_is_longer_than_an_hour(new_ledger: NewLedger, window_s: float) -> None:
+    ledger = new_ledger(limit=1)
+    ledger.settle(taken(ledger, 0.0), 1.0, headers(0, window_s=window_s))
+    assert state(ledger, 1.0).window_s == LONGEST_S
+    assert LONGEST_S < state(ledger, 1.0).next_free_s < LONGEST_S * 1.01
+
+
+@pytest.mark.parametrize("remaining", [0, 10**18 - 1, 10**18])
+def test_no_limit_takes_all_memory(new_ledger: NewLedger, remaining: int) -> None:
+    ledger = new_ledger()
+    ledger.settle(taken(ledger, 0.0), 1.0, headers(remaining, limit=10**18))
+    assert state(ledger, 1.0).limit == MOST_REQUESTS
+    assert 1 <= state(ledger, 1.0).used <= MOST_REQUESTS
+
+
+def test_a_server_with_a_new_group_in_each_answer_fills_nothing(new_ledger: NewLedger) -> None:
+    ledger = new_ledger(limit=1000)
+    for number in range(300):
+        ledger.settle(taken(ledger, 0.0), 1.0, headers(group=UsageGroup(f"group {number}")))
+        ledger.refuse(taken(ledger, 1.0), 1.0, headers(group=UsageGroup(f"odd {number}")), 9.0)
+    states = ledger.states(1.0)
+    assert len(states) == MOST_GROUPS + 1
+    assert sum(each.used for each in states) == 600, "each request counts somewhere"
+    answer = ledger.take(UsageGroup("one more"), Waiting.only(PERSON, 1.0), 1.0)
+    assert isinstance(answer, float), "a group beyond them is frozen with the rest"
+
+
+def test_a_reset_forgets_what_the_server_told_and_no_request(new_ledger: NewLedger) -> None:
+    ledger = new_ledger(limit=3)
+    ledger.settle(taken(ledger, 0.0), 1.0, headers(0, limit=2, window_s=1000.0))
+    ledger.refuse(taken(ledger, 1003.0), 1003.5, None, 3000.0)
+    assert state(ledger, 1004.0).is_learned
+    assert state(ledger, 1004.0).frozen_for_s > 3000.0
+    ledger.reset()
+    told = state(ledger, 1004.0)
+    assert (told.limit, told.window_s, told.is_learned) == (3, WINDOW_S, False)
+    assert (told.used, told.frozen_for_s) == (1, 0.0)
+    taken(ledger, 1004.0)
+
+
 def test_states_tell_all_groups_configured_or_seen(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=2)
     ledger.settle(taken(ledger, 0.0), 1.0, headers(0))
     refused = taken(ledger, 0.0, OTHER)
     ledger.refuse(refused, 1.0, headers(group=OTHER), 9.0)
     assert ledger.states(1.0) == (
-        GroupState(MEDIUM, 2, 2, WINDOW_S, 60.0, 0.0, returns_s=(60.0, 60.0)),
+        GroupState(MEDIUM, 2, 2, WINDOW_S, 60.0, 0.0, returns_s=(60.0, 60.0), is_learned=True),
         GroupState(HEAVY, 0, 2, WINDOW_S, 0.0, 0.0),
-        GroupState(OTHER, 1, 5, 60.0, 10.0, 10.0, returns_s=(hold_s(UNKNOWN_PLAN),)),
+        GroupState(OTHER, 1, 5, 60.0, 10.0, 10.0, returns_s=(hold_s(UNKNOWN_PLAN),), is_learned=True),
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import attrs
 import pytest
 
-from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
+from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.platform import Credentials
 from rcfs.quota import CLOCK_DRIFT, MemoryLedger, Slot, Waiting
 from rcfs.store import LinuxMachine, SqliteLedger, open_ledger
@@ -369,3 +369,45 @@ def test_nothing_in_the_file_tells_who_it_is(path: Path) -> None:
     assert b"s3cret" not in data
     assert b"app-id" not in data
     assert b"example" not in data
+
+
+# What an earlier version believed of a server
+
+
+def test_a_year_that_an_earlier_version_wrote_down_is_an_hour(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        for module in ("_book", "_bucket"):
+            earlier.setattr(f"rcfs.quota.{module}.LONGEST_S", 1e17)
+        earlier.setattr("rcfs.quota._bucket.MOST_REQUESTS", 10**18)
+        old = opened(path, FakeMachine(owner="old"))
+        for remaining in [None] * 250 + [0]:  # So many that they are counted together, in steps of two days.
+            old.settle(taken(old, 5.0), 6.0, RateHeaders(MEDIUM, 1000, remaining, 31_536_000.0))
+        old.take(MEDIUM, Waiting.only(Priority.BULK, 5.0), 6.0)  # which begins a pace
+        old.refuse(Slot(10**6, MEDIUM, 6.0), 7.0, None, 1e12)
+        old.close(8.0)
+    machine = FakeMachine(owner="new")
+    ledger = opened(path, machine)
+    assert frozen_s(ledger, 10.0) <= LONGEST_S + 10.0
+    later_s = 10.0 + LONGEST_S + 10.0
+    (state,) = (each for each in ledger.states(10.0) if each.group == MEDIUM)
+    assert state.window_s == LONGEST_S
+    assert max(state.returns_s, default=0.0) < LONGEST_S * 1.01 + 30.0
+    assert isinstance(ledger.take(MEDIUM, ONE, 10.0), float)
+    again = opened(path, FakeMachine(owner="third"))
+    assert frozen_s(again, later_s) == 0.0, "it was written down, so it does not move on"
+    taken(again, later_s + LONGEST_S)
+
+
+def test_a_limit_beyond_reason_that_an_earlier_version_wrote_down_takes_no_memory(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as earlier:
+        earlier.setattr("rcfs.quota._bucket.MOST_REQUESTS", 10**18)
+        old = opened(path, FakeMachine(owner="old"))
+        old.settle(taken(old, 0.0), 1.0, RateHeaders(MEDIUM, 10**18, 0))
+        kill(old)
+    ledger = opened(path, FakeMachine(owner="new"))
+    assert used(ledger, 2.0) <= MOST_REQUESTS + 1, "its own, and what seem to be others'"
+    ledger.close(2.0)

@@ -1,0 +1,128 @@
+"""`rcfs quota`: what is known of the limits of a login, and forgetting it."""
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
+from rcfs.cli._output import is_interactive, say
+from rcfs.cli._quota import known_logins, open_ledger_of
+from rcfs.cli._registry import Registry
+from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.cli._units import format_duration
+from rcfs.errors import StoreError
+
+if TYPE_CHECKING:
+    from rcfs.quota import GroupState
+
+_RISK = (
+    "If RingCentral is still refusing requests, the first one that rcfs sends restarts its penalty, for all"
+    " programs of the login."
+)
+
+
+@click.command(
+    "quota",
+    epilog=examples(
+        "rcfs quota",
+        "rcfs quota --json | jq '.[].groups'",
+        "rcfs quota --reset           asks first",
+        "rcfs quota --reset --yes     in a script",
+    ),
+)
+@state_dir_option
+@limit_option
+@click.option("--reset", is_flag=True, help="Forget the limits that the server told, and every pause.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: bool, as_json: bool) -> None:
+    """Shows the limits of your login: how much is used, and how long rcfs must pause.
+
+    Without credentials it is about every login that the state folder knows. It asks the server nothing, and
+    works while mounts are up: they heed a reset within a second or two.
+    """
+    settings = load_settings({"state_dir": state_dir, "limit": limit}, os.environ, find_config(os.environ))
+    logins = _logins(settings)
+    if yes and not reset:
+        raise click.UsageError("--yes goes with --reset")
+    if reset and logins and not yes:
+        if not is_interactive():
+            raise click.UsageError(f"stdin is no terminal to ask on; to reset the quota, give --yes. {_RISK}")
+        of = "your login" if len(logins) == 1 else f"{len(logins)} logins"
+        click.echo(_RISK, err=True)
+        if not click.confirm(f"Forget the limits and pauses of {of}?", err=True):
+            return
+    documents = [_document(settings, login, reset=reset) for login in logins]
+    if as_json:
+        say(json.dumps(documents, indent=2))
+    elif not documents:
+        say("No request was sent yet, so nothing is known of the limits.")
+    else:
+        for document in documents:
+            say("\n".join(_lines(document, with_title=len(documents) > 1)))
+        if reset:
+            say("Forgot what the server told, and every pause.")
+
+
+def _logins(settings: Settings) -> Sequence[str]:
+    """The login of the credentials; without them, every one that the state folder knows."""
+    if settings.credentials is not None:
+        return (settings.credentials.identity,)
+    return known_logins(settings)
+
+
+def _document(settings: Settings, login: str, *, reset: bool) -> dict[str, Any]:
+    """What is known of the limits of `login`, after they were reset if that is wanted."""
+    with open_ledger_of(settings, login) as (ledger, clock):
+        if reset:
+            try:
+                ledger.reset()
+            except TimeoutError as exc:
+                raise StoreError("another process holds the quota ledger; run this again") from exc
+        states = ledger.states(clock())
+    now = datetime.now(UTC).timestamp()
+    mounts = Registry(settings.state_dir).live()
+    return {
+        "login": login,
+        "mountpoints": [str(mount.mountpoint) for mount in mounts if mount.login == login],
+        "groups": [_group(state, now) for state in states],
+    }
+
+
+def _group(state: "GroupState", now_s: float) -> dict[str, Any]:
+    until = None
+    if state.frozen_for_s > 0:
+        until = datetime.fromtimestamp(now_s + state.frozen_for_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "group": state.group,
+        "used": state.used,
+        "limit": state.limit,
+        "window_s": state.window_s,
+        "told_by_server": state.is_learned,
+        "free_in_s": state.next_free_s,
+        "frozen_for_s": state.frozen_for_s,
+        "frozen_until": until,
+        "in_flight": state.in_flight,
+    }
+
+
+def _lines(document: dict[str, Any], *, with_title: bool) -> list[str]:
+    """What a person is told of one login."""
+    lines = []
+    if with_title:
+        lines.append(f"{', '.join(document['mountpoints']) or 'login ' + document['login'][:8]}:")
+    groups = document["groups"]
+    width = max((len(group["group"]) for group in groups), default=0)
+    for group in groups:
+        window = format_duration(group["window_s"])
+        source = "told by the server" if group["told_by_server"] else "assumed"
+        line = f"{group['group']:<{width}}  {group['used']} of {group['limit']} used in {window} ({source})"
+        if group["frozen_until"]:
+            line += f", frozen until {group['frozen_until']} ({format_duration(group['frozen_for_s'])})"
+        lines.append(line)
+    return lines
