@@ -8,7 +8,8 @@ from rcfs.errors import RcfsError
 from rcfs.fetch import Content, Library, Wanted
 from rcfs.fuse._handles import OpenContent
 from rcfs.fuse._invalidation import forget_attributes
-from rcfs.fuse._readers import CrawlerError, Readers, reader_of
+from rcfs.fuse._lineage import reader_of
+from rcfs.fuse._readers import CrawlerError, Readers
 from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.tree import AttachmentFile, MessageDirectory, Node
@@ -91,7 +92,7 @@ class Attachments:
                 raise _LostError
             # What is cached needs no seat, so it is opened however many wait for what is not.
             self._waits.require_seat()
-            return self._readers.priority(reader(), node.key, trio.current_time())
+            return self._readers.priority(reader(), node.key, _place_of(node), trio.current_time())
 
         try:
             content = await self._library.open(wanted, priority)
@@ -182,3 +183,9 @@ class Attachments:
         if len(states) > 1:
             return "partial"
         return states.pop() if states else "yes"
+
+
+def _place_of(node: AttachmentFile) -> tuple[object, ...]:
+    """Where its message is, whichever link led there: the mailbox and the view."""
+    message = node.message()
+    return node.key.extension_id, message and message.type

@@ -1,15 +1,15 @@
 """Who opens a file: a person, a program that walks through files, or a crawler that nobody asked."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from enum import StrEnum
-from pathlib import Path
 from typing import Final
 
 import attrs
 
 from rcfs.errors import BudgetError
 from rcfs.fetch import Recorder
+from rcfs.fuse._lineage import Reader, reader_of
 from rcfs.model import ContentKey, Priority
 from rcfs.quota import ReaderClassifier
 
@@ -84,35 +84,6 @@ def _kept(name: str) -> str:
     return name.encode()[:_NAME_BYTES].decode("utf-8", "replace")
 
 
-@attrs.frozen
-class Reader:
-    """Who opens: equal for opens that belong together.
-
-    The process group, and not the process: `find -exec cat` and a script's loop start a process per file,
-    but stay one job of the shell. The name is there because the programs of a desktop session may share a
-    group: a player is not slowed by what the file manager copies.
-    """
-
-    group: int
-    """Process group; 0 for a process that cannot be looked at."""
-    name: str
-    """Name of the program, cut at 15 characters by the kernel."""
-
-
-def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
-    """The reader to whom the thread `pid` belongs. Source: proc(5), /proc/pid/status and /proc/pid/stat."""
-    try:
-        # The kernel tells the thread; its name may be that of a thread pool, the program's is the leader's.
-        status = (proc / str(pid) / "status").read_text("utf-8", "replace")
-        leader = next(line.split()[1] for line in status.splitlines() if line.startswith("Tgid:"))
-        text = (proc / leader / "stat").read_text("utf-8", "replace")
-    except (OSError, StopIteration):
-        return Reader(0, "")
-    name, _, rest = text.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    return Reader(int(fields[2]) if len(fields) > 2 else 0, name)  # state, ppid, pgrp
-
-
 class CrawlerError(BudgetError):
     """A crawler was refused what is not cached.
 
@@ -147,19 +118,21 @@ class Readers:
         if now < self._looked_s + LOOK_S:
             return False
         reader = reader_of(pid)
-        if reader.name in self._crawlers.names or self._classifier.is_bulk(reader, now):
+        if reader.name in self._crawlers.names or self._classifier.is_bulk(reader.opener, now):
             return False
         self._looked_s = now
         return True
 
-    def priority(self, reader: Reader, key: ContentKey, now: float) -> Priority:
+    def priority(self, reader: Reader, key: ContentKey, place: Hashable, now: float) -> Priority:
         """The class of a request for `key` that `reader` needs at `now` (seconds, any origin).
+
+        `place` is where the file is: equal for files that a walk comes to one after the other.
 
         Raises:
             CrawlerError: It is a crawler, which by the rule gets what is cached, and nothing else.
         """
         if reader.name not in self._crawlers.names:
-            priority = self._classifier.classify(reader, now)
+            priority = self._classifier.classify(reader.opener, place, now)
         elif self._crawlers.policy is CrawlerPolicy.LOWEST:
             priority = Priority.CRAWLER
         else:

@@ -35,8 +35,12 @@ from rcfs.quota._ledger import Waiting as Waiting
 from rcfs.quota._memory import MemoryLedger as MemoryLedger
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
 from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
+from rcfs.quota._readers import ELSEWHERE_OPENS as ELSEWHERE_OPENS
 from rcfs.quota._readers import PERSON_OPENS as PERSON_OPENS
 from rcfs.quota._readers import READER_WINDOW_S as READER_WINDOW_S
+from rcfs.quota._readers import SESSION_OPENS as SESSION_OPENS
+from rcfs.quota._readers import USER_OPENS as USER_OPENS
+from rcfs.quota._readers import Opener as Opener
 from rcfs.quota._readers import ReaderClassifier as ReaderClassifier
 from rcfs.quota._scheduler import Expected as Expected
 from rcfs.quota._scheduler import Idle as Idle

@@ -6,7 +6,6 @@ import os
 import stat
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pytest
@@ -18,8 +17,10 @@ from rcfs.fetch import Recorder
 from rcfs.fuse._attributes import attributes
 from rcfs.fuse._errno import errno_of
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._readers import CRAWLERS, CrawlerPolicy, CrawlerRule, Reader, Readers, reader_of
+from rcfs.fuse._lineage import Reader
+from rcfs.fuse._readers import CRAWLERS, CrawlerPolicy, CrawlerRule, Readers
 from rcfs.model import Attachment, ContentKey, Extension, Message, Priority
+from rcfs.quota import Opener
 from rcfs.tree import AttachmentFile, Directory, Node, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 
@@ -231,51 +232,30 @@ def test_impossible_times_are_shown_as_possible_ones(root: Root, created_s: floa
     assert 0 <= entry.st_mtime_ns < 2**63
 
 
-def process(proc: Path, pid: int, *, name: str, group: int, leader: int | None = None) -> None:
-    """A process, or a thread of `leader`, in a /proc of the test's own."""
-    folder = proc / str(pid)
-    folder.mkdir()
-    (folder / "status").write_text(f"Name:\t{name}\nTgid:\t{leader or pid}\nPid:\t{pid}\n")
-    (folder / "stat").write_text(f"{pid} ({name}) S 1 {group} {group} 0 -1")
-
-
-def test_a_reader_is_the_process_group_and_the_program(tmp_path: Path) -> None:
-    process(tmp_path, 10, name="cat", group=7)
-    process(tmp_path, 11, name="cat", group=7)
-    process(tmp_path, 12, name="cat", group=12)
-    process(tmp_path, 13, name="odd) S 1 2 (", group=7)
-    assert reader_of(10, tmp_path) == reader_of(11, tmp_path) == Reader(7, "cat")
-    assert reader_of(12, tmp_path) != reader_of(10, tmp_path)
-    assert reader_of(13, tmp_path) == Reader(7, "odd) S 1 2 (")
-    assert reader_of(99, tmp_path) == Reader(0, "")
-
-
-def test_a_thread_is_known_by_its_program(tmp_path: Path) -> None:
-    process(tmp_path, 20, name="tumblerd", group=20)
-    process(tmp_path, 21, name="pool-tumblerd", group=20, leader=20)
-    assert reader_of(21, tmp_path) == Reader(20, "tumblerd")
-
-
 def test_names_of_crawlers_are_as_the_kernel_keeps_them() -> None:
     assert all(0 < len(name) <= 15 for name in CRAWLERS)
+
+
+def reader(pid: int, name: str) -> Reader:
+    return Reader(name, Opener((pid,), session=pid))
 
 
 def test_a_crawler_is_refused_and_others_become_bulk() -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     with pytest.raises(BudgetError, match="tumblerd"):
-        readers.priority(Reader(1, "tumblerd"), KEY, 0.0)
-    assert [readers.priority(Reader(2, "cp"), KEY, float(now)) for now in range(6)] == [
+        readers.priority(reader(1, "tumblerd"), KEY, "Fax", 0.0)
+    assert [readers.priority(reader(2, "cp"), KEY, "Fax", float(now)) for now in range(6)] == [
         Priority.PERSON
     ] * 4 + [Priority.BULK] * 2
-    assert readers.priority(Reader(3, "cp"), KEY, 6.0) is Priority.PERSON
+    assert readers.priority(reader(3, "cp"), KEY, "Fax", 6.0) is Priority.PERSON
 
 
 def test_only_a_person_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     names = {1: "tumblerd", 2: "cp", 3: "thunar"}
-    monkeypatch.setattr("rcfs.fuse._readers.reader_of", lambda pid: Reader(pid, names[pid]))
+    monkeypatch.setattr("rcfs.fuse._readers.reader_of", lambda pid: reader(pid, names[pid]))
     for now in range(6):
-        readers.priority(Reader(2, "cp"), KEY, float(now))  # It has become bulk,
+        readers.priority(reader(2, "cp"), KEY, "Fax", float(now))  # It has become bulk,
     assert [readers.looks_around(pid, 6.0) for pid in (1, 2, 3)] == [False, False, True]
     assert [readers.looks_around(3, now) for now in (7.0, 35.9, 36.1)] == [False, False, True]
     assert readers.looks_around(2, 70.0), "and by now it may be somebody's again."
@@ -293,10 +273,12 @@ def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None
 def test_a_crawler_may_be_let_in_last() -> None:
     rule = CrawlerRule.of([], ["scanner"], CrawlerPolicy.LOWEST)
     readers = Readers(Recorder(structlog.get_logger()), rule)
-    assert [readers.priority(Reader(1, "scanner"), KEY, float(now)) for now in range(9)] == [
+    assert [readers.priority(reader(1, "scanner"), KEY, "Fax", float(now)) for now in range(9)] == [
         Priority.CRAWLER
     ] * 9
-    assert readers.priority(Reader(2, "tumblerd"), KEY, 0.0) is Priority.PERSON, "the usual list was replaced"
+    assert readers.priority(reader(2, "tumblerd"), KEY, "Fax", 0.0) is Priority.PERSON, (
+        "the usual list was replaced"
+    )
 
 
 def every_error() -> list[type[RcfsError]]:
