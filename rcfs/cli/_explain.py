@@ -14,6 +14,14 @@ INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
 
 
+class Interrupted(Exception):  # noqa: N818 - it is no error: somebody wanted it
+    """A signal ended the command before it had begun what it is for; `number` says which."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__("interrupted")
+        self.number = number
+
+
 def explained(error: BaseException) -> tuple[str, int]:
     """What `error` means to a person, in one line, and the exit code.
 
@@ -23,6 +31,8 @@ def explained(error: BaseException) -> tuple[str, int]:
         return error_line(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return "interrupted", INTERRUPTED
+    if isinstance(error, Interrupted):
+        return "interrupted", 128 + error.number
     state_dir = os.environ.get("RCFS_STATE_DIR")
     kept = keep_crash(Path(state_dir) if state_dir else platformdirs.user_state_path("rcfs"), error)
     where = f"the trace is in {kept}" if kept is not None else "its trace could not be written"

@@ -1,6 +1,7 @@
 """The command `rcfs`: its commands, and the one place that turns an error into a line and an exit code.
 
-Exit codes: those of `rcfs.errors`; 2 also for wrong usage; 130 when interrupted; 1 for what nobody expected.
+Exit codes: those of `rcfs.errors`; 2 also for wrong usage; 128 and the signal's
+number when one ended it, such as 130 for Ctrl-C; 1 for what nobody expected.
 """
 
 import errno

@@ -1,6 +1,5 @@
 """Runs one pull: from the login to the last file, or to the signal that ends it."""
 
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from rcfs.cli._output import tell, warn
 from rcfs.cli._pull_report import Report
 from rcfs.cli._serve import allow_many_files, engine_of, open_stores
 from rcfs.cli._settings import Settings
+from rcfs.cli._signals import endings, lasting
 from rcfs.errors import ConfigError, PartialError
 from rcfs.fetch import Engine, Recorder
 from rcfs.pull import Choice, Copy, Forecast, Plan, Pull
@@ -42,7 +42,7 @@ class Job:
 
 @attrs.define
 class _Interruption:
-    """What SIGINT and SIGTERM end: the work at first, everything at the second time or before the login."""
+    """What signals end: the work at first, everything at the second time or before the login."""
 
     everything: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -56,9 +56,9 @@ async def _end_on_signal(
     interruption: _Interruption, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Hears signals until it is cancelled."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with endings() as received:
         task_status.started()
-        async for number in signals:
+        async for number in received:
             gently = interruption.begun and not interruption.received
             (interruption.work if gently else interruption.everything).cancel()
             interruption.received = interruption.received or number
@@ -86,7 +86,7 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
             nursery.cancel_scope.cancel()
 
     recorder = Recorder(structlog.get_logger("rcfs"))
-    with open_stores(settings, recorder) as stores:
+    with lasting(), open_stores(settings, recorder) as stores:
         trio.run(run)
     return interruption.received
 

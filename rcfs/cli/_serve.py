@@ -13,9 +13,11 @@ import structlog
 import trio
 
 from rcfs import __version__
+from rcfs.cli._explain import Interrupted
 from rcfs.cli._files import index_path
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
+from rcfs.cli._signals import endings, lasting
 from rcfs.errors import StoreError
 from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
@@ -27,6 +29,7 @@ _SWITCH_S = 0.0005
 """How long a worker thread may keep the interpreter from the event loop, in seconds. Python's 5 ms are waited
 for again and again while a mailbox loads: of a page of a directory, then, 99 of 100 came within 10 to 28 ms,
 with this within 6 (measured 2026-11), and loading takes no longer."""
+_NOT_STOPPED = "not stopped: everyone who looks into the mount would hang; Ctrl-C unmounts it"
 _SIZES_FILE = "index.sqlite"
 _HISTORY_FILE = "history.sqlite"
 
@@ -40,6 +43,7 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         on_ready: Called once, when the tree can be listed; it must not touch the mount.
 
     Raises:
+        Interrupted: A signal ended it before it was mounted.
         RcfsError: The mount could not be made.
     """
     allow_many_files()
@@ -54,17 +58,48 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
             settings.crawlers, settings.more_crawlers, CrawlerPolicy(settings.crawler_policy)
         ),
     )
+    ending = _Ending()
 
     async def run() -> None:
-        async with engine_of(settings, recorder, stores) as engine:
-            await serve_mount(engine, options, on_ready)
+        async with trio.open_nursery() as nursery:
+            await nursery.start(ending.hear)
+            with ending.beginning:
+                async with engine_of(settings, recorder, stores) as engine:
+                    ending.mounting = True
+                    await serve_mount(engine, options, on_ready, ending.asked)
+            nursery.cancel_scope.cancel()
 
     recorder = Recorder(structlog.get_logger("rcfs"))
-    with open_stores(settings, recorder) as stores:
+    with lasting(partial(recorder.note, _NOT_STOPPED)), open_stores(settings, recorder) as stores:
         # The 50,000 objects of the program itself are there to its end: to look through them for what can be
         # collected stopped the event loop for 25 to 60 ms now and then (measured 2026-11).
         gc.freeze()
         trio.run(run)
+    if not ending.mounting and ending.first:
+        raise Interrupted(ending.first)
+
+
+@attrs.define
+class _Ending:
+    """How signals end a mount: before it is there everything is cancelled, then it is taken down in order."""
+
+    beginning: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Around all that the mount needs; cancelled by a signal before `mounting`."""
+    mounting: bool = False
+    """Whether the mount sees to its end itself, when it is `asked`."""
+    asked: trio.Event = attrs.field(factory=trio.Event)
+    first: int = 0
+    """The first signal; 0 before it."""
+
+    async def hear(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Hears signals until it is cancelled: a terminal that is closed may send two of them."""
+        with endings() as received:
+            task_status.started()
+            async for number in received:
+                self.first = self.first or number
+                self.asked.set()
+                if not self.mounting:
+                    self.beginning.cancel()
 
 
 @attrs.frozen

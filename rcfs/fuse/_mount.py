@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
@@ -51,8 +50,10 @@ class MountOptions:
     """Whether to wait for the kernel's messages in a faster way than pyfuse3's, where that is possible."""
 
 
-async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[[], None]) -> None:
-    """Mounts the tree, serves it, and returns when it is unmounted: by SIGINT, SIGTERM, or umount(8).
+async def serve_mount(
+    engine: Engine, options: MountOptions, on_ready: Callable[[], None], end: trio.Event
+) -> None:
+    """Mounts the tree, serves it, and returns when it is unmounted: because `end` was set, or by umount(8).
 
     `on_ready` is called as soon as the tree can be listed. All waits of processes are ended before the
     mount is taken down; open files then fail with ENOTCONN. Only one mount per process.
@@ -110,7 +111,7 @@ async def serve_mount(engine: Engine, options: MountOptions, on_ready: Callable[
             nursery.start_soon(dump_on_signal, engine.recorder)
             nursery.start_soon(engine.hints.run)
             nursery.start_soon(operations.invalidation.run)
-            await nursery.start(_end_on_signal, waits)
+            nursery.start_soon(_end_when, end, waits)
             nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
             engine.account.on_extensions = operations.extensions_changed
             engine.account.on_lost = operations.mailboxes_lost
@@ -133,16 +134,12 @@ async def _serve(scope: trio.CancelScope, fast_wait: bool, recorder: Recorder) -
     scope.cancel()
 
 
-async def _end_on_signal(
-    waits: Waits, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Takes the mount down on SIGINT or SIGTERM; says that it is started when it would hear one."""
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _signal in signals:
-            # pyfuse3.main() does not return while a handler waits, so the waits end first.
-            waits.close()
-            pyfuse3.terminate()
+async def _end_when(end: trio.Event, waits: Waits) -> None:
+    """Takes the mount down when `end` is set."""
+    await end.wait()
+    # pyfuse3.main() does not return while a handler waits, so the waits end first.
+    waits.close()
+    pyfuse3.terminate()
 
 
 def _live_renderer(

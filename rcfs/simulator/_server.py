@@ -33,6 +33,9 @@ FOREIGN_HOST = "127.0.0.2"
 """Where the foreign host listens: another address than the platform's, because a client may tell hosts apart
 by their name alone. Linux has all of 127.0.0.0/8 on loopback."""
 
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+"""What ends a simulator."""
+
 READ_BYTES = 4096
 """How much is read, and thrown away, of standard input at once."""
 
@@ -146,7 +149,7 @@ class Simulator:
 def run_simulator(
     config: SimulatorConfig, *, on_ready: Callable[[Endpoints], None], until_eof: bool = False
 ) -> None:
-    """Run a simulator until SIGINT or SIGTERM.
+    """Run a simulator until SIGINT, SIGTERM, SIGHUP (its terminal was closed) or SIGQUIT.
 
     Args:
         config: Its settings.
@@ -169,7 +172,9 @@ async def _run(
 ) -> OSError | None:
     """Run `simulator` until it is told to stop; why it could not listen, if it could not."""
     failure = None
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    # One that is ignored stays so, as for nohup.
+    heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
+    with trio.open_signal_receiver(*heard) as signals:
         async with trio.open_nursery() as nursery:
             try:
                 endpoints = await nursery.start(simulator.serve)

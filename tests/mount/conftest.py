@@ -62,7 +62,7 @@ class Mounted:
     @property
     def is_mounted(self) -> bool:
         """Whether the kernel knows the mount."""
-        return f" {self.path} fuse.rcfs " in Path("/proc/self/mounts").read_text()
+        return f" {self.path} fuse.rcfs " in Path("/proc/self/mounts").read_text(errors="replace")
 
     @property
     def pid(self) -> int:

@@ -97,7 +97,7 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
     assert counts(mount) == (wanted, wanted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
 def test_an_ended_pull_goes_on_without_a_repeated_request(
     mounting: Mounting, tmp_path: Path, number: signal.Signals
 ) -> None:
@@ -112,6 +112,7 @@ def test_an_ended_pull_goes_on_without_a_repeated_request(
         (file,) = events(process, "file", 1)
         if not file["path"].endswith((".txt", ".json")):
             fetched.append(file["path"])
+    process.send_signal(signal.SIGUSR2)  # means nothing to a pull
     process.send_signal(number)
     code, last = finish(process)
     if number is signal.SIGKILL:

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, eventually, run
+from tests.mount.conftest import Mounted, Mounting, eventually, mounts, run
 
 pytestmark = pytest.mark.mount
 
@@ -168,3 +169,97 @@ def test_a_person_does_not_wait_behind_a_copy(mounting: Mounting, tmp_path: Path
         copy.wait(20)
     summary = mount.server.summary()
     assert (summary["limited"], summary["in_penalty"]) == (0, 0)
+
+
+@contextmanager
+def in_the_foreground(mount: Mounted, *prefix: str) -> Iterator["subprocess.Popen[str]"]:
+    """A mount that stays in the foreground; killed at the end if it has not ended."""
+    process = subprocess.Popen(
+        [*prefix, sys.executable, "-m", "rcfs", "mount", "-f", *mount.options, str(mount.path)],
+        env=mount.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        for line in process.stderr:
+            if "Ctrl-C" in line:
+                break
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
+        process.stderr.close()
+
+
+@pytest.fixture(scope="module")
+def foreground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    with mounts(tmp_path_factory.mktemp("foreground")) as make:
+        yield make("--messages=20", mount=False)
+
+
+def test_no_signal_leaves_a_mount_behind(foreground: Mounted) -> None:
+    """A mount whose process dies answers "Transport endpoint is not connected" until somebody detaches it."""
+    survived = [
+        signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGIO,
+        signal.SIGPWR, signal.SIGSTKFLT, signal.SIGXCPU, signal.SIGXFSZ, signal.SIGPIPE, signal.SIGTTIN,
+        signal.SIGTTOU, signal.SIGTSTP, signal.SIGRTMIN, signal.SIGRTMAX,
+    ]  # fmt: skip
+    with in_the_foreground(foreground) as process:
+        for number in survived:
+            process.send_signal(number)
+            assert any(foreground.path.iterdir()), number
+        assert process.poll() is None
+        # A terminal that is closed sends it, and so does the shell in it.
+        process.send_signal(signal.SIGHUP)
+        process.send_signal(signal.SIGHUP)
+        assert process.stderr is not None
+        assert "everyone who looks into the mount would hang" in process.stderr.read()
+        assert process.wait(20) == 0
+    assert not foreground.is_mounted
+    assert not list((foreground.state / "mounts").glob("*.json"))
+
+
+def test_quitting_unmounts(foreground: Mounted) -> None:
+    with in_the_foreground(foreground) as process:
+        process.send_signal(signal.SIGQUIT)
+        assert process.wait(20) == 0
+    assert not foreground.is_mounted
+
+
+def test_a_mount_that_is_to_outlive_its_terminal_does(foreground: Mounted) -> None:
+    with in_the_foreground(foreground, "nohup") as process:
+        process.send_signal(signal.SIGHUP)
+        assert any(foreground.path.iterdir())
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
+def test_a_mount_that_is_ended_while_it_logs_in(mounting: Mounting, number: signal.Signals) -> None:
+    mount = mounting("--messages=20", "--latency=60", mount=False)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rcfs", "mount", "-f", *mount.options, str(mount.path)],
+        env=mount.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    with process.stderr:
+        try:
+            eventually(lambda: bool(mount.server.journal()) or (mount.state / "ledger.sqlite").exists())
+            eventually(lambda: catches(process.pid, number))
+            process.send_signal(number)
+            assert process.wait(20) == 128 + number
+            assert process.stderr.read() == "rcfs: interrupted\n"
+        finally:
+            process.kill()
+            process.wait(20)
+    assert not mount.is_mounted
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal; Python has one for SIGINT from the start."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = int(status.partition("SigCgt:\t")[2].split()[0], 16)
+    return bool(caught >> (number - 1) & 1) and bool(caught >> (signal.SIGTERM - 1) & 1)
