@@ -4,13 +4,12 @@ A mount knows its tree already, so asking it costs nothing, and a login is one o
 """
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import attrs
 
-from rcfs.cli._processes import run_limited
+from rcfs.cli._processes import run_limited, script_command
 from rcfs.cli._settings import Settings
 from rcfs.cli._treepaths import TreePath
 from rcfs.errors import ConfigError, MountError
@@ -72,7 +71,7 @@ def attachments_of(settings: Settings, places: Sequence[TreePath]) -> tuple[Foun
 
 def _in_mount(place: TreePath, mountpoint: Path) -> list[Found]:
     top = mountpoint.joinpath(*place.parts)
-    done = run_limited([sys.executable, "-I", "-S", "-c", _WALK, str(top)], _WALK_WITHIN_S)
+    done = run_limited(script_command(_WALK, str(top)), _WALK_WITHIN_S)
     if done is None:
         raise MountError(f"the mount at {mountpoint} does not answer")
     if done.returncode:

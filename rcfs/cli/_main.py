@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from rcfs import __version__
+from rcfs.cli._encoding import adapt_output, require_utf8
 from rcfs.cli._explain import explained
 from rcfs.cli._options import examples
 from rcfs.cli._output import sole_cause, tell
@@ -98,5 +99,7 @@ def rcfs() -> None:
 
 def main() -> NoReturn:
     """Runs the command line of this process, and exits."""
+    require_utf8()
+    adapt_output()
     gc.set_threshold(_YOUNG)
     rcfs.main(prog_name="rcfs")

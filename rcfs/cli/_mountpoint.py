@@ -7,7 +7,6 @@ first, and the path itself is only touched by a process of its own, with a time 
 import errno
 import os
 import shlex
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
@@ -16,7 +15,7 @@ import attrs
 
 from rcfs.cli._fuse_system import unmount
 from rcfs.cli._mountinfo import mount_at, read_mounts
-from rcfs.cli._processes import run_limited
+from rcfs.cli._processes import run_limited, script_command
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import DEFAULT_SUBTYPE, Settings
 from rcfs.errors import MountError
@@ -85,7 +84,7 @@ class Probe:
 
 def probe(path: Path) -> Probe | None:
     """What `path` answers; None when it does not answer in time."""
-    done = run_limited([sys.executable, "-I", "-S", "-c", _PROBE, str(path)], _PROBE_WITHIN_S)
+    done = run_limited(script_command(_PROBE, str(path)), _PROBE_WITHIN_S)
     if done is None or done.returncode != 0:
         return None
     number, is_directory, is_empty, real = done.stdout.split(b" ", 3)

@@ -56,9 +56,15 @@ def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) 
 def rcfs_command(*arguments: str) -> list[str]:
     """The command line that runs this very rcfs with `arguments`.
 
-    ``-P``: the current directory, where anything may lie, is not searched for modules.
+    ``-P``: the current directory, where anything may lie, is not searched for modules. ``-X utf8``: paths
+    mean the same to it in every locale.
     """
-    return [sys.executable, "-P", "-m", "rcfs", *arguments]
+    return [sys.executable, "-X", "utf8", "-P", "-m", "rcfs", *arguments]
+
+
+def script_command(script: str, *arguments: str) -> list[str]:
+    """The command line that runs the Python program `script`, which needs no module but the standard ones."""
+    return [sys.executable, "-X", "utf8", "-I", "-S", "-c", script, *arguments]
 
 
 def run_limited(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[bytes] | None:

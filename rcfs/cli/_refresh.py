@@ -8,14 +8,13 @@ was fulfilled, with what was refreshed or why not.
 import errno
 import json
 import os
-import sys
 from pathlib import Path
 
 import click
 
 from rcfs.cli._options import PathText, examples, state_dir_option
 from rcfs.cli._output import say
-from rcfs.cli._processes import run_limited
+from rcfs.cli._processes import run_limited, script_command
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import find_config, load_settings
 from rcfs.errors import MountError, PlatformError, RcfsError
@@ -63,7 +62,7 @@ def _ask(path: Path) -> str:
         MountError: It is in no mount of rcfs, or that does not answer.
         PlatformError: The mount could not refresh it.
     """
-    done = run_limited([sys.executable, "-I", "-S", "-c", _ASK, str(path.absolute())], _WITHIN_S)
+    done = run_limited(script_command(_ASK, str(path.absolute())), _WITHIN_S)
     if done is None or done.returncode != 0:
         raise MountError(f"{path} does not answer")
     answer = json.loads(done.stdout)

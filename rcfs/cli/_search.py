@@ -15,6 +15,7 @@ from pathlib import Path
 import attrs
 import click
 
+from rcfs.cli._encoding import as_typed
 from rcfs.cli._files import index_path
 from rcfs.cli._options import TreePathText, examples, json_option, state_dir_option
 from rcfs.cli._output import say, tell, warn
@@ -75,7 +76,7 @@ def search(
 
     Exits with 1 when nothing matches. In a mount `mkdir Search/QUERY` makes a directory of what matches.
     """
-    query = " ".join(words)
+    query = as_typed(" ".join(words))
     try:
         match_expression(query)
     except ValueError as exc:

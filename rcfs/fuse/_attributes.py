@@ -5,6 +5,7 @@ import stat
 
 import pyfuse3
 
+from rcfs.fuse._names import encoded
 from rcfs.tree import AttachmentFile, Directory, Link, LiveFile, Node, TextFile
 
 TIMEOUT_S = 3600.0
@@ -34,7 +35,7 @@ def attributes(inode: int, node: Node, *, live_bytes: int = 0) -> pyfuse3.EntryA
     elif isinstance(node, AttachmentFile):
         size_bytes, settled = node.size()
     elif isinstance(node, Link):
-        kind, size_bytes = stat.S_IFLNK, len(os.fsencode(node.target))
+        kind, size_bytes = stat.S_IFLNK, len(encoded(node.target))
     elif isinstance(node, LiveFile):
         size_bytes, settled = live_bytes, False
     entry = pyfuse3.EntryAttributes()  # What is not set is 0.

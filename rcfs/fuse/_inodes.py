@@ -10,7 +10,6 @@ which the garbage collector does not look at: 180 bytes, a sixth of what the ker
 open, are at hand.
 """
 
-import os
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from hashlib import blake2b
@@ -20,6 +19,7 @@ import attrs
 import pyfuse3
 import trio
 
+from rcfs.fuse._names import decoded
 from rcfs.tree import Directory, Node
 
 _NODES_AT_HAND = 4096
@@ -79,7 +79,7 @@ class InodeTable:
         directory = self.node(parent)
         if not isinstance(directory, Directory) or not (directory.is_known and directory.is_quick):
             return None
-        node = directory.find(os.fsdecode(held[_HEAD.size :]))
+        node = directory.find(decoded(held[_HEAD.size :]))
         if node is not None:
             self._keep(inode, node)
         return node
@@ -93,7 +93,7 @@ class InodeTable:
         directory = self.node(parent)
         if not isinstance(directory, Directory) or directory.is_quick:
             return None
-        return directory, os.fsdecode(held[_HEAD.size :])
+        return directory, decoded(held[_HEAD.size :])
 
     def known_above(self, inode: int) -> Directory | None:
         """The nearest directory above `inode` that has a node; None when the kernel does not hold it."""
@@ -223,7 +223,7 @@ def _paths_below(held: Mapping[int, bytes], top: int) -> list[tuple[int, tuple[s
     waiting: list[tuple[int, tuple[str, ...]]] = [(top, ())]
     for parent, path in waiting:
         for inode in children.get(parent, ()):
-            below = (*path, os.fsdecode(held[inode][_HEAD.size :]))
+            below = (*path, decoded(held[inode][_HEAD.size :]))
             found.append((parent, below))
             waiting.append((inode, below))
     return found

@@ -5,7 +5,6 @@ read that is under way, and the daemon with it, for ever. It is enough to forget
 again is told the new size, and opens the file anew (see `InodeTable.serve`).
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
@@ -13,6 +12,7 @@ import pyfuse3
 import trio
 
 from rcfs.fuse._inodes import InodeTable
+from rcfs.fuse._names import encoded
 from rcfs.store import Touched
 from rcfs.tree import Directory, Root
 
@@ -42,7 +42,7 @@ class Invalidation:
         name = self._root.name_of(extension_id)
         if name is None:
             return
-        top = self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(name))
+        top = self._inodes.number(pyfuse3.ROOT_INODE, encoded(name))
         for parent, path in await self._inodes.paths_below(top):
             self._forget_path(parent, (name, *path))
             await trio.lowlevel.checkpoint()  # There may be millions.
@@ -75,7 +75,7 @@ class Invalidation:
             """The inode of `path`; None when the kernel never heard of it."""
             if path not in held:
                 parent = inode(path[:-1])
-                number = None if parent is None else self._inodes.number(parent, os.fsencode(path[-1]))
+                number = None if parent is None else self._inodes.number(parent, encoded(path[-1]))
                 held[path] = number if number in self._inodes else None
             return held[path]
 
@@ -102,7 +102,7 @@ class Invalidation:
         node = self._root.find(path[0])
         for part in path[1:]:
             node = node.find(part) if isinstance(node, Directory) and node.is_known else None
-        inode = self._inodes.number(parent, os.fsencode(path[-1]))
+        inode = self._inodes.number(parent, encoded(path[-1]))
         if not isinstance(node, Directory) or not self._inodes.replace(inode, node):
             forget_name(parent, path[-1])
             return
@@ -115,7 +115,7 @@ def forget_name(parent: int, name: str) -> None:
     """Makes the kernel forget what `name` means in the directory `parent`."""
     # In a thread of pyfuse3's, as it waits for whoever works in the directory now.
     pyfuse3.invalidate_entry_async(
-        pyfuse3.InodeT(parent), pyfuse3.FileNameT(os.fsencode(name)), ignore_enoent=True
+        pyfuse3.InodeT(parent), pyfuse3.FileNameT(encoded(name)), ignore_enoent=True
     )
 
 

@@ -22,6 +22,7 @@ from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import Handle, HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation, forget_attributes
+from rcfs.fuse._names import decoded, encoded
 from rcfs.fuse._read_only import ReadOnlyOperations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule, Readers
 from rcfs.fuse._searching import Searching
@@ -118,7 +119,7 @@ class Operations(ReadOnlyOperations):
         """The entry `name` of a directory."""
         directory = await self._present_directory(parent_inode, ctx.pid)
         try:
-            text = name.decode()
+            text = decoded(name)
         except UnicodeDecodeError:  # No name in the tree is anything but UTF-8.
             raise pyfuse3.FUSEError(errno.ENOENT) from None
         node = await self._find(directory, text) if directory.is_known else None
@@ -145,7 +146,7 @@ class Operations(ReadOnlyOperations):
         node = await self._node(inode)
         if not isinstance(node, Link):
             raise pyfuse3.FUSEError(errno.EINVAL)
-        return os.fsencode(node.target)
+        return encoded(node.target)
 
     @answering
     async def listxattr(
@@ -156,7 +157,7 @@ class Operations(ReadOnlyOperations):
         names = list(node.xattrs())
         if isinstance(node, (AttachmentFile, MessageDirectory)):
             names.append(_XATTR_CACHED)
-        return [os.fsencode(name) for name in names]
+        return [encoded(name) for name in names]
 
     @answering
     async def getxattr(
@@ -167,7 +168,7 @@ class Operations(ReadOnlyOperations):
             # Said for the whole file system: `ls` then stops asking for ACLs of every file.
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         node = await self._node(inode)
-        text = os.fsdecode(name)
+        text = name.decode("utf-8", "replace")  # No attribute has a name that is no UTF-8.
         if text == _XATTR_REFRESH:
             return await self._waits.until(ctx.pid, lambda: self._refresh(node), within_s=_REFRESH_WITHIN_S)
         if text == _XATTR_CACHED and isinstance(node, (AttachmentFile, MessageDirectory)):
@@ -216,7 +217,7 @@ class Operations(ReadOnlyOperations):
         # One page and no more, in one step: what changes between the look at an entry and the reply would
         # never be told to the kernel. And others get their turn: a large reply has room for hundreds.
         for entry in page:
-            name = os.fsencode(entry.name)
+            name = encoded(entry.name)
             inode = self._inodes.number(handle.inode, name)
             if not pyfuse3.readdir_reply(token, name, self._attributes(inode, entry.node), entry.cursor):
                 return

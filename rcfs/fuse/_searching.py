@@ -1,7 +1,6 @@
 """The directory of searches: making, renaming and removing them, asking them, and keeping them current."""
 
 import errno
-import os
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ import trio
 from rcfs.fetch import Searches
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation, forget_attributes, forget_name
+from rcfs.fuse._names import decoded, encoded
 from rcfs.store import Touched, match_expression
 from rcfs.tree import SEARCH_DIRECTORY, Node, Root, SearchesDirectory, message_id_of, namesake
 
@@ -74,7 +74,7 @@ class Searching:
             pyfuse3.FUSEError: EROFS as in `make`, ENOENT when there is none of that name.
         """
         self._directory(parent)
-        if not await self._searches.drop(name.decode()):
+        if not await self._searches.drop(decoded(name)):
             raise pyfuse3.FUSEError(errno.ENOENT)
         self._inodes.retire(self._inodes.number(inode, name))
 
@@ -86,7 +86,7 @@ class Searching:
         """
         directory, _other = map(self._directory, parents)
         query = _query_of(new_name)
-        if not await self._searches.rename(name.decode(), query):
+        if not await self._searches.rename(decoded(name), query):
             exists = self._searches.kept_as(query) is not None
             raise pyfuse3.FUSEError(errno.EEXIST if exists else errno.ENOENT)
         moved = self._inodes.number(inode, name)
@@ -111,7 +111,7 @@ class Searching:
         for inode, _query in shown:
             forget_attributes(inode)
             for name in names:
-                if self._inodes.number(inode, os.fsencode(name)) in self._inodes:
+                if self._inodes.number(inode, encoded(name)) in self._inodes:
                     forget_name(inode, name)
         if () in touched:
             # Any of the links may be to what is not there any more: nobody says which.
@@ -126,7 +126,7 @@ class Searching:
 
     def _top(self) -> int:
         """The inode of the directory of searches."""
-        return self._inodes.number(pyfuse3.ROOT_INODE, os.fsencode(SEARCH_DIRECTORY))
+        return self._inodes.number(pyfuse3.ROOT_INODE, encoded(SEARCH_DIRECTORY))
 
     def _shown(self) -> list[tuple[int, str]]:
         """(inode, name) of the searches that the kernel holds, each with what is known of it now."""
@@ -135,7 +135,7 @@ class Searching:
         if not isinstance(directory, SearchesDirectory):
             return []
         numbered = (
-            (self._inodes.number(parent, os.fsencode(name)), name, node)
+            (self._inodes.number(parent, encoded(name)), name, node)
             for name, node in directory.entries().items()
         )
         return [(inode, name) for inode, name, node in numbered if self._inodes.replace(inode, node)]

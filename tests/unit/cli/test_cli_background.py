@@ -322,4 +322,6 @@ def test_a_parent_that_has_gone_does_not_end_the_mount() -> None:
 
 
 def test_modules_of_the_current_directory_are_not_imported() -> None:
-    assert rcfs_command("mount", "/mnt/rc") == [sys.executable, "-P", "-m", "rcfs", "mount", "/mnt/rc"]
+    program, *options, command, mountpoint = rcfs_command("mount", "/mnt/rc")
+    assert (program, command, mountpoint) == (sys.executable, "mount", "/mnt/rc")
+    assert options == ["-X", "utf8", "-P", "-m", "rcfs"]
