@@ -4,7 +4,7 @@ import attrs
 import pytest
 import trio
 
-from rcfs.quota import PRESENCE_S, ReaderClassifier
+from rcfs.quota import PRESENCE_S, Opener, ReaderClassifier
 from tests.fakes.rig import Rig, noise
 
 COPIED = 200
@@ -23,8 +23,10 @@ class Copy:
         """How long `reader` waited for the whole of an attachment."""
         begun_s = trio.current_time()
         library = self.rig.engine.library
+        opener = Opener((reader,))
         content = await library.open(
-            self.rig.wanted(number, DATA), lambda: self.classifier.classify(reader, trio.current_time())
+            self.rig.wanted(number, DATA),
+            lambda: self.classifier.classify(opener, "Fax", trio.current_time()),
         )
         await content.wait_complete()
         assert content.read(0, len(DATA)) == DATA
