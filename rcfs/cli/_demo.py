@@ -195,7 +195,7 @@ def _print_tour(mountpoint: Path) -> None:
     """Prints three commands to try, on paths that exist."""
     root = shlex.quote(str(mountpoint))
     text = _first(mountpoint, "*/SMS/*/text.txt")
-    voicemail = _first(mountpoint, "*/Voicemail/*/voicemail.*")
+    voicemail = _first(mountpoint, "*/Voicemail/*/voicemail *")
     say("Try:")
     say(f"  ls {shlex.quote(str(text.parent.parent))}" if text else f"  ls {root}")
     say(f"  cat {shlex.quote(str(text))}" if text else f"  cat {root}/.rcfs/status")

@@ -23,7 +23,7 @@ from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
-from rcfs.tree import PURGED, name_folder, shelve
+from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 
 _SWITCH_S = 0.0005
 """How long a worker thread may keep the interpreter from the event loop, in seconds. Python's 5 ms are waited
@@ -179,7 +179,10 @@ def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Sh
     except StoreError as exc:
         recorder.fault("index", str(exc))
     return Shelving(
-        partial(shelve, keep_purged=keep), name_folder, frozenset() if keep else frozenset({PURGED})
+        partial(shelve, keep_purged=keep),
+        name_folder,
+        frozenset() if keep else frozenset({PURGED}),
+        SHELVING_EDITION,
     )
 
 

@@ -195,6 +195,7 @@ async def open_engine(
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
+            await account.mailboxes.reshelve()
             await account.start(offline=offline)
             yield Engine(
                 account=account,

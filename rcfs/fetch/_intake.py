@@ -12,7 +12,10 @@ two records of one message the one modified last counts; a tombstone has no time
 
 import json
 import math
+import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 import attrs
@@ -23,6 +26,10 @@ from rcfs.store import MailboxIndex, Touched
 
 Record = Mapping[str, Any]
 
+_SHELVED = "shelving"
+"""The topic of the note that says by which edition everything is shown."""
+_RESHELVED_AT_ONCE = 500
+"""A tenth of a second of work: another process that writes waits no longer."""
 _TRANSCRIPT = "AudioTranscription"
 """Source: ``type`` of the schema MessageAttachmentInfo."""
 
@@ -38,6 +45,8 @@ class Shelving:
     hidden_views: frozenset[str] = frozenset()
     """Views that are not shown, although the index may hold some: of messages that were kept, and are not
     to be shown now."""
+    edition: str = ""
+    """Differs between programs that decide otherwise; empty for one that never changes its mind."""
 
 
 @attrs.frozen
@@ -71,6 +80,33 @@ class Intake:
         """
         found = map(message_from, records)
         return self._put(mailbox, [message for message in found if message is not None], generation)
+
+    def reshelve(self) -> None:
+        """Show everything that is known as it is decided now, if it was decided otherwise before.
+
+        So a version that names things in another way costs no request. One that is ended begins again.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        noted = self._index.noted(_SHELVED)
+        if (noted.text if noted else "") == self._shelving.edition:
+            return
+        number = 0
+        while rows := self._index.records_after(number, _RESHELVED_AT_ONCE):
+            number = rows[-1][0]
+            for mailbox, found in groupby(sorted(rows, key=itemgetter(1)), key=itemgetter(1)):
+                messages = (message_from(json.loads(raw)) for _number, _mailbox, raw in found)
+                shelved = (self._shelving.shelve(message) for message in messages if message is not None)
+                self._index.put(
+                    mailbox,
+                    # What is not to be shown now stays: it may be asked for again.
+                    [message for message in shelved if message is not None],
+                    self._shelving.name_folder,
+                    again=True,
+                )
+        self._index.rename_folders(self._shelving.name_folder)
+        self._index.note(_SHELVED, self._shelving.edition, time.time())
 
     def take_changes(self, mailbox: int, records: Iterable[Record]) -> Taken:
         """Take over what a sync told, tombstones among it.

@@ -99,6 +99,15 @@ class Mailboxes:
         self.on_change: Listener = lambda _extension_id, _touched: None
         """Hears of every change, in the trio thread; it must not wait."""
 
+    async def reshelve(self) -> None:
+        """Brings up to date what another version of the program has decided; for before anything is shown."""
+        try:
+            await trio.to_thread.run_sync(self._intake.reshelve)
+        except StoreError as exc:
+            self._recorder.fault("index", str(exc))
+        except Exception as exc:  # noqa: BLE001 - what is known is shown all the same
+            self._recorder.crash("index", exc)
+
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension, if it was ever loaded; costs nothing."""
         state = self._index.mailbox(self.account_id, extension_id)

@@ -21,6 +21,11 @@ from rcfs.model._shelving import NameFolder as NameFolder
 from rcfs.model._shelving import Place as Place
 from rcfs.model._shelving import SearchRow as SearchRow
 from rcfs.model._shelving import ShelvedMessage as ShelvedMessage
+from rcfs.model._text import one_line as one_line
+from rcfs.model._text import safe_json as safe_json
+from rcfs.model._text import safe_lines as safe_lines
+from rcfs.model._text import valid as valid
+from rcfs.model._text import with_few_marks as with_few_marks
 from rcfs.model._urls import is_loopback as is_loopback
 from rcfs.model._urls import server_origin as server_origin
 from rcfs.model._usage import LONGEST_S as LONGEST_S

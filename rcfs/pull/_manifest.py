@@ -1,7 +1,7 @@
 """The manifest of a copy: which files are done, and the SHA-256 of each, as sha256sum(1) writes it.
 
     # rcfs pull, account 400123; verify with: sha256sum -c SHA256SUMS
-    2cf24dba…  101 Jane Smith/Voicemail/2026-11/…/voicemail.wav
+    2cf24dba…  101 Jane Smith/Voicemail/2026-11/…/voicemail 2026-11-20T01.26.19Z from Bob Ray.wav
 
 The first line is a comment to sha256sum, and to rcfs the mark of a directory that it may write to. Lines are
 appended as files are done, so a copy that was killed knows them; a line that a crash tore is passed over.
@@ -10,8 +10,10 @@ appended as files are done, so a copy that was killed knows them; a line that a 
 import re
 from collections.abc import Mapping
 
-MANIFEST = "SHA256SUMS"
-"""Its name, at the top of the copy. An extension that has this very name and no number cannot be copied."""
+from rcfs.tree import COPY_MANIFEST
+
+MANIFEST = COPY_MANIFEST
+"""Its name, at the top of the copy."""
 
 _HEADER = re.compile(r"# rcfs pull, account (?P<account>[0-9]+);.*")
 _LINE = re.compile(r"(?P<escaped>\\?)(?P<digest>[0-9a-f]{64}) [ *](?P<path>.+)")

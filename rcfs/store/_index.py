@@ -201,6 +201,7 @@ class MailboxIndex:
         *,
         removed: Sequence[int] = (),
         generation: int | None = None,
+        again: bool = False,
     ) -> Touched:
         """Take over new and changed messages, and forget those with the ids `removed`; for worker threads.
 
@@ -212,6 +213,8 @@ class MailboxIndex:
             name: Names the folders.
             removed: Ids of messages that do not exist any more.
             generation: From `begin` when this is a part of a whole listing; None for a change.
+            again: Whether messages that are known as they are, are taken over all the same: they are shown
+                otherwise than before.
 
         Returns:
             What means something else than before.
@@ -227,12 +230,34 @@ class MailboxIndex:
                 raise StoreError("the mailbox is not in the index, which was begun anew meanwhile")
             merge = Merge(connection, mailbox, row[0] if generation is None else generation, name)
             for message in messages:
-                merge.put(message)
+                merge.put(message, again=again)
             merge.remove(removed)
             touched = merge.finish()
             if touched:
                 connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
             return touched
+
+    def records_after(self, number: int, limit: int) -> list[tuple[int, int, str]]:
+        """(number, number of its mailbox, record) of at most `limit` messages, those after `number`.
+
+        For worker threads.
+        """
+        with self._database.reading() as connection:
+            return connection.execute(
+                "SELECT message, mailbox, raw FROM messages WHERE message > ? ORDER BY message LIMIT ?",
+                (number, limit),
+            ).fetchall()
+
+    def rename_folders(self, name: NameFolder) -> None:
+        """Give every folder of every mailbox the name that `name` has for it now; for worker threads."""
+        with self._database.transaction() as connection:
+            for (mailbox,) in connection.execute("SELECT mailbox FROM mailboxes").fetchall():
+                merge = Merge(connection, mailbox, 0, name)
+                merge.rename_all()
+                if merge.finish():
+                    connection.execute(
+                        "UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,)
+                    )
 
     def put_transcript(self, mailbox: int, message_id: int, text: str) -> bool:
         """Let searches find a message by what is said in it; for worker threads.

@@ -46,8 +46,11 @@ class Merge:
         self._acquainted: set[int] = set()
         self.touched: set[Path] = set()
 
-    def put(self, message: ShelvedMessage) -> None:
-        """Take over `message`, unless what is known of it is newer; equal ones are only marked as seen."""
+    def put(self, message: ShelvedMessage, *, again: bool = False) -> None:
+        """Take over `message`, unless what is known of it is newer; equal ones are only marked as seen.
+
+        With `again`, equal ones are taken over, too.
+        """
         known = self._connection.execute(
             f"SELECT {_SHOWN_COLUMNS}, raw, home FROM messages WHERE mailbox = ? AND id = ?",  # noqa: S608
             (self._mailbox, message.id),
@@ -60,13 +63,20 @@ class Merge:
         older = message.modified_s is not None and message.modified_s < (before.modified_s or 0.0)
         home_folder = self._folder(home)
         same_home = (home_folder.view, home_folder.key) == (message.home.view, message.home.key)
-        if older or (raw == message.raw and same_home):
+        if older or (raw == message.raw and same_home and not again):
             self._connection.execute(
                 "UPDATE messages SET generation = max(generation, ?) WHERE message = ?",
                 (self._generation, before.number),
             )
             return
         self._replace(before, message)
+
+    def rename_all(self) -> None:
+        """Name all folders anew."""
+        rows = self._connection.execute(
+            "SELECT folder FROM folders WHERE mailbox = ? AND key != ''", (self._mailbox,)
+        )
+        self._unnamed |= {folder for (folder,) in rows}
 
     def remove(self, ids: Iterable[int]) -> None:
         """Forget the messages with these ids, as far as they are known."""

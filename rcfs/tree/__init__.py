@@ -11,7 +11,6 @@ from rcfs.tree._headline import headline as headline
 from rcfs.tree._headline import people_of as people_of
 from rcfs.tree._mailbox import MessageDirectory as MessageDirectory
 from rcfs.tree._message import message_id_of as message_id_of
-from rcfs.tree._names import one_line as one_line
 from rcfs.tree._nodes import LIVE_TOPICS as LIVE_TOPICS
 from rcfs.tree._nodes import AttachmentFile as AttachmentFile
 from rcfs.tree._nodes import Directory as Directory
@@ -24,6 +23,7 @@ from rcfs.tree._report import render_errors as render_errors
 from rcfs.tree._report import render_queue as render_queue
 from rcfs.tree._report import render_quota as render_quota
 from rcfs.tree._report import render_status as render_status
+from rcfs.tree._root import COPY_MANIFEST as COPY_MANIFEST
 from rcfs.tree._root import Root as Root
 from rcfs.tree._root import build_root as build_root
 from rcfs.tree._search import SEARCH_DIRECTORY as SEARCH_DIRECTORY
@@ -34,5 +34,6 @@ from rcfs.tree._search import SearchesDirectory as SearchesDirectory
 from rcfs.tree._search import link_name as link_name
 from rcfs.tree._search import namesake as namesake
 from rcfs.tree._shelving import PURGED as PURGED
+from rcfs.tree._shelving import SHELVING_EDITION as SHELVING_EDITION
 from rcfs.tree._shelving import name_folder as name_folder
 from rcfs.tree._shelving import shelve as shelve

@@ -2,8 +2,7 @@
 
 import json
 
-from rcfs.model import Attachment, Availability, Message, Party
-from rcfs.tree._names import one_line
+from rcfs.model import Attachment, Availability, Message, Party, one_line
 
 UNKNOWN = "unknown"
 """Stands for a party without name and number."""

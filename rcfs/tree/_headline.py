@@ -1,8 +1,7 @@
 """A message in a line: when, what, and with whom."""
 
-from rcfs.model import Message, Party
+from rcfs.model import Message, Party, one_line
 from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, number_of
-from rcfs.tree._names import one_line
 from rcfs.tree._times import clock_text
 
 _NAMED_PARTIES = 3

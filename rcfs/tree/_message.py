@@ -7,10 +7,10 @@ from types import MappingProxyType
 
 import msgspec
 
-from rcfs.model import Attachment, Message
+from rcfs.model import Attachment, Message, valid
 from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, number_of
 from rcfs.tree._media import extension_for, split_extension
-from rcfs.tree._names import clean, fit, unique, valid
+from rcfs.tree._names import Names, clean, cut, fit
 from rcfs.tree._times import stamp
 
 RECORD_FILE = "message.json"
@@ -23,18 +23,19 @@ TEXTUAL_TYPES = ("SMS", "Pager")
 """Message types whose ``subject`` is the whole text, and that have conversations; each has a directory of
 its own name. Source: ``subject`` and ``conversationId`` of the schema GetMessageInfoResponse."""
 
-_FIXED_NAMES: Mapping[str, tuple[str, str | None]] = MappingProxyType(
-    {
-        "AudioRecording": ("voicemail", None),
-        "AudioTranscription": ("transcript", ".txt"),
-        "RenderedDocument": ("fax", None),
-        "SourceDocument": ("source", None),
-        "Text": ("text", ".txt"),
-    }
+_TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {"AudioTranscription": ("transcript", ".txt"), "Text": ("text", ".txt")}
 )
-"""Stem and extension by the kind of an attachment, whatever the sender calls it; an extension of None is
-that of the media type."""
+"""Stem and extension by the kind of an attachment: of what is read where it is, beside message.json."""
 
+_DESCRIBED: Mapping[str, str] = MappingProxyType(
+    {"AudioRecording": "voicemail", "RenderedDocument": "fax", "SourceDocument": "source"}
+)
+"""What an attachment is, by its kind: of what the platform makes, so that no sender has named it."""
+
+_HEADLINE_BYTES = 160
+"""So much of a headline stands in the name of an attachment: with the kind before it, and what counts further
+recipients, a number and an extension after it, a name has room."""
 
 _NAMED_ID = re.compile(r" \[(0|[1-9][0-9]{0,18})\]\Z", re.ASCII)
 """The end of a message's name; ids are at most an int64's 19 digits."""
@@ -46,11 +47,8 @@ def message_name(message: Message) -> str:
     The party is named, else numbered, else ``unknown``; further recipients are counted: ``to Ann Lee +2``.
     The id is never cut, so the name is unique in the mailbox.
     """
-    parties = counterparts(message)
-    party = next((clean(p.name) or clean(number_of(p)) for p in parties), "") or UNKNOWN
-    more = f" +{len(parties) - 1}" if len(parties) > 1 else ""
-    word = "to" if is_outbound(message) else "from"
-    return fit(f"{stamp(message.created_s)} {word} {party}", f"{more} [{message.id}]")
+    line, more = _headline(message)
+    return fit(line, f"{more} [{message.id}]")
 
 
 def message_id_of(name: str) -> int | None:
@@ -67,19 +65,22 @@ def has_text(message: Message) -> bool:
 def attachment_names(message: Message) -> Iterator[tuple[str, Attachment]]:
     """The attachments that are files of their own, with the names of the files, in the record's order.
 
+    What a sender has named keeps its name. Anything else is called what it is, and then as its message:
+    ``voicemail 2026-11-20T01.26.19Z from Bob Ray.wav``, so that a file says what it is wherever it was copied
+    to. That comes from the record of the message alone, and changes only if the platform changes the record:
+    another name for a number elsewhere changes nothing.
+
     A Text attachment is none when the record holds the text already. Of several with the same id only the
     first is one: the platform gives one content for the id, so the others' could not be told from it.
     """
-    taken = {RECORD_FILE}
     text_known = has_text(message)
-    if text_known:
-        taken.add(TEXT_FILE)
+    names = Names((RECORD_FILE, TEXT_FILE) if text_known else (RECORD_FILE,))
     ids = set()
     for attachment in message.attachments:
         if attachment.id in ids or (text_known and attachment.kind == "Text"):
             continue
         ids.add(attachment.id)
-        yield unique(*_stem_and_extension(attachment), taken), attachment
+        yield names.unique(*_stem_and_extension(message, attachment)), attachment
 
 
 def pretty_json(raw: str) -> bytes:
@@ -104,9 +105,22 @@ def exact_text(text: str) -> bytes:
     return valid(text).encode()
 
 
-def _stem_and_extension(attachment: Attachment) -> tuple[str, str]:
+def _headline(message: Message) -> tuple[str, str]:
+    """(when a message was made, and from or to whom, as a clean text; how many more there are)."""
+    parties = counterparts(message)
+    party = next((clean(p.name) or clean(number_of(p)) for p in parties), "") or UNKNOWN
+    more = f" +{len(parties) - 1}" if len(parties) > 1 else ""
+    word = "to" if is_outbound(message) else "from"
+    return f"{stamp(message.created_s)} {word} {party}", more
+
+
+def _stem_and_extension(message: Message, attachment: Attachment) -> tuple[str, str]:
     """What the file of `attachment` is to be called, before names are made unique."""
-    if attachment.kind in _FIXED_NAMES:
-        stem, extension = _FIXED_NAMES[attachment.kind]
-        return stem, extension or extension_for(attachment.content_type)
-    return split_extension(clean(attachment.file_name) or "attachment", attachment.content_type)
+    if attachment.kind in _TEXTS:
+        return _TEXTS[attachment.kind]
+    sent = "" if attachment.kind in _DESCRIBED else clean(attachment.file_name)
+    if sent:
+        return split_extension(sent, attachment.content_type)
+    line, more = _headline(message)
+    what = _DESCRIBED.get(attachment.kind, "attachment")
+    return f"{what} {clean(cut(line, _HEADLINE_BYTES))}{more}", extension_for(attachment.content_type)

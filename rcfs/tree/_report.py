@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rcfs.tree._names import one_line
+from rcfs.model import one_line
 
 _NO_QUOTA = "no request sent yet"
 _NO_QUEUE = "nothing waits"

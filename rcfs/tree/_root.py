@@ -8,13 +8,16 @@ import attrs
 from rcfs.model import Extension
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._extension import ExtensionDirectory
-from rcfs.tree._names import clean, fit, folded, unique
+from rcfs.tree._names import Names, clean, fit, folded
 from rcfs.tree._nodes import LIVE_TOPICS, Directory, Entry, FixedDirectory, LiveFile, Node
 from rcfs.tree._search import SEARCH_DIRECTORY, Owner, SearchCatalogue, SearchesDirectory
 from rcfs.tree._times import Times
 
 LIVE_DIRECTORY = ".rcfs"
 """The directory of the files that tell about the program; no extension's name begins with a dot."""
+
+COPY_MANIFEST = "SHA256SUMS"
+"""The file at the top of a copy that tells its digests; no extension is called so."""
 
 _LABEL_LENGTH = 40
 """So much of an extension's number stands in the names of links: all of it, unless it is none."""
@@ -47,14 +50,14 @@ class Root(Directory):
         by_id = {extension.id: extension for extension in extensions}
         stems = {extension.id: _stem(extension) for extension in by_id.values()}
         equal = Counter(folded(fit(stem)) for stem in stems.values())
-        taken = {folded(LIVE_DIRECTORY), folded(SEARCH_DIRECTORY)}
+        taken = Names((LIVE_DIRECTORY, SEARCH_DIRECTORY, COPY_MANIFEST))
         named: dict[str, Node] = {}
         names: dict[int, str] = {}
         kept: dict[int, ExtensionDirectory] = {}
         changed: set[str] = set()
         for extension_id, extension in sorted(by_id.items()):
             suffix = f" [{extension_id}]" if equal[folded(fit(stems[extension_id]))] > 1 else ""
-            name = names[extension_id] = unique(stems[extension_id], suffix, taken)
+            name = names[extension_id] = taken.unique(stems[extension_id], suffix)
             directory = self._extensions.get(extension_id)
             if directory is None:
                 shelf = Shelf(extension_id, self._fallback_s)

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from types import MappingProxyType
 
-from rcfs.model import Availability, FolderNames, Message, Party, Place, ShelvedMessage
+from rcfs.model import Availability, FolderNames, Message, Party, Place, ShelvedMessage, valid
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
 from rcfs.tree._message import TEXTUAL_TYPES, attachment_names, message_name
-from rcfs.tree._names import clean, cut, fit, folded, valid
+from rcfs.tree._names import clean, cut, fit, folded
 from rcfs.tree._speech import spoken_lines
 from rcfs.tree._times import month_name, sane
 
@@ -25,6 +25,9 @@ TYPE_VIEWS: Mapping[str, str] = MappingProxyType(
     {"SMS": "SMS", "VoiceMail": "Voicemail", "Fax": "Fax", "Pager": "Pager"}
 )
 """The views of the types that every mailbox can hold. Source: ``messageType`` of listMessages."""
+
+SHELVING_EDITION = "2"
+"""Another one whenever `shelve` or `name_folder` decide otherwise: then the index is brought up to date."""
 
 CONVERSATIONS = "Conversations"
 BY_CONTACT = "By-Contact"
@@ -117,7 +120,7 @@ def _view_of(kind: str) -> str:
     # can bring a space to the end.
     name = clean(cut(folded(clean(kind)).capitalize(), 200)) or "Other"
     taken = folded(name) in _RESERVED or any(folded(name) == folded(view) for view in TYPE_VIEWS.values())
-    return f"{name} messages" if taken else name
+    return f"{name} messages" if taken else fit(name)
 
 
 def _links(message: Message) -> Iterator[Place]:

@@ -2,34 +2,49 @@
 
 from collections.abc import Iterable
 
-from rcfs.model import Message
+from rcfs.model import Message, one_line
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
 from rcfs.tree._message import attachment_names, has_text
-from rcfs.tree._names import one_line
+from rcfs.tree._names import clean, cut
 from rcfs.tree._times import clock_text
+
+_MORE_TEXT = "    "
+_FILE = "  "
+"""What stands before a further line of a text, and before a file. No text gets as far to the left."""
+
+_SPEAKER_BYTES = 80
+"""So much of a speaker's name is shown: the end of a longer one could begin a line of the terminal."""
 
 
 def conversation_text(messages: Iterable[Message]) -> bytes:
     """The text of `messages` in UTF-8, in their order, for people and for grep.
 
-    Every line begins with the time and who speaks, so that each line that grep finds says whose it is::
+    A message begins with its time and who speaks, and only messages begin at the left::
 
         2026-11-03 17:27:05Z Bob Ray: Where are you?
-        2026-11-03 17:27:05Z Bob Ray: I am at the gate.
-        2026-11-03 17:28:11Z Jane Smith: [photo.jpg]
+            I am at the gate.
+        2026-11-03 17:28:11Z Jane Smith:
+          [photo.jpg]
 
-    A message of several lines has several lines here; files stand in brackets, under the names that they
-    have in the message's directory. Control characters are spaces: showing the file on a terminal is safe.
+    So nothing that somebody writes can pass for a message of somebody else: further lines of a text are
+    indented by four spaces, whatever ends a line; a name holds no colon; files stand in brackets on lines of
+    their own, indented by two spaces, under the names that they have in the message's directory. Control
+    characters are spaces: showing the file on a terminal is safe.
     """
     return b"".join(map(spoken_lines, messages))
 
 
 def spoken_lines(message: Message) -> bytes:
     """What `message` contributes to the text of its conversation: at least one line."""
-    speaker = message.sender.name or number_of(message.sender)
-    speaker = speaker or ("me" if is_outbound(message) else UNKNOWN)
     said = (message.subject or "").splitlines() if has_text(message) else []
-    files = [f"[{name}]" for name, _ in attachment_names(message)]
-    prefix = f"{clock_text(message.created_s)} {speaker}:"
-    lines = [one_line(f"{prefix} {part}".rstrip()) for part in (said + files or [""])]
-    return "".join(line + "\n" for line in lines).encode()
+    first, *others = said or [""]
+    lines = [f"{clock_text(message.created_s)} {_speaker(message)}: {first}"]
+    lines += [f"{_MORE_TEXT}{line}" for line in others]
+    lines += [f"{_FILE}[{name}]" for name, _ in attachment_names(message)]
+    return "".join(one_line(line).rstrip() + "\n" for line in lines).encode()
+
+
+def _speaker(message: Message) -> str:
+    sender = message.sender
+    name = clean(sender.name) or clean(number_of(sender)) or ("me" if is_outbound(message) else UNKNOWN)
+    return cut(" ".join(name.split()), _SPEAKER_BYTES)

@@ -5,6 +5,7 @@ account has (without the hostile ones), not all that a platform may send.
 """
 
 import json
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -69,11 +70,15 @@ class _Message:
         return self.record.get("subject") if self.record["type"] in ("SMS", "Pager") else None
 
     @property
-    def name(self) -> str:
+    def headline(self) -> str:
         with_whom = next((w for party in self.others if (w := party.get("name") or number(party))), "unknown")
         more = f" +{len(self.others) - 1}" if len(self.others) > 1 else ""
         word = "to" if self.is_outbound else "from"
-        return f"{self.created:%Y-%m-%dT%H.%M.%SZ} {word} {plain(with_whom)}{more} [{self.record['id']}]"
+        return f"{self.created:%Y-%m-%dT%H.%M.%SZ} {word} {plain(with_whom)}{more}"
+
+    @property
+    def name(self) -> str:
+        return f"{self.headline} [{self.record['id']}]"
 
     @property
     def home(self) -> Path:
@@ -86,9 +91,10 @@ class _Message:
         """What it says in its conversation."""
         speaker = self.sender.get("name") or number(self.sender) or ("me" if self.is_outbound else "unknown")
         said = [] if self.text is None else self.text.splitlines()
-        said += [f"[{name}]" for name in self.files()]
-        prefix = f"{self.created:%Y-%m-%d %H:%M:%SZ} {speaker}:"
-        return "".join(f"{prefix} {line}".rstrip() + "\n" for line in said or [""])
+        first, *others = said or [""]
+        lines = [f"{self.created:%Y-%m-%d %H:%M:%SZ} {plain(speaker)}: {first}"]
+        lines += [f"    {line}" for line in others] + [f"  [{name}]" for name in self.files()]
+        return "".join(line.rstrip() + "\n" for line in lines)
 
     def files(self) -> dict[str, int]:
         """The files that are attachments, and the ids of these."""
@@ -100,9 +106,9 @@ class _Message:
             if kind == "AudioTranscription":
                 name, suffix = "transcript", ".txt"
             elif kind in STEMS:
-                name, suffix = STEMS[kind], SUFFIXES[media][0]
+                name, suffix = f"{STEMS[kind]} {self.headline}", SUFFIXES[media][0]
             else:
-                name = plain(attachment.get("fileName") or "attachment")
+                name = plain(attachment.get("fileName") or f"attachment {self.headline}")
                 stem, dot, end = name.rpartition(".")
                 sent = f"{dot}{end}" if stem else ""
                 suffix = sent if sent.lower() in SUFFIXES[media] else SUFFIXES[media][0]
@@ -123,7 +129,7 @@ def number(party: Record) -> str:
 
 def plain(text: str) -> str:
     """`text` as a name may hold it, of all that simulated people write."""
-    return text.replace("/", "_").strip()
+    return re.sub(r'[/"*:<>?\\|]', "_", text).strip()
 
 
 def expected(records: Iterable[Record], own: Record, *, fallback_s: float) -> dict[Path, Seen]:

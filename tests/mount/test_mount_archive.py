@@ -19,7 +19,7 @@ def purged(mount: Mounted) -> dict[int, Path]:
 
 
 def voicemail(folder: Path) -> Path:
-    (path,) = folder.glob("voicemail.*")
+    (path,) = folder.glob("voicemail *")
     return path
 
 

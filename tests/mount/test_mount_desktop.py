@@ -110,7 +110,7 @@ def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: 
     eventually(shows(desktop, "Jane Smith", "Support Queue", "folder"))
     desktop.browse(voicemail)
     date = voicemail.name[:10]
-    eventually(shows(desktop, "message.json", "voicemail.", "JSON document", "audio", date))
+    eventually(shows(desktop, "message.json", "voicemail ", "JSON document", "audio", date))
     desktop.browse(picture.parent)
     eventually(shows(desktop, picture.name, "JPEG image"))
     _wait_for_thumbnailer(mount)

@@ -46,7 +46,7 @@ def test_a_liberty_of_the_platform_is_survived(
     mount.server.reset_journal()
     mount.server.fault(kind, operation="readMessageContent", **options)
     try:
-        assert sha256(next(folder.glob("voicemail.*"))) == truth[message_id]
+        assert sha256(next(folder.glob("voicemail *"))) == truth[message_id]
     finally:
         mount.server.clear_faults()
     sent = [entry for entry in mount.server.journal() if entry["operation"] == "readMessageContent"]
@@ -77,7 +77,7 @@ def test_a_fault_that_stays_is_an_error_and_heals(mounting: Mounting) -> None:
 
 def test_a_fax_still_being_made_is_busy_and_then_there(mounting: Mounting) -> None:
     mount = mounting("--messages=300", "--limit=medium=1000")
-    path = next(mount.path.glob("101 */Fax/*/*/fax.pdf"))
+    path = next(mount.path.glob("101 */Fax/*/*/fax *.pdf"))
     mount.server.fault("not_ready", operation="readMessageContent")
     with pytest.raises(OSError, match="busy"):
         path.read_bytes()
@@ -88,7 +88,7 @@ def test_a_large_fax_is_read_while_it_arrives(mounting: Mounting) -> None:
     mount = mounting("--messages=1000", "--limit=medium=1000")
     rows = [row for row in mount.server.truth() if row["size_bytes"] > 8 << 20]
     (row,) = rows
-    path = next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax.pdf"))
+    path = next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax *.pdf"))
     mount.server.fault("stall", operation="readMessageContent", at_byte=6 << 20, for_s=3.0)
     with path.open("rb") as file:
         beginning = file.read(1 << 20)
@@ -103,7 +103,7 @@ def test_a_large_fax_is_read_while_it_arrives(mounting: Mounting) -> None:
 def test_several_readers_of_one_arriving_content_share_it(mounting: Mounting) -> None:
     mount = mounting("--messages=1000", "--limit=medium=1000")
     row = next(row for row in mount.server.truth() if row["size_bytes"] > 8 << 20)
-    path = next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax.pdf"))
+    path = next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax *.pdf"))
     mount.server.fault("stall", operation="readMessageContent", at_byte=3 << 20, for_s=2.0)
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for _ in range(3)]

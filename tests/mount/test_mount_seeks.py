@@ -45,7 +45,7 @@ print(count)
 def large_fax(mount: Mounted) -> tuple[dict[str, Any], Path]:
     """The truth about the one large fax of an account, and where it is."""
     (row,) = [row for row in mount.server.truth() if row["size_bytes"] > 8 << 20]
-    return row, next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax.pdf"))
+    return row, next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax *.pdf"))
 
 
 def true_bytes(mount: Mounted, row: dict[str, Any]) -> bytes:

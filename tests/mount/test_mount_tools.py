@@ -84,11 +84,11 @@ def test_texts_are_exact_and_cost_nothing(shared_mount: Mounted, truth: Truth) -
 
 def test_media_open_in_the_programs_made_for_them(shared_mount: Mounted) -> None:
     mount = shared_mount
-    wav = next(mount.path.glob("*/Voicemail/*/*/voicemail.wav"))
+    wav = next(mount.path.glob("*/Voicemail/*/*/voicemail *.wav"))
     with wave.open(str(wav)) as sound:
         assert sound.getnframes() / sound.getframerate() >= 3
         assert len(set(sound.readframes(8000))) > 10, "not silence"
-    faxes = sorted(mount.path.glob("*/Fax/*/*/fax.pdf"), key=lambda path: path.stat().st_size)
+    faxes = sorted(mount.path.glob("*/Fax/*/*/fax *.pdf"), key=lambda path: path.stat().st_size)
     text = run(["pdftotext", str(faxes[0]), "-"]).stdout
     message = json.loads((faxes[0].parent / "message.json").read_text())
     assert str(message["id"]) in text

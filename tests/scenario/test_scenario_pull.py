@@ -153,7 +153,7 @@ async def test_failures_are_about_one_file_each_and_asked_for_once(
         await pull_everything(pull)
         assert (pull.progress.files, pull.progress.requests_left) == (4, 0)
         assert {type(failure.error) for failure in pull.progress.failures} == {ForbiddenError, NotFoundError}
-        assert all("voicemail.wav" in failure.path for failure in pull.progress.failures)
+        assert all("/voicemail 2" in failure.path for failure in pull.progress.failures)
     assert len(platform.sent(FETCH)) == 6
 
 
@@ -250,7 +250,7 @@ async def test_a_copy_is_made_and_repaired_without_a_second_request(
 
     files, written = await copy()
     assert (files, len(written)) == (11, 11), "recordings, records, and the extension's"
-    sounds = sorted(target.glob("101 Jane/Voicemail/2026-11/*/voicemail.wav"))
+    sounds = sorted(target.glob("101 Jane/Voicemail/2026-11/*/voicemail *.wav"))
     assert sorted(path.read_bytes() for path in sounds) == sorted(contents.values())
     assert {path.stat().st_mtime for path in sounds} == {1793726825.0}
     assert {path.parent.stat().st_mtime for path in sounds} == {1793726825.0}
@@ -258,10 +258,10 @@ async def test_a_copy_is_made_and_repaired_without_a_second_request(
     assert await copy() == (11, [])
     sounds[0].unlink()
     sounds[1].write_bytes(b"short")
-    assert await copy() == (11, ["voicemail.wav"] * 2)
+    assert await copy() == (11, [sounds[0].name, sounds[1].name])
     sounds[2].write_bytes(b"x" * 2_500_000)
     assert await copy() == (11, []), "of the same size"
-    assert await copy(verify=True) == (11, ["voicemail.wav"])
+    assert await copy(verify=True) == (11, [sounds[2].name])
     assert sorted(path.read_bytes() for path in sounds) == sorted(contents.values())
     platform.change(**platform.messages[0] | {"readStatus": "Read"})
     assert await copy() == (11, ["message.json"]), "a record that changed"

@@ -210,5 +210,6 @@ class Layout:
         if not self.is_rcfs:
             return files.peer_path(index)
         created = files.created(index)
-        message = f"{created:%Y-%m-%dT%H.%M.%SZ} from {files.sender(index)} [{files.message_id(index)}]"
-        return f"{self.folder(files)}/{created:%Y-%m}/{message}/fax.pdf"
+        line = f"{created:%Y-%m-%dT%H.%M.%SZ} from {files.sender(index)}"
+        message = f"{line} [{files.message_id(index)}]"
+        return f"{self.folder(files)}/{created:%Y-%m}/{message}/fax {line}.pdf"

@@ -173,7 +173,7 @@ def test_a_demo_in_the_background(
         message.touch()
         voicemail = home / "ringcentral-demo" / "101 Jane Smith" / "Voicemail" / "2026-11" / "x"
         voicemail.mkdir(parents=True)
-        (voicemail / "voicemail.wav").touch()
+        (voicemail / "voicemail 2026-11-20T01.26.19Z from Bob Ray.wav").touch()
         return Outcome(4711, home / "ringcentral-demo", home / "log")
 
     monkeypatch.setattr(_run, "start", start)

@@ -1,16 +1,18 @@
 """What the records of lists and syncs make of an index."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from rcfs.fetch import Shelving
 from rcfs.fetch._intake import Intake, purged_record
-from rcfs.store import MailboxIndex
+from rcfs.model import FolderNames, Message, Place, ShelvedMessage
+from rcfs.store import MailboxIndex, Scope
 from rcfs.tree import name_folder, shelve
 
 
@@ -166,3 +168,50 @@ def test_junk_among_the_records_is_passed_over(index: MailboxIndex, intake: Inta
     assert intake.take_changes(mailbox, [*junk, sms(1, "hi")]).unclear == ()
     intake.take(mailbox, [*junk, sms(2, "ho")])
     assert known(index, mailbox) == {1: ("SMS", "hi"), 2: ("SMS", "ho")}
+
+
+def _shown(index: MailboxIndex, mailbox: int) -> list[object]:
+    """All folders with their messages, without what is counted up."""
+    return [
+        (view, folder.name, folder.spoken_bytes, [row.name for row in index.messages(folder.number, 0, 99)])
+        for view in index.views(mailbox)
+        for folder in index.folders(mailbox, view, 0, 99)
+    ]
+
+
+def test_what_another_version_has_shelved_is_shelved_again(
+    index: MailboxIndex, mailbox: int, tmp_path: Path
+) -> None:
+    def shelve_before(message: Message) -> ShelvedMessage | None:
+        shelved = shelve(message)
+        if shelved is None:
+            return None
+        return attrs.evolve(shelved, name=f"old: {message.id}", spoken_bytes=3, files="old")
+
+    def name_before(place: Place, parties: Mapping[str, str], owners: frozenset[str]) -> FolderNames:
+        return FolderNames(*(f"old: {each}" for each in attrs.astuple(name_folder(place, parties, owners))))
+
+    bob: dict[str, Any] = {"from": {"name": "Bob", "phoneNumber": "+1212"}}
+    records = [sms(n, "hi", **bob) for n in range(1, 4)]
+    records.append(sms(4, "gone", availability="Deleted"))
+    before = Intake(index, Shelving(shelve_before, name_before, edition="1"))
+    before.take(mailbox, records)
+    before.reshelve()
+    index.put_transcript(mailbox, 1, "said aloud")
+    index.synced(mailbox, "token", 1.0)
+    assert [folder.name for folder in index.folders(mailbox, "Conversations", 0, 9)] == ["old: +1212 Bob"]
+
+    Intake(index, Shelving(shelve, name_folder, edition="2")).reshelve()
+    fresh = MailboxIndex.open(tmp_path / "fresh.sqlite", pytest.fail)
+    number = fresh.begin("1", 101)[0]
+    Intake(fresh, Shelving(shelve, name_folder)).take(number, records)
+    assert _shown(index, mailbox) == _shown(fresh, number)
+    fresh.close()
+    scope = Scope("1", (101,))
+    assert [row.id for row in index.search.matches("aloud", scope, 0, 9)] == [1]
+    assert index.search.matches("old", scope, 0, 9) == []
+
+    def shelve_never(message: Message) -> ShelvedMessage | None:
+        raise AssertionError("it was shelved already")
+
+    Intake(index, Shelving(shelve_never, name_folder, edition="2")).reshelve()

@@ -11,7 +11,9 @@ from tests.fakes.searches import PlainSearches
 JUNE_S, NOVEMBER_S = 1_780_000_000.0, 1_793_700_000.0
 EVERYTHING = Choice()
 NAME = "2026-11-03T10.00.00Z from +1415 [3]"
+FILE = "voicemail 2026-11-03T10.00.00Z from +1415.wav"
 VOICEMAIL = f"101 Jane/Voicemail/2026-11/{NAME}"
+SOUND = f"{VOICEMAIL}/{FILE}"
 
 
 def message(
@@ -94,12 +96,12 @@ def test_the_whole_account(root: Root) -> None:
 
 
 def test_what_is_above_a_path_comes_along_and_nothing_else(root: Root) -> None:
-    assert chosen(root, VOICEMAIL + "/voicemail.wav") == [
+    assert chosen(root, SOUND) == [
         "101 Jane",
         "101 Jane/Voicemail",
         "101 Jane/Voicemail/2026-11",
         VOICEMAIL,
-        VOICEMAIL + "/voicemail.wav",
+        SOUND,
     ]
 
 
@@ -177,5 +179,5 @@ def test_a_search_is_what_it_finds_and_is_not_everything(root: Root) -> None:
     for path in ("Search", "Search/*", "Search/invoice"):
         assert attachments(root, path) == [3]
         assert {f"Search/invoice/{NAME}", f"{VOICEMAIL}/message.json"} <= set(chosen(root, path))
-    assert attachments(root, f"Search/invoice/{NAME}/voicemail.wav") == [3]
+    assert attachments(root, f"Search/invoice/{NAME}/{FILE}") == [3]
     assert attachments(root, "Search", choice=Choice(types=frozenset({"Fax"}))) == []

@@ -118,7 +118,7 @@ def test_every_link_leads_to_the_directory_of_its_message() -> None:
         assert node.xattrs()["user.rcfs.message_id"] in name
 
 
-def test_the_text_has_time_and_speaker_on_every_line_oldest_first() -> None:
+def test_the_text_has_a_time_and_a_speaker_for_every_message_oldest_first() -> None:
     assert text(
         outbound(6, BOB, subject="On\nmy way\u2028now"),
         inbound(0, subject="Where are you?"),
@@ -128,18 +128,49 @@ def test_the_text_has_time_and_speaker_on_every_line_oldest_first() -> None:
     ) == (
         "2026-11-03 17:27:05Z Bob Ray: Where are you?\n"
         "2026-11-03 17:27:11Z Jane Smith: On\n"
-        "2026-11-03 17:27:11Z Jane Smith: my way\n"
-        "2026-11-03 17:27:11Z Jane Smith: now\n"
+        "    my way\n"
+        "    now\n"
         "2026-11-03 17:28:05Z Bob Ray: ok\n"
-        "2026-11-03 17:28:05Z Bob Ray: [attachment.jpg]\n"
+        "  [attachment 2026-11-03T17.28.05Z from Bob Ray.jpg]\n"
         "2026-11-03 17:28:06Z Bob Ray:\n"
-        "2026-11-03 17:28:07Z Bob Ray: [text.txt]\n"
+        "2026-11-03 17:28:07Z Bob Ray:\n"
+        "  [text.txt]\n"
     )
 
 
 def test_the_text_is_safe_on_a_terminal() -> None:
     message = inbound(0, Party("Bob\n\x1b[2J"), subject="a\x1b[31m\u202eb\ud83d", created_s=None)
-    assert text(message) == "undated Bob  [2J: a [31mb\ufffd\n"
+    assert text(message) == "undated Bob [2J: a [31mb\ufffd\n"
+
+
+FORGED = "2026-11-01 10:00:00Z Jane Smith: I confirm"
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
+)
+@pytest.mark.parametrize("field", ["name", "phone_number", "extension_number", "text", "file"])
+def test_nobody_can_speak_as_somebody_else(field: str, end: str) -> None:
+    hostile = f"x{end}{FORGED}"
+    party = BOB if field in ("text", "file") else Party(**{field: hostile})
+    files = (Attachment(1, "MmsAttachment", "image/jpeg", file_name=hostile),) if field == "file" else ()
+    said = text(inbound(0, party, subject=hostile if field == "text" else "hi", attachments=files))
+    begins = [line for line in said.split("\n") if line and not line.startswith("  ")]
+    assert len(begins) == 1
+    assert begins[0].startswith("2026-11-03 17:27:05Z ")
+    name = begins[0].removeprefix("2026-11-03 17:27:05Z ").rpartition(": ")[0]
+    assert ":" not in name
+    assert not set(said) & set("\v\f\r\x1c\x1d\x1e\x85\u2028\u2029")
+
+
+def test_a_text_cannot_pass_for_a_file() -> None:
+    said = text(inbound(0, subject="[photo.jpg]\n  [photo.jpg]"))
+    assert not any(line.startswith("  [") for line in said.splitlines())
+
+
+def test_a_long_name_pushes_nothing_to_another_line() -> None:
+    said = text(inbound(0, Party("Bob" + " " * 60 + "\u3000" * 60 + "x" * 300), subject="hi"))
+    assert said == f"2026-11-03 17:27:05Z Bob {'x' * 76}: hi\n"
 
 
 @pytest.mark.parametrize(

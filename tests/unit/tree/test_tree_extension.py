@@ -215,6 +215,12 @@ def test_sizes_are_learned_for_files_that_nobody_has_looked_at() -> None:
     key = ContentKey("1", 101, 1, 4)
     made.show(catalogue := PlainCatalogue(learned={key: 6}))
     catalogue.put(attrs.evolve(sms(1), attachments=(Attachment(4),)))
-    node = at(made, "SMS", "2026-11", "2026-11-03T17.27.05Z from Bob [1]", "attachment.bin")
+    node = at(
+        made,
+        "SMS",
+        "2026-11",
+        "2026-11-03T17.27.05Z from Bob [1]",
+        "attachment 2026-11-03T17.27.05Z from Bob.bin",
+    )
     assert isinstance(node, AttachmentFile)
     assert (node.key, node.size_bytes, node.size_is_exact) == (key, 6, True)

@@ -15,6 +15,9 @@ from tests.fakes.catalogue import PlainCatalogue
 
 NOON_S = 1793726825.0  # 2026-11-03T17:27:05Z
 BOB = Party(name="Bob Ray", phone_number="+12125557464")
+WHO = "undated from unknown"
+
+NAMELESS = f"attachment {WHO}.bin"
 
 
 def sms(*attachments: Attachment, subject: str | None = "hello", **fields: Any) -> Message:
@@ -77,19 +80,19 @@ def test_the_id_and_the_count_survive_a_long_name() -> None:
 @pytest.mark.parametrize(
     ("attachments", "names"),
     [
-        ([Attachment(1, "AudioRecording", "audio/x-wav", file_name="x.mp3")], ["voicemail.wav"]),
-        ([Attachment(1, "AudioRecording", "audio/mpeg")], ["voicemail.mp3"]),
-        ([Attachment(1, "AudioRecording")], ["voicemail.bin"]),
+        ([Attachment(1, "AudioRecording", "audio/x-wav", file_name="x.mp3")], [f"voicemail {WHO}.wav"]),
+        ([Attachment(1, "AudioRecording", "audio/mpeg")], [f"voicemail {WHO}.mp3"]),
+        ([Attachment(1, "AudioRecording")], [f"voicemail {WHO}.bin"]),
         ([Attachment(1, "AudioTranscription")], ["transcript.txt"]),
-        ([Attachment(1, "RenderedDocument", "application/pdf", file_name="x.exe")], ["fax.pdf"]),
-        ([Attachment(1, "SourceDocument", "image/tiff")], ["source.tif"]),
-        ([Attachment(1, "MmsAttachment", "image/jpeg")], ["attachment.jpg"]),
+        ([Attachment(1, "RenderedDocument", "application/pdf", file_name="x.exe")], [f"fax {WHO}.pdf"]),
+        ([Attachment(1, "SourceDocument", "image/tiff")], [f"source {WHO}.tif"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg")], [f"attachment {WHO}.jpg"]),
         ([Attachment(1, "MmsAttachment", "image/jpeg", file_name=".bashrc")], ["bashrc.jpg"]),
         ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="-rf")], ["rf.jpg"]),
-        ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="..")], ["attachment.jpg"]),
+        ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="..")], [f"attachment {WHO}.jpg"]),
         ([Attachment(1, "MmsAttachment", "image/jpeg", file_name="a/b.jpg")], ["a_b.jpg"]),
         ([Attachment(1, "new", "", file_name="notes.odt")], ["notes.odt"]),
-        ([Attachment(1)], ["attachment.bin"]),
+        ([Attachment(1)], [NAMELESS]),
         (
             [Attachment(i, "MmsAttachment", "image/jpeg", file_name=n) for i, n in enumerate(["a", "A.jpg"])],
             ["a.jpg", "A (2).jpg"],
@@ -103,7 +106,7 @@ def test_the_id_and_the_count_survive_a_long_name() -> None:
         ),
         (
             [Attachment(1, "Text", "text/plain"), Attachment(2, "", "text/plain")],
-            ["text.txt", "attachment.txt"],
+            ["text.txt", f"attachment {WHO}.txt"],
         ),
         (
             [Attachment(1, "Text"), Attachment(2, "", "text/plain", file_name="text")],
@@ -165,7 +168,7 @@ def test_the_size_of_a_text_is_the_length_of_its_bytes() -> None:
 def test_a_size_is_exact_from_metadata_or_from_a_fetch_and_else_estimated() -> None:
     known = {ContentKey("1", 101, 7, 3): 30, ContentKey("1", 101, 7, 4): 40}
     message = sms(*(Attachment(i, size_bytes=s) for i, s in [(1, 10), (2, None), (3, None), (4, 99), (5, 0)]))
-    names = ["attachment.bin", *(f"attachment ({n}).bin" for n in (2, 3, 4, 5))]
+    names = [NAMELESS, *(f"attachment {WHO} ({n}).bin" for n in (2, 3, 4, 5))]
     nodes = [file_of(message, name, known) for name in names]
     assert [(node.size_bytes, node.size_is_exact) for node in nodes] == [
         (10, True),
@@ -178,19 +181,22 @@ def test_a_size_is_exact_from_metadata_or_from_a_fetch_and_else_estimated() -> N
 
 @pytest.mark.parametrize("claimed", [-1, 1 << 31, 10**30])
 def test_an_impossible_size_is_not_believed(claimed: int) -> None:
-    assert not file_of(sms(Attachment(1, size_bytes=claimed)), "attachment.bin").size_is_exact
+    assert not file_of(sms(Attachment(1, size_bytes=claimed)), NAMELESS).size_is_exact
 
 
 @pytest.mark.parametrize("size", [0, 12345])
 def test_a_learned_size_is_exact(size: int) -> None:
-    node = file_of(sms(Attachment(1, size_bytes=99)), "attachment.bin")
+    node = file_of(sms(Attachment(1, size_bytes=99)), NAMELESS)
     node.learn(size)
     assert (node.size_bytes, node.size_is_exact) == (size, True)
 
 
 def test_modes_and_times() -> None:
     made = directory(sms(Attachment(1), created_s=10.0, modified_s=20.0))
-    record, attached = made.entries()["message.json"], made.entries()["attachment.bin"]
+    record, attached = (
+        made.entries()["message.json"],
+        made.entries()["attachment 1970-01-01T00.00.10Z from unknown.bin"],
+    )
     assert [node.mode for node in (made, record, attached)] == [0o500, 0o400, 0o400]
     assert [node.times() for node in (made, record, attached)] == [Times(10.0, 20.0)] * 3
 
@@ -221,7 +227,7 @@ def test_extended_attributes_tell_the_facts_and_no_secret() -> None:
     made = directory(message)
     assert made.xattrs() == facts
     assert made.entries()["message.json"].xattrs() == facts
-    assert made.entries()["voicemail.wav"].xattrs() == facts | {
+    assert made.entries()["voicemail undated from Bob.wav"].xattrs() == facts | {
         "user.rcfs.attachment_id": "9",
         "user.rcfs.key": "1/101/7/9",
         "user.rcfs.uri": "https://m/9",
@@ -234,7 +240,7 @@ def test_absent_facts_are_no_attributes(raw: str) -> None:
 
 
 def test_a_duration_of_zero_is_a_fact() -> None:
-    node = file_of(sms(Attachment(1, duration_s=0)), "attachment.bin")
+    node = file_of(sms(Attachment(1, duration_s=0)), NAMELESS)
     assert node.xattrs()["user.rcfs.duration"] == "0"
 
 
