@@ -15,11 +15,12 @@ from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._mountinfo import mount_below, read_mounts
 from rcfs.cli._mountpoint import Kind, check_apart, inspect
 from rcfs.cli._options import PathText, examples, json_option, mount_options
-from rcfs.cli._output import error_line, sole_cause
+from rcfs.cli._output import error_line, say, sole_cause
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._units import format_size
 from rcfs.errors import ConfigError, FuseUnavailableError, MountError, RcfsError
+from rcfs.model import one_line
 
 _FAR_TYPES = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
 """SQLite's locks and shared memory do not work over them. Source: sqlite.org/wal.html, "Disadvantages"."""
@@ -44,7 +45,7 @@ def doctor(context: click.Context, /, mountpoint: Path | None, *, as_json: bool,
     findings = list(examine(options, mountpoint, FuseSystem()))
     if as_json:
         fields = [{**attrs.asdict(finding), "state": str(finding.state)} for finding in findings]
-        click.echo(json.dumps(fields, indent=2))
+        say(json.dumps(fields, indent=2))
     else:
         _print(findings)
     if any(finding.state is State.PROBLEM for finding in findings):
@@ -177,8 +178,9 @@ def _print(findings: list[Finding]) -> None:
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
         line = Text.assemble(
-            (f"{finding.state:<8}", _STYLES[finding.state]), f"{finding.name:<{width}}  {finding.detail}"
+            (f"{finding.state:<8}", _STYLES[finding.state]),
+            one_line(f"{finding.name:<{width}}  {finding.detail}"),
         )
         console.print(line, soft_wrap=True)
         if finding.advice:
-            console.print(Text(f"{'':<{8 + width}}  → {finding.advice}"), soft_wrap=True)
+            console.print(Text(one_line(f"{'':<{8 + width}}  → {finding.advice}")), soft_wrap=True)

@@ -9,6 +9,7 @@ import platformdirs
 from rcfs.cli._logfiles import keep_crash
 from rcfs.cli._output import error_line
 from rcfs.errors import RcfsError
+from rcfs.model import one_line
 
 INTERRUPTED = 130
 """128 + SIGINT, as shells have it."""
@@ -36,4 +37,4 @@ def explained(error: BaseException) -> tuple[str, int]:
     state_dir = os.environ.get("RCFS_STATE_DIR")
     kept = keep_crash(Path(state_dir) if state_dir else platformdirs.user_state_path("rcfs"), error)
     where = f"the trace is in {kept}" if kept is not None else "its trace could not be written"
-    return f"unexpected error: {type(error).__name__}: {' '.join(str(error).split())}; {where}", 1
+    return f"unexpected error: {type(error).__name__}: {one_line(' '.join(str(error).split()))}; {where}", 1

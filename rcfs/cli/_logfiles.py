@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rcfs.cli._files import private_directory
 from rcfs.errors import StoreError
+from rcfs.model import safe_lines
 
 
 def log_directory(state_dir: Path) -> Path:
@@ -36,7 +37,7 @@ def keep_crash(state_dir: Path, error: BaseException) -> Path | None:
         private_directory(path.parent)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="replace") as file:
-            file.writelines(traceback.format_exception(error))
+            file.write(safe_lines("".join(traceback.format_exception(error))))
     except (OSError, StoreError):
         return None
     return path

@@ -8,13 +8,15 @@ import logging
 import logging.handlers
 import os
 import sys
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
+from typing import TextIO
 
 import structlog
 
 from rcfs.cli._files import private_directory
 from rcfs.errors import StoreError
+from rcfs.model import one_line, safe_lines
 
 _ROTATE_BYTES = 5 << 20
 """5 MiB of lines of some 200 bytes: a day of a busy mount."""
@@ -28,10 +30,22 @@ def log_to_terminal(level: str) -> None:
     """From now on, events of at least `level` go to stderr as lines for people."""
     handler = logging.StreamHandler(sys.stderr)
     colors = sys.stderr.isatty()
-    renderer = structlog.dev.ConsoleRenderer(
-        colors=colors, exception_formatter=structlog.dev.plain_traceback, pad_event_to=0
-    )
-    _install(handler, level, [renderer])
+    renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_plain_trace, pad_event_to=0)
+    _install(handler, level, [_cleaned, renderer])
+
+
+def _cleaned(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """`event` without what would act on a terminal; what is no text is shown as its `repr`, which is safe."""
+    return {
+        one_line(key): one_line(value) if isinstance(value, str) else value for key, value in event.items()
+    }
+
+
+def _plain_trace(target: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
+    """Writes a trace without local variables, and without what would act on a terminal."""
+    trace = StringIO()
+    structlog.dev.plain_traceback(trace, exc_info)
+    target.write(safe_lines(trace.getvalue()))
 
 
 def log_to_file(path: Path, level: str) -> None:

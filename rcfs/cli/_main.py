@@ -6,7 +6,8 @@ number when one ended it, such as 130 for Ctrl-C; 1 for what nobody expected.
 
 import errno
 import gc
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -17,6 +18,7 @@ from rcfs.cli._encoding import adapt_output, require_utf8
 from rcfs.cli._explain import explained
 from rcfs.cli._options import examples
 from rcfs.cli._output import sole_cause, tell
+from rcfs.model import safe_lines
 
 _YOUNG = 10_000
 """Objects that are made before the garbage collector looks for those of no use. Nearly all that modules make
@@ -49,10 +51,16 @@ _MODULES: Mapping[str, str] = {
 class RcfsGroup(click.Group):
     """A group whose commands end with one line on stderr when they fail."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Reads the command line; see `click.Command.make_context`."""
+        with _safe_usage_errors():
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Runs the command; its errors become exit codes."""
         try:
-            return super().invoke(ctx)
+            with _safe_usage_errors():
+                return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # noqa: BLE001 - the outermost layer
@@ -62,6 +70,16 @@ class RcfsGroup(click.Group):
             line, exit_code = explained(error)
             tell(line)
             ctx.exit(exit_code)
+
+
+@contextmanager
+def _safe_usage_errors() -> Iterator[None]:
+    """Keeps what is quoted of a command line from acting on the terminal that shows the error."""
+    try:
+        yield
+    except click.ClickException as exc:
+        exc.message = safe_lines(exc.message)  # type: ignore[misc]  # nothing else holds the text that is shown
+        raise
 
 
 class Commands(RcfsGroup):

@@ -1,22 +1,41 @@
-"""What is printed: results to stdout, everything said about them to stderr."""
+"""What is printed: results to stdout, everything said about them to stderr.
+
+Nothing else prints, and everything here goes through `rcfs.model.one_line`, so that no text from outside, be
+it a name, an error of a server or what somebody typed, can act on the terminal.
+"""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import click
 
 from rcfs.errors import PlatformError, RcfsError
+from rcfs.model import one_line, safe_json, safe_lines
 
 
-def say(line: str) -> None:
-    """Prints a line of the result to stdout."""
-    click.echo(line)
+def say(lines: str) -> None:
+    """Prints a line of the result, or several, to stdout."""
+    click.echo(safe_lines(lines))
+
+
+def say_marked(parts: Iterable[tuple[bool, str]]) -> None:
+    """Prints a line of the result to stdout, of which those parts are emphasised that come with True."""
+    click.echo(
+        "".join(
+            click.style(one_line(part), bold=True) if marked else one_line(part) for marked, part in parts
+        )
+    )
+
+
+def say_json(text: str) -> None:
+    """Prints the JSON text `text` to stdout; what must not reach a terminal is escaped."""
+    click.echo(safe_json(text))
 
 
 def tell(line: str) -> None:
     """Prints a line about what is going on to stderr."""
-    click.echo(f"rcfs: {line}", err=True)
+    click.echo(one_line(f"rcfs: {line}"), err=True)
 
 
 def warn(line: str) -> None:
@@ -34,7 +53,7 @@ def error_line(error: RcfsError) -> str:
     text = " ".join(str(error).split())
     if isinstance(error, PlatformError) and error.request_id:
         text += f" (request id {error.request_id})"
-    return text
+    return one_line(text)
 
 
 def sole_cause(error: BaseException) -> BaseException:

@@ -18,7 +18,7 @@ import click
 from rcfs.cli._encoding import as_typed
 from rcfs.cli._files import index_path
 from rcfs.cli._options import TreePathText, examples, json_option, state_dir_option
-from rcfs.cli._output import say, tell, warn
+from rcfs.cli._output import say_json, say_marked, tell, warn
 from rcfs.cli._pull import TYPES, since_of
 from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._settings import find_config, load_settings
@@ -95,10 +95,10 @@ def search(
     matches = sorted(_matches(wanted, sorted(state_dirs), own_dir, records), key=lambda match: match.age)
     shown = matches[:limit]
     if as_json:
-        say(json.dumps([match.document for match in shown], indent=2, ensure_ascii=False))
+        say_json(json.dumps([match.document for match in shown], indent=2, ensure_ascii=False))
     else:
         for match in shown:
-            say(match.line)
+            say_marked(match.parts)
     if len(matches) > limit:
         tell(f"these are the newest {limit}; --limit shows more")
     if not matches:
@@ -128,10 +128,15 @@ class _Match:
         return (0.0 if found.created_s is None else -found.created_s, -found.id)
 
     @property
-    def line(self) -> str:
-        """One line for people, with the words that match emphasised."""
-        text = "".join(click.style(part, bold=True) if marked else part for marked, part in self._snippet())
-        return "  ".join(filter(None, (headline(self._message), text.strip(), self.path)))
+    def parts(self) -> list[tuple[bool, str]]:
+        """One line for people, in parts, each with whether it matches."""
+        snippet = [(marked, part) for marked, part in self._snippet() if part]
+        there = any(part.strip() for _marked, part in snippet)
+        return [
+            (False, headline(self._message)),
+            *([(False, "  "), *snippet] if there else ()),
+            (False, f"  {self.path}"),
+        ]
 
     @property
     def document(self) -> Mapping[str, object]:

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 import attrs
 import structlog
 
+from rcfs.model import one_line
+
 _KEPT_LINES = 500
 """Lines kept for `.rcfs/log`: a screenful or ten, under 100 kB."""
 _KEPT_FAULTS = 50
@@ -99,4 +101,4 @@ class Recorder:
 
 def _line(at_s: float, event: str, fields: Mapping[str, object]) -> str:
     words = " ".join(f"{name}={value}" for name, value in fields.items())
-    return f"{iso_time(at_s)} {event} {words}".rstrip()
+    return one_line(f"{iso_time(at_s)} {event} {words}").rstrip()

@@ -5,7 +5,8 @@ from typing import Protocol
 
 import attrs
 
-from rcfs.model import ContentKey, FolderRow, Message, MessageRow
+from rcfs.model import Attachment, ContentKey, FolderRow, Message, MessageRow
+from rcfs.tree._message import attachment_names
 
 
 class Catalogue(Protocol):
@@ -72,6 +73,7 @@ class Shelf:
     fallback_s: float
     """The time of what has none, in seconds since 1970-01-01 UTC."""
     _catalogue: Catalogue | None = None
+    _named: tuple[Message, tuple[tuple[str, Attachment], ...]] | None = None
 
     @property
     def is_known(self) -> bool:
@@ -92,6 +94,15 @@ class Shelf:
     def read(self, message_id: int) -> Message | None:
         """The whole message; None when it is gone, or nothing is known."""
         return None if self._catalogue is None else self._catalogue.read(message_id)
+
+    def attachments_of(self, message: Message) -> tuple[tuple[str, Attachment], ...]:
+        """The attachments of `message` that are files, with their names.
+
+        The last ones are kept, because each look-up of a file asks for all of them.
+        """
+        if self._named is None or self._named[0] is not message:
+            self._named = message, tuple(attachment_names(message))
+        return self._named[1]
 
     def show(self, catalogue: Catalogue) -> None:
         """Ask `catalogue` from now on."""

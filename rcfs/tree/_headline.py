@@ -10,7 +10,9 @@ _NAMED_PARTIES = 3
 
 def headline(message: Message) -> str:
     """When a message was made, its type, and from or to whom: ``2026-11-03 17:27:05Z  SMS from Bob Ray``."""
-    parties = [party.name or number_of(party) or UNKNOWN for party in counterparts(message)] or [UNKNOWN]
+    # Two spaces part what comes after a headline: nobody's name holds them.
+    named = [" ".join(one_line(party.name or number_of(party)).split()) for party in counterparts(message)]
+    parties = [name or UNKNOWN for name in named] or [UNKNOWN]
     more = f" +{len(parties) - _NAMED_PARTIES}" if len(parties) > _NAMED_PARTIES else ""
     word = "to" if is_outbound(message) else "from"
     who = ", ".join(parties[:_NAMED_PARTIES]) + more

@@ -16,7 +16,6 @@ from rcfs.tree._media import estimated_size
 from rcfs.tree._message import (
     RECORD_FILE,
     TEXT_FILE,
-    attachment_names,
     exact_text,
     has_text,
     message_id_of,
@@ -186,7 +185,7 @@ class MessageDirectory(MailboxDirectory):
         files: dict[str, Callable[[], Node]] = {RECORD_FILE: partial(self._text, message, RecordFile)}
         if has_text(message):
             files[TEXT_FILE] = partial(self._text, message, SaidFile)
-        for name, attachment in attachment_names(message):
+        for name, attachment in self._shelf.attachments_of(message):
             files[name] = partial(self._attachment, message, attachment)
         return files
 
