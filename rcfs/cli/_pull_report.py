@@ -1,5 +1,6 @@
 """How `rcfs pull` shows what it does: a bar on a terminal, lines elsewhere, JSON for programs."""
 
+import errno
 import json
 import sys
 import time
@@ -41,6 +42,9 @@ class Report(Protocol):
     def advanced(self, progress: Progress, left_s: float) -> None:
         """How far it is; called every second or so."""
 
+    def noted(self, note: str) -> None:
+        """Something that was left out, once for all files."""
+
     def ended(self, plan: Plan, progress: Progress, outcome: str, exit_code: int) -> None:
         """It is over: ``done``, ``partial`` or ``interrupted``."""
 
@@ -62,6 +66,9 @@ class _Quiet:
 
     def failed(self, failure: Failure) -> None:
         pass
+
+    def noted(self, note: str) -> None:
+        tell(f"note: {note}")
 
 
 class JsonReport(_Quiet):
@@ -89,6 +96,9 @@ class JsonReport(_Quiet):
 
     def failed(self, failure: Failure) -> None:
         _write("failure", path=failure.path, error=reason_of(failure))
+
+    def noted(self, note: str) -> None:
+        _write("note", text=note)
 
     def advanced(self, progress: Progress, left_s: float) -> None:
         if time.monotonic() >= self._written_s + _LINE_EVERY_S:
@@ -186,6 +196,8 @@ def reason_of(failure: Failure) -> str:
     error = failure.error
     if isinstance(error, RcfsError):
         return error_line(error)
+    if isinstance(error, OSError) and error.errno == errno.EFBIG:
+        return "the disk takes no file of this size (FAT32: less than 4 GiB)"
     return getattr(error, "strerror", None) or str(error)
 
 

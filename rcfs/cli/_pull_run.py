@@ -127,6 +127,8 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
                 nursery.cancel_scope.cancel()
         if interruption.received:
             await pull.finish_sent(_GRACE_S)
+        for note in () if copy is None else copy.notes:
+            report.noted(note)
     if interruption.received:
         report.ended(plan, pull.progress, "interrupted", 128 + interruption.received)
         tell("interrupted; the same command goes on where this one ended, and asks for nothing twice")

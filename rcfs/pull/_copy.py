@@ -1,7 +1,8 @@
 """A directory that takes a verified copy of the tree, file by file.
 
 Safety: every path is walked from the top directory's descriptor, name by name, and no symbolic link is
-followed on the way, so nothing is ever written outside, whatever somebody plants there.
+followed on the way, so nothing is ever written outside, whatever somebody plants there. Only regular files
+are opened, and none is waited for.
 
 Crash safety: a file is written beside its place, synced, and renamed; then its line goes into the manifest.
 So what the manifest names was whole on the disk, and what it does not name is written again.
@@ -10,7 +11,6 @@ All methods are synchronous; several threads may write different files at the sa
 """
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
@@ -20,6 +20,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from rcfs.errors import StoreError
+from rcfs.pull._disk import Disk, open_regular, partial_name, replace, sweep
 from rcfs.pull._manifest import MANIFEST, line, parse, whole
 
 DIRECTORY_MODE = 0o700
@@ -45,6 +46,7 @@ class Copy:
         self._digests = digests
         self._lock = threading.Lock()
         self._log = -1
+        self._disk = Disk()
 
     @classmethod
     @contextmanager
@@ -86,6 +88,11 @@ class Copy:
         finally:
             os.close(fd)
 
+    @property
+    def notes(self) -> list[str]:
+        """What the disk turned out not to do, in words; it was left out."""
+        return [str(lack) for lack in self._disk.lacks]
+
     def digest(self, parts: Sequence[str]) -> str | None:
         """SHA-256 of the file at `parts` by the manifest, in hexadecimal; None when it is not in there."""
         return self._digests.get("/".join(parts))
@@ -104,7 +111,7 @@ class Copy:
         hasher = hashlib.sha256()
         try:
             with self._directory(parts[:-1]) as fd:
-                file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+                file = open_regular(parts[-1], fd)
                 with open(file, "rb", buffering=0) as reading:  # noqa: PTH123 - it is a descriptor
                     while data := reading.read(_READ_BYTES):
                         hasher.update(data)
@@ -120,7 +127,7 @@ class Copy:
             OSError: This file cannot be written.
         """
         with _translated(self._path), self._directory(parts[:-1], create=True) as fd:
-            return FileWriter(fd, parts[-1])
+            return FileWriter(self._disk, fd, parts[-1])
 
     def append(self, writer: "FileWriter", data: bytes) -> None:
         """Writes the next bytes of a file.
@@ -154,10 +161,10 @@ class Copy:
             self.finish(parts, writer, mtime_s)
 
     def link(self, parts: Sequence[str], target: str) -> None:
-        """Makes the symbolic link at `parts`, if it is not there already.
+        """Makes the symbolic link at `parts`, if it is not there already, and the disk takes any.
 
         Raises:
-            StoreError, OSError: As `writing`.
+            StoreError, OSError: As `begin`.
         """
         with _translated(self._path), self._directory(parts[:-1], create=True) as fd:
             with suppress(OSError):
@@ -166,22 +173,33 @@ class Copy:
             partial = _partial_name(parts[-1])
             with suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=fd)
-            os.symlink(target, partial, dir_fd=fd)
-            os.rename(partial, parts[-1], src_dir_fd=fd, dst_dir_fd=fd)
+            if not self._disk.link(target, partial, fd, self._fd):
+                return
+            try:
+                replace(partial, parts[-1], fd)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(partial, dir_fd=fd)
+                raise
 
     def make_directory(self, parts: Sequence[str]) -> None:
         """Makes the directory at `parts`, if it is not there already.
 
         Raises:
-            StoreError, OSError: As `writing`.
+            StoreError, OSError: As `begin`.
         """
         with _translated(self._path), self._directory(parts, create=True):
             pass
 
+    def sweep(self, parts: Sequence[str]) -> None:
+        """Removes what killed runs left behind in the directory at `parts`; nothing may be written there."""
+        with suppress(OSError), self._directory(parts) as fd:
+            sweep(fd)
+
     def date_directory(self, parts: Sequence[str], mtime_s: float) -> None:
         """Gives the directory at `parts` its time, if it is there; for after its entries were written."""
         with suppress(OSError), self._directory(parts) as fd:
-            _set_time(fd, mtime_s)
+            self._disk.date(fd, _time_ns(mtime_s))
 
     @contextmanager
     def _directory(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
@@ -206,13 +224,10 @@ class Copy:
     @contextmanager
     def _writable(self) -> Iterator[None]:
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as exc:
-            raise StoreError(f"another pull is writing to {self._path}") from exc
-        try:
+            if not self._disk.lock(self._fd):
+                raise StoreError(f"another pull is writing to {self._path}")
             self._write_manifest()
-            flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._log = os.open(MANIFEST, flags, dir_fd=self._fd)
+            self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         except OSError as exc:
             raise StoreError(f"{self._path} cannot be written: {exc.strerror}") from exc
         try:
@@ -224,7 +239,7 @@ class Copy:
 
     def _write_manifest(self) -> None:
         """Writes the manifest anew, whole and sorted."""
-        with closing(FileWriter(self._fd, MANIFEST)) as writer:
+        with closing(FileWriter(self._disk, self._fd, MANIFEST)) as writer:
             writer.append(whole(self._account_id, self._digests).encode("utf-8", "surrogateescape"))
             writer.finish()
 
@@ -232,12 +247,13 @@ class Copy:
 class FileWriter:
     """One file on its way, beside its place."""
 
-    def __init__(self, directory_fd: int, name: str) -> None:
-        """Begins the file `name` in a directory, whose descriptor stays the caller's.
+    def __init__(self, disk: Disk, directory_fd: int, name: str) -> None:
+        """Begins the file `name` in a directory of `disk`, whose descriptor stays the caller's.
 
         Raises:
             OSError: It cannot be created.
         """
+        self._disk = disk
         self._name = name
         self._partial = _partial_name(name)
         self._hasher = hashlib.sha256()
@@ -245,6 +261,7 @@ class FileWriter:
             os.unlink(self._partial, dir_fd=directory_fd)  # of a run that was killed
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         self._fd = os.open(self._partial, flags, FILE_MODE, dir_fd=directory_fd)
+        disk.look_at_mode(self._fd)
         self._directory_fd = os.dup(directory_fd)
         self._done = False
 
@@ -261,9 +278,9 @@ class FileWriter:
     def finish(self, mtime_s: float | None = None) -> None:
         """Makes the file appear at its place, whole and synced; with that time, if one is given."""
         if mtime_s is not None:
-            _set_time(self._fd, mtime_s)
-        os.fsync(self._fd)
-        os.rename(self._partial, self._name, src_dir_fd=self._directory_fd, dst_dir_fd=self._directory_fd)
+            self._disk.date(self._fd, _time_ns(mtime_s))
+        self._disk.sync(self._fd)
+        replace(self._partial, self._name, self._directory_fd)
         self._done = True
 
     def close(self) -> None:
@@ -277,12 +294,12 @@ class FileWriter:
 
 def _partial_name(name: str) -> str:
     """Where the file `name` is written to; always the same, so that a killed run leaves no second one."""
-    return f".rcfs-{hashlib.sha256(name.encode()).hexdigest()[:16]}.part"
+    return partial_name(hashlib.sha256(name.encode()).hexdigest())
 
 
 def _read_manifest(fd: int, path: Path, account_id: str) -> dict[str, str]:
     try:
-        file = os.open(MANIFEST, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=fd)
+        file = open_regular(MANIFEST, fd)
     except FileNotFoundError:
         if any(name != _partial_name(MANIFEST) for name in os.listdir(fd)):
             raise StoreError(
@@ -302,10 +319,9 @@ def _read_manifest(fd: int, path: Path, account_id: str) -> dict[str, str]:
     return digests
 
 
-def _set_time(fd: int, mtime_s: float) -> None:
-    """Gives the file or directory `fd` the time that the mount shows."""
-    time_ns = int(min(max(mtime_s, 0.0), _LATEST_S) * 1e9)
-    os.utime(fd, ns=(time_ns, time_ns))
+def _time_ns(mtime_s: float) -> int:
+    """The time of a file that the mount shows, in nanoseconds."""
+    return int(min(max(mtime_s, 0.0), _LATEST_S) * 1e9)
 
 
 def _write_all(fd: int, data: bytes) -> None:

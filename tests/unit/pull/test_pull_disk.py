@@ -1,0 +1,160 @@
+"""Copies on disks that cannot do everything, and in directories where somebody has planted something."""
+
+import errno
+import fcntl
+import hashlib
+import os
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rcfs.errors import StoreError
+from rcfs.pull import Copy
+from rcfs.pull._disk import Lack
+from rcfs.pull._manifest import MANIFEST
+
+ACCOUNT = "400123"
+PARTS = ("101 Jane", "Fax", "fax.pdf")
+
+
+def refusing(error: int) -> Callable[..., Any]:
+    def refuse(*_arguments: object, **_named: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    return refuse
+
+
+@pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
+def poor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every disk is one without links, times, syncs, locks, and renames over what is there."""
+    rename, opened = os.rename, os.open
+
+    def rename_to_free_names(source: str, name: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
+        try:
+            os.stat(name, dir_fd=dst_dir_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            rename(source, name, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd)
+        else:
+            raise OSError(errno.EEXIST, "exists")
+
+    def open_for_all(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        fd = opened(path, flags, mode, dir_fd=dir_fd)
+        if flags & os.O_CREAT:
+            os.fchmod(fd, 0o755)
+        return fd
+
+    monkeypatch.setattr(os, "symlink", refusing(request.param))
+    monkeypatch.setattr(os, "utime", refusing(request.param))
+    monkeypatch.setattr(os, "fsync", refusing(request.param))
+    monkeypatch.setattr(fcntl, "flock", refusing(request.param))
+    monkeypatch.setattr(os, "rename", rename_to_free_names)
+    monkeypatch.setattr(os, "open", open_for_all)
+
+
+@pytest.mark.usefixtures("poor")
+def test_what_a_disk_cannot_do_is_left_out_and_told_once(tmp_path: Path) -> None:
+    for _run in range(2):
+        with Copy.open(tmp_path, ACCOUNT) as copy:
+            copy.write(PARTS, 5.0, b"bytes")
+            for number in range(3):
+                copy.link(("101 Jane", f"link {number}"), "Fax/fax.pdf")
+            copy.date_directory(PARTS[:1], 5.0)
+            assert set(copy.notes) == set(map(str, Lack))
+            assert copy.is_sound(PARTS)
+        assert sorted(path.name for path in tmp_path.rglob("*")) == ["101 Jane", "Fax", MANIFEST, "fax.pdf"]
+    digest = hashlib.sha256(b"bytes").hexdigest()
+    assert f"{digest}  {'/'.join(PARTS)}\n" in (tmp_path / MANIFEST).read_text()
+
+
+@pytest.mark.parametrize("name", ["fsync", "utime", "symlink"])
+def test_a_disk_that_fails_is_not_one_that_cannot(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Copy.open(tmp_path, ACCOUNT) as copy:
+        monkeypatch.setattr(os, name, refusing(errno.EIO))
+        with pytest.raises(StoreError, match="cannot be written"):
+            copy.link(("link",), "x") if name == "symlink" else copy.write(PARTS, 5.0, b"bytes")
+        monkeypatch.undo()
+        assert copy.notes == []
+
+
+def test_one_link_that_cannot_be_made_is_a_failure_where_others_can(tmp_path: Path) -> None:
+    with Copy.open(tmp_path, ACCOUNT) as copy:
+        with pytest.raises(OSError, match=r"No such file|Invalid"):
+            copy.link(("link",), "")
+        (tmp_path / "taken").mkdir()
+        with pytest.raises(IsADirectoryError):
+            copy.link(("taken",), "x")
+        assert copy.notes == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "taken"], "no link is left half way"
+
+
+def plant(kind: str, path: Path, outside: Path) -> None:
+    outside.write_bytes(b"bytes")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as server:
+            descriptor = os.open(path.parent, os.O_RDONLY)
+            server.bind(f"/proc/self/fd/{descriptor}/{path.name}")
+            os.close(descriptor)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "device":
+        if os.geteuid():
+            pytest.skip("only root makes devices")
+        os.mknod(path, 0o600 | 0o020000, os.makedev(1, 5))  # /dev/zero, which never ends
+    else:
+        path.symlink_to(outside)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "socket", "directory", "device", "link"])
+class TestPlanted:
+    def test_as_the_manifest(self, kind: str, tmp_path: Path) -> None:
+        plant(kind, tmp_path / "copy" / MANIFEST, tmp_path / "outside")
+        with pytest.raises(StoreError, match="it is not a regular file"), Copy.look(tmp_path / "copy"):
+            pass
+
+    def test_as_a_file(self, kind: str, tmp_path: Path) -> None:
+        target = tmp_path / "copy"
+        with Copy.open(target, ACCOUNT) as copy:
+            copy.write(PARTS, 5.0, b"bytes")
+        path = target.joinpath(*PARTS)
+        path.unlink()
+        plant(kind, path, tmp_path / "outside")
+        with Copy.open(target, ACCOUNT) as copy:
+            assert copy.size_of(PARTS) is None
+            assert not copy.is_sound(PARTS)
+            if kind == "directory":
+                with pytest.raises(IsADirectoryError):
+                    copy.write(PARTS, 5.0, b"new")
+                return
+            copy.write(PARTS, 5.0, b"new")
+            assert copy.is_sound(PARTS)
+        assert (tmp_path / "outside").read_bytes() == b"bytes"
+
+    def test_as_a_directory(self, kind: str, tmp_path: Path) -> None:
+        if kind == "directory":
+            return
+        target, elsewhere = tmp_path / "copy", tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        with Copy.open(target, ACCOUNT) as copy:
+            plant(kind, target / PARTS[0], elsewhere / "outside")
+            with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+                copy.write(PARTS, 5.0, b"new")
+
+
+def test_what_a_killed_run_left_behind_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    with Copy.open(tmp_path, ACCOUNT) as copy:
+        copy.write(PARTS, 5.0, b"bytes")
+        folder = tmp_path.joinpath(*PARTS[:-1])
+        (folder / ".rcfs-0123456789abcdef.part").symlink_to("gone")
+        (folder / ".rcfs-fedcba9876543210.part").write_bytes(b"half")
+        (folder / ".rcfs-mine.part").write_bytes(b"somebody's")
+        copy.sweep(PARTS[:-1])
+        copy.sweep(("nowhere",))
+    assert sorted(path.name for path in folder.iterdir()) == [".rcfs-mine.part", "fax.pdf"]
