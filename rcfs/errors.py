@@ -5,6 +5,7 @@
     ├── MountError                  4   the mount point cannot be used, or is not mounted
     ├── FuseUnavailableError        5   FUSE is missing, or not permitted
     ├── StoreError                  6   the cache or state directory cannot be used
+    │   └── NoRoomError             6   neither the disk nor memory has room for what is being read
     ├── PlatformError               7   the RingCentral server said no, or something else
     │   ├── AuthError               3   credentials refused
     │   ├── ForbiddenError          3   logged in, but this is not permitted (CMN-401, CMN-408, CMN-419)
@@ -12,6 +13,7 @@
     │   ├── PurgedError             7   the platform has purged it, and the cache never had it
     │   ├── BadRequestError         7   400 and other refusals that a repetition cannot change
     │   ├── RateLimitedError        7   429; retryable
+    │   ├── TooLargeError           7   a content is larger than the largest that rcfs is to fetch
     │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
     │   ├── TransportError          7   reset, time-out; retryable
@@ -64,6 +66,10 @@ class StoreError(RcfsError):
     exit_code = 6
 
 
+class NoRoomError(StoreError):
+    """Neither the cache, nor its disk, nor memory has room for a content that is being read."""
+
+
 class PlatformError(RcfsError):
     """The server refused, failed or could not be reached.
 
@@ -102,6 +108,10 @@ class PurgedError(PlatformError):
 
 class BadRequestError(PlatformError):
     """The server refused the request for good (400, 416 and other 4xx)."""
+
+
+class TooLargeError(PlatformError):
+    """A content is larger than rcfs is to fetch (``--max-content``), or has no end."""
 
 
 class RateLimitedError(PlatformError):

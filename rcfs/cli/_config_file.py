@@ -34,7 +34,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "keep_purged": _FLAG,
         "fast_wait": _FLAG,
     },
-    "cache": {"directory": _TEXT, "size": _SIZE},
+    "cache": {"directory": _TEXT, "size": _SIZE, "max_content": _SIZE},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},
 }
 """What each table may hold."""

@@ -73,6 +73,9 @@ cache_dir_option = click.option("--cache-dir", type=PathText(), metavar="DIR", h
 cache_size_option = click.option(
     "--cache-size", metavar="SIZE", help="Cap of the cache, such as 10GiB or 500M."
 )
+max_content_option = click.option(
+    "--max-content", metavar="SIZE", help="Largest file to fetch, such as 4GiB.  [default: 4GiB]"
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 limit_option = click.option(
     "--limit",
@@ -97,6 +100,7 @@ engine_options = _several(
     server_url_option,
     cache_dir_option,
     cache_size_option,
+    max_content_option,
     state_dir_option,
     limit_option,
     log_level_option,
@@ -105,6 +109,7 @@ mount_options = _several(
     server_url_option,
     cache_dir_option,
     cache_size_option,
+    max_content_option,
     state_dir_option,
     click.option(
         "--max-wait",

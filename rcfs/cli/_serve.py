@@ -164,6 +164,7 @@ async def engine_of(settings: Settings, recorder: Recorder, stores: Stores) -> A
             history=history,
             clock=clock,
             offline=settings.offline,
+            max_content_bytes=settings.max_content_bytes,
         ) as engine:
             yield engine
 

@@ -27,6 +27,8 @@ DEFAULT_SERVER_URL = "https://platform.ringcentral.com"
 """The production platform; the sandbox was discontinued (RingCentral's documentation, 2026-04)."""
 DEFAULT_CACHE_BYTES = 10 << 30
 """10 GiB: some 100,000 voicemails of 100 kB, or 200 recordings of 50 MB."""
+DEFAULT_MAX_CONTENT_BYTES = 4 << 30
+"""4 GiB: four times the largest archive of an export, the largest content that RingCentral documents."""
 DEFAULT_MAX_WAIT_S = 300.0
 """Five penalties of 60 s: longer than a busy minute lasts, shorter than a desktop's patience."""
 DEFAULT_SUBTYPE = "rcfs"
@@ -54,6 +56,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "jwt": "credentials.jwt",
     "cache_dir": "cache.directory",
     "cache_size": "cache.size",
+    "max_content": "cache.max_content",
     "max_wait": "mount.max_wait",
     "allow_other": "mount.allow_other",
     "fs_subtype": "mount.fs_subtype",
@@ -105,6 +108,8 @@ class Settings:
     """Cap of the content cache, at least one chunk."""
     media_url: str | None = None
     """Origin of a media host outside the server's domain; None when the payload's URIs decide."""
+    max_content_bytes: int = DEFAULT_MAX_CONTENT_BYTES
+    """Size of the largest content that is fetched."""
     max_wait_s: float = DEFAULT_MAX_WAIT_S
     """Longest wait for content inside the mount."""
     allow_other: bool = False
@@ -196,6 +201,7 @@ def load_settings(
             fields = {name: value or getattr(entry, name) for name, value in fields.items()}
     missing = tuple(name for name, value in fields.items() if not value)
     cache_size = sources.parsed("cache_size", _cache_size)
+    max_content = sources.parsed("max_content", _max_content)
     max_wait_s = sources.parsed("max_wait", _max_wait)
     return Settings(
         credentials=None
@@ -211,6 +217,7 @@ def load_settings(
         cache_dir=sources.parsed("cache_dir", _absolute) or platformdirs.user_cache_path("rcfs"),
         cache_size_bytes=DEFAULT_CACHE_BYTES if cache_size is None else cache_size,
         state_dir=sources.parsed("state_dir", _absolute) or platformdirs.user_state_path("rcfs"),
+        max_content_bytes=DEFAULT_MAX_CONTENT_BYTES if max_content is None else max_content,
         max_wait_s=DEFAULT_MAX_WAIT_S if max_wait_s is None else max_wait_s,
         allow_other=bool(sources.parsed("allow_other", bool)),
         fs_subtype=sources.parsed("fs_subtype", _subtype) or DEFAULT_SUBTYPE,
@@ -293,6 +300,13 @@ def _cache_size(size: str | int) -> int:
     size_bytes = size if isinstance(size, int) else parse_size(size)
     if size_bytes < CHUNK_BYTES:
         raise ValueError("a cache of less than 1 MiB holds nothing; write 10GiB, 500M or a number of bytes")
+    return size_bytes
+
+
+def _max_content(size: str | int) -> int:
+    size_bytes = size if isinstance(size, int) else parse_size(size)
+    if size_bytes < 1:
+        raise ValueError("the largest content is at least one byte; write 4GiB, 500M or a number of bytes")
     return size_bytes
 
 

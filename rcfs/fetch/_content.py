@@ -17,7 +17,8 @@ import trio
 
 from rcfs.errors import RcfsError, StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey, RangeSet
-from rcfs.store import UncheckedChunk
+from rcfs.store import Chunk as StoredChunk
+from rcfs.store import Spill, UncheckedChunk
 
 if TYPE_CHECKING:
     from rcfs.fetch._fetch import Fetch
@@ -71,6 +72,10 @@ class Content:
         """Name of the program for which it is fetched; empty when unknown."""
         self.requests = 0
         """Requests that were sent for it, repetitions included."""
+        self.spill: Spill | None = None
+        """Where chunks lie that the cache could not keep; None while there are none."""
+        self.excess: RcfsError | None = None
+        """Why no more of it may be taken in, as neither disk nor memory has room; None while one has."""
         self.edition = 0
         """Changes when the bytes are forgotten: then what is under way belongs to something else."""
         self._drafts: dict[int, bytearray] = {}
@@ -100,8 +105,14 @@ class Content:
 
     @property
     def is_on_disk(self) -> bool:
-        """Whether none of the sealed chunks had to stay in memory."""
-        return not any(isinstance(chunk, _MemoryChunk) for chunk in self._chunks.values())
+        """Whether all sealed chunks are in the cache, and none in memory or in a spill."""
+        return all(isinstance(chunk, StoredChunk) for chunk in self._chunks.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much of the sealed chunks had to stay in memory."""
+        chunks = self._chunks.values()
+        return sum(chunk.length_bytes for chunk in chunks if isinstance(chunk, _MemoryChunk))
 
     @property
     def chunk_count(self) -> int:
@@ -217,6 +228,7 @@ class Content:
         self._unchecked = {}
         self._drafts = {}
         self._unstored = set()
+        self.spill = self.excess = None
         self.held = RangeSet()
         self.size_bytes = self.noted_bytes = None
         self.edition += 1

@@ -11,7 +11,7 @@ from typing import NoReturn, Protocol
 import attrs
 import trio
 
-from rcfs.errors import ServerError
+from rcfs.errors import ServerError, TooLargeError
 from rcfs.fetch._content import Content
 from rcfs.fetch._gate import AbandonedError, Demand
 from rcfs.fetch._placement import Head, MisplacedError, Placement, place
@@ -47,6 +47,10 @@ class Wanted:
 
 class Keeper(Protocol):
     """Where the bytes of a content go."""
+
+    @property
+    def max_content_bytes(self) -> int:
+        """Size of the largest content that is to be fetched, in bytes."""
 
     async def store(self, wanted: Wanted, content: Content, index: int) -> None:
         """Seals and stores the full draft `index` of `content`, which is `wanted`, and its size if known."""
@@ -232,6 +236,8 @@ class Download:
         content, total = self._content, placement.total
         if total is None:
             return
+        if total > self._keeper.max_content_bytes:
+            await self._refuse(f"has {total:,} bytes")
         if content.size_bytes is not None and content.size_bytes != total:
             await self._contradict("longer" if total > content.size_bytes else "shorter", total)
         if content.held.end > total:
@@ -251,6 +257,16 @@ class Download:
             self._content.learn_size(size_bytes)
         raise ServerError(f"{self._wanted.key} has become another: {how} than before")
 
+    async def _refuse(self, what: str) -> NoReturn:
+        """Drops what there is of the content, which is larger than any that is wanted.
+
+        Raises:
+            TooLargeError: Always.
+        """
+        most = self._keeper.max_content_bytes
+        await self._keeper.forget(self._content)
+        raise TooLargeError(f"{self._wanted.key} {what}; --max-content allows {most:,}")
+
     async def _receive(self, answer: Answer, placement: Placement, *, may_end_early: bool) -> int:
         """Takes what is missing out of the body up to its promised end, and returns where it ended."""
         now, start = trio.current_time(), placement.start
@@ -265,6 +281,8 @@ class Download:
                 known = self._content.size_bytes
                 if known is not None and body.position + len(data) > known:
                     await self._contradict("longer")
+                if body.position + len(data) > self._keeper.max_content_bytes:
+                    await self._refuse("does not end")
                 body.latest_s = trio.current_time()
                 await self._use(body, data, edition)
                 # At the end of the body the connection is left to be used again.
@@ -298,6 +316,8 @@ class Download:
     def _check(self, edition: int) -> None:
         if self._content.edition != edition:
             raise ServerError(f"{self._wanted.key} changed while it was read")
+        if self._content.excess is not None:
+            raise self._content.excess
 
     async def _store(self, index: int, stored: trio.Event) -> None:
         try:

@@ -10,7 +10,7 @@ from rcfs.fetch._account import Account
 from rcfs.fetch._gate import Gate
 from rcfs.fetch._hints import Hints
 from rcfs.fetch._intake import Shelving
-from rcfs.fetch._library import Library
+from rcfs.fetch._library import MAX_CONTENT_BYTES, Library
 from rcfs.fetch._losses import Losses
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
@@ -162,12 +162,13 @@ async def open_engine(
     history: FetchHistory | None = None,
     clock: Callable[[], float] = trio.current_time,
     offline: bool = False,
+    max_content_bytes: int = MAX_CONTENT_BYTES,
 ) -> AsyncIterator[Engine]:
     """The engine, knowing the extensions; logs out and closes `client` at the end.
 
     `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
     what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
-    everything else fails at once.
+    everything else fails at once. A content of more than `max_content_bytes` is not fetched.
 
     Raises:
         AuthError: The credentials were refused.
@@ -179,7 +180,9 @@ async def open_engine(
         session = Session(client, credentials, gate, network, recorder)
         requester = Requester(client, gate, session, network, recorder)
         nursery.start_soon(gate.run)
-        library = Library(requester, client.hosts, cache, sizes, recorder, nursery, history)
+        library = Library(
+            requester, client.hosts, cache, sizes, recorder, nursery, history, max_content_bytes
+        )
         account = Account(
             login, requester, client, session, network, index, sizes, shelving, cache, recorder, nursery
         )

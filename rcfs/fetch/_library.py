@@ -16,11 +16,13 @@ import trio
 
 from rcfs.errors import (
     ForbiddenError,
+    NoRoomError,
     NotFoundError,
     OfflineError,
     PurgedError,
     RcfsError,
     ServerError,
+    TooLargeError,
     UnreachableError,
 )
 from rcfs.fetch._content import Content
@@ -40,6 +42,7 @@ from rcfs.store import (
     FetchRecord,
     Refusal,
     SizeIndex,
+    SpilledChunk,
     StoredContent,
     UncheckedChunk,
 )
@@ -54,9 +57,15 @@ contents of one chunk could not be stored. Larger contents that are in memory ar
 _AHEAD_BYTES = 4 * CHUNK_BYTES
 """How far ahead of a sequential reader chunks are checked, in bytes, so that each core has one to check while
 another one is read: a cached 50 MB took 0.16 s so, 0.3 s with 1 MiB (measured 2026-11 on two busy cores)."""
+MAX_CONTENT_BYTES = 4 << 30
+"""Largest content that is fetched unless told otherwise, in bytes. Attachments have a few MB, recordings up
+to some hundred, archives of an export 1 GB: more is a body without an end, which would fill the disk."""
+_MEMORY_BYTES = 64 << 20
+"""What all contents together may hold in memory, in bytes, where neither the cache nor its disk takes them:
+some hundred voicemails, and little enough for a small machine."""
 _REFUSAL_S = 300.0
-"""How long a definite refusal (403, 404) of a content is remembered: five minutes, so that a program that
-walks the tree again and again does not spend a request on it each time."""
+"""How long a definite refusal (403, 404, too large) of a content is remembered: five minutes, so that a
+program that walks the tree again and again does not spend a request on it each time."""
 _TEXT_BYTES = 64 << 10
 """Longest text that is told: a voicemail of ten minutes has 10 kB of transcript."""
 _STORE_THREADS = 8
@@ -85,8 +94,13 @@ class Library:
         recorder: Recorder,
         nursery: trio.Nursery,
         history: FetchHistory | None = None,
+        max_content_bytes: int = MAX_CONTENT_BYTES,
     ) -> None:
-        """Makes a library whose fetches run in `nursery`, and are noted in `history` if there is one."""
+        """Makes a library whose fetches run in `nursery`, and are noted in `history` if there is one.
+
+        A content of more than `max_content_bytes` is not fetched.
+        """
+        self._max_content_bytes = max_content_bytes
         self._requester = requester
         self._hosts = hosts
         self._cache = cache
@@ -100,8 +114,14 @@ class Library:
         self._idle: OrderedDict[ContentKey, Content] = OrderedDict()
         self._idle_chunks = 0
         self._refusals: dict[ContentKey, _Refusal] = {}
+        self._told_no_room = False
         self.on_text: Callable[[ContentKey, bytes], Awaitable[None]] = _pass_over
         """Gets every short text that was fetched, or read from the cache; it must not raise."""
+
+    @property
+    def max_content_bytes(self) -> int:
+        """See `Keeper.max_content_bytes`."""
+        return self._max_content_bytes
 
     async def open(self, wanted: Wanted, priority: Callable[[], Priority]) -> Content:
         """The content `wanted`: complete, or arriving; the caller ends its use with `release`.
@@ -317,7 +337,7 @@ class Library:
             await fetch.run()
         except RcfsError as exc:
             failure = exc
-            if isinstance(exc, (ForbiddenError, NotFoundError)):
+            if isinstance(exc, (ForbiddenError, NotFoundError, TooLargeError)):
                 self._refusals[content.key] = _Refusal(exc, trio.current_time() + _REFUSAL_S)
             # That the server cannot be asked is noted once, not for every file that somebody tries.
             if not isinstance(exc, (AbandonedError, OfflineError, UnreachableError)):
@@ -358,7 +378,9 @@ class Library:
             info = ContentInfo(size_bytes=size_bytes, content_type=wanted.content_type)
         record = self._record(content) if whole else None
         # All at once, because a thread is not had for less than a fifth of a millisecond.
-        chunk = await self._in_thread(self._keep, content.key, index, data, info, record)
+        chunk = await self._in_thread(self._keep, content, index, data, info, record)
+        if chunk is None and data is not None and self._memory_bytes() > _MEMORY_BYTES:
+            content.excess = NoRoomError(f"neither disk nor memory has room for {content.key}")
         if content.edition != edition:
             # Meanwhile the content turned out to be another.
             if chunk is not None:
@@ -375,16 +397,16 @@ class Library:
 
     def _keep(
         self,
-        key: ContentKey,
+        content: Content,
         index: int | None,
         data: bytearray | None,
         info: ContentInfo | None,
         record: FetchRecord | None,
-    ) -> Chunk | None:
+    ) -> Chunk | SpilledChunk | None:
         """Stores what there is of it; the stored chunk, if any. Runs in a thread."""
-        chunk = None
+        key, chunk = content.key, None
         if index is not None and data is not None:
-            chunk = self._cache.put_chunk(key, index, data, info)
+            chunk = self._keep_chunk(content, index, data, info)
         elif info is not None:
             self._cache.put_info(key, info)
         if info is not None:
@@ -392,6 +414,31 @@ class Library:
         if record is not None and self._history is not None:
             self._history.add(record)
         return chunk
+
+    def _keep_chunk(
+        self, content: Content, index: int, data: bytearray, info: ContentInfo | None
+    ) -> Chunk | SpilledChunk | None:
+        """The chunk after storing it in the cache, else in a spill; None when neither takes it."""
+        # One that the cache cannot hold whole would drive out all others, and then itself.
+        so_far = index * CHUNK_BYTES if content.size_bytes is None else content.size_bytes
+        if so_far < self._cache.limit_bytes:
+            chunk = self._cache.put_chunk(content.key, index, data, info)
+            if chunk is not None:
+                return chunk
+        try:
+            spill = content.spill
+            if spill is None:
+                spill = content.spill = self._cache.spill()
+            return spill.put(index, data)
+        except OSError as exc:
+            if not self._told_no_room:
+                self._told_no_room = True
+                self._recorder.fault("cache", f"contents are read through memory: {exc.strerror}")
+            return None
+
+    def _memory_bytes(self) -> int:
+        """What contents hold in memory that are in use or at hand."""
+        return sum(content.memory_bytes for content in (*self._live.values(), *self._idle.values()))
 
     @staticmethod
     def _record(content: Content) -> FetchRecord | None:

@@ -238,7 +238,7 @@ class Requester:
             raise ServerError(f"{request.operation}: HTTP {answer.status} is no answer to this")
         raise refusal(
             answer.status,
-            await answer.body(_ERROR_BODY_BYTES),
+            await answer.beginning(_ERROR_BODY_BYTES),
             operation=request.operation,
             request_id=answer.request_id,
             retry_after_s=answer.retry_after_s,

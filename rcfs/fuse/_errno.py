@@ -14,12 +14,14 @@ from rcfs.errors import (
     ClosingError,
     DeadlineError,
     ForbiddenError,
+    NoRoomError,
     NotFoundError,
     NotReadyError,
     OfflineError,
     PurgedError,
     RcfsError,
     SuspendError,
+    TooLargeError,
     UnreachableError,
 )
 from rcfs.fetch import Recorder
@@ -35,6 +37,8 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (BudgetError, errno.EBUSY),
     (SuspendError, errno.EBUSY),  # the same: nothing is wrong with the file, try again later
     (DeadlineError, errno.ETIMEDOUT),
+    (TooLargeError, errno.EFBIG),
+    (NoRoomError, errno.ENOSPC),
     (CallerGoneError, errno.EINTR),  # only ever with a signal pending, so nobody loops on it
     (ClosingError, errno.ENOTCONN),  # what everybody else will see in a moment
 )

@@ -2,25 +2,46 @@
 
 import contextlib
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 
 import httpx
 import trio
 
+from rcfs.errors import ServerError, TransportError
 from rcfs.model import RateHeaders, UsageGroup
+from rcfs.platform._coding import Inflater, codings_of
 from rcfs.platform._errors import translated
 
 BODY_GAP_S = 30.0
 """Longest silence within a body before the connection counts as dead. A guess: the documentation names
 none; a stall costs one more request, so it is generous."""
 
-MAX_JSON_BYTES = 64 << 20
-"""Upper bound of a JSON answer: a page of 1,000 messages is about 1 MB, so this is a runaway."""
+_SLOW_S = 60.0
+_SLOW_BYTES = 16 << 10
+"""A body that brings less than this in so many seconds of waiting counts as dead, too: a modem of the
+nineties brings ten times as much, and one byte every 29 s would otherwise hold a request for ever."""
 
-_DECODED = frozenset({"", "identity", "gzip", "deflate"})
-"""Content codings that httpx undoes without further packages; it leaves those of others as they are."""
+BODY_WITHIN_S = 300.0
+"""Longest time for a body that is read whole. A page of 1,000 messages is about 1 MB: half a minute on the
+slowest mobile connection, and the largest one that is taken needs 55 kB/s."""
+
+MAX_JSON_BYTES = 16 << 20
+"""Largest JSON answer. The largest is a page of 1,000 records: of texts it is about 1 MB, and a fax to 50
+recipients, the most that a record can list, takes 10 kB. 16 KiB for each of 1,000 leave room for more."""
+
+MAX_JSON_VALUES = 1_000_000
+"""Most values of a JSON answer, because small ones take up to thirty times their bytes when they are decoded.
+A record of a text has 40, that fax has 500; a thousand for each of 1,000 records take 100 MB at most."""
+
+_UNDONE = frozenset({"gzip", "deflate"})
+"""Content codings that are undone. None is asked for, but a proxy may compress all the same."""
+
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
+"""A string of JSON, or the beginning of one that does not end: what it holds is no value."""
+_SEPARATORS = (b",", b"{", b"[")
 
 _LAST_DATE_S = 4_102_444_800.0
 """2100-01-01 UTC, in seconds since 1970. The server's time is written into requests: a date near the year
@@ -37,10 +58,17 @@ class Answer:
 
     def __init__(self, response: httpx.Response, *, waited_s: float = 0.0) -> None:
         self._response = response
-        # httpx goes through all headers for each that is asked for, and an answer is asked for ten of them.
-        self._headers = dict(response.headers.items())
-        self._stream = response.aiter_bytes()
-        self._begun = False
+        self._headers = _headers_of(response)
+        self._stream = _raw_pieces(response)
+        codings = codings_of(self._headers.get("content-encoding", ""))
+        self._codings = () if response.is_stream_consumed else tuple(codings)
+        self._inflater: Inflater | None = None
+        if len(self._codings) == 1 and self.readable:
+            self._inflater = Inflater(self._codings[0])
+        self._begun = self._has_data = False
+        self._slow_s = 0.0
+        self._slow_bytes = 0
+        """What came, and how long it was waited for, since the pace of the body was last judged."""
         self.ended = False
         """Whether all of the body has come, so that nothing is left to be dropped or closed."""
         self.waited_s = waited_s
@@ -64,13 +92,15 @@ class Answer:
     @property
     def encoded(self) -> bool:
         """Whether a content coding such as gzip lies on the body, so that lengths count other bytes."""
-        return self._headers.get("content-encoding", "identity").lower() not in ("", "identity")
+        return bool(codings_of(self._headers.get("content-encoding", "")))
 
     @property
     def readable(self) -> bool:
-        """Whether the pieces of the body are the bytes that were meant: no coding stays on them."""
-        codings = self._headers.get("content-encoding", "").lower().split(",")
-        return all(coding.strip() in _DECODED for coding in codings)
+        """Whether the pieces of the body are the bytes that were meant: no coding stays on them.
+
+        One coding is undone. A second one around it is never asked for, and would make gigabytes of a few kB.
+        """
+        return len(self._codings) < 2 and _UNDONE.issuperset(self._codings)
 
     @property
     def content_length(self) -> int | None:
@@ -120,12 +150,43 @@ class Answer:
         """The next piece of the body, decoded, as it arrives; empty at the end of the body.
 
         Raises:
-            TransportError: The connection ended early, or was silent for BODY_GAP_S.
+            TransportError: The connection ended early, was silent for BODY_GAP_S or is far too slow, or the
+                body is not in the coding that it should be in.
         """
         self._begun = True
         with translated(self._response.url.host), trio.fail_after(BODY_GAP_S):
-            piece = await anext(self._stream, b"")
+            # Whatever the size of its pieces, a body that comes faster than it is used lets others run.
+            await trio.lowlevel.checkpoint()
+            piece = await self._inflated(self._inflater) if self._inflater else await self._raw()
         self.ended = not piece
+        return piece
+
+    async def _raw(self) -> bytes:
+        """The next piece of the body as it was sent."""
+        since_s = trio.current_time()
+        piece = await anext(self._stream, b"")
+        self._slow_s += trio.current_time() - since_s
+        self._slow_bytes += len(piece)
+        if self._slow_s >= _SLOW_S:
+            if piece and self._slow_bytes < _SLOW_BYTES:
+                raise TransportError(f"{self._response.url.host} sends hardly anything any more")
+            self._slow_s, self._slow_bytes = 0.0, 0
+        return piece
+
+    async def _inflated(self, inflater: Inflater) -> bytes:
+        """The next piece of the body after undoing its coding."""
+        host = self._response.url.host
+        try:
+            while not (piece := inflater.take()):
+                data = await self._raw()
+                if not data:
+                    if self._has_data and inflater.is_partial:
+                        raise TransportError(f"the compressed answer of {host} ended early")
+                    return b""
+                self._has_data = True
+                inflater.feed(data)
+        except zlib.error as exc:
+            raise TransportError(f"cannot decode the answer of {host} ({exc})") from exc
         return piece
 
     async def drop(self) -> None:
@@ -141,16 +202,75 @@ class Answer:
                     pass
             await trio.lowlevel.checkpoint()
 
-    async def body(self, max_bytes: int = MAX_JSON_BYTES) -> bytes:
-        """The whole body, cut at `max_bytes`.
+    async def body(self, max_bytes: int = MAX_JSON_BYTES, max_values: int = MAX_JSON_VALUES) -> bytes:
+        """The whole body, which is JSON.
 
         Raises:
-            TransportError: As `receive`.
+            ServerError: It has more bytes or values than that, or a coding that was not asked for.
+            TransportError: As `receive`, or it is not all there within BODY_WITHIN_S.
+        """
+        host = self._response.url.host
+        if not self.readable:
+            raise ServerError(f"{host} sent an answer in a coding that was not asked for")
+        parts, separators = bytearray(), 0
+        with translated(host), trio.fail_after(BODY_WITHIN_S):
+            while piece := await self.receive():
+                parts += piece
+                if len(parts) > max_bytes:
+                    raise ServerError(f"{host} sent an answer of more than {max_bytes:,} bytes")
+                separators += sum(map(piece.count, _SEPARATORS))
+        body = bytes(parts)
+        # Texts may hold as many commas as their writers like.
+        if separators > max_values and await trio.to_thread.run_sync(_has_more_values, body, max_values):
+            raise ServerError(f"{host} sent an answer of more than {max_values:,} values")
+        return body
+
+    async def beginning(self, max_bytes: int) -> bytes:
+        """The first `max_bytes` of the body, or all when it has fewer; nothing of one that cannot be read.
+
+        Raises:
+            TransportError: As `body`.
         """
         parts = bytearray()
-        while len(parts) < max_bytes and (piece := await self.receive()):
-            parts += piece
+        with translated(self._response.url.host), trio.fail_after(BODY_WITHIN_S):
+            while self.readable and len(parts) < max_bytes and (piece := await self.receive()):
+                parts += piece
         return bytes(parts[:max_bytes])
+
+
+async def _raw_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body as it was sent; one that the transport has read already, as some of tests do, is decoded."""
+    if response.is_stream_consumed:
+        if response.content:
+            yield response.content
+        return
+    async for piece in response.aiter_raw():
+        yield piece
+
+
+def _headers_of(response: httpx.Response) -> Mapping[str, str]:
+    """The headers by name in lower case, those of one name joined.
+
+    Once for all: httpx goes through them for each that is asked for, and joining takes it a time that grows
+    with the square of their number.
+    """
+    encoding = response.headers.encoding
+    found: dict[str, list[str]] = {}
+    for name, value in response.headers.raw:
+        found.setdefault(name.decode(encoding).lower(), []).append(value.decode(encoding))
+    return {name: ", ".join(values) for name, values in found.items()}
+
+
+def _has_more_values(body: bytes, most: int) -> bool:
+    """Whether a JSON text has more than `most` values; at least as far as that takes memory."""
+    count = start = 0
+    for string in _STRING.finditer(body):
+        if string.start() > start:
+            count += sum(body.count(separator, start, string.start()) for separator in _SEPARATORS)
+        start = string.end()
+        if count > most:
+            return True
+    return count + sum(body.count(separator, start) for separator in _SEPARATORS) > most
 
 
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:

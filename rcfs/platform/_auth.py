@@ -33,6 +33,8 @@ _LONGEST_LIFETIME_S = 30 * 86_400.0
 documented one, a refresh token's week."""
 _REFRESH_LIFETIME_S = 604800.0
 """The same of a refresh token: a week."""
+_MOST_BYTES = 1 << 20
+"""Largest answer of the token endpoint: a token of RingCentral has about 1 kB, this is a runaway."""
 _BEARER = re.compile(r"[!-~]+")
 """What may stand in a header behind ``Bearer``: anything else fails in an error that quotes it."""
 
@@ -100,7 +102,7 @@ async def token_from(answer: Answer, now: float) -> Token:
         PlatformError: Any other refusal, by its status.
         ServerError: The answer is no token.
     """
-    body = await answer.body()
+    body = await answer.body(_MOST_BYTES)
     if answer.status in (400, 401):
         error = refusal(answer.status, body, operation="login", request_id=answer.request_id)
         raise AuthError(str(error), code=error.code, request_id=error.request_id)

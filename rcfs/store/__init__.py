@@ -34,5 +34,7 @@ from rcfs.store._search import Hit as Hit
 from rcfs.store._search import Scope as Scope
 from rcfs.store._search import SearchIndex as SearchIndex
 from rcfs.store._sizes import SizeIndex as SizeIndex
+from rcfs.store._spill import Spill as Spill
+from rcfs.store._spill import SpilledChunk as SpilledChunk
 from rcfs.store._value import Chunk as Chunk
 from rcfs.store._value import UncheckedChunk as UncheckedChunk

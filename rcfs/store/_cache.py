@@ -35,6 +35,7 @@ from rcfs.store._files import reason_of
 from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._opening import open_read_only, open_table
 from rcfs.store._pins import PinFile
+from rcfs.store._spill import Spill
 from rcfs.store._sqlite import first_error, is_damage
 from rcfs.store._table import ODD_SETTINGS, ChunkTable
 from rcfs.store._value import (
@@ -231,6 +232,19 @@ class ContentCache:
     def put_info(self, key: ContentKey, info: ContentInfo) -> bool:
         """Whether `info` could be stored as what is known of the content, in place of what was."""
         return bool(self._store(key, {INFO_INDEX: info.to_bytes()}))
+
+    @property
+    def limit_bytes(self) -> int:
+        """The cap of all that lies in the directory, in bytes."""
+        return self._limit_bytes
+
+    def spill(self) -> Spill:
+        """A place on the cache's disk, but not in the cache, for a content that it cannot keep.
+
+        Raises:
+            OSError: There is none.
+        """
+        return Spill.create(self._directory)
 
     def drop(self, key: ContentKey) -> None:
         """Remove a content; chunks of it that are open stay readable."""

@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from rcfs.fetch import Content, Engine, MailboxCatalogue, Recorder, Shelving, Wanted, open_engine
+from rcfs.fetch._library import MAX_CONTENT_BYTES
 from rcfs.model import ContentKey, Message, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
@@ -108,6 +109,7 @@ async def open_rig(
     keep_purged: bool = False,
     sockets: SocketOpener = open_socket,
     ledger: MemoryLedger | None = None,
+    max_content_bytes: int = MAX_CONTENT_BYTES,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -138,6 +140,7 @@ async def open_rig(
                 frozenset() if keep_purged else frozenset({PURGED}),
             ),
             recorder=recorder,
+            max_content_bytes=max_content_bytes,
             offline=offline,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())

@@ -1,16 +1,20 @@
 """One content, and every liberty that a server takes with it."""
 
 import gzip
+import itertools
+from typing import Any
 
 import attrs
 import pytest
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.errors import ServerError, TransportError
-from rcfs.model import CHUNK_BYTES
+from rcfs.errors import NoRoomError, ServerError, TooLargeError, TransportError
+from rcfs.fetch import _library
+from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.platform._answer import BODY_GAP_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply
+from tests.scenario.conftest import OpenRig
 
 DATA = noise(300_000)
 FETCH = "readMessageContent"
@@ -279,3 +283,69 @@ async def test_a_server_that_sends_parts_without_end_is_given_up(rig: Rig) -> No
     with pytest.raises(ServerError, match="nothing of the rest"):
         await rig.read(rig.wanted(1, DATA))
     assert rig.ranges() == [""]
+
+
+@abandoned_body
+@pytest.mark.parametrize("coding", [None, "gzip"])
+async def test_a_body_without_an_end_is_given_up_and_nothing_of_it_stays(
+    new_rig: OpenRig, coding: str | None
+) -> None:
+    async with new_rig(cache_bytes=16 << 20, max_content_bytes=6 * CHUNK_BYTES) as rig:
+        kept, endless = rig.wanted(1, DATA), rig.wanted(2, b"")
+        await rig.read(kept)
+        pieces: Any = itertools.repeat(b"x" * 65_536)
+        body = Reply(pieces=pieces)
+        if coding:
+            packed = gzip.compress(bytes(7 * CHUNK_BYTES))
+            body = Reply(body=packed, headers={"Content-Encoding": coding})
+        rig.platform.script(FETCH, body)
+        for _again in range(2):
+            with pytest.raises(TooLargeError, match="does not end"):
+                await rig.read(endless)
+        assert len(rig.ranges()) == 2, "it was asked for once"
+        assert (rig.cache.contains(endless.key), rig.cache.contains(kept.key)) == ("no", "yes")
+
+
+async def test_a_content_that_says_it_is_too_large_is_not_received(new_rig: OpenRig) -> None:
+    async with new_rig(max_content_bytes=1000) as rig:
+        with pytest.raises(TooLargeError, match="has 300,000 bytes; --max-content allows 1,000"):
+            await rig.read(rig.wanted(1, DATA))
+        assert await rig.read(rig.wanted(2, DATA[:1000])) == DATA[:1000]
+
+
+@pytest.mark.parametrize("sized", [True, False])
+async def test_a_content_larger_than_the_cache_lies_in_an_unlinked_file(
+    new_rig: OpenRig, sized: bool
+) -> None:
+    async with new_rig(cache_bytes=5 * CHUNK_BYTES) as rig:
+        small, data = rig.wanted(1, DATA), noise(9 * CHUNK_BYTES + 5)
+        await rig.read(small)
+        large = rig.wanted(2, data)
+        rig.platform.script(FETCH, Reply.sized(data) if sized else Reply(body=data))
+        content = await rig.engine.library.open(large, lambda: Priority.PERSON)
+        await content.wait_complete()
+        await rig.engine.library.reach(content, 0, content.arrived)
+        assert content.read(0, content.arrived) == data
+        assert content.memory_bytes == 0
+        if sized:
+            assert rig.cache.contains(small.key) == "yes", "it drove nothing out"
+        rig.engine.library.release(content)
+        await wait_all_tasks_blocked()
+        assert content.spill is None
+
+
+async def test_where_no_disk_takes_it_a_content_ends_before_it_fills_the_memory(
+    new_rig: OpenRig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with new_rig(cache_bytes=2 * CHUNK_BYTES) as rig:
+
+        def full() -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(rig.cache, "spill", full)
+        monkeypatch.setattr(_library, "_MEMORY_BYTES", 4 * CHUNK_BYTES)
+        small = noise(3 * CHUNK_BYTES)
+        assert await rig.read(rig.wanted(1, small)) == small, "what fits is read through memory"
+        with pytest.raises(NoRoomError):
+            await rig.read(rig.wanted(2, noise(20 * CHUNK_BYTES)))
+        assert await rig.read(rig.wanted(3, small)) == small, "and is given back"

@@ -1,7 +1,9 @@
 import gzip
 import json
 import time
+import zlib
 
+import attrs
 import httpx
 import pytest
 import trio
@@ -21,7 +23,9 @@ from rcfs.errors import (
 )
 from rcfs.model import RateHeaders, UsageGroup
 from rcfs.platform import Answer, refusal
-from rcfs.platform._answer import BODY_GAP_S
+from rcfs.platform._answer import BODY_GAP_S, BODY_WITHIN_S, _has_more_values
+from rcfs.platform._coding import PIECE_BYTES
+from tests.fakes.rig import noise
 from tests.fakes.scripted import End, Reply, _Body
 
 # httpx leaves the inner of its nested generators to the garbage collector when the outer one ends early.
@@ -159,7 +163,9 @@ def test_content_range_is_half_open_here(
         ("", False, True),
         ("identity", False, True),
         ("GZIP", True, True),
-        ("gzip, deflate", True, True),
+        ("gzip, deflate", True, False),
+        ("gzip,gzip", True, False),
+        ("deflate", True, True),
         ("br", True, False),
         ("gzip, zstd", True, False),
     ],
@@ -167,9 +173,7 @@ def test_content_range_is_half_open_here(
 def test_a_coding_is_noticed_and_whether_it_is_undone(
     coding: str | None, encoded: bool, readable: bool
 ) -> None:
-    given = answer()
-    if coding is not None:
-        given._headers["content-encoding"] = coding
+    given = streamed(Reply(headers={} if coding is None else {"Content-Encoding": coding}))
     assert (given.encoded, given.readable) == (encoded, readable)
 
 
@@ -207,7 +211,7 @@ async def test_a_body_is_decoded_and_cut() -> None:
     whole = streamed(Reply(body=packed, headers={"Content-Encoding": "gzip"}))
     assert await whole.body() == b"abcdef"
     pieces = streamed(Reply(pieces=[b"abc", b"def", b"ghi"]))
-    assert await pieces.body(5) == b"abcde"
+    assert await pieces.beginning(5) == b"abcde"
     assert await pieces.receive() == b"ghi"
     assert not pieces.ended
     assert await pieces.receive() == b""
@@ -220,6 +224,81 @@ async def test_a_broken_body_is_a_transport_error(end: End) -> None:
     assert await given.receive() == b"abc"
     with pytest.raises(TransportError, match=r"platform\.ringcentral\.com"):
         await given.receive()
+
+
+@abandoned_body
+async def test_a_body_that_drips_is_a_transport_error(autojump_clock: object) -> None:
+    drip = streamed(Reply(pieces=[b"x"] * 1000, gap_s=BODY_GAP_S - 1))
+    with pytest.raises(TransportError, match="hardly anything"):
+        await drip.beginning(1000)
+    assert trio.current_time() < 4 * BODY_GAP_S
+    slow = streamed(Reply(pieces=[b"x" * 1024] * 100, gap_s=2.0))
+    assert len(await slow.beginning(1 << 20)) == 100 << 10
+    page = streamed(Reply(pieces=[b"x" * 20_000] * 100, gap_s=BODY_GAP_S - 1))
+    before_s = trio.current_time()
+    with pytest.raises(TransportError):
+        await page.body()
+    assert trio.current_time() - before_s == BODY_WITHIN_S
+
+
+def coded(data: bytes, *codings: str) -> Reply:
+    """An answer whose body is `data` in all `codings`."""
+    for coding in codings:
+        data = gzip.compress(data) if coding == "gzip" else zlib.compress(data)
+    return Reply(body=data, headers={"Content-Encoding": ", ".join(codings)})
+
+
+@abandoned_body
+@pytest.mark.parametrize("codings", [("gzip", "gzip"), ("deflate", "gzip"), ("gzip", "identity", "deflate")])
+async def test_a_second_coding_is_refused(codings: tuple[str, ...]) -> None:
+    with pytest.raises(ServerError, match="coding"):
+        await streamed(coded(b"{}", *codings)).body()
+    assert await streamed(coded(b"{}", *codings)).beginning(100) == b""
+
+
+@abandoned_body
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_one_coding_is_undone_in_steps(coding: str) -> None:
+    data = bytes(5_000_000)
+    given, pieces = streamed(coded(data, coding)), []
+    while piece := await given.receive():
+        pieces.append(piece)
+    assert b"".join(pieces) == data
+    assert max(map(len, pieces)) <= PIECE_BYTES
+    with pytest.raises(ServerError, match="more than 1,000 bytes"):
+        await streamed(coded(data, coding)).body(1000)
+
+
+async def test_deflate_without_a_header_is_undone() -> None:
+    packer = zlib.compressobj(wbits=-15)
+    body = packer.compress(b"abc" * 1000) + packer.flush()
+    assert await streamed(Reply(body=body, headers={"Content-Encoding": "deflate"})).body() == b"abc" * 1000
+
+
+@abandoned_body
+async def test_a_coding_that_ends_early_is_a_transport_error() -> None:
+    reply = coded(noise(1000), "gzip")
+    with pytest.raises(TransportError, match="ended early"):
+        await streamed(attrs.evolve(reply, body=reply.body[:-200])).body()
+    assert await streamed(attrs.evolve(reply, body=b"")).body() == b""
+
+
+@abandoned_body
+@pytest.mark.parametrize("unit", [b"{},", b"[],", b'"ab",', b'{"a":1},', b'"\\"",'])
+async def test_json_of_too_many_values_is_refused_before_it_is_decoded(unit: bytes) -> None:
+    with pytest.raises(ServerError, match="more than 1,000 values"):
+        await streamed(Reply(body=b"[" + unit * 1100 + b"1]")).body(max_values=1000)
+
+
+@pytest.mark.parametrize("text", [b"," * 5000, b'{[\\",' * 1000, b"," * 1000 + b"\\\\"])
+async def test_what_stands_in_a_text_is_no_value(text: bytes) -> None:
+    body = b'{"records":[{"id":1,"subject":"' + text + b'"},{"id":2}]}'
+    assert await streamed(Reply(body=body)).body(max_values=10) == body
+
+
+def test_a_text_that_does_not_end_is_looked_through_once() -> None:
+    body = b'["' + b'\\"' * 500_000
+    assert not _has_more_values(body, 10)
 
 
 async def test_silence_within_a_body_is_a_transport_error(autojump_clock: object) -> None:
