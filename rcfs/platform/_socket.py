@@ -1,11 +1,15 @@
 """A WebSocket to the platform: text messages both ways (RFC 6455).
 
-On wsproto, which is without sockets, and not on a library that brings tasks of its own: the life of the
-connection is that of a block, and it is closed properly also when that is cancelled.
+On wsproto, which is without sockets, and not on trio-websocket, which is on wsproto, too: see "Hints" in
+ARCHITECTURE.md. The life of the connection is that of a block, and it is closed properly also when that is
+cancelled.
+
+A server may send whatever it likes, so messages, their fragments, and all frames in a time are bounded, and
+each event passes a checkpoint: the cheapest frames come at 100,000 in a second.
 """
 
+import io
 import ssl
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Protocol
@@ -31,9 +35,19 @@ CONNECT_WITHIN_S = 20.0
 """Longest wait for a connection, its encryption and its handshake: three losses each of the first two."""
 _FAREWELL_S = 1.0
 """Longest time for saying good-bye; a mount that ends waits for it."""
-_MOST_BYTES = 1 << 20
-"""Longest message: one of the platform's is a few kB, this is a runaway."""
-_PIECE_BYTES = 1 << 16
+_SEND_WITHIN_S = 30.0
+"""Longest time for sending a frame: a server that does not read for so long is none any more."""
+_MOST_CHARACTERS = 256 << 10
+"""Longest message: one of the platform's is a few kB; this is a runaway, and takes milliseconds to decode."""
+_MOST_FRAGMENTS = 256
+"""Most frames of one message. The platform sends each in one; servers that cut do so at some KiB."""
+_WINDOW_S = 10.0
+_MOST_FRAMES = 2_000
+_MOST_BYTES = 4 << 20
+"""Most frames, control frames included, and most bytes, in ten seconds. A notification is one frame of about
+1 kB, 200 a second are more than any account has, and what a broken connection missed, which comes at once, is
+a hundred frames."""
+_PIECE_BYTES = 1 << 14
 
 
 class MessageStream(Protocol):
@@ -65,8 +79,13 @@ class Socket:
         self._host = host
         self._protocol = WSConnection(ConnectionType.CLIENT)
         self._sending = trio.Lock()
-        self._events: deque[Event] = deque()
-        self._text: list[str] = []
+        self._events: Iterator[Event] = iter(())
+        self._text = io.StringIO()
+        self._fragments = 0
+        self._frames = 0
+        self._bytes = 0
+        self._window_s = trio.current_time()
+        """When the present window began, in which frames and bytes are counted."""
 
     async def shake_hands(self, host: str, target: str, user_agent: str) -> None:
         """Turns the connection into a WebSocket.
@@ -92,12 +111,12 @@ class Socket:
             event = await self._next()
             match event:
                 case TextMessage():
-                    self._text.append(event.data)
-                    if sum(map(len, self._text)) > _MOST_BYTES:
+                    self._text.write(event.data)
+                    self._fragments += event.frame_finished
+                    if self._text.tell() > _MOST_CHARACTERS or self._fragments > _MOST_FRAGMENTS:
                         raise ServerError(f"{self._host} sent a message without an end")
                     if event.message_finished:
-                        text = "".join(self._text)
-                        self._text.clear()
+                        text, self._text, self._fragments = self._text.getvalue(), io.StringIO(), 0
                         return text
                 case Ping():
                     await self._say(event.response())
@@ -118,23 +137,42 @@ class Socket:
         await trio.aclose_forcefully(self._stream)
 
     async def _say(self, event: Event) -> None:
-        with _translated(self._host):
+        with _translated(self._host), trio.fail_after(_SEND_WITHIN_S):
             # One at a time: wsproto's bytes must go out in the order in which they were made.
             async with self._sending:
                 await self._stream.send_all(self._protocol.send(event))
 
     async def _next(self) -> Event:
         with _translated(self._host):
-            while not self._events:
+            await trio.lowlevel.checkpoint()
+            while (event := next(self._events, None)) is None:
                 data = await self._stream.receive_some(_PIECE_BYTES)
+                self._count(frames=0, size=len(data))
                 self._protocol.receive_data(bytes(data) or None)
-                self._events.extend(self._protocol.events())
-        return self._events.popleft()
+                self._events = self._protocol.events()  # made one by one, as they are asked for
+        self._count(frames=1, size=0)
+        return event
+
+    def _count(self, *, frames: int, size: int) -> None:
+        """Counts what came.
+
+        Raises:
+            ServerError: It is too much.
+        """
+        now = trio.current_time()
+        if now >= self._window_s + _WINDOW_S:
+            self._window_s, self._frames, self._bytes = now, 0, 0
+        self._frames += frames
+        self._bytes += size
+        if self._frames > _MOST_FRAMES or self._bytes > _MOST_BYTES:
+            raise ServerError(f"{self._host} floods the WebSocket")
 
 
 @asynccontextmanager
 async def open_socket(url: str, user_agent: str) -> AsyncIterator[Socket]:
     """A WebSocket at `url` (``ws`` or ``wss``), closed with the block. No proxy is used.
+
+    `Socket` speaks over any stream that leads to the server, whoever has connected it.
 
     Raises:
         UnreachableError: No connection could be made.

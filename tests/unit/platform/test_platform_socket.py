@@ -1,12 +1,15 @@
 """The WebSocket against the simulator, and against peers that do not keep to the protocol."""
 
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import httpx
 import pytest
 import trio
+from trio.testing import MockClock, lockstep_stream_pair
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import AcceptConnection, Request
 
 from rcfs.errors import PlatformError, ServerError, TransportError, UnreachableError
 from rcfs.platform import (
@@ -18,7 +21,7 @@ from rcfs.platform import (
     heartbeat_frame,
     subscription_frame,
 )
-from rcfs.platform._socket import open_socket
+from rcfs.platform._socket import Socket, open_socket
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from tests.fakes.simulated import in_process, logged_in
 
@@ -111,6 +114,119 @@ async def test_a_connection_that_breaks() -> None:
             await socket.send("late")
         with pytest.raises(TransportError, match="broke"):
             await socket.receive()
+
+
+async def flooded(frames: Callable[[], Iterator[bytes]]) -> tuple[str, int]:
+    """How a socket ends whose server sends `frames`, and how many turns another task had meanwhile."""
+
+    async def handler(stream: trio.SocketStream) -> None:
+        server = WSConnection(ConnectionType.SERVER)
+        server.receive_data(await stream.receive_some(4096))
+        list(server.events())
+        try:
+            await stream.send_all(server.send(AcceptConnection()))
+            for data in frames():
+                await stream.send_all(data)
+            await trio.sleep_forever()
+        except trio.BrokenResourceError:
+            pass  # the client had enough
+
+    turns = 0
+
+    async def count_turns() -> None:
+        nonlocal turns
+        while True:
+            await trio.lowlevel.checkpoint()
+            turns += 1
+
+    async def receive_all() -> None:
+        async with open_socket(url, "rcfs/test") as socket:
+            nursery.start_soon(count_turns)
+            for _ in range(2_001):
+                if await socket.receive() is None:
+                    raise TransportError("the connection was closed in an orderly way")
+
+    async with trio.open_nursery() as nursery:
+        url = await served(handler, nursery)
+        with pytest.raises(PlatformError) as failure:
+            await receive_all()
+        nursery.cancel_scope.cancel()
+    return str(failure.value), turns
+
+
+EMPTY_FRAGMENT, LAST_FRAGMENT, PING, PONG, EMPTY_TEXT = (
+    b"\x00\x00",
+    b"\x80\x00",
+    b"\x89\x00",
+    b"\x8a\x00",
+    b"\x81\x00",
+)
+BINARY = b"\x82\x7e\xff\xff" + bytes(65_535)
+
+
+@pytest.mark.parametrize(
+    ("frames", "words", "least"),
+    [
+        (lambda: iter([b"\x01\x00", EMPTY_FRAGMENT * 300_000]), "without an end", 250),
+        (lambda: iter([b"\x01\x00", *[b"\x00\x7e\x40\x00" + b"x" * 16_384] * 100]), "without an end", 10),
+        (lambda: iter([b"\x81\x7f" + (1 << 40).to_bytes(8), *[b"x" * 65_536] * 100]), "without an end", 10),
+        (lambda: iter([PING * 1_000_000]), "floods", 2000),
+        (lambda: iter([PONG * 1_000_000]), "floods", 2000),
+        (lambda: iter([EMPTY_TEXT * 1_000_000]), "floods", 2000),
+        (lambda: iter([b"\x82\x00" * 1_000_000]), "floods", 2000),
+        (lambda: iter([b"\x02\x00", EMPTY_FRAGMENT * 300_000]), "floods", 2000),
+        (lambda: iter([BINARY] * 1_000), "floods", 50),
+        (lambda: iter([b"\xc1\x05hello"]), "closed in an orderly way", 1),
+        (lambda: iter([b"\x81\x02\xff\xff"]), "closed in an orderly way", 1),
+        (lambda: iter([b"\x89\x7e\x01\x00" + bytes(256)]), "closed in an orderly way", 1),
+    ],
+    ids=["empty fragments", "large fragments", "endless frame", "pings", "pongs", "empty messages",
+         "binary messages", "binary fragments", "binary bytes", "compressed", "no UTF-8", "long ping"],
+)  # fmt: skip
+async def test_a_server_that_floods_is_left_and_others_run_meanwhile(
+    frames: Callable[[], Iterator[bytes]], words: str, least: int
+) -> None:
+    with trio.fail_after(30):
+        text, turns = await flooded(frames)
+    assert words in text
+    assert turns >= least, "each event lets others run"
+
+
+async def test_a_message_in_fragments_with_a_ping_between_them_is_whole() -> None:
+    answered: list[bytes] = []
+
+    async def handler(stream: trio.SocketStream) -> None:
+        server = WSConnection(ConnectionType.SERVER)
+        server.receive_data(await stream.receive_some(4096))
+        list(server.events())
+        await stream.send_all(server.send(AcceptConnection()))
+        await stream.send_all(b"\x01\x02[1" + PING + b"\x00\x00" * 200 + b"\x80\x01]")
+        answered.append(await stream.receive_some(2))
+
+    async with (
+        trio.open_nursery() as nursery,
+        open_socket(await served(handler, nursery), "rcfs/test") as socket,
+    ):
+        assert await socket.receive() == "[1]"
+    assert answered == [b"\x8a\x80"], "a pong, masked as those of clients are"
+
+
+async def test_a_server_that_does_not_read_is_noticed(autojump_clock: MockClock) -> None:
+    one, _other = lockstep_stream_pair()
+    socket = Socket(one, "127.0.0.1")
+    socket._protocol = open_protocol()
+    with pytest.raises(TransportError, match="no answer in time"):
+        await socket.send("hello?")
+
+
+def open_protocol() -> WSConnection:
+    """The client's side of an open WebSocket."""
+    client, server = WSConnection(ConnectionType.CLIENT), WSConnection(ConnectionType.SERVER)
+    server.receive_data(client.send(Request(host="a", target="/")))
+    list(server.events())
+    client.receive_data(server.send(AcceptConnection()))
+    list(client.events())
+    return client
 
 
 @pytest.mark.parametrize(
