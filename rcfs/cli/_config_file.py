@@ -17,6 +17,7 @@ from rcfs.errors import ConfigError
 
 _TEXT, _NUMBER, _FLAG, _SIZE, _INTEGER = "text", "a number", "true or false", "a size", "a whole number"
 _TEXTS = "a list of texts"
+_NAME = "a name or a number"
 
 _TABLES: Mapping[str, Mapping[str, str]] = {
     "credentials": {
@@ -29,6 +30,10 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
     "mount": {
         "max_wait": _NUMBER,
         "allow_other": _FLAG,
+        "uid": _NAME,
+        "gid": _NAME,
+        "umask": _TEXT,
+        "read_only": _FLAG,
         "fs_subtype": _TEXT,
         "offline": _FLAG,
         "keep_purged": _FLAG,
@@ -150,12 +155,12 @@ def _is_kind(value: object, kind: str) -> bool:
     if isinstance(value, bool):
         return kind == _FLAG
     if isinstance(value, str):
-        return kind in (_TEXT, _SIZE)
+        return kind in (_TEXT, _SIZE, _NAME)
     if isinstance(value, float):
         return kind == _NUMBER
     if isinstance(value, list):
         return kind == _TEXTS and all(isinstance(item, str) for item in value)
-    return isinstance(value, int) and kind in (_NUMBER, _SIZE, _INTEGER)
+    return isinstance(value, int) and kind in (_NUMBER, _SIZE, _INTEGER, _NAME)
 
 
 def _line_of(keys: tuple[str, ...], text: str) -> int:

@@ -10,8 +10,10 @@ from typing import Any
 import attrs
 import click
 
+from rcfs.cli._access import locks_out
 from rcfs.cli._findings import Finding, State
 from rcfs.cli._fuse_system import FuseSystem
+from rcfs.cli._mount_words import MountCommand
 from rcfs.cli._mountinfo import mount_below, read_mounts
 from rcfs.cli._mountpoint import Kind, check_apart, inspect
 from rcfs.cli._options import PathText, examples, json_option, mount_options
@@ -31,6 +33,7 @@ _LOW_SPACE_BYTES = 1 << 30
 
 @click.command(
     "doctor",
+    cls=MountCommand,
     epilog=examples("rcfs doctor", "rcfs doctor ~/ringcentral", "rcfs doctor --json | jq '.[].state'"),
 )
 @click.argument("mountpoint", type=PathText(), required=False)
@@ -88,10 +91,20 @@ def _fuse(system: FuseSystem) -> Finding:
 
 
 def _allow_other(settings: Settings, system: FuseSystem) -> Finding:
-    if system.allows_others():
-        return Finding("allow_other", State.OK, "is permitted")
+    umask = settings.umask
+    if not settings.allow_other and locks_out(uid=settings.uid, gid=settings.gid, umask=umask):
+        detail = f"is not asked for, and uid {settings.uid} with umask {umask:03o} locks you out, too"
+        return Finding("allow_other", State.PROBLEM, detail, "add --allow-other, or leave --uid out")
+    permitted = system.allows_others()
     if not settings.allow_other:
-        return Finding("allow_other", State.OK, "is not permitted, and not asked for")
+        allowed = "is permitted" if permitted else "is not permitted"
+        return Finding("allow_other", State.OK, f"{allowed}, and not asked for")
+    if permitted and umask & 0o055 == 0o055:
+        detail = f"is permitted, but umask {umask:03o} lets only the owner and root in"
+        return Finding("allow_other", State.NOTE, detail, "leave --umask out, or use 022")
+    if permitted:
+        who = "everyone" if not umask & 0o005 else "the group" if not umask & 0o050 else "some"
+        return Finding("allow_other", State.OK, f"is permitted, and umask {umask:03o} lets {who} in")
     advice = f"add the line user_allow_other to {system.conf} (as root), or mount without allow_other"
     return Finding("allow_other", State.PROBLEM, "is asked for, and not permitted", advice)
 

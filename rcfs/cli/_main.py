@@ -16,6 +16,7 @@ import click
 from rcfs import __version__
 from rcfs.cli._encoding import adapt_output, require_utf8
 from rcfs.cli._explain import explained
+from rcfs.cli._mount_words import as_mount_command
 from rcfs.cli._options import examples
 from rcfs.cli._output import sole_cause, tell
 from rcfs.model import safe_lines
@@ -84,6 +85,13 @@ def _safe_usage_errors() -> Iterator[None]:
 
 class Commands(RcfsGroup):
     """The commands of rcfs."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the arguments, also those that mount(8) gives to the program of a file system."""
+        mounting = as_mount_command(args, self.list_commands(ctx))
+        if mounting == []:
+            ctx.exit(0)
+        return super().parse_args(ctx, args if mounting is None else mounting)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names of all commands, in the order of the alphabet."""

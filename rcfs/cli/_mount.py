@@ -11,6 +11,7 @@ import click
 from rcfs.cli._background import Parent
 from rcfs.cli._fuse_system import unmount
 from rcfs.cli._logfiles import early_errors
+from rcfs.cli._mount_words import MountCommand
 from rcfs.cli._mountinfo import mount_at, read_mounts
 from rcfs.cli._mountpoint import FSTYPE, probe
 from rcfs.cli._options import PathText, examples, foreground_option, mount_options, state_dir_option
@@ -29,6 +30,7 @@ _MOUNT_EXAMPLES = examples(
     "mkdir ~/ringcentral",
     "rcfs mount ~/ringcentral               in the background; returns when it is ready",
     "rcfs mount -f --max-wait 60 /mnt/rc    in the foreground, with the log on stderr",
+    "rcfs mount -o allow_other,uid=jane /mnt/rc",
 )
 _MOUNT_ENVIRONMENT = """\b
 Environment:
@@ -36,7 +38,7 @@ Environment:
   RCFS_CONFIG, RCFS_CACHE_DIR, RCFS_CACHE_SIZE, RCFS_STATE_DIR, RCFS_MEDIA_URL"""
 
 
-@click.command("mount", epilog=f"{_MOUNT_EXAMPLES}\n\n{_MOUNT_ENVIRONMENT}")
+@click.command("mount", cls=MountCommand, epilog=f"{_MOUNT_EXAMPLES}\n\n{_MOUNT_ENVIRONMENT}")
 @click.argument("mountpoint", type=PathText())
 @foreground_option
 @mount_options

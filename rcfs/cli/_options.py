@@ -117,7 +117,26 @@ mount_options = _several(
         metavar="SECONDS",
         help=f"Longest wait for content inside the mount.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
     ),
-    click.option("--allow-other/--no-allow-other", default=None, help="Let other users enter the mount."),
+    click.option(
+        "--allow-other/--no-allow-other", default=None, help="Let root and other users enter the mount."
+    ),
+    click.option("--uid", metavar="USER", help="Whom all files belong to, a name or number.  [default: you]"),
+    click.option("--gid", metavar="GROUP", help="Their group, a name or number.  [default: yours]"),
+    click.option(
+        "--umask",
+        metavar="OCTAL",
+        help="Permissions that no file has.  [default: 077, with --allow-other 022]",
+    ),
+    click.option(
+        "--read-only/--no-read-only", default=None, help="Change nothing, not even the directory Search."
+    ),
+    click.option(
+        "-o",
+        "words",
+        multiple=True,
+        metavar="WORD,…",
+        help="The same as in /etc/fstab: allow_other,uid=jane,umask=022,ro and all other options.",
+    ),
     click.option(
         "--fs-subtype", metavar="NAME", help=f"The mount's type after 'fuse.'.  [default: {DEFAULT_SUBTYPE}]"
     ),

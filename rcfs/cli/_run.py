@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from rcfs.cli._access import locks_out
 from rcfs.cli._background import Parent, start
 from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._logfiles import log_file
@@ -23,7 +24,8 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
     """The resolved path of `path`, once everything is there that a mount needs.
 
     Raises:
-        ConfigError: ``allow_other`` is wanted, but the administrator forbids it.
+        ConfigError: ``allow_other`` is wanted, but the administrator forbids it; or not even this user could
+            look into the mount.
         FuseUnavailableError: FUSE is missing or not permitted.
         MountError: The mount point cannot be used.
     """
@@ -33,6 +35,11 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
         raise ConfigError(
             f"allow_other is forbidden here; add the line user_allow_other to {system.conf} (as root), or"
             " mount without it"
+        )
+    if not settings.allow_other and locks_out(uid=settings.uid, gid=settings.gid, umask=settings.umask):
+        raise ConfigError(
+            f"you could not enter the mount yourself, as all would belong to user {settings.uid} with umask"
+            f" {settings.umask:03o}; add --allow-other, or leave --uid out"
         )
     return prepare(path, settings, registry, tell)
 

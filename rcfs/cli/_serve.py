@@ -1,6 +1,7 @@
 """Puts the rooms together: the one place where a mount is assembled from its settings."""
 
 import gc
+import os
 import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -20,7 +21,7 @@ from rcfs.cli._settings import Settings
 from rcfs.cli._signals import endings, lasting
 from rcfs.errors import StoreError
 from rcfs.fetch import Engine, Recorder, Shelving, open_engine
-from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, serve_mount
+from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, Ownership, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
@@ -52,6 +53,12 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         mountpoint=mountpoint,
         max_wait_s=settings.max_wait_s,
         allow_other=settings.allow_other,
+        owner=Ownership(
+            uid=os.getuid() if settings.uid is None else settings.uid,
+            gid=os.getgid() if settings.gid is None else settings.gid,
+            umask=settings.umask,
+        ),
+        read_only=settings.read_only,
         fs_subtype=settings.fs_subtype,
         fast_wait=settings.fast_wait,
         crawlers=CrawlerRule.of(

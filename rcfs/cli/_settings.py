@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import attrs
 import platformdirs
 
+from rcfs.cli._access import ALONE_UMASK, OTHERS_UMASK, parse_umask, parse_user, parse_user_group
 from rcfs.cli._config_file import ConfigFile, Found, read_config
 from rcfs.cli._keyring import KeyringEntry, read_keyring
 from rcfs.cli._output import warn as print_warning
@@ -59,6 +60,10 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "max_content": "cache.max_content",
     "max_wait": "mount.max_wait",
     "allow_other": "mount.allow_other",
+    "uid": "mount.uid",
+    "gid": "mount.gid",
+    "umask": "mount.umask",
+    "read_only": "mount.read_only",
     "fs_subtype": "mount.fs_subtype",
     "crawlers": "crawlers.names",
     "more_crawlers": "crawlers.also",
@@ -114,6 +119,14 @@ class Settings:
     """Longest wait for content inside the mount."""
     allow_other: bool = False
     """Whether other users may enter the mount."""
+    uid: int | None = None
+    """Whom everything in the mount belongs to; None for the user of the process."""
+    gid: int | None = None
+    """The group of everything in the mount; None for that of the process."""
+    umask: int = ALONE_UMASK
+    """Permission bits that nothing in the mount has."""
+    read_only: bool = False
+    """Whether searches cannot be made in the mount."""
     fs_subtype: str = DEFAULT_SUBTYPE
     """The mount's type is ``fuse.`` and this."""
     crawlers: tuple[str, ...] | None = None
@@ -203,6 +216,10 @@ def load_settings(
     cache_size = sources.parsed("cache_size", _cache_size)
     max_content = sources.parsed("max_content", _max_content)
     max_wait_s = sources.parsed("max_wait", _max_wait)
+    allow_other = bool(sources.parsed("allow_other", bool))
+    umask = sources.parsed("umask", parse_umask)
+    if umask is None:
+        umask = OTHERS_UMASK if allow_other else ALONE_UMASK
     return Settings(
         credentials=None
         if missing
@@ -219,7 +236,11 @@ def load_settings(
         state_dir=sources.parsed("state_dir", _absolute) or platformdirs.user_state_path("rcfs"),
         max_content_bytes=DEFAULT_MAX_CONTENT_BYTES if max_content is None else max_content,
         max_wait_s=DEFAULT_MAX_WAIT_S if max_wait_s is None else max_wait_s,
-        allow_other=bool(sources.parsed("allow_other", bool)),
+        allow_other=allow_other,
+        uid=sources.parsed("uid", parse_user),
+        gid=sources.parsed("gid", parse_user_group),
+        umask=umask,
+        read_only=bool(sources.parsed("read_only", bool)),
         fs_subtype=sources.parsed("fs_subtype", _subtype) or DEFAULT_SUBTYPE,
         crawlers=sources.parsed("crawlers", _program_names),
         # Those of the command line are added to those of the file.

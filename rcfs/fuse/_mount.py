@@ -14,6 +14,7 @@ import trio
 from rcfs import __version__
 from rcfs.errors import FuseUnavailableError
 from rcfs.fetch import Engine, Recorder, iso_time
+from rcfs.fuse._attributes import Ownership
 from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule
@@ -42,6 +43,10 @@ class MountOptions:
     """Longest wait of an open or read for content, in seconds."""
     allow_other: bool = False
     """Whether other users of the machine may look into the mount."""
+    owner: Ownership = attrs.field(factory=Ownership)
+    """Whom everything in it belongs to, and with `allow_other`, who else may look into it."""
+    read_only: bool = False
+    """Whether searches cannot be made either."""
     fs_subtype: str = "rcfs"
     """Second half of the file system type, ``fuse.<subtype>``: desktops decide by it what is remote."""
     crawlers: CrawlerRule = USUAL_CRAWLERS
@@ -86,6 +91,7 @@ async def serve_mount(
         waits,
         max_wait_s=options.max_wait_s,
         crawlers=options.crawlers,
+        owner=options.owner,
         render_live=_live_renderer(engine, status),
     )
     fuse_options = {
@@ -98,6 +104,8 @@ async def serve_mount(
     }
     if options.allow_other:
         fuse_options.add("allow_other")
+    if options.read_only:
+        fuse_options.add("ro")
     try:
         pyfuse3.init(operations, str(options.mountpoint), fuse_options)
     except RuntimeError as exc:

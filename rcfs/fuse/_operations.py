@@ -17,7 +17,7 @@ import trio
 
 from rcfs.fetch import Engine, Recorder
 from rcfs.fuse._attachments import Attachments
-from rcfs.fuse._attributes import attributes
+from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import Handle, HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
@@ -79,6 +79,7 @@ class Operations(ReadOnlyOperations):
         max_wait_s: float,
         render_live: Callable[[str], Awaitable[str]],
         crawlers: CrawlerRule = USUAL_CRAWLERS,
+        owner: Ownership | None = None,
     ) -> None:
         """Makes a file system that shows `root`.
 
@@ -89,12 +90,14 @@ class Operations(ReadOnlyOperations):
             max_wait_s: Longest wait for content in seconds.
             render_live: Gives the present text of a live file by its topic.
             crawlers: Programs that nobody asked to read, and what they get.
+            owner: Whom everything belongs to; None for this process's user alone.
         """
         super().__init__()
         self._root = root
         self._engine = engine
         self._waits = waits
         self._render_live = render_live
+        self._owner = owner or Ownership()
         self._inodes = InodeTable(root)
         self.invalidation = Invalidation(root, self._inodes)
         """What makes the kernel forget."""
@@ -264,9 +267,8 @@ class Operations(ReadOnlyOperations):
     ) -> None:
         """Makes a search one for something else: file managers make a directory first, then name it."""
         parents = (await self._node(parent_inode_old), await self._node(parent_inode_new))
-        if flags & pyfuse3.RENAME_EXCHANGE:
-            raise pyfuse3.FUSEError(errno.EINVAL)
-        await self._searching.rename(parents, parent_inode_old, name_old, name_new)
+        exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
+        await self._searching.rename(parents, parent_inode_old, name_old, name_new, exchange=exchange)
 
     # Files
 
@@ -376,7 +378,7 @@ class Operations(ReadOnlyOperations):
 
     def _attributes(self, inode: int, node: Node) -> pyfuse3.EntryAttributes:
         live_bytes = self._live_bytes.get(node.topic, _LIVE_BYTES) if isinstance(node, LiveFile) else 0
-        return attributes(inode, node, live_bytes=live_bytes)
+        return attributes(inode, node, self._owner, live_bytes=live_bytes)
 
     async def _find(self, directory: Directory, name: str) -> Node | None:
         """What a directory has under a name."""

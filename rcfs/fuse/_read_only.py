@@ -1,6 +1,6 @@
 """What would change something is refused, because a mount is not read-only to the kernel: searches are made.
 
-Where its mode does not let the user write to a directory or file, the kernel says EACCES before it asks.
+To others than the owner, whom the mode does not let write, the kernel says EACCES before it asks.
 """
 
 import errno

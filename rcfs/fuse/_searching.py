@@ -78,13 +78,17 @@ class Searching:
             raise pyfuse3.FUSEError(errno.ENOENT)
         self._inodes.retire(self._inodes.number(inode, name))
 
-    async def rename(self, parents: tuple[Node, Node], inode: int, name: bytes, new_name: bytes) -> None:
+    async def rename(
+        self, parents: tuple[Node, Node], inode: int, name: bytes, new_name: bytes, *, exchange: bool
+    ) -> None:
         """Makes a search one for something else; both of `parents` must be the directory of searches.
 
         Raises:
-            pyfuse3.FUSEError: As in `make` and `remove`.
+            pyfuse3.FUSEError: As in `make` and `remove`; EINVAL when two are to `exchange` their names.
         """
         directory, _other = map(self._directory, parents)
+        if exchange:
+            raise pyfuse3.FUSEError(errno.EINVAL)
         query = _query_of(new_name)
         if not await self._searches.rename(decoded(name), query):
             exists = self._searches.kept_as(query) is not None
@@ -158,11 +162,11 @@ def _query_of(name: bytes) -> str:
     """The query that a directory of that name is for.
 
     Raises:
-        pyfuse3.FUSEError: EPERM for a name with a leading dot, which desktops make for their own purposes;
+        pyfuse3.FUSEError: EROFS for a name with a leading dot, which desktops make for their own purposes;
             EINVAL for one that cannot be read as a query, ENAMETOOLONG for one that is too long.
     """
     if name.startswith(b"."):
-        raise pyfuse3.FUSEError(errno.EPERM)
+        raise pyfuse3.FUSEError(errno.EROFS)
     if len(name) > _MOST_NAME_BYTES:
         raise pyfuse3.FUSEError(errno.ENAMETOOLONG)
     try:

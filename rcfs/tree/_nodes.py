@@ -25,7 +25,7 @@ class Node:
     """One directory entry; the base of all."""
 
     mode: ClassVar[int]
-    """Permission bits."""
+    """Permission bits, before the mount's umask takes some away."""
 
     @property
     def mailbox_id(self) -> int | None:
@@ -66,7 +66,7 @@ class Entry:
 class Directory(Node):
     """A directory; the base of all."""
 
-    mode: ClassVar[int] = 0o500
+    mode: ClassVar[int] = 0o777
     is_quick: ClassVar[bool] = True
     """Whether `find` and `page` take less than a millisecond; others are asked in worker threads."""
     nlink: ClassVar[int] = 1
@@ -127,7 +127,7 @@ class FixedDirectory(Directory):
 class TextFile(Node):
     """A file whose bytes follow from metadata: it costs no request."""
 
-    mode: ClassVar[int] = 0o400
+    mode: ClassVar[int] = 0o666
     _times: Times
     size_bytes: int
     """Exact size in bytes, as of now; whoever gets other `content` later sets it."""
@@ -153,7 +153,7 @@ class TextFile(Node):
 class AttachmentFile(Node):
     """A file whose bytes the platform has: reading it may cost a request."""
 
-    mode: ClassVar[int] = 0o400
+    mode: ClassVar[int] = 0o666
     _times: Times
     key: ContentKey
     """The identity of the bytes."""
@@ -227,7 +227,7 @@ class Link(Node):
 class LiveFile(Node):
     """A file that tells about the running program, which renders it whenever it is opened."""
 
-    mode: ClassVar[int] = 0o400
+    mode: ClassVar[int] = 0o666
     _times: Times
     topic: str
     """What about; one of `LIVE_TOPICS`."""

@@ -62,7 +62,6 @@ OwnerOf = Callable[[int], Owner | None]
 class SearchesDirectory(Directory):
     """``Search``: the searches that are kept. Directories can be made in it, and renamed, and removed."""
 
-    mode: ClassVar[int] = 0o700
     _catalogue: SearchCatalogue
     _owner_of: OwnerOf
     _times: Times

@@ -18,7 +18,7 @@ from tests.fakes.kernel import Path, Seen
 
 Record = Mapping[str, Any]
 
-DIRECTORY, FILE, LINK = stat.S_IFDIR | 0o500, stat.S_IFREG | 0o400, stat.S_IFLNK | 0o777
+DIRECTORY, FILE, LINK = stat.S_IFDIR | 0o700, stat.S_IFREG | 0o600, stat.S_IFLNK | 0o777
 TYPES = {"SMS": "SMS", "VoiceMail": "Voicemail", "Fax": "Fax", "Pager": "Pager"}
 STANDING = (*TYPES.values(), "Conversations", "By-Contact", "Unread", "Trash")
 STEMS = {"AudioRecording": "voicemail", "RenderedDocument": "fax", "SourceDocument": "source"}

@@ -22,7 +22,7 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     with mounts(tmp_path_factory.mktemp("locale")) as make:
         mounted = make("--messages=100", "--limit=medium=100000", "--limit=light=100000", mount=False)
         mounted.environment |= ASCII
-        mounted.path = mounted.path.parent / "Post für 😀"
+        mounted.path = mounted.path.parent / "Post-für-😀"
         mounted.path.mkdir()
         code = "import sys; print(sys.getfilesystemencoding())"
         spoken = subprocess.run(

@@ -43,10 +43,10 @@ def test_attributes_say_what_the_records_say(shared_mount: Mounted) -> None:
 
     status = folder.stat()
     assert stat.S_ISDIR(status.st_mode)
-    assert stat.S_IMODE(status.st_mode) == 0o500
+    assert stat.S_IMODE(status.st_mode) == 0o700
     assert (status.st_uid, status.st_gid) == (os.getuid(), os.getgid())
     text = (folder / "text.txt").stat()
-    assert stat.S_IMODE(text.st_mode) == 0o400
+    assert stat.S_IMODE(text.st_mode) == 0o600
     assert text.st_size == len(record["subject"].encode())
     assert text.st_blocks == 1
     assert int(text.st_mtime) == 1793726825, "creationTime, 2026-11-03T17:27:05Z"

@@ -14,7 +14,7 @@ import structlog
 from rcfs import errors
 from rcfs.errors import BudgetError, RcfsError
 from rcfs.fetch import Recorder
-from rcfs.fuse._attributes import attributes
+from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import errno_of
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._lineage import Reader
@@ -25,6 +25,7 @@ from rcfs.tree import AttachmentFile, Directory, Node, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 
 KEY = ContentKey("1", 2, 3, 4)
+OWNER = Ownership()
 
 
 @pytest.fixture
@@ -196,10 +197,10 @@ def test_pages_are_kept_as_long_as_the_text_is_the_same(root: Root) -> None:
 
 
 def test_a_directory_shows_as_one(root: Root) -> None:
-    entry = attributes(7, root.extension(5))
+    entry = attributes(7, root.extension(5), OWNER)
     assert entry.st_ino == 7
     assert stat.S_ISDIR(entry.st_mode)
-    assert stat.S_IMODE(entry.st_mode) == 0o500
+    assert stat.S_IMODE(entry.st_mode) == 0o700
     assert (entry.st_uid, entry.st_gid) == (os.getuid(), os.getgid())
     assert entry.attr_timeout > 300
     assert entry.entry_timeout > 300
@@ -207,11 +208,11 @@ def test_a_directory_shows_as_one(root: Root) -> None:
 
 def test_an_unknown_size_is_an_estimate_that_the_kernel_must_not_keep(root: Root) -> None:
     file = filled(root, Attachment(1, "RenderedDocument", "application/pdf"))
-    entry = attributes(7, file)
+    entry = attributes(7, file, OWNER)
     assert entry.attr_timeout == 0
     assert entry.st_size >= 1 << 20
     file.learn(1025)
-    entry = attributes(7, file)
+    entry = attributes(7, file, OWNER)
     assert entry.attr_timeout > 300
     assert (entry.st_size, entry.st_blocks) == (1025, 3)
     assert entry.st_mtime_ns == 1_500_000_250_000_000
@@ -222,13 +223,13 @@ def test_attributes_ask_once_whether_a_size_was_learned(root: Root, monkeypatch:
     asked: list[ContentKey] = []
     monkeypatch.setattr(PlainCatalogue, "learned_bytes", lambda _self, key: asked.append(key))
     file = filled(root, Attachment(1, "RenderedDocument"))
-    attributes(7, file)
+    attributes(7, file, OWNER)
     assert asked == [file.key]
 
 
 @pytest.mark.parametrize("created_s", [-5e9, 1e300])
 def test_impossible_times_are_shown_as_possible_ones(root: Root, created_s: float) -> None:
-    entry = attributes(7, filled(root, Attachment(1, "RenderedDocument"), created_s=created_s))
+    entry = attributes(7, filled(root, Attachment(1, "RenderedDocument"), created_s=created_s), OWNER)
     assert 0 <= entry.st_mtime_ns < 2**63
 
 

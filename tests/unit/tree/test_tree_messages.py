@@ -197,7 +197,7 @@ def test_modes_and_times() -> None:
         made.entries()["message.json"],
         made.entries()["attachment 1970-01-01T00.00.10Z from unknown.bin"],
     )
-    assert [node.mode for node in (made, record, attached)] == [0o500, 0o400, 0o400]
+    assert [node.mode for node in (made, record, attached)] == [0o777, 0o666, 0o666]
     assert [node.times() for node in (made, record, attached)] == [Times(10.0, 20.0)] * 3
 
 

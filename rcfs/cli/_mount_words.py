@@ -1,0 +1,90 @@
+"""Mount options as mount(8) and /etc/fstab have them: ``-o allow_other,uid=jane,umask=022,ro``.
+
+Each option of a command is a word, with underscores for dashes. mount(8) calls the program of a file system
+as ``PROGRAM SOURCE MOUNTPOINT [-sfnv] -o WORDS``, mount.fuse3 in the same way.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+_OF_OTHERS = """
+rw defaults auto noauto user nouser users owner group nofail _netdev async sync dirsync atime noatime
+relatime norelatime strictatime nostrictatime lazytime nolazytime diratime nodiratime iversion noiversion
+silent loud suid nosuid dev nodev exec noexec default_permissions
+"""
+"""Words that are for mount(8), systemd or the kernel, or that say what holds anyway. Source: mount(8)."""
+_COMMENT = re.compile(r"(?:[xX]-.*|comment=.*|uhelper=.*|helper=.*)", re.DOTALL)
+_FLAGS = re.compile(r"-[sfnvN]+")
+"""What mount(8) may say besides: sloppy, fake, no mtab, verbose, namespace."""
+_NO_WORDS = (None, "words", "foreground", "as_json")
+"""Options that say how the command itself behaves."""
+_SHORT = {"ro": "read_only", "subtype": "fs_subtype"}
+"""Words that mount(8) has another name for than rcfs."""
+
+
+class MountCommand(click.Command):
+    """A command whose options may be given by ``-o`` as well; one that is given by itself counts."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the arguments, and the words among them."""
+        rest = super().parse_args(ctx, args)
+        for word in _split(ctx.params.pop("words", None) or ()):
+            self._take(ctx, word)
+        return rest
+
+    def _take(self, ctx: click.Context, word: str) -> None:
+        if word in _OF_OTHERS.split() or _COMMENT.fullmatch(word):
+            return
+        name, equals, text = word.partition("=")
+        options = {
+            option.name: option
+            for option in self.params
+            if isinstance(option, click.Option) and option.name not in _NO_WORDS
+        }
+        option = options.get(_SHORT.get(name, name))
+        flag = True
+        if option is None and name.startswith("no"):
+            option, flag = options.get(name.removeprefix("no").removeprefix("_")), False
+            if option is not None and not option.secondary_opts:
+                option = None
+        if option is None:
+            close = difflib.get_close_matches(name, [str(known) for known in options], n=1)
+            hint = f" (did you mean {close[0]}?)" if close else ""
+            raise click.UsageError(f"-o: unknown mount option {name!r}{hint}", ctx)
+        if option.is_flag == bool(equals):
+            needs = "takes no value" if option.is_flag else f"needs a value: {name}=…"
+            raise click.UsageError(f"-o: {name} {needs}", ctx)
+        key = str(option.name)
+        if ctx.get_parameter_source(key) is ParameterSource.COMMANDLINE and not option.multiple:
+            return
+        value: Any = flag
+        if not option.is_flag:
+            value = option.type_cast_value(ctx, [text] if option.multiple else text)
+            if option.multiple:
+                value = (*(ctx.params.get(key) or ()), *value)
+        ctx.params[key] = value
+
+
+def as_mount_command(args: Sequence[str], commands: Iterable[str]) -> list[str] | None:
+    """The arguments of `rcfs mount` for a call by mount(8); None when `args` are no such call.
+
+    It is one when the first of them is the source, which is none of `commands`, then comes an absolute path,
+    and then ``-o``. An empty list stands for a call that is only a rehearsal.
+    """
+    if len(args) < 3 or args[0].startswith("-") or args[0] in commands or not args[1].startswith("/"):
+        return None
+    if "-o" not in args[2:]:
+        return None
+    flags = "".join(arg for arg in args[2:] if _FLAGS.fullmatch(arg))
+    if "f" in flags:
+        return []
+    return ["mount", *(arg for arg in args[2:] if not _FLAGS.fullmatch(arg)), "--", args[1]]
+
+
+def _split(texts: Iterable[str]) -> list[str]:
+    return [word.strip() for text in texts for word in text.split(",") if word.strip()]
