@@ -34,6 +34,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "gid": _NAME,
         "umask": _TEXT,
         "read_only": _FLAG,
+        "list_control": _FLAG,
         "fs_subtype": _TEXT,
         "offline": _FLAG,
         "keep_purged": _FLAG,

@@ -131,6 +131,11 @@ mount_options = _several(
         "--read-only/--no-read-only", default=None, help="Change nothing, not even the directory Search."
     ),
     click.option(
+        "--list-control/--no-list-control",
+        default=None,
+        help="List the directory .rcfs, which can be opened in any case.",
+    ),
+    click.option(
         "-o",
         "words",
         multiple=True,

@@ -59,6 +59,7 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
             umask=settings.umask,
         ),
         read_only=settings.read_only,
+        list_control=settings.list_control,
         fs_subtype=settings.fs_subtype,
         fast_wait=settings.fast_wait,
         crawlers=CrawlerRule.of(

@@ -64,6 +64,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "gid": "mount.gid",
     "umask": "mount.umask",
     "read_only": "mount.read_only",
+    "list_control": "mount.list_control",
     "fs_subtype": "mount.fs_subtype",
     "crawlers": "crawlers.names",
     "more_crawlers": "crawlers.also",
@@ -127,6 +128,8 @@ class Settings:
     """Permission bits that nothing in the mount has."""
     read_only: bool = False
     """Whether searches cannot be made in the mount."""
+    list_control: bool = False
+    """Whether listings of the mount name ``.rcfs``."""
     fs_subtype: str = DEFAULT_SUBTYPE
     """The mount's type is ``fuse.`` and this."""
     crawlers: tuple[str, ...] | None = None
@@ -241,6 +244,7 @@ def load_settings(
         gid=sources.parsed("gid", parse_user_group),
         umask=umask,
         read_only=bool(sources.parsed("read_only", bool)),
+        list_control=bool(sources.parsed("list_control", bool)),
         fs_subtype=sources.parsed("fs_subtype", _subtype) or DEFAULT_SUBTYPE,
         crawlers=sources.parsed("crawlers", _program_names),
         # Those of the command line are added to those of the file.

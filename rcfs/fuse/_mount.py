@@ -47,6 +47,8 @@ class MountOptions:
     """Whom everything in it belongs to, and with `allow_other`, who else may look into it."""
     read_only: bool = False
     """Whether searches cannot be made either."""
+    list_control: bool = False
+    """Whether the directory ``.rcfs`` is listed; it can be opened in any case."""
     fs_subtype: str = "rcfs"
     """Second half of the file system type, ``fuse.<subtype>``: desktops decide by it what is remote."""
     crawlers: CrawlerRule = USUAL_CRAWLERS
@@ -68,7 +70,12 @@ async def serve_mount(
     """
     started_s = time.time()
     waits = Waits()
-    root = build_root(engine.account.extensions, fallback_s=started_s, searches=engine.searches)
+    root = build_root(
+        engine.account.extensions,
+        fallback_s=started_s,
+        searches=engine.searches,
+        list_control=options.list_control,
+    )
 
     async def status() -> Mapping[str, object]:
         return {

@@ -58,6 +58,7 @@ _VISITED = 5
 """A look at a search is one at all mailboxes that are shown, if they are no more: five syncs are a tenth of
 the Light group's default window. Of more mailboxes each is synced when its time comes."""
 _XATTR_CACHED = "user.rcfs.cached"
+"""No list names it: it is a state and no fact, and `rsync -X` would write it to a copy again and again."""
 _XATTR_REFRESH = "user.rcfs.refresh"
 """Who reads it wants news now, and waits for them. No list names it, so nobody reads it by the way."""
 _REFRESH_WITHIN_S = 600.0
@@ -157,10 +158,7 @@ class Operations(ReadOnlyOperations):
     ) -> Sequence[pyfuse3.XAttrNameT]:
         """Names of the extended attributes of an inode."""
         node = await self._node(inode)
-        names = list(node.xattrs())
-        if isinstance(node, (AttachmentFile, MessageDirectory)):
-            names.append(_XATTR_CACHED)
-        return [encoded(name) for name in names]
+        return [encoded(name) for name in node.xattrs()]
 
     @answering
     async def getxattr(

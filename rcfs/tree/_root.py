@@ -1,4 +1,4 @@
-"""The root of the tree: a directory for each extension, ``Search``, and ``.rcfs``."""
+"""The root of the tree: a directory for each extension, ``Search``, and ``.rcfs``, which is not listed."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -14,7 +14,11 @@ from rcfs.tree._search import SEARCH_DIRECTORY, Owner, SearchCatalogue, Searches
 from rcfs.tree._times import Times
 
 LIVE_DIRECTORY = ".rcfs"
-"""The directory of the files that tell about the program; no extension's name begins with a dot."""
+"""The directory of the files that tell about the program; no extension's name begins with a dot.
+
+It can be looked up, and is not listed unless that is wanted: what walks through the tree, to copy or compare
+it, would take it for a part of the account.
+"""
 
 COPY_MANIFEST = "SHA256SUMS"
 """The file at the top of a copy that tells its digests; no extension is called so."""
@@ -29,6 +33,7 @@ class Root(Directory):
 
     _fallback_s: float
     _searches: SearchCatalogue | None = None
+    _list_control: bool = False
     _extensions: dict[int, ExtensionDirectory] = attrs.field(factory=dict)
     _named: dict[str, Node] = attrs.field(factory=dict)
     _names: dict[int, str] = attrs.field(factory=dict)
@@ -106,12 +111,17 @@ class Root(Directory):
         return self._named.get(name)
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        listed = sorted((self._cursors[name], name) for name in self._named)
+        names = self._named if self._list_control else self._named.keys() - {LIVE_DIRECTORY}
+        listed = sorted((self._cursors[name], name) for name in names)
         return [Entry(at, name, self._named[name]) for at, name in listed if at > after][:limit]
 
 
 def build_root(
-    extensions: Iterable[Extension], *, fallback_s: float, searches: SearchCatalogue | None = None
+    extensions: Iterable[Extension],
+    *,
+    fallback_s: float,
+    searches: SearchCatalogue | None = None,
+    list_control: bool = False,
 ) -> Root:
     """The root that shows `extensions`.
 
@@ -119,8 +129,9 @@ def build_root(
         extensions: As in `Root.show`.
         fallback_s: The time of everything that has none, in seconds since 1970-01-01 UTC.
         searches: The searches to show; None for no directory of searches.
+        list_control: Whether ``.rcfs`` is listed as well.
     """
-    root = Root(fallback_s=fallback_s, searches=searches)
+    root = Root(fallback_s=fallback_s, searches=searches, list_control=list_control)
     root.show(extensions)
     return root
 

@@ -57,7 +57,8 @@ def test_attributes_say_what_the_records_say(shared_mount: Mounted) -> None:
     assert attributes["user.rcfs.type"] == "SMS"
     assert attributes["user.rcfs.from"] == record["from"]["phoneNumber"]
     assert attributes["user.rcfs.read_status"] == record["readStatus"]
-    assert attributes["user.rcfs.cached"] == "yes", "it has no attachment but its text"
+    assert "user.rcfs.cached" not in attributes, "what changes by itself is told to those who ask"
+    assert os.getxattr(folder, "user.rcfs.cached") == b"yes", "it has no attachment but its text"
 
 
 def test_cached_attribute_follows_the_cache(mounting: Mounting) -> None:
@@ -123,9 +124,17 @@ def test_the_mount_is_read_only_and_cannot_be_executed(shared_mount: Mounted) ->
     assert json.loads(shared_mount.rcfs("status", "--json", f"--state-dir={shared_mount.state}").stdout)
 
 
+def test_what_tells_about_the_mount_is_there_and_not_listed(shared_mount: Mounted) -> None:
+    names = [path.name for path in shared_mount.path.iterdir()]
+    assert ".rcfs" not in names
+    assert "Search" in names
+    assert ".rcfs" not in shared_mount.tool("find", ".", "-maxdepth", "1").stdout
+    (shared_mount.path / ".rcfs").stat()
+
+
 def test_a_standard_user_sees_the_own_extension(mounting: Mounting) -> None:
     mount = mounting("--messages=100", "--standard-user", *FAST)
-    extensions = [path.name for path in mount.path.iterdir() if path.name not in ("Search", ".rcfs")]
+    extensions = [path.name for path in mount.path.iterdir() if path.name != "Search"]
     assert len(extensions) == 1
     assert any((mount.path / extensions[0]).glob("SMS/*/*/message.json"))
 

@@ -26,8 +26,6 @@ def snapshot(mount: Mounted) -> list[tuple[str, int, int, int]]:
     """(path, mode, size, mtime) of everything below the mount that is not about rcfs itself."""
     found = []
     for folder, directories, files in os.walk(mount.path):
-        if Path(folder) == mount.path:
-            directories.remove(".rcfs")
         for name in (*directories, *files):
             path = Path(folder, name)
             status = path.lstat()
@@ -87,8 +85,7 @@ def used(mounting: Mounting) -> Mounted:
     for path in attachments(mount)[:4]:
         path.read_bytes()
     for path in mount.path.iterdir():
-        if path.name != ".rcfs":
-            mount.tool("ls", "-R", str(path), check=False)  # one of them is refused
+        mount.tool("ls", "-R", str(path), check=False)  # one of them is refused
     return mount
 
 
@@ -150,8 +147,6 @@ def ask_everything(mount: Mounted) -> set[str]:
 
     asked = set()
     for folder, directories, files in os.walk(mount.path, onerror=refuse):
-        if Path(folder) == mount.path:
-            directories.remove(".rcfs")
         for name in (*directories, *files):
             path = Path(folder, name)
             size = path.lstat().st_size

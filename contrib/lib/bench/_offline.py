@@ -131,9 +131,8 @@ def _ask(top: Path) -> dict[str, list[float]]:
 
 
 def _attributes(path: Path) -> list[str]:
-    """The extended attributes of `path`, but for the one that is a question to the cache."""
-    names = os.listxattr(path, follow_symlinks=False)
-    return [name for name in names if name != "user.rcfs.cached"]
+    """The extended attributes of `path`; the one that is a question to the cache is not listed."""
+    return os.listxattr(path, follow_symlinks=False)
 
 
 def _attribute(path: Path, name: str) -> bytes:

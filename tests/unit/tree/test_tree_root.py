@@ -6,7 +6,7 @@ from rcfs.tree._times import Times
 
 
 def names(*extensions: Extension) -> list[str]:
-    return [name for name in build_root(extensions, fallback_s=1.0).entries() if name != ".rcfs"]
+    return list(build_root(extensions, fallback_s=1.0).entries())
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,9 @@ def test_of_records_with_the_same_id_the_last_counts() -> None:
 
 def test_the_live_files_are_there_and_need_no_mailbox() -> None:
     root = build_root([], fallback_s=1.0)
-    live = root.entries()[".rcfs"]
+    assert root.entries() == {}, "it is no part of the account"
+    live = root.find(".rcfs")
+    assert list(build_root([], fallback_s=1.0, list_control=True).entries()) == [".rcfs"]
     assert isinstance(live, Directory)
     assert (root.mailbox_id, live.mailbox_id, root.is_known, live.is_known) == (None, None, True, True)
     topics = [(name, node.topic) for name, node in live.entries().items() if isinstance(node, LiveFile)]
@@ -85,4 +87,4 @@ def test_a_listing_of_the_root_goes_on_where_it_stopped() -> None:
     root = build_root([Extension(1, "105"), Extension(2, "107")], fallback_s=1.0)
     (first,) = root.page(0, 1)
     root.show([Extension(1, "105"), Extension(2, "107"), Extension(3, "101")])
-    assert [entry.name for entry in (first, *root.page(first.cursor, 9))] == ["105", "107", ".rcfs", "101"]
+    assert [entry.name for entry in (first, *root.page(first.cursor, 9))] == ["105", "107", "101"]

@@ -47,10 +47,10 @@ def target(node: Node | None) -> str:
 
 
 def test_the_root_lists_them_after_the_extensions(root: Root) -> None:
-    assert list(root.entries()) == ["101 Jane", "Bob", "Search", ".rcfs"]
+    assert list(root.entries()) == ["101 Jane", "Bob", "Search"]
     assert at(root, "Search") is root.entries()["Search"]
     root.show([JANE])
-    assert list(root.entries()) == ["101 Jane", "Search", ".rcfs"]
+    assert list(root.entries()) == ["101 Jane", "Search"]
     assert "Search" not in build_root([JANE], fallback_s=1.0).entries()
 
 
