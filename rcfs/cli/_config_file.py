@@ -39,6 +39,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "offline": _FLAG,
         "keep_purged": _FLAG,
         "fast_wait": _FLAG,
+        "preload": _FLAG,
     },
     "cache": {"directory": _TEXT, "size": _SIZE, "max_content": _SIZE},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},

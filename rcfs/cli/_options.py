@@ -166,6 +166,11 @@ mount_options = _several(
         default=None,
         help="Never ask the server: serve what is known and cached, and let the rest fail at once.",
     ),
+    click.option(
+        "--preload/--no-preload",
+        default=None,
+        help="Load mailboxes in the background, before anybody looks into them.  [default: preload]",
+    ),
     keep_purged_option,
     limit_option,
     log_level_option,

@@ -62,6 +62,7 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         list_control=settings.list_control,
         fs_subtype=settings.fs_subtype,
         fast_wait=settings.fast_wait,
+        preload=settings.preload,
         crawlers=CrawlerRule.of(
             settings.crawlers, settings.more_crawlers, CrawlerPolicy(settings.crawler_policy)
         ),

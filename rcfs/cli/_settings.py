@@ -72,6 +72,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "offline": "mount.offline",
     "keep_purged": "mount.keep_purged",
     "fast_wait": "mount.fast_wait",
+    "preload": "mount.preload",
 }
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
@@ -144,6 +145,8 @@ class Settings:
     """Whether what the platform purges stays; None as it was last said for the state directory."""
     fast_wait: bool = True
     """Whether the kernel is waited for in a faster way than the usual, where that is possible."""
+    preload: bool = True
+    """Whether a mount loads mailboxes in the background."""
     log_level: str = "info"
     """Least severe level that is logged, one of `LOG_LEVELS`."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
@@ -254,6 +257,7 @@ def load_settings(
         offline=bool(sources.parsed("offline", bool)),
         keep_purged=sources.parsed("keep_purged", bool),
         fast_wait=sources.parsed("fast_wait", bool) is not False,
+        preload=sources.parsed("preload", bool) is not False,
         log_level=sources.text("log_level") or "info",
         plans=sources.plans(),
         config_path=config_path,

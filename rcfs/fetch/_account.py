@@ -7,6 +7,7 @@ Concurrency: all methods run in the trio thread.
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,7 @@ class Account:
         `login` is a digest of server, app and user.
         """
         self._login = login
+        self._own_topic = f"own extension {login}"
         self._requester = requester
         self._session = session
         self._network = network
@@ -79,6 +81,8 @@ class Account:
             requester, client, network, index, sizes, shelving, cache, recorder, nursery
         )
         """The mailboxes; to be used once the account is started."""
+        self.own_id: int | None = None
+        """Id of the login's own extension; None when that is not known."""
         self.extensions: tuple[Extension, ...] = ()
         """Extensions that the login may read: all for an admin, else its own."""
         self.on_extensions: Callable[[], None] = lambda: None
@@ -109,6 +113,8 @@ class Account:
         """
         try:
             known = self._index.login(self._login)
+            own = self._index.noted(self._own_topic)
+            self.own_id = None if own is None else int(own.text)
         except StoreError as exc:  # `begin_anew` sees to it.
             self._recorder.fault("account", str(exc))
             known = None
@@ -190,6 +196,10 @@ class Account:
         seen = Login(account_id, name, tuple(extension.raw for extension in found.values()))
         try:
             await trio.to_thread.run_sync(self._index.save_login, self._login, seen)
+            if own is not None and own.id != self.own_id:
+                self.own_id = own.id
+                note = self._index.note
+                await trio.to_thread.run_sync(note, self._own_topic, str(own.id), time.time())
         except StoreError as exc:  # Then the next mount asks again.
             self._recorder.fault("account", str(exc))
         return seen

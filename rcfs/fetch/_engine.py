@@ -13,7 +13,9 @@ from rcfs.fetch._intake import Shelving
 from rcfs.fetch._library import MAX_CONTENT_BYTES, Library
 from rcfs.fetch._losses import Losses
 from rcfs.fetch._network import Network
+from rcfs.fetch._preload import Preload
 from rcfs.fetch._recorder import Recorder
+from rcfs.fetch._remembered import Remembered
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._searches import Searches
 from rcfs.fetch._session import Session
@@ -58,6 +60,8 @@ class Engine:
     """The searches that people keep."""
     hints: Hints
     """What the platform tells of changes, for who runs it."""
+    preload: Preload
+    """Loads mailboxes in the background, for who runs it."""
 
     async def status(self) -> Mapping[str, object]:
         """The parts of the status document that fetching knows; plain JSON values."""
@@ -193,6 +197,7 @@ async def open_engine(
             await account.wait_asked()  # so that credentials are refused there, and not here
             await losses.run()
 
+        preload = Preload(account, network, Remembered(index), nursery)
         nursery.start_soon(learn)
         library.on_text = account.mailboxes.learn_text
         loop = trio.lowlevel.current_trio_token()
@@ -213,6 +218,7 @@ async def open_engine(
                 losses=losses,
                 searches=Searches(index.search, account, shelving.hidden_views),
                 hints=hints,
+                preload=preload,
             )
         finally:
             index.listen(lambda: None)

@@ -171,7 +171,7 @@ class Library:
 
     async def still_has(self, key: ContentKey) -> bool:
         """Whether the cache has not given up a content that was whole in it; it counts as used."""
-        return await self._in_thread(self._cache.touch, key)
+        return await self._looked_up(self._cache.touch, key)
 
     async def reach(self, content: Content, start: int, size: int) -> None:
         """Returns as soon as `size` bytes from `start` on of an open content are there, or all to its end.
@@ -268,7 +268,7 @@ class Library:
         live = self._live.get(key)
         if live is not None and live.arrived and not live.complete:
             return "partial"  # A reader may have seen its bytes before the disk did.
-        return await self._in_thread(self._cache.contains, key)
+        return await self._looked_up(self._cache.contains, key)
 
     async def _load(self, wanted: Wanted, content: Content) -> None:
         try:
@@ -470,3 +470,7 @@ class Library:
 
     async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads)
+
+    async def _looked_up(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """As `_in_thread`, for what may be given up: it goes on alone, and nobody hears what it finds."""
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads, abandon_on_cancel=True)

@@ -98,6 +98,10 @@ class Mailboxes:
         """Decimal account id; set before anything is asked."""
         self.on_change: Listener = lambda _extension_id, _touched: None
         """Hears of every change, in the trio thread; it must not wait."""
+        self.on_loaded: Callable[[int], None] = lambda _extension_id: None
+        """Hears of every mailbox that can be shown from now on, by its extension; it must not wait either."""
+        self.on_use: Callable[[int], None] = lambda _extension_id: None
+        """Hears of every mailbox that a person looks into; the same."""
 
     async def reshelve(self) -> None:
         """Brings up to date what another version of the program has decided; for before anything is shown."""
@@ -130,6 +134,8 @@ class Mailboxes:
             PlatformError: The server failed or could not be reached.
         """
         catalogue = self.catalogue(extension_id)
+        if priority is Priority.PERSON:
+            self.on_use(extension_id)
         if catalogue is None:
             await self.refresh(extension_id, priority)
             catalogue = self.catalogue(extension_id)
@@ -142,6 +148,7 @@ class Mailboxes:
 
         Nobody waits for that: what changed is told to `on_change`.
         """
+        self.on_use(extension_id)
         box, now = self._box(extension_id), trio.current_time()
         before_s = box.freshness.due_s(now)
         box.freshness.looked_at(now)
@@ -168,6 +175,11 @@ class Mailboxes:
     def loaded(self) -> frozenset[int]:
         """The extensions whose mailboxes were loaded and are kept current."""
         return frozenset(number for number in self._kept if self._box(number).loaded)
+
+    def is_settled(self, extension_id: int) -> bool:
+        """Whether a mailbox was loaded, or is being loaded."""
+        box = self._box(extension_id)
+        return box.loaded or box.job is not None
 
     async def wait_loaded(self, known: frozenset[int]) -> frozenset[int]:
         """Returns `loaded` as soon as that is something other than `known`, and not nothing."""
@@ -299,10 +311,14 @@ class Mailboxes:
             if not box.loaded:
                 box.loaded = True
                 self._tell_loaded()
+                self.on_loaded(extension_id)
         except RcfsError as exc:
             job.failure = exc
             if isinstance(exc, UnreachableError):
                 box.freshness.hinted()  # so that it is synced as soon as that is possible
+            elif isinstance(exc, ForbiddenError) and job.demand.priority is Priority.CRAWLER:
+                # Nobody has asked for it, and nothing is wrong: to most logins most mailboxes are closed.
+                self._recorder.note("mailbox refused", extension=extension_id, code=exc.code)
             elif not isinstance(exc, OfflineError):
                 self._recorder.fault("mailbox", str(exc), extension=extension_id)
             if isinstance(exc, (ForbiddenError, NotFoundError)):

@@ -1,12 +1,17 @@
 """The searches of an account, as the tree asks about them, and as people make and remove them."""
 
 import time
+from collections.abc import Callable
+from typing import TypeVar, TypeVarTuple
 
 import trio
 
 from rcfs.fetch._account import Account
 from rcfs.model import FoundRow, SearchRow
 from rcfs.store import Scope, SearchIndex
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Searches:
@@ -33,7 +38,7 @@ class Searches:
         """A mailbox has changed, so that any search may find something else."""
         self.changed_s = time.time()
 
-    # In the event loop
+    # In the event loop; a change that nobody waits for any more is made all the same
 
     def kept(self, after: int, limit: int) -> list[SearchRow]:
         """At most `limit` searches, by their numbers, those after the number `after`."""
@@ -45,15 +50,15 @@ class Searches:
 
     async def keep(self, name: str) -> bool:
         """Keeps the search for `name`; False when there is one."""
-        return await trio.to_thread.run_sync(self._index.keep, self._account.id, name, time.time())
+        return await _in_thread(self._index.keep, self._account.id, name, time.time())
 
     async def drop(self, name: str) -> bool:
         """Keeps a search no longer; False when there is none of that name."""
-        return await trio.to_thread.run_sync(self._index.drop, self._account.id, name)
+        return await _in_thread(self._index.drop, self._account.id, name)
 
     async def rename(self, name: str, new_name: str) -> bool:
         """Makes a search one for `new_name`; False when there is none, or another of that name."""
-        return await trio.to_thread.run_sync(self._index.rename, self._account.id, name, new_name)
+        return await _in_thread(self._index.rename, self._account.id, name, new_name)
 
     # In worker threads
 
@@ -64,3 +69,7 @@ class Searches:
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
         """The messages with that id that `query` finds."""
         return self._index.matches_with_id(query, self._scope, message_id)
+
+
+async def _in_thread(work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)

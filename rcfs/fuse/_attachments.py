@@ -57,7 +57,10 @@ class Attachments:
         """
         if not node.size_is_exact or node.size_bytes > WHOLE_BYTES:
             return None
-        return OpenContent(inode, node, None, pid) if await self._library.still_has(node.key) else None
+        still_has = await self._waits.until(
+            pid, lambda: self._library.still_has(node.key), within_s=self._max_wait_s, seated=False
+        )
+        return OpenContent(inode, node, None, pid) if still_has else None
 
     @staticmethod
     def _learn(inode: int, node: AttachmentFile, content: Content) -> None:

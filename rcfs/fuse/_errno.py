@@ -43,8 +43,9 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (ClosingError, errno.ENOTCONN),  # what everybody else will see in a moment
 )
 """First match wins. Everything else is EIO: a server or a connection that failed after all repetitions, and
-what rcfs did not expect. A transient fault is never ENOENT: programs remember absence. EAGAIN never appears:
-Python's readers take it for the end of the file."""
+what rcfs did not expect. A transient fault is never ENOENT: programs remember absence. No error has
+EAGAIN, which Python's readers take for the end of the file. Only handlers that hold a lock of the kernel
+answer so, `lookup` above all (`Operations._briefly`)."""
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -55,6 +55,8 @@ class MountOptions:
     """Programs that nobody asked to read, and what they get."""
     fast_wait: bool = True
     """Whether to wait for the kernel's messages in a faster way than pyfuse3's, where that is possible."""
+    preload: bool = True
+    """Whether to load mailboxes in the background that nobody has looked into yet."""
 
 
 async def serve_mount(
@@ -131,9 +133,12 @@ async def serve_mount(
             engine.account.on_extensions = operations.extensions_changed
             engine.account.on_lost = operations.mailboxes_lost
             engine.account.mailboxes.on_change = operations.mailbox_changed
+            engine.account.mailboxes.on_loaded = operations.mailbox_loaded
             operations.extensions_changed()  # for what has changed since the root was built
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
+            if options.preload:
+                nursery.start_soon(engine.preload.run)
     finally:
         waits.close()
         pyfuse3.close(unmount=True)

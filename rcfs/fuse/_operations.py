@@ -1,20 +1,24 @@
 """The requests of the kernel, answered from the tree and the engine.
 
-Where it waits, and where it must not: LOOKUP and READDIR are serialised per directory by the kernel, and
-who is blocked in them cannot be killed, so nothing there waits for the network; `opendir` waits for a
-mailbox, `open` for content. The one exception is a lookup below a mailbox that was never loaded, because
-a false "no such file" would be worse.
+Where it waits, and where it must not: the kernel holds a lock of the directory during LOOKUP, READDIR,
+MKDIR, RMDIR and RENAME (`fuse_lock_inode`, `i_rwsem`), and no signal reaches a process that waits for such a
+lock. So `opendir` waits for a mailbox and `open` for content, as long as the user allows. Those five wait for
+the disk and for nothing else, two seconds at most (`_briefly`), except that a lookup below a mailbox that was
+never loaded waits for the mailbox: a false "no such file" would be worse. GETATTR and its like hold no lock,
+but programs do not expect them to wait, so they wait no longer.
 """
 
 import errno
 import os
 from bisect import bisect_right
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from operator import attrgetter
+from typing import TypeVar
 
 import pyfuse3
 import trio
 
+from rcfs.errors import DeadlineError
 from rcfs.fetch import Engine, Recorder
 from rcfs.fuse._attachments import Attachments
 from rcfs.fuse._attributes import Ownership, attributes
@@ -43,9 +47,8 @@ from rcfs.tree import (
     TextFile,
 )
 
-_MAILBOX_WITHIN_S = 150.0
-"""Longest wait for a mailbox: two penalties of 60 s and the requests themselves. `--max-wait` is for
-content."""
+T = TypeVar("T")
+
 _LIVE_BYTES = 4096
 """Size shown of a live file that was never opened; from an open on it is that of what was opened."""
 _PAGE = 32
@@ -88,7 +91,7 @@ class Operations(ReadOnlyOperations):
             root: The tree.
             engine: Where mailboxes and contents come from.
             waits: Every wait goes through here.
-            max_wait_s: Longest wait for content in seconds.
+            max_wait_s: Longest wait for a mailbox or content in seconds.
             render_live: Gives the present text of a live file by its topic.
             crawlers: Programs that nobody asked to read, and what they get.
             owner: Whom everything belongs to; None for this process's user alone.
@@ -97,6 +100,7 @@ class Operations(ReadOnlyOperations):
         self._root = root
         self._engine = engine
         self._waits = waits
+        self._max_wait_s = max_wait_s
         self._render_live = render_live
         self._owner = owner or Ownership()
         self._inodes = InodeTable(root)
@@ -121,15 +125,17 @@ class Operations(ReadOnlyOperations):
         self, parent_inode: pyfuse3.InodeT, name: bytes, ctx: pyfuse3.RequestContext
     ) -> pyfuse3.EntryAttributes:
         """The entry `name` of a directory."""
-        directory = await self._present_directory(parent_inode, ctx.pid)
+        directory = await self._present_directory(parent_inode, ctx.pid, briefly=True)
         try:
             text = decoded(name)
         except UnicodeDecodeError:  # No name in the tree is anything but UTF-8.
             raise pyfuse3.FUSEError(errno.ENOENT) from None
-        node = await self._find(directory, text) if directory.is_known else None
+        node = (
+            await self._find(directory, text, (parent_inode, text), ctx.pid) if directory.is_known else None
+        )
         # Names with a leading dot are never in a mailbox: desktops probe for them, and must not load it.
         if node is None and directory.mailbox_id is not None and not text.startswith("."):
-            await self._wait_mailbox(directory, ctx.pid)
+            await self._wait_mailbox(directory, ctx.pid, briefly=True)
             node = directory.find(text)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
@@ -142,12 +148,12 @@ class Operations(ReadOnlyOperations):
     @answering
     async def getattr(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
         """The attributes of an inode."""
-        return self._attributes(inode, await self._node(inode))
+        return self._attributes(inode, await self._node(inode, ctx.pid))
 
     @answering
     async def readlink(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> bytes:
         """Where a link points to."""
-        node = await self._node(inode)
+        node = await self._node(inode, ctx.pid)
         if not isinstance(node, Link):
             raise pyfuse3.FUSEError(errno.EINVAL)
         return encoded(node.target)
@@ -157,7 +163,7 @@ class Operations(ReadOnlyOperations):
         self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext
     ) -> Sequence[pyfuse3.XAttrNameT]:
         """Names of the extended attributes of an inode."""
-        node = await self._node(inode)
+        node = await self._node(inode, ctx.pid)
         return [encoded(name) for name in node.xattrs()]
 
     @answering
@@ -168,12 +174,15 @@ class Operations(ReadOnlyOperations):
         if not name.startswith(b"user."):
             # Said for the whole file system: `ls` then stops asking for ACLs of every file.
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
-        node = await self._node(inode)
+        node = await self._node(inode, ctx.pid)
         text = name.decode("utf-8", "replace")  # No attribute has a name that is no UTF-8.
         if text == _XATTR_REFRESH:
             return await self._waits.until(ctx.pid, lambda: self._refresh(node), within_s=_REFRESH_WITHIN_S)
         if text == _XATTR_CACHED and isinstance(node, (AttachmentFile, MessageDirectory)):
-            return (await self._attachments.cached_state(node)).encode()
+            state = await self._briefly(
+                ctx.pid, ("cached", inode), lambda: self._attachments.cached_state(node)
+            )
+            return state.encode()
         value = node.xattrs().get(text)
         if value is None:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
@@ -182,7 +191,11 @@ class Operations(ReadOnlyOperations):
     @answering
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         """The size of the file system: what the cache holds, and nothing free, as nothing can be written."""
-        stats = await trio.to_thread.run_sync(self._engine.cache.stats)
+        stats = await self._briefly(
+            ctx.pid,
+            "statfs",
+            lambda: trio.to_thread.run_sync(self._engine.cache.stats, abandon_on_cancel=True),
+        )
         data = pyfuse3.StatvfsData()
         data.f_bsize = data.f_frsize = 4096
         data.f_blocks = -(-stats.size_bytes // 4096)
@@ -201,9 +214,12 @@ class Operations(ReadOnlyOperations):
         await self._wait_mailbox(directory, ctx.pid)
         if directory.mailbox_id is not None and self._readers.looks_around(ctx.pid, trio.current_time()):
             self._engine.gate.meet()
+        handle = OpenDirectory(inode, directory)
         if isinstance(directory, SearchDirectory):
             self._visit_all()
-        return self._add_handle(OpenDirectory(inode, directory), directory)
+            # Asked here, where a wait holds up nobody else, and not by the first readdir.
+            await self._waits.until(ctx.pid, lambda: self._read_ahead(handle, 0), within_s=self._max_wait_s)
+        return self._add_handle(handle, directory)
 
     @answering
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
@@ -243,7 +259,8 @@ class Operations(ReadOnlyOperations):
         ctx: pyfuse3.RequestContext,
     ) -> pyfuse3.EntryAttributes:
         """Makes a search."""
-        node = await self._searching.make(await self._node(parent_inode), name)
+        parent = await self._node(parent_inode, ctx.pid)
+        node = await self._briefly(ctx.pid, name, lambda: self._searching.make(parent, name))
         return self._attributes(self._inodes.remember(parent_inode, name, node), node)
 
     @answering
@@ -251,7 +268,8 @@ class Operations(ReadOnlyOperations):
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
         """Removes a search."""
-        await self._searching.remove(await self._node(parent_inode), parent_inode, name)
+        parent = await self._node(parent_inode, ctx.pid)
+        await self._briefly(ctx.pid, name, lambda: self._searching.remove(parent, parent_inode, name))
 
     @answering
     async def rename(
@@ -264,9 +282,16 @@ class Operations(ReadOnlyOperations):
         ctx: pyfuse3.RequestContext,
     ) -> None:
         """Makes a search one for something else: file managers make a directory first, then name it."""
-        parents = (await self._node(parent_inode_old), await self._node(parent_inode_new))
+        parents = (
+            await self._node(parent_inode_old, ctx.pid),
+            await self._node(parent_inode_new, ctx.pid),
+        )
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
-        await self._searching.rename(parents, parent_inode_old, name_old, name_new, exchange=exchange)
+        await self._briefly(
+            ctx.pid,
+            name_new,
+            lambda: self._searching.rename(parents, parent_inode_old, name_old, name_new, exchange=exchange),
+        )
 
     # Files
 
@@ -286,7 +311,7 @@ class Operations(ReadOnlyOperations):
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         if isinstance(node, TextFile):
             await self._wait_mailbox(node, ctx.pid)
-            data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
+            data = node.content() if node.is_quick else await self._rendered(node, ctx.pid)
             return self._open_text(inode, node, data)
         if isinstance(node, AttachmentFile):
             number = self._add_handle(await self._open_attachment(inode, node, ctx.pid), node)
@@ -338,6 +363,13 @@ class Operations(ReadOnlyOperations):
         self.invalidation.mailbox_changed(extension_id, touched)
         self._searching.mailbox_changed(extension_id, touched)
 
+    def mailbox_loaded(self, extension_id: int) -> None:
+        """Shows a mailbox that was just loaded, whether somebody waits for it or not; not for a handler."""
+        catalogue = self._engine.account.mailboxes.catalogue(extension_id)
+        if catalogue is not None and self._root.name_of(extension_id) is not None:
+            self._root.extension(extension_id).show(catalogue)
+            self.mailbox_changed(extension_id, {()})
+
     def mailboxes_lost(self) -> None:
         """Nothing is known any more of any mailbox: each is loaded again when somebody looks into it."""
         for extension in self._engine.account.extensions:
@@ -345,26 +377,26 @@ class Operations(ReadOnlyOperations):
 
     # What they share
 
-    async def _node(self, inode: int) -> Node:
+    async def _node(self, inode: int, pid: int) -> Node:
         """The node of an inode; waits for nothing but a search, which may have to be asked for it again."""
         node = self._inodes.node(inode)
         if node is None and (place := self._inodes.place(inode)) is not None:
-            node = await self._find(*place)
+            node = await self._find(*place, inode, pid)
             if node is not None:
                 self._inodes.replace(inode, node)
         if node is None:
             raise pyfuse3.FUSEError(errno.ESTALE)
         return node
 
-    async def _present(self, inode: int, pid: int) -> Node:
+    async def _present(self, inode: int, pid: int, *, briefly: bool = False) -> Node:
         """The node of an inode; waits for its mailbox, if that was lost since the kernel was told of it."""
         above = None if self._inodes.node(inode) else self._inodes.known_above(inode)
         if above is not None:
-            await self._wait_mailbox(above, pid)
-        return await self._node(inode)
+            await self._wait_mailbox(above, pid, briefly=briefly)
+        return await self._node(inode, pid)
 
-    async def _present_directory(self, inode: int, pid: int) -> Directory:
-        node = await self._present(inode, pid)
+    async def _present_directory(self, inode: int, pid: int, *, briefly: bool = False) -> Directory:
+        node = await self._present(inode, pid, briefly=briefly)
         if not isinstance(node, Directory):
             raise pyfuse3.FUSEError(errno.ENOTDIR)
         return node
@@ -378,27 +410,57 @@ class Operations(ReadOnlyOperations):
         live_bytes = self._live_bytes.get(node.topic, _LIVE_BYTES) if isinstance(node, LiveFile) else 0
         return attributes(inode, node, self._owner, live_bytes=live_bytes)
 
-    async def _find(self, directory: Directory, name: str) -> Node | None:
-        """What a directory has under a name."""
+    async def _find(self, directory: Directory, name: str, key: Hashable, pid: int) -> Node | None:
+        """What a directory has under a name; `key` is of no other question."""
         if directory.is_quick:
             return directory.find(name)
-        return await self._searching.ask(lambda: directory.find(name))
+        return await self._briefly(pid, key, lambda: self._searching.ask(lambda: directory.find(name), key))
 
     async def _page(self, handle: OpenDirectory, after: int) -> list[Entry]:
         """Some of the entries that come after the cursor `after`."""
-        directory, ahead = handle.directory, handle.ahead
+        directory = handle.directory
         if directory.is_quick:
             return directory.page(after, _PAGE)
-        is_there = bool(ahead) and handle.ahead_after <= after < ahead[-1].cursor
+        is_there = handle.ahead_after <= after and (not handle.ahead or after < handle.ahead[-1].cursor)
         if not is_there or handle.ahead_edition != self._searching.edition:
-            # As of before the look: what changes meanwhile is looked up again.
-            handle.ahead_after, handle.ahead_edition = after, self._searching.edition
-            handle.ahead = ahead = await self._searching.ask(lambda: directory.page(after, _SLOW_PAGE))
-        start = bisect_right(ahead, after, key=attrgetter("cursor"))
-        return ahead[start : start + _PAGE]
+            key = (handle.inode, after)
+            await self._briefly(0, key, lambda: self._read_ahead(handle, after))
+        start = bisect_right(handle.ahead, after, key=attrgetter("cursor"))
+        return handle.ahead[start : start + _PAGE]
 
-    async def _wait_mailbox(self, node: Node, pid: int) -> None:
-        """Returns when the mailbox that `node` tells of, if it tells of one, is loaded and filled in."""
+    async def _read_ahead(self, handle: OpenDirectory, after: int) -> None:
+        """Asks for many of the entries of a slow directory that come after the cursor `after`."""
+        directory = handle.directory
+        # As of before the look: what changes meanwhile is looked up again.
+        edition = self._searching.edition
+        handle.ahead = await self._searching.ask(
+            lambda: directory.page(after, _SLOW_PAGE), (handle.inode, after)
+        )
+        handle.ahead_after, handle.ahead_edition = after, edition
+
+    async def _rendered(self, node: TextFile, pid: int) -> bytes:
+        """The bytes of a text that takes long."""
+        return await self._waits.until(
+            pid,
+            lambda: trio.to_thread.run_sync(node.content, abandon_on_cancel=True),
+            within_s=self._max_wait_s,
+        )
+
+    async def _briefly(self, pid: int, key: Hashable, operation: Callable[[], Awaitable[T]]) -> T:
+        """What `operation` returns; EAGAIN after two seconds, when it goes on without the caller.
+
+        Not for `open` and `read`: programs take EAGAIN for the end of a file.
+        """
+        try:
+            return await self._waits.briefly(pid, key, operation)
+        except DeadlineError as exc:
+            raise pyfuse3.FUSEError(errno.EAGAIN) from exc
+
+    async def _wait_mailbox(self, node: Node, pid: int, *, briefly: bool = False) -> None:
+        """Returns when the mailbox that `node` tells of, if it tells of one, is loaded and filled in.
+
+        `briefly` is for handlers during which the kernel holds a lock; the load goes on without them.
+        """
         if node.mailbox_id is None:
             return
         try:
@@ -407,8 +469,10 @@ class Operations(ReadOnlyOperations):
             raise pyfuse3.FUSEError(errno.ESTALE) from None  # The login may not see it any more.
         if extension.is_filled:
             self._engine.account.mailboxes.visit(node.mailbox_id)
+        elif briefly:
+            await self._briefly(pid, extension.mailbox_id, lambda: self._fill(extension))
         else:
-            await self._waits.until(pid, lambda: self._fill(extension), within_s=_MAILBOX_WITHIN_S)
+            await self._waits.until(pid, lambda: self._fill(extension), within_s=self._max_wait_s)
 
     def _visit_all(self) -> None:
         """A person looks at what may be of any mailbox that is shown."""

@@ -1,8 +1,8 @@
 """The directory of searches: making, renaming and removing them, asking them, and keeping them current."""
 
 import errno
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
 
 import pyfuse3
 import trio
@@ -21,6 +21,8 @@ _MOST_NAME_BYTES = 255
 _MOST_ANSWERS = 3
 """A question is asked at most so often because a mailbox has changed meanwhile: a load changes one all the
 time."""
+_MOST_FOUND_LATE = 8
+"""Answers kept for callers that gave up waiting for them: a page has 2,000 entries, about 1 MB."""
 
 
 class Searching:
@@ -35,24 +37,48 @@ class Searching:
         self._searches = searches
         # One at a time, as the index answers them: who waits must not take the threads of others.
         self._threads = trio.CapacityLimiter(1)
+        self._found_late: dict[Hashable, tuple[int, list[Any]]] = {}
+        """Answers that nobody has taken yet, each with the edition that it is of."""
         self.edition = 0
         """Goes up with every change of a mailbox: an answer of another edition is old."""
 
-    async def ask(self, question: Callable[[], T]) -> T:
+    async def ask(self, question: Callable[[], T], key: Hashable) -> T:
         """The answer to a question that may take long, as of now.
 
-        What changes between the answer and its being told would never be told to the kernel.
+        What changes between the answer and its being told would never be told to the kernel. The question is
+        answered to its end also when nobody waits any more; whoever asks with the same `key` next has that
+        answer at once, unless a mailbox has changed meanwhile.
         """
-        answer = await self._asked(question)
+        answer = await self._asked(question, key)
         for _again in range(_MOST_ANSWERS - 1):
             if answer[0] == self.edition:
                 break
-            answer = await self._asked(question)
+            answer = await self._asked(question, key)
         return answer[1]
 
-    async def _asked(self, question: Callable[[], T]) -> tuple[int, T]:
+    async def _asked(self, question: Callable[[], T], key: Hashable) -> tuple[int, T]:
         edition = self.edition
-        return edition, await trio.to_thread.run_sync(question, limiter=self._threads)
+
+        def at_hand() -> list[T]:
+            """The answer, if it was found for somebody who gave up waiting."""
+            found_edition, found = self._found_late.get(key, (edition - 1, []))
+            return found if found_edition == edition else []
+
+        def find() -> T:
+            if found := at_hand():
+                return found[0]
+            answer = question()
+            self._found_late[key] = edition, [answer]
+            return answer
+
+        if found := at_hand():
+            answer = found[0]
+        else:
+            if len(self._found_late) > _MOST_FOUND_LATE:
+                self._found_late.clear()
+            answer = await trio.to_thread.run_sync(find, limiter=self._threads, abandon_on_cancel=True)
+        self._found_late.pop(key, None)
+        return edition, answer
 
     async def make(self, parent: Node, name: bytes) -> Node:
         """The directory of a new search.

@@ -5,7 +5,7 @@ to look at its pending signals. Without one, EINTR would make readers loop for e
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,9 @@ MAX_WAITERS = 400
 MAX_READ_WAITERS = 8
 """Reads that may wait at the same time: twelve blocked buffered reads (the kernel's `max_background`) hang
 every other buffered read of the mount; measured 2026-11."""
+BRIEF_S = 2.0
+"""Longest wait of a handler that keeps a lock of the kernel: in the same directory every other process then
+sleeps in `fuse_lock_inode` or `i_rwsem`, where no signal reaches it. Most mailboxes load within it."""
 _LOOK_EVERY_S = 0.1
 """How often pending signals are looked at: a waiting open then ended 0.11 s after the signal, measured
 2026-11. One look takes about 35 µs, so 400 waiters take a seventh of the event loop."""
@@ -59,6 +62,8 @@ class Waits:
         self._ended: WaitError | None = None
         """Why nothing may be waited for now; None while it may."""
         self._readers = 0
+        self._waited_out: dict[Hashable, float] = {}
+        """Until when nobody waits again for what a brief wait has not brought."""
 
     @property
     def waiting(self) -> int:
@@ -118,6 +123,25 @@ class Waits:
         if wait.reason is not None:
             raise wait.reason.with_traceback(None)
         raise DeadlineError(f"not there within {within_s:.0f} s")
+
+    async def briefly(self, pid: int, key: Hashable, operation: Callable[[], Awaitable[T]]) -> T:
+        """As `until`, for a handler that keeps a lock of the kernel meanwhile: for two seconds at most.
+
+        The processes that wait for the lock are served one after the other. So that the last one does not
+        wait for the sum of all, nobody waits for `key` in the two seconds after a wait for it was in vain;
+        `operation` is begun all the same, and may return what is at hand.
+
+        Raises:
+            DeadlineError: It takes longer.
+            WaitError: As `until`.
+        """
+        now = trio.current_time()
+        self._waited_out = {each: until_s for each, until_s in self._waited_out.items() if until_s > now}
+        try:
+            return await self.until(pid, operation, within_s=0.0 if key in self._waited_out else BRIEF_S)
+        except DeadlineError:
+            self._waited_out.setdefault(key, trio.current_time() + BRIEF_S)
+            raise
 
     async def run(self) -> None:
         """Watches the waiting processes, for as long as the mount is there."""

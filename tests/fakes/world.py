@@ -222,6 +222,7 @@ class Process:
         engine.account.on_extensions = partial(served, operations.extensions_changed)
         engine.account.on_lost = partial(served, operations.mailboxes_lost)
         engine.account.mailboxes.on_change = partial(served, operations.mailbox_changed)
+        engine.account.mailboxes.on_loaded = partial(served, operations.mailbox_loaded)
         served(operations.extensions_changed)
         self.is_up = True
         await trio.lowlevel.checkpoint()

@@ -109,7 +109,8 @@ def rcfs(*settings: str) -> Peer:
 
     def command(_origin: Origin, place: Place) -> Sequence[str]:
         cache, state = place.cache / "cache", place.cache / "state"
-        options = [f"--cache-dir={cache}", f"--state-dir={state}"]
+        # Without loads in the background, so that each command is charged for all that it needs.
+        options = ["--no-preload", f"--cache-dir={cache}", f"--state-dir={state}"]
         return [sys.executable, "-P", "-m", "rcfs", "mount", "-f", *settings, *options, str(place.mountpoint)]
 
     return Peer(

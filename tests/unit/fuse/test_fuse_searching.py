@@ -87,13 +87,13 @@ async def test_an_answer_that_has_become_old_is_asked_for_again(
             searching.edition += 1
         return number
 
-    assert await searching.ask(answer) == 1
+    assert await searching.ask(answer, "answer") == 1
 
     def ever_newer() -> int:
         searching.edition += 1
         return next(answers)
 
-    assert await searching.ask(ever_newer) == 4, "not for ever"
+    assert await searching.ask(ever_newer, "newer") == 4, "not for ever"
 
 
 @pytest.mark.parametrize(("mailboxes", "visited"), [(_VISITED, _VISITED), (_VISITED + 1, 0)])

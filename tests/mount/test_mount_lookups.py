@@ -1,0 +1,100 @@
+"""Processes that look into a mailbox that is not loaded yet: nobody is stuck in the kernel."""
+
+import errno
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, Mounting, eventually, mounts, run
+
+pytestmark = pytest.mark.mount
+
+ROOMY = tuple(f"--limit={group}=100000" for group in ("auth", "light", "medium"))
+SLOW_S = 6.0
+"""How late the pages of mailboxes come: three times as long as a lookup may wait."""
+
+
+@pytest.fixture(scope="module")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """A mount whose mailboxes are not loaded, and take long to load."""
+    with mounts(tmp_path_factory.mktemp("slow")) as make:
+        mount = make("--messages=300", *ROOMY, options=("--no-preload",))
+        mount.server.fault("slow_pages", delay_s=SLOW_S, count=None)
+        yield mount
+
+
+@contextmanager
+def stats(paths: list[Path]) -> "Iterator[list[subprocess.Popen[bytes]]]":
+    """One `stat` for each path; all are gone at the end."""
+    processes = [
+        subprocess.Popen(
+            ["stat", str(path)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "LC_ALL": "C"},
+        )
+        for path in paths
+    ]
+    try:
+        yield processes
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait(60)
+            assert process.stderr is not None
+            process.stderr.close()
+
+
+def unloaded(mount: Mounted, number: str) -> Path:
+    return next(mount.path.glob(f"{number} *")) / "SMS"
+
+
+def test_waiting_lookups_can_be_killed(slow: Mounted) -> None:
+    folder = unloaded(slow, "101")
+    with stats([folder / f"2026-0{number}" for number in range(1, 4)]) as processes:
+        time.sleep(0.3)  # Until all of them wait: in the kernel, where nobody can see it without root.
+        began = time.monotonic()
+        for process in processes:
+            process.send_signal(signal.SIGKILL)
+        for process in processes:
+            assert process.wait(20) == -signal.SIGKILL
+        assert time.monotonic() - began < 3.0
+
+
+def test_a_lookup_that_waits_too_long_says_so_and_the_load_goes_on(slow: Mounted) -> None:
+    folder = unloaded(slow, "102")
+    began = time.monotonic()
+    with stats([folder / f"2026-0{number}" for number in range(1, 9)]) as processes:
+        said = [process.communicate(timeout=60)[1] for process in processes]
+    # All of them together: the kernel serves them one after the other.
+    assert time.monotonic() - began < 5.0
+    assert all(os.strerror(errno.EAGAIN).encode() in line for line in said), said
+    eventually(lambda: "2 of 6 loaded" in (slow.path / ".rcfs" / "status").read_text())
+    assert next(folder.iterdir()).stat().st_mode, "and it was there without another request"
+    assert len(slow.server.journal(operation="listMessages")) == 2
+
+
+def test_who_lists_waits_until_it_is_loaded(slow: Mounted) -> None:
+    assert list(unloaded(slow, "103").iterdir())
+
+
+def test_mailboxes_are_loaded_before_anybody_looks(mounting: Mounting) -> None:
+    mount = mounting("--messages=300", *ROOMY)
+    # All but the one that is refused.
+    eventually(lambda: "5 of 6 loaded" in (mount.path / ".rcfs" / "status").read_text())
+    asked = [entry["path"].split("/")[-2] for entry in mount.server.journal(operation="listMessages")]
+    own = [path.name for path in mount.path.glob("101 *")]
+    assert own
+    mount.server.reset_journal()
+    run(["ls", "-R", str(mount.path)], check=False)
+    assert {entry["operation"] for entry in mount.server.journal()} <= {"syncMessages"}
+    assert len(asked) == len(set(asked)) == 5
+    mount.remount()
+    eventually(lambda: "5 of 6 loaded" in (mount.path / ".rcfs" / "status").read_text())
+    assert mount.server.journal(operation="listMessages") == [], "nothing is loaded twice"
