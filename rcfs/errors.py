@@ -17,7 +17,8 @@
     │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
     │   ├── TransportError          7   reset, time-out; retryable
-    │   │   └── UnreachableError    7   no connection could be made, so nothing was sent; retryable
+    │   │   ├── UnreachableError    7   no connection could be made, so nothing was sent; retryable
+    │   │   └── SilentError         7   the server took the connection and answers nothing at all; retryable
     │   └── OfflineError            7   it would have to be asked for, and rcfs is to stay offline
     ├── PartialError                8   some of what was asked for could not be had; the rest is there
     └── WaitError                   1   a wait inside the mount ended without what was waited for
@@ -150,6 +151,10 @@ class TransportError(PlatformError):
 
 class UnreachableError(TransportError):
     """No connection to the server could be made: the request was not sent."""
+
+
+class SilentError(TransportError):
+    """The server takes connections and requests, and answers nothing, not even a probe."""
 
 
 class OfflineError(PlatformError):

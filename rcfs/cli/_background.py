@@ -6,7 +6,8 @@ whatever leads to those, the keyring too, is the child's work. The child keeps t
 the session, until it has seen that it can begin (a keyring may ask for its password), and then leaves it.
 
 They are connected by a socket that keeps messages apart, each a JSON object: ``{"log": PATH}`` when the
-child has left the terminal, with where its stderr goes; then ``{"ready": true, "mountpoint": …, "log": …}``,
+child has left the terminal, with where its stderr goes; perhaps ``{"wait": "…", "within_s": N}`` when it
+waits for something, such as the network; then ``{"ready": true, "mountpoint": …, "log": …}``,
 or at any time ``{"error": "…", "exit_code": N}``. Secrets are in the child's memory alone: not in argv, and
 no message has any.
 """
@@ -94,6 +95,10 @@ class Parent:
         self._has_terminal = False
         self._send({"log": str(errors)})
 
+    def wait(self, text: str, within_s: float) -> None:
+        """Tells the parent what this process waits for, which will take up to `within_s` seconds."""
+        self._send({"wait": text, "within_s": within_s})
+
     def ready(self, mountpoint: Path, log: Path) -> None:
         """Tells the parent that all is well, and where; it is not told anything after that."""
         self._send({"ready": True, "mountpoint": str(mountpoint), "log": str(log)})
@@ -180,7 +185,9 @@ def _outcome(
         connection.settimeout(ready_within_s)
         try:
             with meanwhile:
-                message = _received(connection)
+                while (message := _received(connection)) is not None and "wait" in message:
+                    tell(message["wait"])
+                    connection.settimeout(ready_within_s + message["within_s"])
         except TimeoutError:
             _end(pid)
             return Outcome(pid, error=f"the mount was not ready in time and was ended{see}", exit_code=1)

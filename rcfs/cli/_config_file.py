@@ -40,6 +40,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "keep_purged": _FLAG,
         "fast_wait": _FLAG,
         "preload": _FLAG,
+        "wait_online": _NUMBER,
     },
     "cache": {"directory": _TEXT, "size": _SIZE, "max_content": _SIZE},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},

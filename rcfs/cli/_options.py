@@ -8,7 +8,13 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from rcfs.cli._settings import CRAWLER_POLICIES, DEFAULT_MAX_WAIT_S, DEFAULT_SUBTYPE, LOG_LEVELS
+from rcfs.cli._settings import (
+    CRAWLER_POLICIES,
+    DEFAULT_MAX_WAIT_S,
+    DEFAULT_SUBTYPE,
+    DEFAULT_WAIT_ONLINE_S,
+    LOG_LEVELS,
+)
 from rcfs.cli._units import LIMIT_FORM
 from rcfs.model import Plan
 
@@ -165,6 +171,13 @@ mount_options = _several(
         "--offline/--no-offline",
         default=None,
         help="Never ask the server: serve what is known and cached, and let the rest fail at once.",
+    ),
+    click.option(
+        "--wait-online",
+        type=float,
+        metavar="SECONDS",
+        help="How long the first mount of an account waits for the network."
+        f"  [default: {DEFAULT_WAIT_ONLINE_S:.0f}; 0 with -f]",
     ),
     click.option(
         "--preload/--no-preload",

@@ -16,7 +16,7 @@ from rcfs.cli._logfiles import log_file
 from rcfs.cli._mountpoint import prepare
 from rcfs.cli._output import say, spinner, tell
 from rcfs.cli._registry import MountRecord, Registry
-from rcfs.cli._settings import Settings
+from rcfs.cli._settings import DEFAULT_WAIT_ONLINE_S, Settings
 from rcfs.errors import ConfigError
 
 
@@ -92,8 +92,19 @@ def serve_here(
             tell(f"mounted at {mountpoint}; Ctrl-C ends it")
         on_mounted()
 
+    wait_online_s = settings.wait_online_s
+    if wait_online_s is None:
+        wait_online_s = 0.0 if parent is None else DEFAULT_WAIT_ONLINE_S
+
+    def on_wait(reason: str) -> None:
+        text = f"{reason}; waiting for the network, up to {wait_online_s:.0f} s"
+        if parent is not None:
+            parent.wait(text, wait_online_s)
+        else:
+            tell(text)
+
     try:
-        serve(settings, mountpoint, on_ready=on_ready)
+        serve(settings, mountpoint, on_ready=on_ready, wait_online_s=wait_online_s, on_wait=on_wait)
     finally:
         if record is not None:
             registry.remove(record)

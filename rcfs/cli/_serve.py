@@ -35,13 +35,22 @@ _SIZES_FILE = "index.sqlite"
 _HISTORY_FILE = "history.sqlite"
 
 
-def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
+def serve(
+    settings: Settings,
+    mountpoint: Path,
+    *,
+    on_ready: Callable[[], None],
+    wait_online_s: float = 0.0,
+    on_wait: Callable[[str], None] = lambda _reason: None,
+) -> None:
     """Mounts the account at `mountpoint`, and returns when it is unmounted or told to end.
 
     Args:
         settings: With credentials.
         mountpoint: An empty directory, checked.
         on_ready: Called once, when the tree can be listed; it must not touch the mount.
+        wait_online_s: How long the start of an account that is not known waits for the network, in seconds.
+        on_wait: Called with the reason when it begins to wait for that.
 
     Raises:
         Interrupted: A signal ended it before it was mounted.
@@ -73,7 +82,9 @@ def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None])
         async with trio.open_nursery() as nursery:
             await nursery.start(ending.hear)
             with ending.beginning:
-                async with engine_of(settings, recorder, stores) as engine:
+                async with engine_of(
+                    settings, recorder, stores, wait_online_s=wait_online_s, on_wait=on_wait
+                ) as engine:
                     ending.mounting = True
                     await serve_mount(engine, options, on_ready, ending.asked)
             nursery.cancel_scope.cancel()
@@ -145,8 +156,15 @@ def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
 
 
 @asynccontextmanager
-async def engine_of(settings: Settings, recorder: Recorder, stores: Stores) -> AsyncIterator[Engine]:
-    """The engine that `settings` describe, logged in.
+async def engine_of(
+    settings: Settings,
+    recorder: Recorder,
+    stores: Stores,
+    *,
+    wait_online_s: float = 0.0,
+    on_wait: Callable[[str], None] = lambda _reason: None,
+) -> AsyncIterator[Engine]:
+    """The engine that `settings` describe, logged in; for the waiting see `rcfs.fetch.Account.start`.
 
     Raises:
         ConfigError: Credentials are missing.
@@ -174,6 +192,8 @@ async def engine_of(settings: Settings, recorder: Recorder, stores: Stores) -> A
             clock=clock,
             offline=settings.offline,
             max_content_bytes=settings.max_content_bytes,
+            wait_online_s=wait_online_s,
+            on_wait=on_wait,
         ) as engine:
             yield engine
 

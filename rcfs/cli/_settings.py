@@ -32,6 +32,10 @@ DEFAULT_MAX_CONTENT_BYTES = 4 << 30
 """4 GiB: four times the largest archive of an export, the largest content that RingCentral documents."""
 DEFAULT_MAX_WAIT_S = 300.0
 """Five penalties of 60 s: longer than a busy minute lasts, shorter than a desktop's patience."""
+MAX_WAIT_ONLINE_S = 86_400.0
+"""A day: whoever started it has given up by then."""
+DEFAULT_WAIT_ONLINE_S = 60.0
+"""For a mount in the background: a machine that boots has its network within a minute."""
 DEFAULT_SUBTYPE = "rcfs"
 CRAWLER_POLICIES = ("refuse", "lowest")
 """What a crawler gets that opens what is not cached: EBUSY, or a request after everybody else's."""
@@ -73,6 +77,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "keep_purged": "mount.keep_purged",
     "fast_wait": "mount.fast_wait",
     "preload": "mount.preload",
+    "wait_online": "mount.wait_online",
 }
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
@@ -147,6 +152,9 @@ class Settings:
     """Whether the kernel is waited for in a faster way than the usual, where that is possible."""
     preload: bool = True
     """Whether a mount loads mailboxes in the background."""
+    wait_online_s: float | None = None
+    """How long the first mount of an account waits for the network; None for DEFAULT_WAIT_ONLINE_S in the
+    background, and not at all in the foreground, where whoever started it can start it again."""
     log_level: str = "info"
     """Least severe level that is logged, one of `LOG_LEVELS`."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
@@ -258,6 +266,7 @@ def load_settings(
         keep_purged=sources.parsed("keep_purged", bool),
         fast_wait=sources.parsed("fast_wait", bool) is not False,
         preload=sources.parsed("preload", bool) is not False,
+        wait_online_s=sources.parsed("wait_online", _wait_online),
         log_level=sources.text("log_level") or "info",
         plans=sources.plans(),
         config_path=config_path,
@@ -342,6 +351,12 @@ def _max_content(size: str | int) -> int:
 def _max_wait(wait_s: float) -> float:
     if not (wait_s > 0 and math.isfinite(wait_s)):
         raise ValueError("the longest wait is a positive number of seconds")
+    return float(wait_s)
+
+
+def _wait_online(wait_s: float) -> float:
+    if not 0 <= wait_s <= MAX_WAIT_ONLINE_S:
+        raise ValueError(f"the wait for the network is 0 to {MAX_WAIT_ONLINE_S:.0f} seconds")
     return float(wait_s)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import trio
 
-from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError
+from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._intake import Shelving
 from rcfs.fetch._lists import Lists
@@ -41,6 +41,8 @@ _REFRESH_S = 3600.0
 _VERDICT_WITHIN_S = 0.5
 """How long a mount of a known account waits for the server's word on the credentials: a new connection with
 TLS takes two round trips, and the login another."""
+_ONLINE_EVERY_S = 1.0
+"""Shortest time between two attempts of a mount that waits for the network; in an outage the probes tell."""
 _RETRY_S = 30.0
 """The same after one that failed: when the network returns, new extensions are there soon."""
 
@@ -100,8 +102,17 @@ class Account:
         """Company name, or the main number where the account has none; may be empty."""
         return "" if self._seen is None else self._seen.account_name
 
-    async def start(self, *, offline: bool = False) -> None:
+    async def start(
+        self,
+        *,
+        offline: bool = False,
+        wait_online_s: float = 0.0,
+        on_wait: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
         """Knows the extensions: from the index at once, else by three requests or more.
+
+        For those it waits up to `wait_online_s` seconds for the network, and calls `on_wait` with the reason
+        when it begins to: a mount that is started at boot is often there before the network is.
 
         Where the account is known the login is waited for as well, for half a second or until it is clear
         that it will take longer: refused credentials are told at once, a missing network costs no time.
@@ -123,7 +134,7 @@ class Account:
                 raise OfflineError(
                     "offline: nothing is known of this account; mount it once without --offline"
                 )
-            self._show(await self._ask())
+            self._show(await self._ask_patiently(wait_online_s, on_wait))
             self._asked.set()
             self._nursery.start_soon(self._run, _REFRESH_S)
             return
@@ -177,6 +188,22 @@ class Account:
             self._recorder.fault("account", str(exc))
         self.mailboxes.forget()
         self.on_lost()
+
+    async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
+        """As `_ask`, again and again while the network is not there, for up to `wait_s` seconds."""
+        deadline_s, waits = trio.current_time() + wait_s, False
+        while True:
+            try:
+                return await self._ask()
+            except TransportError as exc:
+                if trio.current_time() >= deadline_s:
+                    raise
+                if not waits:
+                    on_wait(str(exc))
+                    waits = True
+            with trio.move_on_at(deadline_s):
+                await trio.sleep(_ONLINE_EVERY_S)
+                await self._network.wait_up()
 
     async def _ask(self) -> Login:
         demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")

@@ -90,9 +90,30 @@ class Engine:
                 "known": len(self.account.extensions),
                 "messages": sum(mailboxes.values()),
             },
+            "loads": self._loads(),
             "retention": losses,
             "hints": self.hints.document(),
         }
+
+    def _loads(self) -> list[Mapping[str, object]]:
+        """How far the loads of mailboxes are."""
+        now = trio.current_time()
+        extensions = {extension.id: extension for extension in self.account.extensions}
+        return [
+            {
+                "extension": extension_id,
+                "number": extensions[extension_id].number,
+                "name": extensions[extension_id].name,
+                "since_s": now - progress.begun_s,
+                "pages": progress.pages,
+                "of_pages": progress.of_pages,
+                "messages": progress.messages,
+                "of_messages": progress.of_messages,
+                "left_s": progress.left_s(now),
+            }
+            for extension_id, progress in self.account.mailboxes.loads()
+            if extension_id in extensions
+        ]
 
     def _queue_row(self, state: QueueState) -> Mapping[str, object]:
         now_s = self.gate.now_s
@@ -167,12 +188,15 @@ async def open_engine(
     clock: Callable[[], float] = trio.current_time,
     offline: bool = False,
     max_content_bytes: int = MAX_CONTENT_BYTES,
+    wait_online_s: float = 0.0,
+    on_wait: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[Engine]:
     """The engine, knowing the extensions; logs out and closes `client` at the end.
 
     `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
     what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
-    everything else fails at once. A content of more than `max_content_bytes` is not fetched.
+    everything else fails at once. A content of more than `max_content_bytes` is not fetched. For
+    `wait_online_s` and `on_wait` see `Account.start`.
 
     Raises:
         AuthError: The credentials were refused.
@@ -204,7 +228,7 @@ async def open_engine(
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
             await account.mailboxes.reshelve()
-            await account.start(offline=offline)
+            await account.start(offline=offline, wait_online_s=wait_online_s, on_wait=on_wait)
             yield Engine(
                 account=account,
                 library=library,

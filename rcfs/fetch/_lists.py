@@ -8,7 +8,7 @@ import attrs
 from rcfs.errors import ServerError
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._requester import Requester
-from rcfs.platform import Client, Request, following_page, next_page_url, records_of
+from rcfs.platform import Client, Request, following_page, next_page_url, page_totals, records_of
 
 _MOST_PAGES = 10_000
 """Pages of one list, at most: ten million messages; more is a server that goes in circles."""
@@ -18,6 +18,8 @@ _MOST_PAGES = 10_000
 class _Page:
     records: Sequence[Mapping[str, Any]]
     next_url: str
+    of_pages: int | None
+    of_records: int | None
 
 
 class Lists:
@@ -44,6 +46,10 @@ class List:
         self._seen: set[str] = set()
         self.pages = 0
         """How many pages were read."""
+        self.of_pages: int | None = None
+        """How many there are, as the server says; None when it does not say."""
+        self.of_records: int | None = None
+        """How many records there are; the same."""
 
     async def page(self) -> Sequence[Mapping[str, Any]] | None:
         """The records of the next page; None at the end. Records may come twice when the list changes.
@@ -58,6 +64,7 @@ class List:
             raise ServerError(f"{self._first.operation}: the list has no end")
         page = await self._requester.read(self._next, _page_facts, self._demand)
         self.pages += 1
+        self.of_pages, self.of_records = page.of_pages, page.of_records
         self._next = self._following(page.next_url) if page.next_url else None
         return page.records
 
@@ -69,4 +76,4 @@ class List:
 
 
 def _page_facts(page: dict[str, Any]) -> _Page:
-    return _Page(tuple(records_of(page)), next_page_url(page))
+    return _Page(tuple(records_of(page)), next_page_url(page), *page_totals(page))

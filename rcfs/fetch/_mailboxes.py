@@ -28,7 +28,7 @@ from rcfs.fetch._intake import Intake, Shelving
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
-from rcfs.fetch._update import Target, Updater
+from rcfs.fetch._update import Progress, Target, Updater
 from rcfs.model import ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
@@ -48,6 +48,7 @@ class _Job:
     """A load or sync under way."""
 
     demand: Demand
+    progress: Progress
     done: trio.Event = attrs.field(factory=trio.Event)
     failure: RcfsError | None = None
 
@@ -181,6 +182,14 @@ class Mailboxes:
         box = self._box(extension_id)
         return box.loaded or box.job is not None
 
+    def loads(self) -> list[tuple[int, Progress]]:
+        """(extension, progress) of the mailboxes that are being loaded."""
+        return [
+            (extension_id, box.job.progress)
+            for extension_id, box in self._boxes.items()
+            if box.job is not None and (box.job.progress.is_load or not box.loaded)
+        ]
+
     async def wait_loaded(self, known: frozenset[int]) -> frozenset[int]:
         """Returns `loaded` as soon as that is something other than `known`, and not nothing."""
         while (loaded := self.loaded) in (known, frozenset()):
@@ -294,7 +303,8 @@ class Mailboxes:
 
     def _start(self, extension_id: int, box: _Box, priority: Priority) -> _Job:
         box.freshness.began(trio.current_time())
-        box.job = _Job(Demand(priority, label=f"mailbox of extension {extension_id}"))
+        demand = Demand(priority, label=f"mailbox of extension {extension_id}")
+        box.job = _Job(demand, Progress(trio.current_time()))
         self._nursery.start_soon(self._run_job, extension_id, box, box.job)
         return box.job
 
@@ -304,7 +314,8 @@ class Mailboxes:
         try:
             known = self._kept.get(extension_id)
             number = "" if known is None else known.number
-            target = Target(self.account_id, extension_id, number, partial(self._tell, extension_id))
+            tell = partial(self._tell, extension_id)
+            target = Target(self.account_id, extension_id, number, tell, job.progress)
             await self._updater.update(target, job.demand)
             self._tell_what_others_did(extension_id)
             job.failure = None

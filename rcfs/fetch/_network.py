@@ -3,11 +3,16 @@
 All methods run in the trio thread.
 """
 
+import math
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import attrs
 import trio
 
-from rcfs.errors import OfflineError, TransportError, UnreachableError
+from rcfs.errors import OfflineError, SilentError, TransportError, UnreachableError
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._reachability import Reachability
 from rcfs.fetch._recorder import Recorder
@@ -16,6 +21,17 @@ from rcfs.platform import Client
 
 _LOOK_EVERY_S = 1.0
 """How often a bulk request that waits for a server looks whether it has become a person's."""
+_SILENCE_S = 10.0
+"""How long a server may leave every request without an answer's headers before rcfs asks whether it is there
+at all: as long as it waits for a connection. A slow page is no outage, because the probe is answered."""
+
+
+@attrs.define(eq=False)
+class _Listener:
+    """A request that waits for the headers of its answer."""
+
+    since_s: float
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
 
 class Network:
@@ -30,6 +46,9 @@ class Network:
         self._nursery = nursery
         self._offline = offline
         self._servers: dict[str, Reachability] = {}
+        self._listeners: defaultdict[str, set[_Listener]] = defaultdict(set)
+        self._watched: set[str] = set()
+        self._heard_s: dict[str, float] = {}
         self._returned = trio.Event()
         self.missed = trio.Event()
         """Set as soon as one connection could not be made."""
@@ -83,9 +102,58 @@ class Network:
             self._recorder.note("server unreachable", server=origin)
             self._nursery.start_soon(self._probe, origin)
 
+    @contextmanager
+    def listening(self, url: str) -> Iterator[None]:
+        """For the wait for the headers of an answer from `url`, which ends when the server is silent.
+
+        Raises:
+            SilentError: The server answers nothing at all.
+        """
+        origin = _origin(self._client.absolute(url))
+        listener = _Listener(trio.current_time())
+        self._listeners[origin].add(listener)
+        if origin not in self._watched:
+            self._watched.add(origin)
+            self._nursery.start_soon(self._watch, origin)
+        try:
+            with listener.scope:
+                yield
+        finally:
+            self._listeners[origin].discard(listener)
+        if listener.scope.cancelled_caught:
+            raise SilentError(f"{urlsplit(origin).netloc} takes connections but does not answer")
+
+    async def _watch(self, origin: str) -> None:
+        """Probes a server that leaves requests unanswered for long; ends when none waits any more."""
+        listeners = self._listeners[origin]
+        while listeners:
+            quiet_s = max(min(each.since_s for each in listeners), self._heard_s.get(origin, -math.inf))
+            if trio.current_time() < quiet_s + _SILENCE_S:
+                await trio.sleep_until(quiet_s + _SILENCE_S)
+                continue
+            try:
+                await self._client.probe(origin)
+            except TransportError:
+                if self._heard_s.get(origin, -math.inf) <= quiet_s:
+                    self._gave_up(origin)
+            else:
+                self.answered(origin)
+        self._watched.discard(origin)
+
+    def _gave_up(self, origin: str) -> None:
+        """A server is silent: that is an outage, and nobody waits for its answers any more."""
+        self.missed.set()
+        if self._server(origin).silent(trio.current_time()):
+            self._recorder.note("server silent", server=origin)
+            self._nursery.start_soon(self._probe, origin)
+        for listener in self._listeners[origin]:
+            listener.scope.cancel()
+        self._listeners[origin].clear()
+
     def answered(self, url: str) -> None:
         """The server of `url` has answered."""
         origin = _origin(self._client.absolute(url))
+        self._heard_s[origin] = trio.current_time()
         if self._server(origin).answered():
             self._recorder.note("server reachable again", server=origin)
             self._returned.set()

@@ -1,6 +1,7 @@
 """Whether a server can be reached: pure, one object per server, all times in seconds from any origin.
 
-Two connections in a row that could not be made are an outage. While it lasts nothing is sent but a probe
+Two connections in a row that could not be made are an outage, and so is a server that takes connections and
+answers neither a request nor a probe. While it lasts nothing is sent but a probe
 every five seconds, so nobody waits for what cannot come, and no request is spent on it; the first answer to
 anything ends it.
 """
@@ -48,6 +49,11 @@ class Reachability:
         self._down_since_s = now
         self._probe_s = now + PROBE_S
         return True
+
+    def silent(self, now: float) -> bool:
+        """The server has answered neither requests nor a probe; whether an outage begins with that."""
+        self._failures = _FAILURES - 1
+        return self.failed(now)
 
     def probing(self, now: float) -> None:
         """A probe is sent."""

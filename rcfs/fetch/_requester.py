@@ -5,6 +5,7 @@ Source: "Error handling", "Rate limits" and "Responses" of the API documentation
 
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from typing import Any, TypeVar
 
 import attrs
@@ -15,6 +16,7 @@ from rcfs.errors import (
     PlatformError,
     RateLimitedError,
     ServerError,
+    SilentError,
     TransportError,
     UnreachableError,
 )
@@ -103,7 +105,8 @@ class Requester:
                     failures, reached = 0, progress()
                     continue
                 failures += 1
-                if isinstance(exc, UnreachableError) and self._network.is_closed_to(request.url):
+                is_outage = isinstance(exc, (UnreachableError, SilentError))
+                if is_outage and self._network.is_closed_to(request.url):
                     # That is said at once, or waited for, without using attempts up.
                     failures = 0
                     continue
@@ -186,7 +189,9 @@ class Requester:
             raise
         status, sent = 0, True
         try:
-            async with self._client.send(request, token.access) as answer:
+            async with AsyncExitStack() as stack:
+                with self._network.listening(request.url):
+                    answer = await stack.enter_async_context(self._client.send(request, token.access))
                 status = answer.status
                 self._network.answered(request.url)
                 if status == 429:

@@ -5,7 +5,7 @@ the old access token at once, and a refused login must not be repeated.
 """
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import attrs
 import trio
@@ -177,7 +177,9 @@ class Session:
         basic = (self._credentials.client_id, self._credentials.client_secret)
         status, sent = 0, True
         try:
-            async with self._client.post_form(path, form, basic=basic) as answer:
+            async with AsyncExitStack() as stack:
+                with self._network.listening(path):
+                    answer = await stack.enter_async_context(self._client.post_form(path, form, basic=basic))
                 status = answer.status
                 self._network.answered(path)
                 if status == 429:

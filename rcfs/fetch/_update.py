@@ -51,6 +51,34 @@ _AT_ONCE = 1000
 """Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
 
 
+@attrs.define
+class Progress:
+    """How far a load is; times in seconds of trio's clock."""
+
+    begun_s: float
+    """When it was begun."""
+    is_load: bool = False
+    """Whether the whole list is read; else it is a sync, which tells nothing of its progress."""
+    pages: int = 0
+    """Pages that are in the index."""
+    messages: int = 0
+    """Messages on them."""
+    of_pages: int | None = None
+    """How many pages there are; None when the server does not say."""
+    of_messages: int | None = None
+    """How many messages there are; the same."""
+
+    def begin(self, now: float) -> None:
+        """The list is read from its beginning."""
+        self.begun_s, self.is_load, self.pages, self.messages = now, True, 0, 0
+
+    def left_s(self, now: float) -> float | None:
+        """How long it will still take, at the pace so far; None when nobody can say."""
+        if not self.pages or self.of_pages is None:
+            return None
+        return (now - self.begun_s) / self.pages * max(0, self.of_pages - self.pages)
+
+
 @attrs.frozen
 class Target:
     """A mailbox that is to be brought up to date."""
@@ -64,6 +92,8 @@ class Target:
     owner is the one with this number."""
     tell: Callable[[Touched], None]
     """Hears what means something else than before, in the trio thread, when it is in the index."""
+    progress: Progress
+    """Is told how far a load is."""
 
 
 @attrs.frozen
@@ -148,6 +178,8 @@ class Updater:
 
     async def _list(self, target: Target, demand: Demand) -> _Listing:
         """Reads the whole list once."""
+        progress = target.progress
+        progress.begin(trio.current_time())
         mailbox, generation = await _in_thread(
             self._index.begin, target.account_id, target.extension_id, target.number
         )
@@ -159,6 +191,8 @@ class Updater:
         messages = self._lists.open(list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S), demand)
         while (page := await messages.page()) is not None:
             target.tell(await _in_thread(self._intake.take, mailbox, page, generation))
+            progress.pages, progress.messages = messages.pages, progress.messages + len(page)
+            progress.of_pages, progress.of_messages = messages.of_pages, messages.of_records
         if messages.pages > 1:
             # A message that is purged while the list is read moves the others up, and one of them to a
             # page that was read before.

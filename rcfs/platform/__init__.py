@@ -43,6 +43,7 @@ from rcfs.platform._wire import is_admin as is_admin
 from rcfs.platform._wire import is_tombstone as is_tombstone
 from rcfs.platform._wire import message_from as message_from
 from rcfs.platform._wire import next_page_url as next_page_url
+from rcfs.platform._wire import page_totals as page_totals
 from rcfs.platform._wire import records_of as records_of
 from rcfs.platform._wire import retention_days as retention_days
 from rcfs.platform._wire import sync_answer as sync_answer

@@ -187,6 +187,14 @@ def next_page_url(page: Record) -> str:
     return _text(following, "uri") if isinstance(following, dict) else ""
 
 
+def page_totals(page: Record) -> tuple[int | None, int | None]:
+    """(pages, records) that the whole list has, of which `page` is one; None for what it does not say."""
+    paging = page.get("paging")
+    if not isinstance(paging, dict):
+        return None, None
+    return _natural(paging.get("totalPages")), _natural(paging.get("totalElements"))
+
+
 @attrs.frozen
 class SyncAnswer:
     """What a sync of a mailbox tells."""

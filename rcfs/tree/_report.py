@@ -37,6 +37,7 @@ def render_status(status: Mapping[str, Any]) -> str:
         ("cache", _cache_line(status["cache"])),
         ("requests", _requests_line(status["requests"])),
         ("mailboxes", _mailboxes_line(status["mailboxes"])),
+        *(("", f"loading {_loading_line(row)}") for row in status.get("loads", ())),
         ("hints", _hints_line(status["hints"])),
         *_labelled("retention", _retention_lines(status["retention"])),
         ("readers", f"{status['readers']['waiting']} of at most {status['readers']['limit']} wait"),
@@ -58,7 +59,7 @@ def render_quota(status: Mapping[str, Any]) -> str:
 
 
 def render_queue(status: Mapping[str, Any]) -> str:
-    """Which requests wait, one group and class on a line, and below it the first of them."""
+    """Which requests wait, one group and class on a line, below it the first of them; then what loads."""
     lines = []
     for row, line in zip(
         status["queue"],
@@ -70,6 +71,7 @@ def render_queue(status: Mapping[str, Any]) -> str:
         unnamed = row["waiting"] - len(row["requests"])
         if row["requests"] and unnamed:
             lines.append(f"  and {unnamed:,} more")
+    lines += [f"loading the mailbox of {_loading_line(row)}" for row in status.get("loads", ())]
     return _lines(lines or [_NO_QUEUE])
 
 
@@ -141,6 +143,27 @@ def _mailboxes_line(mailboxes: Mapping[str, Any]) -> str:
     return f"{mailboxes['loaded']:,} of {mailboxes['known']:,} loaded, {messages}"
 
 
+def _loading_line(row: Mapping[str, Any]) -> str:
+    """How far the load of a mailbox is: what has come, of how much, and how long the rest takes."""
+    owner, since = _owner(row), _duration(row["since_s"])
+    if not row["pages"]:
+        return f"{owner}: no page yet, for {since}"
+    pages = _part(row["pages"], row["of_pages"], "page")
+    if row["left_s"] is None:
+        return f"{owner}: {pages}, {_count(row['messages'], 'message')} in {since}; of how many is not known"
+    messages = _part(row["messages"], row["of_messages"], "message")
+    return f"{owner}: {pages}, {messages}; about {_duration(row['left_s'])} to go"
+
+
+def _part(number: int, of: int | None, noun: str) -> str:
+    """``3 of 12 pages``; without the whole where that is not known, or was outgrown."""
+    return _count(number, noun) if of is None or of < number else f"{number:,} of {_count(of, noun)}"
+
+
+def _owner(row: Mapping[str, Any]) -> str:
+    return f"{row['number']} {row['name']}".strip() or f"extension {row['extension']}"
+
+
 def _hints_line(hints: Mapping[str, Any]) -> str:
     if hints["state"] == "on":
         number = hints["mailboxes"]
@@ -157,12 +180,11 @@ def _retention_lines(retention: Mapping[str, Any]) -> list[str]:
         else f"of faxes and voicemail unknown: {retention['unknown_because']}"
     )
     lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
-    for row in rows[:_NAMED_LOSSES]:
-        owner = f"{row['number']} {row['name']}".strip() or f"extension {row['extension']}"
-        lines.append(
-            f"{owner}: the first of {_count(row['messages'], 'message')} {_going(row)};"
-            f" {_count(row['uncached'], 'attachment')} not cached"
-        )
+    lines += [
+        f"{_owner(row)}: the first of {_count(row['messages'], 'message')} {_going(row)};"
+        f" {_count(row['uncached'], 'attachment')} not cached"
+        for row in rows[:_NAMED_LOSSES]
+    ]
     if len(rows) > _NAMED_LOSSES:
         uncached = sum(row["uncached"] for row in rows[_NAMED_LOSSES:])
         others = f"{len(rows) - _NAMED_LOSSES:,} more"

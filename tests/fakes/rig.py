@@ -110,6 +110,8 @@ async def open_rig(
     sockets: SocketOpener = open_socket,
     ledger: MemoryLedger | None = None,
     max_content_bytes: int = MAX_CONTENT_BYTES,
+    wait_online_s: float = 0.0,
+    on_wait: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -142,6 +144,8 @@ async def open_rig(
             recorder=recorder,
             max_content_bytes=max_content_bytes,
             offline=offline,
+            wait_online_s=wait_online_s,
+            on_wait=on_wait,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
             engine.account.mailboxes.on_change = lambda extension_id, touched: rig.heard.append(

@@ -174,6 +174,8 @@ class ScriptedPlatform:
     """The server's clock minus the machine's."""
     away: Collection[str] = ()
     """Origins that no connection can be made to."""
+    mute: Collection[str] = ()
+    """Origins that take connections and requests, and answer nothing."""
     seen: list[Seen] = attrs.field(factory=list)
     live_tokens: set[str] = attrs.field(factory=set)
     refusals_expected: int = 0
@@ -231,6 +233,9 @@ class ScriptedPlatform:
         if f"https://{request.url.host}" in self.away:
             self._note(operation, request)
             raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
+        if f"https://{request.url.host}" in self.mute:
+            self._note(operation, request)
+            await trio.sleep_forever()
         if answers and answers[0] is Unreachable.REFUSED:
             # Nobody sees it, so neither do the police.
             self._note(operation, request)

@@ -32,7 +32,9 @@ class Mounted:
         self.server = server
         self.cache = home / "cache"
         self.state = home / "state"
-        self.options = (f"--cache-dir={self.cache}", f"--state-dir={self.state}", *options)
+        # Without loads in the background: most tests assert on the requests that their own commands cause.
+        own = ("--no-preload", f"--cache-dir={self.cache}", f"--state-dir={self.state}")
+        self.options = (*own, *options)
         self.environment = {
             **os.environ,
             **server.environment(),

@@ -1,6 +1,7 @@
 """Processes that look into a mailbox that is not loaded yet: nobody is stuck in the kernel."""
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ SLOW_S = 6.0
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """A mount whose mailboxes are not loaded, and take long to load."""
     with mounts(tmp_path_factory.mktemp("slow")) as make:
-        mount = make("--messages=300", *ROOMY, options=("--no-preload",))
+        mount = make("--messages=300", *ROOMY)
         mount.server.fault("slow_pages", delay_s=SLOW_S, count=None)
         yield mount
 
@@ -85,12 +86,12 @@ def test_who_lists_waits_until_it_is_loaded(slow: Mounted) -> None:
 
 
 def test_mailboxes_are_loaded_before_anybody_looks(mounting: Mounting) -> None:
-    mount = mounting("--messages=300", *ROOMY)
+    mount = mounting("--messages=300", *ROOMY, options=("--preload",))
     # All but the one that is refused.
     eventually(lambda: "5 of 6 loaded" in (mount.path / ".rcfs" / "status").read_text())
     asked = [entry["path"].split("/")[-2] for entry in mount.server.journal(operation="listMessages")]
-    own = [path.name for path in mount.path.glob("101 *")]
-    assert own
+    own = json.loads(next(mount.path.glob("101 *")).joinpath("extension.json").read_text())
+    assert asked[0] == str(own["id"]), "the login's own mailbox comes first"
     mount.server.reset_journal()
     run(["ls", "-R", str(mount.path)], check=False)
     assert {entry["operation"] for entry in mount.server.journal()} <= {"syncMessages"}

@@ -105,6 +105,43 @@ async def test_a_mailbox_is_loaded_once_for_all_who_look(rig: Rig) -> None:
     assert len(rig.platform.sent(LIST, SYNC)) == 2
 
 
+async def test_a_load_says_how_far_it_is(rig: Rig) -> None:
+    urls = [f"{PLATFORM}{PATH}?page={number}" for number in (2, 3, 4)]
+    paging = {"totalPages": 4, "totalElements": 7}
+    for number, url in enumerate(urls):
+        records = [message(2 * number + 1), message(2 * number + 2)]
+        following = {"nextPage": {"uri": url}}
+        rig.platform.script(
+            LIST, Reply.of_json({"records": records, "navigation": following, "paging": paging}, delay_s=10)
+        )
+    rig.platform.script(LIST, page([message(7)]))
+
+    async def seen() -> Any:
+        return (await rig.engine.status())["loads"]
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.mailbox)
+        await trio.sleep(5)
+        (row,) = await seen()
+        assert (row["extension"], row["pages"], row["messages"], row["left_s"]) == (101, 0, 0, None)
+        await trio.sleep(20)
+        (row,) = await seen()
+        assert (row["pages"], row["of_pages"], row["messages"], row["of_messages"]) == (2, 4, 4, 7)
+        assert row["left_s"] == pytest.approx(25, abs=0.5), "as long again, after 25 seconds for the half"
+    assert await seen() == []
+    await rig.engine.account.mailboxes.refresh(101)
+
+
+async def test_a_load_of_unknown_length_says_what_has_come(rig: Rig) -> None:
+    rig.platform.script(LIST, page([message(1)], f"{PLATFORM}{PATH}?page=2"))
+    rig.platform.script(LIST, Reply.of_json({"records": []}, delay_s=10))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(rig.mailbox)
+        await trio.sleep(5)
+        (row,) = (await rig.engine.status())["loads"]  # type: ignore[misc]
+        assert (row["pages"], row["messages"], row["of_messages"], row["left_s"]) == (1, 1, None, None)
+
+
 async def test_learned_sizes_come_with_the_mailbox(rig: Rig) -> None:
     key = ContentKey(ACCOUNT_ID, 101, 1, 1)
     rig.sizes.record(key, 77)

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.errors import AuthError, OfflineError, RcfsError, UnreachableError
+from rcfs.errors import AuthError, OfflineError, RcfsError, SilentError, UnreachableError
 from rcfs.fetch._reachability import BLIP_S, PROBE_S
 from rcfs.model import Priority
 from rcfs.platform import AUTH
@@ -229,7 +229,100 @@ async def test_a_probe_that_is_never_answered_is_given_up(rig: Rig) -> None:
     assert len(rig.platform.sent(PROBE)) == 2
 
 
+# A server that takes connections and says nothing
+
+
+async def test_a_silent_server_is_an_outage(rig: Rig) -> None:
+    rig.platform.mute = [PLATFORM, MEDIA]
+    # Ten seconds without an answer, and ten for the probe.
+    assert await failed_after(rig, rig.mailbox) == pytest.approx(20)
+    assert (await rig.engine.status())["network"] == "unreachable"
+    assert len(rig.platform.sent(SYNC)) == 1
+    assert await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA))) == pytest.approx(0)
+    rig.platform.mute = []
+    await trio.sleep(PROBE_S + 10 + 0.3)
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert (await rig.engine.status())["network"] == "up"
+
+
+async def test_a_slow_answer_of_a_server_that_is_there_is_no_outage(rig: Rig) -> None:
+    rig.platform.script(SYNC, Reply.of_json({"records": [], "syncInfo": {"syncToken": "1"}}, delay_s=45.0))
+    await rig.mailbox()
+    assert rig.now == pytest.approx(45.2)
+    assert not rig.engine.network.is_down
+    assert len(rig.platform.sent(PROBE)) == 4, "one every ten seconds"
+    assert len(rig.platform.sent(SYNC)) == 1
+
+
+async def test_answers_to_others_show_that_a_server_is_there(rig: Rig) -> None:
+    rig.platform.script(SYNC, Unreachable.SILENT)
+
+    async def look() -> None:
+        await rig.mailbox()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(look)
+        for number in range(10):
+            await trio.sleep(5)
+            await rig.read(rig.wanted(number, DATA))
+        assert rig.platform.sent(PROBE) == []
+
+
+async def test_what_a_silent_server_was_sent_counts(rig: Rig) -> None:
+    rig.platform.mute = [PLATFORM, MEDIA]
+    await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA)))
+    assert rig.used("medium") == 1, "it may have seen it"
+
+
+async def test_a_silent_login_server_is_an_outage_too(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    platform.mute = [PLATFORM]
+    with pytest.raises(
+        SilentError, match=r"platform\.ringcentral\.com takes connections but does not answer"
+    ):
+        async with new_rig():
+            pass
+    assert trio.current_time() == pytest.approx(20)
+
+
 # Starting
+
+
+@pytest.mark.parametrize("trouble", ["away", "mute"])
+async def test_an_unknown_account_waits_for_the_network(
+    platform: ScriptedPlatform, new_rig: OpenRig, trouble: str
+) -> None:
+    reasons: list[str] = []
+    setattr(platform, trouble, [PLATFORM])
+
+    async def come() -> None:
+        await trio.sleep(30)
+        setattr(platform, trouble, [])
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(come)
+        async with new_rig(wait_online_s=60.0, on_wait=reasons.append) as rig:
+            assert 30 < trio.current_time() < 30 + PROBE_S + 10 + 2
+            assert rig.engine.account.extensions
+    assert len(reasons) == 1
+    assert "platform.ringcentral.com" in reasons[0]
+
+
+async def test_an_unknown_account_waits_no_longer_than_it_was_told_to(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.away = [PLATFORM]
+    with pytest.raises(UnreachableError):
+        async with new_rig(wait_online_s=60.0):
+            pass
+    assert trio.current_time() == pytest.approx(60)
+
+
+async def test_wrong_credentials_are_not_waited_with(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    platform.script("getToken", Reply.error(400, "OAU-251"))
+    with pytest.raises(AuthError):
+        async with new_rig(wait_online_s=60.0):
+            pass
+    assert trio.current_time() < 1
 
 
 async def test_a_known_account_starts_without_the_network(

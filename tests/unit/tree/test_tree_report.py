@@ -271,3 +271,37 @@ def test_sizes(size: int, text: str) -> None:
 )
 def test_durations(time_s: float, text: str) -> None:
     assert _duration(time_s) == text
+
+
+def load(pages: int, of_pages: int | None, left_s: float | None) -> dict[str, Any]:
+    return {
+        "extension": 7,
+        "number": "101",
+        "name": "Jane Smith",
+        "since_s": 20.0,
+        "pages": pages,
+        "of_pages": of_pages,
+        "messages": pages * 1000,
+        "of_messages": None if of_pages is None else of_pages * 1000,
+        "left_s": left_s,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (load(0, None, None), "101 Jane Smith: no page yet, for 20 s"),
+        (
+            load(3, 12, 60.0),
+            "101 Jane Smith: 3 of 12 pages, 3,000 of 12,000 messages; about 1 min to go",
+        ),
+        (
+            load(1, None, None),
+            "101 Jane Smith: 1 page, 1,000 messages in 20 s; of how many is not known",
+        ),
+        (load(3, 2, 0.0), "101 Jane Smith: 3 pages, 3,000 messages; about 0 s to go"),
+    ],
+)
+def test_how_far_the_load_of_a_mailbox_is(row: dict[str, Any], line: str) -> None:
+    assert f"           loading {line}" in render_status({**FRESH, "loads": [row]}).splitlines()
+    assert render_queue({**FRESH, "queue": [], "loads": [row]}) == f"loading the mailbox of {line}\n"
