@@ -56,6 +56,7 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         index.put_transcript(mailbox, 1, f"{word} spoken")
         index.synced(mailbox, "token", 5.0)
         index.note(f"retention login-of-{word}", f"{word} noted", 5.0)
+        index.note(f"mailbox {account}/5 used", f"{word} noted", 5.0)
         index.search.keep(account, f"{word} searched", 5.0)
         index.archive.keep(account, 5, {number: json.dumps(record) for number, record in enumerate(records)})
     with closing(SizeIndex.open(state_dir / "index.sqlite", pytest.fail)) as sizes:
