@@ -12,7 +12,17 @@ from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation, forget_attributes, forget_name
 from rcfs.fuse._names import decoded, encoded
 from rcfs.store import Touched, match_expression
-from rcfs.tree import SEARCH_DIRECTORY, Node, Root, SearchesDirectory, message_id_of, namesake
+from rcfs.tree import (
+    SEARCH_DIRECTORY,
+    Node,
+    Root,
+    SearchesDirectory,
+    folded,
+    message_id_of,
+    namesake,
+    search_name,
+    search_query,
+)
 
 T = TypeVar("T")
 
@@ -89,7 +99,7 @@ class Searching:
         """
         directory = self._directory(parent)
         query = _query_of(name)
-        if not await self._searches.keep(query):
+        if _is_taken(directory, query) or not await self._searches.keep(query):
             raise pyfuse3.FUSEError(errno.EEXIST)
         return self._found(directory, query)
 
@@ -100,9 +110,10 @@ class Searching:
             pyfuse3.FUSEError: EROFS as in `make`, ENOENT when there is none of that name.
         """
         self._directory(parent)
-        if not await self._searches.drop(decoded(name)):
+        query = _known_query(name)
+        if not await self._searches.drop(query):
             raise pyfuse3.FUSEError(errno.ENOENT)
-        self._inodes.retire(self._inodes.number(inode, name))
+        self._retire(inode, name, query)
 
     async def rename(
         self, parents: tuple[Node, Node], inode: int, name: bytes, new_name: bytes, *, exchange: bool
@@ -115,15 +126,27 @@ class Searching:
         directory, _other = map(self._directory, parents)
         if exchange:
             raise pyfuse3.FUSEError(errno.EINVAL)
-        query = _query_of(new_name)
-        if not await self._searches.rename(decoded(name), query):
+        before, query = _known_query(name), _query_of(new_name)
+        if _is_taken(directory, query, besides=before):
+            raise pyfuse3.FUSEError(errno.EEXIST)
+        if before != query and not await self._searches.rename(before, query):
             exists = self._searches.kept_as(query) is not None
             raise pyfuse3.FUSEError(errno.EEXIST if exists else errno.ENOENT)
         moved = self._inodes.number(inode, name)
         self._inodes.replace(moved, self._found(directory, query))
         # To the kernel it has the inode of its old name, which another search may get: it is to ask again.
         self._inodes.retire(moved)
-        forget_name(inode, query)
+        self._retire(inode, name, before)
+        for other in _names_of(query):
+            forget_name(inode, other)
+
+    def _retire(self, inode: int, name: bytes, query: str) -> None:
+        """The search for `query` is not there any more, which the kernel knows of `name` alone."""
+        self._inodes.retire(self._inodes.number(inode, name))
+        for other in map(encoded, _names_of(query)):
+            if other != name:
+                self._inodes.retire(self._inodes.number(inode, other))
+                forget_name(inode, decoded(other))
 
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before; not to be called by a handler."""
@@ -166,7 +189,8 @@ class Searching:
             return []
         numbered = (
             (self._inodes.number(parent, encoded(name)), name, node)
-            for name, node in directory.entries().items()
+            for listed, node in directory.entries().items()
+            for name in _names_of(_query_or_name(listed))
         )
         return [(inode, name) for inode, name, node in numbered if self._inodes.replace(inode, node)]
 
@@ -196,10 +220,41 @@ def _query_of(name: bytes) -> str:
     if len(name) > _MOST_NAME_BYTES:
         raise pyfuse3.FUSEError(errno.ENAMETOOLONG)
     try:
-        query = name.decode()
+        query = search_query(name.decode())
         match_expression(query)
     except ValueError as exc:
         raise pyfuse3.FUSEError(errno.EINVAL) from exc
-    if any(character < " " or "\x7f" <= character < "\xa0" for character in query):
-        raise pyfuse3.FUSEError(errno.EINVAL)  # It would do something to the terminal that lists it.
+    if len(search_name(query).encode()) > _MOST_NAME_BYTES:
+        raise pyfuse3.FUSEError(errno.ENAMETOOLONG)
     return query
+
+
+def _known_query(name: bytes) -> str:
+    """The query that a directory of that name would be for, if there is one.
+
+    Raises:
+        pyfuse3.FUSEError: ENOENT when there is none of that name.
+    """
+    try:
+        return search_query(decoded(name))
+    except ValueError as exc:
+        raise pyfuse3.FUSEError(errno.ENOENT) from exc
+
+
+def _names_of(query: str) -> tuple[str, ...]:
+    """The names that people use for a search: the listed one, and the query itself."""
+    return tuple(dict.fromkeys((search_name(query), query)))
+
+
+def _query_or_name(listed: str) -> str:
+    """The query of a search that is listed; its name, for one that was made when names could hold more."""
+    try:
+        return search_query(listed)
+    except ValueError:
+        return listed
+
+
+def _is_taken(directory: SearchesDirectory, query: str, besides: str = "") -> bool:
+    """Whether another search has the name, whatever the case: copies to disks without case would lose one."""
+    equal = folded(search_name(query))
+    return any(folded(name) == equal for name in directory.entries() if _query_or_name(name) != besides)

@@ -200,7 +200,7 @@ def _named(root: Root, start: Entry, name: str) -> list[Entry]:
         return []
     exact = node.find(name)
     if exact is not None:
-        return [Entry((*parts, name), exact)]
+        return [Entry((*parts, node.listed_as(name)), exact)]
     literal = name.replace("[", "[[]")
     return [
         Entry((*parts, each), entry)

@@ -11,6 +11,7 @@ from rcfs.tree._headline import headline as headline
 from rcfs.tree._headline import people_of as people_of
 from rcfs.tree._mailbox import MessageDirectory as MessageDirectory
 from rcfs.tree._message import message_id_of as message_id_of
+from rcfs.tree._names import folded as folded
 from rcfs.tree._nodes import LIVE_TOPICS as LIVE_TOPICS
 from rcfs.tree._nodes import AttachmentFile as AttachmentFile
 from rcfs.tree._nodes import Directory as Directory
@@ -33,6 +34,8 @@ from rcfs.tree._search import SearchDirectory as SearchDirectory
 from rcfs.tree._search import SearchesDirectory as SearchesDirectory
 from rcfs.tree._search import link_name as link_name
 from rcfs.tree._search import namesake as namesake
+from rcfs.tree._search import search_name as search_name
+from rcfs.tree._search import search_query as search_query
 from rcfs.tree._shelving import PURGED as PURGED
 from rcfs.tree._shelving import SHELVING_EDITION as SHELVING_EDITION
 from rcfs.tree._shelving import name_folder as name_folder

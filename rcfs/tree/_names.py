@@ -105,7 +105,12 @@ def fit(stem: str, suffix: str = "") -> str:
     kept = cut(stem, NAME_BYTES - len(suffix.encode()))
     # Only a cut can have brought a dot or space to the end.
     name = (kept if kept == stem else _TRAILING.sub("", kept)) + suffix
-    return fit(f"_{stem}", suffix) if _DEVICE.match(name) else name
+    return fit(f"_{stem}", suffix) if is_device(name) else name
+
+
+def is_device(name: str) -> bool:
+    """Whether Windows opens a device where a file is called so."""
+    return _DEVICE.match(name) is not None
 
 
 class Names:

@@ -92,6 +92,10 @@ class Directory(Node):
         """
         raise NotImplementedError
 
+    def listed_as(self, name: str) -> str:
+        """What the entry is listed as that `find` finds by `name`."""
+        return name
+
     def volatile_names(self) -> list[str]:
         """Names of the files in it that may change with it."""
         return []

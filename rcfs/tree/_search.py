@@ -1,9 +1,15 @@
 """Searches as directories: ``Search/<query>/`` holds a link to every message that the query finds.
 
+A directory of a search is called like its query. What no name may hold, because exFAT and NTFS refuse it, is
+listed in its full-width form: U+FF02 for a quotation mark, U+FF0A for an asterisk. Both forms lead there, so
+people type what they mean, and copies work.
+
 They hold nothing: what matches is asked anew for every listing. A link is called like the directory of its
 message; where mailboxes have messages of the same name, the extension's number tells them apart.
 """
 
+import re
+import unicodedata
 from collections.abc import Callable
 from typing import ClassVar, Protocol
 
@@ -11,12 +17,46 @@ import attrs
 
 from rcfs.model import FoundRow, SearchRow
 from rcfs.tree._message import message_id_of
-from rcfs.tree._names import fit
+from rcfs.tree._names import clean, fit, is_device
 from rcfs.tree._nodes import Directory, Entry, Link, Node
 from rcfs.tree._times import Times, times_of
 
 SEARCH_DIRECTORY = "Search"
 """The directory in the root whose directories are searches; no extension is called so."""
+
+
+_WIDE_DOT = "\uff0e"
+_WIDE = {ord(one): chr(ord(one) + 0xFEE0) for one in '"*:<>?\\|'}
+"""Source: block Halfwidth and Fullwidth Forms of Unicode, which has ASCII from ``!`` on in its order."""
+_NARROW = {ord(wide): chr(one) for one, wide in _WIDE.items()} | {ord(_WIDE_DOT): "."}
+_ODD_SPACE = re.compile(r"[^\S ]")
+
+
+def search_query(name: str) -> str:
+    """The query that a directory called `name` is for: the same for all names that lead to one search.
+
+    Raises:
+        ValueError: `name` holds something that no name may show, or is one that no directory can have.
+    """
+    if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
+        raise ValueError("a control character cannot stand in a name")
+    query = _ODD_SPACE.sub(" ", unicodedata.normalize("NFC", name).translate(_NARROW)).strip()
+    # As a phrase it finds the same, and its name is no device of Windows.
+    query = f'"{query}"' if is_device(query) else query
+    shown = f"x{_without_dot(query.translate(_WIDE))}x"
+    if clean(shown) != shown:
+        raise ValueError("the query holds a character that cannot stand in a name")
+    return query
+
+
+def search_name(query: str) -> str:
+    """What the directory of a search is called; `query` is one of `search_query`."""
+    return _without_dot(query.translate(_WIDE))
+
+
+def _without_dot(name: str) -> str:
+    """`name` with another dot at its end, which Windows would drop."""
+    return f"{name[:-1]}{_WIDE_DOT}" if name.endswith(".") else name
 
 
 class SearchCatalogue(Protocol):
@@ -70,11 +110,18 @@ class SearchesDirectory(Directory):
         return self._times
 
     def find(self, name: str) -> Node | None:
-        row = self._catalogue.kept_as(name)
+        try:
+            row = self._catalogue.kept_as(search_query(name))
+        except ValueError:
+            return None
         return None if row is None else self._node(row)
 
+    def listed_as(self, name: str) -> str:
+        return search_name(search_query(name))
+
     def page(self, after: int, limit: int) -> list[Entry]:
-        return [Entry(row.number, row.name, self._node(row)) for row in self._catalogue.kept(after, limit)]
+        rows = self._catalogue.kept(after, limit)
+        return [Entry(row.number, search_name(row.name), self._node(row)) for row in rows]
 
     def _node(self, row: SearchRow) -> Node:
         return SearchDirectory(catalogue=self._catalogue, owner_of=self._owner_of, row=row)

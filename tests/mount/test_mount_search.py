@@ -174,6 +174,29 @@ def test_names_that_are_no_query(searches: Path, name: str, number: int) -> None
     assert [path.name for path in searches.iterdir()] == ["fine"]
 
 
+def test_a_query_works_as_typed_and_is_listed_as_every_disk_takes_it(
+    module_mount: Mounted, searches: Path, tmp_path: Path
+) -> None:
+    typed, listed = searches / '"parking" OR invoice*', searches / "\uff02parking\uff02 OR invoice\uff0a"
+    module_mount.tool("mkdir", str(typed))
+    assert [path.name for path in searches.iterdir()] == [listed.name]
+    found = {link.name for link in typed.iterdir()}
+    assert found >= said(searches, "parking") | said(searches, "invoice")
+    assert {link.name for link in listed.iterdir()} == found
+    module_mount.tool("cp", "-r", "--no-dereference", str(searches), str(tmp_path))
+    assert {link.name for link in (tmp_path / "Search" / listed.name).iterdir()} == found
+    for equal in (listed, searches / '"PARKING" or INVOICE*'):
+        with pytest.raises(FileExistsError):
+            equal.mkdir()
+    typed.rename(searches / "con")
+    assert [path.name for path in searches.iterdir()] == ["\uff02con\uff02"]
+    eventually(lambda: not typed.exists())
+    eventually(lambda: not listed.exists())
+    (searches / "con").rmdir()
+    assert list(searches.iterdir()) == []
+    eventually(lambda: not (searches / '"con"').exists())
+
+
 def test_nothing_else_can_be_changed(module_mount: Mounted, searches: Path) -> None:
     search, other = searches / "invoice", searches / "parking"
     search.mkdir()

@@ -3,7 +3,18 @@
 import pytest
 
 from rcfs.model import Extension, FoundRow
-from rcfs.tree import Directory, Link, Node, Root, SearchDirectory, SearchesDirectory, build_root
+from rcfs.tree import (
+    Directory,
+    Link,
+    Node,
+    Root,
+    SearchDirectory,
+    SearchesDirectory,
+    build_root,
+    search_name,
+    search_query,
+)
+from rcfs.tree._names import clean, fit
 from rcfs.tree._times import Times
 from tests.fakes.searches import PlainSearches
 
@@ -117,3 +128,33 @@ def test_its_time_is_that_of_the_latest_change(search: SearchDirectory, searches
     assert search.times() == Times(9.0, 9.0)
     searches.changed_s = 20.0
     assert search.times() == Times(20.0, 20.0)
+
+
+@pytest.mark.parametrize(
+    ("typed", "query", "listed"),
+    [
+        ("invoice -paid", "invoice -paid", "invoice -paid"),
+        ('"credit note" OR refund*', '"credit note" OR refund*', "\uff02credit note\uff02 OR refund\uff0a"),
+        ("re: a<b>c|d?\\e", "re: a<b>c|d?\\e", "re\uff1a a\uff1cb\uff1ec\uff5cd\uff1f\uff3ce"),
+        ("bill inc.", "bill inc.", "bill inc\uff0e"),
+        (" spaced\u3000out ", "spaced out", "spaced out"),
+        ("con", '"con"', "\uff02con\uff02"),
+        ("AUX.txt", '"AUX.txt"', "\uff02AUX.txt\uff02"),
+        ("Cafe\u0301", "Caf\u00e9", "Caf\u00e9"),
+        ("\u05d3\u05d5\u05d3 \U0001f600", "\u05d3\u05d5\u05d3 \U0001f600", "\u05d3\u05d5\u05d3 \U0001f600"),
+    ],
+)
+def test_a_search_is_listed_as_every_disk_takes_it(typed: str, query: str, listed: str) -> None:
+    assert search_query(typed) == query
+    assert search_name(query) == listed
+    assert search_query(listed) == query
+    assert clean(listed) == listed
+    assert fit(listed) == listed
+
+
+@pytest.mark.parametrize(
+    "character", ["\n", "\x00", "\x9b", "\u2028", "\u202e", "\u200b", "\U000e0067", "\ue000", "/"]
+)
+def test_what_no_name_may_show_is_no_query(character: str) -> None:
+    with pytest.raises(ValueError, match="cannot stand in a name"):
+        search_query(f"a{character}b")
