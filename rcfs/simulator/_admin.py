@@ -22,7 +22,7 @@
     POST   /simulator/notify            tell subscribers of changes: {extension_id, changes}, see `_events`
     POST   /simulator/exports           what the next export comes to: {kind, outcome}, see `_tasks`
 
-A request that makes no sense is answered 400 with ``{"error": …}``.
+A request that makes no sense is answered 400 with ``{"error": …}``, one of a foreign web page 403 (`_guard`).
 """
 
 import json

@@ -31,6 +31,7 @@ from rcfs.simulator._consent import ConsentPage
 from rcfs.simulator._delivery import Connection
 from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM, Exchange
 from rcfs.simulator._faults import FaultList
+from rcfs.simulator._guard import stranger, turn_away
 from rcfs.simulator._notifications import SOCKET_PATH
 from rcfs.simulator._page import StartPage
 from rcfs.simulator._params import Query
@@ -60,6 +61,9 @@ too, because a fault may close the platform."""
 
 CONNECTION = "rcfs.connection"
 """ASGI extension under which `_server` passes the `Connection` of a request."""
+
+_PAGES = ("/", CONSENT_PATH)
+"""The pages for people: the start page, and the one to which an app leads its user."""
 
 _EXCHANGE = "rcfs.exchange"
 """Key of the scope under which the exchange reaches its route."""
@@ -104,7 +108,11 @@ class App:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket (ASGI)."""
         if scope["type"] == "websocket" or self._is_beside_the_api(scope["path"]):
-            await self._beside(scope, receive, send)
+            why = stranger(scope, _PAGES)
+            if why:
+                await turn_away(why, scope, receive, send)
+            else:
+                await self._beside(scope, receive, send)
             return
         body = await _read_body(receive)
         await trio.sleep(self._backend.latency_s / 2)
@@ -125,7 +133,7 @@ class App:
         """Whether `path` is for people or tests: that is neither counted nor recorded."""
         if path.startswith(ADMIN_PREFIX):
             return self._origin != MEDIA
-        return self._origin == PLATFORM and path in ("/", CONSENT_PATH)
+        return self._origin == PLATFORM and path in _PAGES
 
     def _arrive(self, scope: Scope, body: bytes, send: Send) -> Exchange:
         """The exchange for a request whose head and body are there, with its line of the journal."""

@@ -98,4 +98,6 @@ def _go(uri: str) -> Response:
 
 def _page(title: str, body: str, *, status: int = 200) -> Response:
     """A page; `body` is HTML already."""
-    return HTMLResponse(_PAGE.substitute(title=title, body=body), status_code=status)
+    # No page of others may have it in a frame and lead a click to its button.
+    headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
+    return HTMLResponse(_PAGE.substitute(title=title, body=body), status_code=status, headers=headers)
