@@ -23,6 +23,10 @@ from rcfs.platform import Answer, Request, read_content
 _MOST_ANSWERS = 1000
 """Answers that one stream may take: 50 MB in parts of 64 KiB is 800; more parts than that is a server
 that would eat the whole budget."""
+_ALONE_S = 300.0
+_ALONE_RATE = 16 << 10
+"""A body that nobody waits for is given up after so many seconds when it came with fewer bytes a second.
+A server that lets each content drip would otherwise keep all of them in memory that were ever asked for."""
 _LIVELY_S = 1.0
 """A stream of which nothing came for so long stalls, in seconds: on it no other one relies."""
 
@@ -285,6 +289,8 @@ class Download:
                     await self._refuse("does not end")
                 body.latest_s = trio.current_time()
                 await self._use(body, data, edition)
+                if not self._content.users and self._is_hopeless(body):
+                    raise AbandonedError("nobody waits for what hardly comes")
                 # At the end of the body the connection is left to be used again.
                 if may_end_early and body.position != body.stop and self._missing(body.position) is None:
                     break
@@ -294,6 +300,12 @@ class Download:
             self._meter.received(body.position - start, trio.current_time() - body.since_s)
             with trio.CancelScope(shield=True):
                 await self._stored.wait()
+
+    @staticmethod
+    def _is_hopeless(body: Body) -> bool:
+        """Whether a body comes so slowly that it is no use to go on with it for nobody."""
+        lasted_s = body.latest_s - body.since_s
+        return lasted_s >= _ALONE_S and body.position - body.start < _ALONE_RATE * lasted_s
 
     async def _use(self, body: Body, data: memoryview, edition: int) -> None:
         """Writes what is missing of `data`, the next of `body`."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.errors import NoRoomError, ServerError, TooLargeError, TransportError
@@ -349,3 +350,21 @@ async def test_where_no_disk_takes_it_a_content_ends_before_it_fills_the_memory(
         with pytest.raises(NoRoomError):
             await rig.read(rig.wanted(2, noise(20 * CHUNK_BYTES)))
         assert await rig.read(rig.wanted(3, small)) == small, "and is given back"
+
+
+@abandoned_body
+async def test_a_body_that_drips_for_nobody_is_given_up(rig: Rig) -> None:
+    drip: Any = itertools.repeat(b"x" * 4096)
+    rig.platform.script(FETCH, *[Reply(pieces=drip, gap_s=2.0)] * 3)
+    wanted = [rig.wanted(number, DATA) for number in range(3)]
+    contents = [await rig.engine.library.open(each, lambda: Priority.PERSON) for each in wanted]
+    await trio.sleep(60)
+    for content in contents[:2]:
+        rig.engine.library.release(content)
+    await trio.sleep(600)
+    assert all(content.fetch is None and not content.held.spans for content in contents[:2])
+    assert contents[2].fetch is not None, "somebody waits for this one"
+    assert len(rig.ranges()) == 3, "and nothing was asked for again"
+    rig.engine.library.release(contents[2])
+    await trio.sleep(60)
+    assert contents[2].fetch is None

@@ -1,7 +1,7 @@
 """A server that answers any bytes: what it can make of the memory of whoever asks it.
 
-The client runs in a process of its own, whose peak of memory is measured; all cases in one, for the start costs
-more than they do.
+The client runs in a process of its own, whose peak of memory is measured; all cases in one, for the start
+costs more than they do.
 """
 
 import json
