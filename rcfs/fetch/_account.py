@@ -14,6 +14,7 @@ from typing import Any
 import trio
 
 from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError
+from rcfs.fetch._first_seen import FirstSeen
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._intake import Shelving
 from rcfs.fetch._lists import Lists
@@ -78,6 +79,7 @@ class Account:
         self._nursery = nursery
         self._lists = Lists(requester, client)
         self._seen: Login | None = None
+        self._first_seen = FirstSeen(login, index, recorder)
         self._asked = trio.Event()
         self.mailboxes = Mailboxes(
             requester, client, network, index, sizes, shelving, cache, recorder, nursery
@@ -101,6 +103,11 @@ class Account:
     def name(self) -> str:
         """Company name, or the main number where the account has none; may be empty."""
         return "" if self._seen is None else self._seen.account_name
+
+    @property
+    def since_s(self) -> int:
+        """When it was first seen, in seconds since 1970-01-01 UTC; the same at every mount."""
+        return self._first_seen.since_s
 
     async def start(
         self,
@@ -134,11 +141,11 @@ class Account:
                 raise OfflineError(
                     "offline: nothing is known of this account; mount it once without --offline"
                 )
-            self._show(await self._ask_patiently(wait_online_s, on_wait))
+            await self._take(await self._ask_patiently(wait_online_s, on_wait))
             self._asked.set()
             self._nursery.start_soon(self._run, _REFRESH_S)
             return
-        self._show(known)
+        await self._take(known)
         if offline:
             return
         self._nursery.start_soon(self._run, 0.0)
@@ -162,7 +169,7 @@ class Account:
                 await self._network.wait_up()
                 pause_s = _RETRY_S
                 try:
-                    self._show(await self._ask())
+                    await self._take(await self._ask())
                     pause_s = _REFRESH_S
                 except RcfsError as exc:
                     self._recorder.fault("account", str(exc))
@@ -174,7 +181,7 @@ class Account:
         Raises:
             PlatformError: The server failed or could not be reached; what was taken over until then stays.
         """
-        self._show(await self._ask())
+        await self._take(await self._ask())
         return await self.mailboxes.refresh_all()
 
     def begin_anew(self) -> None:
@@ -188,6 +195,7 @@ class Account:
             self._recorder.fault("account", str(exc))
         self.mailboxes.forget()
         self.on_lost()
+        self._nursery.start_soon(self._first_seen.save)
 
     async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
         """As `_ask`, again and again while the network is not there, for up to `wait_s` seconds."""
@@ -231,22 +239,32 @@ class Account:
             self._recorder.fault("account", str(exc))
         return seen
 
-    def _show(self, seen: Login) -> None:
-        """Shows what the login may see from now on.
+    async def _take(self, seen: Login) -> None:
+        """Shows what the login may see from now on, and keeps since when.
+
+        Raises:
+            ServerError: As `_show`.
+        """
+        if self._show(seen):
+            await self._first_seen.save()
+
+    def _show(self, seen: Login) -> bool:
+        """Shows what the login may see from now on; whether that is something else than before.
 
         Raises:
             ServerError: The login has come to another account, which no server ever does.
         """
         if seen == self._seen:
-            return
+            return False
         if self._seen is not None and seen.account_id != self._seen.account_id:
             raise ServerError("the login leads to another account than before: mount again")
         self._seen = seen
         found = (extension_from(json.loads(raw)) for raw in seen.extensions)
-        self.extensions = tuple(extension for extension in found if extension is not None)
+        self.extensions = self._first_seen.date(extension for extension in found if extension is not None)
         self.mailboxes.account_id = seen.account_id
         self.mailboxes.keep_current(self.extensions)
         self.on_extensions()
+        return True
 
 
 async def _end_at(event: trio.Event, scope: trio.CancelScope) -> None:

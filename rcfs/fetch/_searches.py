@@ -26,8 +26,19 @@ class Searches:
         self._index = index
         self._account = account
         self._hidden = hidden_views
-        self.changed_s = 0.0
-        """When a mailbox was last seen to change, in seconds since 1970-01-01 UTC; 0.0 for never."""
+        self._newest_s: float | None = None
+
+    @property
+    def changed_s(self) -> float:
+        """The newest time of a message in the mailboxes that are known, in seconds since 1970-01-01 UTC.
+
+        0.0 for none. It follows from what is known, so that it is the same after a remount.
+        """
+        if self._newest_s is None:
+            catalogues = (self._account.mailboxes.catalogue(each.id) for each in self._account.extensions)
+            times = (time_s for each in catalogues if each is not None for time_s in each.times(None))
+            self._newest_s = max((time_s for time_s in times if time_s is not None), default=0.0)
+        return self._newest_s
 
     @property
     def _scope(self) -> Scope:
@@ -36,7 +47,7 @@ class Searches:
 
     def note_change(self) -> None:
         """A mailbox has changed, so that any search may find something else."""
-        self.changed_s = time.time()
+        self._newest_s = None
 
     # In the event loop; a change that nobody waits for any more is made all the same
 

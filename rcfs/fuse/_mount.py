@@ -74,7 +74,7 @@ async def serve_mount(
     waits = Waits()
     root = build_root(
         engine.account.extensions,
-        fallback_s=started_s,
+        fallback_s=engine.account.since_s,
         searches=engine.searches,
         list_control=options.list_control,
     )

@@ -100,3 +100,5 @@ class Extension:
     """Enabled, Disabled, Frozen, NotActivated, Unassigned; empty when absent."""
     raw: str = "{}"
     """The record itself as compact JSON text."""
+    seen_s: int | None = attrs.field(default=None, eq=False)
+    """When this very record was first seen, in seconds since 1970-01-01 UTC; None where nobody keeps that."""

@@ -154,7 +154,9 @@ class Pull:
             StoreError: The index of mailboxes fails.
         """
         root = build_root(
-            self._engine.account.extensions, fallback_s=time.time(), searches=self._engine.searches
+            self._engine.account.extensions,
+            fallback_s=self._engine.account.since_s,
+            searches=self._engine.searches,
         )
         names = {id(node): name for name, node in root.entries().items()}
         mailboxes = self._engine.account.mailboxes

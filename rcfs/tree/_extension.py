@@ -75,7 +75,7 @@ class ExtensionDirectory(Directory):
 
     def _record(self) -> Node:
         data = pretty_json(self.extension.raw)
-        times = times_of(None, None, self._shelf.fallback_s)
+        times = times_of(self.extension.seen_s, None, self._shelf.fallback_s)
         return ExtensionRecord(times=times, size_bytes=len(data), extension=self.extension)
 
 

@@ -64,7 +64,7 @@ class SearchCatalogue(Protocol):
 
     @property
     def changed_s(self) -> float:
-        """When a mailbox was last seen to change, in seconds since 1970-01-01 UTC; 0.0 for never."""
+        """The newest time of a message that is known, in seconds since 1970-01-01 UTC; 0.0 for none."""
         ...
 
     def kept(self, after: int, limit: int) -> list[SearchRow]:

@@ -132,8 +132,14 @@ def plain(text: str) -> str:
     return re.sub(r'[/"*:<>?\\|]', "_", text).strip()
 
 
-def expected(records: Iterable[Record], own: Record, *, fallback_s: float) -> dict[Path, Seen]:
-    """Everything below the directory of the extension with the record `own`, of which `records` are shown."""
+def expected(
+    records: Iterable[Record], own: Record, *, fallback_s: float, own_s: float | None = None
+) -> dict[Path, Seen]:
+    """Everything below the directory of the extension with the record `own`, of which `records` are shown.
+
+    What has no time has `fallback_s`, its record `own_s` if that is known.
+    """
+    own_s = fallback_s if own_s is None else own_s
     messages = sorted(map(_Message.of, records), key=lambda m: (m.created, m.record["id"]))
     places: dict[Path, list[_Message]] = {(view,): [] for view in STANDING}
     owner = own["extensionNumber"], own.get("contact", {}).get("businessPhone")
@@ -143,7 +149,7 @@ def expected(records: Iterable[Record], own: Record, *, fallback_s: float) -> di
             places.setdefault(path, []).append(message)
             if len(path) == 2:
                 places[path[:1]].append(message)
-    found: dict[Path, Seen] = {("extension.json",): _file(_pretty(own), fallback_s, fallback_s)}
+    found: dict[Path, Seen] = {("extension.json",): _file(_pretty(own), own_s, own_s)}
     for path, shown in places.items():
         found[path] = Seen(DIRECTORY, 0, *_newest(shown, fallback_s))
         if path[0] == "Conversations" and len(path) == 2:

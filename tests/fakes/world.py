@@ -376,7 +376,7 @@ class World:
             except pyfuse3.FUSEError as exc:
                 raise AssertionError(f"{path} is still known to the kernel: {exc}") from exc
         found = {path[1:]: seen for path, seen in (await kernel.tree(top)).items()}
-        wanted = expected(self._records(extension, found), own, fallback_s=FALLBACK_S)
+        wanted = expected(self._records(extension, found), own, fallback_s=FALLBACK_S, own_s=known.seen_s)
         assert found == wanted, difference(found, wanted)
         stale = {path: seen for path, seen in remembered.items() if wanted.get(path) != seen}
         assert not stale, difference(stale, {path: wanted.get(path) for path in stale})
