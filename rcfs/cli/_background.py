@@ -186,7 +186,8 @@ def _outcome(
         try:
             with meanwhile:
                 while (message := _received(connection)) is not None and "wait" in message:
-                    tell(message["wait"])
+                    if sys.stderr.isatty():  # Elsewhere an error stays the one line that a script expects.
+                        tell(message["wait"])
                     connection.settimeout(ready_within_s + message["within_s"])
         except TimeoutError:
             _end(pid)

@@ -59,6 +59,7 @@ class _Quiet:
         pass
 
     def previewed(self, plan: Plan, left_s: float) -> None:
+        _tell_closed(plan)
         say(plan_line(plan, left_s))
 
     def done(self, entry: Entry, size_bytes: int) -> None:
@@ -90,6 +91,8 @@ class JsonReport(_Quiet):
             estimated_bytes=plan.estimated_bytes,
             eta_s=round(left_s, 1),
         )
+        for closed in plan.closed:
+            _write("note", path=closed.path, reason=reason_of(closed))
 
     def done(self, entry: Entry, size_bytes: int) -> None:
         _write("file", path=entry.path, size_bytes=size_bytes)
@@ -207,7 +210,13 @@ def _state(progress: Progress, left_s: float) -> str:
     return f"{format_size(progress.size_bytes)}{left}, {format_duration(left_s)} to go{failed}"
 
 
+def _tell_closed(plan: Plan) -> None:
+    for closed in plan.closed:
+        tell(f"note: {closed.path} is left out, as this login may not read it ({reason_of(closed)})")
+
+
 def _tell_end(plan: Plan, progress: Progress) -> None:
+    _tell_closed(plan)
     for failure in progress.failures:
         tell(f"{failure.path}: {reason_of(failure)}")
     brought = progress.files - len(plan.present)

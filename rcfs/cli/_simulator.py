@@ -78,6 +78,7 @@ seed_option = click.option(
 @messages_option
 @seed_option
 @_whole("--extensions", "Number of extensions in the account.", least=1)
+@_whole("--menus", "Number of IVR menus, further extensions without a mailbox (CMN-403).")
 @_whole("--months", "How many months the messages reach back.", least=1)
 @_whole("--calls", "Number of calls in the account.")
 @_seconds("--export-time", "export_s", "How long exports take.")

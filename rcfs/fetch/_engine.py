@@ -87,7 +87,9 @@ class Engine:
             "requests": self.recorder.requests(),
             "mailboxes": {
                 "loaded": len(mailboxes),
-                "known": len(self.account.extensions),
+                "known": sum(
+                    not self.account.mailboxes.is_none(extension.id) for extension in self.account.extensions
+                ),
                 "messages": sum(mailboxes.values()),
             },
             "loads": self._loads(),

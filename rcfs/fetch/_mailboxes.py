@@ -27,9 +27,10 @@ from rcfs.fetch._gate import Demand
 from rcfs.fetch._intake import Intake, Shelving
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
+from rcfs.fetch._remembered import NONE, Remembered
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._update import Progress, Target, Updater
-from rcfs.model import ContentKey, Extension, Priority
+from rcfs.model import DAY_S, ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
 )
@@ -38,6 +39,13 @@ from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
 _REFUSAL_S = 60.0
 """How long a mailbox that was refused (CMN-419) stays refused without asking again: a person who was
 given the permission meanwhile waits a minute, a program that tries all mailboxes again costs nothing."""
+
+_NO_MAILBOX = "CMN-403"
+"""``errorCode`` (with HTTP 403) of "The feature is not available for this extension type". Source: the lists
+of error codes in the API's documentation."""
+_NONE_AGAIN_S = 30 * DAY_S
+"""How long rcfs believes that an extension has no mailbox, as long as its type stays the same: the platform
+may give mailboxes to more types one day."""
 
 Listener = Callable[[int, Touched], None]
 """Hears the id of an extension, and what in its tree means something else than before."""
@@ -62,6 +70,8 @@ class _Box:
     """Whether it was once loaded whole: only then it is kept current."""
     edition: int | None
     """Edition of the mailbox up to which all changes were told; None when everything must be told."""
+    is_none: bool | None = None
+    """Whether the extension has no mailbox; None when the index was not asked yet."""
     job: _Job | None = None
     refusal: RcfsError | None = None
     refused_until_s: float = 0.0
@@ -89,6 +99,7 @@ class Mailboxes:
         self._shelving = shelving
         self._intake = Intake(index, shelving)
         self._updater = Updater(requester, client, index, self._intake, cache, recorder)
+        self._remembered = Remembered(index)
         self._recorder = recorder
         self._nursery = nursery
         self._boxes: dict[int, _Box] = {}
@@ -127,6 +138,30 @@ class Mailboxes:
             self._shelving.hidden_views,
         )
 
+    def is_none(self, extension_id: int) -> bool:
+        """Whether the extension is known to have no mailbox; costs nothing."""
+        box = self._box(extension_id)
+        if box.is_none is None:
+            box.is_none = self._is_remembered_as_none(extension_id)
+        return box.is_none
+
+    def _is_remembered_as_none(self, extension_id: int) -> bool:
+        known = self._kept.get(extension_id)
+        note = self._remembered.recall(NONE, self.account_id, extension_id)
+        if known is None or note is None or note.text != known.type:
+            return False
+        return 0 <= time.time() - note.noted_s < _NONE_AGAIN_S
+
+    async def exists(self, extension_id: int) -> bool:
+        """Whether the extension has a mailbox, which is loaded now if it never was; for a person.
+
+        Raises:
+            As `open`.
+        """
+        if self.catalogue(extension_id) is None:
+            await self.refresh(extension_id)
+        return not self.is_none(extension_id)
+
     async def open(self, extension_id: int, priority: Priority = Priority.PERSON) -> MailboxCatalogue:
         """The mailbox of an extension, loaded now if it never was.
 
@@ -149,6 +184,8 @@ class Mailboxes:
 
         Nobody waits for that: what changed is told to `on_change`.
         """
+        if self.is_none(extension_id):
+            return
         self.on_use(extension_id)
         box, now = self._box(extension_id), trio.current_time()
         before_s = box.freshness.due_s(now)
@@ -178,9 +215,9 @@ class Mailboxes:
         return frozenset(number for number in self._kept if self._box(number).loaded)
 
     def is_settled(self, extension_id: int) -> bool:
-        """Whether a mailbox was loaded, or is being loaded."""
+        """Whether a mailbox was loaded, is being loaded, or does not exist."""
         box = self._box(extension_id)
-        return box.loaded or box.job is not None
+        return box.loaded or box.job is not None or self.is_none(extension_id)
 
     def loads(self) -> list[tuple[int, Progress]]:
         """(extension, progress) of the mailboxes that are being loaded."""
@@ -199,10 +236,14 @@ class Mailboxes:
     async def refresh(self, extension_id: int, priority: Priority = Priority.PERSON) -> None:
         """Loads or syncs a mailbox now; joins a load or sync that is under way.
 
+        For an extension that is known to have no mailbox it does nothing.
+
         Raises:
             ForbiddenError: The login may not read it, now or within the last minute.
             PlatformError: The server failed or could not be reached.
         """
+        if self.is_none(extension_id):
+            return
         box = self._box(extension_id)
         if box.refusal is not None and trio.current_time() < box.refused_until_s:
             raise box.refusal.with_traceback(None)
@@ -270,16 +311,18 @@ class Mailboxes:
 
     def keep_current(self, extensions: Iterable[Extension]) -> None:
         """From now on the mailboxes of these extensions, and no others, are synced from time to time."""
-        self._kept = {extension.id: extension for extension in extensions}
-        for extension_id in self._kept:
-            self._box(extension_id)
+        before, self._kept = self._kept, {extension.id: extension for extension in extensions}
+        for extension_id, extension in self._kept.items():
+            box = self._box(extension_id)
+            if extension_id in before and before[extension_id].type != extension.type:
+                box.is_none = None  # What has another type may have a mailbox.
         self._rescheduled.set()
         self._tell_loaded()
 
     def forget(self) -> None:
         """The index has been begun anew: no mailbox is loaded any more."""
         for box in self._boxes.values():
-            box.loaded, box.edition = False, None
+            box.loaded, box.edition, box.is_none = False, None, None
 
     def _tell_loaded(self) -> None:
         self._loaded_changed.set()
@@ -324,6 +367,10 @@ class Mailboxes:
                 self._tell_loaded()
                 self.on_loaded(extension_id)
         except RcfsError as exc:
+            if isinstance(exc, ForbiddenError) and exc.code == _NO_MAILBOX and not box.loaded:
+                job.failure = None
+                await self._note_none(extension_id, box)
+                return
             job.failure = exc
             if isinstance(exc, UnreachableError):
                 box.freshness.hinted()  # so that it is synced as soon as that is possible
@@ -341,6 +388,15 @@ class Mailboxes:
             box.job = None
             job.done.set()
             self._rescheduled.set()
+
+    async def _note_none(self, extension_id: int, box: _Box) -> None:
+        """An extension turned out to have no mailbox."""
+        box.is_none = True
+        self._recorder.note("no mailbox", extension=extension_id)
+        known = self._kept.get(extension_id)
+        if known is not None:
+            await self._remembered.keep(NONE, self.account_id, extension_id, known.type)
+        self.on_loaded(extension_id)
 
     def _tell(self, extension_id: int, touched: Touched) -> None:
         if touched:

@@ -24,6 +24,9 @@ _LOOK_EVERY_S = 1.0
 _SILENCE_S = 10.0
 """How long a server may leave every request without an answer's headers before rcfs asks whether it is there
 at all: as long as it waits for a connection. A slow page is no outage, because the probe is answered."""
+_PATIENCE_S = 45.0
+"""How long it may leave requests and that probe without an answer before it counts as silent. Slow lines
+must not: satellites and mobile networks with full buffers take half a minute at worst."""
 
 
 @attrs.define(eq=False)
@@ -132,7 +135,7 @@ class Network:
                 await trio.sleep_until(quiet_s + _SILENCE_S)
                 continue
             try:
-                await self._client.probe(origin)
+                await self._client.probe(origin, within_s=_PATIENCE_S - _SILENCE_S)
             except TransportError:
                 if self._heard_s.get(origin, -math.inf) <= quiet_s:
                     self._gave_up(origin)

@@ -136,7 +136,8 @@ class Operations(ReadOnlyOperations):
         # Names with a leading dot are never in a mailbox: desktops probe for them, and must not load it.
         if node is None and directory.mailbox_id is not None and not text.startswith("."):
             await self._wait_mailbox(directory, ctx.pid, briefly=True)
-            node = directory.find(text)
+            # Not known is what was shown of an extension that turned out to have no mailbox.
+            node = directory.find(text) if directory.is_known else None
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
         return self._attributes(self._inodes.remember(parent_inode, name, node), node)
@@ -212,6 +213,8 @@ class Operations(ReadOnlyOperations):
         """Begins a listing; the first one of a mailbox waits until it is loaded."""
         directory = await self._present_directory(inode, ctx.pid)
         await self._wait_mailbox(directory, ctx.pid)
+        if not directory.is_known:
+            raise pyfuse3.FUSEError(errno.ENOENT)  # The extension turned out to have no mailbox.
         if directory.mailbox_id is not None and self._readers.looks_around(ctx.pid, trio.current_time()):
             self._engine.gate.meet()
         handle = OpenDirectory(inode, directory)
@@ -354,9 +357,7 @@ class Operations(ReadOnlyOperations):
         if names:
             self._searching.extensions_changed()
         for extension in self._engine.account.extensions:
-            catalogue = self._engine.account.mailboxes.catalogue(extension.id)
-            if catalogue is not None:
-                self._root.extension(extension.id).show(catalogue)
+            self._show(extension.id)
 
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before; not to be called by a handler."""
@@ -365,10 +366,18 @@ class Operations(ReadOnlyOperations):
 
     def mailbox_loaded(self, extension_id: int) -> None:
         """Shows a mailbox that was just loaded, whether somebody waits for it or not; not for a handler."""
-        catalogue = self._engine.account.mailboxes.catalogue(extension_id)
-        if catalogue is not None and self._root.name_of(extension_id) is not None:
-            self._root.extension(extension_id).show(catalogue)
+        if self._root.name_of(extension_id) is not None:
+            self._show(extension_id)
             self.mailbox_changed(extension_id, {()})
+
+    def _show(self, extension_id: int) -> None:
+        """Shows the mailbox of an extension, or that it has none, if that is known."""
+        mailboxes, extension = self._engine.account.mailboxes, self._root.extension(extension_id)
+        catalogue = mailboxes.catalogue(extension_id)
+        if catalogue is not None:
+            extension.show(catalogue)
+        elif mailboxes.is_none(extension_id):
+            extension.show_none()
 
     def mailboxes_lost(self) -> None:
         """Nothing is known any more of any mailbox: each is loaded again when somebody looks into it."""
@@ -483,7 +492,11 @@ class Operations(ReadOnlyOperations):
                 self._engine.account.mailboxes.visit(extension_id)
 
     async def _fill(self, extension: ExtensionDirectory) -> None:
-        extension.show(await self._engine.account.mailboxes.open(extension.extension.id))
+        mailboxes, extension_id = self._engine.account.mailboxes, extension.extension.id
+        if await mailboxes.exists(extension_id):
+            extension.show(await mailboxes.open(extension_id))
+        else:
+            extension.show_none()
 
     async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
         """Opens an attachment: without its content when that was whole before."""

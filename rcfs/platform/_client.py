@@ -154,15 +154,15 @@ class Client:
         async with self._sockets(url, self._user_agent) as socket:
             yield socket
 
-    async def probe(self, origin: str) -> None:
+    async def probe(self, origin: str, *, within_s: float = CONNECT_WITHIN_S) -> None:
         """Returns when the server at `origin` answers anything at all.
 
         Asks for what needs no login and counts for no usage plan group.
 
         Raises:
-            TransportError: It did not answer within ten seconds.
+            TransportError: It did not answer within `within_s` seconds.
         """
-        with translated(urlsplit(origin).netloc), trio.fail_after(CONNECT_WITHIN_S):
+        with translated(urlsplit(origin).netloc), trio.fail_after(within_s):
             async with self._answer("GET", origin + _PROBE_PATH):
                 pass
 

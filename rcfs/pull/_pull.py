@@ -16,7 +16,14 @@ from typing import TypeVar
 import attrs
 import trio
 
-from rcfs.errors import AuthError, NotFoundError, RcfsError, StoreError, UnreachableError
+from rcfs.errors import (
+    AuthError,
+    ForbiddenError,
+    NotFoundError,
+    RcfsError,
+    StoreError,
+    UnreachableError,
+)
 from rcfs.fetch import Content, Engine, Wanted
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import MEDIUM
@@ -27,6 +34,9 @@ from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root,
 
 T = TypeVar("T")
 
+_ANOTHERS = "CMN-419"
+"""``errorCode`` of what belongs to an extension that the login may not read. Other refusals are about the app
+or the login itself, and so about every mailbox."""
 _PROGRAM = "rcfs pull"
 """Who fetches, for the record of fetches."""
 _FETCHERS = 64
@@ -71,6 +81,8 @@ class Plan:
     """Attachments that cannot be had: the platform purged them before they were fetched."""
     failures: tuple[Failure, ...] = ()
     """Mailboxes that could not be loaded or synced."""
+    closed: tuple[Failure, ...] = ()
+    """Mailboxes of others that this login may not read, and never could: left out, which is no failure."""
 
     @property
     def files(self) -> int:
@@ -134,6 +146,7 @@ class Pull:
         self._on_failure = on_failure
         self._on_answer = on_answer
         self._failures_in_row = 0
+        self._closed: list[Failure] = []
         self._open: set[Content] = set()
         """Contents that were not cached when they were asked for, and are not here yet."""
         self.progress = Progress()
@@ -147,7 +160,8 @@ class Pull:
     async def tree(self, paths: Sequence[Parts]) -> tuple[Root, tuple[Failure, ...]]:
         """The tree with the mailboxes that `paths` lead into, and those that could not be loaded or synced.
 
-        Of those that could not be synced it shows what was known.
+        Of those that could not be synced it shows what was known. A mailbox that the login may not read, and
+        never could, is no failure, unless there is no other.
 
         Raises:
             AuthError: The credentials are refused.
@@ -170,12 +184,19 @@ class Pull:
                 except AuthError:
                     raise
                 except RcfsError as exc:
-                    failures.append(Failure(names[id(extension)], exc))
+                    never_read = _is_closed(exc) and mailboxes.catalogue(extension_id) is None
+                    (self._closed if never_read else failures).append(Failure(names[id(extension)], exc))
                 catalogue = mailboxes.catalogue(extension_id)
                 if catalogue is not None:
                     extension.show(catalogue)
+                elif mailboxes.is_none(extension_id):
+                    extension.show_none()
 
-        await _together([_in_parallel(_LOADERS, load, covers(root, paths))])
+        self._closed = []
+        wanted = covers(root, paths)
+        await _together([_in_parallel(_LOADERS, load, wanted)])
+        if not any(extension.is_filled for extension in wanted):
+            failures, self._closed = failures + self._closed, []
         if leads_anywhere(paths):
             for extension in self._engine.account.extensions:
                 catalogue = mailboxes.catalogue(extension.id)
@@ -224,6 +245,7 @@ class Pull:
             copies=tuple(copies),
             gone=tuple(gone),
             failures=failures,
+            closed=tuple(self._closed),
         )
         self.progress = Progress(files=len(present), failures=list(failures), requests_left=len(plan.missing))
         return plan, strays
@@ -417,6 +439,11 @@ class Pull:
             await run_sync(copy.finish, parts, writer, mtime_s)
         finally:
             writer.close()
+
+
+def _is_closed(error: RcfsError) -> bool:
+    """Whether the login may not read the mailbox of somebody else."""
+    return isinstance(error, ForbiddenError) and error.code == _ANOTHERS
 
 
 def _attachment(entry: Entry) -> AttachmentFile:

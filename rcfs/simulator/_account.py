@@ -54,6 +54,8 @@ class AccountSpec:
     """How many months the messages reach back, at least 1."""
     end_s: float = 1_795_176_000.0
     """The account's present, seconds since 1970 UTC; 2026-11-20T12:00:00Z by default."""
+    menus: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """How many further extensions are IVR menus, which have no mailbox, at least 0."""
 
 
 @attrs.frozen
@@ -86,14 +88,14 @@ class SimAccount:
         self.spec = spec
         self.account_id = _account_id(spec)
         self.name = COMPANY
-        self.extensions = extensions_of(self.account_id, spec.extensions)
+        self.extensions = extensions_of(self.account_id, spec.extensions, spec.menus)
         self._by_id = {extension.id: extension for extension in self.extensions}
         self._renamed: dict[int, str] = {}
         self._mailboxes: dict[int, Mailbox] = {}
         self._read = lru_cache(_BLOCKS_AT_HAND)(MailboxPlan.messages)
         self._writer = lru_cache(_WRITERS_AT_HAND)(self._new_writer)
         self._drafts: dict[int, Draft] = {}
-        self._newest_id = first_free_id(spec.messages, spec.extensions)
+        self._newest_id = first_free_id(spec.messages, len(self.extensions))
         self._bases = MediaBases()
 
     def account_record(self, platform_url: str) -> records.Json:
@@ -267,7 +269,7 @@ class SimAccount:
         return MailboxPlan(
             seed=spec.seed,
             slot=slot,
-            slots=spec.extensions,
+            slots=spec.extensions + spec.menus,
             extension_id=extension.id,
             derived=max(0, last - first - len(fixtures)),
             start_s=spec.end_s - spec.months * _MONTH_S,
@@ -300,7 +302,9 @@ def _account_id(spec: AccountSpec) -> int:
     bytes, and a cache of an older account must not answer for a newer one.
     """
     libraries = [f"{name} {version(name)}" for name in ("pillow", "reportlab")]
-    text = repr((_GENERATOR, libraries, attrs.astuple(spec)))
+    # Menus count only where there are some, so that accounts without them keep their ids.
+    facts = attrs.astuple(spec, filter=lambda field, value: field.name != "menus" or value > 0)
+    text = repr((_GENERATOR, libraries, facts))
     digest = hashlib.blake2b(text.encode(), digest_size=4).digest()
     # Real ids end in the number of a data centre, here 004, and leave room for extensions behind them.
     return int.from_bytes(digest, "big") * 1_000 + 4

@@ -19,6 +19,14 @@ EXTENSION_TYPES = (
 """Values of ``type`` (schema AllExtensionTypesEnum)."""
 
 
+WITHOUT_MAILBOX = frozenset(
+    {"ApplicationExtension", "Bot", "DelegatedLinesGroup", "GroupCallPickup", "IvrMenu", "PagingOnly"}
+    | {"ParkLocation", "ProxyAdmin", "Room", "RoomConnector", "Site", "TieLine"}
+)
+"""Types of extensions that have no mailbox. That of IVR menus was seen; the others, which no one can call and
+leave a message, are inferred."""
+
+
 @attrs.frozen
 class SimExtension:
     """One extension of the account."""
@@ -32,7 +40,7 @@ class SimExtension:
     name: str
     """Display name; names repeat and contain anything."""
     type: str = "User"
-    """``User`` or ``Department``."""
+    """``User``, ``Department`` or ``IvrMenu``."""
     status: str = "Enabled"
     """``Enabled`` or ``Unassigned``."""
     is_admin: bool = False
@@ -70,12 +78,13 @@ class Contact:
         return self.name.partition(" ")[0] or "Sam"
 
 
-def extensions_of(first_id: int, count: int) -> tuple[SimExtension, ...]:
-    """The first `count` extensions of the cast, further ones being plain users.
+def extensions_of(first_id: int, count: int, menus: int = 0) -> tuple[SimExtension, ...]:
+    """The first `count` extensions of the cast, further ones being plain users, then IVR menus.
 
     Args:
         first_id: Id below all of theirs.
         count: How many, at least 1; the cast is complete with 6.
+        menus: How many IVR menus.
     """
     cast = (
         SimExtension(0, 0, "101", "Jane Smith", is_admin=True, share=40),
@@ -86,8 +95,11 @@ def extensions_of(first_id: int, count: int) -> tuple[SimExtension, ...]:
         SimExtension(0, 0, "", "Spare Desk", status="Unassigned", share=3),
     )
     people = []
-    for slot in range(count):
-        if slot < len(cast):
+    for slot in range(count + menus):
+        if slot >= count:
+            number = slot - count
+            person = SimExtension(0, 0, str(900 + number), f"Main Menu {number + 1}", type="IvrMenu", share=0)
+        elif slot < len(cast):
             person = cast[slot]
         else:
             dice = Dice("extension", slot)

@@ -8,7 +8,7 @@ import attrs
 
 from rcfs.model import UsageGroup
 from rcfs.simulator._account import SimAccount
-from rcfs.simulator._account_people import SimExtension
+from rcfs.simulator._account_people import WITHOUT_MAILBOX, SimExtension
 from rcfs.simulator._account_plan import DAY_S, SimMessage
 from rcfs.simulator._auth import Auth, Session
 from rcfs.simulator._call_log_state import CallLogState
@@ -197,13 +197,16 @@ class Call:
         """The extension that the path names, whose mailbox the login may read, brought up to date.
 
         Raises:
-            ApiError: 404, there is none; 403 CMN-419, it is not for this login.
+            ApiError: 404, there is none; 403 CMN-419, it is not for this login; 403 CMN-403, extensions of
+                its type have none.
         """
         extension = self.extension()
         if not may_read(self.user, extension):
             raise ApiError(
                 403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"
             )
+        if extension.type in WITHOUT_MAILBOX:
+            raise ApiError(403, "CMN-403", "The feature is not available for this extension type")
         self.backend.messages.settle(extension.id, self.backend.account_time())
         return extension
 

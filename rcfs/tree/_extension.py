@@ -29,19 +29,27 @@ class ExtensionDirectory(Directory):
     extension: Extension
     """Its record."""
     _shelf: Shelf
+    _has_mailbox: bool = True
 
     def show(self, catalogue: Catalogue) -> None:
         """Show the mailbox, which is loaded, from now on; until then names may be missing here and below."""
+        self._has_mailbox = True
         self._shelf.show(catalogue)
+
+    def show_none(self) -> None:
+        """Show no folders of messages: extensions of this type, such as IVR menus, have no mailbox."""
+        self._has_mailbox = False
+        self._shelf.hide()
 
     def hide(self) -> None:
         """Show nothing of the mailbox until it is loaded again: what was known of it is lost."""
+        self._has_mailbox = True
         self._shelf.hide()
 
     @property
     def is_filled(self) -> bool:
-        """Whether the mailbox is shown."""
-        return self._shelf.is_known
+        """Whether all is shown that there is: the mailbox, or that the extension has none."""
+        return self._shelf.is_known or not self._has_mailbox
 
     @property
     def mailbox_id(self) -> int:
@@ -65,6 +73,8 @@ class ExtensionDirectory(Directory):
 
     def _views(self) -> dict[str, None]:
         """The views in the order to list them."""
+        if not self._has_mailbox:
+            return {}
         found = self._shelf.catalogue.views() if self._shelf.is_known else []
         return dict.fromkeys((*_STANDING_VIEWS, *found))
 

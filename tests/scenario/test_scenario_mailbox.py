@@ -184,6 +184,45 @@ async def test_a_list_that_goes_in_circles_is_not_followed_twice(rig: Rig) -> No
     assert len(rig.platform.sent(LIST)) == 3
 
 
+async def test_an_extension_without_a_mailbox_is_asked_for_one_once(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    platform.admin = True
+    platform.extensions = [{"id": 101, "extensionNumber": "101", "type": "IvrMenu"}]
+    platform.script(SYNC, Reply.error(403, "CMN-403"))
+    async with new_rig() as rig:
+        mailboxes = rig.engine.account.mailboxes
+        shown: list[int] = []
+        mailboxes.on_loaded = shown.append
+        assert not mailboxes.is_none(101)
+        for _ in range(3):
+            assert not await mailboxes.exists(101)
+        mailboxes.visit(101)
+        await mailboxes.refresh(101)
+        await trio.sleep(2 * 86_400)
+        assert not await mailboxes.exists(101)
+        assert (shown, mailboxes.is_none(101), mailboxes.catalogue(101)) == ([101], True, None)
+        status: Any = await rig.engine.status()
+        assert (status["mailboxes"]["known"], status["loads"]) == (0, [])
+        assert rig.engine.recorder.faults == ()
+    async with new_rig() as rig:
+        assert not await rig.engine.account.mailboxes.exists(101)
+    assert len(platform.sent(SYNC)) == 1, "it is remembered over remounts"
+    platform.extensions = [{"id": 101, "extensionNumber": "101", "type": "User"}]
+    await trio.sleep(61)  # Each rig logs in on a ledger of its own.
+    async with new_rig() as rig:
+        await rig.engine.account.refresh()
+        assert await rig.engine.account.mailboxes.exists(101), "what has another type may have one"
+
+
+async def test_a_mailbox_that_is_none_any_more_is_a_failure(rig: Rig) -> None:
+    await rig.mailbox()
+    rig.platform.script(SYNC, Reply.error(403, "CMN-403"))
+    with pytest.raises(ForbiddenError, match="CMN-403"):
+        await rig.engine.account.mailboxes.refresh(101)
+    assert await rig.messages() == []
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"), [(403, "CMN-419", ForbiddenError), (404, "CMN-102", NotFoundError)]
 )

@@ -234,8 +234,7 @@ async def test_a_probe_that_is_never_answered_is_given_up(rig: Rig) -> None:
 
 async def test_a_silent_server_is_an_outage(rig: Rig) -> None:
     rig.platform.mute = [PLATFORM, MEDIA]
-    # Ten seconds without an answer, and ten for the probe.
-    assert await failed_after(rig, rig.mailbox) == pytest.approx(20)
+    assert await failed_after(rig, rig.mailbox) == pytest.approx(45)
     assert (await rig.engine.status())["network"] == "unreachable"
     assert len(rig.platform.sent(SYNC)) == 1
     assert await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA))) == pytest.approx(0)
@@ -246,9 +245,9 @@ async def test_a_silent_server_is_an_outage(rig: Rig) -> None:
 
 
 async def test_a_slow_answer_of_a_server_that_is_there_is_no_outage(rig: Rig) -> None:
-    rig.platform.script(SYNC, Reply.of_json({"records": [], "syncInfo": {"syncToken": "1"}}, delay_s=45.0))
+    rig.platform.script(SYNC, Reply.of_json({"records": [], "syncInfo": {"syncToken": "1"}}, delay_s=42.0))
     await rig.mailbox()
-    assert rig.now == pytest.approx(45.2)
+    assert rig.now == pytest.approx(42.2)
     assert not rig.engine.network.is_down
     assert len(rig.platform.sent(PROBE)) == 4, "one every ten seconds"
     assert len(rig.platform.sent(SYNC)) == 1
@@ -281,7 +280,7 @@ async def test_a_silent_login_server_is_an_outage_too(platform: ScriptedPlatform
     ):
         async with new_rig():
             pass
-    assert trio.current_time() == pytest.approx(20)
+    assert trio.current_time() == pytest.approx(45)
 
 
 # Starting
@@ -295,13 +294,13 @@ async def test_an_unknown_account_waits_for_the_network(
     setattr(platform, trouble, [PLATFORM])
 
     async def come() -> None:
-        await trio.sleep(30)
+        await trio.sleep(50)
         setattr(platform, trouble, [])
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(come)
-        async with new_rig(wait_online_s=60.0, on_wait=reasons.append) as rig:
-            assert 30 < trio.current_time() < 30 + PROBE_S + 10 + 2
+        async with new_rig(wait_online_s=90.0, on_wait=reasons.append) as rig:
+            assert 50 < trio.current_time() < 50 + PROBE_S + 10 + 2
             assert rig.engine.account.extensions
     assert len(reasons) == 1
     assert "platform.ringcentral.com" in reasons[0]

@@ -1,5 +1,6 @@
 """`rcfs pull` against a platform that polices, in virtual time."""
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -184,25 +185,89 @@ async def test_a_server_that_is_gone_ends_the_pull(platform: ScriptedPlatform, n
         assert pull.progress.failures == [], "it is about no file"
 
 
-async def test_a_mailbox_that_may_not_be_read_is_a_failure_and_others_go_on(
-    platform: ScriptedPlatform, new_rig: OpenRig
-) -> None:
-    add_voicemails(platform, 2)
+def add_bob(platform: ScriptedPlatform) -> None:
+    """Another extension, number 102 in lists and 102 as an id; the login is an administrator."""
     platform.admin = True
     platform.extensions = [{"id": 101, "extensionNumber": "101", "name": "Jane"}, {"id": 102, "name": "Bob"}]
 
+
+def refusing(platform: ScriptedPlatform, code: str) -> Callable[[Any], Reply]:
+    """What a list of messages answers: a refusal with `code` for Bob's mailbox."""
+
     def answer(request: Any) -> Reply:
         if "/102/" in str(request.url):
-            return Reply.error(403, "CMN-419")
+            return Reply.error(403, code)
         return Reply.of_json({"records": platform.messages, "navigation": {}})
 
-    platform.script("listMessages", answer, answer)
+    return answer
+
+
+async def test_a_mailbox_that_was_never_readable_is_no_failure(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    add_voicemails(platform, 2)
+    add_bob(platform)
+    platform.script("listMessages", *[refusing(platform, "CMN-419")] * 2)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
-        await pull_everything(pull)
-        (failure,) = pull.progress.failures
-        assert (failure.path, type(failure.error)) == ("Bob", ForbiddenError)
+        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        await pull.run(plan)
+        assert pull.progress.failures == []
+        (closed,) = plan.closed
+        assert (closed.path, type(closed.error)) == ("Bob", ForbiddenError)
         assert pull.progress.fetched == 2
+
+
+async def test_a_pull_of_nothing_but_a_closed_mailbox_fails(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    add_bob(platform)
+    platform.script("listMessages", refusing(platform, "CMN-419"))
+    async with new_rig() as rig:
+        plan, _strays = await Pull(rig.engine).plan([("Bob",)], Choice())
+        assert [failure.path for failure in plan.failures] == ["Bob"]
+        assert plan.closed == ()
+
+
+async def test_a_mailbox_that_is_not_readable_any_more_is_a_failure(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    add_bob(platform)
+    async with new_rig() as rig:
+        await rig.mailbox(102)
+        platform.script("syncMessages", *[sync_refusing] * 3)
+        plan, _strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
+        assert [failure.path for failure in plan.failures] == ["Bob"]
+        assert plan.closed == ()
+
+
+def sync_refusing(request: Any) -> Reply:
+    if "/102/" in str(request.url):
+        return Reply.error(403, "CMN-419")
+    return Reply.of_json({"records": [], "syncInfo": {"syncToken": "1"}})
+
+
+async def test_a_scope_that_is_missing_is_a_failure(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+    add_voicemails(platform, 2)
+    add_bob(platform)
+    platform.script("listMessages", *[refusing(platform, "CMN-408")] * 2)
+    async with new_rig() as rig:
+        plan, _strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
+        assert [failure.path for failure in plan.failures] == ["Bob"]
+
+
+async def test_an_extension_without_a_mailbox_is_pulled_without_it(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
+    add_voicemails(platform, 2)
+    add_bob(platform)
+    platform.script("listMessages", *[refusing(platform, "CMN-403")] * 2)
+    async with new_rig() as rig:
+        plan, strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
+        assert (plan.failures, plan.closed, strays) == ((), (), [])
+        paths = {entry.path for entry in plan.entries if entry.path.startswith("Bob")}
+        assert paths == {"Bob", "Bob/extension.json"}
+        assert len(plan.missing) == 2
 
 
 async def test_an_interrupted_pull_keeps_what_it_has_sent_and_repeats_nothing(

@@ -186,6 +186,17 @@ async def test_unknown_ids_and_paths(path: str, expected: tuple[int, str]) -> No
         assert code(await http.get(path)) == expected
 
 
+async def test_ivr_menus_have_no_mailbox() -> None:
+    async with running(spec=AccountSpec(messages=60, menus=2)) as (simulator, http):
+        menus = [extension for extension in simulator.account.extensions if extension.type == "IvrMenu"]
+        assert len(menus) == 2
+        for menu in menus:
+            url = f"/restapi/v1.0/account/~/extension/{menu.id}"
+            assert (await http.get(url)).json()["type"] == "IvrMenu"
+            for path in ("message-store", "message-sync?syncType=FSync", "message-store/1/content/1"):
+                assert code(await http.get(f"{url}/{path}")) == (403, "CMN-403")
+
+
 async def test_mailboxes_are_refused_to_a_standard_user_and_some_to_everybody() -> None:
     async with running(standard_user=True) as (simulator, http):
         login = next(e for e in simulator.account.extensions if e.type == "User" and not e.is_admin)
