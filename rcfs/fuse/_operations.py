@@ -528,7 +528,7 @@ class Operations(ReadOnlyOperations):
         """What was refreshed: the mailbox that `node` is in, or all that were looked into."""
         if node.mailbox_id is not None:
             await self._engine.account.mailboxes.refresh(node.mailbox_id)
-            return b"1 mailbox"
+            return b"0 mailboxes" if self._engine.account.mailboxes.is_none(node.mailbox_id) else b"1 mailbox"
         if not isinstance(node, (Root, SearchesDirectory, SearchDirectory)):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         mailboxes = await self._engine.account.refresh()

@@ -47,7 +47,8 @@ def test_an_unreachable_server(unmounted: Mounted) -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-    line = refused(unmounted, *mount_arguments(unmounted), code=7, RC_SERVER_URL=f"http://127.0.0.1:{port}")
+    url = f"http://127.0.0.1:{port}"
+    line = refused(unmounted, *mount_arguments(unmounted), "--wait-online=1", code=7, RC_SERVER_URL=url)
     assert f"127.0.0.1:{port}" in line
 
 

@@ -73,6 +73,8 @@ def test_a_lookup_that_waits_too_long_says_so_and_the_load_goes_on(slow: Mounted
     began = time.monotonic()
     with stats([folder / f"2026-0{number}" for number in range(1, 9)]) as processes:
         said = [process.communicate(timeout=60)[1] for process in processes]
+    assert "loading 102 " in (slow.path / ".rcfs" / "status").read_text()
+    assert "loading the mailbox of 102 " in (slow.path / ".rcfs" / "queue").read_text()
     # All of them together: the kernel serves them one after the other.
     assert time.monotonic() - began < 5.0
     assert all(os.strerror(errno.EAGAIN).encode() in line for line in said), said
@@ -90,8 +92,8 @@ def test_mailboxes_are_loaded_before_anybody_looks(mounting: Mounting) -> None:
     # All but the one that is refused.
     eventually(lambda: "5 of 6 loaded" in (mount.path / ".rcfs" / "status").read_text())
     asked = [entry["path"].split("/")[-2] for entry in mount.server.journal(operation="listMessages")]
-    own = json.loads(next(mount.path.glob("101 *")).joinpath("extension.json").read_text())
-    assert asked[0] == str(own["id"]), "the login's own mailbox comes first"
+    own = extension_id(next(mount.path.glob("101 *")))
+    assert asked[0] == str(own), "the login's own mailbox comes first"
     mount.server.reset_journal()
     run(["ls", "-R", str(mount.path)], check=False)
     assert {entry["operation"] for entry in mount.server.journal()} <= {"syncMessages"}
@@ -99,3 +101,39 @@ def test_mailboxes_are_loaded_before_anybody_looks(mounting: Mounting) -> None:
     mount.remount()
     eventually(lambda: "5 of 6 loaded" in (mount.path / ".rcfs" / "status").read_text())
     assert mount.server.journal(operation="listMessages") == [], "nothing is loaded twice"
+
+
+def test_an_extension_without_a_mailbox_has_no_folders(mounting: Mounting) -> None:
+    mount = mounting("--messages=60", "--menus=1", *ROOMY, options=("--preload",))
+    menu = next(mount.path.glob("900 *"))
+    for _look in range(2):
+        assert [path.name for path in menu.iterdir()] == ["extension.json"]
+        assert not (menu / "SMS").exists()
+    mount.remount()
+    assert [path.name for path in menu.iterdir()] == ["extension.json"]
+    asked = [entry for entry in mount.server.journal(operation="syncMessages") if entry["status"] == 403]
+    assert len([entry for entry in asked if str(extension_id(menu)) in entry["path"]]) == 1
+    done = mount.rcfs("pull", f"--cache-dir={mount.cache}", f"--state-dir={mount.state}", check=False)
+    assert done.returncode == 0, done.stderr
+    assert "note: 104 Alex Kim" in done.stderr
+
+
+def extension_id(folder: Path) -> int:
+    return int(json.loads((folder / "extension.json").read_text())["id"])
+
+
+def test_a_mount_at_boot_waits_for_the_network(mounting: Mounting) -> None:
+    mount = mounting("--messages=60", *ROOMY, mount=False)
+    mount.server.fault("refuse", for_s=8.0)
+    mount.mount()
+    assert mount.is_mounted
+    mount.umount()
+
+
+def test_a_first_mount_in_the_foreground_does_not_wait(mounting: Mounting) -> None:
+    mount = mounting("--messages=60", *ROOMY, mount=False)
+    mount.server.fault("refuse", for_s=60.0)
+    began = time.monotonic()
+    done = mount.rcfs("mount", "-f", *mount.options, str(mount.path), check=False)
+    assert done.returncode == 7, done.stderr
+    assert time.monotonic() - began < 30.0

@@ -85,6 +85,21 @@ def test_options_that_are_false_are_said(tmp_path: Path) -> None:
     assert (settings.max_wait_s, settings.fs_subtype) == (7.5, "davfs")
 
 
+def test_loads_in_the_background_can_be_switched_off(tmp_path: Path) -> None:
+    assert load({}, {}, "", tmp_path).preload
+    assert not load({}, {}, "[mount]\npreload = false\n", tmp_path).preload
+    assert load({"preload": True}, {}, "[mount]\npreload = false\n", tmp_path).preload
+
+
+def test_how_long_a_first_mount_waits_for_the_network(tmp_path: Path) -> None:
+    assert load({}, {}, "", tmp_path).wait_online_s is None
+    assert load({}, {}, "[mount]\nwait_online = 300\n", tmp_path).wait_online_s == 300.0
+    assert load({"wait_online": 0.0}, {}, "[mount]\nwait_online = 300\n", tmp_path).wait_online_s == 0.0
+    for wrong in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"--wait-online: the wait for the network is 0 to 86400"):
+            load({"wait_online": wrong}, {}, "", tmp_path)
+
+
 def test_the_faster_wait_is_used_unless_told_otherwise(tmp_path: Path) -> None:
     assert load({}, {}, "", tmp_path).fast_wait
     assert not load({}, {}, "[mount]\nfast_wait = false\n", tmp_path).fast_wait
