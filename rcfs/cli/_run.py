@@ -103,11 +103,10 @@ def serve_here(
         else:
             tell(text)
 
-    try:
-        serve(settings, mountpoint, on_ready=on_ready, wait_online_s=wait_online_s, on_wait=on_wait)
-    finally:
-        if record is not None:
-            registry.remove(record)
+    # After an error the record stays, as after kill -9: it tells the next mount that this one was of rcfs.
+    serve(settings, mountpoint, on_ready=on_ready, wait_online_s=wait_online_s, on_wait=on_wait)
+    if record is not None:
+        registry.remove(record)
 
 
 @contextmanager

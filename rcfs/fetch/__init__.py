@@ -19,3 +19,4 @@ from rcfs.fetch._recorder import iso_time as iso_time
 from rcfs.fetch._requester import Requester as Requester
 from rcfs.fetch._searches import Searches as Searches
 from rcfs.fetch._session import Session as Session
+from rcfs.fetch._tasks import keep_going as keep_going

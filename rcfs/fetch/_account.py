@@ -9,7 +9,6 @@ Concurrency: all methods run in the trio thread.
 import json
 import time
 from collections.abc import Callable
-from typing import Any
 
 import trio
 
@@ -23,9 +22,11 @@ from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._session import Session
+from rcfs.fetch._tasks import keep_going
 from rcfs.model import Extension, Priority
 from rcfs.platform import (
     Client,
+    account_from,
     extension_from,
     is_admin,
     list_extensions,
@@ -163,7 +164,7 @@ class Account:
     async def _run(self, pause_s: float) -> None:
         """Keeps the list of extensions and the mailboxes current, for as long as the account is used."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.mailboxes.run)
+            nursery.start_soon(keep_going, self._recorder, "mailboxes", self.mailboxes.run)
             while True:
                 await trio.sleep(pause_s)
                 await self._network.wait_up()
@@ -173,6 +174,8 @@ class Account:
                     pause_s = _REFRESH_S
                 except RcfsError as exc:
                     self._recorder.fault("account", str(exc))
+                except Exception as exc:  # noqa: BLE001 - one bad answer must not end the mount
+                    self._recorder.crash("account", exc)
                 self._asked.set()
 
     async def refresh(self) -> int:
@@ -193,8 +196,11 @@ class Account:
                 self._index.save_login(self._login, self._seen)
         except StoreError as exc:
             self._recorder.fault("account", str(exc))
-        self.mailboxes.forget()
-        self.on_lost()
+        try:
+            self.mailboxes.forget()
+            self.on_lost()
+        except Exception as exc:  # noqa: BLE001 - it is called by the event loop itself, which would end
+            self._recorder.crash("account", exc)
         self._nursery.start_soon(self._first_seen.save)
 
     async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
@@ -215,7 +221,7 @@ class Account:
 
     async def _ask(self) -> Login:
         demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")
-        account_id, name = await self._requester.read(read_account(), _account_facts, demand)
+        account_id, name = await self._requester.read(read_account(), account_from, demand)
         own, admin = await self._requester.read(
             read_own_extension(), lambda record: (extension_from(record), is_admin(record)), demand
         )
@@ -270,16 +276,3 @@ class Account:
 async def _end_at(event: trio.Event, scope: trio.CancelScope) -> None:
     await event.wait()
     scope.cancel()
-
-
-def _account_facts(record: dict[str, Any]) -> tuple[str, str]:
-    account_id = record.get("id")
-    if (
-        isinstance(account_id, bool)
-        or not isinstance(account_id, (int, str))
-        or not str(account_id).isdecimal()
-    ):
-        raise ServerError("the account record has no id")
-    company = record.get("contact", {}) if isinstance(record.get("contact"), dict) else {}
-    names = (record.get("name"), company.get("company"), record.get("mainNumber"))
-    return str(account_id), next((name for name in names if isinstance(name, str) and name), "")

@@ -19,6 +19,7 @@ from rcfs.fetch._remembered import Remembered
 from rcfs.fetch._requester import Requester
 from rcfs.fetch._searches import Searches
 from rcfs.fetch._session import Session
+from rcfs.fetch._tasks import keep_going
 from rcfs.platform import Client, Credentials
 from rcfs.quota import GroupState, Ledger, QueueState
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
@@ -209,7 +210,7 @@ async def open_engine(
         network = Network(client, recorder, nursery, offline=offline)
         session = Session(client, credentials, gate, network, recorder)
         requester = Requester(client, gate, session, network, recorder)
-        nursery.start_soon(gate.run)
+        nursery.start_soon(keep_going, recorder, "queue", gate.run)
         library = Library(
             requester, client.hosts, cache, sizes, recorder, nursery, history, max_content_bytes
         )
@@ -224,7 +225,7 @@ async def open_engine(
             await losses.run()
 
         preload = Preload(account, network, Remembered(index), nursery)
-        nursery.start_soon(learn)
+        nursery.start_soon(keep_going, recorder, "retention", learn)
         library.on_text = account.mailboxes.learn_text
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))

@@ -211,7 +211,11 @@ class Library:
 
     async def _check(self, content: Content, index: int, unchecked: UncheckedChunk) -> None:
         edition = content.edition
-        chunk = await self._in_thread(self._cache.check, content.key, index, unchecked)
+        try:
+            chunk = await self._in_thread(self._cache.check, content.key, index, unchecked)
+        except Exception as exc:  # noqa: BLE001 - what cannot be checked is as good as damaged
+            self._recorder.crash("cache", exc)
+            chunk = None
         if content.edition != edition:
             if chunk is not None:
                 chunk.close()
@@ -229,6 +233,10 @@ class Library:
                 content.renew()
             except RcfsError as exc:
                 content.fail(exc)
+                self.dismiss(content)
+            except Exception as exc:  # noqa: BLE001 - one reader's trouble must not end the mount
+                self._recorder.crash("content", exc)
+                content.fail(ServerError("what was damaged cannot be fetched again; see the log"))
                 self.dismiss(content)
 
     def _retire(self, content: Content) -> None:
@@ -273,6 +281,10 @@ class Library:
     async def _load(self, wanted: Wanted, content: Content) -> None:
         try:
             await self.look_again(wanted, content)
+        except RcfsError as exc:  # Then it is as if nothing were cached.
+            self._recorder.fault("cache", str(exc), key=str(content.key))
+        except Exception as exc:  # noqa: BLE001 - the same
+            self._recorder.crash("cache", exc)
         finally:
             content.loaded.set()
             self._retire(content)

@@ -174,6 +174,9 @@ class Network:
                 await self._client.probe(origin)
             except TransportError:
                 continue
+            except Exception as exc:  # noqa: BLE001 - an answer that makes no sense is none
+                self._recorder.crash("probe", exc)
+                continue
             self.answered(origin)
 
     def _server(self, origin: str) -> Reachability:

@@ -6,6 +6,7 @@ Never handed a token, a query string or message content; ids and error codes are
 import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import attrs
@@ -37,7 +38,7 @@ def iso_time(moment_s: float) -> str:
 
 
 class Recorder:
-    """Counts and keeps events; all methods are quick and may be called from the event loop."""
+    """Counts and keeps events; all methods are quick, never raise, and may be called from the event loop."""
 
     def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
         self._logger = logger
@@ -50,23 +51,23 @@ class Recorder:
     def note(self, event: str, **fields: str | float | None) -> None:
         """Logs something that is as it should be."""
         self._keep(event, fields)
-        self._logger.info(event, **fields)
+        self._log("info", event, **fields)
 
     def fault(self, event: str, detail: str, **fields: str | float | None) -> None:
         """Logs something that went wrong; `detail` is one line for a person."""
         self._faults.append(Fault(time.time(), event, detail))
         self._keep(event, {"detail": detail, **fields})
-        self._logger.warning(event, detail=detail, **fields)
+        self._log("warning", event, detail=detail, **fields)
 
     def crash(self, event: str, error: Exception) -> None:
         """Logs an error that rcfs did not expect, with its trace."""
         self._faults.append(Fault(time.time(), event, f"{type(error).__name__}: unexpected, see the log"))
         self._keep(event, {"unexpected": type(error).__name__})
-        self._logger.error(event, exc_info=error)
+        self._log("error", event, exc_info=error)
 
     def stacks(self, lines: Sequence[str]) -> None:
         """Logs where each task is; not for `.rcfs/log`, which it would flood."""
-        self._logger.warning("stacks", tasks=lines)
+        self._log("warning", "stacks", tasks=lines)
 
     def request(self, operation: str, group: str, status: int) -> None:
         """Counts one request that was answered; `status` 0 when no answer came."""
@@ -74,7 +75,12 @@ class Recorder:
         self._refused += status == 429
         self._content += operation == "readMessageContent"
         self._keep("request", {"operation": operation, "group": group, "status": status})
-        self._logger.debug("request", operation=operation, group=group, status=status)
+        self._log("debug", "request", operation=operation, group=group, status=status)
+
+    def _log(self, level: str, event: str, **fields: object) -> None:
+        # A full disk, or a terminal that is gone, must not end what is logged about.
+        with suppress(Exception):
+            getattr(self._logger, level)(event, **fields)
 
     def _keep(self, event: str, fields: Mapping[str, object]) -> None:
         self._events.append((time.time(), event, fields))

@@ -3,7 +3,6 @@
 Source: "Error handling", "Rate limits" and "Responses" of the API documentation.
 """
 
-import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Any, TypeVar
@@ -26,7 +25,7 @@ from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
 from rcfs.fetch._session import Session
 from rcfs.model import UsageGroup
-from rcfs.platform import Answer, Client, Request, Token, refusal
+from rcfs.platform import Answer, Client, Request, Token, decoded_object, refusal
 from rcfs.quota import UNKNOWN_PLAN, Slot
 
 T = TypeVar("T")
@@ -133,13 +132,7 @@ class Requester:
         """
 
         def parse(body: bytes) -> T:
-            try:
-                document = json.loads(body)
-            except (ValueError, RecursionError) as exc:
-                raise ServerError(f"{request.operation}: the answer is not JSON") from exc
-            if not isinstance(document, dict):
-                raise ServerError(f"{request.operation}: the answer is not a JSON object")
-            return decode(document)
+            return decode(decoded_object(body, request.operation))
 
         async def use(answer: Answer) -> T:
             # A page of a thousand messages takes tens of milliseconds: not in the event loop.

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -13,7 +14,7 @@ import trio
 
 from rcfs import __version__
 from rcfs.errors import FuseUnavailableError
-from rcfs.fetch import Engine, Recorder, iso_time
+from rcfs.fetch import Engine, Recorder, iso_time, keep_going
 from rcfs.fuse._attributes import Ownership
 from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
@@ -65,7 +66,8 @@ async def serve_mount(
     """Mounts the tree, serves it, and returns when it is unmounted: because `end` was set, or by umount(8).
 
     `on_ready` is called as soon as the tree can be listed. All waits of processes are ended before the
-    mount is taken down; open files then fail with ENOTCONN. Only one mount per process.
+    mount is taken down; open files then fail with ENOTCONN. Only one mount per process. An error or a
+    cancellation leaves the mount point to fail with ENOTCONN, once it is ready.
 
     Raises:
         FuseUnavailableError: The kernel or fusermount3 refused to mount.
@@ -121,13 +123,20 @@ async def serve_mount(
         raise FuseUnavailableError(
             f"FUSE refused to mount on {options.mountpoint}; `rcfs doctor {options.mountpoint}` tells more"
         ) from exc
+    ready = ended = False
     try:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(waits.run)
-            nursery.start_soon(answer_before_suspend, waits, engine.recorder)
-            nursery.start_soon(dump_on_signal, engine.recorder)
-            nursery.start_soon(engine.hints.run)
-            nursery.start_soon(operations.invalidation.run)
+            jobs: list[tuple[str, Callable[[], Awaitable[None]]]] = [
+                ("waits", waits.run),
+                ("suspend", partial(answer_before_suspend, waits, engine.recorder)),
+                ("stacks", partial(dump_on_signal, engine.recorder)),
+                ("hints", engine.hints.run),
+                ("invalidation", operations.invalidation.run),
+            ]
+            if options.preload:
+                jobs.append(("preload", engine.preload.run))
+            for event, job in jobs:
+                nursery.start_soon(keep_going, engine.recorder, event, job)
             nursery.start_soon(_end_when, end, waits)
             nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
             engine.account.on_extensions = operations.extensions_changed
@@ -137,12 +146,19 @@ async def serve_mount(
             operations.extensions_changed()  # for what has changed since the root was built
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
-            if options.preload:
-                nursery.start_soon(engine.preload.run)
+            ready = True
+        ended = True
+    except Exception as exc:
+        engine.recorder.crash("mount", exc)
+        raise
     finally:
         waits.close()
-        pyfuse3.close(unmount=True)
-        engine.recorder.note("unmounted", mountpoint=str(options.mountpoint))
+        # An end that nobody asked for must not leave an empty directory, which a mirror with --delete would
+        # take for a tree without files. Closed without unmounting, every access fails with ENOTCONN, as after
+        # kill -9, and the next `rcfs mount` replaces it.
+        unmount = ended or not ready
+        pyfuse3.close(unmount=unmount)
+        engine.recorder.note("unmounted" if unmount else "given up", mountpoint=str(options.mountpoint))
 
 
 async def _serve(scope: trio.CancelScope, fast_wait: bool, recorder: Recorder) -> None:

@@ -12,6 +12,7 @@ from rcfs.platform._auth import jwt_form as jwt_form
 from rcfs.platform._auth import refresh_form as refresh_form
 from rcfs.platform._auth import token_from as token_from
 from rcfs.platform._client import Client as Client
+from rcfs.platform._document import decoded_object as decoded_object
 from rcfs.platform._errors import is_invalid_token as is_invalid_token
 from rcfs.platform._errors import refusal as refusal
 from rcfs.platform._hosts import AllowedHosts as AllowedHosts
@@ -38,6 +39,7 @@ from rcfs.platform._requests import sync_messages as sync_messages
 from rcfs.platform._requests import wire_time as wire_time
 from rcfs.platform._socket import MessageStream as MessageStream
 from rcfs.platform._wire import SyncAnswer as SyncAnswer
+from rcfs.platform._wire import account_from as account_from
 from rcfs.platform._wire import extension_from as extension_from
 from rcfs.platform._wire import is_admin as is_admin
 from rcfs.platform._wire import is_tombstone as is_tombstone

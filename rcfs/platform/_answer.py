@@ -128,7 +128,7 @@ class Answer:
             return ""
         try:
             return str(self._response.url.join(target))
-        except httpx.InvalidURL:
+        except (httpx.InvalidURL, ValueError):  # idna's errors are ValueErrors
             return ""
 
     @property
@@ -195,7 +195,8 @@ class Answer:
         httpx's generators lie in one another, and one that is closed leaves those within to the garbage
         collector. A cancellation that comes from the innermost one ends them all.
         """
-        with trio.CancelScope() as scope, contextlib.suppress(httpx.HTTPError):
+        # Whatever a broken body raises: nobody wants it any more.
+        with trio.CancelScope() as scope, contextlib.suppress(Exception):
             scope.cancel()
             if self._begun:
                 async for _piece in self._stream:  # What was buffered, up to the next wait.

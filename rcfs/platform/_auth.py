@@ -16,6 +16,7 @@ import attrs
 
 from rcfs.errors import AuthError, ServerError
 from rcfs.platform._answer import Answer
+from rcfs.platform._document import decoded_object
 from rcfs.platform._errors import refusal
 
 TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - a path, not a secret
@@ -115,7 +116,7 @@ async def token_from(answer: Answer, now: float) -> Token:
             retry_after_s=answer.retry_after_s,
         )
     try:
-        document: Any = json.loads(body)
+        document = decoded_object(body, "login")
         access = document["access_token"]
         lifetime_s = _lifetime_s(document.get("expires_in"), _LIFETIME_S)
         refresh = document.get("refresh_token") or ""
@@ -123,7 +124,7 @@ async def token_from(answer: Answer, now: float) -> Token:
             _lifetime_s(document.get("refresh_token_expires_in"), _REFRESH_LIFETIME_S) if refresh else 0.0
         )
         scopes = tuple(str(document.get("scope") or "").split())
-    except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+    except (ServerError, ValueError, TypeError, KeyError, OverflowError):
         # Without its cause: that may quote the token.
         raise ServerError("login: the answer is no token") from None
     if not isinstance(access, str) or not _BEARER.fullmatch(access) or not isinstance(refresh, str):

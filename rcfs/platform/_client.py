@@ -6,7 +6,9 @@ calls. The only place where a token meets a URL.
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from http.cookiejar import CookieJar
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,7 +17,7 @@ import trio
 from rcfs.errors import PlatformError, UnreachableError
 from rcfs.platform._answer import Answer
 from rcfs.platform._errors import translated
-from rcfs.platform._hosts import AllowedHosts
+from rcfs.platform._hosts import AllowedHosts, spoken_host
 from rcfs.platform._requests import Request
 from rcfs.platform._socket import MessageStream, open_socket
 
@@ -90,6 +92,7 @@ class Client:
             verify=self._transport is not None or httpx.create_ssl_context(trust_env=trust_env),
             trust_env=trust_env,
             follow_redirects=False,
+            cookies=_NoCookies(),
         )
 
     @staticmethod
@@ -150,7 +153,7 @@ class Client:
             TransportError: It could not be opened.
         """
         if not self._hosts.may_open_socket(url):
-            raise PlatformError(f"refusing to open a WebSocket on {urlsplit(url).hostname!r}")
+            raise PlatformError(f"refusing to open a WebSocket on {spoken_host(url)}")
         async with self._sockets(url, self._user_agent) as socket:
             yield socket
 
@@ -190,7 +193,7 @@ class Client:
         basic: tuple[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
         if not self._hosts.may_follow(url):
-            raise PlatformError(f"refusing to follow a URL on {urlsplit(url).hostname!r}: it must be https")
+            raise PlatformError(f"refusing to follow a URL on {spoken_host(url)}: it must be https")
         host = urlsplit(url).netloc
         http = self._http or await self._opened()
         with translated(host):
@@ -210,9 +213,22 @@ class Client:
         finally:
             if not answer.ended:
                 # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
-                with trio.move_on_after(1, shield=True):
+                with trio.move_on_after(1, shield=True), suppress(Exception):
                     await answer.drop()
                     await response.aclose()
+
+
+class _NoCookies(CookieJar):
+    """Keeps no cookie and sends none: a login has its token, and the API documents no cookie.
+
+    The headers are not even read. One without a sense, such as a date that is none, would fail the answer.
+    """
+
+    def extract_cookies(self, response: Any, request: Any) -> None:
+        """Keeps nothing of an answer."""
+
+    def add_cookie_header(self, request: Any) -> None:
+        """Adds nothing to a request."""
 
 
 def _since_boot_s() -> float:

@@ -1,9 +1,7 @@
 """Foreign failures → the errors of rcfs: httpx's exceptions by a table, the server's answers by status."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import httpx
 import trio
@@ -16,10 +14,12 @@ from rcfs.errors import (
     NotReadyError,
     PlatformError,
     RateLimitedError,
+    RcfsError,
     ServerError,
     TransportError,
     UnreachableError,
 )
+from rcfs.platform._document import decoded_object
 
 _MEANING: tuple[tuple[type[httpx.HTTPError], type[TransportError], str], ...] = (
     (httpx.ConnectError, UnreachableError, "cannot connect to"),
@@ -40,7 +40,11 @@ _LONGEST_WORDS = 500
 
 @contextmanager
 def translated(host: str) -> Iterator[None]:
-    """Raises TransportError in place of what httpx or trio's deadline raised; `host` names the server."""
+    """Raises PlatformError in place of whatever the block raised; `host` names the server.
+
+    That is a TransportError for what httpx and trio's deadline raise. All else comes of an answer that no
+    library expected: a redirect to ``https://://[`` fails in idna, a header in email, a body in zlib.
+    """
     try:
         yield
     except httpx.RequestError as exc:
@@ -49,15 +53,17 @@ def translated(host: str) -> Iterator[None]:
         raise error(f"{words} {host}" + (f" ({detail})" if detail else "")) from exc
     except trio.TooSlowError as exc:
         raise TransportError(f"no answer in time from {host}") from exc
+    except RcfsError:
+        raise
+    except Exception as exc:
+        raise ServerError(f"the answer of {host} makes no sense ({type(exc).__name__})") from exc
 
 
 def _envelope(body: bytes) -> tuple[str, str]:
     """(errorCode, message) of an error body; empty strings for HTML, nothing, or anything else."""
     try:
-        document: Any = json.loads(body)
-    except (ValueError, RecursionError):
-        return "", ""
-    if not isinstance(document, dict):
+        document = decoded_object(body, "error")
+    except ServerError:
         return "", ""
     errors = document.get("errors")
     first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}

@@ -14,6 +14,14 @@ _RINGCENTRAL_DOMAINS = ("ringcentral.com", "ringcentral.biz")
 """RingCentral's own domains; payloads of its platform name hosts below them."""
 
 
+def spoken_host(url: str) -> str:
+    """The host of `url` for a message, in quotes; of a URL that cannot be understood, that it cannot be."""
+    try:
+        return repr(urlsplit(url).hostname)
+    except ValueError:
+        return "no host at all"
+
+
 def _is_ringcentral(host: str) -> bool:
     return any(host == domain or host.endswith("." + domain) for domain in _RINGCENTRAL_DOMAINS)
 

@@ -15,11 +15,15 @@ import attrs
 from rcfs.errors import PlatformError, ServerError
 from rcfs.model import RateHeaders
 from rcfs.platform._answer import rate_headers, retry_after_s
+from rcfs.platform._document import decoded
 from rcfs.platform._errors import refusal
 
 SUBSCRIPTION_PATH = "/restapi/v1.0/subscription"
 _STORE = "/restapi/v1.0/account/~/extension/{}/message-store"
 _EXTENSION = re.compile(r"/extension/([0-9]{1,18})/message-store\b", re.ASCII)
+
+_MAX_STATUS = 999
+"""HTTP's have three digits."""
 
 
 @attrs.frozen
@@ -106,10 +110,7 @@ def frame_from(text: str) -> Frame:
     Raises:
         ServerError: It is none.
     """
-    try:
-        parts = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise ServerError("a notification is not JSON") from exc
+    parts = decoded(text, "notification")
     meta, body = [*parts, None, None][:2] if isinstance(parts, list) else (None, None)
     if not isinstance(meta, dict):
         raise ServerError("a notification is no frame")
@@ -117,7 +118,7 @@ def frame_from(text: str) -> Frame:
     return Frame(
         kind=_text(meta, "type"),
         message_id=_text(meta, "messageId"),
-        status=status if isinstance(status, int) else 0,
+        status=status if isinstance(status, int) and 0 <= status <= _MAX_STATUS else 0,
         headers={name.lower(): str(value) for name, value in headers.items()}
         if isinstance(headers, dict)
         else {},

@@ -14,18 +14,33 @@ import attrs
 
 from rcfs.errors import ServerError
 from rcfs.model import Attachment, Availability, Extension, Message, Party
+from rcfs.platform._document import valid
 
 Record = Mapping[str, Any]
 
 _COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 _LARGEST_ID = (1 << 63) - 1
-"""``id`` of a message is an int64. Source: schema GetMessageInfoResponse."""
+"""``id`` of a message is an int64, the largest integer of SQLite. Source: schema GetMessageInfoResponse."""
+_NAME_LETTERS = 1000
+"""Longest name, number, type or id of a conversation, in characters; the rest is cut off. A file name has
+255 bytes; the longest of these that the official description bounds is a name of 64 characters."""
+_URI_LETTERS = 8192
+"""Longest URI; a longer one is taken for none. httpx refuses more than 65,536."""
+
+_TOKEN_LETTERS = 8192
+"""Longest sync token; a cut one is refused, and the mailbox then loaded anew."""
 
 
-def _text(record: Record, name: str) -> str:
+def _text(record: Record, name: str, most: int = _NAME_LETTERS) -> str:
     value = record.get(name)
-    return value if isinstance(value, str) else ""
+    # Records that an earlier version of rcfs kept may still hold half a surrogate pair.
+    return valid(value[:most]) if isinstance(value, str) else ""
+
+
+def _uri(record: Record) -> str:
+    value = record.get("uri")
+    return valid(value) if isinstance(value, str) and len(value) <= _URI_LETTERS else ""
 
 
 def _int(value: object) -> int | None:
@@ -40,8 +55,9 @@ def _int(value: object) -> int | None:
 
 
 def _natural(value: object) -> int | None:
+    """The value as a number that SQLite, and the kernel, can hold: 0 to 2^63 - 1."""
     number = _int(value)
-    return number if number is not None and number >= 0 else None
+    return number if number is not None and 0 <= number <= _LARGEST_ID else None
 
 
 def _size(value: object) -> int | None:
@@ -84,7 +100,7 @@ def _attachment(record: Record) -> Attachment | None:
         id=attachment_id,
         kind=_text(record, "type"),
         content_type=_text(record, "contentType").partition(";")[0].strip().lower(),
-        uri=_text(record, "uri"),
+        uri=_uri(record),
         file_name=_text(record, "fileName"),
         size_bytes=_size(record.get("size")),
         duration_s=_natural(record.get("vmDuration")),
@@ -119,13 +135,13 @@ def message_from(record: Record, raw: str = "") -> Message | None:
     `raw` is the record as compact JSON text, if it is at hand.
     """
     message_id = _natural(record.get("id"))
-    if message_id is None or message_id > _LARGEST_ID:
+    if message_id is None:
         return None
     conversation = record.get("conversation")
     conversation_id = _text(conversation, "id") if isinstance(conversation, dict) else ""
     if not conversation_id:
-        number = _natural(record.get("conversationId"))
-        conversation_id = "" if number is None else str(number)
+        number = _int(record.get("conversationId"))  # which is a text here, so an unsigned one may be larger
+        conversation_id = "" if number is None or number < 0 else str(number)
     subject = record.get("subject")
     attachments = [_attachment(item) for item in _objects(record.get("attachments"))]
     return Message(
@@ -138,12 +154,26 @@ def message_from(record: Record, raw: str = "") -> Message | None:
         modified_s=parse_time(record.get("lastModifiedTime")),
         availability=_text(record, "availability") or Availability.ALIVE,
         read_status=_text(record, "readStatus"),
-        subject=subject if isinstance(subject, str) else None,
+        subject=valid(subject) if isinstance(subject, str) else None,
         conversation_id=conversation_id,
         fax_pages=_natural(record.get("faxPageCount")),
         attachments=tuple(item for item in attachments if item is not None),
         raw=raw or _raw(record),
     )
+
+
+def account_from(record: Record) -> tuple[str, str]:
+    """(decimal id, name) of the account of one record: its company, or main number; the name may be empty.
+
+    Raises:
+        ServerError: It has no usable id.
+    """
+    account_id = _natural(record.get("id"))
+    if account_id is None:
+        raise ServerError("the account record has no id")
+    contact = record.get("contact")
+    company = _text(contact, "company") if isinstance(contact, dict) else ""
+    return str(account_id), _text(record, "name") or company or _text(record, "mainNumber")
 
 
 def extension_from(record: Record) -> Extension | None:
@@ -184,7 +214,7 @@ def next_page_url(page: Record) -> str:
     """URI of ``navigation.nextPage``; empty on the last page."""
     navigation = page.get("navigation")
     following = navigation.get("nextPage") if isinstance(navigation, dict) else None
-    return _text(following, "uri") if isinstance(following, dict) else ""
+    return _uri(following) if isinstance(following, dict) else ""
 
 
 def page_totals(page: Record) -> tuple[int | None, int | None]:
@@ -212,7 +242,9 @@ def sync_answer(document: Record) -> SyncAnswer:
         ServerError: There are no records.
     """
     info = document.get("syncInfo")
-    return SyncAnswer(records_of(document), _text(info, "syncToken") if isinstance(info, dict) else "")
+    return SyncAnswer(
+        records_of(document), _text(info, "syncToken", _TOKEN_LETTERS) if isinstance(info, dict) else ""
+    )
 
 
 def is_tombstone(record: Record) -> bool:
