@@ -40,10 +40,13 @@ class Attachments:
         self._max_wait_s = max_wait_s
         self._streams = 0
 
-    async def open(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
-        """An open content of exact size, that is all there or holds a streaming seat."""
+    async def open(self, inode: int, node: AttachmentFile, pid: int, flags: int = 0) -> OpenContent:
+        """An open content of exact size, that is all there or holds a streaming seat.
+
+        `flags` are those of open(2).
+        """
         content = await self._waits.until(
-            pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, seated=False
+            pid, lambda: self._obtain(node, pid, flags=flags), within_s=self._max_wait_s, seated=False
         )
         self._learn(inode, node, content)
         streaming = not content.complete
@@ -72,7 +75,9 @@ class Attachments:
                 forget_attributes(inode)
             node.learn(size_bytes)
 
-    async def _obtain(self, node: AttachmentFile, pid: int, *, cached: bool = False) -> Content:
+    async def _obtain(
+        self, node: AttachmentFile, pid: int, *, cached: bool = False, flags: int = 0
+    ) -> Content:
         """The content of `node`, all there or the beginning of what may be read while it arrives.
 
         Raises:
@@ -95,7 +100,8 @@ class Attachments:
                 raise _LostError
             # What is cached needs no seat, so it is opened however many wait for what is not.
             self._waits.require_seat()
-            return self._readers.priority(reader(), node.key, _place_of(node), trio.current_time())
+            place, now = _place_of(node), trio.current_time()
+            return self._readers.priority(reader(), node.key, place, now, flags=flags)
 
         try:
             content = await self._library.open(wanted, priority)

@@ -53,6 +53,8 @@ class InodeTable:
         self._open: dict[int, _Open] = {}
         self._served: dict[int, bytes] = {}
         self._whole: set[int] = set()
+        self._moved: dict[bytes, bytes] = {}
+        """Of paths whose inode was retired: what their digest is taken with besides."""
 
     def __len__(self) -> int:
         return len(self._held) + 1
@@ -72,6 +74,13 @@ class InodeTable:
         if node is not None:
             self._recent.move_to_end(inode)
             return node
+        node = self.renewed(inode)
+        if node is not None:
+            self._keep(inode, node)
+        return node
+
+    def renewed(self, inode: int) -> Node | None:
+        """As `node`, but as the tree has it now, also of what is open; it is not kept."""
         held = self._held.get(inode)
         if held is None:
             return None
@@ -79,10 +88,15 @@ class InodeTable:
         directory = self.node(parent)
         if not isinstance(directory, Directory) or not (directory.is_known and directory.is_quick):
             return None
-        node = directory.find(decoded(held[_HEAD.size :]))
-        if node is not None:
-            self._keep(inode, node)
-        return node
+        return directory.find(decoded(held[_HEAD.size :]))
+
+    def path(self, inode: int) -> tuple[int, str] | None:
+        """(parent, name) of `inode`; None when the kernel does not hold it, or it has no name any more."""
+        held = self._held.get(inode)
+        if held is None or len(held) == _HEAD.size:
+            return None
+        _lookups, parent = _HEAD.unpack_from(held)
+        return parent, decoded(held[_HEAD.size :])
 
     def place(self, inode: int) -> tuple[Directory, str] | None:
         """(directory, name) of `inode`, if only a question that may take long tells its node; else None."""
@@ -107,6 +121,9 @@ class InodeTable:
     def number(self, parent: int, name: bytes) -> int:
         """The inode of what is called `name` in the directory `parent`; not remembered by this."""
         path = seed = parent.to_bytes(8, "little") + name
+        moved = self._moved.get(path)
+        if moved is not None:
+            seed += moved
         while True:
             digest = blake2b(seed, digest_size=8).digest()
             inode = int.from_bytes(digest, "little") >> (64 - _NUMBER_BITS)
@@ -158,7 +175,10 @@ class InodeTable:
         The kernel may hold `inode` for as long as somebody stands in what was there; it has no name any more.
         """
         held = self._held.get(inode)
-        if held is not None:
+        if held is not None and len(held) > _HEAD.size:
+            # It keeps the other one for good: when the kernel forgets `inode`, nothing moves once more.
+            path = held[_HEAD.size - 8 :]
+            self._moved[path] = self._moved.get(path, b"") + b"\0"
             self._held[inode] = held[: _HEAD.size]
             self._whole.discard(inode)
 

@@ -13,6 +13,10 @@ _UNKNOWN = "unknown"
 """Stands for all processes that cannot be looked at, such as those outside of this pid namespace."""
 
 
+Identity = tuple[int, int]
+"""A process: its pid, and when it started, because a pid may be used again."""
+
+
 @attrs.frozen
 class Reader:
     """Who opens."""
@@ -23,6 +27,8 @@ class Reader:
     """The process, and those above it; equal for opens that belong together."""
     thread: str = ""
     """Name of the thread that opens; that of the program unless it was given another."""
+    line: tuple[Identity, ...] = ()
+    """The process, and each one above it, as far as they were looked at; empty when unknown."""
 
 
 @attrs.frozen
@@ -39,10 +45,10 @@ class _Process:
     foreground: int
     """The process group that has the terminal now."""
     started: int
-    """When it started, in clock ticks since boot: a pid may be used again."""
+    """When it started, in clock ticks since boot."""
 
     @property
-    def identity(self) -> tuple[int, int]:
+    def identity(self) -> Identity:
         """What no other process has."""
         return self.pid, self.started
 
@@ -63,18 +69,19 @@ def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
         thread = fields.get("Name", "")
     except (OSError, KeyError, ValueError, IndexError):
         return Reader("", Opener((_UNKNOWN,), _UNKNOWN, _UNKNOWN))
-    jobs: list[object] = [process.identity]
+    line = [process.identity]
     below = process
-    while len(jobs) <= _MOST_ABOVE and below.parent > 0:
+    while len(line) <= _MOST_ABOVE and below.parent > 0:
         try:
             above = _look_at(below.parent, proc)
         except (OSError, ValueError, IndexError):
             break  # It has just ended, or belongs to somebody whose processes are hidden.
         if _is_interactive(above, below):
             break
-        jobs.append((above.identity, process.name, user))
+        line.append(above.identity)
         below = above
-    return Reader(process.name, Opener(tuple(jobs), process.session, user), thread)
+    jobs = (line[0], *((identity, process.name, user) for identity in line[1:]))
+    return Reader(process.name, Opener(jobs, process.session, user), thread, tuple(line))
 
 
 def _look_at(pid: int, proc: Path) -> _Process:

@@ -132,6 +132,7 @@ async def serve_mount(
                 ("stacks", partial(dump_on_signal, engine.recorder)),
                 ("hints", engine.hints.run),
                 ("invalidation", operations.invalidation.run),
+                ("texts", operations.texts.run),
             ]
             if options.preload:
                 jobs.append(("preload", engine.preload.run))

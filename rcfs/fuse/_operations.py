@@ -25,11 +25,12 @@ from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import answering
 from rcfs.fuse._handles import Handle, HandleTable, OpenContent, OpenDirectory, OpenText
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._invalidation import Invalidation, forget_attributes
+from rcfs.fuse._invalidation import Invalidation
 from rcfs.fuse._names import decoded, encoded
 from rcfs.fuse._read_only import ReadOnlyOperations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule, Readers
 from rcfs.fuse._searching import Searching
+from rcfs.fuse._texts import Texts
 from rcfs.fuse._waits import Waits
 from rcfs.store import Touched
 from rcfs.tree import (
@@ -110,7 +111,8 @@ class Operations(ReadOnlyOperations):
         self._handles = HandleTable()
         self._readers = Readers(engine.recorder, crawlers)
         self._attachments = Attachments(engine.library, waits, self._readers, max_wait_s)
-        self._texts: dict[int, OpenText] = {}
+        self.texts = Texts(self._inodes)
+        """What keeps open texts up to date."""
         self._live_bytes: dict[str, int] = {}
 
     @property
@@ -149,6 +151,7 @@ class Operations(ReadOnlyOperations):
     @answering
     async def getattr(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
         """The attributes of an inode."""
+        self.texts.require_fresh(inode)
         return self._attributes(inode, await self._node(inode, ctx.pid))
 
     @answering
@@ -317,7 +320,7 @@ class Operations(ReadOnlyOperations):
             data = node.content() if node.is_quick else await self._rendered(node, ctx.pid)
             return self._open_text(inode, node, data)
         if isinstance(node, AttachmentFile):
-            number = self._add_handle(await self._open_attachment(inode, node, ctx.pid), node)
+            number = self._add_handle(await self._open_attachment(inode, node, ctx.pid, flags), node)
         else:
             raise pyfuse3.FUSEError(errno.EINVAL)
         # An attachment never changes.
@@ -328,6 +331,8 @@ class Operations(ReadOnlyOperations):
         """Up to `size` bytes from `off` on; fewer only at the end."""
         handle = self._handles.get(fh)
         if isinstance(handle, OpenText):
+            if handle.is_stale:
+                raise pyfuse3.FUSEError(errno.ESTALE)
             return handle.data[off : off + size]
         assert isinstance(handle, OpenContent)  # noqa: S101 - the kernel keeps the two kinds apart
         return await self._attachments.read(handle, off, size)
@@ -342,9 +347,7 @@ class Operations(ReadOnlyOperations):
         handle = self._handles.pop(fh)
         self._inodes.closed(handle.inode)
         if isinstance(handle, OpenText):
-            handle.users -= 1
-            if not handle.users:
-                self._texts.pop(handle.inode, None)
+            self.texts.release(handle)
         elif isinstance(handle, OpenContent):
             self._attachments.release(handle)
 
@@ -363,6 +366,7 @@ class Operations(ReadOnlyOperations):
         """These paths of an extension mean something else than before; not to be called by a handler."""
         self.invalidation.mailbox_changed(extension_id, touched)
         self._searching.mailbox_changed(extension_id, touched)
+        self.texts.mailbox_changed(extension_id)
 
     def mailbox_loaded(self, extension_id: int) -> None:
         """Shows a mailbox that was just loaded, whether somebody waits for it or not; not for a handler."""
@@ -498,28 +502,20 @@ class Operations(ReadOnlyOperations):
         else:
             extension.show_none()
 
-    async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent:
+    async def _open_attachment(self, inode: int, node: AttachmentFile, pid: int, flags: int) -> OpenContent:
         """Opens an attachment: without its content when that was whole before."""
         handle = (
             await self._attachments.open_again(inode, node, pid) if self._inodes.is_whole(inode) else None
         )
         if handle is None:
-            handle = await self._attachments.open(inode, node, pid)
+            handle = await self._attachments.open(inode, node, pid, flags)
             if not handle.streaming:
                 self._inodes.note_whole(inode)
         return handle
 
     def _open_text(self, inode: int, node: TextFile, data: bytes) -> pyfuse3.FileInfo:
         """Opens a text of which `data` is the newest version."""
-        if not data and node.size_bytes:
-            raise pyfuse3.FUSEError(errno.ENOENT)  # What it told of has gone since the kernel asked.
-        if len(data) != node.size_bytes:
-            # It has changed since the kernel asked for its size.
-            node.size_bytes = len(data)
-            forget_attributes(inode)
-        text = self._texts.setdefault(inode, OpenText(inode, data))
-        text.data = data
-        text.users += 1
+        text = self.texts.open(inode, node, data)
         # What the kernel keeps of it may be of an earlier version: the record of a message changes.
         number = self._add_handle(text, node)
         return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, data))

@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,18 @@ class Desktop:
     def run(self, *command: str, check: bool = True) -> str:
         """What a program on this desktop prints."""
         return run(list(command), env=self.environment, check=check).stdout
+
+    @contextmanager
+    def running(self, *command: str) -> Iterator[None]:
+        """Lets a program run on this desktop."""
+        process = subprocess.Popen(
+            command, env=self.environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield
+        finally:
+            process.kill()
+            process.wait(10)
 
     def browse(self, folder: Path) -> None:
         """Opens a window that shows `folder`, and waits until it is there."""
@@ -121,6 +134,34 @@ def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: 
     assert mount.server.summary()["content_requests"] == 1
 
 
+OTHERS = {
+    "pcmanfm": ["pcmanfm", "--no-desktop"],
+    "nemo": ["nemo", "--no-desktop"],
+    "caja": ["caja", "--no-desktop"],
+}
+"""Other file managers, and how they show a folder and no more."""
+
+
+@pytest.mark.skipif(not all(map(shutil.which, OTHERS)), reason=f"not installed: one of {', '.join(OTHERS)}")
+def test_file_managers_that_make_thumbnails_themselves_cost_nothing_either(
+    mounting: Mounting, desktop: Desktop
+) -> None:
+    mount = mounting("--messages=600", "--limit=medium=1000")
+    pictures = sorted(path.parent for path in mount.path.glob("101 */SMS/*/*/*.jpg"))
+    for (program, command), folder in zip(OTHERS.items(), dict.fromkeys(pictures), strict=False):
+        # Caja leaves it at that when its thumbnailer was refused.
+        by = "gdk-pixbuf-thum" if program == "caja" else program
+        wanted = _refusals(mount, by) + len(list(folder.glob("*.jpg")))
+        with desktop.running(*command, str(folder)):
+            eventually(partial(_are_refused, mount, by, wanted))
+    voicemail, fax = next(mount.path.glob("101 */Voicemail/*/*")), next(mount.path.glob("101 */Fax/*/*"))
+    for command in OTHERS.values():
+        for folder in (voicemail, fax):
+            with desktop.running(*command, str(folder)):
+                desktop.run("xdotool", "search", "--sync", "--onlyvisible", "--name", folder.name[:19])
+    assert mount.server.summary()["content_requests"] == 0
+
+
 def test_a_window_that_is_open_shows_what_is_new_when_it_is_reloaded(
     mounting: Mounting, desktop: Desktop
 ) -> None:
@@ -144,3 +185,14 @@ def _wait_for_thumbnailer(mount: Mounted) -> None:
     """Returns when the thumbnailer has tried the picture, and was refused."""
     errors = mount.path / ".rcfs" / "log"
     eventually(lambda: "refused a crawler" in errors.read_text())
+
+
+def _are_refused(mount: Mounted, program: str, times: int) -> bool:
+    """Whether `program` was refused so often."""
+    return _refusals(mount, program) >= times
+
+
+def _refusals(mount: Mounted, program: str) -> int:
+    """How often `program` was refused what is not cached."""
+    log = (mount.path / ".rcfs" / "log").read_text()
+    return sum(line.endswith(f"by={program}") for line in log.splitlines() if "refused a crawler" in line)

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -160,8 +161,8 @@ def test_a_conversation_is_what_it_has_become(mailbox: Mailbox) -> None:
         mailbox.refresh()
         assert text.stat().st_size == len(before)
         with text.open("rb", buffering=0) as late:
-            # The pages that the kernel asks for on behalf of the one are kept for the other.
-            early.read(1)
+            with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
+                early.read(1)  # It would be of another version than what it may have read before.
             assert late.read() == before
     assert text.read_bytes() == before
 
@@ -267,3 +268,92 @@ def test_a_refresh_without_a_mount(mounting: Mounting) -> None:
     mount = mounting("--messages=10", mount=False)
     done = mount.rcfs("refresh", f"--state-dir={mount.state}", check=False)
     assert (done.returncode, done.stderr) == (4, "rcfs: no mount of rcfs is up\n")
+
+
+@contextmanager
+def following(option: str, *paths: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """tail(1), which shows what comes after the end of these files."""
+    process = subprocess.Popen(
+        ["tail", "-q", "-s", "0.1", "-n", "0", option, *map(str, paths)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    os.set_blocking(process.stdout.fileno(), False)
+    # From the end on: it has read what is there when it has opened the last file.
+    eventually(lambda: any(_leads_to(link, paths[-1]) for link in Path(f"/proc/{process.pid}/fd").iterdir()))
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(20)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def _leads_to(link: Path, path: Path) -> bool:
+    try:
+        return link.readlink() == path
+    except FileNotFoundError:
+        return False
+
+
+def shown(process: "subprocess.Popen[bytes]", text: str) -> str:
+    """What `process` has printed when `text` is part of it."""
+    assert process.stdout is not None
+    stdout, parts = process.stdout, [b""]
+
+    def has_come() -> bool:
+        parts.append(stdout.read() or b"")
+        return text.encode() in b"".join(parts)
+
+    eventually(has_come)
+    return b"".join(parts).decode()
+
+
+def test_tail_follows_conversations(mailbox: Mailbox) -> None:
+    texts = sorted(mailbox.path.glob("Conversations/*/conversation.txt"))
+    before = {path: path.read_text() for path in texts}
+    with following("-f", *texts) as tail:
+        for _again in range(2):
+            arrived = mailbox.arrive("SMS")
+            mailbox.refresh()
+            (home,) = mailbox.find(arrived, "SMS")
+            (link,) = mailbox.find(arrived, "Conversations")
+            *_others, last = (home / "text.txt").read_text().rstrip().splitlines()
+            # All of what was read, and what came after it, is the file as it is now.
+            text = link.parent / "conversation.txt"
+            before[text] += shown(tail, f" {last}\n")
+            assert text.read_text() == before[text]
+
+
+@pytest.mark.parametrize("option", ["-f", "-F"])
+def test_whoever_follows_a_conversation_that_loses_a_message_is_told(mailbox: Mailbox, option: str) -> None:
+    text = max(mailbox.path.glob("Conversations/*/conversation.txt"), key=lambda path: path.stat().st_size)
+    links = sorted(path for path in text.parent.iterdir() if path.is_symlink())
+    first, last = (int(link.name.rpartition("[")[2][:-1]) for link in (links[0], links[-1]))
+    with following(option, text) as tail, text.open() as opened:
+        before = opened.read()
+        inode = text.stat().st_ino
+        mailbox.delete(first)
+        mailbox.refresh()
+        now = text.read_text()
+        assert before.endswith(now)
+        assert now != before
+        assert text.stat().st_ino != inode
+        with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
+            os.fstat(opened.fileno())
+        if option == "-f":
+            tail.wait(20)
+            assert tail.stderr is not None
+            assert os.strerror(errno.ESTALE) in tail.stderr.read().decode()
+        else:
+            # It opens the new version, and says all of it.
+            assert shown(tail, now) == now
+    # The path keeps its inode, though nobody holds the old one any more.
+    moved = text.stat().st_ino
+    mailbox.delete(last)
+    mailbox.refresh()
+    assert text.read_text() != now
+    assert text.stat().st_ino == moved

@@ -18,7 +18,7 @@ from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import errno_of
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._lineage import Reader
-from rcfs.fuse._readers import CRAWLERS, CrawlerPolicy, CrawlerRule, Readers
+from rcfs.fuse._readers import CRAWLERS, FILE_MANAGERS, CrawlerPolicy, CrawlerRule, Readers
 from rcfs.model import Attachment, ContentKey, Extension, Message, Priority
 from rcfs.quota import Opener
 from rcfs.tree import AttachmentFile, Directory, Node, Root, build_root
@@ -234,7 +234,8 @@ def test_impossible_times_are_shown_as_possible_ones(root: Root, created_s: floa
 
 
 def test_names_of_crawlers_are_as_the_kernel_keeps_them() -> None:
-    assert all(0 < len(name) <= 15 for name in CRAWLERS)
+    parts = [part for name in CRAWLERS | FILE_MANAGERS for part in name.split("/")]
+    assert all(0 < len(part) <= 15 for part in parts)
 
 
 def reader(pid: int, name: str) -> Reader:
@@ -269,6 +270,47 @@ def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None
     assert CrawlerRule.of([], ["a"]).names == {"a"}
     split = CrawlerRule.of(["fourteen-bytes" + "ü"], ()).names
     assert split == {b"fourteen-bytes\xc3".decode("utf-8", "replace")}
+
+
+def test_a_thread_of_a_program_may_be_a_crawler() -> None:
+    readers = Readers(Recorder(structlog.get_logger()))
+    manager = Reader("pcmanfm", Opener((1,)), "loader")
+    with pytest.raises(BudgetError):
+        readers.priority(manager, KEY, "SMS", 0.0)
+    copying = attrs.evolve(manager, thread="pool-pcmanfm")
+    assert readers.priority(copying, KEY, "SMS", 0.1) is Priority.PERSON
+    own = CrawlerRule.of([], ["a-long-name-of-a-program/and-of-a-thread"])
+    assert own.names == {"a-long-name-of-/and-of-a-thread"}
+
+
+def test_a_file_manager_that_looks_what_a_file_is() -> None:
+    readers = Readers(Recorder(structlog.get_logger()))
+    for name in ("thunar", "nemo"):
+        with pytest.raises(BudgetError):
+            readers.priority(reader(1, name), KEY, "SMS", 0.0, flags=os.O_NOATIME)
+        assert readers.priority(reader(1, name), KEY, "SMS", 0.0) is Priority.PERSON, "it copies"
+    # Programs that make backups read so what they keep.
+    assert readers.priority(reader(2, "borg"), KEY, "SMS", 0.0, flags=os.O_NOATIME) is Priority.PERSON
+
+
+def test_what_started_a_thumbnailer_that_was_refused_is_making_the_thumbnail() -> None:
+    readers = Readers(Recorder(structlog.get_logger()))
+    other = attrs.evolve(KEY, message_id=99)
+    nemo = Reader("nemo", Opener(((5, 1),)), "pool-nemo", ((5, 1), (1, 0)))
+    thumbnailer = Reader("gdk-pixbuf-thum", Opener(((6, 1),)), "", ((6, 1), (5, 1), (1, 0)))
+    viewer = Reader("xviewer", Opener(((7, 1),)), "", ((7, 1), (5, 1), (1, 0)))
+    with pytest.raises(BudgetError):
+        readers.priority(thumbnailer, KEY, "SMS", 0.0)
+    with pytest.raises(BudgetError):
+        readers.priority(nemo, KEY, "SMS", 0.1)
+    # What nobody had a thumbnail of, another program, and later are a person's.
+    assert readers.priority(nemo, other, "SMS", 0.2) is Priority.PERSON
+    assert readers.priority(viewer, KEY, "SMS", 0.2) is Priority.PERSON
+    assert readers.priority(nemo, KEY, "SMS", 2.2) is Priority.PERSON
+    for number in range(1000):
+        with pytest.raises(BudgetError):
+            readers.priority(thumbnailer, attrs.evolve(KEY, message_id=number), "SMS", 3.0)
+    assert len(readers._refused) == 256
 
 
 def test_a_crawler_may_be_let_in_last() -> None:
