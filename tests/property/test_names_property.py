@@ -1,5 +1,6 @@
 """Names of every directory of the tree, against strings that are made to break them."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import permutations
@@ -14,12 +15,16 @@ from rcfs.tree._names import clean, cut, fit, folded
 from tests.fakes.catalogue import shown
 
 FORBIDDEN = {"/", *map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, 0x2028, 0x2029])}
+FORBIDDEN |= set('"*:<>?\\|\u200b\u200d\u2060\ufeff\ufe0f\u3164\U000e0067\ue000')
 FORBIDDEN |= {chr(c) for c in [*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000)]}
+
+DEVICE = re.compile(r"con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3]", re.IGNORECASE)
 
 PIECES = [
     "", "a", "A", "\u00e9", "e\u0301", "\u0301", "\u017f", "\u00df", "\u0130", ".", "..", "/", "\\", "-", " ",
     "\x00", "\n", "\x85", "\u2028", "\u202e", "\u2066", "\u200f", "\ud83d", "\ude00", "\U0001f469\u200d",
-    "\U0001f600", ".jpg", ".JPG", "message.json", "text.txt", "Text", "(2)", " (2)", "[1]", " [2]", "x" * 130,
+    "\U0001f600", "con", "AUX", "com\u00b9", ":", '"', "\u200b", "\ufe0f", "\u3164", "\u3000",
+    "\U000e0067", "k\u0131", "\ue000", ".jpg", ".JPG", "message.json", "text.txt", "Text", "(2)", " (2)", "[1]", " [2]", "x" * 130,
     "\u00e9" * 130, "\u0301" * 130, "+1212", "SMS", "Trash", "conversation.txt", "Other", ".rcfs", "undated",
 ]  # fmt: skip
 
@@ -87,7 +92,9 @@ def check_names(names: list[str]) -> None:
         assert name == unicodedata.normalize("NFC", name)
         assert name[0] not in ".- "
         assert name[-1] not in ". "
-    assert len({name.casefold() for name in names}) == len(names)
+        assert not DEVICE.fullmatch(name.partition(".")[0].rstrip(" "))
+    for same in (str.casefold, str.upper, lambda name: unicodedata.normalize("NFD", name.casefold())):
+        assert len(set(map(same, names))) == len(names)
 
 
 @given(hostile, hostile)

@@ -1,5 +1,5 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -283,3 +283,21 @@ def test_what_belongs_to_a_message_that_is_gone_is_empty() -> None:
     record = files["message.json"]
     assert isinstance(record, TextFile)
     assert record.content() == b""
+
+
+def test_a_message_of_many_files_names_them_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    named = 0
+
+    def counted(message: Message) -> Iterator[tuple[str, Attachment]]:
+        nonlocal named
+        named += 1
+        return attachment_names(message)
+
+    monkeypatch.setattr("rcfs.tree._catalogue.attachment_names", counted)
+    files = (Attachment(n, "MmsAttachment", "image/jpeg", file_name="x.jpg") for n in range(2000))
+    made = directory(sms(*files))
+    for name in ("x.jpg", "x (2).jpg", "x (2000).jpg"):
+        assert made.find(name) is not None
+    assert made.find("x (2001).jpg") is None
+    assert [len(made.page(after, 700)) for after in (0, 700, 1400, 2100)] == [700, 700, 602, 0]
+    assert named == 1
