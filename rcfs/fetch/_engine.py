@@ -53,6 +53,8 @@ class Engine:
     """The connection."""
     index: MailboxIndex
     """The index of mailboxes."""
+    sizes: SizeIndex
+    """The learned sizes."""
     network: Network
     """The way to the servers."""
     losses: Losses
@@ -241,6 +243,7 @@ async def open_engine(
                 cache=cache,
                 client=client,
                 index=index,
+                sizes=sizes,
                 network=network,
                 losses=losses,
                 searches=Searches(index.search, account, shelving.hidden_views),

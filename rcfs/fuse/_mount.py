@@ -19,6 +19,7 @@ from rcfs.fuse._attributes import Ownership
 from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule
+from rcfs.fuse._space import Space
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
 from rcfs.fuse._waits import MAX_WAITERS, Waits
@@ -96,6 +97,7 @@ async def serve_mount(
             ],
         }
 
+    space = Space(engine)
     operations = Operations(
         root,
         engine,
@@ -103,6 +105,7 @@ async def serve_mount(
         max_wait_s=options.max_wait_s,
         crawlers=options.crawlers,
         owner=options.owner,
+        space=space,
         render_live=_live_renderer(engine, status),
     )
     fuse_options = {
@@ -133,6 +136,7 @@ async def serve_mount(
                 ("hints", engine.hints.run),
                 ("invalidation", operations.invalidation.run),
                 ("texts", operations.texts.run),
+                ("space", space.run),
             ]
             if options.preload:
                 jobs.append(("preload", engine.preload.run))

@@ -30,6 +30,7 @@ from rcfs.fuse._names import decoded, encoded
 from rcfs.fuse._read_only import ReadOnlyOperations
 from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule, Readers
 from rcfs.fuse._searching import Searching
+from rcfs.fuse._space import Space
 from rcfs.fuse._texts import Texts
 from rcfs.fuse._waits import Waits
 from rcfs.store import Touched
@@ -85,6 +86,7 @@ class Operations(ReadOnlyOperations):
         render_live: Callable[[str], Awaitable[str]],
         crawlers: CrawlerRule = USUAL_CRAWLERS,
         owner: Ownership | None = None,
+        space: Space | None = None,
     ) -> None:
         """Makes a file system that shows `root`.
 
@@ -96,6 +98,7 @@ class Operations(ReadOnlyOperations):
             render_live: Gives the present text of a live file by its topic.
             crawlers: Programs that nobody asked to read, and what they get.
             owner: Whom everything belongs to; None for this process's user alone.
+            space: Answers how large the tree is; None for no answer.
         """
         super().__init__()
         self._root = root
@@ -104,6 +107,7 @@ class Operations(ReadOnlyOperations):
         self._max_wait_s = max_wait_s
         self._render_live = render_live
         self._owner = owner or Ownership()
+        self._space = space
         self._inodes = InodeTable(root)
         self.invalidation = Invalidation(root, self._inodes)
         """What makes the kernel forget."""
@@ -194,20 +198,10 @@ class Operations(ReadOnlyOperations):
 
     @answering
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
-        """The size of the file system: what the cache holds, and nothing free, as nothing can be written."""
-        stats = await self._briefly(
-            ctx.pid,
-            "statfs",
-            lambda: trio.to_thread.run_sync(self._engine.cache.stats, abandon_on_cancel=True),
-        )
-        data = pyfuse3.StatvfsData()
-        data.f_bsize = data.f_frsize = 4096
-        data.f_blocks = -(-stats.size_bytes // 4096)
-        data.f_bfree = data.f_bavail = 0
-        data.f_files = len(self._inodes)
-        data.f_ffree = data.f_favail = 0
-        data.f_namemax = 255
-        return data
+        """How much the tree holds, and how much room the disk of the cache has; never waits for a lock."""
+        if self._space is None:
+            raise pyfuse3.FUSEError(errno.ENOSYS)
+        return await self._space.answer(len(self._inodes))
 
     # Directories
 
@@ -364,6 +358,8 @@ class Operations(ReadOnlyOperations):
 
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before; not to be called by a handler."""
+        if self._space is not None:
+            self._space.note_change()
         self.invalidation.mailbox_changed(extension_id, touched)
         self._searching.mailbox_changed(extension_id, touched)
         self.texts.mailbox_changed(extension_id)

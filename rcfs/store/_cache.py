@@ -281,6 +281,11 @@ class ContentCache:
         """How much of a content is there, as far as can be told without reading its chunks."""
         return self._attempt(lambda table: _presence(table, key), "no")
 
+    @property
+    def directory(self) -> Path:
+        """Where it lies."""
+        return self._directory
+
     def stats(self) -> CacheStats:
         """Size and use of the cache; costs about 1 ms for every 10,000 values."""
         nothing = (0, 0)

@@ -58,6 +58,10 @@ def archive_path(index_path: Path) -> Path:
     return index_path.with_name(_ARCHIVE_FILE)
 
 
+_SUMMED = 1000
+"""Records whose bytes are summed at a time, in a few milliseconds: searches use the same connection."""
+
+
 class MailboxIndex:
     """The index of one state directory; several processes may share it.
 
@@ -174,6 +178,26 @@ class MailboxIndex:
                 (account_id,),
             )
             return dict(rows.fetchall())
+
+    def record_bytes(self, account_id: str, extension_id: int, after: int) -> tuple[int, int | None]:
+        """The bytes of the next records of a mailbox, and the message id that they end with.
+
+        For worker threads.
+
+        Args:
+            account_id: Decimal account id.
+            extension_id: Whose mailbox.
+            after: As the last answer has it, -1 for the first ones; the answer has None for the end.
+        """
+        with self._database.reading() as connection:
+            ((count, size_bytes, last),) = connection.execute(
+                "SELECT COUNT(*), COALESCE(SUM(LENGTH(CAST(raw AS BLOB))), 0), MAX(id) FROM ("
+                "SELECT id, raw FROM messages WHERE id > ? AND mailbox ="
+                " (SELECT mailbox FROM mailboxes WHERE account_id = ? AND extension_id = ?)"
+                " ORDER BY id LIMIT ?)",
+                (after, account_id, extension_id, _SUMMED),
+            )
+        return int(size_bytes), int(last) if count == _SUMMED else None
 
     def begin(self, account_id: str, extension_id: int, own: str = "") -> tuple[int, int]:
         """(number, generation) of a mailbox whose messages are about to be listed whole; for worker threads.

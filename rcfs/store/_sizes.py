@@ -28,6 +28,9 @@ _KIND = DatabaseKind(
     """,
 )
 
+_SUMMED = 10_000
+"""Sizes that are summed at a time, in about a millisecond: the event loop asks for single ones meanwhile."""
+
 
 class SizeIndex:
     """The learned sizes of one state directory; any thread may use it, and several processes a directory."""
@@ -65,6 +68,25 @@ class SizeIndex:
         except (sqlite3.Error, ValueError) as exc:
             self._tell(exc)
             return None
+
+    def total(self, account_id: str, after: str = "") -> tuple[int, str]:
+        """The sum in bytes of the next learned sizes of an account, and after which content they go on.
+
+        Args:
+            account_id: Decimal account id.
+            after: As the last answer has it; empty for the first ones, and in the answer for the end.
+        """
+        try:
+            with self._lock:
+                ((count, size_bytes, last),) = self._connection.execute(
+                    "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0), MAX(content) FROM ("
+                    "SELECT * FROM sizes WHERE content > ? AND content < ? ORDER BY content LIMIT ?)",
+                    (after or f"{account_id}/", f"{account_id}0", _SUMMED),
+                )
+        except sqlite3.Error as exc:
+            self._tell(exc)
+            return 0, ""
+        return int(size_bytes), str(last) if count == _SUMMED else ""
 
     def record(self, key: ContentKey, size_bytes: int) -> None:
         """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails."""

@@ -1,4 +1,4 @@
-"""What backup programs see: nothing changes that has not changed."""
+"""What backup programs see: nothing changes that has not changed, and there is room."""
 
 import os
 import stat
@@ -57,3 +57,18 @@ def test_a_second_rsync_has_nothing_to_do(mount: Mounted, tmp_path: Path) -> Non
     mount.tool("rsync", "-aHX", top, f"{copy}/")
     mount.remount()
     assert mount.tool("rsync", "-aHXi", "--delete", top, f"{copy}/").stdout == ""
+
+
+def test_df_tells_the_size_of_the_tree_and_the_room_of_the_disk(mount: Mounted) -> None:
+    contents = mount.attachments().values()
+    size = sum(len(path.read_bytes()) for path in contents)
+    mount.remount()
+    seen, disk = os.statvfs(mount.path), os.statvfs(mount.cache)
+    used = (seen.f_blocks - seen.f_bfree) * seen.f_frsize
+    texts = 2000 * 4000  # more messages than there are, of more than they have
+    assert size < used < size + texts
+    free = disk.f_bavail * disk.f_frsize
+    assert seen.f_bavail * seen.f_frsize == pytest.approx(free, rel=0.2)
+    assert seen.f_bfree == seen.f_bavail > 0
+    assert (seen.f_files > seen.f_ffree) is True
+    assert (seen.f_favail, seen.f_namemax) == (seen.f_ffree, 255)

@@ -195,10 +195,11 @@ def _wait_forgotten(place: Place) -> None:
     for _look in range(_LOOKS):
         time.sleep(_LOOK_EVERY_S)
         # statfs tells how many inodes rcfs has.
-        _seconds, printed = run_script("stat -f -c %c .", place.mountpoint, {}, _ANSWERS_WITHIN_S)
-        if int(printed) == before:
+        _seconds, printed = run_script("stat -f -c '%c %d' .", place.mountpoint, {}, _ANSWERS_WITHIN_S)
+        total, free = map(int, printed.split())
+        if total - free == before:
             return
-        before = int(printed)
+        before = total - free
 
 
 def _drop_dentries() -> bool:
