@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
@@ -43,11 +44,12 @@ _RISK = (
 def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: bool, as_json: bool) -> None:
     """Shows the limits of your login: how much is used, and how long rcfs must pause.
 
-    Without credentials it is about every login that the state folder knows. It asks the server nothing, and
-    works while mounts are up: they heed a reset within a second or two.
+    Without credentials it shows every login that the state folder or a mount that is up knows. It asks the
+    server nothing, and works while mounts are up: they heed a reset within a second or two.
     """
     settings = load_settings({"state_dir": state_dir, "limit": limit}, os.environ, find_config(os.environ))
-    logins = _logins(settings)
+    registry = Registry(settings.state_dir)
+    logins = _logins(settings, registry)
     if yes and not reset:
         raise click.UsageError("--yes goes with --reset")
     if reset and logins and not yes:
@@ -57,7 +59,7 @@ def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: b
         click.echo(_RISK, err=True)
         if not click.confirm(f"Forget the limits and pauses of {of}?", err=True):
             return
-    documents = [_document(settings, login, reset=reset) for login in logins]
+    documents = [_document(each, login, registry, reset=reset) for each, login in logins]
     if as_json:
         say(json.dumps(documents, indent=2))
     elif not documents:
@@ -69,14 +71,23 @@ def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: b
             say("Forgot what the server told, and every pause.")
 
 
-def _logins(settings: Settings) -> Sequence[str]:
-    """The login of the credentials; without them, every one that the state folder knows."""
+def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, str]]:
+    """The login of the credentials; without them all that are known here. Each with where its ledger is."""
     if settings.credentials is not None:
-        return (settings.credentials.identity,)
-    return known_logins(settings)
+        return ((settings, settings.credentials.identity),)
+    # A demo has a state folder of its own.
+    elsewhere = {
+        (mount.state_dir, mount.login)
+        for mount in registry.live()
+        if mount.login and mount.state_dir not in (None, settings.state_dir)
+    }
+    return [
+        *((settings, login) for login in known_logins(settings)),
+        *((attrs.evolve(settings, state_dir=folder), login) for folder, login in sorted(elsewhere, key=str)),
+    ]
 
 
-def _document(settings: Settings, login: str, *, reset: bool) -> dict[str, Any]:
+def _document(settings: Settings, login: str, registry: Registry, *, reset: bool) -> dict[str, Any]:
     """What is known of the limits of `login`, after they were reset if that is wanted."""
     with open_ledger_of(settings, login) as (ledger, clock):
         if reset:
@@ -86,10 +97,9 @@ def _document(settings: Settings, login: str, *, reset: bool) -> dict[str, Any]:
                 raise StoreError("another process holds the quota ledger; run this again") from exc
         states = ledger.states(clock())
     now = datetime.now(UTC).timestamp()
-    mounts = Registry(settings.state_dir).live()
     return {
         "login": login,
-        "mountpoints": [str(mount.mountpoint) for mount in mounts if mount.login == login],
+        "mountpoints": [str(mount.mountpoint) for mount in registry.live() if mount.login == login],
         "groups": [_group(state, now) for state in states],
     }
 

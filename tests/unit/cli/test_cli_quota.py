@@ -10,6 +10,7 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _quota_command
+from rcfs.cli._registry import Registry
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import Slot, Waiting
 from rcfs.store import LinuxMachine, SqliteLedger, open_ledger
@@ -113,3 +114,15 @@ def test_your_own_login_is_shown_alone_and_all_of_them_without_credentials(
     env = {"RC_APP_CLIENT_ID": "id", "RC_APP_CLIENT_SECRET": "secret", "RC_USER_JWT": "jwt"}
     (document,) = json.loads(run("quota", "--json", env=env).stdout)
     assert document["login"] not in logins
+
+
+def test_a_mount_with_a_state_folder_of_its_own_is_shown(
+    run: Callable[..., Result], state_dir: Path, tmp_path: Path, machine: LinuxMachine
+) -> None:
+    folder, login = tmp_path / "demo-state", "e" * 32
+    open_ledger(folder / "ledger.sqlite", login, {}, pytest.fail, machine).take(
+        MEDIUM, ONE, machine.clock_s()
+    )
+    Registry(state_dir).add(tmp_path / "rc", "http://127.0.0.1:1", state_dir=folder, login=login)
+    (document,) = json.loads(run("quota", "--json").stdout)
+    assert (document["login"], document["mountpoints"]) == (login, [str(tmp_path / "rc")])
