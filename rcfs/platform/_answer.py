@@ -233,13 +233,19 @@ class Answer:
             TransportError: As `body`.
         """
         parts = bytearray()
+        if not self.readable:
+            return b""
         with translated(self._response.url.host), trio.fail_after(BODY_WITHIN_S):
-            while self.readable and len(parts) < max_bytes and (piece := await self.receive()):
+            while piece := await self.receive():
                 parts += piece
+                if len(parts) >= max_bytes:
+                    break
         return bytes(parts[:max_bytes])
 
 
-async def _raw_pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _raw_pieces(  # noqa: ASYNC900 - around httpx's own, which `drop` ends
+    response: httpx.Response,
+) -> AsyncIterator[bytes]:
     """The body as it was sent; one that the transport has read already, as some of tests do, is decoded."""
     if response.is_stream_consumed:
         if response.content:
