@@ -52,6 +52,12 @@ def stats(paths: list[Path]) -> "Iterator[list[subprocess.Popen[bytes]]]":
             process.stderr.close()
 
 
+def state(process: "subprocess.Popen[bytes]") -> str:
+    """The state of a process that runs `stat`; empty for one that does not yet."""
+    text = Path(f"/proc/{process.pid}/stat").read_text()
+    return text.rpartition(")")[2].split()[0] if "(stat)" in text else ""
+
+
 def unloaded(mount: Mounted, number: str) -> Path:
     return next(mount.path.glob(f"{number} *")) / "SMS"
 
@@ -59,7 +65,8 @@ def unloaded(mount: Mounted, number: str) -> Path:
 def test_waiting_lookups_can_be_killed(slow: Mounted) -> None:
     folder = unloaded(slow, "101")
     with stats([folder / f"2026-0{number}" for number in range(1, 4)]) as processes:
-        time.sleep(0.3)  # Until all of them wait: in the kernel, where nobody can see it without root.
+        # One waits for the mount, the others for the kernel's lock, state D.
+        eventually(lambda: sorted(map(state, processes)) == ["D", "D", "S"], within_s=1.5)
         began = time.monotonic()
         for process in processes:
             process.send_signal(signal.SIGKILL)
