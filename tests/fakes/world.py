@@ -32,7 +32,7 @@ from rcfs.simulator._message_store import new_message
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex
 from rcfs.tree import build_root, name_folder, shelve
 from tests.fakes import mortal
-from tests.fakes.expected_tree import expected
+from tests.fakes.expected_tree import expected, plain
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.kernel import Kernel, Path, Seen, install
 from tests.fakes.ledgers import MemoryHome
@@ -357,7 +357,7 @@ class World:
             names = await process.kernel.names(())
             for extension in self.extensions:
                 record = self.account.extension_record(extension.id, self.platform.endpoints.platform_url)
-                assert f"{extension.number} {record['name'].replace('/', '_')}" in names
+                assert f"{extension.number} {plain(record['name'])}" in names
 
         return await process.ask(refresh_and_look)
 
@@ -367,7 +367,7 @@ class World:
         kernel = process.kernel
         known = next(e for e in process.engine.account.extensions if e.id == extension.id)
         own = json.loads(known.raw)
-        top = (f"{own['extensionNumber']} {own['name'].replace('/', '_')}",)
+        top = (f"{own['extensionNumber']} {plain(own['name'])}",)
         # First what is remembered, and then everything: a listing would put right what was not told.
         remembered: dict[Path, Seen] = {}
         for path in kernel.remembered(top):
