@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rcfs.cli._options import cache_dir_option, examples, json_option
+from rcfs.cli._options import SummarisingGroup, cache_dir_option, examples, json_option
 from rcfs.cli._output import is_interactive, say, warn
 from rcfs.cli._settings import find_config, load_settings
 from rcfs.cli._units import format_size
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 @click.group(
     "cache",
+    cls=SummarisingGroup,
     epilog=examples(
         "rcfs cache info",
         "rcfs cache info --json",

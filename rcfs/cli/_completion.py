@@ -13,6 +13,10 @@ _INSTALL = {
 }
 
 
+_FISH_SPLIT = 'string split "," $completion'
+"""How click's script for fish splits an answer: at every comma, where descriptions and names then end."""
+
+
 @click.command("completion", epilog=examples(*_INSTALL.values()))
 @click.argument("shell", type=click.Choice(tuple(_INSTALL)))
 @click.pass_context
@@ -21,6 +25,8 @@ def completion(context: click.Context, shell: str) -> None:
     complete = get_completion_class(shell)
     assert complete is not None  # noqa: S101 - the choices are shells that click knows
     script = complete(context.find_root().command, {}, "rcfs", "_RCFS_COMPLETE").source().strip()
+    if shell == "fish":
+        script = script.replace(_FISH_SPLIT, 'string split --max 1 "," $completion')
     first, _, rest = script.partition("\n")
     note = f"# Install: {_INSTALL[shell]}"
     # zsh reads what the file completes from its first line.

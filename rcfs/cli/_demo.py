@@ -98,6 +98,7 @@ def demo(
                 path,
                 registry,
                 parent,
+                simulated=True,
                 on_mounted=(lambda: None) if parent is not None else (lambda: _print_tour_aside(path)),
             )
 

@@ -17,7 +17,7 @@ from rcfs import __version__
 from rcfs.cli._encoding import adapt_output, require_utf8
 from rcfs.cli._explain import explained
 from rcfs.cli._mount_words import as_mount_command
-from rcfs.cli._options import examples
+from rcfs.cli._options import SummarisingGroup, examples
 from rcfs.cli._output import sole_cause, tell
 from rcfs.model import safe_lines
 
@@ -49,7 +49,7 @@ _MODULES: Mapping[str, str] = {
 """Where each command is. It is loaded when it is needed: all of them take 35 ms of every start."""
 
 
-class RcfsGroup(click.Group):
+class RcfsGroup(SummarisingGroup):
     """A group whose commands end with one line on stderr when they fail."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:

@@ -12,9 +12,16 @@ from rcfs.cli._background import Parent
 from rcfs.cli._fuse_system import unmount
 from rcfs.cli._logfiles import early_errors
 from rcfs.cli._mount_words import MountCommand
-from rcfs.cli._mountinfo import mount_at, read_mounts
+from rcfs.cli._mountinfo import mount_at, mount_below, read_mounts
 from rcfs.cli._mountpoint import FSTYPE, probe
-from rcfs.cli._options import PathText, examples, foreground_option, mount_options, state_dir_option
+from rcfs.cli._options import (
+    MountpointText,
+    PathText,
+    examples,
+    foreground_option,
+    mount_options,
+    state_dir_option,
+)
 from rcfs.cli._output import say
 from rcfs.cli._processes import ended_within
 from rcfs.cli._registry import MountRecord, Registry
@@ -62,7 +69,7 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
 
 
 @click.command("umount", epilog=examples("rcfs umount ~/ringcentral"))
-@click.argument("mountpoint", type=PathText())
+@click.argument("mountpoint", type=MountpointText())
 @state_dir_option
 def umount(mountpoint: Path, state_dir: Path | None) -> None:
     """Unmounts MOUNTPOINT, and waits until its process has ended."""
@@ -108,9 +115,15 @@ def _unmount_unknown(path: Path) -> None:
     quoted = shlex.quote(str(path))
     mounted = mount_at(path, read_mounts())
     if mounted is None:
+        around = mount_below(path, read_mounts())
+        if around is not None and around.fstype == FSTYPE:
+            top = shlex.quote(str(around.path))
+            raise MountError(f"{path} is in a mount of rcfs; to unmount that: rcfs umount {top}")
         raise MountError(f"{path} is not mounted; `rcfs status` lists the mounts of rcfs")
     if mounted.fstype != FSTYPE:
-        raise MountError(f"{path} is a {mounted.fstype} mount, not one of rcfs; try umount {quoted}")
+        raise MountError(
+            f"{path} is not a mount of rcfs, its type is {mounted.fstype}; nothing was unmounted"
+        )
     problem = unmount(path, lazily=False)
     if problem:
         raise MountError(

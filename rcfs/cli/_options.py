@@ -1,5 +1,6 @@
 """Arguments and options that several commands share."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,25 @@ _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Decorator = Callable[[_Decorated], _Decorated]
 
 
+_SUMMARY = 1000
+"""Longest summary of a command in `--help`, in characters; no sentence is as long."""
+
+
+class SummarisingGroup(click.Group):
+    """A group whose help says what each command does, in whole."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes what each command does, which click would end after some words."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        rows = [
+            (name, command.get_short_help_str(_SUMMARY))
+            for name, command in commands
+            if command is not None and not command.hidden
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(rows)
+
+
 class PathText(click.ParamType[Path]):
     """A path that is not looked at: `click.Path` would call stat, which never returns on a hung mount."""
 
@@ -41,6 +61,23 @@ class PathText(click.ParamType[Path]):
     ) -> list[CompletionItem]:
         """Leaves completion to the shell: directories."""
         return [CompletionItem(incomplete, type="dir")]
+
+
+class MountpointText(PathText):
+    """A path where rcfs is mounted."""
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        """The mounts of rcfs that begin so, as the kernel lists them; else leaves it to the shell."""
+        from rcfs.cli._mountinfo import read_mounts
+
+        own = (mount.path for mount in read_mounts() if mount.fstype == f"fuse.{DEFAULT_SUBTYPE}")
+        found = {form for path in own for form in (str(path), os.path.relpath(path))}
+        begun = sorted(form for form in found if form.startswith(incomplete))
+        if not incomplete:
+            begun = [form for form in begun if form.startswith("/")]
+        return [CompletionItem(form) for form in begun] or super().shell_complete(ctx, param, incomplete)
 
 
 class TreePathText(click.ParamType[str]):

@@ -12,7 +12,7 @@ from rcfs.cli._options import TreePathText, engine_options, examples, json_optio
 from rcfs.cli._output import say, warn
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._treepaths import locate, settings_of
+from rcfs.cli._treepaths import places_of, settings_of
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache
@@ -39,14 +39,14 @@ def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any)
     if listing == bool(paths):
         raise click.UsageError("give a PATH, or --list")
     settings = load_settings(options, os.environ, find_config(os.environ))
+    records = Registry(settings.state_dir).live()
+    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
+    settings = settings_of(settings, places)
     if listing:
         _list(settings, as_json=as_json)
         return
     from rcfs.cli._attachments import attachments_of
 
-    records = Registry(settings.state_dir).live()
-    places = [locate(path, records) for path in paths]
-    settings = settings_of(settings, places)
     keys = [found.key for found in attachments_of(settings, places)]
     with _opened(settings) as cache:
         new = cache.pin(keys)
@@ -72,9 +72,9 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
     from rcfs.cli._attachments import attachments_of
 
     records = Registry(settings.state_dir).live()
-    places = [locate(path, records) for path in paths]
+    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
     settings = settings_of(settings, places)
-    keys = [found.key for found in attachments_of(settings, places)]
+    keys = [] if every else [found.key for found in attachments_of(settings, places)]
     with _opened(settings) as cache:
         removed = cache.unpin(cache.pins() if every else keys)
     say(json.dumps({"removed": removed}) if as_json else f"Unpinned {removed} contents.")

@@ -17,7 +17,7 @@ from rcfs.cli._options import (
 )
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._treepaths import check_outside, locate
+from rcfs.cli._treepaths import check_outside, places_of, settings_of
 from rcfs.cli._units import parse_since
 from rcfs.errors import ConfigError
 
@@ -74,9 +74,10 @@ def pull(
     if verify and target is None:
         raise click.UsageError("--verify is for a copy: give --to DIR")
     settings = load_settings(options, os.environ, find_config(os.environ))
-    server_url = settings.require_credentials().server_url
     records = Registry(settings.state_dir).live()
-    places = [locate(path, records) for path in paths]
+    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
+    settings = settings_of(settings, places)
+    server_url = settings.require_credentials().server_url
     for place in places:
         if place.mount is not None and place.mount.server != server_url:
             raise ConfigError(

@@ -8,6 +8,7 @@ was fulfilled, with what was refreshed or why not.
 import errno
 import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -15,9 +16,10 @@ import click
 from rcfs.cli._options import PathText, examples, state_dir_option
 from rcfs.cli._output import say
 from rcfs.cli._processes import run_limited, script_command
-from rcfs.cli._registry import Registry
+from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._settings import find_config, load_settings
-from rcfs.errors import MountError, PlatformError, RcfsError
+from rcfs.cli._treepaths import resolve
+from rcfs.errors import ConfigError, MountError, PlatformError, RcfsError
 
 _WITHIN_S = 630.0
 """A little longer than the mount itself takes at most, which then says why."""
@@ -29,7 +31,7 @@ except OSError as error:
     answer = {"said": "", "errno": error.errno}
 print(json.dumps(answer))
 """
-_NO_MOUNT = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOENT, errno.ENOTDIR, errno.ENOTCONN)
+_NO_MOUNT = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOTCONN)
 
 
 @click.command(
@@ -48,17 +50,19 @@ def refresh(path: Path | None, state_dir: Path | None) -> None:
     it is done.
     """
     settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
-    paths = [record.mountpoint for record in Registry(settings.state_dir).live()] if path is None else [path]
+    records = Registry(settings.state_dir).live()
+    paths = [record.mountpoint for record in records] if path is None else [path]
     if not paths:
         raise MountError("no mount of rcfs is up")
     for one in paths:
-        say(f"{one}: refreshed {_ask(one)}")
+        say(f"{one}: refreshed {_ask(one, records)}")
 
 
-def _ask(path: Path) -> str:
-    """What the mount that `path` is in has refreshed.
+def _ask(path: Path, records: Iterable[MountRecord]) -> str:
+    """What the mount that `path` is in, one of `records` or another, has refreshed.
 
     Raises:
+        ConfigError: There is nothing at `path`, or nothing that could be refreshed.
         MountError: It is in no mount of rcfs, or that does not answer.
         PlatformError: The mount could not refresh it.
     """
@@ -69,6 +73,11 @@ def _ask(path: Path) -> str:
     if not answer["errno"]:
         return str(answer["said"])
     why = os.strerror(answer["errno"])
+    if answer["errno"] in (errno.ENOENT, errno.ENOTDIR):
+        raise ConfigError(f"there is no {path}")
+    within = resolve(path, [record.mountpoint for record in records])[0]
+    if answer["errno"] == errno.ENODATA and any(record.mountpoint == within for record in records):
+        raise ConfigError(f"{path} is in no mailbox; name one, or the mount point for all of them")
     error: type[RcfsError] = MountError if answer["errno"] in _NO_MOUNT else PlatformError
     said = f"is not in a mount of rcfs ({why})" if error is MountError else f"cannot be refreshed: {why}"
     raise error(f"{path} {said}")

@@ -6,6 +6,7 @@ killed leaves its file behind, so readers compare pid and start time, and drop w
 
 import json
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,6 +37,8 @@ class MountRecord:
     """Where its record of fetches is, the same way."""
     login: str = ""
     """What the index knows its login by; empty when the record does not say."""
+    simulated: Mapping[str, str] | None = None
+    """The credentials of a simulated platform, by their fields; those of a real one never stand here."""
 
     @property
     def is_alive(self) -> bool:
@@ -57,6 +60,7 @@ class Registry:
         cache_dir: Path | None = None,
         state_dir: Path | None = None,
         login: str = "",
+        simulated: Mapping[str, str] | None = None,
     ) -> MountRecord:
         """Writes down that this process serves `mountpoint`, with those directories, and for that login.
 
@@ -68,7 +72,7 @@ class Registry:
         if started is None:
             raise StoreError(f"/proc/{pid}/stat cannot be read; is /proc mounted?")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir, login)
+        record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir, login, simulated)
         private_directory(self._directory)
         write_private(self._file(pid), json.dumps(attrs.asdict(record), default=str))
         return record
@@ -92,6 +96,7 @@ class Registry:
                     cache_dir=_path(fields.get("cache_dir")),
                     state_dir=_path(fields.get("state_dir")),
                     login=str(fields.get("login", "")),
+                    simulated=_texts(fields.get("simulated")),
                 )
             except (OSError, ValueError, TypeError, KeyError):
                 continue
@@ -109,6 +114,10 @@ class Registry:
 
     def _file(self, pid: int) -> Path:
         return self._directory / f"{pid}.json"
+
+
+def _texts(value: object) -> Mapping[str, str] | None:
+    return {str(name): str(text) for name, text in value.items()} if isinstance(value, dict) else None
 
 
 def _path(value: object) -> Path | None:

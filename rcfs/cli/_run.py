@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import attrs
 import click
 
 from rcfs.cli._access import locks_out
@@ -51,6 +52,7 @@ def serve_here(
     parent: Parent | None,
     *,
     on_mounted: Callable[[], None] = lambda: None,
+    simulated: bool = False,
 ) -> None:
     """Serves `mountpoint` until it is unmounted or this process is told to end.
 
@@ -60,6 +62,7 @@ def serve_here(
         registry: Names this mount while it is up.
         parent: Told when the mount is up; with one, this process has left the terminal, and logs to a file.
         on_mounted: Called when the mount is up, by the thread that serves it: it must not touch the mount.
+        simulated: Whether the platform is one, whose credentials other commands may have from `registry`.
 
     Raises:
         RcfsError: The mount could not be made.
@@ -85,6 +88,7 @@ def serve_here(
             cache_dir=settings.cache_dir,
             state_dir=settings.state_dir,
             login=credentials.identity,
+            simulated=attrs.asdict(credentials) if simulated else None,
         )
         if parent is not None:
             parent.ready(mountpoint, log)

@@ -10,7 +10,7 @@ import attrs
 import click
 from click.core import ParameterSource
 
-from rcfs.cli._options import examples, json_option, limit_option
+from rcfs.cli._options import SummarisingGroup, examples, json_option, limit_option
 from rcfs.cli._output import say
 from rcfs.cli._settings import read_limits
 from rcfs.cli._simulator_fault import fault
@@ -64,6 +64,7 @@ seed_option = click.option(
 
 @click.group(
     "simulator",
+    cls=SummarisingGroup,
     invoke_without_command=True,
     subcommand_metavar="[fault URL ...]",
     epilog=examples(

@@ -5,7 +5,7 @@ touched, because a mount that hangs would never answer.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import attrs
@@ -13,7 +13,7 @@ import attrs
 from rcfs.cli._mountinfo import read_mounts
 from rcfs.cli._mountpoint import FSTYPE
 from rcfs.cli._registry import MountRecord
-from rcfs.cli._settings import Settings
+from rcfs.cli._settings import Credentials, Settings
 from rcfs.errors import ConfigError
 
 _MOST_LINKS = 40
@@ -52,12 +52,37 @@ def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
     return TreePath(text, tree_parts(text))
 
 
+def places_of(
+    texts: Sequence[str], records: Sequence[MountRecord], settings: Settings, *, cache_dir: Path | None
+) -> list[TreePath]:
+    """The places that `texts` name; a path of the tree is in the mount that is up, if it is the only one.
+
+    Without a text it is the root of that mount. Another account, which the credentials of `settings` are for,
+    or another cache, which `cache_dir` was given for, is not in it.
+
+    Raises:
+        ConfigError: As in `locate`.
+    """
+    places = [locate(text, records) for text in texts]
+    (mount,) = records if len(records) == 1 else (None,)
+    if mount is None or (settings.credentials and settings.credentials.identity != mount.login):
+        return places
+    if cache_dir is not None and settings.cache_dir != mount.cache_dir:
+        return places
+    if not texts:
+        return [TreePath("", (), mount)]
+    return [place if place.mount else attrs.evolve(place, mount=mount) for place in places]
+
+
 def settings_of(settings: Settings, places: Iterable[TreePath]) -> Settings:
     """`settings` with the cache and state directory of the mount that `places` are in, if they are in one.
+
+    For a simulated account they have its credentials, too.
 
     Raises:
         ConfigError: They are in several, with different directories.
     """
+    places = list(places)
     found = {
         (place.mount.cache_dir or settings.cache_dir, place.mount.state_dir or settings.state_dir)
         if place.mount is not None
@@ -66,6 +91,9 @@ def settings_of(settings: Settings, places: Iterable[TreePath]) -> Settings:
     }
     if len(found) > 1:
         raise ConfigError("the paths are in places with different caches; name those of one mount at a time")
+    for place in places:
+        if place.mount is not None and place.mount.simulated is not None:
+            settings = attrs.evolve(settings, credentials=Credentials(**place.mount.simulated))
     for cache_dir, state_dir in found:
         return attrs.evolve(settings, cache_dir=cache_dir, state_dir=state_dir)
     return settings

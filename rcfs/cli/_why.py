@@ -12,7 +12,7 @@ from rcfs.cli._options import TreePathText, engine_options, examples, json_optio
 from rcfs.cli._output import say, warn
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import find_config, load_settings
-from rcfs.cli._treepaths import locate, settings_of
+from rcfs.cli._treepaths import places_of, settings_of
 from rcfs.cli._units import format_size
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     from rcfs.store import ContentCache, FetchHistory
 
     records = Registry(settings.state_dir).live()
-    places = [locate(path, records) for path in paths]
+    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
     settings = settings_of(settings, places)
     found = attachments_of(settings, places)
     keys = [each.key for each in found]

@@ -272,6 +272,13 @@ class Operations(ReadOnlyOperations):
         await self._briefly(ctx.pid, name, lambda: self._searching.remove(parent, parent_inode, name))
 
     @answering
+    async def unlink(
+        self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
+    ) -> None:
+        """Takes a link out of a search; nothing else can be removed."""
+        self._searching.hide(await self._node(parent_inode, ctx.pid), name)
+
+    @answering
     async def rename(
         self,
         parent_inode_old: pyfuse3.InodeT,
@@ -423,7 +430,9 @@ class Operations(ReadOnlyOperations):
         """What a directory has under a name; `key` is of no other question."""
         if directory.is_quick:
             return directory.find(name)
-        return await self._briefly(pid, key, lambda: self._searching.ask(lambda: directory.find(name), key))
+        return await self._briefly(
+            pid, key, lambda: self._searching.ask(lambda: self._searching.find(directory, name), key)
+        )
 
     async def _page(self, handle: OpenDirectory, after: int) -> list[Entry]:
         """Some of the entries that come after the cursor `after`."""
@@ -443,7 +452,7 @@ class Operations(ReadOnlyOperations):
         # As of before the look: what changes meanwhile is looked up again.
         edition = self._searching.edition
         handle.ahead = await self._searching.ask(
-            lambda: directory.page(after, _SLOW_PAGE), (handle.inode, after)
+            lambda: self._searching.page(directory, after, _SLOW_PAGE), (handle.inode, after)
         )
         handle.ahead_after, handle.ahead_edition = after, edition
 

@@ -19,4 +19,4 @@ class ReadOnlyOperations(pyfuse3.Operations):
     Without a handler the answer would be ENOSYS, for which the kernel tries it in another way.
     """
 
-    setattr = mknod = create = symlink = link = unlink = write = setxattr = removexattr = _refused
+    setattr = mknod = create = symlink = link = write = setxattr = removexattr = _refused

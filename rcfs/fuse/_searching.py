@@ -1,7 +1,7 @@
 """The directory of searches: making, renaming and removing them, asking them, and keeping them current."""
 
 import errno
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from typing import Any, TypeVar
 
 import pyfuse3
@@ -14,8 +14,11 @@ from rcfs.fuse._names import decoded, encoded
 from rcfs.store import Touched, match_expression
 from rcfs.tree import (
     SEARCH_DIRECTORY,
+    Directory,
+    Entry,
     Node,
     Root,
+    SearchDirectory,
     SearchesDirectory,
     folded,
     message_id_of,
@@ -49,6 +52,8 @@ class Searching:
         self._threads = trio.CapacityLimiter(1)
         self._found_late: dict[Hashable, tuple[int, list[Any]]] = {}
         """Answers that nobody has taken yet, each with the edition that it is of."""
+        self._hidden: dict[str, set[str]] = {}
+        """By query: links that were removed from the search, while the mount lasts."""
         self.edition = 0
         """Goes up with every change of a mailbox: an answer of another edition is old."""
 
@@ -113,6 +118,7 @@ class Searching:
         query = _known_query(name)
         if not await self._searches.drop(query):
             raise pyfuse3.FUSEError(errno.ENOENT)
+        self._hidden.pop(query, None)
         self._retire(inode, name, query)
 
     async def rename(
@@ -132,6 +138,7 @@ class Searching:
         if before != query and not await self._searches.rename(before, query):
             exists = self._searches.kept_as(query) is not None
             raise pyfuse3.FUSEError(errno.EEXIST if exists else errno.ENOENT)
+        self._hidden.pop(before, None)
         moved = self._inodes.number(inode, name)
         self._inodes.replace(moved, self._found(directory, query))
         # To the kernel it has the inode of its old name, which another search may get: it is to ask again.
@@ -147,6 +154,36 @@ class Searching:
             if other != name:
                 self._inodes.retire(self._inodes.number(inode, other))
                 forget_name(inode, decoded(other))
+
+    def hide(self, parent: Node, name: bytes) -> None:
+        """Takes a link out of a search, for as long as the mount and the search last; the message stays.
+
+        So `rm -r` of a search removes all that it sees, and then the search.
+
+        Raises:
+            pyfuse3.FUSEError: EROFS when `parent` is no search.
+        """
+        if not isinstance(parent, SearchDirectory):
+            raise pyfuse3.FUSEError(errno.EROFS)
+        # The kernel has just looked it up.
+        self._hidden.setdefault(parent.query, set()).add(decoded(name))
+
+    def find(self, directory: Directory, name: str) -> Node | None:
+        """What a directory shows under a name; may take long, and is called in a thread."""
+        return None if name in self._hidden_in(directory) else directory.find(name)
+
+    def page(self, directory: Directory, after: int, limit: int) -> list[Entry]:
+        """At most `limit` entries that a directory shows, after the cursor `after`; in a thread, too."""
+        hidden = self._hidden_in(directory)
+        while page := directory.page(after, limit):
+            shown = [entry for entry in page if entry.name not in hidden]
+            if shown:
+                return shown
+            after = page[-1].cursor
+        return []
+
+    def _hidden_in(self, directory: Directory) -> Collection[str]:
+        return self._hidden.get(directory.query, ()) if isinstance(directory, SearchDirectory) else ()
 
     def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
         """These paths of an extension mean something else than before; not to be called by a handler."""

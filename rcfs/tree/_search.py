@@ -136,6 +136,11 @@ class SearchDirectory(Directory):
     _owner_of: OwnerOf
     _row: SearchRow
 
+    @property
+    def query(self) -> str:
+        """What it searches for, which is its name."""
+        return self._row.name
+
     def times(self) -> Times:
         """When it was made, or may have got another content."""
         return times_of(max(self._row.made_s, self._catalogue.changed_s), None, 0.0)

@@ -201,8 +201,7 @@ def test_nothing_else_can_be_changed(module_mount: Mounted, searches: Path) -> N
     search, other = searches / "invoice", searches / "parking"
     search.mkdir()
     other.mkdir()
-    link = next(search.iterdir())
-    record = link / "message.json"
+    record = next(search.iterdir()) / "message.json"
     extension = next(module_mount.path.glob("101 *"))
     attempts: dict[str, Callable[[], object]] = {
         "mkdir in the root": (module_mount.path / "new").mkdir,
@@ -213,7 +212,6 @@ def test_nothing_else_can_be_changed(module_mount: Mounted, searches: Path) -> N
         "rename from a mailbox": lambda: (extension / "SMS").rename(searches / "SMS"),
         "rename into a mailbox": lambda: search.rename(extension / "new"),
         "rename into a search": lambda: search.rename(other / "new"),
-        "unlink a link": link.unlink,
         "unlink a file": record.unlink,
         "symlink": lambda: (searches / "new").symlink_to("x"),
         "link": lambda: (searches / "new").hardlink_to(record),
@@ -293,3 +291,32 @@ def test_a_search_is_pulled_as_what_it_finds(module_mount: Mounted, searches: Pa
     for name, home in links.items():
         assert (copy / "Search" / "invoice" / name / "message.json").is_file()
         assert (copy / home.relative_to(searches.parent) / "message.json").is_file()
+
+
+def test_a_search_can_be_removed_with_all_that_it_shows(module_mount: Mounted, searches: Path) -> None:
+    search = searches / "the"
+    search.mkdir()
+    shown = sorted(search.iterdir())
+    assert len(shown) > 32, "more than one page of a listing"
+    homes = {link.resolve() for link in shown}
+    shown[0].unlink()
+    assert sorted(search.iterdir()) == shown[1:]
+    with pytest.raises(FileNotFoundError):
+        shown[0].lstat()
+    module_mount.tool("rm", "-r", "Search/the")
+    assert not search.exists()
+    assert all((home / "message.json").exists() for home in homes)
+    # One that is made anew shows all of it.
+    search.mkdir()
+    assert sorted(search.iterdir()) == shown
+
+
+def test_nothing_is_lost_with_what_cannot_be_removed(module_mount: Mounted, searches: Path) -> None:
+    mailbox = next(module_mount.path.glob("101 *"))
+    links = next(mailbox.glob("Conversations/*"))
+    before = sorted(map(str, mailbox.rglob("*")))
+    for path in (links, mailbox / "SMS", mailbox / "extension.json", searches):
+        done = module_mount.tool("rm", "-rf", str(path), check=False)
+        assert done.returncode == 1
+        assert os.strerror(errno.EROFS) in done.stderr
+    assert sorted(map(str, mailbox.rglob("*"))) == before

@@ -10,8 +10,10 @@ from click.testing import CliRunner, Result
 
 import rcfs.errors
 from rcfs import __version__
+from rcfs.cli import _mountinfo
 from rcfs.cli._main import RcfsGroup
 from rcfs.cli._main import rcfs as command
+from rcfs.cli._mountinfo import Mount
 from rcfs.errors import PlatformError, RcfsError
 
 SECRET = "s3cr3t-of-the-app"
@@ -176,6 +178,24 @@ def test_completion(run: Callable[..., Result], shell: str, first: str, holds: s
     assert result.stdout.startswith(first)
     assert holds in result.stdout
     assert "_RCFS_COMPLETE" in result.stdout
+
+
+def test_a_comma_ends_no_description_in_fish(run: Callable[..., Result]) -> None:
+    assert 'string split --max 1 "," $completion' in run("completion", "fish").output
+
+
+def test_completing_a_mount(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
+    mounts = (Mount(Path("/mnt/rc"), "fuse.rcfs"), Mount(Path("/mnt/other"), "ext4"))
+    monkeypatch.setattr(_mountinfo, "read_mounts", lambda: mounts)
+    for begun, found in (("", "plain,/mnt/rc"), ("/mn", "plain,/mnt/rc"), ("/x", "dir,/x")):
+        words = f"rcfs umount {begun}"
+        result = run(env={"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "2"})
+        assert result.output.split() == [found]
+
+
+def test_the_summaries_of_commands_are_whole(run: Callable[..., Result]) -> None:
+    for arguments in (["--help"], ["cache", "--help"], ["simulator", "--help"]):
+        assert "..." not in run(*arguments).output.partition("Commands:")[2].partition("Examples:")[0]
 
 
 def test_completing_a_command(run: Callable[..., Result]) -> None:

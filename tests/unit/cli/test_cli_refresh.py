@@ -81,3 +81,8 @@ def test_a_mount_that_does_not_answer(run: Callable[..., Result], monkeypatch: p
     monkeypatch.setattr(_refresh, "run_limited", lambda *_: None)
     result = run("refresh", "/rc")
     assert (result.exit_code, result.stderr) == (4, "rcfs: /rc does not answer\n")
+
+
+def test_a_path_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
+    result = run("refresh", str(tmp_path / "nosuch"))
+    assert (result.exit_code, result.stderr) == (2, f"rcfs: there is no {tmp_path / 'nosuch'}\n")

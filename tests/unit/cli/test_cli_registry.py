@@ -41,7 +41,8 @@ def test_a_record_lives_as_long_as_its_process(registry: Registry, tmp_path: Pat
     assert registry.live() == (record,)
     file = tmp_path / "state" / "mounts" / f"{os.getpid()}.json"
     assert set(json.loads(file.read_text())) == {
-        *("pid", "pid_start_time", "mountpoint", "server", "started", "cache_dir", "state_dir", "login")
+        *("pid", "pid_start_time", "mountpoint", "server", "started", "cache_dir", "state_dir", "login"),
+        "simulated",
     }
     registry.remove(record)
     registry.remove(record)
