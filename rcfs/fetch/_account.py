@@ -45,6 +45,11 @@ _VERDICT_WITHIN_S = 0.5
 TLS takes two round trips, and the login another."""
 _ONLINE_EVERY_S = 1.0
 """Shortest time between two attempts of a mount that waits for the network; in an outage the probes tell."""
+_LOOK_EVERY_S = 3600.0
+"""Time between two looks at all of the index, in seconds. What is read is checked each time; this finds what
+is not there any more, because the database cannot find it."""
+_LOOK_SHARE = 0.01
+"""Share of the time that such looks may take: one at a million messages takes a minute."""
 _RETRY_S = 30.0
 """The same after one that failed: when the network returns, new extensions are there soon."""
 
@@ -82,6 +87,7 @@ class Account:
         self._seen: Login | None = None
         self._first_seen = FirstSeen(login, index, recorder)
         self._asked = trio.Event()
+        self._damaged = trio.Event()
         self.mailboxes = Mailboxes(
             requester, client, network, index, sizes, shelving, cache, recorder, nursery
         )
@@ -130,6 +136,9 @@ class Account:
             OfflineError: The login is new, and the server must not be asked.
             PlatformError: The login is new, and the server failed or could not be reached.
         """
+        if self._index.is_small:
+            # Before anything is shown; a large one is looked at meanwhile.
+            await self._find_damage()
         try:
             known = self._index.login(self._login)
             own = self._index.noted(self._own_topic)
@@ -189,19 +198,55 @@ class Account:
 
     def begin_anew(self) -> None:
         """The index is damaged: another one is begun, and mailboxes are loaded when they are looked into."""
+        self._damaged.set()
+
+    async def look_for_damage(self) -> None:
+        """Looks at all of the index now and then; runs for as long as the account is used."""
+        if self._index.is_small:
+            await trio.sleep(_LOOK_EVERY_S)  # It has just been looked at.
+        while True:
+            started_s = trio.current_time()
+            await self._find_damage()
+            took_s = trio.current_time() - started_s
+            await trio.sleep(max(_LOOK_EVERY_S, took_s / _LOOK_SHARE))
+
+    async def _find_damage(self) -> None:
+        """Looks at all of the index, which is begun anew before this returns if it is damaged."""
         try:
-            if not self._index.renew():
-                return
-            if self._seen is not None:
-                self._index.save_login(self._login, self._seen)
+            # With a limiter of its own: it may take long, and is to hold nobody up.
+            await trio.to_thread.run_sync(
+                self._index.find_damage, limiter=trio.CapacityLimiter(1), abandon_on_cancel=True
+            )
+        except StoreError as exc:
+            self._recorder.fault("index", str(exc))
+            await self._mend()
+
+    async def mend(self) -> None:
+        """Begins the index anew whenever it is damaged; runs for as long as the account is used."""
+        while True:
+            await self._damaged.wait()
+            self._damaged = trio.Event()
+            await self._mend()
+
+    async def _mend(self) -> None:
+        try:
+            renewed = await trio.to_thread.run_sync(self._renew, limiter=self._index.threads)
         except StoreError as exc:
             self._recorder.fault("account", str(exc))
-        try:
+            renewed = True
+        self._index.settle()
+        if renewed:
             self.mailboxes.forget()
             self.on_lost()
-        except Exception as exc:  # noqa: BLE001 - it is called by the event loop itself, which would end
-            self._recorder.crash("account", exc)
-        self._nursery.start_soon(self._first_seen.save)
+            await self._first_seen.save()
+
+    def _renew(self) -> bool:
+        """Begins the index anew if it is damaged; whether it was. Runs in a thread."""
+        if not self._index.renew():
+            return False
+        if self._seen is not None:
+            self._index.save_login(self._login, self._seen)
+        return True
 
     async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
         """As `_ask`, again and again while the network is not there, for up to `wait_s` seconds."""
@@ -236,11 +281,18 @@ class Account:
                         found.setdefault(extension.id, extension)
         seen = Login(account_id, name, tuple(extension.raw for extension in found.values()))
         try:
-            await trio.to_thread.run_sync(self._index.save_login, self._login, seen)
+            await trio.to_thread.run_sync(
+                self._index.save_login, self._login, seen, limiter=self._index.threads
+            )
             if own is not None and own.id != self.own_id:
                 self.own_id = own.id
-                note = self._index.note
-                await trio.to_thread.run_sync(note, self._own_topic, str(own.id), time.time())
+                await trio.to_thread.run_sync(
+                    self._index.note,
+                    self._own_topic,
+                    str(own.id),
+                    time.time(),
+                    limiter=self._index.threads,
+                )
         except StoreError as exc:  # Then the next mount asks again.
             self._recorder.fault("account", str(exc))
         return seen

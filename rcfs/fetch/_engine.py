@@ -8,6 +8,7 @@ import trio
 
 from rcfs.fetch._account import Account
 from rcfs.fetch._gate import Gate
+from rcfs.fetch._glance import Glance
 from rcfs.fetch._hints import Hints
 from rcfs.fetch._intake import Shelving
 from rcfs.fetch._library import MAX_CONTENT_BYTES, Library
@@ -22,7 +23,7 @@ from rcfs.fetch._session import Session
 from rcfs.fetch._tasks import keep_going
 from rcfs.platform import Client, Credentials
 from rcfs.quota import GroupState, Ledger, QueueState
-from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
+from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SizeIndex
 
 CHART_COLUMNS = 60
 """Parts of the window for which the status tells how many slots return: one a second, and a terminal's
@@ -65,43 +66,55 @@ class Engine:
     """What the platform tells of changes, for who runs it."""
     preload: Preload
     """Loads mailboxes in the background, for who runs it."""
+    cache_stats: Glance[CacheStats]
+    """Size and use of the cache."""
+    _counts: Glance[Mapping[int, int]]
+    _outlook: Glance[Mapping[str, object]]
 
     async def status(self) -> Mapping[str, object]:
-        """The parts of the status document that fetching knows; plain JSON values."""
-        stats = await trio.to_thread.run_sync(self.cache.stats)
-        opened = stats.hits + stats.misses
-        mailboxes = await trio.to_thread.run_sync(self.index.counts, self.account.id)
-        losses = await trio.to_thread.run_sync(self.losses.outlook, self.account.id, self.account.extensions)
+        """The parts of the status document that fetching knows; plain JSON values.
+
+        A part that a database cannot tell within `rcfs.fetch._glance.WITHIN_S` is as it was told last; None
+        when it never was.
+        """
+        async with trio.open_nursery() as nursery:
+            for glance in (self.cache_stats, self._counts, self._outlook):
+                nursery.start_soon(glance.look)
         return {
             "server": self.client.hosts.server_url,
             "network": self.network.state,
             "account": {"id": self.account.id, "name": self.account.name},
-            "quota": [_quota_row(state) for state in self.gate.states()],
-            "queue": [self._queue_row(state) for state in self.gate.queue()],
-            "cache": {
-                "directory": str(stats.directory),
-                "size_bytes": stats.size_bytes,
-                "limit_bytes": stats.limit_bytes,
-                "contents": stats.contents,
-                "hits": stats.hits,
-                "misses": stats.misses,
-                "hit_ratio": stats.hits / opened if opened else None,
-            },
+            "quota": self.quota(),
+            "queue": self.queue(),
+            "cache": _cache_part(self.cache_stats.newest),
             "requests": self.recorder.requests(),
-            "mailboxes": {
-                "loaded": len(mailboxes),
-                "known": sum(
-                    not self.account.mailboxes.is_none(extension.id) for extension in self.account.extensions
-                ),
-                "messages": sum(mailboxes.values()),
-            },
-            "loads": self._loads(),
-            "retention": losses,
+            "mailboxes": self._mailboxes_part(self._counts.newest),
+            "loads": self.loads(),
+            "retention": self._outlook.newest,
             "hints": self.hints.document(),
         }
 
-    def _loads(self) -> list[Mapping[str, object]]:
-        """How far the loads of mailboxes are."""
+    def quota(self) -> list[Mapping[str, object]]:
+        """The ``quota`` part of the status document; waits for nothing."""
+        return [_quota_row(state) for state in self.gate.states()]
+
+    def queue(self) -> list[Mapping[str, object]]:
+        """The ``queue`` part of the status document; waits for nothing."""
+        return [self._queue_row(state) for state in self.gate.queue()]
+
+    def _mailboxes_part(self, counts: Mapping[int, int] | None) -> Mapping[str, object] | None:
+        if counts is None:
+            return None
+        return {
+            "loaded": len(counts),
+            "known": sum(
+                not self.account.mailboxes.is_none(extension.id) for extension in self.account.extensions
+            ),
+            "messages": sum(counts.values()),
+        }
+
+    def loads(self) -> list[Mapping[str, object]]:
+        """How far the loads of mailboxes are; waits for nothing."""
         now = trio.current_time()
         extensions = {extension.id: extension for extension in self.account.extensions}
         return [
@@ -144,6 +157,21 @@ class Engine:
             "all_in_s": max(waits_s, default=None),
             "requests": rows,
         }
+
+
+def _cache_part(stats: CacheStats | None) -> Mapping[str, object] | None:
+    if stats is None:
+        return None
+    opened = stats.hits + stats.misses
+    return {
+        "directory": str(stats.directory),
+        "size_bytes": stats.size_bytes,
+        "limit_bytes": stats.limit_bytes,
+        "contents": stats.contents,
+        "hits": stats.hits,
+        "misses": stats.misses,
+        "hit_ratio": stats.hits / opened if opened else None,
+    }
 
 
 def _quota_row(state: GroupState) -> Mapping[str, object]:
@@ -228,6 +256,8 @@ async def open_engine(
 
         preload = Preload(account, network, Remembered(index), nursery)
         nursery.start_soon(keep_going, recorder, "retention", learn)
+        nursery.start_soon(keep_going, recorder, "index", account.mend)
+        nursery.start_soon(keep_going, recorder, "index", account.look_for_damage)
         library.on_text = account.mailboxes.learn_text
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
@@ -249,6 +279,11 @@ async def open_engine(
                 searches=Searches(index.search, account, shelving.hidden_views),
                 hints=hints,
                 preload=preload,
+                cache_stats=Glance(cache.stats, "cache", nursery, recorder),
+                counts=Glance(lambda: index.counts(account.id), "mailboxes", nursery, recorder),
+                outlook=Glance(
+                    lambda: losses.outlook(account.id, account.extensions), "retention", nursery, recorder
+                ),
             )
         finally:
             index.listen(lambda: None)

@@ -171,7 +171,13 @@ class Hints:
         self._off_because = reason
         self._recorder.note("no hints", reason=reason)
         try:
-            await trio.to_thread.run_sync(self._index.note, self._topic, json.dumps(reason), time.time())
+            await trio.to_thread.run_sync(
+                self._index.note,
+                self._topic,
+                json.dumps(reason),
+                time.time(),
+                limiter=self._index.threads,
+            )
         except StoreError as exc:
             self._recorder.fault("hints", str(exc))
             await trio.sleep(_LOOK_EVERY_S)  # It cannot be remembered, so it is waited for.

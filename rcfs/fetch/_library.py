@@ -68,8 +68,11 @@ _REFUSAL_S = 300.0
 program that walks the tree again and again does not spend a request on it each time."""
 _TEXT_BYTES = 64 << 10
 """Longest text that is told: a voicemail of ten minutes has 10 kB of transcript."""
-_STORE_THREADS = 8
-"""Threads that work for the cache at the same time; SQLite admits one writer, readers are quick."""
+_LOOK_THREADS = 8
+"""Threads that look into the cache at the same time; they are quick."""
+_STORE_THREADS = 4
+"""Threads that write into the cache at the same time: SQLite admits one, and all may have to wait for another
+process. Reads of cached contents have other threads, so that they never wait with them."""
 
 
 async def _pass_over(_key: ContentKey, _data: bytes) -> None:
@@ -108,7 +111,8 @@ class Library:
         self._recorder = recorder
         self._nursery = nursery
         self._history = history
-        self._threads = trio.CapacityLimiter(_STORE_THREADS)
+        self._lookers = trio.CapacityLimiter(_LOOK_THREADS)
+        self._storers = trio.CapacityLimiter(_STORE_THREADS)
         self._meter = Meter()
         self._live: dict[ContentKey, Content] = {}
         self._idle: OrderedDict[ContentKey, Content] = OrderedDict()
@@ -390,14 +394,14 @@ class Library:
             info = ContentInfo(size_bytes=size_bytes, content_type=wanted.content_type)
         record = self._record(content) if whole else None
         # All at once, because a thread is not had for less than a fifth of a millisecond.
-        chunk = await self._in_thread(self._keep, content, index, data, info, record)
+        chunk = await self._storing(self._keep, content, index, data, info, record)
         if chunk is None and data is not None and self._memory_bytes() > _MEMORY_BYTES:
             content.excess = NoRoomError(f"neither disk nor memory has room for {content.key}")
         if content.edition != edition:
             # Meanwhile the content turned out to be another.
             if chunk is not None:
                 chunk.close()
-            await self._in_thread(self._cache.drop, content.key)
+            await self._storing(self._cache.drop, content.key)
             return False
         if index is not None:
             content.place(index, chunk)
@@ -473,16 +477,19 @@ class Library:
     async def note_refusal(self, key: ContentKey, by: str) -> None:
         """Notes that the crawler `by` was refused a content."""
         if self._history is not None:
-            await self._in_thread(self._history.refuse, Refusal(key, time.time(), by))
+            await self._storing(self._history.refuse, Refusal(key, time.time(), by))
 
     async def forget(self, content: Content) -> None:
         """Drops all bytes of `content`, also those on the disk: they are of something else."""
         content.clear()
-        await self._in_thread(self._cache.drop, content.key)
+        await self._storing(self._cache.drop, content.key)
 
     async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads)
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._lookers)
 
     async def _looked_up(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """As `_in_thread`, for what may be given up: it goes on alone, and nobody hears what it finds."""
-        return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads, abandon_on_cancel=True)
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._lookers, abandon_on_cancel=True)
+
+    async def _storing(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._storers)

@@ -111,7 +111,9 @@ class Losses:
                 found = await self._ask(demand)
                 text, now_s = json.dumps(found), time.time()
                 self._note = Note(text, now_s)
-                await trio.to_thread.run_sync(self._index.note, self._topic, text, now_s)
+                await trio.to_thread.run_sync(
+                    self._index.note, self._topic, text, now_s, limiter=self._index.threads
+                )
             except (OfflineError, UnreachableError):
                 pass  # Said once by whoever notices, and asked again.
             except RcfsError as exc:

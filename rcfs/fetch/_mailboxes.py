@@ -258,7 +258,7 @@ class Mailboxes:
         try:
             state = self._index.mailbox(key.account_id, key.extension_id)
             if state is not None and await trio.to_thread.run_sync(
-                self._intake.take_text, state.number, key, data
+                self._intake.take_text, state.number, key, data, limiter=self._index.threads
             ):
                 # The mailbox shows nothing else than before, but searches may.
                 self.on_change(key.extension_id, set())

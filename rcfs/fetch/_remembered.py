@@ -38,7 +38,9 @@ class Remembered:
         """Remembers `text`, as of now, in place of the note that there was."""
         name = _name(topic, account_id, extension_id)
         with suppress(StoreError):
-            await trio.to_thread.run_sync(self._index.note, name, text, time.time())
+            await trio.to_thread.run_sync(
+                self._index.note, name, text, time.time(), limiter=self._index.threads
+            )
 
 
 def _name(topic: Topic, account_id: str, extension_id: int) -> str:

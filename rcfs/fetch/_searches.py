@@ -13,6 +13,9 @@ from rcfs.store import Scope, SearchIndex
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+_MOST_THREADS = 2
+"""Searches that are made, removed or renamed at the same time."""
+
 
 class Searches:
     """Answers from the index; no request is ever sent.
@@ -26,6 +29,8 @@ class Searches:
         self._index = index
         self._account = account
         self._hidden = hidden_views
+        # Of their own: those that wait for the index to be unlocked leave the others free.
+        self._threads = trio.CapacityLimiter(_MOST_THREADS)
         self._newest_s: float | None = None
 
     @property
@@ -61,15 +66,18 @@ class Searches:
 
     async def keep(self, name: str) -> bool:
         """Keeps the search for `name`; False when there is one."""
-        return await _in_thread(self._index.keep, self._account.id, name, time.time())
+        return await self._writing(self._index.keep, self._account.id, name, time.time())
 
     async def drop(self, name: str) -> bool:
         """Keeps a search no longer; False when there is none of that name."""
-        return await _in_thread(self._index.drop, self._account.id, name)
+        return await self._writing(self._index.drop, self._account.id, name)
 
     async def rename(self, name: str, new_name: str) -> bool:
         """Makes a search one for `new_name`; False when there is none, or another of that name."""
-        return await _in_thread(self._index.rename, self._account.id, name, new_name)
+        return await self._writing(self._index.rename, self._account.id, name, new_name)
+
+    async def _writing(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads, abandon_on_cancel=True)
 
     # In worker threads
 
@@ -80,7 +88,3 @@ class Searches:
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
         """The messages with that id that `query` finds."""
         return self._index.matches_with_id(query, self._scope, message_id)
-
-
-async def _in_thread(work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    return await trio.to_thread.run_sync(work, *arguments, abandon_on_cancel=True)

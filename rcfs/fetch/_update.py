@@ -151,18 +151,18 @@ class Updater:
             if not listing.shifted:
                 break
             listing = await self._list(target, demand)
-        left = await _in_thread(self._index.unseen, listing.mailbox, listing.generation)
+        left = await self._in_thread(self._index.unseen, listing.mailbox, listing.generation)
         for start in range(0, len(left), _AT_ONCE):
             gone = list(map(purged_record, left[start : start + _AT_ONCE]))
             await self._take_changes(target, listing.mailbox, gone)
         await self._bring_back(target, listing.mailbox)
-        await _in_thread(self._index.synced, listing.mailbox, listing.token, listing.at_s)
+        await self._in_thread(self._index.synced, listing.mailbox, listing.token, listing.at_s)
         self._recorder.note("mailbox loaded", extension=target.extension_id, gone=len(left))
 
     async def _bring_back(self, target: Target, mailbox: int) -> None:
         """Takes over from the archive what an index that was begun anew does not have."""
         try:
-            kept = await _in_thread(self._index.archive.records, target.account_id, target.extension_id)
+            kept = await self._in_thread(self._index.archive.records, target.account_id, target.extension_id)
         except StoreError as exc:
             # What the platform tells is shown all the same.
             self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
@@ -172,7 +172,7 @@ class Updater:
             known = self._index.known(mailbox, list(kept))
             return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
 
-        records = await _in_thread(missing)
+        records = await self._in_thread(missing)
         for start in range(0, len(records), _AT_ONCE):
             await self._take_changes(target, mailbox, records[start : start + _AT_ONCE])
 
@@ -180,7 +180,7 @@ class Updater:
         """Reads the whole list once."""
         progress = target.progress
         progress.begin(trio.current_time())
-        mailbox, generation = await _in_thread(
+        mailbox, generation = await self._in_thread(
             self._index.begin, target.account_id, target.extension_id, target.number
         )
         # The token comes first: what happens from here on is told by the next sync.
@@ -190,7 +190,7 @@ class Updater:
         token, at_s, shifted = answer.token, self._client.server_now_s(), False
         messages = self._lists.open(list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S), demand)
         while (page := await messages.page()) is not None:
-            target.tell(await _in_thread(self._intake.take, mailbox, page, generation))
+            target.tell(await self._in_thread(self._intake.take, mailbox, page, generation))
             progress.pages, progress.messages = messages.pages, progress.messages + len(page)
             progress.of_pages, progress.of_messages = messages.of_pages, messages.of_records
         if messages.pages > 1:
@@ -223,7 +223,7 @@ class Updater:
             return False
         await self._clear(target, state.number, taken.unclear, demand)
         # Not before all of it is in the index: the next sync does not tell it again.
-        await _in_thread(self._index.synced, state.number, answer.token or state.sync_token, at_s)
+        await self._in_thread(self._index.synced, state.number, answer.token or state.sync_token, at_s)
         return True
 
     async def _clear(self, target: Target, number: int, unclear: Iterable[int], demand: Demand) -> None:
@@ -239,12 +239,14 @@ class Updater:
                 await self._take_changes(target, number, [record])
 
     async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Taken:
-        taken = await _in_thread(self._intake.take_changes, number, records)
+        taken = await self._in_thread(self._intake.take_changes, number, records)
         # Before the sync counts as done: one that is killed here is told the same again.
         if taken.kept:
-            await _in_thread(self._preserve_purged, target, taken.kept)
+            await self._in_thread(self._preserve_purged, target, taken.kept)
         if taken.gone:
-            await _in_thread(self._cache.discard_messages, target.account_id, target.extension_id, taken.gone)
+            await self._in_thread(
+                self._cache.discard_messages, target.account_id, target.extension_id, taken.gone
+            )
         target.tell(taken.touched)
         return taken
 
@@ -263,6 +265,5 @@ class Updater:
             except StoreError as exc:
                 self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
 
-
-async def _in_thread(work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-    return await trio.to_thread.run_sync(work, *arguments)
+    async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._index.threads)

@@ -67,15 +67,23 @@ def errno_of(error: RcfsError) -> int:
 def answering(
     handler: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
-    """`handler`, raising nothing but FUSEError: anything else would end the mount."""
+    """`handler`, raising nothing but FUSEError: anything else would end the mount.
+
+    Every EIO that it gives is recorded: a process sees nothing but the number.
+    """
 
     async def guarded(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await handler(self, *args, **kwargs)
-        except pyfuse3.FUSEError:
+        except pyfuse3.FUSEError as exc:
+            if exc.errno == errno.EIO:
+                self.recorder.fault(f"fuse {handler.__name__}", "input/output error")
             raise
         except RcfsError as exc:
-            raise pyfuse3.FUSEError(errno_of(exc)) from exc
+            number = errno_of(exc)
+            if number == errno.EIO:
+                self.recorder.fault(f"fuse {handler.__name__}", str(exc) or type(exc).__name__)
+            raise pyfuse3.FUSEError(number) from exc
         except Exception as exc:
             self.recorder.crash(f"fuse {handler.__name__}", exc)
             raise pyfuse3.FUSEError(errno.EIO) from exc

@@ -91,10 +91,7 @@ async def serve_mount(
             "uptime_s": round(time.time() - started_s, 1),
             **await engine.status(),
             "readers": {"waiting": waits.waiting, "limit": MAX_WAITERS},
-            "errors": [
-                {"at": iso_time(fault.at_s), "event": fault.event, "detail": fault.detail}
-                for fault in engine.recorder.faults
-            ],
+            "errors": _errors(engine.recorder),
         }
 
     space = Space(engine)
@@ -186,17 +183,30 @@ async def _end_when(end: trio.Event, waits: Waits) -> None:
 def _live_renderer(
     engine: Engine, status: Callable[[], Awaitable[Mapping[str, object]]]
 ) -> Callable[[str], Awaitable[str]]:
-    """Gives the text of each file of ``.rcfs``, by its topic."""
-    renderers: Mapping[str, Callable[[Mapping[str, object]], str]] = {
-        "status": render_status,
-        "status.json": lambda document: json.dumps(document, indent=2) + "\n",
-        "quota": render_quota,
-        "queue": render_queue,
-        "errors": render_errors,
-        "log": lambda _document: "".join(line + "\n" for line in engine.recorder.lines),
+    """Gives the text of each file of ``.rcfs``, by its topic.
+
+    Only the status asks databases. Whatever is wrong with those, the others tell what is in memory: one reads
+    them to learn what is wrong.
+    """
+    from_memory: Mapping[str, Callable[[], str]] = {
+        "quota": lambda: render_quota({"quota": engine.quota()}),
+        "queue": lambda: render_queue({"queue": engine.queue(), "loads": engine.loads()}),
+        "errors": lambda: render_errors({"errors": _errors(engine.recorder)}),
+        "log": lambda: "".join(line + "\n" for line in engine.recorder.lines),
     }
 
     async def render(topic: str) -> str:
-        return renderers[topic](await status())
+        if topic in from_memory:
+            return from_memory[topic]()
+        document = await status()
+        return render_status(document) if topic == "status" else json.dumps(document, indent=2) + "\n"
 
     return render
+
+
+def _errors(recorder: Recorder) -> list[Mapping[str, object]]:
+    """The ``errors`` part of the status document."""
+    return [
+        {"at": iso_time(fault.at_s), "event": fault.event, "detail": fault.detail}
+        for fault in recorder.faults
+    ]

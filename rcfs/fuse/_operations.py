@@ -62,6 +62,8 @@ takes 0.3 s, and as long again for each page (measured 2026-11)."""
 _VISITED = 5
 """A look at a search is one at all mailboxes that are shown, if they are no more: five syncs are a tenth of
 the Light group's default window. Of more mailboxes each is synced when its time comes."""
+_TEXT_THREADS = 4
+"""Texts of conversations that are put together at the same time."""
 _XATTR_CACHED = "user.rcfs.cached"
 """No list names it: it is a state and no fact, and `rsync -X` would write it to a copy again and again."""
 _XATTR_REFRESH = "user.rcfs.refresh"
@@ -117,6 +119,8 @@ class Operations(ReadOnlyOperations):
         self._attachments = Attachments(engine.library, waits, self._readers, max_wait_s)
         self.texts = Texts(self._inodes)
         """What keeps open texts up to date."""
+        # Of their own, so that no thread that waits for a lock can keep a text from being read.
+        self._threads = trio.CapacityLimiter(_TEXT_THREADS)
         self._live_bytes: dict[str, int] = {}
 
     @property
@@ -460,7 +464,7 @@ class Operations(ReadOnlyOperations):
         """The bytes of a text that takes long."""
         return await self._waits.until(
             pid,
-            lambda: trio.to_thread.run_sync(node.content, abandon_on_cancel=True),
+            lambda: trio.to_thread.run_sync(node.content, limiter=self._threads, abandon_on_cancel=True),
             within_s=self._max_wait_s,
         )
 

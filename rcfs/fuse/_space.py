@@ -31,8 +31,9 @@ class Space:
         self._directory: Path = engine.cache.directory
         self._tree_bytes = 0
         self._disk = _disk_of(self._directory)
-        # One thread: if the disk hangs, no more than it wait for it.
+        # One thread each: whoever waits for a disk that hangs, or for the index, keeps no other work waiting.
         self._threads = trio.CapacityLimiter(1)
+        self._summing = trio.CapacityLimiter(1)
         self._changed = trio.Event()
         self._changed.set()
 
@@ -73,7 +74,7 @@ class Space:
         total, after = 0, ""
         while True:
             size_bytes, after = await trio.to_thread.run_sync(
-                self._engine.sizes.total, self._engine.account.id, after
+                self._engine.sizes.total, self._engine.account.id, after, limiter=self._summing
             )
             total += size_bytes
             if not after:
@@ -83,7 +84,11 @@ class Space:
             last: int | None = -1
             while last is not None:
                 size_bytes, last = await trio.to_thread.run_sync(
-                    self._engine.index.record_bytes, self._engine.account.id, extension.id, last
+                    self._engine.index.record_bytes,
+                    self._engine.account.id,
+                    extension.id,
+                    last,
+                    limiter=self._summing,
                 )
                 total += size_bytes
                 await trio.sleep(_PAUSE_S)

@@ -346,14 +346,13 @@ class ContentCache:
                 raise StoreError(f"the cache in {self._directory} cannot be written")
             try:
                 # The lock of the database, so that of two processes neither loses what the other pins.
-                with self._table.transact():
+                with self._table.session(), self._table.transact():
                     before = self._pins.read()
                     after = change(before)
                     if after != before:
                         self._pins.write(after)
                     return abs(len(after) - len(before))
             except (diskcache.Timeout, sqlite3.Error, OSError) as exc:
-                self._table.close()
                 raise StoreError(
                     f"the pins in {self._directory} cannot be changed: {reason_of(exc)}"
                 ) from exc
@@ -413,6 +412,7 @@ class ContentCache:
         missing = self._missing_bytes(table.value_bytes() + overhead_bytes, needed_bytes)
         if missing <= 0:
             return True
+        table.note_uses()
         pins = self._pins.read()
         while missing > 0:
             coldest = table.coldest_content(besides=pins | {str(key)})
@@ -443,14 +443,18 @@ class ContentCache:
         while True:
             table = self._table
             try:
-                return work(table)
+                with table.session():
+                    try:
+                        return work(table)
+                    except (sqlite3.Error, OSError, *ODD_SETTINGS):
+                        table.abandon()
+                        raise
             except diskcache.Timeout:
                 self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
                 self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
                 return otherwise
             except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
                 error = first_error(exc)
-            table.abandon()
             remedy = next(remedies, None)
             if remedy is None or not _may_be_mended(error) or not remedy(table, error):
                 self._tell(f"the cache in {self._directory} fails: {reason_of(error)}")

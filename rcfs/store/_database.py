@@ -7,7 +7,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.store._files import make_private_directory, make_private_file, move_database_aside
-from rcfs.store._sqlite import find_fault, lenient_text
+from rcfs.store._sqlite import find_fault, lenient_text, mark
 
 _LOCK_WAIT_S = 5.0
 """How long to wait for another process that writes, in seconds; a write takes well under a millisecond."""
@@ -51,6 +51,16 @@ class DatabaseKind:
             make_private_file(path)
         return self._prepared(_connected(path))
 
+    def connect(self, path: Path, wait_s: float) -> sqlite3.Connection:
+        """Another connection, for any thread, to one that is open; it waits for locks for `wait_s` seconds.
+
+        Raises:
+            sqlite3.Error: It cannot be opened.
+        """
+        connection = _connected(path, wait_s=wait_s)
+        connection.text_factory = lenient_text
+        return connection
+
     def open_in_memory(self) -> sqlite3.Connection:
         """An empty one in memory, for any thread; others can be attached by their URIs."""
         return self._prepared(_connected(":memory:", uri=True))
@@ -62,8 +72,7 @@ class DatabaseKind:
             # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync per change.
             connection.execute("PRAGMA synchronous = NORMAL")
             # Before the tables: a database that has one but no mark is taken for somebody else's.
-            connection.execute(f"PRAGMA application_id = {self.application_id}")
-            connection.execute(f"PRAGMA user_version = {self.version}")
+            mark(connection, application_id=self.application_id, version=self.version)
             connection.executescript(self.schema)
         except sqlite3.Error:
             connection.close()
@@ -71,5 +80,5 @@ class DatabaseKind:
         return connection
 
 
-def _connected(name: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    return sqlite3.connect(name, timeout=_LOCK_WAIT_S, isolation_level=None, check_same_thread=False, uri=uri)
+def _connected(name: Path | str, *, wait_s: float = _LOCK_WAIT_S, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(name, timeout=wait_s, isolation_level=None, check_same_thread=False, uri=uri)

@@ -17,11 +17,14 @@ from rcfs.model import ContentKey
 from rcfs.store._database import DatabaseKind
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
+from rcfs.store._later import LaterWriter
 
 MOST_ENTRIES = 100_000
 """Entries kept of each kind: at 40 a minute more than 41 hours of work without a pause, in about 10 MB."""
 _TRIM_EVERY = 1000
 """Entries of one process after which the oldest are looked for; so there may be so many more meanwhile."""
+_READ_WAIT_S = 0.05
+"""How long a question waits, in seconds: only for what a recovery after a crash locks."""
 _KIND = DatabaseKind(
     "the record of fetches",
     int.from_bytes(b"rcfh"),
@@ -79,11 +82,14 @@ class Refusal:
 class FetchHistory:
     """The record of one state directory; any thread may use it, and several processes a directory."""
 
-    def __init__(self, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
-        """See `open`, which is how to get one."""
-        self._connection = connection
+    def __init__(
+        self, connection: sqlite3.Connection, reader: sqlite3.Connection, warn: Callable[[str], None]
+    ) -> None:
+        """See `open`, which is how to get one; of a database in memory `reader` is the same connection."""
+        self._reader = reader
         self._warn = warn
         self._lock = threading.Lock()
+        self._writer = LaterWriter(connection, lambda _written: None)
         self._failed = False
         self._writes = 0
 
@@ -95,10 +101,12 @@ class FetchHistory:
         by one in memory. `warn` gets a line for each.
         """
         try:
-            return cls(_KIND.open(path, warn, thorough=False), warn)
+            connection = _KIND.open(path, warn, thorough=False)
+            return cls(connection, _KIND.connect(path, _READ_WAIT_S), warn)
         except (OSError, sqlite3.Error) as exc:
             warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
-            return cls(_KIND.open_in_memory(), warn)
+            connection = _KIND.open_in_memory()
+            return cls(connection, connection, warn)
 
     def add(self, fetch: FetchRecord) -> None:
         """Note a fetch; the oldest go when there are too many."""
@@ -143,37 +151,38 @@ class FetchHistory:
             StoreError: The database fails.
         """
         try:
-            with self._lock:
+            with self._writer.exclusive() as connection:
                 for table in ("fetches", "refusals"):
-                    self._connection.execute(
+                    connection.execute(
                         f"DELETE FROM {table} WHERE content > ? AND content < ?",  # noqa: S608
                         (f"{account_id}/", f"{account_id}0"),
                     )
-                write_anew(self._connection)
+                write_anew(connection)
         except sqlite3.Error as exc:
             raise StoreError(f"the record of fetches fails: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
-        with self._lock:
-            self._connection.close()
+        self._writer.close()
+        self._reader.close()
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
+            self._writer.write(statement, values)
             with self._lock:
-                self._connection.execute(statement, values)
                 # With the first one, too: a process may end before it has written as many.
-                if self._writes % _TRIM_EVERY == 0:
-                    self._trim()
+                due = self._writes % _TRIM_EVERY == 0
                 self._writes += 1
+            if due:
+                self._trim()
         except sqlite3.Error as exc:
             self._tell(exc)
 
     def _trim(self) -> None:
-        self._connection.execute(
+        self._writer.write(
             "DELETE FROM fetches WHERE id <= (SELECT MAX(id) FROM fetches) - ?", (MOST_ENTRIES,)
         )
-        self._connection.execute(
+        self._writer.write(
             "DELETE FROM refusals WHERE at_s <"
             " (SELECT at_s FROM refusals ORDER BY at_s DESC LIMIT 1 OFFSET ?)",
             (MOST_ENTRIES - 1,),
@@ -181,8 +190,7 @@ class FetchHistory:
 
     def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
         try:
-            with self._lock:
-                return self._connection.execute(statement, values).fetchall()
+            return self._reader.execute(statement, values).fetchall()
         except sqlite3.Error as exc:
             self._tell(exc)
             return []

@@ -12,15 +12,21 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+import trio
+
 from rcfs.errors import StoreError
 from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
 from rcfs.store._archive import PurgedArchive
+from rcfs.store._checksum import proved, row_checksum
 from rcfs.store._forgetting import erase_index_rows
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_merge import Merge, put_transcript
+from rcfs.store._index_schema import checked, seal
 from rcfs.store._index_values import Login, MailboxState, Note
 from rcfs.store._search import SearchIndex
 
+_MOST_THREADS = 4
+"""Threads that bring something into the index: one of them writes, the others wait for it."""
 _ARCHIVE_FILE = "archive.sqlite"
 _MOST_NUMBERS = (1 << 31) - 1
 """Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
@@ -47,6 +53,12 @@ _FOLDER_COLUMNS = "folder, view, key, name, created_s, modified_s, spoken_bytes"
 _HOME_COLUMNS = "h.folder, h.view, h.key, h.name, h.created_s, h.modified_s, h.spoken_bytes"
 _MESSAGE_COLUMNS = "m.message, m.mailbox, m.id, m.name, m.created_s, m.modified_s"
 _MESSAGE_WIDTH = 6
+_FOLDER_WIDTH = 7
+_LINK_PROOF = f"{checked('messages', 'm')}, {checked('folders', 'h')}"
+_LINK_PROOF_FIRST = len(checked("messages").split(","))
+_CHECKED_MESSAGE = f"{_MESSAGE_COLUMNS}, {checked('messages', 'm')}"
+_CHECKED_FOLDER = f"{_FOLDER_COLUMNS}, {checked('folders')}"
+_SEAL_MAILBOX = f"{seal('mailboxes')} WHERE mailbox = ?"
 
 Touched = set[tuple[str, ...]]
 """Paths relative to the extension's directory that mean something else than before: of views and folders
@@ -72,6 +84,8 @@ class MailboxIndex:
 
     def __init__(self, database: IndexDatabase, archive: PurgedArchive) -> None:
         self._database = database
+        self.threads = trio.CapacityLimiter(_MOST_THREADS)
+        """For who works on the index in worker threads: those that wait for a lock leave the others free."""
         self._keeps_purged: bool | None = None
         self.archive = archive
         """The records of purged messages that are kept."""
@@ -88,8 +102,21 @@ class MailboxIndex:
         self._database.on_damage = on_damage
 
     def renew(self) -> bool:
-        """Begin anew, if damage was met; see `IndexDatabase.renew`."""
+        """Begin anew, if damage was met; see `IndexDatabase.renew`. For worker threads."""
         return self._database.renew()
+
+    @property
+    def is_small(self) -> bool:
+        """Whether `find_damage` takes so little time that it can be waited for."""
+        return self._database.is_small
+
+    def find_damage(self) -> None:
+        """Look for damage in all of the index; for worker threads, and a second for 10,000 messages."""
+        self._database.find_damage()
+
+    def settle(self) -> None:
+        """Give back what the event loop may have used while the index was begun anew; for the event loop."""
+        self._database.settle()
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
@@ -115,11 +142,16 @@ class MailboxIndex:
     def note(self, topic: str, text: str, at_s: float) -> None:
         """Remember `text` of `topic`, in place of what was remembered; for worker threads."""
         with self._database.transaction() as connection:
-            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?)", (topic, text, at_s))
+            row = (topic, text, float(at_s))
+            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", (*row, row_checksum(*row)))
 
     def noted(self, topic: str) -> Note | None:
         """What is remembered of `topic`; None when nothing is."""
-        row = self._database.one("SELECT text, noted_s FROM notes WHERE topic = ?", topic)
+        row = self._database.sound_one(
+            f"SELECT text, noted_s, {checked('notes')} FROM notes WHERE topic = ?",  # noqa: S608
+            topic,
+            width=2,
+        )
         return None if row is None else Note(row[0], row[1])
 
     def forget_account(self, account_id: str) -> None:
@@ -136,14 +168,20 @@ class MailboxIndex:
 
     def login(self, login: str) -> Login | None:
         """What `login` (a digest of server, app and user) was last allowed to see; None when it is new."""
-        row = self._database.one(
-            "SELECT account_id, account_name, extensions FROM logins WHERE login = ?", login
+        row = self._database.sound_one(
+            f"SELECT account_id, account_name, extensions, {checked('logins')} FROM logins"  # noqa: S608
+            " WHERE login = ?",
+            login,
+            width=3,
         )
         return None if row is None else Login(row[0], row[1], tuple(json.loads(row[2])))
 
     def logins(self) -> dict[str, Login]:
         """What each login was last allowed to see."""
-        rows = self._database.all("SELECT login, account_id, account_name, extensions FROM logins")
+        rows = self._database.sound(
+            f"SELECT login, account_id, account_name, extensions, {checked('logins')} FROM logins",  # noqa: S608
+            width=4,
+        )
         return {
             login: Login(account_id, name, tuple(json.loads(seen))) for login, account_id, name, seen in rows
         }
@@ -151,18 +189,19 @@ class MailboxIndex:
     def save_login(self, login: str, seen: Login) -> None:
         """Remember what `login` is allowed to see; for worker threads."""
         with self._database.transaction() as connection:
+            row = (login, seen.account_id, seen.account_name, json.dumps(seen.extensions))
             connection.execute(
-                "INSERT OR REPLACE INTO logins VALUES (?, ?, ?, ?)",
-                (login, seen.account_id, seen.account_name, json.dumps(seen.extensions)),
+                "INSERT OR REPLACE INTO logins VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row))
             )
 
     def mailbox(self, account_id: str, extension_id: int) -> MailboxState | None:
         """What is known of a mailbox; None when nothing ever was."""
-        row = self._database.one(
-            "SELECT mailbox, loaded, sync_token, synced_s, edition FROM mailboxes"
-            " WHERE account_id = ? AND extension_id = ?",
+        row = self._database.sound_one(
+            "SELECT mailbox, loaded, sync_token, synced_s, edition,"  # noqa: S608
+            f" {checked('mailboxes')} FROM mailboxes WHERE account_id = ? AND extension_id = ?",
             account_id,
             extension_id,
+            width=5,
         )
         if row is None:
             return None
@@ -171,7 +210,7 @@ class MailboxIndex:
 
     def counts(self, account_id: str) -> dict[int, int]:
         """The number of messages of each mailbox that was loaded, by extension; for worker threads."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT extension_id, (SELECT COUNT(*) FROM messages m WHERE m.mailbox = b.mailbox)"
                 " FROM mailboxes b WHERE account_id = ? AND loaded",
@@ -213,6 +252,7 @@ class MailboxIndex:
                 # Not counted up: a number of an index that was given up must not be another's in the next.
                 (secrets.randbelow(_MOST_NUMBERS) + 1, account_id, extension_id),
             ).fetchone()
+            connection.execute(_SEAL_MAILBOX, (row[0],))
             if own:
                 connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (row[0], own))
         return row[0], row[1]
@@ -259,6 +299,7 @@ class MailboxIndex:
             touched = merge.finish()
             if touched:
                 connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
+                connection.execute(_SEAL_MAILBOX, (mailbox,))
             return touched
 
     def records_after(self, number: int, limit: int) -> list[tuple[int, int, str]]:
@@ -267,10 +308,12 @@ class MailboxIndex:
         For worker threads.
         """
         with self._database.reading() as connection:
-            return connection.execute(
-                "SELECT message, mailbox, raw FROM messages WHERE message > ? ORDER BY message LIMIT ?",
+            rows = connection.execute(
+                "SELECT message, mailbox, raw, raw, raw_crc FROM messages WHERE message > ?"
+                " ORDER BY message LIMIT ?",
                 (number, limit),
-            ).fetchall()
+            )
+            return [(message, mailbox, raw) for message, mailbox, raw in proved(rows, 3)]
 
     def rename_folders(self, name: NameFolder) -> None:
         """Give every folder of every mailbox the name that `name` has for it now; for worker threads."""
@@ -282,6 +325,7 @@ class MailboxIndex:
                     connection.execute(
                         "UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,)
                     )
+                    connection.execute(_SEAL_MAILBOX, (mailbox,))
 
     def put_transcript(self, mailbox: int, message_id: int, text: str) -> bool:
         """Let searches find a message by what is said in it; for worker threads.
@@ -294,7 +338,7 @@ class MailboxIndex:
 
     def unseen(self, mailbox: int, generation: int) -> list[int]:
         """The ids of the messages that the listing `generation` did not bring; for worker threads."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
                 "SELECT id FROM messages WHERE mailbox = ? AND generation < ?", (mailbox, generation)
             )
@@ -307,6 +351,7 @@ class MailboxIndex:
                 "UPDATE mailboxes SET loaded = 1, sync_token = ?, synced_s = ? WHERE mailbox = ?",
                 (token, at_s, mailbox),
             )
+            connection.execute(_SEAL_MAILBOX, (mailbox,))
 
     # What the file system asks: in the event loop
 
@@ -317,23 +362,25 @@ class MailboxIndex:
 
     def folders(self, mailbox: int, view: str, after: int, limit: int) -> list[FolderRow]:
         """At most `limit` folders of a view, those after the one with the number `after`."""
-        rows = self._database.all(
-            f"SELECT {_FOLDER_COLUMNS} FROM folders WHERE mailbox = ? AND view = ? AND folder > ?"  # noqa: S608
+        rows = self._database.sound(
+            f"SELECT {_CHECKED_FOLDER} FROM folders WHERE mailbox = ? AND view = ? AND folder > ?"  # noqa: S608
             " ORDER BY folder LIMIT ?",
             mailbox,
             view,
             after,
             limit,
+            width=_FOLDER_WIDTH,
         )
         return [FolderRow(*row) for row in rows]
 
     def folder(self, mailbox: int, view: str, name: str) -> FolderRow | None:
         """The folder of a view that is called `name`; an empty name is that of the view itself."""
-        row = self._database.one(
-            f"SELECT {_FOLDER_COLUMNS} FROM folders WHERE mailbox = ? AND view = ? AND name = ?",  # noqa: S608
+        row = self._database.sound_one(
+            f"SELECT {_CHECKED_FOLDER} FROM folders WHERE mailbox = ? AND view = ? AND name = ?",  # noqa: S608
             mailbox,
             view,
             name,
+            width=_FOLDER_WIDTH,
         )
         return None if row is None else FolderRow(*row)
 
@@ -348,49 +395,60 @@ class MailboxIndex:
 
     def messages(self, folder: int, after: int, limit: int) -> list[MessageRow]:
         """At most `limit` messages of a folder, those after the one with the number `after`."""
-        rows = self._database.all(
-            f"SELECT {_MESSAGE_COLUMNS} FROM places p JOIN messages m USING (message)"  # noqa: S608
+        # What is shown and not known is damage: hence the outer joins, here and below.
+        rows = self._database.sound(
+            f"SELECT {_CHECKED_MESSAGE} FROM places p LEFT JOIN messages m USING (message)"  # noqa: S608
             " WHERE p.folder = ? AND p.message > ? ORDER BY p.message LIMIT ?",
             folder,
             after,
             limit,
+            width=_MESSAGE_WIDTH,
         )
         return [MessageRow(*row) for row in rows]
 
     def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
         """The same, each with the folder that holds its directory."""
-        rows = self._database.all(
-            f"SELECT {_MESSAGE_COLUMNS}, {_HOME_COLUMNS} FROM places p JOIN messages m USING (message)"  # noqa: S608
-            " JOIN folders h ON h.folder = m.home WHERE p.folder = ? AND p.message > ?"
-            " ORDER BY p.message LIMIT ?",
+        rows = self._database.sound(
+            f"SELECT {_MESSAGE_COLUMNS}, {_HOME_COLUMNS}, {_LINK_PROOF}"  # noqa: S608
+            " FROM places p LEFT JOIN messages m USING (message) LEFT JOIN folders h ON h.folder = m.home"
+            " WHERE p.folder = ? AND p.message > ? ORDER BY p.message LIMIT ?",
             folder,
             after,
             limit,
+            width=_MESSAGE_WIDTH + _FOLDER_WIDTH,
+            first=_LINK_PROOF_FIRST,
         )
         return [(MessageRow(*row[:_MESSAGE_WIDTH]), FolderRow(*row[_MESSAGE_WIDTH:])) for row in rows]
 
     def message(self, folder: int, message_id: int) -> MessageRow | None:
         """The message with that id, if the folder shows it."""
-        row = self._database.one(
-            f"SELECT {_MESSAGE_COLUMNS} FROM folders f JOIN messages m USING (mailbox)"  # noqa: S608
+        row = self._database.sound_one(
+            f"SELECT {_CHECKED_MESSAGE} FROM folders f JOIN messages m USING (mailbox)"  # noqa: S608
             " JOIN places p ON p.folder = f.folder AND p.message = m.message WHERE f.folder = ? AND m.id = ?",
             folder,
             message_id,
+            width=_MESSAGE_WIDTH,
         )
         return None if row is None else MessageRow(*row)
 
     def record(self, mailbox: int, message_id: int) -> str | None:
         """The record, as JSON text, of a message; None when it is not known."""
-        row = self._database.one("SELECT raw FROM messages WHERE mailbox = ? AND id = ?", mailbox, message_id)
+        row = self._database.sound_one(
+            "SELECT raw, raw, raw_crc FROM messages WHERE mailbox = ? AND id = ?",
+            mailbox,
+            message_id,
+            width=1,
+        )
         return None if row is None else str(row[0])
 
     def home(self, mailbox: int, message_id: int) -> FolderRow | None:
         """The folder that holds the directory of a message; None when it is not known."""
-        row = self._database.one(
-            f"SELECT {_FOLDER_COLUMNS} FROM folders WHERE folder ="  # noqa: S608
+        row = self._database.sound_one(
+            f"SELECT {_CHECKED_FOLDER} FROM folders WHERE folder ="  # noqa: S608
             " (SELECT home FROM messages WHERE mailbox = ? AND id = ?)",
             mailbox,
             message_id,
+            width=_FOLDER_WIDTH,
         )
         return None if row is None else FolderRow(*row)
 
@@ -398,13 +456,14 @@ class MailboxIndex:
 
     def records(self, mailbox: int, view: str, name: str) -> list[str]:
         """The records of all messages of a folder, the oldest first, those without a time before them."""
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT m.raw FROM folders f JOIN places p USING (folder) JOIN messages m USING (message)"
+                "SELECT m.raw, m.raw, m.raw_crc FROM folders f JOIN places p USING (folder)"
+                " LEFT JOIN messages m USING (message)"
                 " WHERE f.mailbox = ? AND f.view = ? AND f.name = ? ORDER BY m.created_s NULLS FIRST, m.id",
                 (mailbox, view, name),
             )
-            return [raw for (raw,) in rows]
+            return [raw for (raw,) in proved(rows, 1)]
 
     def records_between(
         self, mailbox: int, view: str, span_s: tuple[float, float] | None = None
@@ -418,7 +477,7 @@ class MailboxIndex:
         """
         from_s, until_s = (-math.inf, math.inf) if span_s is None else span_s
         found: list[str] = []
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             folders = connection.execute(
                 "SELECT folder, created_s FROM folders WHERE mailbox = ? AND view = ? ORDER BY created_s",
                 (mailbox, view),
@@ -428,22 +487,24 @@ class MailboxIndex:
                 # Messages without a time are looked at wherever they are.
                 if newest_s is None or (newest_s >= from_s and before_s <= until_s):
                     rows = connection.execute(
-                        "SELECT m.raw FROM places p JOIN messages m USING (message) WHERE p.folder = ?1"
-                        " AND ifnull(m.created_s BETWEEN ?2 AND ?3, 1)",
+                        "SELECT m.raw, m.raw, m.raw_crc FROM places p"
+                        " LEFT JOIN messages m USING (message)"
+                        " WHERE p.folder = ?1 AND ifnull(m.created_s BETWEEN ?2 AND ?3, 1)",
                         (folder, from_s, until_s),
                     )
-                    found += [raw for (raw,) in rows]
+                    found += [raw for (raw,) in proved(rows, 1)]
                 before_s = before_s if newest_s is None else newest_s
         return found
 
     def known(self, mailbox: int, ids: Sequence[int]) -> dict[int, str]:
         """The records of those of `ids` that are known, by id."""
         found: dict[int, str] = {}
-        with self._database.transaction() as connection:
+        with self._database.reading() as connection:
             for message_id in ids:
-                row = connection.execute(
-                    "SELECT raw FROM messages WHERE mailbox = ? AND id = ?", (mailbox, message_id)
-                ).fetchone()
-                if row is not None:
-                    found[message_id] = row[0]
+                rows = connection.execute(
+                    "SELECT raw, raw, raw_crc FROM messages WHERE mailbox = ? AND id = ?",
+                    (mailbox, message_id),
+                )
+                for (raw,) in proved(rows, 1):
+                    found[message_id] = raw
         return found

@@ -12,7 +12,9 @@ import sqlite3
 from collections.abc import Iterable
 
 from rcfs.model import FolderNames, NameFolder, Place, ShelvedMessage
+from rcfs.store._checksum import FUNCTION, row_checksum
 from rcfs.store._index_changes import ChangedFolder, PartyName, Path, ShownMessage, fell, later
+from rcfs.store._index_schema import seal
 
 _SHOWN_COLUMNS = "message, name, created_s, modified_s, spoken_bytes"
 
@@ -44,6 +46,7 @@ class Merge:
         self._aged: set[int] = set()
         self._unnamed: set[int] = set()
         self._acquainted: set[int] = set()
+        self._changed: set[int] = set()
         self.touched: set[Path] = set()
 
     def put(self, message: ShelvedMessage, *, again: bool = False) -> None:
@@ -105,14 +108,17 @@ class Merge:
             self._rename(number)
         for number in self._acquainted:
             self._add_names(number)
+        self._connection.executemany(
+            f"{seal('folders')} WHERE folder = ?", [(number,) for number in sorted(self._changed)]
+        )
         return self.touched
 
     def _insert(self, message: ShelvedMessage) -> None:
         home = self._folder_of(message.home)
         number = self._connection.execute(
             "INSERT INTO messages"
-            " (mailbox, id, name, created_s, modified_s, home, generation, spoken_bytes, raw)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " (mailbox, id, name, created_s, modified_s, home, generation, spoken_bytes, raw,"
+            " crc, raw_crc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 self._mailbox,
                 message.id,
@@ -123,6 +129,7 @@ class Merge:
                 self._generation,
                 message.spoken_bytes,
                 message.raw,
+                *self._checksums(message, home),
             ),
         ).lastrowid
         assert number is not None  # noqa: S101 - a row was inserted
@@ -139,7 +146,8 @@ class Merge:
         home = self._folder_of(message.home)
         self._connection.execute(
             "UPDATE messages SET name = ?, created_s = ?, modified_s = ?, home = ?,"
-            " generation = max(generation, ?), spoken_bytes = ?, raw = ? WHERE message = ?",
+            " generation = max(generation, ?), spoken_bytes = ?, raw = ?, crc = ?, raw_crc = ?"
+            " WHERE message = ?",
             (
                 message.name,
                 message.created_s,
@@ -148,6 +156,7 @@ class Merge:
                 self._generation,
                 message.spoken_bytes,
                 message.raw,
+                *self._checksums(message, home),
                 number,
             ),
         )
@@ -171,6 +180,19 @@ class Merge:
         self._connection.execute("DELETE FROM words WHERE rowid = ?", (number,))
         self._index_words(number, message, row[0] if row else "")
         self._learn_owner(message)
+
+    def _checksums(self, message: ShelvedMessage, home: ChangedFolder) -> tuple[int, int]:
+        """The checksums of the row of a message, see `rcfs.store._index_schema.CHECKED`."""
+        row = (
+            self._mailbox,
+            message.id,
+            message.name,
+            None if message.created_s is None else float(message.created_s),
+            None if message.modified_s is None else float(message.modified_s),
+            home.number,
+            message.spoken_bytes,
+        )
+        return row_checksum(*row), row_checksum(message.raw)
 
     def _remove(self, shown: ShownMessage) -> None:
         self._flush()
@@ -218,14 +240,15 @@ class Merge:
         """Writes what was noted of folders and their parties."""
         for number in sorted(self._grown):
             folder = self._folder(number)
+            self._changed.add(number)
             self._connection.execute(
                 "UPDATE folders SET created_s = ?, modified_s = ?, spoken_bytes = ? WHERE folder = ?",
                 (folder.created_s, folder.modified_s, folder.spoken_bytes, number),
             )
             parties = self._parties(folder) if folder.learned else {}
             self._connection.executemany(
-                "INSERT OR REPLACE INTO parties VALUES (?, ?, ?, ?)",
-                [(number, who, parties[who].name, parties[who].since_s) for who in folder.learned],
+                f"INSERT OR REPLACE INTO parties VALUES (?1, ?2, ?3, ?4, {FUNCTION}(?1, ?2, ?3, ?4))",  # noqa: S608
+                [(number, who, parties[who].name, float(parties[who].since_s)) for who in folder.learned],
             )
 
     def _folders_of(self, number: int) -> list[int]:
@@ -233,6 +256,7 @@ class Merge:
         return [folder for (folder,) in rows]
 
     def _find_times(self, number: int) -> None:
+        self._changed.add(number)
         self._connection.execute(
             "UPDATE folders SET (created_s, modified_s) = (SELECT max(m.created_s), max(m.modified_s)"
             " FROM places p JOIN messages m USING (message) WHERE p.folder = ?1) WHERE folder = ?1",
@@ -271,6 +295,7 @@ class Merge:
         ).fetchone()
         folder = self._folders[number] = ChangedFolder(number, place.view, place.key, "", parties={})
         self._by_place[place.view, place.key] = folder
+        self._changed.add(number)
         if place.key:
             self._unnamed.add(number)
         self.touched.add((place.view,))
@@ -332,6 +357,7 @@ class Merge:
         """Give the folder its name; and those that have or had an equal one, theirs."""
         folder = self._folder(number)
         before, after = self._folded(folder), self._names(folder).folded
+        self._changed.add(number)
         self._connection.execute("UPDATE folders SET folded = ? WHERE folder = ?", (after, number))
         for folded in {before, after}:
             self._name_equals(folder.view, folded)
@@ -358,6 +384,7 @@ class Merge:
         name = names.qualified if qualified else names.plain
         if name == folder.name:
             return
+        self._changed.add(folder.number)
         self._connection.execute("UPDATE folders SET name = ? WHERE folder = ?", (name, folder.number))
         self.touched |= {folder.path, (folder.view,)}
         folder.name = name

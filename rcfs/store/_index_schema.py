@@ -6,6 +6,8 @@ a view of a mailbox and has a key that never changes; its name may, when one lea
 
 import sqlite3
 
+from rcfs.store._checksum import FUNCTION, DamagedRowError
+
 APPLICATION_ID = int.from_bytes(b"rcfm")
 """``PRAGMA application_id`` of an index."""
 
@@ -70,7 +72,54 @@ _SECOND = """
 CREATE TABLE notes (topic TEXT PRIMARY KEY, text TEXT NOT NULL, noted_s REAL NOT NULL) WITHOUT ROWID;
 """
 
-_MIGRATIONS = (_FIRST, _SECOND)
+# Short, and without a type: so the whole schema stays on the first page of the file.
+_THIRD = """
+ALTER TABLE messages ADD COLUMN crc;
+ALTER TABLE messages ADD COLUMN raw_crc;
+UPDATE messages SET raw_crc = row_checksum(raw),
+    crc = row_checksum(mailbox, id, name, created_s, modified_s, home, spoken_bytes);
+ALTER TABLE folders ADD COLUMN crc;
+UPDATE folders SET
+    crc = row_checksum(mailbox, view, key, name, folded, created_s, modified_s, spoken_bytes);
+ALTER TABLE parties ADD COLUMN crc;
+UPDATE parties SET crc = row_checksum(folder, identity, name, since_s);
+ALTER TABLE mailboxes ADD COLUMN crc;
+UPDATE mailboxes SET crc =
+    row_checksum(account_id, extension_id, loaded, generation, sync_token, synced_s, edition);
+ALTER TABLE logins ADD COLUMN crc;
+UPDATE logins SET crc = row_checksum(login, account_id, account_name, extensions);
+ALTER TABLE notes ADD COLUMN crc;
+UPDATE notes SET crc = row_checksum(topic, text, noted_s);
+"""
+
+CHECKED = {
+    "messages": "mailbox, id, name, created_s, modified_s, home, spoken_bytes",
+    "folders": "mailbox, view, key, name, folded, created_s, modified_s, spoken_bytes",
+    "parties": "folder, identity, name, since_s",
+    "mailboxes": "account_id, extension_id, loaded, generation, sync_token, synced_s, edition",
+    "logins": "login, account_id, account_name, extensions",
+    "notes": "topic, text, noted_s",
+}
+"""The columns whose checksum the column ``crc`` of a table is. Beside them ``raw_crc`` of messages
+is that of ``raw``, which listings do not read. Places have none: all of them is in two indices, see
+`find_damage`."""
+
+
+def checked(table: str, alias: str = "") -> str:
+    """The columns of `table` that are checked, and their checksum: what a question is to ask for last.
+
+    See `rcfs.store._index_database.IndexDatabase.sound`.
+    """
+    prefix = f"{alias}." if alias else ""
+    return ", ".join(prefix + column for column in (*CHECKED[table].split(", "), "crc"))
+
+
+def seal(table: str) -> str:
+    """The beginning of a statement that makes the checksum of rows of `table` what it must be."""
+    return f"UPDATE {table} SET crc = {FUNCTION}({CHECKED[table]})"  # noqa: S608 - our own words
+
+
+_MIGRATIONS = (_FIRST, _SECOND, _THIRD)
 """What brings an index from each version to the next, the first one from an empty file. One that was
 published is never changed: what is to be different later comes as another."""
 
@@ -79,11 +128,14 @@ VERSION = len(_MIGRATIONS)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the index to `VERSION`, in one transaction; nothing happens to a present one.
+    """Bring the index to `VERSION`, in one transaction; nothing is locked for a present one.
 
     Raises:
         sqlite3.DatabaseError: It is of a version that this program does not know.
     """
+    ((version,),) = connection.execute("PRAGMA user_version")
+    if version == VERSION:
+        return
     connection.execute("BEGIN IMMEDIATE")
     try:
         ((version,),) = connection.execute("PRAGMA user_version")
@@ -104,3 +156,28 @@ def migrate(connection: sqlite3.Connection) -> None:
 def _statements(script: str) -> list[str]:
     # Not executescript, which would end the transaction.
     return [statement for statement in script.split(";") if statement.strip()]
+
+
+def find_damage(connection: sqlite3.Connection) -> None:
+    """Look at every page and every row; takes no lock.
+
+    SQLite compares each table with its indices: that finds rows which are missing somewhere, places among
+    them, whose two columns are in both. What is in no index, checksums tell.
+
+    Raises:
+        sqlite3.Error: It is damaged, or cannot be looked at; see `rcfs.store._sqlite.is_damage`.
+    """
+    ((verdict,),) = connection.execute("PRAGMA integrity_check(1)")
+    if verdict != "ok":
+        raise DamagedRowError("its pages contradict each other")
+    sums = [(table, columns, "crc") for table, columns in CHECKED.items()]
+    for table, columns, checksum in (*sums, ("messages", "raw", "raw_crc")):
+        wrong = f"SELECT 1 FROM {table} WHERE {FUNCTION}({columns}) IS NOT {checksum} LIMIT 1"  # noqa: S608
+        if connection.execute(wrong).fetchone() is not None:
+            raise DamagedRowError(f"a row of {table} is not as it was written")
+    lost = (
+        "SELECT 1 FROM places p LEFT JOIN messages m USING (message) LEFT JOIN folders f USING (folder)"
+        " WHERE m.message IS NULL OR f.folder IS NULL LIMIT 1"
+    )
+    if connection.execute(lost).fetchone() is not None:
+        raise DamagedRowError("it shows what it does not have")

@@ -29,7 +29,7 @@ from rcfs.store._files import (
     reason_of,
 )
 from rcfs.store._machine import Machine
-from rcfs.store._sqlite import find_fault
+from rcfs.store._sqlite import find_fault, is_busy, mark
 
 T = TypeVar("T")
 
@@ -201,7 +201,7 @@ class SqliteLedger(Ledger):
                 self._connection.execute("BEGIN IMMEDIATE")
                 self._read()
             except sqlite3.Error as exc:
-                if _is_busy(exc):
+                if is_busy(exc):
                     if self._connection.in_transaction:
                         self._connection.execute("ROLLBACK")
                     raise TimeoutError from exc
@@ -353,7 +353,7 @@ class SqliteLedger(Ledger):
         try:
             if self._path.exists() and self._path.stat().st_ino == self._inode:
                 return
-            connection = _open_file(self._path, self._machine, self._warn)
+            connection = _open_file(self._path, self._machine, self._warn, _LOCK_WAIT_S)
         except (OSError, sqlite3.Error):
             return  # The old file is still a good ledger; the next look may find another.
         self._connection.close()
@@ -388,7 +388,7 @@ def open_ledger(
         machine: Where it runs.
     """
     try:
-        connection = _open_file(path, machine, warn)
+        connection = _open_file(path, machine, warn, _OPEN_WAIT_S)
         return SqliteLedger(connection, path, credential, plans, warn, machine)
     except (OSError, sqlite3.Error) as exc:
         warn(f"the quota cannot be kept in {path} ({reason_of(exc)}); other processes do not know of it")
@@ -411,14 +411,16 @@ def credentials_in_ledger(path: Path) -> Sequence[str]:
     return tuple(str(name) for (name,) in rows)
 
 
-def _open_file(path: Path, machine: Machine, warn: Callable[[str], None]) -> sqlite3.Connection:
+def _open_file(
+    path: Path, machine: Machine, warn: Callable[[str], None], wait_s: float
+) -> sqlite3.Connection:
     make_private_directory(path.absolute().parent)
     make_private_file(path)
     fault = find_fault(
         path,
         application_id=_APPLICATION_ID,
         version=_SCHEMA_VERSION,
-        timeout_s=_OPEN_WAIT_S,
+        timeout_s=wait_s,
         thorough=True,  # a few pages
     )
     if fault is not None:
@@ -427,23 +429,26 @@ def _open_file(path: Path, machine: Machine, warn: Callable[[str], None]) -> sql
             f"the quota ledger {path} is unusable ({fault}): moved to {aside.name}, begun anew, after a pause"
         )
         make_private_file(path)
-    connection = sqlite3.connect(path, timeout=_OPEN_WAIT_S, isolation_level=None)
+    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync for each change.
         connection.execute("PRAGMA synchronous = NORMAL")
         # Before the table: a database that has one but no mark is taken for somebody else's.
-        connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        mark(connection, application_id=_APPLICATION_ID, version=_SCHEMA_VERSION)
         connection.execute(_SCHEMA)
-        connection.execute("DELETE FROM books WHERE wall_s < ?", (machine.wall_s() - _FORGET_S,))
         connection.execute(f"PRAGMA busy_timeout = {_LOCK_WAIT_S * 1000:.0f}")
+        _forget_unused(connection, machine)
     except sqlite3.Error:
         connection.close()
         raise
     return connection
 
 
-def _is_busy(error: sqlite3.Error) -> bool:
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+def _forget_unused(connection: sqlite3.Connection, machine: Machine) -> None:
+    """Drop the books that nobody has used for long; another time when another process writes now."""
+    try:
+        connection.execute("DELETE FROM books WHERE wall_s < ?", (machine.wall_s() - _FORGET_S,))
+    except sqlite3.Error as exc:
+        if not is_busy(exc):
+            raise

@@ -6,8 +6,7 @@ it short or read nothing; learning it costs a request. So a size once learned is
 
 import contextlib
 import sqlite3
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rcfs.errors import StoreError
@@ -15,6 +14,7 @@ from rcfs.model import ContentKey
 from rcfs.store._database import DatabaseKind
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
+from rcfs.store._later import LaterWriter, Statement
 
 _KIND = DatabaseKind(
     "the index of learned sizes",
@@ -32,14 +32,25 @@ _SUMMED = 10_000
 """Sizes that are summed at a time, in about a millisecond: the event loop asks for single ones meanwhile."""
 
 
-class SizeIndex:
-    """The learned sizes of one state directory; any thread may use it, and several processes a directory."""
+_READ_WAIT_S = 0.05
+"""How long a question waits, in seconds: only for what a recovery after a crash locks."""
 
-    def __init__(self, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
-        """See `open`, which is how to get one."""
-        self._connection = connection
+
+class SizeIndex:
+    """The learned sizes of one state directory; any thread may use it, and several processes a directory.
+
+    Nothing waits for another process: `size` is for the event loop.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, reader: sqlite3.Connection, warn: Callable[[str], None]
+    ) -> None:
+        """See `open`, which is how to get one; of a database in memory `reader` is the same connection."""
+        self._reader = reader
         self._warn = warn
-        self._lock = threading.Lock()
+        self._writer = LaterWriter(connection, self._written)
+        self._unwritten: dict[str, int] = {}
+        """What is not in the database yet."""
         self._failed = False
 
     @classmethod
@@ -51,18 +62,23 @@ class SizeIndex:
         """
         try:
             # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
-            return cls(_KIND.open(path, warn, thorough=True), warn)
+            connection = _KIND.open(path, warn, thorough=True)
+            return cls(connection, _KIND.connect(path, _READ_WAIT_S), warn)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
-            return cls(_copy_in_memory(path), warn)
+            connection = _copy_in_memory(path)
+            return cls(connection, connection, warn)
 
     def size(self, key: ContentKey) -> int | None:
         """The learned size in bytes of one content; None when there is none, or the database fails."""
+        content = str(key)
+        unwritten = self._unwritten.get(content)
+        if unwritten is not None:
+            return unwritten
         try:
-            with self._lock:
-                row = self._connection.execute(
-                    "SELECT size_bytes FROM sizes WHERE content = ?", (str(key),)
-                ).fetchone()
+            row = self._reader.execute(
+                "SELECT size_bytes FROM sizes WHERE content = ?", (content,)
+            ).fetchone()
             # A row that a failing disk changed costs one request, an error would cost the directory.
             return None if row is None else int(row[0])
         except (sqlite3.Error, ValueError) as exc:
@@ -77,27 +93,31 @@ class SizeIndex:
             after: As the last answer has it; empty for the first ones, and in the answer for the end.
         """
         try:
-            with self._lock:
-                ((count, size_bytes, last),) = self._connection.execute(
-                    "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0), MAX(content) FROM ("
-                    "SELECT * FROM sizes WHERE content > ? AND content < ? ORDER BY content LIMIT ?)",
-                    (after or f"{account_id}/", f"{account_id}0", _SUMMED),
-                )
+            ((count, size_bytes, last),) = self._reader.execute(
+                "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0), MAX(content) FROM ("
+                "SELECT * FROM sizes WHERE content > ? AND content < ? ORDER BY content LIMIT ?)",
+                (after or f"{account_id}/", f"{account_id}0", _SUMMED),
+            )
         except sqlite3.Error as exc:
             self._tell(exc)
             return 0, ""
         return int(size_bytes), str(last) if count == _SUMMED else ""
 
     def record(self, key: ContentKey, size_bytes: int) -> None:
-        """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails."""
+        """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails.
+
+        While another process has the database locked, this one knows it all the same, and writes it later.
+        """
         upsert = (
             "INSERT INTO sizes VALUES (?1, ?2)"
             " ON CONFLICT DO UPDATE SET size_bytes = ?2 WHERE size_bytes != ?2"
         )
+        content = str(key)
+        self._unwritten[content] = size_bytes
         try:
-            with self._lock:
-                self._connection.execute(upsert, (str(key), size_bytes))
+            self._writer.write(upsert, (content, size_bytes))
         except (sqlite3.Error, UnicodeDecodeError) as exc:
+            self._unwritten.clear()
             self._tell(exc)
 
     def forget_account(self, account_id: str) -> None:
@@ -107,19 +127,24 @@ class SizeIndex:
             StoreError: The database fails.
         """
         try:
-            with self._lock:
-                self._connection.execute(
+            with self._writer.exclusive() as connection:
+                connection.execute(
                     "DELETE FROM sizes WHERE content > ? AND content < ?",
                     (f"{account_id}/", f"{account_id}0"),
                 )
-                write_anew(self._connection)
+                write_anew(connection)
         except sqlite3.Error as exc:
             raise StoreError(f"the index of learned sizes fails: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
-        with self._lock:
-            self._connection.close()
+        self._writer.close()
+        self._reader.close()
+
+    def _written(self, statements: Sequence[Statement]) -> None:
+        for _statement, (content, size_bytes) in statements:
+            if self._unwritten.get(str(content)) == size_bytes:
+                self._unwritten.pop(str(content), None)
 
     def _tell(self, error: Exception) -> None:
         if not self._failed:

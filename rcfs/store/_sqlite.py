@@ -24,11 +24,32 @@ or column gives) say that the file is not what we wrote.
 """
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
     """Whether `error` says that the database is damaged, and not locked, full, read-only or unreachable."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
+    if code is None:
+        # Not from SQLite but from Python, which could not decode a text that was none any more.
+        return isinstance(error, (sqlite3.OperationalError, UnicodeDecodeError))
     # The low byte is the primary code; an extended one keeps its detail above it.
-    return code is not None and code & 0xFF not in _BENIGN_CODES
+    return code & 0xFF not in _BENIGN_CODES
+
+
+def is_busy(error: sqlite3.Error) -> bool:
+    """Whether `error` says that another connection or process holds a lock."""
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def mark(connection: sqlite3.Connection, *, application_id: int, version: int) -> None:
+    """Say whose the database is, unless it says so: to write needs a lock, which another process may hold.
+
+    Raises:
+        sqlite3.Error: It cannot be written.
+    """
+    for pragma, value in (("application_id", application_id), ("user_version", version)):
+        ((found,),) = connection.execute(f"PRAGMA {pragma}")
+        if found != value:
+            connection.execute(f"PRAGMA {pragma} = {value}")
 
 
 def lenient_text(data: bytes) -> str:

@@ -17,9 +17,10 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 
 import attrs
 import diskcache
@@ -27,7 +28,8 @@ from diskcache.core import DBNAME, MODE_BINARY
 
 from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
 from rcfs.store._keys import parse_value_key
-from rcfs.store._sqlite import lenient_text
+from rcfs.store._pool import ConnectionPool
+from rcfs.store._sqlite import is_busy, lenient_text
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
 DATABASE_NAME: str = DBNAME
@@ -43,8 +45,11 @@ ODD_SETTINGS = (AttributeError, TypeError, ValueError)
 LOCK_WAIT_S = 2.0
 """How long a write waits for another process, in seconds. One holds the lock for about 1 ms; one that was
 stopped while holding it may never let go, and what waits here is somebody's read."""
-_TOUCH_WAIT_S = 0.05
-"""How long noting a use waits for the lock, in seconds: one that is not noted only makes the order worse."""
+_MOST_CONNECTIONS = 16
+"""Threads that work on the table at the same time: eight that look, four that store, and some for status and
+pins."""
+_MOST_USES = 1000
+"""Uses that are noted later because the table is locked now; what is lost only makes the order worse."""
 
 _USE_STEP_S = 0.001
 """Between two uses while the clock lags behind those noted, in seconds: a double tells them apart for the
@@ -56,6 +61,32 @@ _LOG_PAGES = 64
 """Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
 4 MB, which the cap would have to leave free; unsynced, folding often costs next to nothing."""
 _PAGE_BYTES = 4096
+_CACHE_PAGES = 512
+"""Pages that each connection keeps in memory: 2 MiB, SQLite's own default. diskcache's is 32 MiB."""
+_PRAGMAS: Mapping[str, int] = MappingProxyType(
+    {
+        # Nothing is synced, see above.
+        "synchronous": 0,
+        "cache_size": _CACHE_PAGES,
+        "wal_autocheckpoint": _LOG_PAGES,
+        "journal_size_limit": _LOG_PAGES * _PAGE_BYTES,
+        # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
+        "mmap_size": 0,
+    }
+)
+"""What holds for one connection only, and not for the database."""
+
+_IF_MISSING = "INSERT OR IGNORE"
+_SETTING_WRITES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "INSERT OR REPLACE INTO": ("key", "value"),
+        f"{_IF_MISSING} INTO": ("key", "value"),
+        "UPDATE": ("value", "key"),
+    }
+)
+"""How diskcache's statements that write a setting begin, and the order of their parameters."""
+_OPEN_STEP_S = 0.001
+"""Between two attempts to write a setting, in seconds; diskcache's own."""
 
 
 @attrs.frozen
@@ -85,6 +116,8 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             directory: Where the database and the directory of the value files lie.
             scratch: The same directory, if it is one to be thrown away after use.
         """
+        self._pool = ConnectionPool(self._connect, _MOST_CONNECTIONS)
+        self._uses: dict[str, None] = {}
         super().__init__(
             str(directory),
             timeout=LOCK_WAIT_S,
@@ -96,13 +129,9 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             disk_min_file_size=0,
             sqlite_application_id=APPLICATION_ID,
             sqlite_user_version=FORMAT_VERSION,
-            sqlite_synchronous=0,
-            sqlite_wal_autocheckpoint=_LOG_PAGES,
-            sqlite_journal_size_limit=_LOG_PAGES * _PAGE_BYTES,
             # Free pages are used again; giving them back would move others at each eviction.
             sqlite_auto_vacuum=0,
-            # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
-            sqlite_mmap_size=0,
+            **{f"sqlite_{pragma}": value for pragma, value in _PRAGMAS.items()},
         )
         # Value files that may be there without a row: those that the next write will make, and those that the
         # last write replaced.
@@ -111,11 +140,94 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         self._path = directory
         self.entries("")  # A table with other columns fails here, and not in somebody's read.
 
+        self._release()
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Lends this thread a connection, with which everything within the block works.
+
+        Without it, diskcache keeps one open for each thread; so does this class outside of a session.
+
+        Raises:
+            sqlite3.Error: None can be opened.
+        """
+        if getattr(self._local, "con", None) is not None:
+            yield
+            return
+        with self._pool.connection() as connection:
+            self._local.con = connection
+            try:
+                yield
+            finally:
+                self._local.con = None
+
     @property
     def _con(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection = super()._con
-        connection.text_factory = lenient_text
+        connection: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if connection is None:
+            connection = self._local.con = self._connect()
         return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            Path(self.directory, DATABASE_NAME),
+            timeout=self.timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            connection.text_factory = lenient_text
+            for pragma, value in _PRAGMAS.items():
+                connection.execute(f"PRAGMA {pragma} = {value}")
+        except sqlite3.Error:
+            connection.close()
+            raise
+        return connection
+
+    @property
+    def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:
+        """How diskcache writes its settings when it is opened: here nothing that is as it should be.
+
+        A process that holds the lock would else keep others from opening the directory.
+        """
+        run: Callable[..., sqlite3.Cursor] = self._sql
+
+        def execute(statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+            order = _SETTING_WRITES.get(statement.split("Settings", maxsplit=1)[0].strip())
+            if order is not None:
+                setting = dict(zip(order, parameters, strict=True))
+                select = "SELECT value FROM Settings WHERE key = ?"
+                found = run(select, (setting["key"],)).fetchone()
+                if found is not None and (found[0] == setting["value"] or statement.startswith(_IF_MISSING)):
+                    return run("SELECT 1")
+            deadline_s = time.monotonic() + LOCK_WAIT_S
+            while True:
+                try:
+                    return run(statement, parameters)
+                except sqlite3.OperationalError as exc:
+                    if not is_busy(exc) or time.monotonic() > deadline_s:
+                        raise
+                    time.sleep(_OPEN_STEP_S)
+
+        return execute
+
+    def _release(self) -> None:
+        """Give this thread's connection to whoever needs one next."""
+        connection = getattr(self._local, "con", None)
+        if connection is not None:
+            self._local.con = None
+            self._pool.give(connection)
+
+    def relax(self) -> None:
+        """Close the connections that nobody uses at this moment."""
+        self._pool.relax()
+
+    def close(self) -> None:
+        """Close this thread's connection, if it has one."""
+        connection = getattr(self._local, "con", None)
+        self._local.con = None
+        if connection is not None:
+            connection.close()
 
     @property
     def disk(self) -> BytesDisk:
@@ -225,20 +337,31 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         return self._sql("SELECT 1 FROM Cache WHERE filename = ?", (name,)).fetchone() is None
 
     def touch_content(self, tag: str) -> bool:
-        """Note that the content `tag` was used just now, best effort; whether it is certainly there.
+        """Note that the content `tag` was used just now, later if that is locked; whether it is there.
 
         One row is enough: `coldest_content` takes a content to be as recent as its most recent row.
         """
+        if self._sql("SELECT 1 FROM Cache WHERE tag = ? LIMIT 1", (tag,)).fetchone() is None:
+            return False
+        self._uses[tag] = None
+        self._sql("PRAGMA busy_timeout = 0")
+        try:
+            self.note_uses()
+        except sqlite3.OperationalError:
+            while len(self._uses) > _MOST_USES:  # Locked or full: it is noted later.
+                self._uses.pop(next(iter(self._uses)), None)
+        finally:
+            self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
+        return True
+
+    def note_uses(self) -> None:
+        """Write down the uses that are not noted yet."""
         update = (
             "UPDATE Cache SET access_time = ? WHERE rowid = (SELECT rowid FROM Cache WHERE tag = ? LIMIT 1)"
         )
-        self._sql(f"PRAGMA busy_timeout = {int(_TOUCH_WAIT_S * 1000)}")
-        try:
-            return bool(self._sql(update, (self._next_use_s(), tag)).rowcount)
-        except sqlite3.OperationalError:
-            return False  # Locked or full: nothing depends on it.
-        finally:
-            self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
+        for tag in list(self._uses):
+            self._sql(update, (self._next_use_s(), tag))
+            self._uses.pop(tag, None)
 
     def _next_use_s(self) -> float:
         """The time to note for a use that happens now: after all that were noted, whatever the clock says.
@@ -355,8 +478,9 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             self.close()
 
     def dispose(self) -> None:
-        """Close this thread's connection (others close with their threads) and remove what was scratch."""
+        """Close all connections, those in use when they are given back, and remove what was scratch."""
         self.close()
+        self._pool.close()
         if self.scratch is not None:
             self.scratch.cleanup()
 

@@ -30,8 +30,6 @@ CONVERSATION_FILE = "conversation.txt"
 """The file of a conversation's folder that holds the text of all its messages."""
 _CONVERSATION_CURSOR = 1
 """It is listed first: messages have the cursors from 2 on."""
-_QUICK_BYTES = 16 << 10
-"""A conversation of this length is rendered in about 2 ms: the longest that the event loop is held up."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -274,7 +272,8 @@ class ConversationFile(MailboxText):
 
     @property
     def is_quick(self) -> bool:
-        return self.size_bytes <= _QUICK_BYTES
+        # However short it is, all messages of a folder are looked for.
+        return False
 
     def content(self) -> bytes:
         return conversation_text(self._shelf.catalogue.conversation(self._view, self._name))

@@ -13,6 +13,7 @@ from rcfs.model import one_line
 _NO_QUOTA = "no request sent yet"
 _NO_QUEUE = "nothing waits"
 _NO_ERRORS = "none"
+_UNTOLD = "unknown: its database is busy or fails"
 _NAMED_LOSSES = 5
 """Mailboxes that lose something soon of which the status names so many; of the others it tells the number."""
 
@@ -126,7 +127,9 @@ def _chart(row: Mapping[str, Any]) -> Sequence[str]:
     return f"  |{bars}|{in_flight}", f"   now{end:>{columns - 3}}"
 
 
-def _cache_line(cache: Mapping[str, Any]) -> str:
+def _cache_line(cache: Mapping[str, Any] | None) -> str:
+    if cache is None:
+        return _UNTOLD
     size = f"{_size(cache['size_bytes'])} of {_size(cache['limit_bytes'])}"
     ratio = "nothing read yet" if cache["hit_ratio"] is None else f"{cache['hit_ratio']:.0%} of reads hit"
     return f"{size}, {_count(cache['contents'], 'content')}, {ratio}, in {cache['directory']}"
@@ -138,7 +141,9 @@ def _requests_line(requests: Mapping[str, Any]) -> str:
     return f"{sent}, {requests['content']:,} for content, {requests['refused']:,} refused"
 
 
-def _mailboxes_line(mailboxes: Mapping[str, Any]) -> str:
+def _mailboxes_line(mailboxes: Mapping[str, Any] | None) -> str:
+    if mailboxes is None:
+        return _UNTOLD
     messages = _count(mailboxes["messages"], "message")
     return f"{mailboxes['loaded']:,} of {mailboxes['known']:,} loaded, {messages}"
 
@@ -171,8 +176,10 @@ def _hints_line(hints: Mapping[str, Any]) -> str:
     return f"off: {hints['off_because']}"
 
 
-def _retention_lines(retention: Mapping[str, Any]) -> list[str]:
+def _retention_lines(retention: Mapping[str, Any] | None) -> list[str]:
     """How long messages are kept, what of that is certain, and what goes next."""
+    if retention is None:
+        return [_UNTOLD]
     days, rows = retention["configured_days"], retention["mailboxes"]
     known = (
         f"faxes and voicemail for {_count(days, 'day')}, as the account is set"

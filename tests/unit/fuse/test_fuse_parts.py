@@ -8,6 +8,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import attrs
+import pyfuse3
 import pytest
 import structlog
 
@@ -15,7 +16,7 @@ from rcfs import errors
 from rcfs.errors import BudgetError, RcfsError
 from rcfs.fetch import Recorder
 from rcfs.fuse._attributes import Ownership, attributes
-from rcfs.fuse._errno import errno_of
+from rcfs.fuse._errno import answering, errno_of
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._lineage import Reader
 from rcfs.fuse._readers import CRAWLERS, FILE_MANAGERS, CrawlerPolicy, CrawlerRule, Readers
@@ -358,3 +359,33 @@ def test_the_published_errnos() -> None:
         errors.StoreError: errno.EIO,
     }
     assert {kind: errno_of(kind("x")) for kind in expected} == expected
+
+
+@attrs.define
+class Failing:
+    recorder: Recorder
+
+    @answering
+    async def fail(self, error: Exception) -> None:
+        raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "number", "recorded"),
+    [
+        (errors.StoreError("the index is damaged"), errno.EIO, "the index is damaged"),
+        (errors.ServerError("500"), errno.EIO, "500"),
+        (pyfuse3.FUSEError(errno.EIO), errno.EIO, "input/output error"),
+        (ValueError("odd"), errno.EIO, "ValueError: unexpected, see the log"),
+        (errors.NotFoundError("gone"), errno.ENOENT, None),
+        (pyfuse3.FUSEError(errno.EROFS), errno.EROFS, None),
+    ],
+)
+async def test_every_input_output_error_is_recorded(
+    error: Exception, number: int, recorded: str | None
+) -> None:
+    failing = Failing(Recorder(structlog.get_logger()))
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await failing.fail(error)
+    assert raised.value.errno == number
+    assert [fault.detail for fault in failing.recorder.faults] == ([] if recorded is None else [recorded])

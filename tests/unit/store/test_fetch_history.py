@@ -78,7 +78,7 @@ def test_what_fails_is_told_once(path: Path, tmp_path: Path) -> None:
     history.add(fetch(1))
     assert history.fetches([key(1)]) == {key(1): [fetch(1)]}, "in memory"
     assert len(told) == 1
-    history._connection.execute("DROP TABLE fetches")
+    history._reader.execute("DROP TABLE fetches")
     for number in range(3):
         history.add(fetch(number))
     assert history.fetches([key(1)]) == {}

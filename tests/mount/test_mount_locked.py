@@ -1,0 +1,94 @@
+"""Databases that another process holds locked: whoever looks at the mount does not notice."""
+
+import errno
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import pytest
+
+from tests.mount.conftest import Mounted, mounts
+
+pytestmark = pytest.mark.mount
+
+LIVE = ("status", "status.json", "quota", "queue", "errors", "log")
+BOUND_S = 0.05
+DATABASES = ("mailboxes", "ledger", "index", "history", "archive", "cache")
+
+
+@pytest.fixture(scope="module")
+def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """A mount of which everything is known and cached; what was purged is kept."""
+    with mounts(tmp_path_factory.mktemp("locked")) as make:
+        mount = make(
+            "--messages=120",
+            *(f"--limit={group}=100000" for group in ("auth", "light", "medium")),
+            options=("--keep-purged",),
+        )
+        for path in everything(mount):
+            if path.is_file() and not path.is_symlink():
+                path.read_bytes()
+        yield mount
+
+
+def everything(mount: Mounted) -> list[Path]:
+    return [
+        Path(folder, name)
+        for folder, directories, files in os.walk(mount.path)
+        if ".rcfs" not in Path(folder).parts
+        for name in (*directories, *files)
+    ]
+
+
+def database(mount: Mounted, name: str) -> Path:
+    found = {path.stem: path for path in (*mount.state.rglob("*.sqlite"), *mount.cache.rglob("cache.db"))}
+    return found[name]
+
+
+def looks(mount: Mounted) -> list[Callable[[], object]]:
+    """All that a person may look at, as questions."""
+    paths = everything(mount)
+    files = [path for path in paths if path.is_file() and not path.is_symlink()]
+    texts = [path for path in files if path.name == "conversation.txt"]
+    assert texts
+    found: list[Callable[[], object]] = [lambda: os.statvfs(mount.path)]
+    found += [(mount.path / ".rcfs" / name).read_bytes for name in LIVE * 5]
+    found += [path.read_bytes for path in (*texts, *files)]
+    found += [path.lstat for path in paths]
+    found += [lambda path=path: list(path.iterdir()) for path in paths if path.is_dir()]  # type: ignore[misc]
+    found += [lambda path=path: os.getxattr(path, "user.rcfs.cached") for path in files[:100] if path.suffix]  # type: ignore[misc]
+    return found
+
+
+def time_of(look: Callable[[], object]) -> float:
+    started_s = time.monotonic()
+    try:
+        look()
+    except OSError as exc:
+        # What has no such attribute, or is a mailbox that the login may not read.
+        assert exc.errno in (errno.ENODATA, errno.EACCES)  # noqa: PT017
+    return time.monotonic() - started_s
+
+
+@pytest.mark.parametrize("name", DATABASES)
+def test_a_lock_that_another_process_holds_keeps_nobody_waiting(mount: Mounted, name: str) -> None:
+    questions = looks(mount)
+    with closing(sqlite3.connect(database(mount, name), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        times_s = sorted(time_of(question) for question in questions)
+        other.execute("ROLLBACK")
+    assert times_s[int(len(times_s) * 0.99)] <= BOUND_S, times_s[-20:]
+
+
+def test_a_mount_begins_while_everything_is_locked(mount: Mounted) -> None:
+    mount.umount()
+    with ExitStack() as stack:
+        for name in DATABASES:
+            other = stack.enter_context(closing(sqlite3.connect(database(mount, name), isolation_level=None)))
+            other.execute("BEGIN IMMEDIATE")
+        mount.mount()
+        assert "nothing added" not in (mount.path / ".rcfs" / "errors").read_text()
+        assert "cannot be kept" not in (mount.path / ".rcfs" / "errors").read_text()
