@@ -160,7 +160,6 @@ class Download:
         """
         stream = self._stream
         for _answer in range(_MOST_ANSWERS):
-            brought = stream.brought
             await self._requester.run(
                 self._request,
                 self._take,
@@ -170,8 +169,6 @@ class Download:
             )
             if self._missing(stream.start) is None:
                 return
-            if stream.brought == brought:
-                raise ServerError(f"the server sends nothing of the rest of {self._wanted.key}")
         raise ServerError(f"the server sends {self._wanted.key} in more than {_MOST_ANSWERS} parts")
 
     def _missing(self, position: int) -> int | None:
@@ -222,10 +219,13 @@ class Download:
         except MisplacedError:
             self._ranged = False
             raise
-        if asked is None and head.status == 206 and head.content_range[0] is None:
-            # Asked for the whole it sent a part without saying which: its beginning, and it is of that kind.
-            self._ranged = self._lenient = True
-        await self._agree(placement)
+        if asked is None and head.status == 206:
+            # It does not give the whole, so asking for that again would bring the same part again.
+            self._ranged = True
+            # Of a part that does not say which it is: it is the beginning, and the server of that kind.
+            self._lenient = self._lenient or head.content_range[0] is None
+        brought = self._stream.brought
+        await self._agree(placement, whole=head.status == 200)
         # Only the end of such a body says how long the content is, so it is received to its end.
         tells_size = head.status == 200 and placement.total is None
         end = await self._receive(answer, placement, may_end_early=not tells_size)
@@ -234,14 +234,22 @@ class Download:
                 await self._contradict("shorter")
             content.learn_size(end)
         await settle(self._wanted, content, self._keeper)
+        if self._stream.brought == brought and self._missing(self._stream.start) is not None:
+            # A fault like any other, which the requester counts: the next answer may be sound.
+            raise ServerError(f"the server sends nothing of the rest of {self._wanted.key}")
 
-    async def _agree(self, placement: Placement) -> None:
-        """Notes the total, and begins anew when it contradicts an earlier one."""
+    async def _agree(self, placement: Placement, *, whole: bool) -> None:
+        """Notes the total, and begins anew when it contradicts an earlier one.
+
+        A body that is the `whole` content is itself the new beginning.
+        """
         content, total = self._content, placement.total
         if total is None:
             return
         if total > self._keeper.max_content_bytes:
             await self._refuse(f"has {total:,} bytes")
+        if whole and (content.size_bytes not in (None, total) or content.held.end > total):
+            await self._forget()
         if content.size_bytes is not None and content.size_bytes != total:
             await self._contradict("longer" if total > content.size_bytes else "shorter", total)
         if content.held.end > total:
@@ -254,9 +262,7 @@ class Download:
         Raises:
             ServerError: Always; a repetition begins anew.
         """
-        await self._keeper.forget(self._content)
-        # Who stores finds another edition then, and drops all there is: not what is about to come.
-        await self._stored.wait()
+        await self._forget()
         if size_bytes is not None:
             self._content.learn_size(size_bytes)
         raise ServerError(f"{self._wanted.key} has become another: {how} than before")
@@ -270,6 +276,12 @@ class Download:
         most = self._keeper.max_content_bytes
         await self._keeper.forget(self._content)
         raise TooLargeError(f"{self._wanted.key} {what}; --max-content allows {most:,}")
+
+    async def _forget(self) -> None:
+        """Drops what there is of the content."""
+        await self._keeper.forget(self._content)
+        # Who stores finds another edition then, and drops all there is: not what is about to come.
+        await self._stored.wait()
 
     async def _receive(self, answer: Answer, placement: Placement, *, may_end_early: bool) -> int:
         """Takes what is missing out of the body up to its promised end, and returns where it ended."""

@@ -33,9 +33,8 @@ T = TypeVar("T")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
 """Redirects followed for one request; browsers allow 20, no API of this kind needs more than one."""
-_MOST_LOGINS = 2
-"""New tokens tried for one request: the first 401 may be a token that ended early, a second one a login
-that another process replaced; a third is not about the token."""
+_MOST_LOGINS = 4
+"""New tokens tried for one request: as many as there are repetitions of any other fault."""
 _MOST_REFUSALS = 5
 """429 answers met for one request: each costs a penalty, so after five minutes something else is wrong."""
 _PROGRESS_BYTES = 64 << 10
@@ -43,6 +42,10 @@ _PROGRESS_BYTES = 64 << 10
 slots space such repetitions anyway. One that brought less counts as a fault."""
 _ERROR_BODY_BYTES = 64 << 10
 """An error's envelope is a few hundred bytes; an HTML page is cut."""
+
+
+class _ReplacedError(PlatformError):
+    """A 401 to a token that had been replaced by then: it says nothing about the present one."""
 
 
 class Requester:
@@ -94,10 +97,15 @@ class Requester:
                 self._recorder.fault("refused for quota", str(exc))
                 if refusals >= _MOST_REFUSALS:
                     raise
-            except AuthError:
+            except _ReplacedError:
+                continue  # Each one is another request's new token, and those are limited.
+            except AuthError as exc:
                 logins += 1
-                if logins > _MOST_LOGINS:
+                if logins > _MOST_LOGINS or self._session.refused is not None:
                     raise
+                self._recorder.fault("token refused", str(exc))
+                if logins > 2:  # Two are a token that ended early, and one that another process replaced.
+                    await trio.sleep(backoff_s(logins - 2, exc))
             except (ServerError, TransportError) as exc:
                 self._recorder.fault("request failed", str(exc))
                 if progress() >= reached + _PROGRESS_BYTES:
@@ -193,8 +201,8 @@ class Requester:
                     self._gate.settle(slot, answer.rate)
                 if answer.rate is not None:
                     group = self._learned_groups[request.operation] = answer.rate.group
-                if status == 401:
-                    self._session.reject(token)
+                if status == 401 and not self._session.reject(token):
+                    raise _ReplacedError("the token was replaced while the request was under way")
                 return await self._judge(request, answer, use)
         except UnreachableError:
             sent = False

@@ -34,6 +34,9 @@ _MEANING: tuple[tuple[type[httpx.HTTPError], type[TransportError], str], ...] = 
 _NOT_READY = "MSG-368"
 """A fax that is still being processed: transient, never an absence."""
 
+_TRANSIENT = frozenset({408, 421, 425})
+"""Request Timeout, Misdirected Request, Too Early: to be repeated. Source: RFC 9110, 15.5; RFC 8470, 5.2."""
+
 _LONGEST_WORDS = 500
 """Characters of a server's message that are kept: the longest that are documented have about 200."""
 
@@ -92,7 +95,7 @@ def refusal(
     words = f"{operation}: HTTP {status}" + (f" {code}" if code else "") + (f", {message}" if message else "")
     if code == _NOT_READY:
         return NotReadyError(words, code=code, request_id=request_id)
-    if status >= 500:
+    if status >= 500 or status in _TRANSIENT:
         return ServerError(words, code=code, request_id=request_id, retry_after_s=retry_after_s)
     kind: type[PlatformError] = {
         401: AuthError,

@@ -279,11 +279,26 @@ async def test_a_web_page_is_the_content_where_the_record_says_so(rig: Rig) -> N
     assert await rig.read(rig.wanted(1, b"", content_type="text/html")) == b"<html>Fax</html>"
 
 
-async def test_a_server_that_sends_parts_without_end_is_given_up(rig: Rig) -> None:
-    rig.platform.script(FETCH, Reply(206, b"", {"Content-Range": "bytes */300000"}))
+async def test_a_server_that_sends_empty_parts_is_given_up_after_five(rig: Rig) -> None:
+    rig.platform.script(FETCH, *[Reply(206, b"", {"Content-Range": "bytes */300000"})] * 5)
     with pytest.raises(ServerError, match="nothing of the rest"):
         await rig.read(rig.wanted(1, DATA))
-    assert rig.ranges() == [""]
+    assert len(rig.ranges()) == 5
+
+
+async def test_one_wrong_content_range_among_unasked_parts_is_passed_over(rig: Rig) -> None:
+    part = [Reply.part(DATA, start, start + 1000) for start in (0, 1000, 2000)]
+    wrong = attrs.evolve(part[1], headers={**part[1].headers, "Content-Range": "bytes 5000-5999/300000"})
+    # The part that answers the request for the whole, which follows, brings nothing new.
+    rig.platform.script(FETCH, part[0], wrong, part[0], part[1])
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert rig.ranges()[:4] == ["", "bytes=1000-", "", "bytes=1000-"]
+
+
+async def test_a_whole_answer_is_kept_although_an_earlier_total_disagreed(rig: Rig) -> None:
+    rig.platform.script(FETCH, Reply.part(DATA, 0, 1000, total="77777"), Reply.sized(DATA))
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
+    assert len(rig.ranges()) == 2
 
 
 @abandoned_body
