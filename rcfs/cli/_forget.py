@@ -183,7 +183,7 @@ def _used_bytes(settings: Settings) -> int:
 
 
 def _erase_everything(settings: Settings) -> None:
-    from rcfs.cli._serve import history_path, sizes_path
+    from rcfs.cli._serve import history_path, sessions_path, sizes_path
     from rcfs.store import archive_path, erase_cache, erase_database
 
     index = index_path(settings.state_dir)
@@ -191,6 +191,8 @@ def _erase_everything(settings: Settings) -> None:
         for path in (index, archive_path(index), sizes_path(settings), history_path(settings)):
             erase_database(path)
         erase_cache(settings.cache_dir)
+        for path in sessions_path(settings).glob("*"):
+            path.unlink(missing_ok=True)
 
 
 def _erase_logs(settings: Settings) -> None:

@@ -17,13 +17,13 @@ from rcfs import __version__
 from rcfs.cli._explain import Interrupted
 from rcfs.cli._files import index_path
 from rcfs.cli._quota import open_quota
-from rcfs.cli._settings import Settings
+from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._signals import endings, lasting
 from rcfs.errors import StoreError
 from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, Ownership, serve_mount
 from rcfs.platform import AllowedHosts, Client, Credentials
-from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
+from rcfs.store import ContentCache, FetchHistory, LinuxMachine, MailboxIndex, SharedSession, SizeIndex
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 
 _SWITCH_S = 0.0005
@@ -194,8 +194,32 @@ async def engine_of(
             max_content_bytes=settings.max_content_bytes,
             wait_online_s=wait_online_s,
             on_wait=on_wait,
+            shared=_shared_session(settings, identity, recorder),
+            reload=partial(_credentials_now, credentials.server_url, identity),
         ) as engine:
             yield engine
+
+
+def sessions_path(settings: Settings) -> Path:
+    """Where the sessions lie that processes of one login share."""
+    return settings.state_dir / "sessions"
+
+
+def _shared_session(settings: Settings, identity: str, recorder: Recorder) -> SharedSession | None:
+    """The session of the login `identity`; None where it cannot be kept, so that this process has its own."""
+    try:
+        return SharedSession(sessions_path(settings), identity, LinuxMachine.here().boot)
+    except StoreError as exc:
+        recorder.fault("session", str(exc))
+        return None
+
+
+def _credentials_now(server_url: str, identity: str) -> Credentials | None:
+    """The credentials that are saved now; None when they are of another login, which needs another mount."""
+    found = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None).credentials
+    if found is None or found.server_url != server_url or found.identity != identity:
+        return None
+    return Credentials(found.client_id, found.client_secret, found.jwt)
 
 
 def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Shelving:

@@ -23,7 +23,7 @@ from rcfs.fetch._session import Session
 from rcfs.fetch._tasks import keep_going
 from rcfs.platform import Client, Credentials
 from rcfs.quota import GroupState, Ledger, QueueState
-from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SizeIndex
+from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
 
 CHART_COLUMNS = 60
 """Parts of the window for which the status tells how many slots return: one a second, and a terminal's
@@ -84,6 +84,7 @@ class Engine:
             "server": self.client.hosts.server_url,
             "network": self.network.state,
             "account": {"id": self.account.id, "name": self.account.name},
+            "login": self._login_row(),
             "quota": self.quota(),
             "queue": self.queue(),
             "cache": _cache_part(self.cache_stats.newest),
@@ -132,6 +133,14 @@ class Engine:
             for extension_id, progress in self.account.mailboxes.loads()
             if extension_id in extensions
         ]
+
+    def _login_row(self) -> Mapping[str, object]:
+        refused = self.session.refused
+        return {
+            "state": "good" if refused is None else "refused",
+            "because": None if refused is None else str(refused),
+            "tried_again_in_s": self.session.refused_for_s,
+        }
 
     def _queue_row(self, state: QueueState) -> Mapping[str, object]:
         now_s = self.gate.now_s
@@ -223,13 +232,16 @@ async def open_engine(
     max_content_bytes: int = MAX_CONTENT_BYTES,
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
+    shared: SharedSession | None = None,
+    reload: Callable[[], Credentials | None] = lambda: None,
 ) -> AsyncIterator[Engine]:
     """The engine, knowing the extensions; logs out and closes `client` at the end.
 
     `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
     what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
     everything else fails at once. A content of more than `max_content_bytes` is not fetched. For
-    `wait_online_s` and `on_wait` see `Account.start`.
+    `wait_online_s` and `on_wait` see `Account.start`. `shared` is the session that processes of this login
+    have in common; `reload` reads the credentials again, in a worker thread, when the server has refused these.
 
     Raises:
         AuthError: The credentials were refused.
@@ -238,7 +250,7 @@ async def open_engine(
     gate = Gate(ledger, clock, lambda line: recorder.fault("quota", line))
     async with _plain_errors(), trio.open_nursery() as nursery:
         network = Network(client, recorder, nursery, offline=offline)
-        session = Session(client, credentials, gate, network, recorder)
+        session = Session(client, credentials, gate, network, recorder, shared=shared, reload=reload)
         requester = Requester(client, gate, session, network, recorder)
         nursery.start_soon(keep_going, recorder, "queue", gate.run)
         library = Library(

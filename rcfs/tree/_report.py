@@ -32,6 +32,7 @@ def render_status(status: Mapping[str, Any]) -> str:
     rows = [
         ("account", f"{status['account']['name'] or 'unnamed'} ({status['account']['id']})"),
         ("server", _server_line(status)),
+        *_login_rows(status.get("login") or {}),
         ("process", f"{status['pid']}, up {_duration(status['uptime_s'])}, since {status['started']}"),
         *_labelled("quota", [f"{row['group']}: {_budget(row)}" for row in status["quota"]] or [_NO_QUOTA]),
         *_labelled("queue", [_queue_line(row) for row in status["queue"]] or [_NO_QUEUE]),
@@ -84,6 +85,15 @@ def render_errors(status: Mapping[str, Any]) -> str:
 def _server_line(status: Mapping[str, Any]) -> str:
     trouble = "" if status["network"] == "up" else f" ({status['network']})"
     return f"{status['server']}{trouble}"
+
+
+def _login_rows(login: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+    """A line for a login that was refused; none for one that is good."""
+    if login.get("state") != "refused":
+        return ()
+    again = _duration(login["tried_again_in_s"])
+    what = f"refused ({one_line(login['because'])}); cached files work, rcfs tries again in {again}"
+    return (("login", f"{what}; new credentials: rcfs login"),)
 
 
 def _budget(row: Mapping[str, Any]) -> str:

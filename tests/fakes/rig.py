@@ -18,7 +18,7 @@ from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
 from rcfs.quota import MemoryLedger
-from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
+from rcfs.store import ContentCache, MailboxIndex, SharedSession, SizeIndex, Touched
 from rcfs.tree import PURGED, name_folder, shelve
 from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
 
@@ -112,6 +112,8 @@ async def open_rig(
     max_content_bytes: int = MAX_CONTENT_BYTES,
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
+    shared: SharedSession | None = None,
+    reload: Callable[[], Credentials | None] = lambda: None,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -146,6 +148,8 @@ async def open_rig(
             offline=offline,
             wait_online_s=wait_online_s,
             on_wait=on_wait,
+            shared=shared,
+            reload=reload,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
             engine.account.mailboxes.on_change = lambda extension_id, touched: rig.heard.append(

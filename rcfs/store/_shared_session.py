@@ -1,0 +1,115 @@
+"""The session of a login, shared by all processes of a state directory: the platform keeps about five.
+
+Three files below ``sessions``, named by a digest of server, app and user; each 0600, their directory 0700:
+
+    <login>.json    the tokens, or why the login was refused; replaced as a whole, so a reader needs no lock
+    <login>.lock    locked by the process that renews it
+    <login>.users   locked, shared, by each process that uses it: who gets it alone is the last one
+
+The kernel drops the locks of a process that dies, so a kill -9 leaves a session that the others, and the next
+mount, go on with.
+"""
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from rcfs.errors import StoreError
+from rcfs.store._files import FILE_MODE, make_private_directory, reason_of
+
+
+class SharedSession:
+    """One process's part in the session; all methods are quick, and may be called from the event loop."""
+
+    def __init__(self, directory: Path, login: str, boot: str) -> None:
+        """Joins those who use the session of `login`, a digest; `boot` names the boot that times count from.
+
+        Raises:
+            StoreError: The files cannot be created.
+        """
+        self._boot = boot
+        self._path = directory / f"{login}.json"
+        self._lock_path = directory / f"{login}.lock"
+        try:
+            make_private_directory(directory)
+            self._users: int | None = _opened(directory / f"{login}.users")
+            # Waits only for a last one that is just logging out, which takes seconds at most.
+            fcntl.flock(self._users, fcntl.LOCK_SH)
+        except OSError as exc:
+            raise StoreError(f"the session cannot be kept in {directory}: {reason_of(exc)}") from exc
+
+    def read(self) -> Mapping[str, Any] | None:
+        """What was written last; None when nothing was, or before this boot."""
+        try:
+            document = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return None
+        return document if isinstance(document, dict) and document.get("boot") == self._boot else None
+
+    def write(self, document: Mapping[str, Any]) -> None:
+        """Keeps `document`, plain JSON values, in place of what was kept.
+
+        Raises:
+            StoreError: The disk refuses.
+        """
+        draft = self._path.with_suffix(f".{os.getpid()}.new")
+        try:
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({**document, "boot": self._boot}, file)
+            draft.replace(self._path)
+        except OSError as exc:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+            raise StoreError(f"the session cannot be kept: {reason_of(exc)}") from exc
+
+    def forget(self) -> None:
+        """Keeps nothing any more."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def try_lock(self) -> int | None:
+        """Becomes the one process that renews the session: what `unlock` takes; None while another one is.
+
+        Raises:
+            StoreError: The disk refuses.
+        """
+        try:
+            descriptor = _opened(self._lock_path)
+        except OSError as exc:
+            raise StoreError(f"the session cannot be locked: {reason_of(exc)}") from exc
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    @staticmethod
+    def unlock(lock: int) -> None:
+        """Lets others renew the session."""
+        os.close(lock)
+
+    def is_last(self) -> bool:
+        """Whether no other process uses the session; if so, none can begin to before `leave`."""
+        if self._users is None:
+            return False
+        try:
+            fcntl.flock(self._users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Uses the session no more."""
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
+
+
+def _opened(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)

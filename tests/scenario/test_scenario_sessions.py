@@ -1,0 +1,136 @@
+"""Processes of one login share one session, and a refused login heals by itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from rcfs.errors import AuthError
+from rcfs.platform import Credentials
+from rcfs.store import SharedSession
+from tests.fakes.rig import noise
+from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform
+from tests.scenario.conftest import OpenRig
+
+LOGIN = "getToken"
+
+
+def shared(directory: Path) -> SharedSession:
+    return SharedSession(directory / "sessions", "login", "boot")
+
+
+@pytest.fixture
+def rigs(new_rig: OpenRig, tmp_path: Path) -> Any:
+    def open_one(**options: Any) -> Any:
+        return new_rig(shared=shared(tmp_path), **options)
+
+    return open_one
+
+
+async def test_one_login_serves_all_and_the_last_one_logs_out(
+    platform: ScriptedPlatform, rigs: Any, tmp_path: Path
+) -> None:
+    async with rigs() as first:
+        async with rigs() as second, rigs() as third:
+            for number, rig in enumerate((first, second, third)):
+                data = noise(100, number)
+                assert await rig.read(rig.wanted(number, data)) == data
+            (kept,) = (tmp_path / "sessions").glob("*.json")
+            assert kept.stat().st_mode & 0o777 == 0o600
+            assert kept.parent.stat().st_mode & 0o777 == 0o700
+        assert platform.sent("revokeToken") == []
+        data = noise(100, 9)
+        assert await first.read(first.wanted(9, data)) == data
+    assert len(platform.sent(LOGIN)) == 1
+    assert len(platform.sent("revokeToken")) == 1
+    assert not kept.exists()
+
+
+async def test_a_token_that_one_renewed_is_taken_over_by_the_others(
+    platform: ScriptedPlatform, rigs: Any
+) -> None:
+    platform.refreshing = True
+    async with rigs() as first, rigs() as second:
+        platform.live_tokens.clear()
+        for number, rig in enumerate((first, second)):
+            data = noise(100, number)
+            assert await rig.read(rig.wanted(number, data)) == data
+        assert [seen.form["grant_type"] for seen in platform.sent(LOGIN)][1:] == ["refresh_token"]
+        await trio.sleep(3500)  # both find it due for renewal
+        async with trio.open_nursery() as nursery:
+            for number, rig in enumerate((first, second), start=5):
+                nursery.start_soon(rig.read, rig.wanted(number, noise(100, number)))
+        assert len(platform.sent(LOGIN)) == 3
+
+
+async def test_what_a_killed_process_left_is_used(
+    platform: ScriptedPlatform, rigs: Any, tmp_path: Path
+) -> None:
+    async with rigs():
+        (kept,) = (tmp_path / "sessions").glob("*.json")
+        left = json.loads(kept.read_text())
+    platform.live_tokens.add(left["access"])
+    shared(tmp_path).write(left)
+    async with rigs() as rig:
+        assert await rig.read(rig.wanted(1, noise(9))) == noise(9)
+        assert len(platform.sent(LOGIN)) == 1
+    await trio.sleep(61)  # Each engine here has a ledger of its own.
+    kept.write_text(json.dumps({**left, "boot": "boot", "access": "ended"}))
+    async with rigs() as rig:
+        assert await rig.read(rig.wanted(2, noise(9))) == noise(9)
+        assert len(platform.sent(LOGIN)) == 2, "one that has ended costs one request and a login"
+    for nonsense in ("", "[]", "{", '{"boot":"boot","access":7}'):
+        await trio.sleep(61)
+        kept.write_text(nonsense)
+        async with rigs() as rig:
+            assert await rig.read(rig.wanted(3, noise(9))) == noise(9)
+
+
+async def test_a_refused_login_costs_one_request_a_minute_and_heals(
+    platform: ScriptedPlatform, rigs: Any
+) -> None:
+    async with rigs() as first, rigs() as second:
+        begun = len(platform.sent(LOGIN))
+        platform.live_tokens.clear()
+        platform.script(LOGIN, *[Reply.error(400, "OAU-140")] * 2)
+        start_s = trio.current_time()
+        for number in range(20):
+            for rig in (first, second):
+                with pytest.raises(AuthError):
+                    await rig.read(rig.wanted(number, noise(9)))
+        assert trio.current_time() - start_s < 5
+        assert len(platform.sent(LOGIN)) == begun + 1
+        row = (await first.engine.status())["login"]
+        assert row["state"] == "refused"
+        assert "OAU-140" in row["because"]
+        await trio.sleep(61)
+        with pytest.raises(AuthError):
+            await first.read(first.wanted(50, noise(9)))
+        await trio.sleep(61)
+        for rig in (first, second):
+            assert await rig.read(rig.wanted(51, noise(9))) == noise(9)
+        assert len(platform.sent(LOGIN)) == begun + 3
+        assert (await first.engine.status())["login"]["state"] == "good"
+
+
+async def test_other_credentials_are_taken_without_remounting(platform: ScriptedPlatform, rigs: Any) -> None:
+    saved = [Credentials(CLIENT_ID, CLIENT_SECRET, "s3cret.revoked")]
+    async with rigs(reload=lambda: saved[0]) as rig:
+        platform.live_tokens.clear()
+        platform.script(LOGIN, *[Reply.error(400, "OAU-140")] * 2)
+        with pytest.raises(AuthError):
+            await rig.read(rig.wanted(1, noise(9)))
+        with pytest.raises(AuthError):
+            await rig.read(rig.wanted(1, noise(9)))
+        saved[0] = Credentials(CLIENT_ID, CLIENT_SECRET, JWT)
+        await trio.sleep(6)
+        assert await rig.read(rig.wanted(1, noise(9))) == noise(9)
+
+
+async def test_five_tokens_in_a_row_may_have_ended(platform: ScriptedPlatform, rigs: Any) -> None:
+    async with rigs() as rig:
+        wanted = rig.wanted(1, noise(9))
+        platform.script("readMessageContent", *[Reply.error(401, "OAU-213")] * 4)
+        assert await rig.read(wanted) == noise(9)
