@@ -241,7 +241,7 @@ async def open_engine(
     what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
     everything else fails at once. A content of more than `max_content_bytes` is not fetched. For
     `wait_online_s` and `on_wait` see `Account.start`. `shared` is the session that processes of this login
-    have in common; `reload` reads the credentials again, in a worker thread, when the server has refused these.
+    have in common; `reload` reads the credentials again, in a thread, when the server has refused these.
 
     Raises:
         AuthError: The credentials were refused.
