@@ -491,7 +491,9 @@ class Operations(ReadOnlyOperations):
             raise pyfuse3.FUSEError(errno.ESTALE) from None  # The login may not see it any more.
         if extension.is_filled:
             self._engine.account.mailboxes.visit(node.mailbox_id)
-        elif briefly:
+            return
+        self._readers.require_no_crawler(pid)
+        if briefly:
             await self._briefly(pid, extension.mailbox_id, lambda: self._fill(extension))
         else:
             await self._waits.until(pid, lambda: self._fill(extension), within_s=self._max_wait_s)

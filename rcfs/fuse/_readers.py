@@ -102,14 +102,14 @@ def _kept(name: str) -> str:
 
 
 class CrawlerError(BudgetError):
-    """A crawler was refused what is not cached.
+    """A crawler was refused what is not cached or not loaded.
 
     Attributes:
         name: What it is called.
     """
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is a crawler, and this content is not cached")
+    def __init__(self, name: str, why: str = "this content is not cached") -> None:
+        super().__init__(f"{name} is a crawler, and {why}")
         self.name = name
 
 
@@ -140,6 +140,16 @@ class Readers:
             return False
         self._looked_s = now
         return True
+
+    def require_no_crawler(self, pid: int) -> None:
+        """Returns if `pid` may have a mailbox loaded: a crawler sees those that others have looked into.
+
+        Raises:
+            CrawlerError: It is a crawler, which by the rule gets what is known, and nothing else.
+        """
+        name = reader_of(pid).name
+        if name in self._crawlers.names and self._crawlers.policy is CrawlerPolicy.REFUSE:
+            raise CrawlerError(name, "this mailbox is not loaded")
 
     def priority(
         self, reader: Reader, key: ContentKey, place: Hashable, now: float, *, flags: int = 0

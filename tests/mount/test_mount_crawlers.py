@@ -71,3 +71,17 @@ def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> N
     pinned = mount.rcfs("pin", *mount.options[:2], str(fetched.parent), str(refused.parent)).stdout
     assert "of them new; " in pinned
     assert mount.server.summary()["content_requests"] == requests
+
+
+def test_a_crawler_has_no_mailbox_loaded(mounting: Mounting, tmp_path: Path) -> None:
+    """updatedb walks all trees at night, and asks for no content: a mailbox is some requests."""
+    find = shutil.copy(shutil.which("find") or "find", str(tmp_path / "updatedb"))
+    mount = mounting("--messages=60", options=("--no-preload",))
+    before = len(mount.server.journal())
+    walk = subprocess.run([find, str(mount.path)], capture_output=True, check=False, timeout=COMMAND_S)
+    assert b"busy" in walk.stderr
+    assert len(mount.server.journal()) == before
+    mailbox = next(mount.path.glob("101 *"))
+    expected = subprocess.run(["find", str(mailbox)], capture_output=True, check=True, timeout=COMMAND_S)
+    seen = subprocess.run([find, str(mailbox)], capture_output=True, check=True, timeout=COMMAND_S)
+    assert seen.stdout == expected.stdout, "what is known it sees"

@@ -294,21 +294,21 @@ def test_a_search_is_pulled_as_what_it_finds(module_mount: Mounted, searches: Pa
 
 
 def test_a_search_can_be_removed_with_all_that_it_shows(module_mount: Mounted, searches: Path) -> None:
-    search = searches / "the"
+    search = searches / "2*"
     search.mkdir()
     shown = sorted(search.iterdir())
     assert len(shown) > 32, "more than one page of a listing"
     homes = {link.resolve() for link in shown}
     shown[0].unlink()
-    assert sorted(search.iterdir()) == shown[1:]
+    assert set(shown) - set(search.iterdir()) == {shown[0]}
     with pytest.raises(FileNotFoundError):
         shown[0].lstat()
-    module_mount.tool("rm", "-r", "Search/the")
+    module_mount.tool("rm", "-r", "Search/2*")
     assert not search.exists()
     assert all((home / "message.json").exists() for home in homes)
-    # One that is made anew shows all of it.
+    # One that is made anew shows all of it; mailboxes that were loaded meanwhile may add to it.
     search.mkdir()
-    assert sorted(search.iterdir()) == shown
+    assert set(shown) <= set(search.iterdir())
 
 
 def test_nothing_is_lost_with_what_cannot_be_removed(module_mount: Mounted, searches: Path) -> None:
