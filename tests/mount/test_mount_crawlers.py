@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import COMMAND_S, Mounting
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting
 
 pytestmark = pytest.mark.mount
 
@@ -25,11 +25,16 @@ def read(program: str, path: Path) -> "subprocess.CompletedProcess[bytes]":
     return subprocess.run([program, str(path)], capture_output=True, check=False, timeout=COMMAND_S)
 
 
+def places(mount: Mounted) -> list[str]:
+    """The options that say where a mount keeps what it has."""
+    return [option for option in mount.options if option.startswith(("--cache-dir=", "--state-dir="))]
+
+
 @pytest.mark.parametrize("policy", ["refuse", "lowest"])
 def test_a_crawler_by_name(mounting: Mounting, indexer: str, policy: str) -> None:
     options = (f"--crawler={INDEXER}", f"--crawler-policy={policy}")
     mount = mounting("--messages=60", options=options)
-    cold, other = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))[:2]
+    cold, other = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail*.*"))[:2]
     answer = read(indexer, cold)
     requests = mount.server.summary()["content_requests"]
     if policy == "lowest":
@@ -46,11 +51,11 @@ def test_a_crawler_by_name(mounting: Mounting, indexer: str, policy: str) -> Non
 
 def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> None:
     mount = mounting("--messages=60", options=(f"--crawler={INDEXER}",))
-    fetched, refused = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))[:2]
+    fetched, refused = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail*.*"))[:2]
     assert read("cat", fetched).returncode == 0
     assert read(indexer, refused).returncode == 1
     requests = mount.server.summary()["content_requests"]
-    options = (*mount.options[:2], str(fetched.parent.parent.parent))
+    options = (*places(mount), str(fetched.parent.parent.parent))
     documents = {
         document["path"]: document for document in json.loads(mount.rcfs("why", "--json", *options).stdout)
     }
@@ -62,13 +67,13 @@ def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> N
     document = documents[str(refused.relative_to(mount.path))]
     assert (document["cached"], document["fetches"]) == ("no", [])
     assert document["refused"]["program"] == INDEXER[:15]
-    text = mount.rcfs("why", *mount.options[:2], str(fetched)).stdout.splitlines()
+    text = mount.rcfs("why", *places(mount), str(fetched)).stdout.splitlines()
     assert text[0] == str(fetched.relative_to(mount.path))
     assert text[1].startswith("  fetched 20")
     assert " for cat (person), 1 request, " in text[1]
 
     # Pinning asks the mount, too.
-    pinned = mount.rcfs("pin", *mount.options[:2], str(fetched.parent), str(refused.parent)).stdout
+    pinned = mount.rcfs("pin", *places(mount), str(fetched.parent), str(refused.parent)).stdout
     assert "of them new; " in pinned
     assert mount.server.summary()["content_requests"] == requests
 
@@ -76,7 +81,7 @@ def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> N
 def test_a_crawler_has_no_mailbox_loaded(mounting: Mounting, tmp_path: Path) -> None:
     """updatedb walks all trees at night, and asks for no content: a mailbox is some requests."""
     find = shutil.copy(shutil.which("find") or "find", str(tmp_path / "updatedb"))
-    mount = mounting("--messages=60", options=("--no-preload",))
+    mount = mounting("--messages=60")
     before = len(mount.server.journal())
     walk = subprocess.run([find, str(mount.path)], capture_output=True, check=False, timeout=COMMAND_S)
     assert b"busy" in walk.stderr
