@@ -288,7 +288,7 @@ async def open_engine(
                 sizes=sizes,
                 network=network,
                 losses=losses,
-                searches=Searches(index.search, account, shelving.hidden_views),
+                searches=Searches(index, account, shelving.hidden_views, recorder, nursery),
                 hints=hints,
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),

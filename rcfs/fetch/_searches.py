@@ -6,9 +6,11 @@ from typing import TypeVar, TypeVarTuple
 
 import trio
 
+from rcfs.errors import StoreError
 from rcfs.fetch._account import Account
+from rcfs.fetch._recorder import Recorder
 from rcfs.model import FoundRow, SearchRow
-from rcfs.store import Scope, SearchIndex
+from rcfs.store import MailboxIndex, Scope
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -24,26 +26,43 @@ class Searches:
         StoreError: The index fails.
     """
 
-    def __init__(self, index: SearchIndex, account: Account, hidden_views: frozenset[str]) -> None:
-        """Searches what `account` has in `index`, as if there were no `hidden_views`."""
-        self._index = index
+    def __init__(
+        self,
+        index: MailboxIndex,
+        account: Account,
+        hidden_views: frozenset[str],
+        recorder: Recorder,
+        nursery: trio.Nursery,
+    ) -> None:
+        """Searches what `account` has in `index`, as if there were no `hidden_views`.
+
+        In `nursery` it notes when something has changed.
+        """
+        self._notes = index
+        self._index = index.search
         self._account = account
         self._hidden = hidden_views
+        self._recorder = recorder
+        self._nursery = nursery
         # Of their own: those that wait for the index to be unlocked leave the others free.
         self._threads = trio.CapacityLimiter(_MOST_THREADS)
-        self._newest_s: float | None = None
+        self._changed_s: float | None = None
+        self._noting = False
 
     @property
     def changed_s(self) -> float:
-        """The newest time of a message in the mailboxes that are known, in seconds since 1970-01-01 UTC.
+        """When a mailbox was last seen to change, in seconds since 1970-01-01 UTC; 0.0 for never.
 
-        0.0 for none. It follows from what is known, so that it is the same after a remount.
+        It is kept in the index, so that it is the same after a remount.
         """
-        if self._newest_s is None:
-            catalogues = (self._account.mailboxes.catalogue(each.id) for each in self._account.extensions)
-            times = (time_s for each in catalogues if each is not None for time_s in each.times(None))
-            self._newest_s = max((time_s for time_s in times if time_s is not None), default=0.0)
-        return self._newest_s
+        if self._changed_s is None:
+            note = self._notes.noted(self._topic)
+            self._changed_s = 0.0 if note is None else note.noted_s
+        return self._changed_s
+
+    @property
+    def _topic(self) -> str:
+        return f"searches {self._account.id}"
 
     @property
     def _scope(self) -> Scope:
@@ -52,7 +71,10 @@ class Searches:
 
     def note_change(self) -> None:
         """A mailbox has changed, so that any search may find something else."""
-        self._newest_s = None
+        self._changed_s = time.time()
+        if not self._noting:
+            self._noting = True
+            self._nursery.start_soon(self._note)
 
     # In the event loop; a change that nobody waits for any more is made all the same
 
@@ -75,6 +97,18 @@ class Searches:
     async def rename(self, name: str, new_name: str) -> bool:
         """Makes a search one for `new_name`; False when there is none, or another of that name."""
         return await self._writing(self._index.rename, self._account.id, name, new_name)
+
+    async def _note(self) -> None:
+        """Keeps the time of the last change; of many changes in a row only a few are written."""
+        noted_s = None
+        try:
+            while noted_s != self._changed_s:
+                noted_s = self.changed_s
+                await self._writing(self._notes.note, self._topic, "", noted_s)
+        except StoreError as exc:
+            self._recorder.fault("searches", str(exc))
+        finally:
+            self._noting = False
 
     async def _writing(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await trio.to_thread.run_sync(work, *arguments, limiter=self._threads, abandon_on_cancel=True)

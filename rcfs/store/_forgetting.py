@@ -29,7 +29,7 @@ _INDEX_ROWS = (
     ("mailboxes", "account_id = :account"),
     ("searches", "account_id = :account"),
     # A topic ends with the login that it is about, or begins with the mailbox.
-    ("notes", "topic LIKE 'mailbox ' || :account || '/%'"),
+    ("notes", "topic LIKE 'mailbox ' || :account || '/%' OR topic = 'searches ' || :account"),
     ("notes", "EXISTS (SELECT 1 FROM logins WHERE account_id = :account AND topic LIKE '% ' || login)"),
     ("logins", "account_id = :account"),
 )

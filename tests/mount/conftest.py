@@ -33,8 +33,10 @@ class Mounted:
         self.cache = home / "cache"
         self.state = home / "state"
         # Without loads in the background: most tests assert on the requests that their own commands cause.
-        own = ("--no-preload", f"--cache-dir={self.cache}", f"--state-dir={self.state}")
-        self.options = (*own, *options)
+        own = (f"--cache-dir={self.cache}", f"--state-dir={self.state}")
+        self.options = ("--no-preload", *own, *options)
+        self.engine_options = (*own, *options)
+        """The same for commands that mount nothing."""
         self.environment = {
             **os.environ,
             **server.environment(),

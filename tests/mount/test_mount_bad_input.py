@@ -102,7 +102,7 @@ def test_umount_of_what_is_no_mount(unmounted: Mounted) -> None:
 
 def test_a_damaged_cache_database_is_rebuilt_and_keeps_its_contents(mounting: Mounting) -> None:
     mount = mounting("--messages=100", "--limit=medium=1000")
-    files = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))[:5]
+    files = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))[:5]
     contents = [path.read_bytes() for path in files]
     mount.umount()
     (mount.cache / "cache.db").write_bytes(b"not a database, but long enough to look like a file" * 100)
@@ -117,7 +117,7 @@ def test_a_damaged_cache_database_is_rebuilt_and_keeps_its_contents(mounting: Mo
 
 def test_a_damaged_chunk_is_fetched_again(mounting: Mounting) -> None:
     mount = mounting("--messages=100", "--limit=medium=1000")
-    path = next(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    path = next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     content = path.read_bytes()
     mount.umount()
     for chunk in mount.cache.rglob("*.val"):
@@ -131,7 +131,7 @@ def test_a_damaged_chunk_is_fetched_again(mounting: Mounting) -> None:
 
 def test_private_files_are_private(mounting: Mounting) -> None:
     mount = mounting("--messages=50", "--limit=medium=1000")
-    next(mount.path.glob("101 */Voicemail/*/*/voicemail.*")).read_bytes()
+    next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*")).read_bytes()
     for place in (mount.cache, mount.state):
         for path in [place, *place.rglob("*")]:
             assert path.stat().st_mode & 0o077 == 0, path
@@ -139,7 +139,7 @@ def test_private_files_are_private(mounting: Mounting) -> None:
 
 def test_no_secret_is_logged(mounting: Mounting) -> None:
     mount = mounting("--messages=50", "--limit=medium=1000", options=("--log-level=debug",))
-    next(mount.path.glob("101 */Voicemail/*/*/voicemail.*")).read_bytes()
+    next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*")).read_bytes()
     mount.tool("ls", "-R", check=False)
     mount.umount()
     logged = "".join(path.read_text() for path in (mount.state / "log").iterdir())
@@ -155,7 +155,7 @@ def test_doctor_and_status_and_cache_commands(mounting: Mounting) -> None:
     assert {"login", "clock"} <= {finding["name"] for finding in findings if finding["state"] == "ok"}
     (status,) = json.loads(mount.rcfs("status", "--json", f"--state-dir={mount.state}").stdout)
     assert status["requests"]["refused"] == 0
-    next(mount.path.glob("101 */Voicemail/*/*/voicemail.*")).read_bytes()
+    next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*")).read_bytes()
     info = json.loads(mount.rcfs("cache", "info", "--json", f"--cache-dir={mount.cache}").stdout)
     assert info["contents"] == 1
     mount.rcfs("cache", "clear", "--yes", f"--cache-dir={mount.cache}")

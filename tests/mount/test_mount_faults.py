@@ -40,7 +40,7 @@ def test_a_liberty_of_the_platform_is_survived(
 ) -> None:
     mount = shared_mount
     place = [name for name, _, _ in LIBERTIES].index(kind)
-    folders = sorted(path.parent for path in mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    folders = sorted(path.parent for path in mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     folder = folders[place]
     message_id = int(folder.name.rpartition("[")[2].rstrip("]"))
     mount.server.reset_journal()
@@ -56,7 +56,7 @@ def test_a_liberty_of_the_platform_is_survived(
 
 def test_a_refusal_for_quota_is_waited_out(mounting: Mounting) -> None:
     mount = mounting("--messages=100", "--limit=medium=1000/2/2", "--limit=light=1000/2/2")
-    path = next(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    path = next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     mount.server.reset_journal()
     mount.server.fault("rate_limited", operation="readMessageContent", retry_after_s=2)
     assert path.read_bytes()
@@ -67,7 +67,7 @@ def test_a_refusal_for_quota_is_waited_out(mounting: Mounting) -> None:
 
 def test_a_fault_that_stays_is_an_error_and_heals(mounting: Mounting) -> None:
     mount = mounting("--messages=100", "--limit=medium=1000", options=("--max-wait=5",))
-    path = next(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    path = next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     mount.server.fault("status", status=500, operation="readMessageContent", count=None)
     with pytest.raises(OSError, match=r"timed out|Input/output"):
         path.read_bytes()

@@ -48,9 +48,9 @@ def test_names_are_utf_8(mount: Mounted, tmp_path: Path) -> None:
     state = f"--state-dir={mount.state}"
     assert f" at {mount.path}\n" in mount.rcfs("status", state).stdout
     assert mount.rcfs("refresh", state).stdout.startswith(f"{mount.path}: ")
-    assert odd in mount.rcfs("why", *mount.options[:2], str(mount.path / odd)).stdout
+    assert odd in mount.rcfs("why", *mount.engine_options, str(mount.path / odd)).stdout
     copy = tmp_path / "Kopie ä"
-    mount.rcfs("pull", *mount.options, "--to", str(copy), f"{odd}/SMS")
+    mount.rcfs("pull", *mount.engine_options, "--to", str(copy), f"{odd}/SMS")
     assert (copy / odd).is_dir()
 
 
@@ -67,7 +67,7 @@ def test_what_is_no_utf_8_is_an_argument_like_others(mount: Mounted) -> None:
         (("search", f"{state}2", os.fsdecode(b"caf\xe9 \xff")), 2, b"nothing is known"),
         (("umount", state, os.fsdecode(b"/tmp/\xff")), 4, b"/tmp/\xff is not mounted"),
         (("mount", *mount.options, os.fsdecode(b"/tmp/\xff")), 4, b"/tmp/\xff does not exist"),
-        (("pull", *mount.options, os.fsdecode(b"a\xff")), 2, b"a\xff"),
+        (("pull", *mount.engine_options, os.fsdecode(b"a\xff")), 2, b"a\xff"),
         ((os.fsdecode(b"\xff"),), 2, b"No such command"),
     ):
         done = subprocess.run(

@@ -63,7 +63,7 @@ def test_attributes_say_what_the_records_say(shared_mount: Mounted) -> None:
 
 def test_cached_attribute_follows_the_cache(mounting: Mounting) -> None:
     mount = mounting("--messages=100", *FAST)
-    file = next(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    file = next(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     assert os.getxattr(file, "user.rcfs.cached") == b"no"
     estimate = file.stat().st_size
     assert estimate >= 1 << 20

@@ -37,7 +37,7 @@ def snapshot(mount: Mounted) -> list[tuple[str, int, int, int]]:
 
 def attachments(mount: Mounted) -> list[Path]:
     """Attachment files of one mailbox, whose sizes are only known from reading them."""
-    found = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    found = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     assert len(found) > 8
     return found
 
@@ -164,7 +164,7 @@ def ask_everything(mount: Mounted) -> set[str]:
 def test_without_any_network_all_that_is_known_is_there(used: Mounted) -> None:
     mount = used
     cached = attachments(mount)[:4]
-    for pattern in ("101 */Fax/*/*/fax.*", "101 */SMS/*/*/*.jpg"):
+    for pattern in ("101 */Fax/*/*/fax *.*", "101 */SMS/*/*/*.jpg"):
         cached += sorted(mount.path.glob(pattern))[:3]
     keys = [attachment_key(path) for path in cached if path.read_bytes()]
     truth = {(entry["message_id"], entry["attachment_id"]): entry["sha256"] for entry in mount.server.truth()}

@@ -56,7 +56,7 @@ def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> float:
 
 
 def voicemails(mount: Mounted) -> list[Path]:
-    found = sorted(mount.path.glob("1* */Voicemail/*/*/voicemail.*"))
+    found = sorted(mount.path.glob("1* */Voicemail/*/*/voicemail *.*"))
     assert len(found) > 150
     return found
 
@@ -215,7 +215,7 @@ async def test_suspending_answers_400_parked_readers_and_all_works_again_after_i
 ) -> None:
     def park() -> tuple[Mounted, list[Path]]:
         mount = mounting(*TIGHT)
-        paths = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+        paths = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
         for path in paths[:CACHED]:
             path.read_bytes()
         return mount, paths

@@ -21,7 +21,7 @@ PARTIAL = 8
 
 def pull(mount: Mounted, *arguments: str) -> "subprocess.CompletedProcess[str]":
     """A finished pull; everything but what may not be read was had."""
-    done = mount.rcfs("pull", *mount.options, *arguments, check=False)
+    done = mount.rcfs("pull", *mount.engine_options, *arguments, check=False)
     assert done.returncode in (0, PARTIAL), done.stderr
     return done
 
@@ -29,7 +29,7 @@ def pull(mount: Mounted, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def start_pull(mount: Mounted, *arguments: str) -> "subprocess.Popen[str]":
     """A pull that runs, and writes JSON lines."""
     return subprocess.Popen(
-        [sys.executable, "-m", "rcfs", "pull", "--json", *mount.options, *arguments],
+        [sys.executable, "-m", "rcfs", "pull", "--json", *mount.engine_options, *arguments],
         env=mount.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -87,7 +87,7 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
     run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=target)
     for directory in sorted(path for path in target.iterdir() if path.is_dir()):
         run(["diff", "-r", "--no-dereference", str(mount.path / directory.name), str(directory)])
-    sound = next(target.glob("*/Voicemail/*/*/voicemail.*"))
+    sound = next(target.glob("*/Voicemail/*/*/voicemail *.*"))
     shown = mount.path / sound.relative_to(target)
     assert sound.stat().st_mtime == pytest.approx(shown.stat().st_mtime, abs=1e-3)
     one = pull(mount, "--to", str(tmp_path / "one"), str(shown.parent), "--json").stdout.splitlines()

@@ -17,7 +17,7 @@ def test_a_doctor_beside_a_mount_and_the_next_mount_know_what_was_spent(mounting
     mounted = mounting("--messages=20", "--limit=auth=5/600/60", "--limit=light=50/600/60")
     assert used(mounted, "auth") == 1
     light = used(mounted, "light")
-    mounted.rcfs("doctor", *mounted.options)
+    mounted.rcfs("doctor", *mounted.engine_options)
     assert used(mounted, "auth") == 3
     assert used(mounted, "light") > light
     chart = (mounted.path / ".rcfs" / "quota").read_text()

@@ -286,7 +286,7 @@ def test_a_search_is_pulled_as_what_it_finds(module_mount: Mounted, searches: Pa
     (searches / "invoice").mkdir()
     links = {link.name: link.resolve() for link in (searches / "invoice").iterdir()}
     copy = tmp_path / "copy"
-    module_mount.rcfs("pull", *module_mount.options, "--to", str(copy), str(searches / "invoice"))
+    module_mount.rcfs("pull", *module_mount.engine_options, "--to", str(copy), str(searches / "invoice"))
     assert {link.name for link in (copy / "Search" / "invoice").iterdir()} == set(links)
     for name, home in links.items():
         assert (copy / "Search" / "invoice" / name / "message.json").is_file()

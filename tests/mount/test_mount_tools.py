@@ -93,7 +93,7 @@ def test_media_open_in_the_programs_made_for_them(shared_mount: Mounted) -> None
     message = json.loads((faxes[0].parent / "message.json").read_text())
     assert str(message["id"]) in text
     kinds: Counter[str] = Counter()
-    for pattern in ("*/Voicemail/*/*/voicemail.*", "*/Fax/*/*/fax.*", "*/SMS/*/*/*"):
+    for pattern in ("*/Voicemail/*/*/voicemail *.*", "*/Fax/*/*/fax *.*", "*/SMS/*/*/*"):
         paths = [str(path) for path in mount.path.glob(pattern) if path.suffix not in (".json", ".txt")]
         lines = run(["file", "--brief", "--mime-type", *paths]).stdout.splitlines()
         kinds.update(lines)

@@ -27,7 +27,7 @@ TIGHT = (
 
 def voicemails(mount: Mounted) -> list[Path]:
     """All voicemails of one mailbox."""
-    found = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    found = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     assert len(found) > 10
     return found
 
@@ -81,7 +81,7 @@ def test_a_signal_ends_a_reader_that_waits_for_quota(spent: Mounted, number: sig
 
 def test_others_go_on_while_many_readers_are_parked(spent: Mounted) -> None:
     cold = voicemails(spent)[4:]
-    files = [*cold, *sorted(spent.path.glob("102 */Voicemail/*/*/voicemail.*"))][:100]
+    files = [*cold, *sorted(spent.path.glob("102 */Voicemail/*/*/voicemail *.*"))][:100]
     with readers(files):
         eventually(lambda: waiting(spent) == len(files))
         began = time.monotonic()
@@ -145,9 +145,9 @@ def test_a_wait_ends_at_its_deadline(mounting: Mounting) -> None:
 def test_a_person_does_not_wait_behind_a_copy(mounting: Mounting, tmp_path: Path) -> None:
     # 40 requests in 4 s, so that a copy of 200 attachments takes about 20 s.
     mount = mounting("--messages=1500", "--limit=light=100000", "--limit=medium=40/4/4")
-    sources = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail.*"))
+    sources = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
     assert len(sources) >= 100
-    others = sorted(mount.path.glob("102 */Voicemail/*/*/voicemail.*"))
+    others = sorted(mount.path.glob("102 */Voicemail/*/*/voicemail *.*"))
     month_folders = sorted({str(path.parent.parent) for path in sources})
     copy = subprocess.Popen(
         ["cp", "-r", *month_folders, str(tmp_path)],
