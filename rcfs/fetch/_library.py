@@ -437,7 +437,7 @@ class Library:
         """The chunk after storing it in the cache, else in a spill; None when neither takes it."""
         # One that the cache cannot hold whole would drive out all others, and then itself.
         so_far = index * CHUNK_BYTES if content.size_bytes is None else content.size_bytes
-        if so_far < self._cache.limit_bytes:
+        if self._cache.admits(so_far):
             chunk = self._cache.put_chunk(content.key, index, data, info)
             if chunk is not None:
                 return chunk

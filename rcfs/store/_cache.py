@@ -233,10 +233,12 @@ class ContentCache:
         """Whether `info` could be stored as what is known of the content, in place of what was."""
         return bool(self._store(key, {INFO_INDEX: info.to_bytes()}))
 
-    @property
-    def limit_bytes(self) -> int:
-        """The cap of all that lies in the directory, in bytes."""
-        return self._limit_bytes
+    def admits(self, size_bytes: int) -> bool:
+        """Whether a content of so many bytes may fit at all; when it does not, that is told once."""
+        if size_bytes < self._limit_bytes:
+            return True
+        self._tell_too_large()
+        return False
 
     def spill(self) -> Spill:
         """A place on the cache's disk, but not in the cache, for a content that it cannot keep.
@@ -405,9 +407,7 @@ class ContentCache:
         if before_bytes + needed_bytes > room_bytes:
             # It can never be whole, so neither others are pushed out for it, nor its beginning kept.
             table.discard_content(str(key))
-            self._tell(
-                f"a content is larger than the cap of the cache in {self._directory}, so it is not kept"
-            )
+            self._tell_too_large()
             return False
         missing = self._missing_bytes(table.value_bytes() + overhead_bytes, needed_bytes)
         if missing <= 0:
@@ -482,6 +482,9 @@ class ContentCache:
             return False
         broken.dispose()
         return True
+
+    def _tell_too_large(self) -> None:
+        self._tell(f"a content is larger than the cap of the cache in {self._directory}, so it is not kept")
 
     def _tell_damaged(self, count: int, key: ContentKey) -> None:
         self._warn(f"the cache held {count} damaged chunks of {key}; they will be fetched again")

@@ -107,7 +107,9 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
         yield ENDPOINTS
         done.append(("simulator ends", None))
 
-    def serve(settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
+    def serve(
+        settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None], **_waiting: object
+    ) -> None:
         done.append(("serve", (settings, mountpoint)))
         on_ready()
 

@@ -29,7 +29,9 @@ class FakeServe:
         self.while_up: list[Any] = []
         self.error: Exception | None = None
 
-    def serve(self, settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None]) -> None:
+    def serve(
+        self, settings: Settings, mountpoint: Path, *, on_ready: Callable[[], None], **_waiting: object
+    ) -> None:
         self.calls.append((settings, mountpoint))
         if self.error is not None:
             raise self.error
@@ -76,7 +78,7 @@ def test_in_the_background(
 ) -> None:
     """The fork is real; what the child sees of itself it writes down."""
 
-    def serve(settings: Settings, path: Path, *, on_ready: Callable[[], None]) -> None:
+    def serve(settings: Settings, path: Path, *, on_ready: Callable[[], None], **_waiting: object) -> None:
         on_ready()
         (record,) = fake.registry.live()
         seen = [os.getpid(), record.pid, str(Path.cwd()), str(path), settings.cache_size_bytes]
@@ -161,7 +163,7 @@ import sys, types
 from rcfs.cli import _run, main
 from rcfs.errors import AuthError
 
-def serve(settings, mountpoint, *, on_ready):
+def serve(settings, mountpoint, *, on_ready, **_waiting):
     raise AuthError(f"{settings.require_credentials().client_id} refused at {mountpoint}")
 
 sys.modules["rcfs.cli._serve"] = types.SimpleNamespace(serve=serve)
