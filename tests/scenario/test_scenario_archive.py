@@ -50,6 +50,14 @@ async def shown(rig: Rig) -> dict[int, str]:
     return {message.id: message.availability for message in await rig.messages()}
 
 
+async def cached(rig: Rig) -> list[ContentKey]:
+    """The keys of all voicemails, which are in the cache now."""
+    messages = await rig.messages()
+    for message in messages:
+        await rig.read(wanted(message))
+    return [wanted(message).key for message in messages]
+
+
 async def refresh(rig: Rig) -> None:
     await rig.engine.account.mailboxes.refresh(EXTENSION_ID)
 
@@ -159,19 +167,12 @@ async def test_what_is_purged_leaves_nothing_in_the_cache_unless_it_is_kept_on_p
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
-        messages = await rig.messages()
-        for message in messages:
-            await rig.read(wanted(message))
-        keys = {message.id: wanted(message).key for message in messages}
-        rig.cache.pin([keys[2]])
+        keys = await cached(rig)
+        rig.cache.pin([keys[1]])
         for number in (1, 2):
             platform.bury(number, "Purged")
         await refresh(rig)
-        assert {number: rig.cache.contains(key) for number, key in keys.items()} == {
-            1: "no",
-            2: "yes",
-            3: "yes",
-        }
+        assert [rig.cache.contains(key) for key in keys] == ["no", "yes", "yes"]
 
 
 @pytest.mark.usefixtures("voicemails")
@@ -179,15 +180,12 @@ async def test_what_a_comparison_no_longer_finds_leaves_nothing_in_the_cache(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
-        messages = await rig.messages()
-        for message in messages:
-            await rig.read(wanted(message))
+        keys = await cached(rig)
         platform.refused_tokens = {"since-3"}
         platform.messages = platform.messages[1:]
         platform.changes.append({})
         await refresh(rig)
-        states = [rig.cache.contains(wanted(message).key) for message in messages]
-        assert states == ["no", "yes", "yes"]
+        assert [rig.cache.contains(key) for key in keys] == ["no", "yes", "yes"]
 
 
 @pytest.mark.usefixtures("voicemails")
@@ -195,8 +193,7 @@ async def test_a_deleted_message_keeps_its_cached_content_while_it_can_be_restor
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
-        message = (await rig.messages())[0]
-        await rig.read(wanted(message))
-        platform.bury(message.id, "Deleted")
+        key, *_others = await cached(rig)
+        platform.bury(key.message_id, "Deleted")
         await refresh(rig)
-        assert rig.cache.contains(wanted(message).key) == "yes"
+        assert rig.cache.contains(key) == "yes"
