@@ -245,10 +245,15 @@ def test_refresh_says_what_it_did(mailbox: Mailbox, tmp_path: Path) -> None:
     )
     message = mailbox.path / "extension.json"
     assert mount.rcfs("refresh", str(message.parent / "SMS")).stdout.endswith("refreshed 1 mailbox\n")
-    for elsewhere in (tmp_path, mount.path / ".rcfs", mount.path / "no such"):
-        done = mount.rcfs("refresh", str(elsewhere), check=False)
-        assert (done.returncode, done.stdout) == (4, "")
-        assert f"{elsewhere} is not in a mount of rcfs" in done.stderr
+    absent, control = mount.path / "no such", mount.path / ".rcfs"
+    for elsewhere, code, said in (
+        (tmp_path, 4, f"{tmp_path} is not in a mount of rcfs"),
+        (control, 2, f"{control} is in no mailbox"),
+        (absent, 2, f"there is no {absent}"),
+    ):
+        done = mount.rcfs("refresh", f"--state-dir={mount.state}", str(elsewhere), check=False)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert said in done.stderr
     assert "user.rcfs.refresh" not in os.listxattr(mailbox.path), "nobody asks for it by the way"
 
 
