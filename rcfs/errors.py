@@ -18,6 +18,8 @@
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
     │   ├── TransportError          7   reset, time-out; retryable
     │   │   ├── UnreachableError    7   no connection could be made, so nothing was sent; retryable
+    │   │   │   ├── UntrustedError  7   TLS failed: the certificate, its dates, the host name, the version
+    │   │   │   └── ProxyError      7   the proxy refuses, or wants a login
     │   │   └── SilentError         7   the server took the connection and answers nothing at all; retryable
     │   └── OfflineError            7   it would have to be asked for, and rcfs is to stay offline
     ├── PartialError                8   some of what was asked for could not be had; the rest is there
@@ -151,6 +153,21 @@ class TransportError(PlatformError):
 
 class UnreachableError(TransportError):
     """No connection to the server could be made: the request was not sent."""
+
+    lasting: ClassVar[bool] = False
+    """Whether it stays until somebody changes something, so that trying again soon is of no use."""
+
+
+class UntrustedError(UnreachableError):
+    """The server's certificate or TLS version was refused, so that nothing was sent, no token either."""
+
+    lasting = True
+
+
+class ProxyError(UnreachableError):
+    """The proxy does not let rcfs through."""
+
+    lasting = True
 
 
 class SilentError(TransportError):

@@ -1,24 +1,29 @@
 """What `rcfs doctor` asks the server: a real login, its clock, and what the login may do."""
 
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import structlog
 import trio
 
 from rcfs import __version__
 from rcfs.cli._findings import Finding, State
+from rcfs.cli._output import error_line
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings
-from rcfs.errors import AuthError, ForbiddenError, PlatformError
+from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
 from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
 from rcfs.model import Priority
 from rcfs.platform import (
     AllowedHosts,
     Client,
     Credentials,
+    Proxies,
     Request,
     list_messages,
+    proxies_from,
     read_account,
     read_own_extension,
 )
@@ -45,12 +50,22 @@ def probe_server(settings: Settings) -> list[Finding]:
 
 async def _probe(settings: Settings) -> list[Finding]:
     credentials = settings.require_credentials()
+    findings: list[Finding] = []
+    try:
+        # A server on plain http is on this machine.
+        https = credentials.server_url.startswith("https:")
+        proxies = proxies_from(os.environ) if https else Proxies()
+    except ConfigError as exc:
+        detail, _, advice = error_line(exc).partition("; ")
+        return [Finding("proxy", State.PROBLEM, detail, advice)]
     client = Client(
-        AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
+        AllowedHosts(credentials.server_url, settings.media_url),
+        user_agent=f"rcfs/{__version__}",
+        proxies=proxies,
     )
+    findings += _proxies(proxies, credentials.server_url, settings.media_url)
     recorder = Recorder(structlog.get_logger("rcfs"))
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
-    findings: list[Finding] = []
     identity = login.identity(credentials.server_url)
     # Looking for a fault must not create anything, and without a state directory nothing is shared.
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
@@ -87,9 +102,27 @@ def _no_login(server_url: str, error: PlatformError) -> Finding:
             "check the client id, the client secret and the JWT in the developer console: the app must allow"
             " the JWT grant, and the JWT must be for this app and not expired",
         )
+    if isinstance(error, UnreachableError) and error.lasting:
+        detail, _, advice = str(error).partition("; ")
+        return Finding("login", State.PROBLEM, detail, advice)
     return Finding(
         "login", State.PROBLEM, str(error), f"check that {server_url} is the right server and is reachable"
     )
+
+
+def _proxies(proxies: Proxies, server_url: str, media_url: str | None) -> Iterator[Finding]:
+    """What leads to each host, without passwords."""
+    for url in filter(None, (server_url, media_url)):
+        host = urlsplit(url).netloc
+        proxy = proxies.proxy_for(url)
+        if proxy is not None:
+            yield Finding("proxy", State.OK, f"{host} is reached through {proxy}")
+        elif proxies.proxy is not None:
+            yield Finding("proxy", State.OK, f"{host} is reached without {proxies.proxy}")
+        else:
+            yield Finding("proxy", State.OK, f"{host} is reached without a proxy: none is set")
+    for line in proxies.oddities:
+        yield Finding("proxy", State.NOTE, line, "it has no effect; correct or remove it")
 
 
 def _clock(offset_s: float) -> Finding:

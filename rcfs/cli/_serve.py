@@ -19,10 +19,10 @@ from rcfs.cli._files import index_path
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._signals import endings, lasting
-from rcfs.errors import StoreError
+from rcfs.errors import ConfigError, StoreError
 from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, Ownership, serve_mount
-from rcfs.platform import AllowedHosts, Client, Credentials
+from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import ContentCache, FetchHistory, LinuxMachine, MailboxIndex, SharedSession, SizeIndex
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 
@@ -83,7 +83,7 @@ def serve(
             await nursery.start(ending.hear)
             with ending.beginning:
                 async with engine_of(
-                    settings, recorder, stores, wait_online_s=wait_online_s, on_wait=on_wait
+                    settings, recorder, stores, tolerant=True, wait_online_s=wait_online_s, on_wait=on_wait
                 ) as engine:
                     ending.mounting = True
                     await serve_mount(engine, options, on_ready, ending.asked)
@@ -161,18 +161,35 @@ async def engine_of(
     recorder: Recorder,
     stores: Stores,
     *,
+    tolerant: bool = False,
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[Engine]:
     """The engine that `settings` describe, logged in; for the waiting see `rcfs.fetch.Account.start`.
 
+    A `tolerant` one of an account that is known serves what is known and cached where the environment names a
+    proxy that cannot be understood.
+
     Raises:
-        ConfigError: Credentials are missing.
+        ConfigError: Credentials are missing, or a proxy cannot be understood.
         PlatformError: The server refused, failed or could not be reached.
     """
     credentials = settings.require_credentials()
+    proxies, barred = Proxies(), None
+    try:
+        if credentials.server_url.startswith("https:"):  # else it is on this machine
+            proxies = proxies_from(os.environ)
+    except ConfigError as exc:
+        if not tolerant:
+            raise
+        barred = exc
+        recorder.fault("proxy", str(exc))
+    for line in proxies.oddities:
+        recorder.fault("proxy", line)
     client = Client(
-        AllowedHosts(credentials.server_url, settings.media_url), user_agent=f"rcfs/{__version__}"
+        AllowedHosts(credentials.server_url, settings.media_url),
+        user_agent=f"rcfs/{__version__}",
+        proxies=proxies,
     )
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
     identity = credentials.identity
@@ -196,6 +213,7 @@ async def engine_of(
             on_wait=on_wait,
             shared=_shared_session(settings, identity, recorder),
             reload=partial(_credentials_now, credentials.server_url, identity),
+            barred=barred,
         ) as engine:
             yield engine
 

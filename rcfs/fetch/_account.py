@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import trio
 
-from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError
+from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError, UnreachableError
 from rcfs.fetch._first_seen import FirstSeen
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._intake import Shelving
@@ -120,6 +120,7 @@ class Account:
         self,
         *,
         offline: bool = False,
+        barred: RcfsError | None = None,
         wait_online_s: float = 0.0,
         on_wait: Callable[[str], None] = lambda _reason: None,
     ) -> None:
@@ -134,6 +135,7 @@ class Account:
         Raises:
             AuthError: The credentials were refused.
             OfflineError: The login is new, and the server must not be asked.
+            RcfsError: The same, because of `barred`.
             PlatformError: The login is new, and the server failed or could not be reached.
         """
         if self._index.is_small:
@@ -147,6 +149,8 @@ class Account:
             self._recorder.fault("account", str(exc))
             known = None
         if known is None:
+            if barred is not None:
+                raise barred
             if offline:
                 raise OfflineError(
                     "offline: nothing is known of this account; mount it once without --offline"
@@ -255,7 +259,8 @@ class Account:
             try:
                 return await self._ask()
             except TransportError as exc:
-                if trio.current_time() >= deadline_s:
+                lasting = isinstance(exc, UnreachableError) and exc.lasting
+                if lasting or trio.current_time() >= deadline_s:
                     raise
                 if not waits:
                     on_wait(str(exc))

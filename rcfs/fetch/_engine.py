@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
+from rcfs.errors import RcfsError
 from rcfs.fetch._account import Account
 from rcfs.fetch._gate import Gate
 from rcfs.fetch._glance import Glance
@@ -83,6 +84,7 @@ class Engine:
         return {
             "server": self.client.hosts.server_url,
             "network": self.network.state,
+            "network_problem": self.network.problem,
             "account": {"id": self.account.id, "name": self.account.name},
             "login": self._login_row(),
             "quota": self.quota(),
@@ -234,14 +236,16 @@ async def open_engine(
     on_wait: Callable[[str], None] = lambda _reason: None,
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
+    barred: RcfsError | None = None,
 ) -> AsyncIterator[Engine]:
     """The engine, knowing the extensions; logs out and closes `client` at the end.
 
     `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
     what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
-    everything else fails at once. A content of more than `max_content_bytes` is not fetched. For
-    `wait_online_s` and `on_wait` see `Account.start`. `shared` is the session that processes of this login
-    have in common; `reload` reads the credentials again, in a thread, when the server has refused these.
+    everything else fails at once. `barred`, why nothing can be sent, does the same against the user's wish. A
+    content of more than `max_content_bytes` is not fetched. For `wait_online_s` and `on_wait` see
+    `Account.start`. `shared` is the session that processes of this login have in common; `reload` reads the
+    credentials again, in a thread, when the server has refused these.
 
     Raises:
         AuthError: The credentials were refused.
@@ -249,7 +253,7 @@ async def open_engine(
     """
     gate = Gate(ledger, clock, lambda line: recorder.fault("quota", line))
     async with _plain_errors(), trio.open_nursery() as nursery:
-        network = Network(client, recorder, nursery, offline=offline)
+        network = Network(client, recorder, nursery, offline=offline, barred=barred)
         session = Session(client, credentials, gate, network, recorder, shared=shared, reload=reload)
         requester = Requester(client, gate, session, network, recorder)
         nursery.start_soon(keep_going, recorder, "queue", gate.run)
@@ -275,7 +279,7 @@ async def open_engine(
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
             await account.mailboxes.reshelve()
-            await account.start(offline=offline, wait_online_s=wait_online_s, on_wait=on_wait)
+            await account.start(offline=offline, barred=barred, wait_online_s=wait_online_s, on_wait=on_wait)
             yield Engine(
                 account=account,
                 library=library,

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import attrs
 import trio
 
-from rcfs.errors import OfflineError, SilentError, TransportError, UnreachableError
+from rcfs.errors import OfflineError, RcfsError, SilentError, TransportError, UnreachableError
 from rcfs.fetch._gate import Demand
 from rcfs.fetch._reachability import Reachability
 from rcfs.fetch._recorder import Recorder
@@ -41,13 +41,20 @@ class Network:
     """The way to the servers."""
 
     def __init__(
-        self, client: Client, recorder: Recorder, nursery: trio.Nursery, *, offline: bool = False
+        self,
+        client: Client,
+        recorder: Recorder,
+        nursery: trio.Nursery,
+        *,
+        offline: bool = False,
+        barred: RcfsError | None = None,
     ) -> None:
-        """Probes in `nursery`; with `offline` nothing is ever sent."""
+        """Probes in `nursery`; with `offline` nothing is ever sent, perhaps because of `barred`."""
+        self._barred = barred
         self._client = client
         self._recorder = recorder
         self._nursery = nursery
-        self._offline = offline
+        self._offline = offline or barred is not None
         self._servers: dict[str, Reachability] = {}
         self._listeners: defaultdict[str, set[_Listener]] = defaultdict(set)
         self._watched: set[str] = set()
@@ -66,9 +73,17 @@ class Network:
         return self._offline or self._server(_origin(self._client.absolute(url))).is_down
 
     @property
+    def problem(self) -> str:
+        """Why the platform cannot be reached, where somebody must change something; else empty."""
+        if self._barred is not None:
+            return str(self._barred)
+        reason = self._server(self._client.hosts.server_url).reason
+        return str(reason) if reason is not None and reason.lasting else ""
+
+    @property
     def state(self) -> str:
-        """``offline`` when it is to be so, ``unreachable`` in an outage, else ``up``."""
-        if self._offline:
+        """``offline`` when it is to be so, ``unreachable`` when nothing can be sent, else ``up``."""
+        if self._offline and self._barred is None:
             return "offline"
         return "unreachable" if self.is_down else "up"
 
@@ -86,24 +101,35 @@ class Network:
             OfflineError: Nothing is to be sent.
             UnreachableError: The server cannot be reached.
         """
+        if self._barred is not None:
+            raise OfflineError(str(self._barred))
         if self._offline:
             raise OfflineError("offline: only what is cached can be read")
         origin = _origin(self._client.absolute(url))
         server = self._server(origin)
         while server.is_down:
             wait_s = server.blip_ends_s - trio.current_time()
+            reason = server.reason
+            if reason is not None and reason.lasting:
+                raise type(reason)(str(reason))
             if demand.priority < Priority.READAHEAD or wait_s <= 0:
                 raise UnreachableError(f"cannot connect to {urlsplit(origin).netloc}; rcfs goes on trying")
             with trio.move_on_after(min(wait_s, _LOOK_EVERY_S)):
                 await self._returned.wait()
 
-    def failed(self, url: str) -> None:
+    def failed(self, url: str, error: UnreachableError) -> None:
         """No connection could be made to the server of `url`."""
         self.missed.set()
-        origin = _origin(self._client.absolute(url))
-        if self._server(origin).failed(trio.current_time()):
+        self._failed(_origin(self._client.absolute(url)), error)
+
+    def _failed(self, origin: str, error: UnreachableError) -> None:
+        server = self._server(origin)
+        known = server.reason
+        if server.failed(trio.current_time(), error):
             self._recorder.note("server unreachable", server=origin)
             self._nursery.start_soon(self._probe, origin)
+        if error.lasting and str(known) != str(error):
+            self._recorder.fault("connection", str(error))
 
     @contextmanager
     def listening(self, url: str) -> Iterator[None]:
@@ -136,7 +162,9 @@ class Network:
                 continue
             try:
                 await self._client.probe(origin, within_s=_PATIENCE_S - _SILENCE_S)
-            except TransportError:
+            except Exception as exc:  # noqa: BLE001 - an answer that makes no sense is none
+                if not isinstance(exc, TransportError):
+                    self._recorder.crash("probe", exc)
                 if self._heard_s.get(origin, -math.inf) <= quiet_s:
                     self._gave_up(origin)
             else:
@@ -146,7 +174,8 @@ class Network:
     def _gave_up(self, origin: str) -> None:
         """A server is silent: that is an outage, and nobody waits for its answers any more."""
         self.missed.set()
-        if self._server(origin).silent(trio.current_time()):
+        error = UnreachableError(f"{urlsplit(origin).netloc} does not answer")
+        if self._server(origin).silent(trio.current_time(), error):
             self._recorder.note("server silent", server=origin)
             self._nursery.start_soon(self._probe, origin)
         for listener in self._listeners[origin]:
@@ -172,6 +201,9 @@ class Network:
             server.probing(trio.current_time())
             try:
                 await self._client.probe(origin)
+            except UnreachableError as exc:
+                self._failed(origin, exc)
+                continue
             except TransportError:
                 continue
             except Exception as exc:  # noqa: BLE001 - an answer that makes no sense is none

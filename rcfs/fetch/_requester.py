@@ -204,9 +204,9 @@ class Requester:
                 if status == 401 and not self._session.reject(token):
                     raise _ReplacedError("the token was replaced while the request was under way")
                 return await self._judge(request, answer, use)
-        except UnreachableError:
+        except UnreachableError as exc:
             sent = False
-            self._network.failed(request.url)
+            self._network.failed(request.url, exc)
             raise
         finally:
             if not sent:

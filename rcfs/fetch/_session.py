@@ -344,9 +344,9 @@ class Session:
                 else:
                     self._gate.settle(slot, answer.rate)
                 yield answer
-        except UnreachableError:
+        except UnreachableError as exc:
             sent = False
-            self._network.failed(path)
+            self._network.failed(path, exc)
             raise
         finally:
             if not sent:

@@ -22,6 +22,9 @@ from rcfs.platform._notifications import frame_from as frame_from
 from rcfs.platform._notifications import heartbeat_frame as heartbeat_frame
 from rcfs.platform._notifications import socket_access as socket_access
 from rcfs.platform._notifications import subscription_frame as subscription_frame
+from rcfs.platform._proxies import Proxies as Proxies
+from rcfs.platform._proxies import Proxy as Proxy
+from rcfs.platform._proxies import proxies_from as proxies_from
 from rcfs.platform._requests import AUTH as AUTH
 from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
 from rcfs.platform._requests import MEDIUM as MEDIUM

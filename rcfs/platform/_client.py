@@ -4,9 +4,10 @@ No retry, no redirect, no waiting for quota happens here, so that whoever counts
 calls. The only place where a token meets a URL.
 """
 
+import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from http.cookiejar import CookieJar
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,12 +15,16 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from rcfs.errors import PlatformError, UnreachableError
+from rcfs.errors import PlatformError, UntrustedError
 from rcfs.platform._answer import Answer
+from rcfs.platform._connecting import Connector
 from rcfs.platform._errors import translated
 from rcfs.platform._hosts import AllowedHosts, spoken_host
+from rcfs.platform._proxies import Proxies
 from rcfs.platform._requests import Request
+from rcfs.platform._routes import Routes
 from rcfs.platform._socket import MessageStream, open_socket
+from rcfs.platform._trust import read_certificates, trusting_context
 
 CONNECT_WITHIN_S = 10.0
 """Longest wait for a connection. A lost SYN is sent again after 1, 3 and 7 s (RFC 6298), so that this
@@ -33,8 +38,9 @@ _PROBE_PATH = "/restapi"
 """readAPIVersions, of the group NoThrottling. Source: the official description."""
 
 
-SocketOpener = Callable[[str, str], AbstractAsyncContextManager[MessageStream]]
-"""Opens a WebSocket at a URL, for a user agent; see `rcfs.platform._socket.open_socket`."""
+SocketOpener = Callable[[str, str, Connector], AbstractAsyncContextManager[MessageStream]]
+"""Opens a WebSocket at a URL, for a user agent, over what a connector connects; see
+`rcfs.platform._socket.open_socket`."""
 
 
 class Client:
@@ -45,59 +51,67 @@ class Client:
         hosts: AllowedHosts,
         *,
         user_agent: str,
+        proxies: Proxies | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sockets: SocketOpener = open_socket,
     ) -> None:
         """Makes a client for `hosts`; `transport` and `sockets` replace the network in tests."""
         self._hosts = hosts
         self._user_agent = user_agent
+        self._proxies = Proxies() if proxies is None else proxies
         self._sockets = sockets
-        self._transport = transport
-        self._http: httpx.AsyncClient | None = None if transport is None else self._made()
+        self._http: httpx.AsyncClient | None = None if transport is None else self._made(transport)
         """None before the first request, unless `transport` does it."""
+        self._tls: ssl.SSLContext | None = None
+        """None before the first connection."""
+        self._distrusted = False
+        """Whether a server was not trusted since the certificates were read."""
         self._making = trio.Lock()
         self._server_boot_s: float | None = None
         """The server's time when this machine booted, in seconds since 1970 UTC; None before an answer."""
 
-    async def _opened(self) -> httpx.AsyncClient:
-        """The HTTP client, made for the first request, and in a thread.
+    async def _trusting(self) -> ssl.SSLContext:
+        """What TLS connections need; made for the first one, in a thread.
 
-        Making it reads all certificates, 40 ms (measured 2026-11), which no mount should wait for to be
-        ready, and nobody once it is.
+        Reading all certificates may take 40 ms (measured 2026-11), which no mount should wait for to be
+        ready, and nobody once it is. They are read again after a server was not trusted: somebody may have
+        added one.
 
         Raises:
-            UnreachableError: They cannot be read.
+            UntrustedError: They cannot be read.
         """
         async with self._making:
+            if self._tls is None:
+                self._tls = await trio.to_thread.run_sync(trusting_context)
+            elif self._distrusted:
+                await trio.to_thread.run_sync(read_certificates, self._tls)
+                self._distrusted = False
+        return self._tls
+
+    async def _opened(self) -> httpx.AsyncClient:
+        """The HTTP client, made for the first request.
+
+        Raises:
+            UntrustedError: The certificates cannot be read.
+        """
+        if self._http is None or self._distrusted:
+            tls = await self._trusting()
             if self._http is None:
-                try:
-                    self._http = await trio.to_thread.run_sync(self._made)
-                except OSError as exc:  # of SSL_CERT_FILE, for instance
-                    raise UnreachableError(f"the certificates cannot be read: {exc}") from exc
+                self._http = self._made(Routes(self._proxies, tls))
         return self._http
 
-    def _made(self) -> httpx.AsyncClient:
-        # A proxy from the environment is honoured for a real server, but loopback needs none.
-        trust_env = not self._is_plain(self._hosts.server_url)
+    def _made(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
         return httpx.AsyncClient(
             # Bodies are kept byte for byte, so no content coding is asked for.
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
-            # The quota bounds how many requests are under way; a pool limit would make a request wait
-            # after its slot was taken.
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
             # All other deadlines are rcfs's own; only httpx knows when it is still connecting.
             timeout=httpx.Timeout(None, connect=CONNECT_WITHIN_S),
-            transport=self._transport,
-            # Once for all: httpx would read the certificates again for every proxy.
-            verify=self._transport is not None or httpx.create_ssl_context(trust_env=trust_env),
-            trust_env=trust_env,
+            transport=transport,
+            # What the environment says of proxies and certificates is in `Routes`.
+            trust_env=False,
             follow_redirects=False,
             cookies=_NoCookies(),
         )
-
-    @staticmethod
-    def _is_plain(url: str) -> bool:
-        return url.startswith("http://")
 
     @property
     def hosts(self) -> AllowedHosts:
@@ -154,8 +168,10 @@ class Client:
         """
         if not self._hosts.may_open_socket(url):
             raise PlatformError(f"refusing to open a WebSocket on {spoken_host(url)}")
-        async with self._sockets(url, self._user_agent) as socket:
-            yield socket
+        connector = Connector(self._proxies.proxy_for(url), self._trusting)
+        with self._noticing():
+            async with self._sockets(url, self._user_agent, connector) as socket:
+                yield socket
 
     async def probe(self, origin: str, *, within_s: float = CONNECT_WITHIN_S) -> None:
         """Returns when the server at `origin` answers anything at all.
@@ -195,8 +211,8 @@ class Client:
         if not self._hosts.may_follow(url):
             raise PlatformError(f"refusing to follow a URL on {spoken_host(url)}: it must be https")
         host = urlsplit(url).netloc
-        http = self._http or await self._opened()
-        with translated(host):
+        http = await self._opened()
+        with self._noticing(), translated(host):
             try:
                 outgoing = http.build_request(method, url, params=params or None, headers=headers, data=form)
             except httpx.InvalidURL as exc:
@@ -216,6 +232,15 @@ class Client:
                 with trio.move_on_after(1, shield=True), suppress(Exception):
                     await answer.drop()
                     await response.aclose()
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        """Sees to it that the certificates are read again after a server was not trusted."""
+        try:
+            yield
+        except UntrustedError:
+            self._distrusted = True
+            raise
 
 
 class _NoCookies(CookieJar):

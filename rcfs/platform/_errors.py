@@ -20,10 +20,9 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.platform._document import decoded_object
+from rcfs.platform._trust import tls_error
 
 _MEANING: tuple[tuple[type[httpx.HTTPError], type[TransportError], str], ...] = (
-    (httpx.ConnectError, UnreachableError, "cannot connect to"),
-    (httpx.ConnectTimeout, UnreachableError, "no answer in time from"),
     (httpx.RemoteProtocolError, TransportError, "the connection broke before the answer was complete:"),
     (httpx.TimeoutException, TransportError, "no answer in time from"),
     (httpx.DecodingError, TransportError, "cannot decode the answer of"),
@@ -50,6 +49,13 @@ def translated(host: str) -> Iterator[None]:
     """
     try:
         yield
+    except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
+        tls = tls_error(host, exc)
+        if tls is not None:
+            raise tls from exc
+        words = "no answer in time from" if isinstance(exc, httpx.ConnectTimeout) else "cannot connect to"
+        detail = str(exc).strip()
+        raise UnreachableError(f"{words} {host}" + (f" ({detail})" if detail else "")) from exc
     except httpx.RequestError as exc:
         error, words = next((error, words) for kind, error, words in _MEANING if isinstance(exc, kind))
         detail = str(exc).strip()

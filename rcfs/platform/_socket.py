@@ -15,7 +15,6 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Protocol
 from urllib.parse import urlsplit
 
-import httpx
 import trio
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import (
@@ -30,6 +29,7 @@ from wsproto.events import (
 from wsproto.utilities import ProtocolError
 
 from rcfs.errors import ServerError, TransportError, UnreachableError
+from rcfs.platform._connecting import Connector
 
 CONNECT_WITHIN_S = 20.0
 """Longest wait for a connection, its encryption and its handshake: three losses each of the first two."""
@@ -169,8 +169,8 @@ class Socket:
 
 
 @asynccontextmanager
-async def open_socket(url: str, user_agent: str) -> AsyncIterator[Socket]:
-    """A WebSocket at `url` (``ws`` or ``wss``), closed with the block. No proxy is used.
+async def open_socket(url: str, user_agent: str, connector: Connector) -> AsyncIterator[Socket]:
+    """A WebSocket at `url` (``ws`` or ``wss``), over what `connector` connects, closed with the block.
 
     `Socket` speaks over any stream that leads to the server, whoever has connected it.
 
@@ -182,7 +182,8 @@ async def open_socket(url: str, user_agent: str) -> AsyncIterator[Socket]:
     host, secure = parts.hostname or "", parts.scheme == "wss"
     try:
         with trio.fail_after(CONNECT_WITHIN_S):
-            stream: trio.abc.Stream = await _connected(host, parts.port or (443 if secure else 80), secure)
+            port = parts.port or (443 if secure else 80)
+            stream = await connector.connect(host, port, secure=secure)
     except trio.TooSlowError as exc:
         raise UnreachableError(f"no answer in time from {host}") from exc
     socket = Socket(stream, host)
@@ -193,24 +194,6 @@ async def open_socket(url: str, user_agent: str) -> AsyncIterator[Socket]:
         yield socket
     finally:
         await socket.aclose()
-
-
-async def _connected(host: str, port: int, secure: bool) -> trio.abc.Stream:
-    try:
-        plain = await trio.open_tcp_stream(host, port)
-    except OSError as exc:
-        raise UnreachableError(f"cannot connect to {host}") from exc
-    if not secure:
-        return plain
-    # What httpx trusts, and nothing else.
-    stream = trio.SSLStream(plain, httpx.create_ssl_context(), server_hostname=host, https_compatible=True)
-    try:
-        with _translated(host):
-            await stream.do_handshake()
-    except BaseException:
-        await trio.aclose_forcefully(plain)
-        raise
-    return stream
 
 
 @contextmanager

@@ -84,7 +84,8 @@ def render_errors(status: Mapping[str, Any]) -> str:
 
 def _server_line(status: Mapping[str, Any]) -> str:
     trouble = "" if status["network"] == "up" else f" ({status['network']})"
-    return f"{status['server']}{trouble}"
+    problem = status.get("network_problem")
+    return f"{status['server']}{trouble}" + (f": {one_line(problem)}" if problem else "")
 
 
 def _login_rows(login: Mapping[str, Any]) -> Sequence[tuple[str, str]]:

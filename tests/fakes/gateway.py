@@ -92,7 +92,7 @@ class Gateway:
         return self.connections[-1]
 
     @asynccontextmanager
-    async def open(self, url: str, _user_agent: str) -> AsyncIterator[Connection]:
+    async def open(self, url: str, _user_agent: str, _connector: object) -> AsyncIterator[Connection]:
         await trio.lowlevel.checkpoint()
         self.urls.append((trio.current_time(), url))
         if self.unreachable:

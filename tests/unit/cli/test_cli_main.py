@@ -61,6 +61,8 @@ def test_the_table_of_exit_codes() -> None:
         "TransportError": 7,
         "UnreachableError": 7,
         "SilentError": 7,
+        "UntrustedError": 7,
+        "ProxyError": 7,
         "OfflineError": 7,
         "PartialError": 8,
         "WaitError": 1,

@@ -3,7 +3,6 @@
 import socket
 import ssl
 import threading
-from pathlib import Path
 
 import pytest
 import trio
@@ -35,13 +34,11 @@ async def test_certificates_are_read_once_and_for_the_first_request(monkeypatch:
     read: list[int] = []
     context = ssl.create_default_context()
 
-    def create(**_options: object) -> ssl.SSLContext:
+    def create() -> ssl.SSLContext:
         read.append(threading.get_ident())
         return context
 
-    monkeypatch.setattr(ssl, "create_default_context", create)
-    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    monkeypatch.setattr(client_module, "trusting_context", create)
     client = Client(AllowedHosts("https://127.0.0.1:1"), user_agent="test")
     assert read == []
 
@@ -54,13 +51,4 @@ async def test_certificates_are_read_once_and_for_the_first_request(monkeypatch:
         nursery.start_soon(ask)
     assert len(read) == 1
     assert read != [threading.get_ident()], "other tasks go on"
-    await client.aclose()
-
-
-async def test_certificates_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "none.pem").touch()
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
-    client = Client(AllowedHosts("https://127.0.0.1:1"), user_agent="test")
-    with pytest.raises(UnreachableError, match="the certificates cannot be read: "):
-        await client.probe("https://127.0.0.1:1")
     await client.aclose()

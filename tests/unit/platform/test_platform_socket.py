@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx
 import pytest
@@ -21,10 +21,17 @@ from rcfs.platform import (
     heartbeat_frame,
     subscription_frame,
 )
+from rcfs.platform._connecting import Connector
 from rcfs.platform._socket import Socket, open_socket
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from tests.fakes.simulated import in_process, logged_in
 
+
+async def no_tls() -> NoReturn:  # noqa: ASYNC124 - a connector awaits it
+    raise AssertionError("nothing here is encrypted")
+
+
+STRAIGHT = Connector(None, no_tls)
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 NO_MESSAGES = SimulatorConfig(AccountSpec(messages=0))
 
@@ -89,7 +96,7 @@ async def test_a_server_without_websockets(reply: bytes) -> None:
     async with trio.open_nursery() as nursery:
         url = await served(handler, nursery)
         with pytest.raises(TransportError, match=r"127\.0\.0\.1"):
-            async with open_socket(url, "rcfs/test"):
+            async with open_socket(url, "rcfs/test", STRAIGHT):
                 pass
 
 
@@ -98,7 +105,7 @@ async def test_nobody_is_there() -> None:
     port = listener.socket.getsockname()[1]
     await listener.aclose()
     with pytest.raises(UnreachableError, match=r"cannot connect to 127\.0\.0\.1"):
-        async with open_socket(f"ws://127.0.0.1:{port}/ws", "rcfs/test"):
+        async with open_socket(f"ws://127.0.0.1:{port}/ws", "rcfs/test", STRAIGHT):
             pass
 
 
@@ -106,7 +113,7 @@ async def test_a_connection_that_breaks() -> None:
     async with (
         in_process(NO_MESSAGES) as (_, endpoints),
         logged_in(endpoints) as http,
-        open_socket(await socket_url(http), "rcfs/test") as socket,
+        open_socket(await socket_url(http), "rcfs/test", STRAIGHT) as socket,
     ):
         await socket.receive()
         await trio.aclose_forcefully(socket._stream)
@@ -140,7 +147,7 @@ async def flooded(frames: Callable[[], Iterator[bytes]]) -> tuple[str, int]:
             turns += 1
 
     async def receive_all() -> None:
-        async with open_socket(url, "rcfs/test") as socket:
+        async with open_socket(url, "rcfs/test", STRAIGHT) as socket:
             nursery.start_soon(count_turns)
             for _ in range(2_001):
                 if await socket.receive() is None:
@@ -205,7 +212,7 @@ async def test_a_message_in_fragments_with_a_ping_between_them_is_whole() -> Non
 
     async with (
         trio.open_nursery() as nursery,
-        open_socket(await served(handler, nursery), "rcfs/test") as socket,
+        open_socket(await served(handler, nursery), "rcfs/test", STRAIGHT) as socket,
     ):
         assert await socket.receive() == "[1]"
     assert answered == [b"\x8a\x80"], "a pong, masked as those of clients are"

@@ -1,0 +1,56 @@
+"""Requests on their way: straight to the server, or through the proxy that leads to it."""
+
+import ssl
+
+import httpcore
+import httpx
+
+from rcfs.platform._connecting import ProxiedBackend
+from rcfs.platform._proxies import Proxies, Proxy
+
+_KEPT_CONNECTIONS = 20
+"""Idle connections that are kept for the next request: as many as are under way in a busy minute."""
+
+
+class Routes(httpx.AsyncBaseTransport):
+    """Sends each request over the way that `Proxies` name for its host.
+
+    httpx can read the environment itself, but an entry of ``no_proxy`` that it does not understand, such as a
+    network of IPv6, ends it, as ``socks://`` does.
+    """
+
+    def __init__(self, proxies: Proxies, tls: ssl.SSLContext) -> None:
+        self._proxies = proxies
+        self._tls = tls
+        self._ways: dict[Proxy | None, httpx.AsyncHTTPTransport] = {}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """The answer to `request`.
+
+        Raises:
+            httpx.RequestError: There was none.
+            UnreachableError: The proxy refused, or could not be reached.
+        """
+        proxy = self._proxies.proxy_for(str(request.url))
+        if proxy not in self._ways:
+            self._ways[proxy] = self._way(proxy)
+        return await self._ways[proxy].handle_async_request(request)
+
+    async def aclose(self) -> None:
+        """Closes all connections."""
+        for way in self._ways.values():
+            await way.aclose()
+
+    def _way(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
+        # The quota bounds how many requests are under way; a limit would make one wait that has its slot.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS)
+        way = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
+        if proxy is not None:
+            # httpx has no argument for what connects, and httpcore, which it is built on, has.
+            way._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
+                ssl_context=self._tls,
+                max_connections=None,
+                max_keepalive_connections=_KEPT_CONNECTIONS,
+                network_backend=ProxiedBackend(proxy, self._tls),
+            )
+        return way
