@@ -6,8 +6,9 @@ key it came from.
 
 import re
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
-from rcfs.model import Plan, UsageGroup
+from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
 
 LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
 """How a limit is written: requests per window, then the lengths of window and penalty in seconds."""
@@ -17,6 +18,8 @@ _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCII)
 _AGO_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 _AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
+_ALIKE = 0.75
+"""Likeness to a known group from which a name is taken for a slip: of `medum` it is 0.91, of `meduim` 0.83."""
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _SECONDS = r"\d+(?:\.\d+)?"
 _LIMIT = re.compile(
@@ -98,12 +101,18 @@ def parse_limit(text: str) -> tuple[UsageGroup, Plan]:
 
 
 def parse_group(name: str) -> UsageGroup:
-    """The usage plan group called `name`, whatever its case; groups are not a closed set.
+    """The usage plan group called `name`, whatever its case.
+
+    Groups are not a closed set: the platform may have new ones. So only what looks like a known one that is
+    misspelt is refused.
 
     Raises:
-        ValueError: No group can be called so.
+        ValueError: No group can be called so, or it looks misspelt.
     """
     group = name.strip().lower()
     if not _GROUP.fullmatch(group):
         raise ValueError(f"{name!r} is not the name of a usage plan group, such as medium")
+    close = [] if group in PRIOR_PLANS else get_close_matches(group, list(PRIOR_PLANS), n=1, cutoff=_ALIKE)
+    if close:
+        raise ValueError(f"there is no usage plan group {name!r}; did you mean {close[0]}?")
     return UsageGroup(group)

@@ -79,3 +79,15 @@ def test_no_limit(text: str, error: str) -> None:
 def test_no_group() -> None:
     with pytest.raises(ValueError, match="usage plan group"):
         parse_group("two words")
+
+
+@pytest.mark.parametrize(
+    ("slip", "meant"), [("meduim", "medium"), ("medum", "medium"), ("ligth", "light"), ("Havy", "heavy")]
+)
+def test_a_misspelt_group(slip: str, meant: str) -> None:
+    with pytest.raises(ValueError, match=f"did you mean {meant}"):
+        parse_limit(f"{slip}=40")
+
+
+def test_a_group_that_is_new() -> None:
+    assert parse_limit("video=40")[0] == "video"
