@@ -4,7 +4,7 @@ import click
 
 from rcfs.cli._keyring import KeyringEntry, clear_keyring, write_keyring
 from rcfs.cli._options import examples
-from rcfs.cli._output import say
+from rcfs.cli._output import announce
 from rcfs.cli._settings import DEFAULT_SERVER_URL
 from rcfs.model import server_origin
 
@@ -35,11 +35,11 @@ def login() -> None:
         jwt=click.prompt("JWT (hidden)", hide_input=True, value_proc=_given, err=True),
     )
     write_keyring(entry)
-    say("Saved in the keyring. `rcfs doctor` tells whether the server accepts them.")
+    announce("Saved in the keyring. `rcfs doctor` tells whether the server accepts them.")
 
 
 @click.command("logout", epilog=examples("rcfs logout"))
 def logout() -> None:
     """Removes the saved credentials from the keyring."""
     removed = clear_keyring()
-    say("Removed from the keyring." if removed else "The keyring holds no credentials of rcfs.")
+    announce("Removed from the keyring." if removed else "The keyring holds no credentials of rcfs.")

@@ -26,7 +26,7 @@ from rcfs.cli._options import (
     limit_option,
     log_level_option,
 )
-from rcfs.cli._output import say
+from rcfs.cli._output import announce
 from rcfs.cli._processes import rcfs_command, run_limited
 from rcfs.cli._registry import Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
@@ -197,10 +197,10 @@ def _print_tour(mountpoint: Path) -> None:
     root = shlex.quote(str(mountpoint))
     text = _first(mountpoint, "*/SMS/*/text.txt")
     voicemail = _first(mountpoint, "*/Voicemail/*/voicemail *")
-    say("Try:")
-    say(f"  ls {shlex.quote(str(text.parent.parent))}" if text else f"  ls {root}")
-    say(f"  cat {shlex.quote(str(text))}" if text else f"  cat {root}/.rcfs/status")
-    say(f"  cp {shlex.quote(str(voicemail))} /tmp/" if voicemail else f"  cat {root}/.rcfs/quota")
+    announce("Try:")
+    announce(f"  ls {shlex.quote(str(text.parent.parent))}" if text else f"  ls {root}")
+    announce(f"  cat {shlex.quote(str(text))}" if text else f"  cat {root}/.rcfs/status")
+    announce(f"  cp {shlex.quote(str(voicemail))} /tmp/" if voicemail else f"  cat {root}/.rcfs/quota")
 
 
 def _first(mountpoint: Path, pattern: str) -> Path | None:

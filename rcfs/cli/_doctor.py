@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import click
 
+from rcfs._interrupt import loading
 from rcfs.cli._access import locks_out
 from rcfs.cli._findings import Finding, State
 from rcfs.cli._fuse_system import FuseSystem
@@ -170,8 +171,9 @@ def _server(settings: Settings) -> Iterator[Finding]:
         yield Finding("credentials", State.PROBLEM, detail, advice)
         return
     yield Finding("credentials", State.OK, f"are there, for {credentials.server_url}")
-    from rcfs.cli._logging import log_to_terminal
-    from rcfs.cli._probe import probe_server
+    with loading():
+        from rcfs.cli._logging import log_to_terminal
+        from rcfs.cli._probe import probe_server
 
     log_to_terminal("error")  # what goes wrong on the way is in the findings
     try:

@@ -8,6 +8,7 @@ import platformdirs
 
 from rcfs.cli._logfiles import keep_crash
 from rcfs.cli._output import error_line
+from rcfs.cli._streams import OutputError
 from rcfs.errors import RcfsError
 from rcfs.model import one_line
 
@@ -32,6 +33,8 @@ def explained(error: BaseException) -> tuple[str, int]:
         return error_line(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return "interrupted", INTERRUPTED
+    if isinstance(error, OutputError):
+        return f"the output cannot be written: {error.strerror}", 1
     if isinstance(error, Interrupted):
         return "interrupted", 128 + error.number
     state_dir = os.environ.get("RCFS_STATE_DIR")

@@ -82,6 +82,7 @@ def _install(handler: logging.Handler, level: str, rendering: list[structlog.typ
         )
     )
     severity = logging.getLevelNamesMapping()[level.upper()]
+    logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(severity)

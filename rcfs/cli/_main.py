@@ -6,6 +6,7 @@ number when one ended it, such as 130 for Ctrl-C; 1 for what nobody expected.
 
 import errno
 import gc
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
@@ -14,11 +15,13 @@ from typing import Any, NoReturn
 import click
 
 from rcfs import __version__
+from rcfs._interrupt import quit_on_interrupt, raise_on_interrupt
 from rcfs.cli._encoding import adapt_output, require_utf8
 from rcfs.cli._explain import explained
 from rcfs.cli._mount_words import as_mount_command
 from rcfs.cli._options import SummarisingGroup, examples
 from rcfs.cli._output import sole_cause, tell
+from rcfs.cli._streams import OutputError, open_streams
 from rcfs.model import safe_lines
 
 _YOUNG = 10_000
@@ -103,6 +106,7 @@ class Commands(RcfsGroup):
             return super().get_command(ctx, cmd_name)
         command = getattr(import_module(f"rcfs.cli.{_MODULES[cmd_name]}"), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - the table says so
+        raise_on_interrupt()  # from now on there may be something to end properly
         return command
 
 
@@ -126,6 +130,21 @@ def rcfs() -> None:
 def main() -> NoReturn:
     """Runs the command line of this process, and exits."""
     require_utf8()
-    adapt_output()
     gc.set_threshold(_YOUNG)
-    rcfs.main(prog_name="rcfs")
+    open_streams()
+    adapt_output()
+    exit_code: object = 0
+    try:
+        try:
+            rcfs.main(prog_name="rcfs")
+        except SystemExit as exc:
+            exit_code = exc.code
+        sys.stdout.flush()
+    except OutputError as exc:  # of what click prints itself, such as help, or of the last words
+        if exc.errno != errno.EPIPE:
+            line, _exit_code = explained(exc)
+            tell(line)
+        exit_code = exit_code or 1
+    # What is left is Python's own end, in which Ctrl-C would print a trace.
+    quit_on_interrupt()
+    sys.exit(exit_code)  # type: ignore[arg-type]  # it is what click exits with

@@ -22,7 +22,7 @@ from rcfs.cli._options import (
     mount_options,
     state_dir_option,
 )
-from rcfs.cli._output import say
+from rcfs.cli._output import announce
 from rcfs.cli._processes import ended_within
 from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
@@ -81,7 +81,7 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
         end_mount(record, within_s=UNMOUNT_WITHIN_S)
     else:
         _unmount_unknown(path)
-    say(f"Unmounted {path}.")
+    announce(f"Unmounted {path}.")
 
 
 def end_mount(record: MountRecord, *, within_s: float) -> None:

@@ -6,10 +6,11 @@ it a name, an error of a server or what somebody typed, can act on the terminal.
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import click
 
+from rcfs.cli._streams import OutputError
 from rcfs.errors import PlatformError, RcfsError
 from rcfs.model import one_line, safe_json, safe_lines
 
@@ -31,6 +32,12 @@ def say_marked(parts: Iterable[tuple[bool, str]]) -> None:
 def say_json(text: str) -> None:
     """Prints the JSON text `text` to stdout; what must not reach a terminal is escaped."""
     click.echo(safe_json(text))
+
+
+def announce(line: str) -> None:
+    """Prints a line about what was done, to stdout; that nobody can be told does not undo it."""
+    with suppress(OutputError):
+        say(line)
 
 
 def tell(line: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from rcfs._interrupt import loading
 from rcfs.cli._options import (
     PathText,
     TreePathText,
@@ -88,11 +89,12 @@ def pull(
         check_outside(target, records)
         _check_apart(target, settings)
 
-    from rcfs.cli._logfiles import log_directory
-    from rcfs.cli._logging import log_to_file
-    from rcfs.cli._pull_report import report_for
-    from rcfs.cli._pull_run import Job, carry_out
-    from rcfs.pull import Choice
+    with loading():
+        from rcfs.cli._logfiles import log_directory
+        from rcfs.cli._logging import log_to_file
+        from rcfs.cli._pull_report import report_for
+        from rcfs.cli._pull_run import Job, carry_out
+        from rcfs.pull import Choice
 
     log_to_file(log_directory(settings.state_dir) / "pull.log", settings.log_level)
     job = Job(

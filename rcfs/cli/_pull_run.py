@@ -10,7 +10,7 @@ import trio
 
 from rcfs.cli._output import tell, warn
 from rcfs.cli._pull_report import Report
-from rcfs.cli._serve import allow_many_files, engine_of, open_stores
+from rcfs.cli._serve import allow_many_files, engine_of, forbid_core_dumps, open_stores
 from rcfs.cli._settings import Settings
 from rcfs.cli._signals import endings, lasting
 from rcfs.errors import ConfigError, PartialError
@@ -72,6 +72,7 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
         RcfsError: It could not be begun, or not be gone on with.
     """
     allow_many_files()
+    forbid_core_dumps()
     if job.target is not None:
         with Copy.look(job.target):
             pass  # What is wrong with it is said before anything is asked for.

@@ -10,12 +10,13 @@ from pathlib import Path
 import attrs
 import click
 
+from rcfs._interrupt import loading
 from rcfs.cli._access import locks_out
 from rcfs.cli._background import Parent, start
 from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._logfiles import log_file
 from rcfs.cli._mountpoint import prepare
-from rcfs.cli._output import say, spinner, tell
+from rcfs.cli._output import announce, spinner, tell
 from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._settings import DEFAULT_WAIT_ONLINE_S, Settings
 from rcfs.errors import ConfigError
@@ -67,7 +68,7 @@ def serve_here(
     Raises:
         RcfsError: The mount could not be made.
     """
-    with _colourless():
+    with loading(), _colourless():
         from rcfs.cli._logging import log_to_file, log_to_terminal
         from rcfs.cli._serve import serve
 
@@ -141,8 +142,8 @@ def serve_in_background(context: click.Context, work: Callable[[Parent], None]) 
         tell(outcome.error)
         context.exit(outcome.exit_code)
     quoted = shlex.quote(str(outcome.mountpoint))
-    say(f"Mounted at {outcome.mountpoint} (process {outcome.pid}).")
-    say(f"  Look into it:  ls {quoted}")
-    say(f"  How it does:   rcfs status   (log: {outcome.log})")
-    say(f"  Unmount it:    rcfs umount {quoted}")
+    announce(f"Mounted at {outcome.mountpoint} (process {outcome.pid}).")
+    announce(f"  Look into it:  ls {quoted}")
+    announce(f"  How it does:   rcfs status   (log: {outcome.log})")
+    announce(f"  Unmount it:    rcfs umount {quoted}")
     return outcome.mountpoint

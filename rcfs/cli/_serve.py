@@ -5,7 +5,7 @@ import os
 import resource
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -57,6 +57,7 @@ def serve(
         RcfsError: The mount could not be made.
     """
     allow_many_files()
+    forbid_core_dumps()
     sys.setswitchinterval(_SWITCH_S)
     options = MountOptions(
         mountpoint=mountpoint,
@@ -266,6 +267,19 @@ def sizes_path(settings: Settings) -> Path:
 def history_path(settings: Settings) -> Path:
     """Where the record of fetches lies."""
     return settings.state_dir / _HISTORY_FILE
+
+
+def forbid_core_dumps() -> None:
+    """Lets no crash write the memory of this process, with its token and messages, to the disk.
+
+    The limit alone is not heeded where a program takes the dump (``kernel.core_pattern`` with a pipe); the
+    filter leaves nothing of the memory in it. PR_SET_DUMPABLE would do as well, but it gives /proc/self to
+    root: rcfs could not find its own descriptors there, nor you its stacks with py-spy. Source: core(5).
+    """
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    with suppress(OSError):  # of a kernel without core dumps
+        Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
 
 
 def allow_many_files() -> None:
