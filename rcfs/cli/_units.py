@@ -19,7 +19,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCI
 _AGO_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 _AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _ALIKE = 0.75
-"""Likeness to a known group from which a name is taken for a slip: of `medum` it is 0.91, of `meduim` 0.83."""
+"""Likeness to a known group from which a name is a slip: of `medum` it is 0.91, of `meduim` 0.83."""
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _SECONDS = r"\d+(?:\.\d+)?"
 _LIMIT = re.compile(
