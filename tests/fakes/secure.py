@@ -29,7 +29,9 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"CA of {folder}"[:64])])
+        # No two have one name: of those OpenSSL would try only one.
+        common_name = f"CA {x509.random_serial_number():x}"
+        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         root = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
         self.file = folder / "ca.pem"
         """Its certificate, for SSL_CERT_FILE."""
@@ -217,8 +219,10 @@ async def _onward(stream: trio.abc.Stream, target: str) -> None:
 
 async def _join(first: trio.abc.Stream, second: trio.abc.Stream) -> None:
     async def copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
-        while data := await source.receive_some(65536):
-            await sink.send_all(data)
+        # Within the nursery, which would put what either side raises into a group.
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
+            while data := await source.receive_some(65536):
+                await sink.send_all(data)
         nursery.cancel_scope.cancel()
 
     async with second, trio.open_nursery() as nursery:
