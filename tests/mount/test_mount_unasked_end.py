@@ -150,7 +150,7 @@ def test_answers_without_a_sense_end_no_mount(mounting: Mounting, hostile: str) 
         Hostile.answers["/account/~"] = (302, {"Location": target}, b"")
         Hostile.asked.clear()
         mount.mount()
-        eventually(lambda: sum(path.endswith("/account/~") for path in Hostile.asked) >= 2)
+        eventually(lambda: any(path.endswith("/account/~") for path in Hostile.asked))
         eventually(lambda: "account" in (mount.path / ".rcfs" / "errors").read_text())
         assert len(list(mount.path.glob("*/SMS/*/*"))) == 4
         mount.umount()
