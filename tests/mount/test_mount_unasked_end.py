@@ -82,11 +82,9 @@ class Hostile(http.server.BaseHTTPRequestHandler):
     """A server that logs people in, and answers all else as `answers` says, by the end of the path."""
 
     answers: ClassVar[dict[str, tuple[int, dict[str, str], bytes]]] = {}
-    asked: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
-        self.asked.append(path)
         status, headers, body = next(
             (answer for end, answer in self.answers.items() if path.endswith(end)), (404, {}, b"")
         )
@@ -139,7 +137,8 @@ def test_answers_without_a_sense_end_no_mount(mounting: Mounting, hostile: str) 
             "/account/~": document('{"id":1,"name":"half \\ud83d"}'),
         }
     )
-    mount = mounting("--messages=0", mount=False)
+    # Three mounts log in and out, which is more than the five requests a minute that are assumed.
+    mount = mounting("--messages=0", options=("--limit=auth=100",), mount=False)
     mount.environment["RC_SERVER_URL"] = hostile
     mount.mount()
     messages = list(mount.path.glob("*/SMS/*/*"))
@@ -148,9 +147,7 @@ def test_answers_without_a_sense_end_no_mount(mounting: Mounting, hostile: str) 
     mount.umount()
     for target in ("https://://[", "https://xn--a/"):
         Hostile.answers["/account/~"] = (302, {"Location": target}, b"")
-        Hostile.asked.clear()
         mount.mount()
-        eventually(lambda: any(path.endswith("/account/~") for path in Hostile.asked))
-        eventually(lambda: "account" in (mount.path / ".rcfs" / "errors").read_text())
+        eventually(lambda: " account " in (mount.path / ".rcfs" / "errors").read_text())
         assert len(list(mount.path.glob("*/SMS/*/*"))) == 4
         mount.umount()
