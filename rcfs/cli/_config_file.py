@@ -135,22 +135,26 @@ def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str,
     for table, content in document.items():
         at = f"{path} line {_line_of((table,), text)}"
         if table not in _TABLES and table != _LIMITS:
-            raise ConfigError(f"{at}: unknown table '{table}'{_hint(table, [*_TABLES, _LIMITS])}")
+            raise ConfigError(f"{at}: unknown table '{table}'{did_you_mean(table, [*_TABLES, _LIMITS])}")
         if not isinstance(content, dict):
             raise ConfigError(f"{at}: '{table}' must be a table: write [{table}] on a line of its own")
         for key, value in content.items():
             at = f"{path} line {_line_of((table, key), text)}"
             kind = _INTEGER if table == _LIMITS else _TABLES[table].get(key)
             if kind is None:
-                raise ConfigError(f"{at}: unknown key '{table}.{key}'{_hint(key, _TABLES[table])}")
+                raise ConfigError(f"{at}: unknown key '{table}.{key}'{did_you_mean(key, _TABLES[table])}")
             if not _is_kind(value, kind):
                 raise ConfigError(f"{at}: '{table}.{key}' must be {kind}")
             values[f"{table}.{key}"] = Found(value, f"{at}: '{table}.{key}'")
     return values
 
 
-def _hint(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
+    """The one of `known` that is most like `word`, as a question after a blank; empty if none is like it.
+
+    `likeness` is how much of both must agree, of 1: names with the same beginning agree in that already.
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
 

@@ -1,11 +1,27 @@
-"""`rcfs login` and `rcfs logout`: credentials go into the keyring, typed in and never on a command line."""
+"""`rcfs login` and `rcfs logout`: credentials go into the keyring, typed in and never on a command line.
+
+Where there is no keyring they go into a file that only you can read, if you say so.
+"""
+
+import os
+import sys
+from collections.abc import Callable
 
 import click
 
-from rcfs.cli._keyring import KeyringEntry, clear_keyring, write_keyring
+from rcfs.cli._credentials_file import (
+    credentials_path,
+    remove_credentials_file,
+    try_credentials_file,
+    write_credentials_file,
+)
+from rcfs.cli._files import SESSIONS
+from rcfs.cli._forget import forget
+from rcfs.cli._keyring import SavedCredentials, clear_keyring, try_keyring, write_keyring
 from rcfs.cli._options import examples
-from rcfs.cli._output import announce
-from rcfs.cli._settings import DEFAULT_SERVER_URL
+from rcfs.cli._output import announce, is_interactive, tell
+from rcfs.cli._settings import DEFAULT_SERVER_URL, find_config, load_settings
+from rcfs.errors import ConfigError, MountError
 from rcfs.model import server_origin
 
 
@@ -22,24 +38,121 @@ def _given(text: str) -> str:
     return text.strip()
 
 
-@click.command("login", epilog=examples("rcfs login", "rcfs doctor     whether the server accepts them"))
-def login() -> None:
+@click.command(
+    "login",
+    epilog=examples(
+        "rcfs login",
+        "rcfs login --file        on a machine without a keyring",
+        "rcfs login < answers     a script: server, client id, client secret and JWT, a line each",
+        "rcfs doctor              whether the server accepts them",
+    ),
+)
+@click.option(
+    "--file", "in_file", is_flag=True, help="Save them in a file that only you can read, not in the keyring."
+)
+def login(*, in_file: bool) -> None:
     """Asks for the credentials of an app and a user, and saves them in the keyring.
 
     App and JWT are made at https://developers.ringcentral.com. What was saved before is replaced.
     """
-    entry = KeyringEntry(
-        server_url=click.prompt("Server", default=DEFAULT_SERVER_URL, value_proc=_server_url, err=True),
-        client_id=click.prompt("Client id", value_proc=_given, err=True),
-        client_secret=click.prompt("Client secret (hidden)", hide_input=True, value_proc=_given, err=True),
-        jwt=click.prompt("JWT (hidden)", hide_input=True, value_proc=_given, err=True),
+    in_file = _file_is_to_hold_them(in_file=in_file)
+    entry = SavedCredentials(
+        server_url=_ask("Server", _server_url, default=DEFAULT_SERVER_URL),
+        client_id=_ask("Client id", _given),
+        client_secret=_ask("Client secret (hidden)", _given, hidden=True),
+        jwt=_ask("JWT (hidden)", _given, hidden=True),
     )
-    write_keyring(entry)
-    announce("Saved in the keyring. `rcfs doctor` tells whether the server accepts them.")
+    if in_file:
+        write_credentials_file(entry)
+        place = str(credentials_path())
+    else:
+        write_keyring(entry)
+        remove_credentials_file()  # It would be read first.
+        place = "the keyring"
+    announce(f"Saved in {place}. `rcfs doctor` tells whether the server accepts them.")
 
 
-@click.command("logout", epilog=examples("rcfs logout"))
-def logout() -> None:
-    """Removes the saved credentials from the keyring."""
-    removed = clear_keyring()
-    announce("Removed from the keyring." if removed else "The keyring holds no credentials of rcfs.")
+def _file_is_to_hold_them(*, in_file: bool) -> bool:
+    """Whether the credentials go into the file, and not into the keyring; the place was tried.
+
+    Raises:
+        ConfigError: They cannot be kept.
+    """
+    if not in_file:
+        try:
+            try_keyring()
+        except ConfigError as exc:
+            path = credentials_path()
+            if not is_interactive():
+                raise ConfigError(
+                    f"{exc}; give --file to keep the credentials in {path} instead, which only you can read,"
+                    " or put them into the environment (`rcfs mount --help` names the variables)"
+                ) from None
+            tell(str(exc))
+            click.confirm(f"Keep the credentials in {path}, which only you can read?", abort=True, err=True)
+        else:
+            return False
+    try_credentials_file()
+    return True
+
+
+def _ask(text: str, parse: Callable[[str], str], *, default: str = "", hidden: bool = False) -> str:
+    """What is typed, or stands on the next line of stdin where that is no terminal."""
+    if is_interactive():
+        answer: str = click.prompt(
+            text, default=default or None, hide_input=hidden, value_proc=parse, err=True
+        )
+        return answer
+    line = sys.stdin.readline()
+    if not line:
+        raise click.UsageError(
+            "stdin ended too early: without a terminal, it holds the server (an empty line for"
+            f" {DEFAULT_SERVER_URL}), the client id, the client secret and the JWT, a line each"
+        )
+    try:
+        return parse(line.strip() or default)
+    except click.BadParameter as exc:
+        raise click.UsageError(f"{text.partition(' (')[0]}: {exc.message}") from exc
+
+
+@click.command(
+    "logout", epilog=examples("rcfs logout", "rcfs logout --forget     nothing stays on this disk")
+)
+@click.option(
+    "--forget/--keep",
+    "forgetting",
+    default=None,
+    help="Erase what rcfs keeps on this disk, or keep it, without a question.",
+)
+@click.pass_context
+def logout(context: click.Context, *, forgetting: bool | None) -> None:
+    """Removes the saved credentials, and asks whether to erase what rcfs keeps on this disk.
+
+    That is what `rcfs forget` erases: the index, the archive of purged messages, the cache and the logs.
+    """
+    _end_session()
+    removed = [str(credentials_path())] if remove_credentials_file() else []
+    if clear_keyring():
+        removed.append("the keyring")
+    announce(f"Removed from {' and '.join(removed)}." if removed else "No credentials of rcfs are saved.")
+    if forgetting:
+        context.invoke(forget, yes=True)
+    elif forgetting is None and is_interactive():
+        try:
+            context.invoke(forget)
+        except MountError as exc:
+            tell(f"what rcfs keeps on this disk stays: {exc}")
+    elif forgetting is None:
+        tell("what rcfs keeps on this disk stays; `rcfs forget` erases it")
+
+
+def _end_session() -> None:
+    """Ends the session that a mount which was killed has left, while there are credentials to do it with."""
+    where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
+    if not any((where.state_dir / SESSIONS).glob("*.json")):
+        return
+    settings = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None)
+    if settings.credentials is not None:
+        from rcfs.cli._session_end import end_session
+
+        end_session(settings)

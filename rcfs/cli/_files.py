@@ -5,6 +5,9 @@ from pathlib import Path
 
 from rcfs.errors import StoreError
 
+SESSIONS = "sessions"
+"""The directory in that of the state in which the sessions lie that processes of a login share."""
+
 
 def index_path(state_dir: Path) -> Path:
     """Where the index of mailboxes lies."""

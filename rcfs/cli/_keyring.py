@@ -1,22 +1,31 @@
 """Credentials in the desktop's keyring: one entry, saved and read as a whole.
 
-The keyring library is imported where it is used: it takes a tenth of a second and may start D-Bus.
+The keyring library is imported where it is used: it takes a tenth of a second and may start D-Bus. A keyring
+that is locked, or a bus on which nobody answers, may block for ever, so every question has a deadline.
 """
 
 import json
+import threading
 from collections.abc import Callable
+from typing import TypeVar
 
 import attrs
 
 from rcfs.errors import ConfigError
 
+_T = TypeVar("_T")
+
+ANSWERS_WITHIN_S = 30.0
+"""Longest wait for the keyring: long enough for you to type its password, short enough for a boot."""
 _SERVICE = "rcfs"
 _ENTRY = "credentials"
 """Name of the one entry; a JSON object, so that its parts always belong together."""
+_TRIAL = "trial"
+"""Name of an entry that is written and removed at once, to see whether the keyring takes one."""
 
 
 @attrs.frozen
-class KeyringEntry:
+class SavedCredentials:
     """What `rcfs login` saved; all fields None when it saved nothing."""
 
     server_url: str | None = None
@@ -28,66 +37,138 @@ class KeyringEntry:
     jwt: str | None = attrs.field(default=None, repr=False)
     """JWT credential of the user."""
 
+    def to_json(self) -> str:
+        """As a JSON object, which holds the secrets."""
+        return json.dumps(attrs.asdict(self))
 
-def read_keyring(warn: Callable[[str], None]) -> KeyringEntry:
+    @classmethod
+    def from_json(cls, text: str) -> "SavedCredentials":
+        """What `to_json` wrote.
+
+        Raises:
+            ValueError: It is something else.
+        """
+        try:
+            saved = json.loads(text)
+            return cls(**{field.name: str(saved[field.name]) for field in attrs.fields(cls)})
+        except (TypeError, KeyError, RecursionError) as exc:
+            raise ValueError("this was not written by rcfs") from exc
+
+
+def read_keyring(warn: Callable[[str], None]) -> SavedCredentials:
     """The saved entry, an empty one when there is none or no keyring.
 
     `warn` gets a line when there is a keyring but it cannot be read.
     """
-    import keyring
-    from keyring.errors import KeyringError, NoKeyringError
+    from keyring.errors import NoKeyringError
 
     try:
-        text = keyring.get_password(_SERVICE, _ENTRY)
+        text = _answered(_read)
+        return SavedCredentials() if text is None else SavedCredentials.from_json(text)
     except NoKeyringError:
-        return KeyringEntry()
-    except KeyringError as exc:
-        warn(f"the keyring cannot be read ({type(exc).__name__}); its credentials are not used")
-        return KeyringEntry()
-    if text is None:
-        return KeyringEntry()
-    try:
-        saved = json.loads(text)
-        values = {field.name: saved[field.name] for field in attrs.fields(KeyringEntry)}
-    except (ValueError, TypeError, KeyError):
+        pass
+    except ValueError:
         warn("the keyring's entry is not one of rcfs; run `rcfs login` again")
-        return KeyringEntry()
-    return KeyringEntry(**{name: str(value) for name, value in values.items()})
+    except TimeoutError as exc:
+        warn(f"{exc}; its credentials are not used")
+    except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
+        warn(f"the keyring cannot be read ({type(exc).__name__}); its credentials are not used")
+    return SavedCredentials()
 
 
-def write_keyring(entry: KeyringEntry) -> None:
+def write_keyring(entry: SavedCredentials) -> None:
     """Saves `entry` in place of what was saved.
 
     Raises:
-        ConfigError: There is no keyring, or it refused.
+        ConfigError: There is no keyring, it refused, or it does not answer.
     """
-    import keyring
-    from keyring.errors import KeyringError
+    text = entry.to_json()
+    _written(lambda: _write(_ENTRY, text))
 
-    try:
-        keyring.set_password(_SERVICE, _ENTRY, json.dumps(attrs.asdict(entry)))
-    except KeyringError as exc:
-        raise ConfigError(
-            f"there is no keyring that can be written ({type(exc).__name__}); put the credentials into the"
-            " environment or into config.toml instead (`rcfs mount --help` names the variables)"
-        ) from None  # the chained error could hold the secrets
+
+def try_keyring() -> None:
+    """Returns if the keyring takes an entry; it may ask for its password.
+
+    Raises:
+        ConfigError: There is no keyring, it refused, or it does not answer.
+    """
+
+    def write_and_remove() -> None:
+        _write(_TRIAL, "to be removed at once")
+        _delete(_TRIAL)
+
+    _written(write_and_remove)
 
 
 def clear_keyring() -> bool:
     """Removes the saved entry; whether there was one.
 
     Raises:
-        ConfigError: The keyring refused.
+        ConfigError: The keyring refused, or does not answer.
     """
-    import keyring
-    from keyring.errors import KeyringError, NoKeyringError
+    from keyring.errors import NoKeyringError
 
     try:
-        if keyring.get_password(_SERVICE, _ENTRY) is None:
-            return False
-        keyring.delete_password(_SERVICE, _ENTRY)
+        return _answered(lambda: _read() is not None and _delete(_ENTRY))
     except NoKeyringError:
         return False
-    except KeyringError as exc:
+    except TimeoutError as exc:
+        raise ConfigError(f"{exc}; what it holds of rcfs is still there") from None
+    except Exception as exc:
         raise ConfigError(f"the keyring cannot be changed ({type(exc).__name__})") from exc
+
+
+def _read() -> str | None:
+    import keyring
+
+    return keyring.get_password(_SERVICE, _ENTRY)
+
+
+def _write(name: str, text: str) -> None:
+    import keyring
+
+    keyring.set_password(_SERVICE, name, text)
+
+
+def _delete(name: str) -> bool:
+    import keyring
+
+    keyring.delete_password(_SERVICE, name)
     return True
+
+
+def _written(work: Callable[[], object]) -> None:
+    try:
+        _answered(work)
+    except TimeoutError as exc:
+        raise ConfigError(str(exc)) from None
+    except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
+        # Without its cause, which could hold the secrets.
+        raise ConfigError(f"there is no keyring that can be written ({type(exc).__name__})") from None
+
+
+def _answered(work: Callable[[], _T]) -> _T:
+    """What `work` returns or raises, from a thread that is left behind when the keyring does not answer.
+
+    Raises:
+        TimeoutError: It has not answered in time.
+    """
+    results: list[_T] = []
+    errors: list[Exception] = []
+
+    def run() -> None:
+        try:
+            results.append(work())
+        except Exception as exc:  # noqa: BLE001 - raised where it was asked for
+            errors.append(exc)
+
+    thread = threading.Thread(target=run, name="keyring", daemon=True)
+    thread.start()
+    thread.join(ANSWERS_WITHIN_S)
+    if errors:
+        raise errors[0]
+    if not results:
+        raise TimeoutError(
+            f"the keyring has not answered within {ANSWERS_WITHIN_S:.0f} s, perhaps because it is locked"
+        )
+    return results[0]

@@ -15,7 +15,7 @@ import trio
 
 from rcfs import __version__
 from rcfs.cli._explain import Interrupted
-from rcfs.cli._files import index_path
+from rcfs.cli._files import SESSIONS, index_path
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._signals import endings, lasting
@@ -221,7 +221,7 @@ async def engine_of(
 
 def sessions_path(settings: Settings) -> Path:
     """Where the sessions lie that processes of one login share."""
-    return settings.state_dir / "sessions"
+    return settings.state_dir / SESSIONS
 
 
 def _shared_session(settings: Settings, identity: str, recorder: Recorder) -> SharedSession | None:

@@ -15,8 +15,9 @@ import attrs
 import platformdirs
 
 from rcfs.cli._access import ALONE_UMASK, OTHERS_UMASK, parse_umask, parse_user, parse_user_group
-from rcfs.cli._config_file import ConfigFile, Found, read_config
-from rcfs.cli._keyring import KeyringEntry, read_keyring
+from rcfs.cli._config_file import ConfigFile, Found, did_you_mean, read_config
+from rcfs.cli._credentials_file import read_credentials_file
+from rcfs.cli._keyring import SavedCredentials, read_keyring
 from rcfs.cli._output import warn as print_warning
 from rcfs.cli._units import parse_group, parse_limit, parse_size
 from rcfs.errors import ConfigError
@@ -79,6 +80,7 @@ _CONFIG_KEYS: Mapping[str, str] = {
     "preload": "mount.preload",
     "wait_online": "mount.wait_online",
 }
+_OTHER_VARIABLES = ("RCFS_CONFIG",)
 _LOGIN_FIELDS = ("client_id", "client_secret", "jwt")
 _SPOKEN = {"client_id": "client id", "client_secret": "client secret", "jwt": "JWT"}
 _SUBTYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}", re.ASCII)
@@ -200,7 +202,7 @@ def load_settings(
     environ: Mapping[str, str],
     config_path: Path,
     *,
-    keyring: Callable[[Callable[[str], None]], KeyringEntry] | None = read_keyring,
+    keyring: Callable[[Callable[[str], None]], SavedCredentials] | None = read_keyring,
     warn: Callable[[str], None] = print_warning,
 ) -> Settings:
     """The settings, each from the first source that has it.
@@ -210,18 +212,20 @@ def load_settings(
             a sequence of texts for `parse_limit`.
         environ: The environment.
         config_path: Where config.toml would be.
-        keyring: Reads the keyring; None for a command that needs no credentials, so that no locked
-            keyring asks for its password.
+        keyring: Reads the keyring, where no file has the credentials; None for a command that needs none,
+            so that no locked keyring asks for its password.
         warn: Gets one line for each thing that is allowed but unwise.
 
     Raises:
         ConfigError: A value is wrong; the text names its source.
     """
+    _warn_of_unknown(environ, warn)
     sources = _Sources(options, environ, read_config(config_path, warn))
     fields = {name: sources.text(name) for name in _LOGIN_FIELDS}
     server_url = sources.parsed("server_url", server_origin)
-    if keyring is not None and not (server_url and all(fields.values())):
-        entry = keyring(warn)
+    # A mount at boot has no keyring, and perhaps one that never answers: it is left alone if it can be.
+    if keyring is not None and not all(fields.values()):
+        entry = read_credentials_file(warn) or keyring(warn)
         # What was saved for one server or app is never sent to another that is named elsewhere.
         if server_url in (None, entry.server_url) and fields["client_id"] in (None, entry.client_id):
             server_url = server_url or entry.server_url
@@ -307,6 +311,15 @@ class _Sources:
             plans[_read(Found(name, found.where), parse_group)] = _read(found, Plan)
         plans.update(read_limits(self.options.get("limit") or ()))
         return MappingProxyType(plans)
+
+
+def _warn_of_unknown(environ: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    """Warns of each variable that looks like one of rcfs and is none, so that no slip goes unnoticed."""
+    known = {*_OTHER_VARIABLES, *(name for names in _ENVIRONMENT.values() for name in names)}
+    for name in sorted(environ):
+        if name.startswith("RCFS_") and name not in known:
+            hint = did_you_mean(name, known, likeness=0.8)
+            warn(f"rcfs knows no environment variable {name}, so it has no effect{hint}")
 
 
 def read_limits(texts: Iterable[str]) -> Mapping[UsageGroup, Plan]:

@@ -38,7 +38,8 @@ class Mounted:
         self.engine_options = (*own, *options)
         """The same for commands that mount nothing."""
         self.environment = {
-            **os.environ,
+            # Without what the tests themselves are told.
+            **{name: value for name, value in os.environ.items() if not name.startswith("RCFS_")},
             **server.environment(),
             "HOME": str(home),
             "RCFS_CONFIG": "",

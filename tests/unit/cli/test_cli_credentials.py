@@ -1,30 +1,50 @@
 import json
+import stat
+import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keyring.errors
 import pytest
 from click.testing import Result
 
+from rcfs.cli import _credentials, _keyring
+from rcfs.cli._credentials_file import credentials_path
+from rcfs.cli._settings import load_settings
+
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"
+TYPED = f"\nthe-app\n{SECRET}\n{JWT}\n"
+SAVED = {
+    "server_url": "https://platform.ringcentral.com",
+    "client_id": "the-app",
+    "client_secret": SECRET,
+    "jwt": JWT,
+}
+
+Run = Callable[..., Result]
 
 
-def test_login_saves_what_is_typed_and_shows_no_secret(run: Callable[..., Result], vault: Any) -> None:
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody types."""
+    monkeypatch.setattr(_credentials, "is_interactive", lambda: True)
+
+
+@pytest.mark.usefixtures("terminal")
+def test_login_saves_what_is_typed_and_shows_no_secret(run: Run, vault: Any) -> None:
     result = run("login", typed=f"\nthe-app\n {SECRET} \n{JWT}\n")
     assert result.exit_code == 0
-    assert json.loads(vault.saved["rcfs", "credentials"]) == {
-        "server_url": "https://platform.ringcentral.com",
-        "client_id": "the-app",
-        "client_secret": SECRET,
-        "jwt": JWT,
-    }
+    assert {name: json.loads(text) for (_, name), text in vault.saved.items()} == {"credentials": SAVED}
     assert result.stdout == "Saved in the keyring. `rcfs doctor` tells whether the server accepts them.\n"
     assert SECRET not in result.output
     assert JWT not in result.output
+    assert not credentials_path().exists()
 
 
-def test_login_asks_again_for_what_is_wrong(run: Callable[..., Result], vault: Any) -> None:
+@pytest.mark.usefixtures("terminal")
+def test_login_asks_again_for_what_is_wrong(run: Run, vault: Any) -> None:
     typed = f"http://example.com\nhttp://127.0.0.1:8080/\n \nthe-app\n{SECRET}\n{JWT}\n"
     result = run("login", typed=typed)
     assert result.exit_code == 0
@@ -33,35 +53,172 @@ def test_login_asks_again_for_what_is_wrong(run: Callable[..., Result], vault: A
     assert json.loads(vault.saved["rcfs", "credentials"])["server_url"] == "http://127.0.0.1:8080"
 
 
-def test_login_that_is_given_up_saves_nothing(run: Callable[..., Result], vault: Any) -> None:
+@pytest.mark.usefixtures("terminal")
+def test_login_that_is_given_up_saves_nothing(run: Run, vault: Any) -> None:
     result = run("login", typed="\nthe-app\n")
     assert result.exit_code == 130
     assert vault.saved == {}
 
 
-@pytest.mark.parametrize("error", [keyring.errors.NoKeyringError, keyring.errors.PasswordSetError])
-def test_login_without_a_keyring(run: Callable[..., Result], vault: Any, error: Any) -> None:
-    vault.broken = error
-    result = run("login", typed=f"\nthe-app\n{SECRET}\n{JWT}\n")
-    assert result.exit_code == 2
-    assert f"no keyring that can be written ({error.__name__})" in result.stderr
+def test_login_without_a_terminal(run: Run, vault: Any) -> None:
+    result = run("login", typed=TYPED)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(vault.saved["rcfs", "credentials"]) == SAVED
     assert SECRET not in result.output
 
 
-def test_secrets_are_taken_from_no_command_line(run: Callable[..., Result]) -> None:
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("", "stdin ended too early"),
+        ("\nthe-app\n", "stdin ended too early"),
+        ("http://example.com\n", "Server: "),
+        ("\n \n", "Client id: this cannot be empty"),
+    ],
+)
+def test_login_without_a_terminal_says_what_is_wrong(run: Run, vault: Any, typed: str, said: str) -> None:
+    result = run("login", typed=typed)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert vault.saved == {}
+
+
+@pytest.mark.parametrize("error", [keyring.errors.NoKeyringError, keyring.errors.PasswordSetError])
+@pytest.mark.parametrize("answer", ["y", "n"])
+@pytest.mark.usefixtures("terminal")
+def test_login_without_a_keyring_offers_a_file_before_it_asks(
+    run: Run, vault: Any, error: Any, answer: str
+) -> None:
+    vault.broken = error
+    result = run("login", typed=f"{answer}\n{TYPED}")
+    told, asked, _rest = result.stderr.partition("Keep the credentials in ")
+    assert f"no keyring that can be written ({error.__name__})" in told
+    assert asked
+    assert "Client id" not in told
+    assert ("Client id" in result.stderr, result.exit_code) == ((True, 0) if answer == "y" else (False, 130))
+    assert SECRET not in result.output
+    assert credentials_path().exists() == (answer == "y")
+    if answer == "y":
+        assert json.loads(credentials_path().read_text()) == SAVED
+
+
+def test_login_without_a_keyring_or_a_terminal(run: Run, vault: Any) -> None:
+    vault.broken = keyring.errors.NoKeyringError
+    result = run("login", typed=TYPED)
+    assert result.exit_code == 2
+    assert "--file" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not credentials_path().exists()
+    assert run("login", "--file", typed=TYPED).exit_code == 0
+    assert json.loads(credentials_path().read_text()) == SAVED
+
+
+def test_the_file_is_yours_alone_and_nothing_is_left_beside_it(run: Run, home: Path) -> None:
+    assert run("login", "--file", typed=TYPED).exit_code == 0
+    path = credentials_path()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+    assert list(path.parent.iterdir()) == [path]
+    settings = load_settings({}, {}, home / "none", warn=pytest.fail)
+    assert settings.require_credentials().jwt == JWT
+    path.chmod(0o644)
+    warnings: list[str] = []
+    load_settings({}, {}, home / "none", warn=warnings.append)
+    assert warnings == [f"{path} holds secrets and others may read it; run: chmod 600 {path}"]
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000, '{"jwt": 1}'])
+def test_a_file_of_somebody_else(home: Path, content: str) -> None:
+    credentials_path().parent.mkdir()
+    credentials_path().write_text(content)
+    credentials_path().chmod(0o600)
+    warnings: list[str] = []
+    assert load_settings({}, {}, home / "none", warn=warnings.append).credentials is None
+    assert warnings == [f"{credentials_path()} does not hold credentials of rcfs; run `rcfs login` again"]
+
+
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_asked(run: Run) -> None:
+    credentials_path().parent.write_text("in the way")
+    result = run("login", "--file", typed="")
+    assert result.exit_code == 2
+    assert str(credentials_path().parent) in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_keyring_takes_the_place_of_the_file(run: Run) -> None:
+    assert run("login", "--file", typed=TYPED).exit_code == 0
+    assert run("login", typed=TYPED.replace(JWT, "another")).exit_code == 0
+    assert not credentials_path().exists()
+
+
+def test_a_keyring_that_never_answers_holds_nobody_up(
+    run: Run, vault: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its calls come back when the test ends, so that no thread is left."""
+    ended = threading.Event()
+    monkeypatch.setattr(_keyring, "ANSWERS_WITHIN_S", 0.01)
+    monkeypatch.setattr(vault, "_check", ended.wait)
+    try:
+        result = run("login", typed=TYPED)
+        assert (result.exit_code, "has not answered" in result.stderr) == (2, True)
+        assert run("login", "--file", typed=TYPED).exit_code == 0
+        # What the file has is not asked of the keyring.
+        load_settings({}, {}, home / "none", warn=pytest.fail)
+        result = run("logout")
+        assert (result.exit_code, "has not answered" in result.stderr) == (2, True)
+        assert not credentials_path().exists()
+        warnings: list[str] = []
+        assert load_settings({}, {}, home / "none", warn=warnings.append).credentials is None
+        assert len(warnings) == 1
+        assert "has not answered within" in warnings[0]
+    finally:
+        ended.set()
+        for thread in threading.enumerate():
+            if thread.name == "keyring":
+                thread.join(5)
+
+
+def test_secrets_are_taken_from_no_command_line(run: Run) -> None:
     for name in ("--client-secret", "--jwt"):
         assert run("login", name, "x").exit_code == 2
         assert run("mount", name, "x", "/mnt/rc").exit_code == 2
 
 
-def test_logout(run: Callable[..., Result], vault: Any) -> None:
-    run("login", typed=f"\nthe-app\n{SECRET}\n{JWT}\n")
-    assert run("logout").stdout == "Removed from the keyring.\n"
+def test_logout(run: Run, vault: Any) -> None:
+    run("login", typed=TYPED)
+    result = run("logout")
+    assert result.stdout == "Removed from the keyring.\n"
+    assert result.stderr == "rcfs: what rcfs keeps on this disk stays; `rcfs forget` erases it\n"
     assert vault.saved == {}
-    assert run("logout").stdout == "The keyring holds no credentials of rcfs.\n"
+    assert run("logout").stdout == "No credentials of rcfs are saved.\n"
+    run("login", "--file", typed=TYPED)
+    assert run("logout").stdout == f"Removed from {credentials_path()}.\n"
 
 
-def test_logout_without_a_keyring(run: Callable[..., Result], vault: Any) -> None:
+@pytest.mark.parametrize(
+    ("options", "answer", "erased"),
+    [((), "y", True), ((), "n", False), (("--keep",), "y", False), (("--forget",), "", True)],
+)
+def test_logout_asks_whether_to_erase(
+    run: Run,
+    state_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    answer: str,
+    erased: bool,
+) -> None:
+    monkeypatch.setattr(_credentials, "is_interactive", lambda: True)
+    monkeypatch.setattr("rcfs.cli._forget.is_interactive", lambda: True)
+    (state_dir / "log").mkdir(parents=True)
+    log = state_dir / "log" / "pull.log"
+    log.write_text("what was done")
+    result = run("logout", *options, typed=f"{answer}\n")
+    assert result.exit_code == 0, result.output
+    assert ("Erase all of it?" in result.stderr) == (not options)
+    assert log.exists() != erased
+
+
+def test_logout_without_a_keyring(run: Run, vault: Any) -> None:
     vault.broken = keyring.errors.NoKeyringError
     assert run("logout").exit_code == 0
     vault.broken = keyring.errors.KeyringLocked

@@ -297,3 +297,16 @@ def test_wrong_crawlers(tmp_path: Path, config: str, message: str) -> None:
 def test_a_wrong_crawler_of_the_command_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="--crawler: a program is named"):
         load({"crawler": ("",)})
+
+
+def test_a_misspelt_variable_is_asked_about(home: Path) -> None:
+    warnings: list[str] = []
+    variables = {"RCFS_CACHESIZE": "1GiB", "RCFS_OFFLINE": "1", "RCFS_CONFIG": "", "RC_OTHER": "1"}
+    load_settings({}, variables, home / "none", keyring=None, warn=warnings.append)
+    assert warnings == [
+        (
+            "rcfs knows no environment variable RCFS_CACHESIZE, so it has no effect"
+            " (did you mean 'RCFS_CACHE_SIZE'?)"
+        ),
+        "rcfs knows no environment variable RCFS_OFFLINE, so it has no effect",
+    ]
