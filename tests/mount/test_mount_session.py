@@ -55,3 +55,15 @@ def test_a_refused_login_is_a_line_of_the_status(mounting: Mounting) -> None:
         assert "rcfs login" in line
     finally:
         mount.server.clear_faults()
+
+
+def test_logging_out_ends_the_session_that_a_killed_mount_left(mounting: Mounting) -> None:
+    mount = mounting("--messages=20")
+    (kept,) = (mount.state / "sessions").glob("*.json")
+    os.kill(mount.pid, signal.SIGKILL)
+    run(["fusermount3", "-u", "-z", str(mount.path)], check=False)
+    mount.environment["RCFS_STATE_DIR"] = str(mount.state)
+    done = mount.rcfs("logout", "--keep")
+    assert done.stderr == ""
+    assert not kept.exists()
+    assert [entry["operation"] for entry in mount.server.journal()].count("revokeToken") == 1
