@@ -7,6 +7,7 @@ so a body that ends early says so itself, as httpcore would.
 
 import base64
 import json
+import ssl
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -174,6 +175,8 @@ class ScriptedPlatform:
     """The server's clock minus the machine's."""
     away: Collection[str] = ()
     """Origins that no connection can be made to."""
+    untrusted: Collection[str] = ()
+    """Origins whose certificate nobody trusts."""
     mute: Collection[str] = ()
     """Origins that take connections and requests, and answer nothing."""
     seen: list[Seen] = attrs.field(factory=list)
@@ -233,6 +236,12 @@ class ScriptedPlatform:
         if f"https://{request.url.host}" in self.away:
             self._note(operation, request)
             raise httpx.ConnectError("[Errno 111] Connection refused", request=request)
+        if f"https://{request.url.host}" in self.untrusted:
+            self._note(operation, request)
+            error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+            error.reason = "CERTIFICATE_VERIFY_FAILED"
+            error.verify_code, error.verify_message = 20, "unable to get local issuer certificate"
+            raise httpx.ConnectError(str(error), request=request) from error
         if f"https://{request.url.host}" in self.mute:
             self._note(operation, request)
             await trio.sleep_forever()

@@ -60,6 +60,11 @@ def test_a_refused_login_is_a_line_of_the_status(mounting: Mounting) -> None:
 def test_logging_out_ends_the_session_that_a_killed_mount_left(mounting: Mounting) -> None:
     mount = mounting("--messages=20")
     (kept,) = (mount.state / "sessions").glob("*.json")
+    # Nor does a crash leave its tokens in a core dump.
+    process = Path("/proc", str(mount.pid))
+    (limit,) = [line for line in (process / "limits").read_text().splitlines() if "core file" in line]
+    assert limit.split()[4] == "0"
+    assert int((process / "coredump_filter").read_text(), 16) == 0
     os.kill(mount.pid, signal.SIGKILL)
     run(["fusermount3", "-u", "-z", str(mount.path)], check=False)
     mount.environment["RCFS_STATE_DIR"] = str(mount.state)

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.errors import AuthError, OfflineError, RcfsError, SilentError, UnreachableError
-from rcfs.fetch._reachability import BLIP_S, PROBE_S
+from rcfs.errors import AuthError, OfflineError, RcfsError, SilentError, UnreachableError, UntrustedError
+from rcfs.fetch._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S
 from rcfs.model import Priority
 from rcfs.platform import AUTH
 from rcfs.quota import MemoryLedger, Waiting
@@ -469,3 +469,21 @@ async def test_offline_an_unknown_account_is_nothing(platform: ScriptedPlatform,
         async with new_rig(offline=True):
             pass
     assert platform.seen == []
+
+
+async def test_a_server_that_is_not_trusted_is_told_at_once_and_heals(rig: Rig) -> None:
+    await rig.mailbox()
+    rig.platform.untrusted = [PLATFORM]
+    begun_s = rig.now
+    assert await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA)), UntrustedError) == 0
+    assert await failed_after(rig, lambda: rig.read(rig.wanted(2, DATA)), UntrustedError) == 0
+    assert "is signed by nobody" in rig.engine.network.problem
+    assert len(rig.platform.sent(FETCH)) == 1, "nobody tries again what somebody must mend first"
+    await trio.sleep(100)
+    assert rig.platform.times(PROBE, rig.origin_s + begun_s) == [
+        LASTING_PROBE_S * count for count in (1, 2, 3)
+    ]
+    rig.platform.untrusted = []
+    await trio.sleep(LASTING_PROBE_S)
+    assert (rig.engine.network.is_down, rig.engine.network.problem) == (False, "")
+    assert await rig.read(rig.wanted(1, DATA)) == DATA
