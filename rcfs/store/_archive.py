@@ -12,21 +12,24 @@ from pathlib import Path
 from typing import Any
 
 from rcfs.errors import StoreError
-from rcfs.store._database import DatabaseKind
+from rcfs.store._database import CheckedTable, DatabaseKind
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._sqlite import is_damage
 
+_RECORDS = CheckedTable("records", ("account_id", "extension_id", "id", "raw"))
+_WISHES = CheckedTable("wishes", ("keep",))
 _KIND = DatabaseKind(
     "the archive of purged messages",
     int.from_bytes(b"rcfa"),
-    1,
+    2,
+    (_RECORDS, _WISHES),
     """
     CREATE TABLE IF NOT EXISTS records (
-        account_id TEXT NOT NULL, extension_id INTEGER NOT NULL, id INTEGER NOT NULL, raw TEXT NOT NULL,
+        account_id TEXT NOT NULL, extension_id INTEGER NOT NULL, id INTEGER NOT NULL, raw TEXT NOT NULL, crc,
         PRIMARY KEY (account_id, extension_id, id)
     ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS wishes (keep INTEGER NOT NULL);
+    CREATE TABLE IF NOT EXISTS wishes (keep INTEGER NOT NULL, crc);
     """,
 )
 
@@ -41,16 +44,20 @@ class PurgedArchive:
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         """The archive in the database `path`, which is made when there is something to keep.
 
-        One that is damaged or foreign is moved aside as ``*.damaged``; `warn` gets a line then.
+        One that is damaged or foreign is moved aside as ``*.damaged``, and its good records are in the new
+        one; `warn` gets a line then.
         """
         self._path = path
         self._warn = warn
-        self._suspect = False
-        """Whether damage was met: the next look is at every page, of which an archive may have many."""
+        self._suspect = True
+        """Whether the next look is at every page and row, of which an archive may have many: the first one
+        is, and one after damage was met."""
 
     def wanted(self) -> bool:
         """Whether purged messages are to be kept, as it was last said to any process."""
-        return any(keep for (keep,) in self._all("SELECT keep FROM wishes"))
+        # Where damage has taken the wish and left records, they were kept on purpose.
+        query = "SELECT COALESCE((SELECT keep FROM wishes), EXISTS (SELECT 1 FROM records))"
+        return any(keep for (keep,) in self._all(query))
 
     def want(self, *, keep: bool) -> None:
         """Say whether purged messages are to be kept from now on."""
@@ -58,23 +65,29 @@ class PurgedArchive:
             with self._opened() as connection, connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("DELETE FROM wishes")
-                connection.execute("INSERT INTO wishes VALUES (?)", (keep,))
+                connection.execute(_WISHES.insert, _WISHES.sealed(int(keep)))
 
     def keep(self, account_id: str, extension_id: int, records: Mapping[int, str]) -> None:
         """Keep `records`, JSON text by the id of the message, in place of earlier ones."""
         with self._opened() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
-                "INSERT OR REPLACE INTO records VALUES (?, ?, ?, ?)",
-                [(account_id, extension_id, message_id, raw) for message_id, raw in records.items()],
+                _RECORDS.insert,
+                [
+                    _RECORDS.sealed(account_id, extension_id, message_id, raw)
+                    for message_id, raw in records.items()
+                ],
             )
 
     def records(self, account_id: str, extension_id: int) -> dict[int, str]:
         """All that is kept of a mailbox, by id."""
         rows = self._all(
-            "SELECT id, raw FROM records WHERE account_id = ? AND extension_id = ?", account_id, extension_id
+            "SELECT id, raw, account_id, extension_id, id, raw, crc FROM records"
+            " WHERE account_id = ? AND extension_id = ?",
+            account_id,
+            extension_id,
         )
-        return dict(rows)
+        return {message_id: raw for message_id, raw, *proof in rows if _RECORDS.is_sound(tuple(proof))}
 
     def count(self, account_id: str | None = None) -> int:
         """How many records are kept, of one account or of all."""
@@ -93,13 +106,20 @@ class PurgedArchive:
     def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         if not self._path.exists():
             return []
-        with self._opened() as connection:
+        try:
+            with self._opened() as connection:
+                return connection.execute(query, parameters).fetchall()
+        except StoreError:
+            if not self._suspect:
+                raise
+        with self._opened() as connection:  # What is damaged is mended when it is opened anew.
             return connection.execute(query, parameters).fetchall()
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(_KIND.open(self._path, self._warn, thorough=self._suspect)) as connection:
+                self._suspect = False
                 yield connection
         except (OSError, sqlite3.Error) as exc:
             self._suspect = isinstance(exc, sqlite3.Error) and is_damage(exc)

@@ -14,7 +14,8 @@ import attrs
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
-from rcfs.store._database import DatabaseKind
+from rcfs.store._checksum import DamagedRowError
+from rcfs.store._database import CheckedTable, DatabaseKind
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._later import LaterWriter
@@ -23,12 +24,22 @@ MOST_ENTRIES = 100_000
 """Entries kept of each kind: at 40 a minute more than 41 hours of work without a pause, in about 10 MB."""
 _TRIM_EVERY = 1000
 """Entries of one process after which the oldest are looked for; so there may be so many more meanwhile."""
+_SMALL_BYTES = 2 << 20
+"""A record of that size, of some 10,000 fetches, is looked at whole when it is opened."""
 _READ_WAIT_S = 0.05
 """How long a question waits, in seconds: only for what a recovery after a crash locks."""
+_FETCHES = CheckedTable(
+    "fetches",
+    ("content", "at_s", "program", "priority", "requests", "size_bytes"),
+    real=frozenset({"at_s"}),
+    is_numbered=True,
+)
+_REFUSALS = CheckedTable("refusals", ("content", "at_s", "program"), real=frozenset({"at_s"}))
 _KIND = DatabaseKind(
     "the record of fetches",
     int.from_bytes(b"rcfh"),
-    1,
+    2,
+    (_FETCHES, _REFUSALS),
     """
     CREATE TABLE IF NOT EXISTS fetches (
         id INTEGER PRIMARY KEY,
@@ -37,13 +48,15 @@ _KIND = DatabaseKind(
         program TEXT NOT NULL,
         priority TEXT NOT NULL,
         requests INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL
+        size_bytes INTEGER NOT NULL,
+        crc
     );
     CREATE INDEX IF NOT EXISTS fetches_by_content ON fetches (content);
     CREATE TABLE IF NOT EXISTS refusals (
         content TEXT PRIMARY KEY,
         at_s REAL NOT NULL,
-        program TEXT NOT NULL
+        program TEXT NOT NULL,
+        crc
     );
     """,
 )
@@ -101,7 +114,8 @@ class FetchHistory:
         by one in memory. `warn` gets a line for each.
         """
         try:
-            connection = _KIND.open(path, warn, thorough=False)
+            is_small = not path.exists() or path.stat().st_size <= _SMALL_BYTES
+            connection = _KIND.open(path, warn, thorough=is_small)
             return cls(connection, _KIND.connect(path, _READ_WAIT_S), warn)
         except (OSError, sqlite3.Error) as exc:
             warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
@@ -112,37 +126,29 @@ class FetchHistory:
         """Note a fetch; the oldest go when there are too many."""
         values = (
             str(fetch.key),
-            fetch.at_s,
+            float(fetch.at_s),
             fetch.program,
             fetch.priority,
             fetch.requests,
             fetch.size_bytes,
         )
-        self._write(
-            "INSERT INTO fetches (content, at_s, program, priority, requests, size_bytes)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            values,
-        )
+        self._write(_FETCHES.insert, _FETCHES.sealed(*values))
 
     def refuse(self, refusal: Refusal) -> None:
         """Note a refusal, in place of an earlier one of the same content."""
         self._write(
-            "INSERT OR REPLACE INTO refusals VALUES (?, ?, ?)",
-            (str(refusal.key), refusal.at_s, refusal.program),
+            _REFUSALS.insert,
+            _REFUSALS.sealed(str(refusal.key), float(refusal.at_s), refusal.program),
         )
 
     def fetches(self, keys: Iterable[ContentKey]) -> dict[ContentKey, list[FetchRecord]]:
         """The fetches of each of `keys` that has some, the oldest first; empty when the database fails."""
-        select = (
-            "SELECT at_s, program, priority, requests, size_bytes FROM fetches WHERE content = ? ORDER BY id"
-        )
-        found = {key: [FetchRecord(key, *row) for row in self._read(select, (str(key),))] for key in keys}
+        found = {key: [FetchRecord(key, *row) for row in self._read(_FETCHES, key, "id")] for key in keys}
         return {key: fetches for key, fetches in found.items() if fetches}
 
     def refusals(self, keys: Iterable[ContentKey]) -> dict[ContentKey, Refusal]:
         """The last refusal of each of `keys` that has one; empty when the database fails."""
-        select = "SELECT at_s, program FROM refusals WHERE content = ?"
-        return {key: Refusal(key, *row) for key in keys for row in self._read(select, (str(key),))}
+        return {key: Refusal(key, *row) for key in keys for row in self._read(_REFUSALS, key, "content")}
 
     def forget_account(self, account_id: str) -> None:
         """Erase what was noted of the contents of an account.
@@ -188,12 +194,19 @@ class FetchHistory:
             (MOST_ENTRIES - 1,),
         )
 
-    def _read(self, statement: str, values: tuple[object, ...]) -> list[tuple[Any, ...]]:
+    def _read(self, table: CheckedTable, key: ContentKey, order: str) -> list[tuple[Any, ...]]:
+        """The sound rows of a content, without the content."""
+        names = ", ".join(table.columns)
+        select = f"SELECT {names}, crc FROM {table.name} WHERE content = ? ORDER BY {order}"  # noqa: S608
         try:
-            return self._reader.execute(statement, values).fetchall()
+            rows = self._reader.execute(select, (str(key),)).fetchall()
         except sqlite3.Error as exc:
             self._tell(exc)
             return []
+        sound = [row[1:-1] for row in rows if row[0] == str(key) and table.is_sound(row)]
+        if len(sound) < len(rows):
+            self._tell(DamagedRowError("rows of it are damaged, and left out"))
+        return sound
 
     def _tell(self, error: sqlite3.Error) -> None:
         if not self._failed:

@@ -11,27 +11,35 @@ from pathlib import Path
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
-from rcfs.store._database import DatabaseKind
+from rcfs.store._database import CheckedTable, DatabaseKind
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._later import LaterWriter, Statement
 
+_TABLE = CheckedTable("sizes", ("content", "size_bytes"))
 _KIND = DatabaseKind(
     "the index of learned sizes",
     int.from_bytes(b"rcfi"),
-    1,
+    2,
+    (_TABLE,),
     """
     CREATE TABLE IF NOT EXISTS sizes (
         content TEXT PRIMARY KEY,
-        size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0)
+        size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),
+        crc
     ) WITHOUT ROWID
     """,
 )
 
-_SUMMED = 10_000
-"""Sizes that are summed at a time, in about a millisecond: the event loop asks for single ones meanwhile."""
+_SUMMED = 1000
+"""Sizes that are summed at a time, in about 2 ms: the event loop asks for single ones meanwhile."""
 
 
+_SUM = (
+    f"SELECT COUNT(*), COALESCE(SUM(size_bytes) FILTER (WHERE {_TABLE.checksum} = crc), 0), MAX(content)"  # noqa: S608
+    " FROM (SELECT * FROM sizes WHERE content > ? AND content < ? ORDER BY content LIMIT ?)"
+)
+"""A sum of sizes that are as they were written."""
 _READ_WAIT_S = 0.05
 """How long a question waits, in seconds: only for what a recovery after a crash locks."""
 
@@ -52,13 +60,16 @@ class SizeIndex:
         self._unwritten: dict[str, int] = {}
         """What is not in the database yet."""
         self._failed = False
+        self._damaged: set[str] = set()
+        """Contents whose damaged rows were told."""
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "SizeIndex":
         """The index in the SQLite database `path`, created with its directory when missing (0600, 0700).
 
         One that is damaged, foreign, or of a version that this program does not know is moved aside as
-        ``*.damaged``; one that cannot be written is read into memory. `warn` gets a line for each.
+        ``*.damaged``, and its good rows are taken over; one that cannot be written is read into
+        memory. `warn` gets a line for each.
         """
         try:
             # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
@@ -77,13 +88,18 @@ class SizeIndex:
             return unwritten
         try:
             row = self._reader.execute(
-                "SELECT size_bytes FROM sizes WHERE content = ?", (content,)
+                "SELECT content, size_bytes, crc FROM sizes WHERE content = ?", (content,)
             ).fetchone()
-            # A row that a failing disk changed costs one request, an error would cost the directory.
-            return None if row is None else int(row[0])
-        except (sqlite3.Error, ValueError) as exc:
+        except sqlite3.Error as exc:
             self._tell(exc)
             return None
+        if row is None or _TABLE.is_sound(row):
+            return None if row is None else int(row[1])
+        # It costs one request; a wrong size would cut the file short, an error would cost the directory.
+        if content not in self._damaged:
+            self._damaged.add(content)
+            self._warn(f"the learned size of {content} is damaged; rcfs will learn it again")
+        return None
 
     def total(self, account_id: str, after: str = "") -> tuple[int, str]:
         """The sum in bytes of the next learned sizes of an account, and after which content they go on.
@@ -94,8 +110,7 @@ class SizeIndex:
         """
         try:
             ((count, size_bytes, last),) = self._reader.execute(
-                "SELECT COUNT(*), COALESCE(SUM(size_bytes), 0), MAX(content) FROM ("
-                "SELECT * FROM sizes WHERE content > ? AND content < ? ORDER BY content LIMIT ?)",
+                _SUM,
                 (after or f"{account_id}/", f"{account_id}0", _SUMMED),
             )
         except sqlite3.Error as exc:
@@ -109,13 +124,13 @@ class SizeIndex:
         While another process has the database locked, this one knows it all the same, and writes it later.
         """
         upsert = (
-            "INSERT INTO sizes VALUES (?1, ?2)"
-            " ON CONFLICT DO UPDATE SET size_bytes = ?2 WHERE size_bytes != ?2"
+            "INSERT INTO sizes VALUES (?1, ?2, ?3) ON CONFLICT"
+            " DO UPDATE SET size_bytes = ?2, crc = ?3 WHERE size_bytes IS NOT ?2 OR crc IS NOT ?3"
         )
         content = str(key)
         self._unwritten[content] = size_bytes
         try:
-            self._writer.write(upsert, (content, size_bytes))
+            self._writer.write(upsert, _TABLE.sealed(content, size_bytes))
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             self._unwritten.clear()
             self._tell(exc)
@@ -142,7 +157,7 @@ class SizeIndex:
         self._reader.close()
 
     def _written(self, statements: Sequence[Statement]) -> None:
-        for _statement, (content, size_bytes) in statements:
+        for _statement, (content, size_bytes, _crc) in statements:
             if self._unwritten.get(str(content)) == size_bytes:
                 self._unwritten.pop(str(content), None)
 
@@ -158,6 +173,10 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
     with contextlib.suppress(sqlite3.Error):
         # Immutable: SQLite would else want to write a log beside it.
         connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
-        connection.execute("INSERT INTO sizes SELECT content, size_bytes FROM old.sizes")
+        ((version,),) = connection.execute("PRAGMA old.user_version")
+        sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.version else ""
+        connection.execute(
+            f"INSERT INTO sizes SELECT content, size_bytes, {_TABLE.checksum} FROM old.sizes {sound}"  # noqa: S608
+        )
         connection.execute("DETACH old")
     return connection

@@ -68,7 +68,13 @@ def first_error(error: Exception) -> Exception:
 
 
 def find_fault(
-    path: Path, *, application_id: int, version: int, timeout_s: float, thorough: bool
+    path: Path,
+    *,
+    application_id: int,
+    version: int,
+    timeout_s: float,
+    thorough: bool,
+    oldest_version: int | None = None,
 ) -> str | None:
     """Why the database at `path` must not be used; None when it is empty, or one of ours and sound.
 
@@ -79,6 +85,7 @@ def find_fault(
         timeout_s: How long to wait for a lock, in seconds.
         thorough: Read every page and compare the indices with their tables, instead of reading the first
             page; 0.6 s for 200,000 values, measured 2026-11.
+        oldest_version: The oldest version that will do as well; None when there is none.
 
     Raises:
         sqlite3.Error: The surroundings do not let it be read; see `is_damage`.
@@ -90,7 +97,8 @@ def find_fault(
             ((found_version,),) = connection.execute("PRAGMA user_version")
             if tables and found_id != application_id:
                 return "it belongs to another program"
-            if tables and found_version != version:
+            oldest = version if oldest_version is None else oldest_version
+            if tables and not oldest <= found_version <= version:
                 return f"its format is {found_version} and not {version}"
             if thorough:
                 # Not quick_check: an index that lacks a row, which the next write trips over, is none to it.
