@@ -109,6 +109,11 @@ class Content:
         return all(isinstance(chunk, StoredChunk) for chunk in self._chunks.values())
 
     @property
+    def is_removed(self) -> bool:
+        """Whether a chunk is open that the cache has given up; closing it brings its room back."""
+        return any(isinstance(chunk, StoredChunk) and chunk.is_removed for chunk in self._chunks.values())
+
+    @property
     def memory_bytes(self) -> int:
         """How much of the sealed chunks had to stay in memory."""
         chunks = self._chunks.values()

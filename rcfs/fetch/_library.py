@@ -45,6 +45,7 @@ from rcfs.store import (
     SpilledChunk,
     StoredContent,
     UncheckedChunk,
+    share_of_descriptors,
 )
 
 T = TypeVar("T")
@@ -52,8 +53,14 @@ Ts = TypeVarTuple("Ts")
 
 _KEPT_OPEN = 64
 """Chunks of contents kept open after their last reader: opening anew costs a thread hop and the checks, about
-1.5 ms per MiB; 64 of them hold at most 64 MiB of disk that the cache may have given up, or of memory where
-contents of one chunk could not be stored. Larger contents that are in memory are given up at once."""
+1.5 ms per MiB; 64 of them hold at most 64 MiB of memory where contents of one chunk could not be stored.
+Larger contents that are in memory are given up at once. Fewer where the process may open fewer than 512
+files."""
+_KEPT_OPEN_S = 60.0
+"""How long chunks on the disk are kept open after their last reader, in seconds."""
+_SWEEP_S = 1.0
+"""How often rcfs looks whether the cache, in this process or another, gave up what is kept open, in seconds:
+at most 64 calls of fstat, 0.1 ms."""
 _AHEAD_BYTES = 4 * CHUNK_BYTES
 """How far ahead of a sequential reader chunks are checked, in bytes, so that each core has one to check while
 another one is read: a cached 50 MB took 0.16 s so, 0.3 s with 1 MiB (measured 2026-11 on two busy cores)."""
@@ -117,6 +124,10 @@ class Library:
         self._live: dict[ContentKey, Content] = {}
         self._idle: OrderedDict[ContentKey, Content] = OrderedDict()
         self._idle_chunks = 0
+        self._kept_open = share_of_descriptors(8, _KEPT_OPEN)
+        self._idle_since: dict[ContentKey, float] = {}
+        """Since when each of those idle contents is kept that lie on the disk."""
+        self._sweeping = False
         self._refusals: dict[ContentKey, _Refusal] = {}
         self._told_no_room = False
         self.on_text: Callable[[ContentKey, bytes], Awaitable[None]] = _pass_over
@@ -249,10 +260,16 @@ class Library:
             return
         if self._live.get(content.key) is content:
             del self._live[content.key]
-            if content.complete and content.chunk_count <= (_KEPT_OPEN if content.is_on_disk else 1):
+            most = self._kept_open if content.is_on_disk else 1
+            if content.complete and content.chunk_count <= most and not content.is_removed:
                 self._idle[content.key] = content
                 self._idle_chunks += content.chunk_count
-                while len(self._idle) > _KEPT_OPEN or self._idle_chunks > _KEPT_OPEN:
+                if content.is_on_disk:
+                    self._idle_since[content.key] = trio.current_time()
+                    if not self._sweeping:
+                        self._sweeping = True
+                        self._nursery.start_soon(self._sweep_on)
+                while len(self._idle) > self._kept_open or self._idle_chunks > self._kept_open:
                     oldest = self._take_idle(next(iter(self._idle)))
                     if oldest is not None:
                         oldest.clear()
@@ -262,15 +279,35 @@ class Library:
     def _take_idle(self, key: ContentKey) -> Content | None:
         """A content that was kept at hand, and is so no more; None when it was not."""
         content = self._idle.pop(key, None)
+        self._idle_since.pop(key, None)
         if content is not None:
             self._idle_chunks -= content.chunk_count
         return content
+
+    async def _sweep_on(self) -> None:
+        """Sweeps until nothing on the disk is kept open."""
+        try:
+            while self._idle_since:
+                await trio.sleep(_SWEEP_S)
+                self._sweep()
+        finally:
+            self._sweeping = False
+
+    def _sweep(self) -> None:
+        """Closes what the cache has given up, so that its room comes back, and what was kept for long."""
+        now_s = trio.current_time()
+        for key, since_s in list(self._idle_since.items()):
+            if now_s >= since_s + _KEPT_OPEN_S or self._idle[key].is_removed:
+                content = self._take_idle(key)
+                if content is not None:
+                    content.clear()
 
     def forget_idle(self) -> None:
         """Closes what is kept at hand; for the end of the mount."""
         for content in self._idle.values():
             content.clear()
         self._idle.clear()
+        self._idle_since.clear()
         self._idle_chunks = 0
 
     async def state(self, key: ContentKey) -> str:
@@ -395,6 +432,7 @@ class Library:
         record = self._record(content) if whole else None
         # All at once, because a thread is not had for less than a fifth of a millisecond.
         chunk = await self._storing(self._keep, content, index, data, info, record)
+        self._sweep()  # To make room, others may have been evicted.
         if chunk is None and data is not None and self._memory_bytes() > _MEMORY_BYTES:
             content.excess = NoRoomError(f"neither disk nor memory has room for {content.key}")
         if content.edition != edition:

@@ -33,6 +33,7 @@ from rcfs.store._search import MARKS as MARKS
 from rcfs.store._search import Hit as Hit
 from rcfs.store._search import Scope as Scope
 from rcfs.store._search import SearchIndex as SearchIndex
+from rcfs.store._seats import share_of_descriptors as share_of_descriptors
 from rcfs.store._shared_session import SharedSession as SharedSession
 from rcfs.store._sizes import SizeIndex as SizeIndex
 from rcfs.store._spill import Spill as Spill

@@ -222,7 +222,7 @@ class ContentCache:
         if not paths:
             return None
         try:
-            return open_value(paths[0])
+            return open_value(paths[0], self._table.disk.seats)
         except FileNotFoundError:
             return None  # Another process dropped or evicted it meanwhile.
         except OSError as exc:

@@ -12,6 +12,7 @@ from pathlib import Path
 import diskcache
 from diskcache.core import MODE_BINARY, UNKNOWN
 
+from rcfs.store._seats import Seats
 from rcfs.store._value import HEADER_BYTES, UncheckedChunk, allocated_bytes, open_unchecked, write_value
 
 CHUNK_DIRECTORY = "chunks"
@@ -27,12 +28,14 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
     Attributes:
         uncommitted: Names of the files that were written last, so that they can be removed when the
             transaction around them fails. Its user keeps other writers out, and clears it.
+        seats: How many of the chunks that are given out are open.
     """
 
     def __init__(self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0) -> None:
         super().__init__(directory, min_file_size, pickle_protocol)
         self.chunk_directory = Path(directory, CHUNK_DIRECTORY)
         self.uncommitted: list[str] = []
+        self.seats = Seats()
 
     def put(self, key: object) -> tuple[str, bool]:
         """The database's form of `key`, which is the key itself.
@@ -101,7 +104,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
         """
         if mode != MODE_BINARY:
             raise TypeError("the database holds a value that is not a file of bytes")
-        return open_unchecked(self.path(filename))
+        return open_unchecked(self.path(filename), self.seats)
 
     def path(self, filename: object) -> Path:
         """Where the value file `filename` of a row lies.

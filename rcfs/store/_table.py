@@ -29,6 +29,7 @@ from diskcache.core import DBNAME, MODE_BINARY
 from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
 from rcfs.store._keys import parse_value_key
 from rcfs.store._pool import ConnectionPool
+from rcfs.store._seats import share_of_descriptors
 from rcfs.store._sqlite import is_busy, lenient_text
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
@@ -47,7 +48,7 @@ LOCK_WAIT_S = 2.0
 stopped while holding it may never let go, and what waits here is somebody's read."""
 _MOST_CONNECTIONS = 16
 """Threads that work on the table at the same time: eight that look, four that store, and some for status and
-pins."""
+pins. Fewer where the process may open fewer than 512 files: each connection has three."""
 _MOST_USES = 1000
 """Uses that are noted later because the table is locked now; what is lost only makes the order worse."""
 
@@ -116,7 +117,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             directory: Where the database and the directory of the value files lie.
             scratch: The same directory, if it is one to be thrown away after use.
         """
-        self._pool = ConnectionPool(self._connect, _MOST_CONNECTIONS)
+        self._pool = ConnectionPool(self._connect, share_of_descriptors(32, _MOST_CONNECTIONS))
         self._uses: dict[str, None] = {}
         super().__init__(
             str(directory),

@@ -22,6 +22,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.store._files import FILE_MODE
+from rcfs.store._seats import Seats
 
 HEADER_BYTES = 512
 """Size of the header in bytes: one sector. A small value stays within one file system block with it, and a
@@ -44,13 +45,19 @@ class DamagedValueError(Exception):
 class Chunk:
     """The payload of a value file, checked and open; it stays readable after the file is evicted.
 
-    `pread` may run in several threads at once and in an event loop: the bytes have just been read or
-    written, so they come from the page cache. The descriptor is closed by `close` or with the object.
+    Where there was no seat for it, the file is opened for each read, and gone when it is evicted. `pread` may
+    run in several threads at once and in an event loop: the bytes have just been read or written, so they
+    come from the page cache. The descriptor is closed by `close` or with the object.
     """
 
     _fd: int
     length_bytes: int
     """Number of payload bytes."""
+    _path: Path | None = None
+    """Where the file lies if it is opened for each read."""
+    _inode: int = 0
+    _seats: Seats | None = None
+    """What the descriptor has a seat of."""
 
     def pread(self, offset: int, size: int) -> bytes:
         """The bytes ``[offset, offset + size)`` of the payload, cut at its end.
@@ -61,12 +68,13 @@ class Chunk:
 
         Raises:
             ValueError: `offset` or `size` is negative.
-            OSError: EIO when the disk fails or the file was cut short since its check; EBADF after `close`.
+            OSError: EIO when the disk fails or the file was cut short since its check; EBADF after `close`;
+                others when the file cannot be opened again.
         """
         if offset < 0 or size < 0:
             raise ValueError(f"cannot read {size} bytes at {offset}")
         wanted = max(0, min(size, self.length_bytes - offset))
-        data = os.pread(self._fd, wanted, HEADER_BYTES + offset)
+        data = self._pread(wanted, HEADER_BYTES + offset)
         if len(data) != wanted:
             raise OSError(errno.EIO, "the chunk was cut short while it was open")
         return data
@@ -77,13 +85,35 @@ class Chunk:
         Raises:
             OSError: It cannot be read.
         """
-        return os.pread(self._fd, HEADER_BYTES, 0)
+        return self._pread(HEADER_BYTES, 0)
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether the file has no name any more, so that its room comes back when this is closed."""
+        try:
+            return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
+        except OSError:
+            return True
+
+    def _pread(self, size: int, offset: int) -> bytes:
+        if self._path is None:
+            return os.pread(self._fd, size, offset)
+        fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_ino != self._inode:
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self._path))
+            return os.pread(fd, size, offset)
+        finally:
+            os.close(fd)
 
     def close(self) -> None:
         """Close the descriptor; a second call does nothing. No other thread may be in `pread`."""
         fd, self._fd = self._fd, -1
+        self._path = None
         if fd >= 0:
             os.close(fd)
+            if self._seats is not None:
+                self._seats.give_back()
 
     def __del__(self) -> None:
         self.close()
@@ -161,24 +191,29 @@ def write_value(path: Path, key: str, payload: bytes | bytearray) -> None:
         os.close(fd)
 
 
-def open_value(path: Path) -> Chunk:
-    """The payload of the value file `path`, whose bytes the caller knows to be good.
+def open_value(path: Path, seats: Seats | None = None) -> Chunk:
+    """The payload of the value file `path`, whose bytes the caller knows to be good; open if `seats` has one.
 
     Raises:
         OSError: It cannot be opened.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    return Chunk(fd, max(0, os.fstat(fd).st_size - HEADER_BYTES))
+    status = os.fstat(fd)
+    length_bytes = max(0, status.st_size - HEADER_BYTES)
+    if seats is None or seats.take():
+        return Chunk(fd, length_bytes, seats=seats)
+    os.close(fd)
+    return Chunk(-1, length_bytes, path, status.st_ino)
 
 
-def open_unchecked(path: Path) -> UncheckedChunk:
+def open_unchecked(path: Path, seats: Seats | None = None) -> UncheckedChunk:
     """The value file `path`, of which header and length have been looked at.
 
     Raises:
         OSError: It cannot be opened.
         DamagedValueError: Its header cannot be read or is not as it was written, or the length is another.
     """
-    chunk = open_value(path)
+    chunk = open_value(path, seats)
     try:
         fields, key, digest = _parse_header(chunk.header(), chunk.length_bytes)
     except OSError as exc:
