@@ -339,7 +339,9 @@ class ContentCache:
     def _read_pins(self) -> frozenset[str]:
         nothing: frozenset[str] = frozenset()
         with self._lock:
-            return self._attempt(lambda _table: self._pins.read(), nothing)
+            pins = self._attempt(lambda _table: self._pins.read(), nothing)
+            self._tell_lost_pins()
+            return pins
 
     def _change_pins(self, change: Callable[[AbstractSet[str]], AbstractSet[str]]) -> int:
         """By how many the number of pins has changed."""
@@ -350,6 +352,7 @@ class ContentCache:
                 # The lock of the database, so that of two processes neither loses what the other pins.
                 with self._table.session(), self._table.transact():
                     before = self._pins.read()
+                    self._tell_lost_pins()
                     after = change(before)
                     if after != before:
                         self._pins.write(after)
@@ -414,6 +417,7 @@ class ContentCache:
             return True
         table.note_uses()
         pins = self._pins.read()
+        self._tell_lost_pins()
         while missing > 0:
             coldest = table.coldest_content(besides=pins | {str(key)})
             if coldest is None:
@@ -485,6 +489,14 @@ class ContentCache:
 
     def _tell_too_large(self) -> None:
         self._tell(f"a content is larger than the cap of the cache in {self._directory}, so it is not kept")
+
+    def _tell_lost_pins(self) -> None:
+        if self._pins.damaged:
+            lines = ", ".join(map(repr, self._pins.damaged[:5]))
+            self._tell(
+                f"{len(self._pins.damaged)} lines of {self._pins.path} are damaged, so what they pinned may"
+                f" be evicted; pin it again: {lines}"
+            )
 
     def _tell_damaged(self, count: int, key: ContentKey) -> None:
         self._warn(f"the cache held {count} damaged chunks of {key}; they will be fetched again")

@@ -82,6 +82,10 @@ class StoredContent:
             unchecked.close()
 
 
+class MisplacedValueError(DamagedValueError):
+    """A row leads to the file of another key, which may be good."""
+
+
 def held_indices(table: ChunkTable, key: ContentKey) -> set[int]:
     """The indices of the values that are said to be there, none of them looked at."""
     return {index for index, _entry in _indexed(table.entries(str(key)), key) if index is not None}
@@ -109,10 +113,11 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
     chunks: dict[int, Chunk] = {}
     opened: dict[int, Entry] = {}
     damaged: list[Entry] = []
+    misplaced: list[Entry] = []
     for index, entry in _indexed(table.entries(str(key)), key):
         try:
             if index is None:
-                raise DamagedValueError("the row belongs to another content")
+                raise MisplacedValueError("the row belongs to another content")
             chunk = _open_entry(table, entry, value_key(str(key), index))
             if index == INFO_INDEX:
                 info = _to_info(chunk.check())
@@ -120,10 +125,19 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
                 found[index], opened[index] = chunk, entry
         except FileNotFoundError:
             table.forget(entry)  # Evicted by another process since the look into the table, or lost.
+        except MisplacedValueError:
+            misplaced.append(entry)
         except DamagedValueError:
             damaged.append(entry)
         except OSError:
             continue
+    if misplaced:
+        lost = [entry for entry in misplaced if not table.restore(entry)]
+        for entry in damaged:
+            table.forget(entry)
+        StoredContent(info, {}, found).close()
+        stored, more = load_content(table, key)
+        return stored, len(lost) + len(damaged) + more
     last = max(found, default=0)
     at_once = len(found) <= CHECKED_AT_ONCE
     for index, entry in opened.items():
@@ -169,7 +183,7 @@ def _open_entry(table: ChunkTable, entry: Entry, name: str) -> UncheckedChunk:
         raise DamagedValueError(str(exc)) from exc
     if chunk.key != name:
         chunk.close()
-        raise DamagedValueError(f"it belongs to {chunk.key}")
+        raise MisplacedValueError(f"it belongs to {chunk.key}")
     return chunk
 
 

@@ -1,11 +1,15 @@
 """Which contents are kept whatever the cap says: the file ``pins`` of a cache directory, one key per line.
 
+Behind each key stands its CRC-32, so that a line which a disk changed is not taken for another content's.
+Lines without one, of before, are believed.
+
 It lies beside the cache's database and not in it, because that one is disposable. Whoever changes it holds
 the database's lock, which all processes of the directory share, and puts a whole new file in its place; so
 a reader sees the old pins or the new ones.
 """
 
 import os
+import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -23,11 +27,13 @@ class PinFile:
         """Where they lie."""
         self._seen: tuple[int, int, int] | None = None
         self._pins: frozenset[str] = frozenset()
+        self.damaged: tuple[str, ...] = ()
+        """The lines that are not as they were written, when `read` last read the file."""
 
     def read(self) -> frozenset[str]:
         """The keys that are pinned now; the file is read again only when it is another one.
 
-        Lines that are no keys are passed over.
+        Lines that are no keys are passed over, see `damaged`.
 
         Raises:
             OSError: The file is there, and cannot be read.
@@ -37,7 +43,10 @@ class PinFile:
                 status = os.fstat(file.fileno())
                 seen = (status.st_ino, status.st_mtime_ns, status.st_size)
                 if seen != self._seen:
-                    self._pins = frozenset(filter(_is_key, file.read().splitlines()))
+                    lines = [line for line in file.read().split("\n") if line]
+                    keys = {line: _key_in(line) for line in lines}
+                    self._pins = frozenset(key for key in keys.values() if key is not None)
+                    self.damaged = tuple(line for line, key in keys.items() if key is None)
                     self._seen = seen
         except FileNotFoundError:
             self._seen, self._pins = None, frozenset()
@@ -52,14 +61,21 @@ class PinFile:
         partial = self.path.with_name(f".{PINS_FILE}.{os.getpid()}")
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.writelines(f"{key}\n" for key in sorted(pins))
+            file.writelines(f"{key} {_checksum(key)}\n" for key in sorted(pins))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
 
 
-def _is_key(line: str) -> bool:
+def _key_in(line: str) -> str | None:
+    """The key that was written as `line`; None when that cannot be told."""
+    key, space, checksum = line.partition(" ")
     try:
-        return str(ContentKey.parse(line)) == line
+        is_key = str(ContentKey.parse(key)) == key
     except ValueError:
-        return False
+        return None
+    return key if is_key and (not space or checksum == _checksum(key)) else None
+
+
+def _checksum(key: str) -> str:
+    return f"{zlib.crc32(key.encode()):08x}"

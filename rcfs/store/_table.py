@@ -406,6 +406,21 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             self._sql("DELETE FROM Cache WHERE rowid = ? AND filename IS ?", (entry.rowid, entry.filename))
         self.disk.remove(entry.filename)
 
+    def restore(self, entry: Entry) -> bool:
+        """Make the row of a value anew as its file says, of which it says that it is another's.
+
+        False when the file is no good; then both are removed.
+        """
+        try:
+            self.disk.open_unchecked(entry.mode, entry.filename).check().close()
+        except (OSError, TypeError, DamagedValueError):
+            self.forget(entry)
+            return False
+        self._sql("DELETE FROM Cache WHERE rowid = ? AND filename IS ?", (entry.rowid, entry.filename))
+        if not self._adopt(str(entry.filename)):
+            self.disk.remove(entry.filename)
+        return True
+
     def empty(self, *, besides: Container[object] = ()) -> int:
         """Remove all contents but `besides`; how many bytes of disk that frees.
 
@@ -434,16 +449,20 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         whoever loads them checks them anyway, and 10 GiB would take a minute.
 
         Every writer writes its file within a transaction, so under the lock no file is merely about to get
-        its row. When they agree already, which is the rule, nothing is locked.
+        its row. When they agree already, which is the rule, nothing is locked. A row that contradicts itself,
+        or whose size is not its file's, is made anew from the file.
 
         Raises:
             ValueError: The database contradicts itself, and would take the files of lost rows for needless.
         """
-        found = self._sql("SELECT filename, size FROM Cache").fetchall()
-        listed_bytes = sum(size for _filename, size in found if isinstance(size, int))
-        if {
-            filename for filename, _size in found
-        } == self._value_names() and listed_bytes == self.value_bytes():
+        select = "SELECT filename, size, key, tag, store_time, access_time FROM Cache"
+        found = self._sql(select).fetchall()
+        listed_bytes = sum(row[1] for row in found if isinstance(row[1], int))
+        if (
+            {row[0] for row in found} == self._value_names()
+            and listed_bytes == self.value_bytes()
+            and all(_is_plausible(*row[1:]) for row in found)
+        ):
             return 0
         ((verdict,),) = self._sql("PRAGMA integrity_check(1)")
         if verdict != "ok":
@@ -451,10 +470,16 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         adopted = 0
         with self.transact():
             names = self._value_names()
-            rows = dict(self._sql("SELECT rowid, filename FROM Cache").fetchall())
-            for rowid, filename in rows.items():
+            rows: dict[int, object] = {}
+            for rowid, filename, *said in self._sql(select.replace("SELECT", "SELECT rowid,", 1)).fetchall():
                 if filename not in names:
                     self._sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
+                elif _is_plausible(*said) and said[0] == self._allocated_bytes(filename):
+                    rows[rowid] = filename
+                else:
+                    # Counted as none that was taken in, unless the file is no good either.
+                    self._sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
+                    adopted -= 1
             for name in names.difference(rows.values()):
                 if self._adopt(name):
                     adopted += 1
@@ -465,6 +490,12 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
                 "UPDATE Settings SET value = (SELECT COALESCE(SUM(size), 0) FROM Cache) WHERE key = 'size'"
             )
         return adopted
+
+    def _allocated_bytes(self, filename: object) -> int:
+        try:
+            return allocated_bytes(self.disk.path(filename).stat().st_size)
+        except OSError:
+            return -1
 
     def abandon(self) -> None:
         """End a transaction that failed in its COMMIT, which diskcache leaves open; never raises.
@@ -509,3 +540,15 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
     def _value_names(self) -> set[str]:
         with os.scandir(self.disk.chunk_directory) as found:
             return {file.name for file in found if is_value_name(file.name)}
+
+
+def _is_plausible(size: object, key: object, tag: object, stored_s: object, used_s: object) -> bool:
+    """Whether what a row says of its file may be what was written."""
+    return (
+        isinstance(size, int)
+        and isinstance(key, str)
+        and key.rpartition("#")[0] == tag
+        and isinstance(stored_s, float)
+        and isinstance(used_s, float)
+        and 0 <= stored_s <= used_s < _NEVER_S
+    )

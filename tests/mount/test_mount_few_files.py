@@ -20,7 +20,7 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """A mount with that limit, of which everything is cached."""
     with mounts(tmp_path_factory.mktemp("few")) as make:
         mount = make(
-            "--messages=260", *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy"))
+            "--messages=400", *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy"))
         )
         for path in mount.attachments().values():
             path.read_bytes()

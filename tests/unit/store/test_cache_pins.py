@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
@@ -107,9 +108,35 @@ def test_a_content_that_turned_out_to_be_another_is_still_pinned(cache: ContentC
     assert cache.pins() == {key(1)}
 
 
-def test_lines_that_are_no_keys_are_passed_over(tmp_path: Path, cache: ContentCache) -> None:
+def test_lines_that_are_no_keys_are_passed_over_and_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    cache = ContentCache.open(tmp_path, free_floor_bytes=0, warn=told.append)
     (tmp_path / "pins").write_bytes(b"400131/62/1/1\njunk\n\n1/2/3\n\xff/1/1/1x\n400131/62/2/1")
-    assert cache.pins() == {key(1), key(2)}
+    assert cache.pins() == cache.pins() == {key(1), key(2)}
+    assert len(told) == 1
+    assert "3 lines" in told[0]
+    cache.close()
+
+
+def test_a_pin_that_a_disk_changed_pins_nothing_else_and_is_told(tmp_path: Path) -> None:
+    told: list[str] = []
+    cache = ContentCache.open(tmp_path, free_floor_bytes=0, warn=told.append)
+    pins = {key(number) for number in range(20)}
+    cache.pin(pins)
+    sound = (tmp_path / "pins").read_bytes()
+    random = Random(27)
+    for _round in range(100):
+        data = bytearray(sound)
+        data[random.randrange(len(data))] ^= 1 << random.randrange(8)
+        (tmp_path / "pins").unlink()
+        (tmp_path / "pins").write_bytes(data)
+        told.clear()
+        cache._told.clear()
+        found = cache.pins()
+        assert found < pins
+        assert len(found) >= len(pins) - 2
+        assert len(told) == 1
+    cache.close()
 
 
 def test_pins_that_cannot_be_written_are_told(tmp_path: Path, cache: ContentCache) -> None:

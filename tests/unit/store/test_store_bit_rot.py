@@ -282,3 +282,30 @@ def test_a_row_that_is_none_costs_no_other(quick_directory: Path, statement: str
     index = SizeIndex.open(path, lambda _line: None)
     assert known_sizes(index, map(key, (6, 7, 8))) == {key(6): 6, key(8): 8}
     index.close()
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE Cache SET size = size + 4096 WHERE rowid % 5 = 0",
+    "UPDATE Cache SET tag = '400131/62/999/1' WHERE rowid % 5 = 0",
+    "UPDATE Cache SET key = replace(key, '/1#', '/2#') WHERE rowid % 5 = 0",
+    "UPDATE Cache SET key = key || '7' WHERE key LIKE '%#0' AND rowid % 2",
+    "UPDATE Cache SET access_time = 0.0 WHERE rowid % 5 = 0",
+    "UPDATE Cache SET access_time = 'never', store_time = 1e300 WHERE rowid % 5 = 0",
+])  # fmt: skip
+def test_what_a_row_says_wrong_is_learned_from_its_file(killed: Path, statement: str) -> None:
+    told: list[str] = []
+    open_cache(killed, told.append).close()
+    with closing(sqlite3.connect(killed / "cache.db")) as connection, connection:
+        ((size,),) = connection.execute("SELECT value FROM Settings WHERE key = 'size'")
+        connection.execute(statement)
+        # A disk changes the row alone, without the triggers.
+        connection.execute("UPDATE Settings SET value = ? WHERE key = 'size'", (size,))
+    cache = open_cache(killed, told.append)
+    assert whole(cache, PUT) == set(PUT), "its bytes are perfect"
+    files = (killed / "chunks").iterdir()
+    assert cache._table.value_bytes() == sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
+    with closing(sqlite3.connect(killed / "cache.db")) as connection:
+        ((wrong,),) = connection.execute("SELECT COUNT(*) FROM Cache WHERE access_time < store_time")
+        ((strange,),) = connection.execute("SELECT COUNT(*) FROM Cache WHERE tag LIKE '%/999/%'")
+    assert (wrong, strange) == (0, 0)
+    cache.close()
