@@ -1,5 +1,6 @@
 """Requests on their way: straight to the server, or through the proxy that leads to it."""
 
+import resource
 import ssl
 
 import httpcore
@@ -9,7 +10,8 @@ from rcfs.platform._connecting import ProxiedBackend
 from rcfs.platform._proxies import Proxies, Proxy
 
 _KEPT_CONNECTIONS = 20
-"""Idle connections that are kept for the next request: as many as are under way in a busy minute."""
+"""Idle connections that are kept for the next request: as many as are under way in a busy minute.
+Fewer where the process may open fewer than 320 files."""
 
 
 class Routes(httpx.AsyncBaseTransport):
@@ -43,14 +45,19 @@ class Routes(httpx.AsyncBaseTransport):
 
     def _way(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
         # The quota bounds how many requests are under way; a limit would make one wait that has its slot.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT_CONNECTIONS)
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_kept_connections())
         way = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
         if proxy is not None:
             # httpx has no argument for what connects, and httpcore, which it is built on, has.
             way._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
                 ssl_context=self._tls,
                 max_connections=None,
-                max_keepalive_connections=_KEPT_CONNECTIONS,
+                max_keepalive_connections=_kept_connections(),
                 network_backend=ProxiedBackend(proxy, self._tls),
             )
         return way
+
+
+def _kept_connections() -> int:
+    soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _KEPT_CONNECTIONS if soft == resource.RLIM_INFINITY else min(_KEPT_CONNECTIONS, soft // 16)
