@@ -201,7 +201,9 @@ def reason_of(failure: Failure) -> str:
         return error_line(error)
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
         return "the disk takes no file of this size (FAT32: less than 4 GiB)"
-    return getattr(error, "strerror", None) or str(error)
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    return f"unexpected error ({type(error).__name__}), see pull.log in the log directory"
 
 
 def _state(progress: Progress, left_s: float) -> str:

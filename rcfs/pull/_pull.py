@@ -60,7 +60,7 @@ class Failure:
     path: str
     """Where it is in the tree."""
     error: Exception
-    """Why: an RcfsError, or an OSError of the copy."""
+    """Why: an RcfsError, an OSError of the copy, or what nobody expected, which the log then has."""
 
 
 @attrs.frozen
@@ -186,6 +186,9 @@ class Pull:
                 except RcfsError as exc:
                     never_read = _is_closed(exc) and mailboxes.catalogue(extension_id) is None
                     (self._closed if never_read else failures).append(Failure(names[id(extension)], exc))
+                except Exception as exc:  # noqa: BLE001 - one mailbox must not end the pull of the others
+                    self._engine.recorder.crash("pull", exc)
+                    failures.append(Failure(names[id(extension)], exc))
                 catalogue = mailboxes.catalogue(extension_id)
                 if catalogue is not None:
                     extension.show(catalogue)
@@ -273,8 +276,13 @@ class Pull:
         return states, order
 
     def _state(self, entry: Entry) -> str:
-        if self._copy is not None and self._is_copied(self._copy, entry):
-            return "present"
+        try:
+            if self._copy is not None and self._is_copied(self._copy, entry):
+                return "present"
+        except RcfsError:
+            raise
+        except Exception:  # noqa: BLE001, S110 - the file is tried again, and fails by itself
+            pass
         if isinstance(entry.node, AttachmentFile) and self._engine.cache.contains(entry.node.key) != "yes":
             return "gone" if entry.node.purged else "missing"
         return "present" if self._copy is None else "local"
@@ -333,7 +341,7 @@ class Pull:
         with trio.move_on_after(within_s):
             await trio.lowlevel.checkpoint()
             for content in tuple(self._open):
-                with suppress(RcfsError):
+                with suppress(Exception):
                     await content.wait_complete()
                     self.progress.fetched += 1
 
@@ -363,7 +371,9 @@ class Pull:
                 size_bytes = await self._obtain(entry, _attachment(entry))
         except (AuthError, StoreError, UnreachableError):
             raise
-        except (RcfsError, OSError) as exc:
+        except Exception as exc:
+            if not isinstance(exc, (RcfsError, OSError)):
+                self._engine.recorder.crash("pull", exc)
             self._fail(entry, exc)
             # A refusal is about one file; a server that fails file after file is about all.
             self._failures_in_row += isinstance(exc, RcfsError) and exc.retryable
@@ -451,7 +461,7 @@ def _attachment(entry: Entry) -> AttachmentFile:
     return entry.node
 
 
-def _make(copy: Copy, entries: Iterable[Entry]) -> list[tuple[Entry, OSError]]:
+def _make(copy: Copy, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
     """Makes directories and links of the copy; gives those that could not be made.
 
     Raises:
@@ -464,7 +474,9 @@ def _make(copy: Copy, entries: Iterable[Entry]) -> list[tuple[Entry, OSError]]:
                 copy.link(entry.parts, entry.node.target)
             else:
                 copy.make_directory(entry.parts)
-        except OSError as exc:
+        except RcfsError:
+            raise
+        except Exception as exc:  # noqa: BLE001 - one name must not end the pull
             failures.append((entry, exc))
     return failures
 

@@ -61,6 +61,29 @@ async def test_what_was_pulled_costs_nothing_more(platform: ScriptedPlatform, ne
     assert len(platform.sent(FETCH)) == 100
 
 
+async def test_what_nobody_expected_of_one_file_is_one_failure(
+    platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_voicemails(platform, 5)
+    wrote = Copy.write
+
+    def write(copy: Copy, parts: tuple[str, ...], mtime_s: float, data: bytes) -> None:
+        if data == noise(300, 4):
+            raise ValueError("embedded null byte")
+        wrote(copy, parts, mtime_s, data)
+
+    monkeypatch.setattr(Copy, "write", write)
+    async with new_rig() as rig:
+        crashes: list[Exception] = []
+        monkeypatch.setattr(rig.engine.recorder, "crash", lambda _event, error: crashes.append(error))
+        with Copy.open(tmp_path / "copy", ACCOUNT_ID) as copy:
+            pull = Pull(rig.engine, copy)
+            await pull_everything(pull)
+        assert pull.progress.failures
+        assert len(crashes) == len(pull.progress.failures)
+        assert len(list((tmp_path / "copy").rglob("*.wav"))) == 4
+
+
 @pytest.mark.parametrize("latency_s", [0.1, 5.0, 40.0])
 async def test_the_window_is_used_at_any_latency(
     platform: ScriptedPlatform, new_rig: OpenRig, latency_s: float
