@@ -121,6 +121,8 @@ def forget_name(parent: int, name: str) -> None:
 
 def forget_attributes(inode: int) -> None:
     """Makes the kernel forget what the attributes of `inode` are."""
-    with suppress(FileNotFoundError):  # The kernel has just forgotten it, and will say so.
+    # The kernel may just have forgotten it, or the mount is ending, which is EINVAL or ENOTCONN: that must
+    # not end the load that has brought the change.
+    with suppress(OSError):
         # Only the attributes: to drop pages would wait for a read that is under way, for ever.
         pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)

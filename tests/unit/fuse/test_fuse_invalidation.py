@@ -1,5 +1,6 @@
 """What the kernel is made to forget, without a kernel."""
 
+import errno
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import trio
 
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._invalidation import Invalidation
+from rcfs.fuse._invalidation import Invalidation, forget_attributes
 from rcfs.model import Attachment, Extension, Message, Party
 from rcfs.tree import Directory, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
@@ -238,3 +239,19 @@ def test_a_first_load_asks_for_no_inode_below_what_nobody_saw(
     changed(("SMS",), MONTH, *((*MONTH, f"message [{message}]") for message in range(1000)))
     assert len(numbered) < 20, "for a thousand messages the event loop has no time"
     assert (NAME, "SMS") in kernel.attributes
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.EINVAL, errno.ENOTCONN])
+def test_a_change_that_is_learnt_while_the_mount_ends_is_no_error(
+    monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    told: list[int] = []
+
+    def invalidate_inode(inode: int, *, attr_only: bool) -> None:
+        assert attr_only
+        told.append(inode)
+        raise OSError(number, "fuse_lowlevel_notify_inval_inode")
+
+    monkeypatch.setattr(pyfuse3, "invalidate_inode", invalidate_inode)
+    forget_attributes(7)
+    assert told == [7]
