@@ -12,6 +12,7 @@ from rcfs import __version__
 from rcfs.cli._findings import Finding, State
 from rcfs.cli._output import error_line
 from rcfs.cli._quota import open_quota
+from rcfs.cli._serve import sessions_path, shared_session
 from rcfs.cli._settings import Settings
 from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
 from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
@@ -40,7 +41,7 @@ _NEEDED: tuple[tuple[str, str, Callable[[], Request]], ...] = (
 
 
 def probe_server(settings: Settings) -> list[Finding]:
-    """What the server says to these credentials; logs in and out, four requests in all.
+    """What the server says to these credentials; four requests in all, of which mounts spare it the login.
 
     Raises:
         ConfigError: Credentials are missing.
@@ -67,12 +68,14 @@ async def _probe(settings: Settings) -> list[Finding]:
     recorder = Recorder(structlog.get_logger("rcfs"))
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
     identity = login.identity(credentials.server_url)
-    # Looking for a fault must not create anything, and without a state directory nothing is shared.
+    # Looking for a fault must not create anything, and without a state directory nothing is shared. Where
+    # mounts have a session it is theirs that is tried: another login might end it.
+    shared = shared_session(settings, identity, recorder) if sessions_path(settings).exists() else None
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
         gate = Gate(ledger, clock)
         async with trio.open_nursery() as nursery:
             network = Network(client, recorder, nursery)
-            session = Session(client, login, gate, network, recorder)
+            session = Session(client, login, gate, network, recorder, shared=shared)
             requester = Requester(client, gate, session, network, recorder)
             nursery.start_soon(gate.run)
             try:
@@ -83,9 +86,12 @@ async def _probe(settings: Settings) -> list[Finding]:
                     findings.append(_no_login(credentials.server_url, exc))
                 else:
                     findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
-                    findings.append(_clock(client.clock_offset_s))
-                    for what, scope, request in _NEEDED:
-                        findings.append(await _allowed(requester, demand, what, scope, request()))
+                    allowed = [
+                        await _allowed(requester, demand, what, scope, request())
+                        for what, scope, request in _NEEDED
+                    ]
+                    # A session that was there already has told nothing of the server's clock.
+                    findings += [_clock(client.clock_offset_s), *allowed]
                 await session.revoke()
                 await client.aclose()
             finally:

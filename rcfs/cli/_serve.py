@@ -212,7 +212,7 @@ async def engine_of(
             max_content_bytes=settings.max_content_bytes,
             wait_online_s=wait_online_s,
             on_wait=on_wait,
-            shared=_shared_session(settings, identity, recorder),
+            shared=shared_session(settings, identity, recorder),
             reload=partial(_credentials_now, credentials.server_url, identity),
             barred=barred,
         ) as engine:
@@ -224,7 +224,7 @@ def sessions_path(settings: Settings) -> Path:
     return settings.state_dir / SESSIONS
 
 
-def _shared_session(settings: Settings, identity: str, recorder: Recorder) -> SharedSession | None:
+def shared_session(settings: Settings, identity: str, recorder: Recorder) -> SharedSession | None:
     """The session of the login `identity`; None where it cannot be kept, so that this process has its own."""
     try:
         return SharedSession(sessions_path(settings), identity, LinuxMachine.here().boot)

@@ -18,14 +18,17 @@ def test_a_doctor_beside_a_mount_and_the_next_mount_know_what_was_spent(mounting
     assert used(mounted, "auth") == 1
     light = used(mounted, "light")
     mounted.rcfs("doctor", *mounted.engine_options)
-    assert used(mounted, "auth") == 3
+    assert used(mounted, "auth") == 1, "it tries the session of the mount"
     assert used(mounted, "light") > light
     chart = (mounted.path / ".rcfs" / "quota").read_text()
-    assert "3 of 5 used in 10 min" in chart
+    assert "1 of 5 used in 10 min" in chart
     assert max(map(len, chart.splitlines())) <= 80
 
     os.kill(mounted.pid, signal.SIGKILL)
     run(["fusermount3", "-u", "-z", str(mounted.path)])
     mounted.mount()
-    assert used(mounted, "auth") == 4
+    sent = [entry["operation"] for entry in mounted.server.journal()]
+    assert used(mounted, "auth") == 1 + sent.count("authWsToken"), sent
+    assert sent.count("getToken") == 1, "the next mount goes on with the session of the one that was killed"
+    assert "revokeToken" not in sent
     assert mounted.server.summary()["limited"] == 0
