@@ -186,7 +186,7 @@ class Account:
                     await self._take(await self._ask())
                     pause_s = _REFRESH_S
                 except RcfsError as exc:
-                    self._recorder.fault("account", str(exc))
+                    self._recorder.failure("account", exc)
                 except Exception as exc:  # noqa: BLE001 - one bad answer must not end the mount
                     self._recorder.crash("account", exc)
                 self._asked.set()

@@ -148,7 +148,7 @@ class Hints:
             except RcfsError as exc:
                 self._off_because = str(exc)
                 if not isinstance(exc, (OfflineError, UnreachableError)):
-                    self._recorder.fault("hints", str(exc))
+                    self._recorder.failure("hints", exc)
             except Exception as exc:  # noqa: BLE001 - without hints the mount is as good as without a WebSocket
                 self._off_because = "something went wrong, see the log"
                 self._recorder.crash("hints", exc)

@@ -394,7 +394,7 @@ class Library:
                 self._refusals[content.key] = _Refusal(exc, trio.current_time() + _REFUSAL_S)
             # That the server cannot be asked is noted once, not for every file that somebody tries.
             if not isinstance(exc, (AbandonedError, OfflineError, UnreachableError)):
-                self._recorder.fault("content", str(exc), key=str(content.key))
+                self._recorder.failure("content", exc, key=str(content.key))
         except Exception as exc:  # noqa: BLE001 - one reader's trouble must not end the mount
             self._recorder.crash("content", exc)
         finally:

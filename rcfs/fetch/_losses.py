@@ -117,7 +117,7 @@ class Losses:
             except (OfflineError, UnreachableError):
                 pass  # Said once by whoever notices, and asked again.
             except RcfsError as exc:
-                self._recorder.fault("retention", str(exc))
+                self._recorder.failure("retention", exc)
             except Exception as exc:  # noqa: BLE001 - nothing depends on it
                 self._recorder.crash("retention", exc)
 

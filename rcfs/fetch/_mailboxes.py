@@ -378,7 +378,7 @@ class Mailboxes:
                 # Nobody has asked for it, and nothing is wrong: to most logins most mailboxes are closed.
                 self._recorder.note("mailbox refused", extension=extension_id, code=exc.code)
             elif not isinstance(exc, OfflineError):
-                self._recorder.fault("mailbox", str(exc), extension=extension_id)
+                self._recorder.failure("mailbox", exc, extension=extension_id)
             if isinstance(exc, (ForbiddenError, NotFoundError)):
                 box.refusal, box.refused_until_s = exc, trio.current_time() + _REFUSAL_S
         except Exception as exc:  # noqa: BLE001 - one mailbox's trouble must not end the mount

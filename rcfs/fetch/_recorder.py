@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import attrs
 import structlog
 
+from rcfs.errors import AuthError, RcfsError
 from rcfs.model import one_line
 
 _KEPT_LINES = 500
@@ -58,6 +59,14 @@ class Recorder:
         self._faults.append(Fault(time.time(), event, detail))
         self._keep(event, {"detail": detail, **fields})
         self._log("warning", event, detail=detail, **fields)
+
+    def failure(self, event: str, error: RcfsError, **fields: str | float | None) -> None:
+        """Logs what did not succeed because of `error`.
+
+        Nothing of an AuthError: whoever talks to the server logs it, once for all that fail because of it.
+        """
+        if not isinstance(error, AuthError):
+            self.fault(event, str(error), **fields)
 
     def crash(self, event: str, error: Exception) -> None:
         """Logs an error that rcfs did not expect, with its trace."""

@@ -20,7 +20,7 @@ from rcfs.fetch._backoff import backoff_s
 from rcfs.fetch._gate import Demand, Gate
 from rcfs.fetch._network import Network
 from rcfs.fetch._recorder import Recorder
-from rcfs.model import Priority
+from rcfs.model import Priority, one_line
 from rcfs.platform import (
     AUTH,
     REVOKE_PATH,
@@ -29,6 +29,7 @@ from rcfs.platform import (
     Client,
     Credentials,
     Token,
+    is_bearer,
     jwt_form,
     refresh_form,
     token_from,
@@ -193,9 +194,9 @@ class Session:
         if kept is None:
             return False
         if kept.get("refused_by") == self._digest():
-            refused_s = float(kept["refused_s"])
+            error, refused_s = _refusal_of(kept)
             if self._refused_s < refused_s <= self._gate.now_s < refused_s + _REFUSED_S:
-                raise self._refuse(AuthError(str(kept["refused"]), code=str(kept["code"])), refused_s)
+                raise self._refuse(error, refused_s)
         token = _token_of(kept)
         if token is None or self._gate.now_s >= token.renew_at_s:
             return False
@@ -224,6 +225,8 @@ class Session:
 
     def _refuse(self, error: AuthError, at_s: float) -> AuthError:
         """`error`, which is what everybody gets from now on who needs a token."""
+        if self.refused is None:  # What stays refused is no news.
+            self._recorder.fault("login", str(error))
         self.refused, self._refused_s = error, at_s
         self.judged.set()
         return error
@@ -359,14 +362,26 @@ class Session:
 
 def _token_of(kept: Mapping[str, Any]) -> Token | None:
     """The token in what a process has kept; None when there is none."""
+    access = kept.get("access")
+    if not is_bearer(access):
+        return None
     try:
         return Token(
-            access=str(kept["access"]),
+            access=access,
             renew_at_s=float(kept["renew_at_s"]),
             ends_at_s=float(kept["ends_at_s"]),
             refresh=str(kept["refresh"]),
             refresh_until_s=float(kept["refresh_until_s"]),
             scopes=tuple(map(str, kept["scopes"])),
         )
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+
+
+def _refusal_of(kept: Mapping[str, Any]) -> tuple[AuthError, float]:
+    """Why and when a process was refused, of what it has kept; never, when that cannot be told."""
+    try:
+        refused_s = float(kept["refused_s"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        refused_s = -math.inf
+    return AuthError(one_line(str(kept.get("refused"))), code=one_line(str(kept.get("code")))), refused_s

@@ -8,6 +8,7 @@ from rcfs.platform._auth import REVOKE_PATH as REVOKE_PATH
 from rcfs.platform._auth import TOKEN_PATH as TOKEN_PATH
 from rcfs.platform._auth import Credentials as Credentials
 from rcfs.platform._auth import Token as Token
+from rcfs.platform._auth import is_bearer as is_bearer
 from rcfs.platform._auth import jwt_form as jwt_form
 from rcfs.platform._auth import refresh_form as refresh_form
 from rcfs.platform._auth import token_from as token_from

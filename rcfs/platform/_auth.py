@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 import attrs
 
@@ -127,7 +127,7 @@ async def token_from(answer: Answer, now: float) -> Token:
     except (ServerError, ValueError, TypeError, KeyError, OverflowError):
         # Without its cause: that may quote the token.
         raise ServerError("login: the answer is no token") from None
-    if not isinstance(access, str) or not _BEARER.fullmatch(access) or not isinstance(refresh, str):
+    if not is_bearer(access) or not isinstance(refresh, str):
         raise ServerError("login: the answer is no token")
     return Token(
         access=access,
@@ -137,6 +137,11 @@ async def token_from(answer: Answer, now: float) -> Token:
         refresh_until_s=now + refresh_lifetime_s,
         scopes=scopes,
     )
+
+
+def is_bearer(value: object) -> TypeGuard[str]:
+    """Whether `value` may stand in a header as an access token."""
+    return isinstance(value, str) and _BEARER.fullmatch(value) is not None
 
 
 def _lifetime_s(value: Any, default_s: float) -> float:

@@ -5,11 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import trio
 
 from rcfs.errors import AuthError
-from rcfs.platform import Credentials
+from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
+from rcfs.model import PRIOR_PLANS, Priority
+from rcfs.platform import AllowedHosts, Client, Credentials, read_account
+from rcfs.quota import MemoryLedger
+from rcfs.simulator import AccountSpec, SimulatorConfig
+from rcfs.simulator._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
+from tests.fakes.in_memory import Line, Platform
 from tests.fakes.rig import noise
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
@@ -86,6 +93,73 @@ async def test_what_a_killed_process_left_is_used(
         kept.write_text(nonsense)
         async with rigs() as rig:
             assert await rig.read(rig.wanted(3, noise(9))) == noise(9)
+
+
+async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -> None:
+    assert MAX_SESSIONS < 7
+    demand = Demand(Priority.PERSON)
+    async with trio.open_nursery() as nursery:
+        simulated = Platform(SimulatorConfig(AccountSpec(messages=5, months=1)), nursery)
+        ends = simulated.endpoints
+        credentials = Credentials(ends.client_id, ends.client_secret, ends.jwt)
+        requesters, sessions = [], []
+        for _process in range(7):
+            hosts = AllowedHosts(ends.platform_url)
+            client = Client(hosts, user_agent="rcfs/test", transport=Line(simulated))
+            recorder = Recorder(structlog.testing.CapturingLogger())
+            gate = Gate(MemoryLedger(PRIOR_PLANS), trio.current_time)
+            network = Network(client, recorder, nursery)
+            session = Session(client, credentials, gate, network, recorder, shared=shared(tmp_path))
+            nursery.start_soon(gate.run)
+            requesters.append(Requester(client, gate, session, network, recorder))
+            sessions.append(session)
+        for requester in (*requesters, *requesters):
+            await requester.read(read_account(), lambda _record: None, demand)
+        for session in sessions:
+            await session.revoke()
+        nursery.cancel_scope.cancel()
+    entries = simulated.simulator.journal.entries()
+    assert [entry.operation for entry in entries].count(LOGIN) == 1
+    assert [entry.operation for entry in entries].count("revokeToken") == 1
+    assert {entry.status for entry in entries} == {200}
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"refused_s": "soon"},
+        {"refused_s": 10**400},
+        {"refused": "no"},
+        {"refused_s": [], "code": {}},
+        {"access": "two words", "renew_at_s": 9e9, "ends_at_s": 9e9, "refresh": "", "refresh_until_s": 0},
+        {"access": "a\nb", "renew_at_s": 9e9, "ends_at_s": 9e9, "refresh": "", "refresh_until_s": 0},
+        {"access": "ended", "renew_at_s": 10**400, "ends_at_s": 9e9, "refresh": "", "refresh_until_s": 0},
+    ],
+)
+async def test_odd_values_in_what_is_shared_mean_that_nothing_is_kept(
+    platform: ScriptedPlatform, rigs: Any, tmp_path: Path, odd: dict[str, Any]
+) -> None:
+    async with rigs() as rig:
+        platform.live_tokens.clear()
+        digest = rig.engine.session._digest()
+        shared(tmp_path).write({"scopes": [], "refused_by": digest, **odd})
+        rig.engine.session._token = None
+        assert await rig.read(rig.wanted(1, noise(9))) == noise(9)
+    assert len(platform.sent(LOGIN)) == 2
+
+
+async def test_a_refusal_that_lasts_is_said_once(platform: ScriptedPlatform, rigs: Any) -> None:
+    async with rigs() as rig:
+        await rig.mailbox()
+        platform.live_tokens.clear()
+        platform.script(LOGIN, *[Reply.error(400, "OAU-140")] * 1000)
+        await trio.sleep(3 * 3600)
+        told = [fault for fault in rig.engine.recorder.faults if "OAU-140" in fault.detail]
+        assert len(told) == 1
+        assert len(rig.engine.recorder.faults) <= 2, "the token that was refused, and the login"
+        with pytest.raises(AuthError):
+            await rig.read(rig.wanted(1, noise(9)))
+        assert len(rig.engine.recorder.faults) <= 2
 
 
 async def test_a_refused_login_costs_one_request_a_minute_and_heals(
