@@ -141,7 +141,9 @@ class Operations(ReadOnlyOperations):
         except UnicodeDecodeError:  # No name in the tree is anything but UTF-8.
             raise pyfuse3.FUSEError(errno.ENOENT) from None
         node = (
-            await self._find(directory, text, (parent_inode, text), ctx.pid) if directory.is_known else None
+            await self._find(directory, text, (parent_inode, text), ctx.pid, _within(parent_inode))
+            if directory.is_known
+            else None
         )
         # Names with a leading dot are never in a mailbox: desktops probe for them, and must not load it.
         if node is None and directory.mailbox_id is not None and not text.startswith("."):
@@ -264,7 +266,7 @@ class Operations(ReadOnlyOperations):
     ) -> pyfuse3.EntryAttributes:
         """Makes a search."""
         parent = await self._node(parent_inode, ctx.pid)
-        node = await self._briefly(ctx.pid, name, lambda: self._searching.make(parent, name))
+        node = await self._briefly(ctx.pid, _within(parent_inode), lambda: self._searching.make(parent, name))
         return self._attributes(self._inodes.remember(parent_inode, name, node), node)
 
     @answering
@@ -273,7 +275,9 @@ class Operations(ReadOnlyOperations):
     ) -> None:
         """Removes a search."""
         parent = await self._node(parent_inode, ctx.pid)
-        await self._briefly(ctx.pid, name, lambda: self._searching.remove(parent, parent_inode, name))
+        await self._briefly(
+            ctx.pid, _within(parent_inode), lambda: self._searching.remove(parent, parent_inode, name)
+        )
 
     @answering
     async def unlink(
@@ -300,7 +304,7 @@ class Operations(ReadOnlyOperations):
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
         await self._briefly(
             ctx.pid,
-            name_new,
+            _within(parent_inode_new),
             lambda: self._searching.rename(parents, parent_inode_old, name_old, name_new, exchange=exchange),
         )
 
@@ -401,7 +405,7 @@ class Operations(ReadOnlyOperations):
         """The node of an inode; waits for nothing but a search, which may have to be asked for it again."""
         node = self._inodes.node(inode)
         if node is None and (place := self._inodes.place(inode)) is not None:
-            node = await self._find(*place, inode, pid)
+            node = await self._find(*place, inode, pid, inode)
             if node is not None:
                 self._inodes.replace(inode, node)
         if node is None:
@@ -430,12 +434,14 @@ class Operations(ReadOnlyOperations):
         live_bytes = self._live_bytes.get(node.topic, _LIVE_BYTES) if isinstance(node, LiveFile) else 0
         return attributes(inode, node, self._owner, live_bytes=live_bytes)
 
-    async def _find(self, directory: Directory, name: str, key: Hashable, pid: int) -> Node | None:
-        """What a directory has under a name; `key` is of no other question."""
+    async def _find(
+        self, directory: Directory, name: str, key: Hashable, pid: int, lock: Hashable
+    ) -> Node | None:
+        """What a directory has under a name; `key` is of no other question, `lock` as of `_briefly`."""
         if directory.is_quick:
             return directory.find(name)
         return await self._briefly(
-            pid, key, lambda: self._searching.ask(lambda: self._searching.find(directory, name), key)
+            pid, lock, lambda: self._searching.ask(lambda: self._searching.find(directory, name), key)
         )
 
     async def _page(self, handle: OpenDirectory, after: int) -> list[Entry]:
@@ -445,8 +451,7 @@ class Operations(ReadOnlyOperations):
             return directory.page(after, _PAGE)
         is_there = handle.ahead_after <= after and (not handle.ahead or after < handle.ahead[-1].cursor)
         if not is_there or handle.ahead_edition != self._searching.edition:
-            key = (handle.inode, after)
-            await self._briefly(0, key, lambda: self._read_ahead(handle, after))
+            await self._briefly(0, _within(handle.inode), lambda: self._read_ahead(handle, after))
         start = bisect_right(handle.ahead, after, key=attrgetter("cursor"))
         return handle.ahead[start : start + _PAGE]
 
@@ -540,3 +545,11 @@ class Operations(ReadOnlyOperations):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         mailboxes = await self._engine.account.refresh()
         return f"{mailboxes} mailbox{'' if mailboxes == 1 else 'es'}".encode()
+
+
+def _within(inode: int) -> Hashable:
+    """The key of all brief waits during which the kernel holds the lock of the directory `inode`.
+
+    Not of one name: whoever waits for another name in the directory sleeps for the same lock.
+    """
+    return "directory", inode

@@ -3,6 +3,7 @@
 import errno
 import os
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -16,6 +17,8 @@ pytestmark = pytest.mark.mount
 
 LIVE = ("status", "status.json", "quota", "queue", "errors", "log")
 BOUND_S = 0.05
+TOGETHER_S = 3.5
+"""Longest time that several wait for one lock of the kernel: one wait of two seconds, not one for each."""
 DATABASES = ("mailboxes", "ledger", "index", "history", "archive", "cache")
 
 
@@ -92,3 +95,16 @@ def test_a_mount_begins_while_everything_is_locked(mount: Mounted) -> None:
         mount.mount()
         assert "nothing added" not in (mount.path / ".rcfs" / "errors").read_text()
         assert "cannot be kept" not in (mount.path / ".rcfs" / "errors").read_text()
+
+
+def test_many_who_make_searches_meanwhile_wait_together_not_in_turn(mount: Mounted) -> None:
+    # The kernel lets one at a time change a directory; no signal reaches those who wait for their turn.
+    with closing(sqlite3.connect(database(mount, "mailboxes"), isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        started_s = time.monotonic()
+        makers = [subprocess.Popen(["mkdir", mount.path / "Search" / f"roof {n}"]) for n in range(4)]
+        for maker in makers:
+            maker.wait(20)
+        took_s = time.monotonic() - started_s
+        other.execute("ROLLBACK")
+    assert took_s < TOGETHER_S
