@@ -4,9 +4,11 @@ import json
 import os
 import select
 import shlex
+import socket
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,8 @@ _SIMULATOR_ENDS_WITHIN_S = 5.0
 _TOUR_WITHIN_S = 20.0
 """Time for loading the first mailbox; without an answer the tour has more general commands."""
 _LINE_BYTES = 65536
+_PORTS = range(20_000, 32_000)
+"""Below those that Linux gives to connections: ip(7), ip_local_port_range, from 32768 on."""
 
 
 @click.command(
@@ -92,6 +96,7 @@ def demo(
         arguments = [f"--limit={text}" for text in limit]
         arguments += [f"--messages={messages}"] if messages is not None else []
         arguments += [f"--seed={seed}"] if seed is not None else []
+        arguments += usual_ports(path)
         with running_simulator(arguments) as endpoints:
             serve_here(
                 _with_endpoints(settings, endpoints),
@@ -142,6 +147,28 @@ def _created(mountpoint: Path | None) -> Path:
     except OSError as exc:
         raise MountError(f"{path} cannot be created: {exc.strerror}") from exc
     return path
+
+
+def usual_ports(mountpoint: Path) -> list[str]:
+    """Options that give the simulator of `mountpoint` the same ports at each mount, as far as they are free.
+
+    An account is that of a server, whose address is in its records as well. With another port all that was
+    known would be loaded again, and a second backup would find every file changed.
+    """
+    first = _PORTS[zlib.crc32(os.fsencode(mountpoint)) % (len(_PORTS) - 1)]
+    wanted = {"--port": first, "--media-port": first + 1}
+    return [f"{option}={port}" for option, port in wanted.items() if _is_free(port)]
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        # As the simulator's own socket: connections that have just ended do not matter.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

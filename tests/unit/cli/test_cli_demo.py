@@ -1,5 +1,6 @@
 import os
 import shlex
+import socket
 import subprocess
 import sys
 import types
@@ -13,7 +14,7 @@ from click.testing import Result
 
 from rcfs.cli import _demo, _run, _simulator
 from rcfs.cli._background import Outcome, Parent
-from rcfs.cli._demo import running_simulator
+from rcfs.cli._demo import running_simulator, usual_ports
 from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Credentials, Settings
@@ -128,15 +129,31 @@ def test_a_demo_in_the_foreground(
     result = run(
         "demo", "-f", "--limit", "medium=4/10", "--messages", "9", env={"RCFS_CACHE_DIR": "/real/cache"}
     )
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert [name for name, _ in served] == ["simulator", "serve", "tour", "simulator ends"]
-    assert served[0][1] == ["--limit=medium=4/10", "--messages=9"]
+    assert served[0][1][:2] == ["--limit=medium=4/10", "--messages=9"]
     settings, mountpoint = served[1][1]
     assert mountpoint == home / "ringcentral-demo"
     assert settings.credentials == Credentials("http://127.0.0.1:1001", "app", "secret", "jwt")
     assert settings.cache_dir == home / ".cache" / "rcfs-demo", "never the cache of a real account"
     assert settings.state_dir == home / ".local" / "state" / "rcfs-demo"
     assert settings.plans[UsageGroup("medium")] == Plan(4, window_s=10), "what the platform has"
+
+
+def test_a_demo_has_the_same_server_at_each_mount(
+    run: Callable[..., Result], served: list[tuple[str, Any]], tmp_path: Path
+) -> None:
+    for name in ("a", "a", "b"):
+        assert run("demo", "-f", str(tmp_path / name)).exit_code == 0
+    first, again, other = (options for word, options in served if word == "simulator")
+    assert first == again != other
+
+
+def test_a_port_that_is_taken_is_left_to_who_has_it(tmp_path: Path) -> None:
+    port, media_port = usual_ports(tmp_path)
+    assert (port[:7], media_port[:13]) == ("--port=", "--media-port=")
+    with socket.create_server(("127.0.0.1", int(port[7:]))):
+        assert usual_ports(tmp_path) == [media_port]
 
 
 def test_a_demo_with_directories_of_its_own(
