@@ -15,6 +15,11 @@ _INSTALL = {
 
 _FISH_SPLIT = 'string split "," $completion'
 """How click's script for fish splits an answer: at every comma, where descriptions and names then end."""
+_BASH_TAKEN = "COMPREPLY+=($value)"
+_BASH_QUOTED = """\
+[[ ${COMP_WORDS[COMP_CWORD]} == [\\'\\"]* ]] || printf -v value %q "$value"
+            COMPREPLY+=("$value")"""
+"""How click's script for bash takes an answer: split at blanks or matched with files, and never quoted."""
 
 
 @click.command("completion", epilog=examples(*_INSTALL.values()))
@@ -27,6 +32,7 @@ def completion(context: click.Context, shell: str) -> None:
     script = complete(context.find_root().command, {}, "rcfs", "_RCFS_COMPLETE").source().strip()
     if shell == "fish":
         script = script.replace(_FISH_SPLIT, 'string split --max 1 "," $completion')
+    script = script.replace(_BASH_TAKEN, _BASH_QUOTED)
     first, _, rest = script.partition("\n")
     note = f"# Install: {_INSTALL[shell]}"
     # zsh reads what the file completes from its first line.

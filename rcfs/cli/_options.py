@@ -69,10 +69,14 @@ class MountpointText(PathText):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The mounts of rcfs that begin so, as the kernel lists them; else leaves it to the shell."""
+        """The mounts of rcfs that begin so and that this user can unmount; else leaves it to the shell."""
         from rcfs.cli._mountinfo import read_mounts
 
-        own = (mount.path for mount in read_mounts() if mount.fstype == f"fuse.{DEFAULT_SUBTYPE}")
+        own = (
+            mount.path
+            for mount in read_mounts()
+            if mount.fstype == f"fuse.{DEFAULT_SUBTYPE}" and os.geteuid() in (0, mount.owner)
+        )
         found = {form for path in own for form in (str(path), os.path.relpath(path))}
         begun = sorted(form for form in found if form.startswith(incomplete))
         if not incomplete:

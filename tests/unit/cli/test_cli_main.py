@@ -1,4 +1,5 @@
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -186,9 +187,29 @@ def test_a_comma_ends_no_description_in_fish(run: Callable[..., Result]) -> None
     assert 'string split --max 1 "," $completion' in run("completion", "fish").output
 
 
+def test_what_bash_completes_is_quoted(run: Callable[..., Result], tmp_path: Path) -> None:
+    program = tmp_path / "program"
+    program.write_text('#!/bin/sh\necho "plain,/mnt/my mail [1]"\n')
+    program.chmod(0o755)
+    script = tmp_path / "script"
+    script.write_text(
+        run("completion", "bash").stdout
+        + f'COMP_WORDS=(rcfs umount "$1"); COMP_CWORD=2; _rcfs_completion {program}\n'
+        + "printf '%s\\n' \"${COMPREPLY[@]}\"\n"
+    )
+    for begun, completed in (("/m", r"/mnt/my\ mail\ \[1\]"), ("'/m", "/mnt/my mail [1]")):
+        done = subprocess.run(["bash", script, begun], capture_output=True, text=True, check=True)
+        assert done.stdout == f"{completed}\n"
+
+
 def test_completing_a_mount(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
-    mounts = (Mount(Path("/mnt/rc"), "fuse.rcfs"), Mount(Path("/mnt/other"), "ext4"))
+    mounts = (
+        Mount(Path("/mnt/rc"), "fuse.rcfs", owner=1000),
+        Mount(Path("/mnt/of somebody else"), "fuse.rcfs", owner=1001),
+        Mount(Path("/mnt/other"), "ext4"),
+    )
     monkeypatch.setattr(_mountinfo, "read_mounts", lambda: mounts)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for begun, found in (("", "plain,/mnt/rc"), ("/mn", "plain,/mnt/rc"), ("/x", "dir,/x")):
         words = f"rcfs umount {begun}"
         result = run(env={"_RCFS_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": "2"})

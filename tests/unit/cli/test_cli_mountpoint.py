@@ -80,6 +80,7 @@ def test_the_kernels_list(tmp_path: Path) -> None:
     source = tmp_path / "mountinfo"
     source.write_bytes(MOUNTINFO)
     mounts = read_mounts(source)
+    assert [mount.owner for mount in mounts] == [None, None, 1000, None, None, None]
     assert [mount.fstype for mount in mounts] == [
         "proc",
         "ext4",
