@@ -33,8 +33,11 @@ class MountCommand(click.Command):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the arguments, and the words among them."""
         rest = super().parse_args(ctx, args)
-        for word in _split(ctx.params.pop("words", None) or ()):
-            self._take(ctx, word)
+        words = _split(ctx.params.pop("words", None) or ())
+        for position, word in enumerate(words):
+            # The last of both counts. mount(8) always says one, so `rw` alone leaves the config file its say.
+            if word != "ro" or "rw" not in words[position:]:
+                self._take(ctx, word)
         return rest
 
     def _take(self, ctx: click.Context, word: str) -> None:

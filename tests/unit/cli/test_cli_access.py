@@ -112,6 +112,7 @@ def test_words_of_fstab_are_the_options() -> None:
         "umask": "027",
         "limit": ("medium=9",),
     }
+    assert words_of("-o", "ro,rw") == {}, "the last counts, and rw is what the default is"
     assert words_of("-o", "noallow_other,no_offline,max_wait=60,subtype=sshfs,cache_dir=/c") == {
         "allow_other": False,
         "offline": False,
