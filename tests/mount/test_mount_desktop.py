@@ -59,7 +59,9 @@ class Desktop:
     def browse(self, folder: Path) -> None:
         """Opens a window that shows `folder`, and waits until it is there."""
         self.run("thunar", str(folder))
-        self.run("xdotool", "search", "--sync", "--onlyvisible", "--name", "Thunar")
+        # As wide as the screen: names of attachments would else push the other columns out of sight.
+        window = ("--sync", "--onlyvisible", "--name", "Thunar", "windowsize", "%@", "1800", "1000")
+        self.run("xdotool", "search", *window)
 
     def text(self) -> str:
         """The words on the screen."""
