@@ -88,8 +88,8 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     import trio
 
     from rcfs.cli._serve import engine_of, open_stores
-    from rcfs.fetch import Recorder
     from rcfs.pull import Choice, Pull, choose
+    from rcfs.transport import Recorder
     from rcfs.tree import AttachmentFile
 
     paths = [place.parts for place in places]

@@ -15,7 +15,6 @@ from rcfs.cli._quota import open_quota
 from rcfs.cli._serve import sessions_path, shared_session
 from rcfs.cli._settings import Settings
 from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
-from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
 from rcfs.model import Priority
 from rcfs.platform import (
     AllowedHosts,
@@ -28,6 +27,7 @@ from rcfs.platform import (
     read_account,
     read_own_extension,
 )
+from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
 
 _CLOCK_TOLERANCE_S = 60.0
 """A clock that is further off makes new messages appear late, and JWT logins fail."""

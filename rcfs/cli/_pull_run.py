@@ -13,9 +13,10 @@ from rcfs.cli._pull_report import Report
 from rcfs.cli._serve import allow_many_files, engine_of, forbid_core_dumps, open_stores
 from rcfs.cli._settings import Settings
 from rcfs.cli._signals import endings, lasting
+from rcfs.engine import Engine
 from rcfs.errors import ConfigError, PartialError
-from rcfs.fetch import Engine, Recorder
 from rcfs.pull import Choice, Copy, Forecast, Plan, Pull
+from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5
 """How often progress is shown: an ETA that counts half seconds looks alive, and costs next to nothing."""

@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from rcfs.cli._output import warn
 from rcfs.cli._settings import Settings
 from rcfs.errors import StoreError
-from rcfs.fetch import Recorder
 from rcfs.quota import Ledger, MemoryLedger
 from rcfs.store import LinuxMachine, credentials_in_ledger, open_ledger
+from rcfs.transport import Recorder
 
 _LEDGER_FILE = "ledger.sqlite"
 

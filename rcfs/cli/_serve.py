@@ -19,11 +19,13 @@ from rcfs.cli._files import SESSIONS, index_path
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._signals import endings, lasting
+from rcfs.engine import Engine, open_engine
 from rcfs.errors import ConfigError, StoreError
-from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, Ownership, serve_mount
+from rcfs.mailbox import Shelving
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import ContentCache, FetchHistory, LinuxMachine, MailboxIndex, SharedSession, SizeIndex
+from rcfs.transport import Recorder
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 
 _SWITCH_S = 0.0005
@@ -166,7 +168,7 @@ async def engine_of(
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[Engine]:
-    """The engine that `settings` describe, logged in; for the waiting see `rcfs.fetch.Account.start`.
+    """The engine that `settings` describe, logged in; for the waiting see `rcfs.mailbox.Account.start`.
 
     A `tolerant` one of an account that is known serves what is known and cached where the environment names a
     proxy that cannot be understood.

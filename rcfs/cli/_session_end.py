@@ -12,9 +12,9 @@ from rcfs.cli._quota import open_quota
 from rcfs.cli._serve import sessions_path
 from rcfs.cli._settings import Settings
 from rcfs.errors import RcfsError
-from rcfs.fetch import Gate, Network, Recorder, Session
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import LinuxMachine, SharedSession
+from rcfs.transport import Gate, Network, Recorder, Session
 
 _WITHIN_S = 10.0
 """Longest wait for the server, connection included. The session ends by itself within an hour or a week."""

@@ -37,7 +37,7 @@ def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> 
     elif not documents:
         say("No mount of rcfs is up.")
     else:
-        from rcfs.tree import render_status
+        from rcfs.status import render_status
 
         for record, document in documents:
             if document is None:

@@ -4,8 +4,8 @@ from functools import cache
 
 import trio
 
+from rcfs.content import Content, Library, Wanted
 from rcfs.errors import RcfsError
-from rcfs.fetch import Content, Library, Wanted
 from rcfs.fuse._handles import OpenContent
 from rcfs.fuse._invalidation import forget_attributes
 from rcfs.fuse._lineage import reader_of

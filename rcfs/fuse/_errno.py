@@ -24,7 +24,7 @@ from rcfs.errors import (
     TooLargeError,
     UnreachableError,
 )
-from rcfs.fetch import Recorder
+from rcfs.transport import Recorder
 
 _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (NotFoundError, errno.ENOENT),

@@ -2,7 +2,7 @@
 
 import attrs
 
-from rcfs.fetch import Content
+from rcfs.content import Content
 from rcfs.tree import AttachmentFile, Directory, Entry
 
 

@@ -13,8 +13,8 @@ import pyfuse3
 import trio
 
 from rcfs import __version__
+from rcfs.engine import Engine
 from rcfs.errors import FuseUnavailableError
-from rcfs.fetch import Engine, Recorder, iso_time, keep_going
 from rcfs.fuse._attributes import Ownership
 from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
@@ -23,13 +23,9 @@ from rcfs.fuse._space import Space
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
 from rcfs.fuse._waits import MAX_WAITERS, Waits
-from rcfs.tree import (
-    build_root,
-    render_errors,
-    render_queue,
-    render_quota,
-    render_status,
-)
+from rcfs.status import render_errors, render_queue, render_quota, render_status
+from rcfs.transport import Recorder, iso_time, keep_going
+from rcfs.tree import build_root
 
 _MAX_TASKS = 500
 """Handlers at the same time; pyfuse3's own 99 would be used up by parked readers. See `MAX_WAITERS`."""

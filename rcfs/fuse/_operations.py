@@ -18,8 +18,8 @@ from typing import TypeVar
 import pyfuse3
 import trio
 
+from rcfs.engine import Engine
 from rcfs.errors import DeadlineError
-from rcfs.fetch import Engine, Recorder
 from rcfs.fuse._attachments import Attachments
 from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import answering
@@ -34,6 +34,7 @@ from rcfs.fuse._space import Space
 from rcfs.fuse._texts import Texts
 from rcfs.fuse._waits import Waits
 from rcfs.store import Touched
+from rcfs.transport import Recorder
 from rcfs.tree import (
     AttachmentFile,
     Directory,

@@ -10,10 +10,10 @@ from typing import Final
 import attrs
 
 from rcfs.errors import BudgetError
-from rcfs.fetch import Recorder
 from rcfs.fuse._lineage import Reader, reader_of
 from rcfs.model import ContentKey, Priority
 from rcfs.quota import ReaderClassifier
+from rcfs.transport import Recorder
 
 CRAWLERS = frozenset(
     {

@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import pyfuse3
 import trio
 
-from rcfs.fetch import Searches
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation, forget_attributes, forget_name
 from rcfs.fuse._names import decoded, encoded
+from rcfs.mailbox import Searches
 from rcfs.store import Touched, match_expression
 from rcfs.tree import (
     SEARCH_DIRECTORY,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyfuse3
 import trio
 
+from rcfs.engine import Engine
 from rcfs.errors import StoreError
-from rcfs.fetch import Engine
 
 BLOCK_BYTES = 4096
 """Unit of the answer: a page of memory, as most file systems have it."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import trio
 
-from rcfs.fetch import Recorder
+from rcfs.transport import Recorder
 
 
 async def dump_on_signal(recorder: Recorder) -> None:

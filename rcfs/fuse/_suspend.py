@@ -12,8 +12,8 @@ from jeepney.fds import FileDescriptor
 from jeepney.io.trio import open_dbus_connection
 from jeepney.wrappers import unwrap_msg
 
-from rcfs.fetch import Recorder
 from rcfs.fuse._waits import Waits
+from rcfs.transport import Recorder
 
 _LOGIND = DBusAddress(
     "/org/freedesktop/login1", bus_name="org.freedesktop.login1", interface="org.freedesktop.login1.Manager"

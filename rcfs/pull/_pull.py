@@ -16,6 +16,8 @@ from typing import TypeVar
 import attrs
 import trio
 
+from rcfs.content import Content, Wanted
+from rcfs.engine import Engine
 from rcfs.errors import (
     AuthError,
     ForbiddenError,
@@ -24,7 +26,6 @@ from rcfs.errors import (
     StoreError,
     UnreachableError,
 )
-from rcfs.fetch import Content, Engine, Wanted
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import MEDIUM
 from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhere

@@ -20,10 +20,6 @@ from rcfs.tree._nodes import Link as Link
 from rcfs.tree._nodes import LiveFile as LiveFile
 from rcfs.tree._nodes import Node as Node
 from rcfs.tree._nodes import TextFile as TextFile
-from rcfs.tree._report import render_errors as render_errors
-from rcfs.tree._report import render_queue as render_queue
-from rcfs.tree._report import render_quota as render_quota
-from rcfs.tree._report import render_status as render_status
 from rcfs.tree._root import COPY_MANIFEST as COPY_MANIFEST
 from rcfs.tree._root import Root as Root
 from rcfs.tree._root import build_root as build_root

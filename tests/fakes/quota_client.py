@@ -11,10 +11,10 @@ from pathlib import Path
 import structlog
 import trio
 
-from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
 from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials, list_messages
 from rcfs.store import LinuxMachine, open_ledger
+from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
 
 PLANS = {UsageGroup("light"): Plan(15, 1.0, 2.0), UsageGroup("auth"): Plan(20, 1.0, 2.0)}
 """Of the simulator that these processes ask."""

@@ -11,14 +11,17 @@ import attrs
 import structlog
 import trio
 
-from rcfs.fetch import Content, Engine, MailboxCatalogue, Recorder, Shelving, Wanted, open_engine
-from rcfs.fetch._library import MAX_CONTENT_BYTES
+from rcfs.content import Content, Wanted
+from rcfs.content._library import MAX_CONTENT_BYTES
+from rcfs.engine import Engine, open_engine
+from rcfs.mailbox import MailboxCatalogue, Shelving
 from rcfs.model import ContentKey, Message, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
 from rcfs.quota import MemoryLedger
 from rcfs.store import ContentCache, MailboxIndex, SharedSession, SizeIndex, Touched
+from rcfs.transport import Recorder
 from rcfs.tree import PURGED, name_folder, shelve
 from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
 

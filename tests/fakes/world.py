@@ -19,10 +19,11 @@ import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from rcfs.engine import Engine, open_engine
 from rcfs.errors import RcfsError
-from rcfs.fetch import Engine, Recorder, Shelving, open_engine
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._waits import Waits
+from rcfs.mailbox import Shelving
 from rcfs.model import Plan, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.simulator import AccountSpec, SimulatorConfig
@@ -30,6 +31,7 @@ from rcfs.simulator._account_people import SimExtension
 from rcfs.simulator._account_plan import ID_STEP, SimMessage
 from rcfs.simulator._message_store import new_message
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex
+from rcfs.transport import Recorder
 from rcfs.tree import build_root, name_folder, shelve
 from tests.fakes import mortal
 from tests.fakes.expected_tree import expected, plain
@@ -466,7 +468,7 @@ async def open_world(
             install(monkeypatch)
             mortal.install(monkeypatch)
             monkeypatch.setattr(trio.to_thread, "run_sync", run_inline)
-            monkeypatch.setattr("rcfs.fetch._mailboxes.time", _Clock(world))
+            monkeypatch.setattr("rcfs.mailbox._mailboxes.time", _Clock(world))
             monkeypatch.setattr("rcfs.platform._client.time", _Clock(world))
             yield world
             for process in world.processes:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rcfs.fetch import MailboxCatalogue, Shelving
-from rcfs.fetch._intake import Intake
+from rcfs.mailbox import MailboxCatalogue, Shelving
+from rcfs.mailbox._intake import Intake
 from rcfs.model import Extension
 from rcfs.platform import account_from, decoded_object, extension_from, is_admin, records_of, sync_answer
 from rcfs.store import Login, MailboxIndex, SizeIndex

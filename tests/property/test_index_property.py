@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rcfs.fetch import MailboxCatalogue
+from rcfs.mailbox import MailboxCatalogue
 from rcfs.model import Extension, Message
 from rcfs.platform import message_from
 from rcfs.store import MailboxIndex, SizeIndex

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from rcfs.content import Wanted
 from rcfs.errors import PurgedError
-from rcfs.fetch import Wanted
 from rcfs.model import Availability, ContentKey, Message
 from rcfs.pull import Choice, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise

@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from rcfs.fetch import Recorder, keep_going
+from rcfs.transport import Recorder, keep_going
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import PLATFORM, Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig

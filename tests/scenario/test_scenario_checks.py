@@ -7,8 +7,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from rcfs.content import Content, Wanted
 from rcfs.errors import BudgetError
-from rcfs.fetch import Content, Wanted
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.store import Chunk, ContentCache, UncheckedChunk
 from tests.fakes.rig import Rig, noise

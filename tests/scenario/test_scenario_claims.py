@@ -5,9 +5,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.fetch import AbandonedError
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.store import ContentInfo
+from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply
 

@@ -9,8 +9,8 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from rcfs.content import _library
 from rcfs.errors import NoRoomError, ServerError, TooLargeError, TransportError
-from rcfs.fetch import _library
 from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.platform._answer import BODY_GAP_S
 from tests.fakes.rig import Rig, noise

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from rcfs.fetch._freshness import IDLE_POLL_S, POLL_S
+from rcfs.mailbox._freshness import IDLE_POLL_S, POLL_S
 from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
 from tests.fakes.gateway import Gateway
 from tests.fakes.rig import Rig, open_rig
@@ -192,7 +192,7 @@ async def test_a_refusal_is_remembered_for_a_day(
             await trio.sleep(20_000)
             assert (await hints(rig))["off_because"] == "the server does not allow it (CMN-401)"
     assert (len(platform.sent(TOKEN)), gateway.urls) == (1, [])
-    monkeypatch.setattr("rcfs.fetch._hints._ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr("rcfs.mailbox._hints._ASK_AGAIN_S", 0.0)
     async with hinted(101) as rig:
         assert (await hints(rig))["state"] == "on"
 

@@ -28,7 +28,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("rcfs.fetch._losses.time.time", lambda: clock.now_s)
+    monkeypatch.setattr("rcfs.mailbox._losses.time.time", lambda: clock.now_s)
     return clock
 
 

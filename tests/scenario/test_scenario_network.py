@@ -10,10 +10,10 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.errors import AuthError, OfflineError, RcfsError, SilentError, UnreachableError, UntrustedError
-from rcfs.fetch._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S
 from rcfs.model import Priority
 from rcfs.platform import AUTH
 from rcfs.quota import MemoryLedger, Waiting
+from rcfs.transport._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import MEDIA, PLATFORM, Reply, ScriptedPlatform, Unreachable
 from tests.scenario.conftest import OpenRig

@@ -7,7 +7,7 @@ import httpx
 import pytest
 import trio
 
-from rcfs.fetch import Content, Wanted
+from rcfs.content import Content, Wanted
 from rcfs.model import CHUNK_BYTES, Priority, UsageGroup
 from rcfs.quota import GroupState
 from rcfs.store import ContentInfo

@@ -16,8 +16,8 @@ import httpx
 import pytest
 import trio
 
+from rcfs.content import Content
 from rcfs.errors import RcfsError
-from rcfs.fetch import Content
 from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from tests.fakes.rig import Rig, noise, open_rig
 from tests.fakes.scripted import End, Reply, ScriptedPlatform
@@ -33,11 +33,11 @@ CONTENTS = 8
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("fetch._content", "fetch._download", "fetch._price", "fetch._library"):
+    for module in ("content._content", "content._download", "content._price", "content._library"):
         monkeypatch.setattr(f"rcfs.{module}.CHUNK_BYTES", CHUNK)
     for module in ("store._cache", "store._content"):
         monkeypatch.setattr(f"rcfs.{module}.CHUNK_BYTES", CHUNK)
-    monkeypatch.setattr("rcfs.fetch._price.NEAR_BYTES", 2 * CHUNK)
+    monkeypatch.setattr("rcfs.content._price.NEAR_BYTES", 2 * CHUNK)
 
 
 class Liberties:

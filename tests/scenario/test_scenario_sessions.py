@@ -9,13 +9,13 @@ import structlog
 import trio
 
 from rcfs.errors import AuthError
-from rcfs.fetch import Demand, Gate, Network, Recorder, Requester, Session
 from rcfs.model import PRIOR_PLANS, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials, read_account
 from rcfs.quota import MemoryLedger
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
+from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.rig import noise
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform

@@ -7,8 +7,8 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.errors import BudgetError, ForbiddenError, NotFoundError, NotReadyError
-from rcfs.fetch import AbandonedError
 from rcfs.model import CHUNK_BYTES, Priority
+from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply
 from tests.scenario.conftest import OpenRig

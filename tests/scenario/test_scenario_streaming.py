@@ -6,7 +6,7 @@ import attrs
 import pytest
 import trio
 
-from rcfs.fetch import Content, Wanted
+from rcfs.content import Content, Wanted
 from rcfs.model import CHUNK_BYTES, Priority
 from tests.fakes.rig import Rig, drain, noise
 from tests.fakes.scripted import End, Reply

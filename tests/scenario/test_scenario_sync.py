@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from rcfs.errors import ServerError
-from rcfs.fetch._freshness import IDLE_POLL_S
+from rcfs.mailbox._freshness import IDLE_POLL_S
 from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import PLATFORM, Reply, ScriptedPlatform, Unreachable

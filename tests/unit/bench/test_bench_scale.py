@@ -7,7 +7,7 @@ from bench._material import ACCOUNT_ID, Material
 from bench._scale_material import CHANGES_PER_MAILBOX, INDEX, account_of, filled, login_of, write_platform
 from bench._scale_results import ScaleFigures, ScaleResults, scale_table
 
-from rcfs.fetch import Intake, Shelving
+from rcfs.mailbox import Intake, Shelving
 from rcfs.platform import sync_answer
 from rcfs.store import MailboxIndex
 from rcfs.tree import name_folder, shelve

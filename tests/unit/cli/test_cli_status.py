@@ -28,7 +28,7 @@ def rendering(monkeypatch: pytest.MonkeyPatch) -> None:
         return f"rendered {document['mountpoint']}\n"
 
     monkeypatch.setitem(
-        __import__("sys").modules, "rcfs.tree", types.SimpleNamespace(render_status=render_status)
+        __import__("sys").modules, "rcfs.status", types.SimpleNamespace(render_status=render_status)
     )
 
 

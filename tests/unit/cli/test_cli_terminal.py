@@ -15,8 +15,8 @@ from rcfs.cli._main import rcfs
 from rcfs.cli._output import error_line, say, say_json, say_marked, tell, warn
 from rcfs.cli._why import _lines
 from rcfs.errors import PlatformError
-from rcfs.fetch import Recorder
-from rcfs.tree import render_errors
+from rcfs.status import render_errors
+from rcfs.transport import Recorder
 
 ACTS = (
     "\x1b\x07\x08\t\r\v\f\x1c\x7f\x85\x9b\x9d\u2028\u2029\u200e\u202e\u2066\u200b\ufeff\U000e0067\ud83d\udc80"

@@ -9,9 +9,9 @@ import pyfuse3
 import pytest
 import structlog
 
-from rcfs.fetch import Recorder
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._waits import Waits
+from rcfs.transport import Recorder
 from rcfs.tree import Directory, Entry, MessageDirectory, Node, Root
 from rcfs.tree._times import Times
 

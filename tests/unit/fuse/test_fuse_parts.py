@@ -14,7 +14,6 @@ import structlog
 
 from rcfs import errors
 from rcfs.errors import BudgetError, RcfsError
-from rcfs.fetch import Recorder
 from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import answering, errno_of
 from rcfs.fuse._inodes import InodeTable
@@ -22,6 +21,7 @@ from rcfs.fuse._lineage import Reader
 from rcfs.fuse._readers import CRAWLERS, FILE_MANAGERS, CrawlerPolicy, CrawlerRule, Readers
 from rcfs.model import Attachment, ContentKey, Extension, Message, Priority
 from rcfs.quota import Opener
+from rcfs.transport import Recorder
 from rcfs.tree import AttachmentFile, Directory, Node, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 

@@ -7,12 +7,13 @@ import attrs
 import pyfuse3
 import pytest
 
-from rcfs.fetch import Engine, Searches
+from rcfs.engine import Engine
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation
 from rcfs.fuse._operations import _VISITED, Operations
 from rcfs.fuse._searching import Searching
 from rcfs.fuse._waits import Waits
+from rcfs.mailbox import Searches
 from rcfs.model import Extension, FoundRow
 from rcfs.tree import Root, build_root
 from tests.fakes.catalogue import PlainCatalogue

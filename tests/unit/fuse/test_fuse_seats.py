@@ -7,7 +7,8 @@ from typing import Any, cast
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.fetch import Content, Engine
+from rcfs.content import Content
+from rcfs.engine import Engine
 from rcfs.fuse._attachments import _STREAMS, WHOLE_BYTES
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._waits import Waits

@@ -9,9 +9,9 @@ import structlog
 import trio
 
 from rcfs.errors import ClosingError, SuspendError
-from rcfs.fetch import Recorder
 from rcfs.fuse._suspend import answer_before_suspend
 from rcfs.fuse._waits import Waits
+from rcfs.transport import Recorder
 from tests.fakes.logind import Logind, bus, logind
 
 WITHIN_S = 20.0

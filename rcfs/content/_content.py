@@ -1,0 +1,347 @@
+"""The bytes of one attachment as they arrive, and the readers that wait for them.
+
+They may arrive in any order. A chunk of which some bytes are there is a draft, in memory; a whole one is
+sealed, stored, and from then on read from where it was stored. What the cache held of a large content is
+unchecked at first, and given out chunk by chunk as somebody checks it.
+
+Concurrency: all methods run in the trio thread, and what is not async is atomic. Bytes are only added,
+until `clear` forgets them all, so between two checkpoints a reader that was told that bytes are there can
+take them. Any number of tasks write and read; who writes over a checkpoint compares `edition` after it.
+"""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from rcfs.errors import RcfsError, StoreError
+from rcfs.model import CHUNK_BYTES, ContentKey, RangeSet
+from rcfs.store import Chunk as StoredChunk
+from rcfs.store import Spill, UncheckedChunk
+
+if TYPE_CHECKING:
+    from rcfs.content._fetch import Fetch
+
+
+class Chunk(Protocol):
+    """Bytes of one chunk, wherever they are kept."""
+
+    @property
+    def length_bytes(self) -> int:
+        """Number of bytes, 1 to CHUNK_BYTES."""
+
+    def pread(self, offset: int, size: int) -> bytes:
+        """Bytes ``[offset, offset + size)`` of the chunk, without blocking; fewer past its end.
+
+        Raises:
+            OSError: The disk failed, or the bytes are gone.
+        """
+
+    def close(self) -> None:
+        """Gives the bytes back; `pread` must not be called afterwards."""
+
+
+class Content:
+    """One attachment's bytes: whole, arriving, or failed."""
+
+    def __init__(self, key: ContentKey) -> None:
+        self.key = key
+        """Which attachment."""
+        self.size_bytes: int | None = None
+        """Exact size; None until the server or the cache has told it."""
+        self.held = RangeSet()
+        """Which bytes are there; those that are unchecked, too."""
+        self.complete = False
+        """Whether every byte is there; then the size is known. False again when a check fails."""
+        self.failure: RcfsError | None = None
+        """Why no more bytes will come; None while they may."""
+        self.loaded = trio.Event()
+        """Set when it is known what the cache holds."""
+        self.mark = b""
+        """The claims' mark from before the look into the cache."""
+        self.noted_bytes: int | None = None
+        """The size that was noted beside the stored chunks; None when none was."""
+        self.fetch: Fetch | None = None
+        """What brings the missing bytes; None when nothing does."""
+        self.renew: Callable[[], None] = lambda: None
+        """Sees to it that what is missing is fetched, as the newest of those who opened it would have it."""
+        self.users = 0
+        """Open handles and waiting opens."""
+        self.wanted_by = ""
+        """Name of the program for which it is fetched; empty when unknown."""
+        self.requests = 0
+        """Requests that were sent for it, repetitions included."""
+        self.spill: Spill | None = None
+        """Where chunks lie that the cache could not keep; None while there are none."""
+        self.excess: RcfsError | None = None
+        """Why no more of it may be taken in, as neither disk nor memory has room; None while one has."""
+        self.edition = 0
+        """Changes when the bytes are forgotten: then what is under way belongs to something else."""
+        self._drafts: dict[int, bytearray] = {}
+        self._chunks: dict[int, Chunk] = {}
+        self._unstored: set[int] = set()
+        self._unchecked: dict[int, UncheckedChunk | None] = {}
+        """None for those that are being checked."""
+        self._progress = trio.Event()
+        self._awaited: dict[trio.Event, tuple[int, int]] = {}
+        """Who waits for bytes, each from a position on and so many: hundreds of pieces come in a second, and
+        only the last one of a read is worth waking somebody."""
+
+    @property
+    def arrived(self) -> int:
+        """Number of bytes that are there."""
+        return self.held.total
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the size is known, and every chunk is sealed and was offered to the cache."""
+        return self._is_sealed and not self._unstored
+
+    @property
+    def _is_sealed(self) -> bool:
+        there = len(self._chunks) + len(self._unchecked)
+        return self.size_bytes is not None and there == -(-self.size_bytes // CHUNK_BYTES)
+
+    @property
+    def is_on_disk(self) -> bool:
+        """Whether all sealed chunks are in the cache, and none in memory or in a spill."""
+        return all(isinstance(chunk, StoredChunk) for chunk in self._chunks.values())
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether a chunk is open that the cache has given up; closing it brings its room back."""
+        return any(isinstance(chunk, StoredChunk) and chunk.is_removed for chunk in self._chunks.values())
+
+    @property
+    def memory_bytes(self) -> int:
+        """How much of the sealed chunks had to stay in memory."""
+        chunks = self._chunks.values()
+        return sum(chunk.length_bytes for chunk in chunks if isinstance(chunk, _MemoryChunk))
+
+    @property
+    def chunk_count(self) -> int:
+        """Number of chunks that are sealed, stored or not."""
+        return len(self._chunks) + len(self._unchecked)
+
+    def is_last(self, index: int) -> bool:
+        """Whether only the sealed chunk `index` has not been offered to the cache."""
+        return self._is_sealed and self._unstored == {index}
+
+    def adopt(
+        self,
+        chunks: Mapping[int, Chunk],
+        size_bytes: int | None,
+        unchecked: Mapping[int, UncheckedChunk] = MappingProxyType({}),
+    ) -> None:
+        """Takes over what the cache held, by index; a short chunk is the last one of a known size."""
+        self._chunks, self._unchecked = dict(chunks), dict(unchecked)
+        lengths = {index: chunk.length_bytes for index, chunk in chunks.items()}
+        lengths |= {index: chunk.length_bytes for index, chunk in unchecked.items()}
+        for index, length in lengths.items():
+            self.held = self.held.plus(index * CHUNK_BYTES, index * CHUNK_BYTES + length)
+        self.size_bytes = self.noted_bytes = size_bytes
+        self._notify()
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether nothing is unchecked."""
+        return not self._unchecked
+
+    def unchecked(self, start: int, size: int) -> list[int]:
+        """The indices of the unchecked chunks that hold some of `size` (1 or more) bytes from `start` on."""
+        touched = range(start // CHUNK_BYTES, (start + size - 1) // CHUNK_BYTES + 1)
+        return [index for index in touched if index in self._unchecked]
+
+    def take_unchecked(self, index: int) -> UncheckedChunk | None:
+        """The unchecked chunk `index`, to be checked and given to `checked`; None when that is under way."""
+        chunk, self._unchecked[index] = self._unchecked[index], None
+        return chunk
+
+    def checked(self, index: int, chunk: Chunk | None) -> None:
+        """The chunk `index` that was taken is `chunk`; None when it is damaged, so that it is missing."""
+        del self._unchecked[index]
+        if chunk is not None:
+            self._chunks[index] = chunk
+        else:
+            self.held = self.held.minus(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES)
+            self.complete = False
+        self._notify()
+
+    def learn_size(self, size_bytes: int) -> None:
+        """The server told the exact size."""
+        self.size_bytes = size_bytes
+        self._notify()
+
+    def write(self, position: int, data: memoryview) -> None:
+        """Bytes from `position` on, which are missing; they must not reach past the end of a chunk."""
+        index, within = divmod(position, CHUNK_BYTES)
+        draft = self._drafts.setdefault(index, bytearray())
+        if within > len(draft):
+            draft.extend(bytes(within - len(draft)))
+        draft[within : within + len(data)] = data
+        self.held = self.held.plus(position, position + len(data))
+        for event, (start, size) in self._awaited.items():
+            if self.holds(start, size):
+                event.set()
+
+    def is_full(self, index: int) -> bool:
+        """Whether the chunk `index` is a draft of which nothing is missing."""
+        start, stop = index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES
+        if self.size_bytes is not None:
+            stop = min(stop, self.size_bytes)
+        return index in self._drafts and self.held.has(start, stop)
+
+    def full_drafts(self) -> list[int]:
+        """The indices of all drafts of which nothing is missing."""
+        return [index for index in self._drafts if self.is_full(index)]
+
+    def seal(self, index: int) -> bytearray:
+        """The bytes of the full draft `index`, which is one no more; `place` says where they went.
+
+        Nobody may change them.
+        """
+        data = self._drafts.pop(index)
+        self._chunks[index] = _MemoryChunk(data)
+        self._unstored.add(index)
+        return data
+
+    def place(self, index: int, chunk: Chunk | None) -> None:
+        """The sealed chunk `index` was stored as `chunk`; None when it stays in memory."""
+        if chunk is not None:
+            self._chunks[index] = chunk
+        self._unstored.discard(index)
+
+    def finish(self) -> None:
+        """Every byte is there."""
+        self.complete = True
+        self._notify()
+
+    def fail(self, error: RcfsError) -> None:
+        """No more bytes will come; what is there stays readable."""
+        self.failure = error
+        self._notify()
+
+    def clear(self) -> None:
+        """Gives back what the cache lent, and forgets all bytes and the size."""
+        for chunk in self._chunks.values():
+            chunk.close()
+        for unchecked in self._unchecked.values():
+            if unchecked is not None:
+                unchecked.close()
+        self._chunks = {}
+        self._unchecked = {}
+        self._drafts = {}
+        self._unstored = set()
+        self.spill = self.excess = None
+        self.held = RangeSet()
+        self.size_bytes = self.noted_bytes = None
+        self.edition += 1
+
+    def has(self, start: int, size: int) -> bool:
+        """Whether `size` bytes from `start` on are there and checked, or all up to the end."""
+        return self.holds(start, size) and not (self._unchecked and self.unchecked(start, size))
+
+    def holds(self, start: int, size: int) -> bool:
+        """As `has`, but what is unchecked counts as well."""
+        if self.complete:
+            return True
+        stop = start + size
+        if self.size_bytes is not None and start < self.size_bytes:
+            stop = min(stop, self.size_bytes)
+        return self.held.has(start, stop)
+
+    def read(self, start: int, size: int) -> bytes:
+        """Up to `size` bytes from `start` on, up to the first that is missing or unchecked.
+
+        Raises:
+            StoreError: The disk no longer holds what was checked when the content was opened.
+        """
+        stop = min(start + size, self.held.run_end(start))
+        parts = []
+        while start < stop:
+            index, within = divmod(start, CHUNK_BYTES)
+            wanted = min(stop - start, CHUNK_BYTES - within)
+            chunk = self._chunks.get(index)
+            if chunk is None and index in self._unchecked:
+                break
+            if chunk is None:
+                part = bytes(memoryview(self._drafts[index])[within : within + wanted])
+            else:
+                try:
+                    part = chunk.pread(within, wanted)
+                except OSError as exc:
+                    raise StoreError(f"the cache lost bytes of {self.key} while it was open") from exc
+            parts.append(part)
+            start += wanted
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def wait_progress(self) -> None:
+        """Returns when the content has changed otherwise than by bytes that came."""
+        await self._progress.wait()
+
+    async def wait_size(self) -> int:
+        """The exact size in bytes, as soon as it is known.
+
+        Raises:
+            RcfsError: The reason why no more bytes will come.
+        """
+        while self.size_bytes is None:
+            await self._next_progress()
+        return self.size_bytes
+
+    async def wait_for(self, start: int, size: int) -> None:
+        """Returns as soon as `holds(start, size)`; causes no request and no check: `Library.reach` may.
+
+        Raises:
+            RcfsError: The reason why no more bytes will come.
+        """
+        while not self.holds(start, size):
+            self._raise_failure()
+            event = trio.Event()
+            self._awaited[event] = (start, size)
+            try:
+                await event.wait()
+            finally:
+                del self._awaited[event]
+
+    async def wait_complete(self) -> None:
+        """Returns when every byte is there.
+
+        Raises:
+            RcfsError: The reason why no more bytes will come.
+        """
+        while not self.complete:
+            await self._next_progress()
+
+    async def _next_progress(self) -> None:
+        self._raise_failure()
+        await self._progress.wait()
+
+    def _raise_failure(self) -> None:
+        if self.failure is not None:
+            # Anew for each reader: the trace of the one before would stay with it.
+            raise self.failure.with_traceback(None)
+
+    def _notify(self) -> None:
+        self._progress.set()
+        self._progress = trio.Event()
+        for event in self._awaited:
+            event.set()
+
+
+class _MemoryChunk:
+    """A chunk that is not on the disk: its bytes live as long as somebody has the content open."""
+
+    def __init__(self, data: bytearray) -> None:
+        self._data = data
+
+    @property
+    def length_bytes(self) -> int:
+        return len(self._data)
+
+    def pread(self, offset: int, size: int) -> bytes:
+        return bytes(memoryview(self._data)[offset : offset + size])
+
+    def close(self) -> None:
+        self._data = bytearray()

@@ -1,0 +1,12 @@
+"""Mailboxes: what is known of an account, and how that stays true."""
+
+from rcfs.mailbox._account import Account as Account
+from rcfs.mailbox._catalogue import MailboxCatalogue as MailboxCatalogue
+from rcfs.mailbox._hints import Hints as Hints
+from rcfs.mailbox._intake import Intake as Intake
+from rcfs.mailbox._intake import Shelving as Shelving
+from rcfs.mailbox._losses import Losses as Losses
+from rcfs.mailbox._mailboxes import Mailboxes as Mailboxes
+from rcfs.mailbox._preload import Preload as Preload
+from rcfs.mailbox._remembered import Remembered as Remembered
+from rcfs.mailbox._searches import Searches as Searches

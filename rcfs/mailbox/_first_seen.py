@@ -1,0 +1,75 @@
+"""When an account, and each record of an extension as it is, was first seen.
+
+The platform tells no time of an extension's record. The time of the mount would be another one at each mount,
+and backup programs would send unchanged files again. So the first one is kept in the index.
+
+Concurrency: all methods run in the trio thread.
+"""
+
+import json
+import time
+from collections.abc import Iterable
+from hashlib import blake2b
+
+import attrs
+import trio
+
+from rcfs.errors import StoreError
+from rcfs.model import Extension
+from rcfs.store import MailboxIndex
+from rcfs.transport import Recorder
+
+
+class FirstSeen:
+    """The times of one login."""
+
+    def __init__(self, login: str, index: MailboxIndex, recorder: Recorder) -> None:
+        self._topic = f"seen {login}"
+        self._index = index
+        self._recorder = recorder
+        self._records: dict[str, tuple[str, int]] = {}
+        self._kept: dict[str, tuple[str, int]] = {}
+        self.since_s = int(time.time())
+        """When the account was first seen, in whole seconds since 1970-01-01 UTC."""
+
+    def date(self, extensions: Iterable[Extension]) -> tuple[Extension, ...]:
+        """`extensions`, each with the time when its record was first seen as it is."""
+        self._read()
+        now = int(time.time())
+        dated = []
+        for extension in extensions:
+            digest = blake2b(extension.raw.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+            known, seen_s = self._records.get(str(extension.id), ("", self.since_s))
+            if known not in ("", digest):
+                seen_s = now
+            self._records[str(extension.id)] = digest, seen_s
+            dated.append(attrs.evolve(extension, seen_s=seen_s))
+        return tuple(dated)
+
+    async def save(self) -> None:
+        """Keeps the times for the next mount; does nothing where they are kept already."""
+        records = dict(self._records)
+        if records == self._kept:
+            return
+        try:
+            await trio.to_thread.run_sync(self._index.note, self._topic, json.dumps(records), self.since_s)
+        except StoreError as exc:
+            self._recorder.fault("account", str(exc))
+        else:
+            self._kept = records
+
+    def _read(self) -> None:
+        """Takes over what is kept; another process may have seen a change before this one."""
+        try:
+            note = self._index.noted(self._topic)
+            kept = {} if note is None else json.loads(note.text)
+            records = {str(key): (str(digest), int(seen_s)) for key, (digest, seen_s) in kept.items()}
+        except StoreError as exc:
+            self._recorder.fault("account", str(exc))
+            return
+        except (ValueError, TypeError, AttributeError):
+            return  # Damaged; it is written anew.
+        if note is not None:
+            self.since_s = int(note.noted_s)
+        self._kept = records
+        self._records |= records

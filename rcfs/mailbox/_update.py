@@ -1,0 +1,266 @@
+"""How a mailbox comes into the index, and stays true.
+
+    load    FSync for a token, of one record; then all pages of the list, up to the present moment. What the
+            index had and the list has not, is gone.
+    sync    ISync with the token: what is new or has changed, tombstones for what was deleted or purged.
+            Records may come twice and out of order: the one modified last counts.
+    again   A token that is refused is like none: load, and compare everything.
+
+The index is written in worker threads, page by page: no mailbox is ever in memory as a whole.
+"""
+
+import json
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import partial
+from typing import TypeVar, TypeVarTuple
+
+import attrs
+import trio
+
+from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
+from rcfs.mailbox._intake import Intake, Record, Taken, purged_record
+from rcfs.model import ContentKey, Message
+from rcfs.platform import (
+    Client,
+    is_invalid_token,
+    list_messages,
+    read_message,
+    sync_answer,
+    sync_messages,
+)
+from rcfs.store import ContentCache, MailboxIndex, MailboxState, Touched
+from rcfs.transport import Demand, Lists, Recorder, Requester
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_DATE_STEP_S = 1.0
+"""The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
+_MOST_READ = 20
+"""So many messages of which a sync told too little are read one by one; for more than that the whole list,
+with a thousand messages to the request, is cheaper."""
+_MOST_LISTINGS = 3
+"""So often a list is read from its beginning because something was purged meanwhile."""
+_TOLD_S = 4 * 86_400.0
+"""So long a sync tells everything that happened since the last: the platform keeps the record of a purged
+message for "about 5 more days", and that it then goes, too, is told by none."""
+_AT_ONCE = 1000
+"""Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
+
+
+@attrs.define
+class Progress:
+    """How far a load is; times in seconds of trio's clock."""
+
+    begun_s: float
+    """When it was begun."""
+    is_load: bool = False
+    """Whether the whole list is read; else it is a sync, which tells nothing of its progress."""
+    pages: int = 0
+    """Pages that are in the index."""
+    messages: int = 0
+    """Messages on them."""
+    of_pages: int | None = None
+    """How many pages there are; None when the server does not say."""
+    of_messages: int | None = None
+    """How many messages there are; the same."""
+
+    def begin(self, now: float) -> None:
+        """The list is read from its beginning."""
+        self.begun_s, self.is_load, self.pages, self.messages = now, True, 0, 0
+
+    def left_s(self, now: float) -> float | None:
+        """How long it will still take, at the pace so far; None when nobody can say."""
+        if not self.pages or self.of_pages is None:
+            return None
+        return (now - self.begun_s) / self.pages * max(0, self.of_pages - self.pages)
+
+
+@attrs.frozen
+class Target:
+    """A mailbox that is to be brought up to date."""
+
+    account_id: str
+    """Decimal account id."""
+    extension_id: int
+    """Internal id of the extension."""
+    number: str
+    """Number of the extension; empty when unknown. Among the parties of a message between colleagues the
+    owner is the one with this number."""
+    tell: Callable[[Touched], None]
+    """Hears what means something else than before, in the trio thread, when it is in the index."""
+    progress: Progress
+    """Is told how far a load is."""
+
+
+@attrs.frozen
+class _Listing:
+    """A list that was read to its end."""
+
+    mailbox: int
+    """Number of the mailbox in the index."""
+    generation: int
+    """What marks the messages that the list brought."""
+    token: str
+    """Token of the syncs that tell what happened since."""
+    at_s: float
+    """When it was begun, by the server's clock."""
+    shifted: bool
+    """Whether a message may have slipped from one of its pages to another."""
+
+
+class Updater:
+    """Brings mailboxes up to date; several at a time, but each by one task only."""
+
+    def __init__(
+        self,
+        requester: Requester,
+        client: Client,
+        index: MailboxIndex,
+        intake: Intake,
+        cache: ContentCache,
+        recorder: Recorder,
+    ) -> None:
+        """Prepares; `cache` is told what happens to the contents of messages that are purged."""
+        self._requester = requester
+        self._client = client
+        self._lists = Lists(requester, client)
+        self._index = index
+        self._intake = intake
+        self._cache = cache
+        self._recorder = recorder
+
+    async def update(self, target: Target, demand: Demand) -> None:
+        """Loads or syncs a mailbox.
+
+        Raises:
+            PlatformError: The server refused, failed or could not be reached.
+            StoreError: The index fails.
+        """
+        state = self._index.mailbox(target.account_id, target.extension_id)
+        if state is None or not state.loaded or not await self._sync(target, state, demand):
+            await self._load(target, demand)
+
+    async def _load(self, target: Target, demand: Demand) -> None:
+        """Reads the whole list, and forgets what is not in it."""
+        listing = await self._list(target, demand)
+        for _again in range(_MOST_LISTINGS - 1):
+            if not listing.shifted:
+                break
+            listing = await self._list(target, demand)
+        left = await self._in_thread(self._index.unseen, listing.mailbox, listing.generation)
+        for start in range(0, len(left), _AT_ONCE):
+            gone = list(map(purged_record, left[start : start + _AT_ONCE]))
+            await self._take_changes(target, listing.mailbox, gone)
+        await self._bring_back(target, listing.mailbox)
+        await self._in_thread(self._index.synced, listing.mailbox, listing.token, listing.at_s)
+        self._recorder.note("mailbox loaded", extension=target.extension_id, gone=len(left))
+
+    async def _bring_back(self, target: Target, mailbox: int) -> None:
+        """Takes over from the archive what an index that was begun anew does not have."""
+        try:
+            kept = await self._in_thread(self._index.archive.records, target.account_id, target.extension_id)
+        except StoreError as exc:
+            # What the platform tells is shown all the same.
+            self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
+            return
+
+        def missing() -> list[Record]:
+            known = self._index.known(mailbox, list(kept))
+            return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
+
+        records = await self._in_thread(missing)
+        for start in range(0, len(records), _AT_ONCE):
+            await self._take_changes(target, mailbox, records[start : start + _AT_ONCE])
+
+    async def _list(self, target: Target, demand: Demand) -> _Listing:
+        """Reads the whole list once."""
+        progress = target.progress
+        progress.begin(trio.current_time())
+        mailbox, generation = await self._in_thread(
+            self._index.begin, target.account_id, target.extension_id, target.number
+        )
+        # The token comes first: what happens from here on is told by the next sync.
+        answer = await self._requester.read(sync_messages(target.extension_id), sync_answer, demand)
+        if not answer.token:
+            raise ServerError("the server gave no token for syncs of the mailbox")
+        token, at_s, shifted = answer.token, self._client.server_now_s(), False
+        messages = self._lists.open(list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S), demand)
+        while (page := await messages.page()) is not None:
+            target.tell(await self._in_thread(self._intake.take, mailbox, page, generation))
+            progress.pages, progress.messages = messages.pages, progress.messages + len(page)
+            progress.of_pages, progress.of_messages = messages.of_pages, messages.of_records
+        if messages.pages > 1:
+            # A message that is purged while the list is read moves the others up, and one of them to a
+            # page that was read before.
+            answer = await self._requester.read(
+                sync_messages(target.extension_id, token=token), sync_answer, demand
+            )
+            taken = await self._take_changes(target, mailbox, answer.records)
+            await self._clear(target, mailbox, taken.unclear, demand)
+            token, shifted = answer.token or token, taken.purged
+        return _Listing(mailbox, generation, token, at_s, shifted)
+
+    async def _sync(self, target: Target, state: MailboxState, demand: Demand) -> bool:
+        """Takes over what changed since the last sync; False when only a load can tell."""
+        request = sync_messages(target.extension_id, token=state.sync_token)
+        try:
+            answer = await self._requester.read(request, sync_answer, demand)
+        except BadRequestError as exc:
+            if not is_invalid_token(exc):
+                raise
+            self._recorder.note("sync token refused, comparing everything", extension=target.extension_id)
+            return False
+        at_s = self._client.server_now_s()
+        if at_s - state.synced_s > _TOLD_S:
+            self._recorder.note("not synced for days, comparing everything", extension=target.extension_id)
+            return False
+        taken = await self._take_changes(target, state.number, answer.records)
+        if len(taken.unclear) > _MOST_READ:
+            return False
+        await self._clear(target, state.number, taken.unclear, demand)
+        # Not before all of it is in the index: the next sync does not tell it again.
+        await self._in_thread(self._index.synced, state.number, answer.token or state.sync_token, at_s)
+        return True
+
+    async def _clear(self, target: Target, number: int, unclear: Iterable[int], demand: Demand) -> None:
+        """Reads messages of which a sync told too little."""
+        for message_id in unclear:
+            try:
+                record = await self._requester.read(
+                    read_message(target.extension_id, message_id), dict, demand
+                )
+            except NotFoundError:
+                await self._take_changes(target, number, [purged_record(message_id)])
+            else:
+                await self._take_changes(target, number, [record])
+
+    async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Taken:
+        taken = await self._in_thread(self._intake.take_changes, number, records)
+        # Before the sync counts as done: one that is killed here is told the same again.
+        if taken.kept:
+            await self._in_thread(self._preserve_purged, target, taken.kept)
+        if taken.gone:
+            await self._in_thread(
+                self._cache.discard_messages, target.account_id, target.extension_id, taken.gone
+            )
+        target.tell(taken.touched)
+        return taken
+
+    def _preserve_purged(self, target: Target, messages: Collection[Message]) -> None:
+        records = {message.id: message.raw for message in messages}
+        contents = [
+            ContentKey(target.account_id, target.extension_id, message.id, attachment.id)
+            for message in messages
+            for attachment in message.attachments
+            if attachment.kind != "Text"  # its text is in the record, so nobody ever fetched it
+        ]
+        keep_records = partial(self._index.archive.keep, target.account_id, target.extension_id, records)
+        for preserve in (keep_records, partial(self._cache.pin, contents)):
+            try:
+                preserve()
+            except StoreError as exc:
+                self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
+
+    async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await trio.to_thread.run_sync(work, *arguments, limiter=self._index.threads)

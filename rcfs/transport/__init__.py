@@ -1,0 +1,14 @@
+"""Transport: requests that are admitted by the quota, sent with a login, repeated or refused."""
+
+from rcfs.transport._backoff import backoff_s as backoff_s
+from rcfs.transport._gate import AbandonedError as AbandonedError
+from rcfs.transport._gate import Demand as Demand
+from rcfs.transport._gate import Gate as Gate
+from rcfs.transport._glance import Glance as Glance
+from rcfs.transport._lists import Lists as Lists
+from rcfs.transport._network import Network as Network
+from rcfs.transport._recorder import Recorder as Recorder
+from rcfs.transport._recorder import iso_time as iso_time
+from rcfs.transport._requester import Requester as Requester
+from rcfs.transport._session import Session as Session
+from rcfs.transport._tasks import keep_going as keep_going

@@ -1,0 +1,387 @@
+"""The login: one token for all requests, renewed ahead of its end by one task at a time.
+
+Source: "Authentication" of the API documentation: a refresh token is good for one use, refreshing ends
+the old access token at once, and a refused login must not be repeated at once. The platform keeps about five
+sessions of a user and app, so all processes of a login use one, which is kept in the state directory.
+"""
+
+import hashlib
+import json
+import math
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from rcfs.errors import AuthError, PlatformError, RateLimitedError, StoreError, UnreachableError
+from rcfs.model import Priority, one_line
+from rcfs.platform import (
+    AUTH,
+    REVOKE_PATH,
+    TOKEN_PATH,
+    Answer,
+    Client,
+    Credentials,
+    Token,
+    is_bearer,
+    jwt_form,
+    refresh_form,
+    token_from,
+)
+from rcfs.store import SharedSession
+from rcfs.transport._backoff import backoff_s
+from rcfs.transport._gate import Demand, Gate
+from rcfs.transport._network import Network
+from rcfs.transport._recorder import Recorder
+
+_LATER_S = 30.0
+"""How long a token that is still good is used on after its renewal failed: six tries within the margin."""
+_REFUSED_S = 60.0
+"""How long a refusal of the credentials is taken for true, in seconds; then one login is tried. The group of
+logins has five requests a minute, and a JWT that is good again should be noticed while a person waits."""
+_LOOK_AGAIN_S = 5.0
+"""How often a refused login looks for other credentials, in seconds: `rcfs login` may have saved some."""
+_RELOAD_WITHIN_S = 10.0
+"""Longest wait for the keyring, which may be locked."""
+_POLL_S = 0.05
+"""How often to look whether another process has renewed the session, in seconds."""
+_OTHER_WITHIN_S = 150.0
+"""Longest wait for that process: a login that waits for a penalty. Then this one logs in by itself."""
+_SOON_S = 0.1
+"""A login that must wait longer for its slot tells nothing soon."""
+_REVOKE_WITHIN_S = 5.0
+"""Longest wait for the revocation on unmount; its failure is harmless, the session ends by itself."""
+
+
+class Session:
+    """Holds the token; may be used by any number of tasks at the same time."""
+
+    def __init__(
+        self,
+        client: Client,
+        credentials: Credentials,
+        gate: Gate,
+        network: Network,
+        recorder: Recorder,
+        *,
+        shared: SharedSession | None = None,
+        reload: Callable[[], Credentials | None] = lambda: None,
+    ) -> None:
+        """Prepares; nothing is sent.
+
+        Args:
+            client: Sends the requests.
+            credentials: Who logs in.
+            gate: Gives the slots; all times are on its clock.
+            network: Knows whether the server can be reached.
+            recorder: Hears what happens.
+            shared: What other processes of the login use as well; None for a session of its own.
+            reload: The credentials as they are kept now, of the same login; None when there are none. For a
+                worker thread.
+        """
+        self._shared = shared
+        self._reload = reload
+        self._refused_s = self._reloaded_s = -math.inf
+        self._client = client
+        self._network = network
+        self._credentials = credentials
+        self._gate = gate
+        self._recorder = recorder
+        self._token: Token | None = None
+        self._refreshed = False
+        """Whether the token came from a refresh, and not from a login."""
+        self.refused: AuthError | None = None
+        """Why the server does not take the credentials; None as long as it has not said so."""
+        self.judged = trio.Event()
+        """Set when the server has said what it thinks of the credentials, or will not be asked soon."""
+        self._failure: tuple[float, PlatformError] | None = None
+        """When the newest renewal failed, and how; None when it did not."""
+        self._renewing = trio.Lock()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Scopes of the current token; empty before the first login."""
+        return self._token.scopes if self._token is not None else ()
+
+    @property
+    def current(self) -> Token | None:
+        """The token, if it is good now and not due for renewal."""
+        token = self._token
+        return token if token is not None and self._gate.now_s < token.renew_at_s else None
+
+    @property
+    def refused_for_s(self) -> float:
+        """Seconds until a refused login is tried again; 0 when it may be now, or was not refused."""
+        return 0.0 if self.refused is None else max(0.0, self._refused_s + _REFUSED_S - self._gate.now_s)
+
+    async def token(self, demand: Demand) -> Token:
+        """A token that is good now: the current one, or a new one when that is about to end.
+
+        Raises:
+            AuthError: The credentials were refused, now or within the last minute.
+            PlatformError: The server failed or could not be reached, `demand.attempts` times.
+        """
+        asked_s = self._gate.now_s
+        while (token := self.current) is None:
+            async with self._renewing:
+                if self._failure is not None and asked_s < self._failure[0]:
+                    raise self._failure[1].with_traceback(
+                        None
+                    )  # It failed while we waited: once for all who did.
+                if self.current is None:
+                    await self._renew(demand)
+        return token
+
+    def reject(self, token: Token) -> bool:
+        """The server answered 401 to `token`: if it is still the current one it is replaced at once.
+
+        By a refresh, or, when it came from a refresh itself, by a login. Whether it was the current one.
+        """
+        if self._token is None or self._token.access != token.access:
+            return False
+        if self._token is token:
+            refresh = "" if self._refreshed else token.refresh
+            self._token = attrs.evolve(token, refresh=refresh, renew_at_s=-1.0, ends_at_s=-1.0)
+        return True
+
+    async def _renew(self, demand: Demand) -> None:
+        try:
+            await self._network.admit(TOKEN_PATH, demand)
+            lock = await self._lock()
+            try:
+                if self.current is None and not self._adopt():
+                    if not await self._refresh():
+                        self._token = await self._log_in(demand)
+                        self._refreshed = False
+                    self._keep()
+            finally:
+                if lock is not None:
+                    SharedSession.unlock(lock)
+        except PlatformError as exc:
+            now, old = self._gate.now_s, self._token
+            if old is None or isinstance(exc, AuthError) or now >= old.ends_at_s:
+                self._failure = (now, exc)
+                raise
+            self._recorder.fault("renewing the login", str(exc))
+            self._token = attrs.evolve(old, renew_at_s=min(now + _LATER_S, old.ends_at_s))
+
+    async def _lock(self) -> int | None:
+        """Keeps other processes from renewing the session until it is unlocked.
+
+        None when there are none, when one has just renewed it, so that `current` is good, or does not end.
+        """
+        with trio.move_on_after(_OTHER_WITHIN_S):  # noqa: ASYNC912 - mostly nobody else renews it
+            while self._shared is not None and self.current is None:
+                try:
+                    lock = self._shared.try_lock()
+                except StoreError as exc:
+                    self._recorder.fault("session", str(exc))
+                    return None
+                if lock is not None or self._adopt():
+                    return lock
+                await trio.sleep(_POLL_S)
+        return None
+
+    def _adopt(self) -> bool:
+        """Takes over what another process has kept, if that is news: a token that is good now.
+
+        Raises:
+            AuthError: It was refused with the same credentials within the last minute.
+        """
+        kept = None if self._shared is None else self._shared.read()
+        if kept is None:
+            return False
+        if kept.get("refused_by") == self._digest():
+            error, refused_s = _refusal_of(kept)
+            if self._refused_s < refused_s <= self._gate.now_s < refused_s + _REFUSED_S:
+                raise self._refuse(error, refused_s)
+        token = _token_of(kept)
+        if token is None or self._gate.now_s >= token.renew_at_s:
+            return False
+        if self._token is not None and self._token.access == token.access:
+            return False
+        self._token, self._refreshed, self.refused = token, bool(kept.get("refreshed")), None
+        self.judged.set()
+        return True
+
+    def _keep(self) -> None:
+        """Lets other processes have the token."""
+        if self._token is not None:
+            self._write({**attrs.asdict(self._token), "refreshed": self._refreshed})
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        if self._shared is not None:
+            try:
+                self._shared.write(document)
+            except StoreError as exc:  # Then each process has a session of its own.
+                self._recorder.fault("session", str(exc))
+
+    def _digest(self) -> str:
+        """What tells these credentials from others, and nobody what they are."""
+        secrets = (self._credentials.client_id, self._credentials.client_secret, self._credentials.jwt)
+        return hashlib.blake2b(json.dumps(secrets).encode(), digest_size=16).hexdigest()
+
+    def _refuse(self, error: AuthError, at_s: float) -> AuthError:
+        """`error`, which is what everybody gets from now on who needs a token."""
+        if self.refused is None:  # What stays refused is no news.
+            self._recorder.fault("login", str(error))
+        self.refused, self._refused_s = error, at_s
+        self.judged.set()
+        return error
+
+    async def _look_for_others(self) -> None:
+        """Takes other credentials, if some were saved since these were refused."""
+        now_s = self._gate.now_s
+        if now_s < self._reloaded_s + _LOOK_AGAIN_S:
+            return
+        self._reloaded_s = now_s
+        found: Credentials | None = None
+        try:
+            with trio.move_on_after(_RELOAD_WITHIN_S):
+                found = await trio.to_thread.run_sync(self._reload, abandon_on_cancel=True)
+        except Exception as exc:  # noqa: BLE001 - whatever the keyring does, the old ones stay
+            self._recorder.fault("login", f"the credentials cannot be read again ({type(exc).__name__})")
+        if found is not None and found != self._credentials:
+            self._recorder.note("other credentials")
+            self._credentials, self.refused = found, None
+
+    async def _refresh(self) -> bool:
+        """Whether the refresh token gave a new token; it is good for one use, whatever becomes of it."""
+        old, now = self._token, self._gate.now_s
+        if old is None or not old.refresh or now >= old.refresh_until_s:
+            return False
+        self._token = attrs.evolve(old, refresh="")
+        try:
+            self._token = await self._attempt(refresh_form(old))
+        except PlatformError as exc:
+            self._recorder.note("refresh failed, logging in again", code=exc.code)
+            return False
+        self._refreshed = True
+        return True
+
+    async def _log_in(self, demand: Demand) -> Token:
+        if self.refused is not None:
+            await self._look_for_others()
+        if self.refused is not None and self.refused_for_s > 0:
+            raise AuthError(str(self.refused), code=self.refused.code)
+        failures = 0
+        while True:
+            await trio.lowlevel.checkpoint()
+            if self._gate.forecast(AUTH, Priority.PERSON, 1)[0] > _SOON_S:
+                self.judged.set()
+            try:
+                token = await self._attempt(jwt_form(self._credentials))
+            except AuthError as exc:
+                self._refuse(exc, self._gate.now_s)
+                told = {"refused": str(exc), "code": exc.code, "refused_s": self._refused_s}
+                self._write({**told, "refused_by": self._digest()})
+                raise
+            except PlatformError as exc:
+                failures += 1
+                # While the old token is good, everybody goes on with it instead of waiting here.
+                good = self._token is not None and self._gate.now_s < self._token.ends_at_s
+                if good or not exc.retryable or failures >= demand.attempts or self._network.is_down:
+                    raise
+                self._recorder.fault("login", str(exc))
+                if not isinstance(exc, RateLimitedError):
+                    await trio.sleep(backoff_s(failures, exc))
+            else:
+                if self.refused is not None:
+                    self._recorder.note("the login is accepted again")
+                    self.refused = None
+                self.judged.set()
+                return token
+
+    async def _attempt(self, form: Mapping[str, str]) -> Token:
+        async with self._post("getToken", TOKEN_PATH, form) as answer:
+            return await token_from(answer, self._gate.now_s)
+
+    async def revoke(self) -> None:
+        """Ends the session on the server, unless other processes use it.
+
+        Errors are ignored, and a few seconds are enough.
+        """
+        token, self._token = self._token, None
+        if self._shared is not None:
+            try:
+                if not self._shared.is_last():
+                    return
+                # What another process has renewed since, or one that was killed has left.
+                token = _token_of(self._shared.read() or {}) or token
+                if not self._network.is_down:
+                    self._shared.forget()
+                    await self._revoke(token)
+            finally:
+                self._shared.leave()
+        else:
+            await self._revoke(token)
+
+    async def _revoke(self, token: Token | None) -> None:
+        if token is None or self._network.is_down:
+            return
+        form = {"token": token.access}
+        try:
+            with trio.move_on_after(_REVOKE_WITHIN_S):
+                async with self._post("revokeToken", REVOKE_PATH, form):
+                    pass
+        except PlatformError as exc:
+            self._recorder.fault("logging out", str(exc))
+
+    @asynccontextmanager
+    async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """The answer to `form`, which takes one slot of the auth group."""
+        # Everything else waits for the login, so it is a person's read whoever caused it.
+        slot = await self._gate.take(AUTH, Demand(Priority.PERSON, label="login"))
+        basic = (self._credentials.client_id, self._credentials.client_secret)
+        status, sent = 0, True
+        try:
+            async with AsyncExitStack() as stack:
+                with self._network.listening(path):
+                    answer = await stack.enter_async_context(self._client.post_form(path, form, basic=basic))
+                status = answer.status
+                self._network.answered(path)
+                if status == 429:
+                    self._gate.refuse(slot, answer.rate, answer.retry_after_s)
+                else:
+                    self._gate.settle(slot, answer.rate)
+                yield answer
+        except UnreachableError as exc:
+            sent = False
+            self._network.failed(path, exc)
+            raise
+        finally:
+            if not sent:
+                self._gate.cancel(slot)
+            elif not status:
+                self._gate.fail(slot)
+            if sent:
+                self._recorder.request(operation, AUTH, status)
+
+
+def _token_of(kept: Mapping[str, Any]) -> Token | None:
+    """The token in what a process has kept; None when there is none."""
+    access = kept.get("access")
+    if not is_bearer(access):
+        return None
+    try:
+        return Token(
+            access=access,
+            renew_at_s=float(kept["renew_at_s"]),
+            ends_at_s=float(kept["ends_at_s"]),
+            refresh=str(kept["refresh"]),
+            refresh_until_s=float(kept["refresh_until_s"]),
+            scopes=tuple(map(str, kept["scopes"])),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _refusal_of(kept: Mapping[str, Any]) -> tuple[AuthError, float]:
+    """Why and when a process was refused, of what it has kept; never, when that cannot be told."""
+    try:
+        refused_s = float(kept["refused_s"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        refused_s = -math.inf
+    return AuthError(one_line(str(kept.get("refused"))), code=one_line(str(kept.get("code")))), refused_s

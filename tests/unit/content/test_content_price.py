@@ -1,0 +1,211 @@
+"""The price of a request: a table of decisions, and rules that hold for any way of reading."""
+
+import math
+from random import Random
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rcfs.content._price import NEAR_BYTES, Meter, Start, Terms, Underway, Wait, decide, extent
+from rcfs.model import CHUNK_BYTES, RangeSet
+
+MB = CHUNK_BYTES
+SIZE = 50 * MB
+RATE = 2.0 * MB
+TERMS = Terms(price_s=1.5, slot_s=0.0, first_byte_s=0.1, rate=RATE, since_last_s=math.inf)
+"""40 requests a minute; a request is worth 3 MB."""
+
+
+def held(*spans: tuple[int, int]) -> RangeSet:
+    """What is there, in MB."""
+    found = RangeSet()
+    for start, stop in spans:
+        found = found.plus(start * MB, stop * MB)
+    return found
+
+
+def main(position: float, **fields: Any) -> Underway:
+    """The main stream at `position` MB."""
+    return Underway(int(position * MB), SIZE, **({"rate": RATE} | fields))
+
+
+WAIT = Wait(1.5)
+
+TABLE: list[tuple[str, RangeSet, list[Underway], float, dict[str, Any], Wait | Start]] = [
+    ("what comes next", held((0, 1)), [main(1)], 1, {}, WAIT),
+    ("what comes within the price", held((0, 1)), [main(1)], 3.9, {}, WAIT),
+    ("what comes later", held((0, 1)), [main(1)], 4.1, {}, Start(4 * MB, SIZE)),
+    ("the end", held((0, 1)), [main(1)], 49.9, {}, Start(49 * MB, SIZE)),
+    ("the same on a fast line", held((0, 1)), [main(1, rate=40.0 * MB)], 49.9, {}, WAIT),
+    ("the same when a request is dear", held((0, 1)), [main(1)], 49.9, {"price_s": 30.0}, Wait(30.0)),
+    ("the same when none can be sent", held((0, 1)), [main(1)], 49.9, {"slot_s": 40.0}, Wait(40.1)),
+    ("a little ahead of a stream that crawls", held((0, 1)), [main(1, rate=1.0)], 2.9, {}, WAIT),
+    ("far ahead of it", held((0, 1)), [main(1, rate=1.0)], 3.1, {}, Start(3 * MB, SIZE)),
+    ("soon after another jump", held((0, 1)), [main(1)], 30, {"since_last_s": 0.5}, Wait(1.0)),
+    ("a price after it", held((0, 1)), [main(1)], 30, {"since_last_s": 1.5}, Start(30 * MB, SIZE)),
+    (
+        "up to what is there",
+        held((0, 1), (40, 50)),
+        [main(1)],
+        30,
+        {},
+        Start(30 * MB, 40 * MB),
+    ),
+    (
+        "up to what is under way",
+        held((0, 1), (40, 41)),
+        [main(1), Underway(41 * MB, SIZE, RATE)],
+        30,
+        {},
+        Start(30 * MB, 40 * MB),
+    ),
+    (
+        "through what is there when that is little",
+        held((0, 1), (33, 35), (45, 50)),
+        [main(1)],
+        30,
+        {},
+        Start(30 * MB, 45 * MB),
+    ),
+    ("behind what is there", held((0, 1), (25, 30)), [main(1)], 30.5, {}, Start(30 * MB, SIZE)),
+    ("where nothing comes", held((0, 10), (20, 50)), [], 15.5, {}, Start(15 * MB, 20 * MB)),
+    ("where nothing comes, not far from the last", held((0, 10)), [], 12.5, {}, Start(10 * MB, SIZE)),
+    (
+        "what was asked for and has not begun",
+        held((0, 1)),
+        [main(1), Underway(30 * MB, SIZE, RATE, begins_in_s=0.1)],
+        31,
+        {},
+        WAIT,
+    ),
+    (
+        "far behind the beginning of that",
+        held((0, 1)),
+        [main(1), Underway(30 * MB, SIZE, RATE, begins_in_s=0.1)],
+        40,
+        {},
+        Start(40 * MB, SIZE),
+    ),
+]
+
+
+@pytest.mark.parametrize(("there", "underway", "at", "terms", "decision"), [row[1:] for row in TABLE],
+                         ids=[row[0] for row in TABLE])  # fmt: skip
+def test_a_decision(
+    there: RangeSet, underway: list[Underway], at: float, terms: dict[str, Any], decision: Wait | Start
+) -> None:
+    read = (int(at * MB), int(at * MB) + 131_072)
+    assert decide(SIZE, there, underway, read, attrs.evolve(TERMS, **terms)) == decision
+
+
+def test_what_is_there_needs_no_decision() -> None:
+    with pytest.raises(ValueError, match="is there"):
+        decide(SIZE, held((0, 2)), [], (0, MB), TERMS)
+
+
+@pytest.mark.parametrize(
+    ("there", "ranges"),
+    [
+        (held((0, 10), (20, 30)), [(10, 20), (30, 50)]),
+        (held((0, 10), (12, 14), (15, 16)), [(10, 50)]),
+        (held((10, 20)), [(0, 10), (20, 50)]),
+        (held((0, 10), (47, 50)), [(10, 47)]),
+    ],
+)
+def test_what_is_left_is_asked_for_with_few_requests(there: RangeSet, ranges: list[tuple[int, int]]) -> None:
+    found = []
+    while (first := there.run_end(0)) < SIZE:
+        start = extent(SIZE, there, [], first, TERMS)
+        found.append((start.start // MB, start.stop // MB))
+        there = there.plus(start.start, start.stop)
+    assert found == ranges
+
+
+def test_rates_follow_what_is_measured_and_fall_in_a_stall() -> None:
+    meter = Meter()
+    for _ in range(20):
+        meter.answered(0.5)
+        meter.received(10 * MB, 2.0)
+        meter.received(100, 50.0)
+    assert meter.first_byte_s == pytest.approx(0.5, rel=0.05)
+    assert meter.rate == pytest.approx(5 * MB, rel=0.05)
+    assert meter.rate_of(0, 0.0) == pytest.approx(meter.rate), "nothing is known of it yet"
+    assert meter.rate_of(MB, 1.0) == pytest.approx(MB, rel=0.1)
+    assert meter.rate_of(MB, 100.0) < 0.02 * MB
+    for _ in range(5000):
+        meter.received(10 * MB, 0.0)
+    assert meter.rate < math.inf
+
+
+class Line:
+    """One content that arrives over an ideal line, and who reads it: time moves from decision to decision."""
+
+    def __init__(self, size: int, rate: float, price_s: float) -> None:
+        self.size, self.rate, self.price_s = size, rate, price_s
+        self.held = RangeSet()
+        self.now = 0.1
+        self.starts: list[float] = []
+        self.streams: list[list[int]] = [[0, size]]
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+        for stream in self.streams:
+            position = min(stream[1], stream[0] + max(1, int(seconds * self.rate)))
+            self.held = self.held.plus(stream[0], position)
+            stream[0] = position
+        self.streams = [stream for stream in self.streams if not self.held.has(*stream)]
+
+    def read(self, start: int, stop: int) -> float:
+        """How long the read waits."""
+        began = self.now
+        while (gap := self.held.gap(start, min(stop, self.size))) is not None:
+            since_s = self.now - self.starts[-1] if self.starts else math.inf
+            terms = Terms(self.price_s, 0.0, 0.1, self.rate, since_s)
+            underway = [Underway(stream[0], stream[1], self.rate) for stream in self.streams]
+            decision = decide(self.size, self.held, underway, (start, stop), terms)
+            if isinstance(decision, Start):
+                assert decision.start <= gap[0] < decision.stop <= self.size
+                assert not self.held.has(decision.start, decision.start + 1)
+                assert decision.stop == self.size or decision.stop - gap[0] >= 1
+                self.starts.append(self.now)
+                self.streams.append([decision.start, decision.stop])
+                self.move(0.1)
+            else:
+                coming = [(gap[1] - at) / self.rate for at, stop in self.streams if at <= gap[0] < stop]
+                self.move(min([decision.for_s, *coming]) + 1e-6)
+        return self.now - began
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32), st.sampled_from([0.2, 2.0, 50.0]), st.sampled_from([0.5, 1.5, 6.0]))
+def test_no_way_of_reading_costs_more_than_a_request_per_price_or_waits_longer(
+    seed: int, rate_mb: float, price_s: float
+) -> None:
+    dice = Random(seed)
+    line = Line(dice.randrange(1, 64 * MB), rate_mb * MB, price_s)
+    for _ in range(30):
+        start = dice.randrange(line.size)
+        length = dice.choice([1, 4096, 131_072])
+        waited_s = line.read(start, start + length)
+        # A price for the stream or since the jump before, a round trip, and the chunk up to the read; what
+        # is near a stream is left to it.
+        assert waited_s <= 2 * max(price_s, 0.1) + 0.3 + (NEAR_BYTES + 2 * MB) / line.rate
+        line.move(dice.choice([0.0, 0.01, 1.0]))
+    assert len(line.starts) <= 1 + line.now / price_s
+    assert line.held.end <= line.size
+
+
+@settings(max_examples=40)
+@given(st.integers(1, 64 * MB), st.floats(1e3, 1e9), st.sampled_from([32_768, 131_072, MB]))
+def test_who_reads_in_order_never_causes_a_request(size: int, rate: float, step: int) -> None:
+    line = Line(size, rate, 1.5)
+    for start in range(0, min(size, 8 * MB), step):
+        underway = [Underway(stream[0], stream[1], rate) for stream in line.streams]
+        for ahead in range(3):  # the read and the read-ahead in front of it
+            read = (start + ahead * step, start + (ahead + 1) * step)
+            if read[0] < size and not line.held.has(read[0], min(read[1], size)):
+                assert decide(size, line.held, underway, read, attrs.evolve(TERMS, rate=rate)) == WAIT
+        line.move(step / rate)

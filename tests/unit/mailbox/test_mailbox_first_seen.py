@@ -1,0 +1,78 @@
+"""The times of what the platform tells no time of: kept once, whatever happens between two mounts."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import structlog
+import trio
+
+from rcfs.mailbox._first_seen import FirstSeen
+from rcfs.model import Extension
+from rcfs.store import MailboxIndex
+from rcfs.transport import Recorder
+
+JANE, BOB = Extension(1, raw='{"id":1}'), Extension(2, raw='{"id":2}')
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[MailboxIndex]:
+    opened = MailboxIndex.open(tmp_path / "mailboxes.sqlite", pytest.fail)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1_000_000.5]
+    monkeypatch.setattr(time, "time", lambda: now[0])
+    return now
+
+
+def mounted(index: MailboxIndex, *extensions: Extension) -> tuple[int, list[int | None]]:
+    """(since when the account is known, since when each record) as a mount shows it and leaves it."""
+    first_seen = FirstSeen("login", index, Recorder(structlog.get_logger()))
+    dated = first_seen.date(extensions)
+    trio.run(first_seen.save)
+    return first_seen.since_s, [extension.seen_s for extension in dated]
+
+
+def test_a_record_has_the_time_at_which_it_became_what_it_is(index: MailboxIndex, clock: list[float]) -> None:
+    assert mounted(index, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
+    clock[0] += 100
+    assert mounted(index, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
+    renamed = Extension(1, raw='{"id":1,"name":"Jane"}')
+    assert mounted(index, renamed, BOB) == (1_000_000, [1_000_100, 1_000_000])
+    clock[0] += 100
+    assert mounted(index, BOB, renamed) == (1_000_000, [1_000_000, 1_000_100])
+
+
+def test_the_change_that_another_process_saw_first_counts(index: MailboxIndex, clock: list[float]) -> None:
+    mounted(index, JANE)
+    mine = FirstSeen("login", index, Recorder(structlog.get_logger()))
+    mine.date([JANE])
+    renamed = Extension(1, raw='{"id":1,"name":"Jane"}')
+    clock[0] += 100
+    mounted(index, renamed)
+    clock[0] += 100
+    assert [extension.seen_s for extension in mine.date([renamed])] == [1_000_100]
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"1":1}', '{"1":["x"]}', '{"1":["x","y"]}', '{"1":["x",NaN]}'])
+def test_what_is_damaged_is_written_anew(index: MailboxIndex, clock: list[float], text: str) -> None:
+    index.note("seen login", text, 5.0)
+    since_s, times = mounted(index, JANE)
+    assert times == [since_s]
+    clock[0] += 100
+    assert mounted(index, JANE) == (since_s, times)
+
+
+def test_nothing_is_written_where_nothing_is_new(
+    index: MailboxIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mounted(index, JANE)
+    monkeypatch.setattr(index, "note", lambda *_: pytest.fail("a mount must not wait for a busy database"))
+    mounted(index, JANE)
+    assert json.loads(index.noted("seen login").text).keys() == {"1"}  # type: ignore[union-attr]

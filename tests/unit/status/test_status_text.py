@@ -1,0 +1,307 @@
+from typing import Any
+
+import pytest
+
+from rcfs.status import render_errors, render_queue, render_quota, render_status
+from rcfs.status._text import _duration, _size
+
+ASSUMED = "sent faxes 30 days, the trash about 5, as documented"
+BUSY: dict[str, Any] = {
+    "version": "0.1.0",
+    "pid": 4711,
+    "mountpoint": "/home/jane/ringcentral",
+    "network": "up",
+    "server": "https://platform.ringcentral.com",
+    "account": {"id": "400129284008", "name": "Acme\x1b[2J"},
+    "started": "2026-11-03T17:27:05Z",
+    "uptime_s": 7985.2,
+    "quota": [
+        {
+            "group": "light",
+            "used": 3,
+            "limit": 50,
+            "window_s": 60,
+            "free_in_s": 0,
+            "frozen_for_s": 0,
+            "in_flight": 0,
+            "returns": [1, 2] + [0] * 58,
+        },
+        {
+            "group": "medium",
+            "used": 40,
+            "limit": 40,
+            "window_s": 60.0,
+            "free_in_s": 2.1,
+            "frozen_for_s": 0,
+            "in_flight": 2,
+            "returns": [0] * 57 + [3, 8, 27],
+        },
+        {
+            "group": "heavy",
+            "used": 0,
+            "limit": 10,
+            "window_s": 60,
+            "free_in_s": 0,
+            "frozen_for_s": 42,
+            "in_flight": 0,
+            "returns": [0] * 60,
+        },
+        {
+            "group": "auth",
+            "used": 0,
+            "limit": 5,
+            "window_s": 60,
+            "free_in_s": 0,
+            "frozen_for_s": 0,
+            "in_flight": 0,
+            "returns": [0] * 60,
+        },
+    ],
+    "queue": [
+        {
+            "group": "medium",
+            "class": "person",
+            "waiting": 1,
+            "elsewhere": 2,
+            "oldest_s": 0.5,
+            "next_in_s": 1.2,
+            "all_in_s": 1.2,
+            "requests": [{"for": "1/2/3/4", "by": "mpv\n", "waited_s": 0.5, "sent_in_s": 1.2}],
+        },
+        {
+            "group": "medium",
+            "class": "bulk",
+            "waiting": 1812,
+            "elsewhere": 0,
+            "oldest_s": 75.0,
+            "next_in_s": 2.7,
+            "all_in_s": 2718,
+            "requests": [
+                {"for": "400131/62/1001/1", "by": "cp", "waited_s": 75.0, "sent_in_s": 2.7},
+                {"for": "account", "by": "", "waited_s": 5.0, "sent_in_s": 4.2},
+            ],
+        },
+        {
+            "group": "light",
+            "class": "metadata",
+            "waiting": 0,
+            "elsewhere": 3,
+            "oldest_s": 0.0,
+            "next_in_s": None,
+            "all_in_s": None,
+            "requests": [],
+        },
+    ],
+    "cache": {
+        "directory": "/home/jane/.cache/rcfs",
+        "size_bytes": 3 << 29,
+        "limit_bytes": 10 << 30,
+        "contents": 1,
+        "hits": 3,
+        "misses": 1,
+        "hit_ratio": 0.75,
+    },
+    "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
+    "mailboxes": {"loaded": 2, "known": 6, "messages": 3000},
+    "hints": {"state": "on", "since": "2026-11-03T17:27:08Z", "mailboxes": 2, "off_because": None},
+    "retention": {
+        "configured_days": 60,
+        "asked": "2026-11-03T17:27:06Z",
+        "unknown_because": None,
+        "within_days": 7.0,
+        "mailboxes": [
+            {
+                "extension": 62 + number,
+                "number": str(101 + number) if number else "",
+                "name": "Jane" if number else "",
+                "messages": 1 + number,
+                "uncached": number,
+                "first_created": "2026-09-05T00:00:00Z",
+                "first_goes": "2026-11-04T00:00:00Z",
+                "first_goes_in_s": 23_400.0 + number,
+                "certain": number < 4,
+            }
+            for number in range(7)
+        ],
+    },
+    "readers": {"waiting": 1, "limit": 8},
+    "errors": [{"at": "2026-11-03T17:30:00Z", "event": "content_failed", "detail": "reset\nby peer"}],
+}
+
+FRESH = BUSY | {
+    "account": {"id": "1", "name": ""},
+    "quota": [],
+    "queue": [],
+    "cache": BUSY["cache"] | {"size_bytes": 0, "contents": 0, "hit_ratio": None},
+    "requests": {"sent": 0, "refused": 0, "by_group": {}, "content": 0},
+    "hints": {"state": "off", "since": None, "mailboxes": 0, "off_because": "cannot connect"},
+    "retention": {
+        "configured_days": None,
+        "asked": None,
+        "unknown_because": "it was not asked yet",
+        "within_days": 7.0,
+        "mailboxes": [],
+    },
+    "errors": [],
+}
+
+
+def test_the_status_of_a_busy_mount() -> None:
+    assert render_status(BUSY).splitlines() == [
+        "rcfs 0.1.0 at /home/jane/ringcentral",
+        "account    Acme [2J (400129284008)",
+        "server     https://platform.ringcentral.com",
+        "process    4711, up 2 h 13 min, since 2026-11-03T17:27:05Z",
+        "quota      light: 3 of 50 used in 1 min",
+        "           medium: 40 of 40 used in 1 min, next free in 3 s",
+        "           heavy: 0 of 10 used in 1 min, frozen for 42 s",
+        "           auth: 0 of 5 used in 1 min",
+        "queue      medium person: 1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
+        "           medium bulk: 1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
+        "           light metadata: 3 waiting in other processes",
+        "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
+        "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
+        "mailboxes  2 of 6 loaded, 3,000 messages",
+        "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes",
+        f"retention  faxes and voicemail for 60 days, as the account is set; {ASSUMED}",
+        "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
+        "           102 Jane: the first of 2 messages goes in 6 h 30 min; 1 attachment not cached",
+        "           103 Jane: the first of 3 messages goes in 6 h 30 min; 2 attachments not cached",
+        "           104 Jane: the first of 4 messages goes in 6 h 30 min; 3 attachments not cached",
+        "           105 Jane: the first of 5 messages should go in 6 h 30 min; 4 attachments not cached",
+        "           and something of 2 more; 11 attachments not cached",
+        "readers    1 of at most 8 wait",
+        "errors     2026-11-03T17:30:00Z content_failed reset by peer",
+    ]
+
+
+def test_what_should_have_gone_is_overdue() -> None:
+    row = BUSY["retention"]["mailboxes"][0] | {"first_goes_in_s": 0.0}
+    status = render_status(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
+    assert "extension 62: the first of 1 message is overdue; 0 attachments not cached" in status
+
+
+def test_the_status_of_a_fresh_mount() -> None:
+    lines = dict(line.split(maxsplit=1) for line in render_status(FRESH).splitlines())
+    assert lines["account"] == "unnamed (1)"
+    assert lines["quota"] == "no request sent yet"
+    assert lines["queue"] == "nothing waits"
+    assert lines["cache"] == "0 B of 10.0 GiB, 0 contents, nothing read yet, in /home/jane/.cache/rcfs"
+    assert lines["requests"] == "0 sent, 0 for content, 0 refused"
+    assert lines["errors"] == "none"
+    assert lines["hints"] == "off: cannot connect"
+    assert lines["retention"].startswith(
+        "of faxes and voicemail unknown: it was not asked yet; sent faxes 30"
+    )
+    assert "nothing goes within 7 days" in render_status(FRESH)
+
+
+def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
+    text = render_quota(BUSY)
+    assert max(map(len, text.splitlines())) <= 80
+    assert text.splitlines() == [
+        "light   3 of 50 used in 1 min",
+        "  |▁▂" + " " * 58 + "|",
+        "   now" + "1 min".rjust(57),
+        "medium  40 of 40 used in 1 min, next free in 3 s",
+        "  |" + " " * 57 + "▃██| 2 in flight",
+        "   now" + "1 min".rjust(57),
+        "heavy   0 of 10 used in 1 min, frozen for 42 s",
+        "  |" + "░" * 42 + " " * 18 + "|",
+        "   now" + "1 min".rjust(57),
+        "auth    0 of 5 used in 1 min",
+        "",
+        "Each column: how many slots return then (▁ 1, █ 8 or more; ░ frozen).",
+    ]
+
+
+def test_the_queue_names_the_first_of_those_that_wait() -> None:
+    assert render_queue(BUSY).splitlines() == [
+        "medium  person    1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
+        "  mpv   1/2/3/4  for 1 s, 2 s to go",
+        "medium  bulk      1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
+        "  cp    400131/62/1001/1  for 1 min 15 s, 3 s to go",
+        "  rcfs  account           for 5 s, 5 s to go",
+        "  and 1,810 more",
+        "light   metadata  3 waiting in other processes",
+    ]
+
+
+@pytest.mark.parametrize("state", ["offline", "unreachable"])
+def test_a_server_that_is_not_asked_is_said_to_be_so(state: str) -> None:
+    lines = dict(line.split(maxsplit=1) for line in render_status({**FRESH, "network": state}).splitlines())
+    assert lines["server"] == f"https://platform.ringcentral.com ({state})"
+
+
+def test_tables() -> None:
+    assert render_errors(BUSY) == "2026-11-03T17:30:00Z content_failed reset by peer\n"
+    assert [render(FRESH) for render in (render_quota, render_queue, render_errors)] == [
+        "no request sent yet\n",
+        "nothing waits\n",
+        "none\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (5 << 40, "5.0 TiB"),
+        (5 << 50, "5120.0 TiB"),
+    ],
+)
+def test_sizes(size: int, text: str) -> None:
+    assert _size(size) == text
+
+
+@pytest.mark.parametrize(
+    ("time_s", "text"),
+    [
+        (0, "0 s"),
+        (0.2, "1 s"),
+        (59.5, "1 min"),
+        (61, "1 min 1 s"),
+        (3600, "1 h"),
+        (3605, "1 h"),
+        (90061, "1 d 1 h"),
+    ],
+)
+def test_durations(time_s: float, text: str) -> None:
+    assert _duration(time_s) == text
+
+
+def load(pages: int, of_pages: int | None, left_s: float | None) -> dict[str, Any]:
+    return {
+        "extension": 7,
+        "number": "101",
+        "name": "Jane Smith",
+        "since_s": 20.0,
+        "pages": pages,
+        "of_pages": of_pages,
+        "messages": pages * 1000,
+        "of_messages": None if of_pages is None else of_pages * 1000,
+        "left_s": left_s,
+    }
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (load(0, None, None), "101 Jane Smith: no page yet, for 20 s"),
+        (
+            load(3, 12, 60.0),
+            "101 Jane Smith: 3 of 12 pages, 3,000 of 12,000 messages; about 1 min to go",
+        ),
+        (
+            load(1, None, None),
+            "101 Jane Smith: 1 page, 1,000 messages in 20 s; of how many is not known",
+        ),
+        (load(3, 2, 0.0), "101 Jane Smith: 3 pages, 3,000 messages; about 0 s to go"),
+    ],
+)
+def test_how_far_the_load_of_a_mailbox_is(row: dict[str, Any], line: str) -> None:
+    assert f"           loading {line}" in render_status({**FRESH, "loads": [row]}).splitlines()
+    assert render_queue({**FRESH, "queue": [], "loads": [row]}) == f"loading the mailbox of {line}\n"

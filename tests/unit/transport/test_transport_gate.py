@@ -1,0 +1,298 @@
+from random import Random
+
+import pytest
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from rcfs.errors import ServerError
+from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
+from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger, Slot
+from rcfs.transport import AbandonedError, Demand, Gate
+from rcfs.transport._backoff import backoff_s
+
+GROUP = UsageGroup("medium")
+OTHER = UsageGroup("light")
+WINDOW_S = 10 * (1 - CLOCK_DRIFT)
+"""So that a slot is held for 10 s."""
+
+PERSON, BULK = Priority.PERSON, Priority.BULK
+
+
+@pytest.fixture
+async def gate(nursery: trio.Nursery) -> Gate:
+    """A gate that admits two requests of each group in ten seconds."""
+    gate = Gate(MemoryLedger({GROUP: Plan(2, WINDOW_S), OTHER: Plan(2, WINDOW_S)}))
+    nursery.start_soon(gate.run)
+    return gate
+
+
+def used(gate: Gate) -> int:
+    return next(state.used for state in gate.states() if state.group == GROUP)
+
+
+def waiting(gate: Gate) -> dict[Priority, int]:
+    return {state.priority: state.waiting for state in gate.queue()}
+
+
+async def exhaust(gate: Gate) -> None:
+    for _ in range(2):
+        gate.settle(await gate.take(GROUP, Demand(PERSON)), None)
+
+
+async def test_who_comes_after_the_last_slot_waits_for_the_window(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    await exhaust(gate)
+    slot = await gate.take(GROUP, Demand(PERSON))
+    assert trio.current_time() == pytest.approx(10.0)
+    assert slot.taken_s == trio.current_time()
+    gate.settle(slot, None)
+    assert used(gate) == 1
+
+
+async def test_the_slot_of_a_request_that_was_never_sent_goes_to_the_next(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    first = await gate.take(GROUP, Demand(PERSON))
+    await gate.take(GROUP, Demand(PERSON))
+    got: list[float] = []
+
+    async def take() -> None:
+        await gate.take(GROUP, Demand(PERSON))
+        got.append(trio.current_time())
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        await trio.sleep(3)
+        gate.cancel(first)
+    assert got == [3.0]
+    assert used(gate) == 2
+
+
+@pytest.mark.parametrize("failing", [True, False])
+async def test_an_answered_and_a_lost_request_count_for_a_window(
+    autojump_clock: MockClock, gate: Gate, failing: bool
+) -> None:
+    slot = await gate.take(GROUP, Demand(PERSON))
+    await trio.sleep(4)
+    gate.fail(slot) if failing else gate.settle(slot, None)
+    await trio.sleep(9.9)
+    assert used(gate) == 1
+    await trio.sleep(0.2)
+    assert used(gate) == 0
+
+
+async def test_a_refusal_freezes_its_group_and_no_other(autojump_clock: MockClock, gate: Gate) -> None:
+    gate.refuse(await gate.take(GROUP, Demand(PERSON)), RateHeaders(GROUP), 30.0)
+    gate.settle(await gate.take(OTHER, Demand(PERSON)), None)
+    assert trio.current_time() == 0.0
+    await gate.take(GROUP, Demand(PERSON))
+    assert trio.current_time() == pytest.approx(30.0 + FREEZE_MARGIN_S)
+
+
+async def test_a_new_limit_is_used_at_once(autojump_clock: MockClock, gate: Gate) -> None:
+    await gate.take(GROUP, Demand(PERSON))
+    slot = await gate.take(GROUP, Demand(PERSON))
+    got: list[Slot] = []
+
+    async def take() -> None:
+        got.append(await gate.take(GROUP, Demand(PERSON)))
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(take)
+        await wait_all_tasks_blocked()
+        assert got == []
+        gate.settle(slot, RateHeaders(GROUP, limit=5))
+        await wait_all_tasks_blocked()
+        assert len(got) == 3
+    assert trio.current_time() == 0.0
+
+
+async def test_who_is_cancelled_while_waiting_leaves_no_trace(autojump_clock: MockClock, gate: Gate) -> None:
+    await exhaust(gate)
+    demand = Demand(PERSON)
+    with trio.move_on_after(1) as scope:
+        await gate.take(GROUP, demand)
+    assert scope.cancelled_caught
+    assert gate.queue() == ()
+    assert used(gate) == 2
+    assert not demand.abandon()
+    await trio.sleep(10)
+    assert used(gate) == 0
+
+
+async def test_who_is_cancelled_at_the_moment_of_admission_gives_the_slot_back(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await gate.take(GROUP, Demand(PERSON))
+    assert scope.cancelled_caught
+    assert used(gate) == 0
+    await exhaust(gate)
+    assert trio.current_time() == 0.0
+
+
+async def test_who_is_cancelled_makes_room_for_the_next(autojump_clock: MockClock, gate: Gate) -> None:
+    """The head of the queue leaves: who stands behind it is looked at."""
+    await exhaust(gate)
+    order: list[str] = []
+
+    async def take(name: str, within_s: float) -> None:
+        with trio.move_on_after(within_s):
+            await gate.take(GROUP, Demand(PERSON))
+            order.append(name)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take, "first", 5)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(take, "second", 50)
+    assert order == ["second"]
+    assert trio.current_time() == pytest.approx(10.0)
+
+
+async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    await exhaust(gate)
+    demand = Demand(BULK)
+    async with trio.open_nursery() as nursery:
+        errors: list[AbandonedError] = []
+
+        async def take() -> None:
+            try:
+                await gate.take(GROUP, demand)
+            except AbandonedError as exc:
+                errors.append(exc)
+
+        nursery.start_soon(take)
+        await wait_all_tasks_blocked()
+        assert waiting(gate) == {BULK: 1}
+        assert demand.abandon()
+        assert not demand.abandon()
+        assert gate.queue() == ()
+    assert len(errors) == 1
+    assert trio.current_time() == 0.0
+    assert used(gate) == 2
+
+
+async def test_a_demand_that_does_not_wait_cannot_be_abandoned(autojump_clock: MockClock, gate: Gate) -> None:
+    demand = Demand(PERSON)
+    assert not demand.abandon()
+    slot = await gate.take(GROUP, demand)
+    assert not demand.abandon()
+    gate.settle(slot, None)
+    assert used(gate) == 1
+
+
+async def test_a_demand_that_was_admitted_this_very_moment_is_not_abandoned(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    first = await gate.take(GROUP, Demand(PERSON))
+    await gate.take(GROUP, Demand(PERSON))
+    demand = Demand(PERSON)
+    got: list[Slot] = []
+
+    async def take() -> None:
+        got.append(await gate.take(GROUP, demand))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take)
+        await wait_all_tasks_blocked()
+        gate.cancel(first)
+        assert not demand.abandon()
+    assert len(got) == 1
+    assert used(gate) == 2
+
+
+async def test_a_raised_demand_overtakes(autojump_clock: MockClock, gate: Gate) -> None:
+    await exhaust(gate)
+    demands = [Demand(BULK) for _ in range(3)]
+    order: list[int] = []
+
+    async def take(number: int) -> None:
+        slot = await gate.take(GROUP, demands[number])
+        order.append(number)
+        await trio.sleep(1)
+        gate.settle(slot, None)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(3):
+            nursery.start_soon(take, number)
+            await wait_all_tasks_blocked()
+        demands[2].raise_to(PERSON)
+        demands[2].raise_to(BULK)
+        assert demands[2].priority is PERSON
+        assert waiting(gate) == {PERSON: 1, BULK: 2}
+    assert order == [2, 0, 1]
+
+
+async def test_a_demand_that_is_raised_between_two_requests_keeps_its_class(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    await exhaust(gate)
+    demand = Demand(BULK)
+    demand.raise_to(PERSON)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(gate.take, GROUP, demand)
+        await wait_all_tasks_blocked()
+        assert waiting(gate) == {PERSON: 1}
+
+
+async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate: Gate) -> None:
+    dice = Random(7)
+    taken: list[float] = []
+
+    async def visit() -> None:
+        demand = Demand(dice.choice([PERSON, BULK]))
+        await trio.sleep(dice.uniform(0, 60))
+        with trio.move_on_after(dice.uniform(0, 60)):
+            slot = await gate.take(GROUP, demand)
+            taken.append(trio.current_time())
+            try:
+                await trio.sleep(dice.uniform(0, 2))
+            finally:
+                match dice.randrange(3):
+                    case 0:
+                        gate.cancel(slot)
+                    case 1:
+                        gate.fail(slot)
+                    case _:
+                        gate.settle(slot, None)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(200):
+            nursery.start_soon(visit)
+    assert len(taken) > 5
+    assert gate.queue() == ()
+    await trio.sleep(11)
+    assert used(gate) == 0
+    begun_s = trio.current_time()
+    await exhaust(gate)
+    assert trio.current_time() == begun_s
+
+
+async def test_numbers_beyond_reason_are_told_once_an_hour(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    lines: list[str] = []
+    gate = Gate(MemoryLedger({GROUP: Plan(50, WINDOW_S)}), warn=lines.append)
+    nursery.start_soon(gate.run)
+    headers = RateHeaders(GROUP, limit=10**18, window_s=31_536_000.0)
+    for _ in range(3):
+        gate.settle(await gate.take(GROUP, Demand(PERSON)), headers)
+    slot = await gate.take(GROUP, Demand(PERSON))
+    gate.refuse(slot, headers, 31_536_000.0)
+    assert len(lines) == 3
+    assert all("31536000" in line or "1000000000000000000" in line for line in lines)
+    await trio.sleep(LONGEST_S)
+    gate.refuse(slot, headers, 3601.0)
+    assert len(lines) == 6
+    gate.refuse(slot, RateHeaders(GROUP, limit=40, window_s=60.0), 60.0)
+    assert len(lines) == 6
+
+
+def test_no_server_makes_a_repetition_wait_for_a_year() -> None:
+    assert backoff_s(1, ServerError("busy", retry_after_s=31_536_000.0)) == LONGEST_S
+    assert backoff_s(1, ServerError("busy", retry_after_s=90.0)) == 90.0
