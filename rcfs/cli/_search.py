@@ -24,10 +24,8 @@ from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._settings import find_config, load_settings
 from rcfs.cli._treepaths import TreePath, locate
 from rcfs.errors import ConfigError
-from rcfs.model import Message, one_line
-from rcfs.platform import extension_from, message_from
+from rcfs.model import Message, extension_from, iso_time, message_from, one_line
 from rcfs.store import MARKS, Hit, MailboxIndex, Scope, match_expression
-from rcfs.transport import iso_time
 from rcfs.tree import PURGED, Root, build_root, headline, people_of
 
 _LIMIT = 50

@@ -38,8 +38,8 @@ def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     settings = load_settings(options, os.environ, find_config(os.environ))
     from rcfs.cli._attachments import attachments_of
     from rcfs.cli._serve import history_path
+    from rcfs.model import iso_time
     from rcfs.store import ContentCache, FetchHistory
-    from rcfs.transport import iso_time
 
     records = Registry(settings.state_dir).live()
     places = places_of(paths, records, settings, cache_dir=options["cache_dir"])

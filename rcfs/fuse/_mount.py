@@ -23,8 +23,9 @@ from rcfs.fuse._space import Space
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
 from rcfs.fuse._waits import MAX_WAITERS, Waits
+from rcfs.model import iso_time
 from rcfs.status import render_errors, render_queue, render_quota, render_status
-from rcfs.transport import Recorder, iso_time, keep_going
+from rcfs.transport import Recorder, keep_going
 from rcfs.tree import build_root
 
 _MAX_TASKS = 500

@@ -16,16 +16,8 @@ from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, Transp
 from rcfs.mailbox._first_seen import FirstSeen
 from rcfs.mailbox._intake import Shelving
 from rcfs.mailbox._mailboxes import Mailboxes
-from rcfs.model import Extension, Priority
-from rcfs.platform import (
-    Client,
-    account_from,
-    extension_from,
-    is_admin,
-    list_extensions,
-    read_account,
-    read_own_extension,
-)
+from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
+from rcfs.platform import Client, list_extensions, read_account, read_own_extension
 from rcfs.store import ContentCache, Login, MailboxIndex, SizeIndex
 from rcfs.transport import Demand, Lists, Network, Recorder, Requester, Session, keep_going
 

@@ -4,8 +4,7 @@ import json
 from collections.abc import Iterator
 from functools import lru_cache
 
-from rcfs.model import ContentKey, FolderRow, Message, MessageRow
-from rcfs.platform import message_from
+from rcfs.model import ContentKey, FolderRow, Message, MessageRow, message_from
 from rcfs.store import MailboxIndex, SizeIndex
 
 _AT_HAND = 8

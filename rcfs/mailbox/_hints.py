@@ -31,7 +31,7 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.mailbox._mailboxes import Mailboxes
-from rcfs.model import Priority
+from rcfs.model import Priority, iso_time
 from rcfs.platform import (
     MEDIUM,
     Client,
@@ -44,7 +44,7 @@ from rcfs.platform import (
     subscription_frame,
 )
 from rcfs.store import MailboxIndex
-from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session, iso_time
+from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
 
 _SCOPE = "websocket"
 """What the name of the scope begins with that lets an app open a WebSocket, in lower case: the official

@@ -16,15 +16,20 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
-from typing import Any
 
 import attrs
 
-from rcfs.model import Availability, ContentKey, Message, NameFolder, ShelvedMessage
-from rcfs.platform import is_tombstone, message_from
+from rcfs.model import (
+    Availability,
+    ContentKey,
+    Message,
+    NameFolder,
+    Record,
+    ShelvedMessage,
+    is_tombstone,
+    message_from,
+)
 from rcfs.store import MailboxIndex, Touched
-
-Record = Mapping[str, Any]
 
 _SHELVED = "shelving"
 """The topic of the note that says by which edition everything is shown."""

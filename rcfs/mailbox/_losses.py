@@ -22,10 +22,23 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.mailbox._intake import Shelving
-from rcfs.model import DAY_S, Availability, ContentKey, End, Extension, Message, Priority, Retention, Rule
-from rcfs.platform import message_from, read_store_configuration, retention_days
+from rcfs.model import (
+    DAY_S,
+    Availability,
+    ContentKey,
+    End,
+    Extension,
+    Message,
+    Priority,
+    Retention,
+    Rule,
+    iso_time,
+    message_from,
+    retention_days,
+)
+from rcfs.platform import read_store_configuration
 from rcfs.store import ContentCache, MailboxIndex, Note
-from rcfs.transport import Demand, Network, Recorder, Requester, Session, iso_time
+from rcfs.transport import Demand, Network, Recorder, Requester, Session
 
 SOON_S = 7 * DAY_S
 """What goes within a week is told: time for a pull at the weekend."""

@@ -18,8 +18,8 @@ import attrs
 import trio
 
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
-from rcfs.mailbox._intake import Intake, Record, Taken, purged_record
-from rcfs.model import ContentKey, Message
+from rcfs.mailbox._intake import Intake, Taken, purged_record
+from rcfs.model import ContentKey, Message, Record
 from rcfs.platform import (
     Client,
     is_invalid_token,

@@ -1,8 +1,19 @@
 """Frozen values that every room speaks in: ids, extensions, messages, attachments, byte ranges."""
 
+from rcfs.model._codec import account_from as account_from
+from rcfs.model._codec import extension_from as extension_from
+from rcfs.model._codec import is_admin as is_admin
+from rcfs.model._codec import is_tombstone as is_tombstone
+from rcfs.model._codec import message_from as message_from
+from rcfs.model._codec import retention_days as retention_days
 from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
 from rcfs.model._content import ByteRange as ByteRange
 from rcfs.model._content import ContentKey as ContentKey
+from rcfs.model._fields import Record as Record
+from rcfs.model._fields import natural as natural
+from rcfs.model._fields import objects as objects
+from rcfs.model._fields import text_field as text_field
+from rcfs.model._fields import uri_field as uri_field
 from rcfs.model._ranges import RangeSet as RangeSet
 from rcfs.model._records import Attachment as Attachment
 from rcfs.model._records import Availability as Availability
@@ -26,6 +37,8 @@ from rcfs.model._text import safe_json as safe_json
 from rcfs.model._text import safe_lines as safe_lines
 from rcfs.model._text import valid as valid
 from rcfs.model._text import with_few_marks as with_few_marks
+from rcfs.model._times import iso_time as iso_time
+from rcfs.model._times import parse_time as parse_time
 from rcfs.model._urls import is_loopback as is_loopback
 from rcfs.model._urls import server_origin as server_origin
 from rcfs.model._usage import LONGEST_S as LONGEST_S

@@ -32,8 +32,14 @@ over the lines around it has dozens."""
 
 def valid(text: str) -> str:
     """`text` as UTF-8 can express it: each lone surrogate, half a character that was cut off, is U+FFFD."""
-    # UTF-16 is where surrogates have a meaning, so its decoder tells the lone ones from the pairs.
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # UTF-16 is where surrogates have a meaning, so its decoder tells the lone ones from the pairs.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def one_line(text: str) -> str:

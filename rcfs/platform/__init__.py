@@ -23,6 +23,11 @@ from rcfs.platform._notifications import frame_from as frame_from
 from rcfs.platform._notifications import heartbeat_frame as heartbeat_frame
 from rcfs.platform._notifications import socket_access as socket_access
 from rcfs.platform._notifications import subscription_frame as subscription_frame
+from rcfs.platform._pages import SyncAnswer as SyncAnswer
+from rcfs.platform._pages import next_page_url as next_page_url
+from rcfs.platform._pages import page_totals as page_totals
+from rcfs.platform._pages import records_of as records_of
+from rcfs.platform._pages import sync_answer as sync_answer
 from rcfs.platform._proxies import Proxies as Proxies
 from rcfs.platform._proxies import Proxy as Proxy
 from rcfs.platform._proxies import proxies_from as proxies_from
@@ -42,14 +47,3 @@ from rcfs.platform._requests import socket_token as socket_token
 from rcfs.platform._requests import sync_messages as sync_messages
 from rcfs.platform._requests import wire_time as wire_time
 from rcfs.platform._socket import MessageStream as MessageStream
-from rcfs.platform._wire import SyncAnswer as SyncAnswer
-from rcfs.platform._wire import account_from as account_from
-from rcfs.platform._wire import extension_from as extension_from
-from rcfs.platform._wire import is_admin as is_admin
-from rcfs.platform._wire import is_tombstone as is_tombstone
-from rcfs.platform._wire import message_from as message_from
-from rcfs.platform._wire import next_page_url as next_page_url
-from rcfs.platform._wire import page_totals as page_totals
-from rcfs.platform._wire import records_of as records_of
-from rcfs.platform._wire import retention_days as retention_days
-from rcfs.platform._wire import sync_answer as sync_answer

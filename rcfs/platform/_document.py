@@ -17,6 +17,7 @@ import re
 from typing import Any
 
 from rcfs.errors import ServerError
+from rcfs.model import valid
 
 MAX_DEPTH = 32
 """Objects and arrays within one another. A page of messages has 6, the deepest answer of the API that rcfs
@@ -67,18 +68,6 @@ def decoded_object(body: bytes | str, operation: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise ServerError(f"{operation}: the answer is not a JSON object")
     return document
-
-
-def valid(text: str) -> str:
-    """`text` as UTF-8 can express it: each lone surrogate is U+FFFD."""
-    if text.isascii():
-        return text
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        # UTF-16 is where surrogates have a meaning, so its decoder tells the lone ones from the pairs.
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text
 
 
 def _int(digits: str) -> int | None:

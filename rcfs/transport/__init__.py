@@ -8,7 +8,6 @@ from rcfs.transport._glance import Glance as Glance
 from rcfs.transport._lists import Lists as Lists
 from rcfs.transport._network import Network as Network
 from rcfs.transport._recorder import Recorder as Recorder
-from rcfs.transport._recorder import iso_time as iso_time
 from rcfs.transport._requester import Requester as Requester
 from rcfs.transport._session import Session as Session
 from rcfs.transport._tasks import keep_going as keep_going

@@ -7,13 +7,12 @@ import time
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import attrs
 import structlog
 
 from rcfs.errors import AuthError, RcfsError
-from rcfs.model import one_line
+from rcfs.model import iso_time, one_line
 
 _KEPT_LINES = 500
 """Lines kept for `.rcfs/log`: a screenful or ten, under 100 kB."""
@@ -31,11 +30,6 @@ class Fault:
     """What was attempted, in a few words."""
     detail: str
     """What went wrong, in one line."""
-
-
-def iso_time(moment_s: float) -> str:
-    """`moment_s` (seconds since 1970 UTC) as ISO 8601 in whole seconds."""
-    return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 class Recorder:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from rcfs.mailbox import MailboxCatalogue, Shelving
 from rcfs.mailbox._intake import Intake
-from rcfs.model import Extension
-from rcfs.platform import account_from, decoded_object, extension_from, is_admin, records_of, sync_answer
+from rcfs.model import Extension, account_from, extension_from, is_admin
+from rcfs.platform import decoded_object, records_of, sync_answer
 from rcfs.store import Login, MailboxIndex, SizeIndex
 from rcfs.tree import Directory, build_root, name_folder, shelve
 from rcfs.tree._nodes import AttachmentFile, Link, Node, TextFile

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcfs.mailbox import MailboxCatalogue
-from rcfs.model import Extension, Message
-from rcfs.platform import message_from
+from rcfs.model import Extension, Message, message_from
 from rcfs.store import MailboxIndex, SizeIndex
 from rcfs.tree import Catalogue, Directory, build_root, name_folder, shelve
 from tests.fakes.catalogue import PlainCatalogue

@@ -7,7 +7,7 @@ from warnings import warn
 
 from bench._material import ACCOUNT_ID, Texts, extension_record, text_record
 from rcfs.mailbox import MailboxCatalogue
-from rcfs.platform import extension_from, message_from
+from rcfs.model import extension_from, message_from
 from rcfs.store import MailboxIndex, SizeIndex
 from rcfs.tree import Directory, TextFile, build_root, name_folder, shelve
 

@@ -35,7 +35,7 @@ from bench._scale_material import (
     write_platform,
 )
 from bench._scale_results import ScaleFigures, ScaleResults
-from rcfs.platform import extension_from
+from rcfs.model import extension_from
 from rcfs.simulator import SimAccount
 from rcfs.tree import build_root
 

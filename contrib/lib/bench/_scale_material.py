@@ -21,7 +21,8 @@ import attrs
 import rcfs
 from bench._material import ACCOUNT_ID, PAGE, Json, Material, pages
 from rcfs.mailbox import Intake, Shelving
-from rcfs.platform import Credentials, extension_from
+from rcfs.model import extension_from
+from rcfs.platform import Credentials
 from rcfs.simulator import AccountSpec, SimAccount
 from rcfs.store import Login, MailboxIndex
 from rcfs.tree import name_folder, shelve
@@ -34,7 +35,7 @@ _ORIGIN = "http://127.0.0.1:1"
 _CREATED_PER_MAILBOX, _CHANGED_PER_MAILBOX = 3, 2
 """Of five changes in a mailbox: messages that came, and ones that were read or thrown away."""
 CHANGES_PER_MAILBOX = _CREATED_PER_MAILBOX + _CHANGED_PER_MAILBOX
-_DECIDE = ("store/_index*.py", "mailbox/_intake.py", "platform/_wire.py", "tree/*.py")
+_DECIDE = ("store/_index*.py", "mailbox/_intake.py", "model/_codec.py", "tree/*.py")
 """Modules of rcfs that decide what an index is, and how long it takes to fill it."""
 _RARE = 3
 """So many messages at most have the rare word."""

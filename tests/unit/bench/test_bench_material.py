@@ -10,7 +10,8 @@ from bench._nginx import AccessLog, Origin, config
 from bench._peers import PeerError
 from bench._plan import Layout, Plan, quick
 
-from rcfs.platform import extension_from, message_from, next_page_url, records_of
+from rcfs.model import extension_from, message_from
+from rcfs.platform import next_page_url, records_of
 from rcfs.tree import AttachmentFile, Directory, build_root
 from tests.fakes.catalogue import PlainCatalogue
 

@@ -12,8 +12,7 @@ from click.testing import Result
 from rcfs.cli import _forget
 from rcfs.cli._files import index_path
 from rcfs.cli._registry import Registry
-from rcfs.model import ContentKey
-from rcfs.platform import message_from
+from rcfs.model import ContentKey, message_from
 from rcfs.store import (
     ContentCache,
     FetchHistory,

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from rcfs.cli._files import index_path
 from rcfs.cli._main import rcfs
 from rcfs.cli._registry import Registry
-from rcfs.platform import message_from
+from rcfs.model import message_from
 from rcfs.store import Login, MailboxIndex
 from rcfs.tree import name_folder, shelve
 

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from rcfs.model import SearchRow
-from rcfs.platform import message_from
+from rcfs.model import SearchRow, message_from
 from rcfs.store import MARKS, MailboxIndex, Scope
 from rcfs.tree import name_folder, shelve
 

@@ -1,7 +1,8 @@
 import structlog
 
 from rcfs.errors import AuthError, RateLimitedError, ServerError, TransportError
-from rcfs.transport import Recorder, iso_time
+from rcfs.model import iso_time
+from rcfs.transport import Recorder
 from rcfs.transport._backoff import backoff_s
 
 

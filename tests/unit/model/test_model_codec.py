@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcfs.errors import ServerError
-from rcfs.model import Attachment, Availability, Party
-from rcfs.platform import (
+from rcfs.model import (
+    Attachment,
+    Availability,
+    Party,
     extension_from,
     is_admin,
     is_tombstone,
     message_from,
-    next_page_url,
-    records_of,
-    sync_answer,
+    parse_time,
 )
-from rcfs.platform._wire import parse_time
+from rcfs.platform import next_page_url, records_of, sync_answer
 
 HUGE = 7_000_000_000_000_000_000_001
 """Beyond 2^64, so beyond any float."""
