@@ -4,11 +4,11 @@ It plays an account made from a seed on two origins of loopback, with the real r
 demand, and a journal of every request. It needs the ``demo`` extra of the package.
 """
 
-from rcfs.simulator._account import AccountSpec as AccountSpec
-from rcfs.simulator._account import SimAccount as SimAccount
-from rcfs.simulator._account import TruthRow as TruthRow
 from rcfs.simulator._config import Credentials as Credentials
 from rcfs.simulator._config import Endpoints as Endpoints
 from rcfs.simulator._config import SimulatorConfig as SimulatorConfig
 from rcfs.simulator._server import Simulator as Simulator
 from rcfs.simulator._server import run_simulator as run_simulator
+from rcfs.simulator.account._account import AccountSpec as AccountSpec
+from rcfs.simulator.account._account import SimAccount as SimAccount
+from rcfs.simulator.account._account import TruthRow as TruthRow

@@ -8,34 +8,32 @@ import trio
 from starlette.routing import Route, Router, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 
-from rcfs.simulator import (
-    _api_account,
-    _api_calls,
-    _api_content,
-    _api_greetings,
-    _api_messages,
-    _api_oauth,
-    _api_permissions,
-    _api_recordings,
-    _api_reports,
-    _api_send,
-    _api_store_config,
-    _api_subscriptions,
-    _api_sync,
-    _api_team,
-)
-from rcfs.simulator._admin import admin_router
-from rcfs.simulator._api_oauth import CONSENT_PATH
 from rcfs.simulator._backend import Backend, Operation
-from rcfs.simulator._consent import ConsentPage
 from rcfs.simulator._delivery import Connection
 from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM, Exchange
-from rcfs.simulator._faults import FaultList
 from rcfs.simulator._guard import stranger, turn_away
 from rcfs.simulator._notifications import SOCKET_PATH
-from rcfs.simulator._page import StartPage
 from rcfs.simulator._params import Query
 from rcfs.simulator._socket import Gateway
+from rcfs.simulator.admin._admin import admin_router
+from rcfs.simulator.admin._page import StartPage
+from rcfs.simulator.api import _account as _api_account
+from rcfs.simulator.api import _calls as _api_calls
+from rcfs.simulator.api import _content as _api_content
+from rcfs.simulator.api import _greetings as _api_greetings
+from rcfs.simulator.api import _messages as _api_messages
+from rcfs.simulator.api import _oauth as _api_oauth
+from rcfs.simulator.api import _permissions as _api_permissions
+from rcfs.simulator.api import _recordings as _api_recordings
+from rcfs.simulator.api import _reports as _api_reports
+from rcfs.simulator.api import _send as _api_send
+from rcfs.simulator.api import _store_config as _api_store_config
+from rcfs.simulator.api import _subscriptions as _api_subscriptions
+from rcfs.simulator.api import _sync as _api_sync
+from rcfs.simulator.api import _team as _api_team
+from rcfs.simulator.api._consent import ConsentPage
+from rcfs.simulator.api._oauth import CONSENT_PATH
+from rcfs.simulator.faults._faults import FaultList
 
 OPERATIONS: tuple[Operation, ...] = (
     *_api_oauth.OPERATIONS,

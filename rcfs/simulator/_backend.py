@@ -7,26 +7,26 @@ from typing import Any
 import attrs
 
 from rcfs.model import UsageGroup
-from rcfs.simulator._account import SimAccount
-from rcfs.simulator._account_people import WITHOUT_MAILBOX, SimExtension
-from rcfs.simulator._account_plan import DAY_S, SimMessage
-from rcfs.simulator._auth import Auth, Session
-from rcfs.simulator._call_log_state import CallLogState
-from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Endpoints
-from rcfs.simulator._events import MadeUpEvent, MessageEvent
-from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
-from rcfs.simulator._message_day import play_day
-from rcfs.simulator._message_limits import MailboxLimits
-from rcfs.simulator._message_store import MessageStore, StoreRules
 from rcfs.simulator._notifications import Channel, Notifications
 from rcfs.simulator._params import Query
-from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
 from rcfs.simulator._tasks import TaskBook
 from rcfs.simulator._wire import Answer, ApiError, Later, Whole, not_found
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._call_log_state import CallLogState
+from rcfs.simulator.account._calls import CallBook
+from rcfs.simulator.account._events import MadeUpEvent, MessageEvent
+from rcfs.simulator.account._greetings import GreetingBook
+from rcfs.simulator.account._message_day import play_day
+from rcfs.simulator.account._message_limits import MailboxLimits
+from rcfs.simulator.account._message_store import MessageStore, StoreRules
+from rcfs.simulator.account._people import WITHOUT_MAILBOX, SimExtension
+from rcfs.simulator.account._plan import DAY_S, SimMessage
+from rcfs.simulator.login._auth import Auth, Session
+from rcfs.simulator.login._permissions import Permissions
 
 LIGHT = UsageGroup("light")
 MEDIUM = UsageGroup("medium")

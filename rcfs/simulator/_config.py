@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
-from rcfs.simulator._account import AccountSpec
+from rcfs.simulator.account._account import AccountSpec
 
 DEFAULT_TOKEN_LIFETIME_S = 3600.0
 """Lifetime of an access token in seconds; the documentation shows 3600, and 7199 has been seen."""

@@ -7,7 +7,7 @@ and is woken when time is moved, when it begins to pass faster, and when somethi
 import trio
 
 from rcfs.simulator._clock import AccountClock
-from rcfs.simulator._message_store import MessageStore
+from rcfs.simulator.account._message_store import MessageStore
 
 SHORTEST_S = 1e-6
 """Shortest sleep, in real seconds: what a float can tell apart of seconds since 1970. Rounding may end a

@@ -12,16 +12,16 @@ import attrs
 import trio
 from starlette.types import Send
 
-from rcfs.simulator._auth import Session, bearer_token, split_basic
 from rcfs.simulator._backend import AUTH, Backend, Call, Operation
 from rcfs.simulator._delivery import Connection, deliver
-from rcfs.simulator._effects import Effect
-from rcfs.simulator._faults import FaultList, kind_of
 from rcfs.simulator._journal import Entry
 from rcfs.simulator._params import Query, form_fields
 from rcfs.simulator._police import BucketKey, Verdict
 from rcfs.simulator._ranges import cut
 from rcfs.simulator._wire import Answer, ApiError, Later, Whole, not_found, rate_headers, retry_after
+from rcfs.simulator.faults._effects import Effect
+from rcfs.simulator.faults._faults import FaultList, kind_of
+from rcfs.simulator.login._auth import Session, bearer_token, split_basic
 
 FOREIGN = "foreign"
 """The origin that is not the platform's."""

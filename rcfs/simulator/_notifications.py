@@ -15,10 +15,10 @@ from typing import Any, Protocol
 import attrs
 import trio
 
-from rcfs.simulator._auth import Session
-from rcfs.simulator._events import EventFilter
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._wire import ApiError
+from rcfs.simulator.account._events import EventFilter
+from rcfs.simulator.login._auth import Session
 
 SOCKET_PATH = "/ws"
 """Where the platform origin accepts WebSockets: the last part of the example's URI."""

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from rcfs.simulator._app import CONNECTION, App
 from rcfs.simulator._delivery import Connection
-from rcfs.simulator._faults import Fault, FaultList
+from rcfs.simulator.faults._faults import Fault, FaultList
 
 KEEP_ALIVE_S = 75.0
 """How long an idle connection is kept, in seconds: the default of nginx, as a stand-in for the unknown."""

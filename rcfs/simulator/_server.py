@@ -8,26 +8,26 @@ from contextlib import ExitStack
 
 import trio
 
-from rcfs.simulator._account import SimAccount
 from rcfs.simulator._app import App
-from rcfs.simulator._auth import Auth
 from rcfs.simulator._backend import Backend
-from rcfs.simulator._call_log_state import CallLogState
-from rcfs.simulator._calls import CallBook
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._config import Credentials, Endpoints, SimulatorConfig
 from rcfs.simulator._due import let_time_pass
 from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM
-from rcfs.simulator._faults import FaultList
-from rcfs.simulator._greetings import GreetingBook
 from rcfs.simulator._journal import Journal
-from rcfs.simulator._message_limits import MailboxLimits
-from rcfs.simulator._message_store import MessageStore, StoreRules
 from rcfs.simulator._notifications import Notifications
 from rcfs.simulator._origin import listening
-from rcfs.simulator._permissions import Permissions
 from rcfs.simulator._police import Police
 from rcfs.simulator._tasks import EXPORT_COURSES, EXPORT_KEPT_S, REPORT_COURSES, TaskBook
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._call_log_state import CallLogState
+from rcfs.simulator.account._calls import CallBook
+from rcfs.simulator.account._greetings import GreetingBook
+from rcfs.simulator.account._message_limits import MailboxLimits
+from rcfs.simulator.account._message_store import MessageStore, StoreRules
+from rcfs.simulator.faults._faults import FaultList
+from rcfs.simulator.login._auth import Auth
+from rcfs.simulator.login._permissions import Permissions
 
 FOREIGN_HOST = "127.0.0.2"
 """Where the foreign host listens: another address than the platform's, because a client may tell hosts apart

@@ -14,9 +14,9 @@ from typing import Any
 
 import attrs
 
-from rcfs.simulator._account_plan import DAY_S
 from rcfs.simulator._archives import Archive
 from rcfs.simulator._wire import ApiError, not_found
+from rcfs.simulator.account._plan import DAY_S
 
 MOST_AT_ONCE = 2
 """Tasks of one kind that may be under way in an account (descriptions of the two that create them)."""

@@ -15,8 +15,8 @@ from rcfs.simulator._app import CONNECTION, App
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._delivery import Connection
 from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM
-from rcfs.simulator._faults import Fault, fault_from_json
 from rcfs.simulator._journal import Entry
+from rcfs.simulator.faults._faults import Fault, fault_from_json
 
 URLS = {
     PLATFORM: "http://127.0.0.1:1001",
@@ -53,7 +53,7 @@ class Platform:
         return self.backend.account_time()
 
     def fault(self, kind: str, **options: Any) -> Fault:
-        """Let something go wrong from now on; see `rcfs.simulator._faults.fault_from_json`."""
+        """Let something go wrong from now on; see `rcfs.simulator.faults._faults.fault_from_json`."""
         fault = fault_from_json({"kind": kind, **options})
         self.simulator.faults.add(fault)
         return fault

@@ -56,7 +56,7 @@ class Simulated:
         return [json.loads(line) for line in self._request("GET", "truth").text.splitlines()]
 
     def fault(self, kind: str, **options: Any) -> None:
-        """Let something go wrong from now on; see `rcfs.simulator._faults.fault_from_json`."""
+        """Let something go wrong from now on; see `rcfs.simulator.faults._faults.fault_from_json`."""
         self._request("POST", "faults", json={"kind": kind, **options})
 
     def clear_faults(self) -> None:

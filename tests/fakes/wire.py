@@ -10,7 +10,7 @@ import trio
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Endpoints, Simulator, SimulatorConfig
-from rcfs.simulator._faults import fault_from_json
+from rcfs.simulator.faults._faults import fault_from_json
 from tests.fakes.simulated import in_process, logged_in
 
 ACCOUNT = "/restapi/v1.0/account/~"

@@ -27,9 +27,9 @@ from rcfs.mailbox import Shelving
 from rcfs.model import Plan, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.simulator import AccountSpec, SimulatorConfig
-from rcfs.simulator._account_people import SimExtension
-from rcfs.simulator._account_plan import ID_STEP, SimMessage
-from rcfs.simulator._message_store import new_message
+from rcfs.simulator.account._message_store import new_message
+from rcfs.simulator.account._people import SimExtension
+from rcfs.simulator.account._plan import ID_STEP, SimMessage
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import build_root, name_folder, shelve

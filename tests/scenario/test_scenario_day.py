@@ -12,7 +12,7 @@ import attrs
 import pyfuse3
 import trio
 
-from rcfs.simulator._account_plan import DAY_S
+from rcfs.simulator.account._plan import DAY_S
 from tests.fakes.kernel import Path
 from tests.fakes.world import Process, World, open_world
 

@@ -13,7 +13,7 @@ from rcfs.model import PRIOR_PLANS, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials, read_account
 from rcfs.quota import MemoryLedger
 from rcfs.simulator import AccountSpec, SimulatorConfig
-from rcfs.simulator._auth import MAX_SESSIONS
+from rcfs.simulator.login._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
 from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
 from tests.fakes.in_memory import Line, Platform

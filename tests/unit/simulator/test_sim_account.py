@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
-from rcfs.simulator._account import AccountSpec, SimAccount, SimExtension
+from rcfs.simulator.account._account import AccountSpec, SimAccount, SimExtension
 
 PLATFORM, MEDIA = "http://127.0.0.1:1", "http://127.0.0.1:2"
 REPOSITORY = Path(__file__).parents[3]

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from rcfs.simulator import AccountSpec, Credentials, Endpoints, Simulator, SimulatorConfig
-from rcfs.simulator._auth import MAX_SESSIONS, Auth, split_basic
 from rcfs.simulator._wire import ApiError, OAuthError
+from rcfs.simulator.login._auth import MAX_SESSIONS, Auth, split_basic
 from tests.fakes.simulated import in_process
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -11,13 +11,13 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._account import SimAccount
-from rcfs.simulator._account_plan import DAY_S
 from rcfs.simulator._app import OPERATIONS
 from rcfs.simulator._backend import Backend
-from rcfs.simulator._calls import RECORDED_FROM_S, RECORDING_KEPT_S, CallBook
 from rcfs.simulator._params import iso_time
-from rcfs.simulator._unplayed import UNPLAYED
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._calls import RECORDED_FROM_S, RECORDING_KEPT_S, CallBook
+from rcfs.simulator.account._plan import DAY_S
+from rcfs.simulator.api._unplayed import UNPLAYED
 from tests.fakes.simulated import in_process, logged_in
 
 COMPANY = "/restapi/v1.0/account/~"

@@ -7,10 +7,10 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._account import SimAccount
-from rcfs.simulator._account_plan import DAY_S, SimMessage
-from rcfs.simulator._message_day import play_day
-from rcfs.simulator._message_store import MessageStore
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._message_day import play_day
+from rcfs.simulator.account._message_store import MessageStore
+from rcfs.simulator.account._plan import DAY_S, SimMessage
 from tests.fakes.simulated import in_process, logged_in, start
 
 STORE = "/restapi/v1.0/account/~/extension/~/message-store"

@@ -6,10 +6,10 @@ import trio
 import trio.testing
 
 from rcfs.simulator import AccountSpec
-from rcfs.simulator._account import SimAccount
 from rcfs.simulator._clock import AccountClock
 from rcfs.simulator._due import let_time_pass
-from rcfs.simulator._message_store import MessageStore
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._message_store import MessageStore
 
 START_S = 1_795_176_000.0
 

@@ -15,12 +15,12 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._account_plan import DAY_S
 from rcfs.simulator._archives import Archive, PackedFile, SizedFile, cut_archives
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._tasks import REPORT_COURSES, TaskBook
-from rcfs.simulator._team import chats_of, posts_of
+from rcfs.simulator.account._plan import DAY_S
+from rcfs.simulator.account._team import chats_of, posts_of
 from tests.fakes.simulated import in_process, logged_in
 
 REPORTS = "/restapi/v1.0/account/~/message-store-report"

@@ -11,7 +11,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.simulator import Endpoints, Simulator
-from rcfs.simulator._faults import EFFECTS, all_kinds, fault_from_json, kind_of
+from rcfs.simulator.faults._faults import EFFECTS, all_kinds, fault_from_json, kind_of
 from tests.fakes.simulated import logged_in
 from tests.fakes.wire import ACCOUNT, CONFIG, LIMIT_S, MINE, Wire, running
 

@@ -7,8 +7,8 @@ import pytest
 import trio
 
 from rcfs.simulator import AccountSpec, SimulatorConfig
-from rcfs.simulator._api_oauth import CONSENT_PATH
 from rcfs.simulator._notifications import SOCKET_PATH
+from rcfs.simulator.api._oauth import CONSENT_PATH
 from tests.fakes.simulated import in_process
 
 FAULT = {"kind": "status", "operation": "readExtension"}

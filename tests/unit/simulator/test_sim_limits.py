@@ -4,11 +4,11 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, SimulatorConfig
-from rcfs.simulator._account import SimAccount
-from rcfs.simulator._account_plan import DAY_S, SimMessage
-from rcfs.simulator._message_filter import created_s
-from rcfs.simulator._message_limits import MailboxLimits
-from rcfs.simulator._message_store import MessageStore, StoreRules, new_message
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._message_filter import created_s
+from rcfs.simulator.account._message_limits import MailboxLimits
+from rcfs.simulator.account._message_store import MessageStore, StoreRules, new_message
+from rcfs.simulator.account._plan import DAY_S, SimMessage
 from tests.fakes.simulated import in_process, logged_in
 
 END_S = AccountSpec().end_s
@@ -46,8 +46,8 @@ class Office:
 
 @pytest.fixture
 def small_folders(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("rcfs.simulator._message_limits.MOST_IN_INBOX", 3)
-    monkeypatch.setattr("rcfs.simulator._message_limits.MOST_TEXTS", 4)
+    monkeypatch.setattr("rcfs.simulator.account._message_limits.MOST_IN_INBOX", 3)
+    monkeypatch.setattr("rcfs.simulator.account._message_limits.MOST_TEXTS", 4)
 
 
 def test_what_is_older_than_the_retention_period_is_purged_at_its_very_moment() -> None:
@@ -176,7 +176,7 @@ async def test_limits_are_an_option() -> None:
 async def test_messages_that_drive_each_other_out_can_be_deleted_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("rcfs.simulator._message_limits.MOST_TEXTS", 20)
+    monkeypatch.setattr("rcfs.simulator.account._message_limits.MOST_TEXTS", 20)
     config = SimulatorConfig(AccountSpec(messages=3000, extensions=1), mailbox_limits=True)
     async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
         store = "/restapi/v1.0/account/~/extension/~/message-store"

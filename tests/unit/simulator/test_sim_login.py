@@ -11,9 +11,9 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Endpoints, Simulator, SimulatorConfig
-from rcfs.simulator._codes import CODE_LIFETIME_S, MAX_CODES, Codes, s256
-from rcfs.simulator._permissions import SCOPES
 from rcfs.simulator._wire import OAuthError
+from rcfs.simulator.login._codes import CODE_LIFETIME_S, MAX_CODES, Codes, s256
+from rcfs.simulator.login._permissions import SCOPES
 from tests.fakes.simulated import in_process
 
 REDIRECT_URI = "http://127.0.0.1:9/back?x=1"

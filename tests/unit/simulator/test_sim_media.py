@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from rcfs.simulator._media import Media, MediaBases, Mp4Media, SimContent, TextMedia
-from rcfs.simulator._media_audio import Mp3Media, WavMedia
-from rcfs.simulator._media_fax import Letter, PdfMedia, TiffMedia
-from rcfs.simulator._media_image import SMALLEST_BYTES, VARIANTS, GifMedia, JpegMedia, dimensions
+from rcfs.simulator.media._audio import Mp3Media, WavMedia
+from rcfs.simulator.media._content import Media, MediaBases, Mp4Media, SimContent, TextMedia
+from rcfs.simulator.media._fax import Letter, PdfMedia, TiffMedia
+from rcfs.simulator.media._image import SMALLEST_BYTES, VARIANTS, GifMedia, JpegMedia, dimensions
 
 LETTER = Letter(
     banner="From +12125557464  2026-11-03 17:27 UTC  fax 5209304004",

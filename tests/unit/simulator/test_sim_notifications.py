@@ -10,9 +10,6 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._account_plan import DAY_S
-from rcfs.simulator._auth import Session
-from rcfs.simulator._events import EventFilter, MadeUpEvent
 from rcfs.simulator._notifications import (
     RECOVERY_FRAMES,
     RECOVERY_S,
@@ -21,6 +18,9 @@ from rcfs.simulator._notifications import (
 )
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._wire import ApiError
+from rcfs.simulator.account._events import EventFilter, MadeUpEvent
+from rcfs.simulator.account._plan import DAY_S
+from rcfs.simulator.login._auth import Session
 from tests.fakes.simulated import in_process, logged_in
 from tests.fakes.websocket import Socket, connected
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._faults import EFFECTS, fault_from_json
-from rcfs.simulator._page import SHOWN_EXTENSIONS
+from rcfs.simulator.admin._page import SHOWN_EXTENSIONS
+from rcfs.simulator.faults._faults import EFFECTS, fault_from_json
 from tests.fakes.simulated import in_process, logged_in
 
 MINE = "/restapi/v1.0/account/~/extension/~"

@@ -10,7 +10,7 @@ import pytest
 
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
 from rcfs.simulator._app import OPERATIONS
-from rcfs.simulator._permissions import ADMIN_PERMISSIONS, FEATURES, PERMISSIONS, REQUIREMENTS, SCOPES
+from rcfs.simulator.login._permissions import ADMIN_PERMISSIONS, FEATURES, PERMISSIONS, REQUIREMENTS, SCOPES
 from tests.fakes.simulated import in_process, logged_in
 
 MINE = "/restapi/v1.0/account/~/extension/~"

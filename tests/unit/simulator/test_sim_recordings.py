@@ -17,9 +17,9 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._calls import SimRecording
-from rcfs.simulator._media import MediaBases
-from rcfs.simulator._media_call import MP3, WAV, CallAudio
+from rcfs.simulator.account._calls import SimRecording
+from rcfs.simulator.media._call import MP3, WAV, CallAudio
+from rcfs.simulator.media._content import MediaBases
 from tests.fakes.simulated import in_process, logged_in
 
 COMPANY = "/restapi/v1.0/account/~"

@@ -22,17 +22,18 @@ import pytest
 import trio
 
 from rcfs.model import Plan, UsageGroup
-from rcfs.simulator import AccountSpec, SimulatorConfig, _records_body
-from rcfs.simulator._account import SimAccount
-from rcfs.simulator._account_drafts import Writer
-from rcfs.simulator._account_hours import OfficeHours
-from rcfs.simulator._account_mailbox import Mailbox
-from rcfs.simulator._account_plan import BLOCK, DAY_S, QUIET_S, MailboxPlan, Planned, SimMessage
-from rcfs.simulator._api_sync import SYNC_OVERLAP_S
-from rcfs.simulator._message_filter import MessageFilter
-from rcfs.simulator._message_list import select
-from rcfs.simulator._message_store import MessageStore, new_message
+from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._params import Query, iso_time
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._drafts import Writer
+from rcfs.simulator.account._hours import OfficeHours
+from rcfs.simulator.account._mailbox import Mailbox
+from rcfs.simulator.account._message_filter import MessageFilter
+from rcfs.simulator.account._message_list import select
+from rcfs.simulator.account._message_store import MessageStore, new_message
+from rcfs.simulator.account._plan import BLOCK, DAY_S, QUIET_S, MailboxPlan, Planned, SimMessage
+from rcfs.simulator.api import _records_body
+from rcfs.simulator.api._sync import SYNC_OVERLAP_S
 from tests.fakes.simulated import in_process, logged_in, start
 
 MINE = "/restapi/v1.0/account/~/extension/~"

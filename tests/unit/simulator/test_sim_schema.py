@@ -14,7 +14,7 @@ import pytest
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._app import OPERATIONS
-from rcfs.simulator._permissions import FEATURES, REQUIREMENTS
+from rcfs.simulator.login._permissions import FEATURES, REQUIREMENTS
 from tests.fakes.simulated import in_process, logged_in
 from tests.fakes.websocket import connected
 

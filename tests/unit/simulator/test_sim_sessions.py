@@ -6,7 +6,7 @@ import attrs
 import pytest
 
 from rcfs.model import Plan, UsageGroup
-from rcfs.simulator._auth import MAX_SESSIONS
+from rcfs.simulator.login._auth import MAX_SESSIONS
 from tests.fakes.wire import ACCOUNT, CONFIG, MINE, Setup, running
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._account_plan import DAY_S
 from rcfs.simulator._backend import Backend
+from rcfs.simulator.account._plan import DAY_S
 from tests.fakes.simulated import in_process, logged_in
 from tests.fakes.websocket import connected
 

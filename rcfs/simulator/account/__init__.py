@@ -1,0 +1,1 @@
+"""What the simulated account holds: people, messages, calls, greetings, chats."""

@@ -1,0 +1,308 @@
+"""The calls of the simulated account: who spoke with whom, when, and what of it was recorded.
+
+As with messages nothing is stored but the plan of each extension's calls, made when it is first looked at:
+some 50 µs and 1 kB a call.
+Some calls belong to voicemails and faxes of the mailbox; a few happen on the day after the account's
+present, so that somebody who polls sees calls come in, and their recordings somewhat later.
+"""
+
+import base64
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+
+import attrs
+
+from rcfs.simulator._dice import Dice, stable_int
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._hours import office_moment
+from rcfs.simulator.account._people import Contact, SimExtension, contact
+from rcfs.simulator.account._plan import DAY_S, SimMessage
+from rcfs.simulator.media._call import MP3, WAV, CallAudio
+from rcfs.simulator.media._content import MediaBases
+
+RECORDING_KEPT_S = 90 * DAY_S
+"""How long a recording is kept (FACTS of the platform: 90 days or 100,000 per account)."""
+RECORDED_FROM_S = 30
+"""Calls that are shorter leave no recording, in seconds."""
+APPEARS_S = 20.0
+"""When a record appears after its call has ended, in seconds; 15 to 30 are documented."""
+RECORDING_APPEARS_S = 60.0
+"""When a recording appears after its record, in seconds; the record is rewritten then."""
+
+_REACH_S = 180 * DAY_S
+"""How far calls reach back at most: twice as far as recordings, so both sides of that limit are there."""
+_LARGE_EACH = 25
+"""One in so many calls is a long meeting, recorded in uncompressed audio."""
+_LARGE_S = (3300, 5400)
+"""Length of these in seconds, from and to: 53 to 86 MB."""
+_TIED_SHARE = 4
+"""At most one in so many calls belongs to a message."""
+_COMING_SHARE = 30
+"""For so many calls one comes on the day after the account's present; at least one for each extension."""
+_PLANNED_AT_ONCE = 50
+"""Calls that are planned before others have their turn: some 3 ms of work."""
+_FIRST_RECORDING = 1_400_000_000_004
+_RECORDING_STEP = 16_000
+"""Distance of the recordings of two calls; a transferred call has a second one, 1,000 after its first."""
+
+
+@attrs.frozen
+class SimRecording:
+    """A recording of a call, or of one leg of it."""
+
+    id: int
+    """Unique within the account."""
+    extension_id: int
+    """Whose call it is."""
+    type: str
+    """``Automatic`` or ``OnDemand``."""
+    appears_s: float
+    """When it can be had, seconds since 1970 UTC."""
+    ends_s: float
+    """When it is dropped, seconds since 1970 UTC."""
+    audio: CallAudio
+    """Its content."""
+
+    def is_there(self, now_s: float) -> bool:
+        """Whether it can be had at `now_s`."""
+        return self.appears_s <= now_s < self.ends_s
+
+
+@attrs.frozen
+class SimCall:
+    """One call, as the log of one extension has it."""
+
+    id: str
+    """Unique within the account, opaque."""
+    number: int
+    """Sixteen digits or so that tell apart sessions, as decimal ids of the platform do."""
+    extension_id: int
+    """Whose log it is in."""
+    type: str
+    """``Voice`` or ``Fax``."""
+    direction: str
+    """``Inbound`` or ``Outbound``."""
+    result: str
+    """How it ended (schema CallResultEnum)."""
+    start_s: float
+    """Seconds since 1970 UTC."""
+    duration_s: int
+    """Length in seconds."""
+    other: Contact | SimExtension | None
+    """Who was at the other end; None where the number is withheld."""
+    message: SimMessage | None = None
+    """The voicemail or fax that came of it."""
+    recordings: tuple[SimRecording, ...] = ()
+    """One for the call, and one for the leg after a transfer."""
+    is_short: bool = False
+    """It was recorded, but not long enough for that to be kept."""
+
+    @property
+    def session_id(self) -> str:
+        """``sessionId`` of its record."""
+        return str(self.number)
+
+    @property
+    def telephony_session_id(self) -> str:
+        """``telephonySessionId`` of its record."""
+        return f"s-a{self.number:x}z"
+
+    @property
+    def transport(self) -> str:
+        """``transport`` of its record."""
+        return "PSTN" if isinstance(self.other, Contact) else "VoIP"
+
+    def recording(self, now_s: float) -> SimRecording | None:
+        """The recording of its master leg; None when there is none at `now_s`."""
+        first = next(iter(self.recordings), None)
+        return first if first is not None and first.is_there(now_s) else None
+
+    @property
+    def appears_s(self) -> float:
+        """When its record appears, seconds since 1970 UTC."""
+        return self.start_s + self.duration_s + APPEARS_S
+
+    def modified_s(self, now_s: float) -> float:
+        """When its record was last written, seen at `now_s`."""
+        written = [recording.appears_s for recording in self.recordings if recording.appears_s <= now_s]
+        return max([self.appears_s, *written])
+
+
+class CallBook:
+    """All calls of `account`.
+
+    Args:
+        account: The account; its messages of the present are what calls are tied to.
+        count: How many calls all extensions have together up to the account's present, at least 0.
+    """
+
+    def __init__(self, account: SimAccount, count: int) -> None:
+        self._account = account
+        self._count = count
+        self._bases = MediaBases()
+        self._logs: dict[int | None, Sequence[SimCall]] = {}
+
+    def steps(self, extension_id: int | None) -> Iterator[None]:
+        """Plan the log of an extension, of all for None; in between the caller may let others act.
+
+        Whoever asks for calls without that has them planned at once.
+        """
+        for owner in self._account.extensions:
+            if owner.id not in self._logs and extension_id in (owner.id, None):
+                calls: list[SimCall] = []
+                for call in self._plan(owner):
+                    calls.append(call)
+                    if len(calls) % _PLANNED_AT_ONCE == 0:
+                        yield
+                self._logs[owner.id] = _newest_first(calls)
+                yield
+
+    def calls(self, extension_id: int | None, now_s: float) -> Sequence[SimCall]:
+        """The calls of an extension, of all for None, whose records are there at `now_s`; newest first."""
+        return [call for call in self._log(extension_id) if call.appears_s <= now_s]
+
+    def recording(self, recording_id: int, now_s: float) -> SimRecording | None:
+        """The recording with this id; None when it is not, or no longer, there."""
+        # The id tells whose it is, so only that log is planned.
+        slot = (recording_id - _FIRST_RECORDING) // _RECORDING_STEP % len(self._account.extensions)
+        log = self._log(self._account.extensions[slot].id)
+        found = (recording for call in log for recording in call.recordings if recording.id == recording_id)
+        return next((recording for recording in found if recording.is_there(now_s)), None)
+
+    def recordings(self, now_s: float) -> Iterator[SimRecording]:
+        """All recordings that are there at `now_s`, newest call first."""
+        for call in self._log(None):
+            yield from (recording for recording in call.recordings if recording.is_there(now_s))
+
+    def _log(self, extension_id: int | None) -> Sequence[SimCall]:
+        """The calls of an extension, of all for None, newest first."""
+        if extension_id not in self._logs:
+            for _ in self.steps(extension_id):
+                pass
+        if extension_id is None and None not in self._logs:
+            logs = (self._logs[extension.id] for extension in self._account.extensions)
+            self._logs[None] = _newest_first(chain.from_iterable(logs))
+        return self._logs[extension_id]
+
+    def _plan(self, owner: SimExtension) -> Iterator[SimCall]:
+        """The calls of `owner`, in any order."""
+        spec = self._account.spec
+        callers = [extension for extension in self._account.extensions if extension.status == "Enabled"]
+        if owner not in callers:
+            return
+        # Cutting at rounded running sums makes the shares add up to the whole.
+        before = sum(other.share for other in callers[: callers.index(owner)])
+        whole = sum(other.share for other in callers)
+        count = round(self._count * (before + owner.share) / whole) - round(self._count * before / whole)
+        tied = self._tied(owner, count // _TIED_SHARE)
+        for index, message in enumerate(tied):
+            yield self._message_call(owner, index, message)
+        start_s = spec.end_s - min(_REACH_S, spec.months * 30 * DAY_S)
+        for index in range(len(tied), count):
+            long = index % _LARGE_EACH == 0
+            dice = Dice(spec.seed, "call", owner.slot, index)
+            reach_s = RECORDING_KEPT_S - 2 * DAY_S if long else spec.end_s - start_s
+            moment = office_moment(dice, max(start_s, spec.end_s - reach_s), spec.end_s - DAY_S)
+            yield self._conversation(owner, index, min(moment, spec.end_s - 2 * _LARGE_S[1]), dice, long=long)
+        for index in range(count, count + -(-count // _COMING_SHARE)):
+            dice = Dice(spec.seed, "call", owner.slot, index)
+            moment = spec.end_s + dice.between(60, int(DAY_S))
+            yield self._conversation(owner, index, moment, dice, long=False)
+
+    def _tied(self, owner: SimExtension, most: int) -> list[SimMessage]:
+        """The newest voicemails and faxes of `owner`, at most `most`."""
+        end_s = self._account.spec.end_s
+        found = (
+            message
+            for message in self._account.mailbox(owner.id).newest_first()
+            if message.type in ("VoiceMail", "Fax")
+            and message.fixture is None
+            and message.created_s is not None
+            and message.created_s < end_s
+        )
+        return list(islice(found, most))
+
+    def _message_call(self, owner: SimExtension, index: int, message: SimMessage) -> SimCall:
+        created_s = message.last_modified if message.created_s is None else message.created_s
+        seed = self._account.spec.seed
+        dice = Dice(seed, "message call", message.id)
+        duration_s = dice.between(20, 90)
+        results = {"VoiceMail": "Voicemail", "Fax": "Received" if message.direction == "Inbound" else "Sent"}
+        return SimCall(
+            id=_opaque(seed, owner.slot, index),
+            number=stable_int(48, seed, "session", owner.slot, index),
+            extension_id=owner.id,
+            type="Fax" if message.type == "Fax" else "Voice",
+            direction=message.direction,
+            result=results[message.type],
+            start_s=created_s - duration_s,
+            duration_s=duration_s,
+            other=contact(seed, owner.slot, message.contact),
+            message=message,
+        )
+
+    def _conversation(
+        self, owner: SimExtension, index: int, start_s: float, dice: Dice, *, long: bool
+    ) -> SimCall:
+        """A call between people, recorded or not."""
+        seed = self._account.spec.seed
+        inbound = owner.type != "User" or dice.chance(0.55)
+        answered = long or dice.chance(0.7)
+        if answered:
+            result = "Accepted" if inbound else "Call connected"
+        else:
+            result = "Missed" if inbound else dice.pick(("No Answer", "Busy", "Hang Up"))
+        first_id = _FIRST_RECORDING + (index * self._account.spec.extensions + owner.slot) * _RECORDING_STEP
+        audio = self._audio(first_id, long=long)
+        duration_s = audio.duration_s if answered else dice.between(5, 40)
+        recorded = answered and (long or dice.chance(0.6))
+        kind = "OnDemand" if dice.chance(0.3) else "Automatic"
+        transferred = recorded and not long and dice.chance(0.15)
+        plans = [(first_id, audio)] if recorded else []
+        if transferred:
+            plans.append((first_id + 1000, self._audio(first_id + 1000, long=False)))
+        kept = [(recording_id, made) for recording_id, made in plans if made.duration_s > RECORDED_FROM_S]
+        appears_s = start_s + duration_s + APPEARS_S + RECORDING_APPEARS_S
+        return SimCall(
+            id=_opaque(seed, owner.slot, index),
+            number=stable_int(48, seed, "session", owner.slot, index),
+            extension_id=owner.id,
+            type="Voice",
+            direction="Inbound" if inbound else "Outbound",
+            result=result,
+            start_s=start_s,
+            duration_s=duration_s,
+            other=self._other(owner, dice),
+            recordings=tuple(
+                SimRecording(recording_id, owner.id, kind, appears_s, start_s + RECORDING_KEPT_S, made)
+                for recording_id, made in kept
+            ),
+            is_short=recorded and audio.duration_s <= RECORDED_FROM_S,
+        )
+
+    def _other(self, owner: SimExtension, dice: Dice) -> Contact | SimExtension | None:
+        chance = dice.unit()
+        colleagues = [e for e in self._account.extensions if e.id != owner.id and e.number]
+        if chance < 0.05:
+            return None
+        if chance < 0.2 and colleagues:
+            return dice.pick(colleagues)
+        return contact(self._account.spec.seed, owner.slot, dice.rank(40))
+
+    def _audio(self, recording_id: int, *, long: bool) -> CallAudio:
+        """The content of a recording: a function of the seed and its id, whatever else is in the account."""
+        seed = self._account.spec.seed
+        dice = Dice(seed, "recording", recording_id)
+        duration_s = dice.between(*_LARGE_S) if long else 5 + dice.rank(900)
+        content_type = WAV if long or dice.chance(0.4) else MP3
+        return CallAudio(f"{seed}/{recording_id}", duration_s, content_type, self._bases)
+
+
+def _newest_first(calls: Iterable[SimCall]) -> Sequence[SimCall]:
+    return sorted(calls, key=lambda call: (call.start_s, call.id), reverse=True)
+
+
+def _opaque(seed: int, slot: int, index: int) -> str:
+    """An id of a call record, which looks as the platform's do: letters, digits, ``-`` and ``_``."""
+    number = stable_int(88, seed, "call id", slot, index)
+    return base64.urlsafe_b64encode(number.to_bytes(11, "big")).decode().rstrip("=")

@@ -1,0 +1,136 @@
+"""Which events a subscriber can ask for, and what each of them says of a message.
+
+Source: "Event filters" of RingCentral's API documentation; schemas MessageEvent, InstantMessageEvent and
+VoicemailMessageEvent of the official description. There is no filter for the messages of a whole account.
+"""
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from rcfs.simulator._params import Query, iso_time
+from rcfs.simulator.account._message_filter import DIRECTIONS, MESSAGE_TYPES
+from rcfs.simulator.account._plan import SimMessage
+from rcfs.simulator.account._records import Json
+
+_PATH = re.compile(r"/restapi/v1\.0/account/([^/?]+)/extension/([^/?]+)/([^?]+)(?:\?(.*))?")
+
+_INSTANT, _VOICEMAIL, _FAX = "message-store/instant", "voicemail", "fax"
+
+_SINGLE = MappingProxyType(
+    {_INSTANT: ("SMS", "type=SMS"), _VOICEMAIL: ("VoiceMail", ""), _FAX: ("Fax", "direction=Inbound")}
+)
+"""What tells of each message that comes in: of which type, and with which query it has to be asked for."""
+
+
+@attrs.frozen
+class EventFilter:
+    """Events of one message store."""
+
+    extension_id: int
+    """Whose store."""
+    resource: str = "message-store"
+    """``message-store`` for whatever changes there; the others tell each incoming message itself."""
+    query: str = ""
+    """The query as it was asked for."""
+    types: Collection[str] = MESSAGE_TYPES
+    """Types of messages that are told."""
+    directions: Collection[str] = DIRECTIONS
+    """Directions of messages that are told."""
+
+    @classmethod
+    def parse(cls, path: str) -> tuple[str, str, "EventFilter"]:
+        """The filter that `path` stands for, still without its extension, after account and extension.
+
+        Raises:
+            ValueError: No such events are played.
+            ApiError: 400, a type or direction is unknown.
+        """
+        match = _PATH.fullmatch(path)
+        if match is None:
+            raise ValueError("no message store")
+        account, extension, resource, query = match[1], match[2], match[3], match[4] or ""
+        if resource in _SINGLE:
+            kind, needed = _SINGLE[resource]
+            if query != needed:
+                raise ValueError(f"the query must be {needed!r}")
+            return account, extension, cls(0, resource, query, (kind,), ("Inbound",))
+        asked = Query(query)
+        if resource != "message-store" or not asked.fields().keys() <= {"type", "direction"}:
+            raise ValueError("no such events")
+        types = asked.choices("type", MESSAGE_TYPES) or MESSAGE_TYPES
+        directions = asked.choices("direction", DIRECTIONS) or DIRECTIONS
+        return account, extension, cls(0, resource, query, types, directions)
+
+    def path(self, account_id: int) -> str:
+        """The filter as text, with ids."""
+        query = f"?{self.query}" if self.query else ""
+        place = f"/restapi/v1.0/account/{account_id}/extension/{self.extension_id}"
+        return f"{place}/{self.resource}{query}"
+
+
+@attrs.frozen
+class MessageEvent:
+    """A message has come or changed."""
+
+    message: SimMessage
+    """The message."""
+    is_new: bool
+    """Whether it has come."""
+    record: Callable[[], Json]
+    """Makes its record."""
+
+    def body(self, wanted: EventFilter) -> Json | None:
+        """What `wanted` tells of it; None for nothing."""
+        message = self.message
+        if (
+            wanted.extension_id != message.extension_id
+            or message.type not in wanted.types
+            or message.direction not in wanted.directions
+        ):
+            return None
+        if wanted.resource == "message-store":
+            change: Json = {"type": message.type, "newCount": int(self.is_new)}
+            change["updatedCount"] = int(not self.is_new)
+            if self.is_new:
+                change["newMessageIds"] = [message.id]
+            return _changes(message.extension_id, [change], message.last_modified)
+        return _single(self.record(), wanted.resource) if self.is_new else None
+
+
+@attrs.frozen
+class MadeUpEvent:
+    """Changes that somebody wants to be told, whether there are any or not."""
+
+    extension_id: int
+    """Whose message store."""
+    changes: Collection[Mapping[str, Any]]
+    """What has changed, as the event says it (schema MessageChanges)."""
+    time_s: float
+    """When, in the account's time."""
+
+    def body(self, wanted: EventFilter) -> Json | None:
+        """What `wanted` tells of it; None for nothing."""
+        if (wanted.extension_id, wanted.resource) != (self.extension_id, "message-store"):
+            return None
+        return _changes(self.extension_id, self.changes, self.time_s)
+
+
+def _changes(extension_id: int, changes: Collection[Mapping[str, Any]], time_s: float) -> Json:
+    """The body of an event about a message store; the owner is the subscriber's to fill in."""
+    return {
+        "extensionId": str(extension_id),
+        "lastUpdated": iso_time(time_s),
+        "changes": [dict(change) for change in changes],
+    }
+
+
+def _single(record: Json, resource: str) -> Json:
+    """The body of an event about one message; ids are texts there, but for a voicemail's."""
+    body = {name: value for name, value in record.items() if name != "uri"}
+    if resource == _VOICEMAIL:
+        return body | {"type": "Voicemail"}
+    return body | {name: str(body[name]) for name in ("id", "conversationId") if name in body}

@@ -1,0 +1,169 @@
+"""Answering rules of the simulated account, and the greetings that callers hear.
+
+There are three kinds of greetings: presets of the dictionary, which every account has, greetings that a
+user has recorded, and those of the company. None of them is listed anywhere: rules lead to them.
+"""
+
+from collections.abc import Iterator
+
+import attrs
+
+from rcfs.simulator._dice import Dice
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._people import SimExtension
+from rcfs.simulator.media._audio import SAMPLE_RATE, Mp3Media, WavMedia
+from rcfs.simulator.media._content import Media, MediaBases, SimContent
+
+RULE_IDS = {"BusinessHours": "business-hours-rule", "AfterHours": "after-hours-rule"}
+"""Ids of the rules that everybody has; custom ones have decimal ids."""
+
+_FIRST_ID = 7_000_004
+"""Least id of a greeting or custom rule."""
+_STEP = 1000
+"""Distance of the ids of two extensions' greetings; those of the company come before."""
+
+_USER_USAGE = "UserExtensionAnsweringRule"
+_QUEUE_USAGE = "DepartmentExtensionAnsweringRule"
+_COMPANY_USAGE = "CompanyAnsweringRule"
+
+
+@attrs.frozen
+class Preset:
+    """An entry of the dictionary."""
+
+    id: int
+    """Id within the dictionary."""
+    name: str
+    """What people see."""
+    type: str
+    """When it is played (schema GreetingTypeEnum)."""
+    usage: str
+    """For what kind of rule (``usageType``)."""
+    category: str = "Message"
+    """``Music``, ``Message``, ``RingTones``, or ``None``: silence, which has no content."""
+    text: str = ""
+    """What is said; empty for music."""
+
+
+@attrs.frozen
+class CustomGreeting:
+    """A recorded greeting, of a user or of the company."""
+
+    id: int
+    """Unique within the account."""
+    extension_id: int | None
+    """Whose it is; None for the company's."""
+    rule_id: str
+    """The rule that plays it."""
+    type: str
+    """When it is played."""
+    media: Media
+    """Its content."""
+
+
+@attrs.frozen
+class SimRule:
+    """An answering rule of an extension, or of the company."""
+
+    id: str
+    """Unique within its extension."""
+    extension_id: int | None
+    """Whose rule it is; None for the company's."""
+    type: str
+    """``BusinessHours``, ``AfterHours`` or ``Custom``."""
+    name: str
+    """What people see."""
+    enabled: bool
+    """Whether it is followed."""
+    greetings: tuple[Preset | CustomGreeting, ...]
+    """What callers hear, in order."""
+    called_number: str = ""
+    """Custom rules: the number that has to be called."""
+
+
+class GreetingBook:
+    """All rules and greetings of `account`; few enough to be made at once."""
+
+    def __init__(self, account: SimAccount) -> None:
+        self._seed = account.spec.seed
+        self._bases = MediaBases()
+        self.presets = tuple(_presets())
+        """The dictionary, in its order."""
+        self.rules = tuple(
+            rule
+            for owner in (None, *account.extensions)
+            if owner is None or owner.status == "Enabled"
+            for rule in self._rules(owner)
+        )
+        """All rules, the company's first, then in the order of the extensions."""
+
+    def customs(self) -> Iterator[CustomGreeting]:
+        """All recorded greetings, in the order of their rules."""
+        for rule in self.rules:
+            yield from (found for found in rule.greetings if isinstance(found, CustomGreeting))
+
+    def content(self, greeting: Preset | CustomGreeting) -> SimContent | None:
+        """What a greeting sounds like; None for a preset of silence."""
+        if isinstance(greeting, CustomGreeting):
+            return SimContent(greeting.media, self._bases)
+        if greeting.category == "None":
+            return None
+        # Not of the seed: the dictionary is the platform's.
+        return SimContent(Mp3Media(f"preset {greeting.id} {greeting.name}", 2), self._bases)
+
+    def _rules(self, owner: SimExtension | None) -> Iterator[SimRule]:
+        usage = _COMPANY_USAGE if owner is None else _USER_USAGE if owner.type == "User" else _QUEUE_USAGE
+        slot = -1 if owner is None else owner.slot
+        dice = Dice(self._seed, "rules", slot)
+        first_id = _FIRST_ID + (slot + 1) * _STEP
+        presets: dict[str, Preset] = {}
+        for preset in self.presets:
+            if preset.usage == usage:
+                presets.setdefault(preset.type, preset)
+        names = {"BusinessHours": "Business Hours", "AfterHours": "After Hours"}
+        if owner is None or dice.chance(0.6):
+            names["Custom"] = "Holidays"
+        for place, (kind, name) in enumerate(names.items()):
+            rule_id = RULE_IDS.get(kind, str(first_id + 900))
+            greetings: list[Preset | CustomGreeting] = list(presets.values())
+            # The greeting that makes the difference is their own: for everybody at first, for some later.
+            if place == 0 or dice.chance(0.5):
+                own = "Company" if owner is None else "Voicemail"
+                media = self._recorded(first_id + place, dice)
+                custom = CustomGreeting(first_id + place, owner.id if owner else None, rule_id, own, media)
+                greetings = [found for found in greetings if found.type != own] + [custom]
+            yield SimRule(
+                id=rule_id,
+                extension_id=owner.id if owner else None,
+                type=kind,
+                name=name,
+                enabled=kind != "Custom" or dice.chance(0.5),
+                greetings=tuple(greetings),
+                called_number=owner.phone_number if owner and kind == "Custom" else "",
+            )
+
+    def _recorded(self, greeting_id: int, dice: Dice) -> Media:
+        key = f"greeting {self._seed} {greeting_id}"
+        if dice.chance(0.5):
+            return Mp3Media(key, dice.between(2, 6))
+        return WavMedia(key, dice.between(4, 20) * SAMPLE_RATE, 1, "audio/wav")
+
+
+def _presets() -> Iterator[Preset]:
+    """The dictionary: one of each type that a rule needs, further music, and silence."""
+    sounds = {
+        "Introductory": ("Default", "Message", "Thank you for calling."),
+        "ConnectingMessage": ("Default", "Message", "Please hold while I try to connect you."),
+        "ConnectingAudio": ("Acoustic", "Music", ""),
+        "HoldMusic": ("Beautiful", "Music", ""),
+        "Voicemail": ("Default", "Message", "Please leave a message after the tone."),
+        "Unavailable": ("Default", "Message", "The person you are calling is not available."),
+    }
+    number = 65_536
+    for usage in (_USER_USAGE, _QUEUE_USAGE):
+        for kind, (name, category, text) in sounds.items():
+            yield Preset(number, name, kind, usage, category, text)
+            yield Preset(number + 1, "None", kind, usage, "None")
+            number += 2
+    yield Preset(number, "Default", "Company", _COMPANY_USAGE, "Message", "Thank you for calling.")
+    yield Preset(number + 1, "Ring Tones", "ConnectingAudio", _USER_USAGE, "RingTones")

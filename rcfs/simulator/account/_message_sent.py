@@ -1,0 +1,200 @@
+"""Drafts of messages that clients send: their words and files are kept, as no seed knows them."""
+
+import re
+from collections.abc import Sequence
+
+import attrs
+
+from rcfs.simulator._multipart import Piece
+from rcfs.simulator._params import iso_time
+from rcfs.simulator.account._drafts import ATTACHMENT_STEP, Draft, Part, Writer, inside, outside, sized
+from rcfs.simulator.account._people import Contact, SimExtension, contact
+from rcfs.simulator.account._plan import SimMessage
+from rcfs.simulator.media._content import Media, MediaBases, TextMedia
+from rcfs.simulator.media._fax import Letter, PdfMedia
+
+KNOWN_CONTACTS = 400
+"""Most contacts of an extension; a message to one of them joins the conversation that is there."""
+
+SEGMENT_CHARACTERS = 153
+"""Characters of one segment of a long SMS (3GPP TS 23.040, 7 of 160 hold its place)."""
+
+_PAGE = re.compile(rb"/Type\s*/Page\b")
+_LINES_PER_PAGE = 30
+"""What `Letter` has room for."""
+_COLUMNS = 90
+"""Characters of Helvetica 11 that fit on a line of a letter."""
+
+
+@attrs.frozen
+class BytesMedia:
+    """A file as a client has uploaded it."""
+
+    data: bytes = attrs.field(repr=False)
+    """Its bytes."""
+    content_type: str
+    """Media type without parameters."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Exact size."""
+        return len(self.data)
+
+    def render(self, _bases: MediaBases) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+def sms_draft(
+    writer: Writer, message: SimMessage, numbers: Sequence[str], text: str, files: Sequence[Piece]
+) -> Draft:
+    """An SMS, or an MMS where there are `files`, to the phone `numbers`; it is still queued."""
+    parties = [_party(writer, number) for number in numbers]
+    fields: dict[str, object] = {
+        **writer.conversation(_with_whom(writer, numbers)),
+        "from": {"phoneNumber": writer.owner.phone_number, "name": writer.owner.name},
+        "to": parties,
+        "messageStatus": "Queued",
+        "smsSendingAttemptsCount": 1,
+    }
+    parts: list[Part] = []
+    if text or not files:
+        fields |= {"subject": text, "segmentCount": -(-max(1, len(text)) // SEGMENT_CHARACTERS)}
+        parts.append(Part(message.id, "Text", TextMedia(text)))
+    for piece in files:
+        media = BytesMedia(piece.data, piece.content_type)
+        parts.append(sized(message.id + len(parts) * ATTACHMENT_STEP, media, piece.file_name))
+    return Draft(fields, tuple(parts))
+
+
+def received_sms_draft(writer: Writer, message: SimMessage, sender: SimExtension, sent_draft: Draft) -> Draft:
+    """What the SMS `sent_draft` of `sender` is in the mailbox of the writer's owner, a colleague."""
+    own = writer.owner.phone_number
+    numbers = [str(to["phoneNumber"]) for to in _parties(sent_draft)]
+    others = [sender.phone_number, *(number for number in numbers if number != own)]
+    fields: dict[str, object] = {
+        **writer.conversation(_with_whom(writer, others)),
+        "from": {"phoneNumber": sender.phone_number, "name": sender.name},
+        "to": [
+            {"phoneNumber": own, "name": writer.owner.name, "target": True},
+            *(_party(writer, number) for number in numbers if number != own),
+        ],
+        "messageStatus": "Received",
+    }
+    words = ("subject", "segmentCount")
+    fields |= {name: sent_draft.fields[name] for name in words if name in sent_draft.fields}
+    parts = (
+        attrs.evolve(part, id=message.id + place * ATTACHMENT_STEP)
+        for place, part in enumerate(sent_draft.parts)
+    )
+    return Draft(fields, tuple(parts))
+
+
+def pager_draft(
+    writer: Writer,
+    message: SimMessage,
+    sender: SimExtension,
+    recipients: Sequence[SimExtension],
+    text: str,
+) -> Draft:
+    """A pager message of `sender`, as it is in the mailbox of the writer's owner: sent or received."""
+    others = [party for party in (sender, *recipients) if party.id != writer.owner.id]
+    fields: dict[str, object] = {
+        **writer.conversation(",".join(str(party.id) for party in others)),
+        "from": inside(sender),
+        "to": [inside(party) for party in recipients],
+        "subject": text,
+        "messageStatus": "Received" if message.direction == "Inbound" else "Sent",
+        "pgToDepartment": any(party.type == "Department" for party in recipients),
+    }
+    return Draft(fields, (Part(message.id, "Text", TextMedia(text)),))
+
+
+def fax_draft(
+    writer: Writer,
+    message: SimMessage,
+    recipients: Sequence[dict[str, str]],
+    files: Sequence[Media],
+    options: dict[str, object],
+) -> Draft:
+    """A fax of `files`, of which the first is what is rendered; it is still queued.
+
+    Args:
+        writer: Of the sender's mailbox.
+        message: The message.
+        recipients: Their phoneNumber, and name where the client gave one.
+        files: What was uploaded, at least one.
+        options: Further fields of the record, such as faxResolution.
+    """
+    number = recipients[0]["phoneNumber"]
+    rendered = _rendered(writer, message, number, files[0])
+    fields: dict[str, object] = {
+        "faxResolution": "High",
+        **options,
+        "faxPageCount": len(_PAGE.findall(rendered.render(MediaBases()))) or 1,
+        "from": {"phoneNumber": writer.owner.phone_number, "name": writer.owner.name},
+        "to": [{**_party(writer, to["phoneNumber"]), **to, "messageStatus": "Queued"} for to in recipients],
+        "subject": number,
+        "messageStatus": "Queued",
+    }
+    parts = [Part(message.id, "RenderedDocument", rendered, on_media_host=True)]
+    parts += [
+        Part(message.id + place * ATTACHMENT_STEP, "SourceDocument", media, on_media_host=True)
+        for place, media in enumerate(files, start=1)
+    ]
+    return Draft(fields, tuple(parts))
+
+
+def sent(draft: Draft, at_s: float) -> Draft:
+    """What a queued `draft` becomes when it has gone out at `at_s`."""
+    if "faxResolution" in draft.fields:
+        parties = [{**party, "messageStatus": "Sent"} for party in _parties(draft)]
+        return attrs.evolve(draft, fields={**draft.fields, "to": parties, "messageStatus": "Sent"})
+    fields = {**draft.fields, "messageStatus": "Delivered", "smsDeliveryTime": iso_time(at_s)}
+    return attrs.evolve(draft, fields=fields)
+
+
+def _parties(draft: Draft) -> list[dict[str, object]]:
+    """The recipients of a message."""
+    to = draft.fields["to"]
+    return to if isinstance(to, list) else []
+
+
+def _party(writer: Writer, number: str) -> dict[str, object]:
+    """Somebody outside the account, by number."""
+    known = _contact(writer, number)
+    return {"phoneNumber": number} if known is None else outside(known[1])
+
+
+def _with_whom(writer: Writer, numbers: Sequence[str]) -> int | str:
+    """What tells the conversation with `numbers` from the owner's others."""
+    known = _contact(writer, numbers[0]) if len(numbers) == 1 else None
+    # Every ninth contact writes in a group of three, which is another conversation (`Writer`).
+    return ",".join(sorted(numbers)) if known is None or known[0] % 9 == 8 else known[0]
+
+
+def _contact(writer: Writer, number: str) -> tuple[int, Contact] | None:
+    """The owner's contact with `number`, and which one it is."""
+    people = ((i, contact(writer.seed, writer.owner.slot, i)) for i in range(KNOWN_CONTACTS))
+    return next(((i, person) for i, person in people if person.number == number), None)
+
+
+def _rendered(writer: Writer, message: SimMessage, number: str, media: Media) -> Media:
+    """The document that is faxed: a PDF as it is, a text as a letter, anything else by its kind."""
+    if media.content_type == "application/pdf":
+        return media
+    text = f"[{media.content_type}, {media.size_bytes} bytes]"
+    if media.content_type == "text/plain":
+        text = media.render(MediaBases()).decode("latin-1", "replace")
+    lines = [line[:_COLUMNS] for line in text.splitlines()][: _LINES_PER_PAGE - 1]
+    when = iso_time(message.created_s or 0.0)
+    letter = Letter(
+        banner=f"From {writer.owner.phone_number}  {when[:16].replace('T', ' ')} UTC  fax {message.id}",
+        sender=(writer.owner.name.encode("latin-1", "replace").decode("latin-1"),),
+        recipient=(f"Fax {number}",),
+        date=when[:10],
+        title="Fax",
+        body=tuple(lines),
+        pages=1,
+    )
+    return PdfMedia(letter)

@@ -1,0 +1,136 @@
+"""What a message store report holds: the records of all mailboxes, and the contents of their attachments.
+
+Source: "Message Store Exports" of the API's documentation, its pictures included; for the inner JSON, which
+it does not show, the form of a message list is assumed.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+
+import attrs
+
+from rcfs.model import Availability
+from rcfs.simulator._archives import Archive, PackedFile, SizedFile, cut_archives
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._drafts import Draft
+from rcfs.simulator.account._mailbox import Mailbox
+from rcfs.simulator.account._message_filter import created_s
+from rcfs.simulator.account._plan import SimMessage
+from rcfs.simulator.account._records import message_record
+from rcfs.simulator.media._content import MediaBases, SimContent
+
+SUFFIXES = {
+    "application/pdf": "pdf",
+    "audio/mpeg": "mp3",
+    "audio/wav": "wav",
+    "audio/x-wav": "wav",
+    "image/gif": "gif",
+    "image/jpeg": "jpg",
+    "image/tiff": "tif",
+    "text/plain": "txt",
+    "text/vcard": "vcf",
+    "video/mp4": "mp4",
+}
+"""File name extensions of contents in archives; any other content gets ``bin``."""
+
+
+@attrs.frozen
+class Report:
+    """The messages that were there at one moment, as they were then.
+
+    Kept is what had changed or come until then, not each message: so the size of an account costs nothing.
+    """
+
+    account: SimAccount
+    """Whose messages."""
+    platform_url: str
+    """Origin of the platform."""
+    media_url: str
+    """Origin of the media host."""
+    date_from: float
+    """No message is older, seconds since 1970 UTC."""
+    date_to: float
+    """None is newer."""
+    types: frozenset[str]
+    """Types of messages; empty for all."""
+    mailboxes: Mapping[int, Mailbox]
+    """The mailboxes as they were, by extension; purged messages are left out."""
+    revised: Mapping[int, Draft]
+    """What messages said then, by id, where that does not follow from the message."""
+
+    @classmethod
+    def of(
+        cls,
+        account: SimAccount,
+        urls: tuple[str, str],
+        date_from: float,
+        date_to: float,
+        types: frozenset[str],
+    ) -> "Report":
+        """The messages that were created in ``[date_from, date_to]`` and are neither purged nor secret.
+
+        Args:
+            account: The account.
+            urls: Origins of the platform and of the media host.
+            date_from: Seconds since 1970 UTC.
+            date_to: Seconds since 1970 UTC.
+            types: Types of messages; empty for all.
+        """
+        open_to_admins = (extension.id for extension in account.extensions if not extension.mailbox_refused)
+        mailboxes = {
+            extension_id: account.mailbox(extension_id).snapshot() for extension_id in open_to_admins
+        }
+        return cls(account, *urls, date_from, date_to, types, mailboxes, account.revised())
+
+    def archives(self, most_bytes: int) -> Iterator[Archive]:
+        """The archive of the records, then those of the contents, each of at most `most_bytes`."""
+        yield Archive(self._record_files(), compressed=True)
+        yield from cut_archives(self._content_files(), most_bytes)
+
+    def _record_files(self) -> Iterator[PackedFile]:
+        """A list of records for each mailbox that has messages."""
+        for extension_id, mailbox in self.mailboxes.items():
+            newest = next(self._chosen(mailbox), None)
+            if newest is not None:
+                name = f"{self._place(extension_id)}/message-store.json"
+                yield PackedFile(name, created_s(newest), self._record_list(mailbox))
+
+    def _record_list(self, mailbox: Mailbox) -> Iterator[bytes]:
+        """The file with the records of `mailbox`, in small pieces."""
+        yield b'{"records": ['
+        urls, account_id = (self.platform_url, self.media_url), self.account.account_id
+        for number, message in enumerate(self._chosen(mailbox)):
+            record = message_record(*urls, account_id, message, self._draft(message))
+            yield (b", " if number else b"") + json.dumps(record, ensure_ascii=False).encode()
+        yield b"]}"
+
+    def _content_files(self) -> Iterator[SizedFile]:
+        """Every attachment that its record names."""
+        bases = MediaBases()
+        for mailbox in self.mailboxes.values():
+            for message in self._chosen(mailbox):
+                for part in self._draft(message).parts:
+                    if "id" in part.absent:
+                        continue
+                    content = SimContent(part.media, bases)
+                    suffix = SUFFIXES.get(content.content_type, "bin")
+                    place = f"{self._place(message.extension_id)}/message-store/{message.id}"
+                    name = f"{place}/content/{part.id}.{suffix}"
+                    yield SizedFile(name, created_s(message), content.pieces(), content.size_bytes)
+
+    def _draft(self, message: SimMessage) -> Draft:
+        """What `message` said."""
+        return self.revised.get(message.id) or self.account.writer(message.extension_id).draft(message)
+
+    def _chosen(self, mailbox: Mailbox) -> Iterator[SimMessage]:
+        """The messages of `mailbox` that are in the report, newest first."""
+        for message in mailbox.newest_first():
+            if (
+                message.availability != Availability.PURGED
+                and self.date_from <= created_s(message) <= self.date_to
+                and (not self.types or message.type in self.types)
+            ):
+                yield message
+
+    def _place(self, extension_id: int) -> str:
+        return f"account/{self.account.account_id}/extension/{extension_id}"

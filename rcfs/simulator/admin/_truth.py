@@ -1,0 +1,63 @@
+"""What a client must find when it fetches recordings and greetings, for tests to compare with.
+
+Apart from the truth about attachments: a checksum of these takes 4 ms for each megabyte.
+"""
+
+import hashlib
+from collections.abc import Iterator
+
+import attrs
+
+from rcfs.simulator._wire import Readable
+from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._calls import CallBook
+from rcfs.simulator.account._greetings import GreetingBook
+from rcfs.simulator.account._records import account_uri
+
+_PIECE_BYTES = 1 << 20
+"""How much is made at once for a checksum."""
+
+
+@attrs.frozen
+class MediaRow:
+    """One content that is no attachment."""
+
+    kind: str
+    """``Recording``, ``Greeting`` or ``CompanyGreeting``."""
+    id: int
+    """Unique within its kind."""
+    extension_id: int | None
+    """Whose it is; None for the company's."""
+    path: str
+    """Path of its content, on either origin."""
+    content_type: str
+    """Media type that it is served with."""
+    size_bytes: int
+    """Exact size."""
+    sha256: str
+    """Checksum of the content, hexadecimal."""
+
+
+def media_truth(
+    account: SimAccount, calls: CallBook, greetings: GreetingBook, now_s: float
+) -> Iterator[MediaRow]:
+    """Every recording that is there at `now_s`, newest first, and every greeting that somebody recorded."""
+    base = account_uri("", account.account_id)
+    for recording in calls.recordings(now_s):
+        audio, path = recording.audio, f"{base}/recording/{recording.id}/content"
+        yield _row("Recording", recording.id, recording.extension_id, path, audio.content_type, audio)
+    for greeting in greetings.customs():
+        content, owner = greetings.content(greeting), greeting.extension_id
+        if content is not None:
+            kind, place = ("CompanyGreeting", "") if owner is None else ("Greeting", f"/extension/{owner}")
+            path = f"{base}{place}/greeting/{greeting.id}/content"
+            yield _row(kind, greeting.id, owner, path, content.content_type, content)
+
+
+def _row(
+    kind: str, id_: int, extension_id: int | None, path: str, content_type: str, source: Readable
+) -> MediaRow:
+    digest, size = hashlib.sha256(), source.size_bytes
+    for start in range(0, size, _PIECE_BYTES):
+        digest.update(source.read(start, min(start + _PIECE_BYTES, size)))
+    return MediaRow(kind, id_, extension_id, path, content_type, size, digest.hexdigest())

@@ -1,0 +1,1 @@
+"""The endpoints of the platform, one module a group of them."""

@@ -1,0 +1,52 @@
+"""Recordings of calls: what they are, and their contents."""
+
+from rcfs.simulator._backend import ACCOUNT_PATH, HEAVY, Call, Operation
+from rcfs.simulator._wire import Answer, ApiError, Whole, json_answer, not_found
+from rcfs.simulator.account._calls import SimRecording
+from rcfs.simulator.api._calls import call_writer
+from rcfs.simulator.api._content import disposition
+
+RECORDING_PATH = ACCOUNT_PATH + "/recording/{recording_id}"
+
+
+def read_recording(call: Call) -> Answer:
+    """What a recording is; not its size."""
+    return json_answer(call_writer(call).recording(_find(call)))
+
+
+def read_recording_content(call: Call) -> Whole:
+    """The content of a recording."""
+    found = _find(call)
+    return Whole({"Content-Type": found.audio.content_type} | disposition(call, None), found.audio)
+
+
+def _find(call: Call) -> SimRecording:
+    """The recording that the path names.
+
+    Raises:
+        ApiError: 404, there is none, or none any more; 403 CMN-419, it is not for this login.
+    """
+    call.check_account()
+    text = call.path["recording_id"]
+    if not (text.isascii() and text.isdecimal()):
+        raise not_found("recordingId")
+    found = call.backend.calls.recording(int(text), call.backend.account_time())
+    if found is None:
+        raise not_found("recordingId")
+    if not call.user.is_admin and call.user.id != found.extension_id:
+        raise ApiError(403, "CMN-419", "User needs access to the extension of this recording")
+    return found
+
+
+OPERATIONS = (
+    Operation("readCallRecording", "GET", RECORDING_PATH, HEAVY, read_recording),
+    Operation(
+        "readCallRecordingContent",
+        "GET",
+        RECORDING_PATH + "/content",
+        HEAVY,
+        read_recording_content,
+        gives_content=True,
+    ),
+)
+"""Operations of this module."""

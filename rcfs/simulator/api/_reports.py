@@ -1,0 +1,155 @@
+"""Message store reports: a task, its state, the list of its archives, and these."""
+
+from functools import partial
+from typing import Any
+from urllib.parse import urlencode
+
+from rcfs.simulator._backend import ACCOUNT_PATH, HEAVY, Call, Operation
+from rcfs.simulator._params import Query, iso_time
+from rcfs.simulator._tasks import FINAL, ExportTask
+from rcfs.simulator._wire import Answer, Later, Whole, bad_parameter, json_answer, not_found
+from rcfs.simulator.account._records import account_uri
+from rcfs.simulator.account._reports import Report
+from rcfs.simulator.api._bulk import json_object
+
+REPORT_PATH = ACCOUNT_PATH + "/message-store-report"
+TASK_PATH = REPORT_PATH + "/{task_id}"
+
+DAY_S = 86_400.0
+"""What dateFrom lies before dateTo when it is left out, in seconds (CreateMessageStoreReportRequest)."""
+
+MESSAGE_TYPES = ("Fax", "SMS", "VoiceMail", "Pager")
+
+
+def create_report(call: Call) -> Answer:
+    """A new task; it sees the store as it is now."""
+    call.check_account()
+    backend, now_s = call.backend, call.backend.account_time()
+    wanted = body_query(optional_body(call), ("dateFrom", "dateTo", "messageTypes"))
+    date_to = wanted.moment("dateTo", now_s)
+    date_from = wanted.moment("dateFrom", date_to - DAY_S)
+    if date_from > date_to:
+        raise bad_parameter("dateFrom", wanted.text("dateFrom"))
+    types = wanted.choices("messageTypes", MESSAGE_TYPES)
+    for extension in backend.account.extensions:
+        backend.messages.settle(extension.id, now_s)
+    urls = (backend.endpoints.platform_url, backend.endpoints.media_url)
+    report = Report.of(backend.account, urls, date_from, date_to, types)
+    task = backend.reports.create(
+        f"{backend.account.account_id}-{call.user.id}",
+        call.user.id,
+        now_s,
+        {"dateFrom": iso_time(date_from), "dateTo": iso_time(date_to)}
+        | ({"messageTypes": sorted(types)} if types else {}),
+        partial(report.archives, backend.archive_bytes),
+    )
+    return json_answer(_record(call, task), status=202)
+
+
+def read_report(call: Call) -> Answer:
+    """The state of a task."""
+    call.check_account()
+    return json_answer(_record(call, call.backend.reports.find(call.path["task_id"])))
+
+
+def list_archives(call: Call) -> Later:
+    """The archives of a finished task, with their sizes."""
+    task = _completed(call)
+    uri = f"{_uri(call, task)}/archive"
+
+    def answer() -> Answer:
+        sizes = [archive.size_bytes for archive in task.archives()]
+        return json_answer(
+            {"records": [{"size": size, "uri": f"{uri}/{number}"} for number, size in enumerate(sizes)]}
+        )
+
+    return Later(answer)
+
+
+def read_archive(call: Call) -> Later:
+    """One archive of a finished task."""
+    task, number = _completed(call), call.path["archive_id"]
+    return Later(partial(archive_content, task, number, 0, "archiveId"))
+
+
+def archive_content(task: ExportTask, number: str, first: int, parameter: str) -> Whole:
+    """The archive of `task` whose `number` of the path counts from `first`.
+
+    Raises:
+        ApiError: 404, there is none, and `parameter` is to blame.
+    """
+    archives = task.archives()
+    for place, archive in enumerate(archives, first):
+        if str(place) == number:
+            return Whole({"Content-Type": "application/zip"}, archive)
+    raise not_found(parameter)
+
+
+def optional_body(call: Call) -> dict[str, Any]:
+    """The object in the body of `call`; an empty body is an empty object.
+
+    Raises:
+        ApiError: 400 CMN-101, it is something else.
+    """
+    return json_object(call) if call.body else {}
+
+
+def body_query(body: dict[str, Any], names: tuple[str, ...]) -> Query:
+    """The fields `names` of a body, texts and lists of texts, to be read like those of a query.
+
+    Raises:
+        ApiError: 400, one of them is something else.
+    """
+    fields: dict[str, list[str]] = {}
+    for name in names:
+        value = body.get(name)
+        values = value if isinstance(value, list) else [] if value is None else [value]
+        if not all(isinstance(text, str) for text in values):
+            raise bad_parameter(name, str(value))
+        fields[name] = values
+    return Query(urlencode(fields, doseq=True))
+
+
+def _completed(call: Call) -> ExportTask:
+    """The task that the path names, which has archives.
+
+    Raises:
+        ApiError: 404, there is none, or it has none.
+    """
+    call.check_account()
+    return call.backend.reports.find_completed(call.path["task_id"], call.backend.account_time())
+
+
+def _uri(call: Call, task: ExportTask) -> str:
+    base = account_uri(call.backend.endpoints.platform_url, call.backend.account.account_id)
+    return f"{base}/message-store-report/{task.id}"
+
+
+def _record(call: Call, task: ExportTask) -> dict[str, Any]:
+    status, since_s = task.state(call.backend.account_time())
+    record = {
+        "uri": _uri(call, task),
+        "id": task.id,
+        "status": status,
+        "accountId": str(call.backend.account.account_id),
+        "extensionId": str(task.extension_id),
+        "startTime": iso_time(task.created_s),
+        **task.wanted,
+    }
+    return record | ({"finishTime": iso_time(since_s)} if status in FINAL else {})
+
+
+OPERATIONS = (
+    Operation("createMessageStoreReport", "POST", REPORT_PATH, HEAVY, create_report),
+    Operation("readMessageStoreReportTask", "GET", TASK_PATH, HEAVY, read_report),
+    Operation("readMessageStoreReportArchive", "GET", TASK_PATH + "/archive", HEAVY, list_archives),
+    Operation(
+        "messageStoreReportArchiveContent",
+        "GET",
+        TASK_PATH + "/archive/{archive_id}",
+        HEAVY,
+        read_archive,
+        gives_content=True,
+    ),
+)
+"""Operations of this module; the description leaves out the last, which the documentation has."""

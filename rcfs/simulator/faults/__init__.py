@@ -1,0 +1,1 @@
+"""Faults on demand: what goes wrong, and how."""

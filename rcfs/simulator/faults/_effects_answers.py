@@ -1,0 +1,271 @@
+"""Effects on what is said: refusals that nobody earned, and answers that are not what they should be."""
+
+# ruff: noqa: ARG002 - every step is offered all that any effect needs for it
+
+import json
+from typing import Any
+
+import attrs
+
+from rcfs.simulator._backend import Call
+from rcfs.simulator._params import form_fields
+from rcfs.simulator._police import BucketKey
+from rcfs.simulator._wire import (
+    JSON_TYPE,
+    Answer,
+    ApiError,
+    OAuthError,
+    json_answer,
+    rate_headers,
+    retry_after,
+)
+from rcfs.simulator.faults._effects import Effect, Slow
+from rcfs.simulator.login._auth import JWT_GRANT
+
+UNTOLD_PENALTY_S = 30.0
+"""Penalty of a 429 without Retry-After, in seconds: the least that a client is told to wait then."""
+
+_HTML = b"<html><body><h1>Bad Gateway</h1></body></html>"
+
+_FAILURE = attrs.validators.and_(attrs.validators.ge(400), attrs.validators.le(599))
+_ANY_STATUS = attrs.validators.and_(attrs.validators.ge(200), attrs.validators.le(599))
+_WHOLE_SECONDS = attrs.validators.optional(attrs.validators.ge(0))
+
+
+@attrs.frozen
+class Status(Effect):
+    """Fails with a 5xx (or another status) in the API's envelope."""
+
+    status: int = attrs.field(default=503, validator=_FAILURE)
+    """HTTP status."""
+    retry_after_s: int | None = attrs.field(default=None, validator=_WHOLE_SECONDS)
+    """``Retry-After`` in seconds; None leaves it out."""
+    code: str = "CMN-203"
+    """``errorCode`` of the envelope."""
+
+    def replace(self, call: Call) -> Answer:
+        """The failure."""
+        headers = retry_after(self.retry_after_s)
+        return ApiError(self.status, self.code, "Service Temporary Unavailable", headers=headers).answer
+
+
+@attrs.frozen
+class TokenDown(Status):
+    """Fails like `Status`, but only where tokens are issued."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether a token is asked for."""
+        return found is None and call.operation.id == "getToken"
+
+
+@attrs.frozen
+class ExpiredJwt(Effect):
+    """Refuses a login with the JWT, as if that had expired; a refresh works."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether it is a login with a JWT."""
+        is_login = call.operation.id == "getToken"
+        return found is None and is_login and form_fields(call.body).get("grant_type") == JWT_GRANT
+
+    def replace(self, call: Call) -> Answer:
+        """The refusal."""
+        return OAuthError("invalid_grant", "OAU-210", "Token expired").answer
+
+
+@attrs.frozen
+class ExpiredToken(Effect):
+    """Lets the access token expire at this very request: 401, and nothing but a refresh helps."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether there is a login."""
+        return found is None and call.session is not None
+
+    def replace(self, call: Call) -> Answer:
+        """The refusal."""
+        call.backend.auth.expire(call.login())
+        return ApiError(401, "OAU-213", "Token not found").answer
+
+
+@attrs.frozen
+class RateLimited(Effect):
+    """Answers 429 although there was budget, as other users of it or an emergency limit would cause.
+
+    It starts a true penalty, which every request that comes too early restarts.
+    """
+
+    headers: bool = True
+    """With ``X-Rate-Limit-*``, a penalty of the group; without, one of everything of the login."""
+    retry_after_s: int | None = attrs.field(default=None, validator=_WHOLE_SECONDS)
+    """``Retry-After`` in seconds, and the length of the penalty; None leaves the header out, and the
+    penalty is `UNTOLD_PENALTY_S`."""
+    code: str = "CMN-301"
+    """Error code, such as CMN-304 for a duplicate concurrent request."""
+    body: str = attrs.field(default="json", validator=attrs.validators.in_(("json", "html", "empty")))
+    """``json`` for the envelope, ``html`` or ``empty``."""
+
+    def replace(self, call: Call) -> Answer:
+        """The refusal."""
+        police, now, group = call.backend.police, call.backend.clock(), call.operation.group
+        penalty_s = UNTOLD_PENALTY_S if self.retry_after_s is None else self.retry_after_s
+        user = "" if call.session is None else str(call.session.user)
+        headers = retry_after(self.retry_after_s)
+        if self.headers:
+            police.punish(BucketKey(user, call.client, group), now, penalty_s)
+            headers |= rate_headers(group, police.plans[group], remaining=0)
+        else:
+            police.freeze(user, call.client, now, penalty_s)
+        match self.body:
+            case "html":
+                answer = _html(429).with_headers(headers)
+            case "empty":
+                answer = Answer(429, headers)
+            case _:
+                answer = ApiError(429, self.code, "Request rate exceeded", headers=headers).answer
+        return attrs.evolve(answer, has_rate_headers=False)
+
+
+@attrs.frozen
+class Html(Effect):
+    """Fails with a page of HTML, as a proxy in between does."""
+
+    status: int = attrs.field(default=502, validator=_ANY_STATUS)
+    """HTTP status."""
+
+    def replace(self, call: Call) -> Answer:
+        """The page."""
+        return _html(self.status)
+
+
+@attrs.frozen
+class Empty(Effect):
+    """Fails without a word: the answer has no body."""
+
+    status: int = attrs.field(default=502, validator=_ANY_STATUS)
+    """HTTP status."""
+
+    def replace(self, call: Call) -> Answer:
+        """The silence."""
+        return Answer(self.status, has_rate_headers=False)
+
+
+@attrs.frozen
+class Redirect(Effect):
+    """Sends the client elsewhere, with the same path and query."""
+
+    to: str = "media"
+    """``media``, ``platform``, ``foreign`` (a host that the token is none of the business of, see
+    `Endpoints`), or an origin such as ``http://localhost:9``."""
+    status: int = attrs.field(default=302, validator=attrs.validators.in_((301, 302, 303, 307, 308)))
+    """HTTP status."""
+
+    def replace(self, call: Call) -> Answer:
+        """The redirection."""
+        endpoints = call.backend.endpoints
+        if self.to == "foreign":
+            call.backend.sent_abroad[call.target] = call
+        origins = {
+            "media": endpoints.media_url,
+            "platform": endpoints.platform_url,
+            "foreign": endpoints.foreign_url,
+        }
+        return Answer(self.status, {"Location": origins.get(self.to, self.to) + call.target})
+
+
+@attrs.frozen
+class NoRateHeaders(Effect):
+    """Leaves out ``X-Rate-Limit-*``."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether there is an answer."""
+        return found is not None
+
+    def edit(self, answer: Answer) -> Answer:
+        """The answer without them."""
+        return attrs.evolve(answer, has_rate_headers=False)
+
+
+@attrs.frozen
+class MalformedJson(Effect):
+    """Answers with JSON that breaks off in the middle; the length that is told is that of the half."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether there is JSON."""
+        return _json_of(found) is not None
+
+    def edit(self, answer: Answer) -> Answer:
+        """Half of it."""
+        body = answer.body
+        return attrs.evolve(answer, body=body[: len(body) // 2]) if isinstance(body, bytes) else answer
+
+
+@attrs.frozen
+class MissingFields(Effect):
+    """Leaves fields out of the JSON, wherever they stand; passes over answers that have none of them."""
+
+    fields: str = "totalPages,totalElements"
+    """Their names, with commas between; the default are the totals of a list."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether there is one to leave out."""
+        value = _json_of(found)
+        return value is not None and self._without(value) != value
+
+    def edit(self, answer: Answer) -> Answer:
+        """What is left."""
+        return _with_json(answer, self._without(_json_of(answer)))
+
+    def _without(self, value: Any) -> Any:
+        names = self.fields.split(",")
+        if isinstance(value, dict):
+            return {name: self._without(inner) for name, inner in value.items() if name not in names}
+        return [self._without(inner) for inner in value] if isinstance(value, list) else value
+
+
+@attrs.frozen
+class UnknownFields(Effect):
+    """Adds a field that nobody has heard of to each object of the JSON."""
+
+    name: str = "addedLater"
+    """Its name."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether there is an object."""
+        value = _json_of(found)
+        return value is not None and self._with(value) != value
+
+    def edit(self, answer: Answer) -> Answer:
+        """More than there was."""
+        return _with_json(answer, self._with(_json_of(answer)))
+
+    def _with(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            added: dict[str, Any] = {self.name: {"values": [None, 1.5, "two"]}}
+            return added | {name: self._with(inner) for name, inner in value.items()}
+        return [self._with(inner) for inner in value] if isinstance(value, list) else value
+
+
+@attrs.frozen
+class SlowPages(Slow):
+    """Begins to answer late, but only with pages of lists."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether it is a page."""
+        value = _json_of(found)
+        return isinstance(value, dict) and "paging" in value
+
+
+def _html(status: int) -> Answer:
+    """The page of a proxy, which knows nothing of rates."""
+    return Answer(status, {"Content-Type": "text/html"}, _HTML, has_rate_headers=False)
+
+
+def _json_of(answer: Answer | None) -> Any:
+    """What the JSON of `answer` says; None where there is none."""
+    if answer is None or not isinstance(answer.body, bytes) or not answer.body:
+        return None
+    return json.loads(answer.body) if answer.headers.get("Content-Type") == JSON_TYPE else None
+
+
+def _with_json(answer: Answer, value: Any) -> Answer:
+    """`answer` with `value` as its JSON."""
+    return attrs.evolve(answer, body=json_answer(value).body)

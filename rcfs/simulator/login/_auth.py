@@ -1,0 +1,241 @@
+"""Logins: client authentication, access tokens, and refresh tokens that work once (codes: see `_codes`).
+
+Tokens are random in every run; the credentials are made from the seed (see `_config`), so that a demo can
+be repeated. Times are `now` in seconds of any origin.
+"""
+
+import base64
+import binascii
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import attrs
+
+from rcfs.simulator._config import Credentials
+from rcfs.simulator._wire import ApiError, OAuthError
+from rcfs.simulator.login._codes import Codes
+
+JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+"""Grant type of a login with a JWT (RFC 7523, 2.1)."""
+
+REFRESH_LIFETIME_S = 604_799
+"""Lifetime of a refresh token in seconds: the example of the schema TokenInfo."""
+
+MAX_SESSIONS = 5
+"""Sessions of one user and app; a further login ends the oldest (documented as "about 5")."""
+
+
+@attrs.define(eq=False)
+class Session:
+    """One login, from its first token to its revocation."""
+
+    id: str
+    """OAuth session id."""
+    user: int
+    """Extension id of who logged in."""
+    client: str
+    """Client id it was made through."""
+    is_public: bool
+    """The client has no secret and proved itself by PKCE; only such a login can be refreshed without one."""
+    scopes: frozenset[str]
+    """What the app may do with it."""
+    access_token: str
+    """The only access token that is good; a refresh replaces it."""
+    expires_at: float
+    """When that token stops being good."""
+    refresh_token: str
+    """The only refresh token that is good."""
+    refresh_expires_at: float
+    """When that one stops being good."""
+
+
+class Auth:
+    """All logins of one simulator.
+
+    Args:
+        credentials: What a client must show.
+        owner: Extension id that the JWT belongs to.
+        token_lifetime_s: How long an access token is good, in seconds.
+        scopes: The app's scopes; a login has them all, unless it was asked for with fewer.
+        redirect_uris: What is registered with the app for logins in a browser, at least one.
+    """
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        *,
+        owner: int,
+        token_lifetime_s: float,
+        scopes: frozenset[str],
+        redirect_uris: Sequence[str],
+    ) -> None:
+        self.credentials = credentials
+        self.codes = Codes(credentials.client_id, redirect_uris, scopes)
+        self.owner = owner
+        self._token_lifetime_s = token_lifetime_s
+        self._scopes = scopes
+        self._sessions: list[Session] = []
+        self._listeners: list[Callable[[Session], None]] = []
+
+    def listen(self, listener: Callable[[Session], None]) -> None:
+        """Let `listener` be told of each login that has ended: revoked, or the oldest of too many."""
+        self._listeners.append(listener)
+
+    def check_client(self, authorization: str, claimed: str = "") -> bool:
+        """Whether an ``Authorization: Basic`` header proves the client; False when it only claims to be it.
+
+        Args:
+            authorization: The header; empty where there is none.
+            claimed: Client id in the body, which is how an app without a secret says who it is.
+
+        Raises:
+            OAuthError: The header is malformed or wrong, or there is none and the claim is wrong, too.
+        """
+        known = self.credentials
+        if not authorization and claimed == known.client_id:
+            return False
+        client, secret = split_basic(authorization)
+        if not (
+            secrets.compare_digest(client.encode(), known.client_id.encode())
+            and secrets.compare_digest(secret.encode(), known.client_secret.encode())
+        ):
+            raise OAuthError("invalid_client", "OAU-153", "Invalid client")
+        return True
+
+    def grant(
+        self, client: str, form: Mapping[str, str], now: float, *, proven: bool = True
+    ) -> dict[str, Any]:
+        """The token answer (schema TokenInfo) for the form body of a token request.
+
+        Args:
+            client: Client id of the request.
+            form: Its body.
+            now: When it came.
+            proven: The client has shown its secret.
+
+        Raises:
+            OAuthError: The grant type is not supported, or the assertion, refresh token or authorization
+                code is not good, or takes a client that has shown its secret.
+        """
+        match form.get("grant_type"):
+            case grant_type if grant_type == JWT_GRANT:
+                if not proven:
+                    raise OAuthError("invalid_client", "OAU-153", "Invalid client")
+                if not secrets.compare_digest(
+                    form.get("assertion", "").encode(), self.credentials.jwt.encode()
+                ):
+                    raise OAuthError("invalid_grant", "OAU-140", "Invalid assertion")
+                session = self._log_in(client, self._scopes, now, is_public=False)
+            case "authorization_code":
+                asked = self.codes.redeem(client, form, now, proven=proven)
+                session = self._log_in(client, asked.scopes, now, is_public=not proven)
+            case "refresh_token":
+                session = self._refresh(client, form.get("refresh_token", ""), now, proven=proven)
+            case _:
+                raise OAuthError("unsupported_grant_type", "OAU-250", "Unsupported grant type")
+        return {
+            "access_token": session.access_token,
+            "token_type": "bearer",
+            "expires_in": int(self._token_lifetime_s),
+            "refresh_token": session.refresh_token,
+            "refresh_token_expires_in": REFRESH_LIFETIME_S,
+            "scope": " ".join(sorted(session.scopes)),
+            "owner_id": str(session.user),
+            "endpoint_id": session.id,
+            "session_id": session.id,
+        }
+
+    def session(self, token: str, now: float) -> Session:
+        """The login that `token` stands for.
+
+        Raises:
+            ApiError: 401, the token is unknown, replaced, revoked or expired.
+        """
+        for session in self._sessions:
+            if secrets.compare_digest(session.access_token.encode(), token.encode()):
+                if now >= session.expires_at:
+                    break
+                return session
+        raise ApiError(401, "OAU-213", "Token not found")
+
+    def revoke(self, token: str) -> None:
+        """End the login of an access or refresh `token`; an unknown one is no error (RFC 7009, 2.2)."""
+        self._end([s for s in self._sessions if token in (s.access_token, s.refresh_token)])
+
+    def expire(self, session: Session) -> None:
+        """Let the access token of `session` be expired from now on; its refresh token stays good."""
+        session.expires_at = float("-inf")
+
+    def expire_all(self) -> None:
+        """Let every access token be expired from now on."""
+        for session in self._sessions:
+            self.expire(session)
+
+    def _log_in(self, client: str, scopes: frozenset[str], now: float, *, is_public: bool) -> Session:
+        session = Session(
+            id=_token(16),
+            user=self.owner,
+            client=client,
+            is_public=is_public,
+            scopes=scopes,
+            access_token=_token(),
+            expires_at=now + self._token_lifetime_s,
+            refresh_token=_token(),
+            refresh_expires_at=now + REFRESH_LIFETIME_S,
+        )
+        self._sessions.append(session)
+        self._end(self._sessions[:-MAX_SESSIONS])
+        return session
+
+    def _end(self, ended: Sequence[Session]) -> None:
+        """Let the logins `ended` be over."""
+        self._sessions = [session for session in self._sessions if session not in ended]
+        for session in ended:
+            for listener in self._listeners:
+                listener(session)
+
+    def _refresh(self, client: str, token: str, now: float, *, proven: bool) -> Session:
+        for session in self._sessions:
+            if (
+                session.refresh_token == token
+                and session.client == client
+                and (proven or session.is_public)
+                and now < session.refresh_expires_at
+            ):
+                session.access_token, session.refresh_token = _token(), _token()
+                session.expires_at = now + self._token_lifetime_s
+                session.refresh_expires_at = now + REFRESH_LIFETIME_S
+                return session
+        raise OAuthError("invalid_grant", "OAU-213", "Token not found")
+
+
+def bearer_token(authorization: str) -> str:
+    """The token of an ``Authorization: Bearer`` header; the scheme's case does not matter (RFC 9110, 11.1).
+
+    Raises:
+        ApiError: 401, the header is empty or has another scheme.
+    """
+    if not authorization:
+        raise ApiError(401, "CMN-405", "Login to extension required")
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise ApiError(401, "OAU-151", "Authorization method not supported")
+    return token.strip()
+
+
+def split_basic(authorization: str) -> tuple[str, str]:
+    """Id and secret of an ``Authorization: Basic`` header (RFC 7617); both empty when it is not one."""
+    scheme, _, encoded = authorization.partition(" ")
+    if scheme.lower() != "basic":
+        return "", ""
+    try:
+        client, _, secret = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        return "", ""
+    return client, secret
+
+
+def _token(entropy_bytes: int = 32) -> str:
+    """A new random token, in the letters that the platform uses."""
+    return secrets.token_urlsafe(entropy_bytes)

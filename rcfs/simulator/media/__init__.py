@@ -1,0 +1,1 @@
+"""The bytes of contents: sound, pictures, faxes, recordings."""
