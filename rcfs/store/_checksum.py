@@ -45,5 +45,9 @@ def proved(rows: Iterable[tuple[Any, ...]], width: int, *, first: int = 0) -> li
 
 
 def register(connection: sqlite3.Connection) -> None:
-    """Let statements of `connection` compute checksums."""
+    """Let statements of `connection` compute checksums, while only one thread uses it.
+
+    SQLite holds the lock of the connection while such a statement waits for the interpreter. Another thread
+    that has the interpreter, and waits for that lock, would wait for ever.
+    """
     connection.create_function(FUNCTION, -1, row_checksum, deterministic=True)

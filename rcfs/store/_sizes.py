@@ -34,12 +34,6 @@ _KIND = DatabaseKind(
 _SUMMED = 1000
 """Sizes that are summed at a time, in about 2 ms: the event loop asks for single ones meanwhile."""
 
-
-_SUM = (
-    f"SELECT COUNT(*), COALESCE(SUM(size_bytes) FILTER (WHERE {_TABLE.checksum} = crc), 0), MAX(content)"  # noqa: S608
-    " FROM (SELECT * FROM sizes WHERE content > ? AND content < ? ORDER BY content LIMIT ?)"
-)
-"""A sum of sizes that are as they were written."""
 _READ_WAIT_S = 0.05
 """How long a question waits, in seconds: only for what a recovery after a crash locks."""
 
@@ -109,14 +103,18 @@ class SizeIndex:
             after: As the last answer has it; empty for the first ones, and in the answer for the end.
         """
         try:
-            ((count, size_bytes, last),) = self._reader.execute(
-                _SUM,
+            # Summed here and not by SQLite: a statement that calls Python for each row holds the lock of its
+            # connection while it waits for the interpreter, and the event loop waits the other way round.
+            rows = self._reader.execute(
+                "SELECT content, size_bytes, crc FROM sizes WHERE content > ? AND content < ?"
+                " ORDER BY content LIMIT ?",
                 (after or f"{account_id}/", f"{account_id}0", _SUMMED),
-            )
+            ).fetchall()
         except sqlite3.Error as exc:
             self._tell(exc)
             return 0, ""
-        return int(size_bytes), str(last) if count == _SUMMED else ""
+        total_bytes = sum(int(row[1]) for row in rows if _TABLE.is_sound(row))
+        return total_bytes, str(rows[-1][0]) if len(rows) == _SUMMED else ""
 
     def record(self, key: ContentKey, size_bytes: int) -> None:
         """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails.
