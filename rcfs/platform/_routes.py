@@ -7,11 +7,14 @@ import httpcore
 import httpx
 
 from rcfs.platform._connecting import ProxiedBackend
+from rcfs.platform._heads import BoundedBackend, BoundedStream
 from rcfs.platform._proxies import Proxies, Proxy
 
 _KEPT_CONNECTIONS = 20
 """Idle connections that are kept for the next request: as many as are under way in a busy minute.
 Fewer where the process may open fewer than 320 files."""
+_KEPT_S = 5.0
+"""How long they are kept, in seconds: as httpx does, since servers close idle connections of their own."""
 
 
 class Routes(httpx.AsyncBaseTransport):
@@ -36,7 +39,11 @@ class Routes(httpx.AsyncBaseTransport):
         proxy = self._proxies.proxy_for(str(request.url))
         if proxy not in self._ways:
             self._ways[proxy] = self._way(proxy)
-        return await self._ways[proxy].handle_async_request(request)
+        response = await self._ways[proxy].handle_async_request(request)
+        stream = response.extensions.get("network_stream")
+        if isinstance(stream, BoundedStream):
+            stream.head_is_over()
+        return response
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -44,17 +51,17 @@ class Routes(httpx.AsyncBaseTransport):
             await way.aclose()
 
     def _way(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
-        # The quota bounds how many requests are under way; a limit would make one wait that has its slot.
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=_kept_connections())
-        way = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False, limits=limits)
-        if proxy is not None:
-            # httpx has no argument for what connects, and httpcore, which it is built on, has.
-            way._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
-                ssl_context=self._tls,
-                max_connections=None,
-                max_keepalive_connections=_kept_connections(),
-                network_backend=ProxiedBackend(proxy, self._tls),
-            )
+        way = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False)
+        network = httpcore.TrioBackend() if proxy is None else ProxiedBackend(proxy, self._tls)
+        # httpx has no argument for what connects, and httpcore, which it is built on, has.
+        way._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
+            ssl_context=self._tls,
+            # The quota bounds how many requests are under way; a limit would make one wait that has its slot.
+            max_connections=None,
+            max_keepalive_connections=_kept_connections(),
+            keepalive_expiry=_KEPT_S,
+            network_backend=BoundedBackend(network),
+        )
         return way
 
 

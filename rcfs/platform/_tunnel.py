@@ -18,6 +18,8 @@ from rcfs.errors import ProxyError, UnreachableError
 from rcfs.platform._proxies import Proxy
 
 _PIECE_BYTES = 4096
+_MOST_ANSWER_BYTES = 64 << 10
+"""Most bytes of a proxy's answer to CONNECT, interim answers included: real ones have some hundred."""
 _GATEWAY_FAILED = (500, 502, 503, 504)
 _SOCKS_RULES = 2
 _SOCKS_REPLIES = {
@@ -71,9 +73,14 @@ class Tunnel:
         protocol = h11.Connection(h11.CLIENT)
         request = h11.Request(method="CONNECT", target=target, headers=headers)
         await self.send(protocol.send(request) or b"")
+        received = 0
         while not isinstance(event := protocol.next_event(), h11.Response):
             if event is h11.NEED_DATA:
-                protocol.receive_data(await self.receive(_PIECE_BYTES))
+                if received > _MOST_ANSWER_BYTES:
+                    raise ValueError("its answer does not end")
+                data = await self.receive(_PIECE_BYTES)
+                received += len(data)
+                protocol.receive_data(data)
             elif not isinstance(event, h11.InformationalResponse):
                 raise ValueError("it said nothing")
         status = event.status_code

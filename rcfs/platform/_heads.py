@@ -1,0 +1,92 @@
+"""The head of an answer is bounded, with all that a server sends before it.
+
+A server may send any number of interim answers (1xx) before the answer itself, and httpcore reads them for as
+long as they come: a server that sends nothing else would keep the event loop busy until the deadline of the
+request.
+"""
+
+import ssl
+from collections.abc import Iterable
+
+import httpcore
+
+MOST_HEAD_BYTES = 128 << 10
+"""Most bytes from a request to the end of its answer's headers: httpcore takes headers of up to 100 KiB, and
+an interim answer, of which a server sends one every few seconds at most, has some 100 bytes."""
+_PIECE_BYTES = 4096
+"""Most bytes of a head that are parsed at a time: 160 interim answers take 5 ms (measured 2026-11)."""
+
+
+class BoundedStream(httpcore.AsyncNetworkStream):
+    """A connection over which at most MOST_HEAD_BYTES arrive between a request and `head_is_over`."""
+
+    def __init__(self, stream: httpcore.AsyncNetworkStream) -> None:
+        self._stream = stream
+        self._left: int | None = MOST_HEAD_BYTES
+
+    def head_is_over(self) -> None:
+        """All headers are there: what follows is the body, which its reader bounds."""
+        self._left = None
+
+    async def read(
+        self,
+        max_bytes: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+    ) -> bytes:
+        """Some of what has arrived; none at the end.
+
+        Raises:
+            httpcore.RemoteProtocolError: The head has more bytes than it may have.
+        """
+        if self._left is None:
+            return await self._stream.read(max_bytes, timeout)
+        if self._left <= 0:
+            raise httpcore.RemoteProtocolError("its headers do not end")
+        data = await self._stream.read(min(max_bytes, _PIECE_BYTES), timeout)
+        self._left -= len(data)
+        return data
+
+    async def write(
+        self,
+        buffer: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+    ) -> None:
+        """Sends some of a request, whose answer comes next."""
+        self._left = MOST_HEAD_BYTES
+        await self._stream.write(buffer, timeout)
+
+    async def aclose(self) -> None:
+        """Closes the connection."""
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+    ) -> httpcore.AsyncNetworkStream:
+        """The same connection, encrypted."""
+        return BoundedStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+    def get_extra_info(self, info: str) -> object:
+        """See `httpcore.AsyncNetworkStream`."""
+        return self._stream.get_extra_info(info)
+
+
+class BoundedBackend(httpcore.AsyncNetworkBackend):
+    """Connects as another backend does, to servers whose heads are bounded."""
+
+    def __init__(self, network: httpcore.AsyncNetworkBackend) -> None:
+        self._network = network
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """A connection to `host`; raises what the other backend does."""
+        stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
+        return BoundedStream(stream)

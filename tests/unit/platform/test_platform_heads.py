@@ -1,0 +1,89 @@
+"""Servers and proxies that send interim answers, a few or without an end, over real connections."""
+
+from pathlib import Path
+
+import pytest
+import trio
+
+from rcfs.errors import ProxyError, TransportError
+from rcfs.model import UsageGroup
+from rcfs.platform import AllowedHosts, Client, Request, proxies_from
+from rcfs.platform._heads import MOST_HEAD_BYTES
+from tests.fakes import secure
+
+INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
+EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
+BODY = bytes(MOST_HEAD_BYTES + 1)
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+FLOOD = INTERIM * (2 * MOST_HEAD_BYTES // len(INTERIM))
+
+
+class Server:
+    """Answers each request with `data`, over connections that stay open."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.connections = 0
+
+    async def handle(self, stream: trio.abc.Stream) -> None:
+        self.connections += 1
+        try:
+            while await stream.receive_some(4096):
+                await stream.send_all(self.data)
+        except trio.BrokenResourceError:
+            pass  # The client had enough.
+
+
+async def answers(client: Client) -> bytes:
+    async with client.send(Request("x", UsageGroup("light"), "/x"), "token") as answer:
+        assert answer.status == 200
+        return await answer.body()
+
+
+async def test_a_flood_of_interim_answers_ends_the_request() -> None:
+    server = Server(FLOOD + ANSWER)
+    async with secure.listening(server.handle) as port:
+        client = Client(AllowedHosts(f"http://127.0.0.1:{port}"), user_agent="test")
+        with pytest.raises(TransportError, match="headers do not end") as caught:
+            await answers(client)
+        assert caught.value.retryable
+        server.data = ANSWER
+        assert await answers(client) == BODY
+        assert server.connections == 2, "what is left of the flood is no answer to the next request"
+        await client.aclose()
+
+
+async def test_a_few_interim_answers_are_as_good_as_none() -> None:
+    server = Server((INTERIM + EARLY) * 500 + ANSWER)
+    assert len(server.data) - len(ANSWER) > MOST_HEAD_BYTES // 4
+    async with secure.listening(server.handle) as port:
+        client = Client(AllowedHosts(f"http://127.0.0.1:{port}"), user_agent="test")
+        for _request in range(4):
+            assert await answers(client) == BODY
+        assert server.connections == 1, "each request has the whole bound"
+        await client.aclose()
+
+
+async def test_a_flood_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    authority = secure.Authority(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    server = Server(FLOOD + ANSWER)
+
+    async def handle(plain: trio.SocketStream) -> None:
+        await server.handle(trio.SSLStream(plain, authority.context("localhost"), server_side=True))
+
+    async with secure.listening(handle) as port:
+        client = Client(AllowedHosts(f"https://localhost:{port}"), user_agent="test")
+        with pytest.raises(TransportError, match="headers do not end"):
+            await answers(client)
+        await client.aclose()
+
+
+async def test_a_proxy_that_floods() -> None:
+    async with secure.proxy() as proxy:
+        proxy.garbage = FLOOD + b"HTTP/1.1 200 OK\r\n\r\n"
+        proxies = proxies_from({"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
+        client = Client(AllowedHosts("https://server.example"), user_agent="test", proxies=proxies)
+        with pytest.raises(ProxyError, match="does not answer as one does"):
+            await answers(client)
+        await client.aclose()
