@@ -37,6 +37,16 @@ _MOST_LOOKUPS = (1 << 32) - 1
 
 
 @attrs.define(eq=False)
+class _Moved:
+    """A path whose inode was retired."""
+
+    times: int = 0
+    """How often; what its digest is taken with besides."""
+    held: int = 0
+    """How many of its retired inodes the kernel holds."""
+
+
+@attrs.define(eq=False)
 class _Open:
     node: Node
     users: int = 0
@@ -53,8 +63,10 @@ class InodeTable:
         self._open: dict[int, _Open] = {}
         self._served: dict[int, bytes] = {}
         self._whole: set[int] = set()
-        self._moved: dict[bytes, bytes] = {}
-        """Of paths whose inode was retired: what their digest is taken with besides."""
+        self._moved: dict[bytes, _Moved] = {}
+        """By path, until the kernel holds nothing of it."""
+        self._retired: dict[int, bytes] = {}
+        """The paths of retired inodes that the kernel holds."""
 
     def __len__(self) -> int:
         return len(self._held) + 1
@@ -123,7 +135,7 @@ class InodeTable:
         path = seed = parent.to_bytes(8, "little") + name
         moved = self._moved.get(path)
         if moved is not None:
-            seed += moved
+            seed += moved.times.to_bytes(8, "little")
         while True:
             digest = blake2b(seed, digest_size=8).digest()
             inode = int.from_bytes(digest, "little") >> (64 - _NUMBER_BITS)
@@ -176,9 +188,12 @@ class InodeTable:
         """
         held = self._held.get(inode)
         if held is not None and len(held) > _HEAD.size:
-            # It keeps the other one for good: when the kernel forgets `inode`, nothing moves once more.
+            # It keeps the other one while the kernel holds that: when `inode` is forgotten, nothing moves.
             path = held[_HEAD.size - 8 :]
-            self._moved[path] = self._moved.get(path, b"") + b"\0"
+            moved = self._moved.setdefault(path, _Moved())
+            moved.times += 1
+            moved.held += 1
+            self._retired[inode] = path
             self._held[inode] = held[: _HEAD.size]
             self._whole.discard(inode)
 
@@ -222,10 +237,23 @@ class InodeTable:
             self._recent.pop(inode, None)
             self._served.pop(inode, None)
             self._whole.discard(inode)
+            if self._moved:
+                self._settle(inode, held)
         if len(self._held) * _SPARSE < self._most_held:
             self._held, self._served = dict(self._held), dict(self._served)
             self._whole = set(self._whole)
             self._most_held = len(self._held)
+
+    def _settle(self, inode: int, held: bytes) -> None:
+        """Lets a path have its first inode again if the kernel, which forgot `inode`, holds none of it."""
+        retired = self._retired.pop(inode, None)
+        path = held[_HEAD.size - 8 :] if retired is None else retired
+        moved = self._moved.get(path)
+        if moved is None:
+            return
+        moved.held -= retired is not None
+        if not moved.held and self.number(int.from_bytes(path[:8], "little"), path[8:]) not in self._held:
+            del self._moved[path]
 
     def _keep(self, inode: int, node: Node) -> None:
         self._recent[inode] = node
