@@ -263,6 +263,7 @@ async def open_engine(
         nursery.start_soon(keep_going, recorder, "index", account.mend)
         nursery.start_soon(keep_going, recorder, "index", account.look_for_damage)
         library.on_text = account.mailboxes.learn_text
+        account.mailboxes.updater.on_gone = library.forget_messages
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:

@@ -76,6 +76,8 @@ class Content:
         """Where chunks lie that the cache could not keep; None while there are none."""
         self.excess: RcfsError | None = None
         """Why no more of it may be taken in, as neither disk nor memory has room; None while one has."""
+        self.is_purged = False
+        """Whether nobody is to have it any more but those who read it now."""
         self.edition = 0
         """Changes when the bytes are forgotten: then what is under way belongs to something else."""
         self._drafts: dict[int, bytearray] = {}

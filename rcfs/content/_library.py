@@ -8,7 +8,8 @@ go takes it out of the queue. Between processes it is the claims that make one f
 
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from copy import copy
 from typing import TypeVar, TypeVarTuple
 
 import attrs
@@ -151,7 +152,7 @@ class Library:
             refusal = self._refusals.get(wanted.key)
             if refusal is not None:
                 if trio.current_time() < refusal.until_s:
-                    raise refusal.error.with_traceback(None)
+                    raise copy(refusal.error)
                 del self._refusals[wanted.key]
             content = self._take_idle(wanted.key)
             if content is None:
@@ -259,7 +260,8 @@ class Library:
         if self._live.get(content.key) is content:
             del self._live[content.key]
             most = self._kept_open if content.is_on_disk else 1
-            if content.complete and content.chunk_count <= most and not content.is_removed:
+            kept = content.complete and not (content.is_removed or content.is_purged)
+            if kept and content.chunk_count <= most:
                 self._idle[content.key] = content
                 self._idle_chunks += content.chunk_count
                 if content.is_on_disk:
@@ -299,6 +301,24 @@ class Library:
                 content = self._take_idle(key)
                 if content is not None:
                     content.clear()
+
+    async def forget_messages(self, account_id: str, extension_id: int, message_ids: Collection[int]) -> None:
+        """Keeps nothing at hand of messages that are purged, unless it is pinned; who reads it may read on.
+
+        The cache gives up what it has by itself; this is about contents that it could not keep.
+        """
+        gone = {
+            key
+            for key in (*self._idle, *self._live)
+            if (key.account_id, key.extension_id) == (account_id, extension_id)
+            and key.message_id in message_ids
+        }
+        for key in gone - await self._in_thread(self._cache.pins) if gone else ():
+            idle = self._take_idle(key)
+            if idle is not None:
+                idle.clear()
+            elif key in self._live:
+                self._live[key].is_purged = True
 
     def forget_idle(self) -> None:
         """Closes what is kept at hand; for the end of the mount."""
@@ -389,7 +409,7 @@ class Library:
         except RcfsError as exc:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError, TooLargeError)):
-                self._refusals[content.key] = _Refusal(exc, trio.current_time() + _REFUSAL_S)
+                self._remember(content.key, exc)
             # That the server cannot be asked is noted once, not for every file that somebody tries.
             if not isinstance(exc, (AbandonedError, OfflineError, UnreachableError)):
                 self._recorder.failure("content", exc, key=str(content.key))
@@ -401,6 +421,13 @@ class Library:
                 content.fail(failure)
                 self.dismiss(content)
             self._retire(content)
+
+    def _remember(self, key: ContentKey, error: RcfsError) -> None:
+        """Notes a refusal, in place of those that are old."""
+        now = trio.current_time()
+        self._refusals = {each: refusal for each, refusal in self._refusals.items() if now < refusal.until_s}
+        # A copy has no trace, whose frames would keep all that was at hand: the content, the answer.
+        self._refusals[key] = _Refusal(copy(error), now + _REFUSAL_S)
 
     def dismiss(self, content: Content) -> None:
         """Lets who asks for this attachment from now on begin anew: `content` is about to fail."""

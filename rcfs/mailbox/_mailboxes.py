@@ -95,7 +95,8 @@ class Mailboxes:
         self._sizes = sizes
         self._shelving = shelving
         self._intake = Intake(index, shelving)
-        self._updater = Updater(requester, client, index, self._intake, cache, recorder)
+        self.updater = Updater(requester, client, index, self._intake, cache, recorder)
+        """Brings mailboxes into the index."""
         self._remembered = Remembered(index)
         self._recorder = recorder
         self._nursery = nursery
@@ -356,7 +357,7 @@ class Mailboxes:
             number = "" if known is None else known.number
             tell = partial(self._tell, extension_id)
             target = Target(self.account_id, extension_id, number, tell, job.progress)
-            await self._updater.update(target, job.demand)
+            await self.updater.update(target, job.demand)
             self._tell_what_others_did(extension_id)
             job.failure = None
             if not box.loaded:

@@ -10,7 +10,7 @@ The index is written in worker threads, page by page: no mailbox is ever in memo
 """
 
 import json
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
@@ -46,6 +46,10 @@ _TOLD_S = 4 * 86_400.0
 message for "about 5 more days", and that it then goes, too, is told by none."""
 _AT_ONCE = 1000
 """Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
+
+
+async def _pass_over(_account_id: str, _extension_id: int, _message_ids: Collection[int]) -> None:
+    """Hears of purged messages that nobody wants to know of."""
 
 
 @attrs.define
@@ -129,6 +133,8 @@ class Updater:
         self._intake = intake
         self._cache = cache
         self._recorder = recorder
+        self.on_gone: Callable[[str, int, Collection[int]], Awaitable[None]] = _pass_over
+        """Hears which messages of an account and extension were purged, and are not kept."""
 
     async def update(self, target: Target, demand: Demand) -> None:
         """Loads or syncs a mailbox.
@@ -244,6 +250,7 @@ class Updater:
             await self._in_thread(
                 self._cache.discard_messages, target.account_id, target.extension_id, taken.gone
             )
+            await self.on_gone(target.account_id, target.extension_id, taken.gone)
         target.tell(taken.touched)
         return taken
 

@@ -7,7 +7,7 @@ import pytest
 
 from rcfs.content import Wanted
 from rcfs.errors import PurgedError
-from rcfs.model import Availability, ContentKey, Message
+from rcfs.model import Availability, ContentKey, Message, Priority
 from rcfs.pull import Choice, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
@@ -173,6 +173,30 @@ async def test_what_is_purged_leaves_nothing_in_the_cache_unless_it_is_kept_on_p
             platform.bury(number, "Purged")
         await refresh(rig)
         assert [rig.cache.contains(key) for key in keys] == ["no", "yes", "yes"]
+
+
+@pytest.mark.usefixtures("voicemails")
+async def test_what_is_purged_is_not_kept_open_where_the_cache_cannot_take_it(
+    platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
+) -> None:
+    def unnamed() -> int:
+        descriptors = [each for each in Path("/proc/self/fd").iterdir() if each.is_symlink()]
+        names = [str(each.readlink()) for each in descriptors]
+        return sum(name.startswith(f"{tmp_path}/") and name.endswith("(deleted)") for name in names)
+
+    async with new_rig(cache_bytes=1) as rig:
+        keys = await cached(rig)
+        assert unnamed() == 3, "one file each, which is read again without a request"
+        used = next(each for each in await rig.messages() if each.id == 2)
+        reading = await rig.engine.library.open(wanted(used), lambda: Priority.PERSON)
+        rig.cache.pin([keys[2]])
+        for number in (1, 2, 3):
+            platform.bury(number, "Purged")
+        await refresh(rig)
+        assert unnamed() == 2, "that which is read, and that which is kept on purpose"
+        assert reading.read(0, 1000) == DATA[2][:1000]
+        rig.engine.library.release(reading)
+        assert unnamed() == 1
 
 
 @pytest.mark.usefixtures("voicemails")
