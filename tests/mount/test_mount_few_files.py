@@ -45,3 +45,20 @@ def test_cached_contents_need_no_request_however_many_are_open(mount: Mounted) -
         assert [file.read() for file in files] == first
         assert open_files(mount) < LIMIT
     assert mount.server.journal(operation="readMessageContent") == []
+
+
+def test_a_limit_that_is_too_low_is_told_before_anything_is_fetched_again(mount: Mounted) -> None:
+    mount.server.reset_journal()
+    few = ["prlimit", "--nofile=64:64", sys.executable, "-m", "rcfs"]
+    copies = mount.path.parent / "copies"
+    for command in (
+        ["mount", *mount.options, str(copies)],
+        ["pull", *mount.engine_options, f"--to={copies}"],
+    ):
+        copies.mkdir(exist_ok=True)
+        done = run([*few, *command], env=mount.environment, check=False)
+        assert done.returncode == 2
+        assert done.stderr.count("may open only 64 files, and rcfs needs") == 1
+    assert mount.server.journal(operation="readMessageContent") == []
+    # It needs no more than a database.
+    assert run([*few, "search", f"--state-dir={mount.state}", "the"], env=mount.environment).stdout
