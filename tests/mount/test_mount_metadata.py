@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting
+from tests.mount.conftest import Mounted, Mounting, eventually, run
 
 pytestmark = pytest.mark.mount
 
@@ -155,3 +155,22 @@ def test_a_name_that_is_no_text_leads_nowhere(shared_mount: Mounted) -> None:
         with pytest.raises(FileNotFoundError):
             os.stat(os.fsencode(shared_mount.path / folder) + b"/\xff")  # noqa: PTH116 - it is no text
     assert "lookup" not in (shared_mount.path / ".rcfs" / "errors").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the kernel forget")
+def test_what_the_kernel_forgets_the_mount_forgets(shared_mount: Mounted) -> None:
+    def held() -> int:
+        usage = os.statvfs(shared_mount.path)
+        return usage.f_files - usage.f_ffree
+
+    searches = shared_mount.path / "Search"
+    for number in range(20):
+        (searches / f"word{number}").mkdir()
+        (searches / f"word{number}").rmdir()
+    files = list(shared_mount.attachments().values())
+    for path in files[:20]:
+        path.read_bytes()
+    assert held() > len(files)
+    # Remounting drops what the kernel has of names that nobody uses, and with them their inodes.
+    run(["mount", "-i", "-o", "remount", str(shared_mount.path)])
+    eventually(lambda: held() < 10)
