@@ -229,6 +229,7 @@ class Account:
             self.mailboxes.forget()
             self.on_lost()
             await self._first_seen.save()
+            self._nursery.start_soon(self.mailboxes.write_anew)
 
     def _renew(self) -> bool:
         """Begins the index anew if it is damaged; whether it was. Runs in a thread."""

@@ -29,10 +29,8 @@ from rcfs.model import (
     is_tombstone,
     message_from,
 )
-from rcfs.store import MailboxIndex, Touched
+from rcfs.store import RESHELVED, MailboxIndex, Touched
 
-_SHELVED = "shelving"
-"""The topic of the note that says by which edition everything is shown."""
 _RESHELVED_AT_ONCE = 500
 """A tenth of a second of work: another process that writes waits no longer."""
 _TRANSCRIPT = "AudioTranscription"
@@ -94,8 +92,8 @@ class Intake:
         Raises:
             StoreError: The index fails.
         """
-        noted = self._index.noted(_SHELVED)
-        if (noted.text if noted else "") == self._shelving.edition:
+        noted = self._index.noted(RESHELVED)
+        if noted is not None and noted.text == self._shelving.edition:
             return
         number = 0
         while rows := self._index.records_after(number, _RESHELVED_AT_ONCE):
@@ -111,7 +109,7 @@ class Intake:
                     again=True,
                 )
         self._index.rename_folders(self._shelving.name_folder)
-        self._index.note(_SHELVED, self._shelving.edition, time.time())
+        self._index.note(RESHELVED, self._shelving.edition, time.time())
 
     def take_changes(self, mailbox: int, records: Iterable[Record]) -> Taken:
         """Take over what a sync told, tombstones among it.

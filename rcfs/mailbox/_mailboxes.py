@@ -122,6 +122,27 @@ class Mailboxes:
         except Exception as exc:  # noqa: BLE001 - what is known is shown all the same
             self._recorder.crash("index", exc)
 
+    async def write_anew(self) -> None:
+        """Makes from the records of a new index what it does not have from the damaged one before it.
+
+        That is what searches look through, and who owns a mailbox.
+        """
+        try:
+            for extension in self._kept.values():
+                if extension.number:
+                    await trio.to_thread.run_sync(
+                        self._index.put_owner,
+                        self.account_id,
+                        extension.id,
+                        extension.number,
+                        limiter=self._index.threads,
+                    )
+        except StoreError as exc:
+            self._recorder.fault("index", str(exc))
+        await self.reshelve()
+        for extension_id in self.loaded:
+            self.on_change(extension_id, set())  # Searches may find something else.
+
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension, if it was ever loaded; costs nothing."""
         state = self._index.mailbox(self.account_id, extension_id)
@@ -318,9 +339,13 @@ class Mailboxes:
         self._tell_loaded()
 
     def forget(self) -> None:
-        """The index has been begun anew: no mailbox is loaded any more."""
-        for box in self._boxes.values():
-            box.loaded, box.edition, box.is_none = False, None, None
+        """The index has been begun anew: only what was taken over from the one before it is loaded."""
+        for extension_id, box in self._boxes.items():
+            box.edition = box.is_none = None
+            try:
+                box.loaded = self.catalogue(extension_id) is not None
+            except StoreError:
+                box.loaded = False
 
     def _tell_loaded(self) -> None:
         self._loaded_changed.set()

@@ -20,6 +20,7 @@ from rcfs.store._index import MailboxIndex as MailboxIndex
 from rcfs.store._index import Touched as Touched
 from rcfs.store._index import archive_path as archive_path
 from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
+from rcfs.store._index_schema import RESHELVED as RESHELVED
 from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState
 from rcfs.store._index_values import Note as Note

@@ -35,13 +35,18 @@ def proved(rows: Iterable[tuple[Any, ...]], width: int, *, first: int = 0) -> li
     """
     found = []
     for row in rows:
-        proof = row[width:]
-        if row_checksum(*proof[first:-1]) != proof[-1] or (
-            first and row_checksum(*proof[: first - 1]) != proof[first - 1]
-        ):
+        if not is_proved(row, width, first=first):
             raise DamagedRowError("a row is not as it was written")
         found.append(row[:width])
     return found
+
+
+def is_proved(row: tuple[Any, ...], width: int, *, first: int = 0) -> bool:
+    """Whether what follows the first `width` columns proves a row; see `proved`."""
+    proof = row[width:]
+    return row_checksum(*proof[first:-1]) == proof[-1] and (
+        not first or row_checksum(*proof[: first - 1]) == proof[first - 1]
+    )
 
 
 def register(connection: sqlite3.Connection) -> None:

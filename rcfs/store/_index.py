@@ -1,14 +1,15 @@
 """The index of mailboxes: every message that is known, and in which folders it is shown.
 
 It is what lets a mount come up without the network and list a million messages without holding them in
-memory. All of it can be had again from the platform, so it is never worth much trouble: a damaged one is
-moved aside and begun anew. (What cannot be had again has databases of its own: the learned sizes, which cost
+memory. All messages can be had again from the platform: a damaged index is moved aside and begun anew, with
+what is whole in it (see `rcfs.store._index_rescue`). (What cannot be had again has databases of its own: the learned sizes, which cost
 a request each, and the archive of purged messages.)
 """
 
 import json
 import math
 import secrets
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from rcfs.store._archive import PurgedArchive
 from rcfs.store._checksum import proved, row_checksum
 from rcfs.store._forgetting import erase_index_rows
 from rcfs.store._index_database import IndexDatabase
-from rcfs.store._index_merge import Merge, put_transcript
+from rcfs.store._index_merge import Merge, put_owner, put_transcript
 from rcfs.store._index_schema import checked, seal
 from rcfs.store._index_values import Login, MailboxState, Note
 from rcfs.store._search import SearchIndex
@@ -245,6 +246,7 @@ class MailboxIndex:
         an identity that certainly is the owner's; empty when none is known before the messages are.
         """
         with self._database.transaction() as connection:
+            _prove_mailbox(connection, "account_id = ? AND extension_id = ?", account_id, extension_id)
             row = connection.execute(
                 "INSERT INTO mailboxes (mailbox, account_id, extension_id, generation) VALUES (?, ?, ?, 1)"
                 " ON CONFLICT (account_id, extension_id) DO UPDATE SET generation = generation + 1"
@@ -254,7 +256,7 @@ class MailboxIndex:
             ).fetchone()
             connection.execute(_SEAL_MAILBOX, (row[0],))
             if own:
-                connection.execute("INSERT OR IGNORE INTO owners VALUES (?, ?)", (row[0], own))
+                put_owner(connection, row[0], own)
         return row[0], row[1]
 
     def put(
@@ -287,12 +289,10 @@ class MailboxIndex:
             StoreError: The index fails, or was begun anew since the mailbox got its number.
         """
         with self._database.transaction() as connection:
-            row = connection.execute(
-                "SELECT generation FROM mailboxes WHERE mailbox = ?", (mailbox,)
-            ).fetchone()
-            if row is None:
+            present = _prove_mailbox(connection, "mailbox = ?", mailbox)
+            if present is None:
                 raise StoreError("the mailbox is not in the index, which was begun anew meanwhile")
-            merge = Merge(connection, mailbox, row[0] if generation is None else generation, name)
+            merge = Merge(connection, mailbox, present if generation is None else generation, name)
             for message in messages:
                 merge.put(message, again=again)
             merge.remove(removed)
@@ -319,6 +319,7 @@ class MailboxIndex:
         """Give every folder of every mailbox the name that `name` has for it now; for worker threads."""
         with self._database.transaction() as connection:
             for (mailbox,) in connection.execute("SELECT mailbox FROM mailboxes").fetchall():
+                _prove_mailbox(connection, "mailbox = ?", mailbox)
                 merge = Merge(connection, mailbox, 0, name)
                 merge.rename_all()
                 if merge.finish():
@@ -326,6 +327,16 @@ class MailboxIndex:
                         "UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,)
                     )
                     connection.execute(_SEAL_MAILBOX, (mailbox,))
+
+    def put_owner(self, account_id: str, extension_id: int, own: str) -> None:
+        """Note an identity that certainly is the owner's of a mailbox that is known; for worker threads."""
+        with self._database.transaction() as connection:
+            row = connection.execute(
+                "SELECT mailbox FROM mailboxes WHERE account_id = ? AND extension_id = ?",
+                (account_id, extension_id),
+            ).fetchone()
+            if row is not None:
+                put_owner(connection, row[0], own)
 
     def put_transcript(self, mailbox: int, message_id: int, text: str) -> bool:
         """Let searches find a message by what is said in it; for worker threads.
@@ -347,6 +358,7 @@ class MailboxIndex:
     def synced(self, mailbox: int, token: str, at_s: float) -> None:
         """The mailbox is complete as of `at_s`, and `token` continues from there; for worker threads."""
         with self._database.transaction() as connection:
+            _prove_mailbox(connection, "mailbox = ?", mailbox)
             connection.execute(
                 "UPDATE mailboxes SET loaded = 1, sync_token = ?, synced_s = ? WHERE mailbox = ?",
                 (token, at_s, mailbox),
@@ -508,3 +520,18 @@ class MailboxIndex:
                 for (raw,) in proved(rows, 1):
                     found[message_id] = raw
         return found
+
+
+def _prove_mailbox(connection: sqlite3.Connection, condition: str, *parameters: object) -> int | None:
+    """The generation of a mailbox that is about to be changed; None when it is not known.
+
+    Raises:
+        DamagedRowError: Its row is not as it was written, which a new checksum would hide.
+    """
+    rows = connection.execute(
+        f"SELECT generation, {checked('mailboxes')} FROM mailboxes WHERE {condition}",  # noqa: S608
+        parameters,
+    )
+    for (generation,) in proved(rows, 1):
+        return int(generation)
+    return None

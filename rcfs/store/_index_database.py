@@ -7,6 +7,7 @@ have a few others, in worker threads (`reading`): none of them holds up a writer
 process that is, and a long search does not keep a short question waiting.
 """
 
+import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -17,9 +18,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rcfs.errors import StoreError
-from rcfs.store._checksum import proved, register
+from rcfs.store._checksum import DamagedRowError, is_proved, proved, register
 from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
 from rcfs.store._forgetting import write_anew
+from rcfs.store._index_rescue import take_over
 from rcfs.store._index_schema import APPLICATION_ID, VERSION, find_damage, migrate
 from rcfs.store._pool import ConnectionPool
 from rcfs.store._sqlite import is_damage
@@ -30,6 +32,11 @@ _READ_WAIT_S = 0.05
 """The same for a reader, which waits only for what a recovery after a crash locks."""
 _SMALL_BYTES = 8 << 20
 """An index of that size, of some 5,000 messages, is looked at whole in about 0.1 s (measured 2026-11)."""
+_LOOKS_AT_WORDS = (3, 44)
+"""From this version on SQLite's look at a database includes its full-text index (release notes, 2023-11)."""
+_WORDS_BYTES = 256 << 20
+"""Before that, a command does it which holds up writers: in an index of that size, of some 200,000 messages,
+for 2 s of the 5 s that they wait (7 µs a message, measured 2026-11)."""
 _MOST_READERS = 4
 """Long questions at the same time; a search is one of them, of which a mount asks one after the other."""
 _MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryDirectory
@@ -77,7 +84,7 @@ class IndexDatabase:
         The event loop may ask meanwhile; when this has returned, it is to call `settle`.
 
         The damaged database is moved aside, unless another process has done so: then its new one is used.
-        Numbers of mailboxes and folders that were given out before are of nothing any more.
+        Mailboxes that are whole keep their numbers; other numbers that were given out are of nothing any more.
 
         Raises:
             StoreError: There is no place for a new one.
@@ -116,17 +123,23 @@ class IndexDatabase:
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             raise self._plain_error(exc, present=reader is self._reader) from exc
 
-    def sound(self, query: str, *parameters: object, width: int, first: int = 0) -> list[tuple[Any, ...]]:
+    def sound(
+        self, query: str, *parameters: object, width: int, first: int = 0, lenient: bool = False
+    ) -> list[tuple[Any, ...]]:
         """The same, of which the first `width` columns are wanted; what follows them proves them.
 
         That is `rcfs.store._index_schema.checked` of one table, or of two, the `first` of so many columns.
+        With `lenient`, a damaged row is told and left out, instead of being an error for all.
         """
         reader = self._reader
         rows = self.all(query, *parameters)
         try:
             return proved(rows, width, first=first)
-        except (sqlite3.Error, UnicodeDecodeError) as exc:
-            raise self._plain_error(exc, present=reader is self._reader) from exc
+        except DamagedRowError as exc:
+            error = self._plain_error(exc, present=reader is self._reader)
+            if not lenient:
+                raise error from exc
+        return [row[:width] for row in rows if is_proved(row, width)]
 
     def sound_one(self, query: str, *parameters: object, width: int) -> tuple[Any, ...] | None:
         """The first row of what `sound` gives."""
@@ -136,10 +149,14 @@ class IndexDatabase:
     @property
     def is_small(self) -> bool:
         """Whether `find_damage` takes so little time that it can be waited for."""
+        return self._size_bytes() <= _SMALL_BYTES
+
+    def _size_bytes(self) -> float:
+        """Size of the database; infinite when it cannot be told."""
         try:
-            return self._path.stat().st_size <= _SMALL_BYTES
+            return self._path.stat().st_size
         except OSError:
-            return False
+            return math.inf
 
     def find_damage(self) -> None:
         """Look at all there is; for a worker thread. Damage is told as always.
@@ -149,6 +166,9 @@ class IndexDatabase:
         """
         with self.reading() as connection:
             find_damage(connection)
+        if sqlite3.sqlite_version_info < _LOOKS_AT_WORDS and self._size_bytes() <= _WORDS_BYTES:
+            with self.transaction() as connection:  # A command that changes nothing, but takes the lock.
+                connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -236,10 +256,7 @@ class IndexDatabase:
 
     def _move_aside(self, fault: str) -> None:
         aside = move_database_aside(self._path)
-        self._aside = aside
-        self._warn(
-            f"the index {self._path} is unusable ({fault}): moved to {aside.name}, mailboxes load again"
-        )
+        self._aside, self._fault = aside, fault
         make_private_file(self._path)
 
     def _connect(self) -> None:
@@ -248,7 +265,11 @@ class IndexDatabase:
             opened.callback(writer.close)
             migrate(writer)
             if self._aside is not None:
-                _take_searches(self._aside, writer)
+                rescued = take_over(self._aside, writer)
+                self._warn(
+                    f"the index {self._path} is unusable ({self._fault}):"
+                    f" moved to {self._aside.name}, {rescued}"
+                )
                 self._aside = None
             reader = _connect(self._path, _READ_WAIT_S)
             opened.pop_all()
@@ -292,15 +313,6 @@ def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
-
-
-def _take_searches(aside: Path, connection: sqlite3.Connection) -> None:
-    """Take the searches that people keep, which nobody else knows, from a damaged index, as far as can be."""
-    with suppress(sqlite3.Error, UnicodeDecodeError), closing(sqlite3.connect(aside)) as damaged:
-        for row in damaged.execute("SELECT account_id, name, made_s FROM searches"):
-            connection.execute(
-                "INSERT OR IGNORE INTO searches (account_id, name, made_s) VALUES (?, ?, ?)", row
-            )
 
 
 def _fault(path: Path) -> str | None:

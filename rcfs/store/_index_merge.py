@@ -10,13 +10,15 @@ memory and written once, by `finish`; where a message is shown is written by `_f
 
 import sqlite3
 from collections.abc import Iterable
+from typing import Any
 
 from rcfs.model import FolderNames, NameFolder, Place, ShelvedMessage
-from rcfs.store._checksum import FUNCTION, row_checksum
+from rcfs.store._checksum import FUNCTION, DamagedRowError, proved, row_checksum
 from rcfs.store._index_changes import ChangedFolder, PartyName, Path, ShownMessage, fell, later
-from rcfs.store._index_schema import seal
+from rcfs.store._index_schema import checked, seal
 
 _SHOWN_COLUMNS = "message, name, created_s, modified_s, spoken_bytes"
+_SHOWN_WIDTH = 5
 
 
 class Merge:
@@ -54,10 +56,13 @@ class Merge:
 
         With `again`, equal ones are taken over, too.
         """
-        known = self._connection.execute(
-            f"SELECT {_SHOWN_COLUMNS}, raw, home FROM messages WHERE mailbox = ? AND id = ?",  # noqa: S608
-            (self._mailbox, message.id),
-        ).fetchone()
+        known = self._sound_one(
+            f"SELECT {_SHOWN_COLUMNS}, raw, home, {checked('messages')} FROM messages"  # noqa: S608
+            " WHERE mailbox = ? AND id = ?",
+            self._mailbox,
+            message.id,
+            width=_SHOWN_WIDTH + 2,
+        )
         if known is None:
             self._insert(message)
             return
@@ -74,6 +79,11 @@ class Merge:
             return
         self._replace(before, message)
 
+    def _sound_one(self, query: str, *parameters: object, width: int) -> tuple[Any, ...] | None:
+        """The only row of the answer, see `proved`: a damaged one must not get a checksum that fits."""
+        rows = proved(self._connection.execute(query, parameters), width)
+        return rows[0] if rows else None
+
     def rename_all(self) -> None:
         """Name all folders anew."""
         rows = self._connection.execute(
@@ -84,10 +94,13 @@ class Merge:
     def remove(self, ids: Iterable[int]) -> None:
         """Forget the messages with these ids, as far as they are known."""
         for message_id in ids:
-            known = self._connection.execute(
-                f"SELECT {_SHOWN_COLUMNS} FROM messages WHERE mailbox = ? AND id = ?",  # noqa: S608
-                (self._mailbox, message_id),
-            ).fetchone()
+            known = self._sound_one(
+                f"SELECT {_SHOWN_COLUMNS}, {checked('messages')} FROM messages"  # noqa: S608
+                " WHERE mailbox = ? AND id = ?",
+                self._mailbox,
+                message_id,
+                width=_SHOWN_WIDTH,
+            )
             if known is not None:
                 self._remove(ShownMessage(*known))
 
@@ -176,7 +189,11 @@ class Merge:
                 self._shown.append((folder, number))
             spoken_bytes = message.spoken_bytes - (shown.spoken_bytes if folder in before else 0)
             self._show(self._folder(folder), message, place, spoken_bytes)
-        row = self._connection.execute("SELECT text FROM transcripts WHERE message = ?", (number,)).fetchone()
+        row = self._sound_one(
+            f"SELECT text, {checked('transcripts')} FROM transcripts WHERE message = ?",  # noqa: S608
+            number,
+            width=1,
+        )
         self._connection.execute("DELETE FROM words WHERE rowid = ?", (number,))
         self._index_words(number, message, row[0] if row else "")
         self._learn_owner(message)
@@ -268,10 +285,14 @@ class Merge:
     def _folder(self, number: int) -> ChangedFolder:
         folder = self._folders.get(number)
         if folder is None:
-            row = self._connection.execute(
-                "SELECT view, key, name, created_s, modified_s, spoken_bytes FROM folders WHERE folder = ?",
-                (number,),
-            ).fetchone()
+            row = self._sound_one(
+                "SELECT view, key, name, created_s, modified_s, spoken_bytes,"  # noqa: S608
+                f" {checked('folders')} FROM folders WHERE folder = ?",
+                number,
+                width=6,
+            )
+            if row is None:
+                raise DamagedRowError("a folder is missing")
             folder = self._folders[number] = ChangedFolder(number, *row)
             self._by_place[folder.view, folder.key] = folder
         return folder
@@ -320,9 +341,12 @@ class Merge:
     def _parties(self, folder: ChangedFolder) -> dict[str, PartyName]:
         if folder.parties is None:
             rows = self._connection.execute(
-                "SELECT identity, name, since_s FROM parties WHERE folder = ?", (folder.number,)
+                f"SELECT identity, name, since_s, {checked('parties')} FROM parties WHERE folder = ?",  # noqa: S608
+                (folder.number,),
             )
-            folder.parties = {identity: PartyName(name, since_s) for identity, name, since_s in rows}
+            folder.parties = {
+                identity: PartyName(name, since_s) for identity, name, since_s in proved(rows, 3)
+            }
         return folder.parties
 
     def _learn_owner(self, message: ShelvedMessage) -> None:
@@ -330,7 +354,7 @@ class Merge:
         if not message.own or message.own in owners:
             return
         owners.add(message.own)
-        self._connection.execute("INSERT INTO owners VALUES (?, ?)", (self._mailbox, message.own))
+        put_owner(self._connection, self._mailbox, message.own)
         rows = self._connection.execute(
             "SELECT folder FROM parties JOIN folders USING (folder) WHERE identity = ? AND mailbox = ?",
             (message.own, self._mailbox),
@@ -340,8 +364,11 @@ class Merge:
 
     def _owner_identities(self) -> set[str]:
         if self._owners is None:
-            rows = self._connection.execute("SELECT identity FROM owners WHERE mailbox = ?", (self._mailbox,))
-            self._owners = {identity for (identity,) in rows}
+            rows = self._connection.execute(
+                f"SELECT identity, {checked('owners')} FROM owners WHERE mailbox = ?",  # noqa: S608
+                (self._mailbox,),
+            )
+            self._owners = {identity for (identity,) in proved(rows, 1)}
         return self._owners
 
     def _drop(self, folder: ChangedFolder) -> None:
@@ -416,19 +443,32 @@ class Merge:
                 self._connection.execute("UPDATE words SET people = ? WHERE rowid = ?", (people, message))
 
 
+def put_owner(connection: sqlite3.Connection, mailbox: int, identity: str) -> bool:
+    """Notes an identity of the mailbox's owner; whether it was not known."""
+    added = connection.execute(
+        "INSERT OR IGNORE INTO owners VALUES (?, ?, ?)", (mailbox, identity, row_checksum(mailbox, identity))
+    )
+    return added.rowcount > 0
+
+
 def put_transcript(connection: sqlite3.Connection, mailbox: int, message_id: int, text: str) -> bool:
     """Notes what is said in a message, beside what its record says; whether something has changed."""
     row = connection.execute(
-        "SELECT message, said, text FROM messages JOIN words ON words.rowid = message"
-        " LEFT JOIN transcripts USING (message) WHERE mailbox = ? AND id = ?",
+        "SELECT message, said, text, crc FROM (SELECT message, said FROM messages"
+        " JOIN words ON words.rowid = message WHERE mailbox = ? AND id = ?)"
+        " LEFT JOIN transcripts USING (message)",
         (mailbox, message_id),
     ).fetchone()
+    if row is not None and row[2] is not None and row_checksum(row[0], row[2]) != row[3]:
+        raise DamagedRowError("a transcript is not as it was written")
     if row is None or row[2] == text:
         return False
-    number, said, before = row
+    number, said, before, _crc = row
     if before is not None:
         said = said.removesuffix(f"\n{before}")
-    connection.execute("INSERT OR REPLACE INTO transcripts VALUES (?, ?)", (number, text))
+    connection.execute(
+        "INSERT OR REPLACE INTO transcripts VALUES (?, ?, ?)", (number, text, row_checksum(number, text))
+    )
     connection.execute("UPDATE words SET said = ? WHERE rowid = ?", (f"{said}\n{text}", number))
     return True
 

@@ -92,6 +92,18 @@ ALTER TABLE notes ADD COLUMN crc;
 UPDATE notes SET crc = row_checksum(topic, text, noted_s);
 """
 
+_FOURTH = """
+ALTER TABLE owners ADD COLUMN crc;
+UPDATE owners SET crc = row_checksum(mailbox, identity);
+ALTER TABLE transcripts ADD COLUMN crc;
+UPDATE transcripts SET crc = row_checksum(message, text);
+ALTER TABLE searches ADD COLUMN crc;
+UPDATE searches SET crc = row_checksum(account_id, name, made_s);
+"""
+
+RESHELVED = "shelving"
+"""The topic of the note that says by which edition of the program everything is shown."""
+
 CHECKED = {
     "messages": "mailbox, id, name, created_s, modified_s, home, spoken_bytes",
     "folders": "mailbox, view, key, name, folded, created_s, modified_s, spoken_bytes",
@@ -99,6 +111,9 @@ CHECKED = {
     "mailboxes": "account_id, extension_id, loaded, generation, sync_token, synced_s, edition",
     "logins": "login, account_id, account_name, extensions",
     "notes": "topic, text, noted_s",
+    "owners": "mailbox, identity",
+    "transcripts": "message, text",
+    "searches": "account_id, name, made_s",
 }
 """The columns whose checksum the column ``crc`` of a table is. Beside them ``raw_crc`` of messages
 is that of ``raw``, which listings do not read. Places have none: all of them is in two indices, see
@@ -119,7 +134,7 @@ def seal(table: str) -> str:
     return f"UPDATE {table} SET crc = {FUNCTION}({CHECKED[table]})"  # noqa: S608 - our own words
 
 
-_MIGRATIONS = (_FIRST, _SECOND, _THIRD)
+_MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """What brings an index from each version to the next, the first one from an empty file. One that was
 published is never changed: what is to be different later comes as another."""
 

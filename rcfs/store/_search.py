@@ -11,7 +11,9 @@ from collections.abc import Collection, Iterator
 import attrs
 
 from rcfs.model import FoundRow, SearchRow
+from rcfs.store._checksum import FUNCTION, DamagedRowError, proved, row_checksum
 from rcfs.store._index_database import IndexDatabase
+from rcfs.store._index_schema import CHECKED, checked
 from rcfs.store._query import match_expression
 
 _SNIPPET_WORDS = 16
@@ -20,10 +22,14 @@ _FOUND = (
     "SELECT m.message, b.extension_id, m.id, m.name, m.created_s, m.modified_s, f.view, f.name,"
     " EXISTS (SELECT 1 FROM messages o WHERE o.id = m.id AND o.message != m.message AND o.name = m.name)"
 )
+_FOUND_WIDTH = 9
+_PROOF = f"{checked('messages', 'm')}, {checked('folders', 'f')}"
+_PROOF_FIRST = len(checked("messages").split(","))
 _VISIBLE = (
     "b.account_id = :account AND b.loaded AND b.extension_id IN (SELECT value FROM json_each(:extensions))"
 )
 _SHOWN = "f.view NOT IN (SELECT value FROM json_each(:hidden))"
+_SEARCH_WIDTH = 3
 
 MARKS = ("\x02", "\x03")
 """What stands before and after each match in a snippet: control characters, so hardly in a message."""
@@ -78,31 +84,40 @@ class SearchIndex:
 
     def kept(self, account_id: str, after: int, limit: int) -> list[SearchRow]:
         """At most `limit` searches of an account, those after the one with the number `after`."""
-        rows = self._database.all(
-            "SELECT search, name, made_s FROM searches WHERE account_id = ? AND search > ?"
-            " ORDER BY search LIMIT ?",
+        # What is damaged is left out here, and lost when the index is begun anew; the others are not.
+        rows = self._database.sound(
+            f"SELECT search, name, made_s, {checked('searches')} FROM searches"  # noqa: S608
+            " WHERE account_id = ? AND search > ? ORDER BY search LIMIT ?",
             account_id,
             after,
             limit,
+            width=_SEARCH_WIDTH,
+            lenient=True,
         )
         return [SearchRow(*row) for row in rows]
 
     def kept_as(self, account_id: str, name: str) -> SearchRow | None:
         """The search that is called `name`."""
-        row = self._database.one(
-            "SELECT search, name, made_s FROM searches WHERE account_id = ? AND name = ?", account_id, name
+        rows = self._database.sound(
+            f"SELECT search, name, made_s, {checked('searches')} FROM searches"  # noqa: S608
+            " WHERE account_id = ? AND name = ?",
+            account_id,
+            name,
+            width=_SEARCH_WIDTH,
+            lenient=True,
         )
-        return None if row is None else SearchRow(*row)
+        return SearchRow(*rows[0]) if rows else None
 
     def keep(self, account_id: str, name: str, made_s: float) -> bool:
         """Keep a search from `made_s` on; False when there is one of that name. For worker threads."""
         with self._database.transaction() as connection:
             return _changed(
                 connection,
-                "INSERT OR IGNORE INTO searches (account_id, name, made_s) VALUES (?, ?, ?)",
+                f"INSERT OR IGNORE INTO searches ({checked('searches')}) VALUES (?, ?, ?, ?)",  # noqa: S608
                 account_id,
                 name,
-                made_s,
+                float(made_s),
+                row_checksum(account_id, name, float(made_s)),
             )
 
     def drop(self, account_id: str, name: str) -> bool:
@@ -117,10 +132,12 @@ class SearchIndex:
         with self._database.transaction() as connection:
             return _changed(
                 connection,
-                "UPDATE OR IGNORE searches SET name = ? WHERE account_id = ? AND name = ?",
-                new_name,
+                # Of one that is damaged the checksum must not be made to fit.
+                f"UPDATE OR IGNORE searches SET name = ?3, crc = {FUNCTION}(account_id, ?3, made_s)"  # noqa: S608
+                f" WHERE account_id = ?1 AND name = ?2 AND crc = {FUNCTION}({CHECKED['searches']})",
                 account_id,
                 name,
+                new_name,
             )
 
     # What matches: for worker threads, because it may take long.
@@ -134,7 +151,7 @@ class SearchIndex:
             ValueError: See `match_expression`.
         """
         return self._found(
-            f"{_FOUND} FROM words CROSS JOIN messages m ON m.message = words.rowid"
+            f"{_FOUND}, {_PROOF} FROM words CROSS JOIN messages m ON m.message = words.rowid"
             " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home"
             f" WHERE words MATCH :query AND words.rowid > :after AND {_VISIBLE} AND {_SHOWN}"
             " ORDER BY words.rowid LIMIT :limit",
@@ -147,7 +164,7 @@ class SearchIndex:
     def matches_with_id(self, query: str, scope: Scope, message_id: int) -> list[FoundRow]:
         """The same of those with that id: one, unless several mailboxes have it."""
         return self._found(
-            f"{_FOUND} FROM messages m CROSS JOIN words ON words.rowid = m.message"
+            f"{_FOUND}, {_PROOF} FROM messages m CROSS JOIN words ON words.rowid = m.message"
             " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home"
             f" WHERE words MATCH :query AND m.id = :id AND {_VISIBLE} AND {_SHOWN} ORDER BY m.message",
             query,
@@ -176,7 +193,7 @@ class SearchIndex:
     def _found(self, statement: str, query: str, scope: Scope, **values: object) -> list[FoundRow]:
         parameters = {"query": match_expression(query), **_visible(scope), "hidden": _hidden(scope), **values}
         with self._database.reading() as connection:
-            rows = connection.execute(statement, parameters).fetchall()
+            rows = proved(connection.execute(statement, parameters), _FOUND_WIDTH, first=_PROOF_FIRST)
         return [FoundRow(*row) for row in rows]
 
 
@@ -210,8 +227,8 @@ def _by_age(connection: sqlite3.Connection, expression: str, scope: Scope) -> It
 
 def _within(connection: sqlite3.Connection, number: int, scope: Scope) -> tuple[FoundRow, str] | None:
     """A message and its record, if the rest of `scope` has it."""
-    row = connection.execute(
-        f"{_FOUND}, m.raw FROM messages m"  # noqa: S608
+    rows = connection.execute(
+        f"{_FOUND}, m.raw, m.raw_crc, {_PROOF} FROM messages m"  # noqa: S608
         " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home WHERE m.message = :number"
         f" AND {_SHOWN}"
         " AND (NOT :typed OR json_extract(m.raw, '$.type') IN (SELECT value FROM json_each(:types)))"
@@ -225,8 +242,12 @@ def _within(connection: sqlite3.Connection, number: int, scope: Scope) -> tuple[
             "folder": scope.folder,
             "hidden": _hidden(scope),
         },
-    ).fetchone()
-    return None if row is None else (FoundRow(*row[:-1]), row[-1])
+    )
+    for *found, raw, raw_crc in proved(rows, _FOUND_WIDTH + 2, first=_PROOF_FIRST):
+        if row_checksum(raw) != raw_crc:
+            raise DamagedRowError("a record is not as it was written")
+        return FoundRow(*found), raw
+    return None
 
 
 def _snippets(connection: sqlite3.Connection, expression: str, numbers: Collection[int]) -> dict[int, str]:

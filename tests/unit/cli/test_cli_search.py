@@ -182,5 +182,5 @@ def test_an_account_that_was_never_loaded(run: Run, state_dir: Path) -> None:
 
 def test_an_index_that_is_written_to_is_searched_all_the_same(run: Run, known: Path) -> None:
     with closing(sqlite3.connect(index_path(known), isolation_level=None)) as connection:
-        connection.execute("UPDATE messages SET modified_s = 0")
+        connection.execute("UPDATE messages SET generation = 0")
         assert run("search", "invoice").exit_code == 0
