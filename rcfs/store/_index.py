@@ -2,8 +2,8 @@
 
 It is what lets a mount come up without the network and list a million messages without holding them in
 memory. All messages can be had again from the platform: a damaged index is moved aside and begun anew, with
-what is whole in it (see `rcfs.store._index_rescue`). (What cannot be had again has databases of its own: the learned sizes, which cost
-a request each, and the archive of purged messages.)
+what is whole in it (see `rcfs.store._index_rescue`). (What cannot be had again has databases of its own: the
+learned sizes, which cost a request each, and the archive of purged messages.)
 """
 
 import json

@@ -84,7 +84,7 @@ class IndexDatabase:
         The event loop may ask meanwhile; when this has returned, it is to call `settle`.
 
         The damaged database is moved aside, unless another process has done so: then its new one is used.
-        Mailboxes that are whole keep their numbers; other numbers that were given out are of nothing any more.
+        Mailboxes that are whole keep their numbers; all others that were given out are of nothing any more.
 
         Raises:
             StoreError: There is no place for a new one.

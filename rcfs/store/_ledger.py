@@ -29,7 +29,7 @@ from rcfs.store._files import (
     reason_of,
 )
 from rcfs.store._machine import Machine
-from rcfs.store._sqlite import find_fault, is_busy, mark
+from rcfs.store._sqlite import find_fault, is_busy, lenient_text, mark
 
 T = TypeVar("T")
 
@@ -50,6 +50,8 @@ _UPSERT = """
     INSERT INTO books VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (credential) DO UPDATE
     SET version = ?2, boot = ?3, clock_s = ?4, wall_s = ?5, book = ?6, checksum = ?7
 """
+_ROW: Final = "row"
+"""Where a book repeats the other columns of its row, so that its checksum is also theirs."""
 _OPEN_WAIT_S: Final = 5.0
 """How long to wait for another process when the file is opened or closed, in seconds."""
 
@@ -272,12 +274,16 @@ class SqliteLedger(Ledger):
         try:
             if zlib.crc32(text.encode()) != checksum:
                 raise ValueError("its checksum is wrong")
+            document = msgspec.json.decode(text)
+            # Earlier versions wrote none.
+            if document.get(_ROW, row := [self._credential, boot, clock_s, wall_s]) != row:
+                raise ValueError("its row is not as it was written")
             if boot == self._machine.boot:
-                return Book.load(msgspec.json.decode(text), self._plans, poll_s=_POLL_S)
+                return Book.load(document, self._plans, poll_s=_POLL_S)
             age_s = max(0.0, self._machine.wall_s() - wall_s)
             # The boot clock began at 0, and whatever was done before its beginning was over then.
             shift_s = min(self._machine.clock_s() - age_s, 0.0) - clock_s
-            book = Book.load(msgspec.json.decode(text), self._plans, poll_s=_POLL_S, shift_s=shift_s)
+            book = Book.load(document, self._plans, poll_s=_POLL_S, shift_s=shift_s)
         except (AttributeError, LookupError, TypeError, ValueError, msgspec.DecodeError) as exc:
             self._warn(f"the quota ledger {self._path} is damaged ({exc}): begun anew, after a pause")
             book = Book(self._plans, poll_s=_POLL_S)
@@ -298,19 +304,10 @@ class SqliteLedger(Ledger):
         """
         assert self._connection is not None  # noqa: S101 - the callers have asked
         version = (self._version or 0) + 1
-        text = msgspec.json.encode(book.dump()).decode()
-        self._connection.execute(
-            _UPSERT,
-            (
-                self._credential,
-                version,
-                self._machine.boot,
-                self._machine.clock_s(),
-                self._machine.wall_s(),
-                text,
-                zlib.crc32(text.encode()),
-            ),
-        )
+        row = (self._credential, self._machine.boot, self._machine.clock_s(), self._machine.wall_s())
+        text = msgspec.json.encode({**book.dump(), _ROW: row}).decode()
+        credential, *times = row
+        self._connection.execute(_UPSERT, (credential, version, *times, text, zlib.crc32(text.encode())))
         self._version = version
 
     # Trouble
@@ -430,6 +427,7 @@ def _open_file(
         )
         make_private_file(path)
     connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
+    connection.text_factory = lenient_text  # What is no text fits no checksum.
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync for each change.
@@ -448,7 +446,20 @@ def _open_file(
 def _forget_unused(connection: sqlite3.Connection, machine: Machine) -> None:
     """Drop the books that nobody has used for long; another time when another process writes now."""
     try:
-        connection.execute("DELETE FROM books WHERE wall_s < ?", (machine.wall_s() - _FORGET_S,))
+        unused = connection.execute(
+            "SELECT credential, wall_s, book FROM books WHERE wall_s < ?", (machine.wall_s() - _FORGET_S,)
+        ).fetchall()
+        for credential, wall_s, text in unused:
+            if _is_written_at(wall_s, text):
+                connection.execute("DELETE FROM books WHERE credential = ?", (credential,))
     except sqlite3.Error as exc:
         if not is_busy(exc):
             raise
+
+
+def _is_written_at(wall_s: float, text: str) -> bool:
+    """Whether a book was written then: a damaged time must not make it look unused."""
+    try:
+        return bool(msgspec.json.decode(text).get(_ROW, (wall_s,))[-1] == wall_s)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return False

@@ -167,6 +167,12 @@ def test_after_the_loss_of_a_file_nothing_is_sent_until_it_cannot_matter(
         "book = ''",
         "book = '[]', checksum = 223132457",
         "checksum = checksum + 1",
+        "book = CAST(replace(book, 'null', x'ff') AS TEXT)",
+        "boot = 'another'",
+        "boot = CAST(x'ff' AS TEXT)",
+        "clock_s = clock_s - 1e9",
+        "wall_s = wall_s - 3600",
+        "wall_s = 0",
     ],
 )
 def test_a_book_that_is_not_as_it_was_written_is_begun_anew_after_a_pause(path: Path, change: str) -> None:
