@@ -439,3 +439,27 @@ def test_what_was_created_within_a_span(opened: Callable[[], MailboxIndex]) -> N
     assert index.records_between(number, "SMS", (5.5, 9)) == ["2026-03 6", "2026-03 None"]
     assert len(index.records_between(number, "SMS")) == 7
     assert index.records_between(number, "Fax") == []
+
+
+@pytest.mark.parametrize(
+    "harm",
+    ["UPDATE messages SET raw = '{broken'", "UPDATE messages SET raw = CAST(x'ff' AS TEXT)"],
+)
+def test_a_damaged_mailbox_costs_no_other(
+    opened: Callable[[], MailboxIndex], path: Path, warnings: list[str], harm: str
+) -> None:
+    index = opened()
+    damaged, sound = loaded(index, *range(50)), loaded(index, *range(50), extension=102)
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute(f"{harm} WHERE mailbox = ? AND id = 5", (damaged,))
+    with pytest.raises(IndexDamagedError):
+        index.record(damaged, 5)
+    assert index.renew()
+    assert index.mailbox("1", 101) is None
+    kept = index.mailbox("1", 102)
+    assert kept is not None
+    assert (kept.number, kept.loaded, kept.sync_token) == (sound, True, "token")
+    assert ids(index, sound) == list(range(50))
+    assert len(warnings) == 1
+    assert "1 undamaged mailboxes are kept, other mailboxes load again" in warnings[0]
+    index.find_damage()
