@@ -72,6 +72,15 @@ class SharedSession:
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
+    @staticmethod
+    def forget_refusals(directory: Path) -> None:
+        """Lets those who were refused, by what is kept in `directory`, try a login at their next need."""
+        for path in directory.glob("*.json"):
+            with suppress(OSError, ValueError, RecursionError):
+                document = json.loads(path.read_text(encoding="utf-8"))
+                if isinstance(document, dict) and "refused" in document:
+                    path.unlink()
+
     def try_lock(self) -> int | None:
         """Becomes the one process that renews the session: what `unlock` takes; None while another one is.
 

@@ -96,6 +96,8 @@ class Session:
         """Why the server does not take the credentials; None as long as it has not said so."""
         self.judged = trio.Event()
         """Set when the server has said what it thinks of the credentials, or will not be asked soon."""
+        self._refusal_kept = False
+        """Whether other processes can read that; `rcfs login` removes what they read."""
         self._failure: tuple[float, PlatformError] | None = None
         """When the newest renewal failed, and how; None when it did not."""
         self._renewing = trio.Lock()
@@ -196,6 +198,7 @@ class Session:
         if kept.get("refused_by") == self._digest():
             error, refused_s = _refusal_of(kept)
             if self._refused_s < refused_s <= self._gate.now_s < refused_s + _REFUSED_S:
+                self._refusal_kept = True
                 raise self._refuse(error, refused_s)
         token = _token_of(kept)
         if token is None or self._gate.now_s >= token.renew_at_s:
@@ -211,12 +214,16 @@ class Session:
         if self._token is not None:
             self._write({**attrs.asdict(self._token), "refreshed": self._refreshed})
 
-    def _write(self, document: Mapping[str, Any]) -> None:
-        if self._shared is not None:
-            try:
-                self._shared.write(document)
-            except StoreError as exc:  # Then each process has a session of its own.
-                self._recorder.fault("session", str(exc))
+    def _write(self, document: Mapping[str, Any]) -> bool:
+        """Whether other processes can read `document` now."""
+        if self._shared is None:
+            return False
+        try:
+            self._shared.write(document)
+        except StoreError as exc:  # Then each process has a session of its own.
+            self._recorder.fault("session", str(exc))
+            return False
+        return True
 
     def _digest(self) -> str:
         """What tells these credentials from others, and nobody what they are."""
@@ -264,6 +271,9 @@ class Session:
     async def _log_in(self, demand: Demand) -> Token:
         if self.refused is not None:
             await self._look_for_others()
+        if self._refusal_kept and self._shared is not None and self._shared.read() is None:
+            # `rcfs login` has saved the same credentials again: whoever did expects the server to take them.
+            self.refused, self._refusal_kept = None, False
         if self.refused is not None and self.refused_for_s > 0:
             raise AuthError(str(self.refused), code=self.refused.code)
         failures = 0
@@ -276,7 +286,7 @@ class Session:
             except AuthError as exc:
                 self._refuse(exc, self._gate.now_s)
                 told = {"refused": str(exc), "code": exc.code, "refused_s": self._refused_s}
-                self._write({**told, "refused_by": self._digest()})
+                self._refusal_kept = self._write({**told, "refused_by": self._digest()})
                 raise
             except PlatformError as exc:
                 failures += 1

@@ -8,7 +8,7 @@ import pytest
 import structlog
 import trio
 
-from rcfs.errors import AuthError
+from rcfs.errors import AuthError, StoreError
 from rcfs.model import PRIOR_PLANS, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials, read_account
 from rcfs.quota import MemoryLedger
@@ -208,3 +208,54 @@ async def test_five_tokens_in_a_row_may_have_ended(platform: ScriptedPlatform, r
         wanted = rig.wanted(1, noise(9))
         platform.script("readMessageContent", *[Reply.error(401, "OAU-213")] * 4)
         assert await rig.read(wanted) == noise(9)
+
+
+async def test_a_login_that_saves_the_same_credentials_again_is_tried_at_once(
+    platform: ScriptedPlatform, rigs: Any, tmp_path: Path
+) -> None:
+    async with rigs() as first, rigs() as second:
+        begun = len(platform.sent(LOGIN))
+        platform.live_tokens.clear()
+        platform.script(LOGIN, *[Reply.error(400, "OAU-140")] * 2)
+        start_s = trio.current_time()
+        for _again in range(2):  # each `rcfs login` is worth one try for both
+            for _read in range(3):
+                for rig in (first, second):
+                    with pytest.raises(AuthError):
+                        await rig.read(rig.wanted(1, noise(9)))
+            SharedSession.forget_refusals(tmp_path / "sessions")
+        assert len(platform.sent(LOGIN)) == begun + 2
+        for rig in (first, second):
+            assert await rig.read(rig.wanted(1, noise(9))) == noise(9)
+        assert trio.current_time() - start_s < 10
+        assert len(platform.sent(LOGIN)) == begun + 3
+
+
+async def test_a_refusal_that_cannot_be_kept_still_lasts_a_minute(
+    platform: ScriptedPlatform, rigs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_self: object, _document: object) -> None:
+        raise StoreError("the session cannot be kept: No space left on device")
+
+    async with rigs() as rig:
+        begun = len(platform.sent(LOGIN))
+        monkeypatch.setattr(SharedSession, "write", full)
+        shared(tmp_path).forget()
+        platform.live_tokens.clear()
+        platform.script(LOGIN, *[Reply.error(400, "OAU-140")] * 9)
+        for _read in range(5):
+            with pytest.raises(AuthError):
+                await rig.read(rig.wanted(1, noise(9)))
+        assert len(platform.sent(LOGIN)) == begun + 1
+
+
+async def test_only_refusals_are_forgotten(tmp_path: Path) -> None:
+    kept = shared(tmp_path)
+    for document in ({"access": "token"}, {"access": "token", "refused_by": "", "refreshed": True}):
+        kept.write(document)
+        SharedSession.forget_refusals(tmp_path / "sessions")
+        assert kept.read() == {**document, "boot": "boot"}
+    (tmp_path / "sessions" / "odd.json").write_text("[")
+    kept.write({"refused": "no", "refused_by": "x", "code": "", "refused_s": 1})
+    SharedSession.forget_refusals(tmp_path / "sessions")
+    assert kept.read() is None
