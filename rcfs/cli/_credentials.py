@@ -6,6 +6,7 @@ Where there is no keyring they go into a file that only you can read, if you say
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 
 import click
 
@@ -15,8 +16,8 @@ from rcfs.cli._credentials_file import (
     try_credentials_file,
     write_credentials_file,
 )
-from rcfs.cli._files import SESSIONS
-from rcfs.cli._forget import forget
+from rcfs.cli._files import SESSIONS, index_path
+from rcfs.cli._forget import forget, kept_accounts
 from rcfs.cli._keyring import SavedCredentials, clear_keyring, try_keyring, write_keyring
 from rcfs.cli._options import examples
 from rcfs.cli._output import announce, is_interactive, tell
@@ -54,6 +55,7 @@ def login(*, in_file: bool) -> None:
     """Asks for the credentials of an app and a user, and saves them in the keyring.
 
     App and JWT are made at https://developers.ringcentral.com. What was saved before is replaced.
+    A mount whose login was refused tries again at once.
     """
     in_file = _file_is_to_hold_them(in_file=in_file)
     entry = SavedCredentials(
@@ -69,7 +71,17 @@ def login(*, in_file: bool) -> None:
         write_keyring(entry)
         remove_credentials_file()  # It would be read first.
         place = "the keyring"
+    _forget_refusals()
     announce(f"Saved in {place}. `rcfs doctor` tells whether the server accepts them.")
+
+
+def _forget_refusals() -> None:
+    """Lets mounts whose login was refused try again at once, also with the credentials of before."""
+    from rcfs.store import SharedSession
+
+    with suppress(ConfigError):  # The credentials are saved, whatever the config file says.
+        where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
+        SharedSession.forget_refusals(where.state_dir / SESSIONS)
 
 
 def _file_is_to_hold_them(*, in_file: bool) -> bool:
@@ -129,30 +141,54 @@ def logout(context: click.Context, *, forgetting: bool | None) -> None:
     """Removes the saved credentials, and asks whether to erase what rcfs keeps on this disk.
 
     That is what `rcfs forget` erases: the index, the archive of purged messages, the cache and the logs.
+    Where rcfs keeps several accounts, only the one that you log out of is erased.
     """
-    _end_session()
+    identity = _end_session()
     removed = [str(credentials_path())] if remove_credentials_file() else []
     if clear_keyring():
         removed.append("the keyring")
     announce(f"Removed from {' and '.join(removed)}." if removed else "No credentials of rcfs are saved.")
     if forgetting:
-        context.invoke(forget, yes=True)
+        _forget(context, identity, yes=True)
     elif forgetting is None and is_interactive():
         try:
-            context.invoke(forget)
+            _forget(context, identity, yes=False)
         except MountError as exc:
             tell(f"what rcfs keeps on this disk stays: {exc}")
     elif forgetting is None:
         tell("what rcfs keeps on this disk stays; `rcfs forget` erases it")
 
 
-def _end_session() -> None:
-    """Ends the session that a mount which was killed has left, while there are credentials to do it with."""
-    where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
-    if not any((where.state_dir / SESSIONS).glob("*.json")):
-        return
-    settings = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None)
-    if settings.credentials is not None:
-        from rcfs.cli._session_end import end_session
+def _forget(context: click.Context, identity: str | None, *, yes: bool) -> None:
+    """Erases the account of the login `identity`, or everything if no other account is kept.
 
-        end_session(settings)
+    Raises:
+        MountError: It is mounted.
+    """
+    accounts = kept_accounts(load_settings({}, os.environ, find_config(os.environ), keyring=None))
+    if len(set(accounts.values())) < 2:
+        context.invoke(forget, yes=yes)
+    elif identity in accounts:
+        context.invoke(forget, account=accounts[identity], yes=yes)
+    else:
+        tell(
+            "several accounts are kept on this disk, and which one this login was for is not known, so they"
+            " stay; `rcfs forget --account ACCOUNT` erases one, `rcfs forget` all"
+        )
+
+
+def _end_session() -> str | None:
+    """Ends the session that a mount which was killed has left, while there are credentials to do it with.
+
+    What the login is known by; None when there are no credentials, or nothing is kept that belongs to any.
+    """
+    where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
+    if not any((where.state_dir / SESSIONS).glob("*.json")) and not index_path(where.state_dir).exists():
+        return None
+    settings = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None)
+    if settings.credentials is None:
+        return None
+    from rcfs.cli._session_end import end_session
+
+    end_session(settings)
+    return settings.credentials.identity

@@ -68,6 +68,16 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
         say(f"Forgotten; {format_size(freed_bytes)} freed.")
 
 
+def kept_accounts(settings: Settings) -> dict[str, str]:
+    """The ids of the accounts that this disk keeps something of, by login."""
+    if not index_path(settings.state_dir).exists():
+        return {}
+    from rcfs.store import MailboxIndex
+
+    with closing(MailboxIndex.open(index_path(settings.state_dir), warn)) as index:
+        return {login: seen.account_id for login, seen in index.logins().items()}
+
+
 @attrs.frozen
 class _Kept:
     """What is kept on this disk."""

@@ -68,11 +68,11 @@ def read_keyring(warn: Callable[[str], None]) -> SavedCredentials:
     except NoKeyringError:
         pass
     except ValueError:
-        warn("the keyring's entry is not one of rcfs; run `rcfs login` again")
+        warn("the keyring's entry is not one of rcfs")
     except TimeoutError as exc:
-        warn(f"{exc}; its credentials are not used")
+        warn(str(exc))
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
-        warn(f"the keyring cannot be read ({type(exc).__name__}); its credentials are not used")
+        warn(f"the keyring cannot be read ({type(exc).__name__})")
     return SavedCredentials()
 
 

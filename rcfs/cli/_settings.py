@@ -163,6 +163,8 @@ class Settings:
     """What is assumed of a usage plan group until a response says otherwise."""
     missing_credentials: tuple[str, ...] = ()
     """Fields of the credentials that no source has; empty when `credentials` is there."""
+    keyring_problem: str = ""
+    """Why the keyring could not be asked for them; empty when it could, or was not asked."""
     config_path: Path | None = None
     """The config file that was looked for."""
 
@@ -176,8 +178,9 @@ class Settings:
             return self.credentials
         variables = ", ".join(_ENVIRONMENT[field][0] for field in self.missing_credentials)
         names = ", ".join(_SPOKEN[field] for field in self.missing_credentials)
+        why = f" ({self.keyring_problem})" if self.keyring_problem else ""
         raise ConfigError(
-            f"missing credentials: {names}. Run `rcfs login`, or set {variables}, or write them under"
+            f"missing credentials: {names}{why}. Run `rcfs login`, or set {variables}, or write them under"
             f" [credentials] in {self.config_path}. `rcfs demo` needs none"
         )
 
@@ -223,9 +226,10 @@ def load_settings(
     sources = _Sources(options, environ, read_config(config_path, warn))
     fields = {name: sources.text(name) for name in _LOGIN_FIELDS}
     server_url = sources.parsed("server_url", server_origin)
+    problems: list[str] = []
     # A mount at boot has no keyring, and perhaps one that never answers: it is left alone if it can be.
     if keyring is not None and not all(fields.values()):
-        entry = read_credentials_file(warn) or keyring(warn)
+        entry = read_credentials_file(warn) or keyring(problems.append)
         # What was saved for one server or app is never sent to another that is named elsewhere.
         if server_url in (None, entry.server_url) and fields["client_id"] in (None, entry.client_id):
             server_url = server_url or entry.server_url
@@ -248,6 +252,7 @@ def load_settings(
             jwt=fields["jwt"] or "",
         ),
         missing_credentials=missing,
+        keyring_problem="; ".join(problems),
         media_url=sources.parsed("media_url", server_origin),
         cache_dir=sources.parsed("cache_dir", _absolute) or platformdirs.user_cache_path("rcfs"),
         cache_size_bytes=DEFAULT_CACHE_BYTES if cache_size is None else cache_size,

@@ -67,6 +67,15 @@ def test_login_without_a_terminal(run: Run, vault: Any) -> None:
     assert SECRET not in result.output
 
 
+def test_login_lets_mounts_that_were_refused_try_again(run: Run, state_dir: Path) -> None:
+    sessions = state_dir / "sessions"
+    sessions.mkdir(parents=True)
+    (sessions / "refused.json").write_text('{"refused": "no", "refused_s": 7}')
+    (sessions / "good.json").write_text('{"access": "token"}')
+    assert run("login", typed=TYPED).exit_code == 0
+    assert [path.name for path in sessions.iterdir()] == ["good.json"]
+
+
 @pytest.mark.parametrize(
     ("typed", "said"),
     [
@@ -167,10 +176,12 @@ def test_a_keyring_that_never_answers_holds_nobody_up(
         result = run("logout")
         assert (result.exit_code, "has not answered" in result.stderr) == (2, True)
         assert not credentials_path().exists()
-        warnings: list[str] = []
-        assert load_settings({}, {}, home / "none", warn=warnings.append).credentials is None
-        assert len(warnings) == 1
-        assert "has not answered within" in warnings[0]
+        (home / "rc").mkdir()
+        result = run("mount", "-f", str(home / "rc"))
+        assert result.exit_code == 2
+        (line,) = result.stderr.splitlines()
+        assert "missing credentials" in line
+        assert "has not answered within" in line
     finally:
         ended.set()
         for thread in threading.enumerate():

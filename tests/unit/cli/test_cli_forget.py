@@ -12,6 +12,7 @@ from click.testing import Result
 from rcfs.cli import _forget
 from rcfs.cli._files import index_path
 from rcfs.cli._registry import Registry
+from rcfs.cli._settings import Credentials
 from rcfs.model import ContentKey, message_from
 from rcfs.store import (
     ContentCache,
@@ -177,3 +178,26 @@ def test_nothing_is_made_where_nothing_is_kept(run: Run, state_dir: Path) -> Non
     result = run("forget", "--yes")
     assert (result.exit_code, result.stdout) == (0, "Nothing is kept.\n")
     assert not state_dir.exists()
+
+
+@pytest.mark.parametrize(("word", "other"), [("alpha", "beta"), ("beta", "alpha")])
+def test_logout_erases_the_account_that_it_logs_out_of(
+    run: Run, dirs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, word: str, other: str
+) -> None:
+    monkeypatch.setattr(Credentials, "identity", f"login-of-{word}")
+    run("login", "--file", typed="\nthe-app\ns3cret\njwt\n")
+    result = run("logout", "--forget")
+    assert result.exit_code == 0, result.output
+    assert traces(dirs, word) == []
+    assert "mailboxes.sqlite" in traces(dirs, other)
+
+
+def test_logout_erases_no_other_account(run: Run, dirs: tuple[Path, Path]) -> None:
+    for typed in ("\nthe-app\ns3cret\njwt\n", ""):
+        if typed:
+            run("login", "--file", typed=typed)
+        result = run("logout", "--forget")
+        assert result.exit_code == 0, result.output
+        assert "`rcfs forget --account ACCOUNT` erases one" in result.stderr
+        assert "mailboxes.sqlite" in traces(dirs, "alpha")
+        assert "mailboxes.sqlite" in traces(dirs, "beta")

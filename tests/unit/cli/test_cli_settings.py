@@ -171,17 +171,17 @@ def test_no_keyring_is_no_news_a_locked_one_is(vault: Any) -> None:
     vault.broken = keyring.errors.NoKeyringError
     assert load().credentials is None
     vault.broken = keyring.errors.KeyringLocked
-    warnings: list[str] = []
-    assert load_settings({}, {}, Path("/x"), warn=warnings.append).credentials is None
-    assert warnings == ["the keyring cannot be read (KeyringLocked); its credentials are not used"]
+    settings = load()
+    assert settings.credentials is None
+    with pytest.raises(ConfigError, match=r"JWT \(the keyring cannot be read \(KeyringLocked\)\)\. Run"):
+        settings.require_credentials()
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "null", '{"jwt": "x"}'])
 def test_a_keyring_entry_of_somebody_else(vault: Any, text: str) -> None:
     vault.saved["rcfs", "credentials"] = text
-    warnings: list[str] = []
-    assert load_settings({}, {}, Path("/x"), warn=warnings.append).credentials is None
-    assert warnings == ["the keyring's entry is not one of rcfs; run `rcfs login` again"]
+    assert load().credentials is None
+    assert load().keyring_problem == "the keyring's entry is not one of rcfs"
 
 
 @pytest.mark.parametrize(
