@@ -1,7 +1,7 @@
 """Which mounts of rcfs are up: one small file per process in the state directory.
 
 A file is written before its mount is called ready and removed when the mount ends. A process that was
-killed leaves its file behind, so readers compare pid and start time, and drop what is dead.
+killed leaves its file behind, so readers compare pid and start time, and drop what is dead and not mounted.
 """
 
 import json
@@ -13,6 +13,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.cli._files import private_directory, write_private
+from rcfs.cli._mountinfo import read_mounts
 from rcfs.cli._processes import start_time
 from rcfs.errors import StoreError
 
@@ -105,12 +106,23 @@ class Registry:
         return tuple(sorted(records, key=lambda record: (record.started, record.pid)))
 
     def live(self) -> tuple[MountRecord, ...]:
-        """The records of processes that run, oldest first; the others are removed."""
+        """The records of processes that run, oldest first; what is neither that nor `stale` is removed."""
+        return self._sorted_out()[0]
+
+    def stale(self) -> tuple[MountRecord, ...]:
+        """The records of processes that are gone and have left their mounts behind, oldest first."""
+        return self._sorted_out()[1]
+
+    def _sorted_out(self) -> tuple[tuple[MountRecord, ...], tuple[MountRecord, ...]]:
         records = self.records()
-        for record in records:
-            if not record.is_alive:
+        live = tuple(record for record in records if record.is_alive)
+        dead = [record for record in records if record not in live]
+        mounted = {mount.path for mount in read_mounts() if mount.is_fuse} if dead else set()
+        mounted -= {record.mountpoint for record in live}
+        for record in dead:
+            if record.mountpoint not in mounted:
                 self.remove(record)
-        return tuple(record for record in records if record.is_alive)
+        return live, tuple(record for record in dead if record.mountpoint in mounted)
 
     def _file(self, pid: int) -> Path:
         return self._directory / f"{pid}.json"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +28,16 @@ _ANSWER_WITHIN_S = 5.0
 def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> None:
     """Shows the mounts of rcfs that are up: quota, queue, cache, errors.
 
-    Exits with 4 when one of them does not answer.
+    Also those whose process is gone. Exits with 4 when there is one, or one that does not answer.
     """
     settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
-    records = Registry(settings.state_dir).live()
+    registry = Registry(settings.state_dir)
+    records, stale = registry.live(), registry.stale()
     documents = [(record, read_status(record.mountpoint)) for record in records]
     if as_json:
-        say(json.dumps([document or _silent(record) for record, document in documents], indent=2))
-    elif not documents:
+        silent = [document or _silent(record, "does not answer") for record, document in documents]
+        say(json.dumps([*silent, *(_silent(record, "its process is gone") for record in stale)], indent=2))
+    elif not documents and not stale:
         say("No mount of rcfs is up.")
     else:
         from rcfs.status import render_status
@@ -44,7 +47,12 @@ def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> 
                 say(f"{record.mountpoint} does not answer (process {record.pid}, since {record.started}).")
             else:
                 say(render_status(document).rstrip("\n"))
-    if any(document is None for _, document in documents):
+        for record in stale:
+            say(
+                f"{record.mountpoint} is still mounted, but its process {record.pid} (since {record.started})"
+                f" is gone; unmount it: rcfs umount {shlex.quote(str(record.mountpoint))}"
+            )
+    if stale or any(document is None for _, document in documents):
         context.exit(MountError.exit_code)
 
 
@@ -60,11 +68,11 @@ def read_status(mountpoint: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def _silent(record: MountRecord) -> dict[str, Any]:
+def _silent(record: MountRecord, error: str) -> dict[str, Any]:
     return {
         "mountpoint": str(record.mountpoint),
         "pid": record.pid,
         "server": record.server,
         "started": record.started,
-        "error": "does not answer",
+        "error": error,
     }

@@ -5,10 +5,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _status
+from rcfs.cli import _registry, _status
+from rcfs.cli._mountinfo import Mount
 from rcfs.cli._registry import Registry
 
 SERVER = "https://platform.ringcentral.com"
@@ -65,3 +67,32 @@ def test_a_mount_that_hangs(
     assert result.exit_code == 4
     (document,) = json.loads(result.stdout)
     assert (document["mountpoint"], document["error"]) == (str(mounted), "does not answer")
+
+
+def test_a_mount_whose_process_is_gone(
+    run: Callable[..., Result], mounted: Path, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (record,) = Registry(state_dir).records()
+    (state_dir / "mounts" / f"{os.getpid()}.json").unlink()
+    gone = attrs.evolve(record, pid=2**22 + 1)  # above the largest pid of Linux
+    text = json.dumps(attrs.asdict(gone), default=str)
+    (state_dir / "mounts" / f"{gone.pid}.json").write_text(text)
+    monkeypatch.setattr(_registry, "read_mounts", lambda: (Mount(mounted, "fuse.rcfs", 0),))
+    for _again in range(2):  # Looking does not make it unknown.
+        result = run("status")
+        assert result.exit_code == 4
+        assert result.output == (
+            f"{mounted} is still mounted, but its process {gone.pid} (since {gone.started}) is gone;"
+            f" unmount it: rcfs umount {mounted}\n"
+        )
+    (document,) = json.loads(run("status", "--json").stdout)
+    assert (document["mountpoint"], document["error"]) == (str(mounted), "its process is gone")
+
+    Registry(state_dir).add(mounted, SERVER)  # mounted again, in its place
+    assert Registry(state_dir).stale() == ()
+    assert len(Registry(state_dir).records()) == 1
+    Registry(state_dir).remove(record)
+    (state_dir / "mounts" / f"{gone.pid}.json").write_text(text)
+    monkeypatch.setattr(_registry, "read_mounts", lambda: ())
+    assert run("status").output == "No mount of rcfs is up.\n"
+    assert Registry(state_dir).records() == ()
