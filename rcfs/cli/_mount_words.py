@@ -67,7 +67,11 @@ class MountCommand(click.Command):
             return
         value: Any = flag
         if not option.is_flag:
-            value = option.type_cast_value(ctx, [text] if option.multiple else text)
+            try:
+                value = option.type_cast_value(ctx, [text] if option.multiple else text)
+            except click.BadParameter as exc:
+                exc.param_hint = f"'-o {name}'"
+                raise
             if option.multiple:
                 value = (*(ctx.params.get(key) or ()), *value)
         ctx.params[key] = value

@@ -63,6 +63,19 @@ class PathText(click.ParamType[Path]):
         return [CompletionItem(incomplete, type="dir")]
 
 
+class Seconds(click.ParamType[float]):
+    """A number of seconds; what uses it says which are allowed."""
+
+    name = "seconds"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """`value` as a number."""
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of seconds, such as 60 or 2.5", param, ctx)
+
+
 class MountpointText(PathText):
     """A path where rcfs is mounted."""
 
@@ -160,7 +173,7 @@ mount_options = _several(
     state_dir_option,
     click.option(
         "--max-wait",
-        type=float,
+        type=Seconds(),
         metavar="SECONDS",
         help=f"Longest wait for content inside the mount.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
     ),
@@ -215,7 +228,7 @@ mount_options = _several(
     ),
     click.option(
         "--wait-online",
-        type=float,
+        type=Seconds(),
         metavar="SECONDS",
         help="How long the first mount of an account waits for the network."
         f"  [default: {DEFAULT_WAIT_ONLINE_S:.0f}; 0 with -f]",

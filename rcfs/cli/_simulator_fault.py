@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import attrs
 import click
 
 from rcfs.cli._options import examples, json_option
@@ -16,7 +17,7 @@ from rcfs.cli._simulator_admin import SimulatorAdmin
     short_help="Lets something go wrong in a simulator that runs.",
     epilog=examples(
         "URL=http://127.0.0.1:PORT",
-        "rcfs simulator fault $URL --kinds             what there is",
+        "rcfs simulator fault --kinds                  what there is",
         "rcfs simulator fault $URL reset               the next request",
         "rcfs simulator fault $URL status status=500 retry_after_s=7 --count 3",
         "rcfs simulator fault $URL truncate --operation readMessageContent --probability 0.1",
@@ -24,7 +25,7 @@ from rcfs.cli._simulator_admin import SimulatorAdmin
         "rcfs simulator fault $URL --clear",
     ),
 )
-@click.argument("url")
+@click.argument("url", required=False)
 @click.argument("kind", required=False)
 @click.argument("settings", metavar="[NAME=VALUE]...", nargs=-1)
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many requests.  [default: 1]")
@@ -43,7 +44,7 @@ from rcfs.cli._simulator_admin import SimulatorAdmin
 @json_option
 def fault(
     *,
-    url: str,
+    url: str | None,
     kind: str | None,
     settings: Sequence[str],
     forever: bool,
@@ -61,11 +62,13 @@ def fault(
         raise click.UsageError("wanted is one of KIND (with its options), --kinds and --clear")
     if forever and "count" in chosen:
         raise click.UsageError("--count and --forever exclude each other")
-    admin = SimulatorAdmin(url, name="URL")
     if wants_kinds:
-        kinds = admin.ask("faults/kinds")
+        kinds = _own_kinds() if url is None else SimulatorAdmin(url, name="URL").ask("faults/kinds")
         say(json.dumps(kinds) if as_json else "\n".join(map(_kind_text, kinds)))
         return
+    if url is None:
+        raise click.UsageError("give the URL that the simulator printed, such as http://127.0.0.1:PORT")
+    admin = SimulatorAdmin(url, name="URL")
     if clear:
         asked = admin.ask("faults", method="DELETE")
     elif kind is None:
@@ -79,6 +82,16 @@ def fault(
         return
     for one in asked:
         say(_fault_text(one))
+
+
+def _own_kinds() -> Sequence[Mapping[str, Any]]:
+    """The kinds of faults that a simulator of this version knows."""
+    from rcfs.cli._simulator import require_demo_extra
+
+    require_demo_extra()
+    from rcfs.simulator import all_kinds
+
+    return [attrs.asdict(kind) for kind in all_kinds()]
 
 
 def _options(settings: Sequence[str]) -> dict[str, Any]:

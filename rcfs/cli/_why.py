@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +86,10 @@ def _refusal(refusal: "Refusal | None", iso_time: Any) -> dict[str, str] | None:
 
 
 def _lines(document: dict[str, Any]) -> Sequence[str]:
-    lines = [f"{document['path']}"]
+    if not (document["fetches"] or document["refused"]):
+        # Most of a large tree was never fetched: a line for each of it is enough.
+        return [f"{document['path']}: never fetched, as far as the record goes back{_kept_words(document)}"]
+    lines = [document["path"]]
     for fetch in document["fetches"]:
         requests = f"{fetch['requests']} request{'s' if fetch['requests'] != 1 else ''}"
         lines.append(
@@ -99,3 +102,8 @@ def _lines(document: dict[str, Any]) -> Sequence[str]:
         lines.append(f"  refused {document['refused']['at']} to {document['refused']['program']}")
     lines.append(f"  cached: {document['cached']}")
     return lines
+
+
+def _kept_words(document: Mapping[str, Any]) -> str:
+    """What to add of a content that is cached, but not in the record; nothing when it is not cached."""
+    return "" if document["cached"] == "no" else f"; cached: {document['cached']}"

@@ -12,3 +12,4 @@ from rcfs.simulator._server import run_simulator as run_simulator
 from rcfs.simulator.account._account import AccountSpec as AccountSpec
 from rcfs.simulator.account._account import SimAccount as SimAccount
 from rcfs.simulator.account._account import TruthRow as TruthRow
+from rcfs.simulator.faults._faults import all_kinds as all_kinds

@@ -51,6 +51,18 @@ def test_kinds(fault: Callable[..., Result]) -> None:
     assert {kind["kind"] for kind in kinds} == {line for line in lines if not line.startswith(" ")}
 
 
+def test_kinds_need_no_simulator(run: Callable[..., Result], fault: Callable[..., Result]) -> None:
+    assert run("simulator", "fault", "--kinds").stdout == fault("--kinds").stdout
+    assert run("simulator", "fault", "--kinds", "--json").stdout == fault("--kinds", "--json").stdout
+
+
+@pytest.mark.parametrize("words", [[], ["--clear"], ["--json"]])
+def test_the_url_is_asked_for(run: Callable[..., Result], words: list[str]) -> None:
+    result = run("simulator", "fault", *words)
+    assert result.exit_code == 2
+    assert "give the URL that the simulator printed" in result.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "error"),
     [
