@@ -15,7 +15,7 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
@@ -46,6 +46,7 @@ class Copy:
         self._digests = digests
         self._lock = threading.Lock()
         self._log = -1
+        self._renamed = 0
         self._disk = Disk()
 
     @classmethod
@@ -90,8 +91,16 @@ class Copy:
 
     @property
     def notes(self) -> list[str]:
-        """What the disk turned out not to do, in words; it was left out."""
-        return [str(lack) for lack in self._disk.lacks]
+        """What is worth saying at the end: what was renamed, and what the disk turned out not to do."""
+        count = self._renamed
+        renamed = "1 file" if count == 1 else f"{count} files"
+        said = f"{renamed} of the copy had a name of an earlier version of rcfs, and got the new one"
+        return [*([said] if count else ()), *(str(lack) for lack in self._disk.lacks)]
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths of all files in the manifest."""
+        return list(self._digests)
 
     def digest(self, parts: Sequence[str]) -> str | None:
         """SHA-256 of the file at `parts` by the manifest, in hexadecimal; None when it is not in there."""
@@ -106,8 +115,11 @@ class Copy:
             return None
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
-    def is_sound(self, parts: Sequence[str]) -> bool:
-        """Whether the file that is there now has the SHA-256 that the manifest names; reads all of it."""
+    def is_sound(self, parts: Sequence[str], noted: Sequence[str] | None = None) -> bool:
+        """Whether the file that is there now has the SHA-256 that the manifest names; reads all of it.
+
+        `noted` is where the manifest has it, if that is another path.
+        """
         hasher = hashlib.sha256()
         try:
             with self._directory(parts[:-1]) as fd:
@@ -117,7 +129,7 @@ class Copy:
                         hasher.update(data)
         except OSError:
             return False
-        return hasher.hexdigest() == self.digest(parts)
+        return hasher.hexdigest() == self.digest(noted or parts)
 
     def begin(self, parts: Sequence[str]) -> "FileWriter":
         """Takes the bytes of the file at `parts`, which appears with `finish`; the caller closes the result.
@@ -159,6 +171,38 @@ class Copy:
         with closing(self.begin(parts)) as writer:
             self.append(writer, data)
             self.finish(parts, writer, mtime_s)
+
+    def rename(
+        self, pairs: Iterable[tuple[Sequence[str], Sequence[str]]]
+    ) -> list[tuple[Sequence[str], OSError]]:
+        """Gives files of the manifest other names in their directories; those that failed, by old path.
+
+        One whose line only is missing, because a run was killed, gets that. The manifest is written once.
+
+        Args:
+            pairs: Old and new path of each.
+
+        Raises:
+            StoreError: Nothing can be written any more.
+        """
+        failed: list[tuple[Sequence[str], OSError]] = []
+        with _translated(self._path), self._lock:
+            for old, new in pairs:
+                try:
+                    if self.size_of(old) is not None:
+                        with self._directory(old[:-1]) as fd:
+                            replace(old[-1], new[-1], fd)
+                except OSError as exc:
+                    if exc.errno in _HOPELESS:
+                        raise
+                    failed.append((old, exc))
+                else:
+                    self._digests["/".join(new)] = self._digests.pop("/".join(old))
+                    self._renamed += 1
+            self._write_manifest()
+            os.close(self._log)
+            self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
+        return failed
 
     def link(self, parts: Sequence[str], target: str) -> None:
         """Makes the symbolic link at `parts`, if it is not there already, and the disk takes any.

@@ -30,6 +30,7 @@ from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import MEDIUM
 from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhere
 from rcfs.pull._copy import Copy
+from rcfs.pull._former import former_paths
 from rcfs.quota import GroupState
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile, build_root
 
@@ -148,6 +149,10 @@ class Pull:
         self._on_answer = on_answer
         self._failures_in_row = 0
         self._closed: list[Failure] = []
+        self._former: dict[Parts, Parts] = {}
+        """Where the copy may have files under other names, by their paths."""
+        self._to_rename: dict[Parts, Entry] = {}
+        """What the copy has under another name, by its path there; it is renamed before all else."""
         self._open: set[Content] = set()
         """Contents that were not cached when they were asked for, and are not here yet."""
         self.progress = Progress()
@@ -220,6 +225,9 @@ class Pull:
         entries, strays = await trio.to_thread.run_sync(choose, root, paths, choice)
         kinds = AttachmentFile if self._copy is None else (AttachmentFile, TextFile)
         files = [entry for entry in entries if isinstance(entry.node, kinds)]
+        if self._copy is not None:
+            self._former = await trio.to_thread.run_sync(former_paths, self._copy.paths, entries)
+        self._to_rename = {}
         present: list[Entry] = []
         local: list[Entry] = []
         missing: dict[ContentKey, Entry] = {}
@@ -289,6 +297,10 @@ class Pull:
         return "present" if self._copy is None else "local"
 
     def _is_copied(self, copy: Copy, entry: Entry) -> bool:
+        former = self._former.get(entry.parts)
+        if former is not None and self._is_former(copy, former, entry):
+            self._to_rename[former] = entry
+            return True
         digest, size_bytes = copy.digest(entry.parts), copy.size_of(entry.parts)
         if digest is None or size_bytes is None:
             return False
@@ -303,6 +315,14 @@ class Pull:
             return size_bytes == known.size_bytes
         return copy.is_sound(entry.parts)
 
+    def _is_former(self, copy: Copy, former: Parts, entry: Entry) -> bool:
+        """Whether the file at `former` has the bytes of `entry`, also when a killed run has renamed it."""
+        there = former if copy.size_of(former) is not None else entry.parts
+        known = _attachment(entry)
+        if known.size_is_exact and copy.size_of(there) != known.size_bytes:
+            return False
+        return copy.is_sound(there, former)
+
     async def run(self, plan: Plan) -> None:
         """Does what is planned; failures of single files are collected in `progress`.
 
@@ -314,6 +334,10 @@ class Pull:
             StoreError: The copy cannot be written any more.
             PlatformError: The server fails all the time.
         """
+        if self._copy is not None and self._to_rename:
+            pairs = [(old, entry.parts) for old, entry in self._to_rename.items()]
+            for old, error in await trio.to_thread.run_sync(self._copy.rename, pairs):
+                self._fail(self._to_rename[tuple(old)], error)
         jobs = [_in_parallel(_FETCHERS, self._fetch_all, plan.missing)]
         if self._copy is not None:
             # Before anything is written: what lies beside its place then is of a run that was killed.

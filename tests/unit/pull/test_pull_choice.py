@@ -4,6 +4,7 @@ import pytest
 
 from rcfs.model import Attachment, Availability, Extension, FoundRow, Message, Party
 from rcfs.pull import Choice, choose, covers, tree_parts
+from rcfs.pull._former import former_paths
 from rcfs.tree import AttachmentFile, Link, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches
@@ -181,3 +182,31 @@ def test_a_search_is_what_it_finds_and_is_not_everything(root: Root) -> None:
         assert {f"Search/invoice/{NAME}", f"{VOICEMAIL}/message.json"} <= set(chosen(root, path))
     assert attachments(root, f"Search/invoice/{NAME}/{FILE}") == [3]
     assert attachments(root, "Search", choice=Choice(types=frozenset({"Fax"}))) == []
+
+
+def test_files_of_before_are_told_only_where_that_is_certain(root: Root) -> None:
+    old = f"{VOICEMAIL}/voicemail.wav"
+    entries, _strays = choose(root, [()], EVERYTHING)
+
+    def former(*copied: str) -> dict[str, str]:
+        return {"/".join(new): "/".join(old) for new, old in former_paths(copied, entries).items()}
+
+    assert former(old, f"{VOICEMAIL}/message.json") == {SOUND: old}
+    assert former(old, SOUND) == {}, "it was copied anew already"
+    assert former(old, f"{VOICEMAIL}/another.wav") == {}, "which of the two"
+    assert former(f"{VOICEMAIL}/voicemail.mp3") == {}, "of another kind"
+    assert former("101 Jane/Voicemail/2026-11/voicemail.wav", "voicemail.wav") == {}, "in no message"
+
+    photos = [
+        Attachment(number, "MmsAttachment", "image/jpeg", file_name=f"{number}.jpg") for number in (6, 7)
+    ]
+    jane = PlainCatalogue()
+    jane.put(message(9, "SMS", NOVEMBER_S, *photos))
+    root.extension(5).show(jane)
+    entries, _strays = choose(root, [()], EVERYTHING)
+    (one, two) = (entry.path for entry in entries if isinstance(entry.node, AttachmentFile))
+    assert former(one) == {}, "the other picture is one of its own, and not copied yet"
+    assert former(one.replace("6.jpg", "before.jpg")) == {}
+    # Only one of two is asked for: the other has its name in the tree all the same.
+    entries, _strays = choose(root, [tree_parts(two)], EVERYTHING)
+    assert former(one) == {}
