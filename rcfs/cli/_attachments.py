@@ -12,7 +12,7 @@ import attrs
 from rcfs.cli._processes import run_limited, script_command
 from rcfs.cli._settings import Settings
 from rcfs.cli._treepaths import TreePath
-from rcfs.errors import ConfigError, MountError
+from rcfs.errors import ConfigError, MountError, RcfsError
 from rcfs.model import ContentKey
 
 _WALK_WITHIN_S = 300.0
@@ -67,6 +67,20 @@ def attachments_of(settings: Settings, places: Sequence[TreePath]) -> tuple[Foun
         for each in _in_account(settings, others):
             found.setdefault(each.key, each)
     return tuple(found.values())
+
+
+def known_paths(settings: Settings) -> dict[ContentKey, str]:
+    """The paths of all attachments that the index knows of the account of `settings`, without a request.
+
+    Empty when there are no credentials to tell the account, or nothing is known of it.
+    """
+    if settings.credentials is None:
+        return {}
+    try:
+        found = _in_account(attrs.evolve(settings, offline=True), [TreePath("", ())])
+    except RcfsError:
+        return {}
+    return {each.key: each.path for each in found}
 
 
 def _in_mount(place: TreePath, mountpoint: Path) -> list[Found]:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._treepaths import places_of, settings_of
 
 if TYPE_CHECKING:
+    from rcfs.model import ContentKey
     from rcfs.store import ContentCache
 
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
         "rcfs pin ~/ringcentral/'101 Jane Smith'/Voicemail",
         "rcfs pin '101 Jane Smith/Fax' '102 *'",
         "rcfs pin --list",
-        "rcfs pin --list --json | jq -r '.[].key'",
+        "rcfs pin --list --json | jq -r '.[].path'",
     ),
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=TreePathText())
@@ -82,12 +83,20 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
 
 def _list(settings: Settings, *, as_json: bool) -> None:
     with _opened(settings) as cache:
-        states = [(str(key), cache.contains(key)) for key in sorted(cache.pins())]
+        states = {key: cache.contains(key) for key in sorted(cache.pins())}
+    paths: Mapping[ContentKey, str] = {}
+    if states:
+        from rcfs.cli._attachments import known_paths
+
+        paths = known_paths(settings)
+    rows = [{"path": paths.get(key), "key": str(key), "cached": state} for key, state in states.items()]
+    rows.sort(key=lambda row: (row["path"] is None, row["path"] or "", row["key"]))
     if as_json:
-        say(json.dumps([{"key": key, "cached": state} for key, state in states], indent=2))
+        say(json.dumps(rows, indent=2))
         return
-    for key, state in states:
-        say(f"{key}  cached: {state}")
+    for row in rows:
+        name = row["path"] or f"{row['key']} (its path is not known)"
+        say(f"{name}  cached: {row['cached']}")
 
 
 @contextmanager

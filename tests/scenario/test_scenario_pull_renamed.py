@@ -6,8 +6,7 @@ import pytest
 import trio
 
 from rcfs.pull import Choice, Copy, Pull
-from rcfs.pull._copy import MANIFEST
-from rcfs.pull._manifest import parse
+from rcfs.pull._manifest import MANIFEST, parse
 from tests.fakes.rig import noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 from tests.scenario.conftest import OpenRig

@@ -2,7 +2,7 @@
 
 import json
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _attachments
+from rcfs.cli._attachments import Found
 from rcfs.cli._registry import Registry
+from rcfs.cli._settings import Settings
+from rcfs.cli._treepaths import TreePath
 from rcfs.model import ContentKey
 from rcfs.store import ContentCache, ContentInfo
 
@@ -50,8 +53,11 @@ def test_pins_come_and_go(run: Callable[..., Result], mount: Path) -> None:
     assert result.stdout.startswith("Pinned 2 contents, 2 of them new; 1 are cached.\nThe other 1 are kept")
     again = json.loads(run("pin", "--json", str(mount)).stdout)
     assert again == {"contents": 2, "new": 0, "cached": 1}
-    assert run("pin", "--list").stdout == f"{KEY}  cached: yes\n{OTHER}  cached: no\n"
-    assert json.loads(run("pin", "--list", "--json").stdout)[0] == {"key": str(KEY), "cached": "yes"}
+    assert run("pin", "--list").stdout == (
+        f"{KEY} (its path is not known)  cached: yes\n{OTHER} (its path is not known)  cached: no\n"
+    )
+    row = {"path": None, "key": str(KEY), "cached": "yes"}
+    assert json.loads(run("pin", "--list", "--json").stdout)[0] == row
 
     assert "Pinned:     2, of them 1 cached (" in run("cache", "info").stdout
     run("cache", "clear", "--yes")
@@ -63,6 +69,24 @@ def test_pins_come_and_go(run: Callable[..., Result], mount: Path) -> None:
 
     assert run("unpin", str(mount / "101 Jane")).stdout == "Unpinned 2 contents.\n"
     assert json.loads(run("unpin", "--all", "--json").stdout) == {"removed": 0}
+
+
+@pytest.mark.usefixtures("cached", "credentials")
+def test_pins_are_listed_by_their_paths(
+    run: Callable[..., Result], mount: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
+        assert settings.offline, "to look costs no request"
+        assert [place.parts for place in places] == [()]
+        return [Found("101 Jane/b", KEY)]
+
+    run("pin", str(mount / "101 Jane"))
+    monkeypatch.setattr(_attachments, "_in_account", in_account)
+    assert run("pin", "--list").stdout == (
+        f"101 Jane/b  cached: yes\n{OTHER} (its path is not known)  cached: no\n"
+    )
+    rows = json.loads(run("pin", "--list", "--json").stdout)
+    assert [(row["path"], row["key"]) for row in rows] == [("101 Jane/b", str(KEY)), (None, str(OTHER))]
 
 
 @pytest.mark.parametrize("arguments", [["pin"], ["unpin"], ["pin", "--list", "x"], ["unpin", "--all", "x"]])
