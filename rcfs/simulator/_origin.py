@@ -124,6 +124,10 @@ class Origin:
             encrypted = cast("trio.SSLStream[trio.SocketStream]", stream)
             wrapper = ASGIWrapper(cast(ASGIFramework, with_connection))
             await TCPServer(wrapper, _hypercorn_config(), WorkerContext(None), {}, encrypted)
+        except* trio.BusyResourceError:
+            # When both sides close a WebSocket at the same moment, hypercorn ends the stream and answers the
+            # other side's close, both at once. That connection is over, the others go on.
+            pass
         finally:
             self._connections.discard(connection)
 
