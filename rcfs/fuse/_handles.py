@@ -37,6 +37,8 @@ class OpenText:
     """All of its bytes, as of the newest open."""
     users: int = 0
     """How many handles are it."""
+    number: int = 0
+    """Of the rendering that `data` is from: those that began later have higher ones."""
     is_stale: bool = False
     """Whether there is a version that does not merely go on where this one ends."""
 

@@ -130,6 +130,7 @@ async def serve_mount(
                 ("hints", engine.hints.run),
                 ("invalidation", operations.invalidation.run),
                 ("texts", operations.texts.run),
+                ("look", partial(operations.texts.look, engine.account.mailboxes.follow)),
                 ("space", space.run),
             ]
             if options.preload:

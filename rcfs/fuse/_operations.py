@@ -327,8 +327,9 @@ class Operations(ReadOnlyOperations):
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         if isinstance(node, TextFile):
             await self._wait_mailbox(node, ctx.pid)
+            asked = self.texts.ask()
             data = node.content() if node.is_quick else await self._rendered(node, ctx.pid)
-            return self._open_text(inode, node, data)
+            return self._open_text(inode, node, data, asked)
         if isinstance(node, AttachmentFile):
             number = self._add_handle(await self._open_attachment(inode, node, ctx.pid, flags), node)
         else:
@@ -530,12 +531,16 @@ class Operations(ReadOnlyOperations):
                 self._inodes.note_whole(inode)
         return handle
 
-    def _open_text(self, inode: int, node: TextFile, data: bytes) -> pyfuse3.FileInfo:
-        """Opens a text of which `data` is the newest version."""
-        text = self.texts.open(inode, node, data)
-        # What the kernel keeps of it may be of an earlier version: the record of a message changes.
+    def _open_text(self, inode: int, node: TextFile, data: bytes, asked: int) -> pyfuse3.FileInfo:
+        """Opens a text of which `data` was what was to be rendered when that was `asked`."""
+        text = self.texts.open(inode, node, data, asked)
         number = self._add_handle(text, node)
-        return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, data))
+        if node.grows:
+            # The page with its end holds zeros behind that. Whoever reads it while another process learns of
+            # the new size would be given those (seen with Linux 6.18): the kernel must keep no pages.
+            return pyfuse3.FileInfo(fh=number, direct_io=True)
+        # What the kernel keeps of it may be of an earlier version: the record of a message changes.
+        return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, text.data))
 
     async def _refresh(self, node: Node) -> bytes:
         """What was refreshed: the mailbox that `node` is in, or all that were looked into."""

@@ -215,6 +215,11 @@ class Mailboxes:
         elif due_s < before_s:
             self._rescheduled.set()
 
+    def follow(self, extension_id: int) -> None:
+        """As `visit`, by somebody who waits for what comes; nothing where the platform hints at that."""
+        if not self._box(extension_id).freshness.hints_come:
+            self.visit(extension_id)
+
     def hint(self, extension_id: int) -> None:
         """The platform says that something happened in a mailbox; nothing happens to one never loaded."""
         box = self._box(extension_id)

@@ -275,6 +275,10 @@ class ConversationFile(MailboxText):
         # However short it is, all messages of a folder are looked for.
         return False
 
+    @property
+    def grows(self) -> bool:
+        return True
+
     def content(self) -> bytes:
         return conversation_text(self._shelf.catalogue.conversation(self._view, self._name))
 

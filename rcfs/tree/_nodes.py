@@ -144,6 +144,11 @@ class TextFile(Node):
         """Whether `content` takes less than a millisecond."""
         return True
 
+    @property
+    def grows(self) -> bool:
+        """Whether what is new is added at its end."""
+        return False
+
     def content(self) -> bytes:
         """The bytes as of now, which may be later than `size_bytes`; empty when what they tell of is gone.
 
