@@ -25,9 +25,9 @@ CRAWLERS = frozenset(
         "gnome-thumbnail",
         "glycin-thumbnai",
         "gsf-office-thum",
-        "thumbnail.so",  # KIO's thumbnail worker
-        "kioworker",
-        "kioslave5",
+        "thumbnail.so",  # KIO's thumbnail worker, started by kdeinit5
+        "kioworker/thumbnail.so",  # The same started by programs; another of that name copies.
+        "kioslave5/thumbnail.so",
         "tracker-extract",
         "tracker-miner-f",
         "localsearch-3",
@@ -46,7 +46,7 @@ CRAWLERS = frozenset(
     }
 )
 """Programs that open many files only to look at their heads, by the name that the kernel keeps of them; after
-a slash stands the name of a thread, where it is only that one."""
+a slash stands the name of a thread, or of a plug-in that it was started for, where it is only that one."""
 
 FILE_MANAGERS = frozenset(
     {"caja", "nautilus", "nemo", "nemo-desktop", "pcmanfm", "Thunar", "thunar", "xfdesktop"}
@@ -78,9 +78,14 @@ class CrawlerRule:
     """Who is a crawler, and what it gets."""
 
     names: frozenset[str] = CRAWLERS
-    """Names of programs, or ``program/thread``, as the kernel keeps them."""
+    """Names of programs, or ``program/thread`` or ``program/plug-in``, as the kernel keeps them."""
     policy: CrawlerPolicy = CrawlerPolicy.REFUSE
     """What they get."""
+
+    def names_one(self, reader: Reader) -> bool:
+        """Whether `reader` is one of them."""
+        parts = (f"{reader.name}/{reader.thread}", f"{reader.name}/{_kept(reader.plugin)}")
+        return not self.names.isdisjoint((reader.name, *parts))
 
     @classmethod
     def of(
@@ -136,7 +141,7 @@ class Readers:
         if now < self._looked_s + LOOK_S:
             return False
         reader = reader_of(pid)
-        if reader.name in self._crawlers.names or self._classifier.is_bulk(reader.opener, now):
+        if self._crawlers.names_one(reader) or self._classifier.is_bulk(reader.opener, now):
             return False
         self._looked_s = now
         return True
@@ -147,9 +152,9 @@ class Readers:
         Raises:
             CrawlerError: It is a crawler, which by the rule gets what is known, and nothing else.
         """
-        name = reader_of(pid).name
-        if name in self._crawlers.names and self._crawlers.policy is CrawlerPolicy.REFUSE:
-            raise CrawlerError(name, "this mailbox is not loaded")
+        reader = reader_of(pid)
+        if self._crawlers.names_one(reader) and self._crawlers.policy is CrawlerPolicy.REFUSE:
+            raise CrawlerError(reader.name, "this mailbox is not loaded")
 
     def priority(
         self, reader: Reader, key: ContentKey, place: Hashable, now: float, *, flags: int = 0
@@ -182,7 +187,7 @@ class Readers:
 
     def _crawls(self, reader: Reader, key: ContentKey, now: float, flags: int) -> bool:
         """Whether nobody has asked for what `reader` opens."""
-        if not self._crawlers.names.isdisjoint((reader.name, f"{reader.name}/{reader.thread}")):
+        if self._crawlers.names_one(reader):
             return True
         if flags & os.O_NOATIME and reader.name in FILE_MANAGERS:
             return True

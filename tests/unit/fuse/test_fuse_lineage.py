@@ -63,6 +63,7 @@ def test_a_reader_is_a_process_and_those_above_it(proc: Proc) -> None:
             "1000",
         ),
         "cat",
+        "",
         ((12, 84), (11, 77), (10, 70), (1, 7)),
     )
 

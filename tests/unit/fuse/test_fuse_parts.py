@@ -6,6 +6,7 @@ import os
 import stat
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
 
 import attrs
 import pyfuse3
@@ -17,7 +18,7 @@ from rcfs.errors import BudgetError, RcfsError
 from rcfs.fuse._attributes import Ownership, attributes
 from rcfs.fuse._errno import answering, errno_of
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._lineage import Reader
+from rcfs.fuse._lineage import Reader, reader_of
 from rcfs.fuse._readers import CRAWLERS, FILE_MANAGERS, CrawlerPolicy, CrawlerRule, Readers
 from rcfs.model import Attachment, ContentKey, Extension, Message, Priority
 from rcfs.quota import Opener
@@ -284,6 +285,30 @@ def test_a_thread_of_a_program_may_be_a_crawler() -> None:
     assert own.names == {"a-long-name-of-/and-of-a-thread"}
 
 
+@pytest.mark.parametrize("name", ["kioworker", "kioslave5"])
+def test_a_program_that_makes_thumbnails_and_copies_is_told_by_what_it_was_started_for(
+    name: str, tmp_path: Path
+) -> None:
+    readers = Readers(Recorder(structlog.get_logger()))
+    found = {}
+    for pid, plugin in enumerate(("thumbnail.so", "kio_file.so", ""), start=5):
+        folder = tmp_path / str(pid)
+        folder.mkdir()
+        (folder / "status").write_text(f"Name:\t{name}\nTgid:\t{pid}\nUid:\t1000\t0\t0\t0\n")
+        (folder / "stat").write_text(f"{pid} ({name}) S 0 {pid} 1 0 -1 {' '.join(['0'] * 14)} 0")
+        arguments = ("/usr/libexec/" + name, f"/usr/lib/kio/{plugin}", "x", "") if plugin else (name, "")
+        (folder / "cmdline").write_text("\0".join(arguments))
+        found[plugin] = reader_of(pid, tmp_path)
+    with pytest.raises(BudgetError):
+        readers.priority(found.pop("thumbnail.so"), KEY, "SMS", 0.0)
+    for other in found.values():
+        assert readers.priority(other, KEY, "SMS", 0.1) is Priority.PERSON
+        with pytest.raises(BudgetError):
+            Readers(Recorder(structlog.get_logger()), CrawlerRule.of([], [name])).priority(
+                other, KEY, "SMS", 0.0
+            )
+
+
 def test_a_file_manager_that_looks_what_a_file_is() -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     for name in ("thunar", "nemo"):
@@ -297,9 +322,9 @@ def test_a_file_manager_that_looks_what_a_file_is() -> None:
 def test_what_started_a_thumbnailer_that_was_refused_is_making_the_thumbnail() -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     other = attrs.evolve(KEY, message_id=99)
-    nemo = Reader("nemo", Opener(((5, 1),)), "pool-nemo", ((5, 1), (1, 0)))
-    thumbnailer = Reader("gdk-pixbuf-thum", Opener(((6, 1),)), "", ((6, 1), (5, 1), (1, 0)))
-    viewer = Reader("xviewer", Opener(((7, 1),)), "", ((7, 1), (5, 1), (1, 0)))
+    nemo = Reader("nemo", Opener(((5, 1),)), "pool-nemo", "", ((5, 1), (1, 0)))
+    thumbnailer = Reader("gdk-pixbuf-thum", Opener(((6, 1),)), "", "", ((6, 1), (5, 1), (1, 0)))
+    viewer = Reader("xviewer", Opener(((7, 1),)), "", "", ((7, 1), (5, 1), (1, 0)))
     with pytest.raises(BudgetError):
         readers.priority(thumbnailer, KEY, "SMS", 0.0)
     with pytest.raises(BudgetError):
