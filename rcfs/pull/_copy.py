@@ -30,7 +30,23 @@ FILE_MODE = 0o600
 _READ_BYTES = 1 << 20
 _LATEST_S = 2**33
 """Latest time of a file, as in the mount: a hostile record must not make one that tools cannot print."""
-_HOPELESS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.ENODEV})
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
+_GONE = frozenset(
+    {
+        errno.EIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENOMEDIUM,
+        errno.ENOTCONN,
+        errno.ECONNABORTED,
+        errno.ESHUTDOWN,
+        errno.EHOSTDOWN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""A disk that was unplugged, the process of a FUSE disk that died, a server of NFS or SMB that went away."""
+_HOPELESS = _FULL | _GONE
 """Errors after which no other file can be written either: to go on would spend requests for nothing."""
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -81,6 +81,48 @@ def test_a_disk_that_fails_is_not_one_that_cannot(
         assert copy.notes == []
 
 
+@pytest.mark.parametrize(
+    "error", [errno.ENOTCONN, errno.ENXIO, errno.ENODEV, errno.ESTALE, errno.EHOSTDOWN, errno.ETIMEDOUT]
+)
+def test_a_disk_that_goes_away_ends_the_pull(
+    error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each further file would cost a request, and not be written."""
+    with Copy.open(tmp_path, ACCOUNT) as copy:
+        copy.write(PARTS, 5.0, b"bytes")
+        for call in ("mkdir", "open", "write", "rename"):
+            with monkeypatch.context() as gone:
+                gone.setattr(os, call, refusing(error))
+                with pytest.raises(StoreError, match="cannot be written"):
+                    copy.write(("101 Jane", "SMS", "text.txt"), 5.0, b"text")
+    with Copy.open(tmp_path, ACCOUNT) as copy:
+        assert copy.is_sound(PARTS), "the next run goes on from there"
+
+
+@pytest.mark.parametrize(("call", "error"), [("open", errno.ENAMETOOLONG), ("write", errno.EFBIG)])
+def test_a_file_that_this_disk_cannot_hold_is_one_failure(
+    call: str, error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As eCryptfs, which takes 143 bytes of a name, and FAT32, which takes 4 GB of a file."""
+    real = getattr(os, call)
+
+    def refuse_some(what: str | int, data: bytes | int, *arguments: int, **named: int) -> int:
+        refused = what == PARTS[0] if call == "open" else data == b"large"
+        if refused:
+            raise OSError(error, os.strerror(error))
+        return int(real(what, data, *arguments, **named))
+
+    with Copy.open(tmp_path, ACCOUNT) as copy:
+        with monkeypatch.context() as poor:
+            poor.setattr(os, call, refuse_some)
+            with pytest.raises(OSError, match=os.strerror(error)):
+                copy.write(PARTS, 5.0, b"large")
+            copy.write(("102 Bob", "text.txt"), 5.0, b"text")
+        assert copy.digest(PARTS) is None
+        assert copy.is_sound(("102 Bob", "text.txt"))
+    assert not list(tmp_path.rglob(".rcfs-*"))
+
+
 def test_one_link_that_cannot_be_made_is_a_failure_where_others_can(tmp_path: Path) -> None:
     with Copy.open(tmp_path, ACCOUNT) as copy:
         with pytest.raises(OSError, match=r"No such file|Invalid"):
