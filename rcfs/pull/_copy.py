@@ -293,7 +293,7 @@ class Copy:
         try:
             yield
         finally:
-            os.close(self._log)
+            _close(self._log)
             with suppress(OSError):  # What was appended is enough if it cannot be sorted.
                 self._write_manifest()
 
@@ -345,7 +345,7 @@ class FileWriter:
 
     def close(self) -> None:
         """Ends the writing; what is not finished goes away."""
-        os.close(self._fd)
+        _close(self._fd)
         if not self._done:
             with suppress(OSError):
                 os.unlink(self._partial, dir_fd=self._directory_fd)
@@ -382,6 +382,12 @@ def _read_manifest(fd: int, path: Path, account_id: str) -> dict[str, str]:
 def _time_ns(mtime_s: float) -> int:
     """The time of a file that the mount shows, in nanoseconds."""
     return int(min(max(mtime_s, 0.0), _LATEST_S) * 1e9)
+
+
+def _close(fd: int) -> None:
+    """Closes a file, whose disk may have gone away; what is to stay was synced before."""
+    with suppress(OSError):
+        os.close(fd)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -5,6 +5,7 @@ import fcntl
 import hashlib
 import os
 import socket
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,26 @@ def test_a_disk_that_goes_away_ends_the_pull(
                     copy.write(("101 Jane", "SMS", "text.txt"), 5.0, b"text")
     with Copy.open(tmp_path, ACCOUNT) as copy:
         assert copy.is_sound(PARTS), "the next run goes on from there"
+
+
+def test_a_disk_that_is_gone_fails_at_close_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a FUSE disk does whose process died: close(2) is asked for, too."""
+    close = os.close
+
+    def close_and_refuse(fd: int) -> None:
+        is_file = stat.S_ISREG(os.fstat(fd).st_mode)
+        close(fd)
+        if is_file:
+            raise OSError(errno.ENOTCONN, os.strerror(errno.ENOTCONN))
+
+    def pull() -> None:
+        with Copy.open(tmp_path, ACCOUNT) as copy:
+            monkeypatch.setattr(os, "close", close_and_refuse)
+            monkeypatch.setattr(os, "write", refusing(errno.ENOTCONN))
+            copy.write(PARTS, 5.0, b"bytes")
+
+    with pytest.raises(StoreError, match="cannot be written"):
+        pull()
 
 
 @pytest.mark.parametrize(("call", "error"), [("open", errno.ENAMETOOLONG), ("write", errno.EFBIG)])
