@@ -359,12 +359,12 @@ def test_whoever_follows_a_conversation_that_loses_a_message_is_told(mailbox: Ma
         else:
             # It opens the new version, and says all of it.
             assert shown(tail, now) == now
-    # The path keeps its inode, though nobody holds the old one any more.
+    # Nobody has it open, so it gets no further inode; its first one returns when the kernel forgets all.
     moved = text.stat().st_ino
     mailbox.delete(last)
     mailbox.refresh()
     assert text.read_text() != now
-    assert text.stat().st_ino == moved
+    assert text.stat().st_ino in (inode, moved)
 
 
 def test_many_who_follow_a_conversation_read_no_byte_that_is_not_there(mailbox: Mailbox) -> None:
