@@ -239,7 +239,7 @@ async def open_engine(
         AuthError: The credentials were refused.
         PlatformError: The server failed or could not be reached.
     """
-    gate = Gate(ledger, clock, lambda line: recorder.fault("quota", line))
+    gate = Gate(ledger, recorder, clock)
     async with _plain_errors(), trio.open_nursery() as nursery:
         network = Network(client, recorder, nursery, offline=offline, barred=barred)
         session = Session(client, credentials, gate, network, recorder, shared=shared, reload=reload)

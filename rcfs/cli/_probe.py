@@ -72,7 +72,7 @@ async def _probe(settings: Settings) -> list[Finding]:
     # mounts have a session it is theirs that is tried: another login might end it.
     shared = shared_session(settings, identity, recorder) if sessions_path(settings).exists() else None
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
-        gate = Gate(ledger, clock)
+        gate = Gate(ledger, recorder, clock)
         async with trio.open_nursery() as nursery:
             network = Network(client, recorder, nursery)
             session = Session(client, login, gate, network, recorder, shared=shared)

@@ -48,7 +48,7 @@ async def _end(settings: Settings, identity: str) -> None:
     credentials = Credentials(login.client_id, login.client_secret, login.jwt)
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
         async with trio.open_nursery() as nursery:
-            gate = Gate(ledger, clock)
+            gate = Gate(ledger, recorder, clock)
             network = Network(client, recorder, nursery, offline=settings.offline)
             session = Session(client, credentials, gate, network, recorder, shared=shared)
             nursery.start_soon(gate.run)

@@ -13,7 +13,7 @@ import itertools
 import json
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 
 import attrs
 import trio
@@ -44,7 +44,7 @@ from rcfs.platform import (
     subscription_frame,
 )
 from rcfs.store import MailboxIndex
-from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
+from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session, run_together
 
 _SCOPE = "websocket"
 """What the name of the scope begins with that lets an app open a WebSocket, in lower case: the official
@@ -201,8 +201,9 @@ class Hints:
     async def _serve(self, socket: MessageStream) -> None:
         """Hears what the server tells until it closes the connection."""
         await self._begin(socket)
-        await _together(
-            lambda: self._hear(socket), lambda: self._subscribe(socket), lambda: self._beat(socket)
+        await run_together(
+            (lambda: self._hear(socket), lambda: self._subscribe(socket), lambda: self._beat(socket)),
+            until_one_returns=True,
         )
 
     async def _begin(self, socket: MessageStream) -> None:
@@ -263,23 +264,14 @@ class Hints:
             TransportError: It did not answer.
         """
         for _attempt in range(_ATTEMPTS):
-            slot = await self._gate.take(MEDIUM, Demand(Priority.METADATA, label="subscription"))
-            frame: Frame | None = None
-            try:
+            operation = "updateSubscription" if self._subscription_id else "createSubscription"
+            demand = Demand(Priority.METADATA, label="subscription")
+            async with self._gate.slot(operation, MEDIUM, demand) as slot:
                 frame = await self._question(
                     socket,
                     lambda number: subscription_frame(number, extension_ids, self._subscription_id),
                 )
-            finally:
-                if frame is None:
-                    self._gate.fail(slot)
-                elif frame.status == 429:
-                    self._gate.refuse(slot, frame.rate, frame.retry_after_s)
-                else:
-                    self._gate.settle(slot, frame.rate)
-                status = 0 if frame is None else frame.status
-                operation = "updateSubscription" if self._subscription_id else "createSubscription"
-                self._recorder.request(operation, MEDIUM, status)
+                slot.answered(frame.status, frame.rate, frame.retry_after_s)
             if frame.status < 400:
                 self._subscription_id = frame.subscription_id
                 return
@@ -310,21 +302,3 @@ class Hints:
                 await heard.wait()
             if not heard.is_set():
                 raise TransportError("the WebSocket has fallen silent")
-
-
-async def _together(first: Callable[[], Awaitable[None]], *others: Callable[[], Awaitable[None]]) -> None:
-    """Runs all until `first` returns, or one fails; its error is raised as it is."""
-    errors: list[RcfsError] = []
-
-    async def run(job: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await job()
-        except RcfsError as exc:
-            errors.append(exc)
-        nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for job in (first, *others):
-            nursery.start_soon(run, job)
-    if errors:
-        raise errors[0]

@@ -32,6 +32,7 @@ from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhe
 from rcfs.pull._copy import Copy
 from rcfs.pull._former import former_paths
 from rcfs.quota import GroupState
+from rcfs.transport import run_together
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile, build_root
 
 T = TypeVar("T")
@@ -203,7 +204,7 @@ class Pull:
 
         self._closed = []
         wanted = covers(root, paths)
-        await _together([_in_parallel(_LOADERS, load, wanted)])
+        await run_together([_in_parallel(_LOADERS, load, wanted)])
         if not any(extension.is_filled for extension in wanted):
             failures, self._closed = failures + self._closed, []
         if leads_anywhere(paths):
@@ -344,9 +345,9 @@ class Pull:
             await trio.to_thread.run_sync(_sweep_directories, self._copy, plan.entries)
             jobs.append(partial(self._make_all, self._copy, plan.entries))
             jobs.append(_in_parallel(_COPIERS, self._transfer_all, plan.local))
-        await _together(jobs)
+        await run_together(jobs)
         if self._copy is not None:
-            await _together([_in_parallel(_COPIERS, self._transfer_all, plan.copies)])
+            await run_together([_in_parallel(_COPIERS, self._transfer_all, plan.copies)])
             await trio.to_thread.run_sync(_date_directories, self._copy, plan.entries)
 
     async def lost(self, plan: Plan) -> int:
@@ -526,22 +527,4 @@ def _in_parallel(
 ) -> Callable[[], Awaitable[None]]:
     """A job: `count` tasks of `work` that share `items`."""
     shared = iter(items)
-    return lambda: _together([partial(work, shared)] * count)
-
-
-async def _together(jobs: Iterable[Callable[[], Awaitable[None]]]) -> None:
-    """Runs `jobs` at the same time; the first error of one ends the others, and is raised as it is."""
-    errors: list[RcfsError] = []
-
-    async def run(job: Callable[[], Awaitable[None]]) -> None:
-        try:
-            await job()
-        except RcfsError as exc:
-            errors.append(exc)
-            nursery.cancel_scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        for job in jobs:
-            nursery.start_soon(run, job)
-    if errors:
-        raise errors[0]
+    return lambda: run_together([partial(work, shared)] * count)

@@ -4,6 +4,7 @@ from rcfs.transport._backoff import backoff_s as backoff_s
 from rcfs.transport._gate import AbandonedError as AbandonedError
 from rcfs.transport._gate import Demand as Demand
 from rcfs.transport._gate import Gate as Gate
+from rcfs.transport._gate import RequestSlot as RequestSlot
 from rcfs.transport._glance import Glance as Glance
 from rcfs.transport._lists import Lists as Lists
 from rcfs.transport._network import Network as Network
@@ -11,3 +12,4 @@ from rcfs.transport._recorder import Recorder as Recorder
 from rcfs.transport._requester import Requester as Requester
 from rcfs.transport._session import Session as Session
 from rcfs.transport._tasks import keep_going as keep_going
+from rcfs.transport._tasks import run_together as run_together

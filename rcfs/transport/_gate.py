@@ -7,13 +7,16 @@ either with the scheduler or has its slot, never both, never neither.
 
 import math
 from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Self
 
 import attrs
 import trio
 
-from rcfs.errors import WaitError
+from rcfs.errors import UnreachableError, WaitError
 from rcfs.model import LONGEST_S, MOST_REQUESTS, Priority, RateHeaders, UsageGroup
 from rcfs.quota import GroupState, Ledger, QueueState, Scheduler, Send, Slot, Ticket, WaitUntil
+from rcfs.transport._recorder import Recorder
 
 
 class AbandonedError(WaitError):
@@ -65,25 +68,80 @@ class _Waiter:
     slot: Slot | None = None
 
 
+class RequestSlot:
+    """The slot of one request: an ``async with`` block that begins when the request may be sent.
+
+    The block sends the request and waits for nothing else before that, since a penalty may begin meanwhile.
+    It calls `answered` when the headers are there, or `unsent` when it sends nothing after all. A block that
+    ends without either counts as a request that was sent and got no answer, so a forgotten call never makes
+    rcfs send too much; but a block that ends with UnreachableError has sent nothing.
+    """
+
+    def __init__(self, gate: "Gate", operation: str, group: UsageGroup, demand: Demand) -> None:
+        self._gate = gate
+        self._operation = operation
+        self._group = group
+        self._demand = demand
+        self._held: Slot | None = None
+        """The slot, until the ledger has heard what became of the request."""
+        self._is_sent = True
+        self._status = 0
+
+    async def __aenter__(self) -> Self:
+        """Waits for the slot; a task that is cancelled while it waits leaves the queue and has used nothing.
+
+        Raises:
+            AbandonedError: `Demand.abandon` was called while it waited.
+        """
+        self._held = await self._gate.wait_for_slot(self._group, self._demand)
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self._held is not None:
+            if isinstance(error, UnreachableError):
+                self.unsent()
+            else:
+                self._gate.lost(self._take_back())
+        if self._is_sent:
+            self._gate.recorder.request(self._operation, self._group, self._status)
+
+    def answered(self, status: int, rate: RateHeaders | None, retry_after_s: float | None) -> None:
+        """The headers of the answer have arrived: its HTTP status and what it says of the quota."""
+        self._status = status
+        self._gate.answered(self._take_back(), status, rate, retry_after_s)
+        if rate is not None:
+            self._group = rate.group
+
+    def unsent(self) -> None:
+        """Nothing was sent: the slot is free for the next request."""
+        self._is_sent = False
+        self._gate.unsent(self._take_back())
+
+    def _take_back(self) -> Slot:
+        assert self._held is not None  # noqa: S101 - a slot ends once
+        slot, self._held = self._held, None
+        return slot
+
+
 class Gate:
     """Admits requests within the quota; may be used by any number of tasks at the same time.
 
     Args:
         ledger: Where slots come from.
+        recorder: Counts the requests. Also gets a line about a number of the server that rcfs does not
+            believe, at most once an hour for each kind of number.
         clock: The seconds that the ledger counts in. trio's clock stands still while the machine is suspended
             and is not that of other processes, so a shared ledger has another.
-        warn: Gets a line about a number of the server that is not believed; for each kind once an hour.
     """
 
     def __init__(
-        self,
-        ledger: Ledger,
-        clock: Callable[[], float] = trio.current_time,
-        warn: Callable[[str], None] = lambda _line: None,
+        self, ledger: Ledger, recorder: Recorder, clock: Callable[[], float] = trio.current_time
     ) -> None:
         self._ledger = ledger
+        self.recorder = recorder
         self._clock = clock
-        self._warn = warn
         self._warned_s: dict[str, float] = {}
         """When a line was last given about each kind of number."""
         self._scheduler = Scheduler(ledger)
@@ -121,15 +179,18 @@ class Gate:
         wait_s = self._admit() - self._clock()
         self._nap.deadline = trio.current_time() + max(0.0, wait_s)
 
-    async def take(self, group: UsageGroup, demand: Demand) -> Slot:
-        """A slot for one request of `group`, when its turn has come.
+    def slot(self, operation: str, group: UsageGroup, demand: Demand) -> RequestSlot:
+        """A slot for one request, as a block: ``async with gate.slot(…) as slot``.
 
-        The caller must then call exactly one of `settle`, `fail`, `refuse` and `cancel`. A caller who is
-        cancelled while waiting leaves the queue without having used anything.
-
-        Raises:
-            AbandonedError: `Demand.abandon` was called while it waited.
+        Args:
+            operation: What the recorder counts the request as: the operationId of the official description.
+            group: The usage plan group that the request probably counts for.
+            demand: How urgent it is.
         """
+        return RequestSlot(self, operation, group, demand)
+
+    async def wait_for_slot(self, group: UsageGroup, demand: Demand) -> Slot:
+        """The ledger's slot for a request of `group`, when its turn has come. For RequestSlot only."""
         ticket = self._scheduler.submit(group, demand.priority, self._clock())
         waiter = self._waiters[ticket] = _Waiter(demand)
         demand.attach(self, ticket)
@@ -161,7 +222,7 @@ class Gate:
         self._something_changed()
 
     def withdraw(self, ticket: Ticket) -> bool:
-        """Takes a waiting request out of the queue; its `take` raises AbandonedError. Whether it waited."""
+        """Takes a waiting request out of the queue; its block raises AbandonedError. Whether it waited."""
         waiter = self._waiters.pop(ticket, None)
         if waiter is None:
             return False
@@ -170,26 +231,30 @@ class Gate:
         self._something_changed()
         return True
 
-    def settle(self, slot: Slot, headers: RateHeaders | None) -> None:
-        """The answer's headers have arrived."""
-        self._doubt(headers, None)
-        self._ledger.settle(slot, self._clock(), headers)
+    def answered(
+        self, slot: Slot, status: int, rate: RateHeaders | None, retry_after_s: float | None
+    ) -> None:
+        """The headers of the answer have arrived. For RequestSlot, as `lost` and `unsent` are."""
+        self._warn_of_numbers(rate, retry_after_s)
+        if status == 429:
+            self._ledger.refuse(slot, self._clock(), rate, retry_after_s)
+        else:
+            self._ledger.settle(slot, self._clock(), rate)
         self._something_changed()
 
-    def fail(self, slot: Slot) -> None:
+    def lost(self, slot: Slot) -> None:
         """The request was sent, or may have been, and no answer came."""
         self._ledger.fail(slot, self._clock())
         self._something_changed()
 
-    def refuse(self, slot: Slot, headers: RateHeaders | None, retry_after_s: float | None) -> None:
-        """The answer was 429."""
-        self._doubt(headers, retry_after_s)
-        self._ledger.refuse(slot, self._clock(), headers, retry_after_s)
+    def unsent(self, slot: Slot) -> None:
+        """The request was never sent."""
+        self._ledger.cancel(slot)
         self._something_changed()
 
-    def _doubt(self, headers: RateHeaders | None, retry_after_s: float | None) -> None:
+    def _warn_of_numbers(self, rate: RateHeaders | None, retry_after_s: float | None) -> None:
         """Warns of the numbers that the ledger does not believe."""
-        window_s, limit = (headers.window_s, headers.limit) if headers else (None, None)
+        window_s, limit = (rate.window_s, rate.limit) if rate else (None, None)
         for name, value, most, words in (
             ("Retry-After", retry_after_s, LONGEST_S, "pauses for an hour"),
             ("X-Rate-Limit-Window", window_s, LONGEST_S, "counts by the hour"),
@@ -198,12 +263,9 @@ class Gate:
             warned_s = self._warned_s.get(name, -math.inf)
             if value is not None and value > most and self._clock() >= warned_s + LONGEST_S:
                 self._warned_s[name] = self._clock()
-                self._warn(f"the server says {name}: {value:.0f}, which rcfs does not believe: it {words}")
-
-    def cancel(self, slot: Slot) -> None:
-        """The request was never sent."""
-        self._ledger.cancel(slot)
-        self._something_changed()
+                self.recorder.fault(
+                    "quota", f"the server says {name}: {value:.0f}, which rcfs does not believe: it {words}"
+                )
 
     def states(self) -> tuple[GroupState, ...]:
         """Every group's budget at this moment."""

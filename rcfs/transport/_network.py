@@ -117,11 +117,6 @@ class Network:
             with trio.move_on_after(min(wait_s, _LOOK_EVERY_S)):
                 await self._returned.wait()
 
-    def failed(self, url: str, error: UnreachableError) -> None:
-        """No connection could be made to the server of `url`."""
-        self.missed.set()
-        self._failed(_origin(self._client.absolute(url)), error)
-
     def _failed(self, origin: str, error: UnreachableError) -> None:
         server = self._server(origin)
         known = server.reason
@@ -132,8 +127,10 @@ class Network:
             self._recorder.fault("connection", str(error))
 
     @contextmanager
-    def listening(self, url: str) -> Iterator[None]:
-        """For the wait for the headers of an answer from `url`, which ends when the server is silent.
+    def waiting_for_headers(self, url: str) -> Iterator[None]:
+        """A block that sends a request to the server of `url` and ends when the answer's headers are there.
+
+        Whether the server can be reached is learned from how the block ends.
 
         Raises:
             SilentError: The server answers nothing at all.
@@ -147,10 +144,15 @@ class Network:
         try:
             with listener.scope:
                 yield
+        except UnreachableError as exc:
+            self.missed.set()
+            self._failed(origin, exc)
+            raise
         finally:
             self._listeners[origin].discard(listener)
         if listener.scope.cancelled_caught:
             raise SilentError(f"{urlsplit(origin).netloc} takes connections but does not answer")
+        self._answered(origin)
 
     async def _watch(self, origin: str) -> None:
         """Probes a server that leaves requests unanswered for long; ends when none waits any more."""
@@ -168,7 +170,7 @@ class Network:
                 if self._heard_s.get(origin, -math.inf) <= quiet_s:
                     self._gave_up(origin)
             else:
-                self.answered(origin)
+                self._answered(origin)
         self._watched.discard(origin)
 
     def _gave_up(self, origin: str) -> None:
@@ -182,9 +184,7 @@ class Network:
             listener.scope.cancel()
         self._listeners[origin].clear()
 
-    def answered(self, url: str) -> None:
-        """The server of `url` has answered."""
-        origin = _origin(self._client.absolute(url))
+    def _answered(self, origin: str) -> None:
         self._heard_s[origin] = trio.current_time()
         if self._server(origin).answered():
             self._recorder.note("server reachable again", server=origin)
@@ -209,7 +209,7 @@ class Network:
             except Exception as exc:  # noqa: BLE001 - an answer that makes no sense is none
                 self._recorder.crash("probe", exc)
                 continue
-            self.answered(origin)
+            self._answered(origin)
 
     def _server(self, origin: str) -> Reachability:
         return self._servers.setdefault(origin, Reachability())

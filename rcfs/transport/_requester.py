@@ -21,9 +21,9 @@ from rcfs.errors import (
 )
 from rcfs.model import UsageGroup
 from rcfs.platform import Answer, Client, Request, Token, decoded_object, refusal
-from rcfs.quota import UNKNOWN_PLAN, Slot
+from rcfs.quota import UNKNOWN_PLAN
 from rcfs.transport._backoff import backoff_s
-from rcfs.transport._gate import Demand, Gate
+from rcfs.transport._gate import Demand, Gate, RequestSlot
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._session import Session
@@ -182,54 +182,37 @@ class Requester:
                     )
                 return await self._judge(request, answer, use)
         group = self._learned_groups.get(request.operation, request.group)
-        slot, token = await self._admitted(request, group, demand)
+        while True:
+            async with self._gate.slot(request.operation, group, demand) as slot:
+                token = self._session.current
+                if token is not None and not self._network.is_closed_to(request.url):
+                    return await self._exchange(request, token, slot, use, confirm)
+                slot.unsent()  # The wait for the slot outlasted the token, or the way to the server.
+            await self._network.admit(request.url, demand)
+            await self._session.token(demand)
+
+    async def _exchange(
+        self,
+        request: Request,
+        token: Token,
+        slot: RequestSlot,
+        use: Callable[[Answer], Awaitable[T]],
+        confirm: Callable[[], None],
+    ) -> tuple[T | None, str]:
         try:
             confirm()
         except BaseException:
-            self._gate.cancel(slot)
+            slot.unsent()
             raise
-        status, sent = 0, True
-        try:
-            async with AsyncExitStack() as stack:
-                with self._network.listening(request.url):
-                    answer = await stack.enter_async_context(self._client.send(request, token.access))
-                status = answer.status
-                self._network.answered(request.url)
-                if status == 429:
-                    self._gate.refuse(slot, answer.rate, answer.retry_after_s)
-                else:
-                    self._gate.settle(slot, answer.rate)
-                if answer.rate is not None:
-                    group = self._learned_groups[request.operation] = answer.rate.group
-                if status == 401 and not self._session.reject(token):
-                    raise _ReplacedError("the token was replaced while the request was under way")
-                return await self._judge(request, answer, use)
-        except UnreachableError as exc:
-            sent = False
-            self._network.failed(request.url, exc)
-            raise
-        finally:
-            if not sent:
-                self._gate.cancel(slot)
-            elif not status:
-                self._gate.fail(slot)
-            if sent:
-                self._recorder.request(request.operation, group, status)
-
-    async def _admitted(self, request: Request, group: UsageGroup, demand: Demand) -> tuple[Slot, Token]:
-        """A slot, and a token that is good now.
-
-        Nothing may be waited for between taking the slot and sending, a login least of all: meanwhile a
-        penalty may begin.
-        """
-        while True:
-            slot = await self._gate.take(group, demand)
-            token = self._session.current
-            if token is not None and not self._network.is_closed_to(request.url):
-                return slot, token
-            self._gate.cancel(slot)  # The wait for the slot outlasted the token, or the way to the server.
-            await self._network.admit(request.url, demand)
-            await self._session.token(demand)
+        async with AsyncExitStack() as stack:
+            with self._network.waiting_for_headers(request.url):
+                answer = await stack.enter_async_context(self._client.send(request, token.access))
+            slot.answered(answer.status, answer.rate, answer.retry_after_s)
+            if answer.rate is not None:
+                self._learned_groups[request.operation] = answer.rate.group
+            if answer.status == 401 and not self._session.reject(token):
+                raise _ReplacedError("the token was replaced while the request was under way")
+            return await self._judge(request, answer, use)
 
     async def _judge(
         self, request: Request, answer: Answer, use: Callable[[Answer], Awaitable[T]]

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import trio
 
-from rcfs.errors import AuthError, PlatformError, RateLimitedError, StoreError, UnreachableError
+from rcfs.errors import AuthError, PlatformError, RateLimitedError, StoreError
 from rcfs.model import Priority, one_line
 from rcfs.platform import (
     AUTH,
@@ -342,32 +342,16 @@ class Session:
     @asynccontextmanager
     async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
         """The answer to `form`, which takes one slot of the auth group."""
-        # Everything else waits for the login, so it is a person's read whoever caused it.
-        slot = await self._gate.take(AUTH, Demand(Priority.PERSON, label="login"))
         basic = (self._credentials.client_id, self._credentials.client_secret)
-        status, sent = 0, True
-        try:
-            async with AsyncExitStack() as stack:
-                with self._network.listening(path):
-                    answer = await stack.enter_async_context(self._client.post_form(path, form, basic=basic))
-                status = answer.status
-                self._network.answered(path)
-                if status == 429:
-                    self._gate.refuse(slot, answer.rate, answer.retry_after_s)
-                else:
-                    self._gate.settle(slot, answer.rate)
-                yield answer
-        except UnreachableError as exc:
-            sent = False
-            self._network.failed(path, exc)
-            raise
-        finally:
-            if not sent:
-                self._gate.cancel(slot)
-            elif not status:
-                self._gate.fail(slot)
-            if sent:
-                self._recorder.request(operation, AUTH, status)
+        # Everything else waits for the login, so it is a person's read whoever caused it.
+        async with (
+            self._gate.slot(operation, AUTH, Demand(Priority.PERSON, label="login")) as slot,
+            AsyncExitStack() as stack,
+        ):
+            with self._network.waiting_for_headers(path):
+                answer = await stack.enter_async_context(self._client.post_form(path, form, basic=basic))
+            slot.answered(answer.status, answer.rate, answer.retry_after_s)
+            yield answer
 
 
 def _token_of(kept: Mapping[str, Any]) -> Token | None:

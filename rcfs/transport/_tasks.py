@@ -1,9 +1,10 @@
-"""Tasks that live as long as a mount, and outlive each of their own errors."""
+"""Tasks: those that live as long as a mount and outlive their errors, and those that end together."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import trio
 
+from rcfs.errors import RcfsError
 from rcfs.transport._recorder import Recorder
 
 _LONGEST_PAUSE_S = 60.0
@@ -29,3 +30,27 @@ async def keep_going(recorder: Recorder, event: str, job: Callable[[], Awaitable
             pause_s = 1.0
         await trio.sleep(pause_s)
         pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+
+
+async def run_together(
+    jobs: Iterable[Callable[[], Awaitable[None]]], *, until_one_returns: bool = False
+) -> None:
+    """Runs `jobs` at the same time, to their end or, if so asked, until one of them returns.
+
+    The first RcfsError of one ends the others and is raised as it is, without a group around it.
+    """
+    errors: list[RcfsError] = []
+
+    async def run(job: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await job()
+        except RcfsError as exc:
+            errors.append(exc)
+        if errors or until_one_returns:
+            nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        for job in jobs:
+            nursery.start_soon(run, job)
+    if errors:
+        raise errors[0]

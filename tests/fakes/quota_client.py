@@ -30,7 +30,7 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
     ledger = open_ledger(path, login.identity(server_url), PLANS, _no_warning, machine)
     client = Client(AllowedHosts(server_url), user_agent="rcfs/test")
     recorder = Recorder(structlog.get_logger())
-    gate = Gate(ledger, machine.clock_s)
+    gate = Gate(ledger, recorder, machine.clock_s)
 
     async def one(requester: Requester) -> None:
         await requester.read(

@@ -107,7 +107,7 @@ async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -
             hosts = AllowedHosts(ends.platform_url)
             client = Client(hosts, user_agent="rcfs/test", transport=Line(simulated))
             recorder = Recorder(structlog.testing.CapturingLogger())
-            gate = Gate(MemoryLedger(PRIOR_PLANS), trio.current_time)
+            gate = Gate(MemoryLedger(PRIOR_PLANS), recorder)
             network = Network(client, recorder, nursery)
             session = Session(client, credentials, gate, network, recorder, shared=shared(tmp_path))
             nursery.start_soon(gate.run)

@@ -1,13 +1,14 @@
 from random import Random
 
 import pytest
+import structlog
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from rcfs.errors import ServerError
+from rcfs.errors import ServerError, UnreachableError
 from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger, Slot
-from rcfs.transport import AbandonedError, Demand, Gate
+from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger
+from rcfs.transport import AbandonedError, Demand, Gate, Recorder, RequestSlot
 from rcfs.transport._backoff import backoff_s
 
 GROUP = UsageGroup("medium")
@@ -19,11 +20,27 @@ PERSON, BULK = Priority.PERSON, Priority.BULK
 
 
 @pytest.fixture
-async def gate(nursery: trio.Nursery) -> Gate:
+def recorder() -> Recorder:
+    """Counts what the gate's requests were."""
+    return Recorder(structlog.testing.CapturingLogger())
+
+
+@pytest.fixture
+async def gate(nursery: trio.Nursery, recorder: Recorder) -> Gate:
     """A gate that admits two requests of each group in ten seconds."""
-    gate = Gate(MemoryLedger({GROUP: Plan(2, WINDOW_S), OTHER: Plan(2, WINDOW_S)}))
+    gate = Gate(MemoryLedger({GROUP: Plan(2, WINDOW_S), OTHER: Plan(2, WINDOW_S)}), recorder)
     nursery.start_soon(gate.run)
     return gate
+
+
+async def hold(gate: Gate, demand: Demand | None = None, *, group: UsageGroup = GROUP) -> RequestSlot:
+    """A slot, taken for a person if not for `demand`, whose request is on its way until the test ends it."""
+    return await gate.slot("read", group, demand or Demand(PERSON)).__aenter__()
+
+
+async def leave(slot: RequestSlot) -> None:
+    """Ends the slot's block without a word of what became of the request."""
+    await slot.__aexit__(None, None, None)
 
 
 def used(gate: Gate) -> int:
@@ -36,35 +53,35 @@ def waiting(gate: Gate) -> dict[Priority, int]:
 
 async def exhaust(gate: Gate) -> None:
     for _ in range(2):
-        gate.settle(await gate.take(GROUP, Demand(PERSON)), None)
+        (await hold(gate)).answered(200, None, None)
 
 
 async def test_who_comes_after_the_last_slot_waits_for_the_window(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
-    slot = await gate.take(GROUP, Demand(PERSON))
+    slot = await gate.wait_for_slot(GROUP, Demand(PERSON))
     assert trio.current_time() == pytest.approx(10.0)
     assert slot.taken_s == trio.current_time()
-    gate.settle(slot, None)
+    gate.answered(slot, 200, None, None)
     assert used(gate) == 1
 
 
 async def test_the_slot_of_a_request_that_was_never_sent_goes_to_the_next(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
-    first = await gate.take(GROUP, Demand(PERSON))
-    await gate.take(GROUP, Demand(PERSON))
+    first = await hold(gate)
+    await hold(gate)
     got: list[float] = []
 
     async def take() -> None:
-        await gate.take(GROUP, Demand(PERSON))
+        await hold(gate)
         got.append(trio.current_time())
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take)
         await trio.sleep(3)
-        gate.cancel(first)
+        first.unsent()
     assert got == [3.0]
     assert used(gate) == 2
 
@@ -73,9 +90,9 @@ async def test_the_slot_of_a_request_that_was_never_sent_goes_to_the_next(
 async def test_an_answered_and_a_lost_request_count_for_a_window(
     autojump_clock: MockClock, gate: Gate, failing: bool
 ) -> None:
-    slot = await gate.take(GROUP, Demand(PERSON))
+    slot = await hold(gate)
     await trio.sleep(4)
-    gate.fail(slot) if failing else gate.settle(slot, None)
+    await leave(slot) if failing else slot.answered(200, None, None)
     await trio.sleep(9.9)
     assert used(gate) == 1
     await trio.sleep(0.2)
@@ -83,27 +100,27 @@ async def test_an_answered_and_a_lost_request_count_for_a_window(
 
 
 async def test_a_refusal_freezes_its_group_and_no_other(autojump_clock: MockClock, gate: Gate) -> None:
-    gate.refuse(await gate.take(GROUP, Demand(PERSON)), RateHeaders(GROUP), 30.0)
-    gate.settle(await gate.take(OTHER, Demand(PERSON)), None)
+    (await hold(gate)).answered(429, RateHeaders(GROUP), 30.0)
+    (await hold(gate, group=OTHER)).answered(200, None, None)
     assert trio.current_time() == 0.0
-    await gate.take(GROUP, Demand(PERSON))
+    await hold(gate)
     assert trio.current_time() == pytest.approx(30.0 + FREEZE_MARGIN_S)
 
 
 async def test_a_new_limit_is_used_at_once(autojump_clock: MockClock, gate: Gate) -> None:
-    await gate.take(GROUP, Demand(PERSON))
-    slot = await gate.take(GROUP, Demand(PERSON))
-    got: list[Slot] = []
+    await hold(gate)
+    slot = await hold(gate)
+    got: list[RequestSlot] = []
 
     async def take() -> None:
-        got.append(await gate.take(GROUP, Demand(PERSON)))
+        got.append(await hold(gate))
 
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(take)
         await wait_all_tasks_blocked()
         assert got == []
-        gate.settle(slot, RateHeaders(GROUP, limit=5))
+        slot.answered(200, RateHeaders(GROUP, limit=5), None)
         await wait_all_tasks_blocked()
         assert len(got) == 3
     assert trio.current_time() == 0.0
@@ -113,7 +130,7 @@ async def test_who_is_cancelled_while_waiting_leaves_no_trace(autojump_clock: Mo
     await exhaust(gate)
     demand = Demand(PERSON)
     with trio.move_on_after(1) as scope:
-        await gate.take(GROUP, demand)
+        await hold(gate, demand)
     assert scope.cancelled_caught
     assert gate.queue() == ()
     assert used(gate) == 2
@@ -127,7 +144,7 @@ async def test_who_is_cancelled_at_the_moment_of_admission_gives_the_slot_back(
 ) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
-        await gate.take(GROUP, Demand(PERSON))
+        await hold(gate)
     assert scope.cancelled_caught
     assert used(gate) == 0
     await exhaust(gate)
@@ -141,7 +158,7 @@ async def test_who_is_cancelled_makes_room_for_the_next(autojump_clock: MockCloc
 
     async def take(name: str, within_s: float) -> None:
         with trio.move_on_after(within_s):
-            await gate.take(GROUP, Demand(PERSON))
+            await hold(gate)
             order.append(name)
 
     async with trio.open_nursery() as nursery:
@@ -162,7 +179,7 @@ async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
 
         async def take() -> None:
             try:
-                await gate.take(GROUP, demand)
+                await hold(gate, demand)
             except AbandonedError as exc:
                 errors.append(exc)
 
@@ -180,27 +197,27 @@ async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
 async def test_a_demand_that_does_not_wait_cannot_be_abandoned(autojump_clock: MockClock, gate: Gate) -> None:
     demand = Demand(PERSON)
     assert not demand.abandon()
-    slot = await gate.take(GROUP, demand)
+    slot = await hold(gate, demand)
     assert not demand.abandon()
-    gate.settle(slot, None)
+    slot.answered(200, None, None)
     assert used(gate) == 1
 
 
 async def test_a_demand_that_was_admitted_this_very_moment_is_not_abandoned(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
-    first = await gate.take(GROUP, Demand(PERSON))
-    await gate.take(GROUP, Demand(PERSON))
+    first = await hold(gate)
+    await hold(gate)
     demand = Demand(PERSON)
-    got: list[Slot] = []
+    got: list[RequestSlot] = []
 
     async def take() -> None:
-        got.append(await gate.take(GROUP, demand))
+        got.append(await hold(gate, demand))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take)
         await wait_all_tasks_blocked()
-        gate.cancel(first)
+        first.unsent()
         assert not demand.abandon()
     assert len(got) == 1
     assert used(gate) == 2
@@ -212,10 +229,10 @@ async def test_a_raised_demand_overtakes(autojump_clock: MockClock, gate: Gate) 
     order: list[int] = []
 
     async def take(number: int) -> None:
-        slot = await gate.take(GROUP, demands[number])
+        slot = await hold(gate, demands[number])
         order.append(number)
         await trio.sleep(1)
-        gate.settle(slot, None)
+        slot.answered(200, None, None)
 
     async with trio.open_nursery() as nursery:
         for number in range(3):
@@ -235,7 +252,7 @@ async def test_a_demand_that_is_raised_between_two_requests_keeps_its_class(
     demand = Demand(BULK)
     demand.raise_to(PERSON)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(gate.take, GROUP, demand)
+        nursery.start_soon(hold, gate, demand)
         await wait_all_tasks_blocked()
         assert waiting(gate) == {PERSON: 1}
 
@@ -248,18 +265,16 @@ async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate
         demand = Demand(dice.choice([PERSON, BULK]))
         await trio.sleep(dice.uniform(0, 60))
         with trio.move_on_after(dice.uniform(0, 60)):
-            slot = await gate.take(GROUP, demand)
-            taken.append(trio.current_time())
-            try:
-                await trio.sleep(dice.uniform(0, 2))
-            finally:
-                match dice.randrange(3):
-                    case 0:
-                        gate.cancel(slot)
-                    case 1:
-                        gate.fail(slot)
-                    case _:
-                        gate.settle(slot, None)
+            async with gate.slot("read", GROUP, demand) as slot:
+                taken.append(trio.current_time())
+                try:
+                    await trio.sleep(dice.uniform(0, 2))
+                finally:
+                    match dice.randrange(3):
+                        case 0:
+                            slot.unsent()
+                        case 1:
+                            slot.answered(200, None, None)
 
     async with trio.open_nursery() as nursery:
         for _ in range(200):
@@ -274,23 +289,70 @@ async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate
 
 
 async def test_numbers_beyond_reason_are_told_once_an_hour(
-    autojump_clock: MockClock, nursery: trio.Nursery
+    autojump_clock: MockClock, nursery: trio.Nursery, recorder: Recorder
 ) -> None:
-    lines: list[str] = []
-    gate = Gate(MemoryLedger({GROUP: Plan(50, WINDOW_S)}), warn=lines.append)
+    gate = Gate(MemoryLedger({GROUP: Plan(50, WINDOW_S)}), recorder)
     nursery.start_soon(gate.run)
     headers = RateHeaders(GROUP, limit=10**18, window_s=31_536_000.0)
     for _ in range(3):
-        gate.settle(await gate.take(GROUP, Demand(PERSON)), headers)
-    slot = await gate.take(GROUP, Demand(PERSON))
-    gate.refuse(slot, headers, 31_536_000.0)
+        (await hold(gate)).answered(200, headers, None)
+    slot = await hold(gate)
+    slot.answered(429, headers, 31_536_000.0)
+    lines = [fault.detail for fault in recorder.faults]
     assert len(lines) == 3
     assert all("31536000" in line or "1000000000000000000" in line for line in lines)
     await trio.sleep(LONGEST_S)
-    gate.refuse(slot, headers, 3601.0)
-    assert len(lines) == 6
-    gate.refuse(slot, RateHeaders(GROUP, limit=40, window_s=60.0), 60.0)
-    assert len(lines) == 6
+    (await hold(gate)).answered(429, headers, 3601.0)
+    assert len(recorder.faults) == 6
+    (await hold(gate)).answered(429, RateHeaders(GROUP, limit=40, window_s=60.0), 60.0)
+    assert len(recorder.faults) == 6
+
+
+async def test_a_block_that_ends_without_a_word_counts_as_sent(
+    autojump_clock: MockClock, gate: Gate, recorder: Recorder
+) -> None:
+    async with gate.slot("read", GROUP, Demand(PERSON)):
+        pass
+    with pytest.raises(ServerError):
+        async with gate.slot("read", GROUP, Demand(PERSON)):
+            raise ServerError("the answer makes no sense")
+    assert used(gate) == 2
+    assert recorder.requests()["sent"] == 2
+    await trio.sleep(10.1)
+    assert used(gate) == 0
+
+
+async def test_a_block_that_could_not_connect_or_says_so_has_sent_nothing(
+    autojump_clock: MockClock, gate: Gate, recorder: Recorder
+) -> None:
+    with pytest.raises(UnreachableError):
+        async with gate.slot("read", GROUP, Demand(PERSON)):
+            raise UnreachableError("cannot connect")
+    async with gate.slot("read", GROUP, Demand(PERSON)) as slot:
+        slot.unsent()
+    slot = await hold(gate)
+    slot.unsent()
+    await slot.__aexit__(ValueError, ValueError("on second thoughts"), None)
+    assert used(gate) == 0
+    assert recorder.requests()["sent"] == 0
+
+
+async def test_an_error_after_the_answer_does_not_count_the_request_again(
+    autojump_clock: MockClock, gate: Gate, recorder: Recorder
+) -> None:
+    slot = await hold(gate)
+    slot.answered(200, RateHeaders(OTHER), None)
+    await slot.__aexit__(UnreachableError, UnreachableError("where the answer led to"), None)
+    assert recorder.requests() == {"sent": 1, "refused": 0, "by_group": {OTHER: 1}, "content": 0}
+
+
+async def test_a_cancelled_request_counts_for_a_window(autojump_clock: MockClock, gate: Gate) -> None:
+    with trio.move_on_after(1):
+        async with gate.slot("read", GROUP, Demand(PERSON)):
+            await trio.sleep_forever()
+    assert used(gate) == 1
+    await trio.sleep(10.1)
+    assert used(gate) == 0
 
 
 def test_no_server_makes_a_repetition_wait_for_a_year() -> None:
