@@ -15,6 +15,7 @@
     │   ├── RateLimitedError        7   429; retryable
     │   ├── TooLargeError           7   a content is larger than the largest that rcfs is to fetch
     │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
+    │   ├── UncertainError          7   a change was sent and no usable answer came: done, or not
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
     │   ├── TransportError          7   reset, time-out; retryable
     │   │   ├── UnreachableError    7   no connection could be made, so nothing was sent; retryable
@@ -172,6 +173,10 @@ class ProxyError(UnreachableError):
 
 class SilentError(TransportError):
     """The server takes connections and requests, and answers nothing, not even a probe."""
+
+
+class UncertainError(PlatformError):
+    """A request that must not be sent twice got no usable answer, so what it asks for may have been done."""
 
 
 class OfflineError(PlatformError):

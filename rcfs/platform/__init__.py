@@ -4,13 +4,13 @@ The only room that speaks HTTP. It sends what it is told to, once; waiting and r
 """
 
 from rcfs.platform._answer import Answer as Answer
-from rcfs.platform._auth import REVOKE_PATH as REVOKE_PATH
 from rcfs.platform._auth import TOKEN_PATH as TOKEN_PATH
 from rcfs.platform._auth import Credentials as Credentials
 from rcfs.platform._auth import Token as Token
+from rcfs.platform._auth import get_token as get_token
 from rcfs.platform._auth import is_bearer as is_bearer
-from rcfs.platform._auth import jwt_form as jwt_form
-from rcfs.platform._auth import refresh_form as refresh_form
+from rcfs.platform._auth import refresh_token as refresh_token
+from rcfs.platform._auth import revoke_token as revoke_token
 from rcfs.platform._auth import token_from as token_from
 from rcfs.platform._client import Client as Client
 from rcfs.platform._document import decoded_object as decoded_object
@@ -34,8 +34,11 @@ from rcfs.platform._proxies import proxies_from as proxies_from
 from rcfs.platform._requests import AUTH as AUTH
 from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
 from rcfs.platform._requests import MEDIUM as MEDIUM
+from rcfs.platform._requests import Body as Body
 from rcfs.platform._requests import Request as Request
 from rcfs.platform._requests import following_page as following_page
+from rcfs.platform._requests import form_body as form_body
+from rcfs.platform._requests import json_body as json_body
 from rcfs.platform._requests import list_extensions as list_extensions
 from rcfs.platform._requests import list_messages as list_messages
 from rcfs.platform._requests import read_account as read_account
@@ -43,6 +46,7 @@ from rcfs.platform._requests import read_content as read_content
 from rcfs.platform._requests import read_message as read_message
 from rcfs.platform._requests import read_own_extension as read_own_extension
 from rcfs.platform._requests import read_store_configuration as read_store_configuration
+from rcfs.platform._requests import redirected as redirected
 from rcfs.platform._requests import socket_token as socket_token
 from rcfs.platform._requests import sync_messages as sync_messages
 from rcfs.platform._requests import wire_time as wire_time

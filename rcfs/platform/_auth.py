@@ -18,6 +18,7 @@ from rcfs.errors import AuthError, ServerError
 from rcfs.platform._answer import Answer
 from rcfs.platform._document import decoded_object
 from rcfs.platform._errors import refusal
+from rcfs.platform._requests import AUTH, Request, form_body
 
 TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - a path, not a secret
 REVOKE_PATH = "/restapi/oauth/revoke"
@@ -80,17 +81,25 @@ class Token:
     """Scopes that the server granted."""
 
 
-def jwt_form(credentials: Credentials) -> Mapping[str, str]:
-    """Form of a login with the user's JWT."""
-    return {
-        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
-        "assertion": credentials.jwt,
-    }
+def get_token(credentials: Credentials) -> Request:
+    """A login with the user's JWT."""
+    grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+    return _form("getToken", TOKEN_PATH, {"grant_type": grant, "assertion": credentials.jwt})
 
 
-def refresh_form(token: Token) -> Mapping[str, str]:
-    """Form that trades the refresh token for a new pair; the old access token ends at once."""
-    return {"grant_type": "refresh_token", "refresh_token": token.refresh}
+def refresh_token(token: Token) -> Request:
+    """Trades the refresh token for a new pair; the old access token ends at once."""
+    fields = {"grant_type": "refresh_token", "refresh_token": token.refresh}
+    return _form("getToken", TOKEN_PATH, fields)
+
+
+def revoke_token(token: Token) -> Request:
+    """Ends the session of `token`."""
+    return _form("revokeToken", REVOKE_PATH, {"token": token.access})
+
+
+def _form(operation: str, path: str, fields: Mapping[str, str]) -> Request:
+    return Request(operation, AUTH, path, method="POST", body=form_body(fields))
 
 
 async def token_from(answer: Answer, now: float) -> Token:

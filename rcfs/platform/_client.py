@@ -140,22 +140,38 @@ class Client:
         return self._hosts.server_url + url if url.startswith("/") else url
 
     @asynccontextmanager
-    async def send(self, request: Request, token: str) -> AsyncIterator[Answer]:
+    async def send(
+        self, request: Request, token: str = "", *, basic: tuple[str, str] | None = None
+    ) -> AsyncIterator[Answer]:
         """The answer to `request`, as soon as its headers are there; the body is read from it.
 
-        The token goes along only where `AllowedHosts.may_see_token` says so.
+        The bearer `token`, or the app's id and secret in `basic`, goes along only where
+        `AllowedHosts.may_see_token` says so. Other hosts are sent nothing but a GET.
 
         Raises:
-            PlatformError: The URL may not be followed.
+            PlatformError: The URL may not be followed, or this may not be sent there.
             TransportError: No complete headers arrived.
         """
         url = self.absolute(request.url)
         headers = {}
         if request.byte_range is not None:
             headers["Range"] = str(request.byte_range)
-        if self._hosts.may_see_token(url):
+        if request.body is not None:
+            headers["Content-Type"] = request.body.media_type
+        if not self._hosts.may_see_token(url):
+            if request.method != "GET":
+                raise PlatformError(f"refusing to send {request.operation} to {spoken_host(url)}")
+            basic = None
+        elif basic is None:
             headers["Authorization"] = f"Bearer {token}"
-        async with self._answer(request.method, url, params=request.params, headers=headers) as answer:
+        async with self._answer(
+            request.method,
+            url,
+            params=request.params,
+            headers=headers,
+            content=None if request.body is None else request.body.content,
+            basic=basic,
+        ) as answer:
             yield answer
 
     @asynccontextmanager
@@ -186,18 +202,6 @@ class Client:
                 pass
 
     @asynccontextmanager
-    async def post_form(
-        self, path: str, form: Mapping[str, str], *, basic: tuple[str, str]
-    ) -> AsyncIterator[Answer]:
-        """The answer to a form posted to `path` on the server, with the app's id and secret.
-
-        Raises:
-            TransportError: No complete headers arrived.
-        """
-        async with self._answer("POST", self.absolute(path), form=form, basic=basic) as answer:
-            yield answer
-
-    @asynccontextmanager
     async def _answer(
         self,
         method: str,
@@ -205,7 +209,7 @@ class Client:
         *,
         params: tuple[tuple[str, str], ...] = (),
         headers: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
+        content: bytes | None = None,
         basic: tuple[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
         if not self._hosts.may_follow(url):
@@ -214,7 +218,9 @@ class Client:
         http = await self._opened()
         with self._noticing(), translated(host):
             try:
-                outgoing = http.build_request(method, url, params=params or None, headers=headers, data=form)
+                outgoing = http.build_request(
+                    method, url, params=params or None, headers=headers, content=content
+                )
             except httpx.InvalidURL as exc:
                 raise PlatformError(f"the server gave a URL that is none: {exc}") from exc
             auth = httpx.BasicAuth(*basic) if basic else None

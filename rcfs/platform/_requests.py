@@ -3,10 +3,14 @@
 Source: the operations of the official description and their ``x-throttling-group``.
 """
 
+import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from urllib.parse import urlencode
 
 import attrs
 
+from rcfs.errors import PlatformError
 from rcfs.model import ByteRange, ContentKey, UsageGroup
 
 LIGHT = UsageGroup("light")
@@ -20,8 +24,28 @@ _BEGINNING = "2000-01-01T00:00:00.000Z"
 
 
 @attrs.frozen
+class Body:
+    """What a request sends."""
+
+    content: bytes = attrs.field(repr=False)
+    """All of it."""
+    media_type: str
+    """Its ``Content-Type``."""
+
+
+def json_body(document: object) -> Body:
+    """A JSON document."""
+    return Body(json.dumps(document).encode(), "application/json")
+
+
+def form_body(fields: Mapping[str, str]) -> Body:
+    """A form with `fields`."""
+    return Body(urlencode(fields).encode(), "application/x-www-form-urlencoded")
+
+
+@attrs.frozen
 class Request:
-    """One request, without a body."""
+    """One request."""
 
     operation: str
     """operationId of the official description."""
@@ -35,6 +59,15 @@ class Request:
     """Part that is asked for; None for the whole."""
     method: str = "GET"
     """HTTP method."""
+    body: Body | None = None
+    """What is sent; None for nothing."""
+    repeatable: bool = attrs.field()
+    """Whether sending it again does no harm when it may have been carried out already. By default True for a
+    GET and False for everything else: a second DELETE purges a message, a second POST sends a text twice."""
+
+    @repeatable.default
+    def _repeatable_by_method(self) -> bool:
+        return self.method == "GET"
 
 
 def wire_time(moment_s: float) -> str:
@@ -118,7 +151,29 @@ def read_store_configuration() -> Request:
 
 def socket_token() -> Request:
     """Leave to open a WebSocket, once and soon; for apps with the scope WebSocket."""
-    return Request("authWsToken", AUTH, "/restapi/oauth/wstoken", method="POST")
+    return Request("authWsToken", AUTH, "/restapi/oauth/wstoken", method="POST", repeatable=True)
+
+
+def redirected(request: Request, status: int, url: str, *, may_send_body: bool) -> Request:
+    """What follows when the answer to `request` is a redirect with `status` to `url`.
+
+    A GET goes there as it is. Anything else becomes a GET after 303. After 307 and 308 it stays the same, if
+    `may_send_body` says that the host may see it. After 301 and 302 some clients send a POST again and some
+    send a GET, so rcfs sends nothing. Source: RFC 9110, 15.4.
+
+    Raises:
+        PlatformError: The request must not go there.
+    """
+    if request.method != "GET":
+        if status == 303:
+            request = attrs.evolve(request, method="GET", body=None)
+        elif status not in (307, 308):
+            raise PlatformError(
+                f"{request.operation}: refusing to follow HTTP {status}, which would change what is asked for"
+            )
+        elif not may_send_body:
+            raise PlatformError(f"{request.operation}: refusing to send this to another host")
+    return attrs.evolve(request, url=url, params=())
 
 
 def following_page(request: Request, url: str) -> Request:

@@ -1,6 +1,5 @@
 """Transport: requests that are admitted by the quota, sent with a login, repeated or refused."""
 
-from rcfs.transport._backoff import backoff_s as backoff_s
 from rcfs.transport._gate import AbandonedError as AbandonedError
 from rcfs.transport._gate import Demand as Demand
 from rcfs.transport._gate import Gate as Gate
@@ -10,6 +9,8 @@ from rcfs.transport._lists import Lists as Lists
 from rcfs.transport._network import Network as Network
 from rcfs.transport._recorder import Recorder as Recorder
 from rcfs.transport._requester import Requester as Requester
+from rcfs.transport._retry import Retry as Retry
+from rcfs.transport._retry import backoff_s as backoff_s
 from rcfs.transport._session import Session as Session
 from rcfs.transport._tasks import keep_going as keep_going
 from rcfs.transport._tasks import run_together as run_together

@@ -10,22 +10,14 @@ from typing import Any, TypeVar
 import attrs
 import trio
 
-from rcfs.errors import (
-    AuthError,
-    PlatformError,
-    RateLimitedError,
-    ServerError,
-    SilentError,
-    TransportError,
-    UnreachableError,
-)
+from rcfs.errors import AuthError, PlatformError, RateLimitedError, ServerError, TransportError
 from rcfs.model import UsageGroup
-from rcfs.platform import Answer, Client, Request, Token, decoded_object, refusal
+from rcfs.platform import Answer, Client, Request, Token, decoded_object, redirected, refusal
 from rcfs.quota import UNKNOWN_PLAN
-from rcfs.transport._backoff import backoff_s
 from rcfs.transport._gate import Demand, Gate, RequestSlot
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
+from rcfs.transport._retry import Retry, uncertain
 from rcfs.transport._session import Session
 
 T = TypeVar("T")
@@ -33,19 +25,27 @@ T = TypeVar("T")
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
 """Redirects followed for one request; browsers allow 20, no API of this kind needs more than one."""
-_MOST_LOGINS = 4
-"""New tokens tried for one request: as many as there are repetitions of any other fault."""
-_MOST_REFUSALS = 5
-"""429 answers met for one request: each costs a penalty, so after five minutes something else is wrong."""
-_PROGRESS_BYTES = 64 << 10
-"""An attempt that brought this much before it broke is repeated at once and without being counted; the
-slots space such repetitions anyway. One that brought less counts as a fault."""
 _ERROR_BODY_BYTES = 64 << 10
 """An error's envelope is a few hundred bytes; an HTML page is cut."""
+_EVENTS: tuple[tuple[type[PlatformError], str], ...] = (
+    (RateLimitedError, "refused for quota"),
+    (AuthError, "token refused"),
+    (ServerError, "request failed"),
+    (TransportError, "request failed"),
+)
+"""What the recorder calls an attempt that failed; all others are for the caller to tell."""
 
 
 class _ReplacedError(PlatformError):
     """A 401 to a token that had been replaced by then: it says nothing about the present one."""
+
+
+@attrs.frozen
+class _Redirect:
+    """An answer that names another URL."""
+
+    status: int
+    url: str
 
 
 class Requester:
@@ -73,17 +73,18 @@ class Requester:
         """What `use` makes of the answer to `plan()`: 2xx, or 416 when a range was asked for.
 
         Both are called anew for every attempt, so a plan may ask for what is still missing. Attempts end
-        with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew. `confirm`
+        with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew. A request
+        that is not `repeatable` is sent again only if the server has certainly not carried it out. `confirm`
         is called in the moment before something is sent, which may be long after it was planned; when it
         raises, nothing is sent, no slot is used, and the error is passed on.
 
         Raises:
             PlatformError: What the server or the connection did in the last attempt.
+            UncertainError: A request that is not repeatable may or may not have been carried out.
             UnreachableError, OfflineError: Nothing is sent now; see `Network.admit`.
             AbandonedError: The demand was dropped while it waited for a slot.
         """
-        failures = logins = refusals = 0
-        reached = progress()
+        retry = Retry(demand.attempts, progress())
         while True:
             request = plan()
             await self._network.admit(request.url, demand)
@@ -91,35 +92,21 @@ class Requester:
             await self._session.token(demand)
             try:
                 return await self._attempt(request, use, demand, confirm)
-            except RateLimitedError as exc:
-                # The gate is frozen now, so the next attempt waits the penalty out.
-                refusals += 1
-                self._recorder.fault("refused for quota", str(exc))
-                if refusals >= _MOST_REFUSALS:
-                    raise
             except _ReplacedError:
                 continue  # Each one is another request's new token, and those are limited.
-            except AuthError as exc:
-                logins += 1
-                if logins > _MOST_LOGINS or self._session.refused is not None:
-                    raise
-                self._recorder.fault("token refused", str(exc))
-                if logins > 2:  # Two are a token that ended early, and one that another process replaced.
-                    await trio.sleep(backoff_s(logins - 2, exc))
-            except (ServerError, TransportError) as exc:
-                self._recorder.fault("request failed", str(exc))
-                if progress() >= reached + _PROGRESS_BYTES:
-                    failures, reached = 0, progress()
-                    continue
-                failures += 1
-                is_outage = isinstance(exc, (UnreachableError, SilentError))
-                if is_outage and self._network.is_closed_to(request.url):
-                    # That is said at once, or waited for, without using attempts up.
-                    failures = 0
-                    continue
-                if failures >= demand.attempts:
-                    raise
-                await trio.sleep(backoff_s(failures, exc))
+            except PlatformError as exc:
+                for kind, event in _EVENTS:
+                    if isinstance(exc, kind):
+                        self._recorder.fault(event, str(exc))
+                retry, wait_s = retry.after(
+                    exc,
+                    repeatable=request.repeatable,
+                    progress_bytes=progress(),
+                    may_log_in=self._session.refused is None,
+                    is_closed=self._network.is_closed_to(request.url),
+                )
+            if wait_s:
+                await trio.sleep(wait_s)
 
     def price(self, request: Request) -> tuple[float, float]:
         """What a request like `request` costs now, in seconds: its share of the window, and until it can go.
@@ -155,12 +142,21 @@ class Requester:
         demand: Demand,
         confirm: Callable[[], None],
     ) -> T:
-        for _hop in range(_MOST_HOPS):
-            result, target = await self._send(request, use, demand, confirm)
-            if not target:
-                return result  # type: ignore[return-value]  # without a target there is a result
-            request = attrs.evolve(request, url=target, params=())
-        raise PlatformError(f"{request.operation}: more than {_MOST_HOPS} redirects")
+        is_done = False
+        try:
+            for _hop in range(_MOST_HOPS):
+                outcome = await self._send(request, use, demand, confirm)
+                if not isinstance(outcome, _Redirect):
+                    return outcome
+                # 303 says that it was carried out, and where to read what came of it.
+                is_done = is_done or (outcome.status == 303 and not request.repeatable)
+                keeps_host = self._client.hosts.may_see_token(outcome.url)
+                request = redirected(request, outcome.status, outcome.url, may_send_body=keeps_host)
+            raise PlatformError(f"{request.operation}: more than {_MOST_HOPS} redirects")
+        except PlatformError as exc:
+            if is_done:
+                raise uncertain(exc) from exc
+            raise
 
     async def _send(
         self,
@@ -168,8 +164,7 @@ class Requester:
         use: Callable[[Answer], Awaitable[T]],
         demand: Demand,
         confirm: Callable[[], None],
-    ) -> tuple[T | None, str]:
-        """(what `use` made, "") or (None, the URL to go on at)."""
+    ) -> T | _Redirect:
         if not self._client.hosts.may_see_token(self._client.absolute(request.url)):
             # A foreign host, reached by a redirect: no token, and none of this credential's quota.
             async with self._client.send(request, "") as answer:
@@ -198,7 +193,7 @@ class Requester:
         slot: RequestSlot,
         use: Callable[[Answer], Awaitable[T]],
         confirm: Callable[[], None],
-    ) -> tuple[T | None, str]:
+    ) -> T | _Redirect:
         try:
             confirm()
         except BaseException:
@@ -216,13 +211,13 @@ class Requester:
 
     async def _judge(
         self, request: Request, answer: Answer, use: Callable[[Answer], Awaitable[T]]
-    ) -> tuple[T | None, str]:
+    ) -> T | _Redirect:
         if answer.status in _REDIRECTS:
             if not answer.location:
                 raise ServerError(f"{request.operation}: a redirect to nowhere")
-            return None, answer.location
+            return _Redirect(answer.status, answer.location)
         if 200 <= answer.status < 300 or (answer.status == 416 and request.byte_range is not None):
-            return await use(answer), ""
+            return await use(answer)
         if answer.status < 400:
             raise ServerError(f"{request.operation}: HTTP {answer.status} is no answer to this")
         raise refusal(

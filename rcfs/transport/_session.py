@@ -19,22 +19,23 @@ from rcfs.errors import AuthError, PlatformError, RateLimitedError, StoreError
 from rcfs.model import Priority, one_line
 from rcfs.platform import (
     AUTH,
-    REVOKE_PATH,
     TOKEN_PATH,
     Answer,
     Client,
     Credentials,
+    Request,
     Token,
+    get_token,
     is_bearer,
-    jwt_form,
-    refresh_form,
+    refresh_token,
+    revoke_token,
     token_from,
 )
 from rcfs.store import SharedSession
-from rcfs.transport._backoff import backoff_s
 from rcfs.transport._gate import Demand, Gate
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
+from rcfs.transport._retry import backoff_s
 
 _LATER_S = 30.0
 """How long a token that is still good is used on after its renewal failed: six tries within the margin."""
@@ -261,7 +262,7 @@ class Session:
             return False
         self._token = attrs.evolve(old, refresh="")
         try:
-            self._token = await self._attempt(refresh_form(old))
+            self._token = await self._attempt(refresh_token(old))
         except PlatformError as exc:
             self._recorder.note("refresh failed, logging in again", code=exc.code)
             return False
@@ -282,7 +283,7 @@ class Session:
             if self._gate.forecast(AUTH, Priority.PERSON, 1)[0] > _SOON_S:
                 self.judged.set()
             try:
-                token = await self._attempt(jwt_form(self._credentials))
+                token = await self._attempt(get_token(self._credentials))
             except AuthError as exc:
                 self._refuse(exc, self._gate.now_s)
                 told = {"refused": str(exc), "code": exc.code, "refused_s": self._refused_s}
@@ -304,8 +305,8 @@ class Session:
                 self.judged.set()
                 return token
 
-    async def _attempt(self, form: Mapping[str, str]) -> Token:
-        async with self._post("getToken", TOKEN_PATH, form) as answer:
+    async def _attempt(self, request: Request) -> Token:
+        async with self._send(request) as answer:
             return await token_from(answer, self._gate.now_s)
 
     async def revoke(self) -> None:
@@ -331,25 +332,25 @@ class Session:
     async def _revoke(self, token: Token | None) -> None:
         if token is None or self._network.is_down:
             return
-        form = {"token": token.access}
         try:
             with trio.move_on_after(_REVOKE_WITHIN_S):
-                async with self._post("revokeToken", REVOKE_PATH, form):
+                async with self._send(revoke_token(token)):
                     pass
         except PlatformError as exc:
             self._recorder.fault("logging out", str(exc))
 
     @asynccontextmanager
-    async def _post(self, operation: str, path: str, form: Mapping[str, str]) -> AsyncIterator[Answer]:
-        """The answer to `form`, which takes one slot of the auth group."""
+    async def _send(self, request: Request) -> AsyncIterator[Answer]:
+        """The answer to `request`, which takes one slot of the auth group."""
         basic = (self._credentials.client_id, self._credentials.client_secret)
         # Everything else waits for the login, so it is a person's read whoever caused it.
+        demand = Demand(Priority.PERSON, label="login")
         async with (
-            self._gate.slot(operation, AUTH, Demand(Priority.PERSON, label="login")) as slot,
+            self._gate.slot(request.operation, request.group, demand) as slot,
             AsyncExitStack() as stack,
         ):
-            with self._network.waiting_for_headers(path):
-                answer = await stack.enter_async_context(self._client.post_form(path, form, basic=basic))
+            with self._network.waiting_for_headers(request.url):
+                answer = await stack.enter_async_context(self._client.send(request, basic=basic))
             slot.answered(answer.status, answer.rate, answer.retry_after_s)
             yield answer
 

@@ -46,6 +46,7 @@ GROUPS: Mapping[str, str] = {
     "listExtensions": "medium",
     "listMessages": "light",
     "readMessage": "light",
+    "updateMessage": "medium",
     "syncMessages": "light",
     "readMessageStoreConfiguration": "light",
     "readMessageContent": "medium",
@@ -134,6 +135,12 @@ class Seen:
     """The bearer token; empty without one."""
     form: Mapping[str, str]
     """The posted form."""
+    method: str = "GET"
+    """HTTP method."""
+    body: bytes = b""
+    """What was sent."""
+    media_type: str = ""
+    """Its Content-Type."""
 
     @property
     def query(self) -> Mapping[str, list[str]]:
@@ -269,7 +276,9 @@ class ScriptedPlatform:
 
     def _note(self, operation: str, request: httpx.Request) -> None:
         authorization = request.headers.get("Authorization", "")
-        form = {name: values[0] for name, values in parse_qs(request.content.decode()).items()}
+        media_type = request.headers.get("Content-Type", "")
+        fields = parse_qs(request.content.decode()) if "form" in media_type else {}
+        form = {name: values[0] for name, values in fields.items()}
         self.seen.append(
             Seen(
                 trio.current_time(),
@@ -278,6 +287,9 @@ class ScriptedPlatform:
                 request.headers.get("Range", ""),
                 authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else "",
                 form,
+                request.method,
+                request.content,
+                media_type,
             )
         )
 
@@ -300,7 +312,7 @@ class ScriptedPlatform:
         if path.endswith("/message-sync"):
             return "syncMessages"
         if "/message-store/" in path:
-            return "readMessage"
+            return {"GET": "readMessage", "PUT": "updateMessage"}[request.method]
         if path.endswith("/extension"):
             return "listExtensions"
         return "readExtension" if "/extension/" in path else "readAccountInfo"
@@ -335,6 +347,8 @@ class ScriptedPlatform:
                 return Reply.of_json({"records": self.messages, "navigation": {}})
             case "syncMessages":
                 return self._sync(request)
+            case "updateMessage":
+                return Reply.of_json({"readStatus": "Read"})
             case "readMessage":
                 return self._message(int(request.url.path.rpartition("/")[2]))
             case "authWsToken":

@@ -58,6 +58,7 @@ def test_the_table_of_exit_codes() -> None:
         "TooLargeError": 7,
         "RateLimitedError": 7,
         "ServerError": 7,
+        "UncertainError": 7,
         "NotReadyError": 7,
         "TransportError": 7,
         "UnreachableError": 7,

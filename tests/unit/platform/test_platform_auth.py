@@ -1,5 +1,6 @@
 import json
 import traceback
+from urllib.parse import parse_qs
 
 import httpx
 import pytest
@@ -20,9 +21,10 @@ from rcfs.platform import (
     Credentials,
     Request,
     Token,
-    jwt_form,
+    get_token,
     read_content,
-    refresh_form,
+    refresh_token,
+    revoke_token,
     token_from,
 )
 
@@ -115,11 +117,20 @@ def test_secrets_are_in_no_repr() -> None:
 
 
 def test_the_forms_are_the_documented_ones() -> None:
-    assert jwt_form(Credentials("app", "x", "j")) == {
-        "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
-        "assertion": "j",
+    assert fields_of(get_token(Credentials("app", "x", "j"))) == {
+        "grant_type": ["urn:ietf:params:oauth:grant-type:jwt-bearer"],
+        "assertion": ["j"],
     }
-    assert refresh_form(Token("a", 0, 0, "r")) == {"grant_type": "refresh_token", "refresh_token": "r"}
+    token = Token("a", 0, 0, "r")
+    assert fields_of(refresh_token(token)) == {"grant_type": ["refresh_token"], "refresh_token": ["r"]}
+    assert fields_of(revoke_token(token)) == {"token": ["a"]}
+
+
+def fields_of(request: Request) -> dict[str, list[str]]:
+    assert (request.method, request.repeatable) == ("POST", False)
+    assert request.body is not None
+    assert request.body.media_type == "application/x-www-form-urlencoded"
+    return parse_qs(request.body.content.decode())
 
 
 async def _headers_of(url: str, byte_range: ByteRange | None = None) -> httpx.Headers:

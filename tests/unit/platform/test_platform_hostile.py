@@ -88,7 +88,7 @@ CLIENT = textwrap.dedent("""
             client = Client(AllowedHosts(url), user_agent="rcfs/test")
             try:
                 if kind == "token":
-                    async with client.post_form("/t", {}, basic=("a", "b")) as answer:
+                    async with client.send(Request("t", "auth", "/t", method="POST"), basic=("a", "b")) as answer:
                         await token_from(answer, 0.0)
                 async with client.send(Request("x", "light", "/x"), "token") as answer:
                     if kind == "beginning":

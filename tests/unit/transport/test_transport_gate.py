@@ -9,7 +9,7 @@ from rcfs.errors import ServerError, UnreachableError
 from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger
 from rcfs.transport import AbandonedError, Demand, Gate, Recorder, RequestSlot
-from rcfs.transport._backoff import backoff_s
+from rcfs.transport._retry import backoff_s
 
 GROUP = UsageGroup("medium")
 OTHER = UsageGroup("light")

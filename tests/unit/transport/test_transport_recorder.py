@@ -3,7 +3,7 @@ import structlog
 from rcfs.errors import AuthError, RateLimitedError, ServerError, TransportError
 from rcfs.model import iso_time
 from rcfs.transport import Recorder
-from rcfs.transport._backoff import backoff_s
+from rcfs.transport._retry import backoff_s
 
 
 def recorder() -> tuple[Recorder, structlog.testing.CapturingLogger]:
