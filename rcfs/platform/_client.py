@@ -43,6 +43,10 @@ SocketOpener = Callable[[str, str, Connector], AbstractAsyncContextManager[Messa
 `rcfs.platform._socket.open_socket`."""
 
 
+def _since_boot_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class Client:
     """Sends requests; may be used by any number of tasks at the same time."""
 
@@ -54,9 +58,23 @@ class Client:
         proxies: Proxies | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
         sockets: SocketOpener = open_socket,
+        clock: Callable[[], float] = time.time,
+        boot_clock: Callable[[], float] = _since_boot_s,
     ) -> None:
-        """Makes a client for `hosts`; `transport` and `sockets` replace the network in tests."""
+        """Makes a client.
+
+        Args:
+            hosts: Where requests may go.
+            user_agent: What it calls itself.
+            proxies: The ways through proxies; None for none.
+            transport: In place of the network, for tests.
+            sockets: The same for WebSockets.
+            clock: This machine's time, in seconds since 1970 UTC.
+            boot_clock: Seconds since this machine booted, suspended time included; nobody can set it.
+        """
         self._hosts = hosts
+        self._clock = clock
+        self._boot_clock = boot_clock
         self._user_agent = user_agent
         self._proxies = Proxies() if proxies is None else proxies
         self._sockets = sockets
@@ -121,14 +139,14 @@ class Client:
     @property
     def clock_offset_s(self) -> float:
         """Server's clock minus this machine's, in seconds, by the newest ``Date`` header; 0 before it."""
-        return 0.0 if self._server_boot_s is None else self.server_now_s() - time.time()
+        return 0.0 if self._server_boot_s is None else self.server_now_s() - self._clock()
 
     def server_now_s(self) -> float:
         """The server's time, as far as known, in seconds since 1970 UTC.
 
         Once an answer told it, setting this machine's clock changes nothing, nor does suspending it.
         """
-        return time.time() if self._server_boot_s is None else self._server_boot_s + _since_boot_s()
+        return self._clock() if self._server_boot_s is None else self._server_boot_s + self._boot_clock()
 
     async def aclose(self) -> None:
         """Closes all connections."""
@@ -230,7 +248,7 @@ class Client:
         answer = Answer(response, waited_s=trio.current_time() - sent_s)
         try:
             if answer.date_s is not None and self._hosts.may_see_token(url):
-                self._server_boot_s = answer.date_s - _since_boot_s()
+                self._server_boot_s = answer.date_s - self._boot_clock()
             yield answer
         finally:
             if not answer.ended:
@@ -260,8 +278,3 @@ class _NoCookies(CookieJar):
 
     def add_cookie_header(self, request: Any) -> None:
         """Adds nothing to a request."""
-
-
-def _since_boot_s() -> float:
-    """Seconds since this machine booted, those included in which it was suspended; nobody can set it."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -5,7 +5,7 @@ Never handed a token, a query string or message content; ids and error codes are
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
 import attrs
@@ -35,8 +35,12 @@ class Fault:
 class Recorder:
     """Counts and keeps events; all methods are quick, never raise, and may be called from the event loop."""
 
-    def __init__(self, logger: structlog.typing.FilteringBoundLogger) -> None:
+    def __init__(
+        self, logger: structlog.typing.FilteringBoundLogger, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Logs to `logger`, too; `clock` gives the times of lines and faults, in seconds since 1970 UTC."""
         self._logger = logger
+        self._clock = clock
         self._events: deque[tuple[float, str, Mapping[str, object]]] = deque(maxlen=_KEPT_LINES)
         self._faults: deque[Fault] = deque(maxlen=_KEPT_FAULTS)
         self._sent: Counter[str] = Counter()
@@ -50,7 +54,7 @@ class Recorder:
 
     def fault(self, event: str, detail: str, **fields: str | float | None) -> None:
         """Logs something that went wrong; `detail` is one line for a person."""
-        self._faults.append(Fault(time.time(), event, detail))
+        self._faults.append(Fault(self._clock(), event, detail))
         self._keep(event, {"detail": detail, **fields})
         self._log("warning", event, detail=detail, **fields)
 
@@ -64,7 +68,7 @@ class Recorder:
 
     def crash(self, event: str, error: Exception) -> None:
         """Logs an error that rcfs did not expect, with its trace."""
-        self._faults.append(Fault(time.time(), event, f"{type(error).__name__}: unexpected, see the log"))
+        self._faults.append(Fault(self._clock(), event, f"{type(error).__name__}: unexpected, see the log"))
         self._keep(event, {"unexpected": type(error).__name__})
         self._log("error", event, exc_info=error)
 
@@ -86,7 +90,7 @@ class Recorder:
             getattr(self._logger, level)(event, **fields)
 
     def _keep(self, event: str, fields: Mapping[str, object]) -> None:
-        self._events.append((time.time(), event, fields))
+        self._events.append((self._clock(), event, fields))
 
     @property
     def lines(self) -> tuple[str, ...]:

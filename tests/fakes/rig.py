@@ -1,5 +1,6 @@
 """An engine on a scripted platform, with a real cache in a directory of the test."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -117,6 +118,7 @@ async def open_rig(
     on_wait: Callable[[str], None] = lambda _reason: None,
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
+    clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -126,7 +128,7 @@ async def open_rig(
     index = MailboxIndex.open(directory / "mailboxes.sqlite", warnings.append)
     sizes = SizeIndex.open(directory / "sizes.sqlite", warnings.append)
     logger = structlog.testing.CapturingLogger()
-    recorder = Recorder(logger)
+    recorder = Recorder(logger, clock)
     try:
         async with open_engine(
             login=f"{PLATFORM} {CLIENT_ID} {jwt}",
@@ -135,6 +137,7 @@ async def open_rig(
                 user_agent="rcfs/test",
                 transport=platform.transport,
                 sockets=sockets,
+                clock=clock,
             ),
             credentials=Credentials(CLIENT_ID, secret, jwt),
             ledger=ledger or MemoryLedger(platform.plans),

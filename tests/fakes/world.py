@@ -192,6 +192,8 @@ class Process:
                     AllowedHosts(endpoints.platform_url, endpoints.media_url),
                     user_agent="rcfs/test",
                     transport=self.line,
+                    clock=world.wall_s,
+                    boot_clock=trio.current_time,
                 ),
                 credentials=Credentials(endpoints.client_id, endpoints.client_secret, endpoints.jwt),
                 ledger=world.ledgers.open(self._name),
@@ -469,7 +471,6 @@ async def open_world(
             mortal.install(monkeypatch)
             monkeypatch.setattr(trio.to_thread, "run_sync", run_inline)
             monkeypatch.setattr("rcfs.mailbox._mailboxes.time", _Clock(world))
-            monkeypatch.setattr("rcfs.platform._client.time", _Clock(world))
             yield world
             for process in world.processes:
                 process.die()
@@ -482,13 +483,9 @@ class _Clock:
     """In place of the module `time`."""
 
     world: World
-    CLOCK_BOOTTIME: int = 7
 
     def time(self) -> float:
         return self.world.wall_s()
-
-    def clock_gettime(self, _clock: int) -> float:
-        return trio.current_time()
 
 
 def difference(found: Mapping[Path, Any], wanted: Mapping[Path, Any]) -> str:

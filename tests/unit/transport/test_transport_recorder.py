@@ -70,3 +70,10 @@ def test_an_unexpected_error_is_named_but_its_text_goes_to_the_log_only() -> Non
 
 def test_times_are_iso_8601_in_utc() -> None:
     assert iso_time(1793726825.9) == "2026-11-03T17:27:05Z"
+
+
+def test_lines_and_faults_have_the_time_of_the_clock_that_was_given() -> None:
+    kept = Recorder(structlog.testing.CapturingLogger(), lambda: 1793726825.9)
+    kept.fault("login", "refused")
+    assert kept.lines == ("2026-11-03T17:27:05Z login detail=refused",)
+    assert kept.faults[0].at_s == 1793726825.9
