@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from rcfs.errors import StoreError
-from rcfs.store._database import CheckedTable, DatabaseKind
+from rcfs.store._checked import CheckedTable, DatabaseKind
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._sqlite import is_damage
@@ -22,14 +22,13 @@ _WISHES = CheckedTable("wishes", ("keep",))
 _KIND = DatabaseKind(
     "the archive of purged messages",
     int.from_bytes(b"rcfa"),
-    2,
     (_RECORDS, _WISHES),
     """
     CREATE TABLE IF NOT EXISTS records (
-        account_id TEXT NOT NULL, extension_id INTEGER NOT NULL, id INTEGER NOT NULL, raw TEXT NOT NULL, crc,
+        account_id TEXT NOT NULL, extension_id INTEGER NOT NULL, id INTEGER NOT NULL, raw TEXT NOT NULL,
         PRIMARY KEY (account_id, extension_id, id)
     ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS wishes (keep INTEGER NOT NULL, crc);
+    CREATE TABLE IF NOT EXISTS wishes (keep INTEGER NOT NULL);
     """,
 )
 

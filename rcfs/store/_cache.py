@@ -22,6 +22,7 @@ import diskcache
 
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.store._cache_opening import open_read_only, open_table
 from rcfs.store._claims import Claims
 from rcfs.store._content import (
     ContentInfo,
@@ -33,7 +34,6 @@ from rcfs.store._content import (
 )
 from rcfs.store._files import reason_of
 from rcfs.store._keys import INFO_INDEX, value_key
-from rcfs.store._opening import open_read_only, open_table
 from rcfs.store._pins import PinFile
 from rcfs.store._spill import Spill
 from rcfs.store._sqlite import first_error, is_damage

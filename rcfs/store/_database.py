@@ -1,209 +1,145 @@
-"""Small SQLite databases of one table or two: opened as ours and sound, or begun anew with their good rows.
-
-Every row has a checksum, see `rcfs.store._checksum`. What a disk did to one row costs that row: the
-others are read from the damaged file and written into a new one.
-"""
+"""The one way to open a database of ours: private, marked as ours, of a version that we know, and sound."""
 
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
 
 import attrs
 
-from rcfs.store._checksum import FUNCTION, register, row_checksum
+from rcfs.store._checksum import register
 from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
-from rcfs.store._salvage import salvaged_rows
-from rcfs.store._sqlite import find_fault, is_damage, lenient_text, mark
+from rcfs.store._sqlite import find_fault, is_damage, transaction
 
-_LOCK_WAIT_S = 5.0
-"""How long to wait for another process that writes, in seconds; a write takes well under a millisecond."""
+T = TypeVar("T")
 
-
-@attrs.frozen
-class CheckedTable:
-    """A table whose last column, ``crc``, is the checksum of its name and of the columns before."""
-
-    name: str
-    """What it is called."""
-    columns: tuple[str, ...]
-    """Its columns in their order, without ``crc`` and the row number."""
-    real: frozenset[str] = frozenset()
-    """Those that hold real numbers, of which SQLite stores whole ones as integers."""
-    is_numbered: bool = False
-    """Whether the row number is its first column."""
-
-    @property
-    def checksum(self) -> str:
-        """What SQL calls the checksum that a row must have."""
-        return f"{FUNCTION}('{self.name}', {', '.join(self.columns)})"
-
-    @property
-    def insert(self) -> str:
-        """A statement that adds a row, in place of one with the same key; see `sealed`."""
-        names = ", ".join((*self.columns, "crc"))
-        places = ", ".join("?" * (len(self.columns) + 1))
-        return f"INSERT OR REPLACE INTO {self.name} ({names}) VALUES ({places})"  # noqa: S608 - our own words
-
-    def sealed(self, *values: object) -> tuple[object, ...]:
-        """The values of a row, and their checksum."""
-        return (*values, row_checksum(self.name, *values))
-
-    def is_sound(self, row: tuple[object, ...]) -> bool:
-        """Whether a row, its checksum included, is as it was written."""
-        return row_checksum(self.name, *row[:-1]) == row[-1]
-
-    def as_read(self, stored: tuple[object, ...]) -> tuple[object, ...] | None:
-        """A row as SQL would give it, of what lies on the disk; None when it cannot be of this table."""
-        row = stored[self.is_numbered :]
-        if len(row) != len(self.columns) + 1:
-            return None
-        return tuple(
-            float(value) if isinstance(value, int) and name in self.real else value
-            for name, value in zip((*self.columns, "crc"), row, strict=True)
-        )
+LOCK_WAIT_S = 5.0
+"""How long a write waits for another process, in seconds; one holds the lock for milliseconds."""
+READ_WAIT_S = 0.05
+"""How long a question waits, in seconds: only for what a recovery after a crash locks."""
+WRITE_AHEAD: Mapping[str, object] = MappingProxyType({"journal_mode": "WAL", "synchronous": "NORMAL"})
+"""So that readers and a writer do not wait for each other. With a write-ahead log, NORMAL keeps the database
+sound through a power cut, and spares a sync for each change."""
 
 
 @attrs.frozen
-class DatabaseKind:
+class Format:
     """What tells our databases of one kind from all others."""
 
-    name: str
-    """What is said of one, with the article."""
     application_id: int
     """What ``PRAGMA application_id`` says."""
     version: int
-    """What ``PRAGMA user_version`` says; the version before had no checksums, and gets them."""
-    tables: tuple[CheckedTable, ...]
-    """All tables."""
-    schema: str
-    """Statements that make what is missing."""
+    """What ``PRAGMA user_version`` of a present one says, at least 1; earlier ones are brought up to it."""
 
-    def open(
-        self, path: Path, warn: Callable[[str], None], *, thorough: bool, fault: str | None = None
-    ) -> sqlite3.Connection:
-        """The database `path`, created with its directory when missing (0600, 0700), for any thread.
 
-        One that is damaged, foreign, or of a version that this program does not know is moved aside as
-        ``*.damaged``, and its good rows are in the new one; `warn` gets a line then. `thorough` looks at
-        every page and row; `fault` says why it is damaged, if that is known already.
+@attrs.frozen
+class Damage:
+    """What was found at the path of a database that could not be used."""
 
-        Raises:
-            OSError: It cannot be created or written.
-            sqlite3.Error: It cannot be written.
-        """
-        make_private_directory(path.absolute().parent)
-        make_private_file(path)
-        fault = fault or find_fault(
-            path,
-            application_id=self.application_id,
-            version=self.version,
-            oldest_version=self.version - 1,
-            timeout_s=_LOCK_WAIT_S,
-            thorough=thorough,
-        )
-        if fault is None:
-            try:
-                connection = self._prepared(_connected(path))
-                fault = self._unsound_row(connection) if thorough else None
-                if fault is None:
-                    return connection
-                connection.close()
-            except (sqlite3.Error, UnicodeDecodeError) as exc:
-                if not is_damage(exc):
-                    raise
-                fault = reason_of(exc)
-        aside = move_database_aside(path)
-        make_private_file(path)
-        connection = self._prepared(_connected(path))
-        saved, damaged = self._salvage(aside, connection)
-        warn(
-            f"{self.name} {path} is unusable ({fault}): moved to {aside.name}, begun anew;"
-            f" {saved} good rows of it are saved, at least {damaged} are lost"
-            if saved
-            else f"{self.name} {path} is unusable ({fault}): moved to {aside.name}, begun anew"
-        )
-        return connection
+    fault: str
+    """What is wrong with it, for a person."""
+    aside: Path
+    """Where it lies now."""
 
-    def _unsound_row(self, connection: sqlite3.Connection) -> str | None:
-        """What is wrong with a row; None when all are as they were written."""
-        for table in self.tables:
-            wrong = f"SELECT 1 FROM {table.name} WHERE {table.checksum} IS NOT crc LIMIT 1"  # noqa: S608
-            if connection.execute(wrong).fetchone() is not None:
-                return f"a row of {table.name} is not as it was written"
-        return None
 
-    def _salvage(self, aside: Path, connection: sqlite3.Connection) -> tuple[int, int]:
-        """How many rows of the damaged database `aside` were saved, and how many are seen to be damaged."""
-        damaged = 0
-        good: dict[str, list[tuple[int, tuple[object, ...]]]] = {table.name: [] for table in self.tables}
-        with suppress(OSError):
-            for rowid, stored in salvaged_rows(aside):
-                rows = [(table, table.as_read(stored)) for table in self.tables]
-                found = [(table, row) for table, row in rows if row is not None]
-                sound = [(table, row) for table, row in found if table.is_sound(row)]
-                for table, row in sound:
-                    good[table.name].append((rowid, row))
-                damaged += bool(found) and not sound
-        connection.execute("BEGIN IMMEDIATE")
-        for table in self.tables:
-            ordered = sorted(good[table.name], key=lambda numbered: numbered[0])
-            connection.executemany(table.insert, [row for _rowid, row in ordered])
-        connection.execute("COMMIT")
-        return sum(map(len, good.values())), damaged
+def open_database(
+    path: Path,
+    form: Format,
+    connect: Callable[[], T],
+    *,
+    thorough: bool,
+    fault: str | None = None,
+    wait_s: float = LOCK_WAIT_S,
+) -> tuple[T, Damage | None]:
+    """What `connect` makes of the database `path`, and what was there before, if that was damaged.
 
-    def connect(self, path: Path, wait_s: float) -> sqlite3.Connection:
-        """Another connection, for any thread, to one that is open; it waits for locks for `wait_s` seconds.
+    The file is created, with its directory, when it is missing (0600, 0700). A database that is damaged,
+    foreign, or of a version that this program does not know is moved aside as ``*.damaged``, and `connect`
+    gets an empty file; to save what is good in the damaged one, and to tell of it, is the caller's part.
 
-        Raises:
-            sqlite3.Error: It cannot be opened.
-        """
-        connection = _connected(path, wait_s=wait_s)
-        connection.text_factory = lenient_text
-        return connection
+    Args:
+        path: Where it lies or shall lie.
+        form: What it must be.
+        connect: Connects to the path, and calls `migrate`; where it raises an error that `is_damage`, the
+            database counts as damaged, and it is called once more.
+        thorough: Read every page, and not only the first one; see `find_fault`.
+        fault: Why the database is damaged, if that is known already.
+        wait_s: How long to wait for a lock, in seconds.
 
-    def open_in_memory(self) -> sqlite3.Connection:
-        """An empty one in memory, for any thread; others can be attached by their URIs."""
-        return self._prepared(_connected(":memory:", uri=True))
-
-    def _prepared(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+    Raises:
+        OSError: The file cannot be created or written.
+        sqlite3.Error: It cannot be written.
+    """
+    make_private_directory(path.absolute().parent)
+    make_private_file(path)
+    fault = fault or find_fault(
+        path,
+        application_id=form.application_id,
+        version=form.version,
+        oldest_version=1,
+        timeout_s=wait_s,
+        thorough=thorough,
+    )
+    if fault is None:
         try:
-            connection.text_factory = lenient_text
-            connection.execute("PRAGMA journal_mode = WAL")
-            # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync per change.
-            connection.execute("PRAGMA synchronous = NORMAL")
-            # Before the tables: a database that has one but no mark is taken for somebody else's.
-            ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_master")
-            ((version,),) = connection.execute("PRAGMA user_version")
-            if tables and version < self.version:
-                self._add_checksums(connection)
-            mark(connection, application_id=self.application_id, version=self.version)
-            connection.executescript(self.schema)
-        except (sqlite3.Error, UnicodeDecodeError):
-            connection.close()
-            raise
-        return connection
-
-    def _add_checksums(self, connection: sqlite3.Connection) -> None:
-        """Bring one of the version before up to date, in one transaction; all its rows are believed."""
-        connection.execute("BEGIN IMMEDIATE")
-        try:
-            ((version,),) = connection.execute("PRAGMA user_version")
-            if version < self.version:  # Another process may have done it meanwhile.
-                for table in self.tables:
-                    connection.execute(f"ALTER TABLE {table.name} ADD COLUMN crc")
-                    connection.execute(f"UPDATE {table.name} SET crc = {table.checksum}")  # noqa: S608
-                connection.execute(f"PRAGMA user_version = {self.version}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
+            return connect(), None
+        except (sqlite3.Error, UnicodeDecodeError) as exc:
+            if not is_damage(exc):
+                raise
+            fault = reason_of(exc)
+    aside = move_database_aside(path)
+    make_private_file(path)
+    return connect(), Damage(fault, aside)
 
 
-def _connected(name: Path | str, *, wait_s: float = _LOCK_WAIT_S, uri: bool = False) -> sqlite3.Connection:
+def connect(
+    name: Path | str, *, wait_s: float, pragmas: Mapping[str, object] = WRITE_AHEAD, uri: bool = False
+) -> sqlite3.Connection:
+    """A connection for any thread, with row checksums; each statement is a transaction unless one is begun.
+
+    Raises:
+        sqlite3.Error: It cannot be opened.
+    """
     connection = sqlite3.connect(name, timeout=wait_s, isolation_level=None, check_same_thread=False, uri=uri)
-    register(connection)
-    # What is deleted is overwritten, so that no salvage finds it again.
-    connection.execute("PRAGMA secure_delete = ON")
+    try:
+        register(connection)
+        for pragma, value in pragmas.items():
+            connection.execute(f"PRAGMA {pragma} = {value}")
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
+
+
+def migrate(connection: sqlite3.Connection, form: Format, migrations: Sequence[str]) -> None:
+    """Bring a database to the present version, in one transaction; nothing is locked for a present one.
+
+    Args:
+        connection: For this thread alone, outside of a transaction.
+        form: What the database must be.
+        migrations: SQL that brings it from each version to the next, the first one from an empty file. One
+            that was published is never changed: what is to be different later comes as another.
+
+    Raises:
+        sqlite3.DatabaseError: It is of a version that this program does not know.
+    """
+    if _version(connection) == form.version:
+        return
+    with transaction(connection):
+        version = _version(connection)  # Another process may have changed it meanwhile.
+        if version > form.version:
+            raise sqlite3.DatabaseError(f"its format is {version}, and {form.version} is the newest known")
+        for migration in migrations[version:]:
+            # Not executescript, which would end the transaction.
+            for statement in filter(str.strip, migration.split(";")):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {form.application_id}")
+        connection.execute(f"PRAGMA user_version = {form.version}")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    """The version of a database; 0 of an empty one, whatever it says."""
+    ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_master")
+    ((version,),) = connection.execute("PRAGMA user_version")
+    return int(version) if tables else 0

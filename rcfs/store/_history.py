@@ -14,8 +14,9 @@ import attrs
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
+from rcfs.store._checked import CheckedTable, DatabaseKind
 from rcfs.store._checksum import DamagedRowError
-from rcfs.store._database import CheckedTable, DatabaseKind
+from rcfs.store._database import READ_WAIT_S
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._later import LaterWriter
@@ -26,8 +27,6 @@ _TRIM_EVERY = 1000
 """Entries of one process after which the oldest are looked for; so there may be so many more meanwhile."""
 _SMALL_BYTES = 2 << 20
 """A record of that size, of some 10,000 fetches, is looked at whole when it is opened."""
-_READ_WAIT_S = 0.05
-"""How long a question waits, in seconds: only for what a recovery after a crash locks."""
 _FETCHES = CheckedTable(
     "fetches",
     ("content", "at_s", "program", "priority", "requests", "size_bytes"),
@@ -38,7 +37,6 @@ _REFUSALS = CheckedTable("refusals", ("content", "at_s", "program"), real=frozen
 _KIND = DatabaseKind(
     "the record of fetches",
     int.from_bytes(b"rcfh"),
-    2,
     (_FETCHES, _REFUSALS),
     """
     CREATE TABLE IF NOT EXISTS fetches (
@@ -48,15 +46,13 @@ _KIND = DatabaseKind(
         program TEXT NOT NULL,
         priority TEXT NOT NULL,
         requests INTEGER NOT NULL,
-        size_bytes INTEGER NOT NULL,
-        crc
+        size_bytes INTEGER NOT NULL
     );
     CREATE INDEX IF NOT EXISTS fetches_by_content ON fetches (content);
     CREATE TABLE IF NOT EXISTS refusals (
         content TEXT PRIMARY KEY,
         at_s REAL NOT NULL,
-        program TEXT NOT NULL,
-        crc
+        program TEXT NOT NULL
     );
     """,
 )
@@ -116,7 +112,7 @@ class FetchHistory:
         try:
             is_small = not path.exists() or path.stat().st_size <= _SMALL_BYTES
             connection = _KIND.open(path, warn, thorough=is_small)
-            return cls(connection, _KIND.connect(path, _READ_WAIT_S), warn)
+            return cls(connection, _KIND.connect(path, READ_WAIT_S), warn)
         except (OSError, sqlite3.Error) as exc:
             warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
             connection = _KIND.open_in_memory()

@@ -11,25 +11,22 @@ import math
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from rcfs.errors import StoreError
-from rcfs.store._checksum import DamagedRowError, is_proved, proved, register
-from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
+from rcfs.store._checksum import DamagedRowError, is_proved, proved
+from rcfs.store._database import LOCK_WAIT_S, READ_WAIT_S, Damage, connect, migrate, open_database
+from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._index_rescue import take_over
-from rcfs.store._index_schema import APPLICATION_ID, VERSION, find_damage, migrate
+from rcfs.store._index_schema import FORM, MIGRATIONS, find_damage
 from rcfs.store._pool import ConnectionPool
-from rcfs.store._sqlite import is_damage
+from rcfs.store._sqlite import is_damage, transaction
 
-_LOCK_WAIT_S = 5.0
-"""How long a writer waits for another process that writes, in seconds."""
-_READ_WAIT_S = 0.05
-"""The same for a reader, which waits only for what a recovery after a crash locks."""
 _SMALL_BYTES = 8 << 20
 """An index of that size, of some 5,000 messages, is looked at whole in about 0.1 s (measured 2026-11)."""
 _LOOKS_AT_WORDS = (3, 44)
@@ -64,7 +61,8 @@ class IndexDatabase:
         self._lock = threading.Lock()
         self._damaged = False
         self._fault = ""
-        self._aside: Path | None = None
+        self._damage: Damage | None = None
+        """What was moved aside, and has not been taken over yet."""
         self._retired: list[sqlite3.Connection] = []
         self.on_damage: Callable[[], None] = lambda: None
         """Called when damage is met, in whatever thread that is; somebody should then `renew`."""
@@ -93,10 +91,10 @@ class IndexDatabase:
             if not self._damaged:
                 return False
             self._close()
-            with suppress(OSError):  # Then it is found unusable below.
-                if _identity(self._path) == self._file:
-                    self._move_aside(self._fault)
-            self._open_somewhere()
+            is_ours = False
+            with suppress(OSError):  # Another process is at it.
+                is_ours = _identity(self._path) == self._file
+            self._open_somewhere(self._fault if is_ours else None)
             self._damaged = False
             return True
 
@@ -178,15 +176,8 @@ class IndexDatabase:
             IndexDamagedError: The database is damaged.
             StoreError: It fails for another reason.
         """
-        with self._lock, self._plain_errors(self._pool):
-            self._writer.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._writer
-            except BaseException:
-                if self._writer.in_transaction:  # Some errors have ended it already.
-                    self._writer.execute("ROLLBACK")
-                raise
-            self._writer.execute("COMMIT")
+        with self._lock, self._plain_errors(self._pool), transaction(self._writer):
+            yield self._writer
 
     def write_anew(self) -> None:
         """Write the database anew, so that nothing of what was deleted is left in it; for worker threads.
@@ -219,12 +210,10 @@ class IndexDatabase:
         self._writer.close()
         self._retired.append(self._reader)  # which the event loop may use at this moment
 
-    def _open_somewhere(self) -> None:
-        """Open the database at its path, or one in a temporary directory."""
+    def _open_somewhere(self, fault: str | None = None) -> None:
+        """Open the database at its path, or one in a temporary directory; see `open_database`."""
         try:
-            make_private_directory(self._path.absolute().parent)
-            make_private_file(self._path)
-            self._open_sound()
+            self._open(fault)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             self._warn(
                 f"the index cannot be kept in {self._path} ({reason_of(exc)}); it is forgotten at the end"
@@ -236,45 +225,29 @@ class IndexDatabase:
                 prefix="rcfs-index-", dir=_MEMORY_DIRECTORY if Path(_MEMORY_DIRECTORY).is_dir() else None
             )
             self._path = Path(self._scratch.name, self._path.name)
-            self._connect()
+            self._open()
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             raise StoreError(f"there is no room for an index: {reason_of(exc)}") from exc
 
-    def _open_sound(self) -> None:
-        fault = _fault(self._path)
-        if fault is None:
-            try:
-                self._connect()
-            except (sqlite3.Error, UnicodeDecodeError) as exc:
-                if not is_damage(exc):
-                    raise
-                fault = reason_of(exc)
-            else:
-                return
-        self._move_aside(fault)
-        self._connect()
-
-    def _move_aside(self, fault: str) -> None:
-        aside = move_database_aside(self._path)
-        self._aside, self._fault = aside, fault
-        make_private_file(self._path)
-
-    def _connect(self) -> None:
+    def _open(self, fault: str | None = None) -> None:
         with ExitStack() as opened:
-            writer = _connect(self._path, _LOCK_WAIT_S)
+            writer, damage = open_database(
+                self._path, FORM, partial(_connect_writer, self._path), thorough=False, fault=fault
+            )
             opened.callback(writer.close)
-            migrate(writer)
-            if self._aside is not None:
-                rescued = take_over(self._aside, writer)
+            self._damage = damage or self._damage
+            if self._damage is not None:
+                aside = self._damage.aside
+                rescued = take_over(aside, writer)
                 self._warn(
-                    f"the index {self._path} is unusable ({self._fault}):"
-                    f" moved to {self._aside.name}, {rescued}"
+                    f"the index {self._path} is unusable ({self._damage.fault}):"
+                    f" moved to {aside.name}, {rescued}"
                 )
-                self._aside = None
-            reader = _connect(self._path, _READ_WAIT_S)
+                self._damage = None
+            reader = connect(self._path, wait_s=READ_WAIT_S)
             opened.pop_all()
         self._writer, self._reader = writer, reader
-        self._pool = ConnectionPool(partial(_connect, self._path, _READ_WAIT_S), _MOST_READERS)
+        self._pool = ConnectionPool(partial(connect, self._path, wait_s=READ_WAIT_S), _MOST_READERS)
         self._file = _identity(self._path)
 
     @contextmanager
@@ -296,41 +269,19 @@ class IndexDatabase:
         return IndexDamagedError(f"the index of mailboxes is damaged: {reason_of(error)}")
 
 
-def _connect(path: Path, wait_s: float) -> sqlite3.Connection:
-    """A connection in write-ahead mode, else with SQLite's own settings.
+def _connect_writer(path: Path) -> sqlite3.Connection:
+    """A connection with SQLite's own settings, to the present version.
 
     More memory for pages than its 2 MB made no difference at a million messages (2 to 64 MB, measured
     2026-11). The database is not mapped into memory: a disk that fails would then kill the mount (SIGBUS).
     The log stays at 10 MB: a page of messages is one transaction, and the questions of readers are short.
     """
-    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None, check_same_thread=False)
-    try:
-        register(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync per change.
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except sqlite3.Error:
-        connection.close()
-        raise
+    with ExitStack() as opened:
+        connection = connect(path, wait_s=LOCK_WAIT_S)
+        opened.callback(connection.close)
+        migrate(connection, FORM, MIGRATIONS)
+        opened.pop_all()
     return connection
-
-
-def _fault(path: Path) -> str | None:
-    """Why the file must not be used as an index; None when it may, or is empty."""
-    try:
-        with closing(sqlite3.connect(path, timeout=_LOCK_WAIT_S, isolation_level=None)) as connection:
-            ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_master")
-            ((found_id,),) = connection.execute("PRAGMA application_id")
-            ((version,),) = connection.execute("PRAGMA user_version")
-    except (sqlite3.Error, UnicodeDecodeError) as exc:
-        if not is_damage(exc):
-            raise
-        return str(exc)
-    if tables and found_id != APPLICATION_ID:
-        return "it belongs to another program"
-    if version > VERSION:
-        return f"its format is {version}, and {VERSION} is the newest known"
-    return None
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -15,16 +15,9 @@ from typing import Any
 import attrs
 
 from rcfs.store._checksum import row_checksum
-from rcfs.store._index_schema import (
-    APPLICATION_ID,
-    CHECKED,
-    RESHELVED,
-    VERSION,
-    checked,
-    find_damage,
-)
+from rcfs.store._index_schema import CHECKED, FORM, RESHELVED, checked, find_damage
 from rcfs.store._salvage import salvaged_rows
-from rcfs.store._sqlite import lenient_text
+from rcfs.store._sqlite import lenient_text, transaction
 
 _WHOLE = ("mailboxes", "messages", "folders", "places", "parties")
 """Tables of which no row may be missing."""
@@ -98,14 +91,8 @@ def _attached(aside: Path, connection: sqlite3.Connection) -> Iterator[None]:
     connection.execute("ATTACH ? AS old", (str(aside),))
     connection.text_factory = lenient_text
     try:
-        connection.execute("BEGIN IMMEDIATE")
-        try:
+        with transaction(connection):
             yield
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        connection.execute("COMMIT")
     finally:
         connection.text_factory = str
         connection.execute("DETACH old")
@@ -120,7 +107,7 @@ def _take_mailboxes(aside: Path, connection: sqlite3.Connection) -> tuple[int, i
     with _attached(aside, connection):
         ((found_id,),) = connection.execute("PRAGMA old.application_id")
         ((version,),) = connection.execute("PRAGMA old.user_version")
-        if (found_id, version) != (APPLICATION_ID, VERSION):
+        if (found_id, version) != (FORM.application_id, FORM.version):
             return 0, 0
         for table in _WHOLE:
             (verdict,) = connection.execute(f"PRAGMA old.integrity_check({table})").fetchone()

@@ -7,9 +7,7 @@ a view of a mailbox and has a key that never changes; its name may, when one lea
 import sqlite3
 
 from rcfs.store._checksum import FUNCTION, DamagedRowError
-
-APPLICATION_ID = int.from_bytes(b"rcfm")
-"""``PRAGMA application_id`` of an index."""
+from rcfs.store._database import Format
 
 WORDS = """CREATE VIRTUAL TABLE words USING fts5 (
     said, people, files, tokenize = 'unicode61 remove_diacritics 2', prefix = '3'
@@ -134,43 +132,10 @@ def seal(table: str) -> str:
     return f"UPDATE {table} SET crc = {FUNCTION}({CHECKED[table]})"  # noqa: S608 - our own words
 
 
-_MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
-"""What brings an index from each version to the next, the first one from an empty file. One that was
-published is never changed: what is to be different later comes as another."""
-
-VERSION = len(_MIGRATIONS)
-"""``PRAGMA user_version`` of a present index."""
-
-
-def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the index to `VERSION`, in one transaction; nothing is locked for a present one.
-
-    Raises:
-        sqlite3.DatabaseError: It is of a version that this program does not know.
-    """
-    ((version,),) = connection.execute("PRAGMA user_version")
-    if version == VERSION:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        ((version,),) = connection.execute("PRAGMA user_version")
-        if version > VERSION:
-            raise sqlite3.DatabaseError(f"its format is {version}, and {VERSION} is the newest known")
-        for migration in _MIGRATIONS[version:]:
-            for statement in _statements(migration):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        connection.execute(f"PRAGMA user_version = {VERSION}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:  # Some errors have ended it already.
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _statements(script: str) -> list[str]:
-    # Not executescript, which would end the transaction.
-    return [statement for statement in script.split(";") if statement.strip()]
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+"""See `rcfs.store._database.migrate`."""
+FORM = Format(int.from_bytes(b"rcfm"), len(MIGRATIONS))
+"""What tells an index from all other databases."""
 
 
 def find_damage(connection: sqlite3.Connection) -> None:

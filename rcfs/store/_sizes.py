@@ -11,7 +11,8 @@ from pathlib import Path
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
-from rcfs.store._database import CheckedTable, DatabaseKind
+from rcfs.store._checked import CheckedTable, DatabaseKind
+from rcfs.store._database import READ_WAIT_S
 from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._later import LaterWriter, Statement
@@ -20,22 +21,17 @@ _TABLE = CheckedTable("sizes", ("content", "size_bytes"))
 _KIND = DatabaseKind(
     "the index of learned sizes",
     int.from_bytes(b"rcfi"),
-    2,
     (_TABLE,),
     """
     CREATE TABLE IF NOT EXISTS sizes (
         content TEXT PRIMARY KEY,
-        size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0),
-        crc
+        size_bytes INTEGER NOT NULL CHECK (size_bytes >= 0)
     ) WITHOUT ROWID
     """,
 )
 
 _SUMMED = 1000
 """Sizes that are summed at a time, in about 2 ms: the event loop asks for single ones meanwhile."""
-
-_READ_WAIT_S = 0.05
-"""How long a question waits, in seconds: only for what a recovery after a crash locks."""
 
 
 class SizeIndex:
@@ -68,7 +64,7 @@ class SizeIndex:
         try:
             # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
             connection = _KIND.open(path, warn, thorough=True)
-            return cls(connection, _KIND.connect(path, _READ_WAIT_S), warn)
+            return cls(connection, _KIND.connect(path, READ_WAIT_S), warn)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
             connection = _copy_in_memory(path)
@@ -172,7 +168,7 @@ def _copy_in_memory(path: Path) -> sqlite3.Connection:
         # Immutable: SQLite would else want to write a log beside it.
         connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
         ((version,),) = connection.execute("PRAGMA old.user_version")
-        sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.version else ""
+        sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.form.version else ""
         connection.execute(
             f"INSERT INTO sizes SELECT content, size_bytes, {_TABLE.checksum} FROM old.sizes {sound}"  # noqa: S608
         )

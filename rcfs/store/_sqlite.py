@@ -1,7 +1,8 @@
 """Whether an SQLite file may be trusted as one of ours, and what an error of SQLite means."""
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 _BENIGN_CODES = frozenset(
@@ -50,6 +51,23 @@ def mark(connection: sqlite3.Connection, *, application_id: int, version: int) -
         ((found,),) = connection.execute(f"PRAGMA {pragma}")
         if found != value:
             connection.execute(f"PRAGMA {pragma} = {value}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """What is done within the block happens whole or not at all; the lock is taken at its beginning.
+
+    Raises:
+        sqlite3.Error: The lock cannot be had, or what was done cannot be written.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # Some errors have ended it already.
+            connection.execute("ROLLBACK")
+        raise
 
 
 def lenient_text(data: bytes) -> str:

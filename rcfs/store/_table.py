@@ -26,6 +26,7 @@ import attrs
 import diskcache
 from diskcache.core import DBNAME, MODE_BINARY
 
+from rcfs.store._database import Format, connect
 from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
 from rcfs.store._keys import parse_value_key
 from rcfs.store._pool import ConnectionPool
@@ -35,10 +36,9 @@ from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
 DATABASE_NAME: str = DBNAME
 """File name of the database within the cache directory; diskcache's choice."""
-APPLICATION_ID = int.from_bytes(b"rcfc")
-"""SQLite's mark of whose database this is."""
-FORMAT_VERSION = 1
-"""Version of the keys and value files; a directory with another one is begun anew."""
+FORM = Format(int.from_bytes(b"rcfc"), 1)
+"""What tells a cache's database from all others. Its version is that of the keys and value files; a directory
+with another one is begun anew."""
 
 ODD_SETTINGS = (AttributeError, TypeError, ValueError)
 """What diskcache raises when its table of settings holds what it never wrote."""
@@ -128,8 +128,8 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             statistics=0,
             tag_index=1,
             disk_min_file_size=0,
-            sqlite_application_id=APPLICATION_ID,
-            sqlite_user_version=FORMAT_VERSION,
+            sqlite_application_id=FORM.application_id,
+            sqlite_user_version=FORM.version,
             # Free pages are used again; giving them back would move others at each eviction.
             sqlite_auto_vacuum=0,
             **{f"sqlite_{pragma}": value for pragma, value in _PRAGMAS.items()},
@@ -170,19 +170,8 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            Path(self.directory, DATABASE_NAME),
-            timeout=self.timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-        try:
-            connection.text_factory = lenient_text
-            for pragma, value in _PRAGMAS.items():
-                connection.execute(f"PRAGMA {pragma} = {value}")
-        except sqlite3.Error:
-            connection.close()
-            raise
+        connection = connect(Path(self.directory, DATABASE_NAME), wait_s=self.timeout, pragmas=_PRAGMAS)
+        connection.text_factory = lenient_text
         return connection
 
     @property

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 import rcfs.store._cache as cache_module
-import rcfs.store._opening as opening_module
+import rcfs.store._cache_opening as opening_module
+import rcfs.store._database as database_module
 import rcfs.store._table as table_module
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey
@@ -551,7 +552,7 @@ def test_a_read_only_directory_is_read_and_not_touched(
     cache.close()
     (directory / "chunks" / f"{'0' * 32}.val").write_bytes(b"a leftover")
     listing = sorted((path, path.stat().st_mtime_ns) for path in directory.rglob("*"))
-    monkeypatch.setattr(opening_module, "make_private_file", refuse)
+    monkeypatch.setattr(database_module, "make_private_file", refuse)
     reader = open_cache(directory, warnings)
     assert len(warnings) == 1
     assert "Read-only file system" in warnings[0]

@@ -18,7 +18,8 @@ import pytest
 from rcfs.errors import StoreError
 from rcfs.model import FolderNames, Place, ShelvedMessage
 from rcfs.store import IndexDamagedError, Login, MailboxIndex, MailboxState, Note
-from rcfs.store._index_schema import APPLICATION_ID, VERSION
+from rcfs.store._database import migrate
+from rcfs.store._index_schema import FORM
 
 PAGE_BYTES = 4096
 OWN_ROWS = ("views", "found", "CONSTANT")
@@ -114,23 +115,19 @@ def test_an_empty_file_becomes_a_present_index(opened: Callable[[], MailboxIndex
     path.touch(0o644)
     opened()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
-        assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (FORM.version,)
+        assert connection.execute("PRAGMA application_id").fetchone() == (FORM.application_id,)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_a_migration_that_was_broken_off_is_done_again(
-    opened: Callable[[], MailboxIndex], path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Callable[[], MailboxIndex], path: Path
 ) -> None:
-    from rcfs.store import _index_schema
-
-    with monkeypatch.context() as patched:
-        patched.setattr(_index_schema, "_MIGRATIONS", ("CREATE TABLE logins (x); CREATE TABLE logins (x)",))
-        path.parent.mkdir()
-        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
-            with pytest.raises(sqlite3.Error, match="already exists"):
-                _index_schema.migrate(connection)
-            assert connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
+    path.parent.mkdir()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        with pytest.raises(sqlite3.Error, match="already exists"):
+            migrate(connection, FORM, ("CREATE TABLE logins (x); CREATE TABLE logins (x)",))
+        assert connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone() == (0,)
     loaded(opened(), 1)
 
 
@@ -148,7 +145,7 @@ def spoil(path: Path, how: str) -> None:
         with closing(sqlite3.connect(path)) as connection:
             connection.execute(
                 {
-                    "newer": f"PRAGMA user_version = {VERSION + 1}",
+                    "newer": f"PRAGMA user_version = {FORM.version + 1}",
                     "older than any": "PRAGMA user_version = 0",
                 }[how]
             )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import rcfs.store._opening as opening_module
+import rcfs.store._cache_opening as opening_module
 from rcfs.store import ContentCache
 from tests.fakes.integrity import (
     LONG,

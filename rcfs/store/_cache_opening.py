@@ -4,23 +4,18 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import diskcache
 
 from rcfs.errors import StoreError
+from rcfs.store._checksum import DamagedRowError
+from rcfs.store._database import open_database
 from rcfs.store._disk import CHUNK_DIRECTORY
-from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
-from rcfs.store._sqlite import find_fault, is_damage
-from rcfs.store._table import (
-    APPLICATION_ID,
-    DATABASE_NAME,
-    FORMAT_VERSION,
-    LOCK_WAIT_S,
-    ODD_SETTINGS,
-    ChunkTable,
-)
+from rcfs.store._files import make_private_directory, reason_of
+from rcfs.store._table import DATABASE_NAME, FORM, LOCK_WAIT_S, ODD_SETTINGS, ChunkTable
 
 _SMALL_BYTES = 2 << 20
 """A database of that size, of some 5,000 chunks, is looked at whole in 20 ms (see `find_fault`)."""
@@ -49,11 +44,22 @@ def open_table(
     database = directory / DATABASE_NAME
     try:
         make_private_directory(directory / CHUNK_DIRECTORY)
-        make_private_file(database)
-        is_small = database.stat().st_size <= _SMALL_BYTES
-        table = _open_sound(directory, warn, thorough or is_small, fault)
+        is_small = not database.exists() or database.stat().st_size <= _SMALL_BYTES
+        (table, adopted), damage = open_database(
+            database,
+            FORM,
+            partial(_reconciled, directory),
+            thorough=thorough or is_small,
+            fault=fault,
+            wait_s=LOCK_WAIT_S,
+        )
     except (OSError, sqlite3.Error) as exc:
         raise _unusable(directory, reason_of(exc)) from exc
+    if damage is not None:
+        warn(
+            f"the cache database {database} is unusable ({damage.fault}): moved to {damage.aside.name},"
+            f" {adopted} chunks kept"
+        )
     return table
 
 
@@ -86,35 +92,13 @@ def _unusable(directory: Path, reason: str) -> StoreError:
     return StoreError(f"the cache directory {directory} cannot be used: {reason}")
 
 
-def _open_sound(
-    directory: Path, warn: Callable[[str], None], thorough: bool, fault: str | None
-) -> ChunkTable:
-    database = directory / DATABASE_NAME
-    fault = fault or find_fault(
-        database,
-        application_id=APPLICATION_ID,
-        version=FORMAT_VERSION,
-        timeout_s=LOCK_WAIT_S,
-        thorough=thorough,
-    )
-    if fault is None:
-        try:
-            table = ChunkTable(directory)
-            _reconcile(table)
-        except ODD_SETTINGS as exc:
-            fault = str(exc)
-        except sqlite3.Error as exc:
-            if not is_damage(exc):
-                raise
-            fault = str(exc)
-        else:
-            return table
-    aside = move_database_aside(database)
-    make_private_file(database)
-    table = ChunkTable(directory)
-    adopted = _reconcile(table)
-    warn(f"the cache database {database} is unusable ({fault}): moved to {aside.name}, {adopted} chunks kept")
-    return table
+def _reconciled(directory: Path) -> tuple[ChunkTable, int]:
+    """The database of the cache, and how many value files it lacked."""
+    try:
+        table = ChunkTable(directory)
+        return table, _reconcile(table)
+    except ODD_SETTINGS as exc:
+        raise DamagedRowError(str(exc)) from exc
 
 
 def _reconcile(table: ChunkTable) -> int:
