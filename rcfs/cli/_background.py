@@ -27,9 +27,9 @@ from typing import Any, NoReturn
 import attrs
 
 from rcfs.cli._explain import explained
-from rcfs.cli._files import private_directory
 from rcfs.cli._output import sole_cause, tell
 from rcfs.errors import StoreError
+from rcfs.private import private_directory
 
 READY_WITHIN_S = 120.0
 """A login may have to wait for a penalty of 60 s, and then takes seconds."""

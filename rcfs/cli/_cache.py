@@ -2,15 +2,15 @@
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from rcfs.cli._contents import open_cache
 from rcfs.cli._options import SummarisingGroup, cache_dir_option, examples, json_option
-from rcfs.cli._output import is_interactive, say, warn
+from rcfs.cli._output import is_interactive, say
 from rcfs.cli._settings import find_config, load_settings
 from rcfs.cli._units import format_size
 
@@ -81,13 +81,6 @@ def clear(cache_dir: Path | None, *, pinned: bool, yes: bool, as_json: bool) -> 
     say(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {format_size(freed)}.")
 
 
-@contextmanager
-def _opened(cache_dir: Path | None) -> Iterator["ContentCache"]:
+def _opened(cache_dir: Path | None) -> "AbstractContextManager[ContentCache]":
     settings = load_settings({"cache_dir": cache_dir}, os.environ, find_config(os.environ), keyring=None)
-    from rcfs.store import ContentCache
-
-    opened = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
-    try:
-        yield opened
-    finally:
-        opened.close()
+    return open_cache(settings)

@@ -16,7 +16,6 @@ from rcfs.cli._credentials_file import (
     try_credentials_file,
     write_credentials_file,
 )
-from rcfs.cli._files import SESSIONS, index_path
 from rcfs.cli._forget import forget, kept_accounts
 from rcfs.cli._keyring import SavedCredentials, clear_keyring, try_keyring, write_keyring
 from rcfs.cli._options import examples
@@ -81,7 +80,7 @@ def _forget_refusals() -> None:
 
     with suppress(ConfigError):  # The credentials are saved, whatever the config file says.
         where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
-        SharedSession.forget_refusals(where.state_dir / SESSIONS)
+        SharedSession.forget_refusals(where.files.sessions)
 
 
 def _file_is_to_hold_them(*, in_file: bool) -> bool:
@@ -183,7 +182,7 @@ def _end_session() -> str | None:
     What the login is known by; None when there are no credentials, or nothing is kept that belongs to any.
     """
     where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
-    if not any((where.state_dir / SESSIONS).glob("*.json")) and not index_path(where.state_dir).exists():
+    if not any((where.files.sessions).glob("*.json")) and not where.files.mailboxes.exists():
         return None
     settings = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None)
     if settings.credentials is None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import platformdirs
 
-from rcfs.cli._files import private_directory, write_private
 from rcfs.cli._keyring import SavedCredentials
 from rcfs.errors import ConfigError, StoreError
+from rcfs.private import private_directory, write_private
 
 _LARGEST_BYTES = 1 << 20
 """A JWT has some thousand characters; what is larger than this was not written by rcfs."""

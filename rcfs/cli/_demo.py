@@ -18,7 +18,6 @@ import click
 import platformdirs
 
 from rcfs.cli._background import Parent
-from rcfs.cli._logfiles import early_errors
 from rcfs.cli._options import (
     PathText,
     cache_dir_option,
@@ -92,7 +91,7 @@ def demo(
         settings = _demo_settings(common, cache_dir)
         path = ready_mountpoint(_created(mountpoint), settings, registry)
         if parent is not None:
-            parent.leave_terminal(early_errors(settings.state_dir))
+            parent.leave_terminal(settings.files.early_errors)
         arguments = [f"--limit={text}" for text in limit]
         arguments += [f"--messages={messages}"] if messages is not None else []
         arguments += [f"--seed={seed}"] if seed is not None else []

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from rcfs.cli._files import index_path
-from rcfs.cli._logfiles import log_directory, log_file
+from rcfs.cli._contents import open_cache
 from rcfs.cli._options import cache_dir_option, examples, json_option, state_dir_option
 from rcfs.cli._output import is_interactive, say, warn
 from rcfs.cli._registry import MountRecord, Registry
@@ -70,11 +69,11 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
 
 def kept_accounts(settings: Settings) -> dict[str, str]:
     """The ids of the accounts that this disk keeps something of, by login."""
-    if not index_path(settings.state_dir).exists():
+    if not settings.files.mailboxes.exists():
         return {}
     from rcfs.store import MailboxIndex
 
-    with closing(MailboxIndex.open(index_path(settings.state_dir), warn)) as index:
+    with closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index:
         return {login: seen.account_id for login, seen in index.logins().items()}
 
 
@@ -133,16 +132,13 @@ class _Kept:
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[_Kept]:
-    from rcfs.cli._serve import history_path, sizes_path
-    from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
+    from rcfs.store import FetchHistory, MailboxIndex, SizeIndex
 
     with (
-        closing(MailboxIndex.open(index_path(settings.state_dir), warn)) as index,
-        closing(SizeIndex.open(sizes_path(settings), warn)) as sizes,
-        closing(FetchHistory.open(history_path(settings), warn)) as history,
-        closing(
-            ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
-        ) as cache,
+        closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index,
+        closing(SizeIndex.open(settings.files.sizes, warn)) as sizes,
+        closing(FetchHistory.open(settings.files.history, warn)) as history,
+        open_cache(settings) as cache,
     ):
         yield _Kept(index, sizes, history, cache, index.logins())
 
@@ -193,22 +189,21 @@ def _used_bytes(settings: Settings) -> int:
 
 
 def _erase_everything(settings: Settings) -> None:
-    from rcfs.cli._serve import history_path, sessions_path, sizes_path
-    from rcfs.store import archive_path, erase_cache, erase_database
+    from rcfs.store import erase_cache, erase_database
 
-    index = index_path(settings.state_dir)
+    files = settings.files
     with _plain_errors():
-        for path in (index, archive_path(index), sizes_path(settings), history_path(settings)):
+        for path in (files.mailboxes, files.archive, files.sizes, files.history):
             erase_database(path)
         erase_cache(settings.cache_dir)
-        for path in sessions_path(settings).glob("*"):
+        for path in files.sessions.glob("*"):
             path.unlink(missing_ok=True)
 
 
 def _erase_logs(settings: Settings) -> None:
     """Removes all logs but those of mounts that are up, which go on with them."""
-    kept = tuple(log_file(settings.state_dir, record.mountpoint).name for record in _mounts(settings))
-    directory = log_directory(settings.state_dir)
+    kept = tuple(settings.files.mount_log(record.mountpoint).name for record in _mounts(settings))
+    directory = settings.files.logs
     with _plain_errors():
         for path in directory.iterdir() if directory.is_dir() else ():
             if not path.name.startswith(kept):  # older parts of a log have its name and a number

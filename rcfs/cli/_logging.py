@@ -14,9 +14,9 @@ from typing import TextIO
 
 import structlog
 
-from rcfs.cli._files import private_directory
 from rcfs.errors import StoreError
 from rcfs.model import one_line, safe_lines
+from rcfs.private import private_directory
 
 _ROTATE_BYTES = 5 << 20
 """5 MiB of lines of some 200 bytes: a day of a busy mount."""

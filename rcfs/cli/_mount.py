@@ -10,7 +10,6 @@ import click
 
 from rcfs.cli._background import Parent
 from rcfs.cli._fuse_system import unmount
-from rcfs.cli._logfiles import early_errors
 from rcfs.cli._mount_words import MountCommand
 from rcfs.cli._mountinfo import mount_at, mount_below, read_mounts
 from rcfs.cli._mountpoint import FSTYPE, probe
@@ -59,7 +58,7 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
         registry = Registry(settings.state_dir)
         path = ready_mountpoint(mountpoint, settings, registry)
         if parent is not None:
-            parent.leave_terminal(early_errors(settings.state_dir))
+            parent.leave_terminal(settings.files.early_errors)
         serve_here(settings, path, registry, parent)
 
     if foreground:

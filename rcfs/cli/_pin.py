@@ -2,21 +2,20 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from rcfs.cli._contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
-from rcfs.cli._output import say, warn
+from rcfs.cli._output import say
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._treepaths import places_of, settings_of
 
 if TYPE_CHECKING:
     from rcfs.model import ContentKey
-    from rcfs.store import ContentCache
 
 
 @click.command(
@@ -49,7 +48,7 @@ def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any)
     from rcfs.cli._attachments import attachments_of
 
     keys = [found.key for found in attachments_of(settings, places)]
-    with _opened(settings) as cache:
+    with open_cache(settings) as cache:
         new = cache.pin(keys)
         cached = sum(cache.contains(key) == "yes" for key in keys)
     if as_json:
@@ -76,13 +75,13 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
     places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
     settings = settings_of(settings, places)
     keys = [] if every else [found.key for found in attachments_of(settings, places)]
-    with _opened(settings) as cache:
+    with open_cache(settings) as cache:
         removed = cache.unpin(cache.pins() if every else keys)
     say(json.dumps({"removed": removed}) if as_json else f"Unpinned {removed} contents.")
 
 
 def _list(settings: Settings, *, as_json: bool) -> None:
-    with _opened(settings) as cache:
+    with open_cache(settings) as cache:
         states = {key: cache.contains(key) for key in sorted(cache.pins())}
     paths: Mapping[ContentKey, str] = {}
     if states:
@@ -97,14 +96,3 @@ def _list(settings: Settings, *, as_json: bool) -> None:
     for row in rows:
         name = row["path"] or f"{row['key']} (its path is not known)"
         say(f"{name}  cached: {row['cached']}")
-
-
-@contextmanager
-def _opened(settings: Settings) -> Iterator["ContentCache"]:
-    from rcfs.store import ContentCache
-
-    cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
-    try:
-        yield cache
-    finally:
-        cache.close()

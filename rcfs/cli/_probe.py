@@ -12,7 +12,7 @@ from rcfs import __version__
 from rcfs.cli._findings import Finding, State
 from rcfs.cli._output import error_line
 from rcfs.cli._quota import open_quota
-from rcfs.cli._serve import sessions_path, shared_session
+from rcfs.cli._serve import shared_session
 from rcfs.cli._settings import Settings
 from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
 from rcfs.model import Priority
@@ -70,7 +70,7 @@ async def _probe(settings: Settings) -> list[Finding]:
     identity = login.identity(credentials.server_url)
     # Looking for a fault must not create anything, and without a state directory nothing is shared. Where
     # mounts have a session it is theirs that is tried: another login might end it.
-    shared = shared_session(settings, identity, recorder) if sessions_path(settings).exists() else None
+    shared = shared_session(settings, identity, recorder) if settings.files.sessions.exists() else None
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
         gate = Gate(ledger, recorder, clock)
         async with trio.open_nursery() as nursery:

@@ -90,13 +90,12 @@ def pull(
         _check_apart(target, settings)
 
     with loading():
-        from rcfs.cli._logfiles import log_directory
         from rcfs.cli._logging import log_to_file
         from rcfs.cli._pull_report import report_for
         from rcfs.cli._pull_run import Job, carry_out
         from rcfs.pull import Choice
 
-    log_to_file(log_directory(settings.state_dir) / "pull.log", settings.log_level)
+    log_to_file(settings.files.pull_log, settings.log_level)
     job = Job(
         paths=tuple(place.parts for place in places) or ((),),
         choice=Choice(since_s, frozenset(TYPES[each] for each in types)),

@@ -10,8 +10,6 @@ from rcfs.quota import Ledger, MemoryLedger
 from rcfs.store import LinuxMachine, credentials_in_ledger, open_ledger
 from rcfs.transport import Recorder
 
-_LEDGER_FILE = "ledger.sqlite"
-
 
 @contextmanager
 def open_quota(
@@ -30,7 +28,7 @@ def open_quota(
         yield MemoryLedger(settings.plans), machine.clock_s
         return
     ledger = open_ledger(
-        settings.state_dir / _LEDGER_FILE,
+        settings.files.ledger,
         identity,
         settings.plans,
         lambda line: recorder.fault("quota", line),
@@ -48,7 +46,7 @@ def known_logins(settings: Settings) -> Sequence[str]:
     Raises:
         StoreError: The ledger cannot be read.
     """
-    return credentials_in_ledger(settings.state_dir / _LEDGER_FILE)
+    return credentials_in_ledger(settings.files.ledger)
 
 
 @contextmanager
@@ -58,7 +56,7 @@ def open_ledger_of(settings: Settings, identity: str) -> Iterator[tuple[Ledger, 
     Raises:
         StoreError: There is a ledger, and it cannot be used.
     """
-    machine, path = LinuxMachine.here(), settings.state_dir / _LEDGER_FILE
+    machine, path = LinuxMachine.here(), settings.files.ledger
     if not path.exists():
         yield MemoryLedger(settings.plans), machine.clock_s
         return

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.cli._files import private_directory, write_private
 from rcfs.cli._mountinfo import read_mounts
 from rcfs.cli._processes import start_time
 from rcfs.errors import StoreError
+from rcfs.filenames import StateFiles
+from rcfs.private import private_directory, write_private
 
 
 @attrs.frozen
@@ -51,7 +52,7 @@ class Registry:
     """The records in ``mounts`` of a state directory; several processes may use it at the same time."""
 
     def __init__(self, state_dir: Path) -> None:
-        self._directory = state_dir / "mounts"
+        self._directory = StateFiles(state_dir).mounts
 
     def add(
         self,

@@ -14,7 +14,6 @@ from rcfs._interrupt import loading
 from rcfs.cli._access import locks_out
 from rcfs.cli._background import Parent, start
 from rcfs.cli._fuse_system import FuseSystem
-from rcfs.cli._logfiles import log_file
 from rcfs.cli._mountpoint import prepare
 from rcfs.cli._output import announce, spinner, tell
 from rcfs.cli._registry import MountRecord, Registry
@@ -72,7 +71,7 @@ def serve_here(
         from rcfs.cli._logging import log_to_file, log_to_terminal
         from rcfs.cli._serve import serve
 
-    log = log_file(settings.state_dir, mountpoint)
+    log = settings.files.mount_log(mountpoint)
     if parent is not None:
         log_to_file(log, settings.log_level)
         os.chdir("/")  # so that the file system it was started from can be unmounted

@@ -16,7 +16,6 @@ import attrs
 import click
 
 from rcfs.cli._encoding import as_typed
-from rcfs.cli._files import index_path
 from rcfs.cli._options import TreePathText, examples, json_option, state_dir_option
 from rcfs.cli._output import say_json, say_marked, tell, warn
 from rcfs.cli._pull import TYPES, since_of
@@ -24,6 +23,7 @@ from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._settings import find_config, load_settings
 from rcfs.cli._treepaths import TreePath, locate
 from rcfs.errors import ConfigError
+from rcfs.filenames import StateFiles
 from rcfs.model import Message, extension_from, iso_time, message_from, one_line
 from rcfs.store import MARKS, Hit, MailboxIndex, Scope, match_expression
 from rcfs.tree import PURGED, Root, build_root, headline, people_of
@@ -177,7 +177,7 @@ def _matches(
     """
     exists = known = False
     for state_dir in state_dirs:
-        path = index_path(state_dir)
+        path = StateFiles(state_dir).mailboxes
         if not path.exists():
             continue
         with closing(MailboxIndex.open(path, warn)) as index:

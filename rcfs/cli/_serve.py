@@ -15,8 +15,8 @@ import structlog
 import trio
 
 from rcfs import __version__
+from rcfs.cli._contents import open_cache
 from rcfs.cli._explain import Interrupted
-from rcfs.cli._files import SESSIONS, index_path
 from rcfs.cli._quota import open_quota
 from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._signals import endings, lasting
@@ -42,8 +42,6 @@ _ARENAS = 2
 _M_ARENA_MAX = -8
 """Source: <malloc.h> of glibc, mallopt(3)."""
 _NOT_STOPPED = "not stopped: everyone who looks into the mount would hang; Ctrl-C unmounts it"
-_SIZES_FILE = "index.sqlite"
-_HISTORY_FILE = "history.sqlite"
 
 
 def serve(
@@ -159,11 +157,10 @@ def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
         recorder.fault("store", line)
 
     with ExitStack() as stack:
-        cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
-        stack.callback(cache.close)
-        index = MailboxIndex.open(index_path(settings.state_dir), warn)
+        cache = stack.enter_context(open_cache(settings, warn))
+        index = MailboxIndex.open(settings.files.mailboxes, warn)
         stack.callback(index.close)
-        sizes = SizeIndex.open(sizes_path(settings), warn)
+        sizes = SizeIndex.open(settings.files.sizes, warn)
         stack.callback(sizes.close)
         yield Stores(cache, index, sizes)
 
@@ -206,7 +203,7 @@ async def engine_of(
     )
     login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
     identity = credentials.identity
-    history = FetchHistory.open(history_path(settings), lambda line: recorder.fault("store", line))
+    history = FetchHistory.open(settings.files.history, lambda line: recorder.fault("store", line))
     with closing(history), open_quota(settings, identity, recorder) as (ledger, clock):
         async with open_engine(
             login=identity,
@@ -231,15 +228,10 @@ async def engine_of(
             yield engine
 
 
-def sessions_path(settings: Settings) -> Path:
-    """Where the sessions lie that processes of one login share."""
-    return settings.state_dir / SESSIONS
-
-
 def shared_session(settings: Settings, identity: str, recorder: Recorder) -> SharedSession | None:
     """The session of the login `identity`; None where it cannot be kept, so that this process has its own."""
     try:
-        return SharedSession(sessions_path(settings), identity, LinuxMachine.here().boot)
+        return SharedSession(settings.files.sessions, identity, LinuxMachine.here().boot)
     except StoreError as exc:
         recorder.fault("session", str(exc))
         return None
@@ -269,16 +261,6 @@ def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Sh
         frozenset() if keep else frozenset({PURGED}),
         SHELVING_EDITION,
     )
-
-
-def sizes_path(settings: Settings) -> Path:
-    """Where the learned sizes lie."""
-    return settings.state_dir / _SIZES_FILE
-
-
-def history_path(settings: Settings) -> Path:
-    """Where the record of fetches lies."""
-    return settings.state_dir / _HISTORY_FILE
 
 
 def forbid_core_dumps() -> None:

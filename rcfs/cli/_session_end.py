@@ -9,7 +9,6 @@ from rcfs import __version__
 from rcfs.cli._logging import log_to_terminal
 from rcfs.cli._output import warn
 from rcfs.cli._quota import open_quota
-from rcfs.cli._serve import sessions_path
 from rcfs.cli._settings import Settings
 from rcfs.errors import RcfsError
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
@@ -26,7 +25,7 @@ def end_session(settings: Settings) -> None:
     Mounts that are up keep it: they end it themselves.
     """
     login = settings.require_credentials()
-    directory = sessions_path(settings)
+    directory = settings.files.sessions
     if not (directory / f"{login.identity}.json").exists():
         return
     log_to_terminal("error")  # a server that cannot be reached is no reason not to log out
@@ -38,7 +37,7 @@ def end_session(settings: Settings) -> None:
 
 async def _end(settings: Settings, identity: str) -> None:
     login = settings.require_credentials()
-    shared = SharedSession(sessions_path(settings), identity, LinuxMachine.here().boot)
+    shared = SharedSession(settings.files.sessions, identity, LinuxMachine.here().boot)
     client = Client(
         AllowedHosts(login.server_url, settings.media_url),
         user_agent=f"rcfs/{__version__}",

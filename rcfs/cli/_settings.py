@@ -21,14 +21,13 @@ from rcfs.cli._keyring import SavedCredentials, read_keyring
 from rcfs.cli._output import warn as print_warning
 from rcfs.cli._units import parse_group, parse_limit, parse_size
 from rcfs.errors import ConfigError
-from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup, server_origin
+from rcfs.filenames import StateFiles
+from rcfs.model import CHUNK_BYTES, DEFAULT_CACHE_BYTES, PRIOR_PLANS, Plan, UsageGroup, server_origin
 
 _T = TypeVar("_T")
 
 DEFAULT_SERVER_URL = "https://platform.ringcentral.com"
 """The production platform; the sandbox was discontinued (RingCentral's documentation, 2026-04)."""
-DEFAULT_CACHE_BYTES = 10 << 30
-"""10 GiB: some 100,000 voicemails of 100 kB, or 200 recordings of 50 MB."""
 DEFAULT_MAX_CONTENT_BYTES = 4 << 30
 """4 GiB: four times the largest archive of an export, the largest content that RingCentral documents."""
 DEFAULT_MAX_WAIT_S = 300.0
@@ -167,6 +166,11 @@ class Settings:
     """Why the keyring could not be asked for them; empty when it could, or was not asked."""
     config_path: Path | None = None
     """The config file that was looked for."""
+
+    @property
+    def files(self) -> StateFiles:
+        """What lies in the state directory."""
+        return StateFiles(self.state_dir)
 
     def require_credentials(self) -> Credentials:
         """The credentials.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from rcfs.cli._contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import say, warn
 from rcfs.cli._registry import Registry
@@ -37,21 +38,17 @@ def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     """
     settings = load_settings(options, os.environ, find_config(os.environ))
     from rcfs.cli._attachments import attachments_of
-    from rcfs.cli._serve import history_path
     from rcfs.model import iso_time
-    from rcfs.store import ContentCache, FetchHistory
+    from rcfs.store import FetchHistory
 
     records = Registry(settings.state_dir).live()
     places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
     settings = settings_of(settings, places)
     found = attachments_of(settings, places)
     keys = [each.key for each in found]
-    with closing(FetchHistory.open(history_path(settings), warn)) as history:
+    with closing(FetchHistory.open(settings.files.history, warn)) as history:
         fetches, refusals = history.fetches(keys), history.refusals(keys)
-    size_limit_bytes = settings.cache_size_bytes
-    with closing(
-        ContentCache.open(settings.cache_dir, size_limit_bytes=size_limit_bytes, warn=warn)
-    ) as cache:
+    with open_cache(settings) as cache:
         states = {key: cache.contains(key) for key in keys}
     documents = [
         {

@@ -7,6 +7,7 @@ from rcfs.model._codec import is_tombstone as is_tombstone
 from rcfs.model._codec import message_from as message_from
 from rcfs.model._codec import retention_days as retention_days
 from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
+from rcfs.model._content import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.model._content import ByteRange as ByteRange
 from rcfs.model._content import ContentKey as ContentKey
 from rcfs.model._fields import Record as Record

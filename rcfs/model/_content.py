@@ -8,6 +8,8 @@ CHUNK_BYTES = 1 << 20
 One MiB costs one diskcache write of about 0.7 ms (measured 2026-11), so a 50 MB recording costs 50
 writes, and nearly every voicemail, fax and MMS file is a single chunk.
 """
+DEFAULT_CACHE_BYTES = 10 << 30
+"""Cap of the content cache: some 100,000 voicemails of 100 kB, or 200 recordings of 50 MB."""
 
 
 @attrs.frozen(order=True)

@@ -4,7 +4,6 @@ Everything here is synchronous and may wait for the disk, so callers run it in w
 chunks that are given out and the ledger are meant for the event loop.
 """
 
-from rcfs.store._cache import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.store._cache import CacheStats as CacheStats
 from rcfs.store._cache import ContentCache as ContentCache
 from rcfs.store._cache import PinStats as PinStats
@@ -18,7 +17,6 @@ from rcfs.store._history import FetchRecord as FetchRecord
 from rcfs.store._history import Refusal as Refusal
 from rcfs.store._index import MailboxIndex as MailboxIndex
 from rcfs.store._index import Touched as Touched
-from rcfs.store._index import archive_path as archive_path
 from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
 from rcfs.store._index_schema import RESHELVED as RESHELVED
 from rcfs.store._index_values import Login as Login

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rcfs.errors import StoreError
+from rcfs.private import reason_of
 from rcfs.store._checked import CheckedTable, DatabaseKind
-from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._sqlite import is_damage
 

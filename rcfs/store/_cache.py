@@ -21,7 +21,8 @@ import attrs
 import diskcache
 
 from rcfs.errors import StoreError
-from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.model import CHUNK_BYTES, DEFAULT_CACHE_BYTES, ContentKey
+from rcfs.private import reason_of
 from rcfs.store._cache_opening import open_read_only, open_table
 from rcfs.store._claims import Claims
 from rcfs.store._content import (
@@ -32,7 +33,6 @@ from rcfs.store._content import (
     load_content,
     read_info,
 )
-from rcfs.store._files import reason_of
 from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._pins import PinFile
 from rcfs.store._spill import Spill
@@ -48,9 +48,6 @@ from rcfs.store._value import (
 )
 
 T = TypeVar("T")
-
-DEFAULT_CACHE_BYTES = 10 << 30
-"""Cap of the cache in bytes unless told otherwise: about 100,000 voicemails of half a minute."""
 
 _FREE_FLOOR_BYTES = 1 << 30
 _FREE_FLOOR_SHARE = 0.05

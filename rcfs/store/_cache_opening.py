@@ -11,11 +11,11 @@ from tempfile import TemporaryDirectory
 import diskcache
 
 from rcfs.errors import StoreError
+from rcfs.filenames import CacheFiles
+from rcfs.private import make_private_directory, reason_of
 from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import open_database
-from rcfs.store._disk import CHUNK_DIRECTORY
-from rcfs.store._files import make_private_directory, reason_of
-from rcfs.store._table import DATABASE_NAME, FORM, LOCK_WAIT_S, ODD_SETTINGS, ChunkTable
+from rcfs.store._table import FORM, LOCK_WAIT_S, ODD_SETTINGS, ChunkTable
 
 _SMALL_BYTES = 2 << 20
 """A database of that size, of some 5,000 chunks, is looked at whole in 20 ms (see `find_fault`)."""
@@ -41,9 +41,10 @@ def open_table(
     # diskcache expands what looks like an environment variable, and would go elsewhere than we do.
     if os.path.expandvars(str(directory)) != str(directory):
         raise _unusable(directory, "its name contains the name of an environment variable after a $")
-    database = directory / DATABASE_NAME
+    files = CacheFiles(directory)
+    database = files.database
     try:
-        make_private_directory(directory / CHUNK_DIRECTORY)
+        make_private_directory(files.chunks)
         is_small = not database.exists() or database.stat().st_size <= _SMALL_BYTES
         (table, adopted), damage = open_database(
             database,
@@ -72,13 +73,12 @@ def open_read_only(directory: Path) -> ChunkTable:
     Raises:
         StoreError: There are no value files, they cannot be read, or there is no room in memory.
     """
-    chunks = directory / CHUNK_DIRECTORY
     memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
     try:
         scratch = TemporaryDirectory(prefix="rcfs-cache-", dir=memory)
         with contextlib.ExitStack() as stack:
             stack.callback(scratch.cleanup)
-            Path(scratch.name, CHUNK_DIRECTORY).symlink_to(chunks)
+            CacheFiles(Path(scratch.name)).chunks.symlink_to(CacheFiles(directory).chunks)
             table = ChunkTable(Path(scratch.name), scratch)
             table.reconcile()
             stack.pop_all()

@@ -18,10 +18,9 @@ import os
 from hashlib import blake2b
 from pathlib import Path
 
+from rcfs.filenames import CacheFiles
 from rcfs.model import ContentKey
-from rcfs.store._files import FILE_MODE
-
-CLAIMS_NAME = "claims"
+from rcfs.private import FILE_MODE
 
 _MARK_BYTES = 8
 _MARKS = 1024
@@ -43,7 +42,7 @@ class Claims:
         """The claims of the cache in `directory`; where it cannot be written, everything is free."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            fd = os.open(directory / CLAIMS_NAME, flags, FILE_MODE)
+            fd = os.open(CacheFiles(directory).claims, flags, FILE_MODE)
         except OSError:
             return cls(None)
         with contextlib.suppress(OSError):

@@ -1,5 +1,6 @@
 """The one way to open a database of ours: private, marked as ours, of a version that we know, and sound."""
 
+import itertools
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,11 +9,14 @@ from typing import TypeVar
 
 import attrs
 
+from rcfs.private import make_private_directory, make_private_file, reason_of
 from rcfs.store._checksum import register
-from rcfs.store._files import make_private_directory, make_private_file, move_database_aside, reason_of
 from rcfs.store._sqlite import find_fault, is_damage, transaction
 
 T = TypeVar("T")
+
+SQLITE_SIDE_FILES = ("-wal", "-shm")
+"""What SQLite appends to a database's name for its write-ahead log and that log's index."""
 
 LOCK_WAIT_S = 5.0
 """How long a write waits for another process, in seconds; one holds the lock for milliseconds."""
@@ -91,6 +95,26 @@ def open_database(
     aside = move_database_aside(path)
     make_private_file(path)
     return connect(), Damage(fault, aside)
+
+
+def move_database_aside(path: Path) -> Path:
+    """The new name, ``*.damaged`` or ``*.damaged2`` and so on, of the SQLite database `path`.
+
+    Renamed and not deleted, because what cannot be read may belong to somebody else. Missing files are
+    passed over: another process may have done the same a moment ago.
+
+    Raises:
+        OSError: The directory cannot be written.
+    """
+    names = (
+        path.with_name(f"{path.name}.damaged{number if number > 1 else ''}") for number in itertools.count(1)
+    )
+    target = next(name for name in names if not name.exists())
+    for side in ("", *SQLITE_SIDE_FILES):
+        source = path.with_name(path.name + side)
+        if source.exists():
+            source.rename(target.with_name(target.name + side))
+    return target
 
 
 def connect(

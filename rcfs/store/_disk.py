@@ -12,12 +12,9 @@ from pathlib import Path
 import diskcache
 from diskcache.core import MODE_BINARY, UNKNOWN
 
+from rcfs.filenames import CacheFiles
 from rcfs.store._seats import Seats
 from rcfs.store._value import HEADER_BYTES, UncheckedChunk, allocated_bytes, open_unchecked, write_value
-
-CHUNK_DIRECTORY = "chunks"
-"""Subdirectory of the value files. One, not diskcache's tree of up to 65,792: each of those would take a
-block for itself, and today's file systems look up names in large directories by hash."""
 
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.val")
 
@@ -33,7 +30,9 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
 
     def __init__(self, directory: str, min_file_size: int = 0, pickle_protocol: int = 0) -> None:
         super().__init__(directory, min_file_size, pickle_protocol)
-        self.chunk_directory = Path(directory, CHUNK_DIRECTORY)
+        # One directory, not diskcache's tree of up to 65,792: each of those would take a block for itself,
+        # and today's file systems look up names in large directories by hash.
+        self.chunk_directory = CacheFiles(Path(directory)).chunks
         self.uncommitted: list[str] = []
         self.seats = Seats()
 

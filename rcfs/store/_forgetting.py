@@ -9,11 +9,8 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from rcfs.store._claims import CLAIMS_NAME
-from rcfs.store._disk import CHUNK_DIRECTORY
-from rcfs.store._files import SQLITE_SIDE_FILES
-from rcfs.store._pins import PINS_FILE
-from rcfs.store._table import DATABASE_NAME
+from rcfs.filenames import CacheFiles
+from rcfs.store._database import SQLITE_SIDE_FILES
 
 _MAILBOXES = "(SELECT mailbox FROM mailboxes WHERE account_id = :account)"
 _MESSAGES = f"(SELECT message FROM messages WHERE mailbox IN {_MAILBOXES})"  # noqa: S608
@@ -71,13 +68,13 @@ def erase_cache(directory: Path) -> None:
     Raises:
         OSError: A file cannot be removed.
     """
-    erase_database(directory / DATABASE_NAME)
-    for name in (PINS_FILE, CLAIMS_NAME):
-        (directory / name).unlink(missing_ok=True)
-    chunks = directory / CHUNK_DIRECTORY
-    for path in _entries(chunks):
+    files = CacheFiles(directory)
+    erase_database(files.database)
+    for path in (files.pins, files.claims):
         path.unlink(missing_ok=True)
-    for emptied in (chunks, directory):
+    for path in _entries(files.chunks):
+        path.unlink(missing_ok=True)
+    for emptied in (files.chunks, directory):
         with contextlib.suppress(OSError):
             emptied.rmdir()
 

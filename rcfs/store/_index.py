@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 from rcfs.errors import StoreError
+from rcfs.filenames import StateFiles
 from rcfs.model import FolderRow, MessageRow, NameFolder, ShelvedMessage
 from rcfs.store._archive import PurgedArchive
 from rcfs.store._checksum import proved, row_checksum
@@ -28,7 +29,6 @@ from rcfs.store._search import SearchIndex
 
 _MOST_THREADS = 4
 """Threads that bring something into the index: one of them writes, the others wait for it."""
-_ARCHIVE_FILE = "archive.sqlite"
 _MOST_NUMBERS = (1 << 31) - 1
 """Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
 of the same number, which begins the index anew."""
@@ -66,11 +66,6 @@ Touched = set[tuple[str, ...]]
 their listing, times and texts, of messages in a folder everything below, of the empty path everything."""
 
 
-def archive_path(index_path: Path) -> Path:
-    """Where the archive of purged messages lies that belongs to the index at `index_path`."""
-    return index_path.with_name(_ARCHIVE_FILE)
-
-
 _SUMMED = 1000
 """Records whose bytes are summed at a time, in a few milliseconds: searches use the same connection."""
 
@@ -96,7 +91,7 @@ class MailboxIndex:
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":
         """The index in the database `path`, see `IndexDatabase`, with the archive that lies beside it."""
-        return cls(IndexDatabase(path, warn), PurgedArchive(archive_path(path), warn))
+        return cls(IndexDatabase(path, warn), PurgedArchive(StateFiles(path.parent).archive, warn))
 
     def listen(self, on_damage: Callable[[], None]) -> None:
         """Call `on_damage` when damage is met, in whatever thread that is; somebody should then `renew`."""

@@ -18,9 +18,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from rcfs.errors import StoreError
+from rcfs.private import reason_of
 from rcfs.store._checksum import DamagedRowError, is_proved, proved
 from rcfs.store._database import LOCK_WAIT_S, READ_WAIT_S, Damage, connect, migrate, open_database
-from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._index_rescue import take_over
 from rcfs.store._index_schema import FORM, MIGRATIONS, find_damage

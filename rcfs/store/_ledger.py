@@ -20,14 +20,9 @@ import msgspec
 
 from rcfs.errors import StoreError
 from rcfs.model import Plan, RateHeaders, UsageGroup
+from rcfs.private import make_private_directory, make_private_file, reason_of
 from rcfs.quota import LINGER_S, Book, GroupState, Ledger, MemoryLedger, Slot, Waiting, forecast
-from rcfs.store._files import (
-    SQLITE_SIDE_FILES,
-    make_private_directory,
-    make_private_file,
-    move_database_aside,
-    reason_of,
-)
+from rcfs.store._database import SQLITE_SIDE_FILES, move_database_aside
 from rcfs.store._machine import Machine
 from rcfs.store._sqlite import find_fault, is_busy, lenient_text, mark
 

@@ -13,17 +13,16 @@ import zlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from rcfs.filenames import CacheFiles
 from rcfs.model import ContentKey
-from rcfs.store._files import FILE_MODE
-
-PINS_FILE = "pins"
+from rcfs.private import replace_private_file
 
 
 class PinFile:
     """The pins of one cache directory; callers see to it that one thread uses it at a time."""
 
     def __init__(self, directory: Path) -> None:
-        self.path = directory / PINS_FILE
+        self.path = CacheFiles(directory).pins
         """Where they lie."""
         self._seen: tuple[int, int, int] | None = None
         self._pins: frozenset[str] = frozenset()
@@ -58,13 +57,8 @@ class PinFile:
         Raises:
             OSError: It cannot be written; the old pins stay.
         """
-        partial = self.path.with_name(f".{PINS_FILE}.{os.getpid()}")
-        fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
-        with os.fdopen(fd, "w", encoding="utf-8") as file:
-            file.writelines(f"{key} {_checksum(key)}\n" for key in sorted(pins))
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        text = "".join(f"{key} {_checksum(key)}\n" for key in sorted(pins))
+        replace_private_file(self.path, text, sync=True)
 
 
 def _key_in(line: str) -> str | None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from rcfs.errors import StoreError
-from rcfs.store._files import FILE_MODE, make_private_directory, reason_of
+from rcfs.private import FILE_MODE, make_private_directory, reason_of, replace_private_file
 
 
 class SharedSession:
@@ -56,15 +56,9 @@ class SharedSession:
         Raises:
             StoreError: The disk refuses.
         """
-        draft = self._path.with_suffix(f".{os.getpid()}.new")
         try:
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({**document, "boot": self._boot}, file)
-            draft.replace(self._path)
+            replace_private_file(self._path, json.dumps({**document, "boot": self._boot}))
         except OSError as exc:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
             raise StoreError(f"the session cannot be kept: {reason_of(exc)}") from exc
 
     def forget(self) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
+from rcfs.private import reason_of
 from rcfs.store._checked import CheckedTable, DatabaseKind
 from rcfs.store._database import READ_WAIT_S
-from rcfs.store._files import reason_of
 from rcfs.store._forgetting import write_anew
 from rcfs.store._later import LaterWriter, Statement
 

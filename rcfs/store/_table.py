@@ -24,8 +24,9 @@ from types import MappingProxyType
 
 import attrs
 import diskcache
-from diskcache.core import DBNAME, MODE_BINARY
+from diskcache.core import MODE_BINARY
 
+from rcfs.filenames import CacheFiles
 from rcfs.store._database import Format, connect
 from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
 from rcfs.store._keys import parse_value_key
@@ -34,8 +35,6 @@ from rcfs.store._seats import share_of_descriptors
 from rcfs.store._sqlite import is_busy, lenient_text
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
-DATABASE_NAME: str = DBNAME
-"""File name of the database within the cache directory; diskcache's choice."""
 FORM = Format(int.from_bytes(b"rcfc"), 1)
 """What tells a cache's database from all others. Its version is that of the keys and value files; a directory
 with another one is begun anew."""
@@ -170,7 +169,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
         return connection
 
     def _connect(self) -> sqlite3.Connection:
-        connection = connect(Path(self.directory, DATABASE_NAME), wait_s=self.timeout, pragmas=_PRAGMAS)
+        connection = connect(CacheFiles(Path(self.directory)).database, wait_s=self.timeout, pragmas=_PRAGMAS)
         connection.text_factory = lenient_text
         return connection
 

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.store._files import FILE_MODE
+from rcfs.private import FILE_MODE
 from rcfs.store._seats import Seats
 
 HEADER_BYTES = 512

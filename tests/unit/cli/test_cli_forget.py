@@ -10,9 +10,9 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _forget
-from rcfs.cli._files import index_path
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Credentials
+from rcfs.filenames import StateFiles
 from rcfs.model import ContentKey, message_from
 from rcfs.store import (
     ContentCache,
@@ -48,7 +48,7 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         for number in range(1, MESSAGES)
     ]
     key = ContentKey(account, 5, 1, 1)
-    with closing(MailboxIndex.open(index_path(state_dir), pytest.fail)) as index:
+    with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
         index.save_login(f"login-of-{word}", Login(account, f"{word} Ltd", (extension,)))
         mailbox, generation = index.begin(account, 5)
         found = [shelve(message) for message in map(message_from, records) if message is not None]
@@ -101,7 +101,7 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
     assert json.loads(result.stdout)["freed_bytes"] > 0
     assert traces(dirs, "alpha") == traces(dirs, "1111/5/") == []
     kept = ContentKey("2222", 5, 1, 1)
-    with closing(MailboxIndex.open(index_path(state_dir), pytest.fail)) as index:
+    with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
         assert set(index.logins()) == {"login-of-beta"}
         assert index.counts("2222") == {5: MESSAGES - 1}
         assert index.archive.count("2222") == MESSAGES - 1
@@ -151,7 +151,7 @@ def test_a_script_must_say_yes(run: Run, state_dir: Path) -> None:
     result = run("forget")
     assert result.exit_code == 2
     assert "--yes" in result.stderr
-    assert index_path(state_dir).exists()
+    assert StateFiles(state_dir).mailboxes.exists()
 
 
 @pytest.mark.usefixtures("dirs")

@@ -10,9 +10,9 @@ import pytest
 import structlog
 
 from rcfs.cli import _logging
-from rcfs.cli._logfiles import log_file
 from rcfs.cli._logging import log_to_file, log_to_terminal
 from rcfs.errors import StoreError
+from rcfs.filenames import StateFiles
 
 SECRET = "s3cr3t-of-the-app"
 
@@ -105,7 +105,8 @@ def test_a_terminal_gets_readable_lines_without_locals(monkeypatch: pytest.Monke
 
 
 def test_each_mount_point_has_a_log_of_its_own(tmp_path: Path) -> None:
-    names = {log_file(tmp_path, Path(path)).name for path in ("/a/rc", "/b/rc", "/", "/" + "ü" * 200)}
+    files = StateFiles(tmp_path)
+    names = {files.mount_log(Path(path)).name for path in ("/a/rc", "/b/rc", "/", "/" + "ü" * 200)}
     assert len(names) == 4
     assert all(len(os.fsencode(name)) < 250 for name in names)
-    assert log_file(tmp_path, Path("/a/rc")).name.startswith("rc-")
+    assert files.mount_log(Path("/a/rc")).name.startswith("rc-")

@@ -11,9 +11,9 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from rcfs.cli._files import index_path
 from rcfs.cli._main import rcfs
 from rcfs.cli._registry import Registry
+from rcfs.filenames import StateFiles
 from rcfs.model import message_from
 from rcfs.store import Login, MailboxIndex
 from rcfs.tree import name_folder, shelve
@@ -42,7 +42,7 @@ def record(number: int, text: str, **fields: Any) -> dict[str, Any]:
 
 def fill(state_dir: Path, login: str, account: str, mailboxes: dict[int, list[dict[str, Any]]]) -> None:
     """Makes an index as a mount leaves it."""
-    with closing(MailboxIndex.open(index_path(state_dir), pytest.fail)) as index:
+    with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
         index.save_login(login, Login(account, "Example Ltd", EXTENSIONS))
         for extension, records in mailboxes.items():
             mailbox, generation = index.begin(account, extension)
@@ -175,12 +175,12 @@ def test_an_account_that_was_never_loaded(run: Run, state_dir: Path) -> None:
     line = "rcfs: nothing is known of any mailbox yet; look into it in a mount, or run `rcfs pull`\n"
     result = run("search", "invoice")
     assert (result.exit_code, result.output) == (2, line)
-    assert not index_path(state_dir).exists(), "a question leaves nothing behind"
+    assert not StateFiles(state_dir).mailboxes.exists(), "a question leaves nothing behind"
     fill(state_dir, "me", "1", {})
     assert run("search", "invoice").output == line
 
 
 def test_an_index_that_is_written_to_is_searched_all_the_same(run: Run, known: Path) -> None:
-    with closing(sqlite3.connect(index_path(known), isolation_level=None)) as connection:
+    with closing(sqlite3.connect(StateFiles(known).mailboxes, isolation_level=None)) as connection:
         connection.execute("UPDATE messages SET generation = 0")
         assert run("search", "invoice").exit_code == 0

@@ -1,0 +1,27 @@
+"""The content cache of the command line: opened as the settings say."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rcfs.cli._output import warn as tell
+from rcfs.cli._settings import Settings
+
+if TYPE_CHECKING:
+    from rcfs.store import ContentCache
+
+
+@contextmanager
+def open_cache(settings: Settings, warn: Callable[[str], None] = tell) -> "Iterator[ContentCache]":
+    """The content cache, closed at the end; `warn` gets a line for what a person should know.
+
+    Raises:
+        StoreError: Its directory cannot be used.
+    """
+    from rcfs.store import ContentCache
+
+    cache = ContentCache.open(settings.cache_dir, size_limit_bytes=settings.cache_size_bytes, warn=warn)
+    try:
+        yield cache
+    finally:
+        cache.close()

@@ -1,0 +1,98 @@
+"""Files and directories that nobody but their owner may open, whatever the umask says."""
+
+import errno
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from rcfs.errors import StoreError
+
+DIRECTORY_MODE = 0o700
+FILE_MODE = 0o600
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong, for a person: of an OSError without its number and file name."""
+    return getattr(error, "strerror", None) or str(error)
+
+
+def make_private_directory(path: Path) -> None:
+    """Create `path` and its missing parents, each with mode 0700; one that exists is left as it is.
+
+    Raises:
+        NotADirectoryError: `path` or a parent exists and is no directory.
+        OSError: A directory cannot be created.
+    """
+    if path.is_dir():
+        return
+    make_private_directory(path.parent)
+    try:
+        path.mkdir(DIRECTORY_MODE, exist_ok=True)
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+    path.chmod(DIRECTORY_MODE)
+
+
+def make_private_file(path: Path) -> None:
+    """Make sure that the file `path` exists, has mode 0600 and can be written; its content stays.
+
+    An empty file is an empty SQLite database, and the side files of one get its mode: so a database
+    whose file is created here is never open to others, not even for a moment.
+
+    Raises:
+        OSError: It cannot be created, or not be opened for writing.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+    try:
+        os.fchmod(fd, FILE_MODE)
+    finally:
+        os.close(fd)
+
+
+def replace_private_file(path: Path, text: str, *, sync: bool = False) -> None:
+    """Put `text` at `path` with mode 0600; a reader sees the old file or the new one, never a part.
+
+    With `sync` it is there also after a power cut.
+
+    Raises:
+        OSError: It cannot be written; the old file stays.
+    """
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        with os.fdopen(os.open(draft, flags, FILE_MODE), "w", encoding="utf-8") as file:
+            file.write(text)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise
+
+
+def private_directory(path: Path) -> None:
+    """As `make_private_directory`, for a command.
+
+    Raises:
+        StoreError: It cannot be created, or is no directory.
+    """
+    try:
+        make_private_directory(path)
+    except NotADirectoryError as exc:
+        raise StoreError(f"{exc.filename} is not a directory") from exc
+    except OSError as exc:
+        raise StoreError(f"the directory {path} cannot be created: {exc.strerror}") from exc
+
+
+def write_private(path: Path, text: str) -> None:
+    """As `replace_private_file`, for a command.
+
+    Raises:
+        StoreError: It cannot be written.
+    """
+    try:
+        replace_private_file(path, text)
+    except OSError as exc:
+        raise StoreError(f"{path} cannot be written: {exc.strerror}") from exc
