@@ -30,6 +30,11 @@ class StateFiles:
     @property
     def sizes(self) -> Path:
         """The learned sizes (SQLite)."""
+        return self.directory / "sizes.sqlite"
+
+    @property
+    def former_sizes(self) -> Path:
+        """Where version 0.1 keeps the learned sizes; see `rcfs.store.SizeIndex.open`."""
         return self.directory / "index.sqlite"
 
     @property

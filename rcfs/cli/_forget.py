@@ -136,7 +136,7 @@ def _opened(settings: Settings) -> Iterator[_Kept]:
 
     with (
         closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index,
-        closing(SizeIndex.open(settings.files.sizes, warn)) as sizes,
+        closing(SizeIndex.open(settings.files.sizes, warn, former=settings.files.former_sizes)) as sizes,
         closing(FetchHistory.open(settings.files.history, warn)) as history,
         open_cache(settings) as cache,
     ):
@@ -193,7 +193,7 @@ def _erase_everything(settings: Settings) -> None:
 
     files = settings.files
     with _plain_errors():
-        for path in (files.mailboxes, files.archive, files.sizes, files.history):
+        for path in (files.mailboxes, files.archive, files.sizes, files.former_sizes, files.history):
             erase_database(path)
         erase_cache(settings.cache_dir)
         for path in files.sessions.glob("*"):

@@ -160,7 +160,7 @@ def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
         cache = stack.enter_context(open_cache(settings, warn))
         index = MailboxIndex.open(settings.files.mailboxes, warn)
         stack.callback(index.close)
-        sizes = SizeIndex.open(settings.files.sizes, warn)
+        sizes = SizeIndex.open(settings.files.sizes, warn, former=settings.files.former_sizes)
         stack.callback(sizes.close)
         yield Stores(cache, index, sizes)
 

@@ -4,18 +4,19 @@ Most attachments have no size in their record, and a program that reads a file w
 it short or read nothing; learning it costs a request. So a size once learned is worth more than the content.
 """
 
-import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
 from rcfs.private import reason_of
 from rcfs.store._checked import CheckedTable, DatabaseKind
-from rcfs.store._database import READ_WAIT_S
+from rcfs.store._database import READ_WAIT_S, SQLITE_SIDE_FILES
 from rcfs.store._forgetting import write_anew
 from rcfs.store._later import LaterWriter, Statement
+from rcfs.store._sqlite import is_busy, transaction
 
 _TABLE = CheckedTable("sizes", ("content", "size_bytes"))
 _KIND = DatabaseKind(
@@ -41,9 +42,14 @@ class SizeIndex:
     """
 
     def __init__(
-        self, connection: sqlite3.Connection, reader: sqlite3.Connection, warn: Callable[[str], None]
+        self,
+        connection: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        warn: Callable[[str], None],
+        former: Path | None = None,
     ) -> None:
         """See `open`, which is how to get one; of a database in memory `reader` is the same connection."""
+        self._former = former
         self._reader = reader
         self._warn = warn
         self._writer = LaterWriter(connection, self._written)
@@ -54,20 +60,32 @@ class SizeIndex:
         """Contents whose damaged rows were told."""
 
     @classmethod
-    def open(cls, path: Path, warn: Callable[[str], None]) -> "SizeIndex":
+    def open(cls, path: Path, warn: Callable[[str], None], *, former: Path | None = None) -> "SizeIndex":
         """The index in the SQLite database `path`, created with its directory when missing (0600, 0700).
 
         One that is damaged, foreign, or of a version that this program does not know is moved aside as
         ``*.damaged``, and its good rows are taken over; one that cannot be written is read into
         memory. `warn` gets a line for each.
+
+        Args:
+            path: Where it lies or shall lie.
+            warn: Gets one line for each thing that a person should know.
+            former: Where an earlier version kept it. What is there is taken over, each time that the index
+                is opened, until no process of that version uses the file any more: then it is removed.
         """
         try:
-            # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
-            connection = _KIND.open(path, warn, thorough=True)
-            return cls(connection, _KIND.connect(path, READ_WAIT_S), warn)
+            with ExitStack() as opened:
+                # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
+                connection = _KIND.open(path, warn, thorough=True)
+                opened.callback(connection.close)
+                if former is not None and former.exists():
+                    _take_over(former, connection, warn)
+                reader = _KIND.connect(path, READ_WAIT_S)
+                opened.pop_all()
+            return cls(connection, reader, warn, former)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they are forgotten at the end")
-            connection = _copy_in_memory(path)
+            connection = _copy_in_memory(*filter(None, (path, former)))
             return cls(connection, connection, warn)
 
     def size(self, key: ContentKey) -> int | None:
@@ -137,12 +155,11 @@ class SizeIndex:
         """
         try:
             with self._writer.exclusive() as connection:
-                connection.execute(
-                    "DELETE FROM sizes WHERE content > ? AND content < ?",
-                    (f"{account_id}/", f"{account_id}0"),
-                )
-                write_anew(connection)
-        except sqlite3.Error as exc:
+                _erase(connection, account_id)
+            if self._former is not None and self._former.exists():
+                with closing(_KIND.open(self._former, self._warn, thorough=False)) as former:
+                    _erase(former, account_id)
+        except (OSError, sqlite3.Error) as exc:
             raise StoreError(f"the index of learned sizes fails: {reason_of(exc)}") from exc
 
     def close(self) -> None:
@@ -161,16 +178,61 @@ class SizeIndex:
             self._warn(f"the index of learned sizes fails: {error}")
 
 
-def _copy_in_memory(path: Path) -> sqlite3.Connection:
-    """A database in memory, with the sizes that can be read in `path`, which cannot be written."""
+def _erase(connection: sqlite3.Connection, account_id: str) -> None:
+    connection.execute(
+        "DELETE FROM sizes WHERE content > ? AND content < ?", (f"{account_id}/", f"{account_id}0")
+    )
+    write_anew(connection)
+
+
+def _take_over(former: Path, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
+    """Add the sizes in the database `former`; it is removed, unless another process uses it.
+
+    A content never changes, nor does its size: so nothing is lost or mixed up when some are added again, and
+    when both files grow at the same time. A rename would do neither: SQLite would go on with the log of the
+    old name in a process that has it open.
+    """
+    with closing(_KIND.open(former, warn, thorough=True)) as old:
+        is_alone = _lock_alone(old)
+        with transaction(connection):
+            rows = old.execute("SELECT content, size_bytes, crc FROM sizes")
+            connection.executemany("INSERT OR IGNORE INTO sizes VALUES (?, ?, ?)", rows)
+        if is_alone:
+            # Onto the disk for good, before the only other place of the sizes goes.
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            for name in ("", *SQLITE_SIDE_FILES):
+                former.with_name(former.name + name).unlink(missing_ok=True)
+
+
+def _lock_alone(connection: sqlite3.Connection) -> bool:
+    """Whether no other connection to the database is open, and none can be used before this one is closed."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+    try:
+        # To give up the write-ahead log takes a lock that every other connection stands against.
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN EXCLUSIVE")
+    except sqlite3.OperationalError as exc:
+        if not is_busy(exc):
+            raise
+        connection.execute("PRAGMA locking_mode = NORMAL")
+        return False
+    return True
+
+
+def _copy_in_memory(*paths: Path) -> sqlite3.Connection:
+    """A database in memory, with the sizes that can be read in `paths`, which cannot be written."""
     connection = _KIND.open_in_memory()
-    with contextlib.suppress(sqlite3.Error):
-        # Immutable: SQLite would else want to write a log beside it.
-        connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
-        ((version,),) = connection.execute("PRAGMA old.user_version")
-        sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.form.version else ""
-        connection.execute(
-            f"INSERT INTO sizes SELECT content, size_bytes, {_TABLE.checksum} FROM old.sizes {sound}"  # noqa: S608
-        )
-        connection.execute("DETACH old")
+    for path in paths:
+        with suppress(sqlite3.Error):
+            # Immutable: SQLite would else want to write a log beside it.
+            connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
+            ((version,),) = connection.execute("PRAGMA old.user_version")
+            sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.form.version else ""
+            connection.execute(
+                "INSERT OR IGNORE INTO sizes"  # noqa: S608 - our own words
+                f" SELECT content, size_bytes, {_TABLE.checksum} FROM old.sizes {sound}"
+            )
+        with suppress(sqlite3.Error):
+            connection.execute("DETACH old")
     return connection

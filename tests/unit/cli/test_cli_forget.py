@@ -59,7 +59,7 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         index.note(f"mailbox {account}/5 used", f"{word} noted", 5.0)
         index.search.keep(account, f"{word} searched", 5.0)
         index.archive.keep(account, 5, {number: json.dumps(record) for number, record in enumerate(records)})
-    with closing(SizeIndex.open(state_dir / "index.sqlite", pytest.fail)) as sizes:
+    with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
         sizes.record(key, 42)
     with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
         history.add(FetchRecord(key, 5.0, "cat", "person", 1, 42))
@@ -109,7 +109,7 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
         assert note is not None
         assert note.text == "beta noted"
         assert [row.name for row in index.search.kept("2222", 0, 9)] == ["beta searched"]
-    with closing(SizeIndex.open(state_dir / "index.sqlite", pytest.fail)) as sizes:
+    with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
         assert sizes.size(kept) == 42
         assert sizes.size(ContentKey("1111", 5, 1, 1)) is None
     with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
