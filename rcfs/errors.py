@@ -24,6 +24,14 @@
     │   │   └── SilentError         7   the server took the connection and answers nothing at all; retryable
     │   └── OfflineError            7   it would have to be asked for, and rcfs is to stay offline
     ├── PartialError                8   some of what was asked for could not be had; the rest is there
+    ├── FileError                   1   the file system cannot do that with what is there
+    │   ├── ReadOnlyError               nothing of that can be changed or made here
+    │   ├── ExistsError                 there is something of that name already
+    │   ├── InvalidNameError            no such thing can have that name
+    │   │   └── NameTooLongError        because it is longer than names may be
+    │   ├── WrongKindError              it is not of the kind for which that can be done
+    │   │   └── NoDirectoryError        because it is no directory
+    │   └── StaleError                  what was looked up or opened is not there any more
     └── WaitError                   1   a wait inside the mount ended without what was waited for
         ├── DeadlineError               its deadline passed
         ├── BudgetError                 no budget or no seat for this caller; refused at once
@@ -103,7 +111,7 @@ class ForbiddenError(PlatformError):
 
 
 class NotFoundError(PlatformError):
-    """The server knows no such resource (404)."""
+    """The server knows no such resource (404), or the tree has nothing of that name."""
 
 
 class PurgedError(PlatformError):
@@ -187,6 +195,38 @@ class PartialError(RcfsError):
     """Some of what was asked for could not be had; everything else was done."""
 
     exit_code = 8
+
+
+class FileError(RcfsError):
+    """The file system cannot do what was asked with what is there."""
+
+
+class ReadOnlyError(FileError):
+    """Nothing of that can be changed or made here."""
+
+
+class ExistsError(FileError):
+    """There is something of that name already."""
+
+
+class InvalidNameError(FileError):
+    """Nothing that could be made here can have that name."""
+
+
+class NameTooLongError(InvalidNameError):
+    """The name is longer than names may be."""
+
+
+class WrongKindError(FileError):
+    """It is not of the kind for which that can be done: no file, no link."""
+
+
+class NoDirectoryError(WrongKindError):
+    """It is no directory, and only directories have entries."""
+
+
+class StaleError(FileError):
+    """What was looked up or opened is not there any more; look up the name again."""
 
 
 class WaitError(RcfsError):

@@ -1,14 +1,13 @@
 """`rcfs refresh`: asks running mounts to look for news now.
 
-The way into a mount is the path itself: an extended attribute that no listing names, and whose reading is
-the wish. So it goes to the mount that PATH is in, as the user who may look into it, and comes back when it
-was fulfilled, with what was refreshed or why not.
+The way into a mount is a file below its ``.rcfs``, which no listing names, and whose opening is the wish. So
+it goes to the mount that PATH is in, as the user who may look into it, and comes back when it was fulfilled,
+with what was refreshed or why not.
 """
 
 import errno
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -16,22 +15,37 @@ import click
 from rcfs.cli._options import PathText, examples, state_dir_option
 from rcfs.cli._output import say
 from rcfs.cli._processes import run_limited, script_command
-from rcfs.cli._registry import MountRecord, Registry
+from rcfs.cli._registry import Registry
 from rcfs.cli._settings import find_config, load_settings
-from rcfs.cli._treepaths import resolve
 from rcfs.errors import ConfigError, MountError, PlatformError, RcfsError
 
 _WITHIN_S = 630.0
 """A little longer than the mount itself takes at most, which then says why."""
 _ASK = """
-import json, os, sys
+import errno, json, os, sys
+
+def ask(path):
+    path = top = os.path.realpath(path, strict=True)
+    device = os.lstat(path).st_dev
+    while top != "/" and os.lstat(os.path.dirname(top)).st_dev == device:
+        top = os.path.dirname(top)
+    for control, number in ((".rcfs", errno.EOPNOTSUPP), (".rcfs/refresh", errno.EPROTONOSUPPORT)):
+        if not os.path.isdir(os.path.join(top, control)):
+            raise OSError(number, "")
+    name = os.path.relpath(path, top).split("/")[0]
+    try:
+        with open(os.path.join(top, control, ".all" if name == "." else name)) as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        raise OSError(errno.ENODATA, "") from None
+
 try:
-    answer = {"said": os.getxattr(sys.argv[1], "user.rcfs.refresh").decode(), "errno": 0}
+    answer = {"said": ask(sys.argv[1]), "errno": 0}
 except OSError as error:
     answer = {"said": "", "errno": error.errno}
 print(json.dumps(answer))
 """
-_NO_MOUNT = (errno.ENODATA, errno.EOPNOTSUPP, errno.ENOTCONN)
+_NO_MOUNT = (errno.EOPNOTSUPP, errno.ENOTCONN)
 
 
 @click.command(
@@ -50,16 +64,16 @@ def refresh(path: Path | None, state_dir: Path | None) -> None:
     it is done.
     """
     settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
-    records = Registry(settings.state_dir).live()
-    paths = [record.mountpoint for record in records] if path is None else [path]
+    live = Registry(settings.state_dir).live() if path is None else []
+    paths = [record.mountpoint for record in live] if path is None else [path]
     if not paths:
         raise MountError("no mount of rcfs is up")
     for one in paths:
-        say(f"{one}: refreshed {_ask(one, records)}")
+        say(f"{one}: refreshed {_ask(one)}")
 
 
-def _ask(path: Path, records: Iterable[MountRecord]) -> str:
-    """What the mount that `path` is in, one of `records` or another, has refreshed.
+def _ask(path: Path) -> str:
+    """What the mount that `path` is in has refreshed.
 
     Raises:
         ConfigError: There is nothing at `path`, or nothing that could be refreshed.
@@ -75,8 +89,9 @@ def _ask(path: Path, records: Iterable[MountRecord]) -> str:
     why = os.strerror(answer["errno"])
     if answer["errno"] in (errno.ENOENT, errno.ENOTDIR):
         raise ConfigError(f"there is no {path}")
-    within = resolve(path, [record.mountpoint for record in records])[0]
-    if answer["errno"] == errno.ENODATA and any(record.mountpoint == within for record in records):
+    if answer["errno"] == errno.EPROTONOSUPPORT:
+        raise MountError(f"{path} is in a mount of another version of rcfs: unmount it and mount it again")
+    if answer["errno"] == errno.ENODATA:
         raise ConfigError(f"{path} is in no mailbox; name one, or the mount point for all of them")
     error: type[RcfsError] = MountError if answer["errno"] in _NO_MOUNT else PlatformError
     said = f"is not in a mount of rcfs ({why})" if error is MountError else f"cannot be refreshed: {why}"

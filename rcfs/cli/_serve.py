@@ -22,7 +22,8 @@ from rcfs.cli._settings import Settings, find_config, load_settings
 from rcfs.cli._signals import endings, lasting
 from rcfs.engine import Engine, open_engine
 from rcfs.errors import ConfigError, StoreError
-from rcfs.fuse import CrawlerPolicy, CrawlerRule, MountOptions, Ownership, serve_mount
+from rcfs.files import CrawlerPolicy, CrawlerRule
+from rcfs.fuse import MountOptions, Ownership, serve_mount
 from rcfs.mailbox import Shelving
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import ContentCache, FetchHistory, LinuxMachine, MailboxIndex, SharedSession, SizeIndex

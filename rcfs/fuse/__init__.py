@@ -1,7 +1,5 @@
-"""The file system that the kernel sees: thin, between pyfuse3's requests and the tree and the engine."""
+"""A mount: thin, between the kernel and the file system; replies, errno, and what the kernel must forget."""
 
 from rcfs.fuse._attributes import Ownership as Ownership
 from rcfs.fuse._mount import MountOptions as MountOptions
 from rcfs.fuse._mount import serve_mount as serve_mount
-from rcfs.fuse._readers import CrawlerPolicy as CrawlerPolicy
-from rcfs.fuse._readers import CrawlerRule as CrawlerRule

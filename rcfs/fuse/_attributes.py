@@ -1,23 +1,23 @@
-"""What stat(2) shows of a node."""
+"""What pyfuse3 answers with: names, attributes and sizes as the kernel has them."""
 
 import os
-import stat
 
 import attrs
 import pyfuse3
 
-from rcfs.fuse._names import encoded
-from rcfs.tree import AttachmentFile, Directory, Link, LiveFile, Node, TextFile
+from rcfs.files import Attributes, Kind, Space
 
 TIMEOUT_S = 3600.0
 """How long the kernel may keep names and attributes: timeouts of 0 made `ls -lR` 14 times slower (measured
 2026-11); what changes is invalidated."""
-_BLOCK_BYTES = 512
+_UNIT_BYTES = 512
 """Unit of st_blocks. Source: stat(2)."""
 _IO_BYTES = 128 << 10
 """Preferred size of a read, which is what the kernel asks for at a time."""
-_LATEST_S = 2**33
-"""Times are shown between 1970 and 2242: a hostile record must not make a time that tools cannot print."""
+_BLOCK_BYTES = 4096
+"""Unit of the answer to statfs: a page of memory, as most file systems have it."""
+_MOST_NAME_BYTES = 255
+"""Longest name in bytes: NAME_MAX of Linux, <linux/limits.h>."""
 
 
 @attrs.frozen
@@ -36,44 +36,43 @@ class Ownership:
     """
 
 
-def attributes(inode: int, node: Node, owner: Ownership, *, live_bytes: int = 0) -> pyfuse3.EntryAttributes:
-    """The attributes of `node`; the kernel may keep them unless the size may still change.
+def decoded(name: bytes) -> str:
+    """A name of the tree as text; see `rcfs.files.encoded`.
 
-    Args:
-        inode: Its inode.
-        node: Any node.
-        owner: Of the mount.
-        live_bytes: The present size of a live file.
+    Raises:
+        UnicodeDecodeError: It is no UTF-8, so the tree has no such name.
     """
-    kind, links, size_bytes, settled = stat.S_IFREG, 1, 0, True
-    mode = node.mode & ~owner.umask
-    if isinstance(node, Directory):
-        kind, links = stat.S_IFDIR, node.nlink
-    elif isinstance(node, TextFile):
-        size_bytes = node.size_bytes
-    elif isinstance(node, AttachmentFile):
-        size_bytes, settled = node.size()
-    elif isinstance(node, Link):
-        kind, mode, size_bytes = stat.S_IFLNK, node.mode, len(encoded(node.target))
-    elif isinstance(node, LiveFile):
-        size_bytes, settled = live_bytes, False
+    return name.decode("utf-8", "surrogatepass")
+
+
+def entry_of(inode: int, attributes: Attributes, owner: Ownership) -> pyfuse3.EntryAttributes:
+    """The answer to who asks for an entry; the kernel may keep it unless the size may still change."""
+    kind = attributes.kind
+    size_bytes = attributes.size_bytes
     entry = pyfuse3.EntryAttributes()  # What is not set is 0.
     entry.st_ino = inode
     entry.entry_timeout = TIMEOUT_S
-    entry.attr_timeout = TIMEOUT_S if settled else 0
-    entry.st_mode = kind | mode
-    entry.st_nlink = links
+    entry.attr_timeout = TIMEOUT_S if attributes.is_exact else 0
+    entry.st_mode = kind | (attributes.mode if kind is Kind.LINK else attributes.mode & ~owner.umask)
+    entry.st_nlink = attributes.links
     entry.st_uid = owner.uid
     entry.st_gid = owner.gid
     entry.st_size = size_bytes
     entry.st_blksize = _IO_BYTES
     # Never 0 for a file that has bytes: `tar --sparse` would archive zeros.
-    entry.st_blocks = -(-size_bytes // _BLOCK_BYTES)
-    times = node.times()
-    entry.st_mtime_ns = entry.st_atime_ns = _nanoseconds(times.mtime_s)
-    entry.st_ctime_ns = _nanoseconds(times.ctime_s)
+    entry.st_blocks = -(-size_bytes // _UNIT_BYTES)
+    entry.st_mtime_ns = entry.st_atime_ns = attributes.mtime_ns
+    entry.st_ctime_ns = attributes.ctime_ns
     return entry
 
 
-def _nanoseconds(time_s: float) -> int:
-    return int(min(max(time_s, 0.0), _LATEST_S) * 1e9)
+def statvfs_of(space: Space, inodes: int) -> pyfuse3.StatvfsData:
+    """The answer to statfs(2); `inodes` are those in use."""
+    data = pyfuse3.StatvfsData()
+    data.f_bsize = data.f_frsize = _BLOCK_BYTES
+    data.f_bfree = data.f_bavail = space.free_bytes // _BLOCK_BYTES
+    data.f_blocks = data.f_bfree + -(-space.tree_bytes // _BLOCK_BYTES)
+    data.f_ffree = data.f_favail = space.free_files
+    data.f_files = inodes + space.free_files
+    data.f_namemax = _MOST_NAME_BYTES
+    return data

@@ -13,16 +13,23 @@ from rcfs.errors import (
     CallerGoneError,
     ClosingError,
     DeadlineError,
+    ExistsError,
     ForbiddenError,
+    InvalidNameError,
+    NameTooLongError,
+    NoDirectoryError,
     NoRoomError,
     NotFoundError,
     NotReadyError,
     OfflineError,
     PurgedError,
     RcfsError,
+    ReadOnlyError,
+    StaleError,
     SuspendError,
     TooLargeError,
     UnreachableError,
+    WrongKindError,
 )
 from rcfs.transport import Recorder
 
@@ -31,6 +38,13 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (PurgedError, errno.ENODATA),  # the file is listed, so it is not ENOENT; no repetition will help
     (ForbiddenError, errno.EACCES),
     (AuthError, errno.EACCES),
+    (StaleError, errno.ESTALE),  # the kernel looks the name up again
+    (ReadOnlyError, errno.EROFS),
+    (ExistsError, errno.EEXIST),
+    (NameTooLongError, errno.ENAMETOOLONG),
+    (InvalidNameError, errno.EINVAL),
+    (NoDirectoryError, errno.ENOTDIR),
+    (WrongKindError, errno.EINVAL),
     (NotReadyError, errno.EBUSY),  # the fax exists and is still being made: try again later
     (UnreachableError, errno.ENETUNREACH),
     (OfflineError, errno.ENETUNREACH),
@@ -44,8 +58,7 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
 )
 """First match wins. Everything else is EIO: a server or a connection that failed after all repetitions, and
 what rcfs did not expect. A transient fault is never ENOENT: programs remember absence. No error has
-EAGAIN, which Python's readers take for the end of the file. Only handlers that hold a lock of the kernel
-answer so, `lookup` above all (`Operations._briefly`)."""
+EAGAIN, which Python's readers take for the end of the file: see `answering_briefly`."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -57,6 +70,7 @@ class _HasRecorder(Protocol):
 
 
 S = TypeVar("S", bound=_HasRecorder)
+Handler = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 
 
 def errno_of(error: RcfsError) -> int:
@@ -64,14 +78,23 @@ def errno_of(error: RcfsError) -> int:
     return next((number for kind, number in _ERRNOS if isinstance(error, kind)), errno.EIO)
 
 
-def answering(
-    handler: Callable[Concatenate[S, P], Coroutine[Any, Any, T]],
-) -> Callable[Concatenate[S, P], Coroutine[Any, Any, T]]:
+def answering(handler: Handler[S, P, T]) -> Handler[S, P, T]:
     """`handler`, raising nothing but FUSEError: anything else would end the mount.
 
     Every EIO that it gives is recorded: a process sees nothing but the number.
     """
+    return _guarded(handler, errno.ETIMEDOUT)
 
+
+def answering_briefly(handler: Handler[S, P, T]) -> Handler[S, P, T]:
+    """As `answering`, for a handler that waits for two seconds at most; then its work goes on without it.
+
+    It says EAGAIN, as whoever asks once more may have the answer. Not for `open` and `read`.
+    """
+    return _guarded(handler, errno.EAGAIN)
+
+
+def _guarded(handler: Handler[S, P, T], late: int) -> Handler[S, P, T]:
     async def guarded(self: S, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return await handler(self, *args, **kwargs)
@@ -79,6 +102,8 @@ def answering(
             if exc.errno == errno.EIO:
                 self.recorder.fault(f"fuse {handler.__name__}", "input/output error")
             raise
+        except DeadlineError as exc:
+            raise pyfuse3.FUSEError(late) from exc
         except RcfsError as exc:
             number = errno_of(exc)
             if number == errno.EIO:

@@ -1,4 +1,4 @@
-"""Inode numbers, lookup counts, and the nodes that they stand for.
+"""The numbers that the kernel knows: inodes, their lookup counts and their nodes, and handles.
 
 An inode number is a digest of the path, so that it is the same after forgetting, tomorrow, and in the next
 mount: backup programs recognise files by it.
@@ -19,7 +19,8 @@ import attrs
 import pyfuse3
 import trio
 
-from rcfs.fuse._names import decoded
+from rcfs.files import Listing, Opener
+from rcfs.fuse._attributes import decoded
 from rcfs.tree import Directory, Node
 
 _NODES_AT_HAND = 4096
@@ -260,6 +261,41 @@ class InodeTable:
         self._recent.move_to_end(inode)
         if len(self._recent) > _NODES_AT_HAND:
             self._recent.popitem(last=False)
+
+
+class HandleTable:
+    """What is open, by the number of its handle, with its inode; a number is never used twice."""
+
+    def __init__(self, inodes: InodeTable) -> None:
+        self._inodes = inodes
+        self._handles: dict[int, tuple[int, Opener | Listing]] = {}
+        self._next = 1
+
+    def add(self, inode: int, node: Node, opener: Opener | Listing) -> pyfuse3.FileHandleT:
+        """The number of a new handle of `node`, which `inode` keeps until the handle is released."""
+        self._inodes.opened(inode, node)
+        number = self._next
+        self._next += 1
+        self._handles[number] = inode, opener
+        return pyfuse3.FileHandleT(number)
+
+    def listing(self, number: int) -> tuple[int, Listing]:
+        """(inode, listing) of a handle that the kernel has from `opendir`."""
+        inode, opener = self._handles[number]
+        assert isinstance(opener, Listing)  # noqa: S101 - the kernel keeps the two kinds apart
+        return inode, opener
+
+    def opener(self, number: int) -> Opener:
+        """What is open as a handle that the kernel has from `open`."""
+        opener = self._handles[number][1]
+        assert not isinstance(opener, Listing)  # noqa: S101 - the same
+        return opener
+
+    def pop(self, number: int) -> Opener | Listing:
+        """What was open as a handle, which ends with this."""
+        inode, opener = self._handles.pop(number)
+        self._inodes.closed(inode)
+        return opener
 
 
 def _paths_below(held: Mapping[int, bytes], top: int) -> list[tuple[int, tuple[str, ...]]]:

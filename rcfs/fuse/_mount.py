@@ -15,18 +15,23 @@ import trio
 from rcfs import __version__
 from rcfs.engine import Engine
 from rcfs.errors import FuseUnavailableError
+from rcfs.files import (
+    MAX_WAITERS,
+    USUAL_CRAWLERS,
+    CrawlerRule,
+    FileSystem,
+    SpaceMeter,
+    Waits,
+    tree_of,
+)
 from rcfs.fuse._attributes import Ownership
 from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
-from rcfs.fuse._readers import USUAL_CRAWLERS, CrawlerRule
-from rcfs.fuse._space import Space
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
-from rcfs.fuse._waits import MAX_WAITERS, Waits
 from rcfs.model import iso_time
 from rcfs.status import render_errors, render_queue, render_quota, render_status
 from rcfs.transport import Recorder, keep_going
-from rcfs.tree import build_root
 
 _MAX_TASKS = 500
 """Handlers at the same time; pyfuse3's own 99 would be used up by parked readers. See `MAX_WAITERS`."""
@@ -72,12 +77,6 @@ async def serve_mount(
     """
     started_s = time.time()
     waits = Waits()
-    root = build_root(
-        engine.account.extensions,
-        fallback_s=engine.account.since_s,
-        searches=engine.searches,
-        list_control=options.list_control,
-    )
 
     async def status() -> Mapping[str, object]:
         return {
@@ -91,17 +90,17 @@ async def serve_mount(
             "errors": _errors(engine.recorder),
         }
 
-    space = Space(engine)
-    operations = Operations(
-        root,
+    files = FileSystem(
+        tree_of(engine, list_control=options.list_control),
         engine,
         waits,
         max_wait_s=options.max_wait_s,
         crawlers=options.crawlers,
-        owner=options.owner,
-        space=space,
         render_live=_live_renderer(engine, status),
     )
+    space = SpaceMeter(engine)
+    files.listen(space)
+    operations = Operations(files, owner=options.owner, space=space)
     fuse_options = {
         "fsname=rcfs",
         f"subtype={options.fs_subtype}",
@@ -129,8 +128,8 @@ async def serve_mount(
                 ("stacks", partial(dump_on_signal, engine.recorder)),
                 ("hints", engine.hints.run),
                 ("invalidation", operations.invalidation.run),
-                ("texts", operations.texts.run),
-                ("look", partial(operations.texts.look, engine.account.mailboxes.follow)),
+                ("texts", files.texts.run),
+                ("look", partial(files.texts.look, engine.account.mailboxes.follow)),
                 ("space", space.run),
             ]
             if options.preload:
@@ -139,11 +138,7 @@ async def serve_mount(
                 nursery.start_soon(keep_going, engine.recorder, event, job)
             nursery.start_soon(_end_when, end, waits)
             nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
-            engine.account.on_extensions = operations.extensions_changed
-            engine.account.on_lost = operations.mailboxes_lost
-            engine.account.mailboxes.on_change = operations.mailbox_changed
-            engine.account.mailboxes.on_loaded = operations.mailbox_loaded
-            operations.extensions_changed()  # for what has changed since the root was built
+            files.mailboxes.follow()
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
             ready = True

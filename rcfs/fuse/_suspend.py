@@ -12,7 +12,7 @@ from jeepney.fds import FileDescriptor
 from jeepney.io.trio import open_dbus_connection
 from jeepney.wrappers import unwrap_msg
 
-from rcfs.fuse._waits import Waits
+from rcfs.files import Waits
 from rcfs.transport import Recorder
 
 _LOGIND = DBusAddress(

@@ -26,6 +26,7 @@ from rcfs.errors import (
     StoreError,
     UnreachableError,
 )
+from rcfs.files import show_mailbox, tree_of
 from rcfs.model import CHUNK_BYTES, ContentKey, Priority
 from rcfs.platform import MEDIUM
 from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhere
@@ -33,7 +34,7 @@ from rcfs.pull._copy import Copy
 from rcfs.pull._former import former_paths
 from rcfs.quota import GroupState
 from rcfs.transport import run_together
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile, build_root
+from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile
 
 T = TypeVar("T")
 
@@ -174,11 +175,7 @@ class Pull:
             AuthError: The credentials are refused.
             StoreError: The index of mailboxes fails.
         """
-        root = build_root(
-            self._engine.account.extensions,
-            fallback_s=self._engine.account.since_s,
-            searches=self._engine.searches,
-        )
+        root = tree_of(self._engine)
         names = {id(node): name for name, node in root.entries().items()}
         mailboxes = self._engine.account.mailboxes
         failures: list[Failure] = []
@@ -196,11 +193,7 @@ class Pull:
                 except Exception as exc:  # noqa: BLE001 - one mailbox must not end the pull of the others
                     self._engine.recorder.crash("pull", exc)
                     failures.append(Failure(names[id(extension)], exc))
-                catalogue = mailboxes.catalogue(extension_id)
-                if catalogue is not None:
-                    extension.show(catalogue)
-                elif mailboxes.is_none(extension_id):
-                    extension.show_none()
+                show_mailbox(extension, mailboxes)
 
         self._closed = []
         wanted = covers(root, paths)
@@ -209,9 +202,7 @@ class Pull:
             failures, self._closed = failures + self._closed, []
         if leads_anywhere(paths):
             for extension in self._engine.account.extensions:
-                catalogue = mailboxes.catalogue(extension.id)
-                if catalogue is not None:
-                    root.extension(extension.id).show(catalogue)
+                show_mailbox(root.extension(extension.id), mailboxes)
         return root, tuple(failures)
 
     async def plan(self, paths: Sequence[Parts], choice: Choice) -> tuple[Plan, list[Parts]]:

@@ -13,12 +13,14 @@ from rcfs.tree._mailbox import MessageDirectory as MessageDirectory
 from rcfs.tree._message import message_id_of as message_id_of
 from rcfs.tree._names import folded as folded
 from rcfs.tree._nodes import LIVE_TOPICS as LIVE_TOPICS
+from rcfs.tree._nodes import REFRESH_ALL as REFRESH_ALL
 from rcfs.tree._nodes import AttachmentFile as AttachmentFile
 from rcfs.tree._nodes import Directory as Directory
 from rcfs.tree._nodes import Entry as Entry
 from rcfs.tree._nodes import Link as Link
 from rcfs.tree._nodes import LiveFile as LiveFile
 from rcfs.tree._nodes import Node as Node
+from rcfs.tree._nodes import RefreshFile as RefreshFile
 from rcfs.tree._nodes import TextFile as TextFile
 from rcfs.tree._root import COPY_MANIFEST as COPY_MANIFEST
 from rcfs.tree._root import Root as Root

@@ -245,6 +245,17 @@ class LiveFile(Node):
         return self._times
 
 
+@attrs.define(eq=False, kw_only=True)
+class RefreshFile(LiveFile):
+    """A file whose opening is the wish for news, and whose text says what was refreshed."""
+
+    name: str
+    """Of what: a name in the root, or `REFRESH_ALL`."""
+
+
+REFRESH_ALL = ".all"
+"""The name that stands for all mailboxes; no extension's name begins with a dot."""
+
 LIVE_TOPICS = ("status", "status.json", "quota", "queue", "errors", "log")
 """The files of ``.rcfs``."""
 

@@ -1,7 +1,7 @@
 """The root of the tree: a directory for each extension, ``Search``, and ``.rcfs``, which is not listed."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import attrs
 
@@ -9,7 +9,16 @@ from rcfs.model import Extension
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._extension import ExtensionDirectory
 from rcfs.tree._names import Names, clean, fit, folded
-from rcfs.tree._nodes import LIVE_TOPICS, Directory, Entry, FixedDirectory, LiveFile, Node
+from rcfs.tree._nodes import (
+    LIVE_TOPICS,
+    REFRESH_ALL,
+    Directory,
+    Entry,
+    FixedDirectory,
+    LiveFile,
+    Node,
+    RefreshFile,
+)
 from rcfs.tree._search import SEARCH_DIRECTORY, Owner, SearchCatalogue, SearchesDirectory
 from rcfs.tree._times import Times
 
@@ -20,11 +29,37 @@ It can be looked up, and is not listed unless that is wanted: what walks through
 it, would take it for a part of the account.
 """
 
+_REFRESH = "refresh"
+"""The directory in it whose files ask for news when they are opened."""
+
 COPY_MANIFEST = "SHA256SUMS"
 """The file at the top of a copy that tells its digests; no extension is called so."""
 
 _LABEL_LENGTH = 40
 """So much of an extension's number stands in the names of links: all of it, unless it is none."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class ControlDirectory(FixedDirectory):
+    """``.rcfs``: what tells about the program is listed, what asks it for something is not."""
+
+    _unlisted: Mapping[str, Node]
+
+    def find(self, name: str) -> Node | None:
+        return super().find(name) or self._unlisted.get(name)
+
+
+@attrs.define(eq=False, kw_only=True)
+class RefreshDirectory(FixedDirectory):
+    """``.rcfs/refresh``: a file for each name in the root. It lists none, so nobody opens one by the way."""
+
+    _root: "Root"
+
+    def find(self, name: str) -> Node | None:
+        known = isinstance(self._root.find(name), (ExtensionDirectory, SearchesDirectory))
+        if not known and name != REFRESH_ALL:
+            return None
+        return RefreshFile(times=self.times(), topic=_REFRESH, name=name)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -78,7 +113,11 @@ class Root(Directory):
             entries[SEARCH_DIRECTORY] = self._named.get(SEARCH_DIRECTORY) or SearchesDirectory(
                 catalogue=self._searches, owner_of=self.owner_of, times=times
             )
-        entries[LIVE_DIRECTORY] = self._named.get(LIVE_DIRECTORY) or FixedDirectory(times=times, entries=live)
+        entries[LIVE_DIRECTORY] = self._named.get(LIVE_DIRECTORY) or ControlDirectory(
+            times=times,
+            entries=live,
+            unlisted={_REFRESH: RefreshDirectory(times=times, entries={}, root=self)},
+        )
         changed |= {name for name in entries | self._named if entries.get(name) is not self._named.get(name)}
         self._extensions, self._named, self._names = kept, entries, names
         for name in entries:

@@ -21,8 +21,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from rcfs.engine import Engine, open_engine
 from rcfs.errors import RcfsError
+from rcfs.files import FileSystem, Waits
 from rcfs.fuse._operations import Operations
-from rcfs.fuse._waits import Waits
 from rcfs.mailbox import Shelving
 from rcfs.model import Plan, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials
@@ -214,20 +214,20 @@ class Process:
         """As `serve_mount` does it."""
         self.engine = engine
         root = build_root(engine.account.extensions, fallback_s=FALLBACK_S, searches=engine.searches)
-        self.operations = operations = Operations(
-            root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files
-        )
+        files = FileSystem(root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files)
+        self.operations = operations = Operations(files)
         self.kernel = Kernel(operations)
 
         def served(listener: Any, *arguments: Any) -> None:
             with self.kernel.serving():
                 listener(*arguments)
 
-        engine.account.on_extensions = partial(served, operations.extensions_changed)
-        engine.account.on_lost = partial(served, operations.mailboxes_lost)
-        engine.account.mailboxes.on_change = partial(served, operations.mailbox_changed)
-        engine.account.mailboxes.on_loaded = partial(served, operations.mailbox_loaded)
-        served(operations.extensions_changed)
+        shown = files.mailboxes
+        engine.account.on_extensions = partial(served, shown.extensions_changed)
+        engine.account.on_lost = partial(served, shown.lost)
+        engine.account.mailboxes.on_change = partial(served, shown.changed)
+        engine.account.mailboxes.on_loaded = partial(served, shown.loaded)
+        served(shown.extensions_changed)
         self.is_up = True
         await trio.lowlevel.checkpoint()
 
@@ -392,7 +392,7 @@ class World:
 
     async def read(self, process: Process, extension: SimExtension, number: int) -> None:
         """The bytes of an attachment are those of the platform."""
-        top = (process.operations._root.name_of(extension.id) or "",)
+        top = (process.operations._files.root.name_of(extension.id) or "",)
         paths = [path for path in process.kernel.remembered(top) if path[-1].startswith("transcript")]
         if not paths:
             return

@@ -258,6 +258,8 @@ def test_refresh_says_what_it_did(mailbox: Mailbox, tmp_path: Path) -> None:
         assert (done.returncode, done.stdout) == (code, "")
         assert said in done.stderr
     assert "user.rcfs.refresh" not in os.listxattr(mailbox.path), "nobody asks for it by the way"
+    assert control / "refresh" not in control.iterdir()
+    assert not any((control / "refresh").iterdir())
 
 
 def test_refresh_of_a_mailbox_that_is_refused(mailbox: Mailbox) -> None:
@@ -266,7 +268,7 @@ def test_refresh_of_a_mailbox_that_is_refused(mailbox: Mailbox) -> None:
             list(path.iterdir())
         except PermissionError:
             with pytest.raises(OSError, match="denied") as caught:
-                os.getxattr(path, "user.rcfs.refresh")
+                (mailbox.mount.path / ".rcfs/refresh" / path.name).read_text()
             assert caught.value.errno == errno.EACCES
             return
     raise AssertionError("every mailbox may be read")

@@ -34,7 +34,7 @@ class Tally:
 async def walk(world: World, process: Process, dice: Random, tally: Tally) -> None:
     """Goes down into a mailbox, taking its time, and reads what it comes across."""
     extension = dice.choice(world.extensions)
-    path: Path = (process.operations._root.name_of(extension.id) or "",)
+    path: Path = (process.operations._files.root.name_of(extension.id) or "",)
     while True:
         names = await process.kernel.names(path)
         await trio.sleep(dice.expovariate(1 / PAUSE_S))

@@ -11,8 +11,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
+from rcfs.files import FileSystem, Waits
+from rcfs.files._waits import MAX_READ_WAITERS
 from rcfs.fuse._operations import Operations
-from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES, Attachment, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
 from tests.fakes.catalogue import PlainCatalogue
@@ -44,7 +45,9 @@ class Mounted:
     @classmethod
     def of(cls, rig: Rig, count: int, size_bytes: int = SIZE) -> "Mounted":
         root = build_root([Extension(id=EXTENSION_ID)], fallback_s=0.0)
-        operations = Operations(root, rig.engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
+        operations = Operations(
+            FileSystem(root, rig.engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
+        )
         data = {number: noise(size_bytes, number) for number in range(1, count + 1)}
         catalogue = PlainCatalogue(ACCOUNT_ID)
         for number, fax in data.items():
@@ -127,12 +130,12 @@ async def test_what_was_evicted_is_fetched_before_it_is_open(rig: Rig) -> None:
 
 async def test_what_failed_to_open_is_not_taken_for_whole(rig: Rig) -> None:
     mounted = Mounted.of(rig, 1)
-    mounted.operations._waits.pause()
+    mounted.operations._files._waits.pause()
     for _ in range(2):
         with pytest.raises(pyfuse3.FUSEError) as caught:
             await mounted.open(1)
         assert caught.value.errno == errno.EBUSY
-    mounted.operations._waits.resume()
+    mounted.operations._files._waits.resume()
     await mounted.cat(1)
 
 

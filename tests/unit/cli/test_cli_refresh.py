@@ -65,6 +65,8 @@ def test_a_path_that_is_in_no_mount(run: Callable[..., Result], tmp_path: Path) 
     [
         (errno.ENETUNREACH, 7, "cannot be refreshed: Network is unreachable"),
         (errno.EACCES, 7, "cannot be refreshed: Permission denied"),
+        (errno.EPROTONOSUPPORT, 4, "is in a mount of another version of rcfs: unmount it and mount it again"),
+        (errno.ENODATA, 2, "is in no mailbox; name one, or the mount point for all of them"),
         (errno.ENOTCONN, 4, "is not in a mount of rcfs (Transport endpoint is not connected)"),
     ],
 )

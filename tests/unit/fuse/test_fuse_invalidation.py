@@ -74,7 +74,14 @@ def invalidation(kernel: Kernel) -> Invalidation:
 @pytest.fixture
 def changed(invalidation: Invalidation) -> Callable[..., None]:
     """Tells that paths below the extension have changed."""
-    return lambda *paths: invalidation.mailbox_changed(5, set(paths))
+
+    def tell(*paths: tuple[str, ...]) -> None:
+        if () in paths:
+            invalidation.all_changed(NAME)
+        else:
+            invalidation.changed({(NAME, *path) for path in paths})
+
+    return tell
 
 
 def sms(number: int = 1, **fields: Any) -> Message:
@@ -211,14 +218,10 @@ def test_nothing_is_looked_for_in_a_mailbox_that_was_lost(
     assert (NAME, *MONTH, FIRST) in kernel.names
 
 
-def test_an_extension_that_is_gone_is_passed_over(kernel: Kernel) -> None:
-    Invalidation(kernel.root, kernel.inodes).mailbox_changed(6, {MONTH})
-    assert kernel.names == []
-
-
 def test_names_in_the_root(kernel: Kernel) -> None:
     inode = kernel.look_up(NAME)
-    Invalidation(kernel.root, kernel.inodes).names_changed([NAME, "102 Bob"])
+    for name in (NAME, "102 Bob"):
+        Invalidation(kernel.root, kernel.inodes).changed([(name,)])
     assert kernel.names == [(NAME, "extension.json"), ("102 Bob",)]
     assert kernel.attributes == [(NAME,)]
     assert kernel.inodes.node(inode) is kernel.root.extension(5)

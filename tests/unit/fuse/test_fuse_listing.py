@@ -9,8 +9,8 @@ import pyfuse3
 import pytest
 import structlog
 
+from rcfs.files import FileSystem, Waits
 from rcfs.fuse._operations import Operations
-from rcfs.fuse._waits import Waits
 from rcfs.transport import Recorder
 from rcfs.tree import Directory, Entry, MessageDirectory, Node, Root
 from rcfs.tree._times import Times
@@ -76,7 +76,8 @@ def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
         engine = cast(
             Any, SimpleNamespace(recorder=Recorder(structlog.get_logger()), searches=None, library=None)
         )
-        operations = Operations(root, engine, Waits(), max_wait_s=1.0, render_live=cast(Any, None))
+        files = FileSystem(root, engine, Waits(), max_wait_s=1.0, render_live=cast(Any, None))
+        operations = Operations(files)
         context = cast(Any, SimpleNamespace(pid=1))
         inode = (await operations.lookup(pyfuse3.ROOT_INODE, b"x", context)).st_ino
         handle = await operations.opendir(inode, context)

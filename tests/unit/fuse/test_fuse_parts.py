@@ -1,4 +1,4 @@
-"""Inodes, attributes, readers and errnos, without FUSE."""
+"""Inodes, attributes and errnos, without FUSE."""
 
 import errno
 import gc
@@ -6,7 +6,6 @@ import os
 import stat
 import tracemalloc
 from collections.abc import Iterator
-from pathlib import Path
 
 import attrs
 import pyfuse3
@@ -14,19 +13,16 @@ import pytest
 import structlog
 
 from rcfs import errors
-from rcfs.errors import BudgetError, RcfsError
-from rcfs.fuse._attributes import Ownership, attributes
-from rcfs.fuse._errno import answering, errno_of
+from rcfs.errors import RcfsError
+from rcfs.files._attributes import attributes_of
+from rcfs.fuse._attributes import Ownership, entry_of
+from rcfs.fuse._errno import answering, answering_briefly, errno_of
 from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._lineage import Reader, reader_of
-from rcfs.fuse._readers import CRAWLERS, FILE_MANAGERS, CrawlerPolicy, CrawlerRule, Readers
-from rcfs.model import Attachment, ContentKey, Extension, Message, Priority
-from rcfs.quota import Opener
+from rcfs.model import Attachment, ContentKey, Extension, Message
 from rcfs.transport import Recorder
 from rcfs.tree import AttachmentFile, Directory, Node, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 
-KEY = ContentKey("1", 2, 3, 4)
 OWNER = Ownership()
 
 
@@ -44,6 +40,11 @@ def filled(root: Root, *attachments: Attachment, created_s: float = 1_500_000.25
     catalogue.put(message)
     root.extension(5).show(catalogue)
     return next(node for node in below(root.extension(5)) if isinstance(node, AttachmentFile))
+
+
+def entry(node: Node) -> pyfuse3.EntryAttributes:
+    """What the kernel is told of `node`, whose inode is 7."""
+    return entry_of(7, attributes_of(node, 0), OWNER)
 
 
 def below(directory: Directory) -> Iterator[Node]:
@@ -199,155 +200,40 @@ def test_pages_are_kept_as_long_as_the_text_is_the_same(root: Root) -> None:
 
 
 def test_a_directory_shows_as_one(root: Root) -> None:
-    entry = attributes(7, root.extension(5), OWNER)
-    assert entry.st_ino == 7
-    assert stat.S_ISDIR(entry.st_mode)
-    assert stat.S_IMODE(entry.st_mode) == 0o700
-    assert (entry.st_uid, entry.st_gid) == (os.getuid(), os.getgid())
-    assert entry.attr_timeout > 300
-    assert entry.entry_timeout > 300
+    shown = entry(root.extension(5))
+    assert shown.st_ino == 7
+    assert stat.S_ISDIR(shown.st_mode)
+    assert stat.S_IMODE(shown.st_mode) == 0o700
+    assert (shown.st_uid, shown.st_gid) == (os.getuid(), os.getgid())
+    assert shown.attr_timeout > 300
+    assert shown.entry_timeout > 300
 
 
 def test_an_unknown_size_is_an_estimate_that_the_kernel_must_not_keep(root: Root) -> None:
     file = filled(root, Attachment(1, "RenderedDocument", "application/pdf"))
-    entry = attributes(7, file, OWNER)
-    assert entry.attr_timeout == 0
-    assert entry.st_size >= 1 << 20
+    shown = entry(file)
+    assert shown.attr_timeout == 0
+    assert shown.st_size >= 1 << 20
     file.learn(1025)
-    entry = attributes(7, file, OWNER)
-    assert entry.attr_timeout > 300
-    assert (entry.st_size, entry.st_blocks) == (1025, 3)
-    assert entry.st_mtime_ns == 1_500_000_250_000_000
-    assert entry.st_ctime_ns == 1_500_001_250_000_000
+    shown = entry(file)
+    assert shown.attr_timeout > 300
+    assert (shown.st_size, shown.st_blocks) == (1025, 3)
+    assert shown.st_mtime_ns == 1_500_000_250_000_000
+    assert shown.st_ctime_ns == 1_500_001_250_000_000
 
 
 def test_attributes_ask_once_whether_a_size_was_learned(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[ContentKey] = []
     monkeypatch.setattr(PlainCatalogue, "learned_bytes", lambda _self, key: asked.append(key))
     file = filled(root, Attachment(1, "RenderedDocument"))
-    attributes(7, file, OWNER)
+    entry(file)
     assert asked == [file.key]
 
 
 @pytest.mark.parametrize("created_s", [-5e9, 1e300])
 def test_impossible_times_are_shown_as_possible_ones(root: Root, created_s: float) -> None:
-    entry = attributes(7, filled(root, Attachment(1, "RenderedDocument"), created_s=created_s), OWNER)
-    assert 0 <= entry.st_mtime_ns < 2**63
-
-
-def test_names_of_crawlers_are_as_the_kernel_keeps_them() -> None:
-    parts = [part for name in CRAWLERS | FILE_MANAGERS for part in name.split("/")]
-    assert all(0 < len(part) <= 15 for part in parts)
-
-
-def reader(pid: int, name: str) -> Reader:
-    return Reader(name, Opener((pid,), session=pid))
-
-
-def test_a_crawler_is_refused_and_others_become_bulk() -> None:
-    readers = Readers(Recorder(structlog.get_logger()))
-    with pytest.raises(BudgetError, match="tumblerd"):
-        readers.priority(reader(1, "tumblerd"), KEY, "Fax", 0.0)
-    assert [readers.priority(reader(2, "cp"), KEY, "Fax", float(now)) for now in range(6)] == [
-        Priority.PERSON
-    ] * 4 + [Priority.BULK] * 2
-    assert readers.priority(reader(3, "cp"), KEY, "Fax", 6.0) is Priority.PERSON
-
-
-def test_only_a_person_looks_around(monkeypatch: pytest.MonkeyPatch) -> None:
-    readers = Readers(Recorder(structlog.get_logger()))
-    names = {1: "tumblerd", 2: "cp", 3: "thunar"}
-    monkeypatch.setattr("rcfs.fuse._readers.reader_of", lambda pid: reader(pid, names[pid]))
-    for now in range(6):
-        readers.priority(reader(2, "cp"), KEY, "Fax", float(now))  # It has become bulk,
-    assert [readers.looks_around(pid, 6.0) for pid in (1, 2, 3)] == [False, False, True]
-    assert [readers.looks_around(3, now) for now in (7.0, 35.9, 36.1)] == [False, False, True]
-    assert readers.looks_around(2, 70.0), "and by now it may be somebody's again."
-
-
-def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None:
-    assert CrawlerRule.of(None, ()).names == CRAWLERS
-    also = CrawlerRule.of(None, ["ffmpegthumbnailer", "my-indexer-of-everything"]).names
-    assert also - CRAWLERS == {"my-indexer-of-e"}
-    assert CrawlerRule.of([], ["a"]).names == {"a"}
-    split = CrawlerRule.of(["fourteen-bytes" + "ü"], ()).names
-    assert split == {b"fourteen-bytes\xc3".decode("utf-8", "replace")}
-
-
-def test_a_thread_of_a_program_may_be_a_crawler() -> None:
-    readers = Readers(Recorder(structlog.get_logger()))
-    manager = Reader("pcmanfm", Opener((1,)), "loader")
-    with pytest.raises(BudgetError):
-        readers.priority(manager, KEY, "SMS", 0.0)
-    copying = attrs.evolve(manager, thread="pool-pcmanfm")
-    assert readers.priority(copying, KEY, "SMS", 0.1) is Priority.PERSON
-    own = CrawlerRule.of([], ["a-long-name-of-a-program/and-of-a-thread"])
-    assert own.names == {"a-long-name-of-/and-of-a-thread"}
-
-
-@pytest.mark.parametrize("name", ["kioworker", "kioslave5"])
-def test_a_program_that_makes_thumbnails_and_copies_is_told_by_what_it_was_started_for(
-    name: str, tmp_path: Path
-) -> None:
-    readers = Readers(Recorder(structlog.get_logger()))
-    found = {}
-    for pid, plugin in enumerate(("thumbnail.so", "kio_file.so", ""), start=5):
-        folder = tmp_path / str(pid)
-        folder.mkdir()
-        (folder / "status").write_text(f"Name:\t{name}\nTgid:\t{pid}\nUid:\t1000\t0\t0\t0\n")
-        (folder / "stat").write_text(f"{pid} ({name}) S 0 {pid} 1 0 -1 {' '.join(['0'] * 14)} 0")
-        arguments = ("/usr/libexec/" + name, f"/usr/lib/kio/{plugin}", "x", "") if plugin else (name, "")
-        (folder / "cmdline").write_text("\0".join(arguments))
-        found[plugin] = reader_of(pid, tmp_path)
-    with pytest.raises(BudgetError):
-        readers.priority(found.pop("thumbnail.so"), KEY, "SMS", 0.0)
-    for other in found.values():
-        assert readers.priority(other, KEY, "SMS", 0.1) is Priority.PERSON
-        with pytest.raises(BudgetError):
-            Readers(Recorder(structlog.get_logger()), CrawlerRule.of([], [name])).priority(
-                other, KEY, "SMS", 0.0
-            )
-
-
-def test_a_file_manager_that_looks_what_a_file_is() -> None:
-    readers = Readers(Recorder(structlog.get_logger()))
-    for name in ("thunar", "nemo"):
-        with pytest.raises(BudgetError):
-            readers.priority(reader(1, name), KEY, "SMS", 0.0, flags=os.O_NOATIME)
-        assert readers.priority(reader(1, name), KEY, "SMS", 0.0) is Priority.PERSON, "it copies"
-    # Programs that make backups read so what they keep.
-    assert readers.priority(reader(2, "borg"), KEY, "SMS", 0.0, flags=os.O_NOATIME) is Priority.PERSON
-
-
-def test_what_started_a_thumbnailer_that_was_refused_is_making_the_thumbnail() -> None:
-    readers = Readers(Recorder(structlog.get_logger()))
-    other = attrs.evolve(KEY, message_id=99)
-    nemo = Reader("nemo", Opener(((5, 1),)), "pool-nemo", "", ((5, 1), (1, 0)))
-    thumbnailer = Reader("gdk-pixbuf-thum", Opener(((6, 1),)), "", "", ((6, 1), (5, 1), (1, 0)))
-    viewer = Reader("xviewer", Opener(((7, 1),)), "", "", ((7, 1), (5, 1), (1, 0)))
-    with pytest.raises(BudgetError):
-        readers.priority(thumbnailer, KEY, "SMS", 0.0)
-    with pytest.raises(BudgetError):
-        readers.priority(nemo, KEY, "SMS", 0.1)
-    # What nobody had a thumbnail of, another program, and later are a person's.
-    assert readers.priority(nemo, other, "SMS", 0.2) is Priority.PERSON
-    assert readers.priority(viewer, KEY, "SMS", 0.2) is Priority.PERSON
-    assert readers.priority(nemo, KEY, "SMS", 2.2) is Priority.PERSON
-    for number in range(1000):
-        with pytest.raises(BudgetError):
-            readers.priority(thumbnailer, attrs.evolve(KEY, message_id=number), "SMS", 3.0)
-    assert len(readers._refused) == 256
-
-
-def test_a_crawler_may_be_let_in_last() -> None:
-    rule = CrawlerRule.of([], ["scanner"], CrawlerPolicy.LOWEST)
-    readers = Readers(Recorder(structlog.get_logger()), rule)
-    assert [readers.priority(reader(1, "scanner"), KEY, "Fax", float(now)) for now in range(9)] == [
-        Priority.CRAWLER
-    ] * 9
-    assert readers.priority(reader(2, "tumblerd"), KEY, "Fax", 0.0) is Priority.PERSON, (
-        "the usual list was replaced"
-    )
+    shown = entry(filled(root, Attachment(1, "RenderedDocument"), created_s=created_s))
+    assert 0 <= shown.st_mtime_ns < 2**63
 
 
 def every_error() -> list[type[RcfsError]]:
@@ -414,3 +300,19 @@ async def test_every_input_output_error_is_recorded(
         await failing.fail(error)
     assert raised.value.errno == number
     assert [fault.detail for fault in failing.recorder.faults] == ([] if recorded is None else [recorded])
+
+
+async def test_only_who_waits_briefly_is_told_to_try_again() -> None:
+    class Late(Failing):
+        @answering_briefly
+        async def look_up(self) -> None:
+            raise errors.DeadlineError("not there")
+
+    late = Late(Recorder(structlog.get_logger()))
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await late.look_up()
+    assert raised.value.errno == errno.EAGAIN
+    with pytest.raises(pyfuse3.FUSEError) as raised:
+        await late.fail(errors.DeadlineError("not there"))
+    assert raised.value.errno == errno.ETIMEDOUT
+    assert late.recorder.faults == ()

@@ -1,22 +1,18 @@
-"""Searches in the file system, without FUSE."""
+"""What the kernel is made to forget of searches, without a kernel."""
 
-from types import SimpleNamespace
 from typing import Any, cast
 
 import attrs
 import pyfuse3
 import pytest
 
-from rcfs.engine import Engine
+from rcfs.files._changes import Changes
+from rcfs.files._searching import Searching
 from rcfs.fuse._inodes import InodeTable
 from rcfs.fuse._invalidation import Invalidation
-from rcfs.fuse._operations import _VISITED, Operations
-from rcfs.fuse._searching import Searching
-from rcfs.fuse._waits import Waits
 from rcfs.mailbox import Searches
 from rcfs.model import Extension, FoundRow
 from rcfs.tree import Root, build_root
-from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches
 
 NAME = "2026-11-03T10.00.00Z from Eve [3]"
@@ -52,15 +48,13 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> list[bytes | int]:
     return told
 
 
-def make_searching(root: Root, inodes: InodeTable, searches: CountedSearches) -> Searching:
-    return Searching(root, inodes, cast("Searches", searches), Invalidation(root, inodes))
-
-
 def test_only_what_the_kernel_holds_is_forgotten(
     root: Root, searches: CountedSearches, forgotten: list[bytes | int]
 ) -> None:
     inodes = InodeTable(root)
-    searching = make_searching(root, inodes, searches)
+    changes = Changes()
+    changes.listen(Invalidation(root, inodes))
+    searching = Searching(root, cast("Searches", searches), changes)
     searching.mailbox_changed(1, {("SMS", "2026-11", NAME)})
     assert (forgotten, searching.edition, searches.changes) == ([], 1, 1)
     folder = root.entries()["Search"]
@@ -72,44 +66,5 @@ def test_only_what_the_kernel_holds_is_forgotten(
     inodes.remember(inode, NAME.encode(), search.entries()[NAME])
     searching.mailbox_changed(1, {("SMS", "2026-11", NAME), ("SMS", "2026-11", "another [4]")})
     assert forgotten == [inode, NAME.encode()]
-    searching.extensions_changed()
+    searching.owners_changed()
     assert forgotten[2:] == [b"invoice"]
-
-
-async def test_an_answer_that_has_become_old_is_asked_for_again(
-    root: Root, searches: CountedSearches
-) -> None:
-    searching = make_searching(root, InodeTable(root), searches)
-    answers = iter(range(9))
-
-    def answer() -> int:
-        number = next(answers)
-        if number < 1:
-            searching.edition += 1
-        return number
-
-    assert await searching.ask(answer, "answer") == 1
-
-    def ever_newer() -> int:
-        searching.edition += 1
-        return next(answers)
-
-    assert await searching.ask(ever_newer, "newer") == 4, "not for ever"
-
-
-@pytest.mark.parametrize(("mailboxes", "visited"), [(_VISITED, _VISITED), (_VISITED + 1, 0)])
-async def test_a_look_at_a_search_is_one_at_a_few_mailboxes(
-    searches: CountedSearches, mailboxes: int, visited: int
-) -> None:
-    extensions = [Extension(number) for number in range(1, mailboxes + 2)]
-    root = build_root(extensions, fallback_s=0.0, searches=searches)
-    for number in range(1, mailboxes + 1):
-        root.extension(number).show(PlainCatalogue())
-    looks: list[int] = []
-    account = SimpleNamespace(extensions=extensions, mailboxes=SimpleNamespace(visit=looks.append))
-    engine = cast("Engine", SimpleNamespace(account=account, searches=searches, recorder=None, library=None))
-    operations = Operations(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
-    search = cast("Any", root.entries()["Search"]).entries()["invoice"]
-    inode = operations._inodes.remember(pyfuse3.ROOT_INODE, b"x", search)
-    await operations.opendir(pyfuse3.InodeT(inode), pyfuse3.RequestContext())
-    assert len(looks) == visited

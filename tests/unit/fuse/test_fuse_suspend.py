@@ -9,8 +9,9 @@ import structlog
 import trio
 
 from rcfs.errors import ClosingError, SuspendError
+from rcfs.files import Waits
+from rcfs.fuse._processes import Process
 from rcfs.fuse._suspend import answer_before_suspend
-from rcfs.fuse._waits import Waits
 from rcfs.transport import Recorder
 from tests.fakes.logind import Logind, bus, logind
 
@@ -51,13 +52,15 @@ async def test_who_waits_is_answered_before_and_may_wait_again_after(
             assert await fake.suspend() < 5.0, "logind waits no longer"
             assert sorted(ended) == ["a", "b", "c"]
             with pytest.raises(SuspendError):
-                await waits.until(os.getpid(), trio.sleep_forever, within_s=1)
+                await waits.until(Process(os.getpid()), trio.sleep_forever, within_s=1)
             with pytest.raises(SuspendError):
                 waits.require_seat()
-            assert await waits.until(os.getpid(), _answer, within_s=1, seated=False), "what is cached is read"
+            assert await waits.until(Process(os.getpid()), _answer, within_s=1, seated=False), (
+                "what is cached is read"
+            )
             await fake.resume()
             await fake.asked.wait()
-            assert await waits.until(os.getpid(), _answer, within_s=1) == "awake"
+            assert await waits.until(Process(os.getpid()), _answer, within_s=1) == "awake"
         await fake.suspend()  # The lock that was given out last has come, else its descriptor would get lost.
     assert fake.requests == [("sleep", "rcfs", fake.requests[0][2], "delay")] * 4
     waits.close()
@@ -65,7 +68,7 @@ async def test_who_waits_is_answered_before_and_may_wait_again_after(
 
 async def _wait(waits: Waits, name: str, ended: list[str]) -> None:
     with pytest.raises(SuspendError):
-        await waits.until(os.getpid(), trio.sleep_forever, within_s=1000)
+        await waits.until(Process(os.getpid()), trio.sleep_forever, within_s=1000)
     ended.append(name)
 
 
@@ -85,7 +88,7 @@ async def test_a_mount_that_ends_stays_ended(fake: Logind, recorder: Recorder, n
         await fake.asked.wait()
         await fake.suspend()
     with pytest.raises(ClosingError):
-        await waits.until(os.getpid(), _answer, within_s=1)
+        await waits.until(Process(os.getpid()), _answer, within_s=1)
 
 
 async def test_without_a_bus_nothing_happens_and_one_line_says_so(
@@ -117,5 +120,5 @@ async def test_a_bus_that_goes_away_while_suspended_leaves_no_pause(
                 await fake.asked.wait()
                 await fake.suspend()
                 with pytest.raises(SuspendError):
-                    await waits.until(os.getpid(), _answer, within_s=1)
-    assert await waits.until(os.getpid(), _answer, within_s=1) == "awake"
+                    await waits.until(Process(os.getpid()), _answer, within_s=1)
+    assert await waits.until(Process(os.getpid()), _answer, within_s=1) == "awake"

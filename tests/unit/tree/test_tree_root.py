@@ -1,8 +1,9 @@
 import pytest
 
 from rcfs.model import Extension
-from rcfs.tree import LIVE_TOPICS, Directory, LiveFile, build_root
+from rcfs.tree import LIVE_TOPICS, REFRESH_ALL, Directory, LiveFile, RefreshFile, build_root
 from rcfs.tree._times import Times
+from tests.fakes.searches import PlainSearches
 
 
 def names(*extensions: Extension) -> list[str]:
@@ -62,6 +63,21 @@ def test_the_live_files_are_there_and_need_no_mailbox() -> None:
     topics = [(name, node.topic) for name, node in live.entries().items() if isinstance(node, LiveFile)]
     assert topics == [(topic, topic) for topic in LIVE_TOPICS]
     assert topics[1][0] == "status.json"
+
+
+def test_what_asks_for_news_is_found_and_not_listed() -> None:
+    root = build_root([Extension(1, "101")], fallback_s=1.0, searches=PlainSearches())
+    control = root.find(".rcfs")
+    assert isinstance(control, Directory)
+    assert "refresh" not in control.entries()
+    refresh = control.find("refresh")
+    assert isinstance(refresh, Directory)
+    assert refresh.entries() == {}
+    for name in ("101", "Search", REFRESH_ALL):
+        found = refresh.find(name)
+        assert isinstance(found, RefreshFile)
+        assert found.name == name
+    assert [refresh.find(name) for name in ("102", ".rcfs", "", "refresh")] == [None] * 4
 
 
 def test_the_root_has_the_time_given() -> None:

@@ -1,12 +1,18 @@
-"""Who opens a file, from a /proc of the test's own."""
+"""Who opens a file, and who is about to end, from a /proc of the test's own."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from rcfs.fuse._lineage import Reader, reader_of
+from rcfs.files import Reader
+from rcfs.fuse._processes import is_ending, reader_of
 from rcfs.quota import Opener
+
+STATUS = (
+    "Name:\tcat\nState:\t{state} (x)\nSigPnd:\t{own:016x}\nShdPnd:\t{shared:016x}\nSigBlk:\t{blocked:016x}\n"
+)
 
 
 @pytest.fixture
@@ -121,3 +127,58 @@ def test_this_very_process() -> None:
     assert reader == reader_of(os.getpid())
     assert reader.opener.session == os.getsid(0)
     assert reader.opener.user == str(os.getuid())
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a /proc in which process 7 is as described."""
+
+    def make(state: str = "S", own: int = 0, shared: int = 0, blocked: int = 0) -> Path:
+        (tmp_path / "7").mkdir(exist_ok=True)
+        text = STATUS.format(state=state, own=own, shared=shared, blocked=blocked)
+        (tmp_path / "7" / "status").write_text(text)
+        return tmp_path
+
+    return make
+
+
+def signal_bit(number: int) -> int:
+    return 1 << (number - 1)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 9, 15])
+def test_an_ending_signal_counts_wherever_it_is_pending(process: Callable[..., Path], number: int) -> None:
+    assert is_ending(7, process(own=signal_bit(number)))
+    assert is_ending(7, process(shared=signal_bit(number)))
+
+
+@pytest.mark.parametrize("number", [10, 17, 18, 28])
+def test_other_signals_do_not_count(process: Callable[..., Path], number: int) -> None:
+    assert not is_ending(7, process(own=signal_bit(number), shared=signal_bit(number)))
+
+
+def test_a_blocked_signal_does_not_count(process: Callable[..., Path]) -> None:
+    assert not is_ending(7, process(shared=signal_bit(15), blocked=signal_bit(15)))
+    assert is_ending(7, process(shared=signal_bit(15) | signal_bit(9), blocked=signal_bit(15)))
+
+
+def test_a_process_that_is_gone_or_dead_is_ending(process: Callable[..., Path], tmp_path: Path) -> None:
+    assert is_ending(8, tmp_path)
+    assert is_ending(7, process(state="Z"))
+
+
+def test_a_process_of_another_namespace_is_not(tmp_path: Path) -> None:
+    assert not is_ending(0, tmp_path)
+
+
+def test_this_process_is_not_ending() -> None:
+    assert not is_ending(os.getpid())
+
+
+@pytest.mark.parametrize("name", ["kioworker", "kioslave5"])
+def test_a_program_for_plug_ins_is_known_by_the_one_that_it_was_started_for(proc: Proc, name: str) -> None:
+    for pid, plugin in enumerate(("thumbnail.so", "kio_file.so", ""), start=5):
+        proc.start(pid, name)
+        arguments = ("/usr/libexec/" + name, f"/usr/lib/kio/{plugin}", "x", "") if plugin else (name, "")
+        (proc.path / str(pid) / "cmdline").write_text("\0".join(arguments))
+        assert (proc.reader(pid).name, proc.reader(pid).plugin) == (name, plugin)

@@ -1,6 +1,5 @@
-"""Seats for large contents that are read while they arrive, without FUSE."""
+"""Seats for large contents that are read while they arrive."""
 
-import os
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -9,11 +8,11 @@ from trio.testing import wait_all_tasks_blocked
 
 from rcfs.content import Content
 from rcfs.engine import Engine
-from rcfs.fuse._attachments import _STREAMS, WHOLE_BYTES
-from rcfs.fuse._operations import Operations
-from rcfs.fuse._waits import Waits
+from rcfs.files import FileSystem, Waits
+from rcfs.files._contents import _STREAMS, WHOLE_BYTES
 from rcfs.model import CHUNK_BYTES, Attachment, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
+from tests.fakes.askers import Somebody
 from tests.fakes.catalogue import PlainCatalogue
 
 
@@ -41,11 +40,11 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
 
     library = SimpleNamespace(open=open_arriving, release=lambda _content: None)
     engine = cast("Engine", SimpleNamespace(library=library, recorder=None, searches=None))
-    operations = Operations(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
+    files = FileSystem(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     opened = []
 
     async def open_file(file: AttachmentFile) -> None:
-        opened.append(await operations._attachments.open(7, file, os.getpid()))
+        opened.append(await files._contents.open(7, file, Somebody()))
 
     for file in attachments_below(root.extension(5)):
         nursery.start_soon(open_file, file)

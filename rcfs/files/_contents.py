@@ -1,16 +1,15 @@
 """Open attachments: their contents are obtained and read, a few of them while they arrive."""
 
+from collections.abc import Callable, Hashable, Iterable
 from functools import cache
 
 import trio
 
 from rcfs.content import Content, Library, Wanted
 from rcfs.errors import RcfsError
-from rcfs.fuse._handles import OpenContent
-from rcfs.fuse._invalidation import forget_attributes
-from rcfs.fuse._lineage import reader_of
-from rcfs.fuse._readers import CrawlerError, Readers
-from rcfs.fuse._waits import MAX_READ_WAITERS, Waits
+from rcfs.files._openers import OpenContent
+from rcfs.files._readers import Asker, CrawlerError, Readers
+from rcfs.files._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.tree import AttachmentFile, MessageDirectory, Node
 
@@ -29,54 +28,64 @@ class _LostError(RcfsError):
     """A content that was whole is so no more."""
 
 
-class Attachments:
-    """What handlers ask of attachments; all methods run in the trio thread."""
+class Contents:
+    """The contents that are open; all methods run in the trio thread."""
 
-    def __init__(self, library: Library, waits: Waits, readers: Readers, max_wait_s: float) -> None:
-        """Takes contents from `library`; who waits for one waits for `max_wait_s` seconds at most."""
+    def __init__(
+        self,
+        library: Library,
+        waits: Waits,
+        readers: Readers,
+        max_wait_s: float,
+        on_size: Callable[[Hashable], None],
+    ) -> None:
+        """Takes contents from `library`; who waits for one waits for `max_wait_s` seconds at most.
+
+        `on_size` hears at which place a size turned out to be another than was shown as exact.
+        """
+        self._on_size = on_size
         self._library = library
         self._waits = waits
         self._readers = readers
         self._max_wait_s = max_wait_s
         self._streams = 0
 
-    async def open(self, inode: int, node: AttachmentFile, pid: int, flags: int = 0) -> OpenContent:
+    async def open(self, place: Hashable, node: AttachmentFile, asker: Asker, flags: int = 0) -> OpenContent:
         """An open content of exact size, that is all there or holds a streaming seat.
 
         `flags` are those of open(2).
         """
         content = await self._waits.until(
-            pid, lambda: self._obtain(node, pid, flags=flags), within_s=self._max_wait_s, seated=False
+            asker, lambda: self._obtain(node, asker, flags=flags), within_s=self._max_wait_s, seated=False
         )
-        self._learn(inode, node, content)
+        self._learn(place, node, content)
         streaming = not content.complete
         self._streams += streaming
-        return OpenContent(inode, node, content, pid, streaming)
+        return OpenContent(place, node, content, asker, streaming)
 
-    async def open_again(self, inode: int, node: AttachmentFile, pid: int) -> OpenContent | None:
-        """An open content that was whole when `inode` was opened before; None when it must be obtained.
+    async def open_again(self, place: Hashable, node: AttachmentFile, asker: Asker) -> OpenContent | None:
+        """An open content that was whole when `place` was opened before; None when it must be obtained.
 
-        None of it is read: the kernel has kept its pages. What it asks for all the same is read then.
+        None of it is read: the opener has kept its bytes. What it asks for all the same is read then.
         """
         if not node.size_is_exact or node.size_bytes > WHOLE_BYTES:
             return None
         still_has = await self._waits.until(
-            pid, lambda: self._library.still_has(node.key), within_s=self._max_wait_s, seated=False
+            asker, lambda: self._library.still_has(node.key), within_s=self._max_wait_s, seated=False
         )
-        return OpenContent(inode, node, None, pid) if still_has else None
+        return OpenContent(place, node, None, asker) if still_has else None
 
-    @staticmethod
-    def _learn(inode: int, node: AttachmentFile, content: Content) -> None:
+    def _learn(self, place: Hashable, node: AttachmentFile, content: Content) -> None:
         """Lets the node have the size that the content turned out to have."""
         size_bytes = content.size_bytes
         if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
             if node.size_is_exact:
-                # The record was wrong, and the kernel believes it: it would cut the reads.
-                forget_attributes(inode)
+                # The record was wrong, and a kernel believes it: it would cut the reads.
+                self._on_size(place)
             node.learn(size_bytes)
 
     async def _obtain(
-        self, node: AttachmentFile, pid: int, *, cached: bool = False, flags: int = 0
+        self, node: AttachmentFile, asker: Asker, *, cached: bool = False, flags: int = 0
     ) -> Content:
         """The content of `node`, all there or the beginning of what may be read while it arrives.
 
@@ -85,7 +94,7 @@ class Attachments:
             RcfsError: It cannot be had.
         """
         attachment = node.attachment
-        reader = cache(lambda: reader_of(pid))  # two looks into /proc, only when a request is needed
+        reader = cache(asker.reader)  # only when a request is needed, as it takes time
         wanted = Wanted(
             node.key,
             attachment.uri,
@@ -130,7 +139,7 @@ class Attachments:
             await self._check(handle, content, off, size)
         if not content.has(off, size):
             await self._waits.until(
-                handle.pid,
+                handle.asker,
                 lambda: self._library.reach(content, off, size),
                 within_s=self._max_wait_s,
                 read=True,
@@ -139,21 +148,21 @@ class Attachments:
 
     async def _late(self, handle: OpenContent) -> Content:
         """The content of a handle that was opened without."""
-        node, pid = handle.node, handle.pid
+        node, asker = handle.node, handle.asker
         try:
             # Without a seat, for it is the disk that is waited for, and not the network.
             content = await self._waits.until(
-                pid, lambda: self._obtain(node, pid, cached=True), within_s=self._max_wait_s, seated=False
+                asker, lambda: self._obtain(node, asker, cached=True), within_s=self._max_wait_s, seated=False
             )
         except _LostError:
             # Evicted since it was opened, or damaged.
             content = await self._waits.until(
-                pid, lambda: self._obtain(node, pid), within_s=self._max_wait_s, read=True
+                asker, lambda: self._obtain(node, asker), within_s=self._max_wait_s, read=True
             )
         if handle.content is not None:
             self._library.release(content)  # Another read of the handle was quicker.
             return handle.content
-        self._learn(handle.inode, node, content)
+        self._learn(handle.place, node, content)
         handle.content = content
         return content
 
@@ -163,7 +172,7 @@ class Attachments:
         if content.unchecked(off, size):
             # Without a seat, for it is the disk that is waited for, and not the network.
             await self._waits.until(
-                handle.pid,
+                handle.asker,
                 lambda: library.check(content, off, size),
                 within_s=self._max_wait_s,
                 seated=False,
@@ -186,9 +195,9 @@ class Attachments:
             return [entry for entry in node.entries().values() if isinstance(entry, AttachmentFile)]
         return []
 
-    async def cached_state(self, node: Node) -> str:
-        """``yes`` when all attachments are in the cache (or there are none), ``no``, or ``partial``."""
-        states = {await self._library.state(file.key) for file in self.of(node)}
+    async def cached_state(self, files: Iterable[AttachmentFile]) -> str:
+        """``yes`` when all of `files` are in the cache (or there are none), ``no``, or ``partial``."""
+        states = {await self._library.state(file.key) for file in files}
         if len(states) > 1:
             return "partial"
         return states.pop() if states else "yes"

@@ -7,13 +7,13 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyfuse3
 import pytest
 import trio
 
 from rcfs.errors import StoreError
-from rcfs.fuse import _space
-from rcfs.fuse._space import Space
+from rcfs.files import _space
+from rcfs.files._space import Space, SpaceMeter
+from rcfs.fuse._attributes import statvfs_of
 from rcfs.model import ContentKey
 from rcfs.store import SizeIndex
 
@@ -38,13 +38,13 @@ def engine_of(sizes: SizeIndex, records: Any, directory: Path) -> Any:
     )
 
 
-async def _answer(space: Space, used_bytes: int) -> pyfuse3.StatvfsData:
+async def _answer(meter: SpaceMeter, used_bytes: int) -> Space:
     """The answer, as soon as it tells of `used_bytes`: they are summed in threads, in no virtual time."""
     with trio.fail_after(10):
         while True:
-            data = await space.answer(7)
-            if (data.f_blocks - data.f_bfree) * data.f_frsize == used_bytes:
-                return data
+            space = await meter.look()
+            if space.tree_bytes == used_bytes:
+                return space
             await trio.sleep(0.001)
 
 
@@ -57,14 +57,15 @@ async def test_used_is_the_tree_and_free_is_the_disk(
         sizes.record(ContentKey("1", 5, number, 1), MIB)
     sizes.record(ContentKey("11", 5, 1, 1), 100 * MIB)  # of another account
     pages = {-1: (3 * MIB, 700), 700: (MIB, None)}
-    space = Space(engine_of(sizes, lambda _account, _extension, after: pages[after], tmp_path))
+    space = SpaceMeter(engine_of(sizes, lambda _account, _extension, after: pages[after], tmp_path))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(space.run)
-        data = await _answer(space, 9 * MIB)
+        data = statvfs_of(await _answer(space, 9 * MIB), 7)
+        assert (data.f_blocks - data.f_bfree) * data.f_frsize == 9 * MIB
         assert data.f_bavail == data.f_bfree > 0
         assert data.f_files - data.f_ffree == 7
         sizes.record(ContentKey("1", 5, 9, 1), MIB)
-        space.note_change()
+        space.changed([("101 Jane",)])
         await _answer(space, 10 * MIB)
         nursery.cancel_scope.cancel()
 
@@ -76,8 +77,8 @@ async def test_a_disk_that_hangs_and_an_index_that_fails_delay_no_answer(
         raise StoreError("busy")
 
     monkeypatch.setattr(_space, "_DISK_WITHIN_S", 0.01)
-    space = Space(engine_of(sizes, fail, tmp_path))
-    before = await space.answer(0)
+    space = SpaceMeter(engine_of(sizes, fail, tmp_path))
+    before = await space.look()
     released = threading.Event()
     asked: list[Path] = []
 
@@ -90,7 +91,7 @@ async def test_a_disk_that_hangs_and_an_index_that_fails_delay_no_answer(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(space.run)
         for _question in range(50):
-            assert (await space.answer(0)).f_bfree == before.f_bfree
+            assert (await space.look()).free_bytes == before.free_bytes
         assert asked == [tmp_path], "no thread waits but the first"
         released.set()
         nursery.cancel_scope.cancel()

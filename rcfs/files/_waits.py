@@ -1,12 +1,6 @@
-"""Waiting on behalf of processes: bounded, counted, and ended early when the process is about to die.
+"""Waiting on behalf of somebody: bounded, counted, and ended early when who asks is about to end."""
 
-pyfuse3 does not pass on FUSE_INTERRUPT, so the only way to notice that a waiting process was told to die is
-to look at its pending signals. Without one, EINTR would make readers loop for ever.
-"""
-
-import re
 from collections.abc import Awaitable, Callable, Hashable
-from pathlib import Path
 from typing import TypeVar
 
 import attrs
@@ -20,41 +14,35 @@ from rcfs.errors import (
     SuspendError,
     WaitError,
 )
+from rcfs.files._readers import Asker
 
 T = TypeVar("T")
 
 MAX_WAITERS = 400
-"""Processes that may wait at the same time. Each keeps one of pyfuse3's handlers busy, of which there are
-500; the others stay free for cached reads and metadata."""
+"""How many may wait at the same time. In a mount each keeps a handler busy, of which there are 500; the
+others stay free for cached reads and metadata."""
 MAX_READ_WAITERS = 8
 """Reads that may wait at the same time: twelve blocked buffered reads (the kernel's `max_background`) hang
 every other buffered read of the mount; measured 2026-11."""
 BRIEF_S = 2.0
-"""Longest wait of a handler that keeps a lock of the kernel: in the same directory every other process then
-sleeps in `fuse_lock_inode` or `i_rwsem`, where no signal reaches it. Most mailboxes load within it."""
+"""Longest wait of who keeps others from the same directory meanwhile, as a mount does by a lock of the kernel
+where no signal reaches them. Most mailboxes load within it."""
 _LOOK_EVERY_S = 0.1
-"""How often pending signals are looked at: a waiting open then ended 0.11 s after the signal, measured
-2026-11. One look takes about 35 µs, so 400 waiters take a seventh of the event loop."""
+"""How often it is looked at who is about to end: a waiting open then ended 0.11 s after the signal, measured
+2026-11. One look at a process takes about 35 µs, so 400 waiters take a seventh of the event loop."""
 _LOOKS_AT_ONCE = 20
 """Looks between two checkpoints, so that 400 waiters never hold the event loop for more than about 0.5 ms."""
-_ENDING_MASK = sum(1 << (number - 1) for number in (1, 2, 3, 9, 15))
-"""HUP, INT, QUIT, KILL, TERM."""
-_SIGNALS = re.compile(
-    rb"^State:\t(\S).*^SigPnd:\t(\w+)\nShdPnd:\t(\w+)\nSigBlk:\t(\w+)$", re.DOTALL | re.MULTILINE
-)
-_STATUS_BYTES = 8192
-"""More than a status file has."""
 
 
 @attrs.define(eq=False)
 class _Wait:
-    pid: int
+    asker: Asker | None
     scope: trio.CancelScope
     reason: WaitError | None = None
 
 
 class Waits:
-    """Every wait of the mount goes through here; all methods run in the trio thread."""
+    """Every wait for a mailbox or a content goes through here; all methods run in the trio thread."""
 
     def __init__(self) -> None:
         self._waits: set[_Wait] = set()
@@ -67,7 +55,7 @@ class Waits:
 
     @property
     def waiting(self) -> int:
-        """Number of processes that wait now."""
+        """How many wait now."""
         return len(self._waits)
 
     def require_seat(self) -> None:
@@ -84,23 +72,23 @@ class Waits:
 
     async def until(
         self,
-        pid: int,
+        asker: Asker | None,
         operation: Callable[[], Awaitable[T]],
         *,
         within_s: float,
         read: bool = False,
         seated: bool = True,
     ) -> T:
-        """What `operation` returns, waited for on behalf of the process `pid` for at most `within_s` seconds.
+        """What `operation` returns, waited for on behalf of `asker` for at most `within_s` seconds.
 
-        `operation` is cancelled when the wait ends early. `read` marks the wait of a buffered read, of
-        which only few may be under way. `seated` False lets it begin however many wait already, because it
-        may not need to wait; it calls `require_seat` when it does.
+        `operation` is cancelled when the wait ends early; None as `asker` never ends it. `read` marks the
+        wait of a buffered read, of which only few may be under way. `seated` False lets it begin however many
+        wait already, because it may not need to wait; it calls `require_seat` when it does.
 
         Raises:
             BudgetError: Too many wait already.
             DeadlineError: `within_s` passed.
-            CallerGoneError: The process has a fatal signal pending, or is gone.
+            CallerGoneError: The asker is about to end, or is gone.
             SuspendError: The machine is about to be suspended.
             ClosingError: The mount is being taken down.
         """
@@ -110,7 +98,7 @@ class Waits:
             raise BudgetError(f"{MAX_READ_WAITERS} reads wait already")
         if seated and not read and len(self._waits) >= MAX_WAITERS:
             raise BudgetError(f"{MAX_WAITERS} processes wait already")
-        wait = _Wait(pid, trio.CancelScope(deadline=trio.current_time() + within_s))
+        wait = _Wait(asker, trio.CancelScope(deadline=trio.current_time() + within_s))
         self._waits.add(wait)
         self._readers += read
         self._somebody.set()
@@ -124,10 +112,10 @@ class Waits:
             raise wait.reason.with_traceback(None)
         raise DeadlineError(f"not there within {within_s:.0f} s")
 
-    async def briefly(self, pid: int, key: Hashable, operation: Callable[[], Awaitable[T]]) -> T:
-        """As `until`, for a handler that keeps a lock of the kernel meanwhile: for two seconds at most.
+    async def briefly(self, asker: Asker | None, key: Hashable, operation: Callable[[], Awaitable[T]]) -> T:
+        """As `until`, for who keeps others waiting by it meanwhile: for two seconds at most.
 
-        The processes that wait for the lock are served one after the other. So that the last one does not
+        Those others are served one after the other. So that the last one does not
         wait for the sum of all, nobody waits for `key` in the two seconds after a wait for it was in vain;
         `operation` is begun all the same, and may return what is at hand.
 
@@ -138,21 +126,21 @@ class Waits:
         now = trio.current_time()
         self._waited_out = {each: until_s for each, until_s in self._waited_out.items() if until_s > now}
         try:
-            return await self.until(pid, operation, within_s=0.0 if key in self._waited_out else BRIEF_S)
+            return await self.until(asker, operation, within_s=0.0 if key in self._waited_out else BRIEF_S)
         except DeadlineError:
             self._waited_out.setdefault(key, trio.current_time() + BRIEF_S)
             raise
 
     async def run(self) -> None:
-        """Watches the waiting processes, for as long as the mount is there."""
+        """Watches those who wait, for as long as somebody may."""
         while True:
             await self._somebody.wait()
             self._somebody = trio.Event()
             while self._waits:
                 await trio.sleep(_LOOK_EVERY_S)
                 for number, wait in enumerate(tuple(self._waits), start=1):
-                    if wait.reason is None and is_ending(wait.pid):
-                        wait.reason = CallerGoneError(f"process {wait.pid} is about to end")
+                    if wait.reason is None and wait.asker is not None and wait.asker.is_ending():
+                        wait.reason = CallerGoneError(f"{wait.asker} is about to end")
                         wait.scope.cancel()
                     if number % _LOOKS_AT_ONCE == 0:
                         await trio.lowlevel.checkpoint()
@@ -167,7 +155,7 @@ class Waits:
             self._end(SuspendError("the machine is about to be suspended"))
 
     def resume(self) -> None:
-        """Lets processes wait again after `pause`; nothing ends `close`."""
+        """Lets them wait again after `pause`; nothing ends `close`."""
         if isinstance(self._ended, SuspendError):
             self._ended = None
 
@@ -176,23 +164,3 @@ class Waits:
         for wait in self._waits:
             wait.reason = reason
             wait.scope.cancel()
-
-
-def is_ending(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether the process (or thread) `pid` is gone, or has a signal pending that will end its wait.
-
-    A signal that is blocked does not count: the process would see EINTR, find no signal, and try again.
-    Pid 0 is a process outside of this pid namespace, which cannot be looked at.
-    """
-    if pid == 0:
-        return False
-    try:
-        with (proc / str(pid) / "status").open("rb", buffering=0) as file:
-            found = _SIGNALS.search(file.read(_STATUS_BYTES))
-    except OSError:
-        return True
-    if found is None:
-        return False
-    state, *masks = found.groups()
-    own, shared, blocked = (int(mask, 16) for mask in masks)
-    return state in b"ZX" or bool((own | shared) & _ENDING_MASK & ~blocked)

@@ -1,19 +1,50 @@
-"""Who opens a file: a person, a program that walks through files, or a crawler that nobody asked."""
+"""Who asks: a person, a program that walks through files, or a crawler that nobody asked.
+
+How they are found out is the business of who passes questions on: a mount asks /proc.
+"""
 
 import math
 import os
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from enum import StrEnum
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 
 from rcfs.errors import BudgetError
-from rcfs.fuse._lineage import Reader, reader_of
 from rcfs.model import ContentKey, Priority
-from rcfs.quota import ReaderClassifier
+from rcfs.quota import Opener, ReaderClassifier
 from rcfs.transport import Recorder
+
+
+@attrs.frozen
+class Reader:
+    """Who opens."""
+
+    name: str
+    """Name of the program, cut at 15 characters by the kernel; empty when unknown."""
+    opener: Opener
+    """The process, and those above it; equal for opens that belong together."""
+    thread: str = ""
+    """Name of the thread that opens; that of the program unless it was given another."""
+    plugin: str = ""
+    """File name of the plug-in that the program was started for; empty for most."""
+    line: tuple[Hashable, ...] = ()
+    """The process, and each one above it, as far as they were looked at; empty when unknown."""
+
+
+class Asker(Protocol):
+    """On whose behalf something is asked or waited for; as text, what it is called in a message."""
+
+    def reader(self) -> Reader:
+        """Who it is; may take some 60 µs."""
+        ...
+
+    def is_ending(self) -> bool:
+        """Whether it will not take the answer any more."""
+        ...
+
 
 CRAWLERS = frozenset(
     {
@@ -124,7 +155,7 @@ minutes would do, and so rarely that it costs nothing (asking who it is takes 60
 
 
 class Readers:
-    """Decides with which priority a cold open of a process is fetched."""
+    """Decides with which priority a cold open is fetched."""
 
     def __init__(self, recorder: Recorder, crawlers: CrawlerRule = CrawlerRule()) -> None:
         self._classifier = ReaderClassifier()
@@ -133,26 +164,26 @@ class Readers:
         self._looked_s = -math.inf
         self._refused: OrderedDict[ContentKey, tuple[float, Reader]] = OrderedDict()
 
-    def looks_around(self, pid: int, now: float) -> bool:
-        """Whether a person, and no crawler or copy, has just listed a directory through the process `pid`.
+    def looks_around(self, asker: Asker, now: float) -> bool:
+        """Whether a person, and no crawler or copy, is the `asker` who has just listed a directory.
 
         It is asked about at most every `LOOK_S`; in between nobody has.
         """
         if now < self._looked_s + LOOK_S:
             return False
-        reader = reader_of(pid)
+        reader = asker.reader()
         if self._crawlers.names_one(reader) or self._classifier.is_bulk(reader.opener, now):
             return False
         self._looked_s = now
         return True
 
-    def require_no_crawler(self, pid: int) -> None:
-        """Returns if `pid` may have a mailbox loaded: a crawler sees those that others have looked into.
+    def require_no_crawler(self, asker: Asker) -> None:
+        """Returns if `asker` may have a mailbox loaded: a crawler sees those that others have looked into.
 
         Raises:
             CrawlerError: It is a crawler, which by the rule gets what is known, and nothing else.
         """
-        reader = reader_of(pid)
+        reader = asker.reader()
         if self._crawlers.names_one(reader) and self._crawlers.policy is CrawlerPolicy.REFUSE:
             raise CrawlerError(reader.name, "this mailbox is not loaded")
 

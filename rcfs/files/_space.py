@@ -1,20 +1,20 @@
-"""What `df` tells of a mount: how much the tree holds, and how much room the disk of the cache has.
+"""What `df` tells: how much the tree holds, and how much room the disk of the cache has.
 
 A question is answered at once, whatever is locked or hangs: the size of the tree is summed in the background,
 and a disk that does not answer leaves its last answer.
 """
 
 import os
+from collections.abc import Collection
 from pathlib import Path
 
-import pyfuse3
+import attrs
 import trio
 
 from rcfs.engine import Engine
 from rcfs.errors import StoreError
+from rcfs.files._changes import Listener, TreePath
 
-BLOCK_BYTES = 4096
-"""Unit of the answer: a page of memory, as most file systems have it."""
 _DISK_WITHIN_S = 0.25
 """Longest wait for the disk: statvfs takes microseconds, unless the disk is on a network that is gone."""
 _SUM_EVERY_S = 60.0
@@ -23,8 +23,20 @@ _PAUSE_S = 0.01
 """Between two pieces of a sum, which take a few milliseconds each: others want the index as well."""
 
 
+@attrs.frozen
 class Space:
-    """The sizes of one mount; all methods run in the trio thread."""
+    """How much there is of what."""
+
+    tree_bytes: int
+    """All records, and all contents whose size is known."""
+    free_bytes: int
+    """What the disk of the cache has left."""
+    free_files: int
+    """How many files that disk can still take."""
+
+
+class SpaceMeter(Listener):
+    """Knows the sizes; all methods run in the trio thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -37,12 +49,14 @@ class Space:
         self._changed = trio.Event()
         self._changed.set()
 
-    def note_change(self) -> None:
-        """The tree holds something else than before."""
+    def changed(self, paths: Collection[TreePath]) -> None:  # noqa: ARG002 - whichever they are
+        self._changed.set()
+
+    def all_changed(self, name: str) -> None:  # noqa: ARG002 - the same
         self._changed.set()
 
     async def run(self) -> None:
-        """Keeps the size of the tree current; runs for as long as there is a mount."""
+        """Keeps the size of the tree current; runs for as long as somebody may ask."""
         while True:
             await self._changed.wait()
             self._changed = trio.Event()
@@ -52,22 +66,14 @@ class Space:
                 self._engine.recorder.fault("size of the tree", str(exc))
             await trio.sleep(_SUM_EVERY_S)
 
-    async def answer(self, inodes: int) -> pyfuse3.StatvfsData:
-        """The answer to statfs(2); `inodes` are those in use."""
+    async def look(self) -> Space:
+        """The sizes as of now, or as they were told last."""
         if self._threads.borrowed_tokens == 0:
             with trio.move_on_after(_DISK_WITHIN_S):
                 self._disk = await trio.to_thread.run_sync(
                     _disk_of, self._directory, limiter=self._threads, abandon_on_cancel=True
                 )
-        free_bytes, free_files = self._disk
-        data = pyfuse3.StatvfsData()
-        data.f_bsize = data.f_frsize = BLOCK_BYTES
-        data.f_bfree = data.f_bavail = free_bytes // BLOCK_BYTES
-        data.f_blocks = data.f_bfree + -(-self._tree_bytes // BLOCK_BYTES)
-        data.f_ffree = data.f_favail = free_files
-        data.f_files = inodes + free_files
-        data.f_namemax = 255
-        return data
+        return Space(self._tree_bytes, *self._disk)
 
     async def _sum(self) -> int:
         """The bytes of all records, and of all contents whose size is known."""

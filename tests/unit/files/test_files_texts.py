@@ -1,15 +1,15 @@
 """Texts that are open while what they tell of changes."""
 
-import errno
+from collections.abc import Hashable
 
 import attrs
-import pyfuse3
 import pytest
 import trio
 from trio.testing import MockClock
 
-from rcfs.fuse._inodes import InodeTable
-from rcfs.fuse._texts import LOOK_S, Texts
+from rcfs.errors import StaleError
+from rcfs.files._changes import Changes, Listener
+from rcfs.files._texts import LOOK_S, Texts
 from rcfs.model import Extension, Message, Party
 from rcfs.tree import Directory, Node, Root, TextFile, build_root
 from tests.fakes.catalogue import PlainCatalogue
@@ -19,12 +19,23 @@ FIRST_S = 1_800_000_000.0
 
 
 @attrs.define(eq=False)
+class Places(Listener):
+    """Gives a name another place when what was there is replaced, as inodes do."""
+
+    newest: int = 1
+
+    def text_replaced(self, place: Hashable) -> None:
+        assert place == self.newest
+        self.newest += 1
+
+
+@attrs.define(eq=False)
 class Scene:
     """One conversation, and the texts of it that are open."""
 
     catalogue: PlainCatalogue
     root: Root
-    inodes: InodeTable
+    places: "Places"
     texts: Texts
 
     def put(self, number: int, at_s: float) -> None:
@@ -33,16 +44,15 @@ class Scene:
         self.catalogue.put(attrs.evolve(message, conversation_id="1"))
 
     def look_up(self) -> tuple[int, TextFile]:
-        """The inode and node of the text, as the kernel asks for them."""
-        inode: int = pyfuse3.ROOT_INODE
+        """The place and node of the text."""
         node: Node = self.root
         for name in PATH:
             assert isinstance(node, Directory)
             found = node.find(name)
             assert found is not None
-            inode, node = self.inodes.remember(inode, name.encode(), found), found
+            node = found
         assert isinstance(node, TextFile)
-        return inode, node
+        return self.places.newest, node
 
     def record(self) -> TextFile:
         """The record of the extension, which is no conversation."""
@@ -51,20 +61,19 @@ class Scene:
 
     def render(self) -> tuple[int, TextFile, bytes, int]:
         """What `Texts.open` gets, as of now."""
-        inode, node = self.look_up()
+        place, node = self.look_up()
         number = self.texts.ask()
-        return inode, node, node.content(), number
+        return place, node, node.content(), number
 
 
 @pytest.fixture
-def scene(monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr(pyfuse3, "invalidate_entry_async", lambda *_arguments, **_named: None)
-    monkeypatch.setattr(pyfuse3, "invalidate_inode", lambda *_arguments, **_named: None)
+def scene() -> Scene:
     catalogue = PlainCatalogue()
     root = build_root([Extension(5, "101", "Jane")], fallback_s=0)
     root.extension(5).show(catalogue)
-    inodes = InodeTable(root)
-    made = Scene(catalogue, root, inodes, Texts(inodes))
+    places, changes = Places(), Changes()
+    changes.listen(places)
+    made = Scene(catalogue, root, places, Texts(changes))
     made.put(1, 0.0)
     return made
 
@@ -78,39 +87,37 @@ def test_a_rendering_that_took_long_is_no_news(scene: Scene) -> None:
     assert late is quick
     assert not quick.is_stale
     assert b"No. 2" in late.data
-    inode, node, _data, _number = slow
+    place, node, _data, _number = slow
     assert node.size_bytes == len(late.data)
-    assert scene.look_up()[0] == inode
+    assert scene.look_up()[0] == place
 
 
 def test_who_has_the_old_version_open_shares_no_pages_with_the_new_one(scene: Scene) -> None:
     """A message arrives late, and who opens the text is the first who notices."""
     old = scene.texts.open(*scene.render())
     scene.put(2, -10.0)
-    with pytest.raises(pyfuse3.FUSEError) as caught:
+    with pytest.raises(StaleError):
         scene.texts.open(*scene.render())
-    assert caught.value.errno == errno.ESTALE, "the kernel looks the name up again"
     assert old.is_stale
     new = scene.texts.open(*scene.render())
-    assert new.inode != old.inode
+    assert new.place != old.place
     assert new.data.index(b"No. 2") < new.data.index(b"No. 1")
 
 
 def test_only_what_the_kernel_keeps_no_pages_of_grows_while_it_is_open(scene: Scene) -> None:
     """The kernel would show zeros for what is new in the last page that it has of the others."""
-    inode, node = scene.look_up()
+    place, node = scene.look_up()
     assert node.grows
     record = attrs.evolve(scene.record(), size_bytes=1)
-    old = scene.texts.open(inode, record, b"a", scene.texts.ask())
-    with pytest.raises(pyfuse3.FUSEError):
-        scene.texts.open(inode, record, b"ab", scene.texts.ask())
+    old = scene.texts.open(place, record, b"a", scene.texts.ask())
+    with pytest.raises(StaleError):
+        scene.texts.open(place, record, b"ab", scene.texts.ask())
     assert old.is_stale
 
 
 async def test_an_open_text_is_looked_at_all_the_while(scene: Scene, autojump_clock: MockClock) -> None:
     looks: list[int] = []
     text = scene.texts.open(*scene.render())
-    scene.inodes.opened(text.inode, scene.look_up()[1])
     with trio.move_on_after(3.5 * LOOK_S):
         await scene.texts.look(looks.append)
     assert looks == [5, 5, 5]

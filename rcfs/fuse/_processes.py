@@ -1,9 +1,15 @@
-"""Which process opens a file, and which processes stand above it, as /proc tells."""
+"""Which process asks, which ones stand above it, and whether it is about to end, as /proc tells.
 
+pyfuse3 does not pass on FUSE_INTERRUPT, so the only way to notice that a waiting process was told to die is
+to look at its pending signals. Without one, EINTR would make readers loop for ever.
+"""
+
+import re
 from pathlib import Path
 
 import attrs
 
+from rcfs.files import Reader
 from rcfs.quota import Opener
 
 _MOST_ABOVE = 16
@@ -14,30 +20,36 @@ _HOSTS = frozenset({"kioworker", "kioslave5"})
 thumbnails, another one copies. Source: the process list of Dolphin 22.12."""
 _UNKNOWN = "unknown"
 """Stands for all processes that cannot be looked at, such as those outside of this pid namespace."""
-
-
-Identity = tuple[int, int]
-"""A process: its pid, and when it started, because a pid may be used again."""
-
-
-@attrs.frozen
-class Reader:
-    """Who opens."""
-
-    name: str
-    """Name of the program, cut at 15 characters by the kernel; empty when unknown."""
-    opener: Opener
-    """The process, and those above it; equal for opens that belong together."""
-    thread: str = ""
-    """Name of the thread that opens; that of the program unless it was given another."""
-    plugin: str = ""
-    """File name of the plug-in that the program was started for; empty for most."""
-    line: tuple[Identity, ...] = ()
-    """The process, and each one above it, as far as they were looked at; empty when unknown."""
+_ENDING_MASK = sum(1 << (number - 1) for number in (1, 2, 3, 9, 15))
+"""HUP, INT, QUIT, KILL, TERM."""
+_SIGNALS = re.compile(
+    rb"^State:\t(\S).*^SigPnd:\t(\w+)\nShdPnd:\t(\w+)\nSigBlk:\t(\w+)$", re.DOTALL | re.MULTILINE
+)
+_STATUS_BYTES = 8192
+"""More than a status file has."""
 
 
 @attrs.frozen
-class _Process:
+class Process:
+    """The process, or the thread, that the kernel names with a request."""
+
+    pid: int
+    """Its number; 0 for one outside of this pid namespace."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid}"
+
+    def reader(self) -> Reader:
+        """Who it is, and what stands above it; some 60 µs."""
+        return reader_of(self.pid)
+
+    def is_ending(self) -> bool:
+        """Whether it is gone, or about to be."""
+        return is_ending(self.pid)
+
+
+@attrs.frozen
+class _Stat:
     """One line of /proc/pid/stat, as far as it is of use here."""
 
     pid: int
@@ -53,8 +65,8 @@ class _Process:
     """When it started, in clock ticks since boot."""
 
     @property
-    def identity(self) -> Identity:
-        """What no other process has."""
+    def identity(self) -> tuple[int, int]:
+        """What no other process has: its pid may be used again."""
         return self.pid, self.started
 
 
@@ -90,7 +102,7 @@ def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
     return Reader(process.name, opener, thread, _plugin(process, proc), tuple(line))
 
 
-def _plugin(process: _Process, proc: Path) -> str:
+def _plugin(process: _Stat, proc: Path) -> str:
     """What the program of `process` was started for, if it is one of `_HOSTS`."""
     if process.name not in _HOSTS:
         return ""
@@ -101,7 +113,7 @@ def _plugin(process: _Process, proc: Path) -> str:
     return Path(arguments[1]).name if len(arguments) > 1 else ""
 
 
-def _look_at(pid: int, proc: Path) -> _Process:
+def _look_at(pid: int, proc: Path) -> _Stat:
     """The process `pid`.
 
     Raises:
@@ -113,10 +125,10 @@ def _look_at(pid: int, proc: Path) -> _Process:
     name, _, rest = text.partition("(")[2].rpartition(")")
     fields = rest.split()
     numbers = [int(fields[index]) for index in (1, 2, 3, 4, 5, 19)]
-    return _Process(pid, name, *numbers)
+    return _Stat(pid, name, *numbers)
 
 
-def _is_interactive(shell: _Process, job: _Process) -> bool:
+def _is_interactive(shell: _Stat, job: _Stat) -> bool:
     """Whether `shell`, which has started `job`, gives each command a process group, as with job control.
 
     Other programs that do so (parallel, timeout) neither lead the session of a terminal nor hand it over.
@@ -124,3 +136,23 @@ def _is_interactive(shell: _Process, job: _Process) -> bool:
     if shell.terminal == 0 or shell.group == job.group:
         return False
     return shell.pid == shell.session or job.group == job.foreground
+
+
+def is_ending(pid: int, proc: Path = Path("/proc")) -> bool:
+    """Whether the process (or thread) `pid` is gone, or has a signal pending that will end its wait.
+
+    A signal that is blocked does not count: the process would see EINTR, find no signal, and try again.
+    Pid 0 is a process outside of this pid namespace, which cannot be looked at.
+    """
+    if pid == 0:
+        return False
+    try:
+        with (proc / str(pid) / "status").open("rb", buffering=0) as file:
+            found = _SIGNALS.search(file.read(_STATUS_BYTES))
+    except OSError:
+        return True
+    if found is None:
+        return False
+    state, *masks = found.groups()
+    own, shared, blocked = (int(mask, 16) for mask in masks)
+    return state in b"ZX" or bool((own | shared) & _ENDING_MASK & ~blocked)

@@ -1,0 +1,29 @@
+"""The file system of an account, for any who need one: it knows neither FUSE nor a kernel, and no process.
+
+`FileSystem` looks up, lists, opens, reads and changes nodes of the tree on behalf of an `Asker`, waits within
+bounds (`Waits`), and tells each `Listener` what has changed.
+"""
+
+from rcfs.files._attributes import Attributes as Attributes
+from rcfs.files._attributes import Kind as Kind
+from rcfs.files._attributes import encoded as encoded
+from rcfs.files._changes import Listener as Listener
+from rcfs.files._changes import TreePath as TreePath
+from rcfs.files._filesystem import FileSystem as FileSystem
+from rcfs.files._mailboxes import show_mailbox as show_mailbox
+from rcfs.files._mailboxes import tree_of as tree_of
+from rcfs.files._openers import Listing as Listing
+from rcfs.files._openers import OpenContent as OpenContent
+from rcfs.files._openers import Opener as Opener
+from rcfs.files._openers import OpenLive as OpenLive
+from rcfs.files._openers import OpenText as OpenText
+from rcfs.files._readers import USUAL_CRAWLERS as USUAL_CRAWLERS
+from rcfs.files._readers import Asker as Asker
+from rcfs.files._readers import CrawlerPolicy as CrawlerPolicy
+from rcfs.files._readers import CrawlerRule as CrawlerRule
+from rcfs.files._readers import Reader as Reader
+from rcfs.files._searching import names_of_search as names_of_search
+from rcfs.files._space import Space as Space
+from rcfs.files._space import SpaceMeter as SpaceMeter
+from rcfs.files._waits import MAX_WAITERS as MAX_WAITERS
+from rcfs.files._waits import Waits as Waits

@@ -1,0 +1,161 @@
+"""Which mailboxes the tree shows: each is loaded when somebody needs it, then shown, and followed."""
+
+from rcfs.engine import Engine
+from rcfs.errors import NotFoundError, StaleError
+from rcfs.files._changes import Changes
+from rcfs.files._readers import Asker, Readers
+from rcfs.files._searching import Searching
+from rcfs.files._texts import Texts
+from rcfs.files._waits import Waits
+from rcfs.mailbox import Mailboxes
+from rcfs.store import Touched
+from rcfs.tree import REFRESH_ALL, ExtensionDirectory, Node, Root, SearchesDirectory, build_root
+
+_VISITED = 5
+"""A look at a search is one at all mailboxes that are shown, if they are no more: five syncs are a tenth of
+the Light group's default window. Of more mailboxes each is synced when its time comes."""
+
+
+def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
+    """The tree of an account, which shows no mailbox yet; `list_control` as of `build_root`."""
+    account = engine.account
+    return build_root(
+        account.extensions,
+        fallback_s=account.since_s,
+        searches=engine.searches,
+        list_control=list_control,
+    )
+
+
+def show_mailbox(extension: ExtensionDirectory, mailboxes: Mailboxes) -> None:
+    """Shows the mailbox of an extension, or that it has none, if that is known."""
+    catalogue = mailboxes.catalogue(extension.extension.id)
+    if catalogue is not None:
+        extension.show(catalogue)
+    elif mailboxes.is_none(extension.extension.id):
+        extension.show_none()
+
+
+class ShownMailboxes:
+    """The mailboxes of one tree; all methods run in the trio thread."""
+
+    def __init__(
+        self,
+        root: Root,
+        engine: Engine,
+        waits: Waits,
+        readers: Readers,
+        *,
+        searching: Searching,
+        texts: Texts,
+        changes: Changes,
+        max_wait_s: float,
+    ) -> None:
+        """Shows them in `root`; who waits for one waits for `max_wait_s` seconds at most."""
+        self._root = root
+        self._engine = engine
+        self._waits = waits
+        self._readers = readers
+        self._searching = searching
+        self._texts = texts
+        self._changes = changes
+        self._max_wait_s = max_wait_s
+
+    # When somebody needs one
+
+    async def need(self, node: Node, asker: Asker, *, briefly: bool = False) -> None:
+        """Returns when the mailbox that `node` tells of, if it tells of one, is loaded and shown.
+
+        With `briefly` it waits for two seconds at most; the load goes on without whoever asks.
+
+        Raises:
+            StaleError: The login may not see that extension any more.
+            CrawlerError: The asker is a crawler that is to have no mailbox loaded.
+            RcfsError: As `Waits.until`, or the mailbox cannot be had.
+        """
+        if node.mailbox_id is None:
+            return
+        try:
+            extension = self._root.extension(node.mailbox_id)
+        except KeyError:
+            raise StaleError("the extension is not there any more") from None
+        if extension.is_filled:
+            self._engine.account.mailboxes.visit(node.mailbox_id)
+            return
+        self._readers.require_no_crawler(asker)
+        if briefly:
+            await self._waits.briefly(asker, node.mailbox_id, lambda: self._load(extension))
+        else:
+            await self._waits.until(asker, lambda: self._load(extension), within_s=self._max_wait_s)
+
+    async def _load(self, extension: ExtensionDirectory) -> None:
+        mailboxes = self._engine.account.mailboxes
+        if await mailboxes.exists(extension.extension.id):
+            await mailboxes.open(extension.extension.id)  # a person uses it
+        show_mailbox(extension, mailboxes)
+
+    def visit_all(self) -> None:
+        """A person looks at what may be of any mailbox that is shown."""
+        extension_ids = [extension.id for extension in self._engine.account.extensions]
+        shown = [each for each in extension_ids if self._root.extension(each).is_filled]
+        if len(shown) <= _VISITED:
+            for extension_id in shown:
+                self._engine.account.mailboxes.visit(extension_id)
+
+    async def refresh(self, name: str) -> str:
+        """Looks for news of what stands in the root under `name`, or of `REFRESH_ALL`; what was refreshed.
+
+        Raises:
+            NotFoundError: There are no news of that.
+            RcfsError: The server failed, refuses, or could not be reached.
+        """
+        node = self._root if name == REFRESH_ALL else self._root.find(name)
+        if node is not None and node.mailbox_id is not None:
+            await self._engine.account.mailboxes.refresh(node.mailbox_id)
+            return "0 mailboxes" if self._engine.account.mailboxes.is_none(node.mailbox_id) else "1 mailbox"
+        if not isinstance(node, (Root, SearchesDirectory)):
+            raise NotFoundError(f"{name} is in no mailbox")
+        mailboxes = await self._engine.account.refresh()
+        return f"{mailboxes} mailbox{'' if mailboxes == 1 else 'es'}"
+
+    # What becomes of them
+
+    def follow(self) -> None:
+        """Shows from now on what the engine hears of."""
+        account = self._engine.account
+        account.on_extensions = self.extensions_changed
+        account.on_lost = self.lost
+        account.mailboxes.on_change = self.changed
+        account.mailboxes.on_loaded = self.loaded
+        self.extensions_changed()  # for what has changed since the root was built
+
+    def extensions_changed(self) -> None:
+        """Shows the extensions that there are now."""
+        extensions = self._engine.account.extensions
+        names = self._root.show(extensions)
+        self._changes.changed([(name,) for name in names])
+        if names:
+            self._searching.owners_changed()
+        for extension in extensions:
+            show_mailbox(self._root.extension(extension.id), self._engine.account.mailboxes)
+
+    def changed(self, extension_id: int, touched: Touched) -> None:
+        """These paths of an extension mean something else than before; the empty one is all of it."""
+        name = self._root.name_of(extension_id)
+        if name is not None and () in touched:
+            self._changes.all_changed(name)
+        else:
+            self._changes.changed([] if name is None else [(name, *path) for path in touched])
+        self._searching.mailbox_changed(extension_id, touched)
+        self._texts.mailbox_changed(extension_id)
+
+    def loaded(self, extension_id: int) -> None:
+        """Shows a mailbox that was just loaded, whether somebody waits for it or not."""
+        if self._root.name_of(extension_id) is not None:
+            show_mailbox(self._root.extension(extension_id), self._engine.account.mailboxes)
+            self.changed(extension_id, {()})
+
+    def lost(self) -> None:
+        """Nothing is known any more of any mailbox: each is loaded again when somebody looks into it."""
+        for extension in self._engine.account.extensions:
+            self._root.extension(extension.id).hide()

@@ -1,0 +1,24 @@
+"""Somebody who asks a file system, without being a process."""
+
+from collections.abc import Callable
+
+import attrs
+
+from rcfs.files import Reader
+from rcfs.quota import Opener
+
+_CAT = Reader("cat", Opener(("cat",), "session", "user"))
+
+
+@attrs.frozen(eq=False)
+class Somebody:
+    """Asks, and waits until it is told otherwise."""
+
+    _reader: Reader = _CAT
+    _is_ending: Callable[[], bool] = lambda: False
+
+    def reader(self) -> Reader:
+        return self._reader
+
+    def is_ending(self) -> bool:
+        return self._is_ending()

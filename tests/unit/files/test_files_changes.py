@@ -1,0 +1,101 @@
+"""What is told of changes, and to whom."""
+
+from collections.abc import Collection
+from types import SimpleNamespace
+from typing import Any, cast
+
+import attrs
+import pytest
+import structlog
+
+from rcfs.files import FileSystem, Listener, TreePath, Waits
+from rcfs.model import Extension
+from rcfs.transport import Recorder
+from rcfs.tree import build_root
+from tests.fakes.catalogue import PlainCatalogue
+
+JANE = Extension(id=5, number="101", name="Jane")
+
+
+@attrs.define(eq=False)
+class Heard(Listener):
+    """Notes what it hears of paths."""
+
+    paths: list[TreePath] = attrs.field(factory=list)
+    whole: list[str] = attrs.field(factory=list)
+
+    def changed(self, paths: Collection[TreePath]) -> None:
+        self.paths.extend(sorted(paths))
+
+    def all_changed(self, name: str) -> None:
+        self.whole.append(name)
+
+
+@attrs.define(eq=False)
+class Known:
+    """Mailboxes, of which some are known."""
+
+    catalogues: dict[int, PlainCatalogue] = attrs.field(factory=dict)
+    none: set[int] = attrs.field(factory=set)
+    on_change: Any = None
+    on_loaded: Any = None
+
+    def catalogue(self, extension_id: int) -> PlainCatalogue | None:
+        return self.catalogues.get(extension_id)
+
+    def is_none(self, extension_id: int) -> bool:
+        return extension_id in self.none
+
+
+@pytest.fixture
+def account() -> SimpleNamespace:
+    return SimpleNamespace(extensions=(JANE,), mailboxes=Known(), on_extensions=None, on_lost=None)
+
+
+@pytest.fixture
+def files(account: SimpleNamespace) -> FileSystem:
+    searches = SimpleNamespace(note_change=lambda: None)
+    engine = SimpleNamespace(
+        account=account, searches=searches, library=None, recorder=Recorder(structlog.get_logger())
+    )
+    root = build_root(account.extensions, fallback_s=0.0)
+    return FileSystem(root, cast("Any", engine), Waits(), max_wait_s=1.0, render_live=cast("Any", None))
+
+
+def test_every_listener_is_told_of_paths_below_the_root(files: FileSystem) -> None:
+    one, other = Heard(), Heard()
+    files.listen(one)
+    files.listen(other)
+    files.mailboxes.changed(5, {("SMS", "2026-11"), ("SMS",)})
+    assert one.paths == other.paths == [("101 Jane", "SMS"), ("101 Jane", "SMS", "2026-11")]
+    files.mailboxes.changed(5, {(), ("SMS",)})
+    assert one.whole == other.whole == ["101 Jane"]
+
+
+def test_an_extension_that_is_gone_is_passed_over(files: FileSystem) -> None:
+    heard = Heard()
+    files.listen(heard)
+    files.mailboxes.changed(6, {("SMS", "2026-11")})
+    files.mailboxes.changed(6, {()})
+    files.mailboxes.loaded(6)
+    assert (heard.paths, heard.whole) == ([], [])
+
+
+def test_what_the_engine_hears_of_is_shown_and_told(files: FileSystem, account: SimpleNamespace) -> None:
+    heard = Heard()
+    files.listen(heard)
+    files.mailboxes.follow()
+    jane = files.root.extension(5)
+    assert not jane.is_filled
+    account.mailboxes.catalogues[5] = PlainCatalogue()
+    account.mailboxes.on_loaded(5)
+    assert jane.is_filled
+    assert heard.whole == ["101 Jane"]
+    account.on_lost()
+    assert not jane.is_filled
+    account.extensions = (Extension(id=5, number="102", name="Jane"), Extension(id=6, name="Menu"))
+    account.mailboxes.none.add(6)
+    account.on_extensions()
+    assert heard.paths == [("101 Jane",), ("102 Jane",), ("Menu",)]
+    assert jane.is_filled
+    assert files.root.extension(6).is_filled, "there is nothing to be loaded"
