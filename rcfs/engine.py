@@ -12,7 +12,7 @@ from rcfs.mailbox import Account, Hints, Losses, Preload, Remembered, Searches, 
 from rcfs.platform import Client, Credentials
 from rcfs.quota import GroupState, Ledger, QueueState
 from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
-from rcfs.transport import Gate, Glance, Network, Recorder, Requester, Session, keep_going
+from rcfs.transport import Glance, Lane, Network, Recorder, Requester, keep_going
 
 CHART_COLUMNS = 60
 """Parts of the window for which the status tells how many slots return: one a second, and a terminal's
@@ -31,10 +31,8 @@ class Engine:
     """The account, its extensions and mailboxes."""
     library: Library
     """The contents."""
-    gate: Gate
-    """The queue and the budgets."""
-    session: Session
-    """The login."""
+    lane: Lane
+    """The login, and the queue for its budget."""
     recorder: Recorder
     """What happened so far."""
     cache: ContentCache
@@ -87,11 +85,11 @@ class Engine:
 
     def quota(self) -> list[Mapping[str, object]]:
         """The ``quota`` part of the status document; waits for nothing."""
-        return [_quota_row(state) for state in self.gate.states()]
+        return [_quota_row(state) for state in self.lane.gate.states()]
 
     def queue(self) -> list[Mapping[str, object]]:
         """The ``queue`` part of the status document; waits for nothing."""
-        return [self._queue_row(state) for state in self.gate.queue()]
+        return [self._queue_row(state) for state in self.lane.gate.queue()]
 
     def _mailboxes_part(self, counts: Mapping[int, int] | None) -> Mapping[str, object] | None:
         if counts is None:
@@ -125,15 +123,15 @@ class Engine:
         ]
 
     def _login_row(self) -> Mapping[str, object]:
-        refused = self.session.refused
+        refused = self.lane.session.refused
         return {
             "state": "good" if refused is None else "refused",
             "because": None if refused is None else str(refused),
-            "tried_again_in_s": self.session.refused_for_s,
+            "tried_again_in_s": self.lane.session.refused_for_s,
         }
 
     def _queue_row(self, state: QueueState) -> Mapping[str, object]:
-        now_s = self.gate.now_s
+        now_s = self.lane.gate.now_s
         rows = [
             {
                 "for": demand.label,
@@ -142,7 +140,7 @@ class Engine:
                 "sent_in_s": expected.wait_s,
             }
             for expected in state.expected[:_NAMED]
-            if (demand := self.gate.demand(expected.ticket)) is not None
+            if (demand := self.lane.gate.demand(expected.ticket)) is not None
         ]
         waits_s = [expected.wait_s for expected in state.expected]
         oldest_s = max((now_s - expected.ticket.submitted_s for expected in state.expected), default=0.0)
@@ -239,12 +237,21 @@ async def open_engine(
         AuthError: The credentials were refused.
         PlatformError: The server failed or could not be reached.
     """
-    gate = Gate(ledger, recorder, clock)
     async with _plain_errors(), trio.open_nursery() as nursery:
         network = Network(client, recorder, nursery, offline=offline, barred=barred)
-        session = Session(client, credentials, gate, network, recorder, shared=shared, reload=reload)
-        requester = Requester(client, gate, session, network, recorder)
-        nursery.start_soon(keep_going, recorder, "queue", gate.run)
+        lane = Lane.open(
+            credentials,
+            ledger,
+            client=client,
+            network=network,
+            recorder=recorder,
+            clock=clock,
+            shared=shared,
+            reload=reload,
+        )
+        session = lane.session
+        requester = Requester(client, network, lane, recorder)
+        nursery.start_soon(keep_going, recorder, "queue", lane.gate.run)
         library = Library(
             requester, client.hosts, cache, sizes, recorder, nursery, history, max_content_bytes
         )
@@ -252,7 +259,7 @@ async def open_engine(
             login, requester, client, session, network, index, sizes, shelving, cache, recorder, nursery
         )
         losses = Losses(login, requester, session, network, index, cache, shelving, recorder)
-        hints = Hints(login, requester, client, gate, session, network, account.mailboxes, index, recorder)
+        hints = Hints(login, requester, client, lane, network, account.mailboxes, index, recorder)
 
         async def learn() -> None:
             await account.wait_asked()  # so that credentials are refused there, and not here
@@ -272,8 +279,7 @@ async def open_engine(
             yield Engine(
                 account=account,
                 library=library,
-                gate=gate,
-                session=session,
+                lane=lane,
                 recorder=recorder,
                 cache=cache,
                 client=client,

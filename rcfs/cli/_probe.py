@@ -27,7 +27,7 @@ from rcfs.platform import (
     read_account,
     read_own_extension,
 )
-from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
+from rcfs.transport import Demand, Lane, Network, Recorder, Requester
 
 _CLOCK_TOLERANCE_S = 60.0
 """A clock that is further off makes new messages appear late, and JWT logins fail."""
@@ -72,16 +72,23 @@ async def _probe(settings: Settings) -> list[Finding]:
     # mounts have a session it is theirs that is tried: another login might end it.
     shared = shared_session(settings, identity, recorder) if settings.files.sessions.exists() else None
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
-        gate = Gate(ledger, recorder, clock)
         async with trio.open_nursery() as nursery:
             network = Network(client, recorder, nursery)
-            session = Session(client, login, gate, network, recorder, shared=shared)
-            requester = Requester(client, gate, session, network, recorder)
-            nursery.start_soon(gate.run)
+            lane = Lane.open(
+                login,
+                ledger,
+                client=client,
+                network=network,
+                recorder=recorder,
+                clock=clock,
+                shared=shared,
+            )
+            requester = Requester(client, network, lane, recorder)
+            nursery.start_soon(lane.gate.run)
             try:
                 demand = Demand(Priority.PERSON, attempts=1)
                 try:
-                    await session.token(demand)
+                    await lane.session.token(demand)
                 except PlatformError as exc:
                     findings.append(_no_login(credentials.server_url, exc))
                 else:
@@ -92,7 +99,7 @@ async def _probe(settings: Settings) -> list[Finding]:
                     ]
                     # A session that was there already has told nothing of the server's clock.
                     findings += [_clock(client.clock_offset_s), *allowed]
-                await session.revoke()
+                await lane.session.revoke()
                 await client.aclose()
             finally:
                 nursery.cancel_scope.cancel()

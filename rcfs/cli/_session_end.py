@@ -13,7 +13,7 @@ from rcfs.cli._settings import Settings
 from rcfs.errors import RcfsError
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import LinuxMachine, SharedSession
-from rcfs.transport import Gate, Network, Recorder, Session
+from rcfs.transport import Lane, Network, Recorder
 
 _WITHIN_S = 10.0
 """Longest wait for the server, connection included. The session ends by itself within an hour or a week."""
@@ -47,12 +47,19 @@ async def _end(settings: Settings, identity: str) -> None:
     credentials = Credentials(login.client_id, login.client_secret, login.jwt)
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
         async with trio.open_nursery() as nursery:
-            gate = Gate(ledger, recorder, clock)
             network = Network(client, recorder, nursery, offline=settings.offline)
-            session = Session(client, credentials, gate, network, recorder, shared=shared)
-            nursery.start_soon(gate.run)
+            lane = Lane.open(
+                credentials,
+                ledger,
+                client=client,
+                network=network,
+                recorder=recorder,
+                clock=clock,
+                shared=shared,
+            )
+            nursery.start_soon(lane.gate.run)
             with trio.move_on_after(_WITHIN_S):
-                await session.revoke()
+                await lane.session.revoke()
             with trio.move_on_after(1, shield=True):
                 await client.aclose()
             nursery.cancel_scope.cancel()

@@ -44,7 +44,7 @@ from rcfs.platform import (
     subscription_frame,
 )
 from rcfs.store import MailboxIndex
-from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session, run_together
+from rcfs.transport import Demand, Lane, Network, Recorder, Requester, run_together
 
 _SCOPE = "websocket"
 """What the name of the scope begins with that lets an app open a WebSocket, in lower case: the official
@@ -87,8 +87,7 @@ class Hints:
         login: str,
         requester: Requester,
         client: Client,
-        gate: Gate,
-        session: Session,
+        lane: Lane,
         network: Network,
         mailboxes: Mailboxes,
         index: MailboxIndex,
@@ -99,8 +98,7 @@ class Hints:
         self._topic = f"hints {login}"
         self._requester = requester
         self._client = client
-        self._gate = gate
-        self._session = session
+        self._lane = lane
         self._network = network
         self._mailboxes = mailboxes
         self._index = index
@@ -185,8 +183,8 @@ class Hints:
             RcfsError: Why there is none, or none any more.
         """
         demand = Demand(Priority.METADATA, attempts=1, label="notifications")
-        await self._session.token(demand)
-        scopes = self._session.scopes
+        await self._lane.session.token(demand)
+        scopes = self._lane.session.scopes
         if scopes and not any(scope.lower().startswith(_SCOPE) for scope in scopes):
             raise ForbiddenError("the app has not the scope WebSocket")
         access = await self._requester.read(socket_token(), socket_access, demand)
@@ -266,7 +264,7 @@ class Hints:
         for _attempt in range(_ATTEMPTS):
             operation = "updateSubscription" if self._subscription_id else "createSubscription"
             demand = Demand(Priority.METADATA, label="subscription")
-            async with self._gate.slot(operation, MEDIUM, demand) as slot:
+            async with self._lane.gate.slot(operation, MEDIUM, demand) as slot:
                 frame = await self._question(
                     socket,
                     lambda number: subscription_frame(number, extension_ids, self._subscription_id),

@@ -166,7 +166,9 @@ def redirected(request: Request, status: int, url: str, *, may_send_body: bool) 
     """
     if request.method != "GET":
         if status == 303:
-            request = attrs.evolve(request, method="GET", body=None)
+            # A name of its own, since a GET may count for another usage plan group.
+            operation = f"{request.operation} result"
+            request = attrs.evolve(request, operation=operation, method="GET", body=None)
         elif status not in (307, 308):
             raise PlatformError(
                 f"{request.operation}: refusing to follow HTTP {status}, which would change what is asked for"

@@ -163,7 +163,7 @@ class Pull:
     @property
     def budget(self) -> GroupState:
         """What is known of the budget that contents are fetched on."""
-        return next(state for state in self._engine.gate.states() if state.group == MEDIUM)
+        return next(state for state in self._engine.lane.gate.states() if state.group == MEDIUM)
 
     async def tree(self, paths: Sequence[Parts]) -> tuple[Root, tuple[Failure, ...]]:
         """The tree with the mailboxes that `paths` lead into, and those that could not be loaded or synced.

@@ -3,9 +3,9 @@
 Source: "Error handling", "Rate limits" and "Responses" of the API documentation.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import AsyncExitStack
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import attrs
 import trio
@@ -14,11 +14,11 @@ from rcfs.errors import AuthError, PlatformError, RateLimitedError, ServerError,
 from rcfs.model import UsageGroup
 from rcfs.platform import Answer, Client, Request, Token, decoded_object, redirected, refusal
 from rcfs.quota import UNKNOWN_PLAN
-from rcfs.transport._gate import Demand, Gate, RequestSlot
+from rcfs.transport._gate import Demand, RequestSlot
+from rcfs.transport._lane import Lane
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._retry import Retry, uncertain
-from rcfs.transport._session import Session
 
 T = TypeVar("T")
 
@@ -51,13 +51,11 @@ class _Redirect:
 class Requester:
     """Sends requests within the quota; may be used by any number of tasks at the same time."""
 
-    def __init__(
-        self, client: Client, gate: Gate, session: Session, network: Network, recorder: Recorder
-    ) -> None:
+    def __init__(self, client: Client, network: Network, lane: Lane, recorder: Recorder) -> None:
+        """Sends in `lane` whatever names no other one."""
         self._client = client
-        self._gate = gate
         self._network = network
-        self._session = session
+        self._lane = lane
         self._recorder = recorder
         self._learned_groups: dict[str, UsageGroup] = {}
 
@@ -69,6 +67,7 @@ class Requester:
         *,
         progress: Callable[[], int] = lambda: 0,
         confirm: Callable[[], None] = lambda: None,
+        lane: Lane | None = None,
     ) -> T:
         """What `use` makes of the answer to `plan()`: 2xx, or 416 when a range was asked for.
 
@@ -76,7 +75,8 @@ class Requester:
         with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew. A request
         that is not `repeatable` is sent again only if the server has certainly not carried it out. `confirm`
         is called in the moment before something is sent, which may be long after it was planned; when it
-        raises, nothing is sent, no slot is used, and the error is passed on.
+        raises, nothing is sent, no slot is used, and the error is passed on. `lane` is whose login and budget
+        are used; None for the requester's own.
 
         Raises:
             PlatformError: What the server or the connection did in the last attempt.
@@ -84,14 +84,16 @@ class Requester:
             UnreachableError, OfflineError: Nothing is sent now; see `Network.admit`.
             AbandonedError: The demand was dropped while it waited for a slot.
         """
+        lane = lane or self._lane
+        call = _Call(self._client, self._network, lane, self._learned_groups, demand, use, confirm)
         retry = Retry(demand.attempts, progress())
         while True:
             request = plan()
             await self._network.admit(request.url, demand)
             # Failed logins are repeated in there, so they are not repeated here.
-            await self._session.token(demand)
+            await lane.session.token(demand)
             try:
-                return await self._attempt(request, use, demand, confirm)
+                return await call.attempt(request)
             except _ReplacedError:
                 continue  # Each one is another request's new token, and those are limited.
             except PlatformError as exc:
@@ -102,24 +104,31 @@ class Requester:
                     exc,
                     repeatable=request.repeatable,
                     progress_bytes=progress(),
-                    may_log_in=self._session.refused is None,
+                    may_log_in=lane.session.refused is None,
                     is_closed=self._network.is_closed_to(request.url),
                 )
             if wait_s:
                 await trio.sleep(wait_s)
 
-    def price(self, request: Request) -> tuple[float, float]:
+    def price(self, request: Request, lane: Lane | None = None) -> tuple[float, float]:
         """What a request like `request` costs now, in seconds: its share of the window, and until it can go.
 
         As the ledger knows it; a request that must wait behind others waits longer.
         """
         group = self._learned_groups.get(request.operation, request.group)
-        for state in self._gate.states():
+        for state in (lane or self._lane).gate.states():
             if state.group == group:
                 return state.window_s / state.limit, state.next_free_s
         return UNKNOWN_PLAN.window_s / UNKNOWN_PLAN.limit, 0.0
 
-    async def read(self, request: Request, decode: Callable[[dict[str, Any]], T], demand: Demand) -> T:
+    async def read(
+        self,
+        request: Request,
+        decode: Callable[[dict[str, Any]], T],
+        demand: Demand,
+        *,
+        lane: Lane | None = None,
+    ) -> T:
         """What `decode` makes of the JSON object that answers `request`; it runs in a worker thread.
 
         Raises:
@@ -133,24 +142,32 @@ class Requester:
             # A page of a thousand messages takes tens of milliseconds: not in the event loop.
             return await trio.to_thread.run_sync(parse, await answer.body())
 
-        return await self.run(lambda: request, use, demand)
+        return await self.run(lambda: request, use, demand, lane=lane)
 
-    async def _attempt(
-        self,
-        request: Request,
-        use: Callable[[Answer], Awaitable[T]],
-        demand: Demand,
-        confirm: Callable[[], None],
-    ) -> T:
+
+@attrs.frozen
+class _Call(Generic[T]):
+    """The parts of one logical request that stay the same in all its attempts."""
+
+    client: Client
+    network: Network
+    lane: Lane
+    learned_groups: MutableMapping[str, UsageGroup]
+    demand: Demand
+    use: Callable[[Answer], Awaitable[T]]
+    confirm: Callable[[], None]
+
+    async def attempt(self, request: Request) -> T:
+        """What `use` makes of the answer to `request`, at the end of its redirects."""
         is_done = False
         try:
             for _hop in range(_MOST_HOPS):
-                outcome = await self._send(request, use, demand, confirm)
+                outcome = await self._send(request)
                 if not isinstance(outcome, _Redirect):
                     return outcome
                 # 303 says that it was carried out, and where to read what came of it.
                 is_done = is_done or (outcome.status == 303 and not request.repeatable)
-                keeps_host = self._client.hosts.may_see_token(outcome.url)
+                keeps_host = self.client.hosts.may_see_token(outcome.url)
                 request = redirected(request, outcome.status, outcome.url, may_send_body=keeps_host)
             raise PlatformError(f"{request.operation}: more than {_MOST_HOPS} redirects")
         except PlatformError as exc:
@@ -158,16 +175,10 @@ class Requester:
                 raise uncertain(exc) from exc
             raise
 
-    async def _send(
-        self,
-        request: Request,
-        use: Callable[[Answer], Awaitable[T]],
-        demand: Demand,
-        confirm: Callable[[], None],
-    ) -> T | _Redirect:
-        if not self._client.hosts.may_see_token(self._client.absolute(request.url)):
+    async def _send(self, request: Request) -> T | _Redirect:
+        if not self.client.hosts.may_see_token(self.client.absolute(request.url)):
             # A foreign host, reached by a redirect: no token, and none of this credential's quota.
-            async with self._client.send(request, "") as answer:
+            async with self.client.send(request, "") as answer:
                 if answer.status >= 400 and answer.status != 416:
                     # It says nothing about the login, the quota or the resource: asking the server again
                     # may lead elsewhere.
@@ -175,49 +186,40 @@ class Requester:
                         f"{request.operation}: HTTP {answer.status} from the host that the server named",
                         retry_after_s=answer.retry_after_s,
                     )
-                return await self._judge(request, answer, use)
-        group = self._learned_groups.get(request.operation, request.group)
+                return await self._judge(request, answer)
+        group = self.learned_groups.get(request.operation, request.group)
         while True:
-            async with self._gate.slot(request.operation, group, demand) as slot:
-                token = self._session.current
-                if token is not None and not self._network.is_closed_to(request.url):
-                    return await self._exchange(request, token, slot, use, confirm)
+            async with self.lane.gate.slot(request.operation, group, self.demand) as slot:
+                token = self.lane.session.current
+                if token is not None and not self.network.is_closed_to(request.url):
+                    return await self._exchange(request, token, slot)
                 slot.unsent()  # The wait for the slot outlasted the token, or the way to the server.
-            await self._network.admit(request.url, demand)
-            await self._session.token(demand)
+            await self.network.admit(request.url, self.demand)
+            await self.lane.session.token(self.demand)
 
-    async def _exchange(
-        self,
-        request: Request,
-        token: Token,
-        slot: RequestSlot,
-        use: Callable[[Answer], Awaitable[T]],
-        confirm: Callable[[], None],
-    ) -> T | _Redirect:
+    async def _exchange(self, request: Request, token: Token, slot: RequestSlot) -> T | _Redirect:
         try:
-            confirm()
-        except BaseException:
+            self.confirm()
+        except Exception:
             slot.unsent()
             raise
         async with AsyncExitStack() as stack:
-            with self._network.waiting_for_headers(request.url):
-                answer = await stack.enter_async_context(self._client.send(request, token.access))
+            with self.network.waiting_for_headers(request.url):
+                answer = await stack.enter_async_context(self.client.send(request, token.access))
             slot.answered(answer.status, answer.rate, answer.retry_after_s)
             if answer.rate is not None:
-                self._learned_groups[request.operation] = answer.rate.group
-            if answer.status == 401 and not self._session.reject(token):
+                self.learned_groups[request.operation] = answer.rate.group
+            if answer.status == 401 and not self.lane.session.reject(token):
                 raise _ReplacedError("the token was replaced while the request was under way")
-            return await self._judge(request, answer, use)
+            return await self._judge(request, answer)
 
-    async def _judge(
-        self, request: Request, answer: Answer, use: Callable[[Answer], Awaitable[T]]
-    ) -> T | _Redirect:
+    async def _judge(self, request: Request, answer: Answer) -> T | _Redirect:
         if answer.status in _REDIRECTS:
             if not answer.location:
                 raise ServerError(f"{request.operation}: a redirect to nowhere")
             return _Redirect(answer.status, answer.location)
         if 200 <= answer.status < 300 or (answer.status == 416 and request.byte_range is not None):
-            return await use(answer)
+            return await self.use(answer)
         if answer.status < 400:
             raise ServerError(f"{request.operation}: HTTP {answer.status} is no answer to this")
         raise refusal(

@@ -14,7 +14,7 @@ import trio
 from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials, list_messages
 from rcfs.store import LinuxMachine, open_ledger
-from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
+from rcfs.transport import Demand, Lane, Network, Recorder, Requester
 
 PLANS = {UsageGroup("light"): Plan(15, 1.0, 2.0), UsageGroup("auth"): Plan(20, 1.0, 2.0)}
 """Of the simulator that these processes ask."""
@@ -30,7 +30,6 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
     ledger = open_ledger(path, login.identity(server_url), PLANS, _no_warning, machine)
     client = Client(AllowedHosts(server_url), user_agent="rcfs/test")
     recorder = Recorder(structlog.get_logger())
-    gate = Gate(ledger, recorder, machine.clock_s)
 
     async def one(requester: Requester) -> None:
         await requester.read(
@@ -39,10 +38,12 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
         print("answered", flush=True)  # noqa: T201 - that is what it is for
 
     async with trio.open_nursery() as gate_nursery:
-        gate_nursery.start_soon(gate.run)
         network = Network(client, recorder, gate_nursery)
-        session = Session(client, login, gate, network, recorder)
-        requester = Requester(client, gate, session, network, recorder)
+        lane = Lane.open(
+            login, ledger, client=client, network=network, recorder=recorder, clock=machine.clock_s
+        )
+        gate_nursery.start_soon(lane.gate.run)
+        requester = Requester(client, network, lane, recorder)
         async with trio.open_nursery() as nursery:
             for _ in range(count):
                 nursery.start_soon(one, requester)

@@ -98,7 +98,7 @@ class Rig:
 
     def used(self, group: str) -> int:
         """Slots of a group that are not free."""
-        return next(state.used for state in self.engine.gate.states() if state.group == group)
+        return next(state.used for state in self.engine.lane.gate.states() if state.group == group)
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ CHANGE = Request(UPDATE, UsageGroup("medium"), PATH, method="PUT", body=json_bod
 async def send(rig: Rig, change: Request = CHANGE) -> str:
     """The read status that the server says."""
     engine = rig.engine
-    requester = Requester(engine.client, engine.gate, engine.session, engine.network, engine.recorder)
+    requester = Requester(engine.client, engine.network, engine.lane, engine.recorder)
     return str(await requester.read(change, lambda answer: answer["readStatus"], Demand(Priority.PERSON)))
 
 
@@ -127,6 +127,10 @@ async def test_303_makes_it_a_read(rig: Rig) -> None:
     (seen,) = rig.platform.sent("readMessage")
     assert (seen.method, seen.body, seen.media_type) == ("GET", b"", "")
     assert len(sent(rig)) == 1
+    # The GET counts for another group, and the next change still for its own.
+    assert rig.used("medium") == 1
+    await send(rig)
+    assert rig.used("medium") == 2
 
 
 @pytest.mark.parametrize(

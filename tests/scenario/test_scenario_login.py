@@ -131,7 +131,7 @@ async def test_four_401_in_a_row_are_no_lack_of_permission(rig: Rig) -> None:
 
 
 async def test_a_401_to_a_token_that_was_replaced_meanwhile_does_not_count(rig: Rig) -> None:
-    session, old = rig.engine.session, rig.engine.session.current
+    session, old = rig.engine.lane.session, rig.engine.lane.session.current
     assert old is not None
 
     def replaced(_request: object) -> Reply:

@@ -72,7 +72,7 @@ async def test_who_follows_a_stream_does_not_ask_for_the_price(
     flow(rig.platform, 2.0 * MB)
     content = await opened(rig, rig.wanted(1, DATA))
     asked: list[float] = []
-    gate, states = rig.engine.gate, rig.engine.gate.states
+    gate, states = rig.engine.lane.gate, rig.engine.lane.gate.states
 
     def noted() -> tuple[GroupState, ...]:
         asked.append(rig.now)
@@ -158,7 +158,7 @@ async def test_a_seek_whose_reader_leaves_before_it_is_sent_costs_nothing(rig: R
     with trio.move_on_after(10) as scope:
         await read(rig, content, SIZE - 1000)
     assert scope.cancelled_caught
-    assert rig.engine.gate.queue() == ()
+    assert rig.engine.lane.gate.queue() == ()
     await trio.sleep(100)
     assert len(rig.ranges()) == 2
     rig.engine.library.release(content)

@@ -15,7 +15,7 @@ from rcfs.quota import MemoryLedger
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator.login._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
-from rcfs.transport import Demand, Gate, Network, Recorder, Requester, Session
+from rcfs.transport import Demand, Lane, Network, Recorder, Requester
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.rig import noise
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform
@@ -107,12 +107,18 @@ async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -
             hosts = AllowedHosts(ends.platform_url)
             client = Client(hosts, user_agent="rcfs/test", transport=Line(simulated))
             recorder = Recorder(structlog.testing.CapturingLogger())
-            gate = Gate(MemoryLedger(PRIOR_PLANS), recorder)
             network = Network(client, recorder, nursery)
-            session = Session(client, credentials, gate, network, recorder, shared=shared(tmp_path))
-            nursery.start_soon(gate.run)
-            requesters.append(Requester(client, gate, session, network, recorder))
-            sessions.append(session)
+            lane = Lane.open(
+                credentials,
+                MemoryLedger(PRIOR_PLANS),
+                client=client,
+                network=network,
+                recorder=recorder,
+                shared=shared(tmp_path),
+            )
+            nursery.start_soon(lane.gate.run)
+            requesters.append(Requester(client, network, lane, recorder))
+            sessions.append(lane.session)
         for requester in (*requesters, *requesters):
             await requester.read(read_account(), lambda _record: None, demand)
         for session in sessions:
@@ -141,9 +147,9 @@ async def test_odd_values_in_what_is_shared_mean_that_nothing_is_kept(
 ) -> None:
     async with rigs() as rig:
         platform.live_tokens.clear()
-        digest = rig.engine.session._digest()
+        digest = rig.engine.lane.session._digest()
         shared(tmp_path).write({"scopes": [], "refused_by": digest, **odd})
-        rig.engine.session._token = None
+        rig.engine.lane.session._token = None
         assert await rig.read(rig.wanted(1, noise(9))) == noise(9)
     assert len(platform.sent(LOGIN)) == 2
 

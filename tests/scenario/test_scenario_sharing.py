@@ -116,8 +116,8 @@ async def test_the_last_reader_to_give_up_withdraws_what_was_not_sent(rig: Rig) 
         nursery.start_soon(read_for, 10)
         nursery.start_soon(read_for, 20)
         await trio.sleep(15)
-        assert [state.waiting for state in rig.engine.gate.queue()] == [1]
-    assert rig.engine.gate.queue() == ()
+        assert [state.waiting for state in rig.engine.lane.gate.queue()] == [1]
+    assert rig.engine.lane.gate.queue() == ()
     await trio.sleep(120)
     assert len(rig.ranges()) == 40
     assert rig.used("medium") == 0
@@ -148,10 +148,12 @@ async def test_a_person_who_joins_a_bulk_fetch_makes_it_urgent(rig: Rig) -> None
         for number in range(10):
             nursery.start_soon(rig.read, rig.wanted(number, DATA), Priority.BULK)
             await wait_all_tasks_blocked()
-        assert [(state.priority, state.waiting) for state in rig.engine.gate.queue()] == [(Priority.BULK, 10)]
+        assert [(state.priority, state.waiting) for state in rig.engine.lane.gate.queue()] == [
+            (Priority.BULK, 10)
+        ]
         nursery.start_soon(rig.read, rig.wanted(7, DATA), Priority.PERSON)
         await wait_all_tasks_blocked()
-        assert {state.priority: state.waiting for state in rig.engine.gate.queue()} == {
+        assert {state.priority: state.waiting for state in rig.engine.lane.gate.queue()} == {
             Priority.PERSON: 1,
             Priority.BULK: 9,
         }

@@ -457,4 +457,4 @@ async def test_two_hundred_mailboxes_never_keep_a_person_waiting(
         polled = len(platform.sent(SYNC)) - begun - len(waits)
         # Half an hour is two polls of each, and none was forgotten.
         assert 200 <= polled <= 2 * 200 + 3 * 60
-        assert len(rig.engine.gate.queue()) <= 1
+        assert len(rig.engine.lane.gate.queue()) <= 1
