@@ -5,18 +5,15 @@ the old access token at once, and a refused login must not be repeated at once. 
 sessions of a user and app, so all processes of a login use one, which is kept in the state directory.
 """
 
-import hashlib
-import json
 import math
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
 
 import attrs
 import trio
 
-from rcfs.errors import AuthError, PlatformError, RateLimitedError, StoreError
-from rcfs.model import Priority, one_line
+from rcfs.errors import AuthError, PlatformError, RateLimitedError
+from rcfs.model import Priority
 from rcfs.platform import (
     AUTH,
     TOKEN_PATH,
@@ -26,7 +23,6 @@ from rcfs.platform import (
     Request,
     Token,
     get_token,
-    is_bearer,
     refresh_token,
     revoke_token,
     token_from,
@@ -36,6 +32,7 @@ from rcfs.transport._gate import Demand, Gate
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._retry import backoff_s
+from rcfs.transport._session_document import SessionDocument
 
 _LATER_S = 30.0
 """How long a token that is still good is used on after its renewal failed: six tries within the margin."""
@@ -46,10 +43,6 @@ _LOOK_AGAIN_S = 5.0
 """How often a refused login looks for other credentials, in seconds: `rcfs login` may have saved some."""
 _RELOAD_WITHIN_S = 10.0
 """Longest wait for the keyring, which may be locked."""
-_POLL_S = 0.05
-"""How often to look whether another process has renewed the session, in seconds."""
-_OTHER_WITHIN_S = 150.0
-"""Longest wait for that process: a login that waits for a penalty. Then this one logs in by itself."""
 _SOON_S = 0.1
 """A login that must wait longer for its slot tells nothing soon."""
 _REVOKE_WITHIN_S = 5.0
@@ -82,7 +75,7 @@ class Session:
             reload: The credentials as they are kept now, of the same login; None when there are none. For a
                 worker thread.
         """
-        self._shared = shared
+        self._document = SessionDocument(shared, recorder)
         self._reload = reload
         self._refused_s = self._reloaded_s = -math.inf
         self._client = client
@@ -152,16 +145,13 @@ class Session:
     async def _renew(self, demand: Demand) -> None:
         try:
             await self._network.admit(TOKEN_PATH, demand)
-            lock = await self._lock()
-            try:
+            async with self._document.renewing(lambda: self.current is not None or self._adopt()):
                 if self.current is None and not self._adopt():
                     if not await self._refresh():
                         self._token = await self._log_in(demand)
                         self._refreshed = False
-                    self._keep()
-            finally:
-                if lock is not None:
-                    SharedSession.unlock(lock)
+                    if self._token is not None:
+                        self._document.keep_token(self._token, is_refreshed=self._refreshed)
         except PlatformError as exc:
             now, old = self._gate.now_s, self._token
             if old is None or isinstance(exc, AuthError) or now >= old.ends_at_s:
@@ -170,66 +160,30 @@ class Session:
             self._recorder.fault("renewing the login", str(exc))
             self._token = attrs.evolve(old, renew_at_s=min(now + _LATER_S, old.ends_at_s))
 
-    async def _lock(self) -> int | None:
-        """Keeps other processes from renewing the session until it is unlocked.
-
-        None when there are none, when one has just renewed it, so that `current` is good, or does not end.
-        """
-        with trio.move_on_after(_OTHER_WITHIN_S):  # noqa: ASYNC912 - mostly nobody else renews it
-            while self._shared is not None and self.current is None:
-                try:
-                    lock = self._shared.try_lock()
-                except StoreError as exc:
-                    self._recorder.fault("session", str(exc))
-                    return None
-                if lock is not None or self._adopt():
-                    return lock
-                await trio.sleep(_POLL_S)
-        return None
-
     def _adopt(self) -> bool:
         """Takes over what another process has kept, if that is news: a token that is good now.
 
         Raises:
             AuthError: It was refused with the same credentials within the last minute.
         """
-        kept = None if self._shared is None else self._shared.read()
+        kept = self._document.read()
         if kept is None:
             return False
-        if kept.get("refused_by") == self._digest():
-            error, refused_s = _refusal_of(kept)
-            if self._refused_s < refused_s <= self._gate.now_s < refused_s + _REFUSED_S:
-                self._refusal_kept = True
-                raise self._refuse(error, refused_s)
-        token = _token_of(kept)
-        if token is None or self._gate.now_s >= token.renew_at_s:
+        now_s = self._gate.now_s
+        if (
+            kept.refused_by == self._credentials.digest()
+            and self._refused_s < kept.refused_s <= now_s < kept.refused_s + _REFUSED_S
+        ):
+            self._refusal_kept = True
+            raise self._refuse(kept.refusal, kept.refused_s)
+        token = kept.token
+        if token is None or now_s >= token.renew_at_s:
             return False
         if self._token is not None and self._token.access == token.access:
             return False
-        self._token, self._refreshed, self.refused = token, bool(kept.get("refreshed")), None
+        self._token, self._refreshed, self.refused = token, kept.is_refreshed, None
         self.judged.set()
         return True
-
-    def _keep(self) -> None:
-        """Lets other processes have the token."""
-        if self._token is not None:
-            self._write({**attrs.asdict(self._token), "refreshed": self._refreshed})
-
-    def _write(self, document: Mapping[str, Any]) -> bool:
-        """Whether other processes can read `document` now."""
-        if self._shared is None:
-            return False
-        try:
-            self._shared.write(document)
-        except StoreError as exc:  # Then each process has a session of its own.
-            self._recorder.fault("session", str(exc))
-            return False
-        return True
-
-    def _digest(self) -> str:
-        """What tells these credentials from others, and nobody what they are."""
-        secrets = (self._credentials.client_id, self._credentials.client_secret, self._credentials.jwt)
-        return hashlib.blake2b(json.dumps(secrets).encode(), digest_size=16).hexdigest()
 
     def _refuse(self, error: AuthError, at_s: float) -> AuthError:
         """`error`, which is what everybody gets from now on who needs a token."""
@@ -272,7 +226,7 @@ class Session:
     async def _log_in(self, demand: Demand) -> Token:
         if self.refused is not None:
             await self._look_for_others()
-        if self._refusal_kept and self._shared is not None and self._shared.read() is None:
+        if self._refusal_kept and self._document.read() is None:
             # `rcfs login` has saved the same credentials again: whoever did expects the server to take them.
             self.refused, self._refusal_kept = None, False
         if self.refused is not None and self.refused_for_s > 0:
@@ -286,8 +240,8 @@ class Session:
                 token = await self._attempt(get_token(self._credentials))
             except AuthError as exc:
                 self._refuse(exc, self._gate.now_s)
-                told = {"refused": str(exc), "code": exc.code, "refused_s": self._refused_s}
-                self._refusal_kept = self._write({**told, "refused_by": self._digest()})
+                digest = self._credentials.digest()
+                self._refusal_kept = self._document.keep_refusal(exc, self._refused_s, digest)
                 raise
             except PlatformError as exc:
                 failures += 1
@@ -315,29 +269,22 @@ class Session:
         Errors are ignored, and a few seconds are enough.
         """
         token, self._token = self._token, None
-        if self._shared is not None:
+        with self._document.leaving() as is_last:
+            if not is_last or self._network.is_down:
+                return
+            # What another process has renewed since, or one that was killed has left.
+            kept = self._document.read()
+            if kept is not None and kept.token is not None:
+                token = kept.token
+            self._document.forget()
+            if token is None:
+                return
             try:
-                if not self._shared.is_last():
-                    return
-                # What another process has renewed since, or one that was killed has left.
-                token = _token_of(self._shared.read() or {}) or token
-                if not self._network.is_down:
-                    self._shared.forget()
-                    await self._revoke(token)
-            finally:
-                self._shared.leave()
-        else:
-            await self._revoke(token)
-
-    async def _revoke(self, token: Token | None) -> None:
-        if token is None or self._network.is_down:
-            return
-        try:
-            with trio.move_on_after(_REVOKE_WITHIN_S):
-                async with self._send(revoke_token(token)):
-                    pass
-        except PlatformError as exc:
-            self._recorder.fault("logging out", str(exc))
+                with trio.move_on_after(_REVOKE_WITHIN_S):
+                    async with self._send(revoke_token(token)):
+                        pass
+            except PlatformError as exc:
+                self._recorder.fault("logging out", str(exc))
 
     @asynccontextmanager
     async def _send(self, request: Request) -> AsyncIterator[Answer]:
@@ -353,30 +300,3 @@ class Session:
                 answer = await stack.enter_async_context(self._client.send(request, basic=basic))
             slot.answered(answer.status, answer.rate, answer.retry_after_s)
             yield answer
-
-
-def _token_of(kept: Mapping[str, Any]) -> Token | None:
-    """The token in what a process has kept; None when there is none."""
-    access = kept.get("access")
-    if not is_bearer(access):
-        return None
-    try:
-        return Token(
-            access=access,
-            renew_at_s=float(kept["renew_at_s"]),
-            ends_at_s=float(kept["ends_at_s"]),
-            refresh=str(kept["refresh"]),
-            refresh_until_s=float(kept["refresh_until_s"]),
-            scopes=tuple(map(str, kept["scopes"])),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError):
-        return None
-
-
-def _refusal_of(kept: Mapping[str, Any]) -> tuple[AuthError, float]:
-    """Why and when a process was refused, of what it has kept; never, when that cannot be told."""
-    try:
-        refused_s = float(kept["refused_s"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        refused_s = -math.inf
-    return AuthError(one_line(str(kept.get("refused"))), code=one_line(str(kept.get("code")))), refused_s

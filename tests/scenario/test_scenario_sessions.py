@@ -147,7 +147,7 @@ async def test_odd_values_in_what_is_shared_mean_that_nothing_is_kept(
 ) -> None:
     async with rigs() as rig:
         platform.live_tokens.clear()
-        digest = rig.engine.lane.session._digest()
+        digest = Credentials(CLIENT_ID, CLIENT_SECRET, JWT).digest()
         shared(tmp_path).write({"scopes": [], "refused_by": digest, **odd})
         rig.engine.lane.session._token = None
         assert await rig.read(rig.wanted(1, noise(9))) == noise(9)

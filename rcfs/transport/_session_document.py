@@ -1,0 +1,145 @@
+"""What the processes of one login tell each other of their session: its token, or why it was refused.
+
+`SharedSession` keeps the document on the disk and locks it; here is what stands in it. Whatever is wrong with
+the disk or with the document, a process can still log in by itself, so nothing here fails because of it.
+"""
+
+import math
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import attrs
+import trio
+
+from rcfs.errors import AuthError, StoreError
+from rcfs.model import one_line
+from rcfs.platform import Token, is_bearer
+from rcfs.store import SharedSession
+from rcfs.transport._recorder import Recorder
+
+_POLL_S = 0.05
+"""How often to look whether another process has renewed the session, in seconds."""
+_OTHER_WITHIN_S = 150.0
+"""Longest wait for that process: a login that waits for a penalty. Then this one logs in by itself."""
+
+
+@attrs.frozen
+class Kept:
+    """The document as it was written last."""
+
+    token: Token | None
+    """None when there is none, or none that can be read."""
+    is_refreshed: bool
+    """Whether the token came from a refresh, and not from a login."""
+    refused_by: str
+    """Digest of the credentials that the server refused; empty when it did not."""
+    refusal: AuthError
+    """Why it refused them."""
+    refused_s: float
+    """When; -inf when that cannot be read."""
+
+
+class SessionDocument:
+    """The document; all of it is quick but the wait for another process."""
+
+    def __init__(self, shared: SharedSession | None, recorder: Recorder) -> None:
+        """Without `shared` nothing is kept, and there are no other processes."""
+        self._shared = shared
+        self._recorder = recorder
+
+    def read(self) -> Kept | None:
+        """What was kept last; None when nothing was."""
+        document = None if self._shared is None else self._shared.read()
+        if document is None:
+            return None
+        return Kept(
+            token=_token_of(document),
+            is_refreshed=bool(document.get("refreshed")),
+            refused_by=str(document.get("refused_by") or ""),
+            refusal=AuthError(
+                one_line(str(document.get("refused"))), code=one_line(str(document.get("code")))
+            ),
+            refused_s=_refused_s(document),
+        )
+
+    def keep_token(self, token: Token, *, is_refreshed: bool) -> None:
+        """Lets other processes have `token`."""
+        self._write({**attrs.asdict(token), "refreshed": is_refreshed})
+
+    def keep_refusal(self, error: AuthError, refused_s: float, digest: str) -> bool:
+        """Lets other processes know that the server refused the credentials of `digest`; whether they can."""
+        told = {"refused": str(error), "code": error.code, "refused_s": refused_s, "refused_by": digest}
+        return self._write(told)
+
+    def _write(self, document: Mapping[str, Any]) -> bool:
+        if self._shared is None:
+            return False
+        try:
+            self._shared.write(document)
+        except StoreError as exc:  # Then each process has a session of its own.
+            self._recorder.fault("session", str(exc))
+            return False
+        return True
+
+    def forget(self) -> None:
+        """Keeps nothing any more."""
+        if self._shared is not None:
+            self._shared.forget()
+
+    @asynccontextmanager
+    async def renewing(self, is_renewed: Callable[[], bool]) -> AsyncIterator[None]:
+        """A block in which no other process renews the session, unless the disk fails or another one hangs.
+
+        While another one does, `is_renewed` is asked whether it is done; then the block begins as well.
+        """
+        lock = None
+        try:
+            with trio.move_on_after(_OTHER_WITHIN_S):  # noqa: ASYNC912 - mostly nobody else renews it
+                while self._shared is not None:
+                    lock = self._shared.try_lock()
+                    if lock is not None or is_renewed():
+                        break
+                    await trio.sleep(_POLL_S)
+        except StoreError as exc:
+            self._recorder.fault("session", str(exc))
+        try:
+            yield
+        finally:
+            if lock is not None:
+                SharedSession.unlock(lock)
+
+    @contextmanager
+    def leaving(self) -> Iterator[bool]:
+        """A block at whose end this process uses the session no more; gives whether no other one does."""
+        if self._shared is None:
+            yield True
+            return
+        try:
+            yield self._shared.is_last()
+        finally:
+            self._shared.leave()
+
+
+def _token_of(document: Mapping[str, Any]) -> Token | None:
+    access = document.get("access")
+    if not is_bearer(access):
+        return None
+    try:
+        return Token(
+            access=access,
+            renew_at_s=float(document["renew_at_s"]),
+            ends_at_s=float(document["ends_at_s"]),
+            refresh=str(document["refresh"]),
+            refresh_until_s=float(document["refresh_until_s"]),
+            scopes=tuple(map(str, document["scopes"])),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return None
+
+
+def _refused_s(document: Mapping[str, Any]) -> float:
+    try:
+        return float(document["refused_s"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return -math.inf
