@@ -168,7 +168,7 @@ class FileSystem:
         if not directory.is_known:
             raise NotFoundError("the extension has no mailbox")
         if directory.mailbox_id is not None and self._readers.looks_around(asker, trio.current_time()):
-            self._engine.lane.gate.meet()
+            self._engine.lane.gate.mark_present()
         listing = Listing(directory)
         if isinstance(directory, SearchDirectory):
             self.mailboxes.visit_all()

@@ -212,8 +212,8 @@ class Gate:
             raise AbandonedError("nobody waits for this request any more")
         return waiter.slot
 
-    def meet(self) -> None:
-        """A person looks around, and may soon want something: what they open first is to find a free slot."""
+    def mark_present(self) -> None:
+        """A person looks around and may soon open something, for which a slot is to be free."""
         self._ledger.meet(self._clock())
 
     def promote(self, ticket: Ticket, priority: Priority) -> None:
