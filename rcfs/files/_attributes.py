@@ -1,12 +1,14 @@
 """What a node of the tree is to those who ask for its attributes: the same for a mount as for any other."""
 
 import stat
+from collections.abc import Mapping
 from enum import IntEnum
-
-import attrs
+from typing import NamedTuple
 
 from rcfs.tree import AttachmentFile, Directory, Link, LiveFile, Node, TextFile
 
+_LIVE_BYTES = 4096
+"""Size shown of a live file that was never opened; from an open on it is that of what was opened."""
 _LATEST_S = 2**33
 """Times are shown between 1970 and 2242: a hostile record must not make a time that tools cannot print."""
 
@@ -19,9 +21,11 @@ class Kind(IntEnum):
     LINK = stat.S_IFLNK
 
 
-@attrs.frozen
-class Attributes:
-    """What is told of a node."""
+_DIRECTORY, _FILE, _LINK = Kind.DIRECTORY, Kind.FILE, Kind.LINK  # Looked up for each entry of a listing.
+
+
+class Attributes(NamedTuple):
+    """What is told of a node; a tuple, because one is made for each entry of a listing."""
 
     kind: Kind
     """What it is."""
@@ -39,19 +43,19 @@ class Attributes:
     """When it was last changed, in the same unit."""
 
 
-def attributes_of(node: Node, live_bytes: int) -> Attributes:
-    """The attributes of any node; `live_bytes` are the present size of a live file."""
-    kind, links, size_bytes, is_exact = Kind.FILE, 1, 0, True
+def attributes_of(node: Node, live_bytes: Mapping[str, int]) -> Attributes:
+    """The attributes of any node; `live_bytes` are the present sizes of live files by their topics."""
+    kind, links, size_bytes, is_exact = _FILE, 1, 0, True
     if isinstance(node, Directory):
-        kind, links = Kind.DIRECTORY, node.nlink
+        kind, links = _DIRECTORY, node.nlink
     elif isinstance(node, TextFile):
         size_bytes = node.size_bytes
     elif isinstance(node, AttachmentFile):
         size_bytes, is_exact = node.size()
     elif isinstance(node, Link):
-        kind, size_bytes = Kind.LINK, len(encoded(node.target))
+        kind, size_bytes = _LINK, len(encoded(node.target))
     elif isinstance(node, LiveFile):
-        size_bytes, is_exact = live_bytes, False
+        size_bytes, is_exact = live_bytes.get(node.topic, _LIVE_BYTES), False
     times = node.times()
     return Attributes(
         kind, node.mode, links, size_bytes, is_exact, _nanoseconds(times.mtime_s), _nanoseconds(times.ctime_s)

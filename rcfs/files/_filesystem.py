@@ -38,8 +38,6 @@ from rcfs.tree import (
     TextFile,
 )
 
-_LIVE_BYTES = 4096
-"""Size shown of a live file that was never opened; from an open on it is that of what was opened."""
 _PAGE = 32
 """Entries of a directory that are looked up at a time: the kernel asks for 4 KiB at first, which holds some
 20 of them."""
@@ -144,9 +142,7 @@ class FileSystem:
 
     def attributes(self, node: Node) -> Attributes:
         """The attributes of `node`; waits for nothing."""
-        return attributes_of(
-            node, self._live_bytes.get(node.topic, _LIVE_BYTES) if isinstance(node, LiveFile) else 0
-        )
+        return attributes_of(node, self._live_bytes)
 
     async def xattr(self, node: Node, name: str, asker: Asker) -> str | None:
         """One extended attribute of `node`; None when it has none of that name."""

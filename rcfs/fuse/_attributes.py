@@ -14,6 +14,7 @@ _UNIT_BYTES = 512
 """Unit of st_blocks. Source: stat(2)."""
 _IO_BYTES = 128 << 10
 """Preferred size of a read, which is what the kernel asks for at a time."""
+_LINK = Kind.LINK
 _BLOCK_BYTES = 4096
 """Unit of the answer to statfs: a page of memory, as most file systems have it."""
 _MOST_NAME_BYTES = 255
@@ -47,22 +48,21 @@ def decoded(name: bytes) -> str:
 
 def entry_of(inode: int, attributes: Attributes, owner: Ownership) -> pyfuse3.EntryAttributes:
     """The answer to who asks for an entry; the kernel may keep it unless the size may still change."""
-    kind = attributes.kind
-    size_bytes = attributes.size_bytes
+    kind, mode, links, size_bytes, is_exact, mtime_ns, ctime_ns = attributes
     entry = pyfuse3.EntryAttributes()  # What is not set is 0.
     entry.st_ino = inode
     entry.entry_timeout = TIMEOUT_S
-    entry.attr_timeout = TIMEOUT_S if attributes.is_exact else 0
-    entry.st_mode = kind | (attributes.mode if kind is Kind.LINK else attributes.mode & ~owner.umask)
-    entry.st_nlink = attributes.links
+    entry.attr_timeout = TIMEOUT_S if is_exact else 0
+    entry.st_mode = kind | (mode if kind is _LINK else mode & ~owner.umask)
+    entry.st_nlink = links
     entry.st_uid = owner.uid
     entry.st_gid = owner.gid
     entry.st_size = size_bytes
     entry.st_blksize = _IO_BYTES
     # Never 0 for a file that has bytes: `tar --sparse` would archive zeros.
     entry.st_blocks = -(-size_bytes // _UNIT_BYTES)
-    entry.st_mtime_ns = entry.st_atime_ns = attributes.mtime_ns
-    entry.st_ctime_ns = attributes.ctime_ns
+    entry.st_mtime_ns = entry.st_atime_ns = mtime_ns
+    entry.st_ctime_ns = ctime_ns
     return entry
 
 

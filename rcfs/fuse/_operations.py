@@ -72,7 +72,7 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.EntryAttributes:
         """The entry `name` of a directory."""
         asker = Process(ctx.pid)
-        directory = await self._directory(parent_inode, asker, briefly=True)
+        directory = await self._directory(parent_inode, ctx, briefly=True)
         node = await self._files.find(directory, _known(name), asker)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
@@ -86,12 +86,12 @@ class Operations(pyfuse3.Operations):
     async def getattr(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
         """The attributes of an inode."""
         self._files.texts.require_fresh(inode)
-        return self._entry(inode, await self._node(inode, Process(ctx.pid)))
+        return self._entry(inode, await self._node(inode, ctx))
 
     @answering_briefly
     async def readlink(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> bytes:
         """Where a link points to."""
-        node = await self._node(inode, Process(ctx.pid))
+        node = await self._node(inode, ctx)
         if not isinstance(node, Link):
             raise WrongKindError("only links point somewhere")
         return encoded(node.target)
@@ -101,7 +101,7 @@ class Operations(pyfuse3.Operations):
         self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext
     ) -> Sequence[pyfuse3.XAttrNameT]:
         """Names of the extended attributes of an inode."""
-        node = await self._node(inode, Process(ctx.pid))
+        node = await self._node(inode, ctx)
         return [encoded(name) for name in node.xattrs()]
 
     @answering_briefly
@@ -113,7 +113,7 @@ class Operations(pyfuse3.Operations):
             # Said for the whole file system: `ls` then stops asking for ACLs of every file.
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         asker = Process(ctx.pid)
-        node = await self._node(inode, asker)
+        node = await self._node(inode, ctx)
         # No attribute has a name that is no UTF-8.
         value = await self._files.xattr(node, name.decode("utf-8", "replace"), asker)
         if value is None:
@@ -133,21 +133,23 @@ class Operations(pyfuse3.Operations):
     async def opendir(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.FileHandleT:
         """Begins a listing; the first one of a mailbox waits until it is loaded."""
         asker = Process(ctx.pid)
-        directory = await self._directory(inode, asker)
+        directory = await self._directory(inode, ctx)
         return self._handles.add(inode, directory, await self._files.list(directory, asker))
 
     @answering_briefly
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
         """The entries from `start_id` on that fit."""
         parent, listing = self._handles.listing(fh)
+        inodes, attributes, owner = self._inodes, self._files.attributes, self._owner
         # One page and no more, in one step: what changes between the look at an entry and the reply would
         # never be told to the kernel. And others get their turn: a large reply has room for hundreds.
         for entry in await self._files.page(listing, start_id):
             name = encoded(entry.name)
-            inode = self._inodes.number(parent, name)
-            if not pyfuse3.readdir_reply(token, name, self._entry(inode, entry.node), entry.cursor):
+            inode = inodes.number(parent, name)
+            shown = entry_of(inode, attributes(entry.node), owner)
+            if not pyfuse3.readdir_reply(token, name, shown, entry.cursor):
                 return
-            self._inodes.told(inode, parent, name, entry.node)
+            inodes.told(inode, parent, name, entry.node)
 
     @answering
     async def releasedir(self, fh: pyfuse3.FileHandleT) -> None:
@@ -166,7 +168,7 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.EntryAttributes:
         """Makes a search."""
         asker = Process(ctx.pid)
-        parent = await self._node(parent_inode, asker)
+        parent = await self._node(parent_inode, ctx)
         node = await self._files.make_directory(parent, _new(name), asker)
         return self._entry(self._inodes.remember(parent_inode, name, node), node)
 
@@ -176,7 +178,7 @@ class Operations(pyfuse3.Operations):
     ) -> None:
         """Removes a search."""
         asker = Process(ctx.pid)
-        parent = await self._node(parent_inode, asker)
+        parent = await self._node(parent_inode, ctx)
         names = await self._files.remove_directory(parent, _known(name), asker)
         self.invalidation.search_removed(parent_inode, name, names)
 
@@ -185,7 +187,7 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
         """Takes a link out of a search; nothing else can be removed."""
-        self._files.remove(await self._node(parent_inode, Process(ctx.pid)), _known(name))
+        self._files.remove(await self._node(parent_inode, ctx), _known(name))
 
     @answering_briefly
     async def rename(
@@ -199,7 +201,7 @@ class Operations(pyfuse3.Operations):
     ) -> None:
         """Makes a search one for something else."""
         asker = Process(ctx.pid)
-        parents = await self._node(parent_inode_old, asker), await self._node(parent_inode_new, asker)
+        parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
         node = await self._files.rename(parents, _known(name_old), _new(name_new), asker, exchange=exchange)
         self.invalidation.search_renamed(parent_inode_old, name_old, name_new, node)
@@ -214,7 +216,7 @@ class Operations(pyfuse3.Operations):
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
             raise ReadOnlyError("nothing can be written")
         asker = Process(ctx.pid)
-        node = await self._present(inode, asker)
+        node = await self._present(inode, ctx)
         # While the kernel has pages of all of a content it need not be read again.
         opener = await self._files.open(
             node, asker, inode, flags=flags, has_bytes=self._inodes.is_whole(inode)
@@ -252,26 +254,28 @@ class Operations(pyfuse3.Operations):
 
     # What they share
 
-    async def _node(self, inode: int, asker: Process) -> Node:
+    async def _node(self, inode: int, ctx: pyfuse3.RequestContext) -> Node:
         """The node of an inode; waits for nothing but a search, which may have to be asked for it again."""
         node = self._inodes.node(inode)
         if node is None and (place := self._inodes.place(inode)) is not None:
-            node = await self._files.find_again(*place, asker)
+            node = await self._files.find_again(*place, Process(ctx.pid))
             if node is not None:
                 self._inodes.replace(inode, node)
         if node is None:
             raise StaleError("nothing is known of that inode")
         return node
 
-    async def _present(self, inode: int, asker: Process, *, briefly: bool = False) -> Node:
+    async def _present(self, inode: int, ctx: pyfuse3.RequestContext, *, briefly: bool = False) -> Node:
         """The node of an inode; waits for its mailbox, if that was lost since the kernel was told of it."""
         above = None if self._inodes.node(inode) else self._inodes.known_above(inode)
         if above is not None:
-            await self._files.mailboxes.need(above, asker, briefly=briefly)
-        return await self._node(inode, asker)
+            await self._files.mailboxes.need(above, Process(ctx.pid), briefly=briefly)
+        return await self._node(inode, ctx)
 
-    async def _directory(self, inode: int, asker: Process, *, briefly: bool = False) -> Directory:
-        node = await self._present(inode, asker, briefly=briefly)
+    async def _directory(
+        self, inode: int, ctx: pyfuse3.RequestContext, *, briefly: bool = False
+    ) -> Directory:
+        node = await self._present(inode, ctx, briefly=briefly)
         if not isinstance(node, Directory):
             raise NoDirectoryError("only directories have entries")
         return node

@@ -92,6 +92,9 @@ async def test_a_disk_that_hangs_and_an_index_that_fails_delay_no_answer(
         nursery.start_soon(space.run)
         for _question in range(50):
             assert (await space.look()).free_bytes == before.free_bytes
+        with trio.fail_after(10):
+            while not asked:  # A thread may begin late.
+                await trio.sleep(0.001)
         assert asked == [tmp_path], "no thread waits but the first"
         released.set()
         nursery.cancel_scope.cancel()

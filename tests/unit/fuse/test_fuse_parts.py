@@ -44,7 +44,7 @@ def filled(root: Root, *attachments: Attachment, created_s: float = 1_500_000.25
 
 def entry(node: Node) -> pyfuse3.EntryAttributes:
     """What the kernel is told of `node`, whose inode is 7."""
-    return entry_of(7, attributes_of(node, 0), OWNER)
+    return entry_of(7, attributes_of(node, {}), OWNER)
 
 
 def below(directory: Directory) -> Iterator[Node]:
