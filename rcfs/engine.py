@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from rcfs.content import MAX_CONTENT_BYTES, Library
+from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource
 from rcfs.errors import RcfsError
 from rcfs.mailbox import Account, Hints, Losses, Preload, Remembered, Searches, Shelving
 from rcfs.platform import Client, Credentials
@@ -252,11 +252,18 @@ async def open_engine(
         session = lane.session
         requester = Requester(client, network, lane, recorder)
         nursery.start_soon(keep_going, recorder, "queue", lane.gate.run)
-        library = Library(
-            requester, client.hosts, cache, sizes, recorder, nursery, history, max_content_bytes
-        )
         account = Account(
             login, requester, client, session, network, index, sizes, shelving, cache, recorder, nursery
+        )
+        library = Library(
+            PlatformSource(requester, client.hosts, recorder),
+            cache,
+            sizes,
+            recorder,
+            nursery,
+            history=history,
+            max_content_bytes=max_content_bytes,
+            on_text=account.mailboxes.learn_text,
         )
         losses = Losses(login, requester, session, network, index, cache, shelving, recorder)
         hints = Hints(login, requester, client, lane, network, account.mailboxes, index, recorder)
@@ -269,7 +276,6 @@ async def open_engine(
         nursery.start_soon(keep_going, recorder, "retention", learn)
         nursery.start_soon(keep_going, recorder, "index", account.mend)
         nursery.start_soon(keep_going, recorder, "index", account.look_for_damage)
-        library.on_text = account.mailboxes.learn_text
         account.mailboxes.updater.on_gone = library.forget_messages
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))

@@ -6,22 +6,19 @@ unchecked at first, and given out chunk by chunk as somebody checks it.
 
 Concurrency: all methods run in the trio thread, and what is not async is atomic. Bytes are only added,
 until `clear` forgets them all, so between two checkpoints a reader that was told that bytes are there can
-take them. Any number of tasks write and read; who writes over a checkpoint compares `edition` after it.
+take them. Any number of tasks write and read; who writes over a checkpoint compares `version` after it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import trio
 
 from rcfs.errors import RcfsError, StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey, RangeSet
 from rcfs.store import Chunk as StoredChunk
-from rcfs.store import Spill, UncheckedChunk
-
-if TYPE_CHECKING:
-    from rcfs.content._fetch import Fetch
+from rcfs.store import UncheckedChunk
 
 
 class Chunk(Protocol):
@@ -56,29 +53,7 @@ class Content:
         """Whether every byte is there; then the size is known. False again when a check fails."""
         self.failure: RcfsError | None = None
         """Why no more bytes will come; None while they may."""
-        self.loaded = trio.Event()
-        """Set when it is known what the cache holds."""
-        self.mark = b""
-        """The claims' mark from before the look into the cache."""
-        self.noted_bytes: int | None = None
-        """The size that was noted beside the stored chunks; None when none was."""
-        self.fetch: Fetch | None = None
-        """What brings the missing bytes; None when nothing does."""
-        self.renew: Callable[[], None] = lambda: None
-        """Sees to it that what is missing is fetched, as the newest of those who opened it would have it."""
-        self.users = 0
-        """Open handles and waiting opens."""
-        self.wanted_by = ""
-        """Name of the program for which it is fetched; empty when unknown."""
-        self.requests = 0
-        """Requests that were sent for it, repetitions included."""
-        self.spill: Spill | None = None
-        """Where chunks lie that the cache could not keep; None while there are none."""
-        self.excess: RcfsError | None = None
-        """Why no more of it may be taken in, as neither disk nor memory has room; None while one has."""
-        self.is_purged = False
-        """Whether nobody is to have it any more but those who read it now."""
-        self.edition = 0
+        self.version = 0
         """Changes when the bytes are forgotten: then what is under way belongs to something else."""
         self._drafts: dict[int, bytearray] = {}
         self._chunks: dict[int, Chunk] = {}
@@ -89,6 +64,11 @@ class Content:
         self._awaited: dict[trio.Event, tuple[int, int]] = {}
         """Who waits for bytes, each from a position on and so many: hundreds of pieces come in a second, and
         only the last one of a read is worth waking somebody."""
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether bytes are missing that may still come."""
+        return not self.complete and self.failure is None
 
     @property
     def arrived(self) -> int:
@@ -142,7 +122,7 @@ class Content:
         lengths |= {index: chunk.length_bytes for index, chunk in unchecked.items()}
         for index, length in lengths.items():
             self.held = self.held.plus(index * CHUNK_BYTES, index * CHUNK_BYTES + length)
-        self.size_bytes = self.noted_bytes = size_bytes
+        self.size_bytes = size_bytes
         self._notify()
 
     @property
@@ -235,10 +215,9 @@ class Content:
         self._unchecked = {}
         self._drafts = {}
         self._unstored = set()
-        self.spill = self.excess = None
         self.held = RangeSet()
-        self.size_bytes = self.noted_bytes = None
-        self.edition += 1
+        self.size_bytes = None
+        self.version += 1
 
     def has(self, start: int, size: int) -> bool:
         """Whether `size` bytes from `start` on are there and checked, or all up to the end."""

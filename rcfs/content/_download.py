@@ -1,23 +1,22 @@
-"""One stream: brings a stretch of a content from the server, whatever the server does on the way.
+"""One stream: brings a stretch of a content from its source, whatever the source does on the way.
 
-It asks for its stretch once; what breaks is resumed where it stopped; what cannot be placed beyond doubt is
-asked for whole, of which only the missing bytes are used. Bytes that are there already are passed over, and
-a stream ends early when all that it could still bring is there, or on its way in a stream ahead of it.
+It asks for its stretch once; what breaks is resumed where it stopped. Bytes that are there already are passed
+over, and a stream ends early when all that it could still bring is there, or comes by a stream ahead of it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import attrs
 import trio
 
 from rcfs.content._content import Content
-from rcfs.content._placement import Head, MisplacedError, Placement, place
 from rcfs.content._price import Meter
+from rcfs.content._source import Part, Source
+from rcfs.content._storage import Sink
 from rcfs.errors import ServerError, TooLargeError
-from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey
-from rcfs.platform import Answer, Request, read_content
-from rcfs.transport import AbandonedError, Demand, Requester
+from rcfs.model import CHUNK_BYTES, ByteRange, Wanted
+from rcfs.transport import AbandonedError, Demand
 
 _MOST_ANSWERS = 1000
 """Answers that one stream may take: 50 MB in parts of 64 KiB is 800; more parts than that is a server
@@ -28,41 +27,6 @@ _ALONE_RATE = 16 << 10
 A server that lets each content drip would otherwise keep all of them in memory that were ever asked for."""
 _LIVELY_S = 1.0
 """A stream of which nothing came for so long stalls, in seconds: on it no other one relies."""
-
-
-@attrs.frozen
-class Wanted:
-    """A content that somebody wants to read."""
-
-    key: ContentKey
-    """Which attachment."""
-    uri: str
-    """Where the payload says it is; empty when it does not, or names a host that rcfs will not use."""
-    content_type: str
-    """Media type by the record; empty when unknown."""
-    size_known: bool = False
-    """Whether the exact size is in the index already."""
-    purged: bool = False
-    """Whether the platform has purged it, so that only the cache can have it: no request is sent for it."""
-    by: Callable[[], str] = str
-    """Names the program that wants it; asked once, and only when a request is needed."""
-
-
-class Keeper(Protocol):
-    """Where the bytes of a content go."""
-
-    @property
-    def max_content_bytes(self) -> int:
-        """Size of the largest content that is to be fetched, in bytes."""
-
-    async def store(self, wanted: Wanted, content: Content, index: int) -> None:
-        """Seals and stores the full draft `index` of `content`, which is `wanted`, and its size if known."""
-
-    async def finish(self, wanted: Wanted, content: Content, index: int | None) -> bool:
-        """As `store`, if there is an `index`; whether all is stored now. If so, that was noted as well."""
-
-    async def forget(self, content: Content) -> None:
-        """Drops all bytes of `content`."""
 
 
 @attrs.define(eq=False)
@@ -87,7 +51,7 @@ class Stream:
 
 @attrs.define(eq=False)
 class Body:
-    """The body of an answer, while it comes."""
+    """A part, while it comes."""
 
     start: int
     """Where it began in the content."""
@@ -111,44 +75,41 @@ class Download:
         stream: Stream,
         *,
         streams: Sequence[Stream],
-        requester: Requester,
-        keeper: Keeper,
+        source: Source,
+        sink: Sink,
         meter: Meter,
         claim: Callable[[], None],
+        is_awaited: Callable[[], bool],
         nursery: trio.Nursery,
     ) -> None:
         """Prepares a stream.
 
         Args:
             wanted: What is fetched.
-            content: Where the bytes go.
+            content: Where the bytes are read.
             stream: The stream.
             streams: All streams of the content; this one, too.
-            requester: Sends the requests.
-            keeper: Keeps the bytes.
+            source: Has the bytes.
+            sink: Stores the bytes.
             meter: Learns from the answers.
             claim: Called in the moment before each request; raises when another process fetches this.
+            is_awaited: Whether somebody has the content open.
             nursery: Where a chunk is stored while the next one arrives.
         """
         self._wanted = wanted
         self._content = content
         self._stream = stream
         self._streams = streams
-        self._requester = requester
-        self._keeper = keeper
+        self._source = source
+        self._sink = sink
         self._meter = meter
         self._claim = claim
+        self._is_awaited = is_awaited
         self._nursery = nursery
         self._stored = trio.Event()
         """Set when no chunk is being stored: at most one is, so that no more than two lie in memory, and none
         when no body is being received."""
         self._stored.set()
-        self._asked: ByteRange | None = None
-        """The range of the present request."""
-        self._ranged = True
-        """Whether a stretch is asked for by a range; False once a ranged answer could not be placed."""
-        self._lenient = False
-        """Whether a part that does not say where it belongs is taken for the one asked for."""
 
     async def run(self) -> None:
         """Returns when nothing of the stretch is missing that is not on its way.
@@ -158,9 +119,10 @@ class Download:
             AbandonedError: Nothing was sent, as it was superfluous by then, or its demand was dropped.
         """
         stream = self._stream
+        transfer = self._source.transfer(self._wanted)
         for _answer in range(_MOST_ANSWERS):
-            await self._requester.run(
-                self._request,
+            await transfer.run(
+                self._next_range,
                 self._take,
                 stream.demand,
                 progress=lambda: stream.brought,
@@ -188,66 +150,47 @@ class Download:
         gap = covered.gap(position, size if self._stream.stop is None else min(size, self._stream.stop))
         return None if gap is None or content.complete else gap[0]
 
-    def _request(self) -> Request:
+    def _next_range(self) -> ByteRange:
         stream = self._stream
         first = self._missing(stream.start)
         if first is None or (stream.shortcut and stream.sent and not stream.brought):
             raise AbandonedError("another request brings these bytes")
-        ranged = self._ranged and (first > 0 or stream.stop is not None)
-        self._asked = ByteRange(first, stream.stop) if ranged else None
-        return read_content(self._wanted.key, self._wanted.uri, self._asked)
+        return ByteRange(first, stream.stop)
 
     def _confirm(self) -> None:
         if self._missing(self._stream.start) is None:
             raise AbandonedError("another request brought these bytes")
         self._claim()
         self._stream.sent = True
-        self._content.requests += 1
 
-    async def _take(self, answer: Answer) -> None:
-        if answer.media_type == "text/html" and self._wanted.content_type not in ("", "text/html"):
-            raise ServerError("the server answered with a web page instead of the content")
-        if not answer.readable:
-            raise ServerError("the server sent the content in a coding that was not asked for")
-        self._meter.answered(answer.waited_s)
-        content, asked = self._content, self._asked
-        head = Head(answer.status, answer.content_length, answer.content_range, answer.encoded)
-        first = asked.start if asked is not None else content.held.run_end(self._stream.start)
-        try:
-            placement = place(head, asked, first, lenient=self._lenient)
-        except MisplacedError:
-            self._ranged = False
-            raise
-        if asked is None and head.status == 206:
-            # It does not give the whole, so asking for that again would bring the same part again.
-            self._ranged = True
-            # Of a part that does not say which it is: it is the beginning, and the server of that kind.
-            self._lenient = self._lenient or head.content_range[0] is None
+    async def _take(self, part: Part) -> None:
+        self._meter.answered(part.waited_s)
+        content = self._content
         brought = self._stream.brought
-        await self._agree(placement, whole=head.status == 200)
-        # Only the end of such a body says how long the content is, so it is received to its end.
-        tells_size = head.status == 200 and placement.total is None
-        end = await self._receive(answer, placement, may_end_early=not tells_size)
+        await self._agree(part)
+        # Only the end of such a part says how long the content is, so it is received to its end.
+        tells_size = part.is_whole and part.total is None
+        end = await self._receive(part, may_end_early=not tells_size)
         if tells_size:
             if end != content.held.end or content.size_bytes not in (None, end):
                 await self._contradict("shorter")
             content.learn_size(end)
-        await settle(self._wanted, content, self._keeper)
+        await settle(content, self._sink)
         if self._stream.brought == brought and self._missing(self._stream.start) is not None:
             # A fault like any other, which the requester counts: the next answer may be sound.
             raise ServerError(f"the server sends nothing of the rest of {self._wanted.key}")
 
-    async def _agree(self, placement: Placement, *, whole: bool) -> None:
+    async def _agree(self, part: Part) -> None:
         """Notes the total, and begins anew when it contradicts an earlier one.
 
-        A body that is the `whole` content is itself the new beginning.
+        A part that is the whole content is itself the new beginning.
         """
-        content, total = self._content, placement.total
+        content, total = self._content, part.total
         if total is None:
             return
-        if total > self._keeper.max_content_bytes:
+        if total > self._sink.max_content_bytes:
             await self._refuse(f"has {total:,} bytes")
-        if whole and (content.size_bytes not in (None, total) or content.held.end > total):
+        if part.is_whole and (content.size_bytes not in (None, total) or content.held.end > total):
             await self._forget()
         if content.size_bytes is not None and content.size_bytes != total:
             await self._contradict("longer" if total > content.size_bytes else "shorter", total)
@@ -272,35 +215,35 @@ class Download:
         Raises:
             TooLargeError: Always.
         """
-        most = self._keeper.max_content_bytes
-        await self._keeper.forget(self._content)
+        most = self._sink.max_content_bytes
+        await self._sink.forget()
         raise TooLargeError(f"{self._wanted.key} {what}; --max-content allows {most:,}")
 
     async def _forget(self) -> None:
         """Drops what there is of the content."""
-        await self._keeper.forget(self._content)
-        # Who stores finds another edition then, and drops all there is: not what is about to come.
+        await self._sink.forget()
+        # Who stores finds another version then, and drops all there is: not what is about to come.
         await self._stored.wait()
 
-    async def _receive(self, answer: Answer, placement: Placement, *, may_end_early: bool) -> int:
-        """Takes what is missing out of the body up to its promised end, and returns where it ended."""
-        now, start = trio.current_time(), placement.start
-        body = self._stream.body = Body(start, start, placement.stop, now, now)
-        edition = self._content.edition
+    async def _receive(self, part: Part, *, may_end_early: bool) -> int:
+        """Takes what is missing out of a part up to its promised end, and returns where it ended."""
+        now, start = trio.current_time(), part.start
+        body = self._stream.body = Body(start, start, part.stop, now, now)
+        version = self._content.version
         try:
-            while piece := await answer.receive():
-                self._check(edition)
+            while piece := await part.receive():
+                self._check(version)
                 data = memoryview(piece)
                 if body.stop is not None:
                     data = data[: body.stop - body.position]
                 known = self._content.size_bytes
                 if known is not None and body.position + len(data) > known:
                     await self._contradict("longer")
-                if body.position + len(data) > self._keeper.max_content_bytes:
+                if body.position + len(data) > self._sink.max_content_bytes:
                     await self._refuse("does not end")
                 body.latest_s = trio.current_time()
-                await self._use(body, data, edition)
-                if not self._content.users and self._is_hopeless(body):
+                await self._use(body, data, version)
+                if not self._is_awaited() and self._is_hopeless(body):
                     raise AbandonedError("nobody waits for what hardly comes")
                 # At the end of the body the connection is left to be used again.
                 if may_end_early and body.position != body.stop and self._missing(body.position) is None:
@@ -318,7 +261,7 @@ class Download:
         lasted_s = body.latest_s - body.since_s
         return lasted_s >= _ALONE_S and body.position - body.start < _ALONE_RATE * lasted_s
 
-    async def _use(self, body: Body, data: memoryview, edition: int) -> None:
+    async def _use(self, body: Body, data: memoryview, version: int) -> None:
         """Writes what is missing of `data`, the next of `body`."""
         content = self._content
         end = body.position + len(data)
@@ -331,28 +274,28 @@ class Download:
             # A shorter last chunk is stored when the body has ended where it should.
             if content.held.has(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES):
                 await self._stored.wait()
-                self._check(edition)
+                self._check(version)
                 self._stored = trio.Event()
                 self._nursery.start_soon(self._store, index, self._stored)
         body.position = end
 
-    def _check(self, edition: int) -> None:
-        if self._content.edition != edition:
+    def _check(self, version: int) -> None:
+        if self._content.version != version:
             raise ServerError(f"{self._wanted.key} changed while it was read")
-        if self._content.excess is not None:
-            raise self._content.excess
+        if self._sink.excess is not None:
+            raise self._sink.excess
 
     async def _store(self, index: int, stored: trio.Event) -> None:
         try:
             # Another stream may have stored it since it was full.
             if self._content.is_full(index):
                 with trio.CancelScope(shield=True):
-                    await self._keeper.store(self._wanted, self._content, index)
+                    await self._sink.store(index)
         finally:
             stored.set()
 
 
-async def settle(wanted: Wanted, content: Content, keeper: Keeper) -> None:
+async def settle(content: Content, sink: Sink) -> None:
     """Stores what is full of `content`, and completes it if nothing is missing."""
     # The requests are spent, so a mount that ends now waits the milliseconds that it takes.
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - mostly there is nothing to wait for
@@ -361,5 +304,5 @@ async def settle(wanted: Wanted, content: Content, keeper: Keeper) -> None:
             if index is None and not content.is_stored:
                 break
             # Before any reader sees the end: from then on not even a kill -9 costs a second request.
-            if await keeper.finish(wanted, content, index):
+            if await sink.finish(index):
                 content.finish()

@@ -8,18 +8,18 @@ the next main stream brings it.
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 import trio
 
 from rcfs.content._content import Content
-from rcfs.content._download import Download, Keeper, Stream, Wanted, settle
+from rcfs.content._download import Download, Stream, settle
 from rcfs.content._price import Meter, Start, Terms, Underway, decide, extent, follows
+from rcfs.content._source import Source
+from rcfs.content._storage import Sink, Storage
 from rcfs.errors import RcfsError, WaitError
-from rcfs.model import Priority
-from rcfs.platform import read_content
-from rcfs.store import Claims
-from rcfs.transport import AbandonedError, Demand, Recorder, Requester
+from rcfs.model import Priority, Wanted
+from rcfs.store import FetchRecord
+from rcfs.transport import AbandonedError, Demand, Recorder
 
 _POLL_S = 0.2
 """How often another process that fetches the same content is looked after: a fifth of a second is not felt
@@ -33,16 +33,6 @@ class ElsewhereError(WaitError):
     """Another process fetches this content, or did since the cache was looked into; nothing was sent."""
 
 
-class Holder(Keeper, Protocol):
-    """What a fetch needs of whoever holds its content."""
-
-    async def look_again(self, wanted: Wanted, content: Content) -> None:
-        """Takes over what the cache has of `content`, in place of what it had."""
-
-    def dismiss(self, content: Content) -> None:
-        """Lets who asks for this attachment from now on begin anew: `content` is about to fail."""
-
-
 class Fetch:
     """Brings one content; all methods run in the trio thread."""
 
@@ -51,22 +41,46 @@ class Fetch:
         wanted: Wanted,
         content: Content,
         priority: Priority,
+        by: str,
+        mark: bytes,
         *,
-        requester: Requester,
-        holder: Holder,
-        claims: Claims,
+        source: Source,
+        storage: Storage,
         meter: Meter,
         recorder: Recorder,
+        now_s: Callable[[], float],
     ) -> None:
-        """Prepares the fetch of `wanted` into `content`; nothing is under way before `run`."""
+        """Prepares a fetch; nothing is under way before `run`.
+
+        Args:
+            wanted: What is fetched.
+            content: Where its bytes go.
+            priority: The class of its requests.
+            by: Name of the program for which it is fetched; empty when unknown.
+            mark: The claims' mark of it, from before the look into the cache.
+            source: Has the bytes.
+            storage: Keeps them.
+            meter: How fast the source is.
+            recorder: Hears of faults.
+            now_s: The time in seconds since 1970 UTC.
+        """
         self._wanted = wanted
         self._content = content
         self._priority = priority
-        self._requester = requester
-        self._holder = holder
-        self._claims = claims
+        self._by = by
+        self._mark = mark
+        self._source = source
+        self._claims = storage.claims
+        self._sink = Sink(storage, wanted, content, self._record)
         self._meter = meter
         self._recorder = recorder
+        self._now_s = now_s
+        self._requests = 0
+        """Requests that were sent, repetitions included."""
+        self.is_awaited = True
+        """Whether somebody has the content open; who knows sets it."""
+        self.is_given_up = False
+        """Whether the content is about to fail, because nobody wants it any more."""
         self._streams: list[Stream] = []
         self._start: Callable[[Stream], None] | None = None
         """Starts a stream; None while none can be."""
@@ -79,24 +93,19 @@ class Fetch:
         self._seekers = 0
         """Reads that wait."""
 
-    @property
-    def priority(self) -> Priority:
-        """The class of its requests."""
-        return self._priority
-
     def raise_to(self, priority: Priority) -> None:
         """Makes all its requests, also later ones, at least as urgent as `priority`."""
         self._priority = min(self._priority, priority)
         for stream in self._streams:
             stream.demand.raise_to(priority)
 
-    def abandon(self) -> bool:
-        """Withdraws what was not sent; whether nothing is left, so that the content is about to fail."""
+    def abandon(self) -> None:
+        """Nobody has the content open: withdraws what was not sent, and gives up if nothing is left."""
+        self.is_awaited = False
         under_way = [stream for stream in self._streams if not stream.demand.abandon()]
-        if under_way or self._content.complete:
-            return False
-        self._abandoned.set()
-        return True
+        if not under_way and not self._content.complete:
+            self.is_given_up = True
+            self._abandoned.set()
 
     async def run(self) -> None:
         """Returns when the content is complete.
@@ -111,8 +120,11 @@ class Fetch:
                     await self._bring()
                 except ElsewhereError:
                     await self._claim_in_turn()
-                    await self._holder.look_again(self._wanted, self._content)
+                    # Before the look: what another process stores later changes the mark.
+                    self._mark = self._claims.mark(self._content.key)
+                    await self._sink.look_again()
         finally:
+            self._sink.close()
             if self._claimed:
                 self._claims.give_back(self._content.key)
 
@@ -166,7 +178,7 @@ class Fetch:
         )
 
     def _terms(self) -> Terms:
-        price_s, slot_s = self._requester.price(read_content(self._wanted.key, self._wanted.uri, None))
+        price_s, slot_s = self._source.price(self._wanted)
         return Terms(
             price_s=price_s,
             slot_s=slot_s,
@@ -205,7 +217,7 @@ class Fetch:
         return self._stream(found, size_bytes, shortcut=False)
 
     def _demand(self) -> Demand:
-        return Demand(self._priority, label=str(self._content.key), by=self._content.wanted_by)
+        return Demand(self._priority, label=str(self._content.key), by=self._by)
 
     async def _bring(self) -> None:
         """Lets streams run until the content is complete.
@@ -226,11 +238,11 @@ class Fetch:
                 while not self._content.complete and self._failure is None:
                     if not self._streams:
                         # A connection may break behind the last byte.
-                        await settle(self._wanted, self._content, self._holder)
+                        await settle(self._content, self._sink)
                         if self._content.complete:
                             break
-                        if not self._content.users:
-                            self._holder.dismiss(self._content)
+                        if not self.is_awaited:
+                            self.is_given_up = True
                             self._failure = AbandonedError("nobody waits for the rest any more")
                             break
                         start(self._next_stream())
@@ -249,10 +261,11 @@ class Fetch:
                 self._content,
                 stream,
                 streams=self._streams,
-                requester=self._requester,
-                keeper=self._holder,
+                source=self._source,
+                sink=self._sink,
                 meter=self._meter,
                 claim=self._claim,
+                is_awaited=lambda: self.is_awaited,
                 nursery=nursery,
             ).run()
         except AbandonedError as exc:
@@ -271,13 +284,14 @@ class Fetch:
             self._ended.set()
 
     def _claim(self) -> None:
-        """Returns if no other process fetches this content, or has since the look into the cache."""
+        """Returns if a request may be sent: no other process fetches this content, or has since the look."""
         key = self._content.key
-        if self._claimed:
-            return  # Whatever the mark says now, it was for another content with the same one.
-        self._claimed = self._claims.take(key)
-        if not self._claimed or self._claims.mark(key) != self._content.mark:
-            raise ElsewhereError("another process fetches this content")
+        # Once it is claimed, a mark that changes was for another content with the same one.
+        if not self._claimed:
+            self._claimed = self._claims.take(key)
+            if not self._claimed or self._claims.mark(key) != self._mark:
+                raise ElsewhereError("another process fetches this content")
+        self._requests += 1
 
     async def _claim_in_turn(self) -> None:
         """Waits until no other process fetches this content."""
@@ -287,3 +301,14 @@ class Fetch:
             if self._abandoned.is_set():
                 raise AbandonedError("nobody waits for what another process fetches")
         self._claimed = True
+
+    def _record(self) -> FetchRecord:
+        """Who caused this fetch, and what it took."""
+        return FetchRecord(
+            key=self._content.key,
+            at_s=self._now_s(),
+            program=self._by,
+            priority=self._priority.name.lower(),
+            requests=self._requests,
+            size_bytes=self._content.arrived,
+        )

@@ -1,16 +1,14 @@
 """Open attachments: their contents are obtained and read, a few of them while they arrive."""
 
 from collections.abc import Callable, Hashable, Iterable
-from functools import cache
 
 import trio
 
-from rcfs.content import Content, Library, Wanted
-from rcfs.errors import RcfsError
+from rcfs.content import Content, Library
 from rcfs.files._openers import OpenContent
 from rcfs.files._readers import Asker, CrawlerError, Readers
 from rcfs.files._waits import MAX_READ_WAITERS, Waits
-from rcfs.model import CHUNK_BYTES, Priority
+from rcfs.model import CHUNK_BYTES
 from rcfs.tree import AttachmentFile, MessageDirectory, Node
 
 WHOLE_BYTES = 4 * CHUNK_BYTES
@@ -22,10 +20,6 @@ reader waiting (read-ahead, and the read itself), and only MAX_READ_WAITERS may 
 contents wait until all is there."""
 _NOTE_WITHIN_S = 1.0
 """Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
-
-
-class _LostError(RcfsError):
-    """A content that was whole is so no more."""
 
 
 class Contents:
@@ -56,7 +50,7 @@ class Contents:
         `flags` are those of open(2).
         """
         content = await self._waits.until(
-            asker, lambda: self._obtain(node, asker, flags=flags), within_s=self._max_wait_s, seated=False
+            asker, lambda: self._obtain(node, asker, flags), within_s=self._max_wait_s, seated=False
         )
         self._learn(place, node, content)
         streaming = not content.complete
@@ -84,42 +78,16 @@ class Contents:
                 self._on_size(place)
             node.learn(size_bytes)
 
-    async def _obtain(
-        self, node: AttachmentFile, asker: Asker, *, cached: bool = False, flags: int = 0
-    ) -> Content:
+    async def _obtain(self, node: AttachmentFile, asker: Asker, flags: int = 0) -> Content:
         """The content of `node`, all there or the beginning of what may be read while it arrives.
 
         Raises:
-            _LostError: It is not all in the cache, and is to be `cached`.
             RcfsError: It cannot be had.
         """
-        attachment = node.attachment
-        reader = cache(asker.reader)  # only when a request is needed, as it takes time
-        wanted = Wanted(
-            node.key,
-            attachment.uri,
-            attachment.content_type,
-            size_known=node.size_is_exact,
-            purged=node.purged,
-            by=lambda: reader().name,
-        )
-
-        def priority() -> Priority:
-            if cached:
-                raise _LostError
-            # What is cached needs no seat, so it is opened however many wait for what is not.
-            self._waits.require_seat()
-            place, now = _place_of(node), trio.current_time()
-            return self._readers.priority(reader(), node.key, place, now, flags=flags)
-
-        try:
-            content = await self._library.open(wanted, priority)
-        except CrawlerError as exc:
-            with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
-                await self._library.note_refusal(node.key, exc.name)
-            raise
+        content = await self._library.look(node.wanted())
         settled = False
         try:
+            await self._fetch(node, content, asker, flags)
             size_bytes = await content.wait_size()
             if size_bytes > WHOLE_BYTES:
                 await content.wait_for(0, CHUNK_BYTES)
@@ -132,6 +100,28 @@ class Contents:
             if not settled:
                 self._library.release(content)
 
+    async def _fetch(self, node: AttachmentFile, content: Content, asker: Asker, flags: int = 0) -> None:
+        """Has what is missing of a content fetched, in the class of `asker`.
+
+        Raises:
+            CrawlerError: It is a crawler, which gets only what is cached.
+            WaitError: Nobody may wait for it now.
+        """
+        if not content.is_pending:
+            return
+        # What is cached needs no seat, so it is opened however many wait for what is not.
+        self._waits.require_seat()
+        reader = asker.reader()  # which takes time
+        try:
+            priority = self._readers.priority(
+                reader, node.key, _place_of(node), trio.current_time(), flags=flags
+            )
+        except CrawlerError as exc:
+            with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
+                await self._library.note_refusal(node.key, exc.name)
+            raise
+        self._library.fetch(content, priority, reader.name)
+
     async def read(self, handle: OpenContent, off: int, size: int) -> bytes:
         """Up to `size` bytes from `off` on; fewer only at the end."""
         content = handle.content or await self._late(handle)
@@ -140,7 +130,7 @@ class Contents:
         if not content.has(off, size):
             await self._waits.until(
                 handle.asker,
-                lambda: self._library.reach(content, off, size),
+                lambda: self._reach(handle, content, off, size),
                 within_s=self._max_wait_s,
                 read=True,
             )
@@ -149,13 +139,13 @@ class Contents:
     async def _late(self, handle: OpenContent) -> Content:
         """The content of a handle that was opened without."""
         node, asker = handle.node, handle.asker
-        try:
-            # Without a seat, for it is the disk that is waited for, and not the network.
-            content = await self._waits.until(
-                asker, lambda: self._obtain(node, asker, cached=True), within_s=self._max_wait_s, seated=False
-            )
-        except _LostError:
+        # Without a seat, for it is the disk that is waited for, and not the network.
+        content = await self._waits.until(
+            asker, lambda: self._library.look(node.wanted()), within_s=self._max_wait_s, seated=False
+        )
+        if not content.complete:
             # Evicted since it was opened, or damaged.
+            self._library.release(content)
             content = await self._waits.until(
                 asker, lambda: self._obtain(node, asker), within_s=self._max_wait_s, read=True
             )
@@ -165,6 +155,12 @@ class Contents:
         self._learn(handle.place, node, content)
         handle.content = content
         return content
+
+    async def _reach(self, handle: OpenContent, content: Content, off: int, size: int) -> None:
+        """Returns when these bytes are there; what was damaged since it was opened is fetched."""
+        if not self._library.is_fetching(content):
+            await self._fetch(handle.node, content, handle.asker)
+        await self._library.reach(content, off, size)
 
     async def _check(self, handle: OpenContent, content: Content, off: int, size: int) -> None:
         """Returns when these bytes are checked, if they are cached."""

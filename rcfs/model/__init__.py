@@ -10,6 +10,7 @@ from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
 from rcfs.model._content import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.model._content import ByteRange as ByteRange
 from rcfs.model._content import ContentKey as ContentKey
+from rcfs.model._content import Wanted as Wanted
 from rcfs.model._fields import Record as Record
 from rcfs.model._fields import natural as natural
 from rcfs.model._fields import objects as objects

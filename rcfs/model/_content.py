@@ -44,6 +44,22 @@ class ContentKey:
 
 
 @attrs.frozen
+class Wanted:
+    """A content that somebody wants to read, and what the records tell of it."""
+
+    key: ContentKey
+    """Which content."""
+    uri: str = ""
+    """Where the payload says it is; empty when it does not."""
+    content_type: str = ""
+    """Media type by the record; empty when unknown."""
+    size_known: bool = False
+    """Whether the exact size is in the index already."""
+    purged: bool = False
+    """Whether the platform has purged it, so that only the cache can have it: no request is sent for it."""
+
+
+@attrs.frozen
 class ByteRange:
     """Bytes ``[start, stop)`` of a content; ``0 <= start < stop``, or stop None for "to the end"."""
 

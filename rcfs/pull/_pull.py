@@ -16,7 +16,7 @@ from typing import TypeVar
 import attrs
 import trio
 
-from rcfs.content import Content, Wanted
+from rcfs.content import Content
 from rcfs.engine import Engine
 from rcfs.errors import (
     AuthError,
@@ -417,17 +417,9 @@ class Pull:
 
     async def _obtain(self, entry: Entry, node: AttachmentFile) -> int:
         """Brings an attachment into the cache, and into the copy if there is one; its size in bytes."""
-        attachment = node.attachment
-        wanted = Wanted(
-            node.key,
-            attachment.uri,
-            attachment.content_type,
-            size_known=node.size_is_exact,
-            purged=node.purged,
-            by=lambda: _PROGRAM,
-        )
         library = self._engine.library
-        content = await library.open(wanted, lambda: Priority.BULK)
+        content = await library.look(node.wanted())
+        library.fetch(content, Priority.BULK, _PROGRAM)
         if not content.complete:
             self._open.add(content)
         try:

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import attrs
 
-from rcfs.model import Attachment, ContentKey, Message
+from rcfs.model import Attachment, ContentKey, Message, Wanted
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import attachment_xattrs
 from rcfs.tree._times import Times
@@ -198,6 +198,16 @@ class AttachmentFile(Node):
     def learn(self, size_bytes: int) -> None:
         """Show `size_bytes` from now on: the exact size that a fetch has told."""
         self._learned_bytes = size_bytes
+
+    def wanted(self) -> Wanted:
+        """Its content, as whoever reads it asks for it."""
+        return Wanted(
+            self.key,
+            self.attachment.uri,
+            self.attachment.content_type,
+            size_known=self.size_is_exact,
+            purged=self.purged,
+        )
 
     def message(self) -> Message | None:
         return self._shelf.read(self.key.message_id)

@@ -12,16 +12,15 @@ import attrs
 import structlog
 import trio
 
-from rcfs.content import Content, Wanted
-from rcfs.content._library import MAX_CONTENT_BYTES
+from rcfs.content import MAX_CONTENT_BYTES, Content
 from rcfs.engine import Engine, open_engine
 from rcfs.mailbox import MailboxCatalogue, Shelving
-from rcfs.model import ContentKey, Message, Priority
+from rcfs.model import ContentKey, Message, Priority, Wanted
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
 from rcfs.quota import MemoryLedger
-from rcfs.store import ContentCache, MailboxIndex, SharedSession, SizeIndex, Touched
+from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex, Touched
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, name_folder, shelve
 from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
@@ -70,9 +69,15 @@ class Rig:
             key, **({"uri": self.platform.add_content(key, data), "content_type": "audio/x-wav"} | fields)
         )
 
+    async def open(self, wanted: Wanted, priority: Priority = Priority.PERSON) -> Content:
+        """The content of an attachment, being fetched if it is not there; the library's `release` ends it."""
+        content = await self.engine.library.look(wanted)
+        self.engine.library.fetch(content, priority)
+        return content
+
     async def read(self, wanted: Wanted, priority: Priority = Priority.PERSON) -> bytes:
         """All bytes of an attachment, as `cat` would get them."""
-        content = await self.engine.library.open(wanted, lambda: priority)
+        content = await self.open(wanted, priority)
         try:
             await content.wait_complete()
             await self.engine.library.reach(content, 0, content.arrived)
@@ -113,6 +118,7 @@ async def open_rig(
     keep_purged: bool = False,
     sockets: SocketOpener = open_socket,
     ledger: MemoryLedger | None = None,
+    history: FetchHistory | None = None,
     max_content_bytes: int = MAX_CONTENT_BYTES,
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
@@ -150,6 +156,7 @@ async def open_rig(
                 frozenset() if keep_purged else frozenset({PURGED}),
             ),
             recorder=recorder,
+            history=history,
             max_content_bytes=max_content_bytes,
             offline=offline,
             wait_online_s=wait_online_s,

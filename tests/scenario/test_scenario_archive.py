@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from rcfs.content import Wanted
 from rcfs.errors import PurgedError
-from rcfs.model import Availability, ContentKey, Message, Priority
+from rcfs.model import Availability, ContentKey, Message, Wanted
 from rcfs.pull import Choice, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
@@ -188,7 +187,7 @@ async def test_what_is_purged_is_not_kept_open_where_the_cache_cannot_take_it(
         keys = await cached(rig)
         assert unnamed() == 3, "one file each, which is read again without a request"
         used = next(each for each in await rig.messages() if each.id == 2)
-        reading = await rig.engine.library.open(wanted(used), lambda: Priority.PERSON)
+        reading = await rig.open(wanted(used))
         rig.cache.pin([keys[2]])
         for number in (1, 2, 3):
             platform.bury(number, "Purged")

@@ -7,9 +7,9 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.content import Content, Wanted
-from rcfs.errors import BudgetError
-from rcfs.model import CHUNK_BYTES, ContentKey, Priority
+from rcfs.content import Content
+from rcfs.errors import StoreError
+from rcfs.model import CHUNK_BYTES, ContentKey, Wanted
 from rcfs.store import Chunk, ContentCache, UncheckedChunk
 from tests.fakes.rig import Rig, noise
 from tests.scenario.conftest import OpenRig
@@ -53,7 +53,7 @@ def spoil(rig: Rig, index: int) -> None:
 
 
 async def opened(rig: Rig, wanted: Wanted) -> Content:
-    return await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    return await rig.open(wanted)
 
 
 async def until_checked(content: Content, count: int) -> None:
@@ -167,13 +167,9 @@ async def test_a_chunk_found_damaged_after_the_last_reader_has_gone_is_left_to_t
 async def test_who_gets_only_what_is_cached_gets_no_damaged_chunk(cached: tuple[Rig, Wanted]) -> None:
     rig, wanted = cached
     spoil(rig, 2)
-
-    def refuse() -> Priority:
-        raise BudgetError("only what is cached")
-
-    content = await rig.engine.library.open(wanted, refuse)
+    content = await rig.engine.library.look(wanted)
     assert await read(rig, content, 0, 4096) == DATA[:4096]
-    with pytest.raises(BudgetError):
+    with pytest.raises(StoreError, match="lost bytes"):
         await read(rig, content, 2 * CHUNK_BYTES, 4096)
     rig.engine.library.release(content)
     assert await rig.read(wanted) == DATA, "somebody else is not harmed"

@@ -5,7 +5,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.model import CHUNK_BYTES, ContentKey, Priority
+from rcfs.model import CHUNK_BYTES, ContentKey
 from rcfs.store import ContentInfo
 from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
@@ -113,7 +113,7 @@ async def test_who_gives_up_waiting_for_another_process_leaves_nothing_behind(
 ) -> None:
     wanted = rig.wanted(1, DATA)
     other.busy = True
-    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     await trio.sleep(5)
     rig.engine.library.release(content)
     await wait_all_tasks_blocked()
@@ -129,7 +129,7 @@ async def test_a_claim_is_held_as_long_as_the_fetch_and_given_back_when_it_fails
 ) -> None:
     rig.platform.script(FETCH, Reply.error(503), Reply.error(404))
     wanted = rig.wanted(1, DATA)
-    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     await trio.sleep(1)
     assert other.claimed == {wanted.key}, "also between two attempts"
     with pytest.raises(Exception, match="404"):

@@ -2,6 +2,7 @@
 
 import gzip
 import itertools
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -9,10 +10,11 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.content import _library
+from rcfs.content import _storage
 from rcfs.errors import NoRoomError, ServerError, TooLargeError, TransportError
-from rcfs.model import CHUNK_BYTES, Priority
+from rcfs.model import CHUNK_BYTES
 from rcfs.platform._answer import BODY_GAP_S
+from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply
 from tests.scenario.conftest import OpenRig
@@ -329,6 +331,13 @@ async def test_a_content_that_says_it_is_too_large_is_not_received(new_rig: Open
         assert await rig.read(rig.wanted(2, DATA[:1000])) == DATA[:1000]
 
 
+def open_spills(rig: Rig) -> int:
+    """How many files without a name are open beside the cache's database."""
+    directory = str(rig.cache.directory)
+    links = [path.readlink() for path in Path("/proc/self/fd").iterdir() if path.is_symlink()]
+    return sum(str(link.parent) == directory and link.name.endswith("(deleted)") for link in links)
+
+
 @pytest.mark.parametrize("sized", [True, False])
 async def test_a_content_larger_than_the_cache_lies_in_an_unlinked_file(
     new_rig: OpenRig, sized: bool
@@ -338,16 +347,17 @@ async def test_a_content_larger_than_the_cache_lies_in_an_unlinked_file(
         await rig.read(small)
         large = rig.wanted(2, data)
         rig.platform.script(FETCH, Reply.sized(data) if sized else Reply(body=data))
-        content = await rig.engine.library.open(large, lambda: Priority.PERSON)
+        content = await rig.open(large)
         await content.wait_complete()
         await rig.engine.library.reach(content, 0, content.arrived)
         assert content.read(0, content.arrived) == data
         assert content.memory_bytes == 0
+        assert open_spills(rig) == 1
         if sized:
             assert rig.cache.contains(small.key) == "yes", "it drove nothing out"
         rig.engine.library.release(content)
         await wait_all_tasks_blocked()
-        assert content.spill is None
+        assert open_spills(rig) == 0
 
 
 async def test_where_no_disk_takes_it_a_content_ends_before_it_fills_the_memory(
@@ -359,7 +369,7 @@ async def test_where_no_disk_takes_it_a_content_ends_before_it_fills_the_memory(
             raise OSError(28, "No space left on device")
 
         monkeypatch.setattr(rig.cache, "spill", full)
-        monkeypatch.setattr(_library, "_MEMORY_BYTES", 4 * CHUNK_BYTES)
+        monkeypatch.setattr(_storage, "_MEMORY_BYTES", 4 * CHUNK_BYTES)
         small = noise(3 * CHUNK_BYTES)
         assert await rig.read(rig.wanted(1, small)) == small, "what fits is read through memory"
         with pytest.raises(NoRoomError):
@@ -372,14 +382,16 @@ async def test_a_body_that_drips_for_nobody_is_given_up(rig: Rig) -> None:
     drip: Any = itertools.repeat(b"x" * 4096)
     rig.platform.script(FETCH, *[Reply(pieces=drip, gap_s=2.0)] * 3)
     wanted = [rig.wanted(number, DATA) for number in range(3)]
-    contents = [await rig.engine.library.open(each, lambda: Priority.PERSON) for each in wanted]
+    contents = [await rig.open(each) for each in wanted]
     await trio.sleep(60)
     for content in contents[:2]:
         rig.engine.library.release(content)
     await trio.sleep(600)
-    assert all(content.fetch is None and not content.held.spans for content in contents[:2])
-    assert contents[2].fetch is not None, "somebody waits for this one"
+    assert all(
+        isinstance(content.failure, AbandonedError) and not content.held.spans for content in contents[:2]
+    )
+    assert contents[2].is_pending, "somebody waits for this one"
     assert len(rig.ranges()) == 3, "and nothing was asked for again"
     rig.engine.library.release(contents[2])
     await trio.sleep(60)
-    assert contents[2].fetch is None
+    assert not contents[2].is_pending

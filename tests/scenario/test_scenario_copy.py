@@ -24,10 +24,9 @@ class Copy:
         begun_s = trio.current_time()
         library = self.rig.engine.library
         opener = Opener((reader,))
-        content = await library.open(
-            self.rig.wanted(number, DATA),
-            lambda: self.classifier.classify(opener, "Fax", trio.current_time()),
-        )
+        content = await library.look(self.rig.wanted(number, DATA))
+        if content.is_pending:
+            library.fetch(content, self.classifier.classify(opener, "Fax", trio.current_time()))
         await content.wait_complete()
         assert content.read(0, len(DATA)) == DATA
         library.release(content)

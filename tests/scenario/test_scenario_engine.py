@@ -6,7 +6,6 @@ import pytest
 import trio
 
 from rcfs.errors import AuthError, ForbiddenError, MountError, ServerError, TransportError
-from rcfs.model import Priority
 from rcfs.platform._client import HEADERS_WITHIN_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply, ScriptedPlatform, Unreachable
@@ -142,12 +141,9 @@ async def test_the_end_stops_what_is_under_way_before_it_logs_out(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
-        library = rig.engine.library
         platform.script(FETCH, Reply.sized(DATA, pieces=[DATA[:9], DATA[9:]], gap_s=20))
         platform.script(FETCH, Unreachable.SILENT, Reply.error(502))
-        contents = [
-            await library.open(rig.wanted(number, DATA), lambda: Priority.PERSON) for number in range(60)
-        ]
+        contents = [await rig.open(rig.wanted(number, DATA)) for number in range(60)]
         platform.script("listMessages", Unreachable.SILENT)
         with trio.move_on_after(1):
             await rig.mailbox()
@@ -186,7 +182,7 @@ async def test_the_status_is_json_without_secrets(rig: Rig) -> None:
 async def test_a_broken_body_at_the_end_is_no_news(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     async with new_rig() as rig:
         platform.script(FETCH, Reply.sized(DATA[:9], len(DATA), end=End.STALL))
-        content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+        content = await rig.open(rig.wanted(1, DATA))
         await content.wait_for(0, 9)
         assert content.read(0, 9) == DATA[:9]
         rig.engine.library.release(content)

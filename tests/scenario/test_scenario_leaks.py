@@ -10,7 +10,6 @@ from trio.testing import wait_all_tasks_blocked
 from rcfs.content._content import Content
 from rcfs.content._fetch import Fetch
 from rcfs.errors import NotFoundError
-from rcfs.model import Priority
 from rcfs.store._value import Chunk, UncheckedChunk
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import Reply, ScriptedPlatform
@@ -66,7 +65,7 @@ async def test_contents_of_readers_that_gave_up(rig: Rig) -> None:
 
 async def test_contents_that_were_evicted_while_they_were_read(rig: Rig) -> None:
     wanted = rig.wanted(1, noise(2000))
-    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     await content.wait_complete()
     await wait_all_tasks_blocked()  # The fetch ends after its content.
     rig.cache.drop(wanted.key)

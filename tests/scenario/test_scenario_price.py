@@ -7,8 +7,8 @@ import httpx
 import pytest
 import trio
 
-from rcfs.content import Content, Wanted
-from rcfs.model import CHUNK_BYTES, Priority, UsageGroup
+from rcfs.content import Content
+from rcfs.model import CHUNK_BYTES, UsageGroup, Wanted
 from rcfs.quota import GroupState
 from rcfs.store import ContentInfo
 from tests.fakes.rig import Rig, noise
@@ -37,7 +37,7 @@ def flow(platform: ScriptedPlatform, rate: float, *, times: int = 50) -> None:
 
 async def opened(rig: Rig, wanted: Wanted) -> Content:
     """An open content of which the first chunk is there, as a mount opens it."""
-    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     await content.wait_size()
     await content.wait_for(0, MB)
     return content
@@ -109,7 +109,7 @@ async def test_the_price_is_what_the_ledger_says(rig: Rig) -> None:
 async def test_who_reads_in_order_costs_one_request_at_any_rate(rig: Rig, rate: float) -> None:
     data = DATA[: 4 * MB]
     flow(rig.platform, rate)
-    content = await rig.engine.library.open(rig.wanted(1, data), lambda: Priority.PERSON)
+    content = await rig.open(rig.wanted(1, data))
     await content.wait_size()
 
     async def reader(first: int) -> None:
@@ -238,7 +238,7 @@ async def test_what_is_there_survives_a_restart_and_only_the_gaps_are_fetched(ne
         size_bytes = rig.sizes.size(wanted.key)
         assert size_bytes == SIZE
         assert rig.cache.contains(wanted.key) == "partial"
-        content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+        content = await rig.open(wanted)
         assert content.size_bytes == SIZE
         await rig.engine.library.check(content, 40 * MB, 1000)
         assert content.read(40 * MB, 1000) == DATA[40 * MB : 40 * MB + 1000], "without the server"
@@ -265,7 +265,7 @@ async def test_a_rest_that_nobody_waits_for_is_left_until_somebody_does(rig: Rig
     for index in [0, *range(20, 40)]:
         rig.cache.put_chunk(wanted.key, index, DATA[index * MB : (index + 1) * MB])
     rig.cache.put_info(wanted.key, ContentInfo(SIZE))
-    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     await trio.sleep(1)
     rig.engine.library.release(content)
     await trio.sleep(60)

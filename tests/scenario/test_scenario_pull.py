@@ -365,15 +365,17 @@ async def test_contents_that_do_not_fit_are_told(platform: ScriptedPlatform, new
         assert await pull.lost(plan) >= 3
 
 
-async def test_the_record_tells_for_whom_and_with_how_many_requests(rig: Rig, tmp_path: Path) -> None:
+async def test_the_record_tells_for_whom_and_with_how_many_requests(
+    platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
+) -> None:
     history = FetchHistory.open(tmp_path / "history.sqlite", pytest.fail)
-    rig.engine.library._history = history
-    add_voicemails(rig.platform, 2)
-    rig.platform.script(FETCH, Reply.error(502))
-    pull = Pull(rig.engine)
-    plan, _strays = await pull.plan(EVERYTHING, Choice())
-    await pull.run(plan)
-    await pull.run(plan)  # from the cache, which is no fetch
+    add_voicemails(platform, 2)
+    platform.script(FETCH, Reply.error(502))
+    async with new_rig(history=history) as rig:
+        pull = Pull(rig.engine)
+        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        await pull.run(plan)
+        await pull.run(plan)  # from the cache, which is no fetch
     records = [record for each in history.fetches(_keys(2)).values() for record in each]
     assert [(each.program, each.priority, each.size_bytes) for each in records] == [
         ("rcfs pull", "bulk", 300)

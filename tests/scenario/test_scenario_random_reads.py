@@ -33,7 +33,13 @@ CONTENTS = 8
 
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("content._content", "content._download", "content._price", "content._library"):
+    for module in (
+        "content._content",
+        "content._download",
+        "content._price",
+        "content._library",
+        "content._storage",
+    ):
         monkeypatch.setattr(f"rcfs.{module}.CHUNK_BYTES", CHUNK)
     for module in ("store._cache", "store._content"):
         monkeypatch.setattr(f"rcfs.{module}.CHUNK_BYTES", CHUNK)
@@ -114,7 +120,7 @@ class Reading:
         library = self.rig.engine.library
         while self.done[self.number] < self.enough:
             with suppress(RcfsError):
-                content = await library.open(wanted, lambda: dice.choice([*Priority]))
+                content = await self.rig.open(wanted, dice.choice([*Priority]))
                 try:
                     await content.wait_size()
                     await self.read_with_handle(content, dice, dice.randrange(1, 60))

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.errors import BudgetError, ForbiddenError, NotFoundError, NotReadyError
+from rcfs.errors import ForbiddenError, NotFoundError, NotReadyError
 from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
@@ -48,7 +48,7 @@ async def test_the_second_open_is_free_and_so_is_one_after_a_restart(new_rig: Op
 
 async def test_what_a_reader_sees_as_whole_is_on_the_disk(rig: Rig) -> None:
     wanted = rig.wanted(1, DATA)
-    content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     await content.wait_complete()
     assert rig.cache.contains(wanted.key) == "yes", "so a process that is killed now has lost nothing"
     rig.engine.library.release(content)
@@ -68,7 +68,7 @@ async def test_a_mount_that_ends_at_the_last_byte_still_keeps_the_content(
     monkeypatch.setattr(trio.to_thread, "run_sync", run_slowly)
     async with new_rig() as rig:
         wanted = rig.wanted(1, DATA)
-        content = await rig.engine.library.open(wanted, lambda: Priority.PERSON)
+        content = await rig.open(wanted)
         await storing.wait()
         assert rig.cache.contains(wanted.key) == "no"
         assert not content.complete
@@ -128,10 +128,10 @@ async def test_who_asks_right_after_a_withdrawal_gets_a_fetch_of_its_own(rig: Ri
     await _fill_budget(rig)
     wanted = rig.wanted(1, DATA)
     library = rig.engine.library
-    given_up = await library.open(wanted, lambda: Priority.PERSON)
+    given_up = await rig.open(wanted)
     await wait_all_tasks_blocked()
     library.release(given_up)
-    content = await library.open(wanted, lambda: Priority.PERSON)
+    content = await rig.open(wanted)
     with pytest.raises(AbandonedError):
         await given_up.wait_complete()
     await content.wait_complete()
@@ -191,16 +191,15 @@ async def test_a_fax_in_processing_is_said_at_once_and_not_remembered(rig: Rig) 
 
 async def test_who_is_refused_by_its_own_class_costs_no_request(rig: Rig) -> None:
     wanted = rig.wanted(1, DATA)
-
-    def refuse() -> Priority:
-        raise BudgetError("not for you")
-
-    with pytest.raises(BudgetError):
-        await rig.engine.library.open(wanted, refuse)
+    content = await rig.engine.library.look(wanted)
+    assert content.is_pending, "and nobody gives a class for it"
+    rig.engine.library.release(content)
+    await trio.sleep(60)
     assert rig.ranges() == []
     assert await rig.read(wanted) == DATA
     # What is there needs no class.
-    content = await rig.engine.library.open(wanted, refuse)
+    content = await rig.engine.library.look(wanted)
+    assert content.complete
     rig.engine.library.release(content)
 
 

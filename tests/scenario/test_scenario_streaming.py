@@ -6,8 +6,9 @@ import attrs
 import pytest
 import trio
 
-from rcfs.content import Content, Wanted
-from rcfs.model import CHUNK_BYTES, Priority
+from rcfs.content import Content
+from rcfs.content._storage import Sink
+from rcfs.model import CHUNK_BYTES
 from tests.fakes.rig import Rig, drain, noise
 from tests.fakes.scripted import End, Reply
 from tests.scenario.conftest import OpenRig
@@ -67,7 +68,7 @@ async def test_no_reader_ever_sees_a_wrong_byte(rig: Rig, seed: int) -> None:
     dice = Random(seed)
     replies = broken_stream(dice)
     rig.platform.script(FETCH, *replies)
-    content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    content = await rig.open(rig.wanted(1, DATA))
     assert await content.wait_size() == SIZE
     async with trio.open_nursery() as nursery:
         for number in range(3):
@@ -80,7 +81,7 @@ async def test_no_reader_ever_sees_a_wrong_byte(rig: Rig, seed: int) -> None:
 
 async def test_the_first_bytes_are_there_after_one_round_trip(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply.sized(DATA, pieces=[DATA[:1000], DATA[1000:]], gap_s=25))
-    content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    content = await rig.open(rig.wanted(1, DATA))
     assert await content.wait_size() == SIZE
     await content.wait_for(0, 1000)
     assert content.read(0, 5000) == DATA[:1000]
@@ -103,16 +104,16 @@ async def test_a_chunk_is_stored_while_the_next_one_arrives_and_no_more(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library, disk = rig.engine.library, trio.Event()
-    store = library.store
+    store = Sink.store
 
-    async def slow(wanted: Wanted, content: Content, index: int) -> None:
+    async def slow(sink: Sink, index: int) -> None:
         await disk.wait()
-        await store(wanted, content, index)
+        await store(sink, index)
 
-    monkeypatch.setattr(library, "store", slow)
+    monkeypatch.setattr(Sink, "store", slow)
     pieces = [DATA[at : at + 65_536] for at in range(0, SIZE, 65_536)]
     rig.platform.script(FETCH, Reply.sized(DATA, pieces=pieces, gap_s=0.001))
-    content = await library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    content = await rig.open(rig.wanted(1, DATA))
     try:
         with trio.fail_after(10):
             await content.wait_for(0, 2 * CHUNK_BYTES)
@@ -128,7 +129,7 @@ async def test_a_chunk_is_stored_while_the_next_one_arrives_and_no_more(
 
 async def test_what_has_arrived_of_a_content_that_fails_stays_readable(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply.sized(DATA[:70_000], SIZE, end=End.RESET), *[Reply.error(404)] * 2)
-    content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    content = await rig.open(rig.wanted(1, DATA))
     with pytest.raises(Exception, match="404"):
         await content.wait_complete()
     await content.wait_for(0, 70_000)
@@ -142,7 +143,7 @@ async def test_a_content_is_partial_from_its_first_byte_until_it_is_kept(rig: Ri
     reply = Reply.sized(DATA)
     pieces = [DATA[:70_000], DATA[70_000:]]
     rig.platform.script(FETCH, attrs.evolve(reply, pieces=pieces, gap_s=5))
-    content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+    content = await rig.open(rig.wanted(1, DATA))
     await content.wait_for(0, 1)
     assert await rig.engine.library.state(content.key) == "partial", "though no chunk is on the disk yet"
     await content.wait_complete()
@@ -152,7 +153,7 @@ async def test_a_content_is_partial_from_its_first_byte_until_it_is_kept(rig: Ri
 
 async def test_an_open_content_survives_its_eviction(new_rig: OpenRig) -> None:
     async with new_rig(cache_bytes=6 * CHUNK_BYTES) as rig:
-        content = await rig.engine.library.open(rig.wanted(1, DATA), lambda: Priority.PERSON)
+        content = await rig.open(rig.wanted(1, DATA))
         await content.wait_complete()
         for number in range(2, 6):
             await rig.read(rig.wanted(number, DATA))

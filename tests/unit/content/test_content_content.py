@@ -133,11 +133,11 @@ def test_clearing_gives_back_what_was_lent_and_forgets_the_size() -> None:
     chunks = lent(DATA)
     content = Content(KEY)
     content.adopt(chunks, len(DATA))
-    edition = content.edition
+    version = content.version
     content.clear()
     assert [chunk.closed for chunk in chunks.values()] == [1, 1, 1]
     assert (content.arrived, content.size_bytes, content.is_stored) == (0, None, False)
-    assert content.edition != edition
+    assert content.version != version
     assert content.read(0, 10) == b""
 
 

@@ -31,15 +31,16 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
     root.extension(5).show(catalogue)
     contents: list[Content] = []
 
-    async def open_arriving(wanted: Any, _priority: object) -> Content:
+    async def look(wanted: Any) -> Content:
         await trio.lowlevel.checkpoint()
         content = Content(wanted.key)
         content.learn_size(WHOLE_BYTES + CHUNK_BYTES)
         contents.append(content)
         return content
 
-    library = SimpleNamespace(open=open_arriving, release=lambda _content: None)
-    engine = cast("Engine", SimpleNamespace(library=library, recorder=None, searches=None))
+    library = SimpleNamespace(look=look, fetch=lambda *_arguments: None, release=lambda _content: None)
+    recorder = SimpleNamespace(note=lambda *_arguments, **_fields: None)
+    engine = cast("Engine", SimpleNamespace(library=library, recorder=recorder, searches=None))
     files = FileSystem(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     opened = []
 
