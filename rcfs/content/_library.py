@@ -31,7 +31,7 @@ from rcfs.errors import (
     TooLargeError,
     UnreachableError,
 )
-from rcfs.model import CHUNK_BYTES, ContentKey, Priority, Wanted
+from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey, Priority, Wanted
 from rcfs.store import ContentCache, FetchHistory, Refusal, SizeIndex, UncheckedChunk
 from rcfs.transport import AbandonedError, Recorder
 
@@ -252,7 +252,8 @@ class Library:
         gone = {
             key
             for key in (*self._idle.keys, *self._live)
-            if (key.account_id, key.extension_id) == (account_id, extension_id)
+            if isinstance(key, AttachmentKey)
+            and (key.account_id, key.extension_id) == (account_id, extension_id)
             and key.message_id in message_ids
         }
         for key in gone - await self._storage.pins() if gone else ():

@@ -113,9 +113,7 @@ class Contents:
         self._waits.require_seat()
         reader = asker.reader()  # which takes time
         try:
-            priority = self._readers.priority(
-                reader, node.key, _place_of(node), trio.current_time(), flags=flags
-            )
+            priority = self._readers.priority(reader, node.key, node.place, trio.current_time(), flags=flags)
         except CrawlerError as exc:
             with trio.move_on_after(_NOTE_WITHIN_S, shield=True):
                 await self._library.note_refusal(node.key, exc.name)
@@ -197,9 +195,3 @@ class Contents:
         if len(states) > 1:
             return "partial"
         return states.pop() if states else "yes"
-
-
-def _place_of(node: AttachmentFile) -> tuple[object, ...]:
-    """Where its message is, whichever link led there: the mailbox and the view."""
-    message = node.message()
-    return node.key.extension_id, message and message.type

@@ -20,8 +20,8 @@ from operator import itemgetter
 import attrs
 
 from rcfs.model import (
+    AttachmentKey,
     Availability,
-    ContentKey,
     Message,
     NameFolder,
     Record,
@@ -143,7 +143,7 @@ class Intake:
         messages = {message_id: message_from(json.loads(raw)) for message_id, raw in records.items()}
         return {message_id: message for message_id, message in messages.items() if message is not None}
 
-    def take_text(self, mailbox: int, key: ContentKey, data: bytes) -> bool:
+    def take_text(self, mailbox: int, key: AttachmentKey, data: bytes) -> bool:
         """Let searches find a message by `data`, a content of it, if that is what somebody said in it.
 
         Whether something has changed.

@@ -24,8 +24,8 @@ from rcfs.errors import (
 from rcfs.mailbox._intake import Shelving
 from rcfs.model import (
     DAY_S,
+    AttachmentKey,
     Availability,
-    ContentKey,
     End,
     Extension,
     Message,
@@ -181,10 +181,9 @@ class Losses:
             return None
         end, first = min(found.values(), key=lambda each: each[0].at_s)
         keys = [
-            ContentKey(account_id, extension.id, message.id, attachment.id)
+            AttachmentKey(account_id, extension.id, message.id, attachment.id)
             for _end, message in found.values()
-            for attachment in message.attachments
-            if attachment.kind != "Text"
+            for attachment in message.fetched_attachments
         ]
         uncached = sum(self._cache.contains(key) != "yes" for key in keys)
         return Passing(extension, len(found), uncached, first, end)

@@ -26,7 +26,7 @@ from rcfs.mailbox._freshness import Freshness
 from rcfs.mailbox._intake import Intake, Shelving
 from rcfs.mailbox._remembered import NONE, Remembered
 from rcfs.mailbox._update import Progress, Target, Updater
-from rcfs.model import DAY_S, ContentKey, Extension, Priority
+from rcfs.model import DAY_S, AttachmentKey, ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
 )
@@ -279,6 +279,8 @@ class Mailboxes:
 
     async def learn_text(self, key: ContentKey, data: bytes) -> None:
         """Lets searches find a message by a text of it that was fetched; nobody waits for that."""
+        if not isinstance(key, AttachmentKey):
+            return
         try:
             state = self._index.mailbox(key.account_id, key.extension_id)
             if state is not None and await trio.to_thread.run_sync(

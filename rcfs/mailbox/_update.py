@@ -19,7 +19,7 @@ import trio
 
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
 from rcfs.mailbox._intake import Intake, Taken, purged_record
-from rcfs.model import ContentKey, Message, Record
+from rcfs.model import AttachmentKey, Message, Record
 from rcfs.platform import (
     Client,
     is_invalid_token,
@@ -257,10 +257,9 @@ class Updater:
     def _preserve_purged(self, target: Target, messages: Collection[Message]) -> None:
         records = {message.id: message.raw for message in messages}
         contents = [
-            ContentKey(target.account_id, target.extension_id, message.id, attachment.id)
+            AttachmentKey(target.account_id, target.extension_id, message.id, attachment.id)
             for message in messages
-            for attachment in message.attachments
-            if attachment.kind != "Text"  # its text is in the record, so nobody ever fetched it
+            for attachment in message.fetched_attachments
         ]
         keep_records = partial(self._index.archive.keep, target.account_id, target.extension_id, records)
         for preserve in (keep_records, partial(self._cache.pin, contents)):

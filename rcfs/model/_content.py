@@ -1,6 +1,8 @@
-"""What identifies and measures the bytes of an attachment."""
+"""What asks for the bytes of a content, and measures them."""
 
 import attrs
+
+from rcfs.model._keys import ContentKey
 
 CHUNK_BYTES = 1 << 20
 """Size of a cached chunk in bytes, and their alignment; the last chunk of a content is shorter.
@@ -10,37 +12,6 @@ writes, and nearly every voicemail, fax and MMS file is a single chunk.
 """
 DEFAULT_CACHE_BYTES = 10 << 30
 """Cap of the content cache: some 100,000 voicemails of 100 kB, or 200 recordings of 50 MB."""
-
-
-@attrs.frozen(order=True)
-class ContentKey:
-    """Which attachment of which account; the identity of cached bytes.
-
-    An attachment id is unique only within its message: very old ones are all 1.
-    """
-
-    account_id: str
-    """Decimal account id as the server gives it."""
-    extension_id: int
-    """Internal id of the extension that owns the mailbox (not its number)."""
-    message_id: int
-    """Id of the message."""
-    attachment_id: int
-    """Id of the attachment within its message."""
-
-    def __str__(self) -> str:
-        """The key as ``account/extension/message/attachment``, all decimal."""
-        return f"{self.account_id}/{self.extension_id}/{self.message_id}/{self.attachment_id}"
-
-    @classmethod
-    def parse(cls, text: str) -> "ContentKey":
-        """The key whose ``str`` is `text`.
-
-        Raises:
-            ValueError: `text` is not four fields, or an id is not decimal.
-        """
-        account, extension, message, attachment = text.split("/")
-        return cls(account, int(extension), int(message), int(attachment))
 
 
 @attrs.frozen

@@ -8,6 +8,10 @@ from enum import StrEnum
 
 import attrs
 
+TEXTUAL_TYPES = ("SMS", "Pager")
+"""Message types whose ``subject`` is the whole text, and that have conversations. Source: ``subject`` and
+``conversationId`` of the schema GetMessageInfoResponse."""
+
 
 class Availability(StrEnum):
     """Where a message is in its life: Alive, then Deleted (the trash), then Purged, then gone."""
@@ -82,6 +86,24 @@ class Message:
     """In the record's order; entries that were no objects or had no id are left out."""
     raw: str = "{}"
     """The record itself as compact JSON text, nothing left out."""
+
+    @property
+    def has_text(self) -> bool:
+        """Whether the record itself holds the text of the message."""
+        return self.type in TEXTUAL_TYPES and self.subject is not None
+
+    @property
+    def fetched_attachments(self) -> tuple[Attachment, ...]:
+        """The attachments that are files of their own, whose bytes a request brings, in the record's order.
+
+        A Text attachment is none when the record holds the text already. Of several with the same id only the
+        first is one: the platform gives one content for the id, so the others' could not be told from it.
+        """
+        first: dict[int, Attachment] = {}
+        for attachment in self.attachments:
+            if not (self.has_text and attachment.kind == "Text"):
+                first.setdefault(attachment.id, attachment)
+        return tuple(first.values())
 
 
 @attrs.frozen

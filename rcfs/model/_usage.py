@@ -14,6 +14,10 @@ import attrs
 UsageGroup = NewType("UsageGroup", str)
 """Name of a usage plan group in lower case, as ``X-Rate-Limit-Group`` gives it."""
 
+LIGHT: Final = UsageGroup("light")
+MEDIUM: Final = UsageGroup("medium")
+HEAVY: Final = UsageGroup("heavy")
+AUTH: Final = UsageGroup("auth")
 
 LONGEST_S: Final = 3600.0
 """Longest window and longest pause that rcfs believes of a server, in seconds. The documented window and
@@ -68,10 +72,10 @@ class RateHeaders:
 
 PRIOR_PLANS: Mapping[UsageGroup, Plan] = MappingProxyType(
     {
-        UsageGroup("light"): Plan(limit=50),
-        UsageGroup("medium"): Plan(limit=40),
-        UsageGroup("heavy"): Plan(limit=10),
-        UsageGroup("auth"): Plan(limit=5),
+        LIGHT: Plan(limit=50),
+        MEDIUM: Plan(limit=40),
+        HEAVY: Plan(limit=10),
+        AUTH: Plan(limit=5),
     }
 )
 """What is assumed of a group until a response says otherwise: the documented defaults."""

@@ -3,6 +3,8 @@
 The only room that speaks HTTP. It sends what it is told to, once; waiting and repeating are elsewhere.
 """
 
+from rcfs.model import AUTH as AUTH
+from rcfs.model import MEDIUM as MEDIUM
 from rcfs.platform._answer import Answer as Answer
 from rcfs.platform._auth import TOKEN_PATH as TOKEN_PATH
 from rcfs.platform._auth import Credentials as Credentials
@@ -31,9 +33,7 @@ from rcfs.platform._pages import sync_answer as sync_answer
 from rcfs.platform._proxies import Proxies as Proxies
 from rcfs.platform._proxies import Proxy as Proxy
 from rcfs.platform._proxies import proxies_from as proxies_from
-from rcfs.platform._requests import AUTH as AUTH
 from rcfs.platform._requests import LIST_PAGE as LIST_PAGE
-from rcfs.platform._requests import MEDIUM as MEDIUM
 from rcfs.platform._requests import Body as Body
 from rcfs.platform._requests import Request as Request
 from rcfs.platform._requests import following_page as following_page

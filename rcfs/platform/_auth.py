@@ -15,10 +15,11 @@ from typing import Any, TypeGuard
 import attrs
 
 from rcfs.errors import AuthError, ServerError
+from rcfs.model import AUTH
 from rcfs.platform._answer import Answer
 from rcfs.platform._document import decoded_object
 from rcfs.platform._errors import refusal
-from rcfs.platform._requests import AUTH, Request, form_body
+from rcfs.platform._requests import Request, form_body
 
 TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - a path, not a secret
 REVOKE_PATH = "/restapi/oauth/revoke"

@@ -11,11 +11,7 @@ from urllib.parse import urlencode
 import attrs
 
 from rcfs.errors import PlatformError
-from rcfs.model import ByteRange, ContentKey, UsageGroup
-
-LIGHT = UsageGroup("light")
-MEDIUM = UsageGroup("medium")
-AUTH = UsageGroup("auth")
+from rcfs.model import AUTH, LIGHT, MEDIUM, ByteRange, ContentKey, UsageGroup
 
 LIST_PAGE = 1000
 """Largest page of a list; more is clamped in silence."""
@@ -184,9 +180,5 @@ def following_page(request: Request, url: str) -> Request:
 
 
 def read_content(key: ContentKey, uri: str, byte_range: ByteRange | None) -> Request:
-    """The content of an attachment, at `uri`, or when that is empty where the API has it by rule."""
-    path = (
-        f"/restapi/v1.0/account/{key.account_id}/extension/{key.extension_id}"
-        f"/message-store/{key.message_id}/content/{key.attachment_id}"
-    )
-    return Request("readMessageContent", MEDIUM, uri or path, byte_range=byte_range)
+    """The bytes of a content, at `uri`, or when that is empty where the API has them by rule."""
+    return Request(key.operation, key.group, uri or key.resource, byte_range=byte_range)

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import attrs
 
-from rcfs.model import Attachment, Availability, ContentKey, FolderRow, Message, MessageRow
+from rcfs.model import Attachment, AttachmentKey, Availability, FolderRow, Message, MessageRow
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import message_xattrs
 from rcfs.tree._media import estimated_size
@@ -17,7 +17,6 @@ from rcfs.tree._message import (
     RECORD_FILE,
     TEXT_FILE,
     exact_text,
-    has_text,
     message_id_of,
     pretty_json,
 )
@@ -181,7 +180,7 @@ class MessageDirectory(MailboxDirectory):
         if message is None:
             return {}
         files: dict[str, Callable[[], Node]] = {RECORD_FILE: partial(self._text, message, RecordFile)}
-        if has_text(message):
+        if message.has_text:
             files[TEXT_FILE] = partial(self._text, message, SaidFile)
         for name, attachment in self._shelf.attachments_of(message):
             files[name] = partial(self._attachment, message, attachment)
@@ -200,7 +199,7 @@ class MessageDirectory(MailboxDirectory):
         account_id = self._shelf.catalogue.account_id
         return AttachmentFile(
             times=self._times_of(message),
-            key=ContentKey(account_id, self._shelf.extension_id, message.id, attachment.id),
+            key=AttachmentKey(account_id, self._shelf.extension_id, message.id, attachment.id),
             attachment=attachment,
             purged=message.availability == Availability.PURGED,
             estimate_bytes=estimated_size(message, attachment),

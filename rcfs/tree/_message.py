@@ -19,10 +19,6 @@ RECORD_FILE = "message.json"
 TEXT_FILE = "text.txt"
 """The file of a message directory that holds the text of an SMS or Pager message."""
 
-TEXTUAL_TYPES = ("SMS", "Pager")
-"""Message types whose ``subject`` is the whole text, and that have conversations; each has a directory of
-its own name. Source: ``subject`` and ``conversationId`` of the schema GetMessageInfoResponse."""
-
 _TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"AudioTranscription": ("transcript", ".txt"), "Text": ("text", ".txt")}
 )
@@ -57,11 +53,6 @@ def message_id_of(name: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def has_text(message: Message) -> bool:
-    """Whether the record itself holds the text of the message."""
-    return message.type in TEXTUAL_TYPES and message.subject is not None
-
-
 def attachment_names(message: Message) -> Iterator[tuple[str, Attachment]]:
     """The attachments that are files of their own, with the names of the files, in the record's order.
 
@@ -69,17 +60,9 @@ def attachment_names(message: Message) -> Iterator[tuple[str, Attachment]]:
     ``voicemail 2026-11-20T01.26.19Z from Bob Ray.wav``, so that a file says what it is wherever it was copied
     to. That comes from the record of the message alone, and changes only if the platform changes the record:
     another name for a number elsewhere changes nothing.
-
-    A Text attachment is none when the record holds the text already. Of several with the same id only the
-    first is one: the platform gives one content for the id, so the others' could not be told from it.
     """
-    text_known = has_text(message)
-    names = Names((RECORD_FILE, TEXT_FILE) if text_known else (RECORD_FILE,))
-    ids = set()
-    for attachment in message.attachments:
-        if attachment.id in ids or (text_known and attachment.kind == "Text"):
-            continue
-        ids.add(attachment.id)
+    names = Names((RECORD_FILE, TEXT_FILE) if message.has_text else (RECORD_FILE,))
+    for attachment in message.fetched_attachments:
         yield names.unique(*_stem_and_extension(message, attachment)), attachment
 
 

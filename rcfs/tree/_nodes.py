@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import attrs
 
-from rcfs.model import Attachment, ContentKey, Message, Wanted
+from rcfs.model import Attachment, AttachmentKey, Message, Wanted
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import attachment_xattrs
 from rcfs.tree._times import Times
@@ -164,7 +164,7 @@ class AttachmentFile(Node):
 
     mode: ClassVar[int] = 0o666
     _times: Times
-    key: ContentKey
+    key: AttachmentKey
     """The identity of the bytes."""
     attachment: Attachment
     """Its record."""
@@ -198,6 +198,12 @@ class AttachmentFile(Node):
     def learn(self, size_bytes: int) -> None:
         """Show `size_bytes` from now on: the exact size that a fetch has told."""
         self._learned_bytes = size_bytes
+
+    @property
+    def place(self) -> tuple[object, ...]:
+        """The mailbox and the view that it is in, whichever link led there."""
+        message = self.message()
+        return self.key.extension_id, message and message.type
 
     def wanted(self) -> Wanted:
         """Its content, as whoever reads it asks for it."""

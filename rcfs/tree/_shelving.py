@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 from types import MappingProxyType
 
-from rcfs.model import Availability, FolderNames, Message, Party, Place, ShelvedMessage, valid
+from rcfs.model import TEXTUAL_TYPES, Availability, FolderNames, Message, Party, Place, ShelvedMessage, valid
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
-from rcfs.tree._message import TEXTUAL_TYPES, attachment_names, message_name
+from rcfs.tree._message import attachment_names, message_name
 from rcfs.tree._names import clean, cut, fit, folded
 from rcfs.tree._speech import spoken_lines
 from rcfs.tree._times import month_name, sane

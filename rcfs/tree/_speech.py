@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from rcfs.model import Message, one_line
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
-from rcfs.tree._message import attachment_names, has_text
+from rcfs.tree._message import attachment_names
 from rcfs.tree._names import clean, cut
 from rcfs.tree._times import clock_text
 
@@ -36,7 +36,7 @@ def conversation_text(messages: Iterable[Message]) -> bytes:
 
 def spoken_lines(message: Message) -> bytes:
     """What `message` contributes to the text of its conversation: at least one line."""
-    said = (message.subject or "").splitlines() if has_text(message) else []
+    said = (message.subject or "").splitlines() if message.has_text else []
     first, *others = said or [""]
     lines = [f"{clock_text(message.created_s)} {_speaker(message)}: {first}"]
     lines += [f"{_MORE_TEXT}{line}" for line in others]

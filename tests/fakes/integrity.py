@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import Chunk, ContentCache, ContentInfo, SizeIndex, StoredContent
 
 CHUNK = 16 << 10
@@ -32,7 +32,7 @@ def small_chunks() -> Iterator[None]:
 
 def key(number: int) -> ContentKey:
     """The key of the content `number`."""
-    return ContentKey("400131", 62, number, 1)
+    return AttachmentKey("400131", 62, number, 1)
 
 
 def truth(number: int) -> bytes:

@@ -15,7 +15,7 @@ import trio
 from rcfs.content import MAX_CONTENT_BYTES, Content
 from rcfs.engine import Engine, open_engine
 from rcfs.mailbox import MailboxCatalogue, Shelving
-from rcfs.model import ContentKey, Message, Priority, Wanted
+from rcfs.model import AttachmentKey, Message, Priority, Wanted
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
@@ -64,7 +64,7 @@ class Rig:
 
     def wanted(self, number: int, data: bytes, **fields: Any) -> Wanted:
         """A new attachment on the platform."""
-        key = ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+        key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
         return Wanted(
             key, **({"uri": self.platform.add_content(key, data), "content_type": "audio/x-wav"} | fields)
         )

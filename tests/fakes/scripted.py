@@ -209,12 +209,8 @@ class ScriptedPlatform:
 
     def add_content(self, key: ContentKey, data: bytes, origin: str = PLATFORM) -> str:
         """The URI of a new content."""
-        path = (
-            f"/restapi/v1.0/account/{key.account_id}/extension/{key.extension_id}"
-            f"/message-store/{key.message_id}/content/{key.attachment_id}"
-        )
-        self.contents[path] = data
-        return origin + path
+        self.contents[key.resource] = data
+        return origin + key.resource
 
     def change(self, **record: Any) -> None:
         """A message is new, or changed: it is told whole."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rcfs.errors import PurgedError
-from rcfs.model import Availability, ContentKey, Message, Wanted
+from rcfs.model import AttachmentKey, Availability, ContentKey, Message, Wanted
 from rcfs.pull import Choice, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
@@ -20,7 +20,7 @@ DATA = {number: noise(1000, number) for number in (1, 2, 3)}
 def voicemails(platform: ScriptedPlatform) -> None:
     """Messages 1 to 3 with a voicemail each."""
     for number, data in DATA.items():
-        key = ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+        key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
         attachment: dict[str, Any] = {"id": number, "type": "AudioRecording", "contentType": "audio/x-wav"}
         platform.change(
             id=number,
@@ -37,7 +37,7 @@ def wanted(message: Message) -> Wanted:
     """The voicemail of `message`, as the mount asks for it."""
     (attachment,) = message.attachments
     return Wanted(
-        ContentKey(ACCOUNT_ID, EXTENSION_ID, message.id, attachment.id),
+        AttachmentKey(ACCOUNT_ID, EXTENSION_ID, message.id, attachment.id),
         attachment.uri,
         attachment.content_type,
         purged=message.availability == Availability.PURGED,
@@ -47,6 +47,11 @@ def wanted(message: Message) -> Wanted:
 async def shown(rig: Rig) -> dict[int, str]:
     """The availability of each message that is shown, by id."""
     return {message.id: message.availability for message in await rig.messages()}
+
+
+def pinned(rig: Rig) -> set[int]:
+    """The messages of which something is pinned."""
+    return {key.message_id for key in rig.cache.pins() if isinstance(key, AttachmentKey)}
 
 
 async def cached(rig: Rig) -> list[ContentKey]:
@@ -78,7 +83,7 @@ async def test_what_is_purged_stays_and_what_is_cached_of_it_too(
         with pytest.raises(PurgedError, match="never fetched"):
             await rig.read(wanted(cold))
         assert len(platform.seen) == sent, "nobody was asked"
-        assert {key.message_id for key in rig.cache.pins()} == {1, 2}
+        assert pinned(rig) == {1, 2}
         pull = Pull(rig.engine)
         plan, _strays = await pull.plan(((),), Choice())
         assert [len(part) for part in (plan.present, plan.missing, plan.gone, plan.failures)] == [1, 1, 1, 0]
@@ -95,7 +100,7 @@ async def test_a_comparison_keeps_what_the_list_has_no_more(
         platform.changes.append({})
         await refresh(rig)
         assert await shown(rig) == {1: "Purged", 2: "Alive", 3: "Alive"}
-        assert {key.message_id for key in rig.cache.pins()} == {1}
+        assert pinned(rig) == {1}
 
 
 @pytest.mark.usefixtures("voicemails")
@@ -134,7 +139,7 @@ async def test_the_cache_gives_everything_else_up_first(
         await refresh(rig)
         for number in range(10, 20):
             await rig.read(rig.wanted(number, noise(1 << 20, number)))
-        states = [rig.cache.contains(ContentKey(ACCOUNT_ID, EXTENSION_ID, n, n)) for n in (1, 10, 19)]
+        states = [rig.cache.contains(AttachmentKey(ACCOUNT_ID, EXTENSION_ID, n, n)) for n in (1, 10, 19)]
         assert states == ["yes", "no", "yes"]
 
 
@@ -217,6 +222,6 @@ async def test_a_deleted_message_keeps_its_cached_content_while_it_can_be_restor
 ) -> None:
     async with new_rig() as rig:
         key, *_others = await cached(rig)
-        platform.bury(key.message_id, "Deleted")
+        platform.bury((await rig.messages())[0].id, "Deleted")
         await refresh(rig)
         assert rig.cache.contains(key) == "yes"

@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from rcfs.errors import StoreError
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
@@ -41,7 +41,7 @@ async def fill(rig: Rig) -> None:
     for number in range(1, MESSAGES + 1):
         rig.platform.change(**(voicemail() if number == SPOKEN else sms(number)))
     await rig.mailbox()
-    key = ContentKey(ACCOUNT_ID, 101, SPOKEN, SPOKEN)
+    key = AttachmentKey(ACCOUNT_ID, 101, SPOKEN, SPOKEN)
     await rig.engine.account.mailboxes.learn_text(key, b"please call the plumber")
     for name in SEARCHES:
         await rig.engine.searches.keep(name)
@@ -122,7 +122,7 @@ async def test_a_transcript_that_is_damaged_is_told_and_costs_nothing_else(
     assert (shown(rig), kept(rig)) == truth
     assert "1 transcripts are not searched" in told(rig)[0]
     await rig.engine.account.mailboxes.learn_text(
-        ContentKey(ACCOUNT_ID, 101, SPOKEN, SPOKEN), b"please call the plumber"
+        AttachmentKey(ACCOUNT_ID, 101, SPOKEN, SPOKEN), b"please call the plumber"
     )
     assert found(rig)["plumber"] == [SPOKEN]
     assert len(rig.platform.sent(LIST)) == 1

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import trio
 
-from rcfs.model import DAY_S, ContentKey
+from rcfs.model import DAY_S, AttachmentKey
 from rcfs.platform import wire_time
 from rcfs.pull import Choice, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
@@ -39,7 +39,7 @@ def _admin(platform: ScriptedPlatform) -> None:
 
 def add(platform: ScriptedPlatform, number: int, kind: str, days_old: float, **fields: Any) -> None:
     """A message with an attachment."""
-    key = ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+    key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
     created = wire_time(time.time() - days_old * DAY_S)
     uri = platform.add_content(key, noise(100, number))
     record = {"id": number, "type": kind, "direction": "Inbound", "availability": "Alive"}

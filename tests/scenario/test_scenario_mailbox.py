@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, PlatformError, ServerError
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import ACCOUNT_ID, FOREIGN, PLATFORM, Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
@@ -146,12 +146,12 @@ async def test_a_load_of_unknown_length_says_what_has_come(rig: Rig) -> None:
 
 
 async def test_learned_sizes_come_with_the_mailbox(rig: Rig) -> None:
-    key = ContentKey(ACCOUNT_ID, 101, 1, 1)
+    key = AttachmentKey(ACCOUNT_ID, 101, 1, 1)
     rig.sizes.record(key, 77)
-    rig.sizes.record(ContentKey(ACCOUNT_ID, 1010, 1, 1), 78)
+    rig.sizes.record(AttachmentKey(ACCOUNT_ID, 1010, 1, 1), 78)
     mailbox = await rig.mailbox()
     assert mailbox.learned_bytes(key) == 77
-    assert mailbox.learned_bytes(ContentKey(ACCOUNT_ID, 101, 1, 2)) is None
+    assert mailbox.learned_bytes(AttachmentKey(ACCOUNT_ID, 101, 1, 2)) is None
 
 
 async def test_who_gives_up_does_not_stop_the_load(rig: Rig) -> None:

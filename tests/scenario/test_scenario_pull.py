@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, TransportError, UnreachableError
-from rcfs.model import PRIOR_PLANS, ContentKey, Plan, UsageGroup
+from rcfs.model import PRIOR_PLANS, AttachmentKey, ContentKey, Plan, UsageGroup
 from rcfs.pull import Choice, Copy, Forecast, Pull
 from rcfs.store import FetchHistory
 from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
@@ -26,7 +26,7 @@ def add_voicemails(platform: ScriptedPlatform, count: int, size_bytes: int = 300
     contents = {}
     for number in range(1, count + 1):
         contents[number] = noise(size_bytes, number)
-        uri = platform.add_content(ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number), contents[number])
+        uri = platform.add_content(AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number), contents[number])
         attachment = {"id": number, "uri": uri, "type": "AudioRecording", "contentType": "audio/x-wav"}
         record: dict[str, Any] = {
             "id": number,
@@ -385,4 +385,4 @@ async def test_the_record_tells_for_whom_and_with_how_many_requests(
 
 
 def _keys(count: int) -> list[ContentKey]:
-    return [ContentKey(ACCOUNT_ID, EXTENSION_ID, number, number) for number in range(1, count + 1)]
+    return [AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number) for number in range(1, count + 1)]

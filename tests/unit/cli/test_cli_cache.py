@@ -6,10 +6,10 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _cache
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from rcfs.store import ContentCache, ContentInfo
 
-KEY = ContentKey("1", 2, 3, 4)
+KEY = AttachmentKey("1", 2, 3, 4)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from rcfs.cli import _forget
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Credentials
 from rcfs.filenames import StateFiles
-from rcfs.model import ContentKey, message_from
+from rcfs.model import AttachmentKey, message_from
 from rcfs.store import (
     ContentCache,
     FetchHistory,
@@ -47,7 +47,7 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         }
         for number in range(1, MESSAGES)
     ]
-    key = ContentKey(account, 5, 1, 1)
+    key = AttachmentKey(account, 5, 1, 1)
     with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
         index.save_login(f"login-of-{word}", Login(account, f"{word} Ltd", (extension,)))
         mailbox, generation = index.begin(account, 5)
@@ -66,7 +66,7 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         history.refuse(Refusal(key, 5.0, "tumblerd"))
     with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
         for number in (1, 2):
-            chunk = cache.put_chunk(ContentKey(account, 5, number, 1), 0, f"{word} bytes".encode() * 100)
+            chunk = cache.put_chunk(AttachmentKey(account, 5, number, 1), 0, f"{word} bytes".encode() * 100)
             assert chunk is not None
             chunk.close()
         cache.pin([key])
@@ -100,7 +100,7 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
     assert json.loads(result.stdout)["accounts"] == ["1111"]
     assert json.loads(result.stdout)["freed_bytes"] > 0
     assert traces(dirs, "alpha") == traces(dirs, "1111/5/") == []
-    kept = ContentKey("2222", 5, 1, 1)
+    kept = AttachmentKey("2222", 5, 1, 1)
     with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
         assert set(index.logins()) == {"login-of-beta"}
         assert index.counts("2222") == {5: MESSAGES - 1}
@@ -111,7 +111,7 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
         assert [row.name for row in index.search.kept("2222", 0, 9)] == ["beta searched"]
     with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
         assert sizes.size(kept) == 42
-        assert sizes.size(ContentKey("1111", 5, 1, 1)) is None
+        assert sizes.size(AttachmentKey("1111", 5, 1, 1)) is None
     with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
         assert set(history.fetches([kept])) == set(history.refusals([kept])) == {kept}
     with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:

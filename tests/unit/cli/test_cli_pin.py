@@ -14,10 +14,10 @@ from rcfs.cli._attachments import Found
 from rcfs.cli._registry import Registry
 from rcfs.cli._settings import Settings
 from rcfs.cli._treepaths import TreePath
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from rcfs.store import ContentCache, ContentInfo
 
-KEY, OTHER = ContentKey("1", 2, 3, 4), ContentKey("1", 2, 3, 5)
+KEY, OTHER = AttachmentKey("1", 2, 3, 4), AttachmentKey("1", 2, 3, 5)
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from rcfs.content import Content
 from rcfs.errors import StoreError, TransportError
-from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.model import CHUNK_BYTES, AttachmentKey
 from tests.fakes.rig import noise
 
-KEY = ContentKey("1", 2, 3, 4)
+KEY = AttachmentKey("1", 2, 3, 4)
 DATA = noise(2 * CHUNK_BYTES + 100)
 
 

@@ -8,12 +8,12 @@ import structlog
 
 from rcfs.errors import BudgetError
 from rcfs.files._readers import CRAWLERS, FILE_MANAGERS, CrawlerPolicy, CrawlerRule, Reader, Readers
-from rcfs.model import ContentKey, Priority
+from rcfs.model import AttachmentKey, Priority
 from rcfs.quota import Opener
 from rcfs.transport import Recorder
 from tests.fakes.askers import Somebody
 
-KEY = ContentKey("1", 2, 3, 4)
+KEY = AttachmentKey("1", 2, 3, 4)
 
 
 def test_names_of_crawlers_are_as_the_kernel_keeps_them() -> None:

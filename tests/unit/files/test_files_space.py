@@ -14,7 +14,7 @@ from rcfs.errors import StoreError
 from rcfs.files import _space
 from rcfs.files._space import Space, SpaceMeter
 from rcfs.fuse._attributes import statvfs_of
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from rcfs.store import SizeIndex
 
 MIB = 1 << 20
@@ -54,8 +54,8 @@ async def test_used_is_the_tree_and_free_is_the_disk(
     monkeypatch.setattr(_space, "_SUM_EVERY_S", 0.0)
     monkeypatch.setattr("rcfs.store._sizes._SUMMED", 2)
     for number in range(5):
-        sizes.record(ContentKey("1", 5, number, 1), MIB)
-    sizes.record(ContentKey("11", 5, 1, 1), 100 * MIB)  # of another account
+        sizes.record(AttachmentKey("1", 5, number, 1), MIB)
+    sizes.record(AttachmentKey("11", 5, 1, 1), 100 * MIB)  # of another account
     pages = {-1: (3 * MIB, 700), 700: (MIB, None)}
     space = SpaceMeter(engine_of(sizes, lambda _account, _extension, after: pages[after], tmp_path))
     async with trio.open_nursery() as nursery:
@@ -64,7 +64,7 @@ async def test_used_is_the_tree_and_free_is_the_disk(
         assert (data.f_blocks - data.f_bfree) * data.f_frsize == 9 * MIB
         assert data.f_bavail == data.f_bfree > 0
         assert data.f_files - data.f_ffree == 7
-        sizes.record(ContentKey("1", 5, 9, 1), MIB)
+        sizes.record(AttachmentKey("1", 5, 9, 1), MIB)
         space.changed([("101 Jane",)])
         await _answer(space, 10 * MIB)
         nursery.cancel_scope.cancel()

@@ -4,7 +4,7 @@ import pytest
 
 from rcfs import errors
 from rcfs.errors import RcfsError
-from rcfs.model import PRIOR_PLANS, ByteRange, ContentKey, Plan, Priority, UsageGroup
+from rcfs.model import PRIOR_PLANS, AttachmentKey, ByteRange, ContentKey, Plan, Priority, UsageGroup
 
 
 def test_a_byte_range_is_written_as_http_wants_it() -> None:
@@ -20,7 +20,7 @@ def test_an_empty_or_negative_range_is_refused(start: int, stop: int | None) -> 
 
 
 def test_a_content_key_survives_its_text() -> None:
-    key = ContentKey("230919004", 5, 1 << 60, 1)
+    key = AttachmentKey("230919004", 5, 1 << 60, 1)
     assert ContentKey.parse(str(key)) == key
     for text in ("", "1/2/3", "1/2/3/4/5", "1/2/3/x"):
         with pytest.raises(ValueError, match=r".+"):

@@ -13,7 +13,7 @@ from rcfs.errors import (
     ServerError,
     TransportError,
 )
-from rcfs.model import ByteRange, ContentKey
+from rcfs.model import AttachmentKey, ByteRange
 from rcfs.platform import (
     AllowedHosts,
     Answer,
@@ -142,7 +142,7 @@ async def _headers_of(url: str, byte_range: ByteRange | None = None) -> httpx.He
 
     hosts = AllowedHosts("https://platform.ringcentral.com")
     client = Client(hosts, user_agent="rcfs/test", transport=httpx.MockTransport(handle))
-    key = ContentKey("1", 2, 3, 4)
+    key = AttachmentKey("1", 2, 3, 4)
     async with client.send(read_content(key, url, byte_range), SECRET) as given:
         assert given.status == 200
     await client.aclose()
@@ -191,7 +191,7 @@ async def test_every_failure_of_the_connection_is_a_transport_error(failure: htt
     client = Client(hosts, user_agent="rcfs/test", transport=httpx.MockTransport(handle))
     with pytest.raises(TransportError, match=r"platform\.ringcentral\.com") as caught:
         async with client.send(
-            Request("x", read_content(ContentKey("1", 2, 3, 4), "", None).group, "/x"), SECRET
+            Request("x", read_content(AttachmentKey("1", 2, 3, 4), "", None).group, "/x"), SECRET
         ):
             pass
     assert SECRET not in str(caught.value)

@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from rcfs.errors import StoreError
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo
 
 CAP_BYTES = 2 << 20
@@ -15,7 +15,7 @@ SIZE_BYTES = 100_000
 
 
 def key(message_id: int) -> ContentKey:
-    return ContentKey("400131", 62, message_id, 1)
+    return AttachmentKey("400131", 62, message_id, 1)
 
 
 def put(cache: ContentCache, number: int, size_bytes: int = SIZE_BYTES) -> bool:

@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import Claims
 
-KEY = ContentKey("1", 2, 3, 4)
-OTHER = ContentKey("1", 2, 3, 5)
+KEY = AttachmentKey("1", 2, 3, 4)
+OTHER = AttachmentKey("1", 2, 3, 5)
 
 HOLDER = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import Claims
 claims = Claims.open(Path(sys.argv[2]))
 for line in sys.stdin:

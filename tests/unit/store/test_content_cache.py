@@ -12,10 +12,10 @@ import rcfs.store._cache as cache_module
 import rcfs.store._content as content_module
 import rcfs.store._value as value_module
 from rcfs.errors import StoreError
-from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo, StoredContent
 
-KEY = ContentKey("400131", 62, 1001, 1)
+KEY = AttachmentKey("400131", 62, 1001, 1)
 SMALL_CHUNK = 64 << 10
 
 
@@ -39,7 +39,7 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
 
 
 def key(message_id: int) -> ContentKey:
-    return ContentKey("400131", 62, message_id, 1)
+    return AttachmentKey("400131", 62, message_id, 1)
 
 
 def put(cache: ContentCache, key: ContentKey, data: bytes, chunk_bytes: int = CHUNK_BYTES) -> bool:
@@ -94,10 +94,10 @@ def test_nothing_is_known_of_an_unknown_content(cache: ContentCache) -> None:
 
 def test_attachments_with_the_same_id_are_told_apart(cache: ContentCache) -> None:
     keys = [
-        ContentKey("1", 2, 3, 1),
-        ContentKey("1", 2, 31, 1),
-        ContentKey("1", 23, 1, 1),
-        ContentKey("12", 3, 1, 1),
+        AttachmentKey("1", 2, 3, 1),
+        AttachmentKey("1", 2, 31, 1),
+        AttachmentKey("1", 23, 1, 1),
+        AttachmentKey("12", 3, 1, 1),
     ]
     for number, each in enumerate(keys):
         put(cache, each, bytes([number]))

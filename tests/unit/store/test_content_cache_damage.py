@@ -18,12 +18,12 @@ import rcfs.store._cache_opening as opening_module
 import rcfs.store._database as database_module
 import rcfs.store._table as table_module
 from rcfs.errors import StoreError
-from rcfs.model import CHUNK_BYTES, ContentKey
+from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo, StoredContent
 from rcfs.store._disk import BytesDisk
 
-KEY = ContentKey("400131", 62, 1001, 1)
-OTHER = ContentKey("400131", 62, 1002, 1)
+KEY = AttachmentKey("400131", 62, 1001, 1)
+OTHER = AttachmentKey("400131", 62, 1002, 1)
 
 
 class Evil:
@@ -342,7 +342,7 @@ def test_an_unusable_database_is_rebuilt_with_all_contents(
 ) -> None:
     cache = open_cache(directory, warnings)
     for number in range(30):
-        put(cache, ContentKey("1", 2, number, 1), bytes([number]) * 100)
+        put(cache, AttachmentKey("1", 2, number, 1), bytes([number]) * 100)
     cache.close()
     database = directory / "cache.db"
     assert not database.with_name("cache.db-wal").exists()
@@ -350,7 +350,7 @@ def test_an_unusable_database_is_rebuilt_with_all_contents(
     harmed = database.read_bytes() if database.exists() else None
     again = open_cache(directory, warnings)
     for number in range(30):
-        assert only_chunk(again.load(ContentKey("1", 2, number, 1))) == bytes([number]) * 100
+        assert only_chunk(again.load(AttachmentKey("1", 2, number, 1))) == bytes([number]) * 100
     aside = directory / "cache.db.damaged"
     if harmed is None:
         assert warnings == []
@@ -383,7 +383,7 @@ def in_new_thread(work: Callable[[], object]) -> None:
 def test_a_database_damaged_in_use_is_rebuilt_in_use(directory: Path, warnings: list[str]) -> None:
     cache = open_cache(directory, warnings)
     for number in range(100):
-        put(cache, ContentKey("1", 2, number, 1), bytes([number]))
+        put(cache, AttachmentKey("1", 2, number, 1), bytes([number]))
     cache.close()
     cache = open_cache(directory, warnings)
     with (directory / "cache.db").open("rb+") as file:
@@ -392,7 +392,7 @@ def test_a_database_damaged_in_use_is_rebuilt_in_use(directory: Path, warnings: 
 
     def work() -> None:
         for number in range(100):
-            assert only_chunk(cache.load(ContentKey("1", 2, number, 1))) == bytes([number])
+            assert only_chunk(cache.load(AttachmentKey("1", 2, number, 1))) == bytes([number])
         put(cache, KEY, b"new")
 
     in_new_thread(work)
@@ -508,7 +508,7 @@ def test_a_database_that_cannot_grow_leaves_no_file_behind(
     connection.execute(f"PRAGMA max_page_count = {pages}")
     stored = 0
     # A row takes about 0.5 KiB, so the few free bytes of the pages are soon used up.
-    while cache.put_chunk(ContentKey("1", 2, stored, 1), 0, b"x") is not None:
+    while cache.put_chunk(AttachmentKey("1", 2, stored, 1), 0, b"x") is not None:
         stored += 1
         assert stored < 1000
     assert len(warnings) == 1

@@ -7,7 +7,7 @@ from unittest import mock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo
 
 CHUNK = 100_000
@@ -119,7 +119,7 @@ def chunk_bytes(number: int, index: int, length: int) -> bytes:
 
 
 def key(number: int) -> ContentKey:
-    return ContentKey("1", 2, number, 1)
+    return AttachmentKey("1", 2, number, 1)
 
 
 @settings(max_examples=40, deadline=None)

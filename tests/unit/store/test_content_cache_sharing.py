@@ -5,21 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo
 
 WRITER = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
 from pathlib import Path
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo
 directory, first, count, limit = Path(sys.argv[2]), *map(int, sys.argv[3:])
 cache = ContentCache.open(directory, size_limit_bytes=limit, free_floor_bytes=0, warn=print)
 for number in range(first, first + count):
     data = number.to_bytes(4, "big") * 5000
-    cache.put_chunk(ContentKey("1", 2, number, 1), 0, data)
-    cache.put_info(ContentKey("1", 2, number, 1), ContentInfo(len(data)))
+    cache.put_chunk(AttachmentKey("1", 2, number, 1), 0, data)
+    cache.put_info(AttachmentKey("1", 2, number, 1), ContentInfo(len(data)))
     print("stored", number, flush=True)
 """
 
@@ -41,7 +41,7 @@ def expected(number: int) -> bytes:
 
 
 def key(number: int) -> ContentKey:
-    return ContentKey("1", 2, number, 1)
+    return AttachmentKey("1", 2, number, 1)
 
 
 def count_right(cache: ContentCache, numbers: range) -> int:

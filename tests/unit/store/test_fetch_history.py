@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import rcfs.store._history as history_module
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import FetchHistory, FetchRecord, Refusal
 
 
 def key(message_id: int) -> ContentKey:
-    return ContentKey("400131", 62, message_id, 1)
+    return AttachmentKey("400131", 62, message_id, 1)
 
 
 def fetch(number: int, program: str = "cp") -> FetchRecord:
@@ -52,8 +52,8 @@ def test_the_oldest_go_first(history: FetchHistory, monkeypatch: pytest.MonkeyPa
         history.add(fetch(number))
         history.refuse(Refusal(key(number), float(number), "clamd"))
     for kept in (
-        sorted(each.message_id for each in history.fetches(map(key, range(99)))),
-        sorted(each.message_id for each in history.refusals(map(key, range(99)))),
+        [number for number in range(99) if key(number) in history.fetches(map(key, range(99)))],
+        [number for number in range(99) if key(number) in history.refusals(map(key, range(99)))],
     ):
         assert 10 <= len(kept) < 16
         assert kept == list(range(51 - len(kept), 51))

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from rcfs.store import SizeIndex
 
-KEY = ContentKey("400131", 62, 1001, 1)
+KEY = AttachmentKey("400131", 62, 1001, 1)
 
 
 @pytest.fixture
@@ -25,26 +25,26 @@ def path(tmp_path: Path) -> Path:
 def test_sizes_are_kept_for_ever_per_mailbox(path: Path) -> None:
     index = SizeIndex.open(path, pytest.fail)
     neighbours = [
-        ContentKey("400131", 620, 1, 1),
-        ContentKey("400131", 6, 2, 1),
-        ContentKey("40013", 162, 3, 1),
+        AttachmentKey("400131", 620, 1, 1),
+        AttachmentKey("400131", 6, 2, 1),
+        AttachmentKey("40013", 162, 3, 1),
     ]
-    for size, key in enumerate([KEY, ContentKey("400131", 62, 1001, 2), *neighbours]):
+    for size, key in enumerate([KEY, AttachmentKey("400131", 62, 1001, 2), *neighbours]):
         index.record(key, size)
     index.record(KEY, 7)
     index.record(KEY, 7)
     index.close()
     again = SizeIndex.open(path, pytest.fail)
     assert again.size(KEY) == 7
-    assert again.size(ContentKey("400131", 62, 1001, 2)) == 1
+    assert again.size(AttachmentKey("400131", 62, 1001, 2)) == 1
     assert [again.size(key) for key in neighbours] == [2, 3, 4]
-    assert again.size(ContentKey("1", 1, 1001, 1)) is None
+    assert again.size(AttachmentKey("1", 1, 1001, 1)) is None
     again.close()
 
 
 def test_ids_and_sizes_beyond_32_bits(path: Path) -> None:
     index = SizeIndex.open(path, pytest.fail)
-    key = ContentKey("9" * 30, 2**53 + 1, 2**64 + 1, 2**70)
+    key = AttachmentKey("9" * 30, 2**53 + 1, 2**64 + 1, 2**70)
     index.record(key, 2**40)
     assert index.size(key) == 2**40
 
@@ -75,12 +75,12 @@ def test_an_unusable_index_is_moved_aside_and_begun_anew(path: Path, harm: Calla
     warnings: list[str] = []
     index = SizeIndex.open(path, warnings.append)
     for message_id in range(300):
-        index.record(ContentKey("1", 2, message_id, 1), 5)
+        index.record(AttachmentKey("1", 2, message_id, 1), 5)
     index.close()
     harm(path)
     harmed = path.read_bytes()
     again = SizeIndex.open(path, warnings.append)
-    found = {again.size(ContentKey("1", 2, message_id, 1)) for message_id in range(300)}
+    found = {again.size(AttachmentKey("1", 2, message_id, 1)) for message_id in range(300)}
     # Of one that is damaged or newer, what is good is taken over.
     assert found == ({None} if harm in (garbage, foreign) else {None, 5} if harm is damaged_within else {5})
     again.record(KEY, 3)
@@ -120,7 +120,7 @@ def test_two_indexes_and_many_threads_on_one_file(path: Path) -> None:
 
     def work(number: int) -> None:
         for message_id in range(30):
-            indexes[number % 2].record(ContentKey("1", 2, message_id, number), message_id)
+            indexes[number % 2].record(AttachmentKey("1", 2, message_id, number), message_id)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
     for thread in threads:
@@ -129,7 +129,7 @@ def test_two_indexes_and_many_threads_on_one_file(path: Path) -> None:
         thread.join()
     for index in indexes:
         for number, message_id in itertools.product(range(4), range(30)):
-            assert index.size(ContentKey("1", 2, message_id, number)) == message_id
+            assert index.size(AttachmentKey("1", 2, message_id, number)) == message_id
         index.close()
 
 

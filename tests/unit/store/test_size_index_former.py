@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey
 from rcfs.store import SizeIndex
 
-KEYS = [ContentKey("1", 2, 3, number) for number in range(5)]
+KEYS = [AttachmentKey("1", 2, 3, number) for number in range(5)]
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ WITHIN_S = 60.0
 ASKING = textwrap.dedent("""
     import sys, threading
     from pathlib import Path
-    from rcfs.model import ContentKey
+    from rcfs.model import AttachmentKey
     from rcfs.store import SizeIndex
 
     sizes = SizeIndex.open(Path(sys.argv[1]), warn=sys.exit)
-    keys = [ContentKey("400131", 101, number, number) for number in range(300)]
+    keys = [AttachmentKey("400131", 101, number, number) for number in range(300)]
     for key in keys:
         sizes.record(key, 7)
     totals = []

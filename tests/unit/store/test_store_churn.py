@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import ContentCache, FetchHistory, FetchRecord, MailboxIndex, Scope, SizeIndex
 
 ACCOUNT = "400131"
@@ -39,7 +39,7 @@ def works(quick_directory: Path) -> Iterator[list[Work]]:
         scope = Scope(ACCOUNT, (101,))
 
         def key(turn: int) -> ContentKey:
-            return ContentKey(ACCOUNT, 101, turn, turn)
+            return AttachmentKey(ACCOUNT, 101, turn, turn)
 
         def fetch(turn: int) -> None:
             chunk = cache.put_chunk(key(turn), 0, b"x" * 100)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.model import ContentKey, FolderNames, Place, ShelvedMessage
+from rcfs.model import AttachmentKey, FolderNames, Place, ShelvedMessage
 from rcfs.store import ContentCache, ContentInfo, FetchHistory, FetchRecord, MailboxIndex, SizeIndex
 from rcfs.store._archive import PurgedArchive
 
-KEY = ContentKey("400131", 62, 1001, 1)
+KEY = AttachmentKey("400131", 62, 1001, 1)
 AT_ONCE_S = 0.5
 """Far less than any wait for a lock, and far more than what does not wait needs on a busy machine."""
 
@@ -37,7 +37,7 @@ def at_once() -> Iterator[None]:
 def test_a_size_is_known_at_once_and_written_later(tmp_path: Path) -> None:
     path = tmp_path / "sizes.sqlite"
     sizes = SizeIndex.open(path, pytest.fail)
-    other = ContentKey("400131", 62, 1002, 1)
+    other = AttachmentKey("400131", 62, 1002, 1)
     sizes.record(other, 5)
     with locked(path), at_once():
         for _again in range(20):
@@ -64,7 +64,7 @@ def test_a_fetch_is_noted_later(tmp_path: Path) -> None:
 
 def test_a_use_is_noted_later(tmp_path: Path) -> None:
     """So what was used while it was locked is not the first to go."""
-    keys = [ContentKey("1", 2, number, 1) for number in range(3)]
+    keys = [AttachmentKey("1", 2, number, 1) for number in range(3)]
     cache = ContentCache.open(tmp_path, free_floor_bytes=0, warn=pytest.fail)
     for key in keys:
         assert cache.put_chunk(key, 0, b"x", ContentInfo(1))

@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from rcfs.model import ContentKey
+from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import FetchHistory, FetchRecord, Refusal, SizeIndex
 from rcfs.store._archive import PurgedArchive
 
@@ -19,7 +19,7 @@ Warn = Callable[[str], None]
 
 
 def key(number: int) -> ContentKey:
-    return ContentKey("400131", 62, 1000 + number, 1)
+    return AttachmentKey("400131", 62, 1000 + number, 1)
 
 
 def raw(number: int) -> str:
@@ -65,8 +65,8 @@ def read_history(path: Path, warn: Warn) -> dict[int, object]:
     history = FetchHistory.open(path, warn)
     fetches, refusals = history.fetches(map(key, range(ROWS))), history.refusals(map(key, range(ROWS)))
     history.close()
-    told = {2 * (each.message_id - 1000): found[0] for each, found in fetches.items()}
-    return told | {2 * (each.message_id - 1000) + 1: found for each, found in refusals.items()}
+    told: dict[int, object] = {2 * n: fetches[key(n)][0] for n in range(ROWS) if key(n) in fetches}
+    return told | {2 * n + 1: refusals[key(n)] for n in range(ROWS) if key(n) in refusals}
 
 
 KINDS = {

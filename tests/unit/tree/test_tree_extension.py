@@ -4,7 +4,7 @@ from typing import Any
 import attrs
 import pytest
 
-from rcfs.model import Attachment, ContentKey, Extension, Message, Party
+from rcfs.model import Attachment, AttachmentKey, Extension, Message, Party
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Node, TextFile, build_root
 from tests.fakes.catalogue import PlainCatalogue, shown
 
@@ -212,7 +212,7 @@ def test_what_was_purged_is_kept_where_that_is_asked_for() -> None:
 
 def test_sizes_are_learned_for_files_that_nobody_has_looked_at() -> None:
     made = unfilled()
-    key = ContentKey("1", 101, 1, 4)
+    key = AttachmentKey("1", 101, 1, 4)
     made.show(catalogue := PlainCatalogue(learned={key: 6}))
     catalogue.put(attrs.evolve(sms(1), attachments=(Attachment(4),)))
     node = at(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rcfs.model import Attachment, ContentKey, Message, MessageRow, Party
+from rcfs.model import Attachment, AttachmentKey, ContentKey, Message, MessageRow, Party
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._mailbox import MessageDirectory
 from rcfs.tree._message import attachment_names, message_id_of, message_name
@@ -166,7 +166,10 @@ def test_the_size_of_a_text_is_the_length_of_its_bytes() -> None:
 
 
 def test_a_size_is_exact_from_metadata_or_from_a_fetch_and_else_estimated() -> None:
-    known = {ContentKey("1", 101, 7, 3): 30, ContentKey("1", 101, 7, 4): 40}
+    known: dict[ContentKey, int] = {
+        AttachmentKey("1", 101, 7, 3): 30,
+        AttachmentKey("1", 101, 7, 4): 40,
+    }
     message = sms(*(Attachment(i, size_bytes=s) for i, s in [(1, 10), (2, None), (3, None), (4, 99), (5, 0)]))
     names = [NAMELESS, *(f"attachment {WHO} ({n}).bin" for n in (2, 3, 4, 5))]
     nodes = [file_of(message, name, known) for name in names]
