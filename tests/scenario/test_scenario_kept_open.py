@@ -1,6 +1,7 @@
 """Contents that nobody reads: they are kept open for a while, but not when the cache has given them up."""
 
 import contextlib
+import gc
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,11 @@ import trio
 
 from rcfs.store import ContentCache
 from tests.fakes.rig import Rig, noise
+
+
+@pytest.fixture(autouse=True)
+def _nothing_before() -> None:
+    gc.collect()  # Tests that end with a content open leave it to the collector.
 
 
 def open_values() -> list[str]:
