@@ -5,9 +5,8 @@ from contextlib import contextmanager
 
 from rcfs.cli._output import warn
 from rcfs.cli._settings import Settings
-from rcfs.errors import StoreError
-from rcfs.quota import Ledger, MemoryLedger
-from rcfs.store import LinuxMachine, credentials_in_ledger, open_ledger
+from rcfs.quota import Ledger, MemoryHome
+from rcfs.store import LinuxMachine, SqliteHome, credentials_in_ledger, open_ledger
 from rcfs.transport import Recorder
 
 
@@ -25,7 +24,7 @@ def open_quota(
     """
     machine = LinuxMachine.here()
     if not create and not settings.state_dir.is_dir():
-        yield MemoryLedger(settings.plans), machine.clock_s
+        yield Ledger(MemoryHome(settings.plans)), machine.clock_s
         return
     ledger = open_ledger(
         settings.files.ledger,
@@ -58,12 +57,10 @@ def open_ledger_of(settings: Settings, identity: str) -> Iterator[tuple[Ledger, 
     """
     machine, path = LinuxMachine.here(), settings.files.ledger
     if not path.exists():
-        yield MemoryLedger(settings.plans), machine.clock_s
+        yield Ledger(MemoryHome(settings.plans)), machine.clock_s
         return
-    ledger = open_ledger(path, identity, settings.plans, warn, machine)
+    ledger = Ledger(SqliteHome.open(path, identity, settings.plans, warn, machine), warn)
     try:
-        if isinstance(ledger, MemoryLedger):
-            raise StoreError(f"the quota ledger {path} cannot be used")
         yield ledger, machine.clock_s
     finally:
         ledger.close(machine.clock_s())

@@ -14,8 +14,8 @@ as long as it is told, and reports to the ledger what became of every request:
                             -> Idle()               nothing waits
 
 The ledger says what the platform permits, what background work leaves to persons, and whose turn it is among
-processes; the scheduler keeps the queue of one process. `Book` is what all ledgers are made of: the state of
-one credential as a value that can be written down.
+processes; the scheduler keeps the queue of one process. What the ledger knows is a value, the `Book` of one
+credential, and a `Home` is where that is kept: here in memory, in `rcfs.store` in a file.
 """
 
 from rcfs.quota._book import FREEZE_MARGIN_S as FREEZE_MARGIN_S
@@ -26,13 +26,13 @@ from rcfs.quota._book import UNKNOWN_PLAN as UNKNOWN_PLAN
 from rcfs.quota._book import Book as Book
 from rcfs.quota._bucket import CLOCK_DRIFT as CLOCK_DRIFT
 from rcfs.quota._bucket import hold_s as hold_s
-from rcfs.quota._claims import GRACE_S as GRACE_S
-from rcfs.quota._forecast import forecast as forecast
-from rcfs.quota._ledger import GroupState as GroupState
+from rcfs.quota._home import Home as Home
+from rcfs.quota._home import Kept as Kept
+from rcfs.quota._home import MemoryHome as MemoryHome
+from rcfs.quota._home import Reply as Reply
+from rcfs.quota._home import Stamp as Stamp
+from rcfs.quota._home import restore_book as restore_book
 from rcfs.quota._ledger import Ledger as Ledger
-from rcfs.quota._ledger import Slot as Slot
-from rcfs.quota._ledger import Waiting as Waiting
-from rcfs.quota._memory import MemoryLedger as MemoryLedger
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
 from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
 from rcfs.quota._readers import ELSEWHERE_OPENS as ELSEWHERE_OPENS
@@ -49,3 +49,7 @@ from rcfs.quota._scheduler import Scheduler as Scheduler
 from rcfs.quota._scheduler import Send as Send
 from rcfs.quota._scheduler import Ticket as Ticket
 from rcfs.quota._scheduler import WaitUntil as WaitUntil
+from rcfs.quota._turns import GRACE_S as GRACE_S
+from rcfs.quota._values import GroupState as GroupState
+from rcfs.quota._values import Slot as Slot
+from rcfs.quota._values import Waiting as Waiting

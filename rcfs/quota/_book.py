@@ -1,8 +1,36 @@
-"""All that the processes of one credential share, as one value that can be written down.
+"""All that the processes of one credential share, as one value that can be written down: the rules.
 
-The book is the ledger's contract (`rcfs.quota._ledger`) without the question where it is kept: in memory,
-or as JSON in a file or on a server, where each change is made within a transaction. Each method says for
-which process it is called; a process is named by its owner, any text that no other process has.
+**The window.** A slot is taken before its request is sent, and freed one window after the response
+headers arrived, or the request failed. The server saw the request no later than that, and sees the
+one that reuses the slot no earlier than its sending: so whatever the latencies, no window of the
+server, sliding or fixed, holds more of our requests than the limit. The window is held a little longer
+than the plan says, as the server's clock may be slower (`hold_s`). The price is that and one round
+trip per window.
+
+**What a response teaches.** A limit or window that differs from the plan counts from that response
+on, for the slots already held too: nothing more is taken while a lowered limit is reached. What was
+taken before may still be refused, which nobody could prevent. `Remaining` below what our own slots
+explain means that others use the bucket: as many slots as are unexplained count as taken, until one
+window after the response at the latest.
+
+**Penalties.** After a 429 nothing is admitted until it is surely over (see `Ledger.refuse`).
+
+**Bounds.** No server can stop a login for long: a window and a ``Retry-After`` count as an hour when they
+are longer (`rcfs.model.LONGEST_S`), a limit as `rcfs.model.MOST_REQUESTS` when it is larger, and only the
+first `MOST_GROUPS` groups have budgets of their own. This holds for what an earlier version wrote, too.
+
+**Turns.** A process that gets no slot is remembered as waiting until shortly after the time at which
+it is to ask again, and a slot that it needs more urgently is left to it. Persons go before metadata,
+metadata before background work; among equals the oldest goes first, but in background work the process
+that was served least recently, however much each has queued. A process that is dead or stopped
+therefore holds up nobody for longer than a moment. Background work leaves a reserve and keeps a pace,
+which are those of all processes together (`rcfs.quota._pace`).
+
+**Processes.** A slot in flight belongs to the process that took it; when that is dead, the slot ends
+like one that failed.
+
+The book says nothing of where it is kept (`rcfs.quota._home`) or how it is changed (`rcfs.quota._ledger`).
+Each method says for which process it is called; a process is named by its owner, any text that no other has.
 """
 
 import math
@@ -13,9 +41,9 @@ import attrs
 
 from rcfs.model import LONGEST_S, PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota._bucket import Bucket
-from rcfs.quota._claims import Claims, Elsewhere
-from rcfs.quota._ledger import GroupState, Slot, Waiting
 from rcfs.quota._pace import Pace
+from rcfs.quota._turns import Elsewhere, Turns
+from rcfs.quota._values import GroupState, Slot, Waiting
 
 FREEZE_MIN_S: Final = 30.0
 """Shortest wait after a 429 without ``Retry-After``; source: "Rate limits" of the API's documentation."""
@@ -47,8 +75,8 @@ class Group:
     """Its window."""
     pace: Pace = attrs.field(factory=Pace)
     """How fast background work may go."""
-    claims: Claims = attrs.field(factory=Claims)
-    """Who waits for it."""
+    turns: Turns = attrs.field(factory=Turns)
+    """The processes that wait for it."""
 
 
 class Book:
@@ -95,7 +123,7 @@ class Book:
             book._groups[group] = Group(
                 Bucket.load(group, entry["bucket"], plans.get(group, UNKNOWN_PLAN), shift_s),
                 Pace.load(entry["pace"], shift_s),
-                Claims.load(entry["claims"], shift_s),
+                Turns.load(entry["claims"], shift_s),
             )
         book._frozen_until_s = {
             UsageGroup(scope) if scope else None: until_s + shift_s
@@ -112,7 +140,7 @@ class Book:
                 group: {
                     "bucket": entry.bucket.dump(),
                     "pace": entry.pace.dump(),
-                    "claims": entry.claims.dump(),
+                    "claims": entry.turns.dump(),
                 }
                 for group, entry in self._groups.items()
             },
@@ -150,17 +178,17 @@ class Book:
         """`owner` uses the book from now on."""
         self._owners[owner] = None
 
-    def bury(self, owner: str, ended_s: float) -> None:
+    def remove_owner(self, owner: str, ended_s: float) -> None:
         """`owner` has ended, at `ended_s` at the latest: its requests have failed, and it waits no more."""
         self._owners.pop(owner, None)
         for entry in list(self._groups.values()):
-            entry.claims.forget(owner)
+            entry.turns.forget(owner)
             for slot in entry.bucket.in_flight:
                 if slot.owner == owner:
                     self.fail(slot, ended_s)
 
-    def mistrust(self, now: float) -> None:
-        """Something of the book was lost, which happened before `now`: freeze all until it cannot matter.
+    def freeze_everything(self, now: float) -> None:
+        """Something of the book was lost, written before `now`: let nothing be sent until it cannot matter.
 
         What was lost may be requests that still count, or a penalty; neither outlasts the longest window or
         penalty.
@@ -179,19 +207,19 @@ class Book:
         entry = self._group(group)
         first = waiting.first
         if first is Priority.PERSON:
-            entry.pace.met(now)
+            entry.pace.note_person(now)
         plan = entry.bucket.plan
         thaw_s = self._thaw_s(group, now)
         if first > Priority.METADATA:
             at_s = self._background_s(entry, owner, waiting, now, thaw_s)
         else:
-            ahead = entry.claims.ahead(owner, waiting, plan, now)
+            ahead = entry.turns.ahead(owner, waiting, plan, now)
             at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=ahead.slots))
         if at_s > now:
             at_s = min(at_s, now + self._poll_s)
-            entry.claims.wait(owner, waiting, at_s)
+            entry.turns.wait(owner, waiting, at_s)
             return at_s
-        entry.claims.serve(owner, waiting, plan, now)
+        entry.turns.serve(owner, waiting, plan, now)
         if first > Priority.METADATA:
             entry.pace.sent(now)
         slot = Slot(self._next_id, group, now, owner)
@@ -205,21 +233,21 @@ class Book:
         due_s = pace.due_s(plan, now)
         if due_s > now:
             return pace.hold(plan, now, due_s)
-        ahead = entry.claims.ahead(owner, waiting, plan, now)
+        ahead = entry.turns.ahead(owner, waiting, plan, now)
         if pace.is_paced(now) and ahead.turn_s > now and thaw_s <= now:
             return ahead.turn_s
         spare = pace.reserve(plan, now) + ahead.slots
         at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=spare))
         return pace.hold(plan, now, at_s) if at_s > now else now
 
-    def meet(self, now: float) -> None:
-        """See `Ledger.meet`."""
+    def note_person(self, now: float) -> None:
+        """See `Ledger.note_person`."""
         for entry in self._groups.values():
-            entry.pace.met(now)
+            entry.pace.note_person(now)
 
     def leave(self, owner: str, group: UsageGroup) -> None:
         """See `Ledger.leave`."""
-        self._group(group).claims.leave(owner)
+        self._group(group).turns.leave(owner)
 
     def settle(self, slot: Slot, now: float, headers: RateHeaders | None) -> None:
         """See `Ledger.settle`."""
@@ -259,7 +287,7 @@ class Book:
     def elsewhere(self, owner: str, group: UsageGroup, now: float) -> tuple[Elsewhere, ...]:
         """What waits for `group` in each process but `owner`."""
         entry = self._group(group)
-        return entry.claims.elsewhere(owner, entry.bucket.plan, now)
+        return entry.turns.elsewhere(owner, entry.bucket.plan, now)
 
     def in_flight(self, group: UsageGroup) -> tuple[Slot, ...]:
         """The slots of `group` whose requests are under way, in the order of their taking."""

@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, RateHeaders, UsageGroup
-from rcfs.quota._ledger import Slot
+from rcfs.quota._values import Slot
 
 CLOCK_DRIFT: Final = 1e-3
 """How much slower the server's clock may go than ours, as a part of 1: time daemons slew a clock by up to
@@ -127,10 +127,11 @@ class Bucket:
 
     def bound(self, latest_s: float) -> None:
         """Let nothing be later than `latest_s` that is over."""
-        self._ended = deque(
-            attrs.evolve(ended, ended_s=min(ended.ended_s, latest_s + self.plan.window_s / _KEPT_APART))
-            for ended in self._ended
-        )
+        joined_s = latest_s + self.plan.window_s / _KEPT_APART
+        if self.last_end_s > joined_s:
+            self._ended = deque(
+                attrs.evolve(ended, ended_s=min(ended.ended_s, joined_s)) for ended in self._ended
+            )
         self._foreign = tuple(attrs.evolve(step, seen_s=min(step.seen_s, latest_s)) for step in self._foreign)
 
     def open(self, slot: Slot) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 from rcfs.model import Priority, UsageGroup
 from rcfs.quota._book import Book
 from rcfs.quota._bucket import hold_s
-from rcfs.quota._ledger import Slot, Waiting
+from rcfs.quota._values import Slot, Waiting
 
 _WINDOWS: Final = 4
 """Windows that are played, after which every window is like the one before: a burst has come back by then,

@@ -57,7 +57,7 @@ class Pace:
         """End the pace at `latest_s` at the latest."""
         self._paced_until_s = min(self._paced_until_s, latest_s)
 
-    def met(self, now: float) -> None:
+    def note_person(self, now: float) -> None:
         """A person asked for something in this group, was served, or is about to ask."""
         self._person_s = now
 

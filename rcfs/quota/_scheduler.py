@@ -9,7 +9,8 @@ from collections.abc import Sequence
 import attrs
 
 from rcfs.model import Priority, UsageGroup
-from rcfs.quota._ledger import Ledger, Slot, Waiting
+from rcfs.quota._ledger import Ledger
+from rcfs.quota._values import Slot, Waiting
 
 
 @attrs.define(eq=False)

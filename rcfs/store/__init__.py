@@ -22,7 +22,7 @@ from rcfs.store._index_schema import RESHELVED as RESHELVED
 from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState
 from rcfs.store._index_values import Note as Note
-from rcfs.store._ledger import SqliteLedger as SqliteLedger
+from rcfs.store._ledger import SqliteHome as SqliteHome
 from rcfs.store._ledger import credentials_in_ledger as credentials_in_ledger
 from rcfs.store._ledger import open_ledger as open_ledger
 from rcfs.store._machine import LinuxMachine as LinuxMachine

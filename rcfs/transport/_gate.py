@@ -214,7 +214,7 @@ class Gate:
 
     def mark_present(self) -> None:
         """A person looks around and may soon open something, for which a slot is to be free."""
-        self._ledger.meet(self._clock())
+        self._ledger.note_person(self._clock())
 
     def promote(self, ticket: Ticket, priority: Priority) -> None:
         """Raises the class of a waiting request."""

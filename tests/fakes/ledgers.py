@@ -8,8 +8,8 @@ from typing import Protocol
 import attrs
 
 from rcfs.model import Plan, UsageGroup
-from rcfs.quota import LINGER_S, Book, Ledger, MemoryLedger
-from rcfs.store import SqliteLedger, open_ledger
+from rcfs.quota import LINGER_S, Book, Ledger, MemoryHome
+from rcfs.store import SqliteHome, open_ledger
 
 POLL_S = 1.0
 """How long a process may go without asking, in the home in memory."""
@@ -27,21 +27,24 @@ class Home(Protocol):
         ...
 
 
-class MemoryHome:
+class InMemory:
     """A book that is passed around; a death is noticed at once."""
 
     def __init__(self, plans: Mapping[UsageGroup, Plan], _directory: Path) -> None:
         self._book = Book(plans, poll_s=POLL_S)
-        self._ledgers: dict[str, MemoryLedger] = {}
+        self._ledgers: dict[str, Ledger] = {}
 
     def open(self, owner: str) -> Ledger:
-        ledger = self._ledgers[owner] = MemoryLedger(book=self._book, owner=owner)
+        home = MemoryHome(book=self._book, owner=owner, is_alive=lambda _owner: True)
+        ledger = self._ledgers[owner] = Ledger(home)
         return ledger
 
     def kill(self, owner: str, now: float) -> None:
         # What it has left to say is for no other process.
-        self._ledgers.pop(owner)._book = deepcopy(self._book)
-        self._book.bury(owner, now + LINGER_S)
+        ledger = self._ledgers.pop(owner)
+        ledger._book = deepcopy(self._book)
+        ledger._home = MemoryHome(book=ledger._book, owner=owner, is_alive=lambda _owner: True)
+        self._book.remove_owner(owner, now + LINGER_S)
 
 
 @attrs.define
@@ -64,28 +67,31 @@ class FakeMachine:
         return owner not in self.dead
 
 
-class SqliteHome:
+class InFile:
     """A database; a process whose ledger is not used any more is dead."""
 
     def __init__(self, plans: Mapping[UsageGroup, Plan], directory: Path) -> None:
         self._plans = plans
         self._path = directory / "ledger.sqlite"
         self._dead: set[str] = set()
-        self._ledgers: dict[str, SqliteLedger] = {}
+        self._ledgers: dict[str, Ledger] = {}
 
     def open(self, owner: str) -> Ledger:
         machine = FakeMachine(owner=owner, dead=self._dead)
         ledger = open_ledger(self._path, "somebody", self._plans, _no_warning, machine)
-        assert isinstance(ledger, SqliteLedger)
         self._ledgers[owner] = ledger
         return ledger
 
     def kill(self, owner: str, now: float) -> None:
         self._dead.add(owner)
         # What a kill does to an open database: nothing is written any more.
-        connection = self._ledgers.pop(owner)._connection
-        assert connection is not None
-        connection.close()
+        close_file(self._ledgers.pop(owner))
+
+
+def close_file(ledger: Ledger) -> None:
+    """Close the database of `ledger` under it."""
+    assert isinstance(ledger._home, SqliteHome)
+    ledger._home._connection.close()
 
 
 def _no_warning(line: str) -> None:
@@ -93,7 +99,7 @@ def _no_warning(line: str) -> None:
 
 
 HOMES: Mapping[str, Callable[[Mapping[UsageGroup, Plan], Path], Home]] = {
-    "memory": MemoryHome,
-    "sqlite": SqliteHome,
+    "memory": InMemory,
+    "sqlite": InFile,
 }
 """Each makes a home from the assumed plans and a directory of its own."""

@@ -199,7 +199,7 @@ class World:
 
     def meet(self) -> None:
         """Somebody looks around now."""
-        self._ledger.meet(self.now)
+        self._ledger.note_person(self.now)
 
     def at(self, time_s: float, event: Callable[[], object]) -> None:
         """Let `event` happen at `time_s`; events of one moment happen in the order of these calls."""

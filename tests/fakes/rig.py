@@ -19,7 +19,7 @@ from rcfs.model import AttachmentKey, Message, Priority, Wanted
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
-from rcfs.quota import MemoryLedger
+from rcfs.quota import Ledger, MemoryHome
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex, Touched
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, name_folder, shelve
@@ -117,7 +117,7 @@ async def open_rig(
     offline: bool = False,
     keep_purged: bool = False,
     sockets: SocketOpener = open_socket,
-    ledger: MemoryLedger | None = None,
+    ledger: Ledger | None = None,
     history: FetchHistory | None = None,
     max_content_bytes: int = MAX_CONTENT_BYTES,
     wait_online_s: float = 0.0,
@@ -146,7 +146,7 @@ async def open_rig(
                 clock=clock,
             ),
             credentials=Credentials(CLIENT_ID, secret, jwt),
-            ledger=ledger or MemoryLedger(platform.plans),
+            ledger=ledger or Ledger(MemoryHome(platform.plans)),
             cache=cache,
             index=index,
             sizes=sizes,

@@ -37,7 +37,7 @@ from tests.fakes import mortal
 from tests.fakes.expected_tree import expected, plain
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.kernel import Kernel, Path, Seen, install
-from tests.fakes.ledgers import MemoryHome
+from tests.fakes.ledgers import InMemory
 from tests.fakes.mortal import Life
 from tests.fakes.rig import run_inline
 
@@ -243,7 +243,7 @@ class World:
         self.platform = platform
         self.backend = platform.backend
         self.account = platform.simulator.account
-        self.ledgers = MemoryHome(PLANS, directory)
+        self.ledgers = InMemory(PLANS, directory)
         self.skew_s = 0.0
         """This machine's clock minus the platform's."""
         self.is_calm = False

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcfs.model import Plan, Priority, UsageGroup
-from rcfs.quota import FREEZE_MARGIN_S, FREEZE_MIN_S, Idle, MemoryLedger, Scheduler, Send, hold_s
+from rcfs.quota import FREEZE_MARGIN_S, FREEZE_MIN_S, Idle, Ledger, MemoryHome, Scheduler, Send, hold_s
 from tests.fakes.police import Fate, Police, Trip, World
 
 GROUP = UsageGroup("medium")
@@ -44,7 +44,7 @@ class Run:
     """All of `jobs` from the first submission until nothing can happen any more."""
 
     def __init__(self, jobs: Sequence[Job], plan: Plan, police: Police) -> None:
-        self.ledger = MemoryLedger({GROUP: plan})
+        self.ledger = Ledger(MemoryHome({GROUP: plan}))
         self.scheduler = Scheduler(self.ledger)
         self.world = World(self.scheduler, self.ledger, police, travel=lambda ticket: jobs[ticket.seq].trip)
         self.jobs = jobs
@@ -178,7 +178,7 @@ def test_a_limit_is_broken_only_while_something_taken_under_a_higher_one_counts(
 def test_what_is_sent_is_always_the_most_urgent_then_the_oldest(
     steps: list[tuple[str, Priority | None]], data: st.DataObject
 ) -> None:
-    scheduler = Scheduler(MemoryLedger({GROUP: Plan(1000)}))
+    scheduler = Scheduler(Ledger(MemoryHome({GROUP: Plan(1000)})))
     tickets = []
     waiting = []
     for step, priority in steps:

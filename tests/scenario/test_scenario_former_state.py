@@ -14,7 +14,7 @@ from rcfs.engine import open_engine
 from rcfs.filenames import StateFiles
 from rcfs.mailbox import Shelving
 from rcfs.platform import AllowedHosts, Client, Credentials
-from rcfs.quota import MemoryLedger
+from rcfs.quota import Ledger, MemoryHome
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import AttachmentFile, Directory, build_root, name_folder, shelve
@@ -60,7 +60,7 @@ async def test_the_state_of_version_0_1_is_taken_over_without_a_request(kept: Pa
                 transport=httpx.MockTransport(refuse),
             ),
             credentials=Credentials("client", "secret", "jwt"),
-            ledger=MemoryLedger({}),
+            ledger=Ledger(MemoryHome({})),
             cache=cache,
             index=index,
             sizes=sizes,

@@ -8,7 +8,7 @@ import trio
 from rcfs.errors import UnreachableError
 from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from rcfs.platform import Credentials, read_account
-from rcfs.quota import MemoryLedger
+from rcfs.quota import Ledger, MemoryHome
 from rcfs.transport import Demand, Lane, Requester
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, Reply
@@ -23,7 +23,7 @@ async def second(rig: Rig) -> AsyncIterator[Lane]:
     engine = rig.engine
     lane = Lane.open(
         Credentials(CLIENT_ID, CLIENT_SECRET, JWT),
-        MemoryLedger({**PRIOR_PLANS, LIGHT: Plan(1, 60.0)}),
+        Ledger(MemoryHome({**PRIOR_PLANS, LIGHT: Plan(1, 60.0)})),
         client=engine.client,
         network=engine.network,
         recorder=engine.recorder,

@@ -12,7 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from rcfs.errors import AuthError, OfflineError, RcfsError, SilentError, UnreachableError, UntrustedError
 from rcfs.model import Priority
 from rcfs.platform import AUTH
-from rcfs.quota import MemoryLedger, Waiting
+from rcfs.quota import Ledger, MemoryHome, Waiting
 from rcfs.transport._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import MEDIA, PLATFORM, Reply, ScriptedPlatform, Unreachable
@@ -409,7 +409,7 @@ async def test_a_known_account_does_not_wait_for_a_login_that_waits_for_its_slot
 ) -> None:
     async with new_rig():
         pass
-    ledger = MemoryLedger(platform.plans)
+    ledger = Ledger(MemoryHome(platform.plans))
     for _ in range(platform.plans[AUTH].limit):
         ledger.take(AUTH, Waiting.only(Priority.PERSON, 0.0), trio.current_time())
     begun_s = trio.current_time()

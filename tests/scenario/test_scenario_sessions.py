@@ -11,7 +11,7 @@ import trio
 from rcfs.errors import AuthError, StoreError
 from rcfs.model import PRIOR_PLANS, Priority
 from rcfs.platform import AllowedHosts, Client, Credentials, read_account
-from rcfs.quota import MemoryLedger
+from rcfs.quota import Ledger, MemoryHome
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator.login._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
@@ -110,7 +110,7 @@ async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -
             network = Network(client, recorder, nursery)
             lane = Lane.open(
                 credentials,
-                MemoryLedger(PRIOR_PLANS),
+                Ledger(MemoryHome(PRIOR_PLANS)),
                 client=client,
                 network=network,
                 recorder=recorder,

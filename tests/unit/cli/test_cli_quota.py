@@ -12,8 +12,8 @@ from click.testing import Result
 from rcfs.cli import _quota_command
 from rcfs.cli._registry import Registry
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota import Slot, Waiting
-from rcfs.store import LinuxMachine, SqliteLedger, open_ledger
+from rcfs.quota import Ledger, Slot, Waiting
+from rcfs.store import LinuxMachine, SqliteHome, open_ledger
 
 MEDIUM = UsageGroup("medium")
 ONE = Waiting.only(Priority.METADATA, 0.0)
@@ -28,10 +28,10 @@ def machine() -> LinuxMachine:
 
 
 @pytest.fixture
-def mounted(state_dir: Path, machine: LinuxMachine) -> SqliteLedger:
+def mounted(state_dir: Path, machine: LinuxMachine) -> Ledger:
     """The ledger of a mount that is up: it was told a limit of 7, and to pause for a year."""
     ledger = open_ledger(state_dir / "ledger.sqlite", "c" * 32, {MEDIUM: Plan(40)}, pytest.fail, machine)
-    assert isinstance(ledger, SqliteLedger)
+    assert isinstance(ledger._home, SqliteHome)
     now = machine.clock_s()
     slots = [ledger.take(MEDIUM, ONE, now) for _ in range(2)]
     assert isinstance(slots[0], Slot)
@@ -51,7 +51,7 @@ def test_nothing_is_known_yet(run: Callable[..., Result], state_dir: Path) -> No
     assert not (state_dir / "ledger.sqlite").exists()
 
 
-def test_what_was_told_is_used_and_is_frozen(run: Callable[..., Result], mounted: SqliteLedger) -> None:
+def test_what_was_told_is_used_and_is_frozen(run: Callable[..., Result], mounted: Ledger) -> None:
     result = run("quota")
     assert result.exit_code == 0
     assert "\nmedium  2 of 7 used in 1 min (told by the server), frozen until 20" in result.stdout
@@ -63,7 +63,7 @@ def test_what_was_told_is_used_and_is_frozen(run: Callable[..., Result], mounted
 
 
 def test_a_reset_reaches_a_mount_that_is_up(
-    run: Callable[..., Result], mounted: SqliteLedger, machine: LinuxMachine
+    run: Callable[..., Result], mounted: Ledger, machine: LinuxMachine
 ) -> None:
     assert isinstance(mounted.take(MEDIUM, ONE, machine.clock_s()), float)
     result = run("quota", "--reset", "--yes")
@@ -75,7 +75,7 @@ def test_a_reset_reaches_a_mount_that_is_up(
 
 
 def test_a_reset_is_asked_for(
-    run: Callable[..., Result], mounted: SqliteLedger, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], mounted: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = run("quota", "--reset")
     assert result.exit_code == 2
@@ -92,7 +92,7 @@ def test_a_reset_is_asked_for(
 
 
 def test_a_ledger_that_is_locked_is_said_so(
-    run: Callable[..., Result], mounted: SqliteLedger, state_dir: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Result], mounted: Ledger, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rcfs.store._ledger._OPEN_WAIT_S", 0.05)
     with closing(sqlite3.connect(state_dir / "ledger.sqlite", isolation_level=None)) as other:
@@ -103,7 +103,7 @@ def test_a_ledger_that_is_locked_is_said_so(
 
 
 def test_your_own_login_is_shown_alone_and_all_of_them_without_credentials(
-    run: Callable[..., Result], mounted: SqliteLedger, state_dir: Path, machine: LinuxMachine
+    run: Callable[..., Result], mounted: Ledger, state_dir: Path, machine: LinuxMachine
 ) -> None:
     open_ledger(state_dir / "ledger.sqlite", "d" * 32, {}, pytest.fail, machine).take(
         MEDIUM, ONE, machine.clock_s()

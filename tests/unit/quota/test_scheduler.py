@@ -9,7 +9,8 @@ from rcfs.quota import (
     PRESENCE_S,
     Book,
     Idle,
-    MemoryLedger,
+    Ledger,
+    MemoryHome,
     Scheduler,
     Send,
     Slot,
@@ -29,7 +30,7 @@ WINDOW_S = 60 * (1 - CLOCK_DRIFT)
 PLANS = {MEDIUM: Plan(40, WINDOW_S), HEAVY: Plan(10, WINDOW_S)}
 
 
-class CountingLedger(MemoryLedger):
+class CountingLedger(Ledger):
     """Counts the slots that were asked for."""
 
     takes = 0
@@ -39,8 +40,8 @@ class CountingLedger(MemoryLedger):
         return super().take(group, waiting, now)
 
 
-def a_scheduler(limit: int = 40) -> tuple[Scheduler, MemoryLedger]:
-    ledger = MemoryLedger({MEDIUM: Plan(limit, WINDOW_S), HEAVY: Plan(10, WINDOW_S)})
+def a_scheduler(limit: int = 40) -> tuple[Scheduler, Ledger]:
+    ledger = Ledger(MemoryHome({MEDIUM: Plan(limit, WINDOW_S), HEAVY: Plan(10, WINDOW_S)}))
     return Scheduler(ledger), ledger
 
 
@@ -68,7 +69,7 @@ def submit(scheduler: Scheduler, count: int, priority: Priority, now: float = 0.
 
 def a_world(limit: int = 40) -> tuple[World, Scheduler, Police]:
     plans = {MEDIUM: Plan(limit, WINDOW_S)}
-    ledger, police = MemoryLedger(plans), Police(plans)
+    ledger, police = Ledger(MemoryHome(plans)), Police(plans)
     scheduler = Scheduler(ledger)
     return World(scheduler, ledger, police), scheduler, police
 
@@ -196,7 +197,7 @@ def test_the_queue_tells_who_waits() -> None:
 
 
 def test_one_call_looks_at_one_ticket_of_each_group() -> None:
-    ledger = CountingLedger(PLANS)
+    ledger = CountingLedger(MemoryHome(PLANS))
     scheduler = Scheduler(ledger)
     for group in (MEDIUM, HEAVY):
         for _ in range(PLANS[group].limit):
@@ -337,7 +338,8 @@ def test_a_person_who_gave_up_is_still_about() -> None:
 
 def test_who_withdraws_the_last_of_a_group_leaves_the_order_of_processes() -> None:
     book = Book({MEDIUM: Plan(1, WINDOW_S)}, poll_s=1.0)
-    first, second = (Scheduler(MemoryLedger(book=book, owner=owner)) for owner in "ab")
+    homes = (MemoryHome(book=book, owner=owner, is_alive=lambda _owner: True) for owner in "ab")
+    first, second = (Scheduler(Ledger(home)) for home in homes)
     submit(first, 1, PERSON)
     sends(first, 0.0)
     [one, two] = submit(second, 2, PERSON, 1.0)
@@ -352,11 +354,11 @@ def test_who_withdraws_the_last_of_a_group_leaves_the_order_of_processes() -> No
 
 
 def test_a_ledger_that_is_behind_is_asked_again() -> None:
-    class Late(MemoryLedger):
+    class Late(Ledger):
         def sync(self, now: float) -> float:
             return now + 0.05
 
-    scheduler = Scheduler(Late({MEDIUM: Plan(40)}))
+    scheduler = Scheduler(Late(MemoryHome({MEDIUM: Plan(40)})))
     assert scheduler.next(3.0) == WaitUntil(3.05)
     submit(scheduler, 41, PERSON, 3.0)
     sends(scheduler, 3.0)
@@ -415,7 +417,7 @@ def test_a_person_who_has_looked_around_waits_for_nothing(limit: int) -> None:
 @pytest.mark.parametrize("sequential", [False, True])
 def test_steady_throughput_is_at_least_98_percent_of_the_limit(limit: int, *, sequential: bool) -> None:
     plans = {MEDIUM: Plan(limit, WINDOW_S)}
-    ledger, police = MemoryLedger(plans), Police(plans)
+    ledger, police = Ledger(MemoryHome(plans)), Police(plans)
     scheduler = Scheduler(ledger)
 
     def one_more(_: Ticket | None = None) -> None:

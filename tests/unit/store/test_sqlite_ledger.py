@@ -19,9 +19,9 @@ import pytest
 
 from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.platform import Credentials
-from rcfs.quota import CLOCK_DRIFT, MemoryLedger, Slot, Waiting
-from rcfs.store import LinuxMachine, SqliteLedger, open_ledger
-from tests.fakes.ledgers import FakeMachine
+from rcfs.quota import CLOCK_DRIFT, Ledger, Slot, Waiting
+from rcfs.store import LinuxMachine, SqliteHome, open_ledger
+from tests.fakes.ledgers import FakeMachine, close_file
 
 MEDIUM = UsageGroup("medium")
 PLANS = {MEDIUM: Plan(2, 60 * (1 - CLOCK_DRIFT))}
@@ -40,29 +40,24 @@ def opened(
     machine: FakeMachine,
     warn: Callable[[str], None] = pytest.fail,
     credential: str = "somebody",
-) -> SqliteLedger:
+) -> Ledger:
     ledger = open_ledger(path, credential, PLANS, warn, machine)
-    assert isinstance(ledger, SqliteLedger)
+    assert isinstance(ledger._home, SqliteHome)
     return ledger
 
 
-def taken(ledger: SqliteLedger | MemoryLedger, now: float) -> Slot:
+def taken(ledger: Ledger, now: float) -> Slot:
     slot = ledger.take(MEDIUM, ONE, now)
     assert isinstance(slot, Slot), slot
     return slot
 
 
-def used(ledger: SqliteLedger | MemoryLedger, now: float) -> int:
+def used(ledger: Ledger, now: float) -> int:
     return next(state.used for state in ledger.states(now) if state.group == MEDIUM)
 
 
-def frozen_s(ledger: SqliteLedger, now: float) -> float:
+def frozen_s(ledger: Ledger, now: float) -> float:
     return next(state.frozen_for_s for state in ledger.states(now) if state.group == MEDIUM)
-
-
-def kill(ledger: SqliteLedger) -> None:
-    assert ledger._connection is not None
-    ledger._connection.close()
 
 
 # The file
@@ -254,11 +249,12 @@ def test_a_lock_that_shows_only_when_the_row_is_read_is_waited_for_as_well(
     busy = sqlite3.OperationalError("database is locked")
     busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
 
-    def read() -> None:
-        raise busy
+    class Busy:
+        def execute(self, *_statement: object) -> None:
+            raise busy
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger, "_read", read)
+        patched.setattr(ledger._home, "_connection", Busy())
         assert not isinstance(ledger.take(MEDIUM, ONE, 0.0), Slot)
     taken(ledger, 0.1)
 
@@ -321,7 +317,7 @@ def test_a_penalty_of_an_earlier_boot_lasts_no_longer_than_it_would_have(
 def test_after_a_power_cut_nothing_is_sent_until_what_was_lost_cannot_matter(path: Path) -> None:
     ledger = opened(path, FakeMachine(clock=70_000.0))
     taken(ledger, 70_000.0)
-    kill(ledger)
+    close_file(ledger)
     reborn = FakeMachine(boot="second boot", clock=20.0, wall=FakeMachine().wall + 1000.0)
     again = opened(path, reborn)
     assert frozen_s(again, 20.0) == PENALTY_S - 20.0
@@ -413,7 +409,7 @@ def test_a_limit_beyond_reason_that_an_earlier_version_wrote_down_takes_no_memor
         earlier.setattr("rcfs.quota._bucket.MOST_REQUESTS", 10**18)
         old = opened(path, FakeMachine(owner="old"))
         old.settle(taken(old, 0.0), 1.0, RateHeaders(MEDIUM, 10**18, 0))
-        kill(old)
+        close_file(old)
     ledger = opened(path, FakeMachine(owner="new"))
     assert used(ledger, 2.0) <= MOST_REQUESTS + 1, "its own, and what seem to be others'"
     ledger.close(2.0)

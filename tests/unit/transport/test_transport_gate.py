@@ -7,7 +7,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rcfs.errors import ServerError, UnreachableError
 from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, MemoryLedger
+from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, Ledger, MemoryHome
 from rcfs.transport import AbandonedError, Demand, Gate, Recorder, RequestSlot
 from rcfs.transport._retry import backoff_s
 
@@ -28,7 +28,7 @@ def recorder() -> Recorder:
 @pytest.fixture
 async def gate(nursery: trio.Nursery, recorder: Recorder) -> Gate:
     """A gate that admits two requests of each group in ten seconds."""
-    gate = Gate(MemoryLedger({GROUP: Plan(2, WINDOW_S), OTHER: Plan(2, WINDOW_S)}), recorder)
+    gate = Gate(Ledger(MemoryHome({GROUP: Plan(2, WINDOW_S), OTHER: Plan(2, WINDOW_S)})), recorder)
     nursery.start_soon(gate.run)
     return gate
 
@@ -291,7 +291,7 @@ async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate
 async def test_numbers_beyond_reason_are_told_once_an_hour(
     autojump_clock: MockClock, nursery: trio.Nursery, recorder: Recorder
 ) -> None:
-    gate = Gate(MemoryLedger({GROUP: Plan(50, WINDOW_S)}), recorder)
+    gate = Gate(Ledger(MemoryHome({GROUP: Plan(50, WINDOW_S)})), recorder)
     nursery.start_soon(gate.run)
     headers = RateHeaders(GROUP, limit=10**18, window_s=31_536_000.0)
     for _ in range(3):

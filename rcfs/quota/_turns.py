@@ -1,8 +1,8 @@
-"""Who waits for slots of one group: the order between processes.
+"""The turns of the processes that wait for slots of one group.
 
-A process that got no slot has a claim: what waits in it, and when it will ask again. The claim holds until
-a moment after that time. A process that is dead or stopped does not renew its claim, so it delays the others
-once, and by no more than that.
+A process that gets no slot leaves word of what waits in it, and of when it will ask again. This keeps its
+place in the order until a moment after that time. A process that is dead or stopped does not ask again, so
+it delays the others once, and by no more than that.
 """
 
 import math
@@ -13,7 +13,7 @@ import attrs
 
 from rcfs.model import Plan, Priority
 from rcfs.quota._bucket import hold_s
-from rcfs.quota._ledger import Waiting
+from rcfs.quota._values import Waiting
 
 GRACE_S: Final = 0.25
 """How late a process may be that said when it will ask again, in seconds, before its turn goes to others:
@@ -21,8 +21,8 @@ a process that wakes up on a busy machine is late by tens of milliseconds."""
 
 
 @attrs.define
-class _Claim:
-    """One process."""
+class _Process:
+    """A process that waits, or was served lately."""
 
     waiting: Waiting | None
     """What waits in it; None when nothing does."""
@@ -52,96 +52,96 @@ class Elsewhere:
     """Whether the next turn of background work is rather its than the asking process's."""
 
 
-class Claims:
+class Turns:
     """The processes that wait for one group; each is named by its owner, as in `Slot`."""
 
     def __init__(self) -> None:
-        self._claims: dict[str, _Claim] = {}
+        self._processes: dict[str, _Process] = {}
 
     @classmethod
-    def load(cls, values: Mapping[str, Any], shift_s: float) -> "Claims":
-        """The claims that `dump` gave, on a clock that shows `shift_s` more.
+    def load(cls, values: Mapping[str, Any], shift_s: float) -> "Turns":
+        """The turns that `dump` gave, on a clock that shows `shift_s` more.
 
         Raises:
             TypeError: Something is of another kind.
             ValueError: Something is of another kind.
         """
-        claims = cls()
+        turns = cls()
         for owner, (counts, since_s, ask_s, served_s) in values.items():
-            claim = _Claim(None, ask_s + shift_s)
+            process = _Process(None, ask_s + shift_s)
             if counts:
-                claim.waiting = Waiting(tuple(map(int, counts)), since_s + shift_s)
+                process.waiting = Waiting(tuple(map(int, counts)), since_s + shift_s)
             if served_s is not None:
-                claim.served_s = served_s + shift_s
-            claims._claims[owner] = claim
-        return claims
+                process.served_s = served_s + shift_s
+            turns._processes[owner] = process
+        return turns
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
             owner: [
-                claim.waiting.counts if claim.waiting else [],
-                claim.waiting.since_s if claim.waiting else 0.0,
-                claim.ask_s,
-                None if claim.served_s == -math.inf else claim.served_s,
+                process.waiting.counts if process.waiting else [],
+                process.waiting.since_s if process.waiting else 0.0,
+                process.ask_s,
+                None if process.served_s == -math.inf else process.served_s,
             ]
-            for owner, claim in self._claims.items()
+            for owner, process in self._processes.items()
         }
 
     def ahead(self, owner: str, waiting: Waiting, plan: Plan, now: float) -> Ahead:
         """Who goes before the first of `waiting`, which waits in `owner`."""
         first, slots, turn_s = waiting.first, 0, -math.inf
-        mine = _rank(self._claims.get(owner), waiting)
-        for claim, theirs in self._others(owner, plan, now):
+        mine = _rank(self._processes.get(owner), waiting)
+        for process, theirs in self._others(owner, plan, now):
             urgent = sum(theirs.counts[:first])
-            slots += urgent or _rank(claim, theirs) < mine
+            slots += urgent or _rank(process, theirs) < mine
             # One that is to ask only later leaves this turn to others.
-            if theirs.first > Priority.METADATA and _rank(claim, theirs) < mine and claim.ask_s <= now:
-                turn_s = max(turn_s, claim.ask_s + _grace_s(plan))
+            if theirs.first > Priority.METADATA and _rank(process, theirs) < mine and process.ask_s <= now:
+                turn_s = max(turn_s, process.ask_s + _grace_s(plan))
         return Ahead(slots, turn_s)
 
     def elsewhere(self, owner: str, plan: Plan, now: float) -> tuple[Elsewhere, ...]:
         """What waits in each process but `owner`."""
-        mine = self._claims.get(owner)
+        mine = self._processes.get(owner)
         served_s = mine.served_s if mine else -math.inf
         return tuple(
-            Elsewhere(waiting.counts, claim.served_s < served_s)
-            for claim, waiting in self._others(owner, plan, now)
+            Elsewhere(waiting.counts, process.served_s < served_s)
+            for process, waiting in self._others(owner, plan, now)
         )
 
     def wait(self, owner: str, waiting: Waiting, ask_s: float) -> None:
         """`owner` got nothing for `waiting`, and asks again at `ask_s`."""
-        claim = self._claims.setdefault(owner, _Claim(waiting, ask_s))
-        claim.waiting, claim.ask_s = waiting, ask_s
+        process = self._processes.setdefault(owner, _Process(waiting, ask_s))
+        process.waiting, process.ask_s = waiting, ask_s
 
     def serve(self, owner: str, waiting: Waiting, plan: Plan, now: float) -> None:
         """`owner` got a slot for the first of `waiting`; it asks again at once if more waits."""
         first = waiting.first
         counts = tuple(count - (each is first) for each, count in zip(Priority, waiting.counts, strict=True))
-        claim = self._claims.setdefault(owner, _Claim(None, now))
-        claim.ask_s = now
-        claim.waiting = Waiting(counts, waiting.since_s) if any(counts) else None
+        process = self._processes.setdefault(owner, _Process(None, now))
+        process.ask_s = now
+        process.waiting = Waiting(counts, waiting.since_s) if any(counts) else None
         if first > Priority.METADATA:
-            claim.served_s = now
-        for other, claim in list(self._claims.items()):
-            idle = claim.waiting is None or claim.ask_s + _grace_s(plan) <= now
-            if idle and claim.served_s + hold_s(plan) <= now:
-                del self._claims[other]
+            process.served_s = now
+        for other, process in list(self._processes.items()):
+            idle = process.waiting is None or process.ask_s + _grace_s(plan) <= now
+            if idle and process.served_s + hold_s(plan) <= now:
+                del self._processes[other]
 
     def leave(self, owner: str) -> None:
         """Nothing waits in `owner` any more."""
-        if owner in self._claims:
-            self._claims[owner].waiting = None
+        if owner in self._processes:
+            self._processes[owner].waiting = None
 
     def forget(self, owner: str) -> None:
         """`owner` is no more."""
-        self._claims.pop(owner, None)
+        self._processes.pop(owner, None)
 
-    def _others(self, owner: str, plan: Plan, now: float) -> Iterator[tuple[_Claim, Waiting]]:
-        """The claims that hold, but for that of `owner`."""
-        for other, claim in self._claims.items():
-            if other != owner and claim.waiting and now < claim.ask_s + _grace_s(plan):
-                yield claim, claim.waiting
+    def _others(self, owner: str, plan: Plan, now: float) -> Iterator[tuple[_Process, Waiting]]:
+        """The processes that keep their place, and what waits in them, but for `owner`."""
+        for other, process in self._processes.items():
+            if other != owner and process.waiting and now < process.ask_s + _grace_s(plan):
+                yield process, process.waiting
 
 
 def _grace_s(plan: Plan) -> float:
@@ -149,8 +149,8 @@ def _grace_s(plan: Plan) -> float:
     return min(GRACE_S, plan.window_s / plan.limit)
 
 
-def _rank(claim: _Claim | None, waiting: Waiting) -> tuple[int, float, float]:
+def _rank(process: _Process | None, waiting: Waiting) -> tuple[int, float, float]:
     """Lower goes first: by class, then background work by the last turn, then by how long it waits."""
     first = waiting.first
-    served_s = claim.served_s if claim and first > Priority.METADATA else -math.inf
+    served_s = process.served_s if process and first > Priority.METADATA else -math.inf
     return first, served_s, waiting.since_s
