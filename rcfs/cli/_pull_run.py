@@ -15,7 +15,7 @@ from rcfs.cli._settings import Settings
 from rcfs.cli._signals import endings, lasting
 from rcfs.engine import Engine
 from rcfs.errors import ConfigError, PartialError
-from rcfs.pull import Choice, Copy, Forecast, Plan, Pull
+from rcfs.pull import Choice, Copy, Plan, Pull
 from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5
@@ -94,7 +94,6 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
 
 
 async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interruption) -> None:
-    forecast = Forecast()
     with _copy_of(job, engine.account.id) as copy:
         pull = Pull(
             engine,
@@ -102,16 +101,12 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             verify=job.verify,
             on_done=report.done,
             on_failure=report.failed,
-            on_answer=lambda: forecast.answered(trio.current_time()),
         )
-
-        def left_s() -> float:
-            return forecast.left_s(pull.progress.requests_left, pull.budget, trio.current_time())
 
         async def show() -> None:
             while True:
                 await trio.sleep(_REPORT_EVERY_S)
-                report.advanced(pull.progress, left_s())
+                report.advanced(pull.progress, pull.left_s())
 
         plan = Plan()
         interruption.begun = True
@@ -120,9 +115,9 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             if strays:
                 raise ConfigError(f"there is no {'/'.join(strays[0])} in the tree")
             if job.dry_run:
-                report.previewed(plan, left_s())
+                report.previewed(plan, pull.left_s())
                 return
-            report.planned(plan, left_s())
+            report.planned(plan, pull.left_s())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(show)
                 await pull.run(plan)

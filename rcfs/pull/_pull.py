@@ -32,7 +32,6 @@ from rcfs.platform import MEDIUM
 from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhere
 from rcfs.pull._copy import Copy
 from rcfs.pull._former import former_paths
-from rcfs.quota import GroupState
 from rcfs.transport import run_together
 from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile
 
@@ -52,6 +51,8 @@ _LOADERS = 8
 """Mailboxes loaded at the same time; as many as keep the light group busy at a latency of 10 s."""
 _LOOKED_UP_AT_ONCE = 500
 """Contents looked up in one go: about 50 µs each, so an interrupt waits for 25 ms."""
+_LEAST_PACED = 20
+"""Contents from which a pace is taken, at least: with fewer it is wrong by more than 5 %."""
 _MOST_FAILURES = 20
 """Failures of the server in a row after which the pull ends: each has been repeated five times, so that is an
 outage of several minutes, and every further one costs requests."""
@@ -131,7 +132,6 @@ class Pull:
         verify: bool = False,
         on_done: Callable[[Entry, int], None] = lambda _entry, _size_bytes: None,
         on_failure: Callable[[Failure], None] = lambda _failure: None,
-        on_answer: Callable[[], None] = lambda: None,
     ) -> None:
         """Prepares a pull.
 
@@ -141,14 +141,12 @@ class Pull:
             verify: Whether files that were copied before are read and checked.
             on_done: Gets each file that was fetched or copied, and its size in bytes.
             on_failure: Gets each failure when it happens.
-            on_answer: Called when a request has brought a content.
         """
         self._engine = engine
         self._copy = copy
         self._verify = verify
         self._on_done = on_done
         self._on_failure = on_failure
-        self._on_answer = on_answer
         self._failures_in_row = 0
         self._closed: list[Failure] = []
         self._former: dict[Parts, Parts] = {}
@@ -157,13 +155,33 @@ class Pull:
         """What the copy has under another name, by its path there; it is renamed before all else."""
         self._open: set[Content] = set()
         """Contents that were not cached when they were asked for, and are not here yet."""
+        self._paced = 0
+        """How many contents have come since the last penalty; the first and the last of them came then:"""
+        self._paced_from_s = self._paced_to_s = 0.0
         self.progress = Progress()
         """How far it is."""
 
-    @property
-    def budget(self) -> GroupState:
-        """What is known of the budget that contents are fetched on."""
-        return next(state for state in self._engine.lane.gate.states() if state.group == MEDIUM)
+    def left_s(self) -> float:
+        """Seconds until all that is missing has been fetched: as the quota goes, and no faster than so far.
+
+        A slow line, or others who share the login, may keep it from using what the quota allows.
+        """
+        left = self.progress.requests_left
+        if not left:
+            return 0.0
+        by_quota_s = self._engine.lane.gate.answered_s(MEDIUM, Priority.BULK, max(0, left - len(self._open)))
+        if any(state.group == MEDIUM and state.frozen_for_s for state in self._engine.lane.gate.states()):
+            self._paced = 0  # A penalty says nothing of the pace that comes after.
+        if self._paced < _LEAST_PACED:
+            return by_quota_s
+        # Their number and not that of the gaps: so a burst, after which the quota pauses, is no slow line.
+        pace_s = (self._paced_to_s - self._paced_from_s) / self._paced
+        return max(by_quota_s, self._paced_to_s + left * pace_s - trio.current_time())
+
+    def _note_pace(self, now: float) -> None:
+        """A content came."""
+        self._paced_from_s, self._paced_to_s = self._paced_from_s if self._paced else now, now
+        self._paced += 1
 
     async def tree(self, paths: Sequence[Parts]) -> tuple[Root, tuple[Failure, ...]]:
         """The tree with the mailboxes that `paths` lead into, and those that could not be loaded or synced.
@@ -426,7 +444,7 @@ class Pull:
             await content.wait_complete()
             if content in self._open:
                 self.progress.fetched += 1
-                self._on_answer()
+                self._note_pace(trio.current_time())
                 self._open.discard(content)
             assert content.size_bytes is not None  # noqa: S101 - a complete content knows its size
             if self._copy is not None:

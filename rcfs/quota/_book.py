@@ -35,6 +35,8 @@ Each method says for which process it is called; a process is named by its owner
 
 import math
 from collections.abc import Collection, Mapping
+from itertools import chain
+from statistics import fmean
 from typing import Any, Final
 
 import attrs
@@ -294,8 +296,11 @@ class Book:
         return self._group(group).bucket.in_flight
 
     def round_trip_s(self, group: UsageGroup) -> float:
-        """How long the requests of `group` took lately, on average; 0 when there were none."""
-        return self._group(group).bucket.round_trip_s
+        """How long requests of `group` took lately, on average; if there were none, those of all groups."""
+        trips_s = self._group(group).bucket.round_trips_s or list(
+            chain.from_iterable(entry.bucket.round_trips_s for entry in self._groups.values())
+        )
+        return fmean(trips_s) if trips_s else 0.0
 
     def _state(self, owner: str, group: UsageGroup, entry: Group, now: float) -> GroupState:
         bucket, thaw_s = entry.bucket, self._thaw_s(group, now)

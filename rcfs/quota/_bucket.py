@@ -107,9 +107,9 @@ class Bucket:
         return tuple(self._in_flight.values())
 
     @property
-    def round_trip_s(self) -> float:
-        """How long requests took lately, on average; 0 when none has ended."""
-        return sum(e.ended_s - e.taken_s for e in self._ended) / len(self._ended) if self._ended else 0.0
+    def round_trips_s(self) -> list[float]:
+        """How long each request took lately."""
+        return [ended.ended_s - ended.taken_s for ended in self._ended]
 
     @property
     def last_end_s(self) -> float:

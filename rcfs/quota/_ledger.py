@@ -6,13 +6,13 @@ What was reported while the home was locked waits in `_late`, and comes before w
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, Literal, TypeVar
 
 from rcfs.errors import StoreError
 from rcfs.model import Plan, RateHeaders, UsageGroup
 from rcfs.quota._book import LINGER_S, Book
-from rcfs.quota._forecast import forecast
+from rcfs.quota._forecast import Forecast, forecast
 from rcfs.quota._home import Home, MemoryHome, Reply
 from rcfs.quota._values import GroupState, Slot, Waiting
 
@@ -144,7 +144,7 @@ class Ledger:
         book.bound(now)
         return book.states(self._home.owner, now)
 
-    def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Sequence[float]:
+    def forecast(self, group: UsageGroup, waiting: Waiting, now: float) -> Forecast:
         """When each of `waiting` will probably be sent, in their order, if nobody else comes.
 
         Requests of other processes that are known to wait are taken into account.

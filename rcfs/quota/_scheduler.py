@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import attrs
 
 from rcfs.model import Priority, UsageGroup
+from rcfs.quota._forecast import Forecast
 from rcfs.quota._ledger import Ledger
 from rcfs.quota._values import Slot, Waiting
 
@@ -190,13 +191,27 @@ class Scheduler:
 
     def forecast(self, group: UsageGroup, priority: Priority, count: int, now: float) -> Sequence[float]:
         """Seconds until each of `count` requests would be sent that were submitted now."""
-        waiting = self._lanes[group].waiting()
+        times, behind = self._future(group, priority, count, now)
+        return [time_s - now for time_s in times[behind - count : behind]]
+
+    def answered_s(self, group: UsageGroup, priority: Priority, count: int, now: float) -> float:
+        """Seconds until the last of `count` more requests would be answered, behind all of their class.
+
+        It takes a few milliseconds, however many these are.
+        """
+        if not count and group not in self._lanes:
+            return 0.0
+        times, behind = self._future(group, priority, count, now)
+        return times[behind - 1] - now + times.round_trip_s
+
+    def _future(self, group: UsageGroup, priority: Priority, count: int, now: float) -> tuple[Forecast, int]:
+        """The forecast with `count` more requests, and how many of it go until the last of them."""
+        lane = self._lanes.get(group)
+        waiting = lane.waiting() if lane else None
         counts = list(waiting.counts) if waiting else [0] * len(Priority)
         counts[priority] += count
-        behind = sum(counts[: priority + 1])
-        since_s = waiting.since_s if waiting else now
-        times = self._ledger.forecast(group, Waiting(tuple(counts), since_s), now)
-        return [time_s - now for time_s in times[behind - count : behind]]
+        times = self._ledger.forecast(group, Waiting(tuple(counts), waiting.since_s if waiting else now), now)
+        return times, sum(counts[: priority + 1])
 
     def _try(self, ticket: Ticket, now: float) -> Slot | float:
         """A slot for `ticket`, first of its group, which then has left the queue; or when to try again."""

@@ -282,6 +282,10 @@ class Gate:
         """
         return self._scheduler.forecast(group, priority, count, self._clock())
 
+    def answered_s(self, group: UsageGroup, priority: Priority, count: int) -> float:
+        """Seconds until the last of `count` more requests would be answered, behind all of their class."""
+        return self._scheduler.answered_s(group, priority, count, self._clock())
+
     def demand(self, ticket: Ticket) -> Demand | None:
         """What the request is that waits as `ticket`; None when it waits no more."""
         waiter = self._waiters.get(ticket)

@@ -3,15 +3,17 @@
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import attrs
+import httpx
 import pytest
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, TransportError, UnreachableError
 from rcfs.model import PRIOR_PLANS, AttachmentKey, ContentKey, Plan, UsageGroup
-from rcfs.pull import Choice, Copy, Forecast, Pull
+from rcfs.pull import Choice, Copy, Pull
 from rcfs.store import FetchHistory
 from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
 from tests.fakes.scripted import ACCOUNT_ID, PLATFORM, Reply, ScriptedPlatform, Unreachable
@@ -105,14 +107,13 @@ class Sample:
     left_s: float
 
 
-async def watched(rig: Rig, pull: Pull, forecast: Forecast) -> list[Sample]:
+async def watched(rig: Rig, pull: Pull) -> list[Sample]:
     """The forecasts of a pull of everything, every three seconds; the last one is its end."""
     samples = []
     plan, _strays = await pull.plan(EVERYTHING, Choice())
 
     def sample() -> None:
-        left_s = forecast.left_s(pull.progress.requests_left, pull.budget, trio.current_time())
-        samples.append(Sample(rig.now, left_s))
+        samples.append(Sample(rig.now, pull.left_s()))
 
     async def watch() -> None:
         while True:
@@ -138,12 +139,11 @@ async def test_the_forecast_is_within_five_percent(
     platform = ScriptedPlatform(plans, latency_s, admin=False)
     add_voicemails(platform, count)
     async with open_rig(platform, tmp_path) as rig:
-        forecast = Forecast()
-        pull = Pull(rig.engine, on_answer=lambda: forecast.answered(trio.current_time()))
+        pull = Pull(rig.engine)
         if penalty_at is not None:
             usual = [platform._usual] * penalty_at
             platform.script(FETCH, *usual, Reply.error(429, "CMN-301", headers={"Retry-After": "60"}))
-        samples = await watched(rig, pull, forecast)
+        samples = await watched(rig, pull)
         assert pull.progress.fetched == count
     end_s = samples[-1].at_s
     assert samples[-1].left_s == 0
@@ -157,6 +157,34 @@ async def test_the_forecast_is_within_five_percent(
         judged += 1
         assert sample.left_s == pytest.approx(left_s, rel=0.05), f"at {sample.at_s:.0f} s of {end_s:.0f} s"
     assert judged > 20
+
+
+async def test_the_forecast_of_a_slow_line_is_what_it_brings(tmp_path: Path) -> None:
+    """All the quota that one could wish, but each content takes 20 to 40 s to come, 64 at a time.
+
+    The last of them come more slowly, as fewer are left to come at the same time.
+    """
+    platform = ScriptedPlatform({**PRIOR_PLANS, UsageGroup("medium"): Plan(1000)}, 0.1, admin=False)
+    count = 300
+    add_voicemails(platform, count)
+    dice = Random(1)
+
+    def slowly(request: httpx.Request) -> Reply:
+        reply = platform._usual(request)
+        parts = [reply.body[start : start + 60] for start in range(0, len(reply.body), 60)]
+        return attrs.evolve(reply, pieces=parts, gap_s=dice.uniform(5, 10))
+
+    platform.script(FETCH, *[slowly] * count)
+    async with open_rig(platform, tmp_path) as rig:
+        pull = Pull(rig.engine)
+        samples = await watched(rig, pull)
+        assert pull.progress.fetched == count
+    begun_s, end_s = samples[0].at_s + 60, samples[-1].at_s - 50
+    judged = [sample for sample in samples if begun_s <= sample.at_s <= end_s]
+    assert len(judged) > 5
+    for sample in judged:
+        left_s = samples[-1].at_s - sample.at_s
+        assert sample.left_s == pytest.approx(left_s, rel=0.3), f"with {left_s:.0f} s left"
 
 
 def _penalty(platform: ScriptedPlatform, samples: list[Sample]) -> float:
