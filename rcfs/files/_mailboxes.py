@@ -7,7 +7,14 @@ from rcfs.files._readers import Asker, Readers
 from rcfs.files._searching import Searching
 from rcfs.files._texts import Texts
 from rcfs.files._waits import Waits
-from rcfs.mailbox import Mailboxes
+from rcfs.mailbox import (
+    Change,
+    ExtensionsChanged,
+    MailboxChanged,
+    Mailboxes,
+    MailboxesLost,
+    MailboxLoaded,
+)
 from rcfs.store import Touched
 from rcfs.tree import REFRESH_ALL, ExtensionDirectory, Node, Root, SearchesDirectory, build_root
 
@@ -122,12 +129,20 @@ class ShownMailboxes:
 
     def follow(self) -> None:
         """Shows from now on what the engine hears of."""
-        account = self._engine.account
-        account.on_extensions = self.extensions_changed
-        account.on_lost = self.lost
-        account.mailboxes.on_change = self.changed
-        account.mailboxes.on_loaded = self.loaded
+        self._engine.account.changes.subscribe(self.heard)
         self.extensions_changed()  # for what has changed since the root was built
+
+    def heard(self, change: Change) -> None:
+        """Shows what has happened to the account or a mailbox."""
+        match change:
+            case ExtensionsChanged():
+                self.extensions_changed()
+            case MailboxesLost():
+                self.lost()
+            case MailboxLoaded(extension_id):
+                self.loaded(extension_id)
+            case MailboxChanged(extension_id, paths):
+                self.changed(extension_id, paths)
 
     def extensions_changed(self) -> None:
         """Shows the extensions that there are now."""

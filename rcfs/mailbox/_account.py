@@ -13,13 +13,14 @@ from collections.abc import Callable
 import trio
 
 from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError, UnreachableError
+from rcfs.mailbox._changes import Change, ExtensionsChanged, MailboxesLost
 from rcfs.mailbox._first_seen import FirstSeen
 from rcfs.mailbox._intake import Shelving
 from rcfs.mailbox._mailboxes import Mailboxes
 from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
 from rcfs.platform import Client, list_extensions, read_account, read_own_extension
 from rcfs.store import ContentCache, Login, MailboxIndex, SizeIndex
-from rcfs.transport import Demand, Lists, Network, Recorder, Requester, Session, keep_going
+from rcfs.transport import Demand, Listeners, Lists, Network, Recorder, Requester, Session, keep_going
 
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and an unreachable server
@@ -74,18 +75,16 @@ class Account:
         self._first_seen = FirstSeen(login, index, recorder)
         self._asked = trio.Event()
         self._damaged = trio.Event()
+        self.changes: Listeners[Change] = Listeners(recorder)
+        """Tells what happens to the account and its mailboxes."""
         self.mailboxes = Mailboxes(
-            requester, client, network, index, sizes, shelving, cache, recorder, nursery
+            requester, client, network, index, sizes, shelving, cache, self.changes, recorder, nursery
         )
         """The mailboxes; to be used once the account is started."""
         self.own_id: int | None = None
         """Id of the login's own extension; None when that is not known."""
         self.extensions: tuple[Extension, ...] = ()
         """Extensions that the login may read: all for an admin, else its own."""
-        self.on_extensions: Callable[[], None] = lambda: None
-        """Hears when the extensions have changed, in the trio thread; it must not wait."""
-        self.on_lost: Callable[[], None] = lambda: None
-        """The same when nothing is known any more of any mailbox."""
 
     @property
     def id(self) -> str:
@@ -227,7 +226,7 @@ class Account:
         self._index.settle()
         if renewed:
             self.mailboxes.forget()
-            self.on_lost()
+            self.changes.tell(MailboxesLost())
             await self._first_seen.save()
             self._nursery.start_soon(self.mailboxes.write_anew)
 
@@ -313,7 +312,7 @@ class Account:
         self.extensions = self._first_seen.date(extension for extension in found if extension is not None)
         self.mailboxes.account_id = seen.account_id
         self.mailboxes.keep_current(self.extensions)
-        self.on_extensions()
+        self.changes.tell(ExtensionsChanged())
         return True
 
 

@@ -6,7 +6,7 @@ meanwhile waits for it. A load or sync runs on its own, so a waiter who gives up
 
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import attrs
@@ -22,6 +22,7 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.mailbox._catalogue import MailboxCatalogue
+from rcfs.mailbox._changes import Change, MailboxChanged, MailboxLoaded, MailboxUsed
 from rcfs.mailbox._freshness import Freshness
 from rcfs.mailbox._intake import Intake, Shelving
 from rcfs.mailbox._remembered import NONE, Remembered
@@ -31,7 +32,7 @@ from rcfs.platform import (
     Client,
 )
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
-from rcfs.transport import Demand, Network, Recorder, Requester
+from rcfs.transport import Demand, Listeners, Network, Recorder, Requester
 
 _REFUSAL_S = 60.0
 """How long a mailbox that was refused (CMN-419) stays refused without asking again: a person who was
@@ -43,9 +44,6 @@ of error codes in the API's documentation."""
 _NONE_AGAIN_S = 30 * DAY_S
 """How long rcfs believes that an extension has no mailbox, as long as its type stays the same: the platform
 may give mailboxes to more types one day."""
-
-Listener = Callable[[int, Touched], None]
-"""Hears the id of an extension, and what in its tree means something else than before."""
 
 
 @attrs.define(eq=False)
@@ -86,6 +84,7 @@ class Mailboxes:
         sizes: SizeIndex,
         shelving: Shelving,
         cache: ContentCache,
+        changes: Listeners[Change],
         recorder: Recorder,
         nursery: trio.Nursery,
     ) -> None:
@@ -98,6 +97,7 @@ class Mailboxes:
         self.updater = Updater(requester, client, index, self._intake, cache, recorder)
         """Brings mailboxes into the index."""
         self._remembered = Remembered(index)
+        self._changes = changes
         self._recorder = recorder
         self._nursery = nursery
         self._boxes: dict[int, _Box] = {}
@@ -106,12 +106,6 @@ class Mailboxes:
         self._loaded_changed = trio.Event()
         self.account_id = ""
         """Decimal account id; set before anything is asked."""
-        self.on_change: Listener = lambda _extension_id, _touched: None
-        """Hears of every change, in the trio thread; it must not wait."""
-        self.on_loaded: Callable[[int], None] = lambda _extension_id: None
-        """Hears of every mailbox that can be shown from now on, by its extension; it must not wait either."""
-        self.on_use: Callable[[int], None] = lambda _extension_id: None
-        """Hears of every mailbox that a person looks into; the same."""
 
     async def reshelve(self) -> None:
         """Brings up to date what another version of the program has decided; for before anything is shown."""
@@ -141,7 +135,7 @@ class Mailboxes:
             self._recorder.fault("index", str(exc))
         await self.reshelve()
         for extension_id in self.loaded:
-            self.on_change(extension_id, set())  # Searches may find something else.
+            self._changes.tell(MailboxChanged(extension_id, set()))  # Searches may find something else.
 
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension, if it was ever loaded; costs nothing."""
@@ -190,7 +184,7 @@ class Mailboxes:
         """
         catalogue = self.catalogue(extension_id)
         if priority is Priority.PERSON:
-            self.on_use(extension_id)
+            self._changes.tell(MailboxUsed(extension_id))
         if catalogue is None:
             await self.refresh(extension_id, priority)
             catalogue = self.catalogue(extension_id)
@@ -201,11 +195,11 @@ class Mailboxes:
     def visit(self, extension_id: int) -> None:
         """A person looks into a mailbox that was loaded: it is synced, if what is known is not of just now.
 
-        Nobody waits for that: what changed is told to `on_change`.
+        Nobody waits for that: what has changed is told as `MailboxChanged`.
         """
         if self.is_none(extension_id):
             return
-        self.on_use(extension_id)
+        self._changes.tell(MailboxUsed(extension_id))
         box, now = self._box(extension_id), trio.current_time()
         before_s = box.freshness.due_s(now)
         box.freshness.looked_at(now)
@@ -287,7 +281,7 @@ class Mailboxes:
                 self._intake.take_text, state.number, key, data, limiter=self._index.threads
             ):
                 # The mailbox shows nothing else than before, but searches may.
-                self.on_change(key.extension_id, set())
+                self._changes.tell(MailboxChanged(key.extension_id, set()))
         except RcfsError as exc:
             self._recorder.fault("transcript", str(exc), key=str(key))
         except Exception as exc:  # noqa: BLE001 - one message's trouble must not end the mount
@@ -395,7 +389,7 @@ class Mailboxes:
             if not box.loaded:
                 box.loaded = True
                 self._tell_loaded()
-                self.on_loaded(extension_id)
+                self._changes.tell(MailboxLoaded(extension_id))
         except RcfsError as exc:
             if isinstance(exc, ForbiddenError) and exc.code == _NO_MAILBOX and not box.loaded:
                 job.failure = None
@@ -426,17 +420,17 @@ class Mailboxes:
         known = self._kept.get(extension_id)
         if known is not None:
             await self._remembered.keep(NONE, self.account_id, extension_id, known.type)
-        self.on_loaded(extension_id)
+        self._changes.tell(MailboxLoaded(extension_id))
 
     def _tell(self, extension_id: int, touched: Touched) -> None:
         if touched:
             box = self._box(extension_id)
             box.edition = None if box.edition is None else box.edition + 1
-            self.on_change(extension_id, touched)
+            self._changes.tell(MailboxChanged(extension_id, touched))
 
     def _tell_what_others_did(self, extension_id: int) -> None:
         """Tells of all of a mailbox, if it was changed by another process, or lost and loaded again."""
         box, state = self._box(extension_id), self._index.mailbox(self.account_id, extension_id)
         if state is not None and state.edition != box.edition:
             box.edition = state.edition
-            self.on_change(extension_id, {()})
+            self._changes.tell(MailboxChanged(extension_id, {()}))

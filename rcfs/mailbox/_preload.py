@@ -15,6 +15,7 @@ import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, RcfsError
 from rcfs.mailbox._account import Account
+from rcfs.mailbox._changes import Change, MailboxUsed
 from rcfs.mailbox._remembered import REFUSED, USED, Remembered
 from rcfs.model import DAY_S, Priority
 from rcfs.transport import Network
@@ -53,7 +54,7 @@ class Preload:
         self._used_s: dict[int, float] = {}
         """When a person last looked, in seconds since 1970-01-01 UTC; 0.0 for never. By extension."""
         self._noted_s: dict[int, float] = {}
-        account.mailboxes.on_use = self._used
+        account.changes.subscribe(self._note_use)
 
     async def run(self) -> None:
         """Loads what is not loaded, for as long as the account is used."""
@@ -109,8 +110,10 @@ class Preload:
             used_s = self._used_s[extension_id] = 0.0 if note is None else note.noted_s
         return used_s
 
-    def _used(self, extension_id: int) -> None:
-        """A person looks into a mailbox."""
+    def _note_use(self, change: Change) -> None:
+        if not isinstance(change, MailboxUsed):
+            return
+        extension_id = change.extension_id
         self._used_s[extension_id] = time.time()
         now = trio.current_time()
         if now - self._noted_s.get(extension_id, -math.inf) >= _NOTE_USE_EVERY_S:

@@ -6,6 +6,7 @@ from rcfs.transport._gate import Gate as Gate
 from rcfs.transport._gate import RequestSlot as RequestSlot
 from rcfs.transport._glance import Glance as Glance
 from rcfs.transport._lane import Lane as Lane
+from rcfs.transport._listeners import Listeners as Listeners
 from rcfs.transport._lists import Lists as Lists
 from rcfs.transport._network import Network as Network
 from rcfs.transport._recorder import Recorder as Recorder

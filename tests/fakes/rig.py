@@ -14,7 +14,7 @@ import trio
 
 from rcfs.content import MAX_CONTENT_BYTES, Content
 from rcfs.engine import Engine, open_engine
-from rcfs.mailbox import MailboxCatalogue, Shelving
+from rcfs.mailbox import Change, MailboxCatalogue, MailboxChanged, Shelving
 from rcfs.model import AttachmentKey, Message, Priority, Wanted
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
@@ -61,6 +61,11 @@ class Rig:
     def now(self) -> float:
         """Virtual seconds since the engine had started."""
         return trio.current_time() - self.origin_s
+
+    def hear(self, change: Change) -> None:
+        """Notes what has changed in a mailbox."""
+        if isinstance(change, MailboxChanged):
+            self.heard.append((change.extension_id, change.paths))
 
     def wanted(self, number: int, data: bytes, **fields: Any) -> Wanted:
         """A new attachment on the platform."""
@@ -165,9 +170,7 @@ async def open_rig(
             reload=reload,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
-            engine.account.mailboxes.on_change = lambda extension_id, touched: rig.heard.append(
-                (extension_id, touched)
-            )
+            engine.account.changes.subscribe(rig.hear)
             yield rig
     finally:
         cache.close()

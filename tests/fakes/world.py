@@ -223,10 +223,7 @@ class Process:
                 listener(*arguments)
 
         shown = files.mailboxes
-        engine.account.on_extensions = partial(served, shown.extensions_changed)
-        engine.account.on_lost = partial(served, shown.lost)
-        engine.account.mailboxes.on_change = partial(served, shown.changed)
-        engine.account.mailboxes.on_loaded = partial(served, shown.loaded)
+        engine.account.changes.subscribe(partial(served, shown.heard))
         served(shown.extensions_changed)
         self.is_up = True
         await trio.lowlevel.checkpoint()

@@ -7,6 +7,7 @@ import pytest
 import trio
 
 from rcfs.errors import OfflineError
+from rcfs.mailbox import Change, MailboxesLost
 from rcfs.store import IndexDamagedError
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import MEDIA, PLATFORM, ScriptedPlatform
@@ -81,7 +82,12 @@ async def test_damage_that_a_look_meets(
     platform.change(**sms(1))
     async with new_rig() as rig:
         lost: list[str] = []
-        rig.engine.account.on_lost = lambda: lost.append("lost")
+
+        def hear(change: Change) -> None:
+            if isinstance(change, MailboxesLost):
+                lost.append("lost")
+
+        rig.engine.account.changes.subscribe(hear)
         cached = rig.wanted(1, DATA)
         await rig.read(cached)
         await rig.mailbox()

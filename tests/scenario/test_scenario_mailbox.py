@@ -9,6 +9,7 @@ import pytest
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, PlatformError, ServerError
+from rcfs.mailbox import Change, MailboxLoaded
 from rcfs.model import AttachmentKey
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import ACCOUNT_ID, FOREIGN, PLATFORM, Reply, ScriptedPlatform
@@ -195,7 +196,12 @@ async def test_an_extension_without_a_mailbox_is_asked_for_one_once(
     async with new_rig() as rig:
         mailboxes = rig.engine.account.mailboxes
         shown: list[int] = []
-        mailboxes.on_loaded = shown.append
+
+        def hear(change: Change) -> None:
+            if isinstance(change, MailboxLoaded):
+                shown.append(change.extension_id)
+
+        rig.engine.account.changes.subscribe(hear)
         assert not mailboxes.is_none(101)
         for _ in range(3):
             assert not await mailboxes.exists(101)

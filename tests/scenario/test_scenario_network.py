@@ -10,6 +10,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.errors import AuthError, OfflineError, RcfsError, SilentError, UnreachableError, UntrustedError
+from rcfs.mailbox import Change, ExtensionsChanged
 from rcfs.model import Priority
 from rcfs.platform import AUTH
 from rcfs.quota import Ledger, MemoryHome, Waiting
@@ -428,7 +429,12 @@ async def test_new_extensions_are_shown_when_the_network_returns(
     platform.away = [PLATFORM, MEDIA]
     async with new_rig() as rig:
         heard: list[int] = []
-        rig.engine.account.on_extensions = lambda: heard.append(len(rig.engine.account.extensions))
+
+        def hear(change: Change) -> None:
+            if isinstance(change, ExtensionsChanged):
+                heard.append(len(rig.engine.account.extensions))
+
+        rig.engine.account.changes.subscribe(hear)
         await trio.sleep(100)
         assert heard == []
         platform.away = []

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import trio
 
+from rcfs.mailbox import MailboxUsed
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
@@ -49,7 +50,7 @@ async def test_what_was_used_last_comes_next_also_after_a_remount(
 ) -> None:
     async with new_rig() as rig:
         for number in (230, 220, 210):
-            rig.engine.account.mailboxes.on_use(number)  # as for a person who looks into it
+            rig.engine.account.changes.tell(MailboxUsed(number))  # as for a person who looks into it
             await trio.sleep(1)
     async with new_rig() as rig:
         await preload(rig, 10)

@@ -9,8 +9,9 @@ import pytest
 import structlog
 
 from rcfs.files import FileSystem, Listener, TreePath, Waits
+from rcfs.mailbox import Change, ExtensionsChanged, MailboxesLost, MailboxLoaded
 from rcfs.model import Extension
-from rcfs.transport import Recorder
+from rcfs.transport import Listeners, Recorder
 from rcfs.tree import build_root
 from tests.fakes.catalogue import PlainCatalogue
 
@@ -37,8 +38,6 @@ class Known:
 
     catalogues: dict[int, PlainCatalogue] = attrs.field(factory=dict)
     none: set[int] = attrs.field(factory=set)
-    on_change: Any = None
-    on_loaded: Any = None
 
     def catalogue(self, extension_id: int) -> PlainCatalogue | None:
         return self.catalogues.get(extension_id)
@@ -49,7 +48,8 @@ class Known:
 
 @pytest.fixture
 def account() -> SimpleNamespace:
-    return SimpleNamespace(extensions=(JANE,), mailboxes=Known(), on_extensions=None, on_lost=None)
+    changes: Listeners[Change] = Listeners(Recorder(structlog.get_logger()))
+    return SimpleNamespace(extensions=(JANE,), mailboxes=Known(), changes=changes)
 
 
 @pytest.fixture
@@ -88,14 +88,14 @@ def test_what_the_engine_hears_of_is_shown_and_told(files: FileSystem, account: 
     jane = files.root.extension(5)
     assert not jane.is_filled
     account.mailboxes.catalogues[5] = PlainCatalogue()
-    account.mailboxes.on_loaded(5)
+    account.changes.tell(MailboxLoaded(5))
     assert jane.is_filled
     assert heard.whole == ["101 Jane"]
-    account.on_lost()
+    account.changes.tell(MailboxesLost())
     assert not jane.is_filled
     account.extensions = (Extension(id=5, number="102", name="Jane"), Extension(id=6, name="Menu"))
     account.mailboxes.none.add(6)
-    account.on_extensions()
+    account.changes.tell(ExtensionsChanged())
     assert heard.paths == [("101 Jane",), ("102 Jane",), ("Menu",)]
     assert jane.is_filled
     assert files.root.extension(6).is_filled, "there is nothing to be loaded"
