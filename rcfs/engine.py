@@ -1,5 +1,6 @@
 """All of fetching in one place: what a mount, a doctor or a download needs to talk to the platform."""
 
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -216,6 +217,7 @@ async def open_engine(
     recorder: Recorder,
     history: FetchHistory | None = None,
     clock: Callable[[], float] = trio.current_time,
+    wall_clock: Callable[[], float] = time.time,
     offline: bool = False,
     max_content_bytes: int = MAX_CONTENT_BYTES,
     wait_online_s: float = 0.0,
@@ -227,11 +229,11 @@ async def open_engine(
     """The engine, knowing the extensions; logs out and closes `client` at the end.
 
     `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
-    what `ledger` counts in, in seconds. `offline` lets nothing be sent: what is known and cached is there,
-    everything else fails at once. `barred`, why nothing can be sent, does the same against the user's wish. A
-    content of more than `max_content_bytes` is not fetched. For `wait_online_s` and `on_wait` see
-    `Account.start`. `shared` is the session that processes of this login have in common; `reload` reads the
-    credentials again, in a thread, when the server has refused these.
+    what `ledger` counts in, in seconds; `wall_clock` gives seconds since 1970 UTC. `offline` lets nothing be
+    sent: what is known and cached is there, everything else fails at once. `barred`, why nothing can be sent,
+    does the same against the user's wish. A content of more than `max_content_bytes` is not fetched. For
+    `wait_online_s` and `on_wait` see `Account.start`. `shared` is the session that processes of this login
+    have in common; `reload` reads the credentials again, in a thread, when the server has refused these.
 
     Raises:
         AuthError: The credentials were refused.
@@ -253,7 +255,18 @@ async def open_engine(
         requester = Requester(client, network, lane, recorder)
         nursery.start_soon(keep_going, recorder, "queue", lane.gate.run)
         account = Account(
-            login, requester, client, session, network, index, sizes, shelving, cache, recorder, nursery
+            login,
+            requester,
+            client,
+            session,
+            network,
+            index,
+            sizes,
+            shelving,
+            cache,
+            recorder,
+            nursery,
+            wall_clock,
         )
         library = Library(
             PlatformSource(requester, client.hosts, recorder),
@@ -264,15 +277,16 @@ async def open_engine(
             history=history,
             max_content_bytes=max_content_bytes,
             on_text=account.mailboxes.learn_text,
+            now_s=wall_clock,
         )
-        losses = Losses(login, requester, session, network, index, cache, shelving, recorder)
-        hints = Hints(login, requester, client, lane, network, account.mailboxes, index, recorder)
+        losses = Losses(login, requester, session, network, index, cache, shelving, recorder, wall_clock)
+        hints = Hints(login, requester, client, lane, network, account.mailboxes, index, recorder, wall_clock)
 
         async def learn() -> None:
             await account.wait_asked()  # so that credentials are refused there, and not here
             await losses.run()
 
-        preload = Preload(account, network, Remembered(index), nursery)
+        preload = Preload(account, network, Remembered(index, wall_clock), nursery, wall_clock)
         nursery.start_soon(keep_going, recorder, "retention", learn)
         nursery.start_soon(keep_going, recorder, "index", account.mend)
         nursery.start_soon(keep_going, recorder, "index", account.look_for_damage)
@@ -293,7 +307,7 @@ async def open_engine(
                 sizes=sizes,
                 network=network,
                 losses=losses,
-                searches=Searches(index, account, shelving.hidden_views, recorder, nursery),
+                searches=Searches(index, account, shelving.hidden_views, recorder, nursery, wall_clock),
                 hints=hints,
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),

@@ -7,7 +7,6 @@ Concurrency: all methods run in the trio thread.
 """
 
 import json
-import time
 from collections.abc import Callable
 
 import trio
@@ -57,11 +56,13 @@ class Account:
         cache: ContentCache,
         recorder: Recorder,
         nursery: trio.Nursery,
+        wall_clock: Callable[[], float],
     ) -> None:
         """Makes an account whose loads run in `nursery`; `start` must be awaited before anything else.
 
-        `login` is a digest of server, app and user.
+        `login` is a digest of server, app and user; `wall_clock` gives seconds since 1970 UTC.
         """
+        self._wall_clock = wall_clock
         self._login = login
         self._own_topic = f"own extension {login}"
         self._requester = requester
@@ -72,13 +73,23 @@ class Account:
         self._nursery = nursery
         self._lists = Lists(requester, client)
         self._seen: Login | None = None
-        self._first_seen = FirstSeen(login, index, recorder)
+        self._first_seen = FirstSeen(login, index, recorder, wall_clock)
         self._asked = trio.Event()
         self._damaged = trio.Event()
         self.changes: Listeners[Change] = Listeners(recorder)
         """Tells what happens to the account and its mailboxes."""
         self.mailboxes = Mailboxes(
-            requester, client, network, index, sizes, shelving, cache, self.changes, recorder, nursery
+            requester,
+            client,
+            network,
+            index,
+            sizes,
+            shelving,
+            cache,
+            self.changes,
+            recorder,
+            nursery,
+            wall_clock,
         )
         """The mailboxes; to be used once the account is started."""
         self.own_id: int | None = None
@@ -281,7 +292,7 @@ class Account:
                     self._index.note,
                     self._own_topic,
                     str(own.id),
-                    time.time(),
+                    self._wall_clock(),
                     limiter=self._index.threads,
                 )
         except StoreError as exc:  # Then the next mount asks again.

@@ -7,8 +7,7 @@ Concurrency: all methods run in the trio thread.
 """
 
 import json
-import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import blake2b
 
 import attrs
@@ -23,19 +22,22 @@ from rcfs.transport import Recorder
 class FirstSeen:
     """The times of one login."""
 
-    def __init__(self, login: str, index: MailboxIndex, recorder: Recorder) -> None:
+    def __init__(
+        self, login: str, index: MailboxIndex, recorder: Recorder, wall_clock: Callable[[], float]
+    ) -> None:
+        self._wall_clock = wall_clock
         self._topic = f"seen {login}"
         self._index = index
         self._recorder = recorder
         self._records: dict[str, tuple[str, int]] = {}
         self._kept: dict[str, tuple[str, int]] = {}
-        self.since_s = int(time.time())
+        self.since_s = int(wall_clock())
         """When the account was first seen, in whole seconds since 1970-01-01 UTC."""
 
     def date(self, extensions: Iterable[Extension]) -> tuple[Extension, ...]:
         """`extensions`, each with the time when its record was first seen as it is."""
         self._read()
-        now = int(time.time())
+        now = int(self._wall_clock())
         dated = []
         for extension in extensions:
             digest = blake2b(extension.raw.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()

@@ -12,7 +12,6 @@ Concurrency: all methods run in the trio thread. There is one connection at a ti
 import itertools
 import json
 import random
-import time
 from collections.abc import Callable, Mapping
 
 import attrs
@@ -92,9 +91,14 @@ class Hints:
         mailboxes: Mailboxes,
         index: MailboxIndex,
         recorder: Recorder,
+        wall_clock: Callable[[], float],
         jitter: Callable[[], float] = random.random,
     ) -> None:
-        """Prepares; `login` is a digest of server, app and user, `jitter` gives numbers from 0 to 1."""
+        """Prepares; `login` is a digest of server, app and user.
+
+        `wall_clock` gives seconds since 1970 UTC, `jitter` numbers from 0 to 1.
+        """
+        self._wall_clock = wall_clock
         self._topic = f"hints {login}"
         self._requester = requester
         self._client = client
@@ -156,7 +160,7 @@ class Hints:
             note = self._index.noted(self._topic)
         except StoreError:
             return False
-        if note is None or not 0 <= time.time() - note.noted_s < _ASK_AGAIN_S:
+        if note is None or not 0 <= self._wall_clock() - note.noted_s < _ASK_AGAIN_S:
             return False
         self._off_because = json.loads(note.text)
         return True
@@ -169,7 +173,7 @@ class Hints:
                 self._index.note,
                 self._topic,
                 json.dumps(reason),
-                time.time(),
+                self._wall_clock(),
                 limiter=self._index.threads,
             )
         except StoreError as exc:
@@ -250,7 +254,7 @@ class Hints:
 
     def _tell_covered(self, extension_ids: frozenset[int]) -> None:
         if self._since_s is None:
-            self._since_s = time.time()
+            self._since_s = self._wall_clock()
             self._recorder.note("hints", mailboxes=len(extension_ids))
         self._mailboxes.listen(extension_ids)
 

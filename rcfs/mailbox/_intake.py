@@ -12,7 +12,6 @@ two records of one message the one modified last counts; a tombstone has no time
 
 import json
 import math
-import time
 from collections.abc import Callable, Iterable, Mapping
 from itertools import groupby
 from operator import itemgetter
@@ -71,8 +70,10 @@ class Taken:
 class Intake:
     """Takes records over into an index."""
 
-    def __init__(self, index: MailboxIndex, shelving: Shelving) -> None:
+    def __init__(self, index: MailboxIndex, shelving: Shelving, wall_clock: Callable[[], float]) -> None:
+        """`wall_clock` tells when it reshelved, in seconds since 1970 UTC."""
         self._index = index
+        self._wall_clock = wall_clock
         self._shelving = shelving
 
     def take(self, mailbox: int, records: Iterable[Record], generation: int | None = None) -> Touched:
@@ -109,7 +110,7 @@ class Intake:
                     again=True,
                 )
         self._index.rename_folders(self._shelving.name_folder)
-        self._index.note(RESHELVED, self._shelving.edition, time.time())
+        self._index.note(RESHELVED, self._shelving.edition, self._wall_clock())
 
     def take_changes(self, mailbox: int, records: Iterable[Record]) -> Taken:
         """Take over what a sync told, tombstones among it.

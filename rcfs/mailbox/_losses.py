@@ -5,8 +5,7 @@ Concurrency: all methods run in the trio thread but `outlook`, which is for a wo
 
 import json
 import math
-import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -80,8 +79,13 @@ class Losses:
         cache: ContentCache,
         shelving: Shelving,
         recorder: Recorder,
+        wall_clock: Callable[[], float],
     ) -> None:
-        """Begins with what the index remembers of `login`, a digest of server, app and user."""
+        """Begins with what the index remembers of `login`, a digest of server, app and user.
+
+        `wall_clock` gives seconds since 1970 UTC.
+        """
+        self._wall_clock = wall_clock
         self._topic = f"retention {login}"
         self._requester = requester
         self._session = session
@@ -118,7 +122,7 @@ class Losses:
             try:
                 await self._session.token(demand)
                 found = await self._ask(demand)
-                text, now_s = json.dumps(found), time.time()
+                text, now_s = json.dumps(found), self._wall_clock()
                 self._note = Note(text, now_s)
                 await trio.to_thread.run_sync(
                     self._index.note, self._topic, text, now_s, limiter=self._index.threads
@@ -140,7 +144,7 @@ class Losses:
 
     @property
     def _is_fresh(self) -> bool:
-        age_s = math.inf if self._note is None else time.time() - self._note.noted_s
+        age_s = math.inf if self._note is None else self._wall_clock() - self._note.noted_s
         # A clock that was set back must not keep it for ever.
         return 0 <= age_s < _ASK_AGAIN_S
 
@@ -154,7 +158,7 @@ class Losses:
         Raises:
             StoreError: The index fails.
         """
-        known, now_s = self._known(), time.time()
+        known, now_s = self._known(), self._wall_clock()
         passing = [self._passing(account_id, extension, now_s) for extension in extensions]
         return {
             "configured_days": known.get("days"),

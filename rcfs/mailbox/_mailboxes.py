@@ -5,8 +5,7 @@ meanwhile waits for it. A load or sync runs on its own, so a waiter who gives up
 """
 
 import math
-import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 import attrs
@@ -87,16 +86,21 @@ class Mailboxes:
         changes: Listeners[Change],
         recorder: Recorder,
         nursery: trio.Nursery,
+        wall_clock: Callable[[], float],
     ) -> None:
-        """Makes mailboxes whose loads and syncs run in `nursery`."""
+        """Makes mailboxes whose loads and syncs run in `nursery`.
+
+        `wall_clock` gives seconds since 1970 UTC.
+        """
+        self._wall_clock = wall_clock
         self._network = network
         self._index = index
         self._sizes = sizes
         self._shelving = shelving
-        self._intake = Intake(index, shelving)
+        self._intake = Intake(index, shelving, wall_clock)
         self.updater = Updater(requester, client, index, self._intake, cache, recorder)
         """Brings mailboxes into the index."""
-        self._remembered = Remembered(index)
+        self._remembered = Remembered(index, wall_clock)
         self._changes = changes
         self._recorder = recorder
         self._nursery = nursery
@@ -163,7 +167,7 @@ class Mailboxes:
         note = self._remembered.recall(NONE, self.account_id, extension_id)
         if known is None or note is None or note.text != known.type:
             return False
-        return 0 <= time.time() - note.noted_s < _NONE_AGAIN_S
+        return 0 <= self._wall_clock() - note.noted_s < _NONE_AGAIN_S
 
     async def exists(self, extension_id: int) -> bool:
         """Whether the extension has a mailbox, which is loaded now if it never was; for a person.
@@ -361,7 +365,7 @@ class Mailboxes:
                 self._recorder.fault("mailbox", str(exc), extension=extension_id)
                 state = None
             loaded = state is not None and state.loaded
-            ago_s = time.time() - state.synced_s if state is not None and loaded else math.inf
+            ago_s = self._wall_clock() - state.synced_s if state is not None and loaded else math.inf
             # A clock that was set back must not make a mailbox look fresh.
             ago_s = ago_s if ago_s >= 0 else math.inf
             edition = 0 if state is None else state.edition

@@ -9,7 +9,7 @@ Concurrency: all methods run in the trio thread.
 """
 
 import math
-import time
+from collections.abc import Callable
 
 import trio
 
@@ -44,8 +44,13 @@ class Preload:
         network: Network,
         remembered: Remembered,
         nursery: trio.Nursery,
+        wall_clock: Callable[[], float],
     ) -> None:
-        """Prepares; notes which mailboxes are used, in `nursery`, from now on."""
+        """Prepares; notes which mailboxes are used, in `nursery`, from now on.
+
+        `wall_clock` gives seconds since 1970 UTC.
+        """
+        self._wall_clock = wall_clock
         self._account = account
         self._network = network
         self._remembered = remembered
@@ -97,7 +102,7 @@ class Preload:
         begin_s = self._not_before_s.get(extension_id)
         if begin_s is None:
             note = self._remembered.recall(REFUSED, self._account.id, extension_id)
-            ago_s = math.inf if note is None else time.time() - note.noted_s
+            ago_s = math.inf if note is None else self._wall_clock() - note.noted_s
             # A clock that was set back must not make it wait for ever.
             left_s = _REFUSED_AGAIN_S - ago_s if 0 <= ago_s < _REFUSED_AGAIN_S else 0.0
             begin_s = self._not_before_s[extension_id] = now + left_s
@@ -114,7 +119,7 @@ class Preload:
         if not isinstance(change, MailboxUsed):
             return
         extension_id = change.extension_id
-        self._used_s[extension_id] = time.time()
+        self._used_s[extension_id] = self._wall_clock()
         now = trio.current_time()
         if now - self._noted_s.get(extension_id, -math.inf) >= _NOTE_USE_EVERY_S:
             self._noted_s[extension_id] = now

@@ -4,7 +4,7 @@ They only save requests or put them into a better order. So where the index fail
 kept, without a word: the next question to the index says what is wrong.
 """
 
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
 
@@ -25,8 +25,9 @@ NONE: Final = "none"
 class Remembered:
     """The notes of one index."""
 
-    def __init__(self, index: MailboxIndex) -> None:
+    def __init__(self, index: MailboxIndex, wall_clock: Callable[[], float]) -> None:
         self._index = index
+        self._wall_clock = wall_clock
 
     def recall(self, topic: Topic, account_id: str, extension_id: int) -> Note | None:
         """The note of a mailbox; None when there is none. For the event loop: tens of microseconds."""
@@ -39,7 +40,7 @@ class Remembered:
         name = _name(topic, account_id, extension_id)
         with suppress(StoreError):
             await trio.to_thread.run_sync(
-                self._index.note, name, text, time.time(), limiter=self._index.threads
+                self._index.note, name, text, self._wall_clock(), limiter=self._index.threads
             )
 
 

@@ -1,6 +1,5 @@
 """The searches of an account, as the tree asks about them, and as people make and remove them."""
 
-import time
 from collections.abc import Callable
 from typing import TypeVar, TypeVarTuple
 
@@ -33,11 +32,13 @@ class Searches:
         hidden_views: frozenset[str],
         recorder: Recorder,
         nursery: trio.Nursery,
+        wall_clock: Callable[[], float],
     ) -> None:
         """Searches what `account` has in `index`, as if there were no `hidden_views`.
 
-        In `nursery` it notes when something has changed.
+        In `nursery` it notes when something has changed, by `wall_clock` in seconds since 1970 UTC.
         """
+        self._wall_clock = wall_clock
         self._notes = index
         self._index = index.search
         self._account = account
@@ -71,7 +72,7 @@ class Searches:
 
     def note_change(self) -> None:
         """A mailbox has changed, so that any search may find something else."""
-        self._changed_s = time.time()
+        self._changed_s = self._wall_clock()
         if not self._noting:
             self._noting = True
             self._nursery.start_soon(self._note)
@@ -88,7 +89,7 @@ class Searches:
 
     async def keep(self, name: str) -> bool:
         """Keeps the search for `name`; False when there is one."""
-        return await self._writing(self._index.keep, self._account.id, name, time.time())
+        return await self._writing(self._index.keep, self._account.id, name, self._wall_clock())
 
     async def drop(self, name: str) -> bool:
         """Keeps a search no longer; False when there is none of that name."""

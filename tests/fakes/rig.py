@@ -130,6 +130,7 @@ async def open_rig(
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
     clock: Callable[[], float] = time.time,
+    wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Rig]:
     """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
     warnings: list[str] = []
@@ -168,6 +169,7 @@ async def open_rig(
             on_wait=on_wait,
             shared=shared,
             reload=reload,
+            wall_clock=wall_clock,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
             engine.account.changes.subscribe(rig.hear)

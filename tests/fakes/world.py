@@ -202,6 +202,7 @@ class Process:
                 sizes=sizes,
                 shelving=Shelving(shelve, name_folder),
                 recorder=Recorder(self._logger),
+                wall_clock=world.wall_s,
             ) as engine:
                 yield engine
         finally:
@@ -467,22 +468,11 @@ async def open_world(
             install(monkeypatch)
             mortal.install(monkeypatch)
             monkeypatch.setattr(trio.to_thread, "run_sync", run_inline)
-            monkeypatch.setattr("rcfs.mailbox._mailboxes.time", _Clock(world))
             yield world
             for process in world.processes:
                 process.die()
                 await process.ended.wait()
             nursery.cancel_scope.cancel()
-
-
-@attrs.frozen
-class _Clock:
-    """In place of the module `time`."""
-
-    world: World
-
-    def time(self) -> float:
-        return self.world.wall_s()
 
 
 def difference(found: Mapping[Path, Any], wanted: Mapping[Path, Any]) -> str:

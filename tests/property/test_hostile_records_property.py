@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from copy import deepcopy
 from itertools import count
@@ -160,7 +161,7 @@ def test_a_page_with_odd_records_is_taken_and_shown(
     index, _sizes = stores
     extension_id = next(EXTENSION_IDS)
     mailbox, generation = index.begin("1", extension_id)
-    intake = Intake(index, SHELVING)
+    intake = Intake(index, SHELVING, time.time)
     records = records_of(received({"records": [*page, SOUND]}))
     intake.take(mailbox, records, generation)
     intake.take_changes(mailbox, sync_answer(received({"records": [*page, SOUND], "syncInfo": {}})).records)
@@ -175,7 +176,7 @@ def test_odd_conversation_ids_cost_no_mailbox(stores: tuple[MailboxIndex, SizeIn
     ids = count(1)
     page = [{**MESSAGE, "id": next(ids), "conversation": {"id": value}} for value in HOSTILE]
     page += [{**MESSAGE, "id": next(ids), "conversation": None, "conversationId": value} for value in HOSTILE]
-    Intake(index, SHELVING).take(mailbox, records_of(received({"records": page})), generation)
+    Intake(index, SHELVING, time.time).take(mailbox, records_of(received({"records": page})), generation)
     assert set(index.known(mailbox, range(next(ids)))) == set(range(1, 2 * len(HOSTILE) + 1))
     assert shown(stores, extension_id, mailbox) > 2 * len(HOSTILE)
 

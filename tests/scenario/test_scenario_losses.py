@@ -26,10 +26,8 @@ class Clock:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    clock = Clock()
-    monkeypatch.setattr("rcfs.mailbox._losses.time.time", lambda: clock.now_s)
-    return clock
+def clock() -> Clock:
+    return Clock()
 
 
 @pytest.fixture(autouse=True)
@@ -58,19 +56,19 @@ async def test_the_setting_is_asked_for_once_and_remembered(
     platform: ScriptedPlatform, new_rig: OpenRig, clock: Clock
 ) -> None:
     for _run in range(3):
-        async with new_rig() as rig:
+        async with new_rig(wall_clock=lambda: clock.now_s) as rig:
             await trio.sleep(7200)
             document = await retention(rig)
             assert (document["configured_days"], document["unknown_because"]) == (90, None)
     assert len(platform.sent(ASK)) == 1
     clock.now_s += DAY_S
     platform.retention_days = 30
-    async with new_rig() as rig:
+    async with new_rig(wall_clock=lambda: clock.now_s) as rig:
         await trio.sleep(1)
         assert (await retention(rig))["configured_days"] == 30
     assert len(platform.sent(ASK)) == 2
     clock.now_s -= 10 * DAY_S
-    async with new_rig() as rig:
+    async with new_rig(wall_clock=lambda: clock.now_s) as rig:
         await trio.sleep(1)
     assert len(platform.sent(ASK)) == 3, "a clock that was set back says nothing"
 

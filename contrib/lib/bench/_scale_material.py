@@ -95,7 +95,7 @@ def _fill(account: SimAccount, path: Path) -> Json:
     seconds = cpu_s = 0.0
     messages: dict[str, int] = {}
     with closing(MailboxIndex.open(path, warn)) as index:
-        intake = Intake(index, Shelving(shelve, name_folder))
+        intake = Intake(index, Shelving(shelve, name_folder), time.time)
         for extension in account.extensions:
             mailbox, generation = index.begin(str(ACCOUNT_ID), extension.id)
             for page in _pages(account, extension.id):

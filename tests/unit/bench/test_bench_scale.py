@@ -1,4 +1,5 @@
 import json
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def test_a_filled_index_is_one_that_was_used_a_moment_ago(tmp_path: Path) -> Non
             assert state.loaded
             changes = sync_answer(told).records
             assert len(changes) == CHANGES_PER_MAILBOX
-            taken = Intake(copy, Shelving(shelve, name_folder)).take_changes(state.number, changes)
+            taken = Intake(copy, Shelving(shelve, name_folder), time.time).take_changes(state.number, changes)
             assert taken.unclear == (), "no message must be read for it"
         grown = copy.counts(str(ACCOUNT_ID))
         assert {grown[int(name)] - size for name, size in index.mailboxes.items()} == {3}

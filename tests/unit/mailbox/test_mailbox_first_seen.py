@@ -1,7 +1,6 @@
 """The times of what the platform tells no time of: kept once, whatever happens between two mounts."""
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,37 +24,35 @@ def index(tmp_path: Path) -> Iterator[MailboxIndex]:
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    now = [1_000_000.5]
-    monkeypatch.setattr(time, "time", lambda: now[0])
-    return now
+def clock() -> list[float]:
+    return [1_000_000.5]
 
 
-def mounted(index: MailboxIndex, *extensions: Extension) -> tuple[int, list[int | None]]:
+def mounted(index: MailboxIndex, clock: list[float], *extensions: Extension) -> tuple[int, list[int | None]]:
     """(since when the account is known, since when each record) as a mount shows it and leaves it."""
-    first_seen = FirstSeen("login", index, Recorder(structlog.get_logger()))
+    first_seen = FirstSeen("login", index, Recorder(structlog.get_logger()), lambda: clock[0])
     dated = first_seen.date(extensions)
     trio.run(first_seen.save)
     return first_seen.since_s, [extension.seen_s for extension in dated]
 
 
 def test_a_record_has_the_time_at_which_it_became_what_it_is(index: MailboxIndex, clock: list[float]) -> None:
-    assert mounted(index, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
+    assert mounted(index, clock, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
     clock[0] += 100
-    assert mounted(index, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
+    assert mounted(index, clock, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
     renamed = Extension(1, raw='{"id":1,"name":"Jane"}')
-    assert mounted(index, renamed, BOB) == (1_000_000, [1_000_100, 1_000_000])
+    assert mounted(index, clock, renamed, BOB) == (1_000_000, [1_000_100, 1_000_000])
     clock[0] += 100
-    assert mounted(index, BOB, renamed) == (1_000_000, [1_000_000, 1_000_100])
+    assert mounted(index, clock, BOB, renamed) == (1_000_000, [1_000_000, 1_000_100])
 
 
 def test_the_change_that_another_process_saw_first_counts(index: MailboxIndex, clock: list[float]) -> None:
-    mounted(index, JANE)
-    mine = FirstSeen("login", index, Recorder(structlog.get_logger()))
+    mounted(index, clock, JANE)
+    mine = FirstSeen("login", index, Recorder(structlog.get_logger()), lambda: clock[0])
     mine.date([JANE])
     renamed = Extension(1, raw='{"id":1,"name":"Jane"}')
     clock[0] += 100
-    mounted(index, renamed)
+    mounted(index, clock, renamed)
     clock[0] += 100
     assert [extension.seen_s for extension in mine.date([renamed])] == [1_000_100]
 
@@ -63,16 +60,16 @@ def test_the_change_that_another_process_saw_first_counts(index: MailboxIndex, c
 @pytest.mark.parametrize("text", ["", "[]", '{"1":1}', '{"1":["x"]}', '{"1":["x","y"]}', '{"1":["x",NaN]}'])
 def test_what_is_damaged_is_written_anew(index: MailboxIndex, clock: list[float], text: str) -> None:
     index.note("seen login", text, 5.0)
-    since_s, times = mounted(index, JANE)
+    since_s, times = mounted(index, clock, JANE)
     assert times == [since_s]
     clock[0] += 100
-    assert mounted(index, JANE) == (since_s, times)
+    assert mounted(index, clock, JANE) == (since_s, times)
 
 
 def test_nothing_is_written_where_nothing_is_new(
-    index: MailboxIndex, monkeypatch: pytest.MonkeyPatch
+    index: MailboxIndex, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    mounted(index, JANE)
+    mounted(index, clock, JANE)
     monkeypatch.setattr(index, "note", lambda *_: pytest.fail("a mount must not wait for a busy database"))
-    mounted(index, JANE)
+    mounted(index, clock, JANE)
     assert json.loads(index.noted("seen login").text).keys() == {"1"}  # type: ignore[union-attr]

@@ -1,6 +1,7 @@
 """What the records of lists and syncs make of an index."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -30,7 +31,7 @@ def mailbox(index: MailboxIndex) -> int:
 
 @pytest.fixture
 def intake(index: MailboxIndex) -> Intake:
-    return Intake(index, Shelving(shelve, name_folder))
+    return Intake(index, Shelving(shelve, name_folder), time.time)
 
 
 def sms(number: int, subject: str, minute: int = 0, **fields: Any) -> dict[str, Any]:
@@ -90,7 +91,7 @@ def test_what_was_purged_is_gone(index: MailboxIndex, intake: Intake, mailbox: i
 
 @pytest.mark.parametrize("keep", [False, True])
 def test_a_purge_is_final_whatever_comes_with_it(index: MailboxIndex, mailbox: int, keep: bool) -> None:
-    intake = Intake(index, Shelving(partial(shelve, keep_purged=keep), name_folder))
+    intake = Intake(index, Shelving(partial(shelve, keep_purged=keep), name_folder), time.time)
     intake.take(mailbox, [sms(1, "known", 5)])
     told = [purged_record(1), sms(1, "late", 3), sms(2, "came", 4), purged_record(2), sms(2, "went", 6)]
     assert intake.take_changes(mailbox, told).unclear == ()
@@ -105,7 +106,7 @@ def voicemail(number: int, **fields: Any) -> dict[str, Any]:
 
 @pytest.fixture
 def archive(index: MailboxIndex) -> Intake:
-    return Intake(index, Shelving(partial(shelve, keep_purged=True), name_folder))
+    return Intake(index, Shelving(partial(shelve, keep_purged=True), name_folder), time.time)
 
 
 def test_a_purged_record_that_tells_less_than_was_known_takes_nothing_away(
@@ -194,17 +195,17 @@ def test_what_another_version_has_shelved_is_shelved_again(
     bob: dict[str, Any] = {"from": {"name": "Bob", "phoneNumber": "+1212"}}
     records = [sms(n, "hi", **bob) for n in range(1, 4)]
     records.append(sms(4, "gone", availability="Deleted"))
-    before = Intake(index, Shelving(shelve_before, name_before, edition="1"))
+    before = Intake(index, Shelving(shelve_before, name_before, edition="1"), time.time)
     before.take(mailbox, records)
     before.reshelve()
     index.put_transcript(mailbox, 1, "said aloud")
     index.synced(mailbox, "token", 1.0)
     assert [folder.name for folder in index.folders(mailbox, "Conversations", 0, 9)] == ["old: +1212 Bob"]
 
-    Intake(index, Shelving(shelve, name_folder, edition="2")).reshelve()
+    Intake(index, Shelving(shelve, name_folder, edition="2"), time.time).reshelve()
     fresh = MailboxIndex.open(tmp_path / "fresh.sqlite", pytest.fail)
     number = fresh.begin("1", 101)[0]
-    Intake(fresh, Shelving(shelve, name_folder)).take(number, records)
+    Intake(fresh, Shelving(shelve, name_folder), time.time).take(number, records)
     assert _shown(index, mailbox) == _shown(fresh, number)
     fresh.close()
     scope = Scope("1", (101,))
@@ -214,4 +215,4 @@ def test_what_another_version_has_shelved_is_shelved_again(
     def shelve_never(message: Message) -> ShelvedMessage | None:
         raise AssertionError("it was shelved already")
 
-    Intake(index, Shelving(shelve_never, name_folder, edition="2")).reshelve()
+    Intake(index, Shelving(shelve_never, name_folder, edition="2"), time.time).reshelve()
