@@ -10,7 +10,7 @@ The index is written in worker threads, page by page: no mailbox is ever in memo
 """
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
@@ -21,10 +21,13 @@ from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
 from rcfs.mailbox._intake import Intake, Taken, purged_record
 from rcfs.model import AttachmentKey, Message, Record
 from rcfs.platform import (
+    MOST_AT_ONCE,
+    Answer,
     Client,
     is_invalid_token,
     list_messages,
-    read_message,
+    read_messages,
+    records_by_id,
     sync_answer,
     sync_messages,
 )
@@ -36,9 +39,9 @@ Ts = TypeVarTuple("Ts")
 
 _DATE_STEP_S = 1.0
 """The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
-_MOST_READ = 20
-"""So many messages of which a sync told too little are read one by one; for more than that the whole list,
-with a thousand messages to the request, is cheaper."""
+_MOST_READ = 4 * MOST_AT_ONCE
+"""So many messages of which a sync told too little are read by their ids, in four requests. For more than
+that the whole list is read: a token and a thousand messages to the request."""
 _MOST_LISTINGS = 3
 """So often a list is read from its beginning because something was purged meanwhile."""
 _TOLD_S = 4 * 86_400.0
@@ -229,17 +232,42 @@ class Updater:
         await self._in_thread(self._index.synced, state.number, answer.token or state.sync_token, at_s)
         return True
 
-    async def _clear(self, target: Target, number: int, unclear: Iterable[int], demand: Demand) -> None:
+    async def _clear(self, target: Target, number: int, unclear: Sequence[int], demand: Demand) -> None:
         """Reads messages of which a sync told too little."""
-        for message_id in unclear:
-            try:
-                record = await self._requester.read(
-                    read_message(target.extension_id, message_id), dict, demand
-                )
-            except NotFoundError:
-                await self._take_changes(target, number, [purged_record(message_id)])
-            else:
-                await self._take_changes(target, number, [record])
+        for start in range(0, len(unclear), MOST_AT_ONCE):
+            ids = unclear[start : start + MOST_AT_ONCE]
+            found = await self._read(target, ids, demand)
+            for message_id in ids:
+                if message_id not in found:
+                    found |= await self._read(target, [message_id], demand)
+            records = [purged_record(each) if record is None else record for each, record in found.items()]
+            await self._take_changes(target, number, records)
+
+    async def _read(self, target: Target, ids: Sequence[int], demand: Demand) -> dict[int, Record | None]:
+        """The records of messages, None for one that is gone; of several, some may be missing.
+
+        Raises:
+            PlatformError: The server refused, failed or could not be reached.
+        """
+        request = read_messages(target.extension_id, ids)
+
+        async def use(answer: Answer) -> dict[int, Record | None]:
+            body = await answer.body()
+            return await trio.to_thread.run_sync(
+                records_by_id, body, answer.content_type, ids, request.operation
+            )
+
+        try:
+            found = await self._requester.run(lambda: request, use, demand)
+        except (BadRequestError, NotFoundError) as exc:
+            if len(ids) > 1:
+                return {}  # One of them, or that they are several: asked for alone, each is answered.
+            if not isinstance(exc, NotFoundError):
+                raise
+            return {ids[0]: None}
+        if len(ids) == 1 and not found:
+            raise ServerError(f"the server did not tell message {ids[0]}")
+        return found
 
     async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Taken:
         taken = await self._in_thread(self._intake.take_changes, number, records)

@@ -14,6 +14,8 @@ from rcfs.platform._auth import is_bearer as is_bearer
 from rcfs.platform._auth import refresh_token as refresh_token
 from rcfs.platform._auth import revoke_token as revoke_token
 from rcfs.platform._auth import token_from as token_from
+from rcfs.platform._bulk import MOST_AT_ONCE as MOST_AT_ONCE
+from rcfs.platform._bulk import records_by_id as records_by_id
 from rcfs.platform._client import Client as Client
 from rcfs.platform._document import decoded_object as decoded_object
 from rcfs.platform._errors import is_invalid_token as is_invalid_token
@@ -43,7 +45,7 @@ from rcfs.platform._requests import list_extensions as list_extensions
 from rcfs.platform._requests import list_messages as list_messages
 from rcfs.platform._requests import read_account as read_account
 from rcfs.platform._requests import read_content as read_content
-from rcfs.platform._requests import read_message as read_message
+from rcfs.platform._requests import read_messages as read_messages
 from rcfs.platform._requests import read_own_extension as read_own_extension
 from rcfs.platform._requests import read_store_configuration as read_store_configuration
 from rcfs.platform._requests import redirected as redirected

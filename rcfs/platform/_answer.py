@@ -85,6 +85,11 @@ class Answer:
         return self._headers.get("rcrequestid", "")
 
     @property
+    def content_type(self) -> str:
+        """``Content-Type`` with its parameters; empty when absent."""
+        return self._headers.get("content-type", "")
+
+    @property
     def media_type(self) -> str:
         """``Content-Type`` without parameters, in lower case; empty when absent."""
         return self._headers.get("content-type", "").partition(";")[0].strip().lower()

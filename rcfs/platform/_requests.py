@@ -4,7 +4,7 @@ Source: the operations of the official description and their ``x-throttling-grou
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from urllib.parse import urlencode
 
@@ -127,14 +127,17 @@ def sync_messages(extension_id: int, *, token: str = "") -> Request:
     return Request("syncMessages", LIGHT, path, params)
 
 
-def read_message(extension_id: int, message_id: int) -> Request:
-    """One message.
+def read_messages(extension_id: int, message_ids: Sequence[int]) -> Request:
+    """Several messages, or one.
 
     Args:
         extension_id: Whose mailbox.
-        message_id: Its id; a real one, for nothing in its place would mean all messages.
+        message_ids: 1 to `MOST_AT_ONCE` ids; none would mean all messages.
     """
-    path = f"/restapi/v1.0/account/~/extension/{extension_id}/message-store/{message_id}"
+    if not message_ids:
+        raise ValueError("no message is named")
+    ids = ",".join(map(str, message_ids))
+    path = f"/restapi/v1.0/account/~/extension/{extension_id}/message-store/{ids}"
     return Request("readMessage", LIGHT, path)
 
 

@@ -346,7 +346,7 @@ class ScriptedPlatform:
             case "updateMessage":
                 return Reply.of_json({"readStatus": "Read"})
             case "readMessage":
-                return self._message(int(request.url.path.rpartition("/")[2]))
+                return self._read(request.url.path.rpartition("/")[2].split(","))
             case "authWsToken":
                 uri = "wss://ws-api.ringcentral.com/ws"
                 return Reply.of_json({"ws_access_token": "s3cret-ws-1", "uri": uri, "expires_in": 30})
@@ -391,6 +391,18 @@ class ScriptedPlatform:
                 return Reply.error(400, self.token_error)
             told = self.changes[max(0, int(token.removeprefix("since-")) - self.overlap) :]
         return Reply.of_json({"records": told, "syncInfo": {"syncToken": f"since-{len(self.changes)}"}})
+
+    def _read(self, ids: Sequence[str]) -> Reply:
+        if len(ids) == 1:
+            return self._message(int(ids[0]))
+        found = {each: self._message(int(each)) for each in ids}
+        return Reply.of_json(
+            [
+                {"resourceId": each, "status": reply.status, "body": json.loads(reply.body)}
+                for each, reply in found.items()
+            ],
+            207,
+        )
 
     def _message(self, message_id: int) -> Reply:
         found = next((known for known in self.messages if known["id"] == message_id), None)
