@@ -257,3 +257,10 @@ class SuspendError(WaitError):
 
 class ClosingError(WaitError):
     """The mount is being taken down, so nothing is waited for any more."""
+
+
+def sole_cause(error: BaseException) -> BaseException:
+    """What `error` comes down to: trio wraps whatever leaves a nursery in a group, often of one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

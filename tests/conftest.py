@@ -16,8 +16,8 @@ import pytest
 import structlog
 from hypothesis import settings
 
-from rcfs.cli._fuse_system import FuseSystem
 from rcfs.errors import FuseUnavailableError
+from rcfs.host import FuseSystem
 
 MOUNT_TESTS = Path(__file__).parent / "mount"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.cli._processes import run_limited, script_command
-from rcfs.cli._settings import Settings
 from rcfs.cli._treepaths import TreePath
+from rcfs.config import Settings
 from rcfs.errors import ConfigError, MountError, RcfsError
+from rcfs.host import run_limited, script_command
 from rcfs.model import ContentKey
 
 _WALK_WITHIN_S = 300.0

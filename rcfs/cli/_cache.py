@@ -1,7 +1,6 @@
 """`rcfs cache`: what the content cache holds, and emptying it."""
 
 import json
-import os
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,8 @@ import click
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import SummarisingGroup, cache_dir_option, examples, json_option
 from rcfs.cli._output import is_interactive, say
-from rcfs.cli._settings import find_config, load_settings
-from rcfs.cli._units import format_size
+from rcfs.cli._settings import read_settings
+from rcfs.config import format_size
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache
@@ -82,5 +81,4 @@ def clear(cache_dir: Path | None, *, pinned: bool, yes: bool, as_json: bool) -> 
 
 
 def _opened(cache_dir: Path | None) -> "AbstractContextManager[ContentCache]":
-    settings = load_settings({"cache_dir": cache_dir}, os.environ, find_config(os.environ), keyring=None)
-    return open_cache(settings)
+    return open_cache(read_settings({"cache_dir": cache_dir}, login=False))

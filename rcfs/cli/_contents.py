@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rcfs.cli._output import warn as tell
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache

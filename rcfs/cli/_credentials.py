@@ -3,24 +3,27 @@
 Where there is no keyring they go into a file that only you can read, if you say so.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from contextlib import suppress
 
 import click
 
-from rcfs.cli._credentials_file import (
+from rcfs.cli._forget import forget, kept_accounts
+from rcfs.cli._options import examples
+from rcfs.cli._output import announce, is_interactive, tell
+from rcfs.cli._settings import read_settings
+from rcfs.config import (
+    DEFAULT_SERVER_URL,
+    SavedCredentials,
+    clear_keyring,
     credentials_path,
     remove_credentials_file,
     try_credentials_file,
+    try_keyring,
     write_credentials_file,
+    write_keyring,
 )
-from rcfs.cli._forget import forget, kept_accounts
-from rcfs.cli._keyring import SavedCredentials, clear_keyring, try_keyring, write_keyring
-from rcfs.cli._options import examples
-from rcfs.cli._output import announce, is_interactive, tell
-from rcfs.cli._settings import DEFAULT_SERVER_URL, find_config, load_settings
 from rcfs.errors import ConfigError, MountError
 from rcfs.model import server_origin
 
@@ -79,7 +82,7 @@ def _forget_refusals() -> None:
     from rcfs.store import SharedSession
 
     with suppress(ConfigError):  # The credentials are saved, whatever the config file says.
-        where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
+        where = read_settings({}, login=False)
         SharedSession.forget_refusals(where.files.sessions)
 
 
@@ -164,7 +167,7 @@ def _forget(context: click.Context, identity: str | None, *, yes: bool) -> None:
     Raises:
         MountError: It is mounted.
     """
-    accounts = kept_accounts(load_settings({}, os.environ, find_config(os.environ), keyring=None))
+    accounts = kept_accounts(read_settings({}, login=False))
     if len(set(accounts.values())) < 2:
         context.invoke(forget, yes=yes)
     elif identity in accounts:
@@ -181,10 +184,10 @@ def _end_session() -> str | None:
 
     What the login is known by; None when there are no credentials, or nothing is kept that belongs to any.
     """
-    where = load_settings({}, os.environ, find_config(os.environ), keyring=None)
+    where = read_settings({}, login=False)
     if not any((where.files.sessions).glob("*.json")) and not where.files.mailboxes.exists():
         return None
-    settings = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None)
+    settings = read_settings({}, warn=lambda _line: None)
     if settings.credentials is None:
         return None
     from rcfs.cli._session_end import end_session

@@ -17,7 +17,6 @@ import attrs
 import click
 import platformdirs
 
-from rcfs.cli._background import Parent
 from rcfs.cli._options import (
     PathText,
     cache_dir_option,
@@ -27,13 +26,12 @@ from rcfs.cli._options import (
     limit_option,
     log_level_option,
 )
-from rcfs.cli._output import announce
-from rcfs.cli._processes import rcfs_command, run_limited
-from rcfs.cli._registry import Registry
+from rcfs.cli._output import announce, warn
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
-from rcfs.cli._settings import Credentials, Settings, load_settings
 from rcfs.cli._simulator import messages_option, require_demo_extra, seed_option
+from rcfs.config import Credentials, Settings, load_settings
 from rcfs.errors import MountError, RcfsError
+from rcfs.host import Parent, Registry, rcfs_command, run_limited
 
 _NO_CONFIG = Path(os.devnull)
 """A config file that says nothing: a simulated account has nothing to do with the real one."""
@@ -85,7 +83,7 @@ def demo(
     def serve(parent: Parent | None) -> None:
         require_demo_extra()
         options = {"limit": limit, "log_level": log_level, "keep_purged": keep_purged}
-        common = load_settings(options, os.environ, _NO_CONFIG, keyring=None)
+        common = load_settings(options, os.environ, _NO_CONFIG, keyring=None, warn=warn)
         # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)

@@ -11,18 +11,21 @@ import attrs
 import click
 
 from rcfs._interrupt import loading
-from rcfs.cli._access import locks_out
 from rcfs.cli._findings import Finding, State
-from rcfs.cli._fuse_system import FuseSystem
 from rcfs.cli._mount_words import MountCommand
-from rcfs.cli._mountinfo import mount_below, read_mounts
-from rcfs.cli._mountpoint import Kind, check_apart, inspect
 from rcfs.cli._options import PathText, examples, json_option, mount_options
-from rcfs.cli._output import error_line, say, sole_cause
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._units import format_size
-from rcfs.errors import ConfigError, FuseUnavailableError, MountError, RcfsError
+from rcfs.cli._output import error_line, say
+from rcfs.config import Settings, find_config, format_size, load_settings, locks_out
+from rcfs.errors import ConfigError, FuseUnavailableError, MountError, RcfsError, sole_cause
+from rcfs.host import (
+    FuseSystem,
+    MountKind,
+    Registry,
+    check_apart,
+    inspect_mountpoint,
+    mount_below,
+    read_mounts,
+)
 from rcfs.model import one_line
 
 _FAR_TYPES = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
@@ -149,12 +152,12 @@ def directory_finding(name: str, directory: Path, wanted_bytes: int) -> Finding:
 
 
 def _mountpoint(mountpoint: Path, settings: Settings) -> Finding:
-    state = inspect(mountpoint, Registry(settings.state_dir))
-    if state.kind is Kind.STALE:
+    state = inspect_mountpoint(mountpoint, Registry(settings.state_dir))
+    if state.kind is MountKind.STALE:
         return Finding("mount point", State.NOTE, state.detail, "rcfs mount replaces it")
-    if state.kind is Kind.MOUNTED:
+    if state.kind is MountKind.MOUNTED:
         return Finding("mount point", State.NOTE, state.detail, state.advice)
-    if state.kind is Kind.UNUSABLE:
+    if state.kind is MountKind.UNUSABLE:
         return Finding("mount point", State.PROBLEM, state.detail, state.advice)
     try:
         check_apart(state.path, settings)
@@ -172,8 +175,8 @@ def _server(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding("credentials", State.OK, f"are there, for {credentials.server_url}")
     with loading():
-        from rcfs.cli._logging import log_to_terminal
         from rcfs.cli._probe import probe_server
+        from rcfs.host.logs import log_to_terminal
 
     log_to_terminal("error")  # what goes wrong on the way is in the findings
     try:

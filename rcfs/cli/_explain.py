@@ -6,10 +6,10 @@ from pathlib import Path
 import click
 import platformdirs
 
-from rcfs.cli._logfiles import keep_crash
 from rcfs.cli._output import error_line
 from rcfs.cli._streams import OutputError
-from rcfs.errors import RcfsError
+from rcfs.errors import RcfsError, sole_cause
+from rcfs.host import keep_crash
 from rcfs.model import one_line
 
 INTERRUPTED = 130
@@ -29,6 +29,7 @@ def explained(error: BaseException) -> tuple[str, int]:
 
     The trace of what nobody expected is kept in a file that the line names.
     """
+    error = sole_cause(error)
     if isinstance(error, RcfsError):
         return error_line(error), error.exit_code
     if isinstance(error, (KeyboardInterrupt, click.Abort)):

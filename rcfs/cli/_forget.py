@@ -1,7 +1,6 @@
 """`rcfs forget`: erases what rcfs keeps of an account on this disk."""
 
 import json
-import os
 import shlex
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -13,10 +12,10 @@ import click
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import cache_dir_option, examples, json_option, state_dir_option
 from rcfs.cli._output import is_interactive, say, warn
-from rcfs.cli._registry import MountRecord, Registry
-from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._units import format_size
+from rcfs.cli._settings import read_settings
+from rcfs.config import Settings, format_size
 from rcfs.errors import ConfigError, MountError, StoreError
+from rcfs.host import MountRecord, Registry
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache, FetchHistory, Login, MailboxIndex, SizeIndex
@@ -42,7 +41,7 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
     The credentials stay (`rcfs logout` removes them), and so does the count of requests, which names no
     account: without it, rcfs could break the rate limit. Files are deleted, not overwritten. Unmount first.
     """
-    settings = load_settings(options, os.environ, find_config(os.environ), keyring=None)
+    settings = read_settings(options, login=False)
     if not settings.state_dir.is_dir() and not settings.cache_dir.is_dir():
         say(json.dumps({"accounts": [], "freed_bytes": 0}) if as_json else "Nothing is kept.")
         return
@@ -161,7 +160,7 @@ def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) 
 def _mounts(settings: Settings) -> list[MountRecord]:
     """The mounts that are up and use the state or the cache directory of `settings`."""
     # Also a mount with directories of its own, such as the demo, is registered in the usual place.
-    usual = load_settings({}, os.environ, find_config(os.environ), keyring=None).state_dir
+    usual = read_settings({}, login=False).state_dir
     return [
         record
         for state_dir in {usual, settings.state_dir}

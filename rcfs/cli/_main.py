@@ -16,12 +16,13 @@ import click
 
 from rcfs import __version__
 from rcfs._interrupt import quit_on_interrupt, raise_on_interrupt
-from rcfs.cli._encoding import adapt_output, require_utf8
 from rcfs.cli._explain import explained
 from rcfs.cli._mount_words import as_mount_command
 from rcfs.cli._options import SummarisingGroup, examples
-from rcfs.cli._output import sole_cause, tell
+from rcfs.cli._output import tell
 from rcfs.cli._streams import OutputError, open_streams
+from rcfs.errors import sole_cause
+from rcfs.host import adapt_output, require_utf8
 from rcfs.model import safe_lines
 
 _YOUNG = 10_000

@@ -1,6 +1,5 @@
 """`rcfs mount` and `rcfs umount`."""
 
-import os
 import shlex
 import signal
 from pathlib import Path
@@ -8,11 +7,7 @@ from typing import Any
 
 import click
 
-from rcfs.cli._background import Parent
-from rcfs.cli._fuse_system import unmount
 from rcfs.cli._mount_words import MountCommand
-from rcfs.cli._mountinfo import mount_at, mount_below, read_mounts
-from rcfs.cli._mountpoint import FSTYPE, probe
 from rcfs.cli._options import (
     MountpointText,
     PathText,
@@ -22,11 +17,21 @@ from rcfs.cli._options import (
     state_dir_option,
 )
 from rcfs.cli._output import announce
-from rcfs.cli._processes import ended_within
-from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
-from rcfs.cli._settings import find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.errors import MountError
+from rcfs.host import (
+    FSTYPE,
+    MountRecord,
+    Parent,
+    Registry,
+    ended_within,
+    mount_at,
+    mount_below,
+    probe_path,
+    read_mounts,
+    unmount,
+)
 
 UNMOUNT_WITHIN_S = 20.0
 """A mount ends its waits at once; revoking the login and closing the cache may take some seconds."""
@@ -53,7 +58,7 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
     """Makes the account a directory tree at MOUNTPOINT, an empty directory."""
 
     def serve(parent: Parent | None) -> None:
-        settings = load_settings(options, os.environ, find_config(os.environ))
+        settings = read_settings(options)
         settings.require_credentials()
         registry = Registry(settings.state_dir)
         path = ready_mountpoint(mountpoint, settings, registry)
@@ -72,8 +77,8 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
 @state_dir_option
 def umount(mountpoint: Path, state_dir: Path | None) -> None:
     """Unmounts MOUNTPOINT, and waits until its process has ended."""
-    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
-    answer = probe(mountpoint.absolute())
+    settings = read_settings({"state_dir": state_dir}, login=False)
+    answer = probe_path(mountpoint.absolute())
     path = answer.real if answer is not None else mountpoint.absolute()
     record = next((one for one in Registry(settings.state_dir).live() if one.mountpoint == path), None)
     if record is not None:

@@ -9,14 +9,14 @@ import attrs
 import click
 from click.shell_completion import CompletionItem
 
-from rcfs.cli._settings import (
+from rcfs.config import (
     CRAWLER_POLICIES,
     DEFAULT_MAX_WAIT_S,
     DEFAULT_SUBTYPE,
     DEFAULT_WAIT_ONLINE_S,
+    LIMIT_FORM,
     LOG_LEVELS,
 )
-from rcfs.cli._units import LIMIT_FORM
 from rcfs.model import Plan
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
@@ -83,7 +83,7 @@ class MountpointText(PathText):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         """The mounts of rcfs that begin so and that this user can unmount; else leaves it to the shell."""
-        from rcfs.cli._mountinfo import read_mounts
+        from rcfs.host import read_mounts
 
         own = (
             mount.path

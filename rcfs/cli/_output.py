@@ -63,13 +63,6 @@ def error_line(error: RcfsError) -> str:
     return one_line(text)
 
 
-def sole_cause(error: BaseException) -> BaseException:
-    """What `error` comes down to: trio wraps whatever leaves a nursery in a group, often of one."""
-    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
-        error = error.exceptions[0]
-    return error
-
-
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
     """Shows on a terminal that something is being waited for; silent elsewhere."""

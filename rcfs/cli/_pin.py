@@ -1,7 +1,6 @@
 """`rcfs pin` and `rcfs unpin`: contents that stay in the cache."""
 
 import json
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,10 @@ import click
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import say
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.cli._treepaths import places_of, settings_of
+from rcfs.config import Settings
+from rcfs.host import Registry
 
 if TYPE_CHECKING:
     from rcfs.model import ContentKey
@@ -38,7 +38,7 @@ def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any)
     """
     if listing == bool(paths):
         raise click.UsageError("give a PATH, or --list")
-    settings = load_settings(options, os.environ, find_config(os.environ))
+    settings = read_settings(options)
     records = Registry(settings.state_dir).live()
     places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
     settings = settings_of(settings, places)
@@ -68,7 +68,7 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
     """Lets everything below each PATH be evicted again, when the cache is full and others are newer."""
     if every == bool(paths):
         raise click.UsageError("give a PATH, or --all")
-    settings = load_settings(options, os.environ, find_config(os.environ))
+    settings = read_settings(options)
     from rcfs.cli._attachments import attachments_of
 
     records = Registry(settings.state_dir).live()

@@ -13,7 +13,7 @@ from rcfs.cli._findings import Finding, State
 from rcfs.cli._output import error_line
 from rcfs.cli._quota import open_quota
 from rcfs.cli._serve import shared_session
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
 from rcfs.model import Priority
 from rcfs.platform import (

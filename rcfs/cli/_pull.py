@@ -1,6 +1,5 @@
 """`rcfs pull`: fetches what lies below some paths, into the cache or as a verified copy."""
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from rcfs.cli._options import (
     json_option,
     keep_purged_option,
 )
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.cli._treepaths import check_outside, places_of, settings_of
-from rcfs.cli._units import parse_since
+from rcfs.config import Settings, parse_since
 from rcfs.errors import ConfigError
+from rcfs.host import Registry
 
 TYPES = {"sms": "SMS", "voicemail": "VoiceMail", "fax": "Fax", "pager": "Pager"}
 """The types of messages as people write them, and as the API does."""
@@ -74,7 +73,7 @@ def pull(
     """
     if verify and target is None:
         raise click.UsageError("--verify is for a copy: give --to DIR")
-    settings = load_settings(options, os.environ, find_config(os.environ))
+    settings = read_settings(options)
     records = Registry(settings.state_dir).live()
     places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
     settings = settings_of(settings, places)
@@ -90,9 +89,9 @@ def pull(
         _check_apart(target, settings)
 
     with loading():
-        from rcfs.cli._logging import log_to_file
         from rcfs.cli._pull_report import report_for
         from rcfs.cli._pull_run import Job, carry_out
+        from rcfs.host.logs import log_to_file
         from rcfs.pull import Choice
 
     log_to_file(settings.files.pull_log, settings.log_level)

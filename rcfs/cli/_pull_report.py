@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from rcfs.cli._output import error_line, say, tell
-from rcfs.cli._units import format_duration, format_size
+from rcfs.config import format_duration, format_size
 from rcfs.errors import RcfsError
 from rcfs.pull import Entry, Failure, Plan, Progress
 

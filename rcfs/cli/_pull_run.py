@@ -10,11 +10,12 @@ import trio
 
 from rcfs.cli._output import tell, warn
 from rcfs.cli._pull_report import Report
-from rcfs.cli._serve import allow_many_files, engine_of, forbid_core_dumps, open_stores
-from rcfs.cli._settings import Settings
-from rcfs.cli._signals import endings, lasting
+from rcfs.cli._serve import engine_of, open_stores
+from rcfs.config import Settings
 from rcfs.engine import Engine
 from rcfs.errors import ConfigError, PartialError
+from rcfs.host import allow_many_files, forbid_core_dumps
+from rcfs.host.signals import endings, lasting
 from rcfs.pull import Choice, Copy, Plan, Pull
 from rcfs.transport import Recorder
 

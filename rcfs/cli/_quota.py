@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from rcfs.cli._output import warn
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 from rcfs.quota import Ledger, MemoryHome
 from rcfs.store import LinuxMachine, SqliteHome, credentials_in_ledger, open_ledger
 from rcfs.transport import Recorder

@@ -1,7 +1,6 @@
 """`rcfs quota`: what is known of the limits of a login, and forgetting it."""
 
 import json
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +12,10 @@ import click
 from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
 from rcfs.cli._output import is_interactive, say
 from rcfs.cli._quota import known_logins, open_ledger_of
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._units import format_duration
+from rcfs.cli._settings import read_settings
+from rcfs.config import Settings, format_duration
 from rcfs.errors import StoreError
+from rcfs.host import Registry
 
 if TYPE_CHECKING:
     from rcfs.quota import GroupState
@@ -47,7 +46,7 @@ def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: b
     Without credentials it shows every login that the state folder or a mount that is up knows. It asks the
     server nothing, and works while mounts are up: they heed a reset within a second or two.
     """
-    settings = load_settings({"state_dir": state_dir, "limit": limit}, os.environ, find_config(os.environ))
+    settings = read_settings({"state_dir": state_dir, "limit": limit})
     registry = Registry(settings.state_dir)
     logins = _logins(settings, registry)
     if yes and not reset:

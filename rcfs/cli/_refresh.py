@@ -14,10 +14,9 @@ import click
 
 from rcfs.cli._options import PathText, examples, state_dir_option
 from rcfs.cli._output import say
-from rcfs.cli._processes import run_limited, script_command
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.errors import ConfigError, MountError, PlatformError, RcfsError
+from rcfs.host import Registry, run_limited, script_command
 
 _WITHIN_S = 630.0
 """A little longer than the mount itself takes at most, which then says why."""
@@ -63,7 +62,7 @@ def refresh(path: Path | None, state_dir: Path | None) -> None:
     Mounts do that by themselves at a look, and about every minute while somebody looks; refresh returns when
     it is done.
     """
-    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
+    settings = read_settings({"state_dir": state_dir}, login=False)
     live = Registry(settings.state_dir).live() if path is None else []
     paths = [record.mountpoint for record in live] if path is None else [path]
     if not paths:

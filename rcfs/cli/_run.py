@@ -11,14 +11,18 @@ import attrs
 import click
 
 from rcfs._interrupt import loading
-from rcfs.cli._access import locks_out
-from rcfs.cli._background import Parent, start
-from rcfs.cli._fuse_system import FuseSystem
-from rcfs.cli._mountpoint import prepare
+from rcfs.cli._explain import explained
 from rcfs.cli._output import announce, spinner, tell
-from rcfs.cli._registry import MountRecord, Registry
-from rcfs.cli._settings import DEFAULT_WAIT_ONLINE_S, Settings
+from rcfs.config import DEFAULT_WAIT_ONLINE_S, Settings, locks_out
 from rcfs.errors import ConfigError
+from rcfs.host import (
+    FuseSystem,
+    MountRecord,
+    Parent,
+    Registry,
+    prepare_mountpoint,
+    run_in_background,
+)
 
 
 def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path:
@@ -42,7 +46,7 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
             f"you could not enter the mount yourself, as all would belong to user {settings.uid} with umask"
             f" {settings.umask:03o}; add --allow-other, or leave --uid out"
         )
-    return prepare(path, settings, registry, tell)
+    return prepare_mountpoint(path, settings, registry, tell)
 
 
 def serve_here(
@@ -68,8 +72,8 @@ def serve_here(
         RcfsError: The mount could not be made.
     """
     with loading(), _colourless():
-        from rcfs.cli._logging import log_to_file, log_to_terminal
         from rcfs.cli._serve import serve
+        from rcfs.host.logs import log_to_file, log_to_terminal
 
     log = settings.files.mount_log(mountpoint)
     if parent is not None:
@@ -136,7 +140,7 @@ def serve_in_background(context: click.Context, work: Callable[[Parent], None]) 
 
     Exits with the code of the background process when it fails.
     """
-    outcome = start(work, meanwhile=spinner("mounting"))
+    outcome = run_in_background(work, explain=explained, tell=tell, meanwhile=spinner("mounting"))
     if outcome.mountpoint is None:
         tell(outcome.error)
         context.exit(outcome.exit_code)

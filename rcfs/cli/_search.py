@@ -5,7 +5,6 @@ mount is touched, and no login is needed.
 """
 
 import json
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -15,15 +14,14 @@ from pathlib import Path
 import attrs
 import click
 
-from rcfs.cli._encoding import as_typed
 from rcfs.cli._options import TreePathText, examples, json_option, state_dir_option
 from rcfs.cli._output import say_json, say_marked, tell, warn
 from rcfs.cli._pull import TYPES, since_of
-from rcfs.cli._registry import MountRecord, Registry
-from rcfs.cli._settings import find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.cli._treepaths import TreePath, locate
 from rcfs.errors import ConfigError
 from rcfs.filenames import StateFiles
+from rcfs.host import MountRecord, Registry, as_typed
 from rcfs.model import Message, extension_from, iso_time, message_from, one_line
 from rcfs.store import MARKS, Hit, MailboxIndex, Scope, match_expression
 from rcfs.tree import PURGED, Root, build_root, headline, people_of
@@ -80,7 +78,7 @@ def search(
     except ValueError as exc:
         raise click.BadParameter(str(exc), param_hint="QUERY") from exc
     since_s = None if since is None else since_of(since, time.time())
-    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
+    settings = read_settings({"state_dir": state_dir}, login=False)
     records = Registry(settings.state_dir).live()
     place = None if where is None else locate(where, records)
     if place is not None and place.mount is not None:

@@ -1,12 +1,9 @@
 """Puts the rooms together: the one place where a mount is assembled from its settings."""
 
-import ctypes
 import gc
 import os
-import resource
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -18,30 +15,20 @@ from rcfs import __version__
 from rcfs.cli._contents import open_cache
 from rcfs.cli._explain import Interrupted
 from rcfs.cli._quota import open_quota
-from rcfs.cli._settings import Settings, find_config, load_settings
-from rcfs.cli._signals import endings, lasting
+from rcfs.cli._settings import read_settings
+from rcfs.config import Settings
 from rcfs.engine import Engine, open_engine
 from rcfs.errors import ConfigError, StoreError
 from rcfs.files import CrawlerPolicy, CrawlerRule
 from rcfs.fuse import MountOptions, Ownership, serve_mount
+from rcfs.host import allow_many_files, forbid_core_dumps, share_heaps, switch_threads_soon
+from rcfs.host.signals import endings, lasting
 from rcfs.mailbox import Shelving
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import ContentCache, FetchHistory, LinuxMachine, MailboxIndex, SharedSession, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 
-_SWITCH_S = 0.0005
-"""How long a worker thread may keep the interpreter from the event loop, in seconds. Python's 5 ms are waited
-for again and again while a mailbox loads: of a page of a directory, then, 99 of 100 came within 10 to 28 ms,
-with this within 6 (measured 2026-11), and loading takes no longer."""
-_LEAST_FILES = 100
-"""With so few open files a mount and a pull do all that they do, only slower (tried 2026-11): databases take
-some 30. With 64, cached contents could not be opened, and were fetched again."""
-_USUAL_FILES = 1024
-"""The soft limit that nearly every system has."""
-_ARENAS = 2
-_M_ARENA_MAX = -8
-"""Source: <malloc.h> of glibc, mallopt(3)."""
 _NOT_STOPPED = "not stopped: everyone who looks into the mount would hang; Ctrl-C unmounts it"
 
 
@@ -69,7 +56,7 @@ def serve(
     allow_many_files()
     share_heaps()
     forbid_core_dumps()
-    sys.setswitchinterval(_SWITCH_S)
+    switch_threads_soon()
     options = MountOptions(
         mountpoint=mountpoint,
         max_wait_s=settings.max_wait_s,
@@ -240,7 +227,7 @@ def shared_session(settings: Settings, identity: str, recorder: Recorder) -> Sha
 
 def _credentials_now(server_url: str, identity: str) -> Credentials | None:
     """The credentials that are saved now; None when they are of another login, which needs another mount."""
-    found = load_settings({}, os.environ, find_config(os.environ), warn=lambda _line: None).credentials
+    found = read_settings({}, warn=lambda _line: None).credentials
     if found is None or found.server_url != server_url or found.identity != identity:
         return None
     return Credentials(found.client_id, found.client_secret, found.jwt)
@@ -262,41 +249,3 @@ def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Sh
         frozenset() if keep else frozenset({PURGED}),
         SHELVING_EDITION,
     )
-
-
-def forbid_core_dumps() -> None:
-    """Lets no crash write the memory of this process, with its token and messages, to the disk.
-
-    The limit alone is not heeded where a program takes the dump (``kernel.core_pattern`` with a pipe); the
-    filter leaves nothing of the memory in it. PR_SET_DUMPABLE would do as well, but it gives /proc/self to
-    root: rcfs could not find its own descriptors there, nor you its stacks with py-spy. Source: core(5).
-    """
-    _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    with suppress(OSError):  # of a kernel without core dumps
-        Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
-
-
-def allow_many_files() -> None:
-    """Raises the soft limit of open files to the hard one: an open content holds a descriptor per MiB.
-
-    Raises:
-        ConfigError: The hard limit is too low.
-    """
-    _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < _LEAST_FILES:
-        raise ConfigError(
-            f"this process may open only {hard} files, and rcfs needs {_LEAST_FILES};"
-            f" raise the limit (ulimit -n {_USUAL_FILES}, or LimitNOFILE={_USUAL_FILES} in a systemd unit)"
-        )
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def share_heaps() -> None:
-    """Lets all threads have two heaps in common, where the C library can do that (glibc).
-
-    It gives each thread one, up to eight for each core, and each stays as large as it ever was: with ten busy
-    worker threads they held 40 of a mount's 110 MB (measured 2026-11).
-    """
-    with suppress(AttributeError):
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)

@@ -6,11 +6,11 @@ import structlog
 import trio
 
 from rcfs import __version__
-from rcfs.cli._logging import log_to_terminal
 from rcfs.cli._output import warn
 from rcfs.cli._quota import open_quota
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 from rcfs.errors import RcfsError
+from rcfs.host.logs import log_to_terminal
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import LinuxMachine, SharedSession
 from rcfs.transport import Lane, Network, Recorder

@@ -12,9 +12,9 @@ from click.core import ParameterSource
 
 from rcfs.cli._options import SummarisingGroup, examples, json_option, limit_option
 from rcfs.cli._output import say
-from rcfs.cli._settings import read_limits
 from rcfs.cli._simulator_fault import fault
 from rcfs.cli._simulator_journal import print_journal
+from rcfs.config import read_limits
 from rcfs.errors import ConfigError
 
 if TYPE_CHECKING:

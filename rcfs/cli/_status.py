@@ -1,7 +1,6 @@
 """`rcfs status`: what every mount says of itself."""
 
 import json
-import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,9 @@ import click
 
 from rcfs.cli._options import examples, json_option, state_dir_option
 from rcfs.cli._output import say
-from rcfs.cli._processes import run_limited
-from rcfs.cli._registry import MountRecord, Registry
-from rcfs.cli._settings import find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.errors import MountError
+from rcfs.host import MountRecord, Registry, run_limited
 
 _ANSWER_WITHIN_S = 5.0
 """The file is rendered from memory in milliseconds; a mount that needs longer does not answer."""
@@ -30,7 +28,7 @@ def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> 
 
     Also those whose process is gone. Exits with 4 when there is one, or one that does not answer.
     """
-    settings = load_settings({"state_dir": state_dir}, os.environ, find_config(os.environ), keyring=None)
+    settings = read_settings({"state_dir": state_dir}, login=False)
     registry = Registry(settings.state_dir)
     records, stale = registry.live(), registry.stale()
     documents = [(record, read_status(record.mountpoint)) for record in records]

@@ -10,11 +10,9 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.cli._mountinfo import read_mounts
-from rcfs.cli._mountpoint import FSTYPE
-from rcfs.cli._registry import MountRecord
-from rcfs.cli._settings import Credentials, Settings
+from rcfs.config import Credentials, Settings
 from rcfs.errors import ConfigError
+from rcfs.host import FSTYPE, MountRecord, read_mounts
 
 _MOST_LINKS = 40
 """Symbolic links followed in one path. Source: path_resolution(7), since Linux 4.2."""

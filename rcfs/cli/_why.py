@@ -1,7 +1,6 @@
 """`rcfs why`: when and for whom attachments were fetched."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -11,10 +10,10 @@ import click
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import say, warn
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import find_config, load_settings
+from rcfs.cli._settings import read_settings
 from rcfs.cli._treepaths import places_of, settings_of
-from rcfs.cli._units import format_size
+from rcfs.config import format_size
+from rcfs.host import Registry
 
 if TYPE_CHECKING:
     from rcfs.store import FetchRecord, Refusal
@@ -36,7 +35,7 @@ def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
 
     The record goes back 100,000 fetches. It also tells which crawler was refused the content last.
     """
-    settings = load_settings(options, os.environ, find_config(os.environ))
+    settings = read_settings(options)
     from rcfs.cli._attachments import attachments_of
     from rcfs.model import iso_time
     from rcfs.store import FetchHistory

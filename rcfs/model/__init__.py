@@ -23,6 +23,7 @@ from rcfs.model._keys import GreetingKey as GreetingKey
 from rcfs.model._keys import PromptKey as PromptKey
 from rcfs.model._keys import RecordingKey as RecordingKey
 from rcfs.model._keys import ReportKey as ReportKey
+from rcfs.model._login import login_digest as login_digest
 from rcfs.model._ranges import RangeSet as RangeSet
 from rcfs.model._records import TEXTUAL_TYPES as TEXTUAL_TYPES
 from rcfs.model._records import Attachment as Attachment

@@ -4,7 +4,6 @@ Source: "JWT credentials", "Refreshing an access token" and "Revoking" of the AP
 6749, RFC 7523, RFC 7009.
 """
 
-import base64
 import hashlib
 import json
 import math
@@ -15,7 +14,7 @@ from typing import Any, TypeGuard
 import attrs
 
 from rcfs.errors import AuthError, ServerError
-from rcfs.model import AUTH
+from rcfs.model import AUTH, login_digest
 from rcfs.platform._answer import Answer
 from rcfs.platform._document import decoded_object
 from rcfs.platform._errors import refusal
@@ -54,14 +53,8 @@ class Credentials:
     """JWT credential of the user."""
 
     def identity(self, server_url: str) -> str:
-        """A name of whose budget requests to `server_url` count for, which tells nobody whose that is.
-
-        It is equal for all JWTs of one user, because the platform counts by app and user. The user is the
-        claim ``sub`` (RFC 7519, 4.1.2); of a JWT without one it is that very JWT.
-        """
-        user = _subject(self.jwt) or self.jwt
-        text = json.dumps([server_url, self.client_id, user])
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        """The name of this login at `server_url`; see `rcfs.model.login_digest`."""
+        return login_digest(server_url, self.client_id, self.jwt)
 
     def digest(self) -> str:
         """What tells these credentials from others, and nobody what they are."""
@@ -169,14 +162,3 @@ def _lifetime_s(value: Any, default_s: float) -> float:
     if not 1 <= lifetime_s < math.inf:
         raise ValueError("a lifetime must be finite, and a second at least")
     return min(lifetime_s, _LONGEST_LIFETIME_S)
-
-
-def _subject(jwt: str) -> str:
-    """The ``sub`` of a JWT, whose signature is not checked; empty when there is none."""
-    try:
-        payload = jwt.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-    except (IndexError, ValueError, RecursionError):
-        return ""
-    subject = claims.get("sub") if isinstance(claims, dict) else None
-    return subject if isinstance(subject, str) else ""

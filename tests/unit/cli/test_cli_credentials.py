@@ -9,9 +9,8 @@ import keyring.errors
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _credentials, _keyring
-from rcfs.cli._credentials_file import credentials_path
-from rcfs.cli._settings import load_settings
+from rcfs.cli import _credentials
+from rcfs.config import _keyring, credentials_path, load_settings
 
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"

@@ -13,12 +13,10 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _demo, _run, _simulator
-from rcfs.cli._background import Outcome, Parent
 from rcfs.cli._demo import running_simulator, usual_ports
-from rcfs.cli._fuse_system import FuseSystem
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Credentials, Settings
+from rcfs.config import Credentials, Settings
 from rcfs.errors import RcfsError
+from rcfs.host import FuseSystem, Outcome, Parent, Registry
 from rcfs.model import Plan, UsageGroup
 
 ENDPOINTS = {
@@ -117,7 +115,7 @@ def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Any]]:
     monkeypatch.setattr(_demo, "running_simulator", running)
     monkeypatch.setattr(_demo, "_print_tour_aside", lambda path: done.append(("tour", path)))
     monkeypatch.setitem(sys.modules, "rcfs.cli._serve", types.SimpleNamespace(serve=serve))
-    monkeypatch.setattr("rcfs.cli._logging.log_to_terminal", lambda level: None)
+    monkeypatch.setattr("rcfs.host.logs.log_to_terminal", lambda level: None)
     monkeypatch.setattr(FuseSystem, "check", lambda self: None)
     return done
 
@@ -195,7 +193,7 @@ def test_a_demo_in_the_background(
         (voicemail / "voicemail 2026-11-20T01.26.19Z from Bob Ray.wav").touch()
         return Outcome(4711, home / "ringcentral-demo", home / "log")
 
-    monkeypatch.setattr(_run, "start", start)
+    monkeypatch.setattr(_run, "run_in_background", start)
     result = run("demo", "--seed", "5")
     assert result.exit_code == 0
     tries = result.stdout.partition("Try:\n")[2].splitlines()
@@ -210,7 +208,7 @@ def test_the_tour_without_an_answer(
     run: Callable[..., Result], served: object, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     root = home / "ringcentral-demo"
-    monkeypatch.setattr(_run, "start", lambda work, **_: Outcome(4711, root, home / "log"))
+    monkeypatch.setattr(_run, "run_in_background", lambda work, **_: Outcome(4711, root, home / "log"))
     monkeypatch.setattr(_demo, "run_limited", lambda command, timeout_s: None)
     tries = run("demo").stdout.partition("Try:\n")[2].splitlines()
     assert tries == [f"  ls {root}", f"  cat {root}/.rcfs/status", f"  cat {root}/.rcfs/quota"]

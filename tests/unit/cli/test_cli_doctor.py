@@ -12,10 +12,9 @@ from click.testing import Result
 from rcfs.cli import _doctor
 from rcfs.cli._doctor import directory_finding, examine
 from rcfs.cli._findings import Finding, State
-from rcfs.cli._fuse_system import FuseSystem
-from rcfs.cli._mountinfo import Mount
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 from rcfs.errors import AuthError, RcfsError
+from rcfs.host import FuseSystem, Mount
 
 SECRET = "s3cr3t-of-the-app"
 
@@ -28,7 +27,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FuseSystem:
     made = FuseSystem(tmp_path / "fuse", tmp_path / "fuse.conf", tmp_path / "timeout", fusermount="cat")
     monkeypatch.setattr(_doctor, "FuseSystem", lambda: made)
     monkeypatch.setattr(_doctor, "read_mounts", lambda: (Mount(Path("/"), "ext4"),))
-    monkeypatch.setattr("rcfs.cli._logging.log_to_terminal", lambda level: None)
+    monkeypatch.setattr("rcfs.host.logs.log_to_terminal", lambda level: None)
     return made
 
 

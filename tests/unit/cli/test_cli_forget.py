@@ -10,9 +10,9 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _forget
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Credentials
+from rcfs.config import Credentials
 from rcfs.filenames import StateFiles
+from rcfs.host import Registry
 from rcfs.model import AttachmentKey, message_from
 from rcfs.store import (
     ContentCache,

@@ -11,11 +11,10 @@ from click.testing import CliRunner, Result
 
 import rcfs.errors
 from rcfs import __version__
-from rcfs.cli import _mountinfo
 from rcfs.cli._main import RcfsGroup
 from rcfs.cli._main import rcfs as command
-from rcfs.cli._mountinfo import Mount
 from rcfs.errors import PlatformError, RcfsError
+from rcfs.host import Mount
 
 SECRET = "s3cr3t-of-the-app"
 
@@ -209,7 +208,7 @@ def test_completing_a_mount(run: Callable[..., Result], monkeypatch: pytest.Monk
         Mount(Path("/mnt/of somebody else"), "fuse.rcfs", owner=1001),
         Mount(Path("/mnt/other"), "ext4"),
     )
-    monkeypatch.setattr(_mountinfo, "read_mounts", lambda: mounts)
+    monkeypatch.setattr("rcfs.host.read_mounts", lambda: mounts)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     for begun, found in (("", "plain,/mnt/rc"), ("/mn", "plain,/mnt/rc"), ("/x", "dir,/x")):
         words = f"rcfs umount {begun}"

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from rcfs.cli._fuse_system import FuseSystem
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 from rcfs.errors import AuthError, FuseUnavailableError
+from rcfs.host import FuseSystem, Registry
 
 SECRET = "s3cr3t-of-the-app"
 JWT = "eyJ-jwt-of-the-user"
@@ -46,8 +45,8 @@ def fake(state_dir: Path, monkeypatch: pytest.MonkeyPatch) -> FakeServe:
     module.serve = made.serve  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "rcfs.cli._serve", module)
     monkeypatch.setattr(FuseSystem, "check", lambda self: None)
-    monkeypatch.setattr("rcfs.cli._logging.log_to_terminal", lambda level: None)
-    monkeypatch.setattr("rcfs.cli._logging.log_to_file", lambda path, level: None)
+    monkeypatch.setattr("rcfs.host.logs.log_to_terminal", lambda level: None)
+    monkeypatch.setattr("rcfs.host.logs.log_to_file", lambda path, level: None)
     return made
 
 
@@ -189,7 +188,7 @@ def test_a_mount_does_not_load_what_only_colours() -> None:
 import sys
 from rcfs.cli import _run
 with _run._colourless():
-    import rcfs.cli._logging, rcfs.cli._serve
+    import rcfs.host.logs, rcfs.cli._serve
 print(sorted({"rich", "pygments"} & set(sys.modules)))
 import rich.console  # for whoever needs it later
 """

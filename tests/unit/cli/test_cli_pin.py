@@ -11,9 +11,9 @@ from click.testing import Result
 
 from rcfs.cli import _attachments
 from rcfs.cli._attachments import Found
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import Settings
 from rcfs.cli._treepaths import TreePath
+from rcfs.config import Settings
+from rcfs.host import Registry
 from rcfs.model import AttachmentKey
 from rcfs.store import ContentCache, ContentInfo
 

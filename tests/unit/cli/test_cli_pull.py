@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from rcfs.cli._registry import MountRecord, Registry
 from rcfs.cli._treepaths import check_outside, locate, resolve
-from rcfs.cli._units import format_duration, parse_since
+from rcfs.config import format_duration, parse_since
 from rcfs.errors import ConfigError
+from rcfs.host import MountRecord, Registry
 
 SERVER = "https://platform.ringcentral.com"
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _quota_command
-from rcfs.cli._registry import Registry
+from rcfs.host import Registry
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import Ledger, Slot, Waiting
 from rcfs.store import LinuxMachine, SqliteHome, open_ledger

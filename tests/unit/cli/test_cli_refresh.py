@@ -10,7 +10,7 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _refresh
-from rcfs.cli._registry import Registry
+from rcfs.host import Registry
 
 SERVER = "https://platform.ringcentral.com"
 

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from rcfs.cli._main import rcfs
-from rcfs.cli._registry import Registry
 from rcfs.filenames import StateFiles
+from rcfs.host import Registry
 from rcfs.model import message_from
 from rcfs.store import Login, MailboxIndex
 from rcfs.tree import name_folder, shelve

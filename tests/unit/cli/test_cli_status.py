@@ -9,9 +9,8 @@ import attrs
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _registry, _status
-from rcfs.cli._mountinfo import Mount
-from rcfs.cli._registry import Registry
+from rcfs.cli import _status
+from rcfs.host import Mount, Registry, _registry
 
 SERVER = "https://platform.ringcentral.com"
 

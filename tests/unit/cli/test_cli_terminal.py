@@ -10,11 +10,11 @@ from click.testing import CliRunner
 
 from rcfs.cli._doctor import _print
 from rcfs.cli._findings import Finding, State
-from rcfs.cli._logging import log_to_terminal
 from rcfs.cli._main import rcfs
 from rcfs.cli._output import error_line, say, say_json, say_marked, tell, warn
 from rcfs.cli._why import _lines
 from rcfs.errors import PlatformError
+from rcfs.host.logs import log_to_terminal
 from rcfs.status import render_errors
 from rcfs.transport import Recorder
 

@@ -5,10 +5,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from rcfs.cli._registry import MountRecord
-from rcfs.cli._settings import Credentials, Settings
 from rcfs.cli._treepaths import TreePath, places_of, settings_of
+from rcfs.config import Credentials, Settings
 from rcfs.errors import ConfigError
+from rcfs.host import MountRecord
 
 SETTINGS = Settings(credentials=None, cache_dir=Path("/own/cache"), state_dir=Path("/own/state"))
 RECORD = MountRecord(1, 2, Path("/mnt/rc"), "https://x", "2026-11-01T00:00:00Z")

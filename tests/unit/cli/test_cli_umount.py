@@ -11,10 +11,8 @@ from click.testing import Result
 
 from rcfs.cli import _mount
 from rcfs.cli._mount import end_mount
-from rcfs.cli._mountinfo import Mount
-from rcfs.cli._processes import start_time
-from rcfs.cli._registry import MountRecord, Registry
 from rcfs.errors import MountError
+from rcfs.host import Mount, MountRecord, Registry, start_time
 
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
 

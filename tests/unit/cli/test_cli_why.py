@@ -11,7 +11,7 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli import _attachments
-from rcfs.cli._registry import Registry
+from rcfs.host import Registry
 from rcfs.model import RecordingKey
 from rcfs.store import ContentCache, ContentInfo, FetchHistory, FetchRecord, Refusal
 

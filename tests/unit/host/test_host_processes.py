@@ -6,8 +6,7 @@ import time
 
 import pytest
 
-from rcfs.cli import _processes
-from rcfs.cli._processes import run_limited, start_time
+from rcfs.host import _processes, run_limited, start_time
 
 
 def test_a_process_has_a_start_time_until_it_is_gone() -> None:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rcfs.cli._units import format_size, parse_group, parse_limit, parse_size
+from rcfs.config import format_size, parse_group, parse_limit, parse_size
 from rcfs.model import Plan
 
 

@@ -4,8 +4,8 @@ import resource
 
 import pytest
 
-from rcfs.cli._serve import allow_many_files
 from rcfs.errors import ConfigError
+from rcfs.host import allow_many_files
 
 
 @pytest.fixture

@@ -5,12 +5,23 @@ from pathlib import Path
 import attrs
 import pytest
 
-from rcfs.cli import _mountpoint
-from rcfs.cli._mountinfo import Mount, mount_at, mount_below, read_mounts
-from rcfs.cli._mountpoint import Kind, Probe, check_apart, inspect, prepare, probe
-from rcfs.cli._registry import MountRecord, Registry
-from rcfs.cli._settings import Settings
+from rcfs.config import Settings
 from rcfs.errors import MountError
+from rcfs.host import (
+    Mount,
+    MountKind,
+    MountRecord,
+    Probe,
+    Registry,
+    _mountpoint,
+    check_apart,
+    inspect_mountpoint,
+    mount_at,
+    mount_below,
+    prepare_mountpoint,
+    probe_path,
+    read_mounts,
+)
 
 MOUNTINFO = rb"""22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -53,7 +64,7 @@ class FakeMount:
         rest = (Mount(Path("/"), "ext4"),)
         return (*rest, Mount(self.path, self.fstype)) if self.mounted else rest
 
-    def probe(self, path: Path) -> Probe | None:
+    def probe_path(self, path: Path) -> Probe | None:
         return self.answer if self.mounted else Probe(path, 0, is_directory=True, is_empty=True)
 
     def unmount(self, path: Path, *, lazily: bool) -> str:
@@ -67,7 +78,7 @@ class FakeMount:
 def fake(mountpoint: Path, monkeypatch: pytest.MonkeyPatch) -> FakeMount:
     """A mount of rcfs whose process was killed."""
     made = FakeMount(mountpoint, "fuse.rcfs", failed(mountpoint, errno.ENOTCONN))
-    for name in ("read_mounts", "probe", "unmount"):
+    for name in ("read_mounts", "probe_path", "unmount"):
         monkeypatch.setattr(_mountpoint, name, getattr(made, name))
     return made
 
@@ -104,19 +115,19 @@ def test_the_list_of_this_machine_has_a_root() -> None:
 
 
 def test_an_empty_directory_is_free(registry: Registry, mountpoint: Path) -> None:
-    state = inspect(mountpoint, registry)
-    assert (state.path, state.kind, state.advice) == (mountpoint, Kind.FREE, "")
+    state = inspect_mountpoint(mountpoint, registry)
+    assert (state.path, state.kind, state.advice) == (mountpoint, MountKind.FREE, "")
 
 
 def test_symbolic_links_are_followed(registry: Registry, mountpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(mountpoint)
-    assert inspect(tmp_path / "link", registry).path == mountpoint
-    assert inspect(tmp_path / "x" / ".." / "rc", registry).path == mountpoint
+    assert inspect_mountpoint(tmp_path / "link", registry).path == mountpoint
+    assert inspect_mountpoint(tmp_path / "x" / ".." / "rc", registry).path == mountpoint
 
 
 def test_a_relative_path(registry: Registry, mountpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(mountpoint.parent)
-    assert inspect(Path("rc"), registry).path == mountpoint
+    assert inspect_mountpoint(Path("rc"), registry).path == mountpoint
 
 
 def test_what_is_no_mount_point(registry: Registry, tmp_path: Path, settings: Settings) -> None:
@@ -135,7 +146,7 @@ def test_what_is_no_mount_point(registry: Registry, tmp_path: Path, settings: Se
         ("file/below", f"{tmp_path}/file/below: Not a directory; choose another mount point"),
     ):
         with pytest.raises(MountError) as caught:
-            prepare(tmp_path / name, settings, registry, pytest.fail)
+            prepare_mountpoint(tmp_path / name, settings, registry, pytest.fail)
         assert str(caught.value) == error
     assert not (tmp_path / "a b").exists(), "a mount point is never created silently"
 
@@ -145,9 +156,9 @@ def test_a_path_that_hangs(
 ) -> None:
     monkeypatch.setattr(_mountpoint, "_PROBE", "import signal; signal.pause()")
     monkeypatch.setattr(_mountpoint, "_PROBE_WITHIN_S", 0.2)
-    assert probe(mountpoint) is None
+    assert probe_path(mountpoint) is None
     with pytest.raises(MountError, match="does not answer; is it on a network or FUSE mount that hangs"):
-        prepare(mountpoint, settings, registry, pytest.fail)
+        prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
 
 
 @pytest.mark.parametrize("code", [errno.ENOTCONN, errno.ECONNABORTED])
@@ -156,7 +167,7 @@ def test_a_mount_that_a_crash_left_is_replaced(
 ) -> None:
     fake.answer = failed(mountpoint, code)
     told: list[str] = []
-    assert prepare(mountpoint, settings, registry, told.append) == mountpoint
+    assert prepare_mountpoint(mountpoint, settings, registry, told.append) == mountpoint
     assert fake.unmounted == [True]
     assert told == [f"{mountpoint} is a mount of rcfs whose process is gone; replaced"]
 
@@ -175,7 +186,7 @@ def test_a_mount_whose_owner_is_dead_is_replaced(
     monkeypatch.setattr(Registry, "records", lambda self: (dead,))
     fake.fstype = "fuse.davfs"
     fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=False) if answers else None
-    assert prepare(mountpoint, settings, registry, lambda line: None) == mountpoint
+    assert prepare_mountpoint(mountpoint, settings, registry, lambda line: None) == mountpoint
     assert fake.unmounted == [True]
 
 
@@ -184,7 +195,7 @@ def test_a_stale_mount_that_cannot_be_detached(
 ) -> None:
     fake.refusal = "fusermount3: not permitted"
     with pytest.raises(MountError, match=rf"\(fusermount3: not permitted\): try sudo umount -l {mountpoint}"):
-        prepare(mountpoint, settings, registry, pytest.fail)
+        prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
 
 
 def test_a_stale_mount_of_another_program_is_left_alone(
@@ -192,7 +203,7 @@ def test_a_stale_mount_of_another_program_is_left_alone(
 ) -> None:
     fake.fstype = "fuse.sshfs"
     with pytest.raises(MountError) as caught:
-        prepare(mountpoint, settings, registry, pytest.fail)
+        prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
     assert str(caught.value) == (
         f"{mountpoint} is a fuse.sshfs mount that does not answer; detach it: fusermount3 -u -z {mountpoint}"
     )
@@ -206,7 +217,7 @@ def test_a_mount_that_hangs_is_left_alone(
     record = registry.add(mountpoint, "https://platform.ringcentral.com")
     assert record.is_alive
     with pytest.raises(MountError, match=r"is a fuse\.rcfs mount that does not answer; detach it: "):
-        prepare(mountpoint, settings, registry, pytest.fail)
+        prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
     assert fake.unmounted == []
 
 
@@ -219,7 +230,7 @@ def test_a_mount_that_works_is_busy(
     fake.fstype = fstype
     fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=True)
     with pytest.raises(MountError) as caught:
-        prepare(mountpoint, settings, registry, pytest.fail)
+        prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
     assert str(caught.value) == (
         f"{mountpoint} is already mounted ({fstype}); unmount it first: {command} {mountpoint}"
     )
@@ -229,7 +240,10 @@ def test_a_mount_that_works_is_busy(
 def test_the_owner_of_a_busy_mount_is_named(registry: Registry, mountpoint: Path, fake: FakeMount) -> None:
     fake.answer = Probe(mountpoint, 0, is_directory=True, is_empty=False)
     registry.add(mountpoint, "https://platform.ringcentral.com")
-    assert f"already mounted by process {os.getpid()} (fuse.rcfs)" in inspect(mountpoint, registry).detail
+    assert (
+        f"already mounted by process {os.getpid()} (fuse.rcfs)"
+        in inspect_mountpoint(mountpoint, registry).detail
+    )
 
 
 @pytest.mark.parametrize(

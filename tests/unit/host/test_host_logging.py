@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import structlog
 
-from rcfs.cli import _logging
-from rcfs.cli._logging import log_to_file, log_to_terminal
 from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
+from rcfs.host import logs
+from rcfs.host.logs import log_to_file, log_to_terminal
 
 SECRET = "s3cr3t-of-the-app"
 
@@ -73,7 +73,7 @@ def test_a_file_holds_one_json_object_per_event(tmp_path: Path) -> None:
 
 
 def test_a_file_is_rotated_and_stays_private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_logging, "_ROTATE_BYTES", 1000)
+    monkeypatch.setattr(logs, "_ROTATE_BYTES", 1000)
     log_to_file(tmp_path / "rc.log", "info")
     for number in range(100):
         structlog.get_logger("rcfs").info("event", number=number)

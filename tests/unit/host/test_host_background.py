@@ -7,15 +7,18 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 import pytest
 
-from rcfs.cli import _background
-from rcfs.cli._background import Outcome, Parent, start
-from rcfs.cli._processes import rcfs_command
+from rcfs.cli._explain import explained
+from rcfs.cli._output import tell
 from rcfs.errors import AuthError, RcfsError, StoreError
+from rcfs.host import Outcome, Parent, _background, rcfs_command, run_in_background
+
+start = partial(run_in_background, explain=explained, tell=tell)
 
 MOUNTPOINT = Path("/mnt/rc")
 LOG = Path("/log/rc.log")
@@ -73,7 +76,9 @@ def test_the_parent_returns_when_the_child_is_ready(errors: Path, tmp_path: Path
 INHERITANCE = """
 import json, os, signal, sys
 from pathlib import Path
-from rcfs.cli._background import start
+from rcfs.cli._explain import explained
+from rcfs.cli._output import tell
+from rcfs.host import run_in_background
 
 def work(parent):
     descriptors = [int(path.name) for path in Path("/proc/self/fd").iterdir()]
@@ -92,7 +97,7 @@ def work(parent):
     }))
     parent.ready(Path("/mnt/rc"), Path("/log"))
 
-outcome = start(work)
+outcome = run_in_background(work, explain=explained, tell=tell)
 assert outcome.mountpoint is not None, outcome
 """
 
@@ -283,7 +288,8 @@ def test_no_descriptor_and_no_mask_stays_in_the_parent() -> None:
 
 
 def test_what_was_printed_before_is_printed_once() -> None:
-    code = "from rcfs.cli._background import start; print('once'); start(lambda parent: None)"
+    begin = "run_in_background(lambda parent: None, explain=None, tell=None)"
+    code = f"from rcfs.host import run_in_background; print('once'); {begin}"
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import platformdirs
 
-from rcfs.cli._keyring import SavedCredentials
+from rcfs.config._keyring import SavedCredentials
 from rcfs.errors import ConfigError, StoreError
 from rcfs.private import private_directory, write_private
 

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.cli._processes import start_time
-from rcfs.cli._registry import Registry
 from rcfs.errors import StoreError
+from rcfs.host import Registry, start_time
 
 SERVER = "https://platform.ringcentral.com"
 

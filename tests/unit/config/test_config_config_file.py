@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.cli._config_file import ConfigFile, read_config
+from rcfs.config import ConfigFile, read_config
 from rcfs.errors import ConfigError
 
 SECRET = "s3cr3t-of-the-app"

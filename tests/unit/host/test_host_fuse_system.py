@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from rcfs.cli._fuse_system import FuseSystem, unmount
 from rcfs.errors import FuseUnavailableError
+from rcfs.host import FuseSystem, unmount
 
 
 @pytest.fixture

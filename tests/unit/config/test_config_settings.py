@@ -7,7 +7,7 @@ import attrs
 import keyring.errors
 import pytest
 
-from rcfs.cli._settings import Settings, find_config, load_settings
+from rcfs.config import Settings, find_config, load_settings
 from rcfs.errors import ConfigError
 from rcfs.model import PRIOR_PLANS, Plan
 

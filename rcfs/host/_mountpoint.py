@@ -13,12 +13,12 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.cli._fuse_system import unmount
-from rcfs.cli._mountinfo import mount_at, read_mounts
-from rcfs.cli._processes import run_limited, script_command
-from rcfs.cli._registry import Registry
-from rcfs.cli._settings import DEFAULT_SUBTYPE, Settings
+from rcfs.config._settings import DEFAULT_SUBTYPE, Settings
 from rcfs.errors import MountError
+from rcfs.host._fuse_system import unmount
+from rcfs.host._mountinfo import mount_at, read_mounts
+from rcfs.host._processes import run_limited, script_command
+from rcfs.host._registry import Registry
 
 FSTYPE = f"fuse.{DEFAULT_SUBTYPE}"
 """Type of a mount of rcfs in the kernel's list, unless another was asked for."""
@@ -41,7 +41,7 @@ sys.stdout.buffer.write(b"%d %d %d %s" % (errno, directory, empty, os.fsencode(o
 """Without a module that Python does not load anyway: json alone would double what it takes."""
 
 
-class Kind(StrEnum):
+class MountKind(StrEnum):
     """What stands at a path."""
 
     FREE = "free"
@@ -60,7 +60,7 @@ class MountState:
 
     path: Path
     """The path, resolved as far as it answers."""
-    kind: Kind
+    kind: MountKind
     """What stands there."""
     detail: str
     """The same as a sentence that begins with the path."""
@@ -82,7 +82,7 @@ class Probe:
     """Whether it is a directory that holds nothing."""
 
 
-def probe(path: Path) -> Probe | None:
+def probe_path(path: Path) -> Probe | None:
     """What `path` answers; None when it does not answer in time."""
     done = run_limited(script_command(_PROBE, str(path)), _PROBE_WITHIN_S)
     if done is None or done.returncode != 0:
@@ -91,10 +91,10 @@ def probe(path: Path) -> Probe | None:
     return Probe(Path(os.fsdecode(real)), int(number), is_directory == b"1", is_empty == b"1")
 
 
-def inspect(path: Path, registry: Registry) -> MountState:
+def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
     """What stands at `path`; bounded in time, and nothing is changed."""
     path = path.absolute()
-    answer = probe(path)
+    answer = probe_path(path)
     path = answer.real if answer is not None else path
     quoted = shlex.quote(str(path))
     mount = mount_at(path, read_mounts())
@@ -104,30 +104,32 @@ def inspect(path: Path, registry: Registry) -> MountState:
         ours = mount.fstype == FSTYPE or (mount.is_fuse and bool(owners))
         gone = answer is not None and answer.errno in (errno.ENOTCONN, errno.ECONNABORTED)
         if ours and (gone or (owners and alive is None)):
-            return MountState(path, Kind.STALE, f"{path} is a mount of rcfs whose process is gone")
+            return MountState(path, MountKind.STALE, f"{path} is a mount of rcfs whose process is gone")
         if gone or answer is None:
             detail = f"{path} is a {mount.fstype} mount that does not answer"
-            return MountState(path, Kind.UNUSABLE, detail, f"detach it: fusermount3 -u -z {quoted}")
+            return MountState(path, MountKind.UNUSABLE, detail, f"detach it: fusermount3 -u -z {quoted}")
         by = f" by process {alive.pid}" if alive is not None else ""
         advice = f"unmount it first: {'rcfs umount' if ours else 'umount'} {quoted}"
-        return MountState(path, Kind.MOUNTED, f"{path} is already mounted{by} ({mount.fstype})", advice)
+        return MountState(path, MountKind.MOUNTED, f"{path} is already mounted{by} ({mount.fstype})", advice)
     if answer is None:
         detail = f"{path} does not answer; is it on a network or FUSE mount that hangs?"
-        return MountState(path, Kind.UNUSABLE, detail, "choose another mount point")
+        return MountState(path, MountKind.UNUSABLE, detail, "choose another mount point")
     if answer.errno == errno.ENOENT:
-        return MountState(path, Kind.UNUSABLE, f"{path} does not exist", f"create it: mkdir -p {quoted}")
+        return MountState(path, MountKind.UNUSABLE, f"{path} does not exist", f"create it: mkdir -p {quoted}")
     if answer.errno:
         reason = os.strerror(answer.errno)
-        return MountState(path, Kind.UNUSABLE, f"{path}: {reason}", "choose another mount point")
+        return MountState(path, MountKind.UNUSABLE, f"{path}: {reason}", "choose another mount point")
     if not answer.is_directory:
-        return MountState(path, Kind.UNUSABLE, f"{path} is not a directory", "choose an empty directory")
+        return MountState(path, MountKind.UNUSABLE, f"{path} is not a directory", "choose an empty directory")
     if not answer.is_empty:
         advice = "a mount would hide what it holds; choose an empty directory"
-        return MountState(path, Kind.UNUSABLE, f"{path} is not empty", advice)
-    return MountState(path, Kind.FREE, f"{path} is an empty directory")
+        return MountState(path, MountKind.UNUSABLE, f"{path} is not empty", advice)
+    return MountState(path, MountKind.FREE, f"{path} is an empty directory")
 
 
-def prepare(path: Path, settings: Settings, registry: Registry, tell: Callable[[str], None]) -> Path:
+def prepare_mountpoint(
+    path: Path, settings: Settings, registry: Registry, tell: Callable[[str], None]
+) -> Path:
     """The resolved path of a mount point that is ready to be mounted on.
 
     A mount of rcfs whose process is gone is detached; `tell` gets a line that says so.
@@ -136,8 +138,8 @@ def prepare(path: Path, settings: Settings, registry: Registry, tell: Callable[[
         MountError: It is missing, no directory, not empty, mounted, does not answer, or overlaps with the
             cache or state directory.
     """
-    state = inspect(path, registry)
-    if state.kind is Kind.STALE:
+    state = inspect_mountpoint(path, registry)
+    if state.kind is MountKind.STALE:
         problem = unmount(state.path, lazily=True)
         if problem:
             quoted = shlex.quote(str(state.path))
@@ -145,8 +147,8 @@ def prepare(path: Path, settings: Settings, registry: Registry, tell: Callable[[
                 f"{state.detail}; it cannot be detached ({problem}): try sudo umount -l {quoted}"
             )
         tell(f"{state.detail}; replaced")
-        state = inspect(state.path, registry)
-    if state.kind is not Kind.FREE:
+        state = inspect_mountpoint(state.path, registry)
+    if state.kind is not MountKind.FREE:
         raise MountError(f"{state.detail}; {state.advice}" if state.advice else state.detail)
     check_apart(state.path, settings)
     return state.path

@@ -7,7 +7,7 @@ from io import BytesIO, TextIOWrapper
 
 import pytest
 
-from rcfs.cli._encoding import adapt_output, as_typed
+from rcfs.host import adapt_output, as_typed
 
 
 class Terminal(BytesIO):

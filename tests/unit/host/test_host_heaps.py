@@ -6,7 +6,7 @@ import textwrap
 
 ALLOCATING = textwrap.dedent("""
     import ctypes, threading
-    from rcfs.cli._serve import share_heaps
+    from rcfs.host import share_heaps
 
     share_heaps()
     all_there = threading.Barrier(12)

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.cli._mountinfo import read_mounts
-from rcfs.cli._processes import start_time
 from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
+from rcfs.host._mountinfo import read_mounts
+from rcfs.host._processes import start_time
 from rcfs.private import private_directory, write_private
 
 

@@ -9,11 +9,10 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from rcfs.cli._access import locks_out, parse_umask, parse_user, parse_user_group
 from rcfs.cli._main import rcfs
 from rcfs.cli._mount_words import MountCommand, as_mount_command
 from rcfs.cli._options import PathText, mount_options
-from rcfs.cli._settings import load_settings
+from rcfs.config import load_settings, locks_out, parse_umask, parse_user, parse_user_group
 from rcfs.errors import ConfigError
 
 OWN = pwd.getpwuid(os.getuid()).pw_name
@@ -52,18 +51,18 @@ def test_what_is_no_umask(text: str) -> None:
     ],
 )
 def test_others_see_something_where_others_are_let_in(options: dict[str, Any], umask: int) -> None:
-    assert load_settings(options, {}, Path("/nonexistent/config.toml")).umask == umask
+    assert load_settings(options, {}, Path("/nonexistent/config.toml"), warn=pytest.fail).umask == umask
 
 
 def test_the_config_file_has_owner_and_umask(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f"[mount]\nuid = '{OWN}'\ngid = 7\numask = '027'\nread_only = true\n")
-    settings = load_settings({}, {}, config)
+    settings = load_settings({}, {}, config, warn=pytest.fail)
     assert (settings.uid, settings.gid, settings.umask) == (os.getuid(), 7, 0o027)
     assert settings.read_only
     config.write_text("[mount]\nuid = 'nobody at all'\n")
     with pytest.raises(ConfigError, match=r"line 2: 'mount.uid': there is no user nobody at all"):
-        load_settings({}, {}, config)
+        load_settings({}, {}, config, warn=pytest.fail)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,6 @@ from typing import Any, NoReturn
 
 import attrs
 
-from rcfs.cli._explain import explained
-from rcfs.cli._output import sole_cause, tell
 from rcfs.errors import StoreError
 from rcfs.private import private_directory
 
@@ -115,9 +113,11 @@ class Parent:
             self._connection.send(json.dumps(message).encode())
 
 
-def start(
+def run_in_background(
     work: Callable[[Parent], None],
     *,
+    explain: Callable[[BaseException], tuple[str, int]],
+    tell: Callable[[str], None],
     meanwhile: AbstractContextManager[None] | None = None,
     ready_within_s: float = READY_WITHIN_S,
 ) -> Outcome:
@@ -129,6 +129,8 @@ def start(
 
     Args:
         work: Calls `Parent.leave_terminal`, and `Parent.ready` when it is.
+        explain: Says in one line what an error that ended `work` means, and what the child exits with.
+        tell: Prints a line to stderr.
         meanwhile: Entered while the child is waited for that has left the terminal.
         ready_within_s: So long after it has left the terminal the child is ended and has failed.
 
@@ -142,18 +144,22 @@ def start(
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if not pid:
-            _be_child(work, theirs, mask)
+            _be_child(work, explain, tell, theirs, mask)
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             theirs.close()
-            return _outcome(pid, ours, meanwhile or nullcontext(), ready_within_s)
+            return _outcome(pid, ours, tell, meanwhile or nullcontext(), ready_within_s)
         except BaseException:
             _end(pid)
             raise
 
 
 def _be_child(
-    work: Callable[[Parent], None], connection: socket.socket, mask: Iterable[signal.Signals | int]
+    work: Callable[[Parent], None],
+    explain: Callable[[BaseException], tuple[str, int]],
+    tell: Callable[[str], None],
+    connection: socket.socket,
+    mask: Iterable[signal.Signals | int],
 ) -> NoReturn:
     """Does `work`, with that signal mask, and ends this process: it never goes on as its parent would."""
     exit_code = 1
@@ -166,7 +172,7 @@ def _be_child(
             work(parent)
             exit_code = 0
         except BaseException as exc:  # noqa: ASYNC103, BLE001 - the outermost layer of this process
-            line, exit_code = explained(sole_cause(exc))
+            line, exit_code = explain(exc)
             parent.failed(line, exit_code)
             if not parent.has_terminal:
                 tell(line)
@@ -176,7 +182,11 @@ def _be_child(
 
 
 def _outcome(
-    pid: int, connection: socket.socket, meanwhile: AbstractContextManager[None], ready_within_s: float
+    pid: int,
+    connection: socket.socket,
+    tell: Callable[[str], None],
+    meanwhile: AbstractContextManager[None],
+    ready_within_s: float,
 ) -> Outcome:
     see = ""
     message = _received(connection)

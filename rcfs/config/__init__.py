@@ -1,0 +1,37 @@
+"""Settings and credentials: the command line, the environment, config.toml, the keyring."""
+
+from rcfs.config._access import locks_out as locks_out
+from rcfs.config._access import parse_umask as parse_umask
+from rcfs.config._access import parse_user as parse_user
+from rcfs.config._access import parse_user_group as parse_user_group
+from rcfs.config._config_file import ConfigFile as ConfigFile
+from rcfs.config._config_file import did_you_mean as did_you_mean
+from rcfs.config._config_file import read_config as read_config
+from rcfs.config._credentials_file import credentials_path as credentials_path
+from rcfs.config._credentials_file import read_credentials_file as read_credentials_file
+from rcfs.config._credentials_file import remove_credentials_file as remove_credentials_file
+from rcfs.config._credentials_file import try_credentials_file as try_credentials_file
+from rcfs.config._credentials_file import write_credentials_file as write_credentials_file
+from rcfs.config._keyring import SavedCredentials as SavedCredentials
+from rcfs.config._keyring import clear_keyring as clear_keyring
+from rcfs.config._keyring import read_keyring as read_keyring
+from rcfs.config._keyring import try_keyring as try_keyring
+from rcfs.config._keyring import write_keyring as write_keyring
+from rcfs.config._settings import CRAWLER_POLICIES as CRAWLER_POLICIES
+from rcfs.config._settings import DEFAULT_MAX_WAIT_S as DEFAULT_MAX_WAIT_S
+from rcfs.config._settings import DEFAULT_SERVER_URL as DEFAULT_SERVER_URL
+from rcfs.config._settings import DEFAULT_SUBTYPE as DEFAULT_SUBTYPE
+from rcfs.config._settings import DEFAULT_WAIT_ONLINE_S as DEFAULT_WAIT_ONLINE_S
+from rcfs.config._settings import LOG_LEVELS as LOG_LEVELS
+from rcfs.config._settings import Credentials as Credentials
+from rcfs.config._settings import Settings as Settings
+from rcfs.config._settings import find_config as find_config
+from rcfs.config._settings import load_settings as load_settings
+from rcfs.config._settings import read_limits as read_limits
+from rcfs.config._units import LIMIT_FORM as LIMIT_FORM
+from rcfs.config._units import format_duration as format_duration
+from rcfs.config._units import format_size as format_size
+from rcfs.config._units import parse_group as parse_group
+from rcfs.config._units import parse_limit as parse_limit
+from rcfs.config._units import parse_since as parse_since
+from rcfs.config._units import parse_size as parse_size

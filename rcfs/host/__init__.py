@@ -1,0 +1,38 @@
+"""This machine: processes, the mount table, mount points, what FUSE it has, the background, log files.
+
+Two modules have names of their own, because of what they load: `rcfs.host.logs` (structlog) and
+`rcfs.host.signals` (trio).
+"""
+
+from rcfs.host._background import Outcome as Outcome
+from rcfs.host._background import Parent as Parent
+from rcfs.host._background import run_in_background as run_in_background
+from rcfs.host._encoding import adapt_output as adapt_output
+from rcfs.host._encoding import as_typed as as_typed
+from rcfs.host._encoding import require_utf8 as require_utf8
+from rcfs.host._fuse_system import FuseSystem as FuseSystem
+from rcfs.host._fuse_system import unmount as unmount
+from rcfs.host._logfiles import keep_crash as keep_crash
+from rcfs.host._mountinfo import Mount as Mount
+from rcfs.host._mountinfo import mount_at as mount_at
+from rcfs.host._mountinfo import mount_below as mount_below
+from rcfs.host._mountinfo import read_mounts as read_mounts
+from rcfs.host._mountpoint import FSTYPE as FSTYPE
+from rcfs.host._mountpoint import MountKind as MountKind
+from rcfs.host._mountpoint import MountState as MountState
+from rcfs.host._mountpoint import Probe as Probe
+from rcfs.host._mountpoint import check_apart as check_apart
+from rcfs.host._mountpoint import inspect_mountpoint as inspect_mountpoint
+from rcfs.host._mountpoint import prepare_mountpoint as prepare_mountpoint
+from rcfs.host._mountpoint import probe_path as probe_path
+from rcfs.host._process_limits import allow_many_files as allow_many_files
+from rcfs.host._process_limits import forbid_core_dumps as forbid_core_dumps
+from rcfs.host._process_limits import share_heaps as share_heaps
+from rcfs.host._process_limits import switch_threads_soon as switch_threads_soon
+from rcfs.host._processes import ended_within as ended_within
+from rcfs.host._processes import rcfs_command as rcfs_command
+from rcfs.host._processes import run_limited as run_limited
+from rcfs.host._processes import script_command as script_command
+from rcfs.host._processes import start_time as start_time
+from rcfs.host._registry import MountRecord as MountRecord
+from rcfs.host._registry import Registry as Registry
