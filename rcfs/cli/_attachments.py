@@ -17,26 +17,6 @@ from rcfs.model import ContentKey
 
 _WALK_WITHIN_S = 300.0
 """A walk of 50,000 messages takes seconds, and may wait for mailboxes that were never looked into."""
-_WALK = """
-import glob, json, os, sys
-def show(path):
-    try:
-        key = os.getxattr(path, "user.rcfs.key").decode()
-    except OSError:
-        return
-    print(json.dumps([path, key]))
-top = sys.argv[1]
-tops = [top] if os.path.lexists(top) else sorted(glob.glob(top))
-if not tops:
-    sys.exit(3)
-for top in tops:
-    show(top)
-    for folder, directories, files in os.walk(top, followlinks=True):
-        for name in files:
-            show(os.path.join(folder, name))
-"""
-"""Run by a process of its own, because a mount that hangs would never answer. Links are followed: they lead
-from conversations to their messages, and never in circles."""
 
 
 @attrs.frozen
@@ -85,7 +65,7 @@ def known_paths(settings: Settings) -> dict[ContentKey, str]:
 
 def _in_mount(place: TreePath, mountpoint: Path) -> list[Found]:
     top = mountpoint.joinpath(*place.parts)
-    done = run_limited(script_command(_WALK, str(top)), _WALK_WITHIN_S)
+    done = run_limited(script_command("walk", str(top)), _WALK_WITHIN_S)
     if done is None:
         raise MountError(f"the mount at {mountpoint} does not answer")
     if done.returncode:

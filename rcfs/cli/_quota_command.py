@@ -11,7 +11,6 @@ import click
 
 from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
 from rcfs.cli._output import is_interactive, say
-from rcfs.cli._quota import known_logins, open_ledger_of
 from rcfs.cli._settings import read_settings
 from rcfs.config import Settings, format_duration
 from rcfs.errors import StoreError
@@ -74,6 +73,8 @@ def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, 
     """The login of the credentials; without them all that are known here. Each with where its ledger is."""
     if settings.credentials is not None:
         return ((settings, settings.credentials.identity),)
+    from rcfs.cli._quota import known_logins
+
     # A demo has a state folder of its own.
     elsewhere = {
         (mount.state_dir, mount.login)
@@ -88,6 +89,8 @@ def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, 
 
 def _document(settings: Settings, login: str, registry: Registry, *, reset: bool) -> dict[str, Any]:
     """What is known of the limits of `login`, after they were reset if that is wanted."""
+    from rcfs.cli._quota import open_ledger_of
+
     with open_ledger_of(settings, login) as (ledger, clock):
         if reset:
             try:

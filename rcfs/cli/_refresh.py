@@ -20,30 +20,6 @@ from rcfs.host import Registry, run_limited, script_command
 
 _WITHIN_S = 630.0
 """A little longer than the mount itself takes at most, which then says why."""
-_ASK = """
-import errno, json, os, sys
-
-def ask(path):
-    path = top = os.path.realpath(path, strict=True)
-    device = os.lstat(path).st_dev
-    while top != "/" and os.lstat(os.path.dirname(top)).st_dev == device:
-        top = os.path.dirname(top)
-    for control, number in ((".rcfs", errno.EOPNOTSUPP), (".rcfs/refresh", errno.EPROTONOSUPPORT)):
-        if not os.path.isdir(os.path.join(top, control)):
-            raise OSError(number, "")
-    name = os.path.relpath(path, top).split("/")[0]
-    try:
-        with open(os.path.join(top, control, ".all" if name == "." else name)) as file:
-            return file.read().strip()
-    except FileNotFoundError:
-        raise OSError(errno.ENODATA, "") from None
-
-try:
-    answer = {"said": ask(sys.argv[1]), "errno": 0}
-except OSError as error:
-    answer = {"said": "", "errno": error.errno}
-print(json.dumps(answer))
-"""
 _NO_MOUNT = (errno.EOPNOTSUPP, errno.ENOTCONN)
 
 
@@ -79,7 +55,7 @@ def _ask(path: Path) -> str:
         MountError: It is in no mount of rcfs, or that does not answer.
         PlatformError: The mount could not refresh it.
     """
-    done = run_limited(script_command(_ASK, str(path.absolute())), _WITHIN_S)
+    done = run_limited(script_command("ask", str(path.absolute())), _WITHIN_S)
     if done is None or done.returncode != 0:
         raise MountError(f"{path} does not answer")
     answer = json.loads(done.stdout)

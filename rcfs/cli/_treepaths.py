@@ -36,7 +36,7 @@ def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
     Raises:
         ConfigError: `text` is an absolute path outside of them.
     """
-    from rcfs.pull import tree_parts
+    from rcfs.tree import tree_parts
 
     mounts = {record.mountpoint: record for record in records}
     real, rest = resolve(Path(text), mounts)

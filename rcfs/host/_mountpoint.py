@@ -25,20 +25,6 @@ FSTYPE = f"fuse.{DEFAULT_SUBTYPE}"
 
 _PROBE_WITHIN_S = 5.0
 """A stat of a local directory takes microseconds, starting Python 20 ms, a busy machine some seconds."""
-_PROBE = """
-import os, stat, sys
-path = sys.argv[1]
-errno = directory = empty = 0
-try:
-    directory = stat.S_ISDIR(os.stat(path).st_mode)
-    if directory:
-        with os.scandir(path) as entries:
-            empty = next(entries, None) is None
-except OSError as error:
-    errno = error.errno
-sys.stdout.buffer.write(b"%d %d %d %s" % (errno, directory, empty, os.fsencode(os.path.realpath(path))))
-"""
-"""Without a module that Python does not load anyway: json alone would double what it takes."""
 
 
 class MountKind(StrEnum):
@@ -84,7 +70,7 @@ class Probe:
 
 def probe_path(path: Path) -> Probe | None:
     """What `path` answers; None when it does not answer in time."""
-    done = run_limited(script_command(_PROBE, str(path)), _PROBE_WITHIN_S)
+    done = run_limited(script_command("probe", str(path)), _PROBE_WITHIN_S)
     if done is None or done.returncode != 0:
         return None
     number, is_directory, is_empty, real = done.stdout.split(b" ", 3)

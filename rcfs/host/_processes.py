@@ -62,9 +62,10 @@ def rcfs_command(*arguments: str) -> list[str]:
     return [sys.executable, "-X", "utf8", "-P", "-m", "rcfs", *arguments]
 
 
-def script_command(script: str, *arguments: str) -> list[str]:
-    """The command line that runs the Python program `script`, which needs no module but the standard ones."""
-    return [sys.executable, "-X", "utf8", "-I", "-S", "-c", script, *arguments]
+def script_command(name: str, *arguments: str) -> list[str]:
+    """The command line that runs the program `name` of `rcfs.host.scripts`, which loads nothing of rcfs."""
+    script = Path(__file__).parent / "scripts" / f"{name}.py"
+    return [sys.executable, "-X", "utf8", "-I", "-S", str(script), *arguments]
 
 
 def run_limited(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[bytes] | None:

@@ -8,7 +8,6 @@ from rcfs.pull._choice import Choice as Choice
 from rcfs.pull._choice import Entry as Entry
 from rcfs.pull._choice import choose as choose
 from rcfs.pull._choice import covers as covers
-from rcfs.pull._choice import tree_parts as tree_parts
 from rcfs.pull._copy import Copy as Copy
 from rcfs.pull._pull import Failure as Failure
 from rcfs.pull._pull import Plan as Plan

@@ -23,6 +23,7 @@ from rcfs.tree import (
     SearchDirectory,
     SearchesDirectory,
     TextFile,
+    tree_parts,
 )
 
 Parts = tuple[str, ...]
@@ -65,17 +66,6 @@ class Choice:
         if self.types and message.type not in self.types:
             return False
         return self.since_s is None or (message.created_s is not None and message.created_s >= self.since_s)
-
-
-def tree_parts(path: str) -> Parts:
-    """The names of a path below the root, ``.`` and ``..`` and doubled slashes resolved."""
-    parts: list[str] = []
-    for name in path.split("/"):
-        if name == "..":
-            del parts[-1:]
-        elif name not in ("", "."):
-            parts.append(name)
-    return tuple(parts)
 
 
 def covers(root: Root, paths: Sequence[Parts]) -> tuple[ExtensionDirectory, ...]:

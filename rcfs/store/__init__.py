@@ -4,12 +4,10 @@ Everything here is synchronous and may wait for the disk, so callers run it in w
 chunks that are given out and the ledger are meant for the event loop.
 """
 
-from rcfs.store._cache import CacheStats as CacheStats
-from rcfs.store._cache import ContentCache as ContentCache
-from rcfs.store._cache import PinStats as PinStats
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from rcfs.store._claims import Claims as Claims
-from rcfs.store._content import ContentInfo as ContentInfo
-from rcfs.store._content import StoredContent as StoredContent
 from rcfs.store._forgetting import erase_cache as erase_cache
 from rcfs.store._forgetting import erase_database as erase_database
 from rcfs.store._history import FetchHistory as FetchHistory
@@ -39,3 +37,24 @@ from rcfs.store._spill import Spill as Spill
 from rcfs.store._spill import SpilledChunk as SpilledChunk
 from rcfs.store._value import Chunk as Chunk
 from rcfs.store._value import UncheckedChunk as UncheckedChunk
+
+if TYPE_CHECKING:
+    from rcfs.store._cache import CacheStats as CacheStats
+    from rcfs.store._cache import ContentCache as ContentCache
+    from rcfs.store._cache import PinStats as PinStats
+    from rcfs.store._content import ContentInfo as ContentInfo
+    from rcfs.store._content import StoredContent as StoredContent
+else:
+    _MODULES = {
+        "CacheStats": "_cache",
+        "ContentCache": "_cache",
+        "PinStats": "_cache",
+        "ContentInfo": "_content",
+        "StoredContent": "_content",
+    }
+
+    def __getattr__(name: str) -> object:
+        """What needs diskcache, loaded when it is asked for: a search in the index does without."""
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__} has no attribute {name}")
+        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -11,9 +11,9 @@ import math
 import secrets
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
-
-import trio
+from typing import TYPE_CHECKING
 
 from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
@@ -26,6 +26,9 @@ from rcfs.store._index_merge import Merge, put_owner, put_transcript
 from rcfs.store._index_schema import checked, seal
 from rcfs.store._index_values import Login, MailboxState, Note
 from rcfs.store._search import SearchIndex
+
+if TYPE_CHECKING:
+    from trio import CapacityLimiter
 
 _MOST_THREADS = 4
 """Threads that bring something into the index: one of them writes, the others wait for it."""
@@ -80,13 +83,18 @@ class MailboxIndex:
 
     def __init__(self, database: IndexDatabase, archive: PurgedArchive) -> None:
         self._database = database
-        self.threads = trio.CapacityLimiter(_MOST_THREADS)
-        """For who works on the index in worker threads: those that wait for a lock leave the others free."""
         self._keeps_purged: bool | None = None
         self.archive = archive
         """The records of purged messages that are kept."""
         self.search = SearchIndex(database)
         """Full-text search, and the searches that are kept."""
+
+    @cached_property
+    def threads(self) -> "CapacityLimiter":
+        """For worker threads that use the index: those that wait for a lock leave the others free."""
+        from trio import CapacityLimiter  # noqa: PLC0415 - `rcfs search` does without trio
+
+        return CapacityLimiter(_MOST_THREADS)
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":

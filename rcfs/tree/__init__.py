@@ -22,6 +22,7 @@ from rcfs.tree._nodes import LiveFile as LiveFile
 from rcfs.tree._nodes import Node as Node
 from rcfs.tree._nodes import RefreshFile as RefreshFile
 from rcfs.tree._nodes import TextFile as TextFile
+from rcfs.tree._paths import tree_parts as tree_parts
 from rcfs.tree._root import COPY_MANIFEST as COPY_MANIFEST
 from rcfs.tree._root import Root as Root
 from rcfs.tree._root import build_root as build_root

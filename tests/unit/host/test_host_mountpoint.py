@@ -1,5 +1,6 @@
 import errno
 import os
+import sys
 from pathlib import Path
 
 import attrs
@@ -154,7 +155,8 @@ def test_what_is_no_mount_point(registry: Registry, tmp_path: Path, settings: Se
 def test_a_path_that_hangs(
     registry: Registry, settings: Settings, mountpoint: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_mountpoint, "_PROBE", "import signal; signal.pause()")
+    hanging = [sys.executable, "-I", "-S", "-c", "import signal; signal.pause()"]
+    monkeypatch.setattr(_mountpoint, "script_command", lambda *_arguments: hanging)
     monkeypatch.setattr(_mountpoint, "_PROBE_WITHIN_S", 0.2)
     assert probe_path(mountpoint) is None
     with pytest.raises(MountError, match="does not answer; is it on a network or FUSE mount that hangs"):

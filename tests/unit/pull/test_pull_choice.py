@@ -3,9 +3,9 @@
 import pytest
 
 from rcfs.model import Attachment, Availability, Extension, FoundRow, Message, Party
-from rcfs.pull import Choice, choose, covers, tree_parts
+from rcfs.pull import Choice, choose, covers
 from rcfs.pull._former import former_paths
-from rcfs.tree import AttachmentFile, Link, Root, build_root
+from rcfs.tree import AttachmentFile, Link, Root, build_root, tree_parts
 from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches
 

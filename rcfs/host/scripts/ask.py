@@ -1,0 +1,42 @@
+"""Asks the mount that a path is in to look for news, and prints what it answers as a JSON object."""
+
+import errno
+import json
+import os
+import sys
+
+
+def ask(path: str) -> str:
+    """What the mount has refreshed: it reads a file of its control directory.
+
+    Raises:
+        OSError: With EOPNOTSUPP outside of a mount of rcfs, with EPROTONOSUPPORT in one of an older version.
+    """
+    path = top = os.path.realpath(path, strict=True)
+    device = os.lstat(path).st_dev
+    while top != "/" and os.lstat(os.path.dirname(top)).st_dev == device:
+        top = os.path.dirname(top)
+    control = os.path.join(top, ".rcfs")
+    folder = os.path.join(control, "refresh")
+    for directory, number in ((control, errno.EOPNOTSUPP), (folder, errno.EPROTONOSUPPORT)):
+        if not os.path.isdir(directory):
+            raise OSError(number, "")
+    name = os.path.relpath(path, top).split("/")[0]
+    try:
+        with open(os.path.join(folder, ".all" if name == "." else name), encoding="utf-8") as file:
+            return file.read().strip()
+    except FileNotFoundError:
+        raise OSError(errno.ENODATA, "") from None
+
+
+def main(path: str) -> None:
+    """Prints ``said``, what the mount has refreshed, and ``errno``, which is 0 when it has."""
+    try:
+        answer = {"said": ask(path), "errno": 0}
+    except OSError as error:
+        answer = {"said": "", "errno": error.errno}
+    print(json.dumps(answer))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

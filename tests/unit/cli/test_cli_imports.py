@@ -1,0 +1,77 @@
+"""What a quick command loads: help, a search in the index and the status do without the engine."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rcfs.cli._main import _MODULES
+from rcfs.filenames import StateFiles
+from rcfs.store import MailboxIndex
+
+HEAVY = {"httpx", "trio", "structlog", "pyfuse3", "diskcache", "keyring", "rcfs.engine", "rcfs.platform"}
+COMMAND = """
+import sys
+from rcfs.__main__ import main
+
+sys.argv[1:] = {arguments}
+try:
+    main()
+except SystemExit:
+    pass
+"""
+
+
+def loaded_by(code: str) -> set[str]:
+    """The modules that a process has loaded after `code`."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+@pytest.fixture
+def known(state_dir: Path) -> None:
+    """An index, in which nothing is."""
+    MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail).close()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--version"],
+        ["search", "invoice"],
+        ["search", "--in", "101 Jane Smith/SMS", "invoice"],
+        ["status"],
+        ["status", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_no_engine_is_loaded(known: None, arguments: list[str]) -> None:
+    modules = loaded_by(COMMAND.format(arguments=arguments))
+    assert "rcfs.cli._main" in modules
+    assert not HEAVY & modules
+
+
+def test_no_help_loads_an_engine(known: None) -> None:
+    """In one process, as `rcfs --help` loads all commands, too; what it leaves out is found here."""
+    script = f"for name in {sorted(_MODULES)!r}:\n    rcfs.main([name, '--help'], standalone_mode=False)\n"
+    code = (
+        f"import sys, json\nfrom rcfs.cli._main import rcfs\n{script}print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not {*HEAVY, "rcfs.store", "rcfs.tree"} & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_settings_and_the_machine_are_cheap() -> None:
+    code = "import sys, json, rcfs.config, rcfs.host; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert not {*HEAVY, "rich", "click"} & set(json.loads(done.stdout))
