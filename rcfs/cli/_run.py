@@ -2,9 +2,7 @@
 
 import os
 import shlex
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import attrs
@@ -71,7 +69,7 @@ def serve_here(
     Raises:
         RcfsError: The mount could not be made.
     """
-    with loading(), _colourless():
+    with loading():
         from rcfs.cli._serve import serve
         from rcfs.host.logs import log_to_file, log_to_terminal
 
@@ -115,24 +113,6 @@ def serve_here(
     serve(settings, mountpoint, on_ready=on_ready, wait_online_s=wait_online_s, on_wait=on_wait)
     if record is not None:
         registry.remove(record)
-
-
-@contextmanager
-def _colourless() -> Iterator[None]:
-    """Lets what is imported in the block do without rich and pygments, which a mount has no use for.
-
-    To structlog and httpx they are optional, for coloured traces and for httpx's own command. They are 75
-    modules, a tenth of the time that a mount takes to be ready.
-    """
-    absent = [name for name in ("pygments", "rich") if name not in sys.modules]
-    for name in absent:
-        # So importing it raises ImportError: "The module cache" of the Python language reference.
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
 
 
 def serve_in_background(context: click.Context, work: Callable[[Parent], None]) -> Path:

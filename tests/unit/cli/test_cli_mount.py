@@ -183,19 +183,6 @@ def test_a_real_child_reports_a_real_error(tmp_path: Path, mountpoint: Path, sta
     assert (state_dir / "log" / "stderr.log").read_text() == done.stderr
 
 
-def test_a_mount_does_not_load_what_only_colours() -> None:
-    code = """
-import sys
-from rcfs.cli import _run
-with _run._colourless():
-    import rcfs.host.logs, rcfs.cli._serve
-print(sorted({"rich", "pygments"} & set(sys.modules)))
-import rich.console  # for whoever needs it later
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\n"
-
-
 def test_an_interrupted_mount_exits_130(
     run: Callable[..., Result], fake: FakeServe, mountpoint: Path, credentials: None
 ) -> None:
