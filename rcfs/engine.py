@@ -11,15 +11,11 @@ from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource
 from rcfs.errors import RcfsError
 from rcfs.mailbox import Account, Hints, Losses, Preload, Remembered, Searches, Shelving
 from rcfs.platform import Client, Credentials
-from rcfs.quota import GroupState, Ledger, QueueState
+from rcfs.quota import Ledger
+from rcfs.status import RetentionStatus
 from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
 from rcfs.transport import Glance, Lane, Network, Recorder, Requester, keep_going
 
-CHART_COLUMNS = 60
-"""Parts of the window for which the status tells how many slots return: one a second, and a terminal's
-80 columns hold them."""
-_NAMED = 10
-"""Waiting requests of a group and class that the status names; of the others it tells the number."""
 _FAREWELL_S = 8.0
 """Longest time for logging out and closing connections when a mount ends."""
 
@@ -56,137 +52,10 @@ class Engine:
     """Loads mailboxes in the background, for who runs it."""
     cache_stats: Glance[CacheStats]
     """Size and use of the cache."""
-    _counts: Glance[Mapping[int, int]]
-    _outlook: Glance[Mapping[str, object]]
-
-    async def status(self) -> Mapping[str, object]:
-        """The parts of the status document that fetching knows; plain JSON values.
-
-        A part that a database cannot tell within `WITHIN_S` of `Glance` is as it was told last; None when it
-        never was.
-        """
-        async with trio.open_nursery() as nursery:
-            for glance in (self.cache_stats, self._counts, self._outlook):
-                nursery.start_soon(glance.look)
-        return {
-            "server": self.client.hosts.server_url,
-            "network": self.network.state,
-            "network_problem": self.network.problem,
-            "account": {"id": self.account.id, "name": self.account.name},
-            "login": self._login_row(),
-            "quota": self.quota(),
-            "queue": self.queue(),
-            "cache": _cache_part(self.cache_stats.newest),
-            "requests": self.recorder.requests(),
-            "mailboxes": self._mailboxes_part(self._counts.newest),
-            "loads": self.loads(),
-            "retention": self._outlook.newest,
-            "hints": self.hints.document(),
-        }
-
-    def quota(self) -> list[Mapping[str, object]]:
-        """The ``quota`` part of the status document; waits for nothing."""
-        return [_quota_row(state) for state in self.lane.gate.states()]
-
-    def queue(self) -> list[Mapping[str, object]]:
-        """The ``queue`` part of the status document; waits for nothing."""
-        return [self._queue_row(state) for state in self.lane.gate.queue()]
-
-    def _mailboxes_part(self, counts: Mapping[int, int] | None) -> Mapping[str, object] | None:
-        if counts is None:
-            return None
-        return {
-            "loaded": len(counts),
-            "known": sum(
-                not self.account.mailboxes.is_none(extension.id) for extension in self.account.extensions
-            ),
-            "messages": sum(counts.values()),
-        }
-
-    def loads(self) -> list[Mapping[str, object]]:
-        """How far the loads of mailboxes are; waits for nothing."""
-        now = trio.current_time()
-        extensions = {extension.id: extension for extension in self.account.extensions}
-        return [
-            {
-                "extension": extension_id,
-                "number": extensions[extension_id].number,
-                "name": extensions[extension_id].name,
-                "since_s": now - progress.begun_s,
-                "pages": progress.pages,
-                "of_pages": progress.of_pages,
-                "messages": progress.messages,
-                "of_messages": progress.of_messages,
-                "left_s": progress.left_s(now),
-            }
-            for extension_id, progress in self.account.mailboxes.loads()
-            if extension_id in extensions
-        ]
-
-    def _login_row(self) -> Mapping[str, object]:
-        refused = self.lane.session.refused
-        return {
-            "state": "good" if refused is None else "refused",
-            "because": None if refused is None else str(refused),
-            "tried_again_in_s": self.lane.session.refused_for_s,
-        }
-
-    def _queue_row(self, state: QueueState) -> Mapping[str, object]:
-        now_s = self.lane.gate.now_s
-        rows = [
-            {
-                "for": demand.label,
-                "by": demand.by,
-                "waited_s": now_s - expected.ticket.submitted_s,
-                "sent_in_s": expected.wait_s,
-            }
-            for expected in state.expected[:_NAMED]
-            if (demand := self.lane.gate.demand(expected.ticket)) is not None
-        ]
-        waits_s = [expected.wait_s for expected in state.expected]
-        oldest_s = max((now_s - expected.ticket.submitted_s for expected in state.expected), default=0.0)
-        return {
-            "group": state.group,
-            "class": state.priority.name.lower(),
-            "waiting": state.waiting,
-            "elsewhere": state.elsewhere,
-            "oldest_s": oldest_s,
-            "next_in_s": min(waits_s, default=None),
-            "all_in_s": max(waits_s, default=None),
-            "requests": rows,
-        }
-
-
-def _cache_part(stats: CacheStats | None) -> Mapping[str, object] | None:
-    if stats is None:
-        return None
-    opened = stats.hits + stats.misses
-    return {
-        "directory": str(stats.directory),
-        "size_bytes": stats.size_bytes,
-        "limit_bytes": stats.limit_bytes,
-        "contents": stats.contents,
-        "hits": stats.hits,
-        "misses": stats.misses,
-        "hit_ratio": stats.hits / opened if opened else None,
-    }
-
-
-def _quota_row(state: GroupState) -> Mapping[str, object]:
-    returns = [0] * CHART_COLUMNS
-    for return_s in state.returns_s:
-        # The last ones return a little after the window, which is held longer by a margin.
-        returns[min(int(return_s / state.window_s * CHART_COLUMNS), CHART_COLUMNS - 1)] += 1
-    return {
-        "group": state.group,
-        "used": state.used,
-        "limit": state.limit,
-        "window_s": state.window_s,
-        "free_in_s": state.next_free_s,
-        "frozen_for_s": state.frozen_for_s,
-        "in_flight": state.in_flight,
-        "returns": returns,
-    }
+    counts: Glance[Mapping[int, int]]
+    """Messages of each mailbox that is loaded."""
+    outlook: Glance[RetentionStatus]
+    """How long messages are kept, and what goes next."""
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from rcfs.cli._contents import open_cache
 from rcfs.cli._options import SummarisingGroup, cache_dir_option, examples, json_option
 from rcfs.cli._output import is_interactive, say
 from rcfs.cli._settings import read_settings
-from rcfs.config import format_size
+from rcfs.model import format_size
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache

@@ -15,7 +15,7 @@ from rcfs.cli._findings import Finding, State
 from rcfs.cli._mount_words import MountCommand
 from rcfs.cli._options import PathText, examples, json_option, mount_options
 from rcfs.cli._output import error_line, say
-from rcfs.config import Settings, find_config, format_size, load_settings, locks_out
+from rcfs.config import Settings, find_config, load_settings, locks_out
 from rcfs.errors import ConfigError, FuseUnavailableError, MountError, RcfsError, sole_cause
 from rcfs.host import (
     FuseSystem,
@@ -26,7 +26,7 @@ from rcfs.host import (
     mount_below,
     read_mounts,
 )
-from rcfs.model import one_line
+from rcfs.model import format_size, one_line
 
 _FAR_TYPES = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
 """SQLite's locks and shared memory do not work over them. Source: sqlite.org/wal.html, "Disadvantages"."""

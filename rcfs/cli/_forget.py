@@ -13,9 +13,10 @@ from rcfs.cli._contents import open_cache
 from rcfs.cli._options import cache_dir_option, examples, json_option, state_dir_option
 from rcfs.cli._output import is_interactive, say, warn
 from rcfs.cli._settings import read_settings
-from rcfs.config import Settings, format_size
+from rcfs.config import Settings
 from rcfs.errors import ConfigError, MountError, StoreError
 from rcfs.host import MountRecord, Registry
+from rcfs.model import format_size
 
 if TYPE_CHECKING:
     from rcfs.store import ContentCache, FetchHistory, Login, MailboxIndex, SizeIndex

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from rcfs.cli._output import error_line, say, tell
-from rcfs.config import format_duration, format_size
 from rcfs.errors import RcfsError
+from rcfs.model import format_duration, format_size
 from rcfs.pull import Entry, Failure, Plan, Progress
 
 _LINE_EVERY_S = 10.0

@@ -12,9 +12,10 @@ import click
 from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
 from rcfs.cli._output import is_interactive, say
 from rcfs.cli._settings import read_settings
-from rcfs.config import Settings, format_duration
+from rcfs.config import Settings
 from rcfs.errors import StoreError
 from rcfs.host import Registry
+from rcfs.model import format_duration
 
 if TYPE_CHECKING:
     from rcfs.quota import GroupState

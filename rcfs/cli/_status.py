@@ -38,13 +38,13 @@ def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> 
     elif not documents and not stale:
         say("No mount of rcfs is up.")
     else:
-        from rcfs.status import render_status
+        from rcfs.status import render_status, status_from_json
 
         for record, document in documents:
             if document is None:
                 say(f"{record.mountpoint} does not answer (process {record.pid}, since {record.started}).")
             else:
-                say(render_status(document).rstrip("\n"))
+                say(render_status(status_from_json(document)).rstrip("\n"))
         for record in stale:
             say(
                 f"{record.mountpoint} is still mounted, but its process {record.pid} (since {record.started})"

@@ -12,8 +12,8 @@ from rcfs.cli._options import TreePathText, engine_options, examples, json_optio
 from rcfs.cli._output import say, warn
 from rcfs.cli._settings import read_settings
 from rcfs.cli._treepaths import places_of, settings_of
-from rcfs.config import format_size
 from rcfs.host import Registry
+from rcfs.model import format_size
 
 if TYPE_CHECKING:
     from rcfs.store import FetchRecord, Refusal

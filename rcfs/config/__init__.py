@@ -29,8 +29,6 @@ from rcfs.config._settings import find_config as find_config
 from rcfs.config._settings import load_settings as load_settings
 from rcfs.config._settings import read_limits as read_limits
 from rcfs.config._units import LIMIT_FORM as LIMIT_FORM
-from rcfs.config._units import format_duration as format_duration
-from rcfs.config._units import format_size as format_size
 from rcfs.config._units import parse_group as parse_group
 from rcfs.config._units import parse_limit as parse_limit
 from rcfs.config._units import parse_since as parse_since

@@ -44,16 +44,6 @@ def parse_size(text: str) -> int:
     return int(float(number) * factor) if "." in number else int(number) * factor
 
 
-def format_size(size_bytes: int) -> str:
-    """`size_bytes` for people: binary units, three digits at most, such as ``1.5 GiB``."""
-    value, unit = float(size_bytes), "B"
-    for larger in ("KiB", "MiB", "GiB", "TiB"):
-        if value < 1000:
-            break
-        value, unit = value / 1024, larger
-    return f"{value:.0f} {unit}" if unit == "B" or value >= 100 else f"{value:.1f} {unit}"
-
-
 def parse_since(text: str, now_s: float) -> float:
     """The moment that `text` means, in seconds since 1970 UTC: a UTC date, an ISO 8601 time, or ``30d`` ago.
 
@@ -70,18 +60,6 @@ def parse_since(text: str, now_s: float) -> float:
             f"{text!r} is no date; write 2026-11-01, 2026-11-01T12:00:00Z, or 30d (also h and w)"
         ) from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
-
-
-def format_duration(duration_s: float) -> str:
-    """`duration_s` for people, in at most two units, such as ``45 s``, ``3 min 45 s``, ``2 h 10 min``."""
-    seconds = max(0, round(duration_s))
-    if seconds < 60:
-        return f"{seconds} s"
-    minutes, seconds = divmod(seconds, 60)
-    if minutes < 60:
-        return f"{minutes} min {seconds} s" if seconds else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def parse_limit(text: str) -> tuple[UsageGroup, Plan]:

@@ -1,7 +1,6 @@
 """A mount from its beginning to its end."""
 
 import json
-import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
@@ -12,8 +11,8 @@ import attrs
 import pyfuse3
 import trio
 
-from rcfs import __version__
 from rcfs.engine import Engine
+from rcfs.engine_status import error_status, load_status, mount_status, queue_status, quota_status
 from rcfs.errors import FuseUnavailableError
 from rcfs.files import (
     MAX_WAITERS,
@@ -29,8 +28,15 @@ from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
-from rcfs.model import iso_time
-from rcfs.status import render_errors, render_queue, render_quota, render_status
+from rcfs.status import (
+    ReadersStatus,
+    Status,
+    render_errors,
+    render_queue,
+    render_quota,
+    render_status,
+    to_json,
+)
 from rcfs.transport import Recorder, keep_going
 
 _MAX_TASKS = 500
@@ -78,17 +84,9 @@ async def serve_mount(
     started_s = time.time()
     waits = Waits()
 
-    async def status() -> Mapping[str, object]:
-        return {
-            "version": __version__,
-            "pid": os.getpid(),
-            "mountpoint": str(options.mountpoint),
-            "started": iso_time(started_s),
-            "uptime_s": round(time.time() - started_s, 1),
-            **await engine.status(),
-            "readers": {"waiting": waits.waiting, "limit": MAX_WAITERS},
-            "errors": _errors(engine.recorder),
-        }
+    async def status() -> Status:
+        readers = ReadersStatus(waits.waiting, MAX_WAITERS)
+        return await mount_status(engine, options.mountpoint, started_s, readers)
 
     files = FileSystem(
         tree_of(engine, list_control=options.list_control),
@@ -174,7 +172,7 @@ async def _end_when(end: trio.Event, waits: Waits) -> None:
 
 
 def _live_renderer(
-    engine: Engine, status: Callable[[], Awaitable[Mapping[str, object]]]
+    engine: Engine, status: Callable[[], Awaitable[Status]]
 ) -> Callable[[str], Awaitable[str]]:
     """Gives the text of each file of ``.rcfs``, by its topic.
 
@@ -182,24 +180,16 @@ def _live_renderer(
     them to learn what is wrong.
     """
     from_memory: Mapping[str, Callable[[], str]] = {
-        "quota": lambda: render_quota({"quota": engine.quota()}),
-        "queue": lambda: render_queue({"queue": engine.queue(), "loads": engine.loads()}),
-        "errors": lambda: render_errors({"errors": _errors(engine.recorder)}),
+        "quota": lambda: render_quota(quota_status(engine)),
+        "queue": lambda: render_queue(queue_status(engine), load_status(engine)),
+        "errors": lambda: render_errors(error_status(engine)),
         "log": lambda: "".join(line + "\n" for line in engine.recorder.lines),
     }
 
     async def render(topic: str) -> str:
         if topic in from_memory:
             return from_memory[topic]()
-        document = await status()
-        return render_status(document) if topic == "status" else json.dumps(document, indent=2) + "\n"
+        now = await status()
+        return render_status(now) if topic == "status" else json.dumps(to_json(now), indent=2) + "\n"
 
     return render
-
-
-def _errors(recorder: Recorder) -> list[Mapping[str, object]]:
-    """The ``errors`` part of the status document."""
-    return [
-        {"at": iso_time(fault.at_s), "event": fault.event, "detail": fault.detail}
-        for fault in recorder.faults
-    ]

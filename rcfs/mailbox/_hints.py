@@ -12,7 +12,7 @@ Concurrency: all methods run in the trio thread. There is one connection at a ti
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import attrs
 import trio
@@ -42,6 +42,7 @@ from rcfs.platform import (
     socket_token,
     subscription_frame,
 )
+from rcfs.status import HintsStatus
 from rcfs.store import MailboxIndex
 from rcfs.transport import Demand, Lane, Network, Recorder, Requester, run_together
 
@@ -117,15 +118,15 @@ class Hints:
         self._since_s: float | None = None
         self._off_because = "no mailbox was looked into yet"
 
-    def document(self) -> Mapping[str, object]:
-        """The ``hints`` part of the status document."""
+    def status(self) -> HintsStatus:
+        """Whether hints come, and why not."""
         on = self._since_s is not None
-        return {
-            "state": "on" if on else "off",
-            "since": None if self._since_s is None else iso_time(self._since_s),
-            "mailboxes": len(self._covered) if on else 0,
-            "off_because": None if on else self._off_because,
-        }
+        return HintsStatus(
+            state="on" if on else "off",
+            since=None if self._since_s is None else iso_time(self._since_s),
+            mailboxes=len(self._covered) if on else 0,
+            off_because=None if on else self._off_because,
+        )
 
     async def run(self) -> None:
         """Passes hints on for as long as the account is used; without leave it waits until there is some."""

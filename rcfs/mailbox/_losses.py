@@ -36,6 +36,7 @@ from rcfs.model import (
     retention_days,
 )
 from rcfs.platform import read_store_configuration
+from rcfs.status import LossStatus, RetentionStatus
 from rcfs.store import ContentCache, MailboxIndex, Note
 from rcfs.transport import Demand, Network, Recorder, Requester, Session
 
@@ -152,23 +153,23 @@ class Losses:
         known = None if self._note is None else json.loads(self._note.text)
         return known if isinstance(known, dict) else {}
 
-    def outlook(self, account_id: str, extensions: Iterable[Extension]) -> Mapping[str, object]:
-        """The part of the status document about what will be lost; for a worker thread.
+    def outlook(self, account_id: str, extensions: Iterable[Extension]) -> RetentionStatus:
+        """How long messages are kept, and what will be lost; for a worker thread.
 
         Raises:
             StoreError: The index fails.
         """
         known, now_s = self._known(), self._wall_clock()
         passing = [self._passing(account_id, extension, now_s) for extension in extensions]
-        return {
-            "configured_days": known.get("days"),
-            "asked": None if self._note is None else iso_time(self._note.noted_s),
-            "unknown_because": None if "days" in known else known.get("refused", "it was not asked yet"),
-            "within_days": SOON_S / DAY_S,
-            "mailboxes": [
-                _row(each, now_s) for each in sorted(filter(None, passing), key=lambda each: each.end.at_s)
-            ],
-        }
+        return RetentionStatus(
+            configured_days=known.get("days"),
+            asked=None if self._note is None else iso_time(self._note.noted_s),
+            unknown_because=None if "days" in known else known.get("refused", "it was not asked yet"),
+            within_days=SOON_S / DAY_S,
+            mailboxes=tuple(
+                _loss(each, now_s) for each in sorted(filter(None, passing), key=lambda each: each.end.at_s)
+            ),
+        )
 
     def _passing(self, account_id: str, extension: Extension, now_s: float) -> Passing | None:
         """What goes of one mailbox; None when nothing does, or it was never loaded."""
@@ -204,16 +205,16 @@ class Losses:
         return [message for message in messages if message is not None]
 
 
-def _row(passing: Passing, now_s: float) -> Mapping[str, object]:
+def _loss(passing: Passing, now_s: float) -> LossStatus:
     created_s = passing.first.created_s
-    return {
-        "extension": passing.extension.id,
-        "number": passing.extension.number,
-        "name": passing.extension.name,
-        "messages": passing.messages,
-        "uncached": passing.uncached,
-        "first_created": None if created_s is None else iso_time(created_s),
-        "first_goes": iso_time(passing.end.at_s),
-        "first_goes_in_s": max(0.0, passing.end.at_s - now_s),
-        "certain": passing.end.certain,
-    }
+    return LossStatus(
+        extension=passing.extension.id,
+        number=passing.extension.number,
+        name=passing.extension.name,
+        messages=passing.messages,
+        uncached=passing.uncached,
+        first_created=None if created_s is None else iso_time(created_s),
+        first_goes=iso_time(passing.end.at_s),
+        first_goes_in_s=max(0.0, passing.end.at_s - now_s),
+        certain=passing.end.certain,
+    )

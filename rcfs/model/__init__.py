@@ -15,6 +15,8 @@ from rcfs.model._fields import natural as natural
 from rcfs.model._fields import objects as objects
 from rcfs.model._fields import text_field as text_field
 from rcfs.model._fields import uri_field as uri_field
+from rcfs.model._formatting import format_duration as format_duration
+from rcfs.model._formatting import format_size as format_size
 from rcfs.model._keys import AttachmentKey as AttachmentKey
 from rcfs.model._keys import CompanyGreetingKey as CompanyGreetingKey
 from rcfs.model._keys import ContentKey as ContentKey

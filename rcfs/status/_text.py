@@ -1,19 +1,37 @@
-"""The texts of ``.rcfs`` for people, made from the status document of a running mount.
+"""The texts of ``.rcfs`` for people, made from the status of a running mount.
 
-Every function takes the whole document, the JSON object that ``status.json`` holds, and returns lines that
-end with a newline. Text that came from outside cannot disturb a terminal.
+Every function returns lines that end with a newline. Text that came from outside cannot disturb a terminal.
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
 
-from rcfs.model import one_line
+from rcfs.model import format_duration, format_size, one_line
+from rcfs.status._values import (
+    CacheStatus,
+    ErrorStatus,
+    GroupStatus,
+    HintsStatus,
+    LoadStatus,
+    LoginStatus,
+    LossStatus,
+    MailboxesStatus,
+    QueueStatus,
+    RequestCounts,
+    RetentionStatus,
+    Status,
+    WaitingRequest,
+)
+
+_T = TypeVar("_T")
 
 _NO_QUOTA = "no request sent yet"
 _NO_QUEUE = "nothing waits"
 _NO_ERRORS = "none"
 _UNTOLD = "unknown: its database is busy or fails"
+_UNKNOWN = "unknown"
+"""What a mount of another version of rcfs does not tell, or tells in another way."""
 _NAMED_LOSSES = 5
 """Mailboxes that lose something soon of which the status names so many; of the others it tells the number."""
 
@@ -24,151 +42,153 @@ _CHART_KEY = (
     f"Each column: how many slots return then ({_BARS[1]} 1, {_BARS[-1]} 8 or more; {_FROZEN} frozen)."
 )
 
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
-
-def render_status(status: Mapping[str, Any]) -> str:
+def render_status(status: Status) -> str:
     """The state of a mount at a glance: what ``rcfs status`` prints."""
+    account, readers = status.account, status.readers
+    up = _UNKNOWN if status.uptime_s is None else _time(status.uptime_s)
     rows = [
-        ("account", f"{status['account']['name'] or 'unnamed'} ({status['account']['id']})"),
+        ("account", f"{account.name or 'unnamed'} ({account.id})" if account else _UNKNOWN),
         ("server", _server_line(status)),
-        *_login_rows(status.get("login") or {}),
-        ("process", f"{status['pid']}, up {_duration(status['uptime_s'])}, since {status['started']}"),
-        *_labelled("quota", [f"{row['group']}: {_budget(row)}" for row in status["quota"]] or [_NO_QUOTA]),
-        *_labelled("queue", [_queue_line(row) for row in status["queue"]] or [_NO_QUEUE]),
-        ("cache", _cache_line(status["cache"])),
-        ("requests", _requests_line(status["requests"])),
-        ("mailboxes", _mailboxes_line(status["mailboxes"])),
-        *(("", f"loading {_loading_line(row)}") for row in status.get("loads", ())),
-        ("hints", _hints_line(status["hints"])),
-        *_labelled("retention", _retention_lines(status["retention"])),
-        ("readers", f"{status['readers']['waiting']} of at most {status['readers']['limit']} wait"),
-        *_labelled("errors", [_error_line(row) for row in status["errors"]] or [_NO_ERRORS]),
+        *_login_rows(status.login),
+        ("process", f"{status.pid or _UNKNOWN}, up {up}, since {status.started or _UNKNOWN}"),
+        *_labelled("quota", _each(status.quota, lambda row: f"{row.group}: {_budget(row)}", _NO_QUOTA)),
+        *_labelled("queue", _each(status.queue, _queue_line, _NO_QUEUE)),
+        ("cache", _cache_line(status.cache)),
+        ("requests", _requests_line(status.requests) if status.requests else _UNKNOWN),
+        ("mailboxes", _mailboxes_line(status.mailboxes)),
+        *(("", f"loading {_loading_line(row)}") for row in status.loads or ()),
+        ("hints", _hints_line(status.hints) if status.hints else _UNKNOWN),
+        *_labelled("retention", _retention_lines(status.retention)),
+        ("readers", f"{readers.waiting} of at most {readers.limit} wait" if readers else _UNKNOWN),
+        *_labelled("errors", _each(status.errors, _error_line, _NO_ERRORS)),
     ]
-    return _lines([f"rcfs {status['version']} at {status['mountpoint']}", *_table(rows)])
+    return _lines([f"rcfs {status.version or _UNKNOWN} at {status.mountpoint or _UNKNOWN}", *_table(rows)])
 
 
-def render_quota(status: Mapping[str, Any]) -> str:
+def render_quota(groups: Sequence[GroupStatus]) -> str:
     """What the usage plan groups have left, and when what is used returns: a small chart of each window."""
-    rows = status["quota"]
-    budgets = _table([(row["group"], _budget(row)) for row in rows])
     lines = []
-    for row, line in zip(rows, budgets, strict=True):
+    for row, line in zip(groups, _table([(row.group, _budget(row)) for row in groups]), strict=True):
         lines.append(line)
-        if row["used"] or row["frozen_for_s"]:
+        if row.used or row.frozen_for_s:
             lines += _chart(row)
     return _lines([*lines, "", _CHART_KEY] if lines else [_NO_QUOTA])
 
 
-def render_queue(status: Mapping[str, Any]) -> str:
+def render_queue(queue: Sequence[QueueStatus], loads: Sequence[LoadStatus] = ()) -> str:
     """Which requests wait, one group and class on a line, below it the first of them; then what loads."""
     lines = []
-    for row, line in zip(
-        status["queue"],
-        _table([(row["group"], row["class"], _waiting(row)) for row in status["queue"]]),
-        strict=True,
-    ):
+    rows = _table([(row.group, row.priority, _waiting(row)) for row in queue])
+    for row, line in zip(queue, rows, strict=True):
         lines.append(line)
-        lines += [f"  {text}" for text in _table([_request(request) for request in row["requests"]])]
-        unnamed = row["waiting"] - len(row["requests"])
-        if row["requests"] and unnamed:
+        lines += [f"  {text}" for text in _table([_request(request) for request in row.requests])]
+        unnamed = row.waiting - len(row.requests)
+        if row.requests and unnamed:
             lines.append(f"  and {unnamed:,} more")
-    lines += [f"loading the mailbox of {_loading_line(row)}" for row in status.get("loads", ())]
+    lines += [f"loading the mailbox of {_loading_line(row)}" for row in loads]
     return _lines(lines or [_NO_QUEUE])
 
 
-def render_errors(status: Mapping[str, Any]) -> str:
-    """The latest errors, one on a line, in the document's order."""
-    return _lines([_error_line(row) for row in status["errors"]] or [_NO_ERRORS])
+def render_errors(errors: Sequence[ErrorStatus]) -> str:
+    """The latest errors, one on a line, in their order."""
+    return _lines(_each(errors, _error_line, _NO_ERRORS))
 
 
-def _server_line(status: Mapping[str, Any]) -> str:
-    trouble = "" if status["network"] == "up" else f" ({status['network']})"
-    problem = status.get("network_problem")
-    return f"{status['server']}{trouble}" + (f": {one_line(problem)}" if problem else "")
+def _each(rows: Sequence[_T] | None, text: Callable[[_T], str], none: str) -> Sequence[str]:
+    """The text of each of `rows`; `none` where there is none."""
+    if rows is None:
+        return [_UNKNOWN]
+    return [text(row) for row in rows] or [none]
 
 
-def _login_rows(login: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
+def _server_line(status: Status) -> str:
+    trouble = "" if status.network in ("up", None) else f" ({status.network})"
+    problem = status.network_problem
+    return f"{status.server or _UNKNOWN}{trouble}" + (f": {one_line(problem)}" if problem else "")
+
+
+def _login_rows(login: LoginStatus | None) -> Sequence[tuple[str, str]]:
     """A line for a login that was refused; none for one that is good."""
-    if login.get("state") != "refused":
+    if login is None or login.state != "refused":
         return ()
-    again = _duration(login["tried_again_in_s"])
-    what = f"refused ({one_line(login['because'])}); cached files work, rcfs tries again in {again}"
+    again = _time(login.tried_again_in_s or 0.0)
+    what = f"refused ({one_line(login.because or '')}); cached files work, rcfs tries again in {again}"
     return (("login", f"{what}; new credentials: rcfs login"),)
 
 
-def _budget(row: Mapping[str, Any]) -> str:
-    used = f"{row['used']} of {row['limit']} used in {_duration(row['window_s'])}"
-    if row["frozen_for_s"]:
-        return f"{used}, frozen for {_duration(row['frozen_for_s'])}"
-    if row["free_in_s"]:
-        return f"{used}, next free in {_duration(row['free_in_s'])}"
+def _budget(row: GroupStatus) -> str:
+    used = f"{row.used} of {row.limit} used in {_time(row.window_s)}"
+    if row.frozen_for_s:
+        return f"{used}, frozen for {_time(row.frozen_for_s)}"
+    if row.free_in_s:
+        return f"{used}, next free in {_time(row.free_in_s)}"
     return used
 
 
-def _queue_line(row: Mapping[str, Any]) -> str:
-    return f"{row['group']} {row['class']}: {_waiting(row)}"
+def _queue_line(row: QueueStatus) -> str:
+    return f"{row.group} {row.priority}: {_waiting(row)}"
 
 
-def _waiting(row: Mapping[str, Any]) -> str:
-    if not row["waiting"]:
-        return f"{row['elsewhere']:,} waiting in other processes"
-    count = f"{row['waiting']:,} waiting"
-    others = f" (+{row['elsewhere']:,} elsewhere)" if row["elsewhere"] else ""
-    outlook = f"next in {_duration(row['next_in_s'])}"
-    if row["waiting"] > 1:
-        outlook += f", last in {_duration(row['all_in_s'])}"
-    return f"{count}{others}, oldest {_duration(row['oldest_s'])}; {outlook}"
+def _waiting(row: QueueStatus) -> str:
+    if not row.waiting:
+        return f"{row.elsewhere:,} waiting in other processes"
+    count = f"{row.waiting:,} waiting"
+    others = f" (+{row.elsewhere:,} elsewhere)" if row.elsewhere else ""
+    outlook = f"next in {_time(row.next_in_s or 0.0)}"
+    if row.waiting > 1:
+        outlook += f", last in {_time(row.all_in_s or 0.0)}"
+    return f"{count}{others}, oldest {_time(row.oldest_s)}; {outlook}"
 
 
-def _request(request: Mapping[str, Any]) -> tuple[str, ...]:
-    since, until = _duration(request["waited_s"]), _duration(request["sent_in_s"])
-    return request["by"] or "rcfs", request["for"], f"for {since}, {until} to go"
+def _request(request: WaitingRequest) -> tuple[str, ...]:
+    since, until = _time(request.waited_s), _time(request.sent_in_s)
+    return request.by or "rcfs", request.label, f"for {since}, {until} to go"
 
 
-def _chart(row: Mapping[str, Any]) -> Sequence[str]:
+def _chart(row: GroupStatus) -> Sequence[str]:
     """When the used slots return, from now to a window from now, and how long everything is frozen."""
-    columns = len(row["returns"])
-    frozen = math.ceil(row["frozen_for_s"] / row["window_s"] * columns)
+    columns = len(row.returns)
+    frozen = math.ceil(row.frozen_for_s / row.window_s * columns)
     bars = "".join(
-        _FROZEN if i < frozen else _BARS[min(count, len(_BARS) - 1)] for i, count in enumerate(row["returns"])
+        _FROZEN if i < frozen else _BARS[min(count, len(_BARS) - 1)] for i, count in enumerate(row.returns)
     )
-    in_flight = f" {row['in_flight']:,} in flight" if row["in_flight"] else ""
-    end = _duration(row["window_s"])
+    in_flight = f" {row.in_flight:,} in flight" if row.in_flight else ""
+    end = _time(row.window_s)
     return f"  |{bars}|{in_flight}", f"   now{end:>{columns - 3}}"
 
 
-def _cache_line(cache: Mapping[str, Any] | None) -> str:
+def _cache_line(cache: CacheStatus | None) -> str:
     if cache is None:
         return _UNTOLD
-    size = f"{_size(cache['size_bytes'])} of {_size(cache['limit_bytes'])}"
-    ratio = "nothing read yet" if cache["hit_ratio"] is None else f"{cache['hit_ratio']:.0%} of reads hit"
-    return f"{size}, {_count(cache['contents'], 'content')}, {ratio}, in {cache['directory']}"
+    size = f"{format_size(cache.size_bytes)} of {format_size(cache.limit_bytes)}"
+    ratio = "nothing read yet" if cache.hit_ratio is None else f"{cache.hit_ratio:.0%} of reads hit"
+    return f"{size}, {_count(cache.contents, 'content')}, {ratio}, in {cache.directory}"
 
 
-def _requests_line(requests: Mapping[str, Any]) -> str:
-    groups = ", ".join(f"{group} {sent:,}" for group, sent in sorted(requests["by_group"].items()))
-    sent = f"{requests['sent']:,} sent" + (f" ({groups})" if groups else "")
-    return f"{sent}, {requests['content']:,} for content, {requests['refused']:,} refused"
+def _requests_line(requests: RequestCounts) -> str:
+    groups = ", ".join(f"{group} {sent:,}" for group, sent in sorted(requests.by_group.items()))
+    sent = f"{requests.sent:,} sent" + (f" ({groups})" if groups else "")
+    return f"{sent}, {requests.content:,} for content, {requests.refused:,} refused"
 
 
-def _mailboxes_line(mailboxes: Mapping[str, Any] | None) -> str:
+def _mailboxes_line(mailboxes: MailboxesStatus | None) -> str:
     if mailboxes is None:
         return _UNTOLD
-    messages = _count(mailboxes["messages"], "message")
-    return f"{mailboxes['loaded']:,} of {mailboxes['known']:,} loaded, {messages}"
+    messages = _count(mailboxes.messages, "message")
+    return f"{mailboxes.loaded:,} of {mailboxes.known:,} loaded, {messages}"
 
 
-def _loading_line(row: Mapping[str, Any]) -> str:
+def _loading_line(row: LoadStatus) -> str:
     """How far the load of a mailbox is: what has come, of how much, and how long the rest takes."""
-    owner, since = _owner(row), _duration(row["since_s"])
-    if not row["pages"]:
+    owner, since = _owner(row), _time(row.since_s)
+    if not row.pages:
         return f"{owner}: no page yet, for {since}"
-    pages = _part(row["pages"], row["of_pages"], "page")
-    if row["left_s"] is None:
-        return f"{owner}: {pages}, {_count(row['messages'], 'message')} in {since}; of how many is not known"
-    messages = _part(row["messages"], row["of_messages"], "message")
-    return f"{owner}: {pages}, {messages}; about {_duration(row['left_s'])} to go"
+    pages = _part(row.pages, row.of_pages, "page")
+    if row.left_s is None:
+        return f"{owner}: {pages}, {_count(row.messages, 'message')} in {since}; of how many is not known"
+    messages = _part(row.messages, row.of_messages, "message")
+    return f"{owner}: {pages}, {messages}; about {_time(row.left_s)} to go"
 
 
 def _part(number: int, of: int | None, noun: str) -> str:
@@ -176,51 +196,51 @@ def _part(number: int, of: int | None, noun: str) -> str:
     return _count(number, noun) if of is None or of < number else f"{number:,} of {_count(of, noun)}"
 
 
-def _owner(row: Mapping[str, Any]) -> str:
-    return f"{row['number']} {row['name']}".strip() or f"extension {row['extension']}"
+def _owner(row: LoadStatus | LossStatus) -> str:
+    return f"{row.number} {row.name}".strip() or f"extension {row.extension}"
 
 
-def _hints_line(hints: Mapping[str, Any]) -> str:
-    if hints["state"] == "on":
-        number = hints["mailboxes"]
-        return f"on since {hints['since']}, for {number:,} mailbox{'' if number == 1 else 'es'}"
-    return f"off: {hints['off_because']}"
+def _hints_line(hints: HintsStatus) -> str:
+    if hints.state == "on":
+        number = hints.mailboxes
+        return f"on since {hints.since}, for {number:,} mailbox{'' if number == 1 else 'es'}"
+    return f"off: {hints.off_because}"
 
 
-def _retention_lines(retention: Mapping[str, Any] | None) -> list[str]:
+def _retention_lines(retention: RetentionStatus | None) -> list[str]:
     """How long messages are kept, what of that is certain, and what goes next."""
     if retention is None:
         return [_UNTOLD]
-    days, rows = retention["configured_days"], retention["mailboxes"]
+    days, rows = retention.configured_days, retention.mailboxes
     known = (
         f"faxes and voicemail for {_count(days, 'day')}, as the account is set"
         if days is not None
-        else f"of faxes and voicemail unknown: {retention['unknown_because']}"
+        else f"of faxes and voicemail unknown: {retention.unknown_because}"
     )
     lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
     lines += [
-        f"{_owner(row)}: the first of {_count(row['messages'], 'message')} {_going(row)};"
-        f" {_count(row['uncached'], 'attachment')} not cached"
+        f"{_owner(row)}: the first of {_count(row.messages, 'message')} {_going(row)};"
+        f" {_count(row.uncached, 'attachment')} not cached"
         for row in rows[:_NAMED_LOSSES]
     ]
     if len(rows) > _NAMED_LOSSES:
-        uncached = sum(row["uncached"] for row in rows[_NAMED_LOSSES:])
+        uncached = sum(row.uncached for row in rows[_NAMED_LOSSES:])
         others = f"{len(rows) - _NAMED_LOSSES:,} more"
         lines.append(f"and something of {others}; {_count(uncached, 'attachment')} not cached")
     if not rows:
-        lines.append(f"nothing goes within {retention['within_days']:.0f} days")
+        lines.append(f"nothing goes within {retention.within_days:.0f} days")
     return lines
 
 
-def _going(row: Mapping[str, Any]) -> str:
+def _going(row: LossStatus) -> str:
     """When the first message of a mailbox goes, in words."""
-    if row["first_goes_in_s"] <= 0:
+    if row.first_goes_in_s <= 0:
         return "is overdue"
-    return f"{'goes' if row['certain'] else 'should go'} in {_duration(row['first_goes_in_s'])}"
+    return f"{'goes' if row.certain else 'should go'} in {_time(row.first_goes_in_s)}"
 
 
-def _error_line(row: Mapping[str, Any]) -> str:
-    return f"{row['at']} {row['event']} {row['detail']}".rstrip()
+def _error_line(row: ErrorStatus) -> str:
+    return f"{row.at} {row.event} {row.detail}".rstrip()
 
 
 def _labelled(label: str, texts: Sequence[str]) -> list[tuple[str, str]]:
@@ -244,21 +264,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _size(size_bytes: int) -> str:
-    """A size in the binary unit that leaves at most three digits before the point."""
-    size = float(size_bytes)
-    for unit in _UNITS[:-1]:
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} {_UNITS[-1]}"
-
-
-def _duration(time_s: float) -> str:
-    """A time in its two largest units: ``2 h 13 min``; upwards, so that what is to come has come by then."""
-    minutes, second = divmod(math.ceil(time_s), 60)
-    hours, minute = divmod(minutes, 60)
-    days, hour = divmod(hours, 24)
-    units = [(days, "d"), (hour, "h"), (minute, "min"), (second, "s")]
-    first = next((index for index, (number, _) in enumerate(units) if number), len(units) - 1)
-    return " ".join(f"{number} {unit}" for number, unit in units[first : first + 2] if number) or "0 s"
+def _time(time_s: float) -> str:
+    """`time_s` for people, rounded up."""
+    return format_duration(time_s, up=True)

@@ -13,6 +13,7 @@ import structlog
 
 from rcfs.errors import AuthError, RcfsError
 from rcfs.model import iso_time, one_line
+from rcfs.status import RequestCounts
 
 _KEPT_LINES = 500
 """Lines kept for `.rcfs/log`: a screenful or ten, under 100 kB."""
@@ -102,14 +103,14 @@ class Recorder:
         """The newest faults, oldest first."""
         return tuple(self._faults)
 
-    def requests(self) -> Mapping[str, object]:
-        """The ``requests`` part of the status document."""
-        return {
-            "sent": self._sent.total(),
-            "refused": self._refused,
-            "by_group": dict(sorted(self._sent.items())),
-            "content": self._content,
-        }
+    def requests(self) -> RequestCounts:
+        """How many requests were sent so far."""
+        return RequestCounts(
+            sent=self._sent.total(),
+            refused=self._refused,
+            by_group=dict(sorted(self._sent.items())),
+            content=self._content,
+        )
 
 
 def _line(at_s: float, event: str, fields: Mapping[str, object]) -> str:

@@ -9,6 +9,7 @@ from rcfs.errors import AuthError, ForbiddenError, MountError, ServerError, Tran
 from rcfs.platform._client import HEADERS_WITHIN_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply, ScriptedPlatform, Unreachable
+from tests.fakes.status import status_document
 from tests.scenario.conftest import OpenRig
 
 DATA = noise(500_000)
@@ -158,7 +159,7 @@ async def test_the_status_is_json_without_secrets(rig: Rig) -> None:
     await rig.read(rig.wanted(1, DATA))
     await rig.read(rig.wanted(1, DATA))
     await rig.mailbox()
-    text = json.dumps(await rig.engine.status())
+    text = json.dumps(await status_document(rig.engine))
     assert "s3cret" not in text
     status = json.loads(text)
     assert status["account"] == {"id": "400123", "name": "Example Ltd"}

@@ -14,6 +14,7 @@ from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
 from tests.fakes.gateway import Gateway
 from tests.fakes.rig import Rig, open_rig
 from tests.fakes.scripted import Reply, ScriptedPlatform
+from tests.fakes.status import status_document
 
 TOKEN, SYNC = "authWsToken", "syncMessages"
 SUBSCRIBE = "/restapi/v1.0/subscription"
@@ -58,7 +59,7 @@ def syncs(rig: Rig, since_s: float) -> list[float]:
 
 
 async def hints(rig: Rig) -> dict[str, Any]:
-    document = (await rig.engine.status())["hints"]
+    document = (await status_document(rig.engine))["hints"]
     assert isinstance(document, dict)
     return document
 
@@ -214,7 +215,7 @@ async def test_a_subscription_counts_for_the_quota(
     platform.plans = {**PRIOR_PLANS, UsageGroup("medium"): Plan(40)}
     async with hinted(101) as rig:
         assert rig.used("medium") == 1
-        assert rig.engine.recorder.requests()["by_group"]["medium"] == 1  # type: ignore[index]
+        assert rig.engine.recorder.requests().by_group["medium"] == 1
 
 
 async def test_one_that_is_refused_for_quota_waits_the_penalty_out(hinted: Hinted, gateway: Gateway) -> None:

@@ -11,6 +11,7 @@ from rcfs.platform import wire_time
 from rcfs.pull import Choice, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, Reply, ScriptedPlatform
+from tests.fakes.status import status_document
 from tests.scenario.conftest import OpenRig
 
 ASK = "readMessageStoreConfiguration"
@@ -46,7 +47,7 @@ def add(platform: ScriptedPlatform, number: int, kind: str, days_old: float, **f
 
 
 async def retention(rig: Rig) -> dict[str, Any]:
-    status = await rig.engine.status()
+    status = await status_document(rig.engine)
     document = status["retention"]
     assert isinstance(document, dict)
     return document

@@ -13,6 +13,7 @@ from rcfs.mailbox import Change, MailboxLoaded
 from rcfs.model import AttachmentKey
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import ACCOUNT_ID, FOREIGN, PLATFORM, Reply, ScriptedPlatform
+from tests.fakes.status import status_document
 from tests.scenario.conftest import OpenRig
 
 LIST = "listMessages"
@@ -120,7 +121,7 @@ async def test_a_load_says_how_far_it_is(rig: Rig) -> None:
     rig.platform.script(LIST, page([message(7)]))
 
     async def seen() -> Any:
-        return (await rig.engine.status())["loads"]
+        return (await status_document(rig.engine))["loads"]
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.mailbox)
@@ -141,7 +142,7 @@ async def test_a_load_of_unknown_length_says_what_has_come(rig: Rig) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(rig.mailbox)
         await trio.sleep(5)
-        loads: Any = (await rig.engine.status())["loads"]
+        loads: Any = (await status_document(rig.engine))["loads"]
         (row,) = loads
         assert (row["pages"], row["messages"], row["of_messages"], row["left_s"]) == (1, 1, None, None)
 
@@ -210,7 +211,7 @@ async def test_an_extension_without_a_mailbox_is_asked_for_one_once(
         await trio.sleep(2 * 86_400)
         assert not await mailboxes.exists(101)
         assert (shown, mailboxes.is_none(101), mailboxes.catalogue(101)) == ([101], True, None)
-        status: Any = await rig.engine.status()
+        status: Any = await status_document(rig.engine)
         assert (status["mailboxes"]["known"], status["loads"]) == (0, [])
     async with new_rig() as rig:
         assert not await rig.engine.account.mailboxes.exists(101)

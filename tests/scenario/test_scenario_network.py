@@ -17,6 +17,7 @@ from rcfs.quota import Ledger, MemoryHome, Waiting
 from rcfs.transport._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import MEDIA, PLATFORM, Reply, ScriptedPlatform, Unreachable
+from tests.fakes.status import status_document
 from tests.scenario.conftest import OpenRig
 
 DATA = noise(3000)
@@ -99,7 +100,7 @@ async def test_all_that_is_known_and_cached_is_served(rig: Rig) -> None:
     assert await rig.read(cached) == DATA
     assert await rig.engine.library.state(cached.key) == "yes"
     assert rig.now == begun_s
-    assert (await rig.engine.status())["network"] == "unreachable"
+    assert (await status_document(rig.engine))["network"] == "unreachable"
 
 
 async def test_everything_heals_within_a_probe(rig: Rig) -> None:
@@ -118,7 +119,7 @@ async def test_everything_heals_within_a_probe(rig: Rig) -> None:
     probes = len(rig.platform.sent(PROBE))
     await trio.sleep(60)
     assert len(rig.platform.sent(PROBE)) == probes
-    assert (await rig.engine.status())["network"] == "up"
+    assert (await status_document(rig.engine))["network"] == "up"
 
 
 async def test_a_sync_that_fails_is_done_again_when_the_network_returns(rig: Rig) -> None:
@@ -169,7 +170,7 @@ async def test_who_waits_for_a_slot_when_the_network_fails_loses_nothing(rig: Ri
         rig.platform.away = []
     await wait_all_tasks_blocked()  # A reader has the last byte before its request has ended.
     assert len(rig.platform.sent(FETCH)) - 60 == 2, "the two that made it an outage"
-    assert rig.engine.recorder.requests()["content"] == 60
+    assert rig.engine.recorder.requests().content == 60
 
 
 async def test_a_person_who_joins_a_waiting_copy_is_told_soon(rig: Rig) -> None:
@@ -236,13 +237,13 @@ async def test_a_probe_that_is_never_answered_is_given_up(rig: Rig) -> None:
 async def test_a_silent_server_is_an_outage(rig: Rig) -> None:
     rig.platform.mute = [PLATFORM, MEDIA]
     assert await failed_after(rig, rig.mailbox) == pytest.approx(45)
-    assert (await rig.engine.status())["network"] == "unreachable"
+    assert (await status_document(rig.engine))["network"] == "unreachable"
     assert len(rig.platform.sent(SYNC)) == 1
     assert await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA))) == pytest.approx(0)
     rig.platform.mute = []
     await trio.sleep(PROBE_S + 10 + 0.3)
     assert await rig.read(rig.wanted(1, DATA)) == DATA
-    assert (await rig.engine.status())["network"] == "up"
+    assert (await status_document(rig.engine))["network"] == "up"
 
 
 async def test_a_slow_answer_of_a_server_that_is_there_is_no_outage(rig: Rig) -> None:
@@ -464,7 +465,7 @@ async def test_offline_nothing_is_ever_sent(platform: ScriptedPlatform, new_rig:
         rig.engine.account.mailboxes.visit(101)
         await failed_after(rig, lambda: rig.mailbox(102), OfflineError)
         await failed_after(rig, rig.engine.account.refresh, OfflineError)
-        assert (await rig.engine.status())["network"] == "offline"
+        assert (await status_document(rig.engine))["network"] == "offline"
         await trio.sleep(10_000)
         assert rig.engine.recorder.faults == (), "it is as it was wanted"
     assert platform.seen[before:] == []

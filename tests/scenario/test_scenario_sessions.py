@@ -19,6 +19,7 @@ from rcfs.transport import Demand, Lane, Network, Recorder, Requester
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.rig import noise
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform
+from tests.fakes.status import status_document
 from tests.scenario.conftest import OpenRig
 
 LOGIN = "getToken"
@@ -182,7 +183,7 @@ async def test_a_refused_login_costs_one_request_a_minute_and_heals(
                     await rig.read(rig.wanted(number, noise(9)))
         assert trio.current_time() - start_s < 5
         assert len(platform.sent(LOGIN)) == begun + 1
-        row = (await first.engine.status())["login"]
+        row = (await status_document(first.engine))["login"]
         assert row["state"] == "refused"
         assert "OAU-140" in row["because"]
         await trio.sleep(61)
@@ -192,7 +193,7 @@ async def test_a_refused_login_costs_one_request_a_minute_and_heals(
         for rig in (first, second):
             assert await rig.read(rig.wanted(51, noise(9))) == noise(9)
         assert len(platform.sent(LOGIN)) == begun + 3
-        assert (await first.engine.status())["login"]["state"] == "good"
+        assert (await status_document(first.engine))["login"]["state"] == "good"
 
 
 async def test_other_credentials_are_taken_without_remounting(platform: ScriptedPlatform, rigs: Any) -> None:

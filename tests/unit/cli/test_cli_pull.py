@@ -7,9 +7,10 @@ import pytest
 from click.testing import Result
 
 from rcfs.cli._treepaths import check_outside, locate, resolve
-from rcfs.config import format_duration, parse_since
+from rcfs.config import parse_since
 from rcfs.errors import ConfigError
 from rcfs.host import MountRecord, Registry
+from rcfs.model import format_duration
 
 SERVER = "https://platform.ringcentral.com"
 

@@ -28,9 +28,8 @@ def rendering(monkeypatch: pytest.MonkeyPatch) -> None:
     def render_status(document: Mapping[str, Any]) -> str:
         return f"rendered {document['mountpoint']}\n"
 
-    monkeypatch.setitem(
-        __import__("sys").modules, "rcfs.status", types.SimpleNamespace(render_status=render_status)
-    )
+    fake = types.SimpleNamespace(render_status=render_status, status_from_json=dict)
+    monkeypatch.setitem(__import__("sys").modules, "rcfs.status", fake)
 
 
 def test_no_mounts(run: Callable[..., Result]) -> None:

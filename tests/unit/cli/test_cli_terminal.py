@@ -15,7 +15,7 @@ from rcfs.cli._output import error_line, say, say_json, say_marked, tell, warn
 from rcfs.cli._why import _lines
 from rcfs.errors import PlatformError
 from rcfs.host.logs import log_to_terminal
-from rcfs.status import render_errors
+from rcfs.status import ErrorStatus, render_errors
 from rcfs.transport import Recorder
 
 ACTS = (
@@ -117,5 +117,4 @@ def test_what_a_mount_tells_of_itself() -> None:
     recorder.request("read", HOSTILE, 200)
     for line in recorder.lines:
         check(line + "\n")
-    rows = [{"at": "now", "event": fault.event, "detail": fault.detail} for fault in recorder.faults]
-    check(render_errors({"errors": rows}))
+    check(render_errors([ErrorStatus("now", fault.event, fault.detail) for fault in recorder.faults]))

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rcfs.config import format_size, parse_group, parse_limit, parse_size
-from rcfs.model import Plan
+from rcfs.config import parse_group, parse_limit, parse_size
+from rcfs.model import Plan, format_size
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,18 @@
 from typing import Any
 
+import attrs
 import pytest
 
-from rcfs.status import render_errors, render_queue, render_quota, render_status
-from rcfs.status._text import _duration, _size
+from rcfs.model import format_duration, format_size
+from rcfs.status import (
+    Status,
+    render_errors,
+    render_queue,
+    render_quota,
+    render_status,
+    status_from_json,
+    to_json,
+)
 
 ASSUMED = "sent faxes 30 days, the trash about 5, as documented"
 BUSY: dict[str, Any] = {
@@ -146,8 +155,12 @@ FRESH = BUSY | {
 }
 
 
+def text_of(document: dict[str, Any]) -> str:
+    return render_status(status_from_json(document))
+
+
 def test_the_status_of_a_busy_mount() -> None:
-    assert render_status(BUSY).splitlines() == [
+    assert text_of(BUSY).splitlines() == [
         "rcfs 0.1.0 at /home/jane/ringcentral",
         "account    Acme [2J (400129284008)",
         "server     https://platform.ringcentral.com",
@@ -177,12 +190,12 @@ def test_the_status_of_a_busy_mount() -> None:
 
 def test_what_should_have_gone_is_overdue() -> None:
     row = BUSY["retention"]["mailboxes"][0] | {"first_goes_in_s": 0.0}
-    status = render_status(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
+    status = text_of(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
     assert "extension 62: the first of 1 message is overdue; 0 attachments not cached" in status
 
 
 def test_the_status_of_a_fresh_mount() -> None:
-    lines = dict(line.split(maxsplit=1) for line in render_status(FRESH).splitlines())
+    lines = dict(line.split(maxsplit=1) for line in text_of(FRESH).splitlines())
     assert lines["account"] == "unnamed (1)"
     assert lines["quota"] == "no request sent yet"
     assert lines["queue"] == "nothing waits"
@@ -193,11 +206,11 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["retention"].startswith(
         "of faxes and voicemail unknown: it was not asked yet; sent faxes 30"
     )
-    assert "nothing goes within 7 days" in render_status(FRESH)
+    assert "nothing goes within 7 days" in text_of(FRESH)
 
 
 def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
-    text = render_quota(BUSY)
+    text = render_quota(status_from_json(BUSY).quota or ())
     assert max(map(len, text.splitlines())) <= 80
     assert text.splitlines() == [
         "light   3 of 50 used in 1 min",
@@ -216,7 +229,7 @@ def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
 
 
 def test_the_queue_names_the_first_of_those_that_wait() -> None:
-    assert render_queue(BUSY).splitlines() == [
+    assert render_queue(status_from_json(BUSY).queue or ()).splitlines() == [
         "medium  person    1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
         "  mpv   1/2/3/4  for 1 s, 2 s to go",
         "medium  bulk      1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
@@ -229,13 +242,16 @@ def test_the_queue_names_the_first_of_those_that_wait() -> None:
 
 @pytest.mark.parametrize("state", ["offline", "unreachable"])
 def test_a_server_that_is_not_asked_is_said_to_be_so(state: str) -> None:
-    lines = dict(line.split(maxsplit=1) for line in render_status({**FRESH, "network": state}).splitlines())
+    lines = dict(line.split(maxsplit=1) for line in text_of({**FRESH, "network": state}).splitlines())
     assert lines["server"] == f"https://platform.ringcentral.com ({state})"
 
 
 def test_tables() -> None:
-    assert render_errors(BUSY) == "2026-11-03T17:30:00Z content_failed reset by peer\n"
-    assert [render(FRESH) for render in (render_quota, render_queue, render_errors)] == [
+    assert (
+        render_errors(status_from_json(BUSY).errors or ())
+        == "2026-11-03T17:30:00Z content_failed reset by peer\n"
+    )
+    assert [render_quota(()), render_queue(()), render_errors(())] == [
         "no request sent yet\n",
         "nothing waits\n",
         "none\n",
@@ -250,11 +266,11 @@ def test_tables() -> None:
         (1000, "1.0 KiB"),
         (1536, "1.5 KiB"),
         (5 << 40, "5.0 TiB"),
-        (5 << 50, "5120.0 TiB"),
+        (5 << 50, "5120 TiB"),
     ],
 )
 def test_sizes(size: int, text: str) -> None:
-    assert _size(size) == text
+    assert format_size(size) == text
 
 
 @pytest.mark.parametrize(
@@ -270,7 +286,7 @@ def test_sizes(size: int, text: str) -> None:
     ],
 )
 def test_durations(time_s: float, text: str) -> None:
-    assert _duration(time_s) == text
+    assert format_duration(time_s, up=True) == text
 
 
 def load(pages: int, of_pages: int | None, left_s: float | None) -> dict[str, Any]:
@@ -303,5 +319,51 @@ def load(pages: int, of_pages: int | None, left_s: float | None) -> dict[str, An
     ],
 )
 def test_how_far_the_load_of_a_mailbox_is(row: dict[str, Any], line: str) -> None:
-    assert f"           loading {line}" in render_status({**FRESH, "loads": [row]}).splitlines()
-    assert render_queue({**FRESH, "queue": [], "loads": [row]}) == f"loading the mailbox of {line}\n"
+    assert f"           loading {line}" in text_of({**FRESH, "loads": [row]}).splitlines()
+    assert (
+        render_queue((), status_from_json({**FRESH, "loads": [row]}).loads or ())
+        == f"loading the mailbox of {line}\n"
+    )
+
+
+def test_the_json_of_a_status_is_what_it_was_read_from() -> None:
+    told = BUSY | {
+        "network_problem": None,
+        "login": {"state": "refused", "because": "OAU-251", "tried_again_in_s": 60.0},
+        "loads": [
+            {
+                "extension": 62,
+                "number": "101",
+                "name": "Jane",
+                "since_s": 1.5,
+                "pages": 1,
+                "of_pages": None,
+                "messages": 1000,
+                "of_messages": None,
+                "left_s": None,
+            }
+        ],
+    }
+    assert to_json(status_from_json(told)) == told
+    assert list(to_json(Status())) == [field.name for field in attrs.fields(Status)]
+
+
+@pytest.mark.parametrize("missing", [*BUSY, "login", "loads"])
+def test_a_part_that_another_version_does_not_tell(missing: str) -> None:
+    told = {key: value for key, value in BUSY.items() if key != missing}
+    status = status_from_json(told)
+    assert getattr(status, missing) is None
+    assert text_of(told).count("\n") > 10
+    assert "None" not in text_of(told)
+
+
+@pytest.mark.parametrize("odd", [None, 5, "x", [5], [{}], {}, {"id": 5}, {"by_group": [1]}, True])
+def test_a_part_that_another_version_tells_in_another_way(odd: object) -> None:
+    for key in BUSY:
+        told = BUSY | {key: odd, "of a later version": odd}
+        assert text_of(told).startswith("rcfs ")
+
+
+def test_fields_of_a_later_version_are_passed_over() -> None:
+    later = BUSY | {"cache": BUSY["cache"] | {"compressed": True}, "weather": "fair"}
+    assert text_of(later) == text_of(BUSY)

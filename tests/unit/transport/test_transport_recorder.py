@@ -2,6 +2,7 @@ import structlog
 
 from rcfs.errors import AuthError, RateLimitedError, ServerError, TransportError
 from rcfs.model import iso_time
+from rcfs.status import to_json
 from rcfs.transport import Recorder
 from rcfs.transport._retry import backoff_s
 
@@ -31,7 +32,7 @@ def test_requests_are_counted_by_group_and_outcome() -> None:
         ("listMessages", "light", 0),
     ]:
         counter.request(operation, group, status)
-    assert counter.requests() == {
+    assert to_json(counter.requests()) == {
         "sent": 3,
         "refused": 1,
         "by_group": {"light": 1, "medium": 2},
