@@ -82,7 +82,7 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
 
 def _list(settings: Settings, *, as_json: bool) -> None:
     with open_cache(settings) as cache:
-        states = {key: cache.contains(key) for key in sorted(cache.pins())}
+        states = {key: cache.contains(key) for key in sorted(cache.pins(), key=str)}
     paths: Mapping[ContentKey, str] = {}
     if states:
         from rcfs.cli._attachments import known_paths
