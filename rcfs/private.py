@@ -80,9 +80,9 @@ def private_directory(path: Path) -> None:
     """
     try:
         make_private_directory(path)
-    except NotADirectoryError as exc:
-        raise StoreError(f"{exc.filename} is not a directory") from exc
     except OSError as exc:
+        if path.exists():
+            raise StoreError(f"{path} is not a directory") from exc
         raise StoreError(f"the directory {path} cannot be created: {exc.strerror}") from exc
 
 
