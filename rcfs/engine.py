@@ -180,7 +180,7 @@ async def open_engine(
                 hints=hints,
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
-                counts=Glance(lambda: index.counts(account.id), "mailboxes", nursery, recorder),
+                counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
                 outlook=Glance(
                     lambda: losses.outlook(account.id, account.extensions), "retention", nursery, recorder
                 ),

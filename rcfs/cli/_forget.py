@@ -74,7 +74,7 @@ def kept_accounts(settings: Settings) -> dict[str, str]:
     from rcfs.store import MailboxIndex
 
     with closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index:
-        return {login: seen.account_id for login, seen in index.logins().items()}
+        return {login: seen.account_id for login, seen in index.reader.logins().items()}
 
 
 @attrs.frozen
@@ -115,7 +115,7 @@ class _Kept:
     def question(self, chosen: Collection[str]) -> str:
         """Whether to erase the accounts with the ids `chosen`."""
         names = " and ".join(map(self._spoken, chosen)) or "no account that is known"
-        messages = sum(sum(self.index.counts(account_id).values()) for account_id in chosen)
+        messages = sum(sum(self.index.reader.counts(account_id).values()) for account_id in chosen)
         lines = [f"This disk holds {messages} messages of {names}, and what was fetched of them."]
         purged = sum(self.index.archive.count(account_id) for account_id in chosen)
         if purged:
@@ -140,7 +140,7 @@ def _opened(settings: Settings) -> Iterator[_Kept]:
         closing(FetchHistory.open(settings.files.history, warn)) as history,
         open_cache(settings) as cache,
     ):
-        yield _Kept(index, sizes, history, cache, index.logins())
+        yield _Kept(index, sizes, history, cache, index.reader.logins())
 
 
 def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) -> None:

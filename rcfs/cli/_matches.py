@@ -14,7 +14,7 @@ from rcfs.errors import ConfigError
 from rcfs.filenames import StateFiles
 from rcfs.host import MountRecord
 from rcfs.model import Message, extension_from, iso_time, message_from, one_line
-from rcfs.store import MARKS, Hit, MailboxIndex, Scope
+from rcfs.store import MARKS, Hit, IndexReader, MailboxIndex, Scope
 from rcfs.tree import PURGED, Root, build_root, headline, people_of
 
 
@@ -104,12 +104,12 @@ def find(
             continue
         with closing(MailboxIndex.open(path, warn)) as index:
             mounts = {record.login: record.mountpoint for record in records if record.state_dir == state_dir}
-            for account in _accounts(index, mounts):
+            for account in _accounts(index.reader, mounts):
                 if account.mountpoint is None and state_dir != own_dir:
                     continue
                 scope = account.scope(wanted)
                 exists |= scope is not None
-                if scope is None or not account.knows(index, scope):
+                if scope is None or not account.knows(index.reader, scope):
                     continue
                 known = True
                 if not index.keeps_purged:
@@ -149,7 +149,7 @@ class _Account:
         called = self.root.name_of(extension_id) or ""
         return name in (called, self.extensions[extension_id]) or fnmatchcase(called, name)
 
-    def knows(self, index: MailboxIndex, scope: Scope) -> bool:
+    def knows(self, index: IndexReader, scope: Scope) -> bool:
         """Whether one of the mailboxes of `scope` was loaded."""
         states = (index.mailbox(self.id, extension_id) for extension_id in scope.extension_ids)
         return any(state is not None and state.loaded for state in states)
@@ -160,7 +160,7 @@ class _Account:
         return str(path if self.mountpoint is None else self.mountpoint / path)
 
 
-def _accounts(index: MailboxIndex, mounts: Mapping[str, Path]) -> Iterator[_Account]:
+def _accounts(index: IndexReader, mounts: Mapping[str, Path]) -> Iterator[_Account]:
     """The accounts that an index knows; what several logins may see of one is taken together."""
     logins = index.logins()
     for account_id in sorted({seen.account_id for seen in logins.values()}):

@@ -15,7 +15,7 @@ from rcfs.mailbox import (
     MailboxesLost,
     MailboxLoaded,
 )
-from rcfs.store import Touched
+from rcfs.store import ChangedPaths
 from rcfs.tree import REFRESH_ALL, ExtensionDirectory, Node, Root, SearchesDirectory, build_root
 
 _VISITED = 5
@@ -154,7 +154,7 @@ class ShownMailboxes:
         for extension in extensions:
             show_mailbox(self._root.extension(extension.id), self._engine.account.mailboxes)
 
-    def changed(self, extension_id: int, touched: Touched) -> None:
+    def changed(self, extension_id: int, touched: ChangedPaths) -> None:
         """These paths of an extension mean something else than before; the empty one is all of it."""
         name = self._root.name_of(extension_id)
         if name is not None and () in touched:

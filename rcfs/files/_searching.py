@@ -9,7 +9,7 @@ from rcfs.errors import ExistsError, InvalidNameError, NameTooLongError, NotFoun
 from rcfs.files._attributes import encoded
 from rcfs.files._changes import Changes
 from rcfs.mailbox import Searches
-from rcfs.store import Touched, match_expression
+from rcfs.store import ChangedPaths, match_expression
 from rcfs.tree import (
     Directory,
     Entry,
@@ -167,7 +167,7 @@ class Searching:
     def _hidden_in(self, directory: Directory) -> Collection[str]:
         return self._hidden.get(directory.query, ()) if isinstance(directory, SearchDirectory) else ()
 
-    def mailbox_changed(self, extension_id: int, touched: Touched) -> None:
+    def mailbox_changed(self, extension_id: int, touched: ChangedPaths) -> None:
         """These paths of an extension mean something else than before."""
         self.edition += 1
         self._searches.note_change()

@@ -90,7 +90,7 @@ class SpaceMeter(Listener):
             last: int | None = -1
             while last is not None:
                 size_bytes, last = await trio.to_thread.run_sync(
-                    self._engine.index.record_bytes,
+                    self._engine.index.reader.record_bytes,
                     self._engine.account.id,
                     extension.id,
                     last,

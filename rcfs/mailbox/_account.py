@@ -138,8 +138,8 @@ class Account:
             # Before anything is shown; a large one is looked at meanwhile.
             await self._find_damage()
         try:
-            known = self._index.login(self._login)
-            own = self._index.noted(self._own_topic)
+            known = self._index.reader.login(self._login)
+            own = self._index.reader.noted(self._own_topic)
             self.own_id = None if own is None else int(own.text)
         except StoreError as exc:  # `begin_anew` sees to it.
             self._recorder.fault("account", str(exc))
@@ -246,7 +246,7 @@ class Account:
         if not self._index.renew():
             return False
         if self._seen is not None:
-            self._index.save_login(self._login, self._seen)
+            self._index.writer.save_login(self._login, self._seen)
         return True
 
     async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
@@ -284,12 +284,12 @@ class Account:
         seen = Login(account_id, name, tuple(extension.raw for extension in found.values()))
         try:
             await trio.to_thread.run_sync(
-                self._index.save_login, self._login, seen, limiter=self._index.threads
+                self._index.writer.save_login, self._login, seen, limiter=self._index.threads
             )
             if own is not None and own.id != self.own_id:
                 self.own_id = own.id
                 await trio.to_thread.run_sync(
-                    self._index.note,
+                    self._index.writer.note,
                     self._own_topic,
                     str(own.id),
                     self._wall_clock(),

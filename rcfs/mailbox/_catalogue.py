@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from rcfs.model import ContentKey, FolderRow, Message, MessageRow, message_from
-from rcfs.store import MailboxIndex, SizeIndex
+from rcfs.store import IndexReader, SizeIndex
 
 _AT_HAND = 8
 """Messages that are kept in case they are asked for again, 30 kB: who reads the files of a message asks
@@ -21,7 +21,7 @@ class MailboxCatalogue:
 
     def __init__(
         self,
-        index: MailboxIndex,
+        index: IndexReader,
         sizes: SizeIndex,
         mailbox: int,
         account_id: str,

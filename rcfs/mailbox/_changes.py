@@ -2,7 +2,7 @@
 
 import attrs
 
-from rcfs.store import Touched
+from rcfs.store import ChangedPaths
 
 
 @attrs.frozen
@@ -29,7 +29,7 @@ class MailboxChanged:
 
     extension_id: int
     """Whose mailbox."""
-    paths: Touched
+    paths: ChangedPaths
     """What is different, as paths in the mailbox: ``()`` for all of it. None where only searches may be."""
 
 

@@ -54,7 +54,9 @@ class FirstSeen:
         if records == self._kept:
             return
         try:
-            await trio.to_thread.run_sync(self._index.note, self._topic, json.dumps(records), self.since_s)
+            await trio.to_thread.run_sync(
+                self._index.writer.note, self._topic, json.dumps(records), self.since_s
+            )
         except StoreError as exc:
             self._recorder.fault("account", str(exc))
         else:
@@ -63,7 +65,7 @@ class FirstSeen:
     def _read(self) -> None:
         """Takes over what is kept; another process may have seen a change before this one."""
         try:
-            note = self._index.noted(self._topic)
+            note = self._index.reader.noted(self._topic)
             kept = {} if note is None else json.loads(note.text)
             records = {str(key): (str(digest), int(seen_s)) for key, (digest, seen_s) in kept.items()}
         except StoreError as exc:

@@ -158,7 +158,7 @@ class Hints:
 
     def _refused_already(self) -> bool:
         try:
-            note = self._index.noted(self._topic)
+            note = self._index.reader.noted(self._topic)
         except StoreError:
             return False
         if note is None or not 0 <= self._wall_clock() - note.noted_s < _ASK_AGAIN_S:
@@ -171,7 +171,7 @@ class Hints:
         self._recorder.note("no hints", reason=reason)
         try:
             await trio.to_thread.run_sync(
-                self._index.note,
+                self._index.writer.note,
                 self._topic,
                 json.dumps(reason),
                 self._wall_clock(),

@@ -28,7 +28,7 @@ from rcfs.model import (
     is_tombstone,
     message_from,
 )
-from rcfs.store import RESHELVED, MailboxIndex, Touched
+from rcfs.store import RESHELVED, ChangedPaths, MailboxIndex
 
 _RESHELVED_AT_ONCE = 500
 """A tenth of a second of work: another process that writes waits no longer."""
@@ -55,7 +55,7 @@ class Shelving:
 class Taken:
     """What a sync told."""
 
-    touched: Touched
+    touched: ChangedPaths
     """What means something else than before."""
     unclear: tuple[int, ...]
     """Ids of messages of which too little was told: they must be read."""
@@ -76,14 +76,14 @@ class Intake:
         self._wall_clock = wall_clock
         self._shelving = shelving
 
-    def take(self, mailbox: int, records: Iterable[Record], generation: int | None = None) -> Touched:
+    def take(self, mailbox: int, records: Iterable[Record], listing: int | None = None) -> ChangedPaths:
         """Take over whole records of the mailbox with the number `mailbox`; see `MailboxIndex.put`.
 
         Raises:
             StoreError: The index fails; then nothing was taken over.
         """
         found = map(message_from, records)
-        return self._put(mailbox, [message for message in found if message is not None], generation)
+        return self._put(mailbox, [message for message in found if message is not None], listing)
 
     def reshelve(self) -> None:
         """Show everything that is known as it is decided now, if it was decided otherwise before.
@@ -93,24 +93,24 @@ class Intake:
         Raises:
             StoreError: The index fails.
         """
-        noted = self._index.noted(RESHELVED)
+        noted = self._index.reader.noted(RESHELVED)
         if noted is not None and noted.text == self._shelving.edition:
             return
         number = 0
-        while rows := self._index.records_after(number, _RESHELVED_AT_ONCE):
+        while rows := self._index.reader.records_after(number, _RESHELVED_AT_ONCE):
             number = rows[-1][0]
             for mailbox, found in groupby(sorted(rows, key=itemgetter(1)), key=itemgetter(1)):
                 messages = (message_from(json.loads(raw)) for _number, _mailbox, raw in found)
                 shelved = (self._shelving.shelve(message) for message in messages if message is not None)
-                self._index.put(
+                self._index.writer.put(
                     mailbox,
                     # What is not to be shown now stays: it may be asked for again.
                     [message for message in shelved if message is not None],
                     self._shelving.name_folder,
                     again=True,
                 )
-        self._index.rename_folders(self._shelving.name_folder)
-        self._index.note(RESHELVED, self._shelving.edition, self._wall_clock())
+        self._index.writer.rename_folders(self._shelving.name_folder)
+        self._index.writer.note(RESHELVED, self._shelving.edition, self._wall_clock())
 
     def take_changes(self, mailbox: int, records: Iterable[Record]) -> Taken:
         """Take over what a sync told, tombstones among it.
@@ -140,7 +140,7 @@ class Intake:
         return Taken(touched, tuple(unclear), bool(purged), tuple(kept), tuple(gone))
 
     def _known(self, mailbox: int, ids: Iterable[int]) -> dict[int, Message]:
-        records = self._index.known(mailbox, list(ids))
+        records = self._index.reader.known(mailbox, list(ids))
         messages = {message_id: message_from(json.loads(raw)) for message_id, raw in records.items()}
         return {message_id: message for message_id, message in messages.items() if message is not None}
 
@@ -152,21 +152,21 @@ class Intake:
         Raises:
             StoreError: The index fails; then nothing was taken over.
         """
-        raw = self._index.known(mailbox, [key.message_id]).get(key.message_id)
+        raw = self._index.reader.known(mailbox, [key.message_id]).get(key.message_id)
         message = None if raw is None else message_from(json.loads(raw))
         attachments = () if message is None else message.attachments
         if not any(each.id == key.attachment_id and each.kind == _TRANSCRIPT for each in attachments):
             return False
-        return self._index.put_transcript(mailbox, key.message_id, data.decode("utf-8", "replace"))
+        return self._index.writer.put_transcript(mailbox, key.message_id, data.decode("utf-8", "replace"))
 
-    def _put(self, mailbox: int, messages: Iterable[Message], generation: int | None) -> Touched:
+    def _put(self, mailbox: int, messages: Iterable[Message], listing: int | None) -> ChangedPaths:
         shelved = [(message.id, self._shelving.shelve(message)) for message in messages]
-        return self._index.put(
+        return self._index.writer.put(
             mailbox,
             [message for _id, message in shelved if message is not None],
             self._shelving.name_folder,
             removed=[message_id for message_id, message in shelved if message is None],
-            generation=generation,
+            listing=listing,
         )
 
     def _bury(

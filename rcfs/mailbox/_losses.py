@@ -98,7 +98,7 @@ class Losses:
         self._asking = trio.Lock()
         self._note: Note | None = None
         try:
-            self._note = index.noted(self._topic)
+            self._note = index.reader.noted(self._topic)
         except StoreError as exc:
             recorder.fault("retention", str(exc))
 
@@ -126,7 +126,7 @@ class Losses:
                 text, now_s = json.dumps(found), self._wall_clock()
                 self._note = Note(text, now_s)
                 await trio.to_thread.run_sync(
-                    self._index.note, self._topic, text, now_s, limiter=self._index.threads
+                    self._index.writer.note, self._topic, text, now_s, limiter=self._index.threads
                 )
             except (OfflineError, UnreachableError):
                 pass  # Said once by whoever notices, and asked again.
@@ -173,7 +173,7 @@ class Losses:
 
     def _passing(self, account_id: str, extension: Extension, now_s: float) -> Passing | None:
         """What goes of one mailbox; None when nothing does, or it was never loaded."""
-        state = self._index.mailbox(account_id, extension.id)
+        state = self._index.reader.mailbox(account_id, extension.id)
         if state is None or not state.loaded:
             return None
         found: dict[int, tuple[End, Message]] = {}
@@ -200,7 +200,7 @@ class Losses:
         if shelved is None:
             return ()
         span_s = self.retention.span_s(rule, now_s, SOON_S)
-        records = self._index.records_between(mailbox, shelved.home.view, span_s)
+        records = self._index.reader.records_between(mailbox, shelved.home.view, span_s)
         messages = (message_from(json.loads(raw)) for raw in records)
         return [message for message in messages if message is not None]
 

@@ -30,7 +30,7 @@ from rcfs.model import DAY_S, AttachmentKey, ContentKey, Extension, Priority
 from rcfs.platform import (
     Client,
 )
-from rcfs.store import ContentCache, MailboxIndex, SizeIndex, Touched
+from rcfs.store import ChangedPaths, ContentCache, MailboxIndex, SizeIndex
 from rcfs.transport import Demand, Listeners, Network, Recorder, Requester
 
 _REFUSAL_S = 60.0
@@ -62,7 +62,7 @@ class _Box:
     freshness: Freshness
     loaded: bool
     """Whether it was once loaded whole: only then it is kept current."""
-    edition: int | None
+    revision: int | None
     """Edition of the mailbox up to which all changes were told; None when everything must be told."""
     is_none: bool | None = None
     """Whether the extension has no mailbox; None when the index was not asked yet."""
@@ -129,7 +129,7 @@ class Mailboxes:
             for extension in self._kept.values():
                 if extension.number:
                     await trio.to_thread.run_sync(
-                        self._index.put_owner,
+                        self._index.writer.put_owner,
                         self.account_id,
                         extension.id,
                         extension.number,
@@ -143,11 +143,11 @@ class Mailboxes:
 
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension, if it was ever loaded; costs nothing."""
-        state = self._index.mailbox(self.account_id, extension_id)
+        state = self._index.reader.mailbox(self.account_id, extension_id)
         if state is None or not state.loaded:
             return None
         return MailboxCatalogue(
-            self._index,
+            self._index.reader,
             self._sizes,
             state.number,
             self.account_id,
@@ -280,7 +280,7 @@ class Mailboxes:
         if not isinstance(key, AttachmentKey):
             return
         try:
-            state = self._index.mailbox(key.account_id, key.extension_id)
+            state = self._index.reader.mailbox(key.account_id, key.extension_id)
             if state is not None and await trio.to_thread.run_sync(
                 self._intake.take_text, state.number, key, data, limiter=self._index.threads
             ):
@@ -346,7 +346,7 @@ class Mailboxes:
     def forget(self) -> None:
         """The index has been begun anew: only what was taken over from the one before it is loaded."""
         for extension_id, box in self._boxes.items():
-            box.edition = box.is_none = None
+            box.revision = box.is_none = None
             try:
                 box.loaded = self.catalogue(extension_id) is not None
             except StoreError:
@@ -360,7 +360,7 @@ class Mailboxes:
         box = self._boxes.get(extension_id)
         if box is None:
             try:
-                state = self._index.mailbox(self.account_id, extension_id)
+                state = self._index.reader.mailbox(self.account_id, extension_id)
             except StoreError as exc:
                 self._recorder.fault("mailbox", str(exc), extension=extension_id)
                 state = None
@@ -368,8 +368,8 @@ class Mailboxes:
             ago_s = self._wall_clock() - state.synced_s if state is not None and loaded else math.inf
             # A clock that was set back must not make a mailbox look fresh.
             ago_s = ago_s if ago_s >= 0 else math.inf
-            edition = 0 if state is None else state.edition
-            box = self._boxes[extension_id] = _Box(Freshness(trio.current_time(), ago_s), loaded, edition)
+            revision = 0 if state is None else state.revision
+            box = self._boxes[extension_id] = _Box(Freshness(trio.current_time(), ago_s), loaded, revision)
         return box
 
     def _start(self, extension_id: int, box: _Box, priority: Priority) -> _Job:
@@ -426,15 +426,15 @@ class Mailboxes:
             await self._remembered.keep(NONE, self.account_id, extension_id, known.type)
         self._changes.tell(MailboxLoaded(extension_id))
 
-    def _tell(self, extension_id: int, touched: Touched) -> None:
+    def _tell(self, extension_id: int, touched: ChangedPaths) -> None:
         if touched:
             box = self._box(extension_id)
-            box.edition = None if box.edition is None else box.edition + 1
+            box.revision = None if box.revision is None else box.revision + 1
             self._changes.tell(MailboxChanged(extension_id, touched))
 
     def _tell_what_others_did(self, extension_id: int) -> None:
         """Tells of all of a mailbox, if it was changed by another process, or lost and loaded again."""
-        box, state = self._box(extension_id), self._index.mailbox(self.account_id, extension_id)
-        if state is not None and state.edition != box.edition:
-            box.edition = state.edition
+        box, state = self._box(extension_id), self._index.reader.mailbox(self.account_id, extension_id)
+        if state is not None and state.revision != box.revision:
+            box.revision = state.revision
             self._changes.tell(MailboxChanged(extension_id, {()}))

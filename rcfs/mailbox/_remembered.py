@@ -32,7 +32,7 @@ class Remembered:
     def recall(self, topic: Topic, account_id: str, extension_id: int) -> Note | None:
         """The note of a mailbox; None when there is none. For the event loop: tens of microseconds."""
         with suppress(StoreError):
-            return self._index.noted(_name(topic, account_id, extension_id))
+            return self._index.reader.noted(_name(topic, account_id, extension_id))
         return None
 
     async def keep(self, topic: Topic, account_id: str, extension_id: int, text: str = "") -> None:
@@ -40,7 +40,7 @@ class Remembered:
         name = _name(topic, account_id, extension_id)
         with suppress(StoreError):
             await trio.to_thread.run_sync(
-                self._index.note, name, text, self._wall_clock(), limiter=self._index.threads
+                self._index.writer.note, name, text, self._wall_clock(), limiter=self._index.threads
             )
 
 

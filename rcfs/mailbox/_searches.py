@@ -57,7 +57,7 @@ class Searches:
         It is kept in the index, so that it is the same after a remount.
         """
         if self._changed_s is None:
-            note = self._notes.noted(self._topic)
+            note = self._notes.reader.noted(self._topic)
             self._changed_s = 0.0 if note is None else note.noted_s
         return self._changed_s
 
@@ -105,7 +105,7 @@ class Searches:
         try:
             while noted_s != self._changed_s:
                 noted_s = self.changed_s
-                await self._writing(self._notes.note, self._topic, "", noted_s)
+                await self._writing(self._notes.writer.note, self._topic, "", noted_s)
         except StoreError as exc:
             self._recorder.fault("searches", str(exc))
         finally:

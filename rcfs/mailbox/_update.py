@@ -31,7 +31,7 @@ from rcfs.platform import (
     sync_answer,
     sync_messages,
 )
-from rcfs.store import ContentCache, MailboxIndex, MailboxState, Touched
+from rcfs.store import ChangedPaths, ContentCache, MailboxIndex, MailboxState
 from rcfs.transport import Demand, Lists, Recorder, Requester
 
 T = TypeVar("T")
@@ -94,7 +94,7 @@ class Target:
     number: str
     """Number of the extension; empty when unknown. Among the parties of a message between colleagues the
     owner is the one with this number."""
-    tell: Callable[[Touched], None]
+    tell: Callable[[ChangedPaths], None]
     """Hears what means something else than before, in the trio thread, when it is in the index."""
     progress: Progress
     """Is told how far a load is."""
@@ -106,7 +106,7 @@ class _Listing:
 
     mailbox: int
     """Number of the mailbox in the index."""
-    generation: int
+    number: int
     """What marks the messages that the list brought."""
     token: str
     """Token of the syncs that tell what happened since."""
@@ -146,7 +146,7 @@ class Updater:
             PlatformError: The server refused, failed or could not be reached.
             StoreError: The index fails.
         """
-        state = self._index.mailbox(target.account_id, target.extension_id)
+        state = self._index.reader.mailbox(target.account_id, target.extension_id)
         if state is None or not state.loaded or not await self._sync(target, state, demand):
             await self._load(target, demand)
 
@@ -157,12 +157,12 @@ class Updater:
             if not listing.shifted:
                 break
             listing = await self._list(target, demand)
-        left = await self._in_thread(self._index.unseen, listing.mailbox, listing.generation)
+        left = await self._in_thread(self._index.reader.unseen, listing.mailbox, listing.number)
         for start in range(0, len(left), _AT_ONCE):
             gone = list(map(purged_record, left[start : start + _AT_ONCE]))
             await self._take_changes(target, listing.mailbox, gone)
         await self._bring_back(target, listing.mailbox)
-        await self._in_thread(self._index.synced, listing.mailbox, listing.token, listing.at_s)
+        await self._in_thread(self._index.writer.synced, listing.mailbox, listing.token, listing.at_s)
         self._recorder.note("mailbox loaded", extension=target.extension_id, gone=len(left))
 
     async def _bring_back(self, target: Target, mailbox: int) -> None:
@@ -175,7 +175,7 @@ class Updater:
             return
 
         def missing() -> list[Record]:
-            known = self._index.known(mailbox, list(kept))
+            known = self._index.reader.known(mailbox, list(kept))
             return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
 
         records = await self._in_thread(missing)
@@ -186,8 +186,8 @@ class Updater:
         """Reads the whole list once."""
         progress = target.progress
         progress.begin(trio.current_time())
-        mailbox, generation = await self._in_thread(
-            self._index.begin, target.account_id, target.extension_id, target.number
+        mailbox, listing = await self._in_thread(
+            self._index.writer.begin, target.account_id, target.extension_id, target.number
         )
         # The token comes first: what happens from here on is told by the next sync.
         answer = await self._requester.read(sync_messages(target.extension_id), sync_answer, demand)
@@ -196,7 +196,7 @@ class Updater:
         token, at_s, shifted = answer.token, self._client.server_now_s(), False
         messages = self._lists.open(list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S), demand)
         while (page := await messages.page()) is not None:
-            target.tell(await self._in_thread(self._intake.take, mailbox, page, generation))
+            target.tell(await self._in_thread(self._intake.take, mailbox, page, listing))
             progress.pages, progress.messages = messages.pages, progress.messages + len(page)
             progress.of_pages, progress.of_messages = messages.of_pages, messages.of_records
         if messages.pages > 1:
@@ -208,7 +208,7 @@ class Updater:
             taken = await self._take_changes(target, mailbox, answer.records)
             await self._clear(target, mailbox, taken.unclear, demand)
             token, shifted = answer.token or token, taken.purged
-        return _Listing(mailbox, generation, token, at_s, shifted)
+        return _Listing(mailbox, listing, token, at_s, shifted)
 
     async def _sync(self, target: Target, state: MailboxState, demand: Demand) -> bool:
         """Takes over what changed since the last sync; False when only a load can tell."""
@@ -229,7 +229,7 @@ class Updater:
             return False
         await self._clear(target, state.number, taken.unclear, demand)
         # Not before all of it is in the index: the next sync does not tell it again.
-        await self._in_thread(self._index.synced, state.number, answer.token or state.sync_token, at_s)
+        await self._in_thread(self._index.writer.synced, state.number, answer.token or state.sync_token, at_s)
         return True
 
     async def _clear(self, target: Target, number: int, unclear: Sequence[int], demand: Demand) -> None:

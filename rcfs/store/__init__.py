@@ -14,12 +14,14 @@ from rcfs.store._history import FetchHistory as FetchHistory
 from rcfs.store._history import FetchRecord as FetchRecord
 from rcfs.store._history import Refusal as Refusal
 from rcfs.store._index import MailboxIndex as MailboxIndex
-from rcfs.store._index import Touched as Touched
 from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
+from rcfs.store._index_reader import IndexReader as IndexReader
 from rcfs.store._index_schema import RESHELVED as RESHELVED
 from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState
 from rcfs.store._index_values import Note as Note
+from rcfs.store._index_writer import ChangedPaths as ChangedPaths
+from rcfs.store._index_writer import IndexWriter as IndexWriter
 from rcfs.store._ledger import SqliteHome as SqliteHome
 from rcfs.store._ledger import credentials_in_ledger as credentials_in_ledger
 from rcfs.store._ledger import open_ledger as open_ledger

@@ -1,6 +1,6 @@
 """How messages come into the index of mailboxes, and how they leave it.
 
-Everything here runs within one transaction of the caller, and notes in `touched` what a cache of names and
+Everything here runs within one transaction of the caller, and notes in `changed` what a cache of names and
 texts must forget: paths relative to the extension's directory, of folders (their listing, times and texts)
 and of messages in folders.
 
@@ -24,20 +24,18 @@ _SHOWN_WIDTH = 5
 class Merge:
     """Changes to one mailbox; made for one transaction, and finished by `finish`."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, mailbox: int, generation: int, name: NameFolder
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, mailbox: int, listing: int, name: NameFolder) -> None:
         """Begins with nothing changed.
 
         Args:
             connection: Within a transaction.
             mailbox: Number of the mailbox.
-            generation: What marks the messages that were seen.
+            listing: The number of the whole listing that the messages come from, or of the last one.
             name: Names the folders.
         """
         self._connection = connection
         self._mailbox = mailbox
-        self._generation = generation
+        self._listing = listing
         self._name = name
         self._folders: dict[int, ChangedFolder] = {}
         self._by_place: dict[tuple[str, str], ChangedFolder] = {}
@@ -49,7 +47,7 @@ class Merge:
         self._unnamed: set[int] = set()
         self._acquainted: set[int] = set()
         self._changed: set[int] = set()
-        self.touched: set[Path] = set()
+        self.changed: set[Path] = set()
 
     def put(self, message: ShelvedMessage, *, again: bool = False) -> None:
         """Take over `message`, unless what is known of it is newer; equal ones are only marked as seen.
@@ -74,7 +72,7 @@ class Merge:
         if older or (raw == message.raw and same_home and not again):
             self._connection.execute(
                 "UPDATE messages SET generation = max(generation, ?) WHERE message = ?",
-                (self._generation, before.number),
+                (self._listing, before.number),
             )
             return
         self._replace(before, message)
@@ -124,7 +122,7 @@ class Merge:
         self._connection.executemany(
             f"{seal('folders')} WHERE folder = ?", [(number,) for number in sorted(self._changed)]
         )
-        return self.touched
+        return self.changed
 
     def _insert(self, message: ShelvedMessage) -> None:
         home = self._folder_of(message.home)
@@ -139,7 +137,7 @@ class Merge:
                 message.created_s,
                 message.modified_s,
                 home.number,
-                self._generation,
+                self._listing,
                 message.spoken_bytes,
                 message.raw,
                 *self._checksums(message, home),
@@ -166,7 +164,7 @@ class Merge:
                 message.created_s,
                 message.modified_s,
                 home.number,
-                self._generation,
+                self._listing,
                 message.spoken_bytes,
                 message.raw,
                 *self._checksums(message, home),
@@ -180,7 +178,7 @@ class Merge:
                 self._hide(shown, folder)
                 continue
             if shown.name != message.name:
-                self.touched.add((*self._folder(folder).path, shown.name))
+                self.changed.add((*self._folder(folder).path, shown.name))
             if fell(shown.created_s, message.created_s) or fell(shown.modified_s, message.modified_s):
                 self._lessened.add(folder)
                 self._aged.add(folder)
@@ -229,8 +227,8 @@ class Merge:
         self._grown.add(folder.number)
         if folder.name or not folder.key:
             # Of a folder that is still without a name nobody has seen an entry.
-            self.touched.add(folder.path)
-            self.touched.add((*folder.path, message.name))
+            self.changed.add(folder.path)
+            self.changed.add((*folder.path, message.name))
         for identity, name in place.parties:
             self._learn_party(folder, identity, name, message.created_s or 0.0)
 
@@ -245,7 +243,7 @@ class Merge:
         if shown.created_s == folder.created_s or shown.modified_s == folder.modified_s:
             # Else another message is the newest, and a folder of 50,000 need not be looked through for it.
             self._aged.add(folder_number)
-        self.touched |= {folder.path, (*folder.path, shown.name)}
+        self.changed |= {folder.path, (*folder.path, shown.name)}
 
     def _flush(self) -> None:
         """Writes what was noted of messages that are shown."""
@@ -319,7 +317,7 @@ class Merge:
         self._changed.add(number)
         if place.key:
             self._unnamed.add(number)
-        self.touched.add((place.view,))
+        self.changed.add((place.view,))
         return folder
 
     def _learn_party(self, folder: ChangedFolder, identity: str, name: str, since_s: float) -> None:
@@ -377,7 +375,7 @@ class Merge:
         folded = self._folded(folder)
         for table in ("folders", "parties"):
             self._connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder.number,))  # noqa: S608
-        self.touched |= {folder.path, (folder.view,)}
+        self.changed |= {folder.path, (folder.view,)}
         self._name_equals(folder.view, folded)
 
     def _rename(self, number: int) -> None:
@@ -413,9 +411,9 @@ class Merge:
             return
         self._changed.add(folder.number)
         self._connection.execute("UPDATE folders SET name = ? WHERE folder = ?", (name, folder.number))
-        self.touched |= {folder.path, (folder.view,)}
+        self.changed |= {folder.path, (folder.view,)}
         folder.name = name
-        self.touched.add(folder.path)
+        self.changed.add(folder.path)
 
     def _names(self, folder: ChangedFolder) -> FolderNames:
         parties = {identity: party.name for identity, party in self._parties(folder).items()}

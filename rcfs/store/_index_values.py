@@ -19,8 +19,8 @@ class MailboxState:
     """Token of the last sync; empty when there is none."""
     synced_s: float
     """When it was last known to be complete, in seconds since 1970-01-01 UTC; 0.0 for never."""
-    edition: int
-    """How often what it shows has changed: once for each `MailboxIndex.put` that touched something."""
+    revision: int
+    """How often what it shows has changed: once for each `IndexWriter.put` that changed something."""
 
 
 @attrs.frozen

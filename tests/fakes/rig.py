@@ -20,7 +20,7 @@ from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
 from rcfs.quota import Ledger, MemoryHome
-from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex, Touched
+from rcfs.store import ChangedPaths, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, name_folder, shelve
 from tests.fakes.scripted import ACCOUNT_ID, CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, ScriptedPlatform
@@ -54,7 +54,7 @@ class Rig:
     origin_s: float
     """When the engine had started."""
 
-    heard: list[tuple[int, Touched]] = attrs.field(factory=list)
+    heard: list[tuple[int, ChangedPaths]] = attrs.field(factory=list)
     """What changed, as the mount hears of it."""
 
     @property

@@ -346,8 +346,8 @@ class World:
 
         def knows_all() -> bool:
             """Whether no other process has heard of more, which this one is told with its next sync."""
-            state = process.engine.index.mailbox(process.engine.account.id, extension.id)
-            return state is not None and state.edition == mailboxes._box(extension.id).edition
+            state = process.engine.index.reader.mailbox(process.engine.account.id, extension.id)
+            return state is not None and state.revision == mailboxes._box(extension.id).revision
 
         return await process.ask(refresh_and_compare)
 

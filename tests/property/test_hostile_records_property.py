@@ -149,7 +149,7 @@ def shown(stores: tuple[MailboxIndex, SizeIndex], extension_id: int, mailbox: in
     index, sizes = stores
     root = build_root([Extension(extension_id, "101", "Jane")], fallback_s=1.0)
     directory = root.extension(extension_id)
-    directory.show(MailboxCatalogue(index, sizes, mailbox, "1", extension_id))
+    directory.show(MailboxCatalogue(index.reader, sizes, mailbox, "1", extension_id))
     return walk(directory)
 
 
@@ -160,24 +160,24 @@ def test_a_page_with_odd_records_is_taken_and_shown(
 ) -> None:
     index, _sizes = stores
     extension_id = next(EXTENSION_IDS)
-    mailbox, generation = index.begin("1", extension_id)
+    mailbox, generation = index.writer.begin("1", extension_id)
     intake = Intake(index, SHELVING, time.time)
     records = records_of(received({"records": [*page, SOUND]}))
     intake.take(mailbox, records, generation)
     intake.take_changes(mailbox, sync_answer(received({"records": [*page, SOUND], "syncInfo": {}})).records)
-    assert 8 in index.known(mailbox, [8]), "the sound record of the page"
+    assert 8 in index.reader.known(mailbox, [8]), "the sound record of the page"
     assert shown(stores, extension_id, mailbox) > 5
 
 
 def test_odd_conversation_ids_cost_no_mailbox(stores: tuple[MailboxIndex, SizeIndex]) -> None:
     index, _sizes = stores
     extension_id = next(EXTENSION_IDS)
-    mailbox, generation = index.begin("1", extension_id)
+    mailbox, generation = index.writer.begin("1", extension_id)
     ids = count(1)
     page = [{**MESSAGE, "id": next(ids), "conversation": {"id": value}} for value in HOSTILE]
     page += [{**MESSAGE, "id": next(ids), "conversation": None, "conversationId": value} for value in HOSTILE]
     Intake(index, SHELVING, time.time).take(mailbox, records_of(received({"records": page})), generation)
-    assert set(index.known(mailbox, range(next(ids)))) == set(range(1, 2 * len(HOSTILE) + 1))
+    assert set(index.reader.known(mailbox, range(next(ids)))) == set(range(1, 2 * len(HOSTILE) + 1))
     assert shown(stores, extension_id, mailbox) > 2 * len(HOSTILE)
 
 
@@ -211,11 +211,11 @@ def test_odd_extensions_and_accounts_are_shown_or_left_out(
         if extension is not None:
             assert 0 <= extension.id < 1 << 63
             found.append(extension)
-            index.mailbox("1", extension.id)
+            index.reader.mailbox("1", extension.id)
         if type(record["id"]) is int and record["id"] in (3, 0):
             account_id, name = account_from(record)
-            index.save_login("login", Login(account_id, name, tuple(each.raw for each in found)))
-            assert index.login("login") is not None
+            index.writer.save_login("login", Login(account_id, name, tuple(each.raw for each in found)))
+            assert index.reader.login("login") is not None
     root = build_root({each.id: each for each in found}.values(), fallback_s=1.0)
     for name, node in root.entries().items():
         assert 0 < len(name.encode()) <= 255

@@ -93,16 +93,16 @@ def test_the_index_says_what_a_plain_mailbox_says(
 ) -> None:
     index, sizes = stores
     plain = PlainCatalogue(keep_purged=keep)
-    number, _generation = index.begin("1", next(EXTENSION_IDS))
-    catalogue = MailboxCatalogue(index, sizes, number, "1", 101)
+    number, _generation = index.writer.begin("1", next(EXTENSION_IDS))
+    catalogue = MailboxCatalogue(index.reader, sizes, number, "1", 101)
     for change in changes:
         if isinstance(change, int):
             plain.remove(change)
-            index.put(number, [], name_folder, removed=[change])
+            index.writer.put(number, [], name_folder, removed=[change])
             continue
         plain.put(*change)
         shelved = {message.id: shelve(message, keep_purged=keep) for message in change}
-        index.put(
+        index.writer.put(
             number,
             [message for message in shelved.values() if message is not None],
             name_folder,
@@ -128,9 +128,9 @@ def test_a_listing_has_what_is_there_all_the_time_once(
 ) -> None:
     index, sizes = stores
     extension = Extension(next(EXTENSION_IDS))
-    number, _generation = index.begin("1", extension.id)
+    number, _generation = index.writer.begin("1", extension.id)
     shown = build_root([extension], fallback_s=0.0).extension(extension.id)
-    shown.show(MailboxCatalogue(index, sizes, number, "1", extension.id))
+    shown.show(MailboxCatalogue(index.reader, sizes, number, "1", extension.id))
 
     def show(ids: Iterable[int]) -> None:
         """Lets the messages with these ids, and no others, be there: each of a sender of its own."""
@@ -146,7 +146,7 @@ def test_a_listing_has_what_is_there_all_the_time_once(
         ]
         gone = sorted(set(range(1, 13)).difference(ids))
         shelved = [one for one in map(shelve, made) if one is not None]
-        index.put(number, shelved, name_folder, removed=gone)
+        index.writer.put(number, shelved, name_folder, removed=gone)
 
     show(first)
     directory = shown.find(view)

@@ -51,7 +51,7 @@ async def test_the_state_of_version_0_1_is_taken_over_without_a_request(kept: Pa
         closing(FetchHistory.open(files.history, pytest.fail)) as history,
         closing(ContentCache.open(kept / "cache", free_floor_bytes=0, warn=pytest.fail)) as cache,
     ):
-        ((login, _seen),) = index.logins().items()
+        ((login, _seen),) = index.reader.logins().items()
         async with open_engine(
             login=login,
             client=Client(

@@ -25,10 +25,10 @@ def write_mirror(texts: Texts, origin: str, target: Path) -> None:
         closing(MailboxIndex.open(Path(scratch, "mailboxes.sqlite"), warn)) as index,
         closing(SizeIndex.open(Path(scratch, "sizes.sqlite"), warn)) as sizes,
     ):
-        mailbox, _generation = index.begin(account_id, extension.id)
-        index.put(mailbox, [message for message in shelved if message is not None], name_folder)
+        mailbox, _generation = index.writer.begin(account_id, extension.id)
+        index.writer.put(mailbox, [message for message in shelved if message is not None], name_folder)
         shown = build_root((extension,), fallback_s=0.0).extension(extension.id)
-        shown.show(MailboxCatalogue(index, sizes, mailbox, account_id, extension.id))
+        shown.show(MailboxCatalogue(index.reader, sizes, mailbox, account_id, extension.id))
         _write(shown.find("SMS"), target)
 
 

@@ -63,11 +63,11 @@ class Filled:
         state.mkdir(parents=True)
         shutil.copyfile(self.folder / INDEX, state / INDEX)
         with closing(MailboxIndex.open(state / INDEX, warn)) as index:
-            index.save_login(login, Login(str(ACCOUNT_ID), "Scale", records))
+            index.writer.save_login(login, Login(str(ACCOUNT_ID), "Scale", records))
             for record in map(json.loads, records):
-                mailbox = index.mailbox(str(ACCOUNT_ID), record["id"])
+                mailbox = index.reader.mailbox(str(ACCOUNT_ID), record["id"])
                 if mailbox is not None:
-                    index.synced(mailbox.number, _TOKEN, time.time())
+                    index.writer.synced(mailbox.number, _TOKEN, time.time())
 
 
 def account_of(messages: int, mailboxes: int) -> SimAccount:
@@ -97,14 +97,14 @@ def _fill(account: SimAccount, path: Path) -> Json:
     with closing(MailboxIndex.open(path, warn)) as index:
         intake = Intake(index, Shelving(shelve, name_folder), time.time)
         for extension in account.extensions:
-            mailbox, generation = index.begin(str(ACCOUNT_ID), extension.id)
+            mailbox, generation = index.writer.begin(str(ACCOUNT_ID), extension.id)
             for page in _pages(account, extension.id):
                 began_s, began_cpu_s = time.perf_counter(), time.process_time()
                 intake.take(mailbox, page, generation)
                 seconds += time.perf_counter() - began_s
                 cpu_s += time.process_time() - began_cpu_s
                 messages[str(extension.id)] = messages.get(str(extension.id), 0) + len(page)
-            index.synced(mailbox, _TOKEN, time.time())
+            index.writer.synced(mailbox, _TOKEN, time.time())
     common, rare = _words(path)
     return {"mailboxes": messages, "seconds": seconds, "cpu_s": cpu_s, "common": common, "rare": rare}
 

@@ -28,20 +28,22 @@ def test_a_filled_index_is_one_that_was_used_a_moment_ago(tmp_path: Path) -> Non
     login = login_of("app", "jwt", ORIGIN)
     index.copy_to(tmp_path / "state", login, records)
     with closing(MailboxIndex.open(tmp_path / "state" / INDEX, pytest.fail)) as copy:
-        seen = copy.login(login)
+        seen = copy.reader.login(login)
         assert seen is not None
         assert seen.extensions == records
-        assert copy.counts(str(ACCOUNT_ID)) == {int(name): size for name, size in index.mailboxes.items()}
+        assert copy.reader.counts(str(ACCOUNT_ID)) == {
+            int(name): size for name, size in index.mailboxes.items()
+        }
         for extension in account.extensions:
             told = json.loads((tmp_path / f"served/scale/sync-{extension.id}.json").read_text("utf-8"))
-            state = copy.mailbox(str(ACCOUNT_ID), extension.id)
+            state = copy.reader.mailbox(str(ACCOUNT_ID), extension.id)
             assert state is not None
             assert state.loaded
             changes = sync_answer(told).records
             assert len(changes) == CHANGES_PER_MAILBOX
             taken = Intake(copy, Shelving(shelve, name_folder), time.time).take_changes(state.number, changes)
             assert taken.unclear == (), "no message must be read for it"
-        grown = copy.counts(str(ACCOUNT_ID))
+        grown = copy.reader.counts(str(ACCOUNT_ID))
         assert {grown[int(name)] - size for name, size in index.mailboxes.items()} == {3}
 
 

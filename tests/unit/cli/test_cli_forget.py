@@ -49,14 +49,14 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
     ]
     key = AttachmentKey(account, 5, 1, 1)
     with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
-        index.save_login(f"login-of-{word}", Login(account, f"{word} Ltd", (extension,)))
-        mailbox, generation = index.begin(account, 5)
+        index.writer.save_login(f"login-of-{word}", Login(account, f"{word} Ltd", (extension,)))
+        mailbox, listing = index.writer.begin(account, 5)
         found = [shelve(message) for message in map(message_from, records) if message is not None]
-        index.put(mailbox, [each for each in found if each], name_folder, generation=generation)
-        index.put_transcript(mailbox, 1, f"{word} spoken")
-        index.synced(mailbox, "token", 5.0)
-        index.note(f"retention login-of-{word}", f"{word} noted", 5.0)
-        index.note(f"mailbox {account}/5 used", f"{word} noted", 5.0)
+        index.writer.put(mailbox, [each for each in found if each], name_folder, listing=listing)
+        index.writer.put_transcript(mailbox, 1, f"{word} spoken")
+        index.writer.synced(mailbox, "token", 5.0)
+        index.writer.note(f"retention login-of-{word}", f"{word} noted", 5.0)
+        index.writer.note(f"mailbox {account}/5 used", f"{word} noted", 5.0)
         index.search.keep(account, f"{word} searched", 5.0)
         index.archive.keep(account, 5, {number: json.dumps(record) for number, record in enumerate(records)})
     with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
@@ -102,10 +102,10 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
     assert traces(dirs, "alpha") == traces(dirs, "1111/5/") == []
     kept = AttachmentKey("2222", 5, 1, 1)
     with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
-        assert set(index.logins()) == {"login-of-beta"}
-        assert index.counts("2222") == {5: MESSAGES - 1}
+        assert set(index.reader.logins()) == {"login-of-beta"}
+        assert index.reader.counts("2222") == {5: MESSAGES - 1}
         assert index.archive.count("2222") == MESSAGES - 1
-        note = index.noted("retention login-of-beta")
+        note = index.reader.noted("retention login-of-beta")
         assert note is not None
         assert note.text == "beta noted"
         assert [row.name for row in index.search.kept("2222", 0, 9)] == ["beta searched"]

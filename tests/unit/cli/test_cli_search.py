@@ -43,12 +43,12 @@ def record(number: int, text: str, **fields: Any) -> dict[str, Any]:
 def fill(state_dir: Path, login: str, account: str, mailboxes: dict[int, list[dict[str, Any]]]) -> None:
     """Makes an index as a mount leaves it."""
     with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
-        index.save_login(login, Login(account, "Example Ltd", EXTENSIONS))
+        index.writer.save_login(login, Login(account, "Example Ltd", EXTENSIONS))
         for extension, records in mailboxes.items():
-            mailbox, generation = index.begin(account, extension)
+            mailbox, listing = index.writer.begin(account, extension)
             found = [shelve(message) for message in map(message_from, records) if message is not None]
-            index.put(mailbox, [each for each in found if each], name_folder, generation=generation)
-            index.synced(mailbox, "token", 5.0)
+            index.writer.put(mailbox, [each for each in found if each], name_folder, listing=listing)
+            index.writer.synced(mailbox, "token", 5.0)
 
 
 @pytest.fixture

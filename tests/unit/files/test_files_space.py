@@ -33,7 +33,7 @@ def engine_of(sizes: SizeIndex, records: Any, directory: Path) -> Any:
         cache=SimpleNamespace(directory=directory),
         account=SimpleNamespace(id="1", extensions=extensions),
         sizes=sizes,
-        index=SimpleNamespace(record_bytes=records),
+        index=SimpleNamespace(reader=SimpleNamespace(record_bytes=records)),
         recorder=SimpleNamespace(fault=lambda *_: None),
     )
 

@@ -26,7 +26,7 @@ def index(tmp_path: Path) -> Iterator[MailboxIndex]:
 
 @pytest.fixture
 def mailbox(index: MailboxIndex) -> int:
-    return index.begin("1", 101)[0]
+    return index.writer.begin("1", 101)[0]
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def known(index: MailboxIndex, mailbox: int) -> dict[int, tuple[str, str]]:
     """(view, subject) of every message."""
     found = {}
     for message_id in range(10):
-        raw, home = index.record(mailbox, message_id), index.home(mailbox, message_id)
+        raw, home = index.reader.record(mailbox, message_id), index.reader.home(mailbox, message_id)
         if raw is not None:
             assert home is not None
             found[message_id] = (home.view, json.loads(raw)["subject"])
@@ -118,7 +118,7 @@ def test_a_purged_record_that_tells_less_than_was_known_takes_nothing_away(
     ]
     (kept,) = archive.take_changes(mailbox, told).kept
     assert [attachment.id for attachment in kept.attachments] == [1]
-    record = json.loads(index.record(mailbox, 1) or "")
+    record = json.loads(index.reader.record(mailbox, 1) or "")
     assert (record["availability"], record["attachments"]) == (
         "Purged",
         [{"id": 1, "type": "AudioRecording"}],
@@ -174,9 +174,14 @@ def test_junk_among_the_records_is_passed_over(index: MailboxIndex, intake: Inta
 def _shown(index: MailboxIndex, mailbox: int) -> list[object]:
     """All folders with their messages, without what is counted up."""
     return [
-        (view, folder.name, folder.spoken_bytes, [row.name for row in index.messages(folder.number, 0, 99)])
-        for view in index.views(mailbox)
-        for folder in index.folders(mailbox, view, 0, 99)
+        (
+            view,
+            folder.name,
+            folder.spoken_bytes,
+            [row.name for row in index.reader.messages(folder.number, 0, 99)],
+        )
+        for view in index.reader.views(mailbox)
+        for folder in index.reader.folders(mailbox, view, 0, 99)
     ]
 
 
@@ -198,13 +203,15 @@ def test_what_another_version_has_shelved_is_shelved_again(
     before = Intake(index, Shelving(shelve_before, name_before, edition="1"), time.time)
     before.take(mailbox, records)
     before.reshelve()
-    index.put_transcript(mailbox, 1, "said aloud")
-    index.synced(mailbox, "token", 1.0)
-    assert [folder.name for folder in index.folders(mailbox, "Conversations", 0, 9)] == ["old: +1212 Bob"]
+    index.writer.put_transcript(mailbox, 1, "said aloud")
+    index.writer.synced(mailbox, "token", 1.0)
+    assert [folder.name for folder in index.reader.folders(mailbox, "Conversations", 0, 9)] == [
+        "old: +1212 Bob"
+    ]
 
     Intake(index, Shelving(shelve, name_folder, edition="2"), time.time).reshelve()
     fresh = MailboxIndex.open(tmp_path / "fresh.sqlite", pytest.fail)
-    number = fresh.begin("1", 101)[0]
+    number = fresh.writer.begin("1", 101)[0]
     Intake(fresh, Shelving(shelve, name_folder), time.time).take(number, records)
     assert _shown(index, mailbox) == _shown(fresh, number)
     fresh.close()

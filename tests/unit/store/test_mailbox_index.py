@@ -64,17 +64,17 @@ def ids(index: MailboxIndex, mailbox: int) -> list[int]:
     """The messages that the index shows."""
     return sorted(
         row.id
-        for view in index.views(mailbox)
-        for folder in index.folders(mailbox, view, 0, 1000)
-        for row in index.messages(folder.number, 0, 1000)
+        for view in index.reader.views(mailbox)
+        for folder in index.reader.folders(mailbox, view, 0, 1000)
+        for row in index.reader.messages(folder.number, 0, 1000)
     )
 
 
 def loaded(index: MailboxIndex, *messages: int, extension: int = 101) -> int:
     """The number of a mailbox that was loaded whole."""
-    mailbox, generation = index.begin("1", extension)
-    index.put(mailbox, map(message, messages), name, generation=generation)
-    index.synced(mailbox, "token", 5.0)
+    mailbox, listing = index.writer.begin("1", extension)
+    index.writer.put(mailbox, map(message, messages), name, listing=listing)
+    index.writer.synced(mailbox, "token", 5.0)
     return mailbox
 
 
@@ -93,20 +93,20 @@ def test_nobody_else_may_read_it(opened: Callable[[], MailboxIndex], path: Path)
 def test_what_is_in_it_is_there_tomorrow(opened: Callable[[], MailboxIndex], warnings: list[str]) -> None:
     login = Login("1", "Example Ltd", ('{"id":101}',))
     index = opened()
-    assert index.login("me") is None
-    assert index.mailbox("1", 101) is None
-    index.save_login("me", login)
+    assert index.reader.login("me") is None
+    assert index.reader.mailbox("1", 101) is None
+    index.writer.save_login("me", login)
     number = loaded(index, 1, 2)
     index.close()
     index = opened()
-    assert index.login("me") == login
-    assert index.login("somebody else") is None
-    assert index.mailbox("1", 101) == MailboxState(
-        number, "1", 101, loaded=True, sync_token="token", synced_s=5.0, edition=1
+    assert index.reader.login("me") == login
+    assert index.reader.login("somebody else") is None
+    assert index.reader.mailbox("1", 101) == MailboxState(
+        number, "1", 101, loaded=True, sync_token="token", synced_s=5.0, revision=1
     )
-    assert index.mailbox("2", 101) is None
+    assert index.reader.mailbox("2", 101) is None
     assert ids(index, number) == [1, 2]
-    assert index.counts("1") == {101: 2}
+    assert index.reader.counts("1") == {101: 2}
     assert warnings == []
 
 
@@ -161,7 +161,7 @@ def test_one_that_cannot_be_used_is_moved_aside(
     spoil(path, how)
     spoiled = path.read_bytes()
     index = opened()
-    assert index.mailbox("1", 101) is None
+    assert index.reader.mailbox("1", 101) is None
     number = loaded(index, 2)
     assert ids(index, number) == [2]
     aside = path.with_name(path.name + ".damaged")
@@ -185,36 +185,36 @@ def test_where_it_cannot_be_written_it_is_for_this_run_only(
     (warning,) = warnings
     assert "forgotten at the end" in warning
     index.close()
-    assert opened().mailbox("1", 101) is None
+    assert opened().reader.mailbox("1", 101) is None
 
 
 def test_messages_that_a_list_no_longer_has_are_known(opened: Callable[[], MailboxIndex]) -> None:
     index = opened()
     number = loaded(index, 1, 2, 3)
-    again, generation = index.begin("1", 101)
+    again, listing = index.writer.begin("1", 101)
     assert again == number
-    index.put(number, [message(1), message(4)], name, generation=generation)
-    assert sorted(index.unseen(number, generation)) == [2, 3]
+    index.writer.put(number, [message(1), message(4)], name, listing=listing)
+    assert sorted(index.reader.unseen(number, listing)) == [2, 3]
     # What a sync tells meanwhile is there, even though the list was read before.
-    index.put(number, [message(3, modified_s=2.0)], name)
-    assert index.unseen(number, generation) == [2]
-    index.put(number, [], name, removed=[2])
+    index.writer.put(number, [message(3, modified_s=2.0)], name)
+    assert index.reader.unseen(number, listing) == [2]
+    index.writer.put(number, [], name, removed=[2])
     assert ids(index, number) == [1, 3, 4]
 
 
 def test_two_lists_at_once_lose_nothing(opened: Callable[[], MailboxIndex]) -> None:
     """Two processes that load the same mailbox: what either brought is there at the end."""
     one, other = opened(), opened()
-    number, first = one.begin("1", 101)
-    same, second = other.begin("1", 101)
+    number, first = one.writer.begin("1", 101)
+    same, second = other.writer.begin("1", 101)
     assert same == number
-    other.put(number, [message(1)], name, generation=second)
-    one.put(number, [message(1), message(2)], name, generation=first)
-    other.put(number, [message(2)], name, generation=second)
-    one.put(number, [message(3)], name, generation=first)
-    assert one.unseen(number, first) == []
-    other.put(number, [message(3)], name, generation=second)
-    assert other.unseen(number, second) == []
+    other.writer.put(number, [message(1)], name, listing=second)
+    one.writer.put(number, [message(1), message(2)], name, listing=first)
+    other.writer.put(number, [message(2)], name, listing=second)
+    one.writer.put(number, [message(3)], name, listing=first)
+    assert one.reader.unseen(number, first) == []
+    other.writer.put(number, [message(3)], name, listing=second)
+    assert other.reader.unseen(number, second) == []
     assert ids(one, number) == ids(other, number) == [1, 2, 3]
 
 
@@ -224,10 +224,10 @@ from pathlib import Path
 from rcfs.store import MailboxIndex
 from tests.unit.store.test_mailbox_index import message, name
 index = MailboxIndex.open(Path(sys.argv[1]), print)
-mailbox, generation = index.begin("1", 101)
+mailbox, listing = index.writer.begin("1", 101)
 for number in range(int(sys.argv[2]), int(sys.argv[2]) + 40):
-    index.put(mailbox, [message(number, month=str(number % 3))], name, generation=generation)
-print(index.mailbox("1", 101) is not None)
+    index.writer.put(mailbox, [message(number, month=str(number % 3))], name, listing=listing)
+print(index.reader.mailbox("1", 101) is not None)
 index.close()
 """
 
@@ -246,10 +246,10 @@ def test_processes_share_it(opened: Callable[[], MailboxIndex], path: Path, warn
     ]
     outputs = [writer.communicate(timeout=60)[0] for writer in writers]
     assert outputs == ["True\n"] * 2
-    state = index.mailbox("1", 101)
+    state = index.reader.mailbox("1", 101)
     assert state is not None
     assert ids(index, state.number) == list(range(80))
-    assert len(index.folders(state.number, "SMS", 0, 100)) == 3
+    assert len(index.reader.folders(state.number, "SMS", 0, 100)) == 3
     assert warnings == []
 
 
@@ -261,9 +261,9 @@ def test_a_change_is_whole_or_not_there(opened: Callable[[], MailboxIndex]) -> N
         raise RuntimeError(place.key)
 
     with pytest.raises(RuntimeError, match="2026-12"):
-        index.put(number, [message(2), message(3, month="2026-12")], broken)
+        index.writer.put(number, [message(2), message(3, month="2026-12")], broken)
     assert ids(index, number) == [1]
-    index.put(number, [message(2)], name)
+    index.writer.put(number, [message(2)], name)
     assert ids(index, number) == [1, 2]
 
 
@@ -294,19 +294,19 @@ def test_damage_that_is_met_later_is_said_to_be_it(
     index.listen(lambda: heard.append("damage"))
     assert warnings == []
     for question in (
-        lambda: index.mailbox("1", 101),
-        lambda: index.record(number, 1),
-        lambda: index.begin("1", 101),
-        lambda: index.put(number, [message(1)], name),
+        lambda: index.reader.mailbox("1", 101),
+        lambda: index.reader.record(number, 1),
+        lambda: index.writer.begin("1", 101),
+        lambda: index.writer.put(number, [message(1)], name),
     ):
         with pytest.raises(IndexDamagedError, match="is damaged"):
             question()
     assert heard == ["damage"] * 4
     assert index.renew()
-    assert index.mailbox("1", 101) is None
+    assert index.reader.mailbox("1", 101) is None
     with pytest.raises(StoreError, match="begun anew"):
-        index.put(number, [message(1)], name)
-    assert index.record(number, 1) is None
+        index.writer.put(number, [message(1)], name)
+    assert index.reader.record(number, 1) is None
     again = loaded(index, 7)
     assert again != number, "a number that is still in use somewhere means nothing else"
     assert path.with_name(path.name + ".damaged").exists()
@@ -326,7 +326,7 @@ def test_one_that_another_process_has_begun_anew_is_used(
     quick = opened()
     for index in (quick, late):
         with pytest.raises(IndexDamagedError):
-            index.record(number, 1)
+            index.reader.record(number, 1)
     assert quick.renew()
     again = loaded(quick, 7)
     assert late.renew()
@@ -346,12 +346,12 @@ def test_a_full_disk_is_no_damage(
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="full") as caught:
-        index.put(number, [message(2, raw="x" * 100_000)], name)
+        index.writer.put(number, [message(2, raw="x" * 100_000)], name)
     assert not isinstance(caught.value, IndexDamagedError)
     assert not index.renew()
     assert ids(index, number) == [1]
     connection.execute("PRAGMA max_page_count = 1000000")
-    index.put(number, [message(2)], name)
+    index.writer.put(number, [message(2)], name)
     assert ids(index, number) == [1, 2]
     assert warnings == []
 
@@ -362,17 +362,17 @@ def test_no_question_of_the_file_system_looks_through_a_table(opened: Callable[[
     connection = index._database._reader
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
-    (view,) = index.views(number)
-    (folder,) = index.folders(number, view, 0, 10)
-    index.folder(number, view, folder.name)
-    index.messages(folder.number, 0, 10)
-    index.links(folder.number, 0, 10)
-    index.message(folder.number, 7)
-    index.record(number, 7)
-    index.home(number, 7)
-    assert index.times(number, None) == index.times(number, view) == (1.0, 1.0)
-    index.login("me")
-    index.mailbox("1", 101)
+    (view,) = index.reader.views(number)
+    (folder,) = index.reader.folders(number, view, 0, 10)
+    index.reader.folder(number, view, folder.name)
+    index.reader.messages(folder.number, 0, 10)
+    index.reader.links(folder.number, 0, 10)
+    index.reader.message(folder.number, 7)
+    index.reader.record(number, 7)
+    index.reader.home(number, 7)
+    assert index.reader.times(number, None) == index.reader.times(number, view) == (1.0, 1.0)
+    index.reader.login("me")
+    index.reader.mailbox("1", 101)
     connection.set_trace_callback(None)
     assert len(asked) == 12
     for question in asked:
@@ -388,10 +388,10 @@ def test_no_question_of_the_file_system_looks_through_a_table(opened: Callable[[
 
 def test_what_is_noted_is_there_for_the_next_run(opened: Callable[[], MailboxIndex]) -> None:
     index = opened()
-    assert index.noted("weather") is None
-    index.note("weather", "rain", 5.0)
-    index.note("weather", "sun", 6.0)
-    assert opened().noted("weather") == Note("sun", 6.0)
+    assert index.reader.noted("weather") is None
+    index.writer.note("weather", "rain", 5.0)
+    index.writer.note("weather", "sun", 6.0)
+    assert opened().reader.noted("weather") == Note("sun", 6.0)
 
 
 def test_an_index_stays_an_archive_until_it_is_told_otherwise(opened: Callable[[], MailboxIndex]) -> None:
@@ -409,7 +409,7 @@ def test_an_index_that_is_begun_anew_is_an_archive_as_before(
     index, number = damaged
     index.keep_purged(keep=True)
     with pytest.raises(IndexDamagedError):
-        index.record(number, 1)
+        index.reader.record(number, 1)
     assert index.renew()
     assert index.keeps_purged
     assert opened().keeps_purged
@@ -427,15 +427,15 @@ def test_what_was_created_within_a_span(opened: Callable[[], MailboxIndex]) -> N
         for month, times in months.items()
         for place, created_s in enumerate(times)
     ]
-    index.put(number, messages, name)
-    assert index.records_between(number, "SMS", (2, 4)) == [
+    index.writer.put(number, messages, name)
+    assert index.reader.records_between(number, "SMS", (2, 4)) == [
         "2026-01 2",
         "2026-01 3",
         "2026-02 4",
     ]
-    assert index.records_between(number, "SMS", (5.5, 9)) == ["2026-03 6", "2026-03 None"]
-    assert len(index.records_between(number, "SMS")) == 7
-    assert index.records_between(number, "Fax") == []
+    assert index.reader.records_between(number, "SMS", (5.5, 9)) == ["2026-03 6", "2026-03 None"]
+    assert len(index.reader.records_between(number, "SMS")) == 7
+    assert index.reader.records_between(number, "Fax") == []
 
 
 @pytest.mark.parametrize(
@@ -450,10 +450,10 @@ def test_a_damaged_mailbox_costs_no_other(
     with closing(sqlite3.connect(path)) as other, other:
         other.execute(f"{harm} WHERE mailbox = ? AND id = 5", (damaged,))
     with pytest.raises(IndexDamagedError):
-        index.record(damaged, 5)
+        index.reader.record(damaged, 5)
     assert index.renew()
-    assert index.mailbox("1", 101) is None
-    kept = index.mailbox("1", 102)
+    assert index.reader.mailbox("1", 101) is None
+    kept = index.reader.mailbox("1", 102)
     assert kept is not None
     assert (kept.number, kept.loaded, kept.sync_token) == (sound, True, "token")
     assert ids(index, sound) == list(range(50))

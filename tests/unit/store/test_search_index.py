@@ -35,12 +35,12 @@ def put(index: MailboxIndex) -> Put:
     def put_them(
         *records: dict[str, Any], extension: int = 101, account: str = "1", load: bool = True
     ) -> int:
-        mailbox, generation = index.begin(account, extension)
+        mailbox, listing = index.writer.begin(account, extension)
         messages = [message for message in map(message_from, records) if message is not None]
         shelved = [found for message in messages if (found := shelve(message)) is not None]
-        index.put(mailbox, shelved, name_folder, generation=generation)
+        index.writer.put(mailbox, shelved, name_folder, listing=listing)
         if load:
-            index.synced(mailbox, "token", 5.0)
+            index.writer.synced(mailbox, "token", 5.0)
         return mailbox
 
     return put_them
@@ -109,7 +109,7 @@ def test_what_changes_is_found_by_what_it_says_now(index: MailboxIndex, put: Put
     mailbox = put(sms(1, "before"))
     put(sms(1, "after", lastModifiedTime="2026-11-04T00:00:00Z"))
     assert (ids(index, "before"), ids(index, "after")) == ([], [1])
-    index.put(mailbox, [], name_folder, removed=[1])
+    index.writer.put(mailbox, [], name_folder, removed=[1])
     assert ids(index, "after") == []
 
 
@@ -206,13 +206,13 @@ def test_a_search_neither_waits_for_a_writer_nor_holds_one_up(index: MailboxInde
 
 def test_what_is_said_is_found_once_it_is_known(index: MailboxIndex, put: Put) -> None:
     mailbox = put(sms(1, "Voice message", type="VoiceMail"), sms(2))
-    assert index.put_transcript(mailbox, 1, "please call the plumber")
-    assert not index.put_transcript(mailbox, 1, "please call the plumber"), "it was known"
-    assert not index.put_transcript(mailbox, 99, "of a message that is gone")
+    assert index.writer.put_transcript(mailbox, 1, "please call the plumber")
+    assert not index.writer.put_transcript(mailbox, 1, "please call the plumber"), "it was known"
+    assert not index.writer.put_transcript(mailbox, 99, "of a message that is gone")
     assert (ids(index, "plumber"), ids(index, '"voice message"'), ids(index, "gone")) == ([1], [1], [])
-    assert index.put_transcript(mailbox, 1, "please call the baker")
+    assert index.writer.put_transcript(mailbox, 1, "please call the baker")
     assert (ids(index, "plumber"), ids(index, "baker voice")) == ([], [1])
     put(sms(1, "Voice message", type="VoiceMail", lastModifiedTime="2026-11-04T00:00:00Z"))
     assert ids(index, "baker") == [1], "also after the record has changed"
-    index.put(mailbox, [], name_folder, removed=[1])
+    index.writer.put(mailbox, [], name_folder, removed=[1])
     assert ids(index, "baker") == []

@@ -35,7 +35,7 @@ def works(quick_directory: Path) -> Iterator[list[Work]]:
         cache = stack.enter_context(
             closing(ContentCache.open(quick_directory / "cache", free_floor_bytes=0, warn=pytest.fail))
         )
-        index.begin(ACCOUNT, 101)
+        index.writer.begin(ACCOUNT, 101)
         scope = Scope(ACCOUNT, (101,))
 
         def key(turn: int) -> ContentKey:
@@ -57,7 +57,7 @@ def works(quick_directory: Path) -> Iterator[list[Work]]:
         yield [
             lambda _turn: index.search.matches("fax", scope, 0, 10),
             lambda _turn: index.find_damage(),
-            lambda turn: index.note(f"topic {turn}", "", float(turn)),
+            lambda turn: index.writer.note(f"topic {turn}", "", float(turn)),
             learn,
             lambda turn: history.add(FetchRecord(key(turn), 1e9, "cat", "person", 1, 100)),
             fetch,

@@ -117,19 +117,19 @@ def test_what_is_there_is_opened_and_asked_at_once(tmp_path: Path, file: str) ->
 def test_every_question_to_the_index_is_answered_at_once(tmp_path: Path) -> None:
     path = tmp_path / "mailboxes.sqlite"
     index = MailboxIndex.open(path, pytest.fail)
-    mailbox, generation = index.begin("1", 101)
+    mailbox, listing = index.writer.begin("1", 101)
     message = ShelvedMessage(
         id=7, name="m", created_s=1.0, modified_s=1.0, home=Place("SMS", "a"), links=(), raw="{}"
     )
-    index.put(mailbox, [message], name, generation=generation)
-    index.synced(mailbox, "token", 1.0)
+    index.writer.put(mailbox, [message], name, listing=listing)
+    index.writer.synced(mailbox, "token", 1.0)
     with locked(path), at_once():
-        assert index.counts("1") == {101: 1}
-        assert index.unseen(mailbox, generation) == []
-        assert index.records(mailbox, "SMS", "a") == ["{}"]
-        assert index.records_between(mailbox, "SMS") == ["{}"]
-        assert index.known(mailbox, [7, 8]) == {7: "{}"}
-        assert index.record(mailbox, 7) == "{}"
+        assert index.reader.counts("1") == {101: 1}
+        assert index.reader.unseen(mailbox, listing) == []
+        assert index.reader.records(mailbox, "SMS", "a") == ["{}"]
+        assert index.reader.records_between(mailbox, "SMS") == ["{}"]
+        assert index.reader.known(mailbox, [7, 8]) == {7: "{}"}
+        assert index.reader.record(mailbox, 7) == "{}"
     index.close()
 
 
@@ -146,8 +146,8 @@ def test_a_writer_of_this_process_holds_no_question_up(tmp_path: Path) -> None:
     writer.start()
     begun.wait()
     with at_once():
-        assert index.counts("1") == {}
-        assert index.known(1, [7]) == {}
+        assert index.reader.counts("1") == {}
+        assert index.reader.known(1, [7]) == {}
     asked.set()
     writer.join()
     index.close()
