@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Literal, TypeVar
 
 import attrs
-import diskcache
 
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, DEFAULT_CACHE_BYTES, ContentKey
 from rcfs.private import reason_of
+from rcfs.store._cache_database import ODD_SETTINGS, Timeout
 from rcfs.store._cache_opening import open_read_only, open_table
 from rcfs.store._claims import Claims
 from rcfs.store._content import (
@@ -37,7 +37,7 @@ from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._pins import PinFile
 from rcfs.store._spill import Spill
 from rcfs.store._sqlite import first_error, is_damage
-from rcfs.store._table import ODD_SETTINGS, ChunkTable
+from rcfs.store._table import ChunkTable
 from rcfs.store._value import (
     HEADER_BYTES,
     Chunk,
@@ -354,7 +354,7 @@ class ContentCache:
                     if after != before:
                         self._pins.write(after)
                     return abs(len(after) - len(before))
-            except (diskcache.Timeout, sqlite3.Error, OSError) as exc:
+            except (Timeout, sqlite3.Error, OSError) as exc:
                 raise StoreError(
                     f"the pins in {self._directory} cannot be changed: {reason_of(exc)}"
                 ) from exc
@@ -450,7 +450,7 @@ class ContentCache:
                     except (sqlite3.Error, OSError, *ODD_SETTINGS):
                         table.abandon()
                         raise
-            except diskcache.Timeout:
+            except Timeout:
                 self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
                 self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
                 return otherwise

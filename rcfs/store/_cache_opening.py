@@ -8,14 +8,13 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import diskcache
-
 from rcfs.errors import StoreError
 from rcfs.filenames import CacheFiles
 from rcfs.private import make_private_directory, reason_of
+from rcfs.store._cache_database import FORM, LOCK_WAIT_S, ODD_SETTINGS, Timeout
 from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import open_database
-from rcfs.store._table import FORM, LOCK_WAIT_S, ODD_SETTINGS, ChunkTable
+from rcfs.store._table import ChunkTable
 
 _SMALL_BYTES = 2 << 20
 """A database of that size, of some 5,000 chunks, is looked at whole in 20 ms (see `find_fault`)."""
@@ -103,6 +102,6 @@ def _reconciled(directory: Path) -> tuple[ChunkTable, int]:
 
 def _reconcile(table: ChunkTable) -> int:
     # Another process that holds the lock now has the same table, and will not leave it in disorder.
-    with contextlib.suppress(diskcache.Timeout):
+    with contextlib.suppress(Timeout):
         return table.reconcile()
     return 0

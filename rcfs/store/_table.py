@@ -1,9 +1,8 @@
 """The cache's database: which value file holds which key, and whose turn it is to go.
 
-diskcache keeps a row per value, with the values of one content tied together by its `tag`. What it lacks is
-added here on its own schema (that of 5.6): asking and evicting by content instead of by value, writing so
-that a SIGKILL leaves nothing uncounted, and mending the database from the value files. Its own culling is
-off: it would run after the write, not before.
+There is a row for each value (see `rcfs.store._cache_database`), and the values of one content are tied
+together by its `tag`. Here are the statements on these rows: asking and evicting by content, writing so that
+a SIGKILL leaves nothing uncounted, and mending the database from the value files.
 
 What a SIGKILL may leave behind: rows whose files are gone (evicting removes files before it is committed),
 which count too much, and are found out by whoever opens them; and files that the table `Spare` names, which
@@ -17,37 +16,18 @@ import contextlib
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import MappingProxyType
 
 import attrs
-import diskcache
 from diskcache.core import MODE_BINARY
 
-from rcfs.filenames import CacheFiles
-from rcfs.store._database import Format, connect
-from rcfs.store._disk import BytesDisk, is_value_name, new_value_name
+from rcfs.store._cache_database import CacheDatabase
+from rcfs.store._disk import is_value_name, new_value_name
 from rcfs.store._keys import parse_value_key
-from rcfs.store._pool import ConnectionPool
-from rcfs.store._seats import share_of_descriptors
-from rcfs.store._sqlite import is_busy, lenient_text
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
-FORM = Format(int.from_bytes(b"rcfc"), 1)
-"""What tells a cache's database from all others. Its version is that of the keys and value files; a directory
-with another one is begun anew."""
-
-ODD_SETTINGS = (AttributeError, TypeError, ValueError)
-"""What diskcache raises when its table of settings holds what it never wrote."""
-
-LOCK_WAIT_S = 2.0
-"""How long a write waits for another process, in seconds. One holds the lock for about 1 ms; one that was
-stopped while holding it may never let go, and what waits here is somebody's read."""
-_MOST_CONNECTIONS = 16
-"""Threads that work on the table at the same time: eight that look, four that store, and some for status and
-pins. Fewer where the process may open fewer than 512 files: each connection has three."""
 _MOST_USES = 1000
 """Uses that are noted later because the table is locked now; what is lost only makes the order worse."""
 
@@ -56,37 +36,6 @@ _USE_STEP_S = 0.001
 next 30,000 years, and a content is not used more often than that for long."""
 _NEVER_S = 1e12
 """No clock says so: the year 33,658. What a failing disk made of a time, text included, sorts behind it."""
-
-_LOG_PAGES = 64
-"""Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
-4 MB, which the cap would have to leave free; unsynced, folding often costs next to nothing."""
-_PAGE_BYTES = 4096
-_CACHE_PAGES = 512
-"""Pages that each connection keeps in memory: 2 MiB, SQLite's own default. diskcache's is 32 MiB."""
-_PRAGMAS: Mapping[str, int] = MappingProxyType(
-    {
-        # Nothing is synced, see above.
-        "synchronous": 0,
-        "cache_size": _CACHE_PAGES,
-        "wal_autocheckpoint": _LOG_PAGES,
-        "journal_size_limit": _LOG_PAGES * _PAGE_BYTES,
-        # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
-        "mmap_size": 0,
-    }
-)
-"""What holds for one connection only, and not for the database."""
-
-_IF_MISSING = "INSERT OR IGNORE"
-_SETTING_WRITES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        "INSERT OR REPLACE INTO": ("key", "value"),
-        f"{_IF_MISSING} INTO": ("key", "value"),
-        "UPDATE": ("value", "key"),
-    }
-)
-"""How diskcache's statements that write a setting begin, and the order of their parameters."""
-_OPEN_STEP_S = 0.001
-"""Between two attempts to write a setting, in seconds; diskcache's own."""
 
 
 @attrs.frozen
@@ -103,131 +52,19 @@ class Entry:
     """Name of the value file."""
 
 
-class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hints
-    """The database of one cache directory; may be used from any thread, and by several processes.
-
-    Every method may raise sqlite3.Error, those that write also diskcache.Timeout for a lock not had in time.
-    """
+class ChunkTable(CacheDatabase):
+    """The rows of one cache directory; may be used from any thread, and by several processes."""
 
     def __init__(self, directory: Path, scratch: "TemporaryDirectory[str] | None" = None) -> None:
-        """Open or create the database in `directory`.
-
-        Args:
-            directory: Where the database and the directory of the value files lie.
-            scratch: The same directory, if it is one to be thrown away after use.
-        """
-        self._pool = ConnectionPool(self._connect, share_of_descriptors(32, _MOST_CONNECTIONS))
+        """See `CacheDatabase`."""
+        super().__init__(directory, scratch)
         self._uses: dict[str, None] = {}
-        super().__init__(
-            str(directory),
-            timeout=LOCK_WAIT_S,
-            disk=BytesDisk,
-            eviction_policy="least-recently-used",
-            cull_limit=0,
-            statistics=0,
-            tag_index=1,
-            disk_min_file_size=0,
-            sqlite_application_id=FORM.application_id,
-            sqlite_user_version=FORM.version,
-            # Free pages are used again; giving them back would move others at each eviction.
-            sqlite_auto_vacuum=0,
-            **{f"sqlite_{pragma}": value for pragma, value in _PRAGMAS.items()},
-        )
+        self._path = directory
         # Value files that may be there without a row: those that the next write will make, and those that the
         # last write replaced.
         self._sql_retry("CREATE TABLE IF NOT EXISTS Spare (filename TEXT)")
-        self.scratch = scratch
-        self._path = directory
         self.entries("")  # A table with other columns fails here, and not in somebody's read.
-
         self._release()
-
-    @contextlib.contextmanager
-    def session(self) -> Iterator[None]:
-        """Lends this thread a connection, with which everything within the block works.
-
-        Without it, diskcache keeps one open for each thread; so does this class outside of a session.
-
-        Raises:
-            sqlite3.Error: None can be opened.
-        """
-        if getattr(self._local, "con", None) is not None:
-            yield
-            return
-        with self._pool.connection() as connection:
-            self._local.con = connection
-            try:
-                yield
-            finally:
-                self._local.con = None
-
-    @property
-    def _con(self) -> sqlite3.Connection:
-        connection: sqlite3.Connection | None = getattr(self._local, "con", None)
-        if connection is None:
-            connection = self._local.con = self._connect()
-        return connection
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = connect(CacheFiles(Path(self.directory)).database, wait_s=self.timeout, pragmas=_PRAGMAS)
-        connection.text_factory = lenient_text
-        return connection
-
-    @property
-    def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:
-        """How diskcache writes its settings when it is opened: here nothing that is as it should be.
-
-        A process that holds the lock would else keep others from opening the directory.
-        """
-        run: Callable[..., sqlite3.Cursor] = self._sql
-
-        def execute(statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
-            order = _SETTING_WRITES.get(statement.split("Settings", maxsplit=1)[0].strip())
-            if order is not None:
-                setting = dict(zip(order, parameters, strict=True))
-                select = "SELECT value FROM Settings WHERE key = ?"
-                found = run(select, (setting["key"],)).fetchone()
-                if found is not None and (found[0] == setting["value"] or statement.startswith(_IF_MISSING)):
-                    return run("SELECT 1")
-            deadline_s = time.monotonic() + LOCK_WAIT_S
-            while True:
-                try:
-                    return run(statement, parameters)
-                except sqlite3.OperationalError as exc:
-                    if not is_busy(exc) or time.monotonic() > deadline_s:
-                        raise
-                    time.sleep(_OPEN_STEP_S)
-
-        return execute
-
-    def _release(self) -> None:
-        """Give this thread's connection to whoever needs one next."""
-        connection = getattr(self._local, "con", None)
-        if connection is not None:
-            self._local.con = None
-            self._pool.give(connection)
-
-    def relax(self) -> None:
-        """Close the connections that nobody uses at this moment."""
-        self._pool.relax()
-
-    def close(self) -> None:
-        """Close this thread's connection, if it has one."""
-        connection = getattr(self._local, "con", None)
-        self._local.con = None
-        if connection is not None:
-            connection.close()
-
-    @property
-    def disk(self) -> BytesDisk:
-        """Where and how the values lie."""
-        disk: BytesDisk = self._disk
-        return disk
-
-    @property
-    def read_only(self) -> bool:
-        """Whether what is written would be lost: the real directory could not be written."""
-        return self.scratch is not None
 
     def entries(self, tag: str) -> list[Entry]:
         """The rows of the content `tag`, in no particular order; takes no lock."""
@@ -340,7 +177,7 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             while len(self._uses) > _MOST_USES:  # Locked or full: it is noted later.
                 self._uses.pop(next(iter(self._uses)), None)
         finally:
-            self._sql(f"PRAGMA busy_timeout = {int(LOCK_WAIT_S * 1000)}")
+            self._sql(f"PRAGMA busy_timeout = {int(self.timeout * 1000)}")
         return True
 
     def note_uses(self) -> None:
@@ -484,25 +321,6 @@ class ChunkTable(diskcache.Cache):  # type: ignore[misc]  # diskcache has no typ
             return allocated_bytes(self.disk.path(filename).stat().st_size)
         except OSError:
             return -1
-
-    def abandon(self) -> None:
-        """End a transaction that failed in its COMMIT, which diskcache leaves open; never raises.
-
-        The connection stays if it can: on a disk that is full or read-only no other one could be opened, and
-        nothing would be read any more.
-        """
-        try:
-            if self._con.in_transaction:
-                self._sql("ROLLBACK")
-        except (sqlite3.Error, *ODD_SETTINGS):
-            self.close()
-
-    def dispose(self) -> None:
-        """Close all connections, those in use when they are given back, and remove what was scratch."""
-        self.close()
-        self._pool.close()
-        if self.scratch is not None:
-            self.scratch.cleanup()
 
     def _adopt(self, name: str) -> bool:
         """Make a row for the value file `name`; False when it is no good, or its key has another file."""

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 import rcfs.store._cache as cache_module
+import rcfs.store._cache_database as table_module
 import rcfs.store._cache_opening as opening_module
 import rcfs.store._database as database_module
-import rcfs.store._table as table_module
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo, StoredContent

@@ -1,0 +1,215 @@
+"""The cache's database as diskcache has it, and all that rcfs changes of diskcache: this file and `_disk`.
+
+diskcache's (5.6) are the two tables, Cache with a row for each value and Settings, their indices, the
+triggers that count values and bytes, `transact`, and how the database is opened. Ours are the value files
+(`_disk`: bytes only and never a pickle, each with its key and a checksum), the connections (a few for all
+threads, where diskcache keeps one for each), opening without a lock what is as it should be, and every
+statement on rows (`_table`). Nothing else of diskcache is used: not its get, set, cull, check or expire.
+
+Why not those. With the least recently used to go first, `get` writes the time of use: a reader waited for a
+process that held the lock, 60 s, and then failed. `set` removes old values after it has written the new one,
+so the cap does not hold in between (0.85 MiB over it). What it removes are values and not contents: of one of
+8 chunks, 2 were left, and it costs a request again. (Tried 2026-11.) `check` deletes files that have no row,
+where we take them in. So what the cache promises needs statements of its own.
+"""
+
+import contextlib
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import MappingProxyType
+
+import diskcache
+
+from rcfs.filenames import CacheFiles
+from rcfs.store._database import Format, connect
+from rcfs.store._disk import BytesDisk
+from rcfs.store._pool import ConnectionPool
+from rcfs.store._seats import share_of_descriptors
+from rcfs.store._sqlite import is_busy, lenient_text
+
+Timeout: type[Exception] = diskcache.Timeout
+"""What a transaction raises when the lock is not had in time."""
+FORM = Format(int.from_bytes(b"rcfc"), 1)
+"""What tells a cache's database from all others. Its version is that of the keys and value files; a directory
+with another one is begun anew."""
+
+ODD_SETTINGS = (AttributeError, TypeError, ValueError)
+"""What diskcache raises when its table of settings holds what it never wrote."""
+
+LOCK_WAIT_S = 2.0
+"""How long a write waits for another process, in seconds. One holds the lock for about 1 ms; one that was
+stopped while holding it may never let go, and what waits here is somebody's read."""
+_MOST_CONNECTIONS = 16
+"""Threads that work on the table at the same time: eight that look, four that store, and some for status and
+pins. Fewer where the process may open fewer than 512 files: each connection has three."""
+_LOG_PAGES = 64
+"""Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
+4 MB, which the cap would have to leave free; unsynced, folding often costs next to nothing."""
+_PAGE_BYTES = 4096
+_CACHE_PAGES = 512
+"""Pages that each connection keeps in memory: 2 MiB, SQLite's own default. diskcache's is 32 MiB."""
+_PRAGMAS: Mapping[str, int] = MappingProxyType(
+    {
+        # Nothing is synced, see above.
+        "synchronous": 0,
+        "cache_size": _CACHE_PAGES,
+        "wal_autocheckpoint": _LOG_PAGES,
+        "journal_size_limit": _LOG_PAGES * _PAGE_BYTES,
+        # Pages that are mapped and then lost (a failing disk, a file cut by hand) kill with SIGBUS.
+        "mmap_size": 0,
+    }
+)
+"""What holds for one connection only, and not for the database."""
+
+_IF_MISSING = "INSERT OR IGNORE"
+_SETTING_WRITES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "INSERT OR REPLACE INTO": ("key", "value"),
+        f"{_IF_MISSING} INTO": ("key", "value"),
+        "UPDATE": ("value", "key"),
+    }
+)
+"""How diskcache's statements that write a setting begin, and the order of their parameters."""
+_OPEN_STEP_S = 0.001
+"""Between two attempts to write a setting, in seconds; diskcache's own."""
+
+
+class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hints
+    """The database of one cache directory; may be used from any thread, and by several processes.
+
+    Every method may raise sqlite3.Error, those that write also `Timeout`.
+    """
+
+    def __init__(self, directory: Path, scratch: "TemporaryDirectory[str] | None" = None) -> None:
+        """Open or create the database in `directory`.
+
+        Args:
+            directory: Where the database and the directory of the value files lie.
+            scratch: The same directory, if it is one to be thrown away after use.
+        """
+        self._pool = ConnectionPool(self._connect, share_of_descriptors(32, _MOST_CONNECTIONS))
+        super().__init__(
+            str(directory),
+            timeout=LOCK_WAIT_S,
+            disk=BytesDisk,
+            eviction_policy="least-recently-used",
+            cull_limit=0,
+            statistics=0,
+            tag_index=1,
+            disk_min_file_size=0,
+            sqlite_application_id=FORM.application_id,
+            sqlite_user_version=FORM.version,
+            # Free pages are used again; giving them back would move others at each eviction.
+            sqlite_auto_vacuum=0,
+            **{f"sqlite_{pragma}": value for pragma, value in _PRAGMAS.items()},
+        )
+        self.scratch = scratch
+
+    @contextlib.contextmanager
+    def session(self) -> Iterator[None]:
+        """Lends this thread a connection, with which everything within the block works.
+
+        Without it, diskcache keeps one open for each thread; so does this class outside of a session.
+
+        Raises:
+            sqlite3.Error: None can be opened.
+        """
+        if getattr(self._local, "con", None) is not None:
+            yield
+            return
+        with self._pool.connection() as connection:
+            self._local.con = connection
+            try:
+                yield
+            finally:
+                self._local.con = None
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        connection: sqlite3.Connection | None = getattr(self._local, "con", None)
+        if connection is None:
+            connection = self._local.con = self._connect()
+        return connection
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = connect(CacheFiles(Path(self.directory)).database, wait_s=self.timeout, pragmas=_PRAGMAS)
+        connection.text_factory = lenient_text
+        return connection
+
+    @property
+    def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:
+        """How diskcache writes its settings when it is opened: here nothing that is as it should be.
+
+        A process that holds the lock would else keep others from opening the directory.
+        """
+        run: Callable[..., sqlite3.Cursor] = self._sql
+
+        def execute(statement: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+            order = _SETTING_WRITES.get(statement.split("Settings", maxsplit=1)[0].strip())
+            if order is not None:
+                setting = dict(zip(order, parameters, strict=True))
+                select = "SELECT value FROM Settings WHERE key = ?"
+                found = run(select, (setting["key"],)).fetchone()
+                if found is not None and (found[0] == setting["value"] or statement.startswith(_IF_MISSING)):
+                    return run("SELECT 1")
+            deadline_s = time.monotonic() + LOCK_WAIT_S
+            while True:
+                try:
+                    return run(statement, parameters)
+                except sqlite3.OperationalError as exc:
+                    if not is_busy(exc) or time.monotonic() > deadline_s:
+                        raise
+                    time.sleep(_OPEN_STEP_S)
+
+        return execute
+
+    def _release(self) -> None:
+        """Give this thread's connection to whoever needs one next."""
+        connection = getattr(self._local, "con", None)
+        if connection is not None:
+            self._local.con = None
+            self._pool.give(connection)
+
+    def relax(self) -> None:
+        """Close the connections that nobody uses at this moment."""
+        self._pool.relax()
+
+    def close(self) -> None:
+        """Close this thread's connection, if it has one."""
+        connection = getattr(self._local, "con", None)
+        self._local.con = None
+        if connection is not None:
+            connection.close()
+
+    @property
+    def disk(self) -> BytesDisk:
+        """Where and how the values lie."""
+        disk: BytesDisk = self._disk
+        return disk
+
+    @property
+    def read_only(self) -> bool:
+        """Whether what is written would be lost: the real directory could not be written."""
+        return self.scratch is not None
+
+    def abandon(self) -> None:
+        """End a transaction that failed in its COMMIT, which diskcache leaves open; never raises.
+
+        The connection stays if it can: on a disk that is full or read-only no other one could be opened, and
+        nothing would be read any more.
+        """
+        try:
+            if self._con.in_transaction:
+                self._sql("ROLLBACK")
+        except (sqlite3.Error, *ODD_SETTINGS):
+            self.close()
+
+    def dispose(self) -> None:
+        """Close all connections, those in use when they are given back, and remove what was scratch."""
+        self.close()
+        self._pool.close()
+        if self.scratch is not None:
+            self.scratch.cleanup()
