@@ -16,6 +16,8 @@ from rcfs.filenames import CacheFiles
 from rcfs.store._seats import Seats
 from rcfs.store._value import HEADER_BYTES, UncheckedChunk, allocated_bytes, open_unchecked, write_value
 
+FILE_OF_BYTES: int = MODE_BINARY
+"""What diskcache calls the only kind of value that is used here."""
 _FILE_NAME = re.compile(r"[0-9a-f]{32}\.val")
 
 
@@ -67,7 +69,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
             raise TypeError(f"a value must be bytes and not {type(value).__name__}")
         text, _raw = self.put(key)
         name = new_value_name()
-        return self.write(name, text, value), MODE_BINARY, name, None
+        return self.write(name, text, value), FILE_OF_BYTES, name, None
 
     def write(self, name: str, key: str, payload: bytes | bytearray) -> int:
         """What the new value file `name` takes on the disk, in bytes.
@@ -101,7 +103,7 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no type 
             OSError: The file cannot be opened.
             DamagedValueError: The file is not as it was written, as far as that can be told.
         """
-        if mode != MODE_BINARY:
+        if mode != FILE_OF_BYTES:
             raise TypeError("the database holds a value that is not a file of bytes")
         return open_unchecked(self.path(filename), self.seats)
 

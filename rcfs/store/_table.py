@@ -21,10 +21,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import attrs
-from diskcache.core import MODE_BINARY
 
 from rcfs.store._cache_database import CacheDatabase
-from rcfs.store._disk import is_value_name, new_value_name
+from rcfs.store._disk import FILE_OF_BYTES, is_value_name, new_value_name
 from rcfs.store._keys import parse_value_key
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
@@ -144,7 +143,7 @@ class ChunkTable(CacheDatabase):
             " size = excluded.size, mode = excluded.mode, filename = excluded.filename, value = NULL"
         )
         used_s = self._next_use_s()
-        self._sql(upsert, (key, used_s, used_s, tag, size, MODE_BINARY, name))
+        self._sql(upsert, (key, used_s, used_s, tag, size, FILE_OF_BYTES, name))
         return replaced.filename if replaced is not None else None
 
     def _choose_spare(self, replaced: Iterable[object]) -> None:
@@ -340,7 +339,7 @@ class ChunkTable(CacheDatabase):
         # The time of writing stands in for that of the last use, which only the lost row knew.
         written_s = status.st_mtime
         size = allocated_bytes(status.st_size)
-        values = (key, written_s, written_s, parsed[0], size, MODE_BINARY, name)
+        values = (key, written_s, written_s, parsed[0], size, FILE_OF_BYTES, name)
         return bool(self._sql(insert, values).rowcount == 1)
 
     def _value_names(self) -> set[str]:

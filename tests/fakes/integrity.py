@@ -24,6 +24,7 @@ def small_chunks() -> Iterator[None]:
     """The cache with chunks of `CHUNK` bytes, so that contents of many chunks are small."""
     with (
         mock.patch("rcfs.store._cache.CHUNK_BYTES", CHUNK),
+        mock.patch("rcfs.store._room.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._content.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._content.CHECKED_AT_ONCE", 2),
     ):

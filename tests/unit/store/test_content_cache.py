@@ -10,6 +10,7 @@ import pytest
 
 import rcfs.store._cache as cache_module
 import rcfs.store._content as content_module
+import rcfs.store._room as room_module
 import rcfs.store._value as value_module
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey
@@ -33,7 +34,7 @@ def cache(tmp_path: Path, warnings: list[str]) -> Iterator[ContentCache]:
 
 @pytest.fixture
 def small_chunks(monkeypatch: pytest.MonkeyPatch) -> int:
-    for module in (cache_module, content_module):
+    for module in (cache_module, content_module, room_module):
         monkeypatch.setattr(module, "CHUNK_BYTES", SMALL_CHUNK)
     return SMALL_CHUNK
 
@@ -311,7 +312,7 @@ def test_a_content_never_makes_room_for_itself(tmp_path: Path, small_chunks: int
     cache = ContentCache.open(tmp_path, size_limit_bytes=limit, free_floor_bytes=0, warn=pytest.fail)
     for index in range(8):
         cache.put_chunk(key(1), index, bytes(small_chunks))
-    kept_free = cache_module._GROWTH_BYTES + small_chunks + 4096
+    kept_free = room_module._GROWTH_BYTES + small_chunks + 4096
     more = 0
     while cache.stats().size_bytes + kept_free <= limit:
         cache.put_chunk(key(2), more, bytes(small_chunks))
@@ -349,7 +350,7 @@ def test_a_floor_of_free_space_is_kept_at_the_cost_of_the_cache(
         def free(self) -> int:
             return free - disk_usage(tmp_path)
 
-    monkeypatch.setattr("rcfs.store._cache.shutil.disk_usage", lambda _path: Usage())
+    monkeypatch.setattr("rcfs.store._room.shutil.disk_usage", lambda _path: Usage())
     cache = ContentCache.open(tmp_path, free_floor_bytes=floor, warn=warnings.append)
     for number in range(20):
         assert put(cache, key(number), bytes(2 * small_chunks), small_chunks)
@@ -369,15 +370,15 @@ def test_the_default_floor_is_a_gibibyte_or_a_twentieth_of_a_small_disk(
         total = 8 << 30
         free = (8 << 30) // 20
 
-    monkeypatch.setattr("rcfs.store._cache.shutil.disk_usage", lambda _path: Usage)
+    monkeypatch.setattr("rcfs.store._room.shutil.disk_usage", lambda _path: Usage)
     cache = ContentCache.open(tmp_path, warn=lambda _line: None)
     assert cache.put_chunk(KEY, 0, b"x") is None
-    Usage.free += cache_module._GROWTH_BYTES + 8192
+    Usage.free += room_module._GROWTH_BYTES + 8192
     assert cache.put_chunk(KEY, 0, b"x") is not None
     Usage.total, Usage.free = 1 << 40, 1 << 30
     cache = ContentCache.open(tmp_path, warn=lambda _line: None)
     assert cache.put_chunk(KEY, 0, b"x") is None
-    Usage.free += cache_module._GROWTH_BYTES + 8192
+    Usage.free += room_module._GROWTH_BYTES + 8192
     assert cache.put_chunk(KEY, 0, b"x") is not None
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import rcfs.store._cache as cache_module
 import rcfs.store._cache_database as table_module
 import rcfs.store._cache_opening as opening_module
 import rcfs.store._database as database_module
+import rcfs.store._mended as mended_module
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo, StoredContent
@@ -417,7 +417,7 @@ def test_mending_is_not_tried_again_and_again(
         attempts.append(path)
         raise StoreError("no")
 
-    monkeypatch.setattr(cache_module, "open_table", fail)
+    monkeypatch.setattr(mended_module, "open_table", fail)
     shutil.rmtree(directory / "chunks")
     assert [cache.put_chunk(KEY, 0, b"x") for _ in range(5)] == [None] * 5
     assert attempts == [directory]
@@ -503,7 +503,7 @@ def test_a_full_disk_is_told_once_leaves_nothing_behind_and_ends(
 def test_a_database_that_cannot_grow_leaves_no_file_behind(
     cache: ContentCache, directory: Path, warnings: list[str]
 ) -> None:
-    connection = cache._table._con
+    connection = cache._table.present._con
     ((pages,),) = connection.execute("PRAGMA page_count")
     connection.execute(f"PRAGMA max_page_count = {pages}")
     stored = 0
@@ -535,7 +535,7 @@ def test_a_locked_database_stops_writing_for_a_while_and_no_reading(
     assert rows_and_files(directory)[1] == rows_and_files(directory)[0]
     assert cache.put_chunk(OTHER, 0, b"x") is None
     now = time.monotonic() + 11
-    monkeypatch.setattr("rcfs.store._cache.time.monotonic", lambda: now)
+    monkeypatch.setattr("rcfs.store._mended.time.monotonic", lambda: now)
     put(cache, OTHER, b"x")
     assert len(warnings) == 1
 
@@ -563,7 +563,7 @@ def test_a_read_only_directory_is_read_and_not_touched(
     assert reader.put_chunk(OTHER, 0, b"x") is None
     assert not reader.put_info(OTHER, ContentInfo(1))
     assert reader.stats().contents == 1
-    scratch = Path(reader._table.directory)
+    scratch = Path(reader._table.present.directory)
     assert scratch.is_dir()
     reader.close()
     assert not scratch.exists()

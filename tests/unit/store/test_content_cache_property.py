@@ -128,7 +128,9 @@ def test_no_wrong_byte_is_ever_loaded(script: list[tuple[str, int, int]]) -> Non
     with (
         tempfile.TemporaryDirectory() as directory,
         mock.patch("rcfs.store._cache.CHUNK_BYTES", CHUNK),
+        mock.patch("rcfs.store._room.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._content.CHUNK_BYTES", CHUNK),
+        mock.patch("rcfs.store._content.CHECKED_AT_ONCE", 10),  # more than any content has
     ):
         pair = Pair(Path(directory))
         for action, a, b in script:

@@ -75,7 +75,7 @@ HARMS = (flip, zero, scramble, cut, lose)
 
 def goes_on(cache: ContentCache, directory: Path, told: list[str]) -> None:
     """The harm is over: what is put is there, within the cap."""
-    cache._recover_from_s = 0.0  # A minute later: until then mending is not tried again.
+    cache._table._recover_from_s = 0.0  # A minute later: until then mending is not tried again.
     cache.stats()
     for number in range(1000, 1004):
         assert put(cache, number), told
@@ -303,7 +303,7 @@ def test_what_a_row_says_wrong_is_learned_from_its_file(killed: Path, statement:
     cache = open_cache(killed, told.append)
     assert whole(cache, PUT) == set(PUT), "its bytes are perfect"
     files = (killed / "chunks").iterdir()
-    assert cache._table.value_bytes() == sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
+    assert cache._table.present.value_bytes() == sum(-(-path.stat().st_size // 4096) * 4096 for path in files)
     with closing(sqlite3.connect(killed / "cache.db")) as connection:
         ((wrong,),) = connection.execute("SELECT COUNT(*) FROM Cache WHERE access_time < store_time")
         ((strange,),) = connection.execute("SELECT COUNT(*) FROM Cache WHERE tag LIKE '%/999/%'")

@@ -74,7 +74,7 @@ def test_a_disk_that_somebody_else_fills_and_empties(tmp_path: Path, left_pages:
         goes_on(cache)
         sizes.record(key(2), 2)
         assert known_sizes(sizes, [key(1), key(2)]) == {key(1): 1, key(2): 2}
-        rows = {name for (name,) in cache._table._sql("SELECT filename FROM Cache")}
+        rows = {name for (name,) in cache._table.present._sql("SELECT filename FROM Cache")}
         assert value_files(tmp_path / "cache") == rows
 
     in_own_mounts(story)
@@ -155,7 +155,7 @@ def test_a_directory_that_goes_away_while_it_is_used(tmp_path: Path, how: str) -
         assert directory.read_text() == "precious"
         assert 1 <= len(told) <= 3, told
         directory.unlink()
-        cache._recover_from_s = 0.0  # A minute later.
+        cache._table._recover_from_s = 0.0  # A minute later.
     goes_on(cache)
     cache.close()
     cache = open_cache(directory, told)

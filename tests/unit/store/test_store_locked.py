@@ -75,8 +75,8 @@ def test_a_use_is_noted_later(tmp_path: Path) -> None:
         assert cache.touch(keys[0])
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(cache.touch, keys[2]).result()
-    with cache._table.session():
-        assert cache._table.coldest_content(besides=()) == (str(keys[1]),)
+    with cache._table.present.session():
+        assert cache._table.present.coldest_content(besides=()) == (str(keys[1]),)
     cache.close()
 
 
@@ -108,7 +108,7 @@ def test_what_is_there_is_opened_and_asked_at_once(tmp_path: Path, file: str) ->
             assert again.records("1", 101) == {7: "{}"}
             assert again.wanted()
         elif isinstance(again, ContentCache):
-            assert not again._table.read_only
+            assert not again._table.present.read_only
             assert again.stats().contents == 0
     if not isinstance(again, PurgedArchive):
         again.close()  # type: ignore[attr-defined]

@@ -110,7 +110,7 @@ def test_processes_and_kills_leave_every_byte_right_and_the_cap_kept(quick_direc
     cache.close()
     cache = open_cache(directory)
     assert whole(cache, NUMBERS) == {number for number in NUMBERS if cache.contains(key(number)) == "yes"}
-    rows = {entry.filename for number in NUMBERS for entry in cache._table.entries(str(key(number)))}
+    rows = {entry.filename for number in NUMBERS for entry in cache._table.present.entries(str(key(number)))}
     assert value_files(directory) == rows
     assert put(cache, 0)
     assert disk_usage(directory) <= LIMIT
