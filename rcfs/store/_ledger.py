@@ -12,7 +12,8 @@ import os
 import sqlite3
 import zlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import ExitStack, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -20,14 +21,13 @@ import msgspec
 
 from rcfs.errors import StoreError
 from rcfs.model import Plan, UsageGroup
-from rcfs.private import make_private_directory, make_private_file, reason_of
+from rcfs.private import reason_of
 from rcfs.quota import Book, Home, Kept, Ledger, MemoryHome, Reply, Stamp, restore_book
-from rcfs.store._database import SQLITE_SIDE_FILES, move_database_aside
+from rcfs.store._database import SQLITE_SIDE_FILES, Format, connect, migrate, open_database
 from rcfs.store._machine import Machine
-from rcfs.store._sqlite import find_fault, is_busy, lenient_text, mark
+from rcfs.store._sqlite import is_busy, lenient_text
 
-_APPLICATION_ID = int.from_bytes(b"rcfq")
-_SCHEMA_VERSION = 1
+_FORM = Format(int.from_bytes(b"rcfq"), 1)
 _SCHEMA = """
     CREATE TABLE IF NOT EXISTS books (
         credential TEXT PRIMARY KEY,
@@ -248,35 +248,30 @@ def credentials_in_ledger(path: Path) -> Sequence[str]:
 def _open_file(
     path: Path, machine: Machine, warn: Callable[[str], None], wait_s: float
 ) -> sqlite3.Connection:
-    make_private_directory(path.absolute().parent)
-    make_private_file(path)
-    fault = find_fault(
+    connection, damage = open_database(
         path,
-        application_id=_APPLICATION_ID,
-        version=_SCHEMA_VERSION,
-        timeout_s=wait_s,
+        _FORM,
+        partial(_connected, path, machine, wait_s),
         thorough=True,  # a few pages
+        wait_s=wait_s,
     )
-    if fault is not None:
-        aside = move_database_aside(path)
+    if damage is not None:
         warn(
-            f"the quota ledger {path} is unusable ({fault}): moved to {aside.name}, begun anew, after a pause"
+            f"the quota ledger {path} is unusable ({damage.fault}): moved to {damage.aside.name}, begun anew,"
+            " after a pause"
         )
-        make_private_file(path)
-    connection = sqlite3.connect(path, timeout=wait_s, isolation_level=None)
-    connection.text_factory = lenient_text  # What is no text fits no checksum.
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        # In WAL mode NORMAL keeps the database sound through a power cut, and spares a sync for each change.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        # Before the table: a database that has one but no mark is taken for somebody else's.
-        mark(connection, application_id=_APPLICATION_ID, version=_SCHEMA_VERSION)
-        connection.execute(_SCHEMA)
+    return connection
+
+
+def _connected(path: Path, machine: Machine, wait_s: float) -> sqlite3.Connection:
+    with ExitStack() as opened:
+        connection = connect(path, wait_s=wait_s)
+        opened.callback(connection.close)
+        connection.text_factory = lenient_text  # What is no text fits no checksum.
+        migrate(connection, _FORM, (_SCHEMA,))
         _set_wait(connection, _LOCK_WAIT_S)
         _forget_unused(connection, machine)
-    except sqlite3.Error:
-        connection.close()
-        raise
+        opened.pop_all()
     return connection
 
 

@@ -41,18 +41,6 @@ def is_busy(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
-def mark(connection: sqlite3.Connection, *, application_id: int, version: int) -> None:
-    """Say whose the database is, unless it says so: to write needs a lock, which another process may hold.
-
-    Raises:
-        sqlite3.Error: It cannot be written.
-    """
-    for pragma, value in (("application_id", application_id), ("user_version", version)):
-        ((found,),) = connection.execute(f"PRAGMA {pragma}")
-        if found != value:
-            connection.execute(f"PRAGMA {pragma} = {value}")
-
-
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """What is done within the block happens whole or not at all; the lock is taken at its beginning.
