@@ -19,7 +19,7 @@ LIVE = ("status", "status.json", "quota", "queue", "errors", "log")
 BOUND_S = 0.05
 TOGETHER_S = 3.5
 """Longest time that several wait for one lock of the kernel: one wait of two seconds, not one for each."""
-DATABASES = ("mailboxes", "ledger", "index", "history", "archive", "cache")
+DATABASES = ("mailboxes", "ledger", "sizes", "history", "archive", "cache")
 
 
 @pytest.fixture(scope="module")
