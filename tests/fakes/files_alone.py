@@ -53,7 +53,7 @@ def small() -> FileSystem:
         searches=None,
         library=None,
         recorder=Recorder(structlog.get_logger()),
-        gate=SimpleNamespace(meet=lambda: None),
+        lane=SimpleNamespace(gate=SimpleNamespace(mark_present=lambda: None)),
     )
     root = build_root([Extension(id=5, number="101", name="Jane")], fallback_s=0.0)
     catalogue = PlainCatalogue()
