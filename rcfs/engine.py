@@ -9,12 +9,12 @@ import trio
 
 from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource
 from rcfs.errors import RcfsError
-from rcfs.mailbox import Account, Hints, Losses, Preload, Remembered, Searches, Shelving
+from rcfs.mailbox import Account, Context, Hints, Losses, Preload, Searches, Shelving
 from rcfs.platform import Client, Credentials
 from rcfs.quota import Ledger
 from rcfs.status import RetentionStatus
 from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
-from rcfs.transport import Glance, Lane, Network, Recorder, Requester, keep_going
+from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, Requester, keep_going
 
 _FAREWELL_S = 8.0
 """Longest time for logging out and closing connections when a mount ends."""
@@ -123,20 +123,6 @@ async def open_engine(
         session = lane.session
         requester = Requester(client, network, lane, recorder)
         nursery.start_soon(keep_going, recorder, "queue", lane.gate.run)
-        account = Account(
-            login,
-            requester,
-            client,
-            session,
-            network,
-            index,
-            sizes,
-            shelving,
-            cache,
-            recorder,
-            nursery,
-            wall_clock,
-        )
         library = Library(
             PlatformSource(requester, client.hosts, recorder),
             cache,
@@ -145,21 +131,36 @@ async def open_engine(
             nursery,
             history=history,
             max_content_bytes=max_content_bytes,
-            on_text=account.mailboxes.learn_text,
+            on_text=lambda key, data: account.mailboxes.learn_text(key, data),  # noqa: PLW0108 - made below
             now_s=wall_clock,
         )
-        losses = Losses(login, requester, session, network, index, cache, shelving, recorder, wall_clock)
-        hints = Hints(login, requester, client, lane, network, account.mailboxes, index, recorder, wall_clock)
+        context = Context(
+            login=login,
+            requester=requester,
+            client=client,
+            lane=lane,
+            network=network,
+            index=index,
+            sizes=sizes,
+            cache=cache,
+            shelving=shelving,
+            changes=Listeners(recorder),
+            on_gone=library.forget_messages,
+            recorder=recorder,
+            nursery=nursery,
+            wall_clock=wall_clock,
+        )
+        account = Account(context)
+        preload = Preload(context, account)
+        losses = Losses(context)
 
         async def learn() -> None:
             await account.wait_asked()  # so that credentials are refused there, and not here
             await losses.run()
 
-        preload = Preload(account, network, Remembered(index, wall_clock), nursery, wall_clock)
         nursery.start_soon(keep_going, recorder, "retention", learn)
         nursery.start_soon(keep_going, recorder, "index", account.mend)
         nursery.start_soon(keep_going, recorder, "index", account.look_for_damage)
-        account.mailboxes.updater.on_gone = library.forget_messages
         loop = trio.lowlevel.current_trio_token()
         index.listen(lambda: loop.run_sync_soon(account.begin_anew))
         try:
@@ -176,8 +177,8 @@ async def open_engine(
                 sizes=sizes,
                 network=network,
                 losses=losses,
-                searches=Searches(index, account, shelving.hidden_views, recorder, nursery, wall_clock),
-                hints=hints,
+                searches=Searches(context, account),
+                hints=Hints(context, account.mailboxes),
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),

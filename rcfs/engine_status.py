@@ -88,8 +88,8 @@ def load_status(engine: Engine) -> tuple[LoadStatus, ...]:
             since_s=now - progress.begun_s,
             pages=progress.pages,
             of_pages=progress.of_pages,
-            messages=progress.messages,
-            of_messages=progress.of_messages,
+            messages=progress.records,
+            of_messages=progress.of_records,
             left_s=progress.left_s(now),
         )
         for extension_id, progress in engine.account.mailboxes.loads()

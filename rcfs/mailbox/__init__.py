@@ -8,11 +8,11 @@ from rcfs.mailbox._changes import MailboxChanged as MailboxChanged
 from rcfs.mailbox._changes import MailboxesLost as MailboxesLost
 from rcfs.mailbox._changes import MailboxLoaded as MailboxLoaded
 from rcfs.mailbox._changes import MailboxUsed as MailboxUsed
+from rcfs.mailbox._context import Context as Context
 from rcfs.mailbox._hints import Hints as Hints
 from rcfs.mailbox._intake import Intake as Intake
 from rcfs.mailbox._intake import Shelving as Shelving
 from rcfs.mailbox._losses import Losses as Losses
 from rcfs.mailbox._mailboxes import Mailboxes as Mailboxes
 from rcfs.mailbox._preload import Preload as Preload
-from rcfs.mailbox._remembered import Remembered as Remembered
 from rcfs.mailbox._searches import Searches as Searches

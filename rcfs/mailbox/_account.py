@@ -12,14 +12,14 @@ from collections.abc import Callable
 import trio
 
 from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError, UnreachableError
-from rcfs.mailbox._changes import Change, ExtensionsChanged, MailboxesLost
+from rcfs.mailbox._changes import ExtensionsChanged, MailboxesLost
+from rcfs.mailbox._context import Context
 from rcfs.mailbox._first_seen import FirstSeen
-from rcfs.mailbox._intake import Shelving
 from rcfs.mailbox._mailboxes import Mailboxes
 from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
-from rcfs.platform import Client, list_extensions, read_account, read_own_extension
-from rcfs.store import ContentCache, Login, MailboxIndex, SizeIndex
-from rcfs.transport import Demand, Listeners, Lists, Network, Recorder, Requester, Session, keep_going
+from rcfs.platform import list_extensions, read_account, read_own_extension
+from rcfs.store import Login
+from rcfs.transport import Demand, Lists, keep_going
 
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and an unreachable server
@@ -43,54 +43,21 @@ _RETRY_S = 30.0
 class Account:
     """What the login may see."""
 
-    def __init__(
-        self,
-        login: str,
-        requester: Requester,
-        client: Client,
-        session: Session,
-        network: Network,
-        index: MailboxIndex,
-        sizes: SizeIndex,
-        shelving: Shelving,
-        cache: ContentCache,
-        recorder: Recorder,
-        nursery: trio.Nursery,
-        wall_clock: Callable[[], float],
-    ) -> None:
-        """Makes an account whose loads run in `nursery`; `start` must be awaited before anything else.
-
-        `login` is a digest of server, app and user; `wall_clock` gives seconds since 1970 UTC.
-        """
-        self._wall_clock = wall_clock
-        self._login = login
-        self._own_topic = f"own extension {login}"
-        self._requester = requester
-        self._session = session
-        self._network = network
-        self._index = index
-        self._recorder = recorder
-        self._nursery = nursery
-        self._lists = Lists(requester, client)
+    def __init__(self, context: Context) -> None:
+        """Makes an account; `start` must be awaited before anything else."""
+        self._context = context
+        self._index = context.index
+        self._network = context.network
+        self._recorder = context.recorder
+        self._own_topic = f"own extension {context.login}"
+        self._lists = Lists(context.requester, context.client)
         self._seen: Login | None = None
-        self._first_seen = FirstSeen(login, index, recorder, wall_clock)
+        self._first_seen = FirstSeen(context.login, context.index, context.recorder, context.wall_clock)
         self._asked = trio.Event()
         self._damaged = trio.Event()
-        self.changes: Listeners[Change] = Listeners(recorder)
+        self.changes = context.changes
         """Tells what happens to the account and its mailboxes."""
-        self.mailboxes = Mailboxes(
-            requester,
-            client,
-            network,
-            index,
-            sizes,
-            shelving,
-            cache,
-            self.changes,
-            recorder,
-            nursery,
-            wall_clock,
-        )
+        self.mailboxes = Mailboxes(context)
         """The mailboxes; to be used once the account is started."""
         self.own_id: int | None = None
         """Id of the login's own extension; None when that is not known."""
@@ -138,7 +105,7 @@ class Account:
             # Before anything is shown; a large one is looked at meanwhile.
             await self._find_damage()
         try:
-            known = self._index.reader.login(self._login)
+            known = self._index.reader.login(self._context.login)
             own = self._index.reader.noted(self._own_topic)
             self.own_id = None if own is None else int(own.text)
         except StoreError as exc:  # `begin_anew` sees to it.
@@ -153,18 +120,18 @@ class Account:
                 )
             await self._take(await self._ask_patiently(wait_online_s, on_wait))
             self._asked.set()
-            self._nursery.start_soon(self._run, _REFRESH_S)
+            self._context.nursery.start_soon(self._run, _REFRESH_S)
             return
         await self._take(known)
         if offline:
             return
-        self._nursery.start_soon(self._run, 0.0)
+        self._context.nursery.start_soon(self._run, 0.0)
         with trio.move_on_after(_VERDICT_WITHIN_S):
             async with trio.open_nursery() as nursery:
-                for event in (self._session.judged, self._network.missed):
+                for event in (self._context.lane.session.judged, self._network.missed):
                     nursery.start_soon(_end_at, event, nursery.cancel_scope)
-        if self._session.refused is not None:
-            raise self._session.refused.with_traceback(None)
+        if self._context.lane.session.refused is not None:
+            raise self._context.lane.session.refused.with_traceback(None)
 
     async def wait_asked(self) -> None:
         """Returns when the server was asked about the login for the first time, whatever became of that."""
@@ -173,7 +140,7 @@ class Account:
     async def _run(self, pause_s: float) -> None:
         """Keeps the list of extensions and the mailboxes current, for as long as the account is used."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_going, self._recorder, "mailboxes", self.mailboxes.run)
+            nursery.start_soon(keep_going, self._recorder, "mailboxes", self.mailboxes.collections.run)
             while True:
                 await trio.sleep(pause_s)
                 await self._network.wait_up()
@@ -194,7 +161,7 @@ class Account:
             PlatformError: The server failed or could not be reached; what was taken over until then stays.
         """
         await self._take(await self._ask())
-        return await self.mailboxes.refresh_all()
+        return await self.mailboxes.collections.refresh_all()
 
     def begin_anew(self) -> None:
         """The index is damaged: another one is begun, and mailboxes are loaded when they are looked into."""
@@ -230,7 +197,7 @@ class Account:
 
     async def _mend(self) -> None:
         try:
-            renewed = await trio.to_thread.run_sync(self._renew, limiter=self._index.threads)
+            renewed = await self._context.in_thread(self._renew)
         except StoreError as exc:
             self._recorder.fault("account", str(exc))
             renewed = True
@@ -239,14 +206,14 @@ class Account:
             self.mailboxes.forget()
             self.changes.tell(MailboxesLost())
             await self._first_seen.save()
-            self._nursery.start_soon(self.mailboxes.write_anew)
+            self._context.nursery.start_soon(self.mailboxes.write_anew)
 
     def _renew(self) -> bool:
         """Begins the index anew if it is damaged; whether it was. Runs in a thread."""
         if not self._index.renew():
             return False
         if self._seen is not None:
-            self._index.writer.save_login(self._login, self._seen)
+            self._index.writer.save_login(self._context.login, self._seen)
         return True
 
     async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
@@ -268,8 +235,8 @@ class Account:
 
     async def _ask(self) -> Login:
         demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")
-        account_id, name = await self._requester.read(read_account(), account_from, demand)
-        own, admin = await self._requester.read(
+        account_id, name = await self._context.requester.read(read_account(), account_from, demand)
+        own, admin = await self._context.requester.read(
             read_own_extension(), lambda record: (extension_from(record), is_admin(record)), demand
         )
         found: dict[int, Extension] = {}
@@ -283,18 +250,10 @@ class Account:
                         found.setdefault(extension.id, extension)
         seen = Login(account_id, name, tuple(extension.raw for extension in found.values()))
         try:
-            await trio.to_thread.run_sync(
-                self._index.writer.save_login, self._login, seen, limiter=self._index.threads
-            )
+            await self._context.in_thread(self._index.writer.save_login, self._context.login, seen)
             if own is not None and own.id != self.own_id:
                 self.own_id = own.id
-                await trio.to_thread.run_sync(
-                    self._index.writer.note,
-                    self._own_topic,
-                    str(own.id),
-                    self._wall_clock(),
-                    limiter=self._index.threads,
-                )
+                await self._context.note(self._own_topic, str(own.id))
         except StoreError as exc:  # Then the next mount asks again.
             self._recorder.fault("account", str(exc))
         return seen
@@ -321,8 +280,7 @@ class Account:
         self._seen = seen
         found = (extension_from(json.loads(raw)) for raw in seen.extensions)
         self.extensions = self._first_seen.date(extension for extension in found if extension is not None)
-        self.mailboxes.account_id = seen.account_id
-        self.mailboxes.keep_current(self.extensions)
+        self.mailboxes.keep_current(seen.account_id, self.extensions)
         self.changes.tell(ExtensionsChanged())
         return True
 

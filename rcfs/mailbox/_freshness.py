@@ -1,8 +1,8 @@
-"""When a mailbox is to be synced: pure, one object per mailbox, all times in seconds from any origin.
+"""When a collection is to be synced: pure, one object for each, all times in seconds from any origin.
 
-A sync costs one Light request. Three reasons call for one:
+A sync costs a request; the numbers are those of a mailbox, a Light one each. Three reasons call for one:
 
-- time: every minute while somebody looks at the mailbox, less and less often when nobody does;
+- time: every minute while somebody looks at it, less and less often when nobody does;
 - a person's visit: at once, when what is known is older than a minute, else when it is;
 - a hint from the platform that something happened: at once. Where the platform gives hints, time calls as
   seldom as when nobody looks.
@@ -29,10 +29,17 @@ other are each seen at once."""
 
 
 class Freshness:
-    """Decides when one mailbox is synced."""
+    """Decides when one collection is synced."""
 
-    def __init__(self, now: float, synced_ago_s: float) -> None:
-        """A mailbox that was synced `synced_ago_s` before `now` (inf for never), and that nobody looks at."""
+    def __init__(
+        self, now: float, synced_ago_s: float, *, poll_s: float = POLL_S, idle_poll_s: float = IDLE_POLL_S
+    ) -> None:
+        """One that was synced `synced_ago_s` before `now` (inf for never), and that nobody looks at.
+
+        It is synced every `poll_s` while somebody does, and every `idle_poll_s` when nobody has for long.
+        """
+        self._poll_s = poll_s
+        self._idle_poll_s = idle_poll_s
         self._synced_s = now - synced_ago_s
         self.hints_come = False
         """Whether the platform tells when something happens."""
@@ -42,10 +49,10 @@ class Freshness:
         self._credit_s = now
 
     def looked_at(self, now: float) -> None:
-        """A person looks into the mailbox."""
+        """A person looks at it."""
         self._looked_s = now
         # A hint may get lost, so that none came is not believed for ever.
-        if self.hints_come and now - self._synced_s > POLL_S:
+        if self.hints_come and now - self._synced_s > self._poll_s:
             self._wanted = True
 
     def hinted(self) -> None:
@@ -55,7 +62,7 @@ class Freshness:
     def began(self, now: float) -> None:
         """A sync is sent."""
         # Somebody who refreshes by hand may spend more than there is; hints do not pay for that.
-        self._credit = max(0.0, min(_BURST, self._credit + (now - self._credit_s) / POLL_S) - 1.0)
+        self._credit = max(0.0, min(_BURST, self._credit + (now - self._credit_s) / self._poll_s) - 1.0)
         self._credit_s = now
         self._synced_s = now
         self._wanted = False
@@ -64,14 +71,14 @@ class Freshness:
         """When the next sync is to be sent; `now` or earlier when it is due."""
         if self._wanted:
             # At once, or when the average allows it again.
-            return self._credit_s + max(0.0, 1.0 - self._credit) * POLL_S
+            return self._credit_s + max(0.0, 1.0 - self._credit) * self._poll_s
         return self._synced_s + self._interval_s(now)
 
     def _interval_s(self, now: float) -> float:
         if self.hints_come:
-            return IDLE_POLL_S
+            return self._idle_poll_s
         unseen_s = now - self._looked_s
         if unseen_s <= _GRACE_S:
-            return POLL_S
+            return self._poll_s
         # Twice as long unseen, twice as long between two syncs.
-        return min(IDLE_POLL_S, max(POLL_S, unseen_s / 2))
+        return min(self._idle_poll_s, max(self._poll_s, unseen_s / 2))

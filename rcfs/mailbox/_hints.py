@@ -29,11 +29,11 @@ from rcfs.errors import (
     TransportError,
     UnreachableError,
 )
+from rcfs.mailbox._context import Context
 from rcfs.mailbox._mailboxes import Mailboxes
 from rcfs.model import Priority, iso_time
 from rcfs.platform import (
     MEDIUM,
-    Client,
     Frame,
     MessageStream,
     frame_from,
@@ -43,8 +43,7 @@ from rcfs.platform import (
     subscription_frame,
 )
 from rcfs.status import HintsStatus
-from rcfs.store import MailboxIndex
-from rcfs.transport import Demand, Lane, Network, Recorder, Requester, run_together
+from rcfs.transport import Demand, run_together
 
 _SCOPE = "websocket"
 """What the name of the scope begins with that lets an app open a WebSocket, in lower case: the official
@@ -83,31 +82,12 @@ class Hints:
     """Keeps one WebSocket open, and passes on what it tells; `run` it once."""
 
     def __init__(
-        self,
-        login: str,
-        requester: Requester,
-        client: Client,
-        lane: Lane,
-        network: Network,
-        mailboxes: Mailboxes,
-        index: MailboxIndex,
-        recorder: Recorder,
-        wall_clock: Callable[[], float],
-        jitter: Callable[[], float] = random.random,
+        self, context: Context, mailboxes: Mailboxes, jitter: Callable[[], float] = random.random
     ) -> None:
-        """Prepares; `login` is a digest of server, app and user.
-
-        `wall_clock` gives seconds since 1970 UTC, `jitter` numbers from 0 to 1.
-        """
-        self._wall_clock = wall_clock
-        self._topic = f"hints {login}"
-        self._requester = requester
-        self._client = client
-        self._lane = lane
-        self._network = network
+        """Prepares; `jitter` gives numbers from 0 to 1."""
+        self._context = context
+        self._topic = f"hints {context.login}"
         self._mailboxes = mailboxes
-        self._index = index
-        self._recorder = recorder
         self._jitter = jitter
         self._numbers = itertools.count(1)
         self._questions: dict[str, _Question] = {}
@@ -133,7 +113,7 @@ class Hints:
         failures = 0
         while True:
             await self._mailboxes.wait_loaded(frozenset())
-            await self._network.wait_up()
+            await self._context.network.wait_up()
             if self._refused_already():
                 await trio.sleep(_LOOK_EVERY_S)
                 continue
@@ -147,10 +127,10 @@ class Hints:
             except RcfsError as exc:
                 self._off_because = str(exc)
                 if not isinstance(exc, (OfflineError, UnreachableError)):
-                    self._recorder.failure("hints", exc)
+                    self._context.recorder.failure("hints", exc)
             except Exception as exc:  # noqa: BLE001 - without hints the mount is as good as without a WebSocket
                 self._off_because = "something went wrong, see the log"
-                self._recorder.crash("hints", exc)
+                self._context.recorder.crash("hints", exc)
             failures = 1 if trio.current_time() - begun_s >= _STEADY_S else failures + 1
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (failures - 1))
             # Half of it by chance, so that all who were cut off do not come back at the same moment.
@@ -158,27 +138,21 @@ class Hints:
 
     def _refused_already(self) -> bool:
         try:
-            note = self._index.reader.noted(self._topic)
+            note = self._context.index.reader.noted(self._topic)
         except StoreError:
             return False
-        if note is None or not 0 <= self._wall_clock() - note.noted_s < _ASK_AGAIN_S:
+        if note is None or self._context.age_s(note.noted_s) >= _ASK_AGAIN_S:
             return False
         self._off_because = json.loads(note.text)
         return True
 
     async def _refused(self, reason: str) -> None:
         self._off_because = reason
-        self._recorder.note("no hints", reason=reason)
+        self._context.recorder.note("no hints", reason=reason)
         try:
-            await trio.to_thread.run_sync(
-                self._index.writer.note,
-                self._topic,
-                json.dumps(reason),
-                self._wall_clock(),
-                limiter=self._index.threads,
-            )
+            await self._context.note(self._topic, json.dumps(reason))
         except StoreError as exc:
-            self._recorder.fault("hints", str(exc))
+            self._context.recorder.fault("hints", str(exc))
             await trio.sleep(_LOOK_EVERY_S)  # It cannot be remembered, so it is waited for.
 
     async def _connect(self) -> None:
@@ -188,13 +162,13 @@ class Hints:
             RcfsError: Why there is none, or none any more.
         """
         demand = Demand(Priority.METADATA, attempts=1, label="notifications")
-        await self._lane.session.token(demand)
-        scopes = self._lane.session.scopes
+        await self._context.lane.session.token(demand)
+        scopes = self._context.lane.session.scopes
         if scopes and not any(scope.lower().startswith(_SCOPE) for scope in scopes):
             raise ForbiddenError("the app has not the scope WebSocket")
-        access = await self._requester.read(socket_token(), socket_access, demand)
+        access = await self._context.requester.read(socket_token(), socket_access, demand)
         try:
-            async with self._client.open_socket(access.url(self._recovery)) as socket:
+            async with self._context.client.open_socket(access.url(self._recovery)) as socket:
                 await self._serve(socket)
         finally:
             self._since_s = None
@@ -255,8 +229,8 @@ class Hints:
 
     def _tell_covered(self, extension_ids: frozenset[int]) -> None:
         if self._since_s is None:
-            self._since_s = self._wall_clock()
-            self._recorder.note("hints", mailboxes=len(extension_ids))
+            self._since_s = self._context.wall_clock()
+            self._context.recorder.note("hints", mailboxes=len(extension_ids))
         self._mailboxes.listen(extension_ids)
 
     async def _ask(self, socket: MessageStream, extension_ids: frozenset[int]) -> None:
@@ -269,7 +243,7 @@ class Hints:
         for _attempt in range(_ATTEMPTS):
             operation = "updateSubscription" if self._subscription_id else "createSubscription"
             demand = Demand(Priority.METADATA, label="subscription")
-            async with self._lane.gate.slot(operation, MEDIUM, demand) as slot:
+            async with self._context.lane.gate.slot(operation, MEDIUM, demand) as slot:
                 frame = await self._question(
                     socket,
                     lambda number: subscription_frame(number, extension_ids, self._subscription_id),

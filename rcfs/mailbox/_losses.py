@@ -4,8 +4,7 @@ Concurrency: all methods run in the trio thread but `outlook`, which is for a wo
 """
 
 import json
-import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -20,7 +19,7 @@ from rcfs.errors import (
     StoreError,
     UnreachableError,
 )
-from rcfs.mailbox._intake import Shelving
+from rcfs.mailbox._context import Context
 from rcfs.model import (
     DAY_S,
     AttachmentKey,
@@ -37,8 +36,8 @@ from rcfs.model import (
 )
 from rcfs.platform import read_store_configuration
 from rcfs.status import LossStatus, RetentionStatus
-from rcfs.store import ContentCache, MailboxIndex, Note
-from rcfs.transport import Demand, Network, Recorder, Requester, Session
+from rcfs.store import Note
+from rcfs.transport import Demand
 
 SOON_S = 7 * DAY_S
 """What goes within a week is told: time for a pull at the weekend."""
@@ -70,37 +69,16 @@ class Passing:
 class Losses:
     """Knows how long messages are kept, as far as that can be known."""
 
-    def __init__(
-        self,
-        login: str,
-        requester: Requester,
-        session: Session,
-        network: Network,
-        index: MailboxIndex,
-        cache: ContentCache,
-        shelving: Shelving,
-        recorder: Recorder,
-        wall_clock: Callable[[], float],
-    ) -> None:
-        """Begins with what the index remembers of `login`, a digest of server, app and user.
-
-        `wall_clock` gives seconds since 1970 UTC.
-        """
-        self._wall_clock = wall_clock
-        self._topic = f"retention {login}"
-        self._requester = requester
-        self._session = session
-        self._network = network
-        self._index = index
-        self._cache = cache
-        self._shelving = shelving
-        self._recorder = recorder
+    def __init__(self, context: Context) -> None:
+        """Begins with what the index remembers of the login."""
+        self._context = context
+        self._topic = f"retention {context.login}"
         self._asking = trio.Lock()
         self._note: Note | None = None
         try:
-            self._note = index.reader.noted(self._topic)
+            self._note = context.index.reader.noted(self._topic)
         except StoreError as exc:
-            recorder.fault("retention", str(exc))
+            context.recorder.fault("retention", str(exc))
 
     @property
     def retention(self) -> Retention:
@@ -110,44 +88,42 @@ class Losses:
     async def run(self) -> None:
         """Keeps the setting known, for as long as the account is used."""
         while True:
-            await self._network.wait_up()
+            await self._context.network.wait_up()
             await self.learn()
             await trio.sleep(_LOOK_EVERY_S)
 
     async def learn(self) -> None:
         """Asks for the setting, unless it is known, or was refused, since less than a day; never raises."""
         async with self._asking:
-            if self._is_fresh or self._network.is_down:
+            if self._is_fresh or self._context.network.is_down:
                 return
             demand = Demand(Priority.METADATA, attempts=1, label="retention")
             try:
-                await self._session.token(demand)
+                await self._context.lane.session.token(demand)
                 found = await self._ask(demand)
-                text, now_s = json.dumps(found), self._wall_clock()
-                self._note = Note(text, now_s)
-                await trio.to_thread.run_sync(
-                    self._index.writer.note, self._topic, text, now_s, limiter=self._index.threads
-                )
+                self._note = Note(json.dumps(found), self._context.wall_clock())
+                await self._context.note(self._topic, self._note.text)
             except (OfflineError, UnreachableError):
                 pass  # Said once by whoever notices, and asked again.
             except RcfsError as exc:
-                self._recorder.failure("retention", exc)
+                self._context.recorder.failure("retention", exc)
             except Exception as exc:  # noqa: BLE001 - nothing depends on it
-                self._recorder.crash("retention", exc)
+                self._context.recorder.crash("retention", exc)
 
     async def _ask(self, demand: Demand) -> Mapping[str, object]:
-        if self._session.scopes and _SCOPE not in self._session.scopes:
+        scopes = self._context.lane.session.scopes
+        if scopes and _SCOPE not in scopes:
             return {"refused": f"the app has not the scope {_SCOPE}"}
         try:
-            return {"days": await self._requester.read(read_store_configuration(), retention_days, demand)}
+            return {
+                "days": await self._context.requester.read(read_store_configuration(), retention_days, demand)
+            }
         except (ForbiddenError, NotFoundError, BadRequestError) as exc:
             return {"refused": f"the server does not tell ({exc.code or type(exc).__name__})"}
 
     @property
     def _is_fresh(self) -> bool:
-        age_s = math.inf if self._note is None else self._wall_clock() - self._note.noted_s
-        # A clock that was set back must not keep it for ever.
-        return 0 <= age_s < _ASK_AGAIN_S
+        return self._note is not None and self._context.age_s(self._note.noted_s) < _ASK_AGAIN_S
 
     def _known(self) -> dict[str, Any]:
         known = None if self._note is None else json.loads(self._note.text)
@@ -159,7 +135,7 @@ class Losses:
         Raises:
             StoreError: The index fails.
         """
-        known, now_s = self._known(), self._wall_clock()
+        known, now_s = self._known(), self._context.wall_clock()
         passing = [self._passing(account_id, extension, now_s) for extension in extensions]
         return RetentionStatus(
             configured_days=known.get("days"),
@@ -173,7 +149,7 @@ class Losses:
 
     def _passing(self, account_id: str, extension: Extension, now_s: float) -> Passing | None:
         """What goes of one mailbox; None when nothing does, or it was never loaded."""
-        state = self._index.reader.mailbox(account_id, extension.id)
+        state = self._context.index.reader.mailbox(account_id, extension.id)
         if state is None or not state.loaded:
             return None
         found: dict[int, tuple[End, Message]] = {}
@@ -190,17 +166,17 @@ class Losses:
             for _end, message in found.values()
             for attachment in message.fetched_attachments
         ]
-        uncached = sum(self._cache.contains(key) != "yes" for key in keys)
+        uncached = sum(self._context.cache.contains(key) != "yes" for key in keys)
         return Passing(extension, len(found), uncached, first, end)
 
     def _candidates(self, mailbox: int, rule: Rule, now_s: float) -> Sequence[Message]:
         """The messages that `rule` may drop soon."""
         availability = Availability.DELETED if rule.deleted else Availability.ALIVE
-        shelved = self._shelving.shelve(Message(0, rule.type, availability=availability))
+        shelved = self._context.shelving.shelve(Message(0, rule.type, availability=availability))
         if shelved is None:
             return ()
         span_s = self.retention.span_s(rule, now_s, SOON_S)
-        records = self._index.reader.records_between(mailbox, shelved.home.view, span_s)
+        records = self._context.index.reader.records_between(mailbox, shelved.home.view, span_s)
         messages = (message_from(json.loads(raw)) for raw in records)
         return [message for message in messages if message is not None]
 

@@ -9,16 +9,15 @@ Concurrency: all methods run in the trio thread.
 """
 
 import math
-from collections.abc import Callable
 
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, RcfsError
 from rcfs.mailbox._account import Account
 from rcfs.mailbox._changes import Change, MailboxUsed
+from rcfs.mailbox._context import Context
 from rcfs.mailbox._remembered import REFUSED, USED, Remembered
 from rcfs.model import DAY_S, Priority
-from rcfs.transport import Network
 
 _AT_ONCE = 10
 """Mailboxes that are loaded without a pause: some 30 requests, which leave a person 20 of the minute's 50."""
@@ -38,34 +37,22 @@ _NOTE_USE_EVERY_S = 3600.0
 class Preload:
     """Loads the mailboxes of `account`; `run` it once."""
 
-    def __init__(
-        self,
-        account: Account,
-        network: Network,
-        remembered: Remembered,
-        nursery: trio.Nursery,
-        wall_clock: Callable[[], float],
-    ) -> None:
-        """Prepares; notes which mailboxes are used, in `nursery`, from now on.
-
-        `wall_clock` gives seconds since 1970 UTC.
-        """
-        self._wall_clock = wall_clock
+    def __init__(self, context: Context, account: Account) -> None:
+        """Prepares; notes which mailboxes are used from now on."""
+        self._context = context
         self._account = account
-        self._network = network
-        self._remembered = remembered
-        self._nursery = nursery
+        self._remembered = Remembered(context)
         self._not_before_s: dict[int, float] = {}
         self._used_s: dict[int, float] = {}
         """When a person last looked, in seconds since 1970-01-01 UTC; 0.0 for never. By extension."""
         self._noted_s: dict[int, float] = {}
-        account.changes.subscribe(self._note_use)
+        context.changes.subscribe(self._note_use)
 
     async def run(self) -> None:
         """Loads what is not loaded, for as long as the account is used."""
         loaded = 0
         while True:
-            await self._network.wait_up()
+            await self._context.network.wait_up()
             extension_id = self._next()
             if extension_id is None:
                 await trio.sleep(_LOOK_EVERY_S)
@@ -102,10 +89,8 @@ class Preload:
         begin_s = self._not_before_s.get(extension_id)
         if begin_s is None:
             note = self._remembered.recall(REFUSED, self._account.id, extension_id)
-            ago_s = math.inf if note is None else self._wall_clock() - note.noted_s
-            # A clock that was set back must not make it wait for ever.
-            left_s = _REFUSED_AGAIN_S - ago_s if 0 <= ago_s < _REFUSED_AGAIN_S else 0.0
-            begin_s = self._not_before_s[extension_id] = now + left_s
+            ago_s = math.inf if note is None else self._context.age_s(note.noted_s)
+            begin_s = self._not_before_s[extension_id] = now + max(0.0, _REFUSED_AGAIN_S - ago_s)
         return begin_s
 
     def _last_used_s(self, extension_id: int) -> float:
@@ -119,8 +104,8 @@ class Preload:
         if not isinstance(change, MailboxUsed):
             return
         extension_id = change.extension_id
-        self._used_s[extension_id] = self._wall_clock()
+        self._used_s[extension_id] = self._context.wall_clock()
         now = trio.current_time()
         if now - self._noted_s.get(extension_id, -math.inf) >= _NOTE_USE_EVERY_S:
             self._noted_s[extension_id] = now
-            self._nursery.start_soon(self._remembered.keep, USED, self._account.id, extension_id)
+            self._context.nursery.start_soon(self._remembered.keep, USED, self._account.id, extension_id)

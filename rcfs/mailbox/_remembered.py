@@ -4,14 +4,12 @@ They only save requests or put them into a better order. So where the index fail
 kept, without a word: the next question to the index says what is wrong.
 """
 
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final, Literal
 
-import trio
-
 from rcfs.errors import StoreError
-from rcfs.store import MailboxIndex, Note
+from rcfs.mailbox._context import Context
+from rcfs.store import Note
 
 Topic = Literal["used", "refused", "none"]
 """``used``: a person looked into it. ``refused``: the login may not read it. ``none``: the extension has no
@@ -25,23 +23,19 @@ NONE: Final = "none"
 class Remembered:
     """The notes of one index."""
 
-    def __init__(self, index: MailboxIndex, wall_clock: Callable[[], float]) -> None:
-        self._index = index
-        self._wall_clock = wall_clock
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     def recall(self, topic: Topic, account_id: str, extension_id: int) -> Note | None:
         """The note of a mailbox; None when there is none. For the event loop: tens of microseconds."""
         with suppress(StoreError):
-            return self._index.reader.noted(_name(topic, account_id, extension_id))
+            return self._context.index.reader.noted(_name(topic, account_id, extension_id))
         return None
 
     async def keep(self, topic: Topic, account_id: str, extension_id: int, text: str = "") -> None:
         """Remembers `text`, as of now, in place of the note that there was."""
-        name = _name(topic, account_id, extension_id)
         with suppress(StoreError):
-            await trio.to_thread.run_sync(
-                self._index.writer.note, name, text, self._wall_clock(), limiter=self._index.threads
-            )
+            await self._context.note(_name(topic, account_id, extension_id), text)
 
 
 def _name(topic: Topic, account_id: str, extension_id: int) -> str:

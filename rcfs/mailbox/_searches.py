@@ -7,9 +7,9 @@ import trio
 
 from rcfs.errors import StoreError
 from rcfs.mailbox._account import Account
+from rcfs.mailbox._context import Context
 from rcfs.model import FoundRow, SearchRow
-from rcfs.store import MailboxIndex, Scope
-from rcfs.transport import Recorder
+from rcfs.store import Scope
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -25,26 +25,11 @@ class Searches:
         StoreError: The index fails.
     """
 
-    def __init__(
-        self,
-        index: MailboxIndex,
-        account: Account,
-        hidden_views: frozenset[str],
-        recorder: Recorder,
-        nursery: trio.Nursery,
-        wall_clock: Callable[[], float],
-    ) -> None:
-        """Searches what `account` has in `index`, as if there were no `hidden_views`.
-
-        In `nursery` it notes when something has changed, by `wall_clock` in seconds since 1970 UTC.
-        """
-        self._wall_clock = wall_clock
-        self._notes = index
-        self._index = index.search
+    def __init__(self, context: Context, account: Account) -> None:
+        """Searches what `account` has in the index, views that are hidden included."""
+        self._context = context
+        self._index = context.index.search
         self._account = account
-        self._hidden = hidden_views
-        self._recorder = recorder
-        self._nursery = nursery
         # Of their own: those that wait for the index to be unlocked leave the others free.
         self._threads = trio.CapacityLimiter(_MOST_THREADS)
         self._changed_s: float | None = None
@@ -57,7 +42,7 @@ class Searches:
         It is kept in the index, so that it is the same after a remount.
         """
         if self._changed_s is None:
-            note = self._notes.reader.noted(self._topic)
+            note = self._context.index.reader.noted(self._topic)
             self._changed_s = 0.0 if note is None else note.noted_s
         return self._changed_s
 
@@ -68,14 +53,14 @@ class Searches:
     @property
     def _scope(self) -> Scope:
         extension_ids = tuple(extension.id for extension in self._account.extensions)
-        return Scope(self._account.id, extension_ids, hidden_views=self._hidden)
+        return Scope(self._account.id, extension_ids, hidden_views=self._context.shelving.hidden_views)
 
     def note_change(self) -> None:
         """A mailbox has changed, so that any search may find something else."""
-        self._changed_s = self._wall_clock()
+        self._changed_s = self._context.wall_clock()
         if not self._noting:
             self._noting = True
-            self._nursery.start_soon(self._note)
+            self._context.nursery.start_soon(self._note)
 
     # In the event loop; a change that nobody waits for any more is made all the same
 
@@ -89,7 +74,7 @@ class Searches:
 
     async def keep(self, name: str) -> bool:
         """Keeps the search for `name`; False when there is one."""
-        return await self._writing(self._index.keep, self._account.id, name, self._wall_clock())
+        return await self._writing(self._index.keep, self._account.id, name, self._context.wall_clock())
 
     async def drop(self, name: str) -> bool:
         """Keeps a search no longer; False when there is none of that name."""
@@ -105,9 +90,9 @@ class Searches:
         try:
             while noted_s != self._changed_s:
                 noted_s = self.changed_s
-                await self._writing(self._notes.writer.note, self._topic, "", noted_s)
+                await self._writing(self._context.index.writer.note, self._topic, "", noted_s)
         except StoreError as exc:
-            self._recorder.fault("searches", str(exc))
+            self._context.recorder.fault("searches", str(exc))
         finally:
             self._noting = False
 

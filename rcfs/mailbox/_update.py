@@ -10,20 +10,20 @@ The index is written in worker threads, page by page: no mailbox is ever in memo
 """
 
 import json
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from typing import TypeVar, TypeVarTuple
 
 import attrs
 import trio
 
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
+from rcfs.mailbox._collections import Progress
+from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake, Taken, purged_record
 from rcfs.model import AttachmentKey, Message, Record
 from rcfs.platform import (
     MOST_AT_ONCE,
     Answer,
-    Client,
     is_invalid_token,
     list_messages,
     read_messages,
@@ -31,11 +31,8 @@ from rcfs.platform import (
     sync_answer,
     sync_messages,
 )
-from rcfs.store import ChangedPaths, ContentCache, MailboxIndex, MailboxState
-from rcfs.transport import Demand, Lists, Recorder, Requester
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
+from rcfs.store import ChangedPaths, MailboxState
+from rcfs.transport import Demand, Lists
 
 _DATE_STEP_S = 1.0
 """The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
@@ -49,38 +46,6 @@ _TOLD_S = 4 * 86_400.0
 message for "about 5 more days", and that it then goes, too, is told by none."""
 _AT_ONCE = 1000
 """Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
-
-
-async def _pass_over(_account_id: str, _extension_id: int, _message_ids: Collection[int]) -> None:
-    """Hears of purged messages that nobody wants to know of."""
-
-
-@attrs.define
-class Progress:
-    """How far a load is; times in seconds of trio's clock."""
-
-    begun_s: float
-    """When it was begun."""
-    is_load: bool = False
-    """Whether the whole list is read; else it is a sync, which tells nothing of its progress."""
-    pages: int = 0
-    """Pages that are in the index."""
-    messages: int = 0
-    """Messages on them."""
-    of_pages: int | None = None
-    """How many pages there are; None when the server does not say."""
-    of_messages: int | None = None
-    """How many messages there are; the same."""
-
-    def begin(self, now: float) -> None:
-        """The list is read from its beginning."""
-        self.begun_s, self.is_load, self.pages, self.messages = now, True, 0, 0
-
-    def left_s(self, now: float) -> float | None:
-        """How long it will still take, at the pace so far; None when nobody can say."""
-        if not self.pages or self.of_pages is None:
-            return None
-        return (now - self.begun_s) / self.pages * max(0, self.of_pages - self.pages)
 
 
 @attrs.frozen
@@ -119,25 +84,13 @@ class _Listing:
 class Updater:
     """Brings mailboxes up to date; several at a time, but each by one task only."""
 
-    def __init__(
-        self,
-        requester: Requester,
-        client: Client,
-        index: MailboxIndex,
-        intake: Intake,
-        cache: ContentCache,
-        recorder: Recorder,
-    ) -> None:
-        """Prepares; `cache` is told what happens to the contents of messages that are purged."""
-        self._requester = requester
-        self._client = client
-        self._lists = Lists(requester, client)
-        self._index = index
+    def __init__(self, context: Context, intake: Intake) -> None:
+        self._context = context
+        self._index = context.index
+        self._in_thread = context.in_thread
+        self._recorder = context.recorder
+        self._lists = Lists(context.requester, context.client)
         self._intake = intake
-        self._cache = cache
-        self._recorder = recorder
-        self.on_gone: Callable[[str, int, Collection[int]], Awaitable[None]] = _pass_over
-        """Hears which messages of an account and extension were purged, and are not kept."""
 
     async def update(self, target: Target, demand: Demand) -> None:
         """Loads or syncs a mailbox.
@@ -190,19 +143,19 @@ class Updater:
             self._index.writer.begin, target.account_id, target.extension_id, target.number
         )
         # The token comes first: what happens from here on is told by the next sync.
-        answer = await self._requester.read(sync_messages(target.extension_id), sync_answer, demand)
+        answer = await self._context.requester.read(sync_messages(target.extension_id), sync_answer, demand)
         if not answer.token:
             raise ServerError("the server gave no token for syncs of the mailbox")
-        token, at_s, shifted = answer.token, self._client.server_now_s(), False
+        token, at_s, shifted = answer.token, self._context.client.server_now_s(), False
         messages = self._lists.open(list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S), demand)
         while (page := await messages.page()) is not None:
             target.tell(await self._in_thread(self._intake.take, mailbox, page, listing))
-            progress.pages, progress.messages = messages.pages, progress.messages + len(page)
-            progress.of_pages, progress.of_messages = messages.of_pages, messages.of_records
+            progress.pages, progress.records = messages.pages, progress.records + len(page)
+            progress.of_pages, progress.of_records = messages.of_pages, messages.of_records
         if messages.pages > 1:
             # A message that is purged while the list is read moves the others up, and one of them to a
             # page that was read before.
-            answer = await self._requester.read(
+            answer = await self._context.requester.read(
                 sync_messages(target.extension_id, token=token), sync_answer, demand
             )
             taken = await self._take_changes(target, mailbox, answer.records)
@@ -214,13 +167,13 @@ class Updater:
         """Takes over what changed since the last sync; False when only a load can tell."""
         request = sync_messages(target.extension_id, token=state.sync_token)
         try:
-            answer = await self._requester.read(request, sync_answer, demand)
+            answer = await self._context.requester.read(request, sync_answer, demand)
         except BadRequestError as exc:
             if not is_invalid_token(exc):
                 raise
             self._recorder.note("sync token refused, comparing everything", extension=target.extension_id)
             return False
-        at_s = self._client.server_now_s()
+        at_s = self._context.client.server_now_s()
         if at_s - state.synced_s > _TOLD_S:
             self._recorder.note("not synced for days, comparing everything", extension=target.extension_id)
             return False
@@ -258,7 +211,7 @@ class Updater:
             )
 
         try:
-            found = await self._requester.run(lambda: request, use, demand)
+            found = await self._context.requester.run(lambda: request, use, demand)
         except (BadRequestError, NotFoundError) as exc:
             if len(ids) > 1:
                 return {}  # One of them, or that they are several: asked for alone, each is answered.
@@ -276,9 +229,9 @@ class Updater:
             await self._in_thread(self._preserve_purged, target, taken.kept)
         if taken.gone:
             await self._in_thread(
-                self._cache.discard_messages, target.account_id, target.extension_id, taken.gone
+                self._context.cache.discard_messages, target.account_id, target.extension_id, taken.gone
             )
-            await self.on_gone(target.account_id, target.extension_id, taken.gone)
+            await self._context.on_gone(target.account_id, target.extension_id, taken.gone)
         target.tell(taken.touched)
         return taken
 
@@ -290,11 +243,8 @@ class Updater:
             for attachment in message.fetched_attachments
         ]
         keep_records = partial(self._index.archive.keep, target.account_id, target.extension_id, records)
-        for preserve in (keep_records, partial(self._cache.pin, contents)):
+        for preserve in (keep_records, partial(self._context.cache.pin, contents)):
             try:
                 preserve()
             except StoreError as exc:
                 self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
-
-    async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await trio.to_thread.run_sync(work, *arguments, limiter=self._index.threads)

@@ -331,7 +331,7 @@ class World:
 
         async def refresh_and_compare() -> None:
             # Whoever joins what is under way is told what was true when that began.
-            if mailboxes._box(extension.id).job is not None:
+            if mailboxes.collections._entry(f"mailbox/{extension.id}").job is not None:
                 await mailboxes.refresh(extension.id)
             touched = self._touched
             await mailboxes.refresh(extension.id)
@@ -347,7 +347,7 @@ class World:
         def knows_all() -> bool:
             """Whether no other process has heard of more, which this one is told with its next sync."""
             state = process.engine.index.reader.mailbox(process.engine.account.id, extension.id)
-            return state is not None and state.revision == mailboxes._box(extension.id).revision
+            return state is not None and state.revision == mailboxes._kind._revisions.get(extension.id)
 
         return await process.ask(refresh_and_compare)
 

@@ -1,0 +1,201 @@
+"""The driver of collections with a kind of the test's own, a month of the call log, in virtual time."""
+
+import math
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import structlog
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from rcfs.errors import ForbiddenError, RcfsError, StoreError
+from rcfs.mailbox._collections import Collections, Progress, State, owner_of
+from rcfs.mailbox._freshness import Freshness
+from rcfs.model import Priority
+from rcfs.transport import Demand, Recorder
+
+COMPANY, OWN = "calls/company/2026-11", "calls/101/2026-11"
+TAKES_S = 2.0
+BUSY_S, IDLE_S = 300.0, 3600.0
+
+
+class Calls:
+    """Months of calls that load in two seconds; each load and sync is listed in `sent`."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, tuple[State, float]] = {}
+        self.sent: list[tuple[str, float]] = []
+        self.classes: list[Priority] = []
+        self.told: list[str] = []
+        self.becomes = State.KNOWN
+        self.error: Exception | None = None
+        self.index_fails = False
+
+    def label(self, collection_id: str) -> str:
+        return f"call log {collection_id}"
+
+    def recall(self, collection_id: str) -> tuple[State, float]:
+        if self.index_fails:
+            raise StoreError("no index")
+        return self.stored.get(collection_id, (State.UNKNOWN, math.inf))
+
+    def freshness(self, now: float, synced_ago_s: float) -> Freshness:
+        return Freshness(now, synced_ago_s, poll_s=BUSY_S, idle_poll_s=IDLE_S)
+
+    async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
+        self.sent.append((collection_id, trio.current_time()))
+        progress.begin(trio.current_time())
+        await trio.sleep(TAKES_S)
+        self.classes.append(demand.priority)
+        if self.error is not None:
+            raise self.error
+        return self.becomes
+
+    def settled(self, collection_id: str) -> None:
+        self.told.append(collection_id)
+
+
+@pytest.fixture
+def kind() -> Calls:
+    """The only kind."""
+    return Calls()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    """Keeps what went wrong."""
+    return Recorder(structlog.testing.CapturingLogger())
+
+
+@pytest.fixture
+async def collections(kind: Calls, recorder: Recorder, nursery: trio.Nursery) -> Collections:
+    """Collections with a network that is always there."""
+    network = SimpleNamespace(is_down=False, wait_up=trio.lowlevel.checkpoint)
+    return Collections({"calls": kind}, cast("Any", network), recorder, nursery)
+
+
+def test_the_owner_is_an_extension_or_the_company() -> None:
+    assert (owner_of(OWN), owner_of(COMPANY)) == (101, None)
+
+
+async def test_one_load_serves_all_who_ask(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    assert collections.state(COMPANY) is State.UNKNOWN
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(collections.refresh, COMPANY, Priority.BULK)
+        await wait_all_tasks_blocked()
+        for _ in range(9):
+            nursery.start_soon(collections.refresh, COMPANY)
+        nursery.start_soon(collections.refresh, OWN)
+        await wait_all_tasks_blocked()
+        assert collections.state(COMPANY) is State.LOADING
+        assert {each for each, progress in collections.loads() if progress.is_load} == {COMPANY, OWN}
+    assert kind.sent == [(COMPANY, 0.0), (OWN, 0.0)], "one each, at the same time"
+    assert kind.classes == [Priority.PERSON, Priority.PERSON], "as urgent as the most urgent"
+    assert (collections.state(COMPANY), collections.loads()) == (State.KNOWN, [])
+    assert sorted(kind.told) == sorted([COMPANY, OWN])
+    await collections.refresh(COMPANY)
+    assert len(kind.told) == 2, "it is told once"
+
+
+async def test_who_gives_up_leaves_the_load_alone(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    with trio.move_on_after(TAKES_S / 2):
+        await collections.refresh(COMPANY)
+    await trio.sleep(TAKES_S)
+    assert (collections.state(COMPANY), len(kind.sent)) == (State.KNOWN, 1)
+
+
+async def test_a_refusal_is_remembered_for_a_minute(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    kind.error = ForbiddenError("not yours", code="CMN-408")
+    for _ in range(3):
+        with pytest.raises(ForbiddenError, match="not yours"):
+            await collections.refresh(COMPANY)
+    assert (len(kind.sent), collections.state(COMPANY)) == (1, State.REFUSED)
+    kind.error = None
+    await collections.refresh(OWN)  # Nobody else's.
+    await trio.sleep(60.0)
+    assert collections.state(COMPANY) is State.UNKNOWN
+    await collections.refresh(COMPANY)
+    assert collections.state(COMPANY) is State.KNOWN
+
+
+async def test_what_goes_wrong_ends_only_that(
+    collections: Collections, kind: Calls, recorder: Recorder, autojump_clock: MockClock
+) -> None:
+    kind.error = ValueError("a fault of ours")
+    with pytest.raises(RcfsError, match=f"the call log {COMPANY} cannot be shown"):
+        await collections.refresh(COMPANY)
+    kind.error, kind.index_fails = None, True
+    assert collections.state(OWN) is State.UNKNOWN
+    assert [fault.event for fault in recorder.faults] == ["calls", "calls"]
+    await collections.refresh(COMPANY)
+    assert collections.state(COMPANY) is State.KNOWN
+
+
+async def test_the_kind_says_how_often(
+    collections: Collections, kind: Calls, nursery: trio.Nursery, autojump_clock: MockClock
+) -> None:
+    kind.stored = {COMPANY: (State.KNOWN, 0.0), OWN: (State.KNOWN, 0.0)}
+    collections.keep([COMPANY])
+    nursery.start_soon(collections.run)
+    for _ in range(60):  # Somebody looks every ten seconds.
+        collections.visit(COMPANY)
+        await trio.sleep(10.0)
+    assert kind.sent == [(COMPANY, 300.0)]
+    await trio.sleep(86_400.0)
+    begun_s = [at_s for _each, at_s in kind.sent]
+    assert all(one + BUSY_S <= other for one, other in pairwise(begun_s))
+    assert begun_s[-1] - begun_s[-2] == IDLE_S
+    assert {each for each, _at_s in kind.sent} == {COMPANY}, "the other is not kept current"
+    sent = len(kind.sent)
+    collections.listen(frozenset([COMPANY]))
+    collections.hint(COMPANY)
+    await trio.sleep(1.0)
+    assert len(kind.sent) == sent + 1, "a hint syncs at once"
+
+
+async def test_what_does_not_exist_is_never_asked_for_again(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    kind.becomes = State.NONE
+    await collections.refresh(COMPANY)
+    assert (collections.state(COMPANY), kind.told) == (State.NONE, [COMPANY])
+    collections.visit(COMPANY)
+    await collections.refresh(COMPANY)
+    kind.stored = {OWN: (State.NONE, math.inf)}
+    await collections.refresh(OWN)
+    assert len(kind.sent) == 1
+
+
+async def test_what_is_forgotten_is_loaded_again(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    kind.stored = {COMPANY: (State.KNOWN, 0.0), OWN: (State.KNOWN, 0.0)}
+    collections.keep([COMPANY, OWN])
+    assert collections.known == {COMPANY, OWN}
+    del kind.stored[COMPANY]
+    collections.recall()
+    assert collections.known == {OWN}
+    await collections.refresh(COMPANY)
+    assert collections.known == {COMPANY, OWN}
+    assert kind.told == [COMPANY]
+
+
+async def test_all_are_synced_though_one_fails(
+    collections: Collections, kind: Calls, autojump_clock: MockClock
+) -> None:
+    kind.stored = {COMPANY: (State.KNOWN, 0.0), OWN: (State.KNOWN, 0.0)}
+    collections.keep([COMPANY, OWN])
+    assert await collections.refresh_all() == 2
+    kind.error = ForbiddenError("not yours", code="CMN-408")
+    with pytest.raises(ForbiddenError):
+        await collections.refresh_all()
+    assert sorted(each for each, _at_s in kind.sent) == sorted([COMPANY, OWN] * 2)
+    assert collections.known == {COMPANY, OWN}, "what is known stays"
