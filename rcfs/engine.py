@@ -9,7 +9,7 @@ import trio
 
 from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource
 from rcfs.errors import RcfsError
-from rcfs.mailbox import Account, Context, Hints, Losses, Preload, Searches, Shelving
+from rcfs.mailbox import Account, Context, Hints, Preload, RetentionTracker, Searches, Shelving
 from rcfs.platform import Client, Credentials
 from rcfs.quota import Ledger
 from rcfs.status import RetentionStatus
@@ -42,7 +42,7 @@ class Engine:
     """The learned sizes."""
     network: Network
     """The way to the servers."""
-    losses: Losses
+    retention: RetentionTracker
     """How long messages are kept, and what goes next."""
     searches: Searches
     """The searches that people keep."""
@@ -152,11 +152,11 @@ async def open_engine(
         )
         account = Account(context)
         preload = Preload(context, account)
-        losses = Losses(context)
+        retention = RetentionTracker(context)
 
         async def learn() -> None:
             await account.wait_asked()  # so that credentials are refused there, and not here
-            await losses.run()
+            await retention.run()
 
         nursery.start_soon(keep_going, recorder, "retention", learn)
         nursery.start_soon(keep_going, recorder, "index", account.mend)
@@ -176,14 +176,14 @@ async def open_engine(
                 index=index,
                 sizes=sizes,
                 network=network,
-                losses=losses,
+                retention=retention,
                 searches=Searches(context, account),
                 hints=Hints(context, account.mailboxes),
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
                 outlook=Glance(
-                    lambda: losses.outlook(account.id, account.extensions), "retention", nursery, recorder
+                    lambda: retention.outlook(account.id, account.extensions), "retention", nursery, recorder
                 ),
             )
         finally:

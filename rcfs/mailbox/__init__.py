@@ -12,7 +12,7 @@ from rcfs.mailbox._context import Context as Context
 from rcfs.mailbox._hints import Hints as Hints
 from rcfs.mailbox._intake import Intake as Intake
 from rcfs.mailbox._intake import Shelving as Shelving
-from rcfs.mailbox._losses import Losses as Losses
 from rcfs.mailbox._mailboxes import Mailboxes as Mailboxes
 from rcfs.mailbox._preload import Preload as Preload
+from rcfs.mailbox._retention import RetentionTracker as RetentionTracker
 from rcfs.mailbox._searches import Searches as Searches

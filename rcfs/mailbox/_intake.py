@@ -52,7 +52,7 @@ class Shelving:
 
 
 @attrs.frozen
-class Taken:
+class Merged:
     """What a sync told."""
 
     touched: ChangedPaths
@@ -112,7 +112,7 @@ class Intake:
         self._index.writer.rename_folders(self._shelving.name_folder)
         self._index.writer.note(RESHELVED, self._shelving.edition, self._wall_clock())
 
-    def take_changes(self, mailbox: int, records: Iterable[Record]) -> Taken:
+    def take_changes(self, mailbox: int, records: Iterable[Record]) -> Merged:
         """Take over what a sync told, tombstones among it.
 
         Raises:
@@ -132,12 +132,12 @@ class Intake:
                 whole.append(message)
                 told[message.id] = _newer(told.get(message.id), message)
         known = self._known(mailbox, {**tombstones, **told})
-        unclear, buried, kept = self._bury(tombstones, told, known)
+        unclear, marked, kept = self._apply_tombstones(tombstones, told, known)
         lively = [message for message in whole if not _is_over(known.get(message.id), message)]
-        touched = self._put(mailbox, lively + buried, None)
+        touched = self._put(mailbox, lively + marked, None)
         purged = [message_id for message_id, record in tombstones.items() if _is_final(record)]
         gone = set(purged).difference(message.id for message in kept)
-        return Taken(touched, tuple(unclear), bool(purged), tuple(kept), tuple(gone))
+        return Merged(touched, tuple(unclear), bool(purged), tuple(kept), tuple(gone))
 
     def _known(self, mailbox: int, ids: Iterable[int]) -> dict[int, Message]:
         records = self._index.reader.known(mailbox, list(ids))
@@ -169,11 +169,11 @@ class Intake:
             listing=listing,
         )
 
-    def _bury(
+    def _apply_tombstones(
         self, tombstones: Mapping[int, Record], told: Mapping[int, Message], known: Mapping[int, Message]
     ) -> tuple[list[int], list[Message], list[Message]]:
         """(ids of what is unclear, messages as the tombstones leave them, those purged that are shown)."""
-        unclear, buried, kept = [], [], []
+        unclear, marked, kept = [], [], []
         for message_id, record in tombstones.items():
             before, newest = known.get(message_id), told.get(message_id)
             if before is not None and before.availability == Availability.PURGED:
@@ -183,11 +183,11 @@ class Intake:
                 unclear.append(message_id)
                 continue
             else:
-                after = _buried(before if newest is None else _newer(before, newest), record)
-                buried += [] if after is None else [after]
+                after = _after_tombstone(before if newest is None else _newer(before, newest), record)
+                marked += [] if after is None else [after]
             if after is not None and _is_final(record) and self._shelving.shelve(after) is not None:
                 kept.append(after)
-        return unclear, buried, kept
+        return unclear, marked, kept
 
 
 def purged_record(message_id: int) -> Record:
@@ -199,7 +199,7 @@ def _is_final(record: Record) -> bool:
     return record.get("availability") == Availability.PURGED
 
 
-def _buried(before: Message | None, record: Record) -> Message | None:
+def _after_tombstone(before: Message | None, record: Record) -> Message | None:
     """`before` as `record` leaves it; None when neither says more than an id."""
     if before is None:
         return None if is_tombstone(record) else message_from(record)

@@ -19,7 +19,7 @@ import trio
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
 from rcfs.mailbox._collections import Progress
 from rcfs.mailbox._context import Context
-from rcfs.mailbox._intake import Intake, Taken, purged_record
+from rcfs.mailbox._intake import Intake, Merged, purged_record
 from rcfs.model import AttachmentKey, Message, Record
 from rcfs.platform import (
     MOST_AT_ONCE,
@@ -158,9 +158,9 @@ class Updater:
             answer = await self._context.requester.read(
                 sync_messages(target.extension_id, token=token), sync_answer, demand
             )
-            taken = await self._take_changes(target, mailbox, answer.records)
-            await self._clear(target, mailbox, taken.unclear, demand)
-            token, shifted = answer.token or token, taken.purged
+            merged = await self._take_changes(target, mailbox, answer.records)
+            await self._clear(target, mailbox, merged.unclear, demand)
+            token, shifted = answer.token or token, merged.purged
         return _Listing(mailbox, listing, token, at_s, shifted)
 
     async def _sync(self, target: Target, state: MailboxState, demand: Demand) -> bool:
@@ -177,10 +177,10 @@ class Updater:
         if at_s - state.synced_s > _TOLD_S:
             self._recorder.note("not synced for days, comparing everything", extension=target.extension_id)
             return False
-        taken = await self._take_changes(target, state.number, answer.records)
-        if len(taken.unclear) > _MOST_READ:
+        merged = await self._take_changes(target, state.number, answer.records)
+        if len(merged.unclear) > _MOST_READ:
             return False
-        await self._clear(target, state.number, taken.unclear, demand)
+        await self._clear(target, state.number, merged.unclear, demand)
         # Not before all of it is in the index: the next sync does not tell it again.
         await self._in_thread(self._index.writer.synced, state.number, answer.token or state.sync_token, at_s)
         return True
@@ -222,18 +222,18 @@ class Updater:
             raise ServerError(f"the server did not tell message {ids[0]}")
         return found
 
-    async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Taken:
-        taken = await self._in_thread(self._intake.take_changes, number, records)
+    async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Merged:
+        merged = await self._in_thread(self._intake.take_changes, number, records)
         # Before the sync counts as done: one that is killed here is told the same again.
-        if taken.kept:
-            await self._in_thread(self._preserve_purged, target, taken.kept)
-        if taken.gone:
+        if merged.kept:
+            await self._in_thread(self._preserve_purged, target, merged.kept)
+        if merged.gone:
             await self._in_thread(
-                self._context.cache.discard_messages, target.account_id, target.extension_id, taken.gone
+                self._context.cache.discard_messages, target.account_id, target.extension_id, merged.gone
             )
-            await self._context.on_gone(target.account_id, target.extension_id, taken.gone)
-        target.tell(taken.touched)
-        return taken
+            await self._context.on_gone(target.account_id, target.extension_id, merged.gone)
+        target.tell(merged.touched)
+        return merged
 
     def _preserve_purged(self, target: Target, messages: Collection[Message]) -> None:
         records = {message.id: message.raw for message in messages}

@@ -230,7 +230,7 @@ class Pull:
             AuthError: The credentials are refused.
             StoreError: The index of mailboxes fails.
         """
-        await self._engine.losses.learn()
+        await self._engine.retention.learn()
         root, failures = await self.tree(paths)
         entries, strays = await trio.to_thread.run_sync(choose, root, paths, choice)
         kinds = AttachmentFile if self._copy is None else (AttachmentFile, TextFile)
@@ -286,7 +286,7 @@ class Pull:
             states.append(self._state(entry))
             if states[-1] == "missing":
                 message = entry.node.message()
-                end = None if message is None else self._engine.losses.retention.end_of(message, now_s)
+                end = None if message is None else self._engine.retention.current.end_of(message, now_s)
                 created_s = None if message is None else message.created_s
                 order[_attachment(entry).key] = (
                     math.inf if end is None else end.at_s,

@@ -51,7 +51,7 @@ readMessageStoreConfiguration."""
 
 
 @attrs.frozen
-class Passing:
+class Expiring:
     """What goes of one mailbox within `SOON_S`."""
 
     extension: Extension
@@ -66,7 +66,7 @@ class Passing:
     """When that one goes."""
 
 
-class Losses:
+class RetentionTracker:
     """Knows how long messages are kept, as far as that can be known."""
 
     def __init__(self, context: Context) -> None:
@@ -81,7 +81,7 @@ class Losses:
             context.recorder.fault("retention", str(exc))
 
     @property
-    def retention(self) -> Retention:
+    def current(self) -> Retention:
         """How long messages are kept."""
         return Retention(self._known().get("days"))
 
@@ -136,26 +136,27 @@ class Losses:
             StoreError: The index fails.
         """
         known, now_s = self._known(), self._context.wall_clock()
-        passing = [self._passing(account_id, extension, now_s) for extension in extensions]
+        expiring = [self._expiring(account_id, extension, now_s) for extension in extensions]
         return RetentionStatus(
             configured_days=known.get("days"),
             asked=None if self._note is None else iso_time(self._note.noted_s),
             unknown_because=None if "days" in known else known.get("refused", "it was not asked yet"),
             within_days=SOON_S / DAY_S,
             mailboxes=tuple(
-                _loss(each, now_s) for each in sorted(filter(None, passing), key=lambda each: each.end.at_s)
+                _expiring_status(each, now_s)
+                for each in sorted(filter(None, expiring), key=lambda each: each.end.at_s)
             ),
         )
 
-    def _passing(self, account_id: str, extension: Extension, now_s: float) -> Passing | None:
+    def _expiring(self, account_id: str, extension: Extension, now_s: float) -> Expiring | None:
         """What goes of one mailbox; None when nothing does, or it was never loaded."""
         state = self._context.index.reader.mailbox(account_id, extension.id)
         if state is None or not state.loaded:
             return None
         found: dict[int, tuple[End, Message]] = {}
-        for rule in self.retention.rules:
+        for rule in self.current.rules:
             for message in self._candidates(state.number, rule, now_s):
-                end = self.retention.end_of(message, now_s)
+                end = self.current.end_of(message, now_s)
                 if end is not None and end.at_s <= now_s + SOON_S:
                     found[message.id] = (end, message)
         if not found:
@@ -167,7 +168,7 @@ class Losses:
             for attachment in message.fetched_attachments
         ]
         uncached = sum(self._context.cache.contains(key) != "yes" for key in keys)
-        return Passing(extension, len(found), uncached, first, end)
+        return Expiring(extension, len(found), uncached, first, end)
 
     def _candidates(self, mailbox: int, rule: Rule, now_s: float) -> Sequence[Message]:
         """The messages that `rule` may drop soon."""
@@ -175,22 +176,22 @@ class Losses:
         shelved = self._context.shelving.shelve(Message(0, rule.type, availability=availability))
         if shelved is None:
             return ()
-        span_s = self.retention.span_s(rule, now_s, SOON_S)
+        span_s = self.current.span_s(rule, now_s, SOON_S)
         records = self._context.index.reader.records_between(mailbox, shelved.home.view, span_s)
         messages = (message_from(json.loads(raw)) for raw in records)
         return [message for message in messages if message is not None]
 
 
-def _loss(passing: Passing, now_s: float) -> LossStatus:
-    created_s = passing.first.created_s
+def _expiring_status(expiring: Expiring, now_s: float) -> LossStatus:
+    created_s = expiring.first.created_s
     return LossStatus(
-        extension=passing.extension.id,
-        number=passing.extension.number,
-        name=passing.extension.name,
-        messages=passing.messages,
-        uncached=passing.uncached,
+        extension=expiring.extension.id,
+        number=expiring.extension.number,
+        name=expiring.extension.name,
+        messages=expiring.messages,
+        uncached=expiring.uncached,
         first_created=None if created_s is None else iso_time(created_s),
-        first_goes=iso_time(passing.end.at_s),
-        first_goes_in_s=max(0.0, passing.end.at_s - now_s),
-        certain=passing.end.certain,
+        first_goes=iso_time(expiring.end.at_s),
+        first_goes_in_s=max(0.0, expiring.end.at_s - now_s),
+        certain=expiring.end.certain,
     )
