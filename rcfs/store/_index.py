@@ -19,7 +19,7 @@ from rcfs.store._index_writer import IndexWriter
 from rcfs.store._search import SearchIndex
 
 if TYPE_CHECKING:
-    from trio import CapacityLimiter
+    import trio
 
 _MOST_THREADS = 4
 """Threads that bring something into the index: one of them writes, the others wait for it."""
@@ -46,11 +46,11 @@ class MailboxIndex:
         """Full-text search, and the searches that are kept."""
 
     @cached_property
-    def threads(self) -> "CapacityLimiter":
+    def threads(self) -> "trio.CapacityLimiter":
         """For worker threads that use the index: those that wait for a lock leave the others free."""
-        from trio import CapacityLimiter  # noqa: PLC0415 - `rcfs search` does without trio
+        import trio  # noqa: PLC0415 - `rcfs search` does without trio
 
-        return CapacityLimiter(_MOST_THREADS)
+        return trio.CapacityLimiter(_MOST_THREADS)
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None]) -> "MailboxIndex":
