@@ -82,7 +82,7 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     import trio
 
     from rcfs.cli._serve import engine_of, open_stores
-    from rcfs.pull import Choice, Pull, choose
+    from rcfs.pull import Filter, Pull, Walk
     from rcfs.transport import Recorder
     from rcfs.tree import AttachmentFile
 
@@ -93,14 +93,12 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     async def look() -> None:
         async with engine_of(settings, recorder, stores) as engine:
             root, failures = await Pull(engine).tree(paths)
-            entries, strays = choose(root, paths, Choice())
-            if strays:
-                raise ConfigError(f"there is no {'/'.join(strays[0])} in the tree")
+            walk = Walk(root, paths, Filter())
             found.extend(
-                Found(entry.path, entry.node.key)
-                for entry in entries
-                if isinstance(entry.node, AttachmentFile)
+                Found(item.path, item.node.key) for item in walk if isinstance(item.node, AttachmentFile)
             )
+            if walk.unknown:
+                raise ConfigError(f"there is no {'/'.join(walk.unknown[0])} in the tree")
             if failures and not found:
                 raise failures[0].error
 

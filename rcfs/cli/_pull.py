@@ -92,12 +92,12 @@ def pull(
         from rcfs.cli._pull_report import report_for
         from rcfs.cli._pull_run import Job, carry_out
         from rcfs.host.logs import log_to_file
-        from rcfs.pull import Choice
+        from rcfs.pull import Filter
 
     log_to_file(settings.files.pull_log, settings.log_level)
     job = Job(
         paths=tuple(place.parts for place in places) or ((),),
-        choice=Choice(since_s, frozenset(TYPES[each] for each in types)),
+        wanted=Filter(since_s, frozenset(TYPES[each] for each in types)),
         target=target,
         verify=verify,
         dry_run=dry_run,

@@ -10,12 +10,16 @@ from typing import Any, Protocol, Self
 from rcfs.cli._output import error_line, say, tell
 from rcfs.errors import RcfsError
 from rcfs.model import format_duration, format_size
-from rcfs.pull import Entry, Failure, Plan, Progress
+from rcfs.pull import Failure, Item, Progress, Survey
 
 _LINE_EVERY_S = 10.0
 _LINE_EVERY_SHARE = 0.05
 """A line of progress is written when so much time has passed, or so much of the work was done, whichever
 comes first, so that a log is neither empty nor full of them."""
+
+
+_FIRST_LINE_S = 1.0
+"""The first line comes after so much time, if it takes that long to look at everything."""
 
 
 class Report(Protocol):
@@ -27,13 +31,16 @@ class Report(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
 
-    def previewed(self, plan: Plan, left_s: float) -> None:
+    def surveyed(self, survey: Survey) -> None:
+        """How far the survey is; called every second or so."""
+
+    def previewed(self, survey: Survey, left_s: float) -> None:
         """What would be done, and how many seconds it would take; nothing else follows."""
 
-    def planned(self, plan: Plan, left_s: float) -> None:
+    def planned(self, survey: Survey, left_s: float) -> None:
         """What will be done, and how many seconds that takes."""
 
-    def done(self, entry: Entry, size_bytes: int) -> None:
+    def done(self, item: Item, size_bytes: int) -> None:
         """A file is where it is to be."""
 
     def failed(self, failure: Failure) -> None:
@@ -45,7 +52,7 @@ class Report(Protocol):
     def noted(self, note: str) -> None:
         """Something that was left out, once for all files."""
 
-    def ended(self, plan: Plan, progress: Progress, outcome: str, exit_code: int) -> None:
+    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:
         """It is over: ``done``, ``partial`` or ``interrupted``."""
 
 
@@ -58,11 +65,14 @@ class _Quiet:
     def __exit__(self, *_exception: object) -> None:
         pass
 
-    def previewed(self, plan: Plan, left_s: float) -> None:
-        _tell_closed(plan)
-        say(plan_line(plan, left_s))
+    def surveyed(self, survey: Survey) -> None:
+        pass
 
-    def done(self, entry: Entry, size_bytes: int) -> None:
+    def previewed(self, survey: Survey, left_s: float) -> None:
+        _tell_closed(survey)
+        say(plan_line(survey, left_s))
+
+    def done(self, item: Item, size_bytes: int) -> None:
         pass
 
     def failed(self, failure: Failure) -> None:
@@ -78,24 +88,29 @@ class JsonReport(_Quiet):
     def __init__(self) -> None:
         self._written_s = time.monotonic()
 
-    def previewed(self, plan: Plan, left_s: float) -> None:
-        self.planned(plan, left_s)
+    def surveyed(self, survey: Survey) -> None:
+        if time.monotonic() >= self._written_s + _LINE_EVERY_S:
+            self._written_s = time.monotonic()
+            _write("survey", looked=survey.looked)
 
-    def planned(self, plan: Plan, left_s: float) -> None:
+    def previewed(self, survey: Survey, left_s: float) -> None:
+        self.planned(survey, left_s)
+
+    def planned(self, survey: Survey, left_s: float) -> None:
         _write(
             "plan",
-            files=plan.files,
-            present=len(plan.present),
-            requests=len(plan.missing),
-            gone=len(plan.gone),
-            estimated_bytes=plan.estimated_bytes,
+            files=survey.files,
+            present=survey.present,
+            requests=survey.missing,
+            gone=survey.gone,
+            estimated_bytes=survey.estimated_bytes,
             eta_s=round(left_s, 1),
         )
-        for closed in plan.closed:
+        for closed in survey.closed:
             _write("note", path=closed.path, reason=reason_of(closed))
 
-    def done(self, entry: Entry, size_bytes: int) -> None:
-        _write("file", path=entry.path, size_bytes=size_bytes)
+    def done(self, item: Item, size_bytes: int) -> None:
+        _write("file", path=item.path, size_bytes=size_bytes)
 
     def failed(self, failure: Failure) -> None:
         _write("failure", path=failure.path, error=reason_of(failure))
@@ -108,8 +123,8 @@ class JsonReport(_Quiet):
             self._written_s = time.monotonic()
             _write("progress", **_counts(progress), eta_s=round(left_s, 1))
 
-    def ended(self, plan: Plan, progress: Progress, outcome: str, exit_code: int) -> None:
-        _write("end", outcome=outcome, of=plan.files, **_counts(progress), exit_code=exit_code)
+    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:
+        _write("end", outcome=outcome, of=survey.files, **_counts(progress), exit_code=exit_code)
 
 
 class LineReport(_Quiet):
@@ -119,10 +134,16 @@ class LineReport(_Quiet):
         self._of = 0
         self._written_s = time.monotonic()
         self._written_files = 0
+        self._look_at_s = self._written_s + _FIRST_LINE_S
 
-    def planned(self, plan: Plan, left_s: float) -> None:
-        self._of, self._written_files = plan.files, len(plan.present)
-        tell(plan_line(plan, left_s))
+    def surveyed(self, survey: Survey) -> None:
+        if time.monotonic() >= self._look_at_s:
+            self._look_at_s = time.monotonic() + _LINE_EVERY_S
+            tell(_looked(survey))
+
+    def planned(self, survey: Survey, left_s: float) -> None:
+        self._of, self._written_files = survey.files, survey.present
+        tell(plan_line(survey, left_s))
 
     def advanced(self, progress: Progress, left_s: float) -> None:
         share = (progress.files - self._written_files) / max(1, self._of)
@@ -130,8 +151,8 @@ class LineReport(_Quiet):
             self._written_s, self._written_files = time.monotonic(), progress.files
             tell(f"{progress.files} of {self._of} files, {_state(progress, left_s)}")
 
-    def ended(self, plan: Plan, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
-        _tell_end(plan, progress)
+    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
+        _tell_end(survey, progress)
 
 
 class BarReport(_Quiet):
@@ -151,9 +172,13 @@ class BarReport(_Quiet):
         )
         self._task = self._bar.add_task("listing the mailboxes", total=None)
 
-    def previewed(self, plan: Plan, left_s: float) -> None:
+    def surveyed(self, survey: Survey) -> None:
+        if survey.looked:
+            self._bar.update(self._task, description=_looked(survey))
+
+    def previewed(self, survey: Survey, left_s: float) -> None:
         self._bar.stop()
-        super().previewed(plan, left_s)
+        super().previewed(survey, left_s)
 
     def __enter__(self) -> Self:
         self._bar.start()
@@ -162,16 +187,16 @@ class BarReport(_Quiet):
     def __exit__(self, *_exception: object) -> None:
         self._bar.stop()
 
-    def planned(self, plan: Plan, left_s: float) -> None:
-        self._bar.console.print(f"rcfs: {plan_line(plan, left_s)}", highlight=False, markup=False)
-        self._bar.update(self._task, total=plan.files, completed=len(plan.present), description="")
+    def planned(self, survey: Survey, left_s: float) -> None:
+        self._bar.console.print(f"rcfs: {plan_line(survey, left_s)}", highlight=False, markup=False)
+        self._bar.update(self._task, total=survey.files, completed=survey.present, description="")
 
     def advanced(self, progress: Progress, left_s: float) -> None:
         self._bar.update(self._task, completed=progress.files, description=_state(progress, left_s))
 
-    def ended(self, plan: Plan, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
+    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
         self._bar.stop()
-        _tell_end(plan, progress)
+        _tell_end(survey, progress)
 
 
 def report_for(*, as_json: bool) -> Report:
@@ -181,15 +206,15 @@ def report_for(*, as_json: bool) -> Report:
     return BarReport() if sys.stderr.isatty() else LineReport()
 
 
-def plan_line(plan: Plan, left_s: float) -> str:
+def plan_line(survey: Survey, left_s: float) -> str:
     """What a plan comes to, in one line."""
-    requests = len(plan.missing)
-    gone = f" ({len(plan.gone)} more were purged before they were fetched)" if plan.gone else ""
+    requests = survey.missing
+    gone = f" ({survey.gone} more were purged before they were fetched)" if survey.gone else ""
     if not requests:
-        return f"{plan.files} files{gone}, {len(plan.present)} of them there already; no request is needed"
-    size = f"{'' if plan.is_exact else 'at most '}{format_size(plan.estimated_bytes)}"
+        return f"{survey.files} files{gone}, {survey.present} of them there already; no request is needed"
+    size = f"{'' if survey.is_exact else 'at most '}{format_size(survey.estimated_bytes)}"
     return (
-        f"{plan.files} files{gone}, {len(plan.present)} of them there already; {requests} requests"
+        f"{survey.files} files{gone}, {survey.present} of them there already; {requests} requests"
         f" for {size}, about {format_duration(left_s)}"
     )
 
@@ -206,24 +231,30 @@ def reason_of(failure: Failure) -> str:
     return f"unexpected error ({type(error).__name__}), see pull.log in the log directory"
 
 
+def _looked(survey: Survey) -> str:
+    if not survey.looked:
+        return "listing the mailboxes"
+    return f"looking at what is there: {survey.looked} files so far"
+
+
 def _state(progress: Progress, left_s: float) -> str:
     failed = f", {len(progress.failures)} failed" if progress.failures else ""
     left = f", {progress.requests_left} requests left" if progress.requests_left else ""
     return f"{format_size(progress.size_bytes)}{left}, {format_duration(left_s)} to go{failed}"
 
 
-def _tell_closed(plan: Plan) -> None:
-    for closed in plan.closed:
+def _tell_closed(survey: Survey) -> None:
+    for closed in survey.closed:
         tell(f"note: {closed.path} is left out, as this login may not read it ({reason_of(closed)})")
 
 
-def _tell_end(plan: Plan, progress: Progress) -> None:
-    _tell_closed(plan)
+def _tell_end(survey: Survey, progress: Progress) -> None:
+    _tell_closed(survey)
     for failure in progress.failures:
         tell(f"{failure.path}: {reason_of(failure)}")
-    brought = progress.files - len(plan.present)
+    brought = progress.files - survey.present
     say(
-        f"{progress.files} of {plan.files} files are there: {brought} of them new"
+        f"{progress.files} of {survey.files} files are there: {brought} of them new"
         f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests."
     )
 

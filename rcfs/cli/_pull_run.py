@@ -16,7 +16,7 @@ from rcfs.engine import Engine
 from rcfs.errors import ConfigError, PartialError
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.signals import endings, lasting
-from rcfs.pull import Choice, Copy, Plan, Pull
+from rcfs.pull import Copy, Filter, Pull, Survey
 from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5
@@ -32,7 +32,7 @@ class Job:
 
     paths: tuple[tuple[str, ...], ...]
     """Paths in the tree, name by name; the empty one is the root."""
-    choice: Choice
+    wanted: Filter
     """Which messages."""
     target: Path | None = None
     """Directory of the copy; None to fetch into the cache only."""
@@ -109,36 +109,44 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
                 await trio.sleep(_REPORT_EVERY_S)
                 report.advanced(pull.progress, pull.left_s())
 
-        plan = Plan()
+        async def show_survey() -> None:
+            while True:
+                await trio.sleep(_REPORT_EVERY_S)
+                report.surveyed(pull.surveyed)
+
+        survey = Survey()
         interruption.begun = True
         with interruption.work:
-            plan, strays = await pull.plan(job.paths, job.choice)
-            if strays:
-                raise ConfigError(f"there is no {'/'.join(strays[0])} in the tree")
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(show_survey)
+                survey, unknown = await pull.survey(job.paths, job.wanted)
+                nursery.cancel_scope.cancel()
+            if unknown:
+                raise ConfigError(f"there is no {'/'.join(unknown[0])} in the tree")
             if job.dry_run:
-                report.previewed(plan, pull.left_s())
+                report.previewed(survey, pull.left_s())
                 return
-            report.planned(plan, pull.left_s())
+            report.planned(survey, pull.left_s())
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(show)
-                await pull.run(plan)
+                await pull.run(survey)
                 nursery.cancel_scope.cancel()
         if interruption.received:
             await pull.finish_sent(_GRACE_S)
         for note in () if copy is None else copy.notes:
             report.noted(note)
     if interruption.received:
-        report.ended(plan, pull.progress, "interrupted", 128 + interruption.received)
+        report.ended(survey, pull.progress, "interrupted", 128 + interruption.received)
         tell("interrupted; the same command goes on where this one ended, and asks for nothing twice")
         return
     failures = len(pull.progress.failures)
     exit_code = PartialError.exit_code if failures else 0
-    report.ended(plan, pull.progress, "partial" if failures else "done", exit_code)
-    lost = await pull.lost(plan)
+    report.ended(survey, pull.progress, "partial" if failures else "done", exit_code)
+    lost = await pull.lost(survey)
     if lost:
         warn(f"{lost} of the contents did not stay in the cache: it is too small, or its disk is full")
     if failures:
-        raise PartialError(f"{failures} of {plan.files + len(plan.failures)} could not be pulled")
+        raise PartialError(f"{failures} of {survey.files + len(survey.failures)} could not be pulled")
 
 
 @contextmanager

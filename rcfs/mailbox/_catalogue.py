@@ -40,6 +40,13 @@ class MailboxCatalogue:
         self.extension_id = extension_id
         """Internal id of the extension."""
 
+    @property
+    def revision(self) -> str:
+        """Another text whenever the mailbox may show something else than before."""
+        state = self._index.mailbox(self.account_id, self.extension_id)
+        known = None if state is None else (state.number, state.revision)
+        return str((known, sorted(self._hidden)))
+
     def views(self) -> list[str]:
         """The views that show something."""
         return [view for view in self._index.views(self._mailbox) if view not in self._hidden]

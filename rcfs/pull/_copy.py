@@ -15,19 +15,24 @@ import hashlib
 import os
 import stat
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from rcfs.errors import StoreError
+from rcfs.pull._digests import Digests
 from rcfs.pull._disk import Disk, open_regular, partial_name, replace, sweep
-from rcfs.pull._manifest import MANIFEST, line, parse, whole
+from rcfs.pull._fingerprint import Fingerprint
+from rcfs.pull._manifest import MANIFEST, Complete, complete_line, line
 
 DIRECTORY_MODE = 0o700
 FILE_MODE = 0o600
 """What the owner alone needs; the umask may take more away."""
 
 _READ_BYTES = 1 << 20
+_LINES = 1000
+"""Lines of the manifest that are written at a time, 200 kB."""
 _LATEST_S = 2**33
 """Latest time of a file, as in the mount: a hostile record must not make one that tools cannot print."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
@@ -54,12 +59,13 @@ _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 class Copy:
     """The copy in one directory; nobody else may write to it meanwhile."""
 
-    def __init__(self, path: Path, fd: int, account_id: str, digests: dict[str, str]) -> None:
+    def __init__(self, path: Path, fd: int, account_id: str, digests: Digests) -> None:
         """See `open` and `look`, which are how to get one."""
         self._path = path
         self._fd = fd
         self._account_id = account_id
         self._digests = digests
+        self._is_changed = not digests.is_sorted
         self._lock = threading.Lock()
         self._log = -1
         self._renamed = 0
@@ -96,7 +102,7 @@ class Copy:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except FileNotFoundError:
-            yield cls(path, -1, account_id, {})
+            yield cls(path, -1, account_id, Digests())
             return
         except OSError as exc:
             raise StoreError(f"{path} cannot be used: {exc.strerror}") from exc
@@ -113,10 +119,43 @@ class Copy:
         said = f"{renamed} of the copy had a name of an earlier version of rcfs, and got the new one"
         return [*([said] if count else ()), *(str(lack) for lack in self._disk.lacks)]
 
-    @property
-    def paths(self) -> list[str]:
-        """The paths of all files in the manifest."""
-        return list(self._digests)
+    def noted_in(self, parts: Sequence[str]) -> list[str]:
+        """The names of the files right in the directory at `parts` that the manifest has."""
+        above = "/".join(parts)
+        names = (path[len(above) + 1 :] for path, _digest in self._digests.below(above))
+        return [name for name in names if "/" not in name]
+
+    def complete(self, name: str) -> Complete | None:
+        """What the directory `name` at the top was when a pull had made it complete; None if none has."""
+        return self._digests.complete.get(name)
+
+    def note_complete(self, name: str, complete: Complete) -> None:
+        """Notes that a pull has made the directory `name` at the top complete.
+
+        Raises:
+            StoreError: Nothing can be written any more.
+        """
+        with _translated(self._path), self._lock:
+            if self._digests.complete.get(name) != complete:
+                self._digests.complete[name] = complete
+                self._is_changed = True
+                _write_all(self._log, complete_line(name, complete).encode())
+
+    def fingerprint(self, name: str, on_looked: Callable[[int], None]) -> str | None:
+        """A digest of all that lies in the directory `name` at the top, and of what the manifest has of it.
+
+        Of names, kinds and sizes, not of bytes: seconds for a million files. None when it is not there, or
+        something in it cannot be looked at. `on_looked` hears now and then how many more files it has seen.
+        """
+        fingerprint = Fingerprint(on_looked)
+        try:
+            with self._directory((name,)) as fd:
+                fingerprint.add_directory(fd)
+        except OSError:
+            return None
+        for path, digest in self._digests.below(name):
+            fingerprint.add(path, digest)
+        return fingerprint.finish()
 
     def digest(self, parts: Sequence[str]) -> str | None:
         """SHA-256 of the file at `parts` by the manifest, in hexadecimal; None when it is not in there."""
@@ -175,7 +214,8 @@ class Copy:
         with _translated(self._path):
             writer.finish(mtime_s)
             with self._lock:
-                self._digests["/".join(parts)] = writer.digest
+                self._digests.put("/".join(parts), writer.digest)
+                self._is_changed = True
                 _write_all(self._log, line("/".join(parts), writer.digest).encode())
 
     def write(self, parts: Sequence[str], mtime_s: float, data: bytes) -> None:
@@ -184,14 +224,26 @@ class Copy:
         Raises:
             StoreError, OSError: As `begin`.
         """
+        self.write_pieces(parts, mtime_s, (data,))
+
+    def write_pieces(self, parts: Sequence[str], mtime_s: float, pieces: Iterable[bytes]) -> int:
+        """Writes the file at `parts` piece by piece; its size in bytes.
+
+        Raises:
+            StoreError, OSError: As `begin`.
+        """
+        size_bytes = 0
         with closing(self.begin(parts)) as writer:
-            self.append(writer, data)
+            for piece in pieces:
+                self.append(writer, piece)
+                size_bytes += len(piece)
             self.finish(parts, writer, mtime_s)
+        return size_bytes
 
     def rename(
         self, pairs: Iterable[tuple[Sequence[str], Sequence[str]]]
     ) -> list[tuple[Sequence[str], OSError]]:
-        """Gives files of the manifest other names in their directories; those that failed, by old path.
+        """Gives files of the manifest other names in their directories; those that failed, by new path.
 
         One whose line only is missing, because a run was killed, gets that. The manifest is written once.
 
@@ -211,13 +263,15 @@ class Copy:
                 except OSError as exc:
                     if exc.errno in _HOPELESS:
                         raise
-                    failed.append((old, exc))
+                    failed.append((new, exc))
                 else:
-                    self._digests["/".join(new)] = self._digests.pop("/".join(old))
+                    self._digests.rename("/".join(old), "/".join(new))
                     self._renamed += 1
-            self._write_manifest()
-            os.close(self._log)
-            self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
+                    self._is_changed = True
+            if self._is_changed:
+                self._write_manifest()
+                os.close(self._log)
+                self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         return failed
 
     def link(self, parts: Sequence[str], target: str) -> None:
@@ -298,10 +352,15 @@ class Copy:
                 self._write_manifest()
 
     def _write_manifest(self) -> None:
-        """Writes the manifest anew, whole and sorted."""
+        """Writes the manifest anew, whole and sorted, unless it is."""
+        if not self._is_changed:
+            return
         with closing(FileWriter(self._disk, self._fd, MANIFEST)) as writer:
-            writer.append(whole(self._account_id, self._digests).encode("utf-8", "surrogateescape"))
+            lines = self._digests.lines(self._account_id)
+            while page := "".join(islice(lines, _LINES)):
+                writer.append(page.encode("utf-8", "surrogateescape"))
             writer.finish()
+        self._is_changed = False
 
 
 class FileWriter:
@@ -357,7 +416,7 @@ def _partial_name(name: str) -> str:
     return partial_name(hashlib.sha256(name.encode()).hexdigest())
 
 
-def _read_manifest(fd: int, path: Path, account_id: str) -> dict[str, str]:
+def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
     try:
         file = open_regular(MANIFEST, fd)
     except FileNotFoundError:
@@ -366,14 +425,14 @@ def _read_manifest(fd: int, path: Path, account_id: str) -> dict[str, str]:
                 f"{path} is not empty and no copy of rcfs pull (there is no {MANIFEST} in it); choose another"
                 " directory"
             ) from None
-        return {}
+        return Digests(is_sorted=False)
     except OSError as exc:
         raise StoreError(f"{path / MANIFEST} cannot be read: {exc.strerror}") from exc
-    with open(file, encoding="utf-8", errors="surrogateescape", newline="") as reading:  # noqa: PTH123
-        parsed = parse(reading.read())
-    if parsed is None:
+    digests = Digests()
+    with open(file, encoding="utf-8", errors="surrogateescape", newline="\n") as reading:  # noqa: PTH123
+        account = digests.read(reading)
+    if account is None:
         raise StoreError(f"{path / MANIFEST} was not made by rcfs pull; choose another directory")
-    account, digests = parsed
     if account_id not in ("", account):
         raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
     return digests

@@ -5,12 +5,11 @@ the whole window is used at any latency; what is cached or rendered is copied by
 that no slot waits for a disk. Every content is asked for once, whatever becomes of it.
 """
 
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
-from hashlib import sha256
+from itertools import islice
 from typing import TypeVar
 
 import attrs
@@ -27,13 +26,26 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.files import show_mailbox, tree_of
-from rcfs.model import CHUNK_BYTES, ContentKey, Priority
+from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.platform import MEDIUM
-from rcfs.pull._choice import Choice, Entry, Parts, choose, covers, leads_anywhere
+from rcfs.pull._complete import CompleteMailboxes
 from rcfs.pull._copy import Copy
-from rcfs.pull._former import former_paths
+from rcfs.pull._filter import Filter
+from rcfs.pull._manifest import Complete
+from rcfs.pull._places import date_directories, make_places, sweep_directories
+from rcfs.pull._survey import Failure, Survey, Surveyor
+from rcfs.pull._todo import Kind, Step
+from rcfs.pull._walk import (
+    Item,
+    Parts,
+    Walk,
+    are_whole_extensions,
+    extensions_of,
+    find,
+    leads_anywhere,
+)
 from rcfs.transport import run_together
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Root, TextFile
+from rcfs.tree import AttachmentFile, ExtensionDirectory, Root, TextFile
 
 T = TypeVar("T")
 
@@ -49,60 +61,13 @@ _COPIERS = 8
 """Files written at the same time: what waits is the sync, of which a disk takes several at once."""
 _LOADERS = 8
 """Mailboxes loaded at the same time; as many as keep the light group busy at a latency of 10 s."""
-_LOOKED_UP_AT_ONCE = 500
-"""Contents looked up in one go: about 50 µs each, so an interrupt waits for 25 ms."""
 _LEAST_PACED = 20
 """Contents from which a pace is taken, at least: with fewer it is wrong by more than 5 %."""
+_LOOKED_AT_ONCE = 100
+"""Entries looked at in one go: about 200 µs each, so an interrupt waits for 20 ms."""
 _MOST_FAILURES = 20
 """Failures of the server in a row after which the pull ends: each has been repeated five times, so that is an
 outage of several minutes, and every further one costs requests."""
-
-
-@attrs.frozen
-class Failure:
-    """Something that could not be pulled."""
-
-    path: str
-    """Where it is in the tree."""
-    error: Exception
-    """Why: an RcfsError, an OSError of the copy, or what nobody expected, which the log then has."""
-
-
-@attrs.frozen
-class Plan:
-    """What is to be done."""
-
-    entries: tuple[Entry, ...] = ()
-    """All that was chosen."""
-    present: tuple[Entry, ...] = ()
-    """Attachments and texts that are where they are to be."""
-    local: tuple[Entry, ...] = ()
-    """What is to be copied without a request: texts, and attachments from the cache."""
-    missing: tuple[Entry, ...] = ()
-    """Attachments that cost a request each, every content once."""
-    copies: tuple[Entry, ...] = ()
-    """Further files of the contents in `missing`, to be copied when those are cached."""
-    gone: tuple[Entry, ...] = ()
-    """Attachments that cannot be had: the platform purged them before they were fetched."""
-    failures: tuple[Failure, ...] = ()
-    """Mailboxes that could not be loaded or synced."""
-    closed: tuple[Failure, ...] = ()
-    """Mailboxes of others that this login may not read, and never could: left out, which is no failure."""
-
-    @property
-    def files(self) -> int:
-        """Number of files in all, but those that are gone."""
-        return len(self.present) + len(self.local) + len(self.missing) + len(self.copies)
-
-    @property
-    def estimated_bytes(self) -> int:
-        """Size of what is missing: exact where it is known, else an estimate that is rather too large."""
-        return sum(node.size_bytes for node in map(_attachment, self.missing))
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether `estimated_bytes` is exact."""
-        return all(node.size_is_exact for node in map(_attachment, self.missing))
 
 
 @attrs.define
@@ -122,7 +87,7 @@ class Progress:
 
 
 class Pull:
-    """One pull; `plan`, then `run` or nothing."""
+    """One pull; `survey`, then `run` or nothing."""
 
     def __init__(
         self,
@@ -130,7 +95,7 @@ class Pull:
         copy: Copy | None = None,
         *,
         verify: bool = False,
-        on_done: Callable[[Entry, int], None] = lambda _entry, _size_bytes: None,
+        on_done: Callable[[Item, int], None] = lambda _item, _size_bytes: None,
         on_failure: Callable[[Failure], None] = lambda _failure: None,
     ) -> None:
         """Prepares a pull.
@@ -149,10 +114,13 @@ class Pull:
         self._on_failure = on_failure
         self._failures_in_row = 0
         self._closed: list[Failure] = []
-        self._former: dict[Parts, Parts] = {}
-        """Where the copy may have files under other names, by their paths."""
-        self._to_rename: dict[Parts, Entry] = {}
-        """What the copy has under another name, by its path there; it is renamed before all else."""
+        self._states: dict[str, str] = {}
+        """What is to be there of the mailboxes that are walked through whole; see `CompleteMailboxes`."""
+        self._found: dict[str, str | None] = {}
+        """What was there of them before; None where it cannot be told."""
+        self._complete = CompleteMailboxes(engine, copy, Filter())
+        self.surveyed = Survey()
+        """What there is, as far as it was looked at."""
         self._open: set[Content] = set()
         """Contents that were not cached when they were asked for, and are not here yet."""
         self._paced = 0
@@ -214,7 +182,7 @@ class Pull:
                 show_mailbox(extension, mailboxes)
 
         self._closed = []
-        wanted = covers(root, paths)
+        wanted = extensions_of(root, paths).values()
         await run_together([_in_parallel(_LOADERS, load, wanted)])
         if not any(extension.is_filled for extension in wanted):
             failures, self._closed = failures + self._closed, []
@@ -223,118 +191,87 @@ class Pull:
                 show_mailbox(root.extension(extension.id), mailboxes)
         return root, tuple(failures)
 
-    async def plan(self, paths: Sequence[Parts], choice: Choice) -> tuple[Plan, list[Parts]]:
-        """What is to be done for `paths`, and those that lead to nothing.
+    async def survey(self, paths: Sequence[Parts], wanted: Filter) -> tuple[Survey, list[Parts]]:
+        """What is to be done for `paths`, and those that lead to nothing; `surveyed` tells how far it is.
 
         Raises:
             AuthError: The credentials are refused.
             StoreError: The index of mailboxes fails.
         """
+        self.surveyed = survey = Survey()
         await self._engine.retention.learn()
-        root, failures = await self.tree(paths)
-        entries, strays = await trio.to_thread.run_sync(choose, root, paths, choice)
-        kinds = AttachmentFile if self._copy is None else (AttachmentFile, TextFile)
-        files = [entry for entry in entries if isinstance(entry.node, kinds)]
-        if self._copy is not None:
-            self._former = await trio.to_thread.run_sync(former_paths, self._copy.paths, entries)
-        self._to_rename = {}
-        present: list[Entry] = []
-        local: list[Entry] = []
-        missing: dict[ContentKey, Entry] = {}
-        copies: list[Entry] = []
-        gone: list[Entry] = []
-        ends: dict[ContentKey, tuple[float, float]] = {}
-        for start in range(0, len(files), _LOOKED_UP_AT_ONCE):
-            part = files[start : start + _LOOKED_UP_AT_ONCE]
-            states, their_ends = await trio.to_thread.run_sync(self._look_at, part, time.time())
-            ends |= their_ends
-            for entry, state in zip(part, states, strict=True):
-                if state == "present":
-                    present.append(entry)
-                elif state == "local":
-                    local.append(entry)
-                elif state == "gone":
-                    gone.append(entry)
-                elif _attachment(entry).key in missing:
-                    copies.append(entry)
-                else:
-                    missing[_attachment(entry).key] = entry
-        plan = Plan(
-            entries=tuple(entries),
-            present=tuple(present),
-            local=tuple(local),
-            missing=tuple(missing[key] for key in sorted(missing, key=ends.__getitem__)),
-            copies=tuple(copies),
-            gone=tuple(gone),
-            failures=failures,
-            closed=tuple(self._closed),
+        root, survey.failures = await self.tree(paths)
+        survey.root, survey.closed = root, tuple(self._closed)
+        self._complete = CompleteMailboxes(self._engine, self._copy, wanted)
+        self._states = {}
+        if are_whole_extensions(paths):
+            self._states = {
+                name: self._complete.state_of(extension)
+                for name, extension in extensions_of(root, paths).items()
+                if extension.is_filled
+            }
+        unchanged = await self._unchanged(survey, root)
+        walk = Walk(root, paths, wanted, without=frozenset(unchanged))
+        items = iter(walk)
+        engine = self._engine
+        surveyor = Surveyor(
+            survey, root, engine.cache, self._copy, engine.retention.current, verify=self._verify
         )
-        self.progress = Progress(files=len(present), failures=list(failures), requests_left=len(plan.missing))
-        return plan, strays
-
-    def _look_at(
-        self, files: Iterable[Entry], now_s: float
-    ) -> tuple[list[str], dict[ContentKey, tuple[float, float]]]:
-        """(states of files, order of those that are missing).
-
-        A state is ``present``, ``local`` (it can be copied), ``missing`` or ``gone``. What the platform drops
-        first goes first, and then what is older: a mailbox that is full drops its oldest.
-        """
-        states = []
-        order: dict[ContentKey, tuple[float, float]] = {}
-        for entry in files:
-            states.append(self._state(entry))
-            if states[-1] == "missing":
-                message = entry.node.message()
-                end = None if message is None else self._engine.retention.current.end_of(message, now_s)
-                created_s = None if message is None else message.created_s
-                order[_attachment(entry).key] = (
-                    math.inf if end is None else end.at_s,
-                    math.inf if created_s is None else created_s,
-                )
-        return states, order
-
-    def _state(self, entry: Entry) -> str:
-        try:
-            if self._copy is not None and self._is_copied(self._copy, entry):
-                return "present"
-        except RcfsError:
-            raise
-        except Exception:  # noqa: BLE001, S110 - the file is tried again, and fails by itself
+        while await trio.to_thread.run_sync(surveyor.look_at, islice(items, _LOOKED_AT_ONCE), time.time()):
             pass
-        if isinstance(entry.node, AttachmentFile) and self._engine.cache.contains(entry.node.key) != "yes":
-            return "gone" if entry.node.purged else "missing"
-        return "present" if self._copy is None else "local"
+        self.progress = Progress(
+            files=survey.present, failures=list(survey.failures), requests_left=survey.missing
+        )
+        return survey, walk.unknown
 
-    def _is_copied(self, copy: Copy, entry: Entry) -> bool:
-        former = self._former.get(entry.parts)
-        if former is not None and self._is_former(copy, former, entry):
-            self._to_rename[former] = entry
-            return True
-        digest, size_bytes = copy.digest(entry.parts), copy.size_of(entry.parts)
-        if digest is None or size_bytes is None:
-            return False
-        node = entry.node
-        if isinstance(node, TextFile):
-            # A text may change, and making it costs less than reading the copy.
-            data = node.content()
-            as_it_was = size_bytes == len(data) and digest == sha256(data).hexdigest()
-            return as_it_was and (not self._verify or copy.is_sound(entry.parts))
-        known = _attachment(entry)
-        if known.size_is_exact and not self._verify:
-            return size_bytes == known.size_bytes
-        return copy.is_sound(entry.parts)
+    async def _unchanged(self, survey: Survey, root: Root) -> set[str]:
+        """Names of the mailboxes of which all is there as an earlier pull has noted it; they are counted."""
+        unchanged = set()
+        self._found = {}
+        for name, state in self._states.items():
+            extension = _extension(root, name)
+            noted = self._complete.noted(name, extension)
+            is_noted = noted is not None and noted.state == state and not self._verify
+            if self._copy is not None and not is_noted:
+                continue  # What is there is looked at when the pull is over.
+            before = survey.looked
+            self._found[name] = await self._fingerprint(name, extension)
+            survey.looked = before
+            if noted is not None and is_noted and noted.fingerprint == self._found[name]:
+                survey.looked += noted.files
+                survey.present += noted.files
+                unchanged.add(name)
+        return unchanged
 
-    def _is_former(self, copy: Copy, former: Parts, entry: Entry) -> bool:
-        """Whether the file at `former` has the bytes of `entry`, also when a killed run has renamed it."""
-        there = former if copy.size_of(former) is not None else entry.parts
-        known = _attachment(entry)
-        if known.size_is_exact and copy.size_of(there) != known.size_bytes:
-            return False
-        return copy.is_sound(there, former)
+    async def _fingerprint(self, name: str, extension: ExtensionDirectory) -> str | None:
+        def looked(count: int) -> None:
+            self.surveyed.looked += count
+            with suppress(RuntimeError):  # Not in a thread of trio.
+                trio.from_thread.check_cancelled()
 
-    async def run(self, plan: Plan) -> None:
-        """Does what is planned; failures of single files are collected in `progress`.
+        return await trio.to_thread.run_sync(self._complete.fingerprint, name, extension, looked)
+
+    async def _note_complete(self, survey: Survey) -> None:
+        """Notes the mailboxes of which all is there now, for the next pull."""
+        root = survey.root
+        failed = {failure.path.partition("/")[0] for failure in self.progress.failures}
+        for name, state in self._states.items():
+            if name in failed or name in survey.gone_in:
+                continue
+            extension = _extension(root, name)
+            noted = self._complete.noted(name, extension)
+            if noted is not None and noted.state == state and noted.fingerprint == self._found.get(name):
+                continue
+            fingerprint = await self._fingerprint(name, extension)
+            # The cache may drop what was there when it was looked at, so nothing else may have come or gone.
+            if fingerprint is None or (self._copy is None and fingerprint != self._found[name]):
+                continue
+            complete = Complete(state, survey.files_in[name], fingerprint)
+            with suppress(StoreError):  # Then the next pull looks at everything.
+                await trio.to_thread.run_sync(self._complete.note, name, extension, complete)
+
+    async def run(self, survey: Survey) -> None:
+        """Does what is to be done; failures of single files are collected in `progress`.
 
         When it is cancelled, nothing more is begun, what waits for a slot is given up, and requests that
         were sent go on: see `finish_sent`.
@@ -344,22 +281,23 @@ class Pull:
             StoreError: The copy cannot be written any more.
             PlatformError: The server fails all the time.
         """
-        if self._copy is not None and self._to_rename:
-            pairs = [(old, entry.parts) for old, entry in self._to_rename.items()]
-            for old, error in await trio.to_thread.run_sync(self._copy.rename, pairs):
-                self._fail(self._to_rename[tuple(old)], error)
-        jobs = [_in_parallel(_FETCHERS, self._fetch_all, plan.missing)]
-        if self._copy is not None:
+        todo, copy = survey.todo, self._copy
+        work = partial(self._transfer_all, survey.root)
+        jobs = [_in_parallel(_FETCHERS, partial(self._fetch_all, survey.root), todo.steps(Kind.FETCH))]
+        if copy is not None:
+            pairs = ((step.detail.split("/"), step.parts) for step in todo.steps(Kind.RENAME))
+            for new, error in await trio.to_thread.run_sync(copy.rename, pairs):
+                self._fail("/".join(new), error)
             # Before anything is written: what lies beside its place then is of a run that was killed.
-            await trio.to_thread.run_sync(_sweep_directories, self._copy, plan.entries)
-            jobs.append(partial(self._make_all, self._copy, plan.entries))
-            jobs.append(_in_parallel(_COPIERS, self._transfer_all, plan.local))
+            await trio.to_thread.run_sync(sweep_directories, copy, todo)
+            jobs.append(partial(self._make_all, copy, survey))
+            jobs.append(_in_parallel(_COPIERS, work, todo.steps(Kind.COPY)))
         await run_together(jobs)
-        if self._copy is not None:
-            await run_together([_in_parallel(_COPIERS, self._transfer_all, plan.copies)])
-            await trio.to_thread.run_sync(_date_directories, self._copy, plan.entries)
+        if copy is not None:
+            await trio.to_thread.run_sync(date_directories, copy, todo)
+        await self._note_complete(survey)
 
-    async def lost(self, plan: Plan) -> int:
+    async def lost(self, survey: Survey) -> int:
         """How many of the contents that were to be fetched into the cache are not there now.
 
         Those that failed, or that are copied, are not counted.
@@ -367,9 +305,14 @@ class Pull:
         if self._copy is not None:
             return 0
         failed = {failure.path for failure in self.progress.failures}
-        keys = [_attachment(entry).key for entry in plan.missing if entry.path not in failed]
         contains = self._engine.cache.contains
-        return await trio.to_thread.run_sync(lambda: sum(contains(key) != "yes" for key in keys))
+
+        def count() -> int:
+            steps = survey.todo.steps(Kind.FETCH)
+            keys = (step.key for step in steps if "/".join(step.parts) not in failed)
+            return sum(contains(key) != "yes" for key in keys if key is not None)
+
+        return await trio.to_thread.run_sync(count)
 
     async def finish_sent(self, within_s: float) -> None:
         """After `run` was cancelled: waits for what was sent, for a short time; it goes into the cache."""
@@ -380,36 +323,41 @@ class Pull:
                     await content.wait_complete()
                     self.progress.fetched += 1
 
-    async def _make_all(self, copy: Copy, entries: Sequence[Entry]) -> None:
+    async def _make_all(self, copy: Copy, survey: Survey) -> None:
         """Makes directories and links of the copy; a directory may be empty."""
-        made = [entry for entry in entries if isinstance(entry.node, (Directory, Link))]
-        for start in range(0, len(made), _LOOKED_UP_AT_ONCE):
-            part = made[start : start + _LOOKED_UP_AT_ONCE]
-            for entry, error in await trio.to_thread.run_sync(_make, copy, part):
-                self._fail(entry, error)
+        for kind in (Kind.DIRECTORY, Kind.LINK):
+            steps = survey.todo.steps(kind)
+            while part := list(islice(steps, _LOOKED_AT_ONCE)):
+                for path, error in await trio.to_thread.run_sync(make_places, copy, kind, part):
+                    self._fail(path, error)
 
-    async def _fetch_all(self, entries: Iterator[Entry]) -> None:
-        for entry in entries:
-            await self._transfer(entry)
+    async def _fetch_all(self, root: Root, steps: Iterator[Step]) -> None:
+        for step in steps:
+            await self._transfer(root, step)
             self.progress.requests_left -= 1
 
-    async def _transfer_all(self, entries: Iterator[Entry]) -> None:
-        for entry in entries:
-            await self._transfer(entry)
+    async def _transfer_all(self, root: Root, steps: Iterator[Step]) -> None:
+        for step in steps:
+            await self._transfer(root, step)
 
-    async def _transfer(self, entry: Entry) -> None:
+    async def _transfer(self, root: Root, step: Step) -> None:
         """Brings one file to its place; what cannot be had is noted."""
+        path = "/".join(step.parts)
         try:
-            if isinstance(entry.node, TextFile):
-                size_bytes = await self._write_text(entry, entry.node)
+            if step.key is None:
+                item, size_bytes = await trio.to_thread.run_sync(self._write_text, root, step.parts)
             else:
-                size_bytes = await self._obtain(entry, _attachment(entry))
+                node = _extension(root, step.parts[0]).attachment(step.key)
+                if node is None:
+                    raise NotFoundError("the message is gone")
+                item = Item(step.parts, node)
+                size_bytes = await self._obtain(item, node)
         except (AuthError, StoreError, UnreachableError):
             raise
         except Exception as exc:
             if not isinstance(exc, (RcfsError, OSError)):
                 self._engine.recorder.crash("pull", exc)
-            self._fail(entry, exc)
+            self._fail(path, exc)
             # A refusal is about one file; a server that fails file after file is about all.
             self._failures_in_row += isinstance(exc, RcfsError) and exc.retryable
             if self._failures_in_row >= _MOST_FAILURES:
@@ -418,22 +366,23 @@ class Pull:
             self._failures_in_row = 0
             self.progress.files += 1
             self.progress.size_bytes += size_bytes
-            self._on_done(entry, size_bytes)
+            self._on_done(item, size_bytes)
 
-    def _fail(self, entry: Entry, error: Exception) -> None:
-        failure = Failure(entry.path, error)
+    def _fail(self, path: str, error: Exception) -> None:
+        failure = Failure(path, error)
         self.progress.failures.append(failure)
         self._on_failure(failure)
 
-    async def _write_text(self, entry: Entry, node: TextFile) -> int:
+    def _write_text(self, root: Root, parts: Parts) -> tuple[Item, int]:
+        """Copies a text; it and its size in bytes. For worker threads."""
         assert self._copy is not None  # noqa: S101 - texts are only ever copied
-        data = await trio.to_thread.run_sync(node.content)
-        if not data and node.size_bytes:
+        node = find(root, parts)
+        if not isinstance(node, TextFile):
             raise NotFoundError("the message is gone")
-        await trio.to_thread.run_sync(self._copy.write, entry.parts, node.times().mtime_s, data)
-        return len(data)
+        size_bytes = self._copy.write_pieces(parts, node.times().mtime_s, _pieces(node))
+        return Item(parts, node), size_bytes
 
-    async def _obtain(self, entry: Entry, node: AttachmentFile) -> int:
+    async def _obtain(self, entry: Item, node: AttachmentFile) -> int:
         """Brings an attachment into the cache, and into the copy if there is one; its size in bytes."""
         library = self._engine.library
         content = await library.look(node.wanted())
@@ -478,49 +427,29 @@ class Pull:
             writer.close()
 
 
+def _pieces(node: TextFile) -> Iterator[bytes]:
+    """The bytes of a text.
+
+    Raises:
+        NotFoundError: What it tells of is gone, so that it would be written empty.
+    """
+    is_empty = True
+    for piece in node.pieces():
+        is_empty = is_empty and not piece
+        yield piece
+    if is_empty and node.size_bytes:
+        raise NotFoundError("the message is gone")
+
+
 def _is_closed(error: RcfsError) -> bool:
     """Whether the login may not read the mailbox of somebody else."""
     return isinstance(error, ForbiddenError) and error.code == _ANOTHERS
 
 
-def _attachment(entry: Entry) -> AttachmentFile:
-    assert isinstance(entry.node, AttachmentFile)  # noqa: S101 - the caller has chosen attachments
-    return entry.node
-
-
-def _make(copy: Copy, entries: Iterable[Entry]) -> list[tuple[Entry, Exception]]:
-    """Makes directories and links of the copy; gives those that could not be made.
-
-    Raises:
-        StoreError: Nothing can be written any more.
-    """
-    failures = []
-    for entry in entries:
-        try:
-            if isinstance(entry.node, Link):
-                copy.link(entry.parts, entry.node.target)
-            else:
-                copy.make_directory(entry.parts)
-        except RcfsError:
-            raise
-        except Exception as exc:  # noqa: BLE001 - one name must not end the pull
-            failures.append((entry, exc))
-    return failures
-
-
-def _sweep_directories(copy: Copy, entries: Iterable[Entry]) -> None:
-    """Removes what killed runs left behind; 30 µs for a directory."""
-    copy.sweep(())
-    for entry in entries:
-        if isinstance(entry.node, Directory):
-            copy.sweep(entry.parts)
-
-
-def _date_directories(copy: Copy, entries: Sequence[Entry]) -> None:
-    """Gives the directories their times: the inner ones first, as what is made in one changes its time."""
-    for entry in reversed(entries):
-        if isinstance(entry.node, Directory):
-            copy.date_directory(entry.parts, entry.node.times().mtime_s)
+def _extension(root: Root, name: str) -> ExtensionDirectory:
+    node = root.find(name)
+    assert isinstance(node, ExtensionDirectory)  # noqa: S101 - mailboxes are nowhere else
+    return node
 
 
 def _in_parallel(

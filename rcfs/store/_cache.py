@@ -255,6 +255,14 @@ class ContentCache:
         """How much of a content is there, as far as can be told without reading its chunks."""
         return self._table.attempt(lambda table: _presence(table, key), "no")
 
+    def fingerprint(self, account_id: str, extension_id: int) -> str | None:
+        """A digest of all that is there of a mailbox, not of the bytes; None when that cannot be told.
+
+        Costs a second for 50,000 contents, so it is for worker threads.
+        """
+        prefix = f"{account_id}/{extension_id}"
+        return self._table.attempt(lambda table: table.fingerprint_below(prefix), None)
+
     @property
     def directory(self) -> Path:
         """Where it lies."""

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rcfs.model import FolderRow, MessageRow
 from rcfs.store._checksum import proved
@@ -37,6 +37,8 @@ _LINK_PROOF = f"{checked('messages', 'm')}, {checked('folders', 'h')}"
 _LINK_PROOF_FIRST = len(checked("messages").split(","))
 _CHECKED_MESSAGE = f"{_MESSAGE_COLUMNS}, {checked('messages', 'm')}"
 _CHECKED_FOLDER = f"{_FOLDER_COLUMNS}, {checked('folders')}"
+_ABSENT = (None, None, None)
+"""In place of a record that is not there though its folder shows it: never proved, as it is damage."""
 _SUMMED = 1000
 """Records whose bytes are summed at a time, in a few milliseconds: searches use the same connection."""
 
@@ -196,16 +198,24 @@ class IndexReader:
 
     # Longer ones: in worker threads
 
-    def records(self, mailbox: int, view: str, name: str) -> list[str]:
-        """The records of all messages of a folder, the oldest first, those without a time before them."""
+    def records(self, mailbox: int, view: str, name: str) -> Iterator[str]:
+        """The records of all messages of a folder, the oldest first, those without a time before them.
+
+        Read one at a time, as of the moment of the first; whoever stops early closes the iterator.
+        """
         with self._database.reading() as connection:
-            rows = connection.execute(
-                "SELECT m.raw, m.raw, m.raw_crc FROM folders f JOIN places p USING (folder)"
+            numbers = connection.execute(
+                "SELECT p.message FROM folders f JOIN places p USING (folder)"
                 " LEFT JOIN messages m USING (message)"
                 " WHERE f.mailbox = ? AND f.view = ? AND f.name = ? ORDER BY m.created_s NULLS FIRST, m.id",
                 (mailbox, view, name),
-            )
-            return [raw for (raw,) in proved(rows, 1)]
+            ).fetchall()  # Sorted without the records, which SQLite would hold in memory.
+            for number in numbers:
+                row = connection.execute(
+                    "SELECT raw, raw, raw_crc FROM messages WHERE message = ?", number
+                ).fetchone()
+                for (raw,) in proved([row or _ABSENT], 1):
+                    yield raw
 
     def records_between(
         self, mailbox: int, view: str, span_s: tuple[float, float] | None = None

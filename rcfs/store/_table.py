@@ -17,6 +17,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Container, Iterable, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -80,6 +81,18 @@ class ChunkTable(CacheDatabase):
         # Not LIKE, which no index helps; "0" is the character after the slash.
         select = "SELECT DISTINCT tag FROM Cache WHERE tag > ? AND tag < ?"
         return [tag for (tag,) in self._sql(select, (f"{prefix}/", f"{prefix}0")).fetchall()]
+
+    def fingerprint_below(self, prefix: str) -> str:
+        """A digest of the contents that `tags_below` tells: their rows, and the sizes of their files."""
+        hasher = blake2b(digest_size=16)
+        select = "SELECT key, filename, size FROM Cache WHERE tag > ? AND tag < ? ORDER BY tag, key"
+        for key, filename, size in self._sql(select, (f"{prefix}/", f"{prefix}0")):
+            try:
+                found: object = (self.disk.chunk_directory / str(filename)).stat().st_size
+            except (OSError, ValueError):
+                found = None
+            hasher.update(ascii((key, filename, size, found)).encode())
+        return hasher.hexdigest()
 
     def sizes(self) -> dict[object, int]:
         """What the values of each content take on the disk, in bytes, by tag."""

@@ -2,11 +2,11 @@
 
 import attrs
 
-from rcfs.model import Extension
+from rcfs.model import AttachmentKey, Extension
 from rcfs.tree._catalogue import Catalogue, Shelf
-from rcfs.tree._mailbox import FolderDirectory, ViewDirectory
+from rcfs.tree._mailbox import FolderDirectory, ViewDirectory, attachment_file
 from rcfs.tree._message import pretty_json
-from rcfs.tree._nodes import Directory, Entry, Node, TextFile, page_of
+from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Node, TextFile, page_of
 from rcfs.tree._shelving import (
     BY_CONTACT,
     CONVERSATIONS,
@@ -67,6 +67,15 @@ class ExtensionDirectory(Directory):
     def page(self, after: int, limit: int) -> list[Entry]:
         nodes = {view: self._view(view) for view in self._views()}
         return page_of(nodes | {RECORD_NAME: self._record()}, after, limit)
+
+    def attachment(self, key: AttachmentKey) -> AttachmentFile | None:
+        """The file of an attachment of the mailbox, wherever its message is shown; None when that is gone."""
+        message = self._shelf.read(key.message_id)
+        if message is None:
+            return None
+        found = (each for _name, each in self._shelf.attachments_of(message) if each.id == key.attachment_id)
+        attachment = next(found, None)
+        return None if attachment is None else attachment_file(self._shelf, message, attachment)
 
     def volatile_names(self) -> list[str]:
         return [RECORD_NAME]

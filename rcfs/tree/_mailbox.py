@@ -3,7 +3,7 @@
 They hold nothing: every question goes on to the catalogue of the mailbox.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import ClassVar
 
@@ -22,7 +22,7 @@ from rcfs.tree._message import (
 )
 from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Link, Node, TextFile
 from rcfs.tree._shelving import CONVERSATIONS, LINK_VIEWS
-from rcfs.tree._speech import conversation_text
+from rcfs.tree._speech import conversation_pieces
 from rcfs.tree._times import Times, sane, times_of
 
 CONVERSATION_FILE = "conversation.txt"
@@ -196,15 +196,7 @@ class MessageDirectory(MailboxDirectory):
         )
 
     def _attachment(self, message: Message, attachment: Attachment) -> Node:
-        account_id = self._shelf.catalogue.account_id
-        return AttachmentFile(
-            times=self._times_of(message),
-            key=AttachmentKey(account_id, self._shelf.extension_id, message.id, attachment.id),
-            attachment=attachment,
-            purged=message.availability == Availability.PURGED,
-            estimate_bytes=estimated_size(message, attachment),
-            shelf=self._shelf,
-        )
+        return attachment_file(self._shelf, message, attachment)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -279,7 +271,22 @@ class ConversationFile(MailboxText):
         return True
 
     def content(self) -> bytes:
-        return conversation_text(self._shelf.catalogue.conversation(self._view, self._name))
+        return b"".join(self.pieces())
+
+    def pieces(self) -> Iterator[bytes]:
+        return conversation_pieces(self._shelf.catalogue.conversation(self._view, self._name))
+
+
+def attachment_file(shelf: Shelf, message: Message, attachment: Attachment) -> AttachmentFile:
+    """The file of an attachment of `message`."""
+    return AttachmentFile(
+        times=times_of(sane(message.created_s), sane(message.modified_s), shelf.fallback_s),
+        key=AttachmentKey(shelf.catalogue.account_id, shelf.extension_id, message.id, attachment.id),
+        attachment=attachment,
+        purged=message.availability == Availability.PURGED,
+        estimate_bytes=estimated_size(message, attachment),
+        shelf=shelf,
+    )
 
 
 def xattrs_of(message: Message | None) -> dict[str, str]:

@@ -4,7 +4,7 @@ Nodes are made when they are looked for, and hold no message, only its id. So a 
 memory, and what is shown is always what is known now. Two nodes of one path differ in nothing but identity.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import ClassVar
 
 import attrs
@@ -156,6 +156,10 @@ class TextFile(Node):
             RuntimeError: The mailbox has not been loaded (`is_known` is False).
         """
         raise NotImplementedError
+
+    def pieces(self) -> Iterator[bytes]:
+        """The same piece by piece, so that a long text need not be in memory; for one thread, and at once."""
+        yield self.content()
 
 
 @attrs.define(eq=False, kw_only=True)

@@ -1,6 +1,6 @@
 """Conversations as text."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from rcfs.model import Message, one_line
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
@@ -12,12 +12,17 @@ _MORE_TEXT = "    "
 _FILE = "  "
 """What stands before a further line of a text, and before a file. No text gets as far to the left."""
 
+_PIECE_BYTES = 1 << 16
+"""What is written at a time: a message has a hundred bytes, and each write to a file costs 2 µs."""
+
 _SPEAKER_BYTES = 80
 """So much of a speaker's name is shown: the end of a longer one could begin a line of the terminal."""
 
 
-def conversation_text(messages: Iterable[Message]) -> bytes:
-    """The text of `messages` in UTF-8, in their order, for people and for grep.
+def conversation_pieces(messages: Iterable[Message]) -> Iterator[bytes]:
+    """The text of `messages` in UTF-8, in their order, for people and for grep; piece by piece.
+
+    No piece is empty, and each is of some messages: no more is in memory than one of them.
 
     A message begins with its time and who speaks, and only messages begin at the left::
 
@@ -31,7 +36,14 @@ def conversation_text(messages: Iterable[Message]) -> bytes:
     their own, indented by two spaces, under the names that they have in the message's directory. Control
     characters are spaces: showing the file on a terminal is safe.
     """
-    return b"".join(map(spoken_lines, messages))
+    piece = bytearray()
+    for message in messages:
+        piece += spoken_lines(message)
+        if len(piece) >= _PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    if piece:
+        yield bytes(piece)
 
 
 def spoken_lines(message: Message) -> bytes:

@@ -9,7 +9,7 @@ from shutil import which
 import pytest
 
 from rcfs.model import Attachment, Extension, Message, Party
-from rcfs.pull import Choice, Copy, choose
+from rcfs.pull import Copy, Filter, Walk
 from rcfs.tree import Directory, Link, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches
@@ -89,10 +89,9 @@ def root() -> Root:
 
 def copied(root: Root, path: Path) -> tuple[int, list[str]]:
     """(how many files were written, what the copy notes), of a copy of the whole tree."""
-    entries, _strays = choose(root, [()], Choice())
     written = 0
     with Copy.open(path, ACCOUNT) as copy:
-        for entry in entries:
+        for entry in Walk(root, [()], Filter()):
             if isinstance(entry.node, Directory):
                 copy.sweep(entry.parts)
                 copy.make_directory(entry.parts)

@@ -7,7 +7,7 @@ import pytest
 
 from rcfs.errors import PurgedError
 from rcfs.model import AttachmentKey, Availability, ContentKey, Message, Wanted
-from rcfs.pull import Choice, Pull
+from rcfs.pull import Filter, Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
@@ -85,8 +85,8 @@ async def test_what_is_purged_stays_and_what_is_cached_of_it_too(
         assert len(platform.seen) == sent, "nobody was asked"
         assert pinned(rig) == {1, 2}
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(((),), Choice())
-        assert [len(part) for part in (plan.present, plan.missing, plan.gone, plan.failures)] == [1, 1, 1, 0]
+        plan, _unknown = await pull.survey(((),), Filter())
+        assert [plan.present, plan.missing, plan.gone, len(plan.failures)] == [1, 1, 1, 0]
 
 
 @pytest.mark.usefixtures("voicemails")

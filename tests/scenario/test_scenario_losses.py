@@ -8,7 +8,9 @@ import trio
 
 from rcfs.model import DAY_S, AttachmentKey
 from rcfs.platform import wire_time
-from rcfs.pull import Choice, Pull
+from rcfs.pull import Filter, Pull
+from rcfs.pull._todo import Kind
+from rcfs.pull._walk import find
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, Reply, ScriptedPlatform
 from tests.fakes.status import status_document
@@ -137,5 +139,6 @@ async def test_a_pull_takes_first_what_is_lost_first(platform: ScriptedPlatform,
     add(platform, 4, "VoiceMail", 85)
     add(platform, 5, "SMS", 300)
     async with new_rig() as rig:
-        plan, _strays = await Pull(rig.engine).plan(((),), Choice())
-        assert [int(entry.node.xattrs()[ID]) for entry in plan.missing] == [3, 4, 2, 5, 1]
+        plan, _unknown = await Pull(rig.engine).survey(((),), Filter())
+        found = [find(plan.root, step.parts) for step in plan.todo.steps(Kind.FETCH)]
+        assert [int(node.xattrs()[ID]) for node in found if node is not None] == [3, 4, 2, 5, 1]

@@ -13,7 +13,7 @@ import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, TransportError, UnreachableError
 from rcfs.model import PRIOR_PLANS, AttachmentKey, ContentKey, Plan, UsageGroup
-from rcfs.pull import Choice, Copy, Pull
+from rcfs.pull import Copy, Filter, Pull, Walk
 from rcfs.store import FetchHistory
 from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
 from tests.fakes.scripted import ACCOUNT_ID, PLATFORM, Reply, ScriptedPlatform, Unreachable
@@ -42,8 +42,8 @@ def add_voicemails(platform: ScriptedPlatform, count: int, size_bytes: int = 300
 
 
 async def pull_everything(pull: Pull) -> None:
-    plan, strays = await pull.plan(EVERYTHING, Choice())
-    assert strays == []
+    plan, unknown = await pull.survey(EVERYTHING, Filter())
+    assert unknown == []
     await pull.run(plan)
 
 
@@ -54,12 +54,12 @@ async def test_what_was_pulled_costs_nothing_more(platform: ScriptedPlatform, ne
         await pull_everything(pull)
         assert (pull.progress.files, pull.progress.fetched, pull.progress.failures) == (100, 100, [])
         assert pull.progress.size_bytes == sum(map(len, contents.values()))
-        assert await pull.lost((await pull.plan(EVERYTHING, Choice()))[0]) == 0
+        assert await pull.lost((await pull.survey(EVERYTHING, Filter()))[0]) == 0
         # As fast as the quota allows, and by bulk's rules.
         assert rig.now == pytest.approx(150, rel=0.02)
     async with new_rig() as rig:
-        plan, _strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
-        assert (len(plan.present), len(plan.missing)) == (100, 0)
+        plan, _unknown = await Pull(rig.engine).survey(EVERYTHING, Filter())
+        assert (plan.present, plan.missing) == (100, 0)
     assert len(platform.sent(FETCH)) == 100
 
 
@@ -110,7 +110,7 @@ class Sample:
 async def watched(rig: Rig, pull: Pull) -> list[Sample]:
     """The forecasts of a pull of everything, every three seconds; the last one is its end."""
     samples = []
-    plan, _strays = await pull.plan(EVERYTHING, Choice())
+    plan, _unknown = await pull.survey(EVERYTHING, Filter())
 
     def sample() -> None:
         samples.append(Sample(rig.now, pull.left_s()))
@@ -216,7 +216,7 @@ async def test_a_server_that_fails_all_the_time_ends_the_pull(
     platform.script(FETCH, *[Unreachable.RESET] * 1000)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        plan, _unknown = await pull.survey(EVERYTHING, Filter())
         with pytest.raises(TransportError):
             await pull.run(plan)
         assert len(pull.progress.failures) == 20
@@ -227,7 +227,7 @@ async def test_a_server_that_is_gone_ends_the_pull(platform: ScriptedPlatform, n
     add_voicemails(platform, 200)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        plan, _unknown = await pull.survey(EVERYTHING, Filter())
         platform.away = [PLATFORM]
         gone_s = rig.now
         with pytest.raises(UnreachableError):
@@ -261,7 +261,7 @@ async def test_a_mailbox_that_was_never_readable_is_no_failure(
     platform.script("listMessages", *[refusing(platform, "CMN-419")] * 2)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        plan, _unknown = await pull.survey(EVERYTHING, Filter())
         await pull.run(plan)
         assert pull.progress.failures == []
         (closed,) = plan.closed
@@ -275,7 +275,7 @@ async def test_a_pull_of_nothing_but_a_closed_mailbox_fails(
     add_bob(platform)
     platform.script("listMessages", refusing(platform, "CMN-419"))
     async with new_rig() as rig:
-        plan, _strays = await Pull(rig.engine).plan([("Bob",)], Choice())
+        plan, _unknown = await Pull(rig.engine).survey([("Bob",)], Filter())
         assert [failure.path for failure in plan.failures] == ["Bob"]
         assert plan.closed == ()
 
@@ -287,7 +287,7 @@ async def test_a_mailbox_that_is_not_readable_any_more_is_a_failure(
     async with new_rig() as rig:
         await rig.mailbox(102)
         platform.script("syncMessages", *[sync_refusing] * 3)
-        plan, _strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
+        plan, _unknown = await Pull(rig.engine).survey(EVERYTHING, Filter())
         assert [failure.path for failure in plan.failures] == ["Bob"]
         assert plan.closed == ()
 
@@ -303,7 +303,7 @@ async def test_a_scope_that_is_missing_is_a_failure(platform: ScriptedPlatform, 
     add_bob(platform)
     platform.script("listMessages", *[refusing(platform, "CMN-408")] * 2)
     async with new_rig() as rig:
-        plan, _strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
+        plan, _unknown = await Pull(rig.engine).survey(EVERYTHING, Filter())
         assert [failure.path for failure in plan.failures] == ["Bob"]
 
 
@@ -314,11 +314,12 @@ async def test_an_extension_without_a_mailbox_is_pulled_without_it(
     add_bob(platform)
     platform.script("listMessages", *[refusing(platform, "CMN-403")] * 2)
     async with new_rig() as rig:
-        plan, strays = await Pull(rig.engine).plan(EVERYTHING, Choice())
-        assert (plan.failures, plan.closed, strays) == ((), (), [])
-        paths = {entry.path for entry in plan.entries if entry.path.startswith("Bob")}
+        plan, unknown = await Pull(rig.engine).survey(EVERYTHING, Filter())
+        assert (plan.failures, plan.closed, unknown) == ((), (), [])
+        items = Walk(plan.root, EVERYTHING, Filter())
+        paths = {item.path for item in items if item.path.startswith("Bob")}
         assert paths == {"Bob", "Bob/extension.json"}
-        assert len(plan.missing) == 2
+        assert plan.missing == 2
 
 
 async def test_an_interrupted_pull_keeps_what_it_has_sent_and_repeats_nothing(
@@ -328,7 +329,7 @@ async def test_an_interrupted_pull_keeps_what_it_has_sent_and_repeats_nothing(
     add_voicemails(platform, 100)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        plan, _unknown = await pull.survey(EVERYTHING, Filter())
         with trio.move_on_after(1):  # 36 have been sent, none has been answered
             await pull.run(plan)
         assert (len(platform.sent(FETCH)), pull.progress.files) == (36, 0)
@@ -388,7 +389,7 @@ async def test_contents_that_do_not_fit_are_told(platform: ScriptedPlatform, new
     add_voicemails(platform, 8, size_bytes=1 << 20)
     async with new_rig(cache_bytes=6 << 20) as rig:
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        plan, _unknown = await pull.survey(EVERYTHING, Filter())
         await pull.run(plan)
         assert await pull.lost(plan) >= 3
 
@@ -401,7 +402,7 @@ async def test_the_record_tells_for_whom_and_with_how_many_requests(
     platform.script(FETCH, Reply.error(502))
     async with new_rig(history=history) as rig:
         pull = Pull(rig.engine)
-        plan, _strays = await pull.plan(EVERYTHING, Choice())
+        plan, _unknown = await pull.survey(EVERYTHING, Filter())
         await pull.run(plan)
         await pull.run(plan)  # from the cache, which is no fetch
     records = [record for each in history.fetches(_keys(2)).values() for record in each]

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from rcfs.pull import Choice, Copy, Pull
-from rcfs.pull._manifest import MANIFEST, parse
+from rcfs.pull import Copy, Filter, Pull
+from rcfs.pull._manifest import MANIFEST
+from tests.fakes.manifests import parse
 from tests.fakes.rig import noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
@@ -64,8 +65,8 @@ async def test_files_get_their_new_names_without_a_request(
     asked = len(platform.sent(FETCH))
     async with new_rig() as rig:
         with Copy.look(old_copy, ACCOUNT_ID) as copy:
-            plan, _strays = await Pull(rig.engine, copy).plan(EVERYTHING, Choice())
-    assert plan.missing == (), "a dry run knows it, and changes nothing"
+            plan, _unknown = await Pull(rig.engine, copy).survey(EVERYTHING, Filter())
+    assert plan.missing == 0, "a dry run knows it, and changes nothing"
     assert len(list(old_copy.rglob(OLD))) == 10
     pull, notes = await pulled(new_rig, old_copy)
     assert notes == ["10 files of the copy had a name of an earlier version of rcfs, and got the new one"]

@@ -9,7 +9,8 @@ import pytest
 
 from rcfs.errors import StoreError
 from rcfs.pull import Copy
-from rcfs.pull._manifest import MANIFEST, line, parse, whole
+from rcfs.pull._manifest import MANIFEST, line
+from tests.fakes.manifests import parse, whole
 
 ACCOUNT = "400123"
 PARTS = ("101 Jane", "Fax", "fax.pdf")

@@ -126,7 +126,7 @@ def test_every_question_to_the_index_is_answered_at_once(tmp_path: Path) -> None
     with locked(path), at_once():
         assert index.reader.counts("1") == {101: 1}
         assert index.reader.unseen(mailbox, listing) == []
-        assert index.reader.records(mailbox, "SMS", "a") == ["{}"]
+        assert list(index.reader.records(mailbox, "SMS", "a")) == ["{}"]
         assert index.reader.records_between(mailbox, "SMS") == ["{}"]
         assert index.reader.known(mailbox, [7, 8]) == {7: "{}"}
         assert index.reader.record(mailbox, 7) == "{}"

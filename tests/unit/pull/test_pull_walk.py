@@ -3,14 +3,14 @@
 import pytest
 
 from rcfs.model import Attachment, Availability, Extension, FoundRow, Message, Party
-from rcfs.pull import Choice, choose, covers
-from rcfs.pull._former import former_paths
-from rcfs.tree import AttachmentFile, Link, Root, build_root, tree_parts
+from rcfs.pull import Filter, Item, Walk, extensions_of
+from rcfs.pull._former import former_name
+from rcfs.tree import AttachmentFile, Link, MessageDirectory, Root, build_root, tree_parts
 from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches
 
 JUNE_S, NOVEMBER_S = 1_780_000_000.0, 1_793_700_000.0
-EVERYTHING = Choice()
+EVERYTHING = Filter()
 NAME = "2026-11-03T10.00.00Z from +1415 [3]"
 FILE = "voicemail 2026-11-03T10.00.00Z from +1415.wav"
 VOICEMAIL = f"101 Jane/Voicemail/2026-11/{NAME}"
@@ -58,14 +58,22 @@ def root() -> Root:
     return root
 
 
-def chosen(root: Root, *paths: str, choice: Choice = EVERYTHING) -> list[str]:
-    entries, strays = choose(root, [tree_parts(path) for path in paths], choice)
+def choose(
+    root: Root, paths: list[tuple[str, ...]], wanted: Filter
+) -> tuple[list[Item], list[tuple[str, ...]]]:
+    """All that a walk gives, and those of the paths that lead to nothing."""
+    walk = Walk(root, paths, wanted)
+    return list(walk), walk.unknown
+
+
+def chosen(root: Root, *paths: str, wanted: Filter = EVERYTHING) -> list[str]:
+    entries, strays = choose(root, [tree_parts(path) for path in paths], wanted)
     assert strays == []
     return [entry.path for entry in entries]
 
 
-def attachments(root: Root, *paths: str, choice: Choice = EVERYTHING) -> list[int]:
-    entries, _strays = choose(root, [tree_parts(path) for path in paths], choice)
+def attachments(root: Root, *paths: str, wanted: Filter = EVERYTHING) -> list[int]:
+    entries, _strays = choose(root, [tree_parts(path) for path in paths], wanted)
     return sorted(entry.node.key.message_id for entry in entries if isinstance(entry.node, AttachmentFile))
 
 
@@ -149,20 +157,21 @@ def test_a_link_brings_what_it_leads_to(root: Root) -> None:
 
 
 def test_filters(root: Root) -> None:
-    faxes = Choice(types=frozenset({"Fax"}))
-    assert attachments(root, "", choice=faxes) == [4, 5]
-    assert not [path for path in chosen(root, "", choice=faxes) if "Conversations" in path or "Bob" in path]
-    november = Choice(since_s=NOVEMBER_S)
-    assert attachments(root, "", choice=november) == [3], "what has no time is old"
-    paths = chosen(root, "", choice=november)
+    faxes = Filter(types=frozenset({"Fax"}))
+    assert attachments(root, "", wanted=faxes) == [4, 5]
+    assert not [path for path in chosen(root, "", wanted=faxes) if "Conversations" in path or "Bob" in path]
+    november = Filter(since_s=NOVEMBER_S)
+    assert attachments(root, "", wanted=november) == [3], "what has no time is old"
+    paths = chosen(root, "", wanted=november)
     assert [path for path in paths if path.endswith("conversation.txt")], "it has a new message"
     assert not [path for path in paths if "[1]" in path]
-    assert attachments(root, "", choice=Choice(JUNE_S, frozenset({"SMS"}))) == [1]
+    assert attachments(root, "", wanted=Filter(JUNE_S, frozenset({"SMS"}))) == [1]
 
 
 def test_only_the_mailboxes_on_the_way_are_needed(root: Root) -> None:
     def names(*paths: str) -> list[str]:
-        return [each.extension.name for each in covers(root, [tree_parts(path) for path in paths])]
+        found = extensions_of(root, [tree_parts(path) for path in paths])
+        return [each.extension.name for each in found.values()]
 
     assert names("") == ["Jane", "Bob [x]"]
     assert names("101*/Fax", "101 Jane") == ["Jane"]
@@ -181,7 +190,7 @@ def test_a_search_is_what_it_finds_and_is_not_everything(root: Root) -> None:
         assert attachments(root, path) == [3]
         assert {f"Search/invoice/{NAME}", f"{VOICEMAIL}/message.json"} <= set(chosen(root, path))
     assert attachments(root, f"Search/invoice/{NAME}/{FILE}") == [3]
-    assert attachments(root, "Search", choice=Choice(types=frozenset({"Fax"}))) == []
+    assert attachments(root, "Search", wanted=Filter(types=frozenset({"Fax"}))) == []
 
 
 def test_files_of_before_are_told_only_where_that_is_certain(root: Root) -> None:
@@ -189,7 +198,17 @@ def test_files_of_before_are_told_only_where_that_is_certain(root: Root) -> None
     entries, _strays = choose(root, [()], EVERYTHING)
 
     def former(*copied: str) -> dict[str, str]:
-        return {"/".join(new): "/".join(old) for new, old in former_paths(copied, entries).items()}
+        names: dict[str, str] = {}
+        directories = {
+            entry.path: entry.node for entry in entries if isinstance(entry.node, MessageDirectory)
+        }
+        for entry in entries:
+            above, _slash, name = entry.path.rpartition("/")
+            if isinstance(entry.node, AttachmentFile):
+                there = [path.rpartition("/")[2] for path in copied if path.rpartition("/")[0] == above]
+                old_name = former_name(name, directories[above].entries(), there)
+                names |= {} if old_name is None else {entry.path: f"{above}/{old_name}"}
+        return names
 
     assert former(old, f"{VOICEMAIL}/message.json") == {SOUND: old}
     assert former(old, SOUND) == {}, "it was copied anew already"

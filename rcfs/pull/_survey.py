@@ -1,0 +1,211 @@
+"""What a pull has to do: everything is looked at, and nothing kept of it but sums and what is to be done."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from hashlib import sha256
+
+import attrs
+
+from rcfs.errors import RcfsError
+from rcfs.model import Retention
+from rcfs.pull._copy import Copy
+from rcfs.pull._former import former_name
+from rcfs.pull._todo import Kind, Step, Todo
+from rcfs.pull._walk import Item, Parts, find
+from rcfs.store import ContentCache
+from rcfs.tree import AttachmentFile, Directory, Link, Root, TextFile, build_root
+
+
+@attrs.frozen
+class Failure:
+    """Something that could not be pulled."""
+
+    path: str
+    """Where it is in the tree."""
+    error: Exception
+    """Why: an RcfsError, an OSError of the copy, or what nobody expected, which the log then has."""
+
+
+@attrs.define(eq=False)
+class Survey:
+    """What there is and what is to be done, as far as it was looked at; rises until `Pull.survey` is done."""
+
+    looked: int = 0
+    """Files that were looked at so far, those of mailboxes that turned out unchanged included."""
+    present: int = 0
+    """Files that are where they are to be."""
+    local: int = 0
+    """Files that are to be copied without a request: texts, and attachments from the cache."""
+    missing: int = 0
+    """Attachments that cost a request each."""
+    gone: int = 0
+    """Attachments that cannot be had: the platform purged them before they were fetched."""
+    estimated_bytes: int = 0
+    """Size of what is missing: exact where it is known, else an estimate that is rather too large."""
+    is_exact: bool = True
+    """Whether `estimated_bytes` is exact."""
+    failures: tuple[Failure, ...] = ()
+    """Mailboxes that could not be loaded or synced."""
+    closed: tuple[Failure, ...] = ()
+    """Mailboxes of others that this login may not read, and never could: left out, which is no failure."""
+    root: Root = attrs.field(factory=lambda: build_root((), fallback_s=0.0))
+    """The tree that was looked at."""
+    todo: Todo = attrs.field(factory=Todo)
+    """What is to be done."""
+    files_in: Counter[str] = attrs.field(factory=Counter)
+    """Number of files, those that are gone too, by name of the extension's directory."""
+    gone_in: set[str] = attrs.field(factory=set)
+    """The extensions' directories in which something is gone."""
+
+    @property
+    def files(self) -> int:
+        """Number of files in all, but those that are gone."""
+        return self.present + self.local + self.missing
+
+
+class Surveyor:
+    """Looks at items, one after the other; for one thread at a time."""
+
+    def __init__(
+        self,
+        survey: Survey,
+        root: Root,
+        cache: ContentCache,
+        copy: Copy | None,
+        retention: Retention,
+        *,
+        verify: bool,
+    ) -> None:
+        """Fills `survey`; see `Pull` for the others."""
+        self._survey = survey
+        self._root = root
+        self._cache = cache
+        self._copy = copy
+        self._retention = retention
+        self._verify = verify
+
+    def look_at(self, items: Iterable[Item], now_s: float) -> int:
+        """Looks at `items`, now being `now_s`; how many there were.
+
+        Raises:
+            StoreError: The index of mailboxes fails.
+        """
+        count = 0
+        for item in items:
+            count += 1
+            node = item.node
+            if isinstance(node, AttachmentFile):
+                self._look_at_attachment(item, node, now_s)
+            elif self._copy is None:
+                continue
+            elif isinstance(node, TextFile):
+                self._count(item)
+                if self._is_there(self._copy, item):
+                    self._survey.present += 1
+                else:
+                    self._survey.local += 1
+                    self._add(Kind.COPY, item)
+            elif isinstance(node, Directory):
+                self._add(Kind.DIRECTORY, item, time_s=node.times().mtime_s)
+            elif isinstance(node, Link):
+                self._add(Kind.LINK, item, node.target)
+        return count
+
+    def _count(self, item: Item) -> None:
+        self._survey.looked += 1
+        self._survey.files_in[item.parts[0]] += 1
+
+    def _add(self, kind: Kind, item: Item, detail: str = "", *, time_s: float = 0.0) -> None:
+        self._survey.todo.add(kind, Step(item.parts, detail, time_s))
+
+    def _look_at_attachment(self, item: Item, node: AttachmentFile, now_s: float) -> None:
+        survey = self._survey
+        self._count(item)
+        if self._copy is not None and self._is_there(self._copy, item):
+            survey.present += 1
+        elif self._cache.contains(node.key) == "yes":
+            if self._copy is None:
+                survey.present += 1
+            else:
+                survey.local += 1
+                self._add(Kind.COPY, item, str(node.key))
+        elif node.purged:
+            survey.gone += 1
+            survey.gone_in.add(item.parts[0])
+        else:
+            size_bytes, is_exact = node.size()
+            survey.missing += 1
+            survey.estimated_bytes += size_bytes
+            survey.is_exact = survey.is_exact and is_exact
+            end_s, created_s = self._order(node, now_s)
+            step = Step(item.parts, str(node.key))
+            survey.todo.add(Kind.FETCH, step, end_s=end_s, created_s=created_s)
+
+    def _order(self, node: AttachmentFile, now_s: float) -> tuple[float, float]:
+        """What the platform drops first goes first, then what is older: a full mailbox drops its oldest."""
+        message = node.message()
+        if message is None:
+            return math.inf, math.inf
+        end = self._retention.end_of(message, now_s)
+        created_s = message.created_s
+        return math.inf if end is None else end.at_s, math.inf if created_s is None else created_s
+
+    def _is_there(self, copy: Copy, item: Item) -> bool:
+        """Whether the copy has the file of `item`, perhaps under a name of an earlier version."""
+        try:
+            if isinstance(item.node, TextFile):
+                return self._is_text_there(copy, item.parts, item.node)
+            assert isinstance(item.node, AttachmentFile)  # noqa: S101 - there are no other files in a copy
+            return self._is_attachment_there(copy, item, item.node)
+        except RcfsError:
+            raise
+        except Exception:  # noqa: BLE001 - the file is tried again, and fails by itself
+            return False
+
+    def _is_text_there(self, copy: Copy, parts: Parts, node: TextFile) -> bool:
+        digest, size_bytes = copy.digest(parts), copy.size_of(parts)
+        if digest is None or size_bytes is None:
+            return False
+        # A text may change, and making it costs less than reading the copy.
+        hasher, rendered_bytes = sha256(), 0
+        for piece in node.pieces():
+            hasher.update(piece)
+            rendered_bytes += len(piece)
+        as_it_was = size_bytes == rendered_bytes and digest == hasher.hexdigest()
+        return as_it_was and (not self._verify or copy.is_sound(parts))
+
+    def _is_attachment_there(self, copy: Copy, item: Item, node: AttachmentFile) -> bool:
+        digest = copy.digest(item.parts)
+        if digest is None:
+            former = self._former(copy, item)
+            if former is None or not _is_former(copy, former, item.parts, node):
+                return False
+            self._add(Kind.RENAME, item, "/".join(former))
+            return True
+        size_bytes = copy.size_of(item.parts)
+        if size_bytes is None:
+            return False
+        known_bytes, is_exact = node.size()
+        if is_exact and not self._verify:
+            return size_bytes == known_bytes
+        return copy.is_sound(item.parts)
+
+    def _former(self, copy: Copy, item: Item) -> Parts | None:
+        """Where the copy may have the attachment of `item` under another name."""
+        *above, name = item.parts
+        copied = copy.noted_in(above)
+        parent = find(self._root, tuple(above)) if copied else None
+        if not isinstance(parent, Directory):
+            return None
+        former = former_name(name, parent.entries(), copied)
+        return None if former is None else (*above, former)
+
+
+def _is_former(copy: Copy, former: Parts, parts: Parts, node: AttachmentFile) -> bool:
+    """Whether the file at `former` has the bytes of `node`, also when a killed run has renamed it."""
+    there = former if copy.size_of(former) is not None else parts
+    known_bytes, is_exact = node.size()
+    if is_exact and copy.size_of(there) != known_bytes:
+        return False
+    return copy.is_sound(there, former)

@@ -1,0 +1,18 @@
+"""Manifests of copies as texts."""
+
+from rcfs.pull._digests import Digests
+
+
+def parse(text: str) -> tuple[str, dict[str, str]] | None:
+    """Account and digests by path of the manifest `text`; None when it is not one of rcfs."""
+    digests = Digests()
+    account = digests.read(text.splitlines(keepends=True))
+    return None if account is None else (account, {path: digest.hex() for path, digest in digests.below("")})
+
+
+def whole(account_id: str, files: dict[str, str]) -> str:
+    """The manifest of all of `files`, by path."""
+    digests = Digests()
+    for path, digest in files.items():
+        digests.put(path, digest)
+    return "".join(digests.lines(account_id))
