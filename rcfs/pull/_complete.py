@@ -12,7 +12,7 @@ from hashlib import blake2b
 
 from rcfs import __version__
 from rcfs.engine import Engine
-from rcfs.pull._copy import Copy
+from rcfs.pull._copy import Copy, Found
 from rcfs.pull._filter import Filter
 from rcfs.pull._manifest import Complete
 from rcfs.tree import SHELVING_EDITION, ExtensionDirectory
@@ -38,16 +38,18 @@ class CompleteMailboxes:
         )
         return blake2b(ascii(facts).encode(), digest_size=16).hexdigest()
 
-    def fingerprint(
+    def found(
         self, name: str, extension: ExtensionDirectory, on_looked: Callable[[int], None]
-    ) -> str | None:
-        """What is there of a mailbox: another text whenever something has changed; for worker threads.
+    ) -> Found | None:
+        """What is there of a mailbox; for worker threads.
 
         None when that cannot be told. `on_looked` hears now and then how many more files were looked at.
         """
         if self._copy is not None:
-            return self._copy.fingerprint(name, on_looked)
-        return self._engine.cache.fingerprint(self._engine.account.id, extension.extension.id)
+            return self._copy.found(name, on_looked)
+        # What is not looked at file by file is compared with what was there when the pull began.
+        fingerprint = self._engine.cache.fingerprint(self._engine.account.id, extension.extension.id)
+        return None if fingerprint is None else Found(fingerprint, 0)
 
     def noted(self, name: str, extension: ExtensionDirectory) -> Complete | None:
         """What was noted last of a mailbox."""

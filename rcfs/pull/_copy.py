@@ -20,6 +20,8 @@ from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
+import attrs
+
 from rcfs.errors import StoreError
 from rcfs.pull._digests import Digests
 from rcfs.pull._disk import Disk, open_regular, partial_name, replace, sweep
@@ -54,6 +56,16 @@ _GONE = frozenset(
 _HOPELESS = _FULL | _GONE
 """Errors after which no other file can be written either: to go on would spend requests for nothing."""
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@attrs.frozen
+class Found:
+    """What lies in a directory."""
+
+    fingerprint: str
+    """Another text whenever something has changed."""
+    confirmed: int
+    """How many of the files are certainly as they are to be."""
 
 
 class Copy:
@@ -141,21 +153,27 @@ class Copy:
                 self._is_changed = True
                 _write_all(self._log, complete_line(name, complete).encode())
 
-    def fingerprint(self, name: str, on_looked: Callable[[int], None]) -> str | None:
-        """A digest of all that lies in the directory `name` at the top, and of what the manifest has of it.
+    def confirm(self, parts: Sequence[str], size_bytes: int) -> None:
+        """Notes that the file that the manifest has at `parts` is as it is to be, and has that size."""
+        self._digests.put_size("/".join(parts), size_bytes)
 
-        Of names, kinds and sizes, not of bytes: seconds for a million files. None when it is not there, or
-        something in it cannot be looked at. `on_looked` hears now and then how many more files it has seen.
+    def found(self, name: str, on_looked: Callable[[int], None]) -> Found | None:
+        """What lies in the directory `name` at the top, and what the manifest has of it.
+
+        Names, kinds and sizes are looked at, not bytes: seconds for a million files. None when it is not
+        there, or something in it cannot be looked at. `on_looked` hears now and then how many more files it
+        has seen. A file is confirmed when it was written, or passed to `confirm`, and has that size still.
         """
-        fingerprint = Fingerprint(on_looked)
+        digests = self._digests
+        fingerprint = Fingerprint(on_looked, lambda path, size_bytes: digests.size_of(path) == size_bytes)
         try:
             with self._directory((name,)) as fd:
-                fingerprint.add_directory(fd)
+                fingerprint.add_directory(fd, name)
         except OSError:
             return None
-        for path, digest in self._digests.below(name):
+        for path, digest in digests.below(name):
             fingerprint.add(path, digest)
-        return fingerprint.finish()
+        return Found(fingerprint.finish(), fingerprint.known)
 
     def digest(self, parts: Sequence[str]) -> str | None:
         """SHA-256 of the file at `parts` by the manifest, in hexadecimal; None when it is not in there."""
@@ -214,7 +232,7 @@ class Copy:
         with _translated(self._path):
             writer.finish(mtime_s)
             with self._lock:
-                self._digests.put("/".join(parts), writer.digest)
+                self._digests.put("/".join(parts), writer.digest, writer.size_bytes)
                 self._is_changed = True
                 _write_all(self._log, line("/".join(parts), writer.digest).encode())
 
@@ -232,13 +250,11 @@ class Copy:
         Raises:
             StoreError, OSError: As `begin`.
         """
-        size_bytes = 0
         with closing(self.begin(parts)) as writer:
             for piece in pieces:
                 self.append(writer, piece)
-                size_bytes += len(piece)
             self.finish(parts, writer, mtime_s)
-        return size_bytes
+            return writer.size_bytes
 
     def rename(
         self, pairs: Iterable[tuple[Sequence[str], Sequence[str]]]
@@ -383,6 +399,8 @@ class FileWriter:
         disk.look_at_mode(self._fd)
         self._directory_fd = os.dup(directory_fd)
         self._done = False
+        self.size_bytes = 0
+        """So many bytes were written."""
 
     @property
     def digest(self) -> str:
@@ -393,6 +411,7 @@ class FileWriter:
         """Writes the next bytes."""
         self._hasher.update(data)
         _write_all(self._fd, data)
+        self.size_bytes += len(data)
 
     def finish(self, mtime_s: float | None = None) -> None:
         """Makes the file appear at its place, whole and synced; with that time, if one is given."""

@@ -14,7 +14,9 @@ from rcfs.pull._manifest import (
 )
 from rcfs.pull._scratch import open_scratch
 
-_SCHEMA = "CREATE TABLE digests (path BLOB PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID"
+_SCHEMA = """CREATE TABLE digests (
+    path BLOB PRIMARY KEY, digest BLOB NOT NULL, size_bytes INTEGER
+) WITHOUT ROWID"""
 _PAGE = 1000
 """Paths that are in memory at a time."""
 
@@ -26,6 +28,7 @@ class Digests:
         """Begins empty."""
         self._database = open_scratch(_SCHEMA)
         self._lock = threading.Lock()
+        self._has_sizes = False
         self.is_sorted = is_sorted
         """Whether the manifest that was read is as `lines` would write it."""
         self.complete: dict[str, Complete] = {}
@@ -44,7 +47,7 @@ class Digests:
         self.is_sorted = first == header(account)
         files = iter(self._files_of(rest))
         with self._lock:
-            self._database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?)", files)
+            self._database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, NULL)", files)
         return account
 
     def _files_of(self, lines: Iterable[str]) -> Iterator[tuple[bytes, bytes]]:
@@ -94,12 +97,30 @@ class Digests:
             ).fetchone()
         return None if row is None else row[0].hex()
 
-    def put(self, path: str, digest: str) -> None:
-        """Notes the digest of the file at `path`, in hexadecimal."""
+    def put(self, path: str, digest: str, size_bytes: int | None = None) -> None:
+        """Notes the digest of the file at `path`, in hexadecimal, and its size, when it was written now."""
+        row = (_encoded(path), bytes.fromhex(digest), size_bytes)
         with self._lock:
+            self._has_sizes = True
+            self._database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", row)
+
+    def put_size(self, path: str, size_bytes: int) -> None:
+        """Notes that the file at `path`, whose digest is known, is as it is to be, and has that size."""
+        with self._lock:
+            self._has_sizes = True
             self._database.execute(
-                "INSERT OR REPLACE INTO digests VALUES (?, ?)", (_encoded(path), bytes.fromhex(digest))
+                "UPDATE digests SET size_bytes = ? WHERE path = ?", (size_bytes, _encoded(path))
             )
+
+    def size_of(self, path: str) -> int | None:
+        """Size in bytes that the file at `path` had when it was last seen to be as it is to be."""
+        if not self._has_sizes:
+            return None
+        with self._lock:
+            row = self._database.execute(
+                "SELECT size_bytes FROM digests WHERE path = ?", (_encoded(path),)
+            ).fetchone()
+        return None if row is None else row[0]
 
     def rename(self, old: str, new: str) -> None:
         """Gives the file at `old` the path `new`."""

@@ -29,7 +29,7 @@ from rcfs.files import show_mailbox, tree_of
 from rcfs.model import CHUNK_BYTES, Priority
 from rcfs.platform import MEDIUM
 from rcfs.pull._complete import CompleteMailboxes
-from rcfs.pull._copy import Copy
+from rcfs.pull._copy import Copy, Found
 from rcfs.pull._filter import Filter
 from rcfs.pull._manifest import Complete
 from rcfs.pull._places import date_directories, make_places, sweep_directories
@@ -116,7 +116,7 @@ class Pull:
         self._closed: list[Failure] = []
         self._states: dict[str, str] = {}
         """What is to be there of the mailboxes that are walked through whole; see `CompleteMailboxes`."""
-        self._found: dict[str, str | None] = {}
+        self._found: dict[str, Found | None] = {}
         """What was there of them before; None where it cannot be told."""
         self._complete = CompleteMailboxes(engine, copy, Filter())
         self.surveyed = Survey()
@@ -210,8 +210,8 @@ class Pull:
                 for name, extension in extensions_of(root, paths).items()
                 if extension.is_filled
             }
-        unchanged = await self._unchanged(survey, root)
-        walk = Walk(root, paths, wanted, without=frozenset(unchanged))
+        await self._pass_over_unchanged(survey, root)
+        walk = Walk(root, paths, wanted, without=frozenset(survey.unchanged))
         items = iter(walk)
         engine = self._engine
         surveyor = Surveyor(
@@ -224,9 +224,8 @@ class Pull:
         )
         return survey, walk.unknown
 
-    async def _unchanged(self, survey: Survey, root: Root) -> set[str]:
-        """Names of the mailboxes of which all is there as an earlier pull has noted it; they are counted."""
-        unchanged = set()
+    async def _pass_over_unchanged(self, survey: Survey, root: Root) -> None:
+        """Counts the mailboxes of which all is there as an earlier pull has noted it."""
         self._found = {}
         for name, state in self._states.items():
             extension = _extension(root, name)
@@ -235,40 +234,42 @@ class Pull:
             if self._copy is not None and not is_noted:
                 continue  # What is there is looked at when the pull is over.
             before = survey.looked
-            self._found[name] = await self._fingerprint(name, extension)
+            self._found[name] = found = await self._look(name, extension)
             survey.looked = before
-            if noted is not None and is_noted and noted.fingerprint == self._found[name]:
+            if noted is not None and is_noted and found and noted.fingerprint == found.fingerprint:
                 survey.looked += noted.files
                 survey.present += noted.files
-                unchanged.add(name)
-        return unchanged
+                survey.unchanged.add(name)
 
-    async def _fingerprint(self, name: str, extension: ExtensionDirectory) -> str | None:
+    async def _look(self, name: str, extension: ExtensionDirectory) -> Found | None:
         def looked(count: int) -> None:
             self.surveyed.looked += count
             with suppress(RuntimeError):  # Not in a thread of trio.
                 trio.from_thread.check_cancelled()
 
-        return await trio.to_thread.run_sync(self._complete.fingerprint, name, extension, looked)
+        return await trio.to_thread.run_sync(self._complete.found, name, extension, looked)
 
     async def _note_complete(self, survey: Survey) -> None:
         """Notes the mailboxes of which all is there now, for the next pull."""
         root = survey.root
         failed = {failure.path.partition("/")[0] for failure in self.progress.failures}
         for name, state in self._states.items():
-            if name in failed or name in survey.gone_in:
+            if name in survey.unchanged | survey.lacking | failed:
                 continue
             extension = _extension(root, name)
-            noted = self._complete.noted(name, extension)
-            if noted is not None and noted.state == state and noted.fingerprint == self._found.get(name):
+            found = await self._look(name, extension)
+            if found is None:
                 continue
-            fingerprint = await self._fingerprint(name, extension)
-            # The cache may drop what was there when it was looked at, so nothing else may have come or gone.
-            if fingerprint is None or (self._copy is None and fingerprint != self._found[name]):
-                continue
-            complete = Complete(state, survey.files_in[name], fingerprint)
-            with suppress(StoreError):  # Then the next pull looks at everything.
-                await trio.to_thread.run_sync(self._complete.note, name, extension, complete)
+            if self._copy is None:
+                # The cache may drop what was there when it was looked at.
+                is_all = found == self._found[name]
+            else:
+                # Somebody may have deleted what was there when it was looked at.
+                is_all = found.confirmed == survey.files_in[name]
+            if is_all:
+                complete = Complete(state, survey.files_in[name], found.fingerprint)
+                with suppress(StoreError):  # Then the next pull looks at everything.
+                    await trio.to_thread.run_sync(self._complete.note, name, extension, complete)
 
     async def run(self, survey: Survey) -> None:
         """Does what is to be done; failures of single files are collected in `progress`.

@@ -55,8 +55,11 @@ class Survey:
     """What is to be done."""
     files_in: Counter[str] = attrs.field(factory=Counter)
     """Number of files, those that are gone too, by name of the extension's directory."""
-    gone_in: set[str] = attrs.field(factory=set)
-    """The extensions' directories in which something is gone."""
+    unchanged: set[str] = attrs.field(factory=set)
+    """The extensions' directories that are not walked through, as all is there, and as it was."""
+    lacking: set[str] = attrs.field(factory=set)
+    """The extensions' directories in which something is gone, or is to be fetched into the cache: that may
+    drop it again, or not take it at all."""
 
     @property
     def files(self) -> int:
@@ -132,10 +135,12 @@ class Surveyor:
                 self._add(Kind.COPY, item, str(node.key))
         elif node.purged:
             survey.gone += 1
-            survey.gone_in.add(item.parts[0])
+            survey.lacking.add(item.parts[0])
         else:
             size_bytes, is_exact = node.size()
             survey.missing += 1
+            if self._copy is None:
+                survey.lacking.add(item.parts[0])
             survey.estimated_bytes += size_bytes
             survey.is_exact = survey.is_exact and is_exact
             end_s, created_s = self._order(node, now_s)
@@ -173,23 +178,29 @@ class Surveyor:
             hasher.update(piece)
             rendered_bytes += len(piece)
         as_it_was = size_bytes == rendered_bytes and digest == hasher.hexdigest()
-        return as_it_was and (not self._verify or copy.is_sound(parts))
+        if not as_it_was or (self._verify and not copy.is_sound(parts)):
+            return False
+        copy.confirm(parts, size_bytes)
+        return True
 
     def _is_attachment_there(self, copy: Copy, item: Item, node: AttachmentFile) -> bool:
         digest = copy.digest(item.parts)
         if digest is None:
             former = self._former(copy, item)
-            if former is None or not _is_former(copy, former, item.parts, node):
+            size_bytes = None if former is None else _former_bytes(copy, former, item.parts, node)
+            if former is None or size_bytes is None:
                 return False
             self._add(Kind.RENAME, item, "/".join(former))
+            copy.confirm(former, size_bytes)
             return True
         size_bytes = copy.size_of(item.parts)
         if size_bytes is None:
             return False
         known_bytes, is_exact = node.size()
-        if is_exact and not self._verify:
-            return size_bytes == known_bytes
-        return copy.is_sound(item.parts)
+        is_there = size_bytes == known_bytes if is_exact and not self._verify else copy.is_sound(item.parts)
+        if is_there:
+            copy.confirm(item.parts, size_bytes)
+        return is_there
 
     def _former(self, copy: Copy, item: Item) -> Parts | None:
         """Where the copy may have the attachment of `item` under another name."""
@@ -202,10 +213,11 @@ class Surveyor:
         return None if former is None else (*above, former)
 
 
-def _is_former(copy: Copy, former: Parts, parts: Parts, node: AttachmentFile) -> bool:
-    """Whether the file at `former` has the bytes of `node`, also when a killed run has renamed it."""
+def _former_bytes(copy: Copy, former: Parts, parts: Parts, node: AttachmentFile) -> int | None:
+    """Size of the file at `former`, if it has the bytes of `node`, also when a killed run has renamed it."""
     there = former if copy.size_of(former) is not None else parts
+    size_bytes = copy.size_of(there)
     known_bytes, is_exact = node.size()
-    if is_exact and copy.size_of(there) != known_bytes:
-        return False
-    return copy.is_sound(there, former)
+    if is_exact and size_bytes != known_bytes:
+        return None
+    return size_bytes if copy.is_sound(there, former) else None
