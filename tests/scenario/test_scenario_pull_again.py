@@ -148,7 +148,7 @@ async def test_a_cache_that_is_too_small_is_never_complete(
 ) -> None:
     add_voicemails(platform, range(11, 19), size_bytes=1 << 20)
     for _ in range(3):
-        survey, pull = await pulled(new_rig, None, cache_bytes=4 << 20)
+        survey, pull = await pulled(new_rig, None, cache_bytes=300_000)
         assert survey.missing >= 1
         assert pull.progress.failures == []
 
