@@ -24,7 +24,7 @@ import attrs
 
 from rcfs.errors import StoreError
 from rcfs.pull._digests import Digests
-from rcfs.pull._disk import Disk, open_regular, partial_name, replace, sweep
+from rcfs.pull._disk import Disk, Lack, open_regular, partial_name, replace, sweep
 from rcfs.pull._fingerprint import Fingerprint
 from rcfs.pull._manifest import MANIFEST, Complete, complete_line, line
 
@@ -161,9 +161,13 @@ class Copy:
         """What lies in the directory `name` at the top, and what the manifest has of it.
 
         Names, kinds and sizes are looked at, not bytes: seconds for a million files. None when it is not
-        there, or something in it cannot be looked at. `on_looked` hears now and then how many more files it
-        has seen. A file is confirmed when it was written, or passed to `confirm`, and has that size still.
+        there, or something in it cannot be looked at. None also on a disk that lacks something that only
+        shows when files are written: each pull is to tell that. `on_looked` hears now and then how many more
+        files it has seen. A file is confirmed when it was written, or passed to `confirm`, and has that size
+        still.
         """
+        if self._disk.lacks.keys() - {Lack.MODES, Lack.LOCKS}:
+            return None
         digests = self._digests
         fingerprint = Fingerprint(on_looked, lambda path, size_bytes: digests.size_of(path) == size_bytes)
         try:
@@ -356,6 +360,9 @@ class Copy:
         try:
             if not self._disk.lock(self._fd):
                 raise StoreError(f"another pull is writing to {self._path}")
+            FileWriter(
+                self._disk, self._fd, MANIFEST
+            ).close()  # So that it tells at once what the disk lacks.
             self._write_manifest()
             self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         except OSError as exc:
