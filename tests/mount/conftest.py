@@ -179,4 +179,4 @@ def mounting(tmp_path: Path) -> Iterator[Mounting]:
 def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """A mount with a fast plan, shared by the tests of a module."""
     with mounts(tmp_path_factory.mktemp("shared")) as make:
-        yield make("--messages=1000", "--limit=medium=100000", "--limit=light=100000")
+        yield make("--messages=600", "--limit=medium=100000", "--limit=light=100000")

@@ -115,7 +115,7 @@ def shows(desktop: Desktop, *words: str) -> Callable[[], bool]:
 
 
 def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: Desktop) -> None:
-    mount = mounting("--messages=600", "--limit=medium=1000")
+    mount = mounting("--messages=300", "--limit=medium=1000")
     voicemail = sorted(mount.path.glob("101 */Voicemail/*/*"))[-1]
     pictures = sorted(mount.path.glob("101 */SMS/*/*/*.jpg"))
     picture = next(path for path in pictures if path.name.isascii())  # what reads the screen knows Latin only
@@ -148,7 +148,7 @@ OTHERS = {
 def test_file_managers_that_make_thumbnails_themselves_cost_nothing_either(
     mounting: Mounting, desktop: Desktop
 ) -> None:
-    mount = mounting("--messages=600", "--limit=medium=1000")
+    mount = mounting("--messages=300", "--limit=medium=1000")
     pictures = sorted(path.parent for path in mount.path.glob("101 */SMS/*/*/*.jpg"))
     for (program, command), folder in zip(OTHERS.items(), dict.fromkeys(pictures), strict=False):
         # Caja leaves it at that when its thumbnailer was refused.

@@ -18,7 +18,7 @@ from tests.mount.conftest import COMMAND_S, Mounted, Mounting, attachment_key, e
 pytestmark = pytest.mark.mount
 
 ROOMY = tuple(f"--limit={group}=100000" for group in ("auth", "light", "medium"))
-ACCOUNT = ("--messages=300", "--seed=5", *ROOMY)
+ACCOUNT = ("--messages=150", "--seed=5", *ROOMY)
 PAGE_BYTES = 4096
 
 

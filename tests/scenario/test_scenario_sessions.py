@@ -256,7 +256,7 @@ async def test_a_refusal_that_cannot_be_kept_still_lasts_a_minute(
         assert len(platform.sent(LOGIN)) == begun + 1
 
 
-async def test_only_refusals_are_forgotten(tmp_path: Path) -> None:
+async def test_only_refusals_are_forgotten(tmp_path: Path) -> None:  # noqa: ASYNC124 - as all of this module
     kept = shared(tmp_path)
     for document in ({"access": "token"}, {"access": "token", "refused_by": "", "refreshed": True}):
         kept.write(document)

@@ -79,11 +79,12 @@ async def test_a_disk_that_hangs_and_an_index_that_fails_delay_no_answer(
     monkeypatch.setattr(_space, "_DISK_WITHIN_S", 0.01)
     space = SpaceMeter(engine_of(sizes, fail, tmp_path))
     before = await space.look()
-    released = threading.Event()
+    begun, released = threading.Event(), threading.Event()
     asked: list[Path] = []
 
     def hang(directory: Path) -> os.statvfs_result:
         asked.append(directory)
+        begun.set()
         released.wait(30)
         raise OSError
 
@@ -92,9 +93,7 @@ async def test_a_disk_that_hangs_and_an_index_that_fails_delay_no_answer(
         nursery.start_soon(space.run)
         for _question in range(50):
             assert (await space.look()).free_bytes == before.free_bytes
-        with trio.fail_after(10):
-            while not asked:  # A thread may begin late.
-                await trio.sleep(0.001)
+        assert await trio.to_thread.run_sync(begun.wait, 10)  # A thread may begin late.
         assert asked == [tmp_path], "no thread waits but the first"
         released.set()
         nursery.cancel_scope.cancel()
