@@ -211,7 +211,7 @@ async def test_random_harm_loses_nothing_without_a_word(
         truth = shown(rig), found(rig)
     sound = index_path.read_bytes()
     random = Random(harm.__name__)
-    for _round in range(25):
+    for _round in range(12):
         for path in index_path.parent.glob("mailboxes.sqlite*"):
             path.unlink()
         data = bytearray(sound)
