@@ -5,12 +5,11 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
+from rcfs.model import file_time_ns
 from rcfs.tree import AttachmentFile, Directory, Link, LiveFile, Node, TextFile
 
 _LIVE_BYTES = 4096
 """Size shown of a live file that was never opened; from an open on it is that of what was opened."""
-_LATEST_S = 2**33
-"""Times are shown between 1970 and 2242: a hostile record must not make a time that tools cannot print."""
 
 
 class Kind(IntEnum):
@@ -58,12 +57,8 @@ def attributes_of(node: Node, live_bytes: Mapping[str, int]) -> Attributes:
         size_bytes, is_exact = live_bytes.get(node.topic, _LIVE_BYTES), False
     times = node.times()
     return Attributes(
-        kind, node.mode, links, size_bytes, is_exact, _nanoseconds(times.mtime_s), _nanoseconds(times.ctime_s)
+        kind, node.mode, links, size_bytes, is_exact, file_time_ns(times.mtime_s), file_time_ns(times.ctime_s)
     )
-
-
-def _nanoseconds(time_s: float) -> int:
-    return int(min(max(time_s, 0.0), _LATEST_S) * 1e9)
 
 
 def encoded(name: str) -> bytes:

@@ -50,6 +50,7 @@ from rcfs.model._text import safe_json as safe_json
 from rcfs.model._text import safe_lines as safe_lines
 from rcfs.model._text import valid as valid
 from rcfs.model._text import with_few_marks as with_few_marks
+from rcfs.model._times import file_time_ns as file_time_ns
 from rcfs.model._times import iso_time as iso_time
 from rcfs.model._times import parse_time as parse_time
 from rcfs.model._urls import is_loopback as is_loopback

@@ -1,6 +1,9 @@
-"""Times as the API and rcfs's own documents write them."""
+"""Times as the API, rcfs's own documents, and files have them."""
 
 from datetime import UTC, datetime
+
+_LATEST_S = 2**33
+"""Latest time of a file, in 2242: a hostile record must not make a time that tools cannot print."""
 
 
 def parse_time(text: object) -> float | None:
@@ -17,3 +20,8 @@ def parse_time(text: object) -> float | None:
 def iso_time(moment_s: float) -> str:
     """`moment_s` (seconds since 1970 UTC) as ISO 8601 in whole seconds."""
     return datetime.fromtimestamp(moment_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def file_time_ns(time_s: float) -> int:
+    """`time_s` (seconds since 1970 UTC) as the time of a file in nanoseconds, between 1970 and 2242."""
+    return int(min(max(time_s, 0.0), _LATEST_S) * 1e9)

@@ -23,6 +23,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.errors import StoreError
+from rcfs.model import file_time_ns
 from rcfs.pull._digests import Digests
 from rcfs.pull._disk import Disk, Lack, open_regular, partial_name, replace, sweep
 from rcfs.pull._fingerprint import Fingerprint
@@ -35,8 +36,6 @@ FILE_MODE = 0o600
 _READ_BYTES = 1 << 20
 _LINES = 1000
 """Lines of the manifest that are written at a time, 200 kB."""
-_LATEST_S = 2**33
-"""Latest time of a file, as in the mount: a hostile record must not make one that tools cannot print."""
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 _GONE = frozenset(
     {
@@ -333,7 +332,7 @@ class Copy:
     def date_directory(self, parts: Sequence[str], mtime_s: float) -> None:
         """Gives the directory at `parts` its time, if it is there; for after its entries were written."""
         with suppress(OSError), self._directory(parts) as fd:
-            self._disk.date(fd, _time_ns(mtime_s))
+            self._disk.date(fd, file_time_ns(mtime_s))
 
     @contextmanager
     def _directory(self, parts: Sequence[str], *, create: bool = False) -> Iterator[int]:
@@ -423,7 +422,7 @@ class FileWriter:
     def finish(self, mtime_s: float | None = None) -> None:
         """Makes the file appear at its place, whole and synced; with that time, if one is given."""
         if mtime_s is not None:
-            self._disk.date(self._fd, _time_ns(mtime_s))
+            self._disk.date(self._fd, file_time_ns(mtime_s))
         self._disk.sync(self._fd)
         replace(self._partial, self._name, self._directory_fd)
         self._done = True
@@ -462,11 +461,6 @@ def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
     if account_id not in ("", account):
         raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
     return digests
-
-
-def _time_ns(mtime_s: float) -> int:
-    """The time of a file that the mount shows, in nanoseconds."""
-    return int(min(max(mtime_s, 0.0), _LATEST_S) * 1e9)
 
 
 def _close(fd: int) -> None:
