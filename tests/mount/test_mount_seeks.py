@@ -138,7 +138,8 @@ def test_two_mounts_that_want_the_same_files_fetch_each_once(mounting: Mounting,
         row, fax = large_fax(first)
         small = sorted(first.path.glob("101 */Voicemail/*/*/voicemail *.*"))[:5]
         paths = [path.relative_to(first.path) for path in [fax, *small]]
-        list(fax.parent.iterdir())
+        for mount in (first, second):
+            list((mount.path / paths[0]).parent.iterdir())  # Waits until the mailbox is loaded there.
         first.server.reset_journal()
         first.server.fault("slow", operation="readMessageContent", delay_s=0.5, count=None)
         readers = [

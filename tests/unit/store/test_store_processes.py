@@ -89,7 +89,7 @@ def test_processes_and_kills_leave_every_byte_right_and_the_cap_kept(quick_direc
     kills, most = 0, 0
     try:
         end = time.monotonic() + RUN_S
-        while time.monotonic() < end:
+        while kills < 5 or time.monotonic() < end:
             usage = disk_usage(directory)
             assert usage <= LIMIT
             most = max(most, usage)
@@ -104,7 +104,6 @@ def test_processes_and_kills_leave_every_byte_right_and_the_cap_kept(quick_direc
     finally:
         sound = [killed(child) for child in children]
     assert all(sound), "one had found something wrong; see stderr"
-    assert kills >= 5
     assert most > LIMIT // 2, "the cap was worth looking at"
     whole(cache, NUMBERS)
     cache.close()
