@@ -135,7 +135,7 @@ def _queue(engine: Engine, state: QueueState) -> QueueStatus:
         requests=tuple(
             WaitingRequest(
                 label=demand.label,
-                by=demand.by,
+                by=demand.program,
                 waited_s=now_s - expected.ticket.submitted_s,
                 sent_in_s=expected.wait_s,
             )

@@ -1,12 +1,13 @@
-"""The bytes of one attachment as they arrive, and the readers that wait for them.
+"""The bytes of one content as they arrive, and the readers that wait for them.
 
-They may arrive in any order. A chunk of which some bytes are there is a draft, in memory; a whole one is
-sealed, stored, and from then on read from where it was stored. What the cache held of a large content is
-unchecked at first, and given out chunk by chunk as somebody checks it.
+The bytes may arrive in any order. An incomplete chunk is a draft, in memory; a full chunk is sealed, stored,
+and from then on read from where it was stored. The chunks of a large content that come from the cache are
+unchecked at first; each can be read once it has been checked.
 
-Concurrency: all methods run in the trio thread, and what is not async is atomic. Bytes are only added,
-until `clear` forgets them all, so between two checkpoints a reader that was told that bytes are there can
-take them. Any number of tasks write and read; who writes over a checkpoint compares `version` after it.
+Concurrency: all methods run in the trio thread, and the methods that are not async are atomic. Bytes are only
+added, until `clear` drops them all, so a reader that learned that bytes are present can read them before
+its next checkpoint. Any number of tasks write and read; a writer that passes a checkpoint compares `version`
+afterwards.
 """
 
 from collections.abc import Mapping
@@ -17,12 +18,11 @@ import trio
 
 from rcfs.errors import RcfsError, StoreError
 from rcfs.model import CHUNK_BYTES, ContentKey, RangeSet
-from rcfs.store import Chunk as StoredChunk
-from rcfs.store import UncheckedChunk
+from rcfs.store import Chunk, UncheckedChunk
 
 
-class Chunk(Protocol):
-    """Bytes of one chunk, wherever they are kept."""
+class ReadableChunk(Protocol):
+    """The bytes of one chunk, wherever they are kept."""
 
     @property
     def length_bytes(self) -> int:
@@ -36,34 +36,36 @@ class Chunk(Protocol):
         """
 
     def close(self) -> None:
-        """Gives the bytes back; `pread` must not be called afterwards."""
+        """Releases the bytes; `pread` must not be called afterwards."""
 
 
 class Content:
-    """One attachment's bytes: whole, arriving, or failed."""
+    """The bytes of one content: complete, arriving, or failed."""
 
     def __init__(self, key: ContentKey) -> None:
         self.key = key
-        """Which attachment."""
         self.size_bytes: int | None = None
         """Exact size; None until the server or the cache has told it."""
         self.held = RangeSet()
-        """Which bytes are there; those that are unchecked, too."""
+        """Which bytes are present, checked or not."""
         self.complete = False
-        """Whether every byte is there; then the size is known. False again when a check fails."""
+        """Whether every byte is present; then the size is known. False again when a check fails."""
         self.failure: RcfsError | None = None
         """Why no more bytes will come; None while they may."""
         self.version = 0
-        """Changes when the bytes are forgotten: then what is under way belongs to something else."""
+        """Changes when the bytes are dropped: pieces that are still arriving then belong to an older
+        content."""
         self._drafts: dict[int, bytearray] = {}
-        self._chunks: dict[int, Chunk] = {}
+        self._chunks: dict[int, ReadableChunk] = {}
+        """The sealed chunks that may be read."""
         self._unstored: set[int] = set()
+        """Indices of the sealed chunks that were not offered to the cache yet."""
         self._unchecked: dict[int, UncheckedChunk | None] = {}
-        """None for those that are being checked."""
+        """None for a chunk that is being checked."""
         self._progress = trio.Event()
         self._awaited: dict[trio.Event, tuple[int, int]] = {}
-        """Who waits for bytes, each from a position on and so many: hundreds of pieces come in a second, and
-        only the last one of a read is worth waking somebody."""
+        """The position and size of each read that waits. Hundreds of pieces come in a second, and only the
+        last piece of a read wakes its reader."""
 
     @property
     def is_pending(self) -> bool:
@@ -72,32 +74,35 @@ class Content:
 
     @property
     def arrived(self) -> int:
-        """Number of bytes that are there."""
+        """Number of bytes that are present."""
         return self.held.total
 
     @property
     def is_stored(self) -> bool:
         """Whether the size is known, and every chunk is sealed and was offered to the cache."""
-        return self._is_sealed and not self._unstored
+        return self.is_stored_except(None)
 
-    @property
-    def _is_sealed(self) -> bool:
-        there = len(self._chunks) + len(self._unchecked)
-        return self.size_bytes is not None and there == -(-self.size_bytes // CHUNK_BYTES)
+    def is_stored_except(self, index: int | None) -> bool:
+        """As `is_stored`, except that the sealed chunk `index`, if not None, need not be offered yet."""
+        return (
+            self.size_bytes is not None
+            and self.chunk_count == -(-self.size_bytes // CHUNK_BYTES)
+            and self._unstored <= {index}
+        )
 
     @property
     def is_on_disk(self) -> bool:
         """Whether all sealed chunks are in the cache, and none in memory or in a spill."""
-        return all(isinstance(chunk, StoredChunk) for chunk in self._chunks.values())
+        return all(isinstance(chunk, Chunk) for chunk in self._chunks.values())
 
     @property
     def is_removed(self) -> bool:
-        """Whether a chunk is open that the cache has given up; closing it brings its room back."""
-        return any(isinstance(chunk, StoredChunk) and chunk.is_removed for chunk in self._chunks.values())
+        """Whether the cache has evicted a chunk that is still open; closing it frees its disk space."""
+        return any(isinstance(chunk, Chunk) and chunk.is_removed for chunk in self._chunks.values())
 
     @property
     def memory_bytes(self) -> int:
-        """How much of the sealed chunks had to stay in memory."""
+        """Number of bytes in sealed chunks that neither the cache nor its disk took."""
         chunks = self._chunks.values()
         return sum(chunk.length_bytes for chunk in chunks if isinstance(chunk, _MemoryChunk))
 
@@ -106,17 +111,13 @@ class Content:
         """Number of chunks that are sealed, stored or not."""
         return len(self._chunks) + len(self._unchecked)
 
-    def is_last(self, index: int) -> bool:
-        """Whether only the sealed chunk `index` has not been offered to the cache."""
-        return self._is_sealed and self._unstored == {index}
-
     def adopt(
         self,
-        chunks: Mapping[int, Chunk],
+        chunks: Mapping[int, ReadableChunk],
         size_bytes: int | None,
         unchecked: Mapping[int, UncheckedChunk] = MappingProxyType({}),
     ) -> None:
-        """Takes over what the cache held, by index; a short chunk is the last one of a known size."""
+        """Takes over the chunks of the cache, by index; a short chunk is the last one of a known size."""
         self._chunks, self._unchecked = dict(chunks), dict(unchecked)
         lengths = {index: chunk.length_bytes for index, chunk in chunks.items()}
         lengths |= {index: chunk.length_bytes for index, chunk in unchecked.items()}
@@ -136,12 +137,12 @@ class Content:
         return [index for index in touched if index in self._unchecked]
 
     def take_unchecked(self, index: int) -> UncheckedChunk | None:
-        """The unchecked chunk `index`, to be checked and given to `checked`; None when that is under way."""
+        """The unchecked chunk `index`; the caller checks it and calls `checked`. None during a check."""
         chunk, self._unchecked[index] = self._unchecked[index], None
         return chunk
 
     def checked(self, index: int, chunk: Chunk | None) -> None:
-        """The chunk `index` that was taken is `chunk`; None when it is damaged, so that it is missing."""
+        """Ends the check of the chunk `index`: its bytes are missing if it is damaged (`chunk` None)."""
         del self._unchecked[index]
         if chunk is not None:
             self._chunks[index] = chunk
@@ -150,13 +151,13 @@ class Content:
             self.complete = False
         self._notify()
 
-    def learn_size(self, size_bytes: int) -> None:
-        """The server told the exact size."""
+    def set_size(self, size_bytes: int) -> None:
+        """Notes the exact size, which the server has told."""
         self.size_bytes = size_bytes
         self._notify()
 
     def write(self, position: int, data: memoryview) -> None:
-        """Bytes from `position` on, which are missing; they must not reach past the end of a chunk."""
+        """Adds bytes from `position` on, which must be missing and must not cross the end of a chunk."""
         index, within = divmod(position, CHUNK_BYTES)
         draft = self._drafts.setdefault(index, bytearray())
         if within > len(draft):
@@ -168,44 +169,44 @@ class Content:
                 event.set()
 
     def is_full(self, index: int) -> bool:
-        """Whether the chunk `index` is a draft of which nothing is missing."""
+        """Whether the chunk `index` is a draft without gaps."""
         start, stop = index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES
         if self.size_bytes is not None:
             stop = min(stop, self.size_bytes)
         return index in self._drafts and self.held.has(start, stop)
 
     def full_drafts(self) -> list[int]:
-        """The indices of all drafts of which nothing is missing."""
+        """The indices of all drafts without gaps."""
         return [index for index in self._drafts if self.is_full(index)]
 
     def seal(self, index: int) -> bytearray:
-        """The bytes of the full draft `index`, which is one no more; `place` says where they went.
+        """The bytes of the full draft `index`, which becomes a sealed chunk; `note_stored` ends its storing.
 
-        Nobody may change them.
+        The caller must not change them.
         """
         data = self._drafts.pop(index)
         self._chunks[index] = _MemoryChunk(data)
         self._unstored.add(index)
         return data
 
-    def place(self, index: int, chunk: Chunk | None) -> None:
-        """The sealed chunk `index` was stored as `chunk`; None when it stays in memory."""
+    def note_stored(self, index: int, chunk: ReadableChunk | None) -> None:
+        """Notes that the sealed chunk `index` was stored as `chunk`; None when it stays in memory."""
         if chunk is not None:
             self._chunks[index] = chunk
         self._unstored.discard(index)
 
     def finish(self) -> None:
-        """Every byte is there."""
+        """Marks the content as complete."""
         self.complete = True
         self._notify()
 
     def fail(self, error: RcfsError) -> None:
-        """No more bytes will come; what is there stays readable."""
+        """Notes why no more bytes will come; the bytes that are present stay readable."""
         self.failure = error
         self._notify()
 
     def clear(self) -> None:
-        """Gives back what the cache lent, and forgets all bytes and the size."""
+        """Closes all chunks, and drops all bytes and the size."""
         for chunk in self._chunks.values():
             chunk.close()
         for unchecked in self._unchecked.values():
@@ -220,11 +221,11 @@ class Content:
         self.version += 1
 
     def has(self, start: int, size: int) -> bool:
-        """Whether `size` bytes from `start` on are there and checked, or all up to the end."""
+        """Whether `size` bytes from `start` on, or all up to the end, are present and checked."""
         return self.holds(start, size) and not (self._unchecked and self.unchecked(start, size))
 
     def holds(self, start: int, size: int) -> bool:
-        """As `has`, but what is unchecked counts as well."""
+        """As `has`, but unchecked bytes count as well."""
         if self.complete:
             return True
         stop = start + size
@@ -233,10 +234,10 @@ class Content:
         return self.held.has(start, stop)
 
     def read(self, start: int, size: int) -> bytes:
-        """Up to `size` bytes from `start` on, up to the first that is missing or unchecked.
+        """Up to `size` bytes from `start` on; it ends before the first byte that is missing or unchecked.
 
         Raises:
-            StoreError: The disk no longer holds what was checked when the content was opened.
+            StoreError: The disk no longer holds bytes that were checked when the content was opened.
         """
         stop = min(start + size, self.held.run_end(start))
         parts = []
@@ -258,7 +259,7 @@ class Content:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def wait_progress(self) -> None:
-        """Returns when the content has changed otherwise than by bytes that came."""
+        """Returns when anything about the content has changed except that bytes arrived."""
         await self._progress.wait()
 
     async def wait_size(self) -> int:
@@ -272,7 +273,7 @@ class Content:
         return self.size_bytes
 
     async def wait_for(self, start: int, size: int) -> None:
-        """Returns as soon as `holds(start, size)`; causes no request and no check: `Library.reach` may.
+        """Returns as soon as `holds(start, size)`; unlike `Library.reach` it causes no request and no check.
 
         Raises:
             RcfsError: The reason why no more bytes will come.
@@ -287,7 +288,7 @@ class Content:
                 del self._awaited[event]
 
     async def wait_complete(self) -> None:
-        """Returns when every byte is there.
+        """Returns when every byte is present.
 
         Raises:
             RcfsError: The reason why no more bytes will come.
@@ -301,7 +302,7 @@ class Content:
 
     def _raise_failure(self) -> None:
         if self.failure is not None:
-            # Anew for each reader: the trace of the one before would stay with it.
+            # Each reader gets the error without the traceback of the reader before.
             raise self.failure.with_traceback(None)
 
     def _notify(self) -> None:
@@ -312,7 +313,7 @@ class Content:
 
 
 class _MemoryChunk:
-    """A chunk that is not on the disk: its bytes live as long as somebody has the content open."""
+    """A chunk that is not on the disk: its bytes are lost when the content is closed."""
 
     def __init__(self, data: bytearray) -> None:
         self._data = data

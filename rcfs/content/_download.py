@@ -1,10 +1,11 @@
-"""One stream: brings a stretch of a content from its source, whatever the source does on the way.
+"""One download: brings a range of a content from its source, however the source answers.
 
-It asks for its stretch once; what breaks is resumed where it stopped. Bytes that are there already are passed
-over, and a stream ends early when all that it could still bring is there, or comes by a stream ahead of it.
+A download asks for its range once, and resumes where an answer broke off. It skips bytes that are already
+present, and ends early when everything that it could still bring is present or is being received by a
+download ahead of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
 import attrs
@@ -19,39 +20,21 @@ from rcfs.model import CHUNK_BYTES, ByteRange, Wanted
 from rcfs.transport import AbandonedError, Demand
 
 _MOST_ANSWERS = 1000
-"""Answers that one stream may take: 50 MB in parts of 64 KiB is 800; more parts than that is a server
-that would eat the whole budget."""
+"""Answers that one download may take: 50 MB in parts of 64 KiB is 800. A server that sends more parts would
+use up the whole budget."""
 _ALONE_S = 300.0
 _ALONE_RATE = 16 << 10
-"""A body that nobody waits for is given up after so many seconds when it came with fewer bytes a second.
-A server that lets each content drip would otherwise keep all of them in memory that were ever asked for."""
+"""A body that no reader waits for is given up after `_ALONE_S` seconds if it came with fewer than
+`_ALONE_RATE` bytes a second. Otherwise a server that lets every content drip would keep all of them in
+memory."""
 _LIVELY_S = 1.0
-"""A stream of which nothing came for so long stalls, in seconds: on it no other one relies."""
-
-
-@attrs.define(eq=False)
-class Stream:
-    """A stretch of a content, and what brings it."""
-
-    demand: Demand
-    """How urgent it is."""
-    start: int
-    """First byte of the stretch."""
-    stop: int | None
-    """One past its last byte; None for the end of the content."""
-    shortcut: bool
-    """Whether it was sent for a read, although another stream would bring the bytes later."""
-    sent: bool = False
-    """Whether a request was sent for it."""
-    brought: int = 0
-    """Bytes that were missing and came by it."""
-    body: "Body | None" = None
-    """What is being received; None between two bodies."""
+"""A body counts as stalled when it brought nothing for this long, in seconds; other downloads then do not
+rely on it."""
 
 
 @attrs.define(eq=False)
 class Body:
-    """A part, while it comes."""
+    """A part of the content that is being received."""
 
     start: int
     """Where it began in the content."""
@@ -65,130 +48,131 @@ class Body:
     """When the latest piece came."""
 
 
+@attrs.define(eq=False)
+class Job:
+    """The parts of one fetch that all its downloads share."""
+
+    wanted: Wanted
+    """The content and its record."""
+    content: Content
+    """Where the bytes are read."""
+    source: Source
+    """Sends the bytes."""
+    sink: Sink
+    """Stores the bytes."""
+    meter: Meter
+    """Learns from the answers how fast the source is."""
+    claim: Callable[[], None]
+    """Called immediately before each request; raises when another process fetches the content."""
+    is_awaited: bool = True
+    """Whether a reader has the content open; the library sets it."""
+    downloads: "list[Download]" = attrs.field(factory=list)
+    """All that are running."""
+
+
+@attrs.define(eq=False)
 class Download:
-    """Carries out one stream."""
+    """A range of a content, and the requests that bring it."""
 
-    def __init__(
-        self,
-        wanted: Wanted,
-        content: Content,
-        stream: Stream,
-        *,
-        streams: Sequence[Stream],
-        source: Source,
-        sink: Sink,
-        meter: Meter,
-        claim: Callable[[], None],
-        is_awaited: Callable[[], bool],
-        nursery: trio.Nursery,
-    ) -> None:
-        """Prepares a stream.
+    _job: Job
+    demand: Demand
+    """How urgent its requests are."""
+    start: int
+    """First byte of the range."""
+    stop: int | None
+    """One past its last byte; None for the end of the content."""
+    is_shortcut: bool = False
+    """Whether a read asked for it although another download would bring the bytes later."""
+    has_sent: bool = False
+    """Whether a request was sent for it."""
+    brought_bytes: int = 0
+    """Number of bytes that were missing and that it brought."""
+    body: Body | None = None
+    """The body that is being received; None between two bodies."""
+    _storing: trio.Event | None = None
+    """Set when the latest full chunk has been stored; None before the first. The next chunk waits for it, so
+    that at most two chunks are in memory."""
 
-        Args:
-            wanted: What is fetched.
-            content: Where the bytes are read.
-            stream: The stream.
-            streams: All streams of the content; this one, too.
-            source: Has the bytes.
-            sink: Stores the bytes.
-            meter: Learns from the answers.
-            claim: Called in the moment before each request; raises when another process fetches this.
-            is_awaited: Whether somebody has the content open.
-            nursery: Where a chunk is stored while the next one arrives.
-        """
-        self._wanted = wanted
-        self._content = content
-        self._stream = stream
-        self._streams = streams
-        self._source = source
-        self._sink = sink
-        self._meter = meter
-        self._claim = claim
-        self._is_awaited = is_awaited
-        self._nursery = nursery
-        self._stored = trio.Event()
-        """Set when no chunk is being stored: at most one is, so that no more than two lie in memory, and none
-        when no body is being received."""
-        self._stored.set()
+    async def run(self, nursery: trio.Nursery) -> None:
+        """Returns when each byte of the range is present or is being received by another download.
 
-    async def run(self) -> None:
-        """Returns when nothing of the stretch is missing that is not on its way.
+        A chunk is stored in `nursery` while the next one arrives.
 
         Raises:
             PlatformError: The server or the connection failed for good.
-            AbandonedError: Nothing was sent, as it was superfluous by then, or its demand was dropped.
+            AbandonedError: Nothing was sent, because it was superfluous by then or its demand was dropped.
         """
-        stream = self._stream
-        transfer = self._source.transfer(self._wanted)
+        transfer = self._job.source.transfer(self._job.wanted)
+
+        async def take(part: Part) -> None:
+            await self._take(part, nursery)
+
         for _answer in range(_MOST_ANSWERS):
             await transfer.run(
                 self._next_range,
-                self._take,
-                stream.demand,
-                progress=lambda: stream.brought,
+                take,
+                self.demand,
+                progress=lambda: self.brought_bytes,
                 confirm=self._confirm,
             )
-            if self._missing(stream.start) is None:
+            if self._missing(self.start) is None:
                 return
-        raise ServerError(f"the server sends {self._wanted.key} in more than {_MOST_ANSWERS} parts")
+        raise ServerError(f"the server sends {self._job.wanted.key} in more than {_MOST_ANSWERS} parts")
 
     def _missing(self, position: int) -> int | None:
-        """The first byte of the stretch from `position` on that nobody else brings; None when there is none.
+        """The first byte of the range from `position` on that no other download brings; None if all come.
 
-        A body ahead of `position` counts as if all of it had come, unless it stalls: of two bodies that
-        overlap the one behind ends.
+        A body ahead of `position` counts as if all of it had come, unless it is stalled: of two overlapping
+        bodies the one behind ends.
         """
-        content = self._content
+        content = self._job.content
         size = content.size_bytes
         if size is None:
             return content.held.run_end(position)
         covered, lately_s = content.held, trio.current_time() - _LIVELY_S
-        bodies = [stream.body for stream in self._streams if stream is not self._stream]
-        for body in bodies:
+        for body in [each.body for each in self._job.downloads if each is not self]:
             if body is not None and body.position >= position and body.latest_s >= lately_s:
                 covered = covered.plus(body.position, size if body.stop is None else body.stop)
-        gap = covered.gap(position, size if self._stream.stop is None else min(size, self._stream.stop))
+        gap = covered.gap(position, size if self.stop is None else min(size, self.stop))
         return None if gap is None or content.complete else gap[0]
 
     def _next_range(self) -> ByteRange:
-        stream = self._stream
-        first = self._missing(stream.start)
-        if first is None or (stream.shortcut and stream.sent and not stream.brought):
+        first = self._missing(self.start)
+        if first is None or (self.is_shortcut and self.has_sent and not self.brought_bytes):
             raise AbandonedError("another request brings these bytes")
-        return ByteRange(first, stream.stop)
+        return ByteRange(first, self.stop)
 
     def _confirm(self) -> None:
-        if self._missing(self._stream.start) is None:
+        if self._missing(self.start) is None:
             raise AbandonedError("another request brought these bytes")
-        self._claim()
-        self._stream.sent = True
+        self._job.claim()
+        self.has_sent = True
 
-    async def _take(self, part: Part) -> None:
-        self._meter.answered(part.waited_s)
-        content = self._content
-        brought = self._stream.brought
+    async def _take(self, part: Part, nursery: trio.Nursery) -> None:
+        self._job.meter.answered(part.waited_s)
+        content, brought_bytes = self._job.content, self.brought_bytes
         await self._agree(part)
-        # Only the end of such a part says how long the content is, so it is received to its end.
+        # Only the end of such a part tells the size of the content, so it is received to its end.
         tells_size = part.is_whole and part.total is None
-        end = await self._receive(part, may_end_early=not tells_size)
+        end = await self._receive(part, nursery, may_end_early=not tells_size)
         if tells_size:
             if end != content.held.end or content.size_bytes not in (None, end):
                 await self._contradict("shorter")
-            content.learn_size(end)
-        await settle(content, self._sink)
-        if self._stream.brought == brought and self._missing(self._stream.start) is not None:
-            # A fault like any other, which the requester counts: the next answer may be sound.
-            raise ServerError(f"the server sends nothing of the rest of {self._wanted.key}")
+            content.set_size(end)
+        await complete_if_whole(content, self._job.sink)
+        if self.brought_bytes == brought_bytes and self._missing(self.start) is not None:
+            # The requester counts this as a fault: the next answer may be sound.
+            raise ServerError(f"the server sends nothing of the rest of {self._job.wanted.key}")
 
     async def _agree(self, part: Part) -> None:
-        """Notes the total, and begins anew when it contradicts an earlier one.
+        """Notes the total size, and starts over when it contradicts an earlier one.
 
         A part that is the whole content is itself the new beginning.
         """
-        content, total = self._content, part.total
+        content, total = self._job.content, part.total
         if total is None:
             return
-        if total > self._sink.max_content_bytes:
+        if total > self._job.sink.max_content_bytes:
             await self._refuse(f"has {total:,} bytes")
         if part.is_whole and (content.size_bytes not in (None, total) or content.held.end > total):
             await self._forget()
@@ -196,108 +180,113 @@ class Download:
             await self._contradict("longer" if total > content.size_bytes else "shorter", total)
         if content.held.end > total:
             await self._contradict("shorter", total)
-        content.learn_size(total)
+        content.set_size(total)
 
     async def _contradict(self, how: str, size_bytes: int | None = None) -> NoReturn:
-        """Drops what there is of the content, because the server now has another one, and gives up the body.
+        """Drops all bytes of the content, because the server now has another one, and gives up the body.
 
         Raises:
-            ServerError: Always; a repetition begins anew.
+            ServerError: Always; the next attempt starts over.
         """
         await self._forget()
         if size_bytes is not None:
-            self._content.learn_size(size_bytes)
-        raise ServerError(f"{self._wanted.key} has become another: {how} than before")
+            self._job.content.set_size(size_bytes)
+        raise ServerError(f"{self._job.wanted.key} has become another: {how} than before")
 
     async def _refuse(self, what: str) -> NoReturn:
-        """Drops what there is of the content, which is larger than any that is wanted.
+        """Drops all bytes of the content, which is larger than the user allows.
 
         Raises:
             TooLargeError: Always.
         """
-        most = self._sink.max_content_bytes
-        await self._sink.forget()
-        raise TooLargeError(f"{self._wanted.key} {what}; --max-content allows {most:,}")
+        await self._job.sink.forget()
+        most = self._job.sink.max_content_bytes
+        raise TooLargeError(f"{self._job.wanted.key} {what}; --max-content allows {most:,}")
 
     async def _forget(self) -> None:
-        """Drops what there is of the content."""
-        await self._sink.forget()
-        # Who stores finds another version then, and drops all there is: not what is about to come.
-        await self._stored.wait()
+        """Drops all bytes of the content."""
+        await self._job.sink.forget()
+        # A store that is still running sees the new version and drops the content from the cache. Wait for
+        # it, so that it does not drop bytes that come later.
+        await self._wait_stored()
 
-    async def _receive(self, part: Part, *, may_end_early: bool) -> int:
-        """Takes what is missing out of a part up to its promised end, and returns where it ended."""
-        now, start = trio.current_time(), part.start
-        body = self._stream.body = Body(start, start, part.stop, now, now)
-        version = self._content.version
+    async def _wait_stored(self) -> None:
+        if self._storing is not None:
+            await self._storing.wait()
+
+    async def _receive(self, part: Part, nursery: trio.Nursery, *, may_end_early: bool) -> int:
+        """Takes the missing bytes from a part up to its promised end, and returns where it ended."""
+        now, start, content = trio.current_time(), part.start, self._job.content
+        body = self.body = Body(start, start, part.stop, now, now)
+        version = content.version
         try:
             while piece := await part.receive():
                 self._check(version)
                 data = memoryview(piece)
                 if body.stop is not None:
                     data = data[: body.stop - body.position]
-                known = self._content.size_bytes
+                known = content.size_bytes
                 if known is not None and body.position + len(data) > known:
                     await self._contradict("longer")
-                if body.position + len(data) > self._sink.max_content_bytes:
+                if body.position + len(data) > self._job.sink.max_content_bytes:
                     await self._refuse("does not end")
                 body.latest_s = trio.current_time()
-                await self._use(body, data, version)
-                if not self._is_awaited() and self._is_hopeless(body):
-                    raise AbandonedError("nobody waits for what hardly comes")
-                # At the end of the body the connection is left to be used again.
+                await self._write(body, data, version, nursery)
+                if not self._job.is_awaited and _is_hopeless(body):
+                    raise AbandonedError("no reader waits for a body that hardly moves")
+                # A body that is read to its end leaves a connection that can be used again.
                 if may_end_early and body.position != body.stop and self._missing(body.position) is None:
                     break
             return body.position
         finally:
-            self._stream.body = None
-            self._meter.received(body.position - start, trio.current_time() - body.since_s)
+            self.body = None
+            self._job.meter.received(body.position - start, trio.current_time() - body.since_s)
             with trio.CancelScope(shield=True):
-                await self._stored.wait()
+                await self._wait_stored()
 
-    @staticmethod
-    def _is_hopeless(body: Body) -> bool:
-        """Whether a body comes so slowly that it is no use to go on with it for nobody."""
-        lasted_s = body.latest_s - body.since_s
-        return lasted_s >= _ALONE_S and body.position - body.start < _ALONE_RATE * lasted_s
-
-    async def _use(self, body: Body, data: memoryview, version: int) -> None:
-        """Writes what is missing of `data`, the next of `body`."""
-        content = self._content
+    async def _write(self, body: Body, data: memoryview, version: int, nursery: trio.Nursery) -> None:
+        """Writes the missing bytes of `data`, the next piece of `body`, and stores full chunks."""
+        content = self._job.content
         end = body.position + len(data)
         while (gap := content.held.gap(body.position, end)) is not None:
             start, index = gap[0], gap[0] // CHUNK_BYTES
             stop = min(gap[1], (index + 1) * CHUNK_BYTES)
             content.write(start, data[len(data) - (end - start) : len(data) - (end - stop)])
-            self._stream.brought += stop - start
+            self.brought_bytes += stop - start
             body.position = stop
             # A shorter last chunk is stored when the body has ended where it should.
             if content.held.has(index * CHUNK_BYTES, (index + 1) * CHUNK_BYTES):
-                await self._stored.wait()
+                await self._wait_stored()
                 self._check(version)
-                self._stored = trio.Event()
-                self._nursery.start_soon(self._store, index, self._stored)
+                self._storing = trio.Event()
+                nursery.start_soon(self._store, index, self._storing)
         body.position = end
 
     def _check(self, version: int) -> None:
-        if self._content.version != version:
-            raise ServerError(f"{self._wanted.key} changed while it was read")
-        if self._sink.excess is not None:
-            raise self._sink.excess
+        if self._job.content.version != version:
+            raise ServerError(f"{self._job.wanted.key} changed while it was read")
+        if self._job.sink.excess is not None:
+            raise self._job.sink.excess
 
     async def _store(self, index: int, stored: trio.Event) -> None:
         try:
-            # Another stream may have stored it since it was full.
-            if self._content.is_full(index):
+            # Another download may have stored it since it was full.
+            if self._job.content.is_full(index):
                 with trio.CancelScope(shield=True):
-                    await self._sink.store(index)
+                    await self._job.sink.store(index)
         finally:
             stored.set()
 
 
-async def settle(content: Content, sink: Sink) -> None:
-    """Stores what is full of `content`, and completes it if nothing is missing."""
-    # The requests are spent, so a mount that ends now waits the milliseconds that it takes.
+def _is_hopeless(body: Body) -> bool:
+    """Whether a body comes so slowly that it is given up if no reader waits for it."""
+    lasted_s = body.latest_s - body.since_s
+    return lasted_s >= _ALONE_S and body.position - body.start < _ALONE_RATE * lasted_s
+
+
+async def complete_if_whole(content: Content, sink: Sink) -> None:
+    """Stores all full chunks of `content`, and marks it as complete if nothing is missing."""
+    # The requests are spent, so a mount that ends now waits the milliseconds that this takes.
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - mostly there is nothing to wait for
         while not content.complete:
             index = next(iter(content.full_drafts()), None)

@@ -1,9 +1,9 @@
-"""All that brings one content: its main stream, shortcuts for who reads elsewhere, and what is left then.
+"""Everything that brings one content: its main download, shortcuts for reads elsewhere, and the rest.
 
-The main stream asks for everything that is missing, from the first gap on: for a content of which nothing
-is there, one request without a range. A read far ahead of it may be worth a shortcut (`rcfs.content._price`).
-Streams that meet do not bring the same bytes twice. When none is under way and something is missing still,
-the next main stream brings it.
+The main download asks for everything that is missing, from the first gap on: for a content without any
+bytes that is one request without a range. A read far ahead of it may be worth a shortcut
+(`rcfs.content._price`). Downloads that meet do not bring the same bytes twice. When all have ended and
+bytes are still missing, the next main download brings them.
 """
 
 import math
@@ -12,8 +12,8 @@ from collections.abc import Callable
 import trio
 
 from rcfs.content._content import Content
-from rcfs.content._download import Download, Stream, settle
-from rcfs.content._price import Meter, Start, Terms, Underway, decide, extent, follows
+from rcfs.content._download import Download, Job, complete_if_whole
+from rcfs.content._price import InFlight, Meter, RequestCost, Wait, decide, follows, range_for
 from rcfs.content._source import Source
 from rcfs.content._storage import Sink, Storage
 from rcfs.errors import RcfsError, WaitError
@@ -22,11 +22,10 @@ from rcfs.store import FetchRecord
 from rcfs.transport import AbandonedError, Demand, Recorder
 
 _POLL_S = 0.2
-"""How often another process that fetches the same content is looked after: a fifth of a second is not felt
-after a wait of seconds, and costs one system call."""
-
+"""How often rcfs looks whether another process has fetched the same content, in seconds: nobody notices this
+after a wait of seconds, and it costs one system call."""
 _LATER_S = 1.0
-"""When a read is considered again for which nothing can be decided yet."""
+"""When a read is considered again for which nothing can be decided yet, in seconds."""
 
 
 class ElsewhereError(WaitError):
@@ -41,7 +40,7 @@ class Fetch:
         wanted: Wanted,
         content: Content,
         priority: Priority,
-        by: str,
+        program: str,
         mark: bytes,
         *,
         source: Source,
@@ -50,59 +49,61 @@ class Fetch:
         recorder: Recorder,
         now_s: Callable[[], float],
     ) -> None:
-        """Prepares a fetch; nothing is under way before `run`.
+        """Prepares a fetch; nothing is sent before `run`.
 
         Args:
-            wanted: What is fetched.
+            wanted: The content and its record.
             content: Where its bytes go.
             priority: The class of its requests.
-            by: Name of the program for which it is fetched; empty when unknown.
-            mark: The claims' mark of it, from before the look into the cache.
-            source: Has the bytes.
+            program: Name of the program for which it is fetched; empty when unknown.
+            mark: The content's mark in `Claims`, taken before the look into the cache.
+            source: Sends the bytes.
             storage: Keeps them.
-            meter: How fast the source is.
-            recorder: Hears of faults.
+            meter: Knows how fast the source is.
+            recorder: Logs faults.
             now_s: The time in seconds since 1970 UTC.
         """
-        self._wanted = wanted
         self._content = content
         self._priority = priority
-        self._by = by
+        self._program = program
         self._mark = mark
-        self._source = source
-        self._claims = storage.claims
+        self._claims = storage.cache.claims
         self._sink = Sink(storage, wanted, content, self._record)
-        self._meter = meter
         self._recorder = recorder
         self._now_s = now_s
+        self._job = Job(wanted, content, source, self._sink, meter, self._claim)
         self._requests = 0
         """Requests that were sent, repetitions included."""
-        self.is_awaited = True
-        """Whether somebody has the content open; who knows sets it."""
         self.is_given_up = False
-        """Whether the content is about to fail, because nobody wants it any more."""
-        self._streams: list[Stream] = []
-        self._start: Callable[[Stream], None] | None = None
-        """Starts a stream; None while none can be."""
+        """Whether the content is about to fail because no reader waits for it any more."""
+        self._start: Callable[[Download], None] | None = None
+        """Starts a download; None while none can be started."""
         self._claimed = False
         self._ended = trio.Event()
         self._abandoned = trio.Event()
         self._failure: RcfsError | None = None
         self._shortcut_s = -math.inf
-        """When the latest shortcut was taken; infinity when no more shall be."""
-        self._seekers = 0
-        """Reads that wait."""
+        """When the latest shortcut was taken; infinity when no further one may be."""
+        self._waiting_reads = 0
+
+    def resume(self) -> None:
+        """Notes that a reader has the content open again."""
+        self._job.is_awaited = True
 
     def raise_to(self, priority: Priority) -> None:
         """Makes all its requests, also later ones, at least as urgent as `priority`."""
         self._priority = min(self._priority, priority)
-        for stream in self._streams:
-            stream.demand.raise_to(priority)
+        for download in self._job.downloads:
+            download.demand.raise_to(priority)
 
     def abandon(self) -> None:
-        """Nobody has the content open: withdraws what was not sent, and gives up if nothing is left."""
-        self.is_awaited = False
-        under_way = [stream for stream in self._streams if not stream.demand.abandon()]
+        """Withdraws the requests that were not sent, because no reader has the content open any more.
+
+        If nothing was sent, the fetch ends.
+        """
+        self._job.is_awaited = False
+        # A list and not any(): each of them must be abandoned.
+        under_way = [each for each in self._job.downloads if not each.demand.abandon()]
         if not under_way and not self._content.complete:
             self.is_given_up = True
             self._abandoned.set()
@@ -112,7 +113,7 @@ class Fetch:
 
         Raises:
             PlatformError: The server or the connection failed for good.
-            AbandonedError: Nobody wants it any more, and no request is under way.
+            AbandonedError: No reader waits for it any more, and no request is in flight.
         """
         try:
             while not self._content.complete:
@@ -120,7 +121,7 @@ class Fetch:
                     await self._bring()
                 except ElsewhereError:
                     await self._claim_in_turn()
-                    # Before the look: what another process stores later changes the mark.
+                    # Before the look: if another process stores the content after it, the mark changes.
                     self._mark = self._claims.mark(self._content.key)
                     await self._sink.look_again()
         finally:
@@ -129,7 +130,7 @@ class Fetch:
                 self._claims.give_back(self._content.key)
 
     async def reach(self, start: int, size: int) -> None:
-        """Returns as soon as the bytes are there, be they unchecked.
+        """Returns as soon as `size` bytes from `start` on are present, checked or not.
 
         When waiting for them costs more than a request, one is sent.
 
@@ -137,90 +138,84 @@ class Fetch:
             RcfsError: The reason why no more bytes will come.
         """
         content = self._content
-        self._seekers += 1
+        self._waiting_reads += 1
         try:
             while not content.holds(start, size):
                 with trio.move_on_after(self._consider(start, size)):
                     await content.wait_for(start, size)
         finally:
-            self._seekers -= 1
-            if not self._seekers:
-                for stream in self._streams:
-                    if stream.shortcut:
-                        stream.demand.abandon()
+            self._waiting_reads -= 1
+            if not self._waiting_reads:
+                for download in self._job.downloads:
+                    if download.is_shortcut:
+                        download.demand.abandon()
 
     def _consider(self, start: int, size: int) -> float:
-        """How long to wait before the read is considered again; it may have caused a request."""
-        content = self._content
-        size_bytes = content.size_bytes
+        """Sends a request for a read if that is worth it; seconds after which to consider the read again."""
+        content, size_bytes = self._content, self._content.size_bytes
         if self._shortcut_s == math.inf:
             return math.inf
         if size_bytes is None or start >= size_bytes or self._start is None:
             return _LATER_S
         if self._brings_next(content.held.run_end(start), size_bytes):
-            # Nearly every read of a large file, and what a request costs is asked of a database.
+            # Nearly every read of a large file ends here; the cost of a request is asked of a database.
             return _LATER_S
-        terms = self._terms()
-        decision = decide(
-            size_bytes, content.held, self._underway(size_bytes, terms), (start, start + size), terms
-        )
-        if not isinstance(decision, Start):
+        cost = self._cost()
+        in_flight = self._in_flight(size_bytes, cost)
+        decision = decide(size_bytes, content.held, in_flight, (start, start + size), cost)
+        if isinstance(decision, Wait):
             return decision.for_s
         self._shortcut_s = trio.current_time()
-        self._start(self._stream(decision, size_bytes, shortcut=True))
-        return terms.worth_s
+        self._start(self._download(*decision, is_shortcut=True))
+        return cost.worth_s
 
     def _brings_next(self, first: int, size_bytes: int) -> bool:
         """Whether a body is about to bring the byte `first`."""
-        bodies = [stream.body for stream in self._streams if stream.body is not None]
+        bodies = [each.body for each in self._job.downloads if each.body is not None]
         return any(
             follows(first, body.position, size_bytes if body.stop is None else body.stop) for body in bodies
         )
 
-    def _terms(self) -> Terms:
-        price_s, slot_s = self._source.price(self._wanted)
-        return Terms(
+    def _cost(self) -> RequestCost:
+        price_s, slot_s = self._job.source.price(self._job.wanted)
+        return RequestCost(
             price_s=price_s,
             slot_s=slot_s,
-            first_byte_s=self._meter.first_byte_s,
-            rate=self._meter.rate,
+            first_byte_s=self._job.meter.first_byte_s,
+            rate=self._job.meter.rate,
             since_last_s=trio.current_time() - self._shortcut_s,
         )
 
-    def _underway(self, size_bytes: int, terms: Terms) -> list[Underway]:
+    def _in_flight(self, size_bytes: int, cost: RequestCost) -> list[InFlight]:
         now, found = trio.current_time(), []
-        for stream in self._streams:
-            body = stream.body
-            stop = size_bytes if stream.stop is None else stream.stop
+        for download in self._job.downloads:
+            body = download.body
+            stop = size_bytes if download.stop is None else download.stop
             if body is None:
-                start = self._content.held.run_end(stream.start)
-                found.append(Underway(start, stop, terms.rate, terms.slot_s + terms.first_byte_s))
+                start = self._content.held.run_end(download.start)
+                found.append(InFlight(start, stop, cost.rate, cost.slot_s + cost.first_byte_s))
             else:
-                rate = self._meter.rate_of(body.position - body.start, now - body.since_s)
-                found.append(Underway(body.position, max(stop, body.stop or 0), rate))
+                rate = self._job.meter.rate_of(body.position - body.start, now - body.since_s)
+                found.append(InFlight(body.position, max(stop, body.stop or 0), rate))
         return found
 
-    def _stream(self, found: Start, size_bytes: int, *, shortcut: bool) -> Stream:
-        # A shortcut is tried once: what it would bring comes anyway.
-        demand = self._demand()
-        if shortcut:
-            demand.attempts = 1
-        return Stream(demand, found.start, None if found.stop == size_bytes else found.stop, shortcut)
+    def _download(self, start: int, stop: int | None, *, is_shortcut: bool = False) -> Download:
+        demand = Demand(self._priority, label=str(self._content.key), program=self._program)
+        if is_shortcut:
+            demand.attempts = 1  # Its bytes come anyway, so it is tried once.
+        stop = None if stop == self._content.size_bytes else stop
+        return Download(self._job, demand, start, stop, is_shortcut)
 
-    def _next_stream(self) -> Stream:
-        """A main stream, for the first gap."""
-        content = self._content
-        size_bytes, first = content.size_bytes, content.held.run_end(0)
-        if size_bytes is None or not content.held.spans:
-            return Stream(self._demand(), first, None, shortcut=False)
-        found = extent(size_bytes, content.held, (), first, self._terms())
-        return self._stream(found, size_bytes, shortcut=False)
-
-    def _demand(self) -> Demand:
-        return Demand(self._priority, label=str(self._content.key), by=self._by)
+    def _next_download(self) -> Download:
+        """A main download, for the first gap."""
+        size_bytes, held = self._content.size_bytes, self._content.held
+        first = held.run_end(0)
+        if size_bytes is None or not held.spans:
+            return self._download(first, None)
+        return self._download(*range_for(size_bytes, held, (), first, self._cost()))
 
     async def _bring(self) -> None:
-        """Lets streams run until the content is complete.
+        """Runs downloads until the content is complete.
 
         Raises:
             PlatformError, AbandonedError: As `run`.
@@ -229,23 +224,23 @@ class Fetch:
         self._failure = None
         async with trio.open_nursery() as nursery:
 
-            def start(stream: Stream) -> None:
-                self._streams.append(stream)
-                nursery.start_soon(self._carry_out, stream, nursery)
+            def start(download: Download) -> None:
+                self._job.downloads.append(download)
+                nursery.start_soon(self._carry_out, download, nursery)
 
             self._start = start
             try:
                 while not self._content.complete and self._failure is None:
-                    if not self._streams:
+                    if not self._job.downloads:
                         # A connection may break behind the last byte.
-                        await settle(self._content, self._sink)
+                        await complete_if_whole(self._content, self._sink)
                         if self._content.complete:
                             break
-                        if not self.is_awaited:
+                        if not self._job.is_awaited:
                             self.is_given_up = True
-                            self._failure = AbandonedError("nobody waits for the rest any more")
+                            self._failure = AbandonedError("no reader waits for the rest any more")
                             break
-                        start(self._next_stream())
+                        start(self._next_download())
                     self._ended = trio.Event()
                     await self._ended.wait()
             finally:
@@ -254,39 +249,32 @@ class Fetch:
         if self._failure is not None:
             raise self._failure
 
-    async def _carry_out(self, stream: Stream, nursery: trio.Nursery) -> None:
+    async def _carry_out(self, download: Download, nursery: trio.Nursery) -> None:
         try:
-            await Download(
-                self._wanted,
-                self._content,
-                stream,
-                streams=self._streams,
-                source=self._source,
-                sink=self._sink,
-                meter=self._meter,
-                claim=self._claim,
-                is_awaited=lambda: self.is_awaited,
-                nursery=nursery,
-            ).run()
+            await download.run(nursery)
         except AbandonedError as exc:
             if self._abandoned.is_set():
                 self._failure = exc
         except RcfsError as exc:
-            if stream.shortcut:
+            if download.is_shortcut:
                 self._recorder.fault("shortcut", str(exc), key=str(self._content.key))
             else:
                 self._failure = exc
         finally:
-            if stream.shortcut and stream.sent and not stream.brought:
-                # This server, or this content, is not one for shortcuts.
+            if download.is_shortcut and download.has_sent and not download.brought_bytes:
+                # This server does not serve ranges, or not of this content.
                 self._shortcut_s = math.inf
-            self._streams.remove(stream)
+            self._job.downloads.remove(download)
             self._ended.set()
 
     def _claim(self) -> None:
-        """Returns if a request may be sent: no other process fetches this content, or has since the look."""
+        """Claims the content before a request is sent.
+
+        Raises:
+            ElsewhereError: Another process fetches it, or has fetched it since the look into the cache.
+        """
         key = self._content.key
-        # Once it is claimed, a mark that changes was for another content with the same one.
+        # Once it is claimed, a change of the mark was about another content that shares the mark.
         if not self._claimed:
             self._claimed = self._claims.take(key)
             if not self._claimed or self._claims.mark(key) != self._mark:
@@ -294,20 +282,20 @@ class Fetch:
         self._requests += 1
 
     async def _claim_in_turn(self) -> None:
-        """Waits until no other process fetches this content."""
+        """Claims the content when no other process fetches it any more."""
         while not (self._claimed or self._claims.take(self._content.key)):
             with trio.move_on_after(_POLL_S):
                 await self._abandoned.wait()
             if self._abandoned.is_set():
-                raise AbandonedError("nobody waits for what another process fetches")
+                raise AbandonedError("no reader waits any more for a content that another process fetches")
         self._claimed = True
 
     def _record(self) -> FetchRecord:
-        """Who caused this fetch, and what it took."""
+        """The program that caused this fetch, and its requests and bytes."""
         return FetchRecord(
             key=self._content.key,
             at_s=self._now_s(),
-            program=self._by,
+            program=self._program,
             priority=self._priority.name.lower(),
             requests=self._requests,
             size_bytes=self._content.arrived,

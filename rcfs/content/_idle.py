@@ -1,4 +1,4 @@
-"""Contents that nobody reads any more, kept open for a while in case somebody does again."""
+"""Contents without a reader that stay open for a while, so that the next reader gets them at once."""
 
 from collections import OrderedDict
 from collections.abc import Collection
@@ -11,24 +11,24 @@ from rcfs.model import ContentKey
 from rcfs.store import share_of_descriptors
 
 _KEPT_OPEN = 64
-"""Chunks of contents kept open after their last reader: opening anew costs a thread hop and the checks, about
-1.5 ms per MiB; 64 of them hold at most 64 MiB of memory where contents of one chunk could not be stored.
-Larger contents that are in memory are given up at once. Fewer where the process may open fewer than 512
+"""Chunks of contents kept open after their last reader: to open them again costs a thread call and the
+checks, about 1.5 ms per MiB; 64 chunks that could not be stored hold at most 64 MiB of memory. Contents of
+more than one chunk that are in memory are closed at once. Fewer where the process may open fewer than 512
 files."""
 _KEPT_OPEN_S = 60.0
-"""How long chunks on the disk are kept open after their last reader, in seconds."""
+"""How long chunks on the disk stay open after their last reader, in seconds."""
 _SWEEP_S = 1.0
-"""How often rcfs looks whether the cache, in this process or another, gave up what is kept open, in seconds:
-at most 64 calls of fstat, 0.1 ms."""
+"""How often rcfs looks whether the cache, in this process or another, has evicted a content that is kept
+open, in seconds: at most 64 calls of fstat, 0.1 ms."""
 
 
 @attrs.frozen
 class _Kept:
     content: Content
     chunks: int
-    """How many chunks it had when it was put here: one that turns out to be damaged is no longer counted."""
+    """Number of its chunks when it was put here; later a check may find some damaged."""
     until_s: float | None
-    """When it is closed; None for what is in memory, which is kept until there is too much."""
+    """When to close it; None for a content in memory, which stays until there are too many."""
 
 
 class IdleContents:
@@ -42,7 +42,7 @@ class IdleContents:
         self._sweeping = False
 
     def keep(self, content: Content) -> bool:
-        """Whether `content`, which nobody reads or fills, is kept open now; else it is to be closed."""
+        """Keeps `content` open, which has no reader and no fetch; False if the caller must close it."""
         most = self._most if content.is_on_disk else 1
         if not content.complete or content.chunk_count > most or content.is_removed:
             return False
@@ -57,7 +57,7 @@ class IdleContents:
         return True
 
     def take(self, key: ContentKey) -> Content | None:
-        """A content that was kept, and is so no more; None when it was not."""
+        """Removes a content from here for a reader; None when it is not here."""
         kept = self._kept.pop(key, None)
         if kept is None:
             return None
@@ -66,30 +66,30 @@ class IdleContents:
 
     @property
     def keys(self) -> Collection[ContentKey]:
-        """Which contents are kept."""
+        """The keys of the contents here."""
         return self._kept.keys()
 
     def drop(self, key: ContentKey) -> bool:
-        """Whether the content of that key was kept; it is closed then."""
+        """Closes the content of that key; False when it is not here."""
         content = self.take(key)
         if content is not None:
             content.clear()
         return content is not None
 
     def sweep(self) -> None:
-        """Closes what the cache has given up, so that its room comes back, and what was kept for long."""
+        """Closes the contents whose time is over, and those that the cache has evicted (to free the disk)."""
         now_s = trio.current_time()
         for key, kept in list(self._kept.items()):
             if kept.until_s is not None and (now_s >= kept.until_s or kept.content.is_removed):
                 self.drop(key)
 
     def clear(self) -> None:
-        """Closes all."""
+        """Closes all contents here."""
         for key in list(self._kept):
             self.drop(key)
 
     async def _sweep_on(self) -> None:
-        """Sweeps until nothing on the disk is kept open."""
+        """Calls `sweep` regularly until no content on the disk is kept open."""
         try:
             while any(kept.until_s is not None for kept in self._kept.values()):
                 await trio.sleep(_SWEEP_S)

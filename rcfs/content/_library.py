@@ -1,9 +1,9 @@
-"""Contents for readers: from memory, from the cache, or with exactly one fetch, whoever asks meanwhile.
+"""Contents for readers: from memory, from the cache, or from one fetch that all readers share.
 
-Concurrency: a content stands in `_live` from the moment that somebody looks for it; everybody who looks
-later joins it, so there is one look into the cache and one fetch. Only the streams of the fetch write into
-it. A reader who gives up leaves a stream alone once its request was sent; before that, the last reader to
-go takes it out of the queue. Between processes it is the claims that make one fetch of two.
+Concurrency: a content is in `_live` from the first `look` on; later callers join it, so there is one look
+into the cache and one fetch. Only the downloads of the fetch write into it. When a reader gives up, a request
+that was sent continues; a request that was not sent leaves the queue together with the last reader. Between
+processes, claims prevent a second fetch.
 """
 
 import time
@@ -36,38 +36,35 @@ from rcfs.store import ContentCache, FetchHistory, Refusal, SizeIndex, Unchecked
 from rcfs.transport import AbandonedError, Recorder
 
 _AHEAD_BYTES: Final = 4 * CHUNK_BYTES
-"""How far ahead of a sequential reader chunks are checked, in bytes, so that each core has one to check while
-another one is read: a cached 50 MB took 0.16 s so, 0.3 s with 1 MiB (measured 2026-11 on two busy cores)."""
-_REFUSAL_S: Final = 300.0
-"""How long a definite refusal (403, 404, too large) of a content is remembered: five minutes, so that a
-program that walks the tree again and again does not spend a request on it each time."""
-
-
-async def _pass_over(_key: ContentKey, _data: bytes) -> None:
-    """Hears of a text that nobody wants to know."""
+"""How far ahead of a sequential reader chunks are checked, in bytes, so that every core has a chunk to check:
+a cached 50 MB takes 0.16 s with this, 0.3 s with 1 MiB (measured 2026-11 on two busy cores)."""
+_REMEMBERED_S: Final = 300.0
+"""How long a definite error of a content (403, 404, too large) is remembered, in seconds: a program that
+walks the tree again and again must not spend a request on it each time."""
 
 
 @attrs.define(eq=False)
 class _Use:
-    """A content that somebody uses or a fetch fills, and what only the library knows of it."""
+    """A content that has a reader or a fetch, and the library's notes about it."""
 
     content: Content
     wanted: Wanted
-    """As the newest who looked for it described it."""
+    """The content as the latest `look` described it."""
     users: int = 0
-    """Open handles and waiting looks."""
+    """Number of open handles and waiting looks."""
     loaded: trio.Event = attrs.field(factory=trio.Event)
-    """Set when it is known what the cache holds."""
+    """Set after the look into the cache."""
     mark: bytes = b""
-    """The claims' mark from before the look into the cache; one that never was leads to another look."""
+    """The content's mark in `Claims` from before the look into the cache; empty when there was no look, so
+    that the fetch begins with one."""
     fetch: Fetch | None = None
-    """What brings the missing bytes; None when nothing does."""
+    """Brings the missing bytes; None when no fetch runs."""
     priority: Priority | None = None
-    """The class that the newest who had one gave for what is missing; None while nobody gave one."""
-    by: str = ""
-    """The program for which that was."""
+    """The class that the latest `Library.fetch` gave; None before the first."""
+    program: str = ""
+    """The program that it named."""
     is_purged: bool = False
-    """Whether nobody is to have it any more but those who read it now."""
+    """Whether the content is dropped with its last reader, because its message was purged."""
 
 
 class Library:
@@ -81,25 +78,27 @@ class Library:
         recorder: Recorder,
         nursery: trio.Nursery,
         *,
+        on_text: Callable[[ContentKey, bytes], Awaitable[None]],
         history: FetchHistory | None = None,
         max_content_bytes: int = MAX_CONTENT_BYTES,
-        on_text: Callable[[ContentKey, bytes], Awaitable[None]] = _pass_over,
         now_s: Callable[[], float] = time.time,
     ) -> None:
-        """Makes a library.
+        """Starts with no content open.
 
         Args:
-            source: Has the contents.
+            source: Sends the contents.
             cache: Keeps them.
-            sizes: Learns their sizes.
-            recorder: Hears of faults.
+            sizes: Keeps their exact sizes.
+            recorder: Logs faults.
             nursery: Where fetches run.
-            history: Where they are noted; None for nowhere.
-            max_content_bytes: Size of the largest content that is fetched.
             on_text: Gets every short text that was fetched, or read from the cache; it must not raise.
+            history: Keeps a record of every fetch; None for no record.
+            max_content_bytes: Size of the largest content that is fetched.
             now_s: The time in seconds since 1970 UTC.
         """
         self._source = source
+        self._cache = cache
+        self._history = history
         self._recorder = recorder
         self._nursery = nursery
         self._now_s = now_s
@@ -116,25 +115,24 @@ class Library:
             on_text=on_text,
         )
         self._live: dict[ContentKey, _Use] = {}
-        """What somebody who looks for a content joins."""
+        """The uses that a further `look` joins."""
         self._uses: dict[Content, _Use] = {}
-        """All uses; also of contents that have failed, which nobody joins any more."""
-        self._refusals: dict[ContentKey, tuple[RcfsError, float]] = {}
-        """Definite refusals of the server, and until when each is remembered."""
+        """All uses; also of contents that have failed, which no further `look` joins."""
+        self._remembered: dict[ContentKey, tuple[RcfsError, float]] = {}
+        """Definite errors, and until when each is remembered."""
 
     async def look(self, wanted: Wanted) -> Content:
-        """The content `wanted`, with what the cache has of it; no request is sent.
+        """The content `wanted`, with the bytes that the cache has; no request is sent.
 
-        When it is pending, `fetch` brings the rest, unless a fetch is under way. The caller ends the use with
-        `release`.
+        When it is pending, the caller may call `fetch` for the rest. The caller ends the use with `release`.
 
         Raises:
-            PurgedError: The platform has purged it, and it is not whole in the cache.
-            RcfsError: A refusal of the server that is still remembered.
+            PurgedError: The platform has purged it, and the cache does not hold all of it.
+            RcfsError: A definite error of the last minutes that is still remembered.
         """
         use = self._joinable(wanted.key)
         if use is None:
-            self._require_not_refused(wanted.key)
+            self._raise_remembered(wanted.key)
             content = self._idle.take(wanted.key)
             use = _Use(content or Content(wanted.key), wanted)
             self._live[wanted.key] = self._uses[use.content] = use
@@ -145,7 +143,7 @@ class Library:
         use.users += 1
         use.wanted = wanted
         if use.fetch is not None:
-            use.fetch.is_awaited = True
+            use.fetch.resume()
         looked = False
         try:
             await use.loaded.wait()
@@ -157,29 +155,29 @@ class Library:
             if not looked:
                 self.release(use.content)
 
-    def fetch(self, content: Content, priority: Priority, by: str = "") -> None:
-        """Sees to it that what is missing of a content is being fetched, now or when it turns out damaged.
+    def fetch(self, content: Content, priority: Priority, program: str = "") -> None:
+        """Starts to fetch the missing bytes of a content; bytes that turn out damaged are fetched later.
 
-        All requests for a content have the most urgent class that was given for it while they are under way.
+        All requests of one fetch have the most urgent class that was given during it.
 
         Args:
-            content: As `look` gave it.
+            content: A content from `look`.
             priority: The class of the requests.
-            by: Name of the program that wants it; empty when unknown.
+            program: Name of the program that wants it; empty when unknown.
         """
         use = self._uses[content]
-        use.priority, use.by = priority, by
+        use.priority, use.program = priority, program
         if use.fetch is not None:
             use.fetch.raise_to(priority)
         elif content.is_pending:
             self._start(use, priority)
 
     def is_fetching(self, content: Content) -> bool:
-        """Whether a fetch brings what is missing of a content that `look` gave."""
+        """Whether a fetch is running for a content from `look`."""
         return self._uses[content].fetch is not None
 
     def release(self, content: Content) -> None:
-        """Ends one use of a content that `look` gave."""
+        """Ends one use of a content from `look`."""
         use = self._uses[content]
         use.users -= 1
         if not use.users:
@@ -188,25 +186,25 @@ class Library:
             self._retire(use)
 
     async def still_has(self, key: ContentKey) -> bool:
-        """Whether the cache has not given up a content that was whole in it; it counts as used."""
-        return await self._storage.touch(key)
+        """Whether the cache still holds a content that was complete in it; this counts as a use."""
+        return await self._storage.reading_briefly(self._cache.touch, key)
 
     async def state(self, key: ContentKey) -> str:
-        """``yes``, ``partial`` or ``no``: how much of the content is in the cache, or arriving."""
+        """``yes``, ``partial`` or ``no``: whether the content is in the cache, or arriving."""
         if key in self._idle.keys:
             return "yes"
         use = self._joinable(key)
         if use is not None and use.content.arrived and not use.content.complete:
-            return "partial"  # A reader may have seen its bytes before the disk did.
-        return await self._storage.contains(key)
+            return "partial"  # A reader may have seen bytes that are not on the disk yet.
+        return await self._storage.reading_briefly(self._cache.contains, key)
 
     async def reach(self, content: Content, start: int, size: int) -> None:
-        """Returns as soon as `size` bytes from `start` on of an open content are there, or all to its end.
+        """Returns as soon as `size` bytes from `start` on, or all to the end, of an open content can be read.
 
-        When waiting for them to arrive would cost more time than a request, one is sent for them.
+        When waiting for them would take longer than a request is worth, one is sent for them.
 
         Raises:
-            StoreError: The cache has lost them, and nobody gave a class to `fetch` them with.
+            StoreError: The cache has lost them, and `fetch` was never called for the content.
             RcfsError: The reason why no more bytes will come.
         """
         use = self._uses[content]
@@ -220,18 +218,18 @@ class Library:
                 raise StoreError(f"the cache lost bytes of {content.key} while it was open")
 
     async def check(self, content: Content, start: int, size: int) -> None:
-        """Returns when nothing is unchecked of `size` bytes from `start` on of an open content.
+        """Returns when `size` bytes from `start` on of an open content have been checked.
 
-        What turns out to be damaged is missing then; it is being fetched if anybody gave a class for that.
+        A damaged chunk is missing then; a fetch brings it again if `fetch` was ever called for the content.
         """
         while content.unchecked(start, size):
             self.look_ahead(content, start, size)
             await content.wait_progress()
 
     def look_ahead(self, content: Content, start: int, size: int) -> None:
-        """Begins to check what is unchecked of these bytes, and of those after them if that is likely read.
+        """Starts to check the unchecked chunks of these bytes, and for a sequential reader those behind them.
 
-        That is so when what lies before them has been checked, and so was read before.
+        A reader counts as sequential if the chunk before these bytes has been checked.
         """
         index = start // CHUNK_BYTES
         ahead = _AHEAD_BYTES if index and not content.unchecked(start - CHUNK_BYTES, 1) else 0
@@ -240,14 +238,16 @@ class Library:
             if unchecked is not None:
                 self._nursery.start_soon(self._check, content, each, unchecked)
 
-    async def note_refusal(self, key: ContentKey, by: str) -> None:
-        """Notes that the crawler `by` was refused a content."""
-        await self._storage.note_refusal(Refusal(key, self._now_s(), by))
+    async def note_refusal(self, key: ContentKey, program: str) -> None:
+        """Adds to the history that rcfs refused a content to the crawler `program`."""
+        if self._history is not None:
+            await self._storage.writing(self._history.refuse, Refusal(key, self._now_s(), program))
 
     async def forget_messages(self, account_id: str, extension_id: int, message_ids: Collection[int]) -> None:
-        """Keeps nothing at hand of messages that are purged, unless it is pinned; who reads it may read on.
+        """Closes the contents of purged messages that are kept open, unless they are pinned.
 
-        The cache gives up what it has by itself; this is about contents that it could not keep.
+        Readers may continue to read a content until they close it. The cache drops its copies by itself; this
+        is for contents that it could not keep.
         """
         gone = {
             key
@@ -256,33 +256,31 @@ class Library:
             and (key.account_id, key.extension_id) == (account_id, extension_id)
             and key.message_id in message_ids
         }
-        for key in gone - await self._storage.pins() if gone else ():
+        for key in gone - await self._storage.reading(self._cache.pins) if gone else ():
             if not self._idle.drop(key) and key in self._live:
                 self._live[key].is_purged = True
 
     def forget_idle(self) -> None:
-        """Closes what is kept at hand; for the end of the mount."""
+        """Closes the contents that are kept open without a reader; for the end of the mount."""
         self._idle.clear()
 
     def _joinable(self, key: ContentKey) -> _Use | None:
-        """The use that somebody who looks for a content joins; None when there is none."""
+        """The use of a content that a further `look` joins; None to begin a new one."""
         use = self._live.get(key)
         return None if use is None or (use.fetch is not None and use.fetch.is_given_up) else use
 
-    def _require_not_refused(self, key: ContentKey) -> None:
-        if key in self._refusals:
-            error, until_s = self._refusals[key]
-            if trio.current_time() < until_s:
-                raise copy(error)
-            del self._refusals[key]
+    def _raise_remembered(self, key: ContentKey) -> None:
+        error, until_s = self._remembered.get(key, (None, 0.0))
+        if error is not None and trio.current_time() < until_s:
+            raise copy(error)
 
     async def _load(self, use: _Use) -> None:
         key = use.content.key
-        # Before the look: what another process stores later changes the mark.
-        use.mark = self._storage.claims.mark(key)
+        # Before the look: if another process stores the content after it, the mark changes.
+        use.mark = self._cache.claims.mark(key)
         try:
             await self._storage.take_over(use.wanted, use.content)
-        except RcfsError as exc:  # Then it is as if nothing were cached.
+        except RcfsError as exc:  # The content is fetched as if nothing were cached.
             self._recorder.fault("cache", str(exc), key=str(key))
         except Exception as exc:  # noqa: BLE001 - the same
             self._recorder.crash("cache", exc)
@@ -291,8 +289,11 @@ class Library:
             self._retire(use)
 
     async def _check(self, content: Content, index: int, unchecked: UncheckedChunk) -> None:
-        version = content.version
-        chunk = await self._storage.check(content.key, index, unchecked)
+        version, chunk = content.version, None
+        try:
+            chunk = await self._storage.reading(self._cache.check, content.key, index, unchecked)
+        except Exception as exc:  # noqa: BLE001 - then it counts as damaged, and is fetched again
+            self._recorder.crash("cache", exc)
         if content.version != version:
             if chunk is not None:
                 chunk.close()
@@ -302,17 +303,17 @@ class Library:
         if not content.is_pending:
             return
         if use is None:
-            self._idle.drop(content.key)  # The next who looks for it begins anew.
+            self._idle.drop(content.key)  # The next `look` starts over.
         elif use.fetch is None and use.priority is not None:
             self._start(use, use.priority)
 
     def _start(self, use: _Use, priority: Priority) -> None:
-        """Begins to fetch what is missing."""
+        """Starts a fetch of the missing bytes."""
         use.fetch = Fetch(
             use.wanted,
             use.content,
             priority,
-            use.by,
+            use.program,
             use.mark,
             source=self._source,
             storage=self._storage,
@@ -331,10 +332,10 @@ class Library:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError, TooLargeError)):
                 self._remember(content.key, exc)
-            # That the server cannot be asked is noted once, not for every file that somebody tries.
+            # An outage is logged once, not for every file that a reader tries.
             if not isinstance(exc, (AbandonedError, OfflineError, UnreachableError)):
                 self._recorder.failure("content", exc, key=str(content.key))
-        except Exception as exc:  # noqa: BLE001 - one reader's trouble must not end the mount
+        except Exception as exc:  # noqa: BLE001 - an error of one content must not end the mount
             self._recorder.crash("content", exc)
         finally:
             use.fetch = None
@@ -344,21 +345,21 @@ class Library:
             self._retire(use)
 
     def _remember(self, key: ContentKey, error: RcfsError) -> None:
-        """Notes a refusal, in place of those that are old."""
+        """Remembers a definite error, and drops those that are too old."""
         now = trio.current_time()
-        self._refusals = {
-            each: (old, until_s) for each, (old, until_s) in self._refusals.items() if now < until_s
+        self._remembered = {
+            each: (old, until_s) for each, (old, until_s) in self._remembered.items() if now < until_s
         }
-        # A copy has no trace, whose frames would keep all that was at hand: the content, the answer.
-        self._refusals[key] = (copy(error), now + _REFUSAL_S)
+        # A copy has no traceback, whose frames would keep the content and the answer in memory.
+        self._remembered[key] = (copy(error), now + _REMEMBERED_S)
 
     def _leave(self, use: _Use) -> None:
-        """Lets who looks for this content from now on begin anew."""
+        """Lets the next `look` for this content start over."""
         if self._live.get(use.content.key) is use:
             del self._live[use.content.key]
 
     def _retire(self, use: _Use) -> None:
-        """Closes a content that nobody uses and nothing fills, or keeps it open for a while."""
+        """Closes a content without readers and fetch, or keeps it open for a while."""
         content = use.content
         if use.users or use.fetch is not None or not use.loaded.is_set() or content not in self._uses:
             return

@@ -1,6 +1,6 @@
-"""Where the body of an answer belongs in a content: the rules for everything a server may answer.
+"""The position of an answer's body in a content: the rules for everything that a server may answer.
 
-Pure, so that each liberty the platform takes is a line in a test. Source: RFC 9110, 14 and 15.3.7; the
+Pure, so that each odd answer of the platform is a line in a test. Source: RFC 9110, 14 and 15.3.7; the
 API's documentation: "the server may respond with a 206 even if the Range header was not sent".
 """
 
@@ -12,24 +12,24 @@ from rcfs.model import ByteRange
 
 @attrs.frozen
 class Head:
-    """What the head of an answer says about its body."""
+    """The facts about a body that the status and the headers of its answer tell."""
 
     status: int
     """200, 206 or 416."""
     content_length: int | None = None
-    """Length of the body in bytes; None when the answer does not say."""
+    """Length of the body in bytes; None without that header."""
     content_range: tuple[int | None, int | None, int | None] = (None, None, None)
-    """(start, stop, total) in bytes, stop exclusive; None for what is missing."""
+    """(start, stop, total) in bytes, stop exclusive; None for each number that the header lacks."""
     encoded: bool = False
     """Whether the body is compressed, so that lengths and positions count other bytes."""
 
 
 @attrs.frozen
 class Placement:
-    """Where a body belongs."""
+    """The position of a body in the content."""
 
     start: int
-    """Position of its first byte in the content."""
+    """Position of its first byte."""
     stop: int | None
     """One past its last byte, as promised; None when nothing is promised."""
     total: int | None
@@ -37,19 +37,19 @@ class Placement:
 
 
 class MisplacedError(ServerError):
-    """The body cannot be placed beyond doubt; the content must be asked for whole, without a range."""
+    """The position of a body is not certain; the whole content must be asked for, without a range."""
 
 
 def place(head: Head, asked: ByteRange | None, first: int, *, lenient: bool = False) -> Placement:
-    """Where the body of an answer to `asked` belongs, which was sent for the byte `first`.
+    """The position of the body that answers `asked`; `first` is the first byte that was missing.
 
-    A 416 gives an empty placement at `first`, if it confirms that the content ends there. `lenient` accepts
-    a 206 that does not say which part it is as the part that was asked for: only for a server that has
-    already been asked for the whole and answered that with such a 206, too.
+    A 416 that confirms that the content ends at `first` gives an empty placement there. With `lenient`, a 206
+    without a Content-Range counts as the part that was asked for: only for a server that has answered a
+    request for the whole content with such a 206.
 
     Raises:
-        MisplacedError: The body begins after `first`, contradicts itself, or does not say where it
-            belongs.
+        MisplacedError: The body begins after `first`, its headers contradict each other, or they do not tell
+            its position.
     """
     start, stop, total = head.content_range
     if head.status == 416:

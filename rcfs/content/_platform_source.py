@@ -1,4 +1,4 @@
-"""The platform as a source: requests with a range or without, and what its answers may be."""
+"""The platform as a source: requests with or without a range, and the checks of its answers."""
 
 from collections.abc import Awaitable, Callable
 
@@ -13,7 +13,7 @@ from rcfs.transport import Demand, Recorder, Requester
 
 
 class PlatformSource:
-    """Asks the platform for contents."""
+    """Fetches contents from the platform."""
 
     def __init__(self, requester: Requester, hosts: AllowedHosts, recorder: Recorder) -> None:
         self._requester = requester
@@ -35,19 +35,19 @@ class PlatformSource:
 
 
 class PlatformTransfer:
-    """One stretch: what cannot be placed beyond doubt is asked for whole, and used where it is missing."""
+    """Brings one range; asks for the whole content once the answer to a range could not be placed."""
 
     def __init__(self, wanted: Wanted, requester: Requester) -> None:
         self._wanted = wanted
         self._requester = requester
         self._first = 0
-        """The byte that the present request is sent for."""
+        """The first missing byte when the latest request was made."""
         self._asked: ByteRange | None = None
-        """The range of the present request."""
+        """The range of the latest request; None when it asked for the whole content."""
         self._ranged = True
-        """Whether a stretch is asked for by a range; False once a ranged answer could not be placed."""
+        """Whether requests have a range; False once the answer to a range could not be placed."""
         self._lenient = False
-        """Whether a part that does not say where it belongs is taken for the one asked for."""
+        """Whether a part without a position counts as the range that was asked for; see `place`."""
 
     async def run(
         self,
@@ -67,16 +67,16 @@ class PlatformTransfer:
             lambda: self._request(missing()), use, demand, progress=progress, confirm=confirm
         )
 
-    def _request(self, stretch: ByteRange) -> Request:
-        ranged = self._ranged and (stretch.start > 0 or stretch.stop is not None)
-        self._first, self._asked = stretch.start, stretch if ranged else None
+    def _request(self, missing: ByteRange) -> Request:
+        ranged = self._ranged and (missing.start > 0 or missing.stop is not None)
+        self._first, self._asked = missing.start, missing if ranged else None
         return read_content(self._wanted.key, self._wanted.uri, self._asked)
 
     def _part(self, answer: Answer) -> Part:
-        """Where the body of `answer` belongs.
+        """The part of the content that `answer` brings.
 
         Raises:
-            ServerError: It is not the content, or cannot be placed.
+            ServerError: It is not the content, or its position is unclear.
         """
         if answer.media_type == "text/html" and self._wanted.content_type not in ("", "text/html"):
             raise ServerError("the server answered with a web page instead of the content")
@@ -90,9 +90,10 @@ class PlatformTransfer:
             self._ranged = False
             raise
         if asked is None and head.status == 206:
-            # It does not give the whole, so asking for that again would bring the same part again.
+            # The server does not send the whole, so the same request would bring the same part again.
             self._ranged = True
-            # Of a part that does not say which it is: it is the beginning, and the server of that kind.
+            # A part without a position that answers a request for the whole is the beginning. This server
+            # does not send positions, so the next part has none either.
             self._lenient = self._lenient or head.content_range[0] is None
         return Part(
             placement.start,

@@ -1,4 +1,4 @@
-"""Where the bytes of contents come from: the platform, or whatever else can be asked for a part of one."""
+"""Where the bytes of contents come from: the platform, or anything else that can send parts of a content."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol
@@ -11,7 +11,7 @@ from rcfs.transport import Demand
 
 @attrs.frozen
 class Part:
-    """A stretch of a content that begins to arrive."""
+    """A part of a content that begins to arrive."""
 
     start: int
     """Position of its first byte in the content."""
@@ -20,7 +20,7 @@ class Part:
     total: int | None
     """Size of the whole content in bytes; None when the source does not say."""
     is_whole: bool
-    """Whether it is the whole content, so that its end is the content's."""
+    """Whether it is the whole content, so that it ends where the content ends."""
     waited_s: float
     """From the request to the first byte."""
     receive: Callable[[], Awaitable[bytes]]
@@ -28,7 +28,7 @@ class Part:
 
 
 class Transfer(Protocol):
-    """What brings one stretch of one content, in as many parts as the source makes of it."""
+    """Brings one range of a content, in as many parts as the source splits it into."""
 
     async def run(
         self,
@@ -39,25 +39,25 @@ class Transfer(Protocol):
         progress: Callable[[], int],
         confirm: Callable[[], None],
     ) -> None:
-        """Returns when `take` has taken one part, which may end before all that is missing has come.
+        """Returns when `take` has taken one part, which may end before the end of the range.
 
         Args:
-            missing: What is to be brought, asked before each attempt; raises when that is nothing.
+            missing: The range to ask for, called before each attempt; raises when nothing is missing.
             take: Takes the part.
             demand: How urgent it is.
-            progress: How many bytes have come; a source that repeats tells by it whether that helps.
-            confirm: Called in the moment before each request; when it raises, nothing is sent.
+            progress: Number of bytes that have come; a source that retries sees by it whether that helps.
+            confirm: Called immediately before each request; when it raises, nothing is sent.
 
         Raises:
-            RcfsError: The source failed for good, or what `missing`, `take` or `confirm` raised.
+            RcfsError: The source failed for good, or `missing`, `take` or `confirm` raised it.
         """
 
 
 class Source(Protocol):
-    """What has contents."""
+    """A place that contents can be fetched from."""
 
     def price(self, wanted: Wanted) -> tuple[float, float]:
-        """What a request for `wanted` costs now, in seconds: its share of the budget, and until it can go."""
+        """The price of a request (its share of the window) and the wait for its slot, both in seconds."""
 
     def transfer(self, wanted: Wanted) -> Transfer:
-        """A transfer of a stretch of `wanted`; nothing is under way before its `run`."""
+        """A transfer of a range of `wanted`; nothing is sent before its `run`."""

@@ -38,7 +38,7 @@ class Demand:
     """
     label: str = ""
     """What is asked for, for `.rcfs/queue`: a few words without names, numbers or content of messages."""
-    by: str = ""
+    program: str = ""
     """The program that asks; empty when it is rcfs itself."""
     _gate: "Gate | None" = None
     _ticket: Ticket | None = None

@@ -48,11 +48,11 @@ async def test_contents_that_were_refused(rig: Rig, platform: ScriptedPlatform) 
     with pytest.raises(NotFoundError):
         await rig.read(wanted[0])
     assert len(rig.fetch_times()) == sent
-    assert len(rig.engine.library._refusals) == 10
+    assert len(rig.engine.library._remembered) == 10
     await trio.sleep(300)
     with pytest.raises(NotFoundError):
         await rig.read(wanted[11])
-    assert len(rig.engine.library._refusals) == 1, "the others are old"
+    assert len(rig.engine.library._remembered) == 1, "the others are old"
 
 
 async def test_contents_of_readers_that_gave_up(rig: Rig) -> None:

@@ -50,7 +50,7 @@ def write(content: Content, start: int, data: bytes, *, keep: bool = True) -> No
         content.write(start, memoryview(piece))
         if content.is_full(index):
             data_of_chunk = content.seal(index)
-            content.place(index, LentChunk(bytes(data_of_chunk)) if keep else None)
+            content.note_stored(index, LentChunk(bytes(data_of_chunk)) if keep else None)
         start, data = start + len(piece), data[len(piece) :]
 
 
@@ -85,12 +85,12 @@ def test_bytes_arrive_in_any_order_and_are_read_up_to_the_first_that_is_missing(
 def test_it_is_stored_when_every_chunk_was_placed_and_not_before(size_first: bool) -> None:
     content = Content(KEY)
     if size_first:
-        content.learn_size(len(DATA))
+        content.set_size(len(DATA))
     write(content, 2 * CHUNK_BYTES, DATA[2 * CHUNK_BYTES :])
     write(content, CHUNK_BYTES, DATA[CHUNK_BYTES : 2 * CHUNK_BYTES])
     assert content.full_drafts() == []
     content.write(0, memoryview(DATA[:CHUNK_BYTES]))
-    content.learn_size(len(DATA))
+    content.set_size(len(DATA))
     assert content.full_drafts() == ([0] if size_first else [2, 0])
     for index in content.full_drafts():
         assert not content.is_stored
@@ -98,7 +98,7 @@ def test_it_is_stored_when_every_chunk_was_placed_and_not_before(size_first: boo
         assert data == DATA[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
         assert not content.is_stored
         assert content.read(0, len(DATA)) == DATA, "who reads meanwhile does not notice"
-        content.place(index, None)
+        content.note_stored(index, None)
     assert content.is_stored
 
 
@@ -115,7 +115,7 @@ def test_what_is_there_is_told_apart_from_what_is_not() -> None:
     content.write(content.arrived, memoryview(b"abc"))
     assert content.has(0, 3)
     assert not content.has(0, 4)
-    content.learn_size(3)
+    content.set_size(3)
     assert content.has(0, 4), "all up to the end"
     assert not content.has(3, 1), "the end is certain only when it is complete"
     content.finish()
@@ -180,7 +180,7 @@ async def test_waiters_wake_when_their_bytes_are_there_and_not_before() -> None:
         content.write(content.arrived, memoryview(b"d"))
         await wait_all_tasks_blocked()
         assert woken == ["first"]
-        content.learn_size(10)
+        content.set_size(10)
         await wait_all_tasks_blocked()
         assert woken == ["first", "size"]
         content.write(content.arrived, memoryview(b"efghij"))
@@ -202,7 +202,7 @@ class Steps(trio.abc.Instrument):
 
 async def test_a_piece_wakes_nobody_but_whose_bytes_are_complete_by_it() -> None:
     content = Content(KEY)
-    content.learn_size(8)
+    content.set_size(8)
     steps = Steps()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(content.wait_for, 0, 4, name="first half")

@@ -9,58 +9,58 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rcfs.content._price import NEAR_BYTES, Meter, Start, Terms, Underway, Wait, decide, extent
+from rcfs.content._price import NEAR_BYTES, InFlight, Meter, RequestCost, Wait, decide, range_for
 from rcfs.model import CHUNK_BYTES, RangeSet
 
 MB = CHUNK_BYTES
 SIZE = 50 * MB
 RATE = 2.0 * MB
-TERMS = Terms(price_s=1.5, slot_s=0.0, first_byte_s=0.1, rate=RATE, since_last_s=math.inf)
+COST = RequestCost(price_s=1.5, slot_s=0.0, first_byte_s=0.1, rate=RATE, since_last_s=math.inf)
 """40 requests a minute; a request is worth 3 MB."""
 
 
 def held(*spans: tuple[int, int]) -> RangeSet:
-    """What is there, in MB."""
+    """The bytes that are present, in MB."""
     found = RangeSet()
     for start, stop in spans:
         found = found.plus(start * MB, stop * MB)
     return found
 
 
-def main(position: float, **fields: Any) -> Underway:
+def main(position: float, **fields: Any) -> InFlight:
     """The main stream at `position` MB."""
-    return Underway(int(position * MB), SIZE, **({"rate": RATE} | fields))
+    return InFlight(int(position * MB), SIZE, **({"rate": RATE} | fields))
 
 
 WAIT = Wait(1.5)
 
-TABLE: list[tuple[str, RangeSet, list[Underway], float, dict[str, Any], Wait | Start]] = [
+TABLE: list[tuple[str, RangeSet, list[InFlight], float, dict[str, Any], Wait | tuple[int, int]]] = [
     ("what comes next", held((0, 1)), [main(1)], 1, {}, WAIT),
     ("what comes within the price", held((0, 1)), [main(1)], 3.9, {}, WAIT),
-    ("what comes later", held((0, 1)), [main(1)], 4.1, {}, Start(4 * MB, SIZE)),
-    ("the end", held((0, 1)), [main(1)], 49.9, {}, Start(49 * MB, SIZE)),
+    ("what comes later", held((0, 1)), [main(1)], 4.1, {}, (4 * MB, SIZE)),
+    ("the end", held((0, 1)), [main(1)], 49.9, {}, (49 * MB, SIZE)),
     ("the same on a fast line", held((0, 1)), [main(1, rate=40.0 * MB)], 49.9, {}, WAIT),
     ("the same when a request is dear", held((0, 1)), [main(1)], 49.9, {"price_s": 30.0}, Wait(30.0)),
     ("the same when none can be sent", held((0, 1)), [main(1)], 49.9, {"slot_s": 40.0}, Wait(40.1)),
     ("a little ahead of a stream that crawls", held((0, 1)), [main(1, rate=1.0)], 2.9, {}, WAIT),
-    ("far ahead of it", held((0, 1)), [main(1, rate=1.0)], 3.1, {}, Start(3 * MB, SIZE)),
+    ("far ahead of it", held((0, 1)), [main(1, rate=1.0)], 3.1, {}, (3 * MB, SIZE)),
     ("soon after another jump", held((0, 1)), [main(1)], 30, {"since_last_s": 0.5}, Wait(1.0)),
-    ("a price after it", held((0, 1)), [main(1)], 30, {"since_last_s": 1.5}, Start(30 * MB, SIZE)),
+    ("a price after it", held((0, 1)), [main(1)], 30, {"since_last_s": 1.5}, (30 * MB, SIZE)),
     (
         "up to what is there",
         held((0, 1), (40, 50)),
         [main(1)],
         30,
         {},
-        Start(30 * MB, 40 * MB),
+        (30 * MB, 40 * MB),
     ),
     (
         "up to what is under way",
         held((0, 1), (40, 41)),
-        [main(1), Underway(41 * MB, SIZE, RATE)],
+        [main(1), InFlight(41 * MB, SIZE, RATE)],
         30,
         {},
-        Start(30 * MB, 40 * MB),
+        (30 * MB, 40 * MB),
     ),
     (
         "through what is there when that is little",
@@ -68,15 +68,15 @@ TABLE: list[tuple[str, RangeSet, list[Underway], float, dict[str, Any], Wait | S
         [main(1)],
         30,
         {},
-        Start(30 * MB, 45 * MB),
+        (30 * MB, 45 * MB),
     ),
-    ("behind what is there", held((0, 1), (25, 30)), [main(1)], 30.5, {}, Start(30 * MB, SIZE)),
-    ("where nothing comes", held((0, 10), (20, 50)), [], 15.5, {}, Start(15 * MB, 20 * MB)),
-    ("where nothing comes, not far from the last", held((0, 10)), [], 12.5, {}, Start(10 * MB, SIZE)),
+    ("behind what is there", held((0, 1), (25, 30)), [main(1)], 30.5, {}, (30 * MB, SIZE)),
+    ("where nothing comes", held((0, 10), (20, 50)), [], 15.5, {}, (15 * MB, 20 * MB)),
+    ("where nothing comes, not far from the last", held((0, 10)), [], 12.5, {}, (10 * MB, SIZE)),
     (
         "what was asked for and has not begun",
         held((0, 1)),
-        [main(1), Underway(30 * MB, SIZE, RATE, begins_in_s=0.1)],
+        [main(1), InFlight(30 * MB, SIZE, RATE, begins_in_s=0.1)],
         31,
         {},
         WAIT,
@@ -84,26 +84,30 @@ TABLE: list[tuple[str, RangeSet, list[Underway], float, dict[str, Any], Wait | S
     (
         "far behind the beginning of that",
         held((0, 1)),
-        [main(1), Underway(30 * MB, SIZE, RATE, begins_in_s=0.1)],
+        [main(1), InFlight(30 * MB, SIZE, RATE, begins_in_s=0.1)],
         40,
         {},
-        Start(40 * MB, SIZE),
+        (40 * MB, SIZE),
     ),
 ]
 
 
-@pytest.mark.parametrize(("there", "underway", "at", "terms", "decision"), [row[1:] for row in TABLE],
+@pytest.mark.parametrize(("there", "in_flight", "at", "cost", "decision"), [row[1:] for row in TABLE],
                          ids=[row[0] for row in TABLE])  # fmt: skip
 def test_a_decision(
-    there: RangeSet, underway: list[Underway], at: float, terms: dict[str, Any], decision: Wait | Start
+    there: RangeSet,
+    in_flight: list[InFlight],
+    at: float,
+    cost: dict[str, Any],
+    decision: Wait | tuple[int, int],
 ) -> None:
     read = (int(at * MB), int(at * MB) + 131_072)
-    assert decide(SIZE, there, underway, read, attrs.evolve(TERMS, **terms)) == decision
+    assert decide(SIZE, there, in_flight, read, attrs.evolve(COST, **cost)) == decision
 
 
 def test_what_is_there_needs_no_decision() -> None:
     with pytest.raises(ValueError, match="is there"):
-        decide(SIZE, held((0, 2)), [], (0, MB), TERMS)
+        decide(SIZE, held((0, 2)), [], (0, MB), COST)
 
 
 @pytest.mark.parametrize(
@@ -118,9 +122,9 @@ def test_what_is_there_needs_no_decision() -> None:
 def test_what_is_left_is_asked_for_with_few_requests(there: RangeSet, ranges: list[tuple[int, int]]) -> None:
     found = []
     while (first := there.run_end(0)) < SIZE:
-        start = extent(SIZE, there, [], first, TERMS)
-        found.append((start.start // MB, start.stop // MB))
-        there = there.plus(start.start, start.stop)
+        start, stop = range_for(SIZE, there, [], first, COST)
+        found.append((start // MB, stop // MB))
+        there = there.plus(start, stop)
     assert found == ranges
 
 
@@ -163,19 +167,20 @@ class Line:
         began = self.now
         while (gap := self.held.gap(start, min(stop, self.size))) is not None:
             since_s = self.now - self.starts[-1] if self.starts else math.inf
-            terms = Terms(self.price_s, 0.0, 0.1, self.rate, since_s)
-            underway = [Underway(stream[0], stream[1], self.rate) for stream in self.streams]
-            decision = decide(self.size, self.held, underway, (start, stop), terms)
-            if isinstance(decision, Start):
-                assert decision.start <= gap[0] < decision.stop <= self.size
-                assert not self.held.has(decision.start, decision.start + 1)
-                assert decision.stop == self.size or decision.stop - gap[0] >= 1
-                self.starts.append(self.now)
-                self.streams.append([decision.start, decision.stop])
-                self.move(0.1)
-            else:
+            cost = RequestCost(self.price_s, 0.0, 0.1, self.rate, since_s)
+            in_flight = [InFlight(stream[0], stream[1], self.rate) for stream in self.streams]
+            decision = decide(self.size, self.held, in_flight, (start, stop), cost)
+            if isinstance(decision, Wait):
                 coming = [(gap[1] - at) / self.rate for at, stop in self.streams if at <= gap[0] < stop]
                 self.move(min([decision.for_s, *coming]) + 1e-6)
+            else:
+                first, last = decision
+                assert first <= gap[0] < last <= self.size
+                assert not self.held.has(first, first + 1)
+                assert last == self.size or last - gap[0] >= 1
+                self.starts.append(self.now)
+                self.streams.append([first, last])
+                self.move(0.1)
         return self.now - began
 
 
@@ -203,9 +208,9 @@ def test_no_way_of_reading_costs_more_than_a_request_per_price_or_waits_longer(
 def test_who_reads_in_order_never_causes_a_request(size: int, rate: float, step: int) -> None:
     line = Line(size, rate, 1.5)
     for start in range(0, min(size, 8 * MB), step):
-        underway = [Underway(stream[0], stream[1], rate) for stream in line.streams]
+        in_flight = [InFlight(stream[0], stream[1], rate) for stream in line.streams]
         for ahead in range(3):  # the read and the read-ahead in front of it
             read = (start + ahead * step, start + (ahead + 1) * step)
             if read[0] < size and not line.held.has(read[0], min(read[1], size)):
-                assert decide(size, line.held, underway, read, attrs.evolve(TERMS, rate=rate)) == WAIT
+                assert decide(size, line.held, in_flight, read, attrs.evolve(COST, rate=rate)) == WAIT
         line.move(step / rate)

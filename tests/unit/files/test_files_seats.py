@@ -34,7 +34,7 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
     async def look(wanted: Any) -> Content:
         await trio.lowlevel.checkpoint()
         content = Content(wanted.key)
-        content.learn_size(WHOLE_BYTES + CHUNK_BYTES)
+        content.set_size(WHOLE_BYTES + CHUNK_BYTES)
         contents.append(content)
         return content
 
