@@ -200,9 +200,18 @@ async def test_a_server_that_gives_no_ranges_is_asked_for_one_once(rig: Rig, ans
 async def test_a_refused_range_does_not_end_the_content(rig: Rig) -> None:
     flow(rig.platform, 2.0 * MB, times=1)
     rig.platform.script(FETCH, Reply.error(404, "CMN-102"))
-    content = await opened(rig, rig.wanted(1, DATA))
+    wanted = rig.wanted(1, DATA)
+    content = await opened(rig, wanted)
     await read(rig, content, 45 * MB)
-    rig.engine.library.release(content)
+    assert rig.ranges() == ["", f"bytes={45 * MB}-"], "the range was asked for, and refused"
+    assert [fault.event for fault in rig.engine.recorder.faults] == ["shortcut"]
+    assert content.is_pending
+    await content.wait_complete()
+    assert await rig.engine.library.look(wanted) is content, "the refusal is not remembered"
+    assert rig.now == pytest.approx(0.1 + 25, abs=1), "the first request brings all of it"
+    assert len(rig.ranges()) == 2
+    for _use in range(2):
+        rig.engine.library.release(content)
 
 
 async def test_a_content_that_changes_while_two_streams_bring_it_begins_anew(rig: Rig) -> None:
