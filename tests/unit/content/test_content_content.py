@@ -15,7 +15,7 @@ DATA = noise(2 * CHUNK_BYTES + 100)
 
 
 class LentChunk:
-    """A chunk of the cache."""
+    """A chunk from the cache, which counts how often it is closed."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -43,7 +43,7 @@ def lent(data: bytes) -> dict[int, LentChunk]:
 
 
 def write(content: Content, start: int, data: bytes, *, keep: bool = True) -> None:
-    """Writes in pieces that end at chunk borders, and stores what is full, on the disk or in memory."""
+    """Writes in pieces that end at chunk borders, and stores full chunks on the disk or in memory."""
     while data:
         index = start // CHUNK_BYTES
         piece = data[: (index + 1) * CHUNK_BYTES - start]
@@ -68,7 +68,7 @@ def test_every_range_is_read_across_chunks_and_drafts(keep: bool) -> None:
                 assert content.read(start, stop - start) == DATA[start:stop]
 
 
-def test_bytes_arrive_in_any_order_and_are_read_up_to_the_first_that_is_missing() -> None:
+def test_a_read_ends_before_the_first_missing_byte_in_whatever_order_bytes_arrive() -> None:
     content = Content(KEY)
     for start in [CHUNK_BYTES + 500, 2 * CHUNK_BYTES + 50, 0, 100]:
         write(content, start, DATA[start : start + 50])
@@ -82,7 +82,7 @@ def test_bytes_arrive_in_any_order_and_are_read_up_to_the_first_that_is_missing(
 
 
 @pytest.mark.parametrize("size_first", [True, False])
-def test_it_is_stored_when_every_chunk_was_placed_and_not_before(size_first: bool) -> None:
+def test_a_content_is_stored_when_every_chunk_is_and_not_before(size_first: bool) -> None:
     content = Content(KEY)
     if size_first:
         content.set_size(len(DATA))
@@ -97,12 +97,12 @@ def test_it_is_stored_when_every_chunk_was_placed_and_not_before(size_first: boo
         data = content.seal(index)
         assert data == DATA[index * CHUNK_BYTES : (index + 1) * CHUNK_BYTES]
         assert not content.is_stored
-        assert content.read(0, len(DATA)) == DATA, "who reads meanwhile does not notice"
+        assert content.read(0, len(DATA)) == DATA, "a reader does not notice the storing"
         content.note_stored(index, None)
     assert content.is_stored
 
 
-def test_past_the_end_there_is_nothing() -> None:
+def test_a_read_past_the_end_is_empty() -> None:
     content = Content(KEY)
     assert content.read(0, 10) == b""
     content.write(content.arrived, memoryview(b"abc"))
@@ -110,7 +110,7 @@ def test_past_the_end_there_is_nothing() -> None:
     assert content.read(100, 10) == b""
 
 
-def test_what_is_there_is_told_apart_from_what_is_not() -> None:
+def test_has_is_true_for_present_bytes_and_up_to_a_known_end() -> None:
     content = Content(KEY)
     content.write(content.arrived, memoryview(b"abc"))
     assert content.has(0, 3)
@@ -122,14 +122,14 @@ def test_what_is_there_is_told_apart_from_what_is_not() -> None:
     assert content.has(100, 1)
 
 
-def test_adopted_chunks_are_continued() -> None:
+def test_bytes_that_arrive_continue_the_chunks_from_the_cache() -> None:
     content = Content(KEY)
     content.adopt(lent(DATA[:CHUNK_BYTES]), None)
     content.write(content.arrived, memoryview(DATA[CHUNK_BYTES : CHUNK_BYTES + 50]))
     assert content.read(CHUNK_BYTES - 5, 100) == DATA[CHUNK_BYTES - 5 : CHUNK_BYTES + 50]
 
 
-def test_clearing_gives_back_what_was_lent_and_forgets_the_size() -> None:
+def test_clear_closes_the_chunks_of_the_cache_and_drops_the_size() -> None:
     chunks = lent(DATA)
     content = Content(KEY)
     content.adopt(chunks, len(DATA))
@@ -141,7 +141,7 @@ def test_clearing_gives_back_what_was_lent_and_forgets_the_size() -> None:
     assert content.read(0, 10) == b""
 
 
-def test_a_disk_that_loses_a_chunk_is_a_store_error() -> None:
+def test_reading_a_chunk_that_the_disk_lost_raises_a_store_error() -> None:
     chunks = lent(DATA)
     content = Content(KEY)
     content.adopt(chunks, len(DATA))
@@ -152,7 +152,7 @@ def test_a_disk_that_loses_a_chunk_is_a_store_error() -> None:
     assert isinstance(caught.value.__cause__, OSError)
 
 
-async def test_waiters_wake_when_their_bytes_are_there_and_not_before() -> None:
+async def test_waiters_wake_when_their_bytes_are_present_and_not_before() -> None:
     content = Content(KEY)
     woken: list[str] = []
 
@@ -200,7 +200,7 @@ class Steps(trio.abc.Instrument):
         self.counted[task.name] += 1
 
 
-async def test_a_piece_wakes_nobody_but_whose_bytes_are_complete_by_it() -> None:
+async def test_a_piece_wakes_only_the_readers_that_it_completes() -> None:
     content = Content(KEY)
     content.set_size(8)
     steps = Steps()
@@ -219,7 +219,7 @@ async def test_a_piece_wakes_nobody_but_whose_bytes_are_complete_by_it() -> None
         content.finish()
 
 
-async def test_a_failure_reaches_everybody_who_waits_and_who_comes_later() -> None:
+async def test_a_failure_is_raised_for_all_present_and_later_waiters() -> None:
     content = Content(KEY)
     content.write(content.arrived, memoryview(b"abc"))
     failed: list[TransportError] = []

@@ -29,7 +29,7 @@ TABLE: list[tuple[str, dict[str, Any], ByteRange | None, int, Placement]] = [
         Placement(0, 100, 100),
     ),
     (
-        "whole, shorter than what is there",
+        "whole, shorter than the present bytes",
         {"status": 200, "content_length": 10},
         ASKED,
         50,
@@ -78,14 +78,14 @@ TABLE: list[tuple[str, dict[str, Any], ByteRange | None, int, Placement]] = [
         Placement(20, 100, 100),
     ),
     (
-        "part that nobody asked for",
+        "part without a requested range",
         {"status": 206, "content_length": 60, "content_range": (0, 60, 100)},
         None,
         0,
         Placement(0, 60, 100),
     ),
     (
-        "part that nobody asked for and that does not say which",
+        "part without a requested range and without a position",
         {"status": 206, "content_length": 60},
         None,
         0,
@@ -112,7 +112,7 @@ TABLE: list[tuple[str, dict[str, Any], ByteRange | None, int, Placement]] = [
     ("head", "asked", "arrived", "placement"), [row[1:] for row in TABLE], ids=[row[0] for row in TABLE]
 )
 @pytest.mark.parametrize("lenient", [False, True])
-def test_what_can_be_placed(
+def test_the_position_of_a_body(
     head: dict[str, Any], asked: ByteRange | None, arrived: int, placement: Placement, lenient: bool
 ) -> None:
     assert place(Head(**head), asked, arrived, lenient=lenient) == placement
@@ -131,14 +131,14 @@ MISPLACED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.mark.parametrize("head", [row[1] for row in MISPLACED], ids=[row[0] for row in MISPLACED])
 @pytest.mark.parametrize("lenient", [False, True])
-def test_what_cannot_be_placed_beyond_doubt(head: dict[str, Any], lenient: bool) -> None:
+def test_a_body_whose_position_is_not_certain_is_refused(head: dict[str, Any], lenient: bool) -> None:
     with pytest.raises(MisplacedError) as caught:
         place(Head(**head), ASKED, 50, lenient=lenient)
     assert caught.value.retryable
 
 
 @pytest.mark.parametrize(("length", "stop"), [(30, 80), (None, None)])
-def test_a_part_that_does_not_say_which_is_taken_for_the_asked_one_only_when_lenient(
+def test_a_part_without_a_position_counts_as_the_requested_one_only_when_lenient(
     length: int | None, stop: int | None
 ) -> None:
     head = Head(206, length)
@@ -164,7 +164,7 @@ lengths = st.none() | st.integers(0, 200)
     st.booleans(),
     st.booleans(),
 )
-def test_a_placement_never_leaves_a_gap_and_keeps_its_promises(
+def test_a_placement_never_leaves_a_gap_and_agrees_with_the_headers(
     status: int,
     length: int | None,
     content_range: tuple[int | None, int | None, int | None],

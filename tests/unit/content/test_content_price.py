@@ -28,26 +28,26 @@ def held(*spans: tuple[int, int]) -> RangeSet:
 
 
 def main(position: float, **fields: Any) -> InFlight:
-    """The main stream at `position` MB."""
+    """The main download at `position` MB."""
     return InFlight(int(position * MB), SIZE, **({"rate": RATE} | fields))
 
 
 WAIT = Wait(1.5)
 
 TABLE: list[tuple[str, RangeSet, list[InFlight], float, dict[str, Any], Wait | tuple[int, int]]] = [
-    ("what comes next", held((0, 1)), [main(1)], 1, {}, WAIT),
-    ("what comes within the price", held((0, 1)), [main(1)], 3.9, {}, WAIT),
-    ("what comes later", held((0, 1)), [main(1)], 4.1, {}, (4 * MB, SIZE)),
+    ("the next bytes", held((0, 1)), [main(1)], 1, {}, WAIT),
+    ("bytes that come within the price", held((0, 1)), [main(1)], 3.9, {}, WAIT),
+    ("bytes that come later", held((0, 1)), [main(1)], 4.1, {}, (4 * MB, SIZE)),
     ("the end", held((0, 1)), [main(1)], 49.9, {}, (49 * MB, SIZE)),
     ("the same on a fast line", held((0, 1)), [main(1, rate=40.0 * MB)], 49.9, {}, WAIT),
     ("the same when a request is dear", held((0, 1)), [main(1)], 49.9, {"price_s": 30.0}, Wait(30.0)),
     ("the same when none can be sent", held((0, 1)), [main(1)], 49.9, {"slot_s": 40.0}, Wait(40.1)),
-    ("a little ahead of a stream that crawls", held((0, 1)), [main(1, rate=1.0)], 2.9, {}, WAIT),
+    ("a little ahead of a download that crawls", held((0, 1)), [main(1, rate=1.0)], 2.9, {}, WAIT),
     ("far ahead of it", held((0, 1)), [main(1, rate=1.0)], 3.1, {}, (3 * MB, SIZE)),
     ("soon after another jump", held((0, 1)), [main(1)], 30, {"since_last_s": 0.5}, Wait(1.0)),
     ("a price after it", held((0, 1)), [main(1)], 30, {"since_last_s": 1.5}, (30 * MB, SIZE)),
     (
-        "up to what is there",
+        "up to the next present bytes",
         held((0, 1), (40, 50)),
         [main(1)],
         30,
@@ -55,7 +55,7 @@ TABLE: list[tuple[str, RangeSet, list[InFlight], float, dict[str, Any], Wait | t
         (30 * MB, 40 * MB),
     ),
     (
-        "up to what is under way",
+        "up to the next bytes in flight",
         held((0, 1), (40, 41)),
         [main(1), InFlight(41 * MB, SIZE, RATE)],
         30,
@@ -63,18 +63,18 @@ TABLE: list[tuple[str, RangeSet, list[InFlight], float, dict[str, Any], Wait | t
         (30 * MB, 40 * MB),
     ),
     (
-        "through what is there when that is little",
+        "through a short run of present bytes",
         held((0, 1), (33, 35), (45, 50)),
         [main(1)],
         30,
         {},
         (30 * MB, 45 * MB),
     ),
-    ("behind what is there", held((0, 1), (25, 30)), [main(1)], 30.5, {}, (30 * MB, SIZE)),
-    ("where nothing comes", held((0, 10), (20, 50)), [], 15.5, {}, (15 * MB, 20 * MB)),
-    ("where nothing comes, not far from the last", held((0, 10)), [], 12.5, {}, (10 * MB, SIZE)),
+    ("behind present bytes", held((0, 1), (25, 30)), [main(1)], 30.5, {}, (30 * MB, SIZE)),
+    ("where nothing is in flight", held((0, 10), (20, 50)), [], 15.5, {}, (15 * MB, 20 * MB)),
+    ("where nothing is in flight, near the last bytes", held((0, 10)), [], 12.5, {}, (10 * MB, SIZE)),
     (
-        "what was asked for and has not begun",
+        "bytes of a request that has not begun",
         held((0, 1)),
         [main(1), InFlight(30 * MB, SIZE, RATE, begins_in_s=0.1)],
         31,
@@ -82,7 +82,7 @@ TABLE: list[tuple[str, RangeSet, list[InFlight], float, dict[str, Any], Wait | t
         WAIT,
     ),
     (
-        "far behind the beginning of that",
+        "far behind its beginning",
         held((0, 1)),
         [main(1), InFlight(30 * MB, SIZE, RATE, begins_in_s=0.1)],
         40,
@@ -94,7 +94,7 @@ TABLE: list[tuple[str, RangeSet, list[InFlight], float, dict[str, Any], Wait | t
 
 @pytest.mark.parametrize(("there", "in_flight", "at", "cost", "decision"), [row[1:] for row in TABLE],
                          ids=[row[0] for row in TABLE])  # fmt: skip
-def test_a_decision(
+def test_when_a_read_waits_and_which_range_is_requested_for_it(
     there: RangeSet,
     in_flight: list[InFlight],
     at: float,
@@ -105,7 +105,7 @@ def test_a_decision(
     assert decide(SIZE, there, in_flight, read, attrs.evolve(COST, **cost)) == decision
 
 
-def test_what_is_there_needs_no_decision() -> None:
+def test_a_read_without_missing_bytes_is_a_programming_error() -> None:
     with pytest.raises(ValueError, match="is there"):
         decide(SIZE, held((0, 2)), [], (0, MB), COST)
 
@@ -119,7 +119,7 @@ def test_what_is_there_needs_no_decision() -> None:
         (held((0, 10), (47, 50)), [(10, 47)]),
     ],
 )
-def test_what_is_left_is_asked_for_with_few_requests(there: RangeSet, ranges: list[tuple[int, int]]) -> None:
+def test_the_gaps_are_requested_with_few_requests(there: RangeSet, ranges: list[tuple[int, int]]) -> None:
     found = []
     while (first := there.run_end(0)) < SIZE:
         start, stop = range_for(SIZE, there, [], first, COST)
@@ -128,7 +128,7 @@ def test_what_is_left_is_asked_for_with_few_requests(there: RangeSet, ranges: li
     assert found == ranges
 
 
-def test_rates_follow_what_is_measured_and_fall_in_a_stall() -> None:
+def test_rates_follow_the_measurements_and_fall_in_a_stall() -> None:
     meter = Meter()
     for _ in range(20):
         meter.answered(0.5)
@@ -145,33 +145,33 @@ def test_rates_follow_what_is_measured_and_fall_in_a_stall() -> None:
 
 
 class Line:
-    """One content that arrives over an ideal line, and who reads it: time moves from decision to decision."""
+    """One content that arrives over an ideal line, and its reader: time moves from decision to decision."""
 
     def __init__(self, size: int, rate: float, price_s: float) -> None:
         self.size, self.rate, self.price_s = size, rate, price_s
         self.held = RangeSet()
         self.now = 0.1
         self.starts: list[float] = []
-        self.streams: list[list[int]] = [[0, size]]
+        self.downloads: list[list[int]] = [[0, size]]
 
     def move(self, seconds: float) -> None:
         self.now += seconds
-        for stream in self.streams:
-            position = min(stream[1], stream[0] + max(1, int(seconds * self.rate)))
-            self.held = self.held.plus(stream[0], position)
-            stream[0] = position
-        self.streams = [stream for stream in self.streams if not self.held.has(*stream)]
+        for download in self.downloads:
+            position = min(download[1], download[0] + max(1, int(seconds * self.rate)))
+            self.held = self.held.plus(download[0], position)
+            download[0] = position
+        self.downloads = [download for download in self.downloads if not self.held.has(*download)]
 
     def read(self, start: int, stop: int) -> float:
-        """How long the read waits."""
+        """Seconds that the read waits."""
         began = self.now
         while (gap := self.held.gap(start, min(stop, self.size))) is not None:
             since_s = self.now - self.starts[-1] if self.starts else math.inf
             cost = RequestCost(self.price_s, 0.0, 0.1, self.rate, since_s)
-            in_flight = [InFlight(stream[0], stream[1], self.rate) for stream in self.streams]
+            in_flight = [InFlight(download[0], download[1], self.rate) for download in self.downloads]
             decision = decide(self.size, self.held, in_flight, (start, stop), cost)
             if isinstance(decision, Wait):
-                coming = [(gap[1] - at) / self.rate for at, stop in self.streams if at <= gap[0] < stop]
+                coming = [(gap[1] - at) / self.rate for at, stop in self.downloads if at <= gap[0] < stop]
                 self.move(min([decision.for_s, *coming]) + 1e-6)
             else:
                 first, last = decision
@@ -179,14 +179,14 @@ class Line:
                 assert not self.held.has(first, first + 1)
                 assert last == self.size or last - gap[0] >= 1
                 self.starts.append(self.now)
-                self.streams.append([first, last])
+                self.downloads.append([first, last])
                 self.move(0.1)
         return self.now - began
 
 
 @settings(max_examples=60)
 @given(st.integers(0, 2**32), st.sampled_from([0.2, 2.0, 50.0]), st.sampled_from([0.5, 1.5, 6.0]))
-def test_no_way_of_reading_costs_more_than_a_request_per_price_or_waits_longer(
+def test_no_pattern_of_reads_costs_more_than_a_request_per_price_or_waits_longer(
     seed: int, rate_mb: float, price_s: float
 ) -> None:
     dice = Random(seed)
@@ -195,8 +195,8 @@ def test_no_way_of_reading_costs_more_than_a_request_per_price_or_waits_longer(
         start = dice.randrange(line.size)
         length = dice.choice([1, 4096, 131_072])
         waited_s = line.read(start, start + length)
-        # A price for the stream or since the jump before, a round trip, and the chunk up to the read; what
-        # is near a stream is left to it.
+        # A price for the download or since the previous jump, a round trip, and the chunk up to the read; a
+        # read near a download is left to it.
         assert waited_s <= 2 * max(price_s, 0.1) + 0.3 + (NEAR_BYTES + 2 * MB) / line.rate
         line.move(dice.choice([0.0, 0.01, 1.0]))
     assert len(line.starts) <= 1 + line.now / price_s
@@ -205,10 +205,10 @@ def test_no_way_of_reading_costs_more_than_a_request_per_price_or_waits_longer(
 
 @settings(max_examples=40)
 @given(st.integers(1, 64 * MB), st.floats(1e3, 1e9), st.sampled_from([32_768, 131_072, MB]))
-def test_who_reads_in_order_never_causes_a_request(size: int, rate: float, step: int) -> None:
+def test_a_sequential_reader_never_causes_a_request(size: int, rate: float, step: int) -> None:
     line = Line(size, rate, 1.5)
     for start in range(0, min(size, 8 * MB), step):
-        in_flight = [InFlight(stream[0], stream[1], rate) for stream in line.streams]
+        in_flight = [InFlight(download[0], download[1], rate) for download in line.downloads]
         for ahead in range(3):  # the read and the read-ahead in front of it
             read = (start + ahead * step, start + (ahead + 1) * step)
             if read[0] < size and not line.held.has(read[0], min(read[1], size)):

@@ -9,8 +9,7 @@ from rcfs.errors import ServerError, UnreachableError
 from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, Ledger, MemoryHome
 from rcfs.status import to_json
-from rcfs.transport import AbandonedError, Demand, Gate, Recorder, RequestSlot
-from rcfs.transport._retry import backoff_s
+from rcfs.transport import AbandonedError, Demand, Gate, Recorder, RequestSlot, backoff_s
 
 GROUP = UsageGroup("medium")
 OTHER = UsageGroup("light")
@@ -22,7 +21,7 @@ PERSON, BULK = Priority.PERSON, Priority.BULK
 
 @pytest.fixture
 def recorder() -> Recorder:
-    """Counts what the gate's requests were."""
+    """Counts the requests of the gate."""
     return Recorder(structlog.testing.CapturingLogger())
 
 
@@ -35,12 +34,12 @@ async def gate(nursery: trio.Nursery, recorder: Recorder) -> Gate:
 
 
 async def hold(gate: Gate, demand: Demand | None = None, *, group: UsageGroup = GROUP) -> RequestSlot:
-    """A slot, taken for a person if not for `demand`, whose request is on its way until the test ends it."""
+    """A slot that the test must end; for a person without `demand`."""
     return await gate.slot("read", group, demand or Demand(PERSON)).__aenter__()
 
 
 async def leave(slot: RequestSlot) -> None:
-    """Ends the slot's block without a word of what became of the request."""
+    """Ends the slot's block without a report about the request."""
     await slot.__aexit__(None, None, None)
 
 
@@ -57,7 +56,7 @@ async def exhaust(gate: Gate) -> None:
         (await hold(gate)).answered(200, None, None)
 
 
-async def test_who_comes_after_the_last_slot_waits_for_the_window(
+async def test_without_a_free_slot_a_request_waits_for_the_window(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
@@ -127,7 +126,9 @@ async def test_a_new_limit_is_used_at_once(autojump_clock: MockClock, gate: Gate
     assert trio.current_time() == 0.0
 
 
-async def test_who_is_cancelled_while_waiting_leaves_no_trace(autojump_clock: MockClock, gate: Gate) -> None:
+async def test_a_request_that_is_cancelled_while_it_waits_leaves_no_trace(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
     await exhaust(gate)
     demand = Demand(PERSON)
     with trio.move_on_after(1) as scope:
@@ -140,7 +141,7 @@ async def test_who_is_cancelled_while_waiting_leaves_no_trace(autojump_clock: Mo
     assert used(gate) == 0
 
 
-async def test_who_is_cancelled_at_the_moment_of_admission_gives_the_slot_back(
+async def test_a_request_that_is_cancelled_as_it_is_admitted_gives_the_slot_back(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     with trio.CancelScope() as scope:
@@ -152,8 +153,10 @@ async def test_who_is_cancelled_at_the_moment_of_admission_gives_the_slot_back(
     assert trio.current_time() == 0.0
 
 
-async def test_who_is_cancelled_makes_room_for_the_next(autojump_clock: MockClock, gate: Gate) -> None:
-    """The head of the queue leaves: who stands behind it is looked at."""
+async def test_a_request_that_is_cancelled_makes_room_for_the_next(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
+    """When the head of the queue leaves, the next request is considered."""
     await exhaust(gate)
     order: list[str] = []
 
@@ -204,7 +207,7 @@ async def test_a_demand_that_does_not_wait_cannot_be_abandoned(autojump_clock: M
     assert used(gate) == 1
 
 
-async def test_a_demand_that_was_admitted_this_very_moment_is_not_abandoned(
+async def test_a_demand_that_was_just_admitted_is_not_abandoned(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     first = await hold(gate)
@@ -224,7 +227,7 @@ async def test_a_demand_that_was_admitted_this_very_moment_is_not_abandoned(
     assert used(gate) == 2
 
 
-async def test_a_raised_demand_overtakes(autojump_clock: MockClock, gate: Gate) -> None:
+async def test_a_raised_demand_overtakes_the_others(autojump_clock: MockClock, gate: Gate) -> None:
     await exhaust(gate)
     demands = [Demand(BULK) for _ in range(3)]
     order: list[int] = []
@@ -258,7 +261,7 @@ async def test_a_demand_that_is_raised_between_two_requests_keeps_its_class(
         assert waiting(gate) == {PERSON: 1}
 
 
-async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate: Gate) -> None:
+async def test_many_requests_that_come_and_go_leak_nothing(autojump_clock: MockClock, gate: Gate) -> None:
     dice = Random(7)
     taken: list[float] = []
 
@@ -289,7 +292,7 @@ async def test_many_who_come_and_go_leak_nothing(autojump_clock: MockClock, gate
     assert trio.current_time() == begun_s
 
 
-async def test_numbers_beyond_reason_are_told_once_an_hour(
+async def test_unreasonable_numbers_of_the_server_are_logged_once_an_hour(
     autojump_clock: MockClock, nursery: trio.Nursery, recorder: Recorder
 ) -> None:
     gate = Gate(Ledger(MemoryHome({GROUP: Plan(50, WINDOW_S)})), recorder)
@@ -309,7 +312,7 @@ async def test_numbers_beyond_reason_are_told_once_an_hour(
     assert len(recorder.faults) == 6
 
 
-async def test_a_block_that_ends_without_a_word_counts_as_sent(
+async def test_a_block_that_reports_nothing_counts_as_sent(
     autojump_clock: MockClock, gate: Gate, recorder: Recorder
 ) -> None:
     async with gate.slot("read", GROUP, Demand(PERSON)):
@@ -323,7 +326,7 @@ async def test_a_block_that_ends_without_a_word_counts_as_sent(
     assert used(gate) == 0
 
 
-async def test_a_block_that_could_not_connect_or_says_so_has_sent_nothing(
+async def test_a_block_that_could_not_connect_or_reports_unsent_has_sent_nothing(
     autojump_clock: MockClock, gate: Gate, recorder: Recorder
 ) -> None:
     with pytest.raises(UnreachableError):
@@ -356,6 +359,6 @@ async def test_a_cancelled_request_counts_for_a_window(autojump_clock: MockClock
     assert used(gate) == 0
 
 
-def test_no_server_makes_a_repetition_wait_for_a_year() -> None:
+def test_a_repetition_waits_for_an_hour_at_most() -> None:
     assert backoff_s(1, ServerError("busy", retry_after_s=31_536_000.0)) == LONGEST_S
     assert backoff_s(1, ServerError("busy", retry_after_s=90.0)) == 90.0

@@ -1,11 +1,11 @@
-"""How events are told."""
+"""Events and their listeners."""
 
 import structlog
 
 from rcfs.transport import Listeners, Recorder
 
 
-def test_each_listener_hears_until_it_unsubscribes() -> None:
+def test_each_listener_gets_events_until_it_unsubscribes() -> None:
     listeners: Listeners[int] = Listeners(Recorder(structlog.get_logger()))
     one: list[int] = []
     other: list[int] = []
@@ -18,7 +18,7 @@ def test_each_listener_hears_until_it_unsubscribes() -> None:
     assert (one, other) == ([1], [1, 2])
 
 
-def test_one_that_subscribed_twice_hears_once_after_it_unsubscribed_once() -> None:
+def test_a_listener_that_subscribed_twice_can_unsubscribe_once() -> None:
     listeners: Listeners[int] = Listeners(Recorder(structlog.get_logger()))
     heard: list[int] = []
     end = listeners.subscribe(heard.append)
@@ -29,7 +29,7 @@ def test_one_that_subscribed_twice_hears_once_after_it_unsubscribed_once() -> No
     assert heard == [1]
 
 
-def test_one_that_raises_is_logged_and_harms_no_other() -> None:
+def test_the_error_of_a_listener_is_logged_and_the_others_get_the_event() -> None:
     logger = structlog.testing.CapturingLogger()
     listeners: Listeners[int] = Listeners(Recorder(logger))
     heard: list[int] = []
@@ -44,7 +44,7 @@ def test_one_that_raises_is_logged_and_harms_no_other() -> None:
     assert [call.method_name for call in logger.calls] == ["error"]
 
 
-def test_one_may_unsubscribe_while_it_is_told() -> None:
+def test_a_listener_may_unsubscribe_during_an_event() -> None:
     listeners: Listeners[int] = Listeners(Recorder(structlog.get_logger()))
     heard: list[int] = []
 

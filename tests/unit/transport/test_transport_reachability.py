@@ -6,7 +6,7 @@ from rcfs.transport._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S, Reach
 GONE = UnreachableError("nobody is there")
 
 
-def test_one_failure_is_none() -> None:
+def test_a_single_failed_connection_is_not_an_outage() -> None:
     way = Reachability()
     assert not way.failed(0.0, GONE)
     assert not way.is_down
@@ -15,7 +15,7 @@ def test_one_failure_is_none() -> None:
     assert not way.is_down
 
 
-def test_two_in_a_row_are_an_outage_until_something_is_answered() -> None:
+def test_two_failed_connections_in_a_row_are_an_outage_until_an_answer() -> None:
     way = Reachability()
     way.failed(0.0, GONE)
     assert way.failed(7.0, GONE)
@@ -40,7 +40,7 @@ def test_probes_are_five_seconds_apart() -> None:
     assert way.probe_s == 5.5 + PROBE_S
 
 
-def test_what_somebody_must_mend_is_an_outage_at_once_and_probed_seldom() -> None:
+def test_a_lasting_reason_is_an_outage_at_once_with_fewer_probes() -> None:
     way = Reachability()
     refused = UntrustedError("signed by nobody")
     assert way.failed(0.0, refused)

@@ -3,8 +3,7 @@ import structlog
 from rcfs.errors import AuthError, RateLimitedError, ServerError, TransportError
 from rcfs.model import iso_time
 from rcfs.status import to_json
-from rcfs.transport import Recorder
-from rcfs.transport._retry import backoff_s
+from rcfs.transport import Recorder, backoff_s
 
 
 def recorder() -> tuple[Recorder, structlog.testing.CapturingLogger]:
@@ -40,7 +39,7 @@ def test_requests_are_counted_by_group_and_outcome() -> None:
     }
 
 
-def test_faults_are_kept_newest_last_and_notes_are_none() -> None:
+def test_faults_are_kept_newest_last_and_notes_are_not_faults() -> None:
     kept, logger = recorder()
     kept.note("mailbox loaded", extension=101)
     for number in range(60):
@@ -73,7 +72,7 @@ def test_times_are_iso_8601_in_utc() -> None:
     assert iso_time(1793726825.9) == "2026-11-03T17:27:05Z"
 
 
-def test_lines_and_faults_have_the_time_of_the_clock_that_was_given() -> None:
+def test_lines_and_faults_have_the_time_of_the_given_clock() -> None:
     kept = Recorder(structlog.testing.CapturingLogger(), lambda: 1793726825.9)
     kept.fault("login", "refused")
     assert kept.lines == ("2026-11-03T17:27:05Z login detail=refused",)

@@ -1,4 +1,4 @@
-"""What follows after each kind of failure, without a clock."""
+"""Repetition after each kind of failure, without a clock."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def waits(error: PlatformError, **known: bool) -> list[float]:
         found.append(wait_s)
 
 
-def test_each_kind_of_failure_has_its_own_count() -> None:
+def test_each_kind_of_failure_has_its_own_limit() -> None:
     assert waits(ServerError("502")) == [2, 4]
     assert waits(TransportError("reset")) == [2, 4]
     assert waits(UnreachableError("refused"), repeatable=False) == [2, 4]
@@ -59,14 +59,16 @@ def test_each_kind_of_failure_has_its_own_count() -> None:
 
 
 @pytest.mark.parametrize("error", [ServerError("503"), TransportError("no answer"), SilentError("mute")])
-def test_what_must_not_be_sent_twice_is_not_sent_again_when_it_may_have_arrived(error: PlatformError) -> None:
+def test_a_request_that_is_not_repeatable_is_not_sent_again_if_it_may_have_arrived(
+    error: PlatformError,
+) -> None:
     with pytest.raises(UncertainError, match=str(error)) as raised:
         after(FRESH, error, repeatable=False, progress_bytes=1 << 20, is_closed=True)
     assert raised.value.__cause__ is error
     assert not raised.value.retryable
 
 
-def test_an_attempt_that_brought_much_resets_the_faults() -> None:
+def test_an_attempt_that_brought_64_kib_resets_the_faults() -> None:
     worn, _ = after(FRESH, ServerError("502"), progress_bytes=65_535)
     assert (worn.faults, worn.progress_bytes) == (1, 0)
     again, wait_s = after(worn, ServerError("502"), progress_bytes=65_536)
@@ -74,7 +76,7 @@ def test_an_attempt_that_brought_much_resets_the_faults() -> None:
     assert after(again, ServerError("502"), progress_bytes=65_537)[0].faults == 1
 
 
-def test_an_outage_uses_up_no_attempt() -> None:
+def test_an_outage_does_not_count_as_a_fault() -> None:
     worn = Retry(most_faults=3, faults=2)
     assert after(worn, UnreachableError("refused"), is_closed=True) == (FRESH, 0.0)
     with pytest.raises(ServerError):
