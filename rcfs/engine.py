@@ -1,4 +1,4 @@
-"""All of fetching in one place: what a mount, a doctor or a download needs to talk to the platform."""
+"""Puts the rooms together: everything that a mount or a download needs to talk to the platform."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -7,17 +7,14 @@ from contextlib import asynccontextmanager
 import attrs
 import trio
 
-from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource
+from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource, Storage
 from rcfs.errors import RcfsError
 from rcfs.mailbox import Account, Context, Hints, Preload, RetentionTracker, Searches, Shelving
 from rcfs.platform import Client, Credentials
 from rcfs.quota import Ledger
 from rcfs.status import RetentionStatus
 from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
-from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, Requester, keep_going
-
-_FAREWELL_S = 8.0
-"""Longest time for logging out and closing connections when a mount ends."""
+from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, keep_going, open_connection
 
 
 @attrs.frozen
@@ -108,38 +105,39 @@ async def open_engine(
         AuthError: The credentials were refused.
         PlatformError: The server failed or could not be reached.
     """
-    async with _plain_errors(), trio.open_nursery() as nursery:
-        network = Network(client, recorder, nursery, offline=offline, barred=barred)
-        lane = Lane.open(
+    async with (
+        _plain_errors(),
+        trio.open_nursery() as nursery,
+        open_connection(
+            client,
             credentials,
             ledger,
-            client=client,
-            network=network,
-            recorder=recorder,
+            recorder,
             clock=clock,
+            offline=offline,
+            barred=barred,
             shared=shared,
             reload=reload,
-        )
-        session = lane.session
-        requester = Requester(client, network, lane, recorder)
-        nursery.start_soon(keep_going, recorder, "queue", lane.gate.run)
-        library = Library(
-            PlatformSource(requester, client.hosts, recorder),
+        ) as connection,
+    ):
+        storage = Storage(
             cache,
             sizes,
             recorder,
             nursery,
+            on_text=lambda key, data: account.mailboxes.learn_text(key, data),  # noqa: PLW0108 - made below
             history=history,
             max_content_bytes=max_content_bytes,
-            on_text=lambda key, data: account.mailboxes.learn_text(key, data),  # noqa: PLW0108 - made below
-            now_s=wall_clock,
+        )
+        library = Library(
+            PlatformSource(connection.requester, recorder), storage, recorder, nursery, now_s=wall_clock
         )
         context = Context(
             login=login,
-            requester=requester,
+            requester=connection.requester,
             client=client,
-            lane=lane,
-            network=network,
+            lane=connection.lane,
+            network=connection.network,
             index=index,
             sizes=sizes,
             cache=cache,
@@ -169,13 +167,13 @@ async def open_engine(
             yield Engine(
                 account=account,
                 library=library,
-                lane=lane,
+                lane=connection.lane,
                 recorder=recorder,
                 cache=cache,
                 client=client,
                 index=index,
                 sizes=sizes,
-                network=network,
+                network=connection.network,
                 retention=retention,
                 searches=Searches(context, account),
                 hints=Hints(context, account.mailboxes),
@@ -188,9 +186,6 @@ async def open_engine(
             )
         finally:
             index.listen(lambda: None)
-            # First, so that no fetch meets the revoked token or the closed client.
+            # Before the connection ends, so that no fetch meets the revoked token or the closed client.
             nursery.cancel_scope.cancel()
             library.forget_idle()
-            with trio.move_on_after(_FAREWELL_S, shield=True):
-                await session.revoke()
-                await client.aclose()

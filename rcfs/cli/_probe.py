@@ -27,7 +27,7 @@ from rcfs.platform import (
     read_account,
     read_own_extension,
 )
-from rcfs.transport import Demand, Lane, Network, Recorder, Requester
+from rcfs.transport import Demand, Recorder, Requester, open_connection
 
 _CLOCK_TOLERANCE_S = 60.0
 """A clock that is further off makes new messages appear late, and JWT logins fail."""
@@ -72,37 +72,20 @@ async def _probe(settings: Settings) -> list[Finding]:
     # mounts have a session it is theirs that is tried: another login might end it.
     shared = shared_session(settings, identity, recorder) if settings.files.sessions.exists() else None
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
-        async with trio.open_nursery() as nursery:
-            network = Network(client, recorder, nursery)
-            lane = Lane.open(
-                login,
-                ledger,
-                client=client,
-                network=network,
-                recorder=recorder,
-                clock=clock,
-                shared=shared,
-            )
-            requester = Requester(client, network, lane, recorder)
-            nursery.start_soon(lane.gate.run)
+        async with open_connection(client, login, ledger, recorder, clock=clock, shared=shared) as connection:
+            demand = Demand(Priority.PERSON, attempts=1)
             try:
-                demand = Demand(Priority.PERSON, attempts=1)
-                try:
-                    await lane.session.token(demand)
-                except PlatformError as exc:
-                    findings.append(_no_login(credentials.server_url, exc))
-                else:
-                    findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
-                    allowed = [
-                        await _allowed(requester, demand, what, scope, request())
-                        for what, scope, request in _NEEDED
-                    ]
-                    # A session that was there already has told nothing of the server's clock.
-                    findings += [_clock(client.clock_offset_s), *allowed]
-                await lane.session.revoke()
-                await client.aclose()
-            finally:
-                nursery.cancel_scope.cancel()
+                await connection.lane.session.token(demand)
+            except PlatformError as exc:
+                findings.append(_no_login(credentials.server_url, exc))
+            else:
+                findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
+                allowed = [
+                    await _allowed(connection.requester, demand, what, scope, request())
+                    for what, scope, request in _NEEDED
+                ]
+                # A session that was there already has told nothing of the server's clock.
+                findings += [_clock(client.clock_offset_s), *allowed]
     return findings
 
 

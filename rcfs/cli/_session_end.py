@@ -13,10 +13,7 @@ from rcfs.errors import RcfsError
 from rcfs.host.logs import log_to_terminal
 from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
 from rcfs.store import LinuxMachine, SharedSession
-from rcfs.transport import Lane, Network, Recorder
-
-_WITHIN_S = 10.0
-"""Longest wait for the server, connection included. The session ends by itself within an hour or a week."""
+from rcfs.transport import Recorder, open_connection
 
 
 def end_session(settings: Settings) -> None:
@@ -46,20 +43,7 @@ async def _end(settings: Settings, identity: str) -> None:
     recorder = Recorder(structlog.get_logger("rcfs"))
     credentials = Credentials(login.client_id, login.client_secret, login.jwt)
     with open_quota(settings, identity, recorder, create=False) as (ledger, clock):
-        async with trio.open_nursery() as nursery:
-            network = Network(client, recorder, nursery, offline=settings.offline)
-            lane = Lane.open(
-                credentials,
-                ledger,
-                client=client,
-                network=network,
-                recorder=recorder,
-                clock=clock,
-                shared=shared,
-            )
-            nursery.start_soon(lane.gate.run)
-            with trio.move_on_after(_WITHIN_S):
-                await lane.session.revoke()
-            with trio.move_on_after(1, shield=True):
-                await client.aclose()
-            nursery.cancel_scope.cancel()
+        async with open_connection(
+            client, credentials, ledger, recorder, clock=clock, offline=settings.offline, shared=shared
+        ):
+            pass  # At its end the connection logs out.

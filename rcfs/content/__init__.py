@@ -7,3 +7,4 @@ from rcfs.content._source import Part as Part
 from rcfs.content._source import Source as Source
 from rcfs.content._source import Transfer as Transfer
 from rcfs.content._storage import MAX_CONTENT_BYTES as MAX_CONTENT_BYTES
+from rcfs.content._storage import Storage as Storage

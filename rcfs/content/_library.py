@@ -7,7 +7,7 @@ processes, claims prevent a second fetch.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from copy import copy
 from typing import Final
 
@@ -16,10 +16,9 @@ import trio
 
 from rcfs.content._content import Content
 from rcfs.content._fetch import Fetch
-from rcfs.content._idle import IdleContents
 from rcfs.content._price import Meter
 from rcfs.content._source import Source
-from rcfs.content._storage import MAX_CONTENT_BYTES, Storage
+from rcfs.content._storage import Storage
 from rcfs.errors import (
     ForbiddenError,
     NotFoundError,
@@ -32,7 +31,7 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey, Priority, Wanted
-from rcfs.store import ContentCache, FetchHistory, Refusal, SizeIndex, UncheckedChunk
+from rcfs.store import Refusal, UncheckedChunk
 from rcfs.transport import AbandonedError, Recorder
 
 _AHEAD_BYTES: Final = 4 * CHUNK_BYTES
@@ -73,47 +72,29 @@ class Library:
     def __init__(
         self,
         source: Source,
-        cache: ContentCache,
-        sizes: SizeIndex,
+        storage: Storage,
         recorder: Recorder,
         nursery: trio.Nursery,
         *,
-        on_text: Callable[[ContentKey, bytes], Awaitable[None]],
-        history: FetchHistory | None = None,
-        max_content_bytes: int = MAX_CONTENT_BYTES,
         now_s: Callable[[], float] = time.time,
     ) -> None:
         """Starts with no content open.
 
         Args:
             source: Sends the contents.
-            cache: Keeps them.
-            sizes: Keeps their exact sizes.
+            storage: Keeps them.
             recorder: Logs faults.
             nursery: Where fetches run.
-            on_text: Gets every short text that was fetched, or read from the cache; it must not raise.
-            history: Keeps a record of every fetch; None for no record.
-            max_content_bytes: Size of the largest content that is fetched.
             now_s: The time in seconds since 1970 UTC.
         """
         self._source = source
-        self._cache = cache
-        self._history = history
+        self._storage = storage
+        self._cache = storage.cache
+        self._idle = storage.idle
         self._recorder = recorder
         self._nursery = nursery
         self._now_s = now_s
         self._meter = Meter()
-        self._idle = IdleContents(nursery)
-        self._storage = Storage(
-            cache,
-            sizes,
-            history,
-            self._idle,
-            recorder,
-            nursery,
-            max_content_bytes=max_content_bytes,
-            on_text=on_text,
-        )
         self._live: dict[ContentKey, _Use] = {}
         """The uses that a further `look` joins."""
         self._uses: dict[Content, _Use] = {}
@@ -240,8 +221,9 @@ class Library:
 
     async def note_refusal(self, key: ContentKey, program: str) -> None:
         """Adds to the history that rcfs refused a content to the crawler `program`."""
-        if self._history is not None:
-            await self._storage.writing(self._history.refuse, Refusal(key, self._now_s(), program))
+        if self._storage.history is not None:
+            refusal = Refusal(key, self._now_s(), program)
+            await self._storage.writing(self._storage.history.refuse, refusal)
 
     async def forget_messages(self, account_id: str, extension_id: int, message_ids: Collection[int]) -> None:
         """Closes the contents of purged messages that are kept open, unless they are pinned.

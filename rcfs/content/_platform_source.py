@@ -8,16 +8,15 @@ from rcfs.content._placement import Head, MisplacedError, place
 from rcfs.content._source import Part
 from rcfs.errors import ServerError
 from rcfs.model import ByteRange, Wanted
-from rcfs.platform import AllowedHosts, Answer, Request, read_content
+from rcfs.platform import Answer, Request, read_content
 from rcfs.transport import Demand, Recorder, Requester
 
 
 class PlatformSource:
     """Fetches contents from the platform."""
 
-    def __init__(self, requester: Requester, hosts: AllowedHosts, recorder: Recorder) -> None:
+    def __init__(self, requester: Requester, recorder: Recorder) -> None:
         self._requester = requester
-        self._hosts = hosts
         self._recorder = recorder
 
     def price(self, wanted: Wanted) -> tuple[float, float]:
@@ -26,7 +25,7 @@ class PlatformSource:
 
     def transfer(self, wanted: Wanted) -> "PlatformTransfer":
         """See `Source.transfer`."""
-        if wanted.uri and not self._hosts.may_see_token(wanted.uri):
+        if wanted.uri and not self._requester.hosts.may_see_token(wanted.uri):
             self._recorder.fault(
                 "content", "the record's URI is on a foreign host, asking the server instead"
             )

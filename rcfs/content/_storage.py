@@ -52,20 +52,30 @@ class Storage:
         self,
         cache: ContentCache,
         sizes: SizeIndex,
-        history: FetchHistory | None,
-        idle: IdleContents,
         recorder: Recorder,
         nursery: trio.Nursery,
         *,
-        max_content_bytes: int,
         on_text: Callable[[ContentKey, bytes], Awaitable[None]],
+        history: FetchHistory | None = None,
+        max_content_bytes: int = MAX_CONTENT_BYTES,
     ) -> None:
-        """See `rcfs.content.Library`, which creates it."""
+        """Keeps contents in `cache`, which the caller closes.
+
+        Args:
+            cache: Keeps the bytes.
+            sizes: Keeps the exact sizes.
+            recorder: Logs faults.
+            nursery: Where tasks run.
+            on_text: Gets every short text that was fetched, or read from the cache; it must not raise.
+            history: Keeps a record of every fetch; None for no record.
+            max_content_bytes: Size of the largest content that is fetched.
+        """
         self.cache = cache
         self.sizes = sizes
         self.history = history
-        self.idle = idle
         self.max_content_bytes = max_content_bytes
+        self.idle = IdleContents(nursery)
+        """Contents without a reader that stay open for a while."""
         self.in_memory: WeakSet[Content] = WeakSet()
         """The contents with chunks that neither the cache nor its disk took."""
         self._recorder = recorder

@@ -19,7 +19,7 @@ from rcfs.mailbox._mailboxes import Mailboxes
 from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
 from rcfs.platform import list_extensions, read_account, read_own_extension
 from rcfs.store import Login
-from rcfs.transport import Demand, Lists, keep_going
+from rcfs.transport import Demand, PagedList, keep_going
 
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and an unreachable server
@@ -50,7 +50,6 @@ class Account:
         self._network = context.network
         self._recorder = context.recorder
         self._own_topic = f"own extension {context.login}"
-        self._lists = Lists(context.requester, context.client)
         self._seen: Login | None = None
         self._first_seen = FirstSeen(context.login, context.index, context.recorder, context.wall_clock)
         self._asked = trio.Event()
@@ -243,7 +242,7 @@ class Account:
         if admin is False and own is not None:
             found[own.id] = own
         else:
-            extensions = self._lists.open(list_extensions(), demand)
+            extensions = PagedList(self._context.requester, list_extensions(), demand)
             while (page := await extensions.page()) is not None:
                 for extension in map(extension_from, page):
                     if extension is not None:

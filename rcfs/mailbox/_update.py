@@ -32,7 +32,7 @@ from rcfs.platform import (
     sync_messages,
 )
 from rcfs.store import ChangedPaths, MailboxState
-from rcfs.transport import Demand, Lists
+from rcfs.transport import Demand, PagedList
 
 _DATE_STEP_S = 1.0
 """The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
@@ -89,7 +89,6 @@ class Updater:
         self._index = context.index
         self._in_thread = context.in_thread
         self._recorder = context.recorder
-        self._lists = Lists(context.requester, context.client)
         self._intake = intake
 
     async def update(self, target: Target, demand: Demand) -> None:
@@ -147,7 +146,8 @@ class Updater:
         if not answer.token:
             raise ServerError("the server gave no token for syncs of the mailbox")
         token, at_s, shifted = answer.token, self._context.client.server_now_s(), False
-        messages = self._lists.open(list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S), demand)
+        first = list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S)
+        messages = PagedList(self._context.requester, first, demand)
         while (page := await messages.page()) is not None:
             target.tell(await self._in_thread(self._intake.take, mailbox, page, listing))
             progress.pages, progress.records = messages.pages, progress.records + len(page)

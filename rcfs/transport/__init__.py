@@ -1,5 +1,7 @@
-"""Transport: requests that are admitted by the quota, sent with a login, repeated or refused."""
+"""Transport: sends requests within the quota and with a login, and repeats or refuses them."""
 
+from rcfs.transport._connection import Connection as Connection
+from rcfs.transport._connection import open_connection as open_connection
 from rcfs.transport._gate import AbandonedError as AbandonedError
 from rcfs.transport._gate import Demand as Demand
 from rcfs.transport._gate import Gate as Gate
@@ -7,7 +9,7 @@ from rcfs.transport._gate import RequestSlot as RequestSlot
 from rcfs.transport._glance import Glance as Glance
 from rcfs.transport._lane import Lane as Lane
 from rcfs.transport._listeners import Listeners as Listeners
-from rcfs.transport._lists import Lists as Lists
+from rcfs.transport._lists import PagedList as PagedList
 from rcfs.transport._network import Network as Network
 from rcfs.transport._recorder import Recorder as Recorder
 from rcfs.transport._requester import Requester as Requester

@@ -1,7 +1,7 @@
 """Where requests wait for their slot: the trio driver of the quota room.
 
 The scheduler decides, synchronously and without a clock; the gate asks it whenever something changes,
-and once more at the time that it named. Between two checkpoints the gate is consistent: a ticket is
+and again at the time that it named. Between two checkpoints the gate is consistent: a ticket is
 either with the scheduler or has its slot, never both, never neither.
 """
 
@@ -20,44 +20,44 @@ from rcfs.transport._recorder import Recorder
 
 
 class AbandonedError(WaitError):
-    """Nobody wants the answer any more, and the request was not sent yet."""
+    """The request was withdrawn before it was sent, because no caller wants the answer any more."""
 
     retryable = True
 
 
 @attrs.define(eq=False)
 class Demand:
-    """How urgently an answer is wanted; it may become more urgent, or be dropped, while it waits."""
+    """How urgent a request is, and for whom; a caller may raise or withdraw it while it waits."""
 
     priority: Priority
-    """Class of the request; rises through `raise_to`."""
+    """Class of the request; `raise_to` raises it."""
     attempts: int = 5
-    """How often in a row a server fault or a broken connection is met before giving up.
+    """Server faults and broken connections in a row after which rcfs gives up.
 
     Source: "Error handling" of the API documentation: exponential backoff, at most five times.
     """
     label: str = ""
-    """What is asked for, for `.rcfs/queue`: a few words without names, numbers or content of messages."""
+    """The subject of the request, for `.rcfs/queue`: a few words without names or content of messages."""
     program: str = ""
-    """The program that asks; empty when it is rcfs itself."""
+    """The program that the request is for; empty for rcfs itself."""
     _gate: "Gate | None" = None
     _ticket: Ticket | None = None
 
     def raise_to(self, priority: Priority) -> None:
-        """Makes the request at least as urgent as `priority`."""
+        """Makes the request at least as urgent as `priority`, also while it waits."""
         if priority < self.priority:
             self.priority = priority
             if self._gate is not None and self._ticket is not None:
                 self._gate.promote(self._ticket, priority)
 
     def abandon(self) -> bool:
-        """Takes the request out of the queue if it still waits; whether it did. One that was sent goes on."""
+        """Withdraws the request; False if it is not waiting. One that was sent continues."""
         if self._gate is None or self._ticket is None:
             return False
         return self._gate.withdraw(self._ticket)
 
     def attach(self, gate: "Gate | None", ticket: Ticket | None) -> None:
-        """Tells where the request waits now; None when nowhere. Called by the gate."""
+        """Notes where the request waits; None when it does not. For the gate only."""
         self._gate, self._ticket = gate, ticket
 
 
@@ -68,27 +68,27 @@ class _Waiter:
     slot: Slot | None = None
 
 
+@attrs.define(eq=False)
 class RequestSlot:
     """The slot of one request: an ``async with`` block that begins when the request may be sent.
 
-    The block sends the request and waits for nothing else before that, since a penalty may begin meanwhile.
-    It calls `answered` when the headers are there, or `unsent` when it sends nothing after all. A block that
-    ends without either counts as a request that was sent and got no answer, so a forgotten call never makes
-    rcfs send too much; but a block that ends with UnreachableError has sent nothing.
+    The block must send the request at once, because a penalty may begin while it waits for anything else. It
+    calls `answered` when the headers have come, or `unsent` if it sent nothing. A block that ends without
+    either counts as a request that was sent and not answered, so a forgotten call never makes rcfs send too
+    much. If it ends with UnreachableError, nothing was sent.
     """
 
-    def __init__(self, gate: "Gate", operation: str, group: UsageGroup, demand: Demand) -> None:
-        self._gate = gate
-        self._operation = operation
-        self._group = group
-        self._demand = demand
-        self._held: Slot | None = None
-        """The slot, until the ledger has heard what became of the request."""
-        self._is_sent = True
-        self._status = 0
+    _gate: "Gate"
+    _operation: str
+    _group: UsageGroup
+    _demand: Demand
+    _held: Slot | None = None
+    """The slot, until the ledger has been told how the request ended."""
+    _is_sent: bool = True
+    _status: int = 0
 
     async def __aenter__(self) -> Self:
-        """Waits for the slot; a task that is cancelled while it waits leaves the queue and has used nothing.
+        """Waits for the slot; a task that is cancelled meanwhile leaves the queue and uses no slot.
 
         Raises:
             AbandonedError: `Demand.abandon` was called while it waited.
@@ -108,14 +108,14 @@ class RequestSlot:
             self._gate.recorder.request(self._operation, self._group, self._status)
 
     def answered(self, status: int, rate: RateHeaders | None, retry_after_s: float | None) -> None:
-        """The headers of the answer have arrived: its HTTP status and what it says of the quota."""
+        """Tells the ledger the status of the answer and the quota in its headers, which have just come."""
         self._status = status
         self._gate.answered(self._take_back(), status, rate, retry_after_s)
         if rate is not None:
             self._group = rate.group
 
     def unsent(self) -> None:
-        """Nothing was sent: the slot is free for the next request."""
+        """Tells the ledger that nothing was sent: the slot is free for the next request."""
         self._is_sent = False
         self._gate.unsent(self._take_back())
 
@@ -126,14 +126,15 @@ class RequestSlot:
 
 
 class Gate:
-    """Admits requests within the quota; may be used by any number of tasks at the same time.
+    """Admits requests within the quota; any number of tasks may use it at the same time.
 
     Args:
         ledger: Where slots come from.
-        recorder: Counts the requests. Also gets a line about a number of the server that rcfs does not
-            believe, at most once an hour for each kind of number.
-        clock: The seconds that the ledger counts in. trio's clock stands still while the machine is suspended
-            and is not that of other processes, so a shared ledger has another.
+        recorder: Counts the requests. Logs numbers of the server that rcfs does not believe, at most once an
+            hour for each kind of number.
+        clock: The ledger's clock, in seconds. A shared ledger needs another one than trio's, which stops
+        while
+            the machine is suspended and differs between processes.
     """
 
     def __init__(
@@ -143,15 +144,15 @@ class Gate:
         self.recorder = recorder
         self._clock = clock
         self._warned_s: dict[str, float] = {}
-        """When a line was last given about each kind of number."""
+        """When each kind of number was last logged."""
         self._scheduler = Scheduler(ledger)
         self._waiters: dict[Ticket, _Waiter] = {}
         self._nap = trio.CancelScope()
-        """Ends when it is time to look again."""
+        """Its deadline is the time to ask the scheduler again."""
 
     @property
     def now_s(self) -> float:
-        """The time on the ledger's clock, as in tickets."""
+        """The time on the ledger's clock, in seconds, as in tickets."""
         return self._clock()
 
     async def run(self) -> None:
@@ -162,7 +163,7 @@ class Gate:
                 await trio.sleep_forever()
 
     def _admit(self) -> float:
-        """Admits all that may be sent now, and returns when to look again (inf: when something changes)."""
+        """Admits all requests that may be sent now; returns when to ask again (inf: after a change)."""
         while True:
             decision = self._scheduler.next(self._clock())
             if isinstance(decision, Send):
@@ -175,7 +176,7 @@ class Gate:
                 return math.inf
 
     def _something_changed(self) -> None:
-        # The deadline is moved under who sleeps: waking it would cost each request two turns of the loop.
+        # Moving the deadline is enough: waking the task would cost each request two turns of the loop.
         wait_s = self._admit() - self._clock()
         self._nap.deadline = trio.current_time() + max(0.0, wait_s)
 
@@ -183,14 +184,14 @@ class Gate:
         """A slot for one request, as a block: ``async with gate.slot(…) as slot``.
 
         Args:
-            operation: What the recorder counts the request as: the operationId of the official description.
+            operation: The operationId of the official API description, for the recorder.
             group: The usage plan group that the request probably counts for.
             demand: How urgent it is.
         """
         return RequestSlot(self, operation, group, demand)
 
     async def wait_for_slot(self, group: UsageGroup, demand: Demand) -> Slot:
-        """The ledger's slot for a request of `group`, when its turn has come. For RequestSlot only."""
+        """The ledger's slot for a request of `group`, as soon as it may be sent. For RequestSlot only."""
         ticket = self._scheduler.submit(group, demand.priority, self._clock())
         waiter = self._waiters[ticket] = _Waiter(demand)
         demand.attach(self, ticket)
@@ -209,11 +210,11 @@ class Gate:
                     self._ledger.cancel(waiter.slot)
                 self._something_changed()
         if waiter.slot is None:
-            raise AbandonedError("nobody waits for this request any more")
+            raise AbandonedError("no reader waits for this request any more")
         return waiter.slot
 
     def mark_present(self) -> None:
-        """A person looks around and may soon open something, for which a slot is to be free."""
+        """Notes that a person is browsing and may soon open a file, so the ledger keeps a slot free."""
         self._ledger.note_person(self._clock())
 
     def promote(self, ticket: Ticket, priority: Priority) -> None:
@@ -222,7 +223,7 @@ class Gate:
         self._something_changed()
 
     def withdraw(self, ticket: Ticket) -> bool:
-        """Takes a waiting request out of the queue; its block raises AbandonedError. Whether it waited."""
+        """Takes a request out of the queue; its block raises AbandonedError. False if it is not waiting."""
         waiter = self._waiters.pop(ticket, None)
         if waiter is None:
             return False
@@ -234,7 +235,7 @@ class Gate:
     def answered(
         self, slot: Slot, status: int, rate: RateHeaders | None, retry_after_s: float | None
     ) -> None:
-        """The headers of the answer have arrived. For RequestSlot, as `lost` and `unsent` are."""
+        """Tells the ledger about an answer. For RequestSlot only, like `lost` and `unsent`."""
         self._warn_of_numbers(rate, retry_after_s)
         if status == 429:
             self._ledger.refuse(slot, self._clock(), rate, retry_after_s)
@@ -243,17 +244,17 @@ class Gate:
         self._something_changed()
 
     def lost(self, slot: Slot) -> None:
-        """The request was sent, or may have been, and no answer came."""
+        """Tells the ledger that a request may have been sent but got no answer."""
         self._ledger.fail(slot, self._clock())
         self._something_changed()
 
     def unsent(self, slot: Slot) -> None:
-        """The request was never sent."""
+        """Tells the ledger that a request was never sent."""
         self._ledger.cancel(slot)
         self._something_changed()
 
     def _warn_of_numbers(self, rate: RateHeaders | None, retry_after_s: float | None) -> None:
-        """Warns of the numbers that the ledger does not believe."""
+        """Logs the numbers that the ledger does not believe."""
         window_s, limit = (rate.window_s, rate.limit) if rate else (None, None)
         for name, value, most, words in (
             ("Retry-After", retry_after_s, LONGEST_S, "pauses for an hour"),
@@ -268,25 +269,25 @@ class Gate:
                 )
 
     def states(self) -> tuple[GroupState, ...]:
-        """Every group's budget at this moment."""
+        """The budget of every group at this moment."""
         return self._ledger.states(self._clock())
 
     def queue(self) -> tuple[QueueState, ...]:
-        """Who waits, by group and class, in this process and in others."""
+        """The waiting requests of this process and of others, by group and class."""
         return self._scheduler.queue(self._clock())
 
     def forecast(self, group: UsageGroup, priority: Priority, count: int) -> Sequence[float]:
         """Seconds until each of `count` requests would be sent if they were asked for now.
 
-        They stand behind all that waits already in their class; nobody else is expected to come.
+        They stand behind the requests of their class that wait already; no further ones are assumed.
         """
         return self._scheduler.forecast(group, priority, count, self._clock())
 
     def answered_s(self, group: UsageGroup, priority: Priority, count: int) -> float:
-        """Seconds until the last of `count` more requests would be answered, behind all of their class."""
+        """Seconds until the last of `count` further requests would be answered, as in `forecast`."""
         return self._scheduler.answered_s(group, priority, count, self._clock())
 
     def demand(self, ticket: Ticket) -> Demand | None:
-        """What the request is that waits as `ticket`; None when it waits no more."""
+        """The demand of the request that waits as `ticket`; None when it is not waiting any more."""
         waiter = self._waiters.get(ticket)
         return waiter.demand if waiter is not None else None

@@ -1,4 +1,4 @@
-"""Looks at what may take long, for those who want an answer at once: the newest one that there is."""
+"""Answers to questions that may take long, for callers that cannot wait: the newest answer so far."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -11,25 +11,22 @@ from rcfs.transport._recorder import Recorder
 T = TypeVar("T")
 
 WITHIN_S = 0.2
-"""How long a look is waited for, in seconds: a person does not notice, and what needs longer is a disk or a
-database that is stuck."""
+"""Longest wait for an answer, in seconds: a person does not notice it, and only a stuck disk or database
+takes longer."""
 
 
 class Glance(Generic[T]):
-    """One question that is asked again and again, in a thread of its own.
-
-    All methods run in the trio thread.
-    """
+    """One question that is asked repeatedly, in a thread of its own; all methods run in the trio thread."""
 
     def __init__(
         self, question: Callable[[], T], name: str, nursery: trio.Nursery, recorder: Recorder
     ) -> None:
-        """Asks `question` in `nursery`; when it fails, `recorder` hears so under `name`."""
+        """Asks `question` in a task of `nursery`; `recorder` logs failures under `name`."""
         self._question = question
         self._name = name
         self._nursery = nursery
         self._recorder = recorder
-        # Not a thread of those that all share: a question that is stuck must hold up nothing else.
+        # Its own thread, because a question that is stuck must not block other thread calls.
         self._threads = trio.CapacityLimiter(1)
         self._answered: trio.Event | None = None
         self._asked_s = 0.0
@@ -37,14 +34,13 @@ class Glance(Generic[T]):
 
     @property
     def newest(self) -> T | None:
-        """The newest answer; None when there is none yet."""
+        """The newest answer; None before the first."""
         return self._answer
 
     async def look(self) -> T | None:
-        """The answer as of now; None when there is none.
+        """The present answer if it comes within `WITHIN_S`, else the newest one; None before the first.
 
-        It is an older one when the present one does not come within `WITHIN_S`. While a question is stuck,
-        everyone who comes later gets the older answer at once.
+        While a question is stuck, later callers get the newest answer at once.
         """
         if self._answered is None:
             self._answered, self._asked_s = trio.Event(), trio.current_time()
@@ -60,7 +56,7 @@ class Glance(Generic[T]):
             )
         except RcfsError as exc:
             self._recorder.fault(self._name, str(exc))
-        except Exception as exc:  # noqa: BLE001 - what cannot be told must not end the mount
+        except Exception as exc:  # noqa: BLE001 - a failed question must not end the mount
             self._recorder.crash(self._name, exc)
         finally:
             self._answered = None

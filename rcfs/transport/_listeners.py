@@ -1,4 +1,4 @@
-"""How one part of the program tells others what has happened, without knowing them."""
+"""Events that one part of the program publishes and others subscribe to."""
 
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -9,17 +9,17 @@ E = TypeVar("E")
 
 
 class Listeners(Generic[E]):
-    """Those who are told of events of type `E`; for the event loop only."""
+    """The subscribers of events of type `E`; for the event loop only."""
 
     def __init__(self, recorder: Recorder) -> None:
-        """Nobody listens yet; `recorder` is told of listeners that fail."""
+        """Starts without listeners; `recorder` logs those that fail."""
         self._recorder = recorder
         self._listeners: list[Callable[[E], None]] = []
 
     def subscribe(self, listener: Callable[[E], None]) -> Callable[[], None]:
-        """Calls `listener` with every event from now on, until the function that this returns is called.
+        """Calls `listener` with every later event; returns a function that ends this.
 
-        It is called while the event happens, so it must not wait.
+        `tell` calls the listener directly, so it must not wait.
         """
 
         # One entry for each call: a listener that subscribed twice can unsubscribe once.
@@ -34,9 +34,9 @@ class Listeners(Generic[E]):
         return unsubscribe
 
     def tell(self, event: E) -> None:
-        """Calls every listener, the oldest first; one that raises does not stop the others."""
+        """Calls every listener, the oldest first; an error of one does not stop the others."""
         for listener in tuple(self._listeners):
             try:
                 listener(event)
-            except Exception as exc:  # noqa: BLE001 - what has happened has happened; the others must know
+            except Exception as exc:  # noqa: BLE001 - the other listeners must still hear of the event
                 self._recorder.crash("listener", exc)

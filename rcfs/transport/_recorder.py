@@ -1,6 +1,6 @@
-"""What happened: counters for `rcfs status`, the last lines for `.rcfs/log` and `.rcfs/errors`, the log.
+"""A record of events: counters for `rcfs status`, the last lines for `.rcfs/log` and `.rcfs/errors`, the log.
 
-Never handed a token, a query string or message content; ids and error codes are enough.
+Callers never pass a token, a query string or message content; ids and error codes are enough.
 """
 
 import time
@@ -23,14 +23,14 @@ _KEPT_FAULTS = 50
 
 @attrs.frozen
 class Fault:
-    """One thing that went wrong."""
+    """One failure, as `.rcfs/errors` lists it."""
 
     at_s: float
-    """When, in seconds since 1970 UTC."""
+    """Time in seconds since 1970 UTC."""
     event: str
-    """What was attempted, in a few words."""
+    """The action that failed, in a few words."""
     detail: str
-    """What went wrong, in one line."""
+    """The reason, in one line."""
 
 
 class Recorder:
@@ -39,7 +39,7 @@ class Recorder:
     def __init__(
         self, logger: structlog.typing.FilteringBoundLogger, clock: Callable[[], float] = time.time
     ) -> None:
-        """Logs to `logger`, too; `clock` gives the times of lines and faults, in seconds since 1970 UTC."""
+        """Keeps no events yet; logs to `logger`. `clock` gives the time in seconds since 1970 UTC."""
         self._logger = logger
         self._clock = clock
         self._events: deque[tuple[float, str, Mapping[str, object]]] = deque(maxlen=_KEPT_LINES)
@@ -49,20 +49,20 @@ class Recorder:
         self._content = 0
 
     def note(self, event: str, **fields: str | float | None) -> None:
-        """Logs something that is as it should be."""
+        """Logs an event that is not a failure."""
         self._keep(event, fields)
         self._log("info", event, **fields)
 
     def fault(self, event: str, detail: str, **fields: str | float | None) -> None:
-        """Logs something that went wrong; `detail` is one line for a person."""
+        """Logs a failure; `detail` is one line for a person."""
         self._faults.append(Fault(self._clock(), event, detail))
         self._keep(event, {"detail": detail, **fields})
         self._log("warning", event, detail=detail, **fields)
 
     def failure(self, event: str, error: RcfsError, **fields: str | float | None) -> None:
-        """Logs what did not succeed because of `error`.
+        """Logs that `event` failed because of `error`.
 
-        Nothing of an AuthError: whoever talks to the server logs it, once for all that fail because of it.
+        An AuthError is not logged here: the session logs it once for all that fail because of it.
         """
         if not isinstance(error, AuthError):
             self.fault(event, str(error), **fields)
@@ -74,11 +74,11 @@ class Recorder:
         self._log("error", event, exc_info=error)
 
     def stacks(self, lines: Sequence[str]) -> None:
-        """Logs where each task is; not for `.rcfs/log`, which it would flood."""
+        """Logs the stack of each task; not in `.rcfs/log`, which that would flood."""
         self._log("warning", "stacks", tasks=lines)
 
     def request(self, operation: str, group: str, status: int) -> None:
-        """Counts one request that was answered; `status` 0 when no answer came."""
+        """Counts a request that was sent; `status` is the HTTP status, 0 without an answer."""
         self._sent[group] += 1
         self._refused += status == 429
         self._content += operation == "readMessageContent"
@@ -86,7 +86,7 @@ class Recorder:
         self._log("debug", "request", operation=operation, group=group, status=status)
 
     def _log(self, level: str, event: str, **fields: object) -> None:
-        # A full disk, or a terminal that is gone, must not end what is logged about.
+        # A full disk, or a terminal that is gone, must not end the work that is logged.
         with suppress(Exception):
             getattr(self._logger, level)(event, **fields)
 
@@ -104,7 +104,7 @@ class Recorder:
         return tuple(self._faults)
 
     def requests(self) -> RequestCounts:
-        """How many requests were sent so far."""
+        """The numbers of requests that were sent so far."""
         return RequestCounts(
             sent=self._sent.total(),
             refused=self._refused,

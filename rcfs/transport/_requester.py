@@ -1,4 +1,4 @@
-"""One logical request, carried through: slot, token, sending, redirects, repetition.
+"""One logical request from start to end: slot, token, sending, redirects, repetition.
 
 Source: "Error handling", "Rate limits" and "Responses" of the API documentation.
 """
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
-"""Redirects followed for one request; browsers allow 20, no API of this kind needs more than one."""
+"""Redirects that rcfs follows for one request; browsers allow 20, no API of this kind needs more than one."""
 _ERROR_BODY_BYTES = 64 << 10
 """An error's envelope is a few hundred bytes; an HTML page is cut."""
 _EVENTS: tuple[tuple[type[PlatformError], str], ...] = (
@@ -33,26 +33,28 @@ _EVENTS: tuple[tuple[type[PlatformError], str], ...] = (
     (ServerError, "request failed"),
     (TransportError, "request failed"),
 )
-"""What the recorder calls an attempt that failed; all others are for the caller to tell."""
+"""The names under which the recorder logs failed attempts. The caller logs all other errors."""
 
 
 class _ReplacedError(PlatformError):
-    """A 401 to a token that had been replaced by then: it says nothing about the present one."""
+    """The server answered 401 to a token that has been replaced since; the present one may be good."""
 
 
 @attrs.frozen
 class _Redirect:
-    """An answer that names another URL."""
+    """The redirect in an answer."""
 
     status: int
     url: str
 
 
 class Requester:
-    """Sends requests within the quota; may be used by any number of tasks at the same time."""
+    """Sends requests within the quota; any number of tasks may use it at the same time."""
 
     def __init__(self, client: Client, network: Network, lane: Lane, recorder: Recorder) -> None:
-        """Sends in `lane` whatever names no other one."""
+        """Sends in `lane` unless a call names another one."""
+        self.hosts = client.hosts
+        """The hosts that may see the token."""
         self._client = client
         self._network = network
         self._lane = lane
@@ -69,20 +71,24 @@ class Requester:
         confirm: Callable[[], None] = lambda: None,
         lane: Lane | None = None,
     ) -> T:
-        """What `use` makes of the answer to `plan()`: 2xx, or 416 when a range was asked for.
+        """The result of `use` for the answer to `plan()`: 2xx, or 416 if it asked for a range.
 
-        Both are called anew for every attempt, so a plan may ask for what is still missing. Attempts end
-        with `demand.attempts` faults in a row between which `progress()`, in bytes, hardly grew. A request
-        that is not `repeatable` is sent again only if the server has certainly not carried it out. `confirm`
-        is called in the moment before something is sent, which may be long after it was planned; when it
-        raises, nothing is sent, no slot is used, and the error is passed on. `lane` is whose login and budget
-        are used; None for the requester's own.
+        A request that is not `repeatable` is sent again only if the server has certainly not carried it out.
+
+        Args:
+            plan: Makes the request; called for every attempt, so it may ask for the bytes still missing.
+            use: Reads the answer; called for every attempt.
+            demand: The class of the request. After `demand.attempts` faults in a row rcfs gives up.
+            progress: Number of bytes that have come. Faults between which it grows are not counted.
+            confirm: Called immediately before each sending, which may be long after `plan`; when it raises,
+                nothing is sent, no slot is used, and the error passes to the caller.
+            lane: The login and budget to use; None for the requester's own.
 
         Raises:
-            PlatformError: What the server or the connection did in the last attempt.
+            PlatformError: The error of the last attempt.
             UncertainError: A request that is not repeatable may or may not have been carried out.
             UnreachableError, OfflineError: Nothing is sent now; see `Network.admit`.
-            AbandonedError: The demand was dropped while it waited for a slot.
+            AbandonedError: The demand was withdrawn while it waited for a slot.
         """
         lane = lane or self._lane
         call = _Call(self._client, self._network, lane, self._learned_groups, demand, use, confirm)
@@ -90,12 +96,12 @@ class Requester:
         while True:
             request = plan()
             await self._network.admit(request.url, demand)
-            # Failed logins are repeated in there, so they are not repeated here.
+            # The session repeats failed logins itself.
             await lane.session.token(demand)
             try:
                 return await call.attempt(request)
             except _ReplacedError:
-                continue  # Each one is another request's new token, and those are limited.
+                continue  # Not counted: another request got a new token each time, and those are limited.
             except PlatformError as exc:
                 for kind, event in _EVENTS:
                     if isinstance(exc, kind):
@@ -111,9 +117,10 @@ class Requester:
                 await trio.sleep(wait_s)
 
     def price(self, request: Request, lane: Lane | None = None) -> tuple[float, float]:
-        """What a request like `request` costs now, in seconds: its share of the window, and until it can go.
+        """The price of a request like `request` and the wait for its slot, both in seconds.
 
-        As the ledger knows it; a request that must wait behind others waits longer.
+        The price is the length of the window divided by its limit. Requests that wait already are not
+        counted.
         """
         group = self._learned_groups.get(request.operation, request.group)
         for state in (lane or self._lane).gate.states():
@@ -129,10 +136,11 @@ class Requester:
         *,
         lane: Lane | None = None,
     ) -> T:
-        """What `decode` makes of the JSON object that answers `request`; it runs in a worker thread.
+        """The result of `decode`, in a worker thread, for the JSON object that answers `request`.
 
         Raises:
-            PlatformError: As `run`, and what `decode` raised; ServerError when the answer is no JSON object.
+            PlatformError: As `run`; also the errors of `decode`.
+            ServerError: The answer is not a JSON object.
         """
 
         def parse(body: bytes) -> T:
@@ -147,7 +155,7 @@ class Requester:
 
 @attrs.frozen
 class _Call(Generic[T]):
-    """The parts of one logical request that stay the same in all its attempts."""
+    """The parts of one logical request that all its attempts share."""
 
     client: Client
     network: Network
@@ -158,14 +166,14 @@ class _Call(Generic[T]):
     confirm: Callable[[], None]
 
     async def attempt(self, request: Request) -> T:
-        """What `use` makes of the answer to `request`, at the end of its redirects."""
+        """The result of `use` for the answer to `request`, at the end of its redirects."""
         is_done = False
         try:
             for _hop in range(_MOST_HOPS):
                 outcome = await self._send(request)
                 if not isinstance(outcome, _Redirect):
                     return outcome
-                # 303 says that it was carried out, and where to read what came of it.
+                # 303 means that the request was carried out; its URL leads to the result.
                 is_done = is_done or (outcome.status == 303 and not request.repeatable)
                 keeps_host = self.client.hosts.may_see_token(outcome.url)
                 request = redirected(request, outcome.status, outcome.url, may_send_body=keeps_host)
@@ -177,11 +185,11 @@ class _Call(Generic[T]):
 
     async def _send(self, request: Request) -> T | _Redirect:
         if not self.client.hosts.may_see_token(self.client.absolute(request.url)):
-            # A foreign host, reached by a redirect: no token, and none of this credential's quota.
+            # A redirect to a foreign host: it gets no token, and the request needs no slot.
             async with self.client.send(request, "") as answer:
                 if answer.status >= 400 and answer.status != 416:
-                    # It says nothing about the login, the quota or the resource: asking the server again
-                    # may lead elsewhere.
+                    # This says nothing about the login, the quota or the resource, and another attempt may be
+                    # redirected to another host.
                     raise ServerError(
                         f"{request.operation}: HTTP {answer.status} from the host that the server named",
                         retry_after_s=answer.retry_after_s,
@@ -193,7 +201,7 @@ class _Call(Generic[T]):
                 token = self.lane.session.current
                 if token is not None and not self.network.is_closed_to(request.url):
                     return await self._exchange(request, token, slot)
-                slot.unsent()  # The wait for the slot outlasted the token, or the way to the server.
+                slot.unsent()  # During the wait for the slot the token ended, or an outage began.
             await self.network.admit(request.url, self.demand)
             await self.lane.session.token(self.demand)
 

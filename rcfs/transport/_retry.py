@@ -1,7 +1,7 @@
-"""Whether and when a failed request is sent again: pure, without clock or socket.
+"""Whether and when rcfs repeats a failed request: pure, without clock or socket.
 
 Source: "Error handling" and "Rate limits" of the API documentation. The shape is that of urllib3's ``Retry``:
-a frozen count that a failure turns into the next one, or that raises when it is used up.
+a frozen count that each failure turns into the next one, or that raises when it is used up.
 """
 
 import attrs
@@ -22,12 +22,13 @@ from rcfs.model import LONGEST_S
 _FIRST_S = 2.0
 _LONGEST_S = 60.0
 _MOST_LOGINS = 4
-"""New tokens tried for one request: as many as there are repetitions of any other fault."""
+"""New tokens that rcfs tries for one request: as many as repetitions after any other fault."""
 _MOST_REFUSALS = 5
-"""429 answers met for one request: each costs a penalty, so after five minutes something else is wrong."""
+"""429 answers to one request after which rcfs gives up: each costs a penalty, so by then five minutes are
+lost."""
 _PROGRESS_BYTES = 64 << 10
-"""An attempt that brought this much before it broke is repeated at once and without being counted; the
-slots space such repetitions anyway. One that brought less counts as a fault."""
+"""An attempt that brought this many bytes before it broke is repeated at once and not counted, because slots
+space such repetitions anyway. A break after fewer bytes counts as a fault."""
 
 
 def backoff_s(failures: int, error: RcfsError) -> float:
@@ -43,7 +44,7 @@ def backoff_s(failures: int, error: RcfsError) -> float:
 
 
 def uncertain(error: PlatformError) -> UncertainError:
-    """What `error` means for a request that may have been carried out and must not be sent again."""
+    """The error to raise in place of `error` if the request must not be sent twice."""
     return UncertainError(
         f"this may or may not have been done: {error}", code=error.code, request_id=error.request_id
     )
@@ -51,14 +52,14 @@ def uncertain(error: PlatformError) -> UncertainError:
 
 @attrs.frozen
 class Retry:
-    """What was tried for one request so far."""
+    """The failures of one request so far."""
 
     most_faults: int
     """Faults in a row after which rcfs gives up."""
     progress_bytes: int = 0
-    """How much had arrived when the faults were last counted from 0."""
+    """Number of bytes that had arrived when `faults` was last 0."""
     faults: int = 0
-    """Server faults and broken connections in a row, between which hardly anything arrived."""
+    """Server faults and broken connections in a row, with fewer than 64 KiB between them."""
     logins: int = 0
     """401 answers."""
     refusals: int = 0
@@ -79,17 +80,17 @@ class Retry:
             error: What the newest attempt ended with.
             repeatable: Whether sending the request twice is safe. If not, it is sent again only after an
                 error that means it was not carried out: 401, 429, or a connection that could not be made.
-            progress_bytes: How much has arrived in all attempts.
-            may_log_in: Whether another token can be had.
-            is_closed: Whether rcfs knows that the server cannot be reached. Then the next attempt fails or
-                waits before it sends anything, and no fault is counted.
+            progress_bytes: Number of bytes that have arrived in all attempts.
+            may_log_in: Whether the session can get another token.
+            is_closed: Whether there is an outage. Then the next attempt fails or waits before it sends
+                anything, and no fault is counted.
 
         Raises:
-            PlatformError: `error`, if sending it again is of no use, or was tried often enough.
-            UncertainError: It must not be sent again, and may have been carried out.
+            PlatformError: `error`, if a repetition cannot help or the limit is reached.
+            UncertainError: The request must not be repeated, and may have been carried out.
         """
         if isinstance(error, RateLimitedError):
-            # The gate is frozen now, so the next attempt waits the penalty out.
+            # No wait here: the gate is frozen, so the next attempt waits until the penalty is over.
             if self.refusals + 1 >= _MOST_REFUSALS:
                 raise error
             return attrs.evolve(self, refusals=self.refusals + 1), 0.0
@@ -97,7 +98,7 @@ class Retry:
             logins = self.logins + 1
             if logins > _MOST_LOGINS or not may_log_in:
                 raise error
-            # Two are a token that ended early, and one that another process replaced.
+            # Two in a row are normal: one token ended early, and another process replaced one.
             return attrs.evolve(self, logins=logins), backoff_s(logins - 2, error) if logins > 2 else 0.0
         if not isinstance(error, (ServerError, TransportError)):
             raise error

@@ -1,8 +1,8 @@
-"""The login: one token for all requests, renewed ahead of its end by one task at a time.
+"""The session: one token for all requests, which one task at a time renews before it ends.
 
 Source: "Authentication" of the API documentation: a refresh token is good for one use, refreshing ends
 the old access token at once, and a refused login must not be repeated at once. The platform keeps about five
-sessions of a user and app, so all processes of a login use one, which is kept in the state directory.
+sessions of a user and app, so all processes of a login share one, which is kept in the state directory.
 """
 
 import math
@@ -35,22 +35,24 @@ from rcfs.transport._retry import backoff_s
 from rcfs.transport._session_document import SessionDocument
 
 _LATER_S = 30.0
-"""How long a token that is still good is used on after its renewal failed: six tries within the margin."""
+"""Seconds until the next renewal after a failed one, while the token is still good: six tries before it
+ends."""
 _REFUSED_S = 60.0
-"""How long a refusal of the credentials is taken for true, in seconds; then one login is tried. The group of
-logins has five requests a minute, and a JWT that is good again should be noticed while a person waits."""
+"""How long rcfs relies on a refusal of the credentials before it tries one login, in seconds. The group of
+logins has five requests a minute, and a JWT that is good again should work while a person waits."""
 _LOOK_AGAIN_S = 5.0
-"""How often a refused login looks for other credentials, in seconds: `rcfs login` may have saved some."""
+"""How often a refused session looks for other credentials, in seconds: `rcfs login` may have saved some."""
 _RELOAD_WITHIN_S = 10.0
-"""Longest wait for the keyring, which may be locked."""
+"""Longest wait for the keyring, in seconds: it may be locked."""
 _SOON_S = 0.1
-"""A login that must wait longer for its slot tells nothing soon."""
+"""If a login must wait longer than this for its slot, in seconds, `judged` is set before it."""
 _REVOKE_WITHIN_S = 5.0
-"""Longest wait for the revocation on unmount; its failure is harmless, the session ends by itself."""
+"""Longest wait for the revocation on unmount, in seconds. A failure is harmless: the session ends by
+itself."""
 
 
 class Session:
-    """Holds the token; may be used by any number of tasks at the same time."""
+    """Holds the token; any number of tasks may use it at the same time."""
 
     def __init__(
         self,
@@ -63,17 +65,16 @@ class Session:
         shared: SharedSession | None = None,
         reload: Callable[[], Credentials | None] = lambda: None,
     ) -> None:
-        """Prepares; nothing is sent.
+        """Prepares a session; nothing is sent.
 
         Args:
             client: Sends the requests.
-            credentials: Who logs in.
+            credentials: The credentials to log in with.
             gate: Gives the slots; all times are on its clock.
             network: Knows whether the server can be reached.
-            recorder: Hears what happens.
-            shared: What other processes of the login use as well; None for a session of its own.
-            reload: The credentials as they are kept now, of the same login; None when there are none. For a
-                worker thread.
+            recorder: Logs events and faults.
+            shared: The session that other processes of the login use as well; None for a session of its own.
+            reload: Reads the saved credentials of the same login, in a worker thread; None without any.
         """
         self._document = SessionDocument(shared, recorder)
         self._reload = reload
@@ -85,15 +86,15 @@ class Session:
         self._recorder = recorder
         self._token: Token | None = None
         self._refreshed = False
-        """Whether the token came from a refresh, and not from a login."""
+        """Whether the token came from a refresh and not from a login."""
         self.refused: AuthError | None = None
-        """Why the server does not take the credentials; None as long as it has not said so."""
+        """Why the server refuses the credentials; None unless it has refused them."""
         self.judged = trio.Event()
-        """Set when the server has said what it thinks of the credentials, or will not be asked soon."""
+        """Set when the server has accepted or refused the credentials, or rcfs cannot ask it soon."""
         self._refusal_kept = False
-        """Whether other processes can read that; `rcfs login` removes what they read."""
+        """Whether the refusal is in the shared document; `rcfs login` removes that document."""
         self._failure: tuple[float, PlatformError] | None = None
-        """When the newest renewal failed, and how; None when it did not."""
+        """Time and error of the latest renewal that failed; None before the first."""
         self._renewing = trio.Lock()
 
     @property
@@ -103,13 +104,13 @@ class Session:
 
     @property
     def current(self) -> Token | None:
-        """The token, if it is good now and not due for renewal."""
+        """The token; None when it is not good or due for renewal."""
         token = self._token
         return token if token is not None and self._gate.now_s < token.renew_at_s else None
 
     @property
     def refused_for_s(self) -> float:
-        """Seconds until a refused login is tried again; 0 when it may be now, or was not refused."""
+        """Seconds until rcfs tries a refused login again; 0 if it may now, or the login was not refused."""
         return 0.0 if self.refused is None else max(0.0, self._refused_s + _REFUSED_S - self._gate.now_s)
 
     async def token(self, demand: Demand) -> Token:
@@ -123,17 +124,16 @@ class Session:
         while (token := self.current) is None:
             async with self._renewing:
                 if self._failure is not None and asked_s < self._failure[0]:
-                    raise self._failure[1].with_traceback(
-                        None
-                    )  # It failed while we waited: once for all who did.
+                    # It failed while this task waited: one failure counts for all that waited.
+                    raise self._failure[1].with_traceback(None)
                 if self.current is None:
                     await self._renew(demand)
         return token
 
     def reject(self, token: Token) -> bool:
-        """The server answered 401 to `token`: if it is still the current one it is replaced at once.
+        """Notes that the server answered 401 to `token`; whether that was the current token.
 
-        By a refresh, or, when it came from a refresh itself, by a login. Whether it was the current one.
+        If so, the next request renews it: by a refresh, or by a login if it came from a refresh itself.
         """
         if self._token is None or self._token.access != token.access:
             return False
@@ -161,10 +161,10 @@ class Session:
             self._token = attrs.evolve(old, renew_at_s=min(now + _LATER_S, old.ends_at_s))
 
     def _adopt(self) -> bool:
-        """Takes over what another process has kept, if that is news: a token that is good now.
+        """Takes over a good token that another process has put into the shared document, if there is one.
 
         Raises:
-            AuthError: It was refused with the same credentials within the last minute.
+            AuthError: The server refused the same credentials to another process within the last minute.
         """
         kept = self._document.read()
         if kept is None:
@@ -186,15 +186,15 @@ class Session:
         return True
 
     def _refuse(self, error: AuthError, at_s: float) -> AuthError:
-        """`error`, which is what everybody gets from now on who needs a token."""
-        if self.refused is None:  # What stays refused is no news.
+        """Notes a refusal of the credentials, and returns `error`."""
+        if self.refused is None:  # A repeated refusal is not logged.
             self._recorder.fault("login", str(error))
         self.refused, self._refused_s = error, at_s
         self.judged.set()
         return error
 
     async def _look_for_others(self) -> None:
-        """Takes other credentials, if some were saved since these were refused."""
+        """Takes over other credentials that were saved since these were refused."""
         now_s = self._gate.now_s
         if now_s < self._reloaded_s + _LOOK_AGAIN_S:
             return
@@ -203,14 +203,14 @@ class Session:
         try:
             with trio.move_on_after(_RELOAD_WITHIN_S):
                 found = await trio.to_thread.run_sync(self._reload, abandon_on_cancel=True)
-        except Exception as exc:  # noqa: BLE001 - whatever the keyring does, the old ones stay
+        except Exception as exc:  # noqa: BLE001 - on any error of the keyring, the old credentials stay
             self._recorder.fault("login", f"the credentials cannot be read again ({type(exc).__name__})")
         if found is not None and found != self._credentials:
             self._recorder.note("other credentials")
             self._credentials, self.refused = found, None
 
     async def _refresh(self) -> bool:
-        """Whether the refresh token gave a new token; it is good for one use, whatever becomes of it."""
+        """Whether the refresh token gave a new token. It is used up even if the refresh fails."""
         old, now = self._token, self._gate.now_s
         if old is None or not old.refresh or now >= old.refresh_until_s:
             return False
@@ -227,7 +227,8 @@ class Session:
         if self.refused is not None:
             await self._look_for_others()
         if self._refusal_kept and self._document.read() is None:
-            # `rcfs login` has saved the same credentials again: whoever did expects the server to take them.
+            # `rcfs login` has saved the same credentials again, so the user expects the server to accept
+            # them.
             self.refused, self._refusal_kept = None, False
         if self.refused is not None and self.refused_for_s > 0:
             raise AuthError(str(self.refused), code=self.refused.code)
@@ -245,7 +246,7 @@ class Session:
                 raise
             except PlatformError as exc:
                 failures += 1
-                # While the old token is good, everybody goes on with it instead of waiting here.
+                # While the old token is good, requests use it instead of waiting here.
                 good = self._token is not None and self._gate.now_s < self._token.ends_at_s
                 if good or not exc.retryable or failures >= demand.attempts or self._network.is_down:
                     raise
@@ -264,15 +265,15 @@ class Session:
             return await token_from(answer, self._gate.now_s)
 
     async def revoke(self) -> None:
-        """Ends the session on the server, unless other processes use it.
+        """Ends the session on the server, unless other processes use it; takes a few seconds at most.
 
-        Errors are ignored, and a few seconds are enough.
+        Errors are only logged.
         """
         token, self._token = self._token, None
         with self._document.leaving() as is_last:
             if not is_last or self._network.is_down:
                 return
-            # What another process has renewed since, or one that was killed has left.
+            # Another process may have renewed the token since, or was killed and left one.
             kept = self._document.read()
             if kept is not None and kept.token is not None:
                 token = kept.token
@@ -290,7 +291,7 @@ class Session:
     async def _send(self, request: Request) -> AsyncIterator[Answer]:
         """The answer to `request`, which takes one slot of the auth group."""
         basic = (self._credentials.client_id, self._credentials.client_secret)
-        # Everything else waits for the login, so it is a person's read whoever caused it.
+        # All other requests wait for the login, so it always has the most urgent class.
         demand = Demand(Priority.PERSON, label="login")
         async with (
             self._gate.slot(request.operation, request.group, demand) as slot,

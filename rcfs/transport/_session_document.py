@@ -1,7 +1,8 @@
-"""What the processes of one login tell each other of their session: its token, or why it was refused.
+"""The document in which the processes of one login share their session: its token, or why it was refused.
 
-`SharedSession` keeps the document on the disk and locks it; here is what stands in it. Whatever is wrong with
-the disk or with the document, a process can still log in by itself, so nothing here fails because of it.
+`SharedSession` keeps the document on the disk and locks it; this module reads and writes its fields. If the
+disk or the document is damaged, a process can still log in by itself, so no method here raises an error for
+that.
 """
 
 import math
@@ -19,37 +20,38 @@ from rcfs.store import SharedSession
 from rcfs.transport._recorder import Recorder
 
 _POLL_S = 0.05
-"""How often to look whether another process has renewed the session, in seconds."""
+"""How often rcfs looks whether another process has renewed the session, in seconds."""
 _OTHER_WITHIN_S = 150.0
-"""Longest wait for that process: a login that waits for a penalty. Then this one logs in by itself."""
+"""Longest wait for that process, in seconds: its login may wait for a penalty. Then this process logs in
+itself."""
 
 
 @attrs.frozen
 class Kept:
-    """The document as it was written last."""
+    """The fields of the document."""
 
     token: Token | None
-    """None when there is none, or none that can be read."""
+    """None when the document has no valid token."""
     is_refreshed: bool
-    """Whether the token came from a refresh, and not from a login."""
+    """Whether the token came from a refresh and not from a login."""
     refused_by: str
-    """Digest of the credentials that the server refused; empty when it did not."""
+    """Digest of the credentials that the server refused; empty without a refusal."""
     refusal: AuthError
-    """Why it refused them."""
+    """Why the server refused them."""
     refused_s: float
-    """When; -inf when that cannot be read."""
+    """When it refused them; -inf when the document has no valid time."""
 
 
 class SessionDocument:
-    """The document; all of it is quick but the wait for another process."""
+    """The document of a session; all methods are quick except the wait for another process."""
 
     def __init__(self, shared: SharedSession | None, recorder: Recorder) -> None:
-        """Without `shared` nothing is kept, and there are no other processes."""
+        """Without `shared` nothing is written, and the session is not shared."""
         self._shared = shared
         self._recorder = recorder
 
     def read(self) -> Kept | None:
-        """What was kept last; None when nothing was."""
+        """The document as it is now; None without one on the disk."""
         document = None if self._shared is None else self._shared.read()
         if document is None:
             return None
@@ -64,11 +66,11 @@ class SessionDocument:
         )
 
     def keep_token(self, token: Token, *, is_refreshed: bool) -> None:
-        """Lets other processes have `token`."""
+        """Writes `token` for other processes."""
         self._write({**attrs.asdict(token), "refreshed": is_refreshed})
 
     def keep_refusal(self, error: AuthError, refused_s: float, digest: str) -> bool:
-        """Lets other processes know that the server refused the credentials of `digest`; whether they can."""
+        """Writes that the server refused the credentials of `digest`; whether that succeeded."""
         told = {"refused": str(error), "code": error.code, "refused_s": refused_s, "refused_by": digest}
         return self._write(told)
 
@@ -77,21 +79,21 @@ class SessionDocument:
             return False
         try:
             self._shared.write(document)
-        except StoreError as exc:  # Then each process has a session of its own.
+        except StoreError as exc:  # Each process then has a session of its own.
             self._recorder.fault("session", str(exc))
             return False
         return True
 
     def forget(self) -> None:
-        """Keeps nothing any more."""
+        """Removes the document."""
         if self._shared is not None:
             self._shared.forget()
 
     @asynccontextmanager
     async def renewing(self, is_renewed: Callable[[], bool]) -> AsyncIterator[None]:
-        """A block in which no other process renews the session, unless the disk fails or another one hangs.
+        """A block in which no other process renews the session, unless the disk fails or that process hangs.
 
-        While another one does, `is_renewed` is asked whether it is done; then the block begins as well.
+        It begins when no other process renews the session, or `is_renewed` says that one has done so.
         """
         lock = None
         try:
@@ -111,7 +113,7 @@ class SessionDocument:
 
     @contextmanager
     def leaving(self) -> Iterator[bool]:
-        """A block at whose end this process uses the session no more; gives whether no other one does."""
+        """A block at whose end this process leaves the session; gives whether it is the last process."""
         if self._shared is None:
             yield True
             return

@@ -1,4 +1,4 @@
-"""Tasks: those that live as long as a mount and outlive their errors, and those that end together."""
+"""Tasks that restart after an error as long as the mount lasts, and tasks that end together."""
 
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -8,21 +8,21 @@ from rcfs.errors import RcfsError
 from rcfs.transport._recorder import Recorder
 
 _LONGEST_PAUSE_S = 60.0
-"""Longest pause before a task that failed begins again, in seconds. The first pause is a second, and each one
-is twice as long as the one before: an error that stays fills no log, and one that passes costs a second."""
+"""Longest pause before a failed task starts again, in seconds. The pauses double from one second on, so that
+a lasting error does not fill the log and a short one costs a second."""
 
 
 async def keep_going(recorder: Recorder, event: str, job: Callable[[], Awaitable[object]]) -> None:
-    """Runs `job` to its end, and runs it again after an error, which is logged as `event`.
+    """Runs `job` until it returns; after an error, logged as `event`, it starts `job` again.
 
-    Without it an error that nobody expected would end the nursery, and with it the mount.
+    So an unexpected error does not end the nursery, and with it the mount.
     """
     pause_s = 1.0
     while True:
         begun_s = trio.current_time()
         try:
             await job()
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the mount goes on
+        except Exception as exc:  # noqa: BLE001 - no error of a task may end the mount
             recorder.crash(event, exc)
         else:
             return
@@ -35,9 +35,9 @@ async def keep_going(recorder: Recorder, event: str, job: Callable[[], Awaitable
 async def run_together(
     jobs: Iterable[Callable[[], Awaitable[None]]], *, until_one_returns: bool = False
 ) -> None:
-    """Runs `jobs` at the same time, to their end or, if so asked, until one of them returns.
+    """Runs `jobs` at the same time until all return, or with `until_one_returns` until one does.
 
-    The first RcfsError of one ends the others and is raised as it is, without a group around it.
+    The first RcfsError of a job cancels the others and is raised as it is, without a group around it.
     """
     errors: list[RcfsError] = []
 

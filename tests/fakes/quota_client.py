@@ -14,7 +14,7 @@ import trio
 from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials, list_messages
 from rcfs.store import LinuxMachine, open_ledger
-from rcfs.transport import Demand, Lane, Network, Recorder, Requester
+from rcfs.transport import Demand, Recorder, Requester, open_connection
 
 PLANS = {UsageGroup("light"): Plan(15, 1.0, 2.0), UsageGroup("auth"): Plan(20, 1.0, 2.0)}
 """Of the simulator that these processes ask."""
@@ -37,18 +37,12 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
         )
         print("answered", flush=True)  # noqa: T201 - that is what it is for
 
-    async with trio.open_nursery() as gate_nursery:
-        network = Network(client, recorder, gate_nursery)
-        lane = Lane.open(
-            login, ledger, client=client, network=network, recorder=recorder, clock=machine.clock_s
-        )
-        gate_nursery.start_soon(lane.gate.run)
-        requester = Requester(client, network, lane, recorder)
-        async with trio.open_nursery() as nursery:
-            for _ in range(count):
-                nursery.start_soon(one, requester)
-        await client.aclose()
-        gate_nursery.cancel_scope.cancel()
+    async with (
+        open_connection(client, login, ledger, recorder, clock=machine.clock_s) as connection,
+        trio.open_nursery() as nursery,
+    ):
+        for _ in range(count):
+            nursery.start_soon(one, connection.requester)
     ledger.close(machine.clock_s())
 
 

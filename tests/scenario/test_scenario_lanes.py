@@ -9,7 +9,7 @@ from rcfs.errors import UnreachableError
 from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from rcfs.platform import Credentials, read_account
 from rcfs.quota import Ledger, MemoryHome
-from rcfs.transport import Demand, Lane, Requester
+from rcfs.transport import Demand, Gate, Lane, Requester, Session
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, Reply
 
@@ -21,16 +21,11 @@ READ = "readAccountInfo"
 async def second(rig: Rig) -> AsyncIterator[Lane]:
     """A lane that may send one light request a minute, beside that of the rig."""
     engine = rig.engine
-    lane = Lane.open(
-        Credentials(CLIENT_ID, CLIENT_SECRET, JWT),
-        Ledger(MemoryHome({**PRIOR_PLANS, LIGHT: Plan(1, 60.0)})),
-        client=engine.client,
-        network=engine.network,
-        recorder=engine.recorder,
-    )
+    gate = Gate(Ledger(MemoryHome({**PRIOR_PLANS, LIGHT: Plan(1, 60.0)})), engine.recorder)
+    credentials = Credentials(CLIENT_ID, CLIENT_SECRET, JWT)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(lane.gate.run)
-        yield lane
+        nursery.start_soon(gate.run)
+        yield Lane(gate, Session(engine.client, credentials, gate, engine.network, engine.recorder))
         nursery.cancel_scope.cancel()
 
 

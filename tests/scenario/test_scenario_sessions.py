@@ -1,6 +1,7 @@
 """Processes of one login share one session, and a refused login heals by itself."""
 
 import json
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from rcfs.quota import Ledger, MemoryHome
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator.login._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
-from rcfs.transport import Demand, Lane, Network, Recorder, Requester
+from rcfs.transport import Demand, Recorder, open_connection
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.rig import noise
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform
@@ -103,27 +104,20 @@ async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -
         simulated = Platform(SimulatorConfig(AccountSpec(messages=5, months=1)), nursery)
         ends = simulated.endpoints
         credentials = Credentials(ends.client_id, ends.client_secret, ends.jwt)
-        requesters, sessions = [], []
-        for _process in range(7):
-            hosts = AllowedHosts(ends.platform_url)
-            client = Client(hosts, user_agent="rcfs/test", transport=Line(simulated))
-            recorder = Recorder(structlog.testing.CapturingLogger())
-            network = Network(client, recorder, nursery)
-            lane = Lane.open(
-                credentials,
-                Ledger(MemoryHome(PRIOR_PLANS)),
-                client=client,
-                network=network,
-                recorder=recorder,
-                shared=shared(tmp_path),
-            )
-            nursery.start_soon(lane.gate.run)
-            requesters.append(Requester(client, network, lane, recorder))
-            sessions.append(lane.session)
-        for requester in (*requesters, *requesters):
-            await requester.read(read_account(), lambda _record: None, demand)
-        for session in sessions:
-            await session.revoke()
+        requesters = []
+        async with AsyncExitStack() as stack:
+            for _process in range(7):
+                hosts = AllowedHosts(ends.platform_url)
+                connecting = open_connection(
+                    Client(hosts, user_agent="rcfs/test", transport=Line(simulated)),
+                    credentials,
+                    Ledger(MemoryHome(PRIOR_PLANS)),
+                    Recorder(structlog.testing.CapturingLogger()),
+                    shared=shared(tmp_path),
+                )
+                requesters.append((await stack.enter_async_context(connecting)).requester)
+            for requester in (*requesters, *requesters):
+                await requester.read(read_account(), lambda _record: None, demand)
         nursery.cancel_scope.cancel()
     entries = simulated.simulator.journal.entries()
     assert [entry.operation for entry in entries].count(LOGIN) == 1

@@ -10,7 +10,7 @@ import structlog
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from rcfs.content import Library, Part
+from rcfs.content import Library, Part, Storage
 from rcfs.errors import NotFoundError
 from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey, Priority, RecordingKey, Wanted
 from rcfs.store import ContentCache, ContentInfo, FetchHistory, FetchRecord, SizeIndex
@@ -23,12 +23,12 @@ DATA = noise(2 * CHUNK_BYTES + 5)
 
 @attrs.define
 class Shelf:
-    """A source that has contents in memory, and gives at most `most_bytes` of one at a time."""
+    """A source with contents in memory that sends at most `most_bytes` of one at a time."""
 
     contents: dict[ContentKey, bytes]
     most_bytes: int = 1 << 40
     asked: list[tuple[str, str, int, int | None]] = attrs.field(factory=list)
-    """Path, class, first byte and end of each stretch that was asked for."""
+    """Key, class, first byte and end of each range that was requested."""
 
     def price(self, _wanted: Wanted) -> tuple[float, float]:
         return 1.5, 0.0
@@ -84,16 +84,8 @@ async def open_library(
     ):
         recorder = Recorder(structlog.testing.CapturingLogger())
         async with trio.open_nursery() as nursery:
-            library = Library(
-                source,
-                cache,
-                sizes,
-                recorder,
-                nursery,
-                on_text=pass_over,
-                history=history,
-                now_s=lambda: 1_764_000_000.0,
-            )
+            storage = Storage(cache, sizes, recorder, nursery, on_text=pass_over, history=history)
+            library = Library(source, storage, recorder, nursery, now_s=lambda: 1_764_000_000.0)
             yield library, cache, history
             library.forget_idle()
             nursery.cancel_scope.cancel()
@@ -111,7 +103,7 @@ async def read(library: Library, program: str = "cp") -> bytes:
         library.release(content)
 
 
-async def test_a_recording_is_fetched_once_and_noted(tmp_path: Path) -> None:
+async def test_a_recording_is_fetched_once_and_added_to_the_history(tmp_path: Path) -> None:
     source = Shelf({KEY: DATA})
     async with open_library(source, tmp_path) as (library, cache, history):
         assert await read(library) == DATA
@@ -126,7 +118,7 @@ async def test_a_recording_is_fetched_once_and_noted(tmp_path: Path) -> None:
         assert len(source.asked) == 1
 
 
-async def test_a_source_is_asked_from_where_its_last_part_ended(tmp_path: Path) -> None:
+async def test_the_next_request_starts_where_the_last_part_ended(tmp_path: Path) -> None:
     source = Shelf({KEY: DATA}, most_bytes=CHUNK_BYTES + 1)
     async with open_library(source, tmp_path) as (library, _cache, history):
         assert await read(library) == DATA
@@ -138,7 +130,7 @@ async def test_a_source_is_asked_from_where_its_last_part_ended(tmp_path: Path) 
         assert [record.requests for record in history.fetches([KEY])[KEY]] == [3]
 
 
-async def test_a_source_is_asked_only_for_what_the_cache_lacks(tmp_path: Path) -> None:
+async def test_only_the_bytes_that_the_cache_lacks_are_requested(tmp_path: Path) -> None:
     source = Shelf({KEY: DATA})
     async with open_library(source, tmp_path) as (library, cache, _history):
         for index in (0, 2):
@@ -150,7 +142,7 @@ async def test_a_source_is_asked_only_for_what_the_cache_lacks(tmp_path: Path) -
         assert [(start, stop) for *_rest, start, stop in source.asked] == [(CHUNK_BYTES, 2 * CHUNK_BYTES)]
 
 
-async def test_a_look_asks_no_source_and_a_refusal_is_remembered(tmp_path: Path) -> None:
+async def test_a_look_sends_nothing_and_a_definite_error_is_remembered(tmp_path: Path) -> None:
     source = Shelf({})
     async with open_library(source, tmp_path) as (library, _cache, _history):
         content = await library.look(Wanted(KEY))
@@ -164,7 +156,7 @@ async def test_a_look_asks_no_source_and_a_refusal_is_remembered(tmp_path: Path)
         assert len(source.asked) == 1
 
 
-async def test_damage_is_fetched_in_the_class_that_was_given_last(tmp_path: Path) -> None:
+async def test_a_damaged_chunk_is_fetched_in_the_class_that_was_given_last(tmp_path: Path) -> None:
     data = noise(6 * CHUNK_BYTES)
     source = Shelf({KEY: data})
     async with open_library(source, tmp_path, damaged=1) as (library, _cache, _history):
