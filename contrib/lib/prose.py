@@ -21,7 +21,7 @@ RULES = [
     # What to look for (letter case counts), and why it is not clear.
     (START + r"(?:Who|Whoever|Whose|What|Whatever|Whichever)\b(?![^.!?]*\?)", "name the actor or the thing"),
     (r"\b[Ss]o many\b", "say how many, or 'at most N'"),
-    (r"\b[Gg]o(?:es|ing)? on\b|\bwent on\b", "'continues', 'resumes' or 'happens'"),
+    (r"\b[Gg]o(?:es|ing)? on\b(?! about)|\bwent on\b(?! about)", "'continues', 'resumes' or 'happens'"),
     (r"\b(?:[Ss]omebody|[Ss]omeone|[Nn]obody|person|user) (?:is|was) about\b", "'present': say what counts as that"),
     (r"\bby the way\b", "'by accident', or leave it out"),
     (r"\b(?:may|can|could|to) be had\b|\bbe had again\b", "'is available', 'can be fetched'"),

@@ -1,4 +1,4 @@
-"""The ASGI application of both origins: which path is what, and the arrival and end of every request."""
+"""The ASGI application of both origins: routes each request, and logs its arrival and its end."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -51,23 +51,23 @@ OPERATIONS: tuple[Operation, ...] = (
     *_api_permissions.OPERATIONS,
     *_api_subscriptions.OPERATIONS,
 )
-"""All operations that are played. A further endpoint is a handler and a line in its module's table."""
+"""All operations that the simulator answers. A new endpoint needs a handler and a line in a table."""
 
 ADMIN_PREFIX = "/simulator/"
-"""Where the platform has the admin interface, which is neither counted nor recorded; the foreign host has it,
-too, because a fault may close the platform."""
+"""Prefix of the admin interface, which is neither counted nor recorded. The foreign host serves it, too,
+because a fault may close the platform."""
 
 CONNECTION = "rcfs.connection"
 """ASGI extension under which `_server` passes the `Connection` of a request."""
 
 _PAGES = ("/", CONSENT_PATH)
-"""The pages for people: the start page, and the one to which an app leads its user."""
+"""The pages for people: the start page, and the consent page of a login in a browser."""
 
 _EXCHANGE = "rcfs.exchange"
-"""Key of the scope under which the exchange reaches its route."""
+"""Key of the scope under which a route finds the exchange of its request."""
 
 _TOKEN_IN_QUERY = re.compile(r"(?<![^&])((?:access_)?token)=[^&]*")
-"""A token in a query: allowed on the media host and at revoke, but never to be shown."""
+"""A token in a query: allowed on the media host and at revoke, but never shown."""
 
 
 class App:
@@ -75,7 +75,7 @@ class App:
 
     Args:
         backend: The state of the simulator.
-        faults: What goes wrong on purpose.
+        faults: The faults to apply.
         origin: `PLATFORM`, `MEDIA` or `FOREIGN`.
     """
 
@@ -116,7 +116,7 @@ class App:
         await trio.sleep(self._backend.latency_s / 2)
         exchange = self._arrive(scope, body, send)
         try:
-            # Whoever hangs up is not answered any more: an abandoned answer must not look as if in flight.
+            # An abandoned answer must not look as if it were in flight, so a client that hangs up ends it.
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_cancel_when_gone, receive, nursery.cancel_scope)
                 if self._origin == FOREIGN:
@@ -128,13 +128,13 @@ class App:
             self._backend.journal.close(exchange.entry)
 
     def _is_beside_the_api(self, path: str) -> bool:
-        """Whether `path` is for people or tests: that is neither counted nor recorded."""
+        """Whether `path` is for people or tests, so that its requests are neither counted nor recorded."""
         if path.startswith(ADMIN_PREFIX):
             return self._origin != MEDIA
         return self._origin == PLATFORM and path in _PAGES
 
     def _arrive(self, scope: Scope, body: bytes, send: Send) -> Exchange:
-        """The exchange for a request whose head and body are there, with its line of the journal."""
+        """The exchange for a request that has fully arrived, with its entry in the journal."""
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         path, raw_query = scope["raw_path"].decode("ascii"), scope["query_string"].decode("latin-1")
         query = Query(raw_query)
@@ -163,7 +163,7 @@ class App:
 
 
 class _Resource:
-    """A path, as ASGI application: hands its operations to the exchange of the request."""
+    """The ASGI application of one path: passes its operations to the exchange of the request."""
 
     def __init__(self, operations: Mapping[str, Operation]) -> None:
         self._operations = operations
@@ -190,7 +190,7 @@ def _connection(scope: Mapping[str, Any]) -> Connection:
 
 
 async def _read_body(receive: Receive) -> bytes:
-    """The whole body of a request; what there is of it when the client has gone."""
+    """The whole body of a request, or the part that had arrived when the client disconnected."""
     pieces = []
     while True:
         message = await receive()
@@ -200,7 +200,7 @@ async def _read_body(receive: Receive) -> bytes:
 
 
 async def _cancel_when_gone(receive: Receive, cancel_scope: trio.CancelScope) -> None:
-    """Cancel `cancel_scope` as soon as the client has gone."""
+    """Cancel `cancel_scope` as soon as the client disconnects."""
     while (await receive())["type"] != "http.disconnect":
         pass
     cancel_scope.cancel()

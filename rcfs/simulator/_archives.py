@@ -1,4 +1,4 @@
-"""Zip archives of exports: packed once into unnamed files on disk, then read in any part."""
+"""Zip archives of exports: written once to unnamed files on disk, then read in any order."""
 
 import os
 import tempfile
@@ -12,7 +12,7 @@ import attrs
 _END_BYTES = 22
 """Size of the record at a zip's end without a comment (APPNOTE.TXT of PKWARE, 4.3.16)."""
 _ENTRY_BYTES = 30 + 46
-"""Size of an entry's two headers without its name, which stands in both (APPNOTE.TXT, 4.3.7 and 4.3.12)."""
+"""Size of an entry's two headers without its name, which both contain (APPNOTE.TXT, 4.3.7 and 4.3.12)."""
 
 
 @attrs.frozen
@@ -22,9 +22,9 @@ class PackedFile:
     name: str
     """Path within the archive, ASCII."""
     time_s: float
-    """When it was last changed, seconds since 1970 UTC; not before 1980, where the times of zip begin."""
+    """Time of the last change, seconds since 1970 UTC; not before 1980, where the times of zip begin."""
     pieces: Iterable[bytes]
-    """Its bytes in order, taken once, when the file is packed."""
+    """Its bytes in order; read once, when the file is packed."""
 
 
 @attrs.frozen
@@ -36,21 +36,21 @@ class SizedFile(PackedFile):
 
     @classmethod
     def of(cls, name: str, time_s: float, content: bytes) -> "SizedFile":
-        """The file with these bytes."""
+        """A file that holds `content`."""
         return cls(name, time_s, (content,), len(content))
 
     @property
     def packed_bytes(self) -> int:
-        """What it adds to the size of an archive that does not compress."""
+        """Bytes that the file adds to an archive without compression."""
         return _ENTRY_BYTES + 2 * len(self.name) + self.size_bytes
 
 
 class Archive:
-    """One zip file; any thread may read. It has to be closed, which frees its space on disk.
+    """One zip file; any thread may read it. Closing it frees its space on disk.
 
     Args:
-        files: What is in it, taken one by one; never more than a piece of one is in memory.
-        compressed: Whether it is worth the time to make them smaller.
+        files: The files to pack, taken one by one; at most one piece of one file is in memory.
+        compressed: Whether to compress them.
     """
 
     def __init__(self, files: Iterable[PackedFile], *, compressed: bool) -> None:
@@ -69,14 +69,14 @@ class Archive:
         return os.pread(self._file.fileno(), stop - start, start)
 
     def close(self) -> None:
-        """Give the space back; nothing can be read any more."""
+        """Free its space on disk; no reads are possible afterwards."""
         self._file.close()
 
 
 def cut_archives(files: Iterable[SizedFile], most_bytes: int) -> Iterator[Archive]:
-    """Archives of `files` in their order, none larger than `most_bytes` unless a single file is.
+    """Archives of `files` in their order, none larger than `most_bytes` unless it holds a single file.
 
-    Nothing is compressed: contents of messages hardly can be, and so each archive can be filled exactly.
+    Nothing is compressed: attachments hardly shrink, and so each archive can be filled exactly.
     """
     rest = iter(files)
     first = next(rest, None)
@@ -87,7 +87,7 @@ def cut_archives(files: Iterable[SizedFile], most_bytes: int) -> Iterator[Archiv
 
 
 class _Batch:
-    """The files of one archive: `first`, and of `rest` what fits; then `overflow` is what did not."""
+    """The files of one archive: `first`, and what fits of `rest`; `overflow` is the first that did not."""
 
     def __init__(self, first: SizedFile, rest: Iterator[SizedFile], most_bytes: int) -> None:
         self.overflow: SizedFile | None = None
@@ -110,7 +110,7 @@ def _pack(target: zipfile.ZipFile, file: PackedFile, *, compressed: bool) -> Non
     """Write `file` into `target`, piece by piece."""
     entry = zipfile.ZipInfo(file.name, datetime.fromtimestamp(file.time_s, UTC).timetuple()[:6])
     entry.compress_type = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
-    # Told beforehand, the size decides over the form of the entry; of any size is only the long form.
+    # A size given beforehand allows the short form of the entry; a file of unknown size needs zip64.
     entry.file_size = file.size_bytes if isinstance(file, SizedFile) else 0
     with target.open(entry, "w", force_zip64=not isinstance(file, SizedFile)) as packed:
         for piece in file.pieces:

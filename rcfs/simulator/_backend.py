@@ -1,4 +1,4 @@
-"""What the handlers of all endpoints share: the state of the simulator, an operation, and one call of it."""
+"""The state that all handlers share, the description of an operation, and one call of an operation."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
@@ -37,28 +37,28 @@ ACCOUNT_PATH = "/restapi/v1.0/account/{account_id}"
 EXTENSION_PATH = ACCOUNT_PATH + "/extension/{extension_id}"
 
 MINE = "~"
-"""Stands in a path for the account or extension of the login."""
+"""Placeholder in a path for the account or extension of the login."""
 
 
 @attrs.define(eq=False)
 class Backend:
-    """Everything that one running simulator knows."""
+    """The state of one running simulator."""
 
     account: SimAccount
-    """The account that is played."""
+    """The simulated account."""
     messages: MessageStore
-    """What happens to its messages."""
+    """Changes to its messages."""
     store_rules: StoreRules
-    """What is settled about them."""
+    """Rules for its messages that the configuration or a client sets."""
     limits: MailboxLimits
-    """What is dropped of them by itself."""
+    """Limits at which mailboxes drop messages by themselves."""
     account_clock: AccountClock
-    """Its time, which starts where it was generated up to: so the same seed gives the same listing whenever
-    it is run."""
+    """The account's clock. It starts at the end of the generated period, so the same seed gives the same
+    listing whenever the simulator runs."""
     calls: CallBook
     """Its calls and their recordings."""
     call_logs: CallLogState
-    """What has become of their logs."""
+    """Deletions and resets of their logs."""
     greetings: GreetingBook
     """Its answering rules and greetings."""
     reports: TaskBook
@@ -66,41 +66,41 @@ class Backend:
     team_exports: TaskBook
     """Exports of team messaging."""
     archive_bytes: int
-    """Most bytes of an archive of either, in which there is more than one file."""
+    """Most bytes of an archive with more than one file, for either kind of export."""
     new_call_handling: bool
-    """Whether user answering rules are refused, because the account has their successor."""
+    """Whether user answering rules are refused, as on accounts with the new call handling."""
     auth: Auth
-    """Logins."""
+    """Logins and access tokens."""
     police: Police
     """Rate limits."""
     journal: Journal
     """All requests so far."""
     endpoints: Endpoints
-    """Where it listens."""
+    """The addresses that it listens on."""
     clock: Callable[[], float]
     """Seconds since the simulator started, never going back."""
     permissions: Permissions
-    """What the app and its user are allowed."""
+    """Scopes of the app and permissions of its user."""
     notifications: Notifications
-    """Whom to tell of changes."""
+    """WebSocket subscribers."""
     refuse_duplicates: bool
-    """Refuse a GET of which an identical one is still being answered."""
+    """Refuse a GET while an identical one is still being answered."""
     latency_s: float
-    """Round trip that is added to every request, in seconds."""
+    """Round-trip time added to every request, in seconds."""
     sync_key: bytes = attrs.field(repr=False)
-    """Signs sync tokens; random, so those of an earlier run are not good."""
+    """Key that signs sync tokens; random, so tokens of an earlier run are invalid."""
     sent_abroad: dict[str, "Call"] = attrs.field(factory=dict, init=False, repr=False)
-    """By raw path and query, the requests that were redirected to the foreign host: it answers these."""
+    """Requests redirected to the foreign host, which answers only these; by raw path and query."""
 
     def account_time(self) -> float:
-        """The platform's idea of now, in seconds since 1970-01-01 UTC."""
+        """The account's present time, in seconds since 1970-01-01 UTC."""
         return self.account_clock.now()
 
     def play_day(self, speed: float) -> int:
-        """Let the account live through a scripted day, `speed` times as fast as real time.
+        """Play a scripted day of the account, `speed` times as fast as real time.
 
         Returns:
-            How many messages it will bring.
+            The number of messages that arrive on that day.
 
         Raises:
             ValueError: `speed` is not above 0 or no number.
@@ -110,13 +110,13 @@ class Backend:
         return play_day(self.messages, self.account, start_s)
 
     def notify(self, extension_id: int, changes: Sequence[Mapping[str, Any]]) -> None:
-        """Tell whoever has subscribed of `changes` in the message store of an extension."""
+        """Notify all subscribers of `changes` in the message store of an extension."""
         now_s = self.account_time()
         event = MadeUpEvent(extension_id, changes, now_s)
         self.notifications.notify(event, self.account.account_id, now_s)
 
     def notify_of(self, message: SimMessage, is_new: bool) -> None:
-        """Tell whoever has subscribed that `message` has come or changed, at the moment when it did."""
+        """Notify all subscribers that `message` arrived or changed, at the time of that event."""
         urls = self.endpoints.platform_url, self.endpoints.media_url
         record = partial(self.account.message_record, message.extension_id, message.id, *urls)
         event = MessageEvent(message, is_new, record)
@@ -125,12 +125,12 @@ class Backend:
 
 @attrs.define(eq=False)
 class Call:
-    """One request for an operation, after its login was checked."""
+    """One request for an operation, after the check of its login."""
 
     backend: Backend
     """The simulator."""
     operation: "Operation"
-    """What is asked for."""
+    """The operation."""
     path: Mapping[str, str]
     """Parameters of the path."""
     query: Query
@@ -146,13 +146,13 @@ class Call:
     headers: Mapping[str, str] = attrs.field(factory=dict)
     """Headers by name in lower case; none over a WebSocket."""
     channel: Channel | None = None
-    """What stands behind the WebSocket that it came by; None over HTTP."""
+    """The channel of the WebSocket that the request came over; None over HTTP."""
 
     def login(self) -> Session:
         """The login.
 
         Raises:
-            ApiError: 401, the operation needs no login and has none.
+            ApiError: 401, the request has no login.
         """
         if self.session is None:
             raise ApiError(401, "CMN-405", "Login to extension required")
@@ -160,10 +160,10 @@ class Call:
 
     @property
     def user(self) -> SimExtension:
-        """The extension that is logged in.
+        """The extension of the login.
 
         Raises:
-            ApiError: 401, the operation needs no login and has none.
+            ApiError: 401, the request has no login.
         """
         for extension in self.backend.account.extensions:
             if extension.id == self.login().user:
@@ -171,10 +171,10 @@ class Call:
         raise ApiError(401, "CMN-405", "Login to extension required")
 
     def check_account(self) -> None:
-        """Refuse another account.
+        """Refuse a path that names an account other than the login's.
 
         Raises:
-            ApiError: 404, the path names no account of this login.
+            ApiError: 404, the path names another account.
         """
         if self.path["account_id"] not in (MINE, str(self.backend.account.account_id)):
             raise not_found("accountId")
@@ -183,7 +183,7 @@ class Call:
         """The extension that the path names.
 
         Raises:
-            ApiError: 404, there is none.
+            ApiError: 404, no such extension exists.
         """
         self.check_account()
         if self.path["extension_id"] == MINE:
@@ -194,11 +194,11 @@ class Call:
         raise not_found("extensionId")
 
     def mailbox(self) -> SimExtension:
-        """The extension that the path names, whose mailbox the login may read, brought up to date.
+        """The extension that the path names, with its mailbox brought up to date, if the login may read it.
 
         Raises:
-            ApiError: 404, there is none; 403 CMN-419, it is not for this login; 403 CMN-403, extensions of
-                its type have none.
+            ApiError: 404, no such extension exists; 403 CMN-419, this login may not read it; 403 CMN-403,
+                extensions of its type have no mailbox.
         """
         extension = self.extension()
         if not may_read(self.user, extension):
@@ -217,13 +217,13 @@ def may_read(reader: SimExtension, owner: SimExtension) -> bool:
 
 
 Handler = Callable[[Call], Answer | Whole | Later | Awaitable[Answer]]
-"""Answers a call, at once; heavy work is left to `Later`, or done by an asynchronous handler that lets others
-have their turn. Refusals are raised as `ApiError`."""
+"""Answers a call without waiting. Heavy work belongs into a `Later`, or into an asynchronous handler with
+checkpoints. A handler raises refusals as `ApiError`."""
 
 
 @attrs.frozen
 class Operation:
-    """One operation of the official description; a new endpoint is one of these and a handler."""
+    """One operation of the official API description, with its handler."""
 
     id: str
     """Its ``operationId``."""
@@ -234,10 +234,10 @@ class Operation:
     group: UsageGroup
     """Its ``x-throttling-group``, in lower case."""
     handler: Handler
-    """What answers it."""
+    """Answers a call of it."""
     needs_login: bool = True
-    """False where there is no access token yet."""
+    """False for the operations that issue access tokens, and similar."""
     needs_client: bool = False
-    """The app itself has to say who it is, by its secret or at least by its id."""
+    """Whether the app must authenticate itself, by its secret or at least by its id."""
     gives_content: bool = False
-    """It answers with a content: Range works, and the media origin has it, too."""
+    """Whether it answers with a content: Range works, and the media origin offers it, too."""

@@ -1,7 +1,7 @@
-"""The account's time: it starts where the account's messages end, and can be moved forward and sped up.
+"""The account's time: starts where the generated messages end, and can be moved forward and sped up.
 
-Only what happens to messages and tasks follows it. Logins and rate limits go by the simulator's own clock,
-so a test that moves five days on is still logged in.
+Only messages and tasks follow it. Logins and rate limits use the simulator's own clock, so a test that moves
+the account's time by five days stays logged in.
 """
 
 from collections.abc import Callable
@@ -11,12 +11,12 @@ import attrs
 
 @attrs.define(eq=False)
 class AccountClock:
-    """Seconds since 1970-01-01 UTC in the simulated account; they never go back."""
+    """Seconds since 1970-01-01 UTC in the simulated account; the clock never goes back."""
 
     _account_s: float
-    """The account's time at `_real_s`."""
+    """The account's time at the real time `_real_s`."""
     _real: Callable[[], float]
-    """Real seconds of any origin, never going back."""
+    """A monotonic clock, in real seconds from any origin."""
     _real_s: float = attrs.field(init=False)
     _speed: float = attrs.field(default=1.0, init=False)
     _fast_until: float = attrs.field(default=0.0, init=False)
@@ -28,7 +28,7 @@ class AccountClock:
 
     @property
     def speed(self) -> float:
-        """Account seconds in a real one, now."""
+        """Account seconds per real second, now."""
         self.now()
         return self._speed
 
@@ -37,7 +37,7 @@ class AccountClock:
         real_s = self._real()
         now_s = self._account_s + (real_s - self._real_s) * self._speed
         if self._speed != 1 and now_s >= self._fast_until:
-            # What has passed since the end of the hurry, or since it was moved past, has passed as usual.
+            # Time after the end of the hurry, or after a move past its end, runs at normal speed.
             end_s = max(self._fast_until, self._account_s)
             self._real_s += (end_s - self._account_s) / self._speed
             self._account_s, self._speed = end_s, 1.0
@@ -45,20 +45,20 @@ class AccountClock:
         return now_s
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Let `listener` be told each time when this is moved, or its speed is changed."""
+        """Call `listener` after every move of the clock and every change of its speed."""
         self._listeners.append(listener)
 
     def real_s_until(self, moment_s: float) -> float:
-        """Real seconds until it is `moment_s`, if it is not moved before; 0 when that has passed."""
+        """Real seconds until the clock shows `moment_s`, unless somebody moves it; 0 if that has passed."""
         now_s = self.now()
         if moment_s <= now_s:
             return 0.0
         fast_s = max(0.0, min(moment_s, self._fast_until) - now_s) if self._speed != 1 else 0.0
-        # Differences first: next to a number of this size nothing small is kept.
+        # Differences first: adding to a number as large as seconds since 1970 would round small ones away.
         return fast_s / self._speed + ((moment_s - now_s) - fast_s)
 
     def advance(self, by_s: float) -> None:
-        """Move on by `by_s` seconds, at least 0.
+        """Move the clock forward by `by_s` seconds, at least 0.
 
         Raises:
             ValueError: `by_s` is negative or no number.
@@ -82,9 +82,9 @@ class AccountClock:
         self._tell()
 
     def _settle(self) -> None:
-        """Count from this moment on."""
+        """Make the present the new reference point of the clock."""
         now_s = self.now()
-        # In this order: a real second that passes between the two would otherwise count twice.
+        # In this order: otherwise real time that passes between the two statements would count twice.
         self._real_s += (now_s - self._account_s) / self._speed
         self._account_s = now_s
 

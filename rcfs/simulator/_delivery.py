@@ -1,8 +1,8 @@
-"""How an answer goes over the wire: whole, or broken in the way that a fault asks for.
+"""Sends an answer over the wire: whole, or broken in the way that a fault asks for.
 
-hypercorn closes the connection in an orderly way when an application returns before its answer is
-complete, which is just what a truncated body is. A reset (RST) it cannot do, so the application gets its
-connection as an ASGI extension (see `_server`) and aborts it: SO_LINGER with a time of 0, then close.
+A truncated body is easy: when an application returns before its answer is complete, hypercorn closes the
+connection in an orderly way. hypercorn cannot reset a connection (RST), so the application gets the
+connection as an ASGI extension (see `_server`) and aborts it with SO_LINGER set to 0, then close.
 """
 
 import fcntl
@@ -21,40 +21,40 @@ from rcfs.simulator._journal import Entry
 from rcfs.simulator._wire import Answer, Part
 
 PIECE_BYTES = 256 * 1024
-"""Most bytes that are made and sent at once: some ten milliseconds of making, and a bounded memory."""
+"""Most bytes that are made and sent at once, which takes some ten milliseconds and bounds the memory."""
 
 DRAIN_S = 2.0
-"""Longest wait for the peer's kernel to take what was sent before a reset, in seconds: on loopback it
-takes microseconds, unless the client has stopped reading."""
+"""Longest wait before a reset for the peer's kernel to acknowledge what was sent, in seconds. On loopback
+that takes microseconds, unless the client has stopped reading."""
 
 DRAIN_POLL_S = 0.001
-"""Seconds between two looks at the send queue; the kernel has no event for its being empty."""
+"""Seconds between two looks at the send queue; the kernel has no event for an empty one."""
 
 
 @attrs.frozen
 class Delivery:
-    """The way of one answer; the default is the plain one. Byte positions count the body from 0."""
+    """How to send one answer; by default plainly. Byte positions count the body from 0."""
 
     delay_s: float = 0.0
-    """Wait before the answer begins."""
+    """Seconds to wait before the answer begins."""
     reset_first: bool = False
     """Reset the connection instead of answering."""
     reset_at: int | None = None
-    """Reset the connection after so many bytes; None for never."""
+    """Reset the connection after this number of bytes; None for never."""
     truncate_at: int | None = None
-    """Close the connection in an orderly way after so many bytes; None for never."""
+    """Close the connection in an orderly way after this number of bytes; None for never."""
     stall_at: int | None = None
-    """Stop for `stall_s` after so many bytes; None for never."""
+    """Pause for `stall_s` after this number of bytes; None for never."""
     stall_s: float = 0.0
-    """Length of that stop in seconds."""
+    """Length of that pause in seconds."""
     piece_bytes: int = PIECE_BYTES
     """Most bytes sent at once."""
     pause_s: float = 0.0
-    """Wait between two pieces."""
+    """Seconds to wait between two pieces."""
     chunked: bool = False
-    """Send no Content-Length, so that the body is chunked."""
+    """Send no Content-Length, so that the body has chunked transfer coding."""
     gzip: bool = False
-    """Compress the body, whatever the client accepts; it is then chunked, too."""
+    """Compress the body, whatever the client accepts; this implies `chunked`."""
 
 
 class Connection:
@@ -67,7 +67,7 @@ class Connection:
 
     @contextmanager
     def in_use(self) -> Iterator[None]:
-        """For the time of an exchange: `end` waits for it."""
+        """Mark the connection as in use for one exchange; `end` waits until no exchange is left."""
         self._uses += 1
         try:
             yield
@@ -77,13 +77,13 @@ class Connection:
                 self.end()
 
     def end(self) -> None:
-        """Close the connection in an orderly way as soon as it idles."""
+        """Close the connection in an orderly way as soon as it is idle."""
         self._ending = True
         if not self._uses:
             self.close()
 
     async def reset(self) -> None:
-        """Reset the connection once the peer's kernel has all that was sent, or after `DRAIN_S`."""
+        """Reset the connection once the peer's kernel has acknowledged everything, or after `DRAIN_S`."""
         with trio.move_on_after(DRAIN_S):
             while True:
                 await trio.sleep(DRAIN_POLL_S)
@@ -93,11 +93,11 @@ class Connection:
         self.close()
 
     def close(self) -> None:
-        """Close the connection at once; whoever is sending or receiving gets an error."""
+        """Close the connection at once; pending sends and receives fail."""
         self._socket.close()
 
     def _unsent_bytes(self) -> int:
-        """Bytes that the peer's kernel has not acknowledged (tcp(7), SIOCOUTQ, which equals TIOCOUTQ)."""
+        """Bytes that the peer's kernel has not acknowledged (tcp(7), SIOCOUTQ, equal to TIOCOUTQ)."""
         count = fcntl.ioctl(self._socket.fileno(), termios.TIOCOUTQ, bytes(4))
         return int(struct.unpack("i", count)[0])
 
@@ -111,18 +111,18 @@ async def deliver(
     entry: Entry,
     finish: Callable[[], None],
 ) -> None:
-    """Send `answer` in the way of `delivery`.
+    """Send `answer` in the way that `delivery` describes.
 
     When cancelled, the answer stays incomplete and the connection is closed.
 
     Args:
-        answer: What is sent.
-        delivery: How.
-        send: Takes it.
-        connection: What is reset if need be.
-        entry: Notes what is sent, just before it is.
-        finish: Called just before the last byte is sent or the connection is cut: a client that has the
-            whole answer and asks again must not find its first request in flight.
+        answer: The answer to send.
+        delivery: How to send it.
+        send: The ASGI callable that sends.
+        connection: The connection to reset, if `delivery` asks for that.
+        entry: Journal entry that counts the bytes, just before each is sent.
+        finish: Called just before the last byte is sent or the connection is cut. A client that has the whole
+            answer and repeats its request must not find the first one in flight.
     """
     await trio.sleep(delivery.delay_s)
     if delivery.reset_first:
@@ -153,14 +153,14 @@ async def deliver(
     elif delivery.truncate_at is None:
         rest = compressor.flush() if compressor is not None else b""
         entry.bytes_sent += len(rest)
-        # In the midst of this send hypercorn reports the end of the exchange as a disconnect, which ends
-        # the wait for one and cancels this task; but hypercorn has to tidy up its connection undisturbed.
+        # During this send hypercorn reports the end of the exchange as a disconnect, which ends the wait for
+        # one and cancels this task; but hypercorn must be able to clean up its connection undisturbed.
         with trio.CancelScope(shield=True):
             await send({"type": "http.response.body", "body": rest, "more_body": False})
 
 
 def _framing(answer: Answer, delivery: Delivery) -> dict[str, str]:
-    """The headers that say how long the body is and how it is coded."""
+    """The headers that declare the length and the coding of the body."""
     if delivery.gzip:
         return {"Content-Encoding": "gzip"}
     if delivery.chunked:
@@ -169,7 +169,7 @@ def _framing(answer: Answer, delivery: Delivery) -> dict[str, str]:
 
 
 def _end(size_bytes: int, delivery: Delivery) -> int:
-    """Where a body of `size_bytes` ends, or is cut off."""
+    """The position where a body of `size_bytes` ends, or is cut off."""
     cuts = [cut for cut in (delivery.reset_at, delivery.truncate_at) if cut is not None]
     return min([size_bytes, *cuts])
 
@@ -186,12 +186,12 @@ def _steps(end: int, delivery: Delivery) -> Iterator[tuple[int, int]]:
 
 
 async def _read(body: bytes | Part, start: int, stop: int) -> bytes:
-    """The bytes ``[start, stop)`` of `body`; a content is made in a thread."""
+    """The bytes ``[start, stop)`` of `body`; a thread makes those of a content."""
     if isinstance(body, bytes):
         return body[start:stop]
     return await trio.to_thread.run_sync(body.source.read, body.start + start, body.start + stop)
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
-    """`headers` for ASGI; file names may be in any script, and are then sent as UTF-8."""
+    """`headers` in the form of ASGI, in UTF-8, because file names may be in any script."""
     return [(name.lower().encode("ascii"), value.encode()) for name, value in headers.items()]

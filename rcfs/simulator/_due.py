@@ -1,7 +1,7 @@
-"""What is due happens at its moment, even if nobody asks: subscribers are to hear of it.
+"""Applies planned changes of the account when they are due, so that subscribers hear of them.
 
-Nothing is polled: this sleeps until the next moment of the account's time at which something is planned,
-and is woken when time is moved, when it begins to pass faster, and when something else is planned.
+It does not poll. It sleeps until the next planned change in the account's time, and wakes up when the clock
+is moved or sped up, and when another change is planned.
 """
 
 import trio
@@ -10,12 +10,12 @@ from rcfs.simulator._clock import AccountClock
 from rcfs.simulator.account._message_store import MessageStore
 
 SHORTEST_S = 1e-6
-"""Shortest sleep, in real seconds: what a float can tell apart of seconds since 1970. Rounding may end a
-sleep just before the moment that it was for, and the next must not be too short for time to pass."""
+"""Shortest sleep, in real seconds: the resolution of a float for seconds since 1970. Rounding may end a sleep
+just before its moment, and the next sleep must be long enough for time to pass."""
 
 
 async def let_time_pass(store: MessageStore, clock: AccountClock) -> None:
-    """Let happen in `store` what is due by `clock`, until this is cancelled."""
+    """Apply the changes in `store` that are due by `clock`, until cancelled."""
     bell = _Bell()
     clock.listen(bell.ring)
     store.listen_to_plans(bell.ring)
@@ -30,19 +30,19 @@ async def let_time_pass(store: MessageStore, clock: AccountClock) -> None:
 
 
 class _Bell:
-    """An event that can happen again."""
+    """An event that can be set and waited for repeatedly."""
 
     def __init__(self) -> None:
         self._rung = trio.Event()
 
     def ring(self) -> None:
-        """Let `wait` return."""
+        """Wake all tasks in `wait`."""
         self._rung.set()
 
     def rearm(self) -> None:
-        """Let `wait` wait for the next ring."""
+        """Make `wait` wait for the next `ring`."""
         self._rung = trio.Event()
 
     async def wait(self) -> None:
-        """Return when it has rung since `rearm`."""
+        """Return once `ring` was called after the last `rearm`."""
         await self._rung.wait()

@@ -1,7 +1,7 @@
 """One request and its answer, from the check of the login to the last byte.
 
-The order is that of the platform: login, rate limit, permissions, and only then the endpoint. A fault comes
-in between the last two, so a request that it befalls has been counted like any other.
+The order of the checks is the platform's: login, rate limit, permissions, and only then the endpoint. Faults
+apply before the endpoint, so a request with a fault has been counted like any other.
 """
 
 import uuid
@@ -24,13 +24,13 @@ from rcfs.simulator.faults._faults import FaultList, kind_of
 from rcfs.simulator.login._auth import Session, bearer_token, split_basic
 
 FOREIGN = "foreign"
-"""The origin that is not the platform's."""
+"""Name of the origin outside the platform."""
 
 MEDIA = "media"
-"""The origin of contents."""
+"""Name of the origin that serves contents only."""
 
 PLATFORM = "platform"
-"""The origin of everything."""
+"""Name of the origin that serves everything."""
 
 
 @attrs.define(eq=False)
@@ -40,9 +40,9 @@ class Exchange:
     backend: Backend
     """The simulator."""
     faults: FaultList
-    """What goes wrong on purpose."""
+    """The faults to apply."""
     entry: Entry
-    """Its line of the journal."""
+    """Its entry in the journal."""
     origin: str
     """`PLATFORM`, `MEDIA` or `FOREIGN`."""
     method: str
@@ -56,18 +56,18 @@ class Exchange:
     body: bytes
     """Whole body."""
     send: Send
-    """Takes the answer."""
+    """The ASGI callable that sends the answer."""
     connection: Connection
     """The TCP connection."""
 
     _verdict: Verdict | None = attrs.field(default=None, init=False)
-    """What its budget says; None for what counts for none."""
+    """The rate limiter's decision; None for a request that it did not count."""
 
     async def run(self, operations: Mapping[str, Operation], path: Mapping[str, str]) -> None:
         """Answer the request.
 
         Args:
-            operations: By method, what the path offers; empty for an unknown path.
+            operations: The operations of the path, by method; empty for an unknown path.
             path: Parameters of the path.
         """
         try:
@@ -86,16 +86,16 @@ class Exchange:
         await self._send(answer, effect)
 
     async def run_abroad(self) -> None:
-        """Answer what the platform has redirected here, without a login; nothing else is known."""
+        """Answer, on the foreign host, a request that the platform redirected there; any other gets 404."""
         call = self.backend.sent_abroad.get(self.target)
         answer = not_found("path").answer if call is None else await self._found(call)
         await self._send(attrs.evolve(answer, has_rate_headers=False), Effect())
 
     def _admitted(self, operations: Mapping[str, Operation], path: Mapping[str, str]) -> Call:
-        """The request for an operation that it may use; it was counted.
+        """The call of an operation, after all checks; the request has been counted.
 
         Raises:
-            ApiError: It may not, or there is nothing of the kind.
+            ApiError: A check failed, or no such operation exists.
         """
         operation = self._operation(operations)
         session = self._session(operation)
@@ -121,7 +121,7 @@ class Exchange:
         return call
 
     async def _found(self, call: Call) -> Answer:
-        """What the endpoint answers, a refusal included."""
+        """The endpoint's answer, a refusal included."""
         try:
             found = call.operation.handler(call)
             if isinstance(found, Awaitable):
@@ -133,7 +133,7 @@ class Exchange:
             return error.answer
 
     def _operation(self, operations: Mapping[str, Operation]) -> Operation:
-        """What is asked for.
+        """The operation that the request asks for.
 
         Raises:
             ApiError: 404, the path is unknown; 405, it offers other methods (HEAD is documented nowhere).
@@ -147,10 +147,10 @@ class Exchange:
         return operation
 
     def _session(self, operation: Operation) -> Session | None:
-        """The login of the request; None where the operation needs none.
+        """The login of the request; None where the operation needs no login.
 
         Raises:
-            ApiError: 401, there is none, or it is not good.
+            ApiError: 401, the request has no login, or its token is invalid.
         """
         if not operation.needs_login:
             return None
@@ -162,21 +162,21 @@ class Exchange:
         return session
 
     def _client(self, session: Session | None) -> tuple[str, str]:
-        """The client id of the login or the Basic header, and the one that the request itself names."""
+        """The client id of the login or the Basic header, and the client id that the request itself names."""
         if session is not None:
             return session.client, ""
         claimed = form_fields(self.body).get("client_id", "") or self.query.text("client_id")
         return split_basic(self.headers.get("authorization", ""))[0], claimed
 
     def _count(self, operation: Operation, session: Session | None, client: str) -> None:
-        """Count the request for its bucket.
+        """Count the request in its bucket.
 
         Raises:
-            ApiError: 429, there is no budget.
+            ApiError: 429, the budget is used up.
         """
-        # The token endpoint knows no user yet, and the whole Auth group is one budget: it counts per app.
+        # The token endpoint has no user yet, and one budget covers the whole Auth group: it counts per app.
         user = "" if session is None or operation.group == AUTH else str(session.user)
-        # The moment of arrival counts, and nothing has been awaited since.
+        # The time of arrival counts, and nothing has been awaited since.
         verdict = self.backend.police.arrive(BucketKey(user, client, operation.group), self.entry.time_s)
         self._verdict = verdict
         self.entry.remaining, self.entry.in_penalty = verdict.remaining, verdict.in_penalty
@@ -185,7 +185,7 @@ class Exchange:
             raise ApiError(429, "CMN-301", "Request rate exceeded", headers=headers)
 
     async def _send(self, answer: Answer, effect: Effect) -> None:
-        """Send `answer`, with the headers that every answer has, in the way of `effect`."""
+        """Send `answer` with the headers that every answer has, in the way that `effect` asks for."""
         headers = {"RCRequestId": str(uuid.uuid4())}
         verdict = self._verdict
         if verdict is not None and verdict.has_headers and answer.has_rate_headers:

@@ -1,9 +1,9 @@
-"""Keeps foreign web pages out of what stands beside the API: the admin interface, the pages, the WebSockets.
+"""Keeps foreign web pages away from the admin interface, the start page and the WebSockets.
 
-These ask for no login, because only programs of this machine reach them; but a browser on this machine sends
-requests on behalf of any page. A request passes when its ``Host`` is this machine's loopback, so that no
-foreign name can be made to point here (DNS rebinding), and when whatever it says of the page that sends it
-(``Origin``, ``Sec-Fetch-Site``) is of this very origin. Programs that are no browsers say nothing.
+These need no login, because only programs of this machine reach them. But a browser on this machine sends
+requests on behalf of any page. A request passes only if its ``Host`` is this machine's loopback, so that no
+foreign name can point here (DNS rebinding), and if the headers that name the sending page (``Origin``,
+``Sec-Fetch-Site``) name this very origin. Programs other than browsers do not send these headers.
 """
 
 from collections.abc import Collection, Sequence
@@ -16,16 +16,16 @@ from starlette.websockets import WebSocketClose
 from rcfs.model import is_loopback
 
 _OWN_SITES = ("same-origin", "none")
-"""``Sec-Fetch-Site`` of a page of this origin, and of an address that a person typed. Another port of this
-machine is "same-site", and not ours. Source: "Fetch Metadata Request Headers" of the W3C."""
+"""``Sec-Fetch-Site`` of a page of this origin, and of an address that the user typed. A page from another
+port of this machine is "same-site" and may not pass. Source: "Fetch Metadata Request Headers" of the W3C."""
 
 
 def stranger(scope: Scope, pages: Collection[str]) -> str:
-    """Why a request or WebSocket may not pass, in a few words; empty when it may.
+    """The reason why a request or WebSocket may not pass, in a few words; empty if it may.
 
     Args:
-        scope: ASGI scope of it.
-        pages: Paths that a link of another site may lead a person to, which reads and changes nothing.
+        scope: Its ASGI scope.
+        pages: Paths that other sites may link to, because opening one changes nothing.
     """
     hosts = _values(scope, b"host")
     if len(hosts) != 1 or not _is_here(hosts[0]):
@@ -41,7 +41,7 @@ def stranger(scope: Scope, pages: Collection[str]) -> str:
 
 
 async def turn_away(why: str, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers 403 to a request, or refuses a WebSocket."""
+    """Answer a request with 403, or refuse a WebSocket."""
     if scope["type"] == "websocket":
         await WebSocketClose()(scope, receive, send)
     else:
@@ -55,7 +55,7 @@ def _values(scope: Scope, wanted: bytes) -> Sequence[str]:
 def _is_here(host: str) -> bool:
     try:
         parts = urlsplit(f"//{host}")
-        _port = parts.port  # a port that is none is told only here
+        _port = parts.port  # raises ValueError for an invalid port
     except ValueError:
         return False
     return parts.netloc == host and parts.username is None and is_loopback(parts.hostname or "")

@@ -8,17 +8,17 @@ import attrs
 
 MAX_ENTRIES = 200_000
 """Entries kept: over three days of an account used to the full (50 light requests a minute), in roughly
-150 MB; `JournalSummary.forgotten` tells when that was not enough."""
+150 MB; `JournalSummary.forgotten` counts the entries dropped beyond that."""
 
 
 @attrs.define(eq=False)
 class Entry:
-    """One request, filled in while it is answered."""
+    """One request; its fields are filled in while it is answered."""
 
     seq: int
-    """Number of the request, from 1; it goes on when the journal is cleared."""
+    """Number of the request, from 1; clearing the journal does not reset it."""
     time_s: float
-    """When its head and body had arrived, in seconds since the simulator started."""
+    """Time when head and body had arrived, in seconds since the simulator started."""
     origin: str
     """``platform``, ``media`` or ``foreign``."""
     method: str
@@ -30,27 +30,27 @@ class Entry:
     range: str
     """``Range`` header; empty when absent."""
     duplicate_in_flight: bool
-    """An identical GET of the same login had not been answered yet when it came."""
+    """Whether an identical GET of the same login was still unanswered when it came."""
     has_token: bool
-    """It carried an ``Authorization`` header, or a token in its query."""
+    """Whether it carried an ``Authorization`` header, or a token in its query."""
     group: str = ""
-    """Usage plan group; empty for what belongs to no operation."""
+    """Usage plan group; empty if the request matches no operation."""
     operation: str = ""
     """``operationId`` of the official description; empty for an unknown path."""
     user: str = ""
-    """Extension id of the login; empty when there was none."""
+    """Extension id of the login; empty without a login."""
     status: int | None = None
-    """Status that was sent; None while there is none, and for ever when the connection was cut before."""
+    """Status of the answer; None until one is sent, and if the connection was cut before."""
     bytes_sent: int = 0
-    """Bytes of the body that were handed to the connection, before any chunked framing."""
+    """Bytes of the body handed to the connection, before chunked framing."""
     remaining: int | None = None
-    """What the budget had left after it; None when it counted for none."""
+    """Requests left in its budget afterwards; None for a request that no budget counts."""
     in_penalty: bool = False
-    """It arrived during a penalty, which it restarted."""
+    """Whether it arrived during a penalty, which it restarted."""
     fault: str = ""
-    """Kind of the fault that befell it; empty when none did."""
+    """Kind of the fault applied to it; empty for none."""
     done: bool = False
-    """Whether its answer has ended one way or another, or its last byte is being sent."""
+    """Whether its answer has ended in any way, or its last byte is being sent."""
 
 
 @attrs.frozen
@@ -62,21 +62,21 @@ class JournalSummary:
     by_operation: Mapping[str, Mapping[str, int]]
     """``operationId`` → status (``-`` for none) → requests."""
     content_requests: int
-    """GET requests for a content, whatever they were answered."""
+    """GET requests for a content, whatever the answer."""
     distinct_contents: int
-    """Different paths among them: different attachments."""
+    """Number of different paths among them, that is, different attachments."""
     limited: int
-    """Answers of 429 that no fault made."""
+    """Answers of 429 that the rate limiter gave, and no fault."""
     in_penalty: int
     """Requests that arrived during a penalty."""
     duplicates_in_flight: int
-    """Requests of which an identical one was still being answered."""
+    """Requests sent while an identical one was still being answered."""
     heads: int
     """HEAD requests."""
     tokens_abroad: int
-    """Requests that took a token to the foreign host."""
+    """Requests that carried a token to the foreign host."""
     forgotten: int
-    """Entries that were dropped because there were too many; above 0 the other figures are too low."""
+    """Entries dropped because there were too many; above 0 the other figures are too low."""
 
 
 class Journal:
@@ -101,7 +101,7 @@ class Journal:
             path: Path without query.
             query: Raw query, already without tokens.
             range_: ``Range`` header, or empty.
-            login: What tells one login from another; it is compared and never shown.
+            login: Distinguishes logins; it is compared and never shown.
         """
         key = (path, query, range_, login)
         self._last_seq += 1
@@ -125,7 +125,7 @@ class Journal:
         return entry
 
     def close(self, entry: Entry) -> None:
-        """Note that the answer of `entry` has ended; once more does nothing."""
+        """Note that the answer of `entry` has ended; a second call does nothing."""
         entry.done = True
         key = self._keys.pop(entry, None)
         if key is not None:
@@ -134,12 +134,12 @@ class Journal:
                 del self._in_flight[key]
 
     def clear(self) -> None:
-        """Forget all entries, so that counting starts anew; what is in flight stays known as such."""
+        """Forget all entries, so that counting starts at zero; requests in flight stay known as such."""
         self._entries.clear()
         self._forgotten = 0
 
     def entries(self, *, since: int = 0, operation: str = "", group: str = "") -> list[Entry]:
-        """The entries after number `since`, of one operation and group where these are not empty."""
+        """The entries after number `since`, only of `operation` and `group` where these are not empty."""
         return [
             entry
             for entry in self._entries
@@ -149,9 +149,9 @@ class Journal:
         ]
 
     def summary(self, content_operations: Iterable[str]) -> JournalSummary:
-        """The counts now; `content_operations` are the operationIds that answer with a content.
+        """Counts over all entries; `content_operations` are the operationIds that answer with a content.
 
-        It takes a second where very many entries are kept, and may be called in a thread.
+        It takes up to a second with very many entries, and may run in a thread.
         """
         entries, contents = list(self._entries), frozenset(content_operations)
         by_operation: dict[str, Counter[str]] = {}
@@ -174,5 +174,5 @@ class Journal:
 
 
 def as_json(value: Entry | JournalSummary) -> dict[str, Any]:
-    """`value` as what JSON can hold, with its field names."""
+    """`value` as a JSON object, with its field names."""
     return attrs.asdict(value)

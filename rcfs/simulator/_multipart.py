@@ -1,4 +1,4 @@
-"""Bodies of several parts: ``multipart/mixed`` and ``multipart/form-data``, as they come and as they go."""
+"""Parses and builds bodies of several parts: ``multipart/mixed`` and ``multipart/form-data``."""
 
 import uuid
 from collections.abc import Iterable
@@ -20,14 +20,14 @@ class Piece:
     name: str = ""
     """Name of the form field; empty when it has none."""
     file_name: str = ""
-    """File name as the client gave it; empty when it gave none."""
+    """File name that the client gave; empty when it gave none."""
 
 
 def parse(content_type: str, body: bytes) -> list[Piece] | None:
-    """The parts of `body`; None when `content_type` is no multipart type, or the body is not well-formed.
+    """The parts of `body`; None when `content_type` is not multipart, or the body is malformed.
 
-    The body is cut here, and not by the library that reads the heads: that takes it line by line, 80 ms for
-    each MB, in which the simulator would answer nobody.
+    The standard library parses only the header fields. It would take the body line by line, 80 ms for each
+    MB, during which the simulator could answer nobody else.
 
     Source: RFC 2046, 5.1; RFC 7578.
     """
@@ -50,8 +50,8 @@ def mixed(parts: Iterable[bytes]) -> tuple[str, bytes]:
 
 
 def _piece(section: bytes) -> Piece:
-    """The part of a body that stands between two delimiters; the rest of the first one's line comes first."""
-    # A part without any header has but an empty line before its data.
+    """The part between two delimiters; `section` begins with the rest of the first delimiter's line."""
+    # A part without header fields has only an empty line before its data.
     fields, _, data = section.partition(b"\r\n\r\n")
     head = _head(fields.partition(b"\r\n")[2])
     if head.get("content-transfer-encoding", "binary").lower() in ("base64", "quoted-printable"):

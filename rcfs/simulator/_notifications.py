@@ -1,7 +1,7 @@
-"""Who is to be told of what: tokens for WebSockets, the channels behind them, and their subscriptions.
+"""Push notifications: tokens for WebSockets, the channels behind them, and their subscriptions.
 
-A channel is what the documentation calls a WebSocket session: it outlives its connection for a while, so
-that a client which comes back in time gets the events that it has missed. No sockets here (see `_socket`).
+A channel is the documentation's WebSocket session. It outlives its connection for a while, so a client that
+reconnects in time gets the events that it missed. This module does no I/O (see `_socket`).
 
 Source: "WebSockets" of RingCentral's API documentation.
 """
@@ -21,36 +21,36 @@ from rcfs.simulator.account._events import EventFilter
 from rcfs.simulator.login._auth import Session
 
 SOCKET_PATH = "/ws"
-"""Where the platform origin accepts WebSockets: the last part of the example's URI."""
+"""Path of the WebSocket on the platform origin: the last part of the URI in the documentation's example."""
 
 TOKEN_LIFETIME_S = 30.0
-"""How long a token for a WebSocket is good, in seconds: ``expires_in`` of the example."""
+"""Lifetime of a token for a WebSocket, in seconds: ``expires_in`` of the example."""
 
 RECOVERY_S = 180.0
-"""How long a channel waits for its client, in seconds: ``recoveryTimeout`` of the example."""
+"""How long a channel waits for its client to reconnect, in seconds: ``recoveryTimeout`` of the example."""
 
 RECOVERY_FRAMES = 100
-"""Events that a channel keeps, the newest ones: ``recoveryBufferSize`` of the example."""
+"""Number of newest events that a channel without a connection keeps: ``recoveryBufferSize`` of the
+example."""
 
 Frame = tuple[dict[str, Any], Any]
-"""What is sent at once: what it is, and its body; None for no body."""
+"""One message to send: its header, and its body; None for no body."""
 
 
 class Event(Protocol):
-    """Something that has happened."""
+    """A change in the account."""
 
     def body(self, wanted: EventFilter) -> dict[str, Any] | None:
-        """What `wanted` tells of it; None for nothing."""
+        """The body of the notification for the filter `wanted`; None when the filter does not match."""
 
 
 @attrs.define(eq=False)
 class Subscription:
-    """What a channel wants to hear of."""
+    """A channel's subscription to events."""
 
     id: str
-    """Random."""
     filters: Sequence[EventFilter]
-    """At least one."""
+    """Its event filters, at least one."""
     created_s: float
     """Account time of its creation."""
     renewed_s: float
@@ -59,18 +59,18 @@ class Subscription:
 
 @attrs.define(eq=False)
 class Channel:
-    """What stands behind one WebSocket, and behind the next one that recovers it."""
+    """The state of one WebSocket, and of the next one that recovers it."""
 
     token: str
-    """Recovers it."""
+    """Secret with which a new WebSocket recovers this channel."""
     session: Session
     """The login."""
     subscription: Subscription | None = None
-    """Only one at a time: a further one replaces it."""
+    """The only subscription: a new one replaces it."""
     lost_at: float | None = None
-    """When the connection ended; None while there is one."""
+    """When the connection ended; None while connected."""
     ended: trio.Event = attrs.field(factory=trio.Event, init=False)
-    """Set when the login has ended, and the connection must."""
+    """Set when the login has ended, and the connection must end, too."""
     _sequence: int = attrs.field(default=0, init=False)
     _events: deque[Frame] = attrs.field(factory=deque, init=False)
     _arrived: trio.Event = attrs.field(factory=trio.Event, init=False)
@@ -82,19 +82,19 @@ class Channel:
         self.trim()
 
     def trim(self) -> None:
-        """Without a connection, keep the newest events only."""
+        """Without a connection, keep only the newest events."""
         while self.lost_at is not None and len(self._events) > RECOVERY_FRAMES:
             self._events.popleft()
 
     async def wait_event(self) -> Frame:
-        """The oldest event that was not taken; cancelled, it takes none."""
+        """Take the oldest waiting event; a cancelled call takes none."""
         while not self._events:
             self._arrived = trio.Event()
             await self._arrived.wait()
         return self._events.popleft()
 
     def next_mark(self) -> dict[str, Any]:
-        """The ``wsc`` object of the next frame: what a client needs in order to come back."""
+        """The ``wsc`` object of the next frame, which a client needs to recover the channel."""
         self._sequence += 1
         return {"token": self.token, "sequence": self._sequence}
 
@@ -120,12 +120,12 @@ class Notifications:
         return text
 
     def open(self, token: str, recover: str, now: float) -> tuple[Channel, str]:
-        """The channel for a new WebSocket, and how its recovery went: ``Successful``, ``Failed``, or empty.
+        """The channel for a new WebSocket; and, if it was to be recovered, ``Successful`` or ``Failed``.
 
         Args:
-            token: What `issue_token` gave; it is not good any more.
+            token: A token of `issue_token`; this call uses it up.
             recover: Token of the channel that the client had; empty for none.
-            now: When it came.
+            now: The present.
 
         Raises:
             ApiError: 401, the token is unknown, used or expired.
@@ -148,7 +148,7 @@ class Notifications:
         channel.trim()
 
     def end(self, session: Session) -> None:
-        """Note that the login `session` has ended: its channels are closed, and cannot be recovered."""
+        """Note that the login `session` has ended: close its channels for good."""
         self._tokens = {text: token for text, token in self._tokens.items() if token.session is not session}
         for channel in [c for c in self._channels.values() if c.session is session]:
             del self._channels[channel.token]
@@ -171,12 +171,12 @@ class Notifications:
         return [channel for channel in mine if channel.subscription is not None]
 
     def notify(self, event: Event, account_id: int, account_s: float) -> None:
-        """Tell whoever has subscribed of `event`.
+        """Notify all subscribers of `event`.
 
         Args:
-            event: What has happened.
+            event: The change.
             account_id: The account.
-            account_s: When, in the account's time.
+            account_s: Time of the change, in the account's time.
         """
         for channel in self._channels.values():
             subscription, owner = channel.subscription, str(channel.session.user)
@@ -189,7 +189,7 @@ class Notifications:
                     channel.put(_frame(subscription.id, owner, wanted.path(account_id), account_s, told))
 
     def _forget(self, now: float) -> None:
-        """Forget the channels whose clients have not come back in time."""
+        """Forget the channels whose clients did not reconnect in time."""
         self._channels = {
             token: channel
             for token, channel in self._channels.items()
@@ -198,7 +198,7 @@ class Notifications:
 
 
 def _frame(subscription_id: str, owner: str, path: str, account_s: float, body: dict[str, Any]) -> Frame:
-    """The notification of an event, with the same id twice, as real ones have it."""
+    """The notification of an event; real ones carry their id twice, too."""
     event_id = str(uuid.uuid4())
     return {"type": "ServerNotification", "messageId": event_id, "status": 200}, {
         "uuid": event_id,
@@ -211,5 +211,5 @@ def _frame(subscription_id: str, owner: str, path: str, account_s: float, body: 
 
 
 def _same_login(one: Session, other: Session) -> bool:
-    """Whether both belong to the same user and app; a new session of theirs may recover an old channel."""
+    """Whether both belong to the same user and app, so that one may recover the other's channels."""
     return (one.user, one.client) == (other.user, other.client)

@@ -1,8 +1,8 @@
-"""One origin: it listens, hands each connection to hypercorn, and refuses connections when a fault says so.
+"""One origin: accepts connections, hands them to hypercorn, and refuses them when a fault asks for it.
 
-hypercorn's own `serve` keeps the connections to itself. Here each accepted connection is handed to its
-`TCPServer`, so the application can be told which one a request came by: a fault has to reset it, and a
-client that does not read must not keep the simulator from stopping (hypercorn shields what it sends).
+hypercorn's own `serve` does not give out its connections. Here each accepted connection is handed to
+hypercorn's `TCPServer`, so the application can learn which connection carried a request: a fault may reset
+it, and a client that does not read must not keep the simulator from stopping (hypercorn shields its sends).
 """
 
 from functools import partial
@@ -21,19 +21,19 @@ from rcfs.simulator._delivery import Connection
 from rcfs.simulator.faults._faults import Fault, FaultList
 
 KEEP_ALIVE_S = 75.0
-"""How long an idle connection is kept, in seconds: the default of nginx, as a stand-in for the unknown."""
+"""Seconds that an idle connection is kept: the default of nginx; the platform's value is unknown."""
 
 BACKLOG = 1024
 """Connections that may wait to be accepted; a test may open hundreds at once."""
 
 
 class Origin:
-    """A listening socket and its connections; made by `listening`.
+    """A listening socket and its connections; `listening` makes one.
 
     Args:
         name: `PLATFORM`, `MEDIA` or `FOREIGN`.
-        faults: What goes wrong on purpose.
-        listener: Accepts connections already.
+        faults: The faults to apply.
+        listener: The listening socket.
     """
 
     def __init__(self, name: str, faults: FaultList, listener: trio.SocketListener) -> None:
@@ -45,12 +45,12 @@ class Origin:
 
     @property
     def url(self) -> str:
-        """Such as ``http://127.0.0.1:40001``."""
+        """URL of the origin, such as ``http://127.0.0.1:40001``."""
         host, port, *_ = self._address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
     def close(self) -> None:
-        """Stop listening, if `serve` has not done so."""
+        """Stop listening, unless `serve` has done so."""
         self._listener.socket.close()
 
     async def serve(self, app: App) -> None:
@@ -78,18 +78,18 @@ class Origin:
                     connection.end()
 
     async def _wait_until_cleared(self, fault: Fault) -> None:
-        """Return when `fault` was removed."""
+        """Return when `fault` has been removed."""
         while self._closing() is fault:
             await self._faults.change()
 
     def _closing(self) -> Fault | None:
-        """The fault that closes the listener now."""
+        """The active fault that closes the listener, if any."""
         refusals = self._faults.refusals(self.name)
         return next((fault for fault in refusals if fault.closed_for_s is not None), None)
 
     async def _stay_closed(self) -> None:
-        """Return when no fault closes the listener any more; it listens again then."""
-        # A socket that is bound and does not listen keeps the port, and the kernel refuses who comes.
+        """Return when no fault closes the listener any more and it listens again."""
+        # A socket that is bound but does not listen keeps the port, and the kernel refuses connections to it.
         bound = trio.socket.socket(self._listener.socket.family, trio.socket.SOCK_STREAM)
         bound.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_REUSEADDR, 1)
         try:
@@ -120,13 +120,13 @@ class Origin:
 
         self._connections.add(connection)
         try:
-            # Both kinds of stream are meant by TCPServer, but its annotation names only the encrypted one.
+            # TCPServer accepts both kinds of stream, but its annotation names only the encrypted one.
             encrypted = cast("trio.SSLStream[trio.SocketStream]", stream)
             wrapper = ASGIWrapper(cast(ASGIFramework, with_connection))
             await TCPServer(wrapper, _hypercorn_config(), WorkerContext(None), {}, encrypted)
         except* trio.BusyResourceError:
             # When both sides close a WebSocket at the same moment, hypercorn ends the stream and answers the
-            # other side's close, both at once. That connection is over, the others go on.
+            # other side's close, both at once. That connection is over; the others are unaffected.
             pass
         finally:
             self._connections.discard(connection)

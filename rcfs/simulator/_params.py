@@ -1,4 +1,4 @@
-"""Query parameters as the platform reads them, and pages of a list."""
+"""Query parameters as the platform reads them, and the pages of a list."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -11,17 +11,17 @@ import attrs
 from rcfs.simulator._wire import bad_parameter
 
 DEFAULT_PER_PAGE = 100
-"""Records of a page when the query does not say (parameter perPage of listMessages)."""
+"""Records per page by default (parameter perPage of listMessages)."""
 
 MAX_PER_PAGE = 1000
-"""Most records of a page; a larger wish is lowered without a word (schema MessagingPagingInfo)."""
+"""Most records per page; a larger perPage is lowered silently (schema MessagingPagingInfo)."""
 
 
 class Query:
     """The query of one request.
 
-    A raw ``+`` is a plus sign and no space: the official Python SDK sends phone numbers and time zones
-    with one, and no value has a space in it, except names; for these there is `words`.
+    A raw ``+`` is a plus sign, because the official Python SDK sends phone numbers and time zones with one.
+    Only names contain spaces; `words` reads those.
     """
 
     def __init__(self, raw: str) -> None:
@@ -38,15 +38,15 @@ class Query:
 
     @classmethod
     def of(cls, values: Mapping[str, Sequence[str]]) -> "Query":
-        """The query that has these values."""
+        """A query with these values."""
         return cls(urlencode(values, doseq=True))
 
     def words(self, name: str, default: str = "") -> str:
-        """The first value of `name`, or `default`; a raw ``+`` is a space."""
+        """The first value of `name`, or `default`, with ``+`` read as a space."""
         return next((value for key, value in parse_qsl(self._raw) if key == name), default)
 
     def fields(self) -> dict[str, str]:
-        """All parameters as in a form, where a raw ``+`` is a space; the first of equal names counts."""
+        """All parameters as in a form: ``+`` is a space, and the first of equal names counts."""
         return form_fields(self._raw.encode())
 
     def choices(self, name: str, allowed: Collection[str]) -> frozenset[str]:
@@ -64,7 +64,7 @@ class Query:
         """The value of `name` as an integer of at least 1, or `default`.
 
         Raises:
-            ApiError: 400, it is something else.
+            ApiError: 400, the value is not a positive integer.
         """
         value = self.text(name, str(default))
         if not (value.isascii() and value.isdecimal() and int(value) >= 1):
@@ -75,7 +75,7 @@ class Query:
         """The value of `name` in seconds since 1970-01-01 UTC, or `default`.
 
         Raises:
-            ApiError: 400, it is no ISO 8601 date and time with a time zone.
+            ApiError: 400, the value is not an ISO 8601 date and time with a time zone.
         """
         value = self.text(name)
         if not value:
@@ -89,7 +89,7 @@ class Query:
         return moment.timestamp()
 
     def refuse(self, names: Collection[str]) -> None:
-        """Refuse filters that are documented but not played here, rather than ignore them.
+        """Refuse filters that are documented but not simulated, instead of ignoring them.
 
         Raises:
             ApiError: 400, one of `names` is in the query.
@@ -99,7 +99,7 @@ class Query:
                 raise bad_parameter(key, value)
 
     def with_values(self, values: Mapping[str, str]) -> str:
-        """The query as text, with `values` in the place of what these names had."""
+        """The query as text, with `values` replacing the values of these names."""
         kept = [(key, value) for key, value in self._pairs if key not in values]
         return urlencode([*kept, *values.items()])
 
@@ -109,7 +109,7 @@ class Page:
     """One page of a list."""
 
     items: Sequence[Any]
-    """What is on it."""
+    """The items on it."""
     paging: Mapping[str, int]
     """The ``paging`` object; without page numbers when the page is empty (schema MessagingPagingInfo)."""
     navigation: Mapping[str, Mapping[str, str]]
@@ -119,7 +119,7 @@ class Page:
 
 
 def iso_time(seconds: float) -> str:
-    """`seconds` since 1970-01-01 UTC in the API's form, to the millisecond."""
+    """`seconds` since 1970-01-01 UTC in the API's notation, to the millisecond."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[: -len("+00:00")] + "Z"
 
 
@@ -129,10 +129,10 @@ def form_fields(body: bytes) -> dict[str, str]:
 
 
 def clamp_per_page(query: Query) -> int:
-    """The page size that `query` gets.
+    """The page size for `query`, lowered to the maximum.
 
     Raises:
-        ApiError: 400, it asks for none or for no number.
+        ApiError: 400, perPage is not a positive integer.
     """
     return min(query.positive("perPage", DEFAULT_PER_PAGE), MAX_PER_PAGE)
 
@@ -144,10 +144,10 @@ def make_page(items: Sequence[Any], query: Query, base_uri: str, kept: Mapping[s
         items: The whole list.
         query: The query of the request.
         base_uri: Absolute URI of the list, without query.
-        kept: Further parameters for the URIs: defaults that must not move between pages.
+        kept: Further parameters for the URIs: defaults that must stay the same from page to page.
 
     Raises:
-        ApiError: 400, page or perPage is not a positive number.
+        ApiError: 400, page or perPage is not a positive integer.
     """
     page, per_page = query.positive("page", 1), clamp_per_page(query)
     pages = math.ceil(len(items) / per_page)

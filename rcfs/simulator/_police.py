@@ -1,15 +1,15 @@
-"""The platform's rate limits, sans-IO: who may send what, and who is punished.
+"""The platform's rate limits, sans-IO: which requests are admitted, and which penalties they start.
 
-A bucket belongs to one (user, client, usage plan group). A request that is admitted counts from the
-moment it arrives; one too many is refused and starts a penalty, and **every request that arrives during
-the penalty restarts it**. A refused request takes no slot of the window: nothing is admitted anyway
-before the penalty has passed, and the documentation does not say.
+A bucket belongs to one (user, client, usage plan group). An admitted request counts from the moment it
+arrives. A request beyond the limit is refused and starts a penalty, and **every request that arrives during
+the penalty restarts it**. A refused request takes no slot of the window. The documentation is silent on this,
+but it makes no difference, because nothing is admitted before the penalty has passed.
 
-Besides there is the freeze, the account-level limit of the documentation: everything one user sends
-through one client is refused, whatever its group, and the answers carry no rate headers.
+There is also the freeze, the documentation's account-level limit: it refuses everything that one user sends
+through one client, whatever the group, and its answers carry no rate headers.
 
-Written on its own, and not shared with the program: two readings of the same rules that agree are worth
-more than one that is used twice.
+This is an independent implementation, not shared with the program: if two readings of the same rules agree,
+that says more than one reading used twice.
 
 Source: "Rate limits" of RingCentral's API documentation.
 """
@@ -24,7 +24,7 @@ from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
 
 @attrs.frozen
 class BucketKey:
-    """What is counted together."""
+    """The requests that share a budget."""
 
     user: str
     """Extension id of the login; empty for the token endpoint, which counts per client."""
@@ -36,53 +36,53 @@ class BucketKey:
 
 @attrs.frozen
 class Verdict:
-    """What happens to one request, and what its answer says about the budget."""
+    """The decision on one request, and the budget that its answer reports."""
 
     admitted: bool
-    """False: answer 429."""
+    """False for an answer of 429."""
     group: UsageGroup
-    """Group it counted for."""
+    """Usage plan group that the request counted for."""
     plan: Plan
     """Plan of that group at this moment."""
     remaining: int
     """Requests of the window that are left after this one; 0 when refused."""
     in_penalty: bool
-    """It arrived while its bucket or its user was being punished, and so prolonged that."""
+    """Whether it arrived while its bucket or its user had a penalty, which it restarted."""
     retry_after_s: float
-    """Seconds until a request can be admitted, if none is sent before; 0 when admitted."""
+    """Seconds until a request can be admitted if none is sent before; 0 when admitted."""
     has_headers: bool
-    """Whether the answer carries ``X-Rate-Limit-*``: an account-level refusal does not."""
+    """Whether the answer carries ``X-Rate-Limit-*``; that of an account-level refusal does not."""
 
 
 @attrs.frozen
 class Meter:
-    """How much of a budget is used at one moment."""
+    """The use of one budget at one moment."""
 
     user: str
-    """Extension id of the login; empty where it counts per app, and where nobody has used it."""
+    """Extension id of the login; empty for a budget per app, and for a group that nobody has used."""
     client: str
-    """Client id of the app; empty where nobody has used it."""
+    """Client id of the app; empty for a group that nobody has used."""
     group: UsageGroup
     """Usage plan group."""
     limit: int
-    """Requests of a window."""
+    """Requests allowed per window."""
     used: int
-    """Requests of the window that is now."""
+    """Requests in the present window."""
     window_s: float
     """Length of a window, in seconds."""
     penalty_left_s: float
-    """Seconds until the penalty ends if nothing is sent; 0 when there is none."""
+    """Seconds until the penalty ends if nothing is sent; 0 without a penalty."""
 
 
 @attrs.define
 class _Penalty:
-    """A time of refusal that restarts with every request."""
+    """A period of refusal that restarts with every request."""
 
     until: float
     length_s: float
 
     def restarted(self, now: float) -> bool:
-        """Whether `now` lies in it; if so it begins anew."""
+        """Whether `now` lies within the penalty, which this call then restarts."""
         if now >= self.until:
             return False
         self.until = now + self.length_s
@@ -91,10 +91,10 @@ class _Penalty:
 
 @attrs.define
 class _Bucket:
-    """The memory of one bucket."""
+    """The state of one bucket."""
 
     arrivals: deque[float] = attrs.field(factory=deque)
-    """Moments of the admitted requests that may still count, oldest first; a fixed window starts with it."""
+    """Times of the admitted requests that still count, oldest first; a fixed window starts with the first."""
     penalty: _Penalty | None = None
 
 
@@ -109,18 +109,18 @@ class Police:
 
     @property
     def plans(self) -> Mapping[UsageGroup, Plan]:
-        """The plan of each group now."""
+        """The present plan of each group."""
         return dict(self._plans)
 
     def change_plans(self, plans: Mapping[UsageGroup, Plan]) -> None:
-        """Let `plans` hold from the next request on; groups it does not name keep theirs."""
+        """Apply `plans` from the next request on; groups without an entry keep their plans."""
         self._plans.update(plans)
 
     def arrive(self, key: BucketKey, now: float) -> Verdict:
-        """The decision on a request that arrives at `now`; it is counted by this call.
+        """The decision on a request that arrives at `now`; this call counts the request.
 
         Raises:
-            KeyError: No plan is known for the group of `key`.
+            KeyError: The group of `key` has no plan.
         """
         plan = self._plans[key.group]
         freeze = self._freezes.get((key.user, key.client))
@@ -146,7 +146,7 @@ class Police:
         )
 
     def meters(self, now: float) -> list[Meter]:
-        """How much of each budget is used; groups that nobody has used come last."""
+        """The use of each budget; groups that nobody has used come last."""
         used = [self._meter(key, bucket, now) for key, bucket in self._buckets.items()]
         unused = self._plans.keys() - {key.group for key in self._buckets}
         return used + [self._meter(BucketKey("", "", group), _Bucket(), now) for group in sorted(unused)]
@@ -156,7 +156,7 @@ class Police:
         self._buckets.setdefault(key, _Bucket()).penalty = _Penalty(now + penalty_s, penalty_s)
 
     def freeze(self, user: str, client: str, now: float, penalty_s: float) -> None:
-        """Refuse everything of `user` through `client` for `penalty_s` seconds, without rate headers."""
+        """Refuse all requests of `user` through `client` for `penalty_s` seconds, without rate headers."""
         self._freezes[user, client] = _Penalty(now + penalty_s, penalty_s)
 
     def _meter(self, key: BucketKey, bucket: _Bucket, now: float) -> Meter:
@@ -171,9 +171,9 @@ class Police:
         return Meter(key.user, key.client, key.group, plan.limit, used, plan.window_s, max(0.0, left_s))
 
     def _slot_at(self, bucket: _Bucket, plan: Plan, now: float) -> float:
-        """When the window of `bucket` has room, `now` if it has; arrivals that count no more are dropped.
+        """The time at which `bucket` has room, `now` if it has; drops arrivals that no longer count.
 
-        An arrival that lies exactly one window back does not count any more.
+        An arrival exactly one window ago no longer counts.
         """
         if self._fixed_window:
             if bucket.arrivals and now >= bucket.arrivals[0] + plan.window_s:

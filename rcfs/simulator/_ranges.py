@@ -1,4 +1,4 @@
-"""The ``Range`` header: from a whole content to the answer with the part of it that was asked for."""
+"""The ``Range`` header: cuts the requested part out of a content."""
 
 import re
 from collections.abc import Mapping
@@ -8,14 +8,14 @@ import trio
 from rcfs.simulator._wire import Answer, ApiError, Part, Whole
 
 _RANGE = re.compile(r"bytes=(?:(?P<first>\d+)-(?P<last>\d*)|-(?P<suffix>\d+))")
-"""One range (RFC 9110, 14.1.1). Lists of ranges count as bad: nobody has seen the platform answer one."""
+"""One range (RFC 9110, 14.1.1). Lists of ranges are refused: the platform's answer to one is unknown."""
 
 
 async def cut(whole: Whole, header: str) -> Answer:
-    """The answer to a request for `whole` with a ``Range`` header, which is empty when it has none.
+    """The answer to a request for `whole` with the ``Range`` header `header`, empty for none.
 
     Raises:
-        ApiError: 416 CMN-107, the header makes no sense or begins behind the end.
+        ApiError: 416 CMN-107, the header is malformed or begins behind the end.
     """
     size = await trio.to_thread.run_sync(lambda: whole.source.size_bytes)
     if not header:
@@ -25,7 +25,7 @@ async def cut(whole: Whole, header: str) -> Answer:
 
 
 def partial_answer(headers: Mapping[str, str], part: Part) -> Answer:
-    """206 with `part`, and a Content-Range that says so, besides `headers`."""
+    """A 206 answer with `part`, its Content-Range, and `headers`."""
     named = {"Content-Range": f"bytes {part.start}-{part.stop - 1}/{part.whole_bytes}"}
     return Answer(206, {**headers, **named}, part)
 
@@ -34,7 +34,7 @@ def requested_bytes(header: str, size_bytes: int) -> tuple[int, int]:
     """The bytes ``[start, stop)`` of a content of `size_bytes` that a ``Range`` header asks for.
 
     Raises:
-        ApiError: 416 CMN-107, the header makes no sense or begins behind the end.
+        ApiError: 416 CMN-107, the header is malformed or begins behind the end.
     """
     match = _RANGE.fullmatch(header.strip())
     if match is not None and match["suffix"] is not None:

@@ -1,4 +1,4 @@
-"""The simulator as a whole: its parts put together, its origins served, and the process around it."""
+"""The whole simulator: puts its parts together, serves its origins, and runs as a process."""
 
 import os
 import secrets
@@ -30,14 +30,14 @@ from rcfs.simulator.login._auth import Auth
 from rcfs.simulator.login._permissions import Permissions
 
 FOREIGN_HOST = "127.0.0.2"
-"""Where the foreign host listens: another address than the platform's, because a client may tell hosts apart
-by their name alone. Linux has all of 127.0.0.0/8 on loopback."""
+"""Address of the foreign host. It differs from the platform's, because a client may tell hosts apart by name
+alone. On Linux all of 127.0.0.0/8 is loopback."""
 
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-"""What ends a simulator."""
+"""Signals that end a simulator."""
 
 READ_BYTES = 4096
-"""How much is read, and thrown away, of standard input at once."""
+"""Bytes of standard input that are read, and discarded, at once."""
 
 
 class Simulator:
@@ -46,8 +46,8 @@ class Simulator:
     Everything but `serve` may be used before, while and after it runs, from the same thread.
 
     Raises:
-        ValueError: The account has nobody who could log in as the configuration asks, or that names a
-            scope or permission that there is not.
+        ValueError: The account has no user to log in as the configuration asks, or the configuration names an
+            unknown scope or permission.
     """
 
     def __init__(self, config: SimulatorConfig) -> None:
@@ -68,7 +68,7 @@ class Simulator:
         )
 
     async def serve(self, *, task_status: trio.TaskStatus[Endpoints] = trio.TASK_STATUS_IGNORED) -> None:
-        """Listen on all origins until cancelled; started with the `Endpoints` once they accept.
+        """Listen on all origins until cancelled; reports the `Endpoints` once they accept connections.
 
         Raises:
             OSError: A port is taken.
@@ -154,12 +154,12 @@ def run_simulator(
     Args:
         config: Its settings.
         on_ready: Called once, when all origins accept connections.
-        until_eof: Also stop at the end of standard input, so that the death of a parent who holds the
-            other end of that pipe ends the simulator.
+        until_eof: Also stop at the end of standard input. A parent that holds the other end of that pipe
+            thereby ends the simulator when it dies.
 
     Raises:
         OSError: A port is taken.
-        ValueError: The account has nobody who could log in as the configuration asks.
+        ValueError: The account has no user to log in as the configuration asks.
     """
     simulator = Simulator(config)
     failure = trio.run(_run, simulator, on_ready, until_eof)
@@ -170,9 +170,9 @@ def run_simulator(
 async def _run(
     simulator: Simulator, on_ready: Callable[[Endpoints], None], until_eof: bool
 ) -> OSError | None:
-    """Run `simulator` until it is told to stop; why it could not listen, if it could not."""
+    """Run `simulator` until it is told to stop; returns the error if it could not listen."""
     failure = None
-    # One that is ignored stays so, as for nohup.
+    # A signal that is ignored stays ignored, as nohup needs.
     heard = [number for number in ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     with trio.open_signal_receiver(*heard) as signals:
         async with trio.open_nursery() as nursery:
@@ -191,8 +191,8 @@ async def _run(
 
 
 async def _cancel_at_eof(cancel_scope: trio.CancelScope) -> None:
-    # A thread, because standard input may be a file or a terminal, which trio cannot wait for without
-    # making it non-blocking for everybody who shares it.
+    # A thread, because standard input may be a file or a terminal. To wait for those, trio would have to make
+    # them non-blocking for every process that shares them.
     await trio.to_thread.run_sync(_read_to_end, abandon_on_cancel=True)
     cancel_scope.cancel()
 
@@ -204,10 +204,10 @@ def _read_to_end() -> None:
 
 
 def _owner(account: SimAccount, *, standard_user: bool) -> int:
-    """The extension that logs in: the first administrator, or the first user who is none.
+    """The extension that logs in: the first administrator, or the first user without that right.
 
     Raises:
-        ValueError: The account has nobody of that kind.
+        ValueError: The account has no such user.
     """
     for extension in account.extensions:
         if extension.type == "User" and not extension.mailbox_refused and extension.is_admin != standard_user:

@@ -1,8 +1,9 @@
-"""The WebSocket gateway: what goes over one WebSocket, from its token to its end.
+"""The WebSocket gateway: the life of one WebSocket, from its token to its end.
 
-A frame is a JSON array of what it is and its body. The first says which channel this is; then the client
-asks for subscriptions (``ClientRequest``) or whether anybody is there (``Heartbeat``), and is told events
-(``ServerNotification``). Requests count for the same budgets as over HTTP, and stand in the journal, too.
+A frame is a JSON array of a header and a body. The server's first frame names the channel. Then the client
+sends requests for subscriptions (``ClientRequest``) and heartbeats (``Heartbeat``), and the server sends
+events (``ServerNotification``). Requests count for the same budgets as over HTTP, and the journal records
+them, too.
 
 Source: "WebSockets" of RingCentral's API documentation.
 """
@@ -26,13 +27,13 @@ from rcfs.simulator._police import BucketKey
 from rcfs.simulator._wire import Answer, ApiError, rate_headers, retry_after
 
 IDLE_TIMEOUT_S = 1_800.0
-"""How long a client may be silent, in seconds (WSG-902)."""
+"""Longest silence of a client, in seconds (WSG-902)."""
 
 ABSOLUTE_TIMEOUT_S = 86_400.0
 """Longest life of a connection, in seconds (WSG-903)."""
 
 GOING_AWAY, POLICY_VIOLATION = 1001, 1008
-"""Close codes (RFC 6455, 7.4.1) after a time-out, and for a token that is not, or no longer, good."""
+"""Close codes (RFC 6455, 7.4.1) for a timeout, and for a token that is invalid or has become so."""
 
 
 class Gateway:
@@ -40,8 +41,8 @@ class Gateway:
 
     Args:
         backend: The state of the simulator.
-        operations: What a ClientRequest can ask for.
-        origin: What the journal calls the origin.
+        operations: The operations that a ClientRequest may name.
+        origin: Name of the origin in the journal.
     """
 
     def __init__(self, backend: Backend, operations: Iterable[Operation], origin: str) -> None:
@@ -92,12 +93,12 @@ class Gateway:
         return {**meta, "headers": headers}, _parsed(answer)
 
     def _run(self, channel: Channel, entry: Entry, path: str, query: Query, body: Any) -> Answer:
-        """What the operation at `path` answers.
+        """The answer of the operation at `path`.
 
         Raises:
-            ApiError: There is none, or it refuses without having been counted.
+            ApiError: No such operation exists, or the operation refuses before the request is counted.
         """
-        # The documentation's own example has a slash at the end.
+        # The documentation's own example ends with a slash.
         for operation, pattern in self._routes:
             match = pattern.match(path.rstrip("/"))
             if match is not None and operation.method == entry.method:
@@ -157,10 +158,10 @@ class _Connection:
     socket: WebSocket
     channel: Channel
     _sending: trio.Lock = attrs.field(factory=trio.Lock, init=False)
-    """Frames of both tasks are compressed and sent one after the other."""
+    """Held while a frame is compressed and sent, because two tasks send frames."""
 
     async def run(self, details: Frame) -> None:
-        """Serve it, beginning with the frame `details`, until one side ends it."""
+        """Serve it until one side ends it; `details` is the first frame."""
         await self._send(details)
         reason, close_code, has_gone = None, GOING_AWAY, False
         async with trio.open_nursery() as nursery:
@@ -181,7 +182,7 @@ class _Connection:
             await self.socket.close(close_code)
 
     async def _leave_with_login(self, cancel_scope: trio.CancelScope) -> None:
-        """Cancel `cancel_scope` when the login ends. U: the words of the platform for that are not known."""
+        """Cancel `cancel_scope` when the login ends. U: the platform's message for that is unknown."""
         await self.channel.ended.wait()
         cancel_scope.cancel()
 
@@ -190,7 +191,7 @@ class _Connection:
             await self._send(await self.channel.wait_event())
 
     async def _listen(self) -> ApiError | None:
-        """Answer what the client sends; None when it has gone, else why it is sent away."""
+        """Answer the client's frames; return the reason to end the connection, or None if the client left."""
         while True:
             text = None
             try:
@@ -232,7 +233,7 @@ def _parsed(answer: Answer) -> Any:
 
 
 def _encoded(frame: Frame) -> str:
-    """`frame` as text, with the request id that every frame of the server has."""
+    """`frame` as text, with the request id that every frame of the server carries."""
     meta, body = frame
     headers = {**meta.get("headers", {}), "RCRequestId": str(uuid.uuid4())}
     parts = [{**meta, "headers": headers}]

@@ -1,4 +1,4 @@
-"""Tokens that a client hands back as it got them: signed, so that only this very simulator's are good."""
+"""Tokens that a client hands back unchanged: signed, so that only this simulator's own are accepted."""
 
 import base64
 import binascii
@@ -18,7 +18,7 @@ def unseal(key: bytes, token: str) -> Any:
     """The claims of a token that `seal` made with `key`.
 
     Raises:
-        ValueError: The token is of another maker.
+        ValueError: The token was not made with `key`.
     """
     try:
         sealed = base64.urlsafe_b64decode(token)

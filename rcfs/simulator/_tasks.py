@@ -1,7 +1,7 @@
-"""Export tasks: accepted at once, finished on the account's clock, their archives made when asked for.
+"""Export tasks: accepted at once, finished on the account's clock, packed at the first download.
 
-A task goes through its states as time passes. What it comes to is success, unless it was told otherwise
-before it was created (`TaskBook.plan`): so a test can have each end that the documentation names.
+A task passes through its states as time passes. It ends in success, unless `TaskBook.plan` was told otherwise
+before its creation, so that a test can have each outcome that the documentation names.
 """
 
 import secrets
@@ -19,19 +19,19 @@ from rcfs.simulator._wire import ApiError, not_found
 from rcfs.simulator.account._plan import DAY_S
 
 MOST_AT_ONCE = 2
-"""Tasks of one kind that may be under way in an account (descriptions of the two that create them)."""
+"""Unfinished tasks of one kind that an account may have (descriptions of the two creating operations)."""
 
 Course = Sequence[tuple[float, str]]
-"""The states of a task, each with the part of its time at which it begins: the first at 0, the last at 1."""
+"""The states of a task, each with the fraction of the duration at which it begins, from 0 to 1."""
 
 SUCCESS = "Completed"
-"""The state in which there are archives."""
+"""The only state with archives."""
 
 EXPORT_KEPT_S = 7 * DAY_S
-"""How long a finished export of team messaging can be had, in seconds. U: the documentation does not say."""
+"""Seconds that a finished export of team messaging is kept. U: the documentation does not say."""
 
 FINAL = frozenset({SUCCESS, "Failed", "Cancelled", "Expired"})
-"""States that are the end of a task; AttemptFailed is not, as a further attempt follows."""
+"""Final states of a task; AttemptFailed is not one, as another attempt follows."""
 
 _REPORT_BEGINS = ((0.0, "Accepted"), (0.1, "Pending"), (0.3, "InProgress"))
 _EXPORT_BEGINS = ((0.0, "Accepted"), (0.3, "InProgress"))
@@ -45,8 +45,7 @@ REPORT_COURSES: Mapping[str, Course] = MappingProxyType(
         "Cancelled": (*_REPORT_BEGINS, (1.0, "Cancelled")),
     }
 )
-"""Courses of a message store report by what they come to (schema MessageStoreReport); the parts are
-guesses."""
+"""Courses of a message store report by outcome (schema MessageStoreReport); the fractions are guesses."""
 
 EXPORT_COURSES: Mapping[str, Course] = MappingProxyType(
     {
@@ -57,34 +56,34 @@ EXPORT_COURSES: Mapping[str, Course] = MappingProxyType(
         "Expired": (*_EXPORT_BEGINS, (1.0, "Expired")),
     }
 )
-"""Courses of an export of team messaging. The schema DataExportTask knows neither AttemptFailed nor
-Cancelled, but the guide does; so these two come on demand only."""
+"""Courses of an export of team messaging by outcome. The guide names AttemptFailed and Cancelled, but the
+schema DataExportTask does not, so these two come only on demand."""
 
 
 @attrs.define(eq=False)
 class ExportTask:
-    """One task. Its archives may be asked for in any thread."""
+    """One task. Any thread may ask for its archives."""
 
     id: str
-    """What the client calls it."""
+    """Random id, unique within the account."""
     extension_id: int
-    """Who has asked for it."""
+    """The extension that created it."""
     created_s: float
-    """When that was, seconds since 1970 UTC."""
+    """Time of its creation, seconds since 1970 UTC."""
     finished_s: float
-    """When it will have, or has, come to its end."""
+    """Time of its end, past or future, seconds since 1970 UTC."""
     kept_s: float
-    """How long it can be had after that, in seconds; then it is Expired."""
+    """Seconds that its archives are kept after that; then it is Expired."""
     course: Course
-    """The states that it goes through."""
+    """The states that it passes through."""
     wanted: Mapping[str, Any]
-    """What was asked for, as the answer repeats it."""
+    """Parameters of the request, which the answer repeats."""
     _make: Callable[[], Iterable[Archive]]
     _archives: list[Archive] | None = attrs.field(default=None, init=False)
     _lock: threading.Lock = attrs.field(factory=threading.Lock, init=False)
 
     def state(self, now_s: float) -> tuple[str, float]:
-        """Where it stands at `now_s`, and since when, in seconds since 1970 UTC."""
+        """Its state at `now_s`, and the time at which that began, in seconds since 1970 UTC."""
         if self.course[-1][1] == SUCCESS and now_s >= self.finished_s + self.kept_s:
             return "Expired", self.finished_s + self.kept_s
         takes_s = self.finished_s - self.created_s
@@ -93,7 +92,7 @@ class ExportTask:
         return status, self.created_s + part * takes_s
 
     def archives(self) -> Sequence[Archive]:
-        """What came of it; the first call makes it, which takes a while: some 3 ms for each content."""
+        """Its archives. The first call makes them, which takes some 3 ms for each content."""
         with self._lock:
             if self._archives is None:
                 with ExitStack() as unfinished:
@@ -102,7 +101,7 @@ class ExportTask:
             return self._archives
 
     def close(self) -> None:
-        """Free the space of its archives."""
+        """Free the disk space of its archives."""
         with self._lock:
             for archive in self._archives or ():
                 archive.close()
@@ -112,9 +111,9 @@ class TaskBook:
     """The tasks of one kind.
 
     Args:
-        takes_s: How long a task takes, in seconds of the account's clock, above 0.
-        courses: The courses that a task can take, by what it comes to; `SUCCESS` among them.
-        kept_s: How long a finished task can be had, in seconds of the account's clock.
+        takes_s: Duration of a task, in seconds of the account's clock, above 0.
+        courses: The possible courses of a task, by outcome; `SUCCESS` among them.
+        kept_s: Seconds of the account's clock that a finished task is kept.
     """
 
     def __init__(self, takes_s: float, courses: Mapping[str, Course], kept_s: float = float("inf")) -> None:
@@ -125,10 +124,10 @@ class TaskBook:
         self._tasks: dict[str, ExportTask] = {}
 
     def plan(self, outcome: str) -> None:
-        """Let the next task that is created, after those planned before, come to `outcome`.
+        """Give the next task the given `outcome`; several calls apply to successive tasks.
 
         Raises:
-            ValueError: No task of this kind comes to that.
+            ValueError: No task of this kind has that outcome.
         """
         if outcome not in self._courses:
             raise ValueError(f"the outcome must be one of {', '.join(self._courses)}")
@@ -142,11 +141,11 @@ class TaskBook:
         wanted: Mapping[str, Any],
         make: Callable[[], Iterable[Archive]],
     ) -> ExportTask:
-        """A new task, whose id begins with `prefix`; `make` gives its archives, in a thread.
+        """A new task, whose id begins with `prefix`; `make` makes its archives, in a thread.
 
         Raises:
-            ApiError: 400, too many are under way. U: the platform's code for it is not known; CMN-111 is a
-                guess.
+            ApiError: 400, too many tasks are unfinished. U: the platform's code for this is unknown; CMN-111
+                is a guess.
         """
         if sum(task.state(now_s)[0] not in FINAL for task in self._tasks.values()) >= MOST_AT_ONCE:
             raise ApiError(400, "CMN-111", f"No more than {MOST_AT_ONCE} simultaneous tasks are allowed")
@@ -167,17 +166,17 @@ class TaskBook:
         """The task with this id.
 
         Raises:
-            ApiError: 404, there is none.
+            ApiError: 404, no such task exists.
         """
         if task_id not in self._tasks:
             raise not_found("taskId")
         return self._tasks[task_id]
 
     def find_completed(self, task_id: str, now_s: float) -> ExportTask:
-        """The task with this id, which has archives.
+        """The completed task with this id.
 
         Raises:
-            ApiError: 404, there is none, or it has none: not yet, not any more, or never.
+            ApiError: 404, no such task exists, or it is unfinished, failed or expired.
         """
         task = self.find(task_id)
         if task.state(now_s)[0] != SUCCESS:
@@ -185,10 +184,10 @@ class TaskBook:
         return task
 
     def newest_first(self) -> Sequence[ExportTask]:
-        """All tasks."""
+        """All tasks, newest first."""
         return list(reversed(self._tasks.values()))
 
     def close(self) -> None:
-        """Free the space of all archives."""
+        """Free the disk space of all archives."""
         for task in self._tasks.values():
             task.close()

@@ -1,4 +1,4 @@
-"""Answers before they are sent, and errors in the API's envelope."""
+"""Answers before they are sent, and refusals as the API words them."""
 
 import json
 import math
@@ -10,11 +10,11 @@ import attrs
 from rcfs.model import Plan, UsageGroup
 
 JSON_TYPE = "application/json;charset=utf-8"
-"""Content type of everything that is not a content."""
+"""Content type of all answers except contents."""
 
 
 class Readable(Protocol):
-    """A content of which any part can be made, with much work perhaps: so use it in a thread."""
+    """A content that is generated when read. That may take long, so read it in a thread."""
 
     @property
     def size_bytes(self) -> int:
@@ -26,10 +26,10 @@ class Readable(Protocol):
 
 @attrs.frozen
 class Part:
-    """The bytes ``[start, stop)`` of a content, not read yet."""
+    """The bytes ``[start, stop)`` of a content, not yet generated."""
 
     source: Readable
-    """Where they come from."""
+    """The content."""
     start: int
     """First byte."""
     stop: int
@@ -40,7 +40,7 @@ class Part:
 
 @attrs.frozen
 class Whole:
-    """A content that was found; the request's ``Range`` decides what of it is answered."""
+    """A whole content; the request's ``Range`` decides which part of it is sent."""
 
     headers: Mapping[str, str]
     """Headers of the answer."""
@@ -55,11 +55,11 @@ class Answer:
     status: int
     """HTTP status."""
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    """Headers, without those of length, rate and request id."""
+    """Headers, except those for length, rate limits and request id."""
     body: bytes | Part = b""
-    """What is sent."""
+    """Body of the answer."""
     has_rate_headers: bool = True
-    """Whether the ``X-Rate-Limit-*`` headers that the request has earned are sent along."""
+    """Whether the ``X-Rate-Limit-*`` headers of the request's group are added."""
 
     @property
     def size_bytes(self) -> int:
@@ -67,23 +67,23 @@ class Answer:
         return len(self.body) if isinstance(self.body, bytes) else self.body.stop - self.body.start
 
     def with_headers(self, headers: Mapping[str, str]) -> "Answer":
-        """The same answer with `headers` besides, or instead of, its own."""
+        """A copy with `headers` added; they replace headers of the same name."""
         return attrs.evolve(self, headers={**self.headers, **headers})
 
 
 @attrs.frozen
 class Later:
-    """An answer that is heavy work."""
+    """An answer that takes heavy work."""
 
     make: Callable[[], Answer | Whole]
-    """Does the work; to be called in a thread. Refusals are raised as `ApiError`."""
+    """Does the work, in a thread. It raises refusals as `ApiError`."""
 
 
 class ApiError(Exception):
-    """A refusal in the API's envelope.
+    """A refusal, with the API's JSON for errors.
 
     Attributes:
-        answer: The answer that says so.
+        answer: The HTTP answer of the refusal.
     """
 
     def __init__(
@@ -106,7 +106,7 @@ class ApiError(Exception):
 
 
 class OAuthError(ApiError):
-    """A refusal of the token endpoint: 400, the envelope together with the fields of RFC 6749, 5.2."""
+    """A refusal of the token endpoint: 400, with the API's JSON and the fields of RFC 6749, 5.2."""
 
     def __init__(self, error: str, code: str, message: str) -> None:
         super().__init__(400, code, message)
@@ -119,12 +119,12 @@ class OAuthError(ApiError):
 
 
 def bad_parameter(name: str, value: str) -> ApiError:
-    """The refusal of a query or path parameter that makes no sense."""
+    """The refusal of an invalid query or path parameter."""
     return ApiError(400, "CMN-101", f"Parameter [{name}] value [{value}] is invalid", parameter=name)
 
 
 def not_found(name: str) -> ApiError:
-    """The refusal of an id in the path that nothing has."""
+    """The refusal of an unknown id in the path."""
     return ApiError(404, "CMN-102", f"Resource for parameter [{name}] is not found", parameter=name)
 
 
@@ -135,12 +135,12 @@ def json_answer(value: Any, *, status: int = 200, headers: Mapping[str, str] | N
 
 
 def retry_after(seconds: float | None) -> dict[str, str]:
-    """The ``Retry-After`` header, in whole seconds rounded up so that obeying is enough; none for None."""
+    """The ``Retry-After`` header, in whole seconds rounded up so that obeying it suffices; empty for None."""
     return {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
 
 
 def rate_headers(group: UsageGroup, plan: Plan, remaining: int) -> dict[str, str]:
-    """The ``X-Rate-Limit-*`` headers; the window is given in whole seconds, rounded up."""
+    """The ``X-Rate-Limit-*`` headers; the window is in whole seconds, rounded up."""
     return {
         "X-Rate-Limit-Group": group,
         "X-Rate-Limit-Limit": str(plan.limit),

@@ -1,1 +1,1 @@
-"""What the simulated account holds: people, messages, calls, greetings, chats."""
+"""The simulated account: its people, messages, calls, greetings and chats."""

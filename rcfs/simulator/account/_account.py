@@ -1,10 +1,10 @@
 """The generated account: a whole office's messages from one seed.
 
-Nothing generated is stored, so the size of an account costs nothing. Who is there follows from the
-specification, which messages there are from the plans of the mailboxes, what a message says and holds from
-its id, and bytes are made when they are read. Kept is what comes to be afterwards: messages that have
-changed, come or gone (`_account_mailbox`), and what was sent, which no seed knows. What may happen to a
-message, and when, is the message store's to decide (`_message_store`).
+Nothing generated is stored, so a large account costs no memory. The specification determines the people, the
+plans of the mailboxes determine the messages, a message's id determines its text and attachments, and the
+bytes of an attachment are made when somebody reads them. Only later changes are stored: messages that were
+changed, added or removed (`_mailbox`), and the text and files of those that clients sent. The message store
+(`_message_store`) decides which changes may happen, and when.
 """
 
 import hashlib
@@ -25,47 +25,46 @@ from rcfs.simulator.media._content import MediaBases, SimContent
 __all__ = ["AccountSpec", "SimAccount", "SimContent", "SimExtension", "SimMessage", "TruthRow"]
 
 _GENERATOR = 2
-"""Version of the generator: to be raised with every change of what a specification generates."""
+"""Version of the generator: increase it whenever a specification generates something else than before."""
 _BLOCKS_AT_HAND = 64
-"""Planned blocks in memory, 60 KB each: a mailbox of 12,000 messages can be asked for again and again."""
+"""Planned blocks kept in memory, 60 KB each: enough to list a mailbox of 12,000 messages repeatedly."""
 _WRITERS_AT_HAND = 16
-"""Writers in memory; each knows up to 400 contacts of its mailbox, some 200 KB."""
+"""Writers kept in memory; each knows up to 400 contacts of its mailbox, some 200 KB."""
 _MONTH_S = 365.25 / 12 * DAY_S
 _HOSTILE_FROM = 200
-"""Least number of messages of an account that holds the hostile ones."""
+"""Smallest account, in messages, that contains the hostile ones."""
 _LARGE_FROM = 1000
-"""Least number of messages of an account that holds the large fax."""
+"""Smallest account, in messages, that contains the large fax."""
 _DOCUMENTED_FROM = 20
-"""Least number of messages of an account that holds the documentation's examples."""
+"""Smallest account, in messages, that contains the documentation's examples."""
 
 
 @attrs.frozen
 class AccountSpec:
-    """What decides a whole account."""
+    """The parameters that determine a whole account."""
 
     seed: int = 1
-    """Any integer; another one gives another office."""
+    """Any integer; each gives a different office."""
     messages: int = attrs.field(default=3000, validator=attrs.validators.ge(0))
-    """Messages of all mailboxes together, at least 0; a few more where a mailbox is too small for what is
-    written down for it."""
+    """Messages of all mailboxes together, at least 0; a few more if a mailbox's share is smaller than its
+    number of fixtures."""
     extensions: int = attrs.field(default=6, validator=attrs.validators.ge(1))
-    """Number of extensions, at least 1; from 6 on all kinds are there."""
+    """Number of extensions, at least 1; 6 or more include all kinds."""
     months: int = attrs.field(default=24, validator=attrs.validators.ge(1))
     """How many months the messages reach back, at least 1."""
     end_s: float = 1_795_176_000.0
     """The account's present, seconds since 1970 UTC; 2026-11-20T12:00:00Z by default."""
     menus: int = attrs.field(default=0, validator=attrs.validators.ge(0))
-    """How many further extensions are IVR menus, which have no mailbox, at least 0."""
+    """Number of additional IVR menus, which have no mailbox, at least 0."""
 
 
 @attrs.frozen
 class TruthRow:
-    """What a client must find when it fetches one attachment."""
+    """The expected content of one attachment."""
 
     extension_id: int
-    """Whose mailbox."""
+    """The owner of the mailbox."""
     message_id: int
-    """Which message."""
     attachment_id: int
     """Unique within the message."""
     kind: str
@@ -79,9 +78,9 @@ class TruthRow:
 
 
 class SimAccount:
-    """The account that `spec` decides; equal specifications give equal accounts.
+    """The account that `spec` determines; equal specifications give equal accounts.
 
-    Any thread may ask; messages are to be changed by one thread only.
+    Any thread may read; only one thread may change messages.
     """
 
     def __init__(self, spec: AccountSpec) -> None:
@@ -113,7 +112,7 @@ class SimAccount:
         return records.extension_record(platform_url, self.account_id, shown)
 
     def rename(self, extension_id: int, name: str) -> None:
-        """Let an extension be called `name` from now on; messages say what they said.
+        """Give an extension another display name; messages keep the old one.
 
         Raises:
             KeyError: There is no such extension.
@@ -128,14 +127,14 @@ class SimAccount:
         """
         if extension_id not in self._mailboxes:
             made = Mailbox(self._plan(self._by_id[extension_id]), self._read)
-            # Two threads may both make one; setdefault lets all keep to the same.
+            # Two threads may both make one; setdefault makes them share the first.
             self._mailboxes.setdefault(extension_id, made)
         return self._mailboxes[extension_id]
 
     def message_ids(self, extension_id: int) -> Sequence[int]:
         """Ids of the messages of a mailbox, newest first, whatever their availability.
 
-        Looks at each message, some 6 µs: what serves a client asks `mailbox`.
+        This reads every message, some 6 µs each. Handlers use `mailbox` instead.
 
         Raises:
             KeyError: There is no such extension.
@@ -143,7 +142,7 @@ class SimAccount:
         return [message.id for message in self.mailbox(extension_id).newest_first()]
 
     def message(self, extension_id: int, message_id: int) -> SimMessage | None:
-        """One message; None when there is none.
+        """The message with this id; None if it does not exist.
 
         Raises:
             KeyError: There is no such extension.
@@ -151,12 +150,12 @@ class SimAccount:
         return self.mailbox(extension_id).find(message_id)
 
     def new_message_id(self) -> int:
-        """An id that no message has, above all that were given out."""
+        """A new message id, larger than all others."""
         self._newest_id += ID_STEP
         return self._newest_id
 
     def add(self, message: SimMessage, draft: Draft | None = None) -> None:
-        """Let `message` be the newest of its mailbox; `draft` as in `revise`.
+        """Add `message` as the newest of its mailbox; `draft` as in `revise`.
 
         Raises:
             KeyError: There is no such extension.
@@ -165,36 +164,36 @@ class SimAccount:
         self.revise(message.id, draft)
 
     def remove(self, message: SimMessage) -> None:
-        """Forget `message`, as if it had never been.
+        """Remove `message` completely.
 
         Raises:
-            KeyError: It is not there.
+            KeyError: The mailbox does not contain it.
         """
         self.mailbox(message.extension_id).remove(message)
         self.revise(message.id, None)
 
     def draft(self, message: SimMessage) -> Draft:
-        """What `message` says."""
+        """The text and attachments of `message`."""
         return self._drafts.get(message.id) or self.writer(message.extension_id).draft(message)
 
     def conversation_of(self, message: SimMessage) -> str:
-        """Decimal id of the conversation of `message`, exact; empty when it belongs to none."""
+        """Decimal id of the conversation of `message`, exact; empty if it belongs to none."""
         draft = self._drafts.get(message.id)
         return draft.conversation if draft else self.writer(message.extension_id).conversation_of(message)
 
     def revise(self, message_id: int, draft: Draft | None) -> None:
-        """Let a message say `draft`; None for what is derived from its id."""
+        """Set the text and attachments of a message; None restores the generated ones."""
         if draft is None:
             self._drafts.pop(message_id, None)
         else:
             self._drafts[message_id] = draft
 
     def revised(self) -> Mapping[int, Draft]:
-        """What messages say now that does not follow from their ids, by id: of a few, revised or sent."""
+        """The drafts set by `revise`, by message id."""
         return dict(self._drafts)
 
     def writer(self, extension_id: int) -> Writer:
-        """Who writes the messages of a mailbox.
+        """The writer of a mailbox's messages.
 
         Raises:
             KeyError: There is no such extension.
@@ -223,7 +222,7 @@ class SimAccount:
         return records.message_record(platform_url, media_url, self.account_id, message, draft)
 
     def content(self, extension_id: int, message_id: int, attachment_id: int) -> SimContent | None:
-        """One attachment's content; None when there is none, or none any more (a purged message).
+        """The content of an attachment; None if it does not exist, or its message is purged.
 
         Raises:
             KeyError: There is no such extension.
@@ -237,7 +236,7 @@ class SimAccount:
     def truth(self) -> Iterator[TruthRow]:
         """Every attachment that the admin can fetch now, mailbox by mailbox, newest message first.
 
-        Makes every content once: about 3 ms each, so some 10 s for 3,000 messages.
+        This makes every content once: about 3 ms each, so some 10 s for 3,000 messages.
         """
         for extension in self.extensions:
             if extension.mailbox_refused:
@@ -260,7 +259,7 @@ class SimAccount:
 
     def _plan(self, extension: SimExtension) -> MailboxPlan:
         spec, slot = self.spec, extension.slot
-        # Cutting at rounded running sums makes the shares add up to the whole.
+        # Rounding the running sums makes the shares add up to the whole.
         before = sum(other.share for other in self.extensions[:slot])
         whole = sum(other.share for other in self.extensions)
         first = round(spec.messages * before / whole)
@@ -278,7 +277,7 @@ class SimAccount:
         )
 
     def _fixtures(self, slot: int) -> tuple[Fixture, ...]:
-        """What is written down for a mailbox: the first has the examples, the second the hostile ones."""
+        """The fixtures of a mailbox: the first has the examples, the second the hostile messages."""
         fixtures: tuple[Fixture, ...] = ()
         if slot == 0 and self.spec.messages >= _DOCUMENTED_FROM:
             fixtures += documented()
@@ -289,22 +288,22 @@ class SimAccount:
         return fixtures
 
     def _parts(self, message: SimMessage) -> tuple[Part, ...]:
-        """Attachments of `message` that can be asked for: those that its record gives an id."""
+        """The attachments of `message` that a client can fetch: those whose record has an id."""
         if message.availability == "Purged":
             return ()
         return tuple(part for part in self.draft(message).parts if "id" not in part.absent)
 
 
 def _account_id(spec: AccountSpec) -> int:
-    """Ten to thirteen digits that tell apart what generates different contents.
+    """An id of ten to thirteen digits that differs between accounts with different contents.
 
-    The libraries that draw pictures and set pages are part of it: another version of them may make other
-    bytes, and a cache of an older account must not answer for a newer one.
+    It depends on the versions of the libraries that draw pictures and set pages: another version may make
+    other bytes, and a client's cache of the older account must not be used for the newer one.
     """
     libraries = [f"{name} {version(name)}" for name in ("pillow", "reportlab")]
-    # Menus count only where there are some, so that accounts without them keep their ids.
+    # Menus count only if there are any, so that accounts without menus keep their ids.
     facts = attrs.astuple(spec, filter=lambda field, value: field.name != "menus" or value > 0)
     text = repr((_GENERATOR, libraries, facts))
     digest = hashlib.blake2b(text.encode(), digest_size=4).digest()
-    # Real ids end in the number of a data centre, here 004, and leave room for extensions behind them.
+    # Real ids end with the number of a data centre, here 004, and leave room for the ids of extensions.
     return int.from_bytes(digest, "big") * 1_000 + 4

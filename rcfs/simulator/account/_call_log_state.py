@@ -1,22 +1,23 @@
-"""What has become of call logs: which calls were deleted, and since when sync tokens are good."""
+"""State of call logs beyond the calls themselves: deletions, and invalidated sync tokens."""
 
 import attrs
 
 from rcfs.simulator.account._calls import SimCall
 
 TOKEN_ERRORS = ("CLG-101", "CLG-102", "CLG-103", "CLG-104", "CLG-105")
-"""Refusals of a sync token. They all have the same words, and what tells them apart is not documented; here
-101 is for a token of another maker, 102 of another log, 104 for too many changes, the rest on demand."""
+"""Error codes for sync tokens. The documentation gives all of them the same text and does not say how they
+differ. Here, 101 is for a foreign token, 102 for another log's, 104 for too many changes, the rest on
+demand."""
 
 
 @attrs.frozen
 class _Deletion:
-    """Somebody has deleted what was old."""
+    """A deletion of old calls."""
 
     before_s: float
-    """Calls that began earlier, or then, seconds since 1970 UTC."""
+    """It deleted the calls that began at this time or earlier, seconds since 1970 UTC."""
     at_s: float
-    """When it was done."""
+    """Time of the deletion."""
 
 
 @attrs.define(eq=False)
@@ -24,17 +25,17 @@ class CallLogState:
     """Deletions and resets of all call logs of an account; times are the account's."""
 
     reset_s: float = attrs.field(default=0.0, init=False)
-    """Sync tokens that are older are not good any more."""
+    """Sync tokens issued before this time are invalid."""
     reset_error: str = attrs.field(default=TOKEN_ERRORS[-1], init=False)
-    """``errorCode`` for these."""
+    """``errorCode`` for these tokens."""
     _deletions: dict[int, list[_Deletion]] = attrs.field(factory=dict, init=False)
 
     def delete(self, extension_id: int, before_s: float, now_s: float) -> None:
-        """Delete the calls of an extension that began at `before_s` or earlier; others' are not touched."""
+        """Delete the calls of one extension that began at `before_s` or earlier."""
         self._deletions.setdefault(extension_id, []).append(_Deletion(before_s, now_s))
 
     def deleted_s(self, call: SimCall) -> float | None:
-        """When `call` was deleted; None when it was not."""
+        """Time at which `call` was deleted; None if it was not."""
         found = (
             deletion.at_s
             for deletion in self._deletions.get(call.extension_id, ())
@@ -43,14 +44,14 @@ class CallLogState:
         return next(found, None)
 
     def modified_s(self, call: SimCall, now_s: float) -> float:
-        """When the record of `call` was last written, seen at `now_s`."""
+        """Time of the last change to the record of `call`, as seen at `now_s`."""
         return max(call.modified_s(now_s), self.deleted_s(call) or 0.0)
 
     def reset(self, now_s: float, error: str) -> None:
-        """Let no sync token of before `now_s` be good any more, and `error` be said of them.
+        """Invalidate all sync tokens issued before `now_s`; `error` is the code that answers them.
 
         Raises:
-            ValueError: That is none of `TOKEN_ERRORS`.
+            ValueError: `error` is not among `TOKEN_ERRORS`.
         """
         if error not in TOKEN_ERRORS:
             raise ValueError(f"code must be one of {', '.join(TOKEN_ERRORS)}")

@@ -13,12 +13,12 @@ from rcfs.simulator.account._people import Contact, SimExtension
 from rcfs.simulator.account._records import Json, account_uri
 
 _REASONS = {"Missed": "No Answer", "No Answer": "No Answer", "Busy": "Line Busy", "Hang Up": "Hang Up"}
-"""Field ``reason`` of calls that nobody took."""
+"""Field ``reason`` of unanswered calls, by result."""
 
 
 @attrs.frozen
 class CallWriter:
-    """Writes records with absolute URIs under the two origins, which have no slash at their end."""
+    """Makes records with absolute URIs below the two origins, which must not end with a slash."""
 
     account_id: int
     """The account."""
@@ -30,7 +30,7 @@ class CallWriter:
     """All extensions, by id."""
 
     def call(self, call: SimCall, now_s: float, *, detailed: bool) -> Json:
-        """The record of `call` as it stands at `now_s`."""
+        """The record of `call` at the time `now_s`."""
         view = "Detailed" if detailed else "Simple"
         record: Json = {
             "uri": f"{self._extension_uri(call.extension_id)}/call-log/{call.id}?view={view}",
@@ -49,7 +49,7 @@ class CallWriter:
         return record
 
     def recording(self, recording: SimRecording) -> Json:
-        """What reading a recording answers: no size."""
+        """The answer of the operation that reads a recording; it has no size."""
         return {
             "uri": self._recording_uri(self.platform_url, recording),
             "id": str(recording.id),
@@ -59,7 +59,7 @@ class CallWriter:
         }
 
     def _legs(self, call: SimCall, now_s: float) -> list[Json]:
-        """The master leg, and one for each transfer; each may hold a recording of its own."""
+        """The master leg, and one leg for each transfer; each may have its own recording."""
         inbound = call.direction == "Inbound"
         legs = []
         for place, recording in enumerate(call.recordings or (None,)):
@@ -73,7 +73,7 @@ class CallWriter:
         return legs
 
     def _leg(self, call: SimCall, now_s: float, *, recording: SimRecording | None) -> Json:
-        """What a record and each of its legs have in common."""
+        """The fields that a record and each of its legs share."""
         inbound, fax = call.direction == "Inbound", call.type == "Fax"
         owner = self.extensions[call.extension_id]
         own, other = {"name": owner.name, "phoneNumber": owner.phone_number}, _party(call.other)
@@ -113,7 +113,7 @@ class CallWriter:
 
 
 def _party(other: Contact | SimExtension | None) -> Json:
-    """Who was at the other end, as a record shows it; empty when the number is withheld."""
+    """The other party as a record shows it; empty if the number is withheld."""
     match other:
         case None:
             return {}

@@ -1,9 +1,8 @@
-"""The calls of the simulated account: who spoke with whom, when, and what of it was recorded.
+"""The calls of the simulated account: parties, times and recordings.
 
-As with messages nothing is stored but the plan of each extension's calls, made when it is first looked at:
-some 50 µs and 1 kB a call.
-Some calls belong to voicemails and faxes of the mailbox; a few happen on the day after the account's
-present, so that somebody who polls sees calls come in, and their recordings somewhat later.
+As with messages, only the plan of each extension's calls is stored. It is made at first use: some 50 µs and
+1 kB per call. Some calls belong to voicemails and faxes of the mailbox. A few happen on the day after the
+account's present, so that a client that polls sees new calls, and their recordings somewhat later.
 """
 
 import base64
@@ -21,29 +20,31 @@ from rcfs.simulator.media._call import MP3, WAV, CallAudio
 from rcfs.simulator.media._content import MediaBases
 
 RECORDING_KEPT_S = 90 * DAY_S
-"""How long a recording is kept (FACTS of the platform: 90 days or 100,000 per account)."""
+"""Seconds that a recording is kept (FACTS of the platform: 90 days or 100,000 per account)."""
 RECORDED_FROM_S = 30
-"""Calls that are shorter leave no recording, in seconds."""
+"""Shorter calls leave no recording, in seconds."""
 APPEARS_S = 20.0
-"""When a record appears after its call has ended, in seconds; 15 to 30 are documented."""
+"""Seconds from the end of a call to its record; 15 to 30 are documented."""
 RECORDING_APPEARS_S = 60.0
-"""When a recording appears after its record, in seconds; the record is rewritten then."""
+"""Seconds from a call's record to its recording, when the record is rewritten."""
 
 _REACH_S = 180 * DAY_S
-"""How far calls reach back at most: twice as far as recordings, so both sides of that limit are there."""
+"""Greatest age of a call: twice the retention of recordings, so that both sides of it occur."""
 _LARGE_EACH = 25
-"""One in so many calls is a long meeting, recorded in uncompressed audio."""
+"""One call in this number is a long meeting, recorded in uncompressed audio."""
 _LARGE_S = (3300, 5400)
-"""Length of these in seconds, from and to: 53 to 86 MB."""
+"""Shortest and longest such meeting in seconds: 53 to 86 MB."""
 _TIED_SHARE = 4
-"""At most one in so many calls belongs to a message."""
+"""At most one call in this number belongs to a message."""
 _COMING_SHARE = 30
-"""For so many calls one comes on the day after the account's present; at least one for each extension."""
+"""One further call per this number happens on the day after the account's present, at least one per
+extension."""
 _PLANNED_AT_ONCE = 50
-"""Calls that are planned before others have their turn: some 3 ms of work."""
+"""Calls planned between two chances for other tasks to run: some 3 ms of work."""
 _FIRST_RECORDING = 1_400_000_000_004
 _RECORDING_STEP = 16_000
-"""Distance of the recordings of two calls; a transferred call has a second one, 1,000 after its first."""
+"""Distance between the recording ids of two calls; the second recording of a call is 1,000 after its
+first."""
 
 
 @attrs.frozen
@@ -53,31 +54,31 @@ class SimRecording:
     id: int
     """Unique within the account."""
     extension_id: int
-    """Whose call it is."""
+    """The owner of the call."""
     type: str
     """``Automatic`` or ``OnDemand``."""
     appears_s: float
-    """When it can be had, seconds since 1970 UTC."""
+    """Time from which it is available, seconds since 1970 UTC."""
     ends_s: float
-    """When it is dropped, seconds since 1970 UTC."""
+    """Time at which it is deleted, seconds since 1970 UTC."""
     audio: CallAudio
     """Its content."""
 
     def is_there(self, now_s: float) -> bool:
-        """Whether it can be had at `now_s`."""
+        """Whether it is available at `now_s`."""
         return self.appears_s <= now_s < self.ends_s
 
 
 @attrs.frozen
 class SimCall:
-    """One call, as the log of one extension has it."""
+    """One call, as in the log of one extension."""
 
     id: str
-    """Unique within the account, opaque."""
+    """Opaque id, unique within the account."""
     number: int
-    """Sixteen digits or so that tell apart sessions, as decimal ids of the platform do."""
+    """Number of the session, about sixteen digits like the platform's ids."""
     extension_id: int
-    """Whose log it is in."""
+    """The owner of the log."""
     type: str
     """``Voice`` or ``Fax``."""
     direction: str
@@ -89,13 +90,13 @@ class SimCall:
     duration_s: int
     """Length in seconds."""
     other: Contact | SimExtension | None
-    """Who was at the other end; None where the number is withheld."""
+    """The other party; None if the number is withheld."""
     message: SimMessage | None = None
-    """The voicemail or fax that came of it."""
+    """The voicemail or fax that resulted from it."""
     recordings: tuple[SimRecording, ...] = ()
     """One for the call, and one for the leg after a transfer."""
     is_short: bool = False
-    """It was recorded, but not long enough for that to be kept."""
+    """Whether it was recorded, but too short for the recording to be kept."""
 
     @property
     def session_id(self) -> str:
@@ -113,17 +114,17 @@ class SimCall:
         return "PSTN" if isinstance(self.other, Contact) else "VoIP"
 
     def recording(self, now_s: float) -> SimRecording | None:
-        """The recording of its master leg; None when there is none at `now_s`."""
+        """The recording of its master leg; None if none is available at `now_s`."""
         first = next(iter(self.recordings), None)
         return first if first is not None and first.is_there(now_s) else None
 
     @property
     def appears_s(self) -> float:
-        """When its record appears, seconds since 1970 UTC."""
+        """Time at which its record appears, seconds since 1970 UTC."""
         return self.start_s + self.duration_s + APPEARS_S
 
     def modified_s(self, now_s: float) -> float:
-        """When its record was last written, seen at `now_s`."""
+        """Time of the last change to its record, as seen at `now_s`."""
         written = [recording.appears_s for recording in self.recordings if recording.appears_s <= now_s]
         return max([self.appears_s, *written])
 
@@ -132,8 +133,8 @@ class CallBook:
     """All calls of `account`.
 
     Args:
-        account: The account; its messages of the present are what calls are tied to.
-        count: How many calls all extensions have together up to the account's present, at least 0.
+        account: The account; some calls belong to its most recent messages.
+        count: Number of calls of all extensions up to the account's present, at least 0.
     """
 
     def __init__(self, account: SimAccount, count: int) -> None:
@@ -143,9 +144,9 @@ class CallBook:
         self._logs: dict[int | None, Sequence[SimCall]] = {}
 
     def steps(self, extension_id: int | None) -> Iterator[None]:
-        """Plan the log of an extension, of all for None; in between the caller may let others act.
+        """Plan the log of one extension, or of all for None; the caller may run other tasks between steps.
 
-        Whoever asks for calls without that has them planned at once.
+        Without this, the first call of another method plans the whole log at once.
         """
         for owner in self._account.extensions:
             if owner.id not in self._logs and extension_id in (owner.id, None):
@@ -158,24 +159,24 @@ class CallBook:
                 yield
 
     def calls(self, extension_id: int | None, now_s: float) -> Sequence[SimCall]:
-        """The calls of an extension, of all for None, whose records are there at `now_s`; newest first."""
+        """The calls of an extension, or of all for None, whose records exist at `now_s`; newest first."""
         return [call for call in self._log(extension_id) if call.appears_s <= now_s]
 
     def recording(self, recording_id: int, now_s: float) -> SimRecording | None:
-        """The recording with this id; None when it is not, or no longer, there."""
-        # The id tells whose it is, so only that log is planned.
+        """The recording with this id; None if it does not exist at `now_s`."""
+        # The id determines the owner, so only that log is planned.
         slot = (recording_id - _FIRST_RECORDING) // _RECORDING_STEP % len(self._account.extensions)
         log = self._log(self._account.extensions[slot].id)
         found = (recording for call in log for recording in call.recordings if recording.id == recording_id)
         return next((recording for recording in found if recording.is_there(now_s)), None)
 
     def recordings(self, now_s: float) -> Iterator[SimRecording]:
-        """All recordings that are there at `now_s`, newest call first."""
+        """All recordings available at `now_s`, newest call first."""
         for call in self._log(None):
             yield from (recording for recording in call.recordings if recording.is_there(now_s))
 
     def _log(self, extension_id: int | None) -> Sequence[SimCall]:
-        """The calls of an extension, of all for None, newest first."""
+        """The calls of an extension, or of all for None, newest first."""
         if extension_id not in self._logs:
             for _ in self.steps(extension_id):
                 pass
@@ -190,7 +191,7 @@ class CallBook:
         callers = [extension for extension in self._account.extensions if extension.status == "Enabled"]
         if owner not in callers:
             return
-        # Cutting at rounded running sums makes the shares add up to the whole.
+        # Rounding the running sums makes the shares add up to the whole.
         before = sum(other.share for other in callers[: callers.index(owner)])
         whole = sum(other.share for other in callers)
         count = round(self._count * (before + owner.share) / whole) - round(self._count * before / whole)
@@ -290,7 +291,7 @@ class CallBook:
         return contact(self._account.spec.seed, owner.slot, dice.rank(40))
 
     def _audio(self, recording_id: int, *, long: bool) -> CallAudio:
-        """The content of a recording: a function of the seed and its id, whatever else is in the account."""
+        """The content of a recording, which depends only on the seed and the recording's id."""
         seed = self._account.spec.seed
         dice = Dice(seed, "recording", recording_id)
         duration_s = dice.between(*_LARGE_S) if long else 5 + dice.rank(900)
@@ -303,6 +304,6 @@ def _newest_first(calls: Iterable[SimCall]) -> Sequence[SimCall]:
 
 
 def _opaque(seed: int, slot: int, index: int) -> str:
-    """An id of a call record, which looks as the platform's do: letters, digits, ``-`` and ``_``."""
+    """An id of a call record in the platform's form: letters, digits, ``-`` and ``_``."""
     number = stable_int(88, seed, "call id", slot, index)
     return base64.urlsafe_b64encode(number.to_bytes(11, "big")).decode().rstrip("=")

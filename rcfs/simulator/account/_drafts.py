@@ -1,4 +1,4 @@
-"""What each message of the simulated account says, and what its attachments are made from."""
+"""Text and attachments of each message of the simulated account."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -19,15 +19,15 @@ from rcfs.simulator.media._fax import Letter, PdfMedia, TiffMedia
 from rcfs.simulator.media._image import SMALLEST_BYTES, VARIANTS, GifMedia, JpegMedia, dimensions
 
 ATTACHMENT_STEP = 1000
-"""Distance of the attachment ids of a message; the first is the message's own."""
+"""Distance between the attachment ids of a message; the first is the message's own id."""
 _LARGE_FAX_BYTES = 12_000_000
-"""Ballast of the large fax: a dozen chunks of the cache."""
+"""Padding of the large fax: a dozen chunks of the cache."""
 _MOVED_FAXES_S = 365 * DAY_S
-"""Faxes younger than this are on the media host, older ones on the platform's, as real payloads mix."""
+"""Faxes younger than this are on the media host, older ones on the platform's, as in real payloads."""
 _CONTACTS_AT_HAND = 400
-"""Contacts that a writer remembers: all of a mailbox."""
+"""Contacts that a writer keeps in memory: all of a mailbox."""
 _THREADS_AT_HAND = 200
-"""Threads that a writer remembers: those of a block of the plan, where their lines are mixed."""
+"""Threads that a writer keeps in memory: those of a block of the plan, whose lines alternate."""
 
 
 @attrs.frozen
@@ -39,13 +39,13 @@ class Part:
     kind: str
     """``type`` of the record."""
     media: Media
-    """What the bytes are made from."""
+    """Recipe for its bytes."""
     on_media_host: bool = False
     """Whether its ``uri`` points to the media host."""
     fields: Mapping[str, object] = attrs.field(factory=dict)
-    """What the record has instead of, or besides, id, uri, type and contentType."""
+    """Fields of the record that replace or extend id, uri, type and contentType."""
     absent: frozenset[str] = frozenset()
-    """What the record lacks."""
+    """Names of the fields that the record lacks."""
 
     @property
     def file_name(self) -> str | None:
@@ -56,7 +56,7 @@ class Part:
 
 @attrs.frozen
 class Draft:
-    """The part of a message that never changes."""
+    """The unchangeable part of a message."""
 
     fields: dict[str, object]
     """Fields of the record, besides id, uri, times, type, direction, state and attachments."""
@@ -65,19 +65,19 @@ class Draft:
 
     @property
     def conversation(self) -> str:
-        """Decimal id of the message's conversation; empty when it belongs to none."""
+        """Decimal id of the message's conversation; empty if it belongs to none."""
         conversation = self.fields.get("conversation")
         return str(conversation.get("id", "")) if isinstance(conversation, dict) else ""
 
 
 @attrs.frozen(eq=False)
 class Writer:
-    """Writes the messages of one mailbox; the same message always comes out the same. Any thread may ask."""
+    """Writes the messages of one mailbox; a message always gets the same text. Any thread may use it."""
 
     seed: int
     """The account's seed."""
     owner: SimExtension
-    """Whose mailbox it is."""
+    """The owner of the mailbox."""
     colleagues: tuple[SimExtension, ...]
     """All extensions of the account."""
     end_s: float
@@ -101,7 +101,7 @@ class Writer:
         return lru_cache(_CONTACTS_AT_HAND)(self._new_conversation_id)
 
     def draft(self, message: SimMessage) -> Draft:
-        """What `message`, which is of this mailbox, says."""
+        """The text and attachments of `message`, which must be in this mailbox."""
         if message.fixture is not None:
             return self._fixture(message, message.fixture)
         dice = Dice(self.seed, "message", message.id)
@@ -115,15 +115,15 @@ class Writer:
             case _:
                 return self._sms(message, dice)
 
-    # Texts.
+    # Text messages.
 
     def _line(self, message: SimMessage, first: str) -> str:
-        """What the message's turn of its dialogue says; `first` is the other party's first name."""
+        """The line of the dialogue at the message's turn; `first` is the other party's first name."""
         lines, facts = self._thread(message.type, message.thread, first)
         return lines[message.turn][1:].format_map(facts)
 
     def _new_thread(self, kind: str, thread: int, first: str) -> tuple[Sequence[str], Mapping[str, str]]:
-        """The lines of a thread, and what fills their braces."""
+        """The lines of a thread, and the values for the placeholders in them."""
         facts = _texts.facts_of(Dice(self.seed, "thread", self.owner.slot, thread), first)
         return dialogue(self.seed, self.owner.slot, kind, thread), facts
 
@@ -151,12 +151,12 @@ class Writer:
         return Draft(fields, parts)
 
     def _sms_parties(self, message: SimMessage) -> list[Contact]:
-        """The others of a text; every ninth contact writes in a group of three."""
+        """The other parties of a text message; every ninth contact writes in a group of three."""
         numbers = [message.contact, message.contact + 1] if message.contact % 9 == 8 else [message.contact]
         return [self._contact(number) for number in numbers]
 
     def conversation(self, with_whom: int | str) -> dict[str, object]:
-        """Ids of the owner's conversation; beyond 2^53, so that only the string is exact everywhere."""
+        """The conversation's ids; beyond 2^53, so a JSON parser may round the number but not the string."""
         number = self._conversation_id(with_whom)
         return {"conversationId": number, "conversation": {"id": str(number)}}
 
@@ -164,9 +164,9 @@ class Writer:
         return (1 << 62) + stable_int(56, self.seed, "conversation", self.owner.slot, with_whom)
 
     def conversation_of(self, message: SimMessage) -> str:
-        """Decimal id of the conversation of `message`, as its draft has it; empty when it belongs to none.
+        """Decimal id of the conversation of `message`, as in its draft; empty if it belongs to none.
 
-        Quicker than the draft: 1 µs, 10 for a pager message.
+        Faster than making the draft: 1 µs, 10 µs for a pager message.
         """
         if message.fixture is not None:
             return self.draft(message).conversation
@@ -175,11 +175,11 @@ class Writer:
         return str(self._conversation_id(_ids(self._group(message)))) if message.type == "Pager" else ""
 
     def _group(self, message: SimMessage) -> Sequence[SimExtension]:
-        """The others of a pager message."""
+        """The other parties of a pager message."""
         dice = Dice(self.seed, "pager", self.owner.slot, message.thread)
         others = len(self.colleagues) - 1
         first, count = dice.below(others), 3 if dice.chance(0.25) else 1
-        # In a circle from `first` on, which the owner is not part of.
+        # From `first` on around the list of colleagues, which leaves out the owner.
         places = [(first + step) % others for step in range(min(count, others))]
         return [self.colleagues[place + (place >= self.owner.slot)] for place in places]
 
@@ -202,7 +202,7 @@ class Writer:
     # Files of an MMS.
 
     def _file(self, message: SimMessage, dice: Dice, place: int) -> Part:
-        """One file of an MMS; its size is part of the record, so it is known from the recipe."""
+        """One file of an MMS; the record contains its size, so the recipe determines it."""
         attachment_id = message.id + place * ATTACHMENT_STEP
         key = f"{self.seed}/{message.id}/{attachment_id}"
         chance = dice.unit()
@@ -222,7 +222,7 @@ class Writer:
             return attrs.evolve(part, fields={**part.fields, "height": height, "width": width})
         return part
 
-    # Voice and fax.
+    # Voicemails and faxes.
 
     def _voicemail(self, message: SimMessage, dice: Dice) -> Draft:
         caller = self._contact(message.contact)
@@ -255,12 +255,12 @@ class Writer:
         return Draft(fields, tuple(parts))
 
     def _recording(self, message_id: int, duration_s: int, dice: Dice) -> tuple[Media, int]:
-        """A recording of about `duration_s`, and its length in rounded seconds."""
+        """A recording of about `duration_s`, and its length rounded to seconds."""
         key = f"{self.seed}/{message_id}"
         if dice.chance(0.1):
             repeats = max(1, duration_s // MP3_SECONDS)
             return Mp3Media(key, repeats), repeats * MP3_SECONDS
-        # Up to 0.45 s off the whole second, and an even number of frames.
+        # Up to 0.45 s more or less than whole seconds, and an even number of frames.
         frames = duration_s * SAMPLE_RATE + 2 * dice.between(-1800, 1800)
         if dice.chance(0.6):
             return WavMedia(key, frames, 2, "audio/x-wav"), duration_s
@@ -332,7 +332,7 @@ class Writer:
             pages=pages,
         )
 
-    # What is written down.
+    # Fixtures.
 
     def _fixture(self, message: SimMessage, fixture: Fixture) -> Draft:
         other = self._contact(0)
@@ -390,12 +390,12 @@ def inside(party: SimExtension) -> dict[str, object]:
 
 
 def _ids(people: Sequence[SimExtension]) -> str:
-    """What a conversation with `people` is called."""
+    """The key of the conversation with `people`."""
     return ",".join(str(person.id) for person in people)
 
 
 def sized(attachment_id: int, media: Media, file_name: str | None) -> Part:
-    """A file of an MMS, whose record tells its size; an empty or missing name is left out."""
+    """A file of an MMS, whose record has a size; an empty or missing name is left out."""
     fields: dict[str, object] = {"size": media.size_bytes}
     if file_name:
         fields["fileName"] = file_name
@@ -403,7 +403,7 @@ def sized(attachment_id: int, media: Media, file_name: str | None) -> Part:
 
 
 def _card(party: Contact) -> TextMedia:
-    """A visiting card (vCard 3.0, RFC 2426)."""
+    """A contact card (vCard 3.0, RFC 2426)."""
     lines = (
         "BEGIN:VCARD",
         "VERSION:3.0",

@@ -1,4 +1,4 @@
-"""Which events a subscriber can ask for, and what each of them says of a message.
+"""Events that a client can subscribe to, and their bodies.
 
 Source: "Event filters" of RingCentral's API documentation; schemas MessageEvent, InstantMessageEvent and
 VoicemailMessageEvent of the official description. There is no filter for the messages of a whole account.
@@ -23,7 +23,7 @@ _INSTANT, _VOICEMAIL, _FAX = "message-store/instant", "voicemail", "fax"
 _SINGLE = MappingProxyType(
     {_INSTANT: ("SMS", "type=SMS"), _VOICEMAIL: ("VoiceMail", ""), _FAX: ("Fax", "direction=Inbound")}
 )
-"""What tells of each message that comes in: of which type, and with which query it has to be asked for."""
+"""Events that carry a whole incoming message: its type, and the query that a filter must have."""
 
 
 @attrs.frozen
@@ -31,22 +31,22 @@ class EventFilter:
     """Events of one message store."""
 
     extension_id: int
-    """Whose store."""
+    """The owner of the store."""
     resource: str = "message-store"
-    """``message-store`` for whatever changes there; the others tell each incoming message itself."""
+    """``message-store`` for all changes; the others carry each incoming message."""
     query: str = ""
-    """The query as it was asked for."""
+    """The query as the client sent it."""
     types: Collection[str] = MESSAGE_TYPES
-    """Types of messages that are told."""
+    """Types of messages that match."""
     directions: Collection[str] = DIRECTIONS
-    """Directions of messages that are told."""
+    """Directions of messages that match."""
 
     @classmethod
     def parse(cls, path: str) -> tuple[str, str, "EventFilter"]:
-        """The filter that `path` stands for, still without its extension, after account and extension.
+        """The account, the extension, and the filter that `path` names; the caller sets its extension id.
 
         Raises:
-            ValueError: No such events are played.
+            ValueError: The simulator has no such events.
             ApiError: 400, a type or direction is unknown.
         """
         match = _PATH.fullmatch(path)
@@ -66,7 +66,7 @@ class EventFilter:
         return account, extension, cls(0, resource, query, types, directions)
 
     def path(self, account_id: int) -> str:
-        """The filter as text, with ids."""
+        """The filter as a path, with ids."""
         query = f"?{self.query}" if self.query else ""
         place = f"/restapi/v1.0/account/{account_id}/extension/{self.extension_id}"
         return f"{place}/{self.resource}{query}"
@@ -74,17 +74,17 @@ class EventFilter:
 
 @attrs.frozen
 class MessageEvent:
-    """A message has come or changed."""
+    """A message that has arrived or changed."""
 
     message: SimMessage
     """The message."""
     is_new: bool
-    """Whether it has come."""
+    """Whether it has just arrived."""
     record: Callable[[], Json]
-    """Makes its record."""
+    """Makes the message's record."""
 
     def body(self, wanted: EventFilter) -> Json | None:
-        """What `wanted` tells of it; None for nothing."""
+        """The body of the notification for the filter `wanted`; None if the filter does not match."""
         message = self.message
         if (
             wanted.extension_id != message.extension_id
@@ -103,24 +103,24 @@ class MessageEvent:
 
 @attrs.frozen
 class MadeUpEvent:
-    """Changes that somebody wants to be told, whether there are any or not."""
+    """An event that a test asks for, whether the changes happened or not."""
 
     extension_id: int
-    """Whose message store."""
+    """The owner of the message store."""
     changes: Collection[Mapping[str, Any]]
-    """What has changed, as the event says it (schema MessageChanges)."""
+    """The changes, as the event lists them (schema MessageChanges)."""
     time_s: float
-    """When, in the account's time."""
+    """Time of the event, in the account's time."""
 
     def body(self, wanted: EventFilter) -> Json | None:
-        """What `wanted` tells of it; None for nothing."""
+        """The body of the notification for the filter `wanted`; None if the filter does not match."""
         if (wanted.extension_id, wanted.resource) != (self.extension_id, "message-store"):
             return None
         return _changes(self.extension_id, self.changes, self.time_s)
 
 
 def _changes(extension_id: int, changes: Collection[Mapping[str, Any]], time_s: float) -> Json:
-    """The body of an event about a message store; the owner is the subscriber's to fill in."""
+    """The body of an event about a message store; the caller adds the owner."""
     return {
         "extensionId": str(extension_id),
         "lastUpdated": iso_time(time_s),
@@ -129,7 +129,7 @@ def _changes(extension_id: int, changes: Collection[Mapping[str, Any]], time_s: 
 
 
 def _single(record: Json, resource: str) -> Json:
-    """The body of an event about one message; ids are texts there, but for a voicemail's."""
+    """The body of an event about one message; ids in it are strings, except a voicemail's."""
     body = {name: value for name, value in record.items() if name != "uri"}
     if resource == _VOICEMAIL:
         return body | {"type": "Voicemail"}

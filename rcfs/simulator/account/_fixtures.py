@@ -1,7 +1,7 @@
-"""Messages that are written down instead of derived: the documentation's examples, and hostile records.
+"""Fixtures, messages written by hand instead of generated: the documentation's examples, and hostile records.
 
-Hostile is what a stranger's handset, an old backend or a bug may put into a record: names that leave the
-directory, fields that are missing or of another type, kinds that nobody has heard of.
+A hostile record contains what a stranger's handset, an old backend or a bug may put there: names that leave
+the directory, fields that are missing or have another type, unknown kinds.
 """
 
 from collections.abc import Mapping
@@ -13,47 +13,46 @@ from rcfs.simulator.account import _texts
 _HOUR_S = 3600.0
 _DAY_S = 24 * _HOUR_S
 _EVER_S = 1e12
-"""An age beyond any account: such a message stands at the account's very start."""
+"""An age beyond any account: such a message comes at the very start of its account."""
 _NOTHING: Mapping[str, object] = {}
 
 
 @attrs.frozen
 class File:
-    """One attachment of a written-down message."""
+    """One attachment of a fixture."""
 
     media: str = "text"
-    """What it is made from: ``text`` (the subject), ``jpeg``, ``vcard``, ``wav``, ``pdf`` or
-    ``large-pdf``."""
+    """Kind of its bytes: ``text`` (the subject), ``jpeg``, ``vcard``, ``wav``, ``pdf`` or ``large-pdf``."""
     id: int | None = None
-    """Attachment id; None to number it from the message's own."""
+    """Attachment id; None derives it from the message's."""
     duration_s: int = 0
     """Length of a ``wav`` in seconds."""
     pages: int = 1
     """Number of pages of a PDF."""
     fields: Mapping[str, object] = _NOTHING
-    """What the attachment's record has instead, or besides."""
+    """Fields of the attachment's record that replace or extend the usual ones."""
     absent: frozenset[str] = frozenset()
-    """What the attachment's record lacks."""
+    """Names of the fields that the attachment's record lacks."""
 
 
 @attrs.frozen
 class Fixture:
-    """One written-down message."""
+    """A message written by hand."""
 
     type: str
     """``type`` of the record."""
     direction: str = "Inbound"
     """``direction`` of the record."""
     age_s: float = _DAY_S
-    """Seconds before the account's end; too large means the account's start."""
+    """Seconds before the account's end, limited to the account's start."""
     id: int | None = None
-    """Message id; None to number it with the others."""
+    """Message id; None numbers it like the generated messages."""
     read_status: str = "Read"
     """``readStatus`` of the record."""
     fields: Mapping[str, object] = _NOTHING
-    """What the record has instead of, or besides, what a message of its type has."""
+    """Fields of the record that replace or extend those of its type."""
     absent: frozenset[str] = frozenset()
-    """What the record lacks."""
+    """Names of the fields that the record lacks."""
     files: tuple[File, ...] = ()
     """Its attachments."""
 
@@ -62,7 +61,7 @@ _TEXT = (File(),)
 
 
 def documented() -> tuple[Fixture, ...]:
-    """The examples of the API's documentation, and messages so old that all their attachments have id 1."""
+    """The examples of the API's documentation, and old messages whose attachments all have id 1."""
     ancient = File(id=1)
     return (
         Fixture(
@@ -105,12 +104,12 @@ def documented() -> tuple[Fixture, ...]:
 
 
 def large_fax() -> Fixture:
-    """A fax of photographs, about 12 MB: large enough that it has to be streamed."""
+    """A fax of photographs of about 12 MB, large enough that a client must stream it."""
     return Fixture("Fax", age_s=9 * _DAY_S, fields={"faxPageCount": 24}, files=(File("large-pdf", pages=24),))
 
 
 def hostile() -> tuple[Fixture, ...]:
-    """Records that break what a client may believe, each in its own way."""
+    """Records that each violate another assumption of clients."""
     traversal = (
         "../../etc/passwd", ".bashrc", "a/b.jpg", "CON", "😀" * 75, "photo\u202egpj.exe",
         "IMG_0001.jpg", "IMG_0001.jpg", "img_0001.JPG", "README",
@@ -145,7 +144,7 @@ def hostile() -> tuple[Fixture, ...]:
         ),
         Fixture("SMS", absent=frozenset({"subject"}), files=(File("jpeg", absent=frozenset({"id"})),)),
         Fixture("SMS", absent=frozenset({"subject"}), files=(File("vcard", absent=frozenset({"size"})),)),
-        # Fields of another type, and kinds that are new.
+        # Fields of another type, and unknown kinds.
         Fixture("SMS", fields={"subject": "attachments null", "attachments": None}),
         Fixture("SMS", fields={"subject": "no objects", "attachments": ["not an object", None, 7]}),
         Fixture("SMS", fields={"subject": "from a string", "from": "+12125557464"}, files=_TEXT),
@@ -153,7 +152,7 @@ def hostile() -> tuple[Fixture, ...]:
         Fixture("SMS", fields={"subject": "size a string"}, files=(File("vcard", fields={"size": "12"}),)),
         Fixture("Telegram", fields={"subject": "type unknown"}, files=_TEXT),
         Fixture("SMS", fields={"subject": "kind unknown"}, files=(File(fields={"type": "Hologram"}),)),
-        # A sender's name that means to be a path.
+        # A sender's name that looks like a path.
         Fixture(
             "SMS",
             fields={"subject": "evil name", "from": {"name": "../..\u202e/\x00\n", "phoneNumber": "-rf /*"}},

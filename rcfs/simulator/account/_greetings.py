@@ -1,7 +1,7 @@
 """Answering rules of the simulated account, and the greetings that callers hear.
 
-There are three kinds of greetings: presets of the dictionary, which every account has, greetings that a
-user has recorded, and those of the company. None of them is listed anywhere: rules lead to them.
+There are three kinds of greetings: presets, which every account has, recorded greetings of users, and those
+of the company. No operation lists the recorded ones: only the rules refer to them.
 """
 
 from collections.abc import Iterator
@@ -15,12 +15,12 @@ from rcfs.simulator.media._audio import SAMPLE_RATE, Mp3Media, WavMedia
 from rcfs.simulator.media._content import Media, MediaBases, SimContent
 
 RULE_IDS = {"BusinessHours": "business-hours-rule", "AfterHours": "after-hours-rule"}
-"""Ids of the rules that everybody has; custom ones have decimal ids."""
+"""Ids of the rules that every extension has; custom ones have decimal ids."""
 
 _FIRST_ID = 7_000_004
-"""Least id of a greeting or custom rule."""
+"""Smallest id of a greeting or custom rule."""
 _STEP = 1000
-"""Distance of the ids of two extensions' greetings; those of the company come before."""
+"""Distance between the ids of two extensions' greetings; the company's come first."""
 
 _USER_USAGE = "UserExtensionAnsweringRule"
 _QUEUE_USAGE = "DepartmentExtensionAnsweringRule"
@@ -29,20 +29,20 @@ _COMPANY_USAGE = "CompanyAnsweringRule"
 
 @attrs.frozen
 class Preset:
-    """An entry of the dictionary."""
+    """A preset greeting of the platform's dictionary."""
 
     id: int
     """Id within the dictionary."""
     name: str
-    """What people see."""
+    """Display name."""
     type: str
-    """When it is played (schema GreetingTypeEnum)."""
+    """The occasion for which it is played (schema GreetingTypeEnum)."""
     usage: str
-    """For what kind of rule (``usageType``)."""
+    """The kind of rule that it is for (``usageType``)."""
     category: str = "Message"
     """``Music``, ``Message``, ``RingTones``, or ``None``: silence, which has no content."""
     text: str = ""
-    """What is said; empty for music."""
+    """The spoken text; empty for music."""
 
 
 @attrs.frozen
@@ -52,11 +52,11 @@ class CustomGreeting:
     id: int
     """Unique within the account."""
     extension_id: int | None
-    """Whose it is; None for the company's."""
+    """The owner; None for the company."""
     rule_id: str
     """The rule that plays it."""
     type: str
-    """When it is played."""
+    """The occasion for which it is played."""
     media: Media
     """Its content."""
 
@@ -68,34 +68,34 @@ class SimRule:
     id: str
     """Unique within its extension."""
     extension_id: int | None
-    """Whose rule it is; None for the company's."""
+    """The owner; None for the company."""
     type: str
     """``BusinessHours``, ``AfterHours`` or ``Custom``."""
     name: str
-    """What people see."""
+    """Display name."""
     enabled: bool
-    """Whether it is followed."""
+    """Whether it is active."""
     greetings: tuple[Preset | CustomGreeting, ...]
-    """What callers hear, in order."""
+    """Greetings that callers hear, in order."""
     called_number: str = ""
-    """Custom rules: the number that has to be called."""
+    """For custom rules: the number whose callers it applies to."""
 
 
 class GreetingBook:
-    """All rules and greetings of `account`; few enough to be made at once."""
+    """All rules and greetings of `account`, made at once because they are few."""
 
     def __init__(self, account: SimAccount) -> None:
         self._seed = account.spec.seed
         self._bases = MediaBases()
         self.presets = tuple(_presets())
-        """The dictionary, in its order."""
+        """The platform's dictionary, in order."""
         self.rules = tuple(
             rule
             for owner in (None, *account.extensions)
             if owner is None or owner.status == "Enabled"
             for rule in self._rules(owner)
         )
-        """All rules, the company's first, then in the order of the extensions."""
+        """All rules: the company's first, then those of the extensions in their order."""
 
     def customs(self) -> Iterator[CustomGreeting]:
         """All recorded greetings, in the order of their rules."""
@@ -103,12 +103,12 @@ class GreetingBook:
             yield from (found for found in rule.greetings if isinstance(found, CustomGreeting))
 
     def content(self, greeting: Preset | CustomGreeting) -> SimContent | None:
-        """What a greeting sounds like; None for a preset of silence."""
+        """The audio of a greeting; None for the preset of silence."""
         if isinstance(greeting, CustomGreeting):
             return SimContent(greeting.media, self._bases)
         if greeting.category == "None":
             return None
-        # Not of the seed: the dictionary is the platform's.
+        # Independent of the seed, because the dictionary is the platform's.
         return SimContent(Mp3Media(f"preset {greeting.id} {greeting.name}", 2), self._bases)
 
     def _rules(self, owner: SimExtension | None) -> Iterator[SimRule]:
@@ -126,7 +126,7 @@ class GreetingBook:
         for place, (kind, name) in enumerate(names.items()):
             rule_id = RULE_IDS.get(kind, str(first_id + 900))
             greetings: list[Preset | CustomGreeting] = list(presets.values())
-            # The greeting that makes the difference is their own: for everybody at first, for some later.
+            # The first extension has recorded its own greeting; some of the others have, too.
             if place == 0 or dice.chance(0.5):
                 own = "Company" if owner is None else "Voicemail"
                 media = self._recorded(first_id + place, dice)
@@ -150,7 +150,7 @@ class GreetingBook:
 
 
 def _presets() -> Iterator[Preset]:
-    """The dictionary: one of each type that a rule needs, further music, and silence."""
+    """The dictionary: one preset of each type that a rule needs, further music, and silence."""
     sounds = {
         "Introductory": ("Default", "Message", "Thank you for calling."),
         "ConnectingMessage": ("Default", "Message", "Please hold while I try to connect you."),

@@ -1,8 +1,7 @@
-"""The messages of one extension as they are now: the plan, and on top of it only what has changed.
+"""The present messages of one extension: the plan, and on top of it the changes.
 
-Like its plan a mailbox consists of blocks, numbered from the oldest on; after the planned ones come blocks of
-what has arrived since. Changes are counted by block, so that whoever has counted messages (`Tally`) knows
-which blocks to look at again.
+Like its plan, a mailbox consists of blocks, numbered from the oldest; blocks of later messages follow the
+planned ones. Each block counts its changes, so that a `Tally` knows which blocks it must count again.
 """
 
 from array import array
@@ -15,43 +14,43 @@ from rcfs.model import Availability
 from rcfs.simulator.account._plan import BLOCK, MailboxPlan, Planned, SimMessage
 
 TALLIES = 4
-"""Tallies that a mailbox keeps: a client asks with a few filters, again and again."""
+"""Tallies that a mailbox keeps, because a client repeats requests with the same few filters."""
 
 _DELETED = Availability.DELETED
 
 _UNCOUNTED = -1
-"""Stands in a tally for what has to be counted."""
+"""Marks a block in a tally that must be counted."""
 
 Reader = Callable[[MailboxPlan, int], tuple[Planned, ...]]
-"""Gives the messages of a plan's block, oldest first; any thread may ask."""
+"""Reads the messages of a plan's block, oldest first; any thread may call it."""
 
 
 @attrs.frozen
 class Criterion:
-    """What admits a message or does not, in the state that it has, whatever its age."""
+    """A condition on messages in their present state, whatever their age."""
 
     key: Hashable
-    """What tells different criteria apart."""
+    """Identifies the criterion."""
     availability: frozenset[str] = attrs.field(eq=False)
-    """Messages in these states are admitted, ..."""
+    """It admits messages with one of these availabilities ..."""
     admits: Callable[[SimMessage], bool] | None = attrs.field(eq=False)
-    """... as far as this admits them; None for all."""
+    """... that also satisfy this predicate; None for all."""
 
 
 class Mailbox:
     """The messages of one extension.
 
-    Any thread may read. Messages are changed, come and go in one thread only.
+    Any thread may read. Only one thread may change, add and remove messages.
 
     Args:
-        plan: What there is from the start.
-        read: What reads a plan.
+        plan: The messages at the start.
+        read: Reads a block of a plan.
     """
 
     def __init__(self, plan: MailboxPlan, read: Reader) -> None:
         self.plan = plan
         self.changes: Counter[int] = Counter()
-        """How often something of a block has changed, come or gone; empty for most."""
+        """Number of changes, additions and removals per block; most blocks have no entry."""
         self._read = read
         self._kept: dict[int, dict[int, SimMessage | None]] = {}
         self._arrived: dict[int, int] = {}
@@ -59,7 +58,7 @@ class Mailbox:
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are, at least 1."""
+        """Number of blocks, at least 1."""
         return self.plan.blocks - (-len(self._arrived) // BLOCK)
 
     def messages(self, block: int) -> list[SimMessage]:
@@ -77,12 +76,12 @@ class Mailbox:
         return [message for message in now if message is not None]
 
     def newest_first(self) -> Iterator[SimMessage]:
-        """All messages; those that come while this is walked through are left out."""
+        """All messages, without those that arrive during the iteration."""
         for block in range(self.blocks - 1, -1, -1):
             yield from self.messages(block)
 
     def find(self, message_id: int) -> SimMessage | None:
-        """The message with this id; None when there is none."""
+        """The message with this id; None if it does not exist."""
         block = self._block_of(message_id)
         kept = self._kept.get(block, {})
         if message_id in kept or not 0 <= block < self.plan.blocks:
@@ -91,16 +90,16 @@ class Mailbox:
         return next((SimMessage(*one, self._keep) for one in planned), None)
 
     def latest(self, message: SimMessage) -> SimMessage | None:
-        """`message`, or what stands for it since it was changed; None when it is gone."""
+        """The present state of `message`; None if it has been removed."""
         return self._kept.get(self._block_of(message.id), {}).get(message.id, message)
 
     def changed(self) -> Iterator[SimMessage]:
-        """The messages that have changed or come since the start, in any order."""
+        """The messages that changed or arrived after the start, in any order."""
         for kept in self._kept.values():
             yield from (message for message in kept.values() if message is not None)
 
     def still_in_trash(self) -> Iterator[tuple[SimMessage, float]]:
-        """The messages that were in the trash from the start and still are, and when they came there."""
+        """The messages that were in the trash at the start and still are, with the time of their deletion."""
         for block in filter(self.plan.in_trash, range(self.plan.blocks)):
             thrown = {
                 one.id: one.last_modified for one in self._planned(block) if one.availability == _DELETED
@@ -110,7 +109,7 @@ class Mailbox:
                     yield message, thrown[message.id]
 
     def add(self, message: SimMessage) -> None:
-        """Let `message`, which is in no mailbox, be the newest."""
+        """Add `message`, which must be in no mailbox, as the newest."""
         block = self.plan.blocks + len(self._arrived) // BLOCK
         self._kept.setdefault(block, {})[message.id] = message
         self._arrived[message.id] = block
@@ -118,10 +117,10 @@ class Mailbox:
         message.on_change = self._keep
 
     def remove(self, message: SimMessage) -> None:
-        """Forget `message`.
+        """Remove `message`.
 
         Raises:
-            KeyError: It is not there.
+            KeyError: The mailbox does not contain it.
         """
         if self.find(message.id) is None:
             raise KeyError(message.id)
@@ -130,7 +129,7 @@ class Mailbox:
         message.on_change = None
 
     def tally(self, criterion: Criterion) -> "Tally":
-        """How many messages of each block `criterion` admits; the same one when asked again soon."""
+        """The number of messages in each block that satisfy `criterion`; cached for repeated use."""
         tally = self._tallies.pop(criterion.key, None) or Tally(self, criterion)
         self._tallies[criterion.key] = tally
         if len(self._tallies) > TALLIES:
@@ -138,7 +137,7 @@ class Mailbox:
         return tally
 
     def snapshot(self) -> "Mailbox":
-        """The mailbox as it is now, for ever."""
+        """A copy of the present state, which later changes do not affect."""
         copy = Mailbox(self.plan, self._read)
         copy.changes, copy._arrived = Counter(self.changes), dict(self._arrived)
         for block, kept in self._kept.items():
@@ -148,18 +147,18 @@ class Mailbox:
         return copy
 
     def _planned(self, block: int) -> Iterator[Planned]:
-        """What is planned for `block`, newest first."""
+        """The planned messages of `block`, newest first."""
         return reversed(self._read(self.plan, block))
 
     def _block_of(self, message_id: int) -> int:
-        """The block that would have this message; -1 when none would."""
+        """The block that would hold this message; -1 if none would."""
         return self._arrived.get(message_id, self.plan.block_of(message_id))
 
     def _keep(self, message: SimMessage) -> None:
-        """Keep `message` from now on, because it changes.
+        """Store `message` from now on, because it is about to change.
 
         Raises:
-            RuntimeError: Meanwhile another object stands for this message: a change would be lost.
+            RuntimeError: Another object already stands for this message, so the change would be lost.
         """
         block = self._block_of(message.id)
         if self._kept.setdefault(block, {}).setdefault(message.id, message) is not message:
@@ -168,9 +167,9 @@ class Mailbox:
 
 
 class Tally:
-    """How many messages of each block of `mailbox` a criterion admits.
+    """The number of messages in each block of `mailbox` that satisfy a criterion.
 
-    Changes are noticed by themselves; `steps` brings it up to date. From one thread only.
+    It notices changes by itself; `steps` brings it up to date. Use it from one thread only.
     """
 
     def __init__(self, mailbox: Mailbox, criterion: Criterion) -> None:
@@ -178,12 +177,12 @@ class Tally:
         self._criterion = criterion
         self._seen: dict[int, int] = {}
         self.counts = array("h")
-        """By block; valid from the end of `steps` to the next change."""
+        """Counts by block; valid from the end of `steps` to the next change."""
         if criterion.admits is None:
             self.counts.extend(map(self._planned, range(mailbox.plan.blocks)))
 
     def steps(self) -> Iterator[None]:
-        """Count what was not counted since it changed; after each block the caller may let others act."""
+        """Count the changed blocks; after each block the caller may run other tasks."""
         while due := self._due():
             for block in due:
                 self._seen[block] = self._mailbox.changes[block]
@@ -191,7 +190,7 @@ class Tally:
                 yield
 
     def _due(self) -> list[int]:
-        """The blocks that have to be counted."""
+        """The blocks that must be counted."""
         self.counts.extend([_UNCOUNTED] * (self._mailbox.blocks - len(self.counts)))
         for block, times in self._mailbox.changes.items():
             if self._seen.get(block, 0) != times:
@@ -201,7 +200,7 @@ class Tally:
         return [block for block, count in enumerate(self.counts) if count == _UNCOUNTED]
 
     def _planned(self, block: int) -> int:
-        """The count of a block in which nothing has changed, when only availability matters."""
+        """The count of an unchanged block, if the criterion depends only on availability."""
         plan = self._mailbox.plan
         deleted = plan.in_trash(block)
         counts: dict[str, int] = {

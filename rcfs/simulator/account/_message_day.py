@@ -1,7 +1,7 @@
-"""A scripted day: messages that come in, are read after a while, answered, and sometimes thrown away.
+"""A scripted day: messages arrive, are read after a while, answered, and sometimes deleted.
 
-The script follows from the account's seed and the moment at which the day begins, so a day can be played
-again; how fast is the clock's affair (`_clock`).
+The account's seed and the start of the day determine the script, so a day can be repeated. The clock decides
+how fast it passes (`_clock`).
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ from rcfs.simulator.account._people import SimExtension
 from rcfs.simulator.account._plan import DAY_S, SimMessage, dialogue
 
 THREADS_PER_DAY = 90
-"""Threads of a whole account's day, which makes some 150 messages: a busy office of six."""
+"""Threads of a day of the whole account. They make some 150 messages: a busy office of six."""
 
 _FIRST_THREAD = 1 << 40
-"""Least number of a thread that is scripted: beyond all planned ones, so that these keep their words."""
+"""Smallest number of a scripted thread: beyond all planned ones, so that those keep their texts."""
 
 _KINDS = ("SMS",) * 11 + ("VoiceMail",) * 5 + ("Fax",) * 3 + ("Pager",)
-"""Kinds of threads, about as often as the account's own messages have them."""
+"""Kinds of threads, in about the same proportion as in the rest of the account."""
 
 
 @attrs.frozen
@@ -31,9 +31,9 @@ class _Line:
     """One message of the script."""
 
     at_s: float
-    """When it comes."""
+    """Time of its arrival."""
     owner: SimExtension
-    """Whose mailbox it comes into."""
+    """The owner of the mailbox."""
     kind: str
     """``type`` of the record."""
     direction: str
@@ -43,13 +43,13 @@ class _Line:
     thread: int
     """Number of its thread."""
     turn: int
-    """Place within the thread."""
+    """Position within the thread."""
 
 
 def play_day(store: MessageStore, account: SimAccount, start_s: float) -> int:
-    """Plan a day from `start_s` on; how many messages it will bring.
+    """Plan a day from `start_s` on; returns the number of messages that will arrive.
 
-    Mailboxes that are refused to everybody get none.
+    Mailboxes that no login may read receive none.
     """
     dice = Dice(account.spec.seed, "day", int(start_s))
     people = [e for e in account.extensions if not e.mailbox_refused and e.status == "Enabled"]
@@ -88,7 +88,7 @@ def _thread(
 
 
 def _plan(store: MessageStore, account: SimAccount, line: _Line, end_s: float, dice: Dice) -> None:
-    """Plan the coming of a message and what its owner does with it."""
+    """Plan the arrival of a message, and its owner's reaction."""
     message = new_message(account, line.owner.id, line.kind, line.direction, line.at_s)
     message.contact, message.thread, message.turn = line.contact, line.thread, line.turn
     message.has_files = line.kind == "SMS" and dice.chance(0.154)

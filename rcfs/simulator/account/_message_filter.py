@@ -1,4 +1,4 @@
-"""Which messages a list, a synchronisation or a deletion is about."""
+"""Selects the messages for a list, a synchronisation or a deletion."""
 
 import math
 from collections.abc import Collection
@@ -23,28 +23,28 @@ READ_STATUSES = ("Read", "Unread")
 
 @attrs.frozen
 class MessageFilter:
-    """Which messages are meant; empty sets and strings ask for nothing."""
+    """A condition on messages; an empty set or string imposes none."""
 
     date_from: float
-    """None older; seconds since 1970 UTC."""
+    """Earliest creation time, seconds since 1970 UTC."""
     date_to: float
-    """None newer."""
+    """Latest creation time."""
     availability: frozenset[str]
-    """``availability`` of the record, at least one."""
+    """Admitted ``availability`` of the record, at least one."""
     directions: frozenset[str]
-    """``direction`` of the record."""
+    """Admitted ``direction`` of the record."""
     types: frozenset[str]
-    """``type`` of the record."""
+    """Admitted ``type`` of the record."""
     read_statuses: frozenset[str]
-    """``readStatus`` of the record."""
+    """Admitted ``readStatus`` of the record."""
     conversation: str
     """Decimal id of its conversation."""
     phone_number: str
     """Number of one of its parties."""
     distinct: bool
-    """Of each conversation only the newest, and nothing that belongs to none."""
+    """Only the newest message of each conversation, and none without a conversation."""
     of_others: bool
-    """Only what belongs to another extension: so nothing, as no mailbox here is shared."""
+    """Only messages that belong to another extension: none, as no mailbox here is shared."""
 
     @classmethod
     def from_query(cls, query: Query, now_s: float, owner: SimExtension) -> "MessageFilter":
@@ -52,11 +52,11 @@ class MessageFilter:
 
         Args:
             query: The query of the request.
-            now_s: What ``dateTo`` is when it is left out.
-            owner: Whose mailbox it is.
+            now_s: Default for ``dateTo``.
+            owner: The owner of the mailbox.
 
         Raises:
-            ApiError: 400, a parameter makes no sense.
+            ApiError: 400, a parameter is invalid.
         """
         date_to = query.moment("dateTo", now_s)
         types = query.choices("messageType", MESSAGE_TYPES)
@@ -74,7 +74,7 @@ class MessageFilter:
         )
 
     def admits(self, message: SimMessage, account: SimAccount) -> bool:
-        """Whether `message` is meant; `distinct` apart, which no message can tell alone."""
+        """Whether `message` satisfies the filter, apart from `distinct`, which concerns the whole list."""
         return (
             not self.of_others
             and self.date_from <= created_s(message) <= self.date_to
@@ -87,11 +87,11 @@ class MessageFilter:
         )
 
     def includes(self, start_s: float, stop_s: float) -> bool:
-        """Whether the dates admit all of ``[start_s, stop_s]``."""
+        """Whether all of ``[start_s, stop_s]`` lies within the dates."""
         return self.date_from <= start_s and stop_s <= self.date_to
 
     def criterion(self, account: SimAccount) -> Criterion:
-        """What is admitted whatever the dates; `distinct` apart, too."""
+        """The filter without the dates, and without `distinct`."""
         ageless = attrs.evolve(self, date_from=-math.inf, date_to=math.inf, distinct=False)
         only_states = attrs.evolve(_EVERYTHING, availability=self.availability)
         admits = None if ageless == only_states else partial(ageless.admits, account=account)
@@ -110,19 +110,19 @@ _EVERYTHING = MessageFilter(
     distinct=False,
     of_others=False,
 )
-"""Admits all messages."""
+"""The filter that admits all messages."""
 
 
 def created_s(message: SimMessage) -> float:
-    """When `message` came: a record may lack its creation time, but the platform knows."""
+    """Creation time of `message`, which the platform knows even if the record lacks it."""
     return message.last_modified if message.created_s is None else message.created_s
 
 
 def flag(query: Query, name: str) -> bool:
-    """The value of the parameter `name`, ``true`` or ``false``; False when it is left out.
+    """The value of the parameter `name`, ``true`` or ``false``; False if absent.
 
     Raises:
-        ApiError: 400, it is something else.
+        ApiError: 400, it has another value.
     """
     value = query.text(name, "false")
     if value not in ("true", "false"):
@@ -131,7 +131,7 @@ def flag(query: Query, name: str) -> bool:
 
 
 def _asks_for_others(query: Query, owner: SimExtension) -> bool:
-    """Whether the owner filters leave out what belongs to `owner`.
+    """Whether the owner filters exclude the messages of `owner`.
 
     ``voicemailOwner`` is the older name of ``owner``.
 

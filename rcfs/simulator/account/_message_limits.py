@@ -1,9 +1,9 @@
-"""What the platform drops by itself: messages that are too old, and the oldest of a mailbox that is full.
+"""Messages that the platform deletes by itself: those too old, and the oldest of a full mailbox.
 
-Nothing is dropped unless it was asked for, as the generated accounts reach back further, and hold more, than
-real ones can: the retention period counts once a client has set it, the rest with an option.
+Nothing is deleted unless a test asks for it, because generated accounts reach back further, and hold more,
+than real ones can. The retention period applies once a client has set it, the other limits with an option.
 
-That what is dropped is purged, and not thrown into the trash first, is inferred: it is to be gone.
+The platform's documentation does not say whether such messages pass through the trash; here they are purged.
 
 Source: "Message Store Exports" of the API's documentation (its tables of retention); schema
 MessageStoreConfiguration.
@@ -22,21 +22,21 @@ from rcfs.simulator.account._message_store import MessageStore, StoreRules
 from rcfs.simulator.account._plan import DAY_S, SimMessage
 
 SENT_FAX_DAYS = 30
-"""Days that a sent fax is kept; with HIPAA those of the inbox are, too, and voice messages."""
+"""Days that a sent fax is kept; with HIPAA, received faxes and voicemails are kept as long."""
 
 MOST_IN_INBOX = 200
-"""Fax and voice messages of a user's inbox, taken together."""
+"""Fax and voice messages in a user's inbox together."""
 
 MOST_TEXTS = 5000
-"""SMS and MMS of each folder of a user. The Outbox counts as Sent, as nothing stays in it."""
+"""SMS and MMS in each folder of a user. The Outbox counts as Sent, as nothing stays in it."""
 
 _VOICE_AND_FAX = ("Fax", "VoiceMail")
 
 
 class MailboxLimits:
-    """Lets `store` drop what the `rules` do not allow; both may be asked for anything else at the same time.
+    """Deletes the messages in `store` that exceed `rules`; the attributes of both may change at any time.
 
-    Until `enforce` is called, this does nothing.
+    It does nothing before the first call of `enforce`.
     """
 
     def __init__(self, account: SimAccount, store: MessageStore, rules: StoreRules) -> None:
@@ -49,10 +49,10 @@ class MailboxLimits:
         self._folder_of: dict[int, Hashable] = {}
 
     def enforce(self, now_s: float) -> Iterator[None]:
-        """Hold all messages to the rules as they are now, and those that come from now on.
+        """Apply the present rules to all messages, and from now on to new ones.
 
-        This looks at each message of the account, some 15 µs each, and drops what it has to, some 60 µs and
-        1 kB each. After each step, a block of a mailbox, the caller may let others act.
+        This reads each message of the account, some 15 µs each, and drops those beyond the limits, some 60 µs
+        and 1 kB each. After each step, a block of a mailbox, the caller may run other tasks.
         """
         if not self._is_watching:
             self._is_watching = True
@@ -60,7 +60,7 @@ class MailboxLimits:
         for extension in self._account.extensions:
             self._store.settle(extension.id, now_s)
             mailbox = self._account.mailbox(extension.id)
-            # Oldest first, so that of a folder that is too full the newest stay.
+            # Oldest first, so that a folder that is too full keeps the newest.
             for block in range(mailbox.blocks):
                 for message in reversed(mailbox.messages(block)):
                     self._hold(message, now_s)
@@ -71,7 +71,7 @@ class MailboxLimits:
         self._hold(message, message.last_modified)
 
     def _hold(self, message: SimMessage, now_s: float) -> None:
-        """Let `message` end in time, and have its place in a folder."""
+        """Plan the end of `message`, and count it in its folder."""
         kept_s = self._kept_s(message)
         if kept_s is None:
             self._ends.pop(message.id, None)
@@ -84,13 +84,13 @@ class MailboxLimits:
         self._file(message, now_s)
 
     def _end(self, extension_id: int, message_id: int, due_s: float) -> None:
-        """Drop a message, unless it is to end at another time by now."""
+        """Drop a message, unless its end has been moved meanwhile."""
         message = self._account.message(extension_id, message_id)
         if message is not None and self._ends.get(message_id) == due_s:
             self._store.delete(message, due_s, purge=True)
 
     def _kept_s(self, message: SimMessage) -> float | None:
-        """How long `message` is kept, in seconds from its creation; None for ever, or as it is dropped."""
+        """Seconds that `message` is kept after its creation; None for no limit, and for a purged one."""
         if message.type not in _VOICE_AND_FAX or message.availability == Availability.PURGED:
             return None
         days = [] if self._rules.retention_days is None else [self._rules.retention_days]
@@ -99,7 +99,7 @@ class MailboxLimits:
         return min(days) * DAY_S if days else None
 
     def _file(self, message: SimMessage, now_s: float) -> None:
-        """Put `message` into its folder, and drop the folder's oldest if it is too full."""
+        """Put `message` into its folder, and drop the folder's oldest message if it is too full."""
         former = self._folder_of.get(message.id)
         folder = _folder(message) if self._rules.limited else None
         if folder == former:
@@ -126,13 +126,13 @@ class _Folder:
     """The messages of a folder."""
 
     ids: set[int] = attrs.field(factory=set)
-    """Those that are in it now."""
+    """Ids of the messages in it."""
     by_age: list[tuple[float, int]] = attrs.field(factory=list)
-    """A heap of creation times and ids: of those, and of some that have left."""
+    """A heap of creation times and ids of these messages, and of some that have left."""
 
 
 def _folder(message: SimMessage) -> Hashable:
-    """The folder that `message` takes a place of; None for none."""
+    """The folder that `message` counts for; None for none."""
     if message.availability == Availability.PURGED:
         return None
     if message.type == "SMS":

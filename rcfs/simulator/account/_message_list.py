@@ -1,8 +1,8 @@
-"""What of a mailbox a client is shown: found block by block, while others are served.
+"""Lists of messages, read block by block with checkpoints for other tasks.
 
-A page costs what is on it, wherever it is: the mailbox knows how many messages of each block are meant
-(`Tally`), so only the blocks of the page are read. What asks for more than the availability of messages has
-to look at all of them once, some 8 µs each (25 µs for a phone number); the counts are remembered.
+A page costs the same wherever it is: the mailbox knows the number of matching messages in each block
+(`Tally`), so only the blocks of the page are read. A filter on more than availability must read all messages
+once, some 8 µs each (25 µs for a phone number); the counts are cached.
 """
 
 from bisect import bisect_left, bisect_right
@@ -20,22 +20,22 @@ from rcfs.simulator.account._plan import SimMessage
 
 @attrs.frozen(eq=False)
 class Selection:
-    """The messages that were meant when it was made, newest first; what changes later may show."""
+    """The messages that matched at its creation, newest first; later changes to them may show."""
 
     _blocks: Sequence[int]
-    """Blocks that messages may be in, the newest first."""
+    """Blocks that may contain some, the newest first."""
     _ends: Sequence[int]
-    """How many messages there are up to the end of each."""
+    """Number of messages up to the end of each block."""
     _read: Callable[[int], Sequence[SimMessage]]
-    """What of a block is meant, newest first."""
+    """Reads the matching messages of a block, newest first."""
 
     @property
     def count(self) -> int:
-        """How many messages there are."""
+        """Number of messages."""
         return self._ends[-1] if self._ends else 0
 
     async def part(self, places: range) -> list[SimMessage]:
-        """The messages at `places`, which are counted from the newest on."""
+        """The messages at `places`, counted from the newest."""
         found: list[SimMessage] = []
         first = bisect_right(self._ends, places.start)
         skipped = places.start - (self._ends[first - 1] if first else 0)
@@ -47,7 +47,7 @@ class Selection:
         return found[skipped : skipped + len(places)]
 
     def pieces(self, first: int = 0) -> Iterator[Sequence[SimMessage]]:
-        """All messages in pieces, from the piece with number `first` on; each is read when it is its turn."""
+        """All messages in pieces, from piece number `first`; each piece is read only when needed."""
         for place in range(first, len(self._blocks)):
             if self._ends[place] > (self._ends[place - 1] if place else 0):
                 yield self._read(self._blocks[place])
@@ -68,7 +68,7 @@ async def select(account: SimAccount, extension_id: int, wanted: MessageFilter) 
 def _within_dates(
     mailbox: Mailbox, counts: Sequence[int], account: SimAccount, wanted: MessageFilter
 ) -> Selection:
-    """Those of the messages that are counted in `counts` that the dates of `wanted` admit."""
+    """The messages counted in `counts` that lie within the dates of `wanted`."""
 
     def read(block: int) -> Sequence[SimMessage]:
         return [message for message in mailbox.messages(block) if wanted.admits(message, account)]
@@ -77,7 +77,7 @@ def _within_dates(
     first = max(0, bisect_left(edges, wanted.date_from) - 1)
     stop = max(first, min(bisect_right(edges, wanted.date_to), planned))
     sizes = dict(zip(range(first, stop), counts[first:stop], strict=True))
-    # The dates cut only the outermost blocks; what has arrived since has no edges.
+    # The dates cut only the outermost blocks; blocks of later messages have no edges.
     outermost = {first, stop - 1}.intersection(sizes)
     cut = [block for block in outermost if not wanted.includes(edges[block], edges[block + 1])]
     for block in (*cut, *range(planned, mailbox.blocks)):
@@ -87,7 +87,7 @@ def _within_dates(
 
 
 async def _distinct(selection: Selection, account: SimAccount) -> Selection:
-    """Of each conversation in `selection` only the newest message, and none that belongs to none."""
+    """Only the newest message of each conversation in `selection`, and none without a conversation."""
     newest: dict[str, SimMessage] = {}
     for messages in selection.pieces():
         for message in messages:

@@ -1,4 +1,4 @@
-"""Drafts of messages that clients send: their words and files are kept, as no seed knows them."""
+"""Drafts of messages that clients send; their text and files are stored, as no seed determines them."""
 
 import re
 from collections.abc import Sequence
@@ -14,21 +14,21 @@ from rcfs.simulator.media._content import Media, MediaBases, TextMedia
 from rcfs.simulator.media._fax import Letter, PdfMedia
 
 KNOWN_CONTACTS = 400
-"""Most contacts of an extension; a message to one of them joins the conversation that is there."""
+"""Contacts of an extension that are looked up; a message to one of them joins its conversation."""
 
 SEGMENT_CHARACTERS = 153
-"""Characters of one segment of a long SMS (3GPP TS 23.040, 7 of 160 hold its place)."""
+"""Characters of one segment of a long SMS (3GPP TS 23.040: 160, of which 7 number the segment)."""
 
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 _LINES_PER_PAGE = 30
-"""What `Letter` has room for."""
+"""Lines that fit on a page of `Letter`."""
 _COLUMNS = 90
 """Characters of Helvetica 11 that fit on a line of a letter."""
 
 
 @attrs.frozen
 class BytesMedia:
-    """A file as a client has uploaded it."""
+    """A file that a client uploaded."""
 
     data: bytes = attrs.field(repr=False)
     """Its bytes."""
@@ -48,7 +48,7 @@ class BytesMedia:
 def sms_draft(
     writer: Writer, message: SimMessage, numbers: Sequence[str], text: str, files: Sequence[Piece]
 ) -> Draft:
-    """An SMS, or an MMS where there are `files`, to the phone `numbers`; it is still queued."""
+    """A queued SMS to the phone `numbers`, or an MMS if there are `files`."""
     parties = [_party(writer, number) for number in numbers]
     fields: dict[str, object] = {
         **writer.conversation(_with_whom(writer, numbers)),
@@ -68,7 +68,7 @@ def sms_draft(
 
 
 def received_sms_draft(writer: Writer, message: SimMessage, sender: SimExtension, sent_draft: Draft) -> Draft:
-    """What the SMS `sent_draft` of `sender` is in the mailbox of the writer's owner, a colleague."""
+    """The SMS `sent_draft` of `sender` as it appears in the mailbox of the writer's owner, a colleague."""
     own = writer.owner.phone_number
     numbers = [str(to["phoneNumber"]) for to in _parties(sent_draft)]
     others = [sender.phone_number, *(number for number in numbers if number != own)]
@@ -97,7 +97,7 @@ def pager_draft(
     recipients: Sequence[SimExtension],
     text: str,
 ) -> Draft:
-    """A pager message of `sender`, as it is in the mailbox of the writer's owner: sent or received."""
+    """A pager message of `sender`, as it appears in the mailbox of the writer's owner: sent or received."""
     others = [party for party in (sender, *recipients) if party.id != writer.owner.id]
     fields: dict[str, object] = {
         **writer.conversation(",".join(str(party.id) for party in others)),
@@ -117,13 +117,13 @@ def fax_draft(
     files: Sequence[Media],
     options: dict[str, object],
 ) -> Draft:
-    """A fax of `files`, of which the first is what is rendered; it is still queued.
+    """A queued fax, rendered from the first of `files`.
 
     Args:
-        writer: Of the sender's mailbox.
+        writer: The writer of the sender's mailbox.
         message: The message.
-        recipients: Their phoneNumber, and name where the client gave one.
-        files: What was uploaded, at least one.
+        recipients: Their phoneNumber, and their name if the client gave one.
+        files: The uploaded files, at least one.
         options: Further fields of the record, such as faxResolution.
     """
     number = recipients[0]["phoneNumber"]
@@ -146,7 +146,7 @@ def fax_draft(
 
 
 def sent(draft: Draft, at_s: float) -> Draft:
-    """What a queued `draft` becomes when it has gone out at `at_s`."""
+    """The queued `draft` after its delivery at `at_s`."""
     if "faxResolution" in draft.fields:
         parties = [{**party, "messageStatus": "Sent"} for party in _parties(draft)]
         return attrs.evolve(draft, fields={**draft.fields, "to": parties, "messageStatus": "Sent"})
@@ -161,26 +161,26 @@ def _parties(draft: Draft) -> list[dict[str, object]]:
 
 
 def _party(writer: Writer, number: str) -> dict[str, object]:
-    """Somebody outside the account, by number."""
+    """A party outside the account, by number."""
     known = _contact(writer, number)
     return {"phoneNumber": number} if known is None else outside(known[1])
 
 
 def _with_whom(writer: Writer, numbers: Sequence[str]) -> int | str:
-    """What tells the conversation with `numbers` from the owner's others."""
+    """The key of the owner's conversation with `numbers`."""
     known = _contact(writer, numbers[0]) if len(numbers) == 1 else None
     # Every ninth contact writes in a group of three, which is another conversation (`Writer`).
     return ",".join(sorted(numbers)) if known is None or known[0] % 9 == 8 else known[0]
 
 
 def _contact(writer: Writer, number: str) -> tuple[int, Contact] | None:
-    """The owner's contact with `number`, and which one it is."""
+    """The owner's contact with `number`, and its index."""
     people = ((i, contact(writer.seed, writer.owner.slot, i)) for i in range(KNOWN_CONTACTS))
     return next(((i, person) for i, person in people if person.number == number), None)
 
 
 def _rendered(writer: Writer, message: SimMessage, number: str, media: Media) -> Media:
-    """The document that is faxed: a PDF as it is, a text as a letter, anything else by its kind."""
+    """The faxed document: a PDF unchanged, a text as a letter, anything else according to its type."""
     if media.content_type == "application/pdf":
         return media
     text = f"[{media.content_type}, {media.size_bytes} bytes]"

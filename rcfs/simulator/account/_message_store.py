@@ -1,9 +1,9 @@
-"""What happens to messages: they arrive, are read, thrown away, purged and forgotten; each at its moment.
+"""The life of messages: they arrive, are read, deleted, purged and forgotten, each at its time.
 
-Above the account, which only knows what there is, this decides what becomes of it. Nothing runs by itself:
-a mailbox catches up with the account's time when it is looked at (`settle`), and whatever was due meanwhile
-happens then, in order, and with the times at which it was due. So a test that moves the clock sees what
-days would have brought, and the same requests give the same answers at any speed.
+The account holds the messages; this module changes them. Nothing runs by itself: a mailbox catches up with
+the account's time when somebody reads it (`settle`). All planned changes that are due by then are applied in
+order, with the times at which they were due. So a test that moves the clock sees the changes of days at once,
+and the same requests get the same answers at any speed.
 
 Source: "Message store" of RingCentral's API documentation; deleteMessage and patchMessage of the official
 description.
@@ -22,40 +22,40 @@ from rcfs.simulator.account._drafts import Draft
 from rcfs.simulator.account._plan import DAY_S, DELETED_KEPT_S, TRASH_RESTS_S, SimMessage
 
 PURGED_KEPT_S = 5 * DAY_S
-"""How long the record of a purged message stays, in seconds ("about 5 more days")."""
+"""Seconds that the record of a purged message stays ("about 5 more days")."""
 
 TRANSCRIBED_AFTER_S = 45.0
-"""Seconds from a voicemail's arrival to its transcript: some tens is what users report."""
+"""Seconds from a voicemail's arrival to its transcript: users report some tens."""
 
 Action = Callable[[float], None]
-"""Something that is to happen; called with the moment at which it was due."""
+"""A planned change; called with the time at which it was due."""
 
 Listener = Callable[[SimMessage, bool], None]
-"""Told of each message that has changed, and whether it is new."""
+"""Called with each message that has changed, and whether it is new."""
 
 
 @attrs.define(eq=False)
 class StoreRules:
-    """What the account and its simulator have settled about message stores; may be changed while it runs."""
+    """Rules of the account and its simulator for message stores; they may change at run time."""
 
     hipaa: bool = False
-    """The retention period is the law's and cannot be changed (ACT-340)."""
+    """The account must keep messages for as long as the law says, and nobody can change that (ACT-340)."""
     retention_days: int | None = None
-    """Days that fax and voice messages are kept; None while nobody has said so: then for ever."""
+    """Days that fax and voice messages are kept; None for no limit, until a client sets one."""
     limited: bool = False
-    """Mailboxes hold no more than the documentation's tables of retention allow."""
+    """Whether mailboxes are limited as the documentation's tables of retention say."""
     sync_token_lifetime_s: float | None = None
-    """How long a sync token is good, in seconds of the account; None for ever."""
+    """Lifetime of a sync token, in seconds of the account; None for no limit."""
     sync_token_error: str = "MSG-333"  # noqa: S105 - a code
-    """``errorCode`` for a sync token that is not good."""
+    """``errorCode`` for an invalid sync token."""
     sync_tokens_since_s: float = 0.0
-    """Sync tokens that are older are not good any more, in the account's time."""
+    """Sync tokens issued before this account time are invalid."""
 
 
 class MessageStore:
     """The life of all messages of `account`; times are the account's, in seconds since 1970 UTC.
 
-    From one thread only. A mailbox is settled before anything is read from it or done in it.
+    Use it from one thread only. Settle a mailbox before reading or changing it.
     """
 
     def __init__(self, account: SimAccount) -> None:
@@ -68,11 +68,11 @@ class MessageStore:
         self._planners: list[Callable[[], None]] = []
 
     def listen(self, listener: Listener) -> None:
-        """Let `listener` be told of every change from now on, at once."""
+        """Call `listener` at once after every change from now on."""
         self._listeners.append(listener)
 
     def settle(self, extension_id: int, now_s: float) -> None:
-        """Let happen in one mailbox what was due by `now_s`."""
+        """Apply the changes of one mailbox that are due by `now_s`."""
         if extension_id not in self._watched:
             self._watched.add(extension_id)
             rested_s = self._account.spec.end_s + TRASH_RESTS_S
@@ -83,9 +83,9 @@ class MessageStore:
             action(due_s)
 
     def settle_all(self, now_s: float) -> Iterator[None]:
-        """Let happen what was due by `now_s` in the mailboxes where something is planned, in order.
+        """Apply the changes of all mailboxes that are due by `now_s`, in order.
 
-        After each step, which is what is due in one mailbox at one moment, the caller may let others act.
+        After each step, the changes of one mailbox at one time, the caller may run other tasks.
         """
         while (due_s := self.next_due_s()) is not None and due_s <= now_s:
             for extension_id, agenda in list(self._agendas.items()):
@@ -94,23 +94,23 @@ class MessageStore:
                     yield
 
     def next_due_s(self) -> float | None:
-        """When the next of what is planned is due; None when nothing is."""
+        """Time of the next planned change; None if nothing is planned."""
         return min((agenda[0][0] for agenda in self._agendas.values() if agenda), default=None)
 
     def plan(self, extension_id: int, due_s: float, action: Action) -> None:
-        """Let `action` happen in a mailbox once it is `due_s`; of equal times the first planned first."""
+        """Call `action` for a mailbox at `due_s`; actions of equal times run in the order of planning."""
         heapq.heappush(self._agendas.setdefault(extension_id, []), (due_s, next(self._order), action))
         for planner in self._planners:
             planner()
 
     def listen_to_plans(self, planner: Callable[[], None]) -> None:
-        """Let `planner` be told each time when something is planned."""
+        """Call `planner` each time when a change has been planned."""
         self._planners.append(planner)
 
-    # What comes.
+    # Arrivals.
 
     def arrive(self, message: SimMessage, draft: Draft | None = None) -> None:
-        """Put a new message into its mailbox, as the newest; `draft` as in `SimAccount.revise`.
+        """Add a new message as the newest of its mailbox; `draft` as in `SimAccount.revise`.
 
         The transcript of a voicemail follows later.
         """
@@ -124,30 +124,30 @@ class MessageStore:
         self._tell(message, is_new=True)
 
     def revise(self, message: SimMessage, draft: Draft | None, now_s: float) -> None:
-        """Let `message` say `draft` instead (`SimAccount.revise`), unless it is gone."""
+        """Set the text and attachments of `message` (`SimAccount.revise`), unless it is gone."""
         if self._is_there(message):
             self._account.revise(message.id, draft)
             self._touch(message, now_s)
 
-    # What clients do.
+    # Changes by clients.
 
     def mark(self, message: SimMessage, read_status: str, now_s: float) -> None:
-        """Let `message` be ``Read`` or ``Unread``; what it already is changes nothing."""
+        """Set the read status of `message` to ``Read`` or ``Unread``; no change if it has it already."""
         if message.read_status != read_status:
             message.read_status = read_status
             self._touch(message, now_s)
 
     def restore(self, message: SimMessage, now_s: float) -> None:
-        """Take `message`, which is not purged, out of the trash; one that is not there stays as it is."""
+        """Take `message`, which must not be purged, out of the trash; no change if it is not there."""
         if message.availability == Availability.DELETED:
             self._ends_at.pop(message.id, None)
             message.availability = Availability.ALIVE
             self._touch(message, now_s)
 
     def delete(self, message: SimMessage, now_s: float, *, purge: bool = False) -> None:
-        """Throw `message` away: into the trash, and out of it the second time or with `purge`.
+        """Delete `message`: move it to the trash; purge it if it is there already, or with `purge`.
 
-        One that is purged already stays as it is.
+        A purged message stays as it is.
         """
         if message.availability == Availability.PURGED:
             return
@@ -157,7 +157,7 @@ class MessageStore:
         self._expect_end(message, now_s)
 
     def _watch_trash(self, extension_id: int, _due_s: float) -> None:
-        """Plan the end of what was in the trash from the start and still is: some 6 µs for each message."""
+        """Plan the end of all messages that are in the trash since the start: some 6 µs for each message."""
         for message, deleted_s in self._account.mailbox(extension_id).still_in_trash():
             if message.id not in self._ends_at:
                 self._expect_end(message, deleted_s)
@@ -170,14 +170,14 @@ class MessageStore:
         self.plan(message.extension_id, since_s + kept_s, end)
 
     def _end(self, extension_id: int, message_id: int, due_s: float) -> None:
-        """The next step of a message, unless it was restored or made earlier."""
+        """Purge or forget a message, unless it was restored, or has already taken that step."""
         message = self._account.message(extension_id, message_id)
         if message is None or self._ends_at.get(message_id) != due_s:
             return
         if message.availability == Availability.DELETED:
             self.delete(message, due_s)
         else:
-            # This step is not reported by any sync, as documented: so nobody is told.
+            # No sync reports this step, as documented, so the listeners are not called.
             del self._ends_at[message_id]
             self._account.remove(message)
 
@@ -185,7 +185,7 @@ class MessageStore:
         return self._account.message(message.extension_id, message.id) is message
 
     def _touch(self, message: SimMessage, now_s: float) -> None:
-        """Note that `message` has changed; its time never goes back."""
+        """Note the time of a change to `message`; the time never goes back."""
         message.last_modified = max(message.last_modified, whole_ms(now_s))
         self._tell(message, is_new=False)
 
@@ -197,7 +197,7 @@ class MessageStore:
 def new_message(
     account: SimAccount, extension_id: int, kind: str, direction: str, now_s: float
 ) -> SimMessage:
-    """A message that comes into a mailbox at `now_s`; it is not there yet."""
+    """A new message in a mailbox at `now_s`; the caller adds it."""
     created_s = whole_ms(now_s)
     return SimMessage(
         id=account.new_message_id(),
@@ -212,5 +212,5 @@ def new_message(
 
 
 def whole_ms(time_s: float) -> float:
-    """`time_s` in whole milliseconds, which is what records can say."""
+    """`time_s` rounded to whole milliseconds, the resolution of records."""
     return int(time_s * 1000) / 1000

@@ -1,4 +1,4 @@
-"""Who is in the simulated account, and with whom they talk."""
+"""The people of the simulated account, and their contacts outside."""
 
 import attrs
 
@@ -8,7 +8,7 @@ from rcfs.simulator.account import _texts
 COMPANY = "Larkspur & Partners"
 """Name of the account's company."""
 MAIN_NUMBER = "+16505550100"
-"""Number of the company, from the range that is reserved for fiction (555-01XX)."""
+"""Main number of the company, from the range reserved for fiction (555-01XX)."""
 
 EXTENSION_TYPES = (
     *("User", "Department", "Announcement", "Voicemail", "DigitalUser", "VirtualUser", "FaxUser"),
@@ -23,7 +23,7 @@ WITHOUT_MAILBOX = frozenset(
     {"ApplicationExtension", "Bot", "DelegatedLinesGroup", "GroupCallPickup", "IvrMenu", "PagingOnly"}
     | {"ParkLocation", "ProxyAdmin", "Room", "RoomConnector", "Site", "TieLine"}
 )
-"""Types of extensions that have no mailbox. That of IVR menus was seen; the others, which no one can call and
+"""Types of extensions without a mailbox. That of IVR menus was observed; the others, for which callers cannot
 leave a message, are inferred."""
 
 
@@ -32,13 +32,13 @@ class SimExtension:
     """One extension of the account."""
 
     id: int
-    """Internal id; differs from the number."""
+    """Internal id; it differs from the extension number."""
     slot: int
-    """Place in the account's list, from 0."""
+    """Position in the account's list, from 0."""
     number: str
-    """Extension number; empty where it has none."""
+    """Extension number; may be empty."""
     name: str
-    """Display name; names repeat and contain anything."""
+    """Display name; not unique, and with arbitrary characters."""
     type: str = "User"
     """``User``, ``Department`` or ``IvrMenu``."""
     status: str = "Enabled"
@@ -46,7 +46,7 @@ class SimExtension:
     is_admin: bool = False
     """Whether this user may read the mailboxes of others."""
     mailbox_refused: bool = False
-    """Whether the mailbox is refused (CMN-419) even to the admin."""
+    """Whether nobody may read the mailbox, not even the administrator (CMN-419)."""
     share: int = 1
     """Share of the account's messages, relative to that of the others."""
 
@@ -63,10 +63,10 @@ class SimExtension:
 
 @attrs.frozen
 class Contact:
-    """Somebody outside the account."""
+    """A person outside the account."""
 
     name: str
-    """Name that the platform knows; empty for most."""
+    """Name that the platform knows; usually empty."""
     number: str
     """Number in E.164."""
     location: str
@@ -74,17 +74,17 @@ class Contact:
 
     @property
     def first(self) -> str:
-        """What they call themselves in a text."""
+        """First name, as used in text messages."""
         return self.name.partition(" ")[0] or "Sam"
 
 
 def extensions_of(first_id: int, count: int, menus: int = 0) -> tuple[SimExtension, ...]:
-    """The first `count` extensions of the cast, further ones being plain users, then IVR menus.
+    """The first `count` extensions of the cast, or more with plain users, followed by IVR menus.
 
     Args:
-        first_id: Id below all of theirs.
-        count: How many, at least 1; the cast is complete with 6.
-        menus: How many IVR menus.
+        first_id: Id below all ids of the extensions.
+        count: Number of extensions, at least 1; the cast is complete with 6.
+        menus: Number of IVR menus.
     """
     cast = (
         SimExtension(0, 0, "101", "Jane Smith", is_admin=True, share=40),
@@ -112,13 +112,13 @@ def extensions_of(first_id: int, count: int, menus: int = 0) -> tuple[SimExtensi
 def contact(seed: int, slot: int, index: int) -> Contact:
     """Contact `index` of the extension at `slot`; equal arguments give the same person.
 
-    The most frequent one of the first extension is Bob Ray of the documentation.
+    The most frequent contact of the first extension is Bob Ray of the documentation.
     """
     if (slot, index) == (0, 0):
         return Contact("Bob Ray", "+12125557464", "New York, NY")
     dice = Dice(seed, "contact", slot, index)
     code, location = _texts.PLACES[index % len(_texts.PLACES)]
-    # The line numbers of an area code are walked through in steps prime to 10,000, so no two are equal.
+    # Line numbers of an area code advance in steps prime to 10,000, so no two are equal.
     line = (stable_int(32, seed, "line", slot, code) + index // len(_texts.PLACES) * 7919) % 10_000
     name = f"{dice.pick(_texts.FIRST_NAMES)} {dice.pick(_texts.LAST_NAMES)}" if dice.chance(0.45) else ""
     if name and dice.chance(0.2):

@@ -1,9 +1,9 @@
-"""Which messages a mailbox holds: kinds, moments, threads and life, but not yet their words.
+"""The plan of a mailbox: types, times, threads and states of its messages, but not their texts.
 
-A plan is made block by block, each when it is asked for. Which time a block covers, how many messages it
-has, how many of them are in the trash, and which block an id belongs to is arithmetic: so the hundredth
-page of a large mailbox costs what the first costs, and nothing has to be kept but what a client has changed
-(`_account_mailbox`). All else about a message is derived from its plan when it is asked for.
+A plan is made block by block on demand. The period of a block, its number of messages, how many of them are
+in the trash, and the block of an id follow by arithmetic. So the hundredth page of a large mailbox costs as
+much as the first, and only the changes of clients are stored (`_mailbox`). Everything else about a message is
+derived from its plan on demand.
 """
 
 from bisect import bisect_right
@@ -23,27 +23,27 @@ DAY_S = 86_400.0
 """Seconds of a day."""
 
 BLOCK = 200
-"""Messages that are planned together: enough for threads to mingle, and about 1 ms of work."""
+"""Messages planned together: enough for threads to alternate, and about 1 ms of work."""
 _FIRST_ID = 1_000_000_004
-"""Least id of a planned message; the documentation's examples have ten digits and end in 004, too."""
+"""Smallest id of a planned message; the documentation's examples also have ten digits and end in 004."""
 ID_STEP = 16_000
-"""Distance of two message ids: room for the ids of 15 more attachments, 1,000 apart."""
+"""Distance between two message ids: room for the ids of 15 more attachments, 1,000 apart."""
 DELETED_KEPT_S = 5 * DAY_S
 """How long the platform keeps a deleted message before it purges it."""
 TRASH_RESTS_S = DAY_S
-"""How long after the account's present nothing leaves the trash by itself: it was all thrown away later."""
+"""Time after the account's present in which nothing leaves the trash: all of it was deleted later."""
 QUIET_S = 10.0
-"""Nothing has happened for so long before the account's present, in seconds: an incremental
-synchronisation, which looks back less than that, finds no planned message that has changed."""
+"""Nothing changed in these last seconds before the account's present. An incremental synchronisation looks
+back less than that, so it finds no planned message."""
 _TRASH_PART = 10
-"""One in so many messages, the newest, may be in the trash; 3 in 10 of them are. That makes 3 in 100 of all,
-which is what a trash of days holds."""
+"""Among the newest messages, one in this number of all, 3 in 10 are in the trash. That makes 3 % of all
+messages, a realistic trash of some days."""
 _WRITTEN_DOWN = 100
-"""More messages than are written down for any mailbox; there are some 40."""
+"""An upper bound for the number of fixtures of a mailbox; there are some 40."""
 
 
 def _announce(message: "SimMessage", _attribute: object, value: Any) -> Any:
-    """Tell of a change before it is made (a hook of attrs)."""
+    """Report a change before it is made (a hook of attrs)."""
     if message.on_change is not None:
         message.on_change(message)
     return value
@@ -53,14 +53,14 @@ def _announce(message: "SimMessage", _attribute: object, value: Any) -> Any:
 class SimMessage:
     """One message: its place in the account, and the state that a client can change.
 
-    Which means ``read_status``, ``availability`` and ``last_modified`` once it is in a mailbox. Its mailbox
-    keeps a message from its first change on; until then it gives a new one each time.
+    A client can change ``read_status``, ``availability`` and ``last_modified``. A mailbox stores a message
+    from its first change on; before that it makes a new object for each read.
     """
 
     id: int
     """Unique within the account."""
     extension_id: int
-    """Whose mailbox it is in."""
+    """The owner of its mailbox."""
     type: str
     """``SMS``, ``VoiceMail``, ``Fax``, ``Pager``; anything in a hostile record."""
     direction: str
@@ -72,25 +72,25 @@ class SimMessage:
     availability: str
     """``Alive``, ``Deleted`` or ``Purged``; may be changed."""
     last_modified: float
-    """Seconds since 1970 UTC, in whole milliseconds; whoever changes the message changes this."""
+    """Seconds since 1970 UTC, in whole milliseconds; every change of the message must update it."""
     contact: int = 0
     """Index of the other party among the extension's contacts."""
     thread: int = 0
-    """Number of the conversation's episode within the mailbox; its lines share facts."""
+    """Number of its thread within the mailbox; the lines of a thread share facts."""
     turn: int = 0
-    """Place within the episode."""
+    """Position within the thread."""
     has_files: bool = False
     """Whether an SMS is an MMS."""
     fixture: Fixture | None = None
-    """What the message is when it is written down instead of derived."""
+    """The fixture that defines the message; None for a generated one."""
     on_change: "Callable[[SimMessage], None] | None" = attrs.field(
         default=None, eq=False, repr=False, on_setattr=attrs.setters.NO_OP
     )
-    """Called before each change; its mailbox sets it."""
+    """Called before each change; the mailbox sets it."""
 
 
 class Planned(NamedTuple):
-    """A message as it was at the account's present; the fields are those of `SimMessage`."""
+    """A message at the account's present; the fields are those of `SimMessage`."""
 
     id: int
     extension_id: int
@@ -108,7 +108,7 @@ class Planned(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """A message that has no id yet; comparing brings lines in order."""
+    """A message without an id; ordered by time."""
 
     moment: float
     thread: int
@@ -121,7 +121,7 @@ class _Line(NamedTuple):
 
 @attrs.frozen(eq=False)
 class MailboxPlan:
-    """What decides the messages of one mailbox. Any thread may ask."""
+    """The parameters that determine the messages of one mailbox. Any thread may use it."""
 
     seed: int
     """The account's seed."""
@@ -132,19 +132,19 @@ class MailboxPlan:
     extension_id: int
     """Internal id of the extension."""
     derived: int
-    """How many messages are derived from the seed; those that are written down come on top of that."""
+    """Number of generated messages; fixtures come in addition."""
     start_s: float
-    """No message is older, seconds since 1970 UTC."""
+    """Earliest time of a message, seconds since 1970 UTC."""
     end_s: float
     """The account's present; all messages are older."""
     fixtures: tuple[Fixture, ...] = ()
-    """Messages that are written down."""
+    """Messages written by hand."""
     edges: Sequence[float] = attrs.field(init=False, repr=False)
-    """Where the blocks meet: block n lies in ``[edges[n], edges[n + 1]]``."""
+    """The borders of the blocks: block n covers ``[edges[n], edges[n + 1]]``."""
     _placed: dict[int, list[tuple[float, Fixture]]] = attrs.field(init=False, repr=False)
-    """What is written down, by the block that it falls into, and when it came."""
+    """The fixtures with their times, by block."""
     _starts: Sequence[int] = attrs.field(init=False, repr=False)
-    """How many messages come before each block, and before the end."""
+    """Number of messages before each block, and before the end."""
 
     @edges.default
     def _lay_edges(self) -> Sequence[float]:
@@ -166,25 +166,25 @@ class MailboxPlan:
 
     @property
     def blocks(self) -> int:
-        """How many blocks there are, at least 1; the first has the oldest messages."""
+        """Number of blocks, at least 1; the first has the oldest messages."""
         return len(self.edges) - 1
 
     def size(self, block: int) -> int:
-        """How many messages `block` has."""
+        """Number of messages in `block`."""
         return len(self._ordinals(block)) + len(self._placed.get(block, ()))
 
     def in_trash(self, block: int) -> int:
-        """How many messages of `block` are in the trash."""
+        """Number of messages of `block` that are in the trash."""
         ordinals = self._ordinals(block)
         first = max(ordinals.start, self.derived - self.derived // _TRASH_PART)
         return sum(map(self._is_deleted, range(first, ordinals.stop)))
 
     def block_at(self, time_s: float) -> int:
-        """The block that `time_s` falls into; the first or last where it lies outside of all."""
+        """The block that covers `time_s`; the first or last for a time outside of all."""
         return max(0, min(bisect_right(self.edges, time_s), self.blocks) - 1)
 
     def block_of(self, message_id: int) -> int:
-        """The block that `message_id` would be in; -1 when none can have it."""
+        """The block that would contain `message_id`; -1 if none can."""
         for block, placed in self._placed.items():
             if any(fixture.id == message_id for _, fixture in placed):
                 return block
@@ -198,7 +198,7 @@ class MailboxPlan:
         """The messages of `block`, oldest first; some 5 µs each."""
         dice = Dice(self.seed, "mailbox", self.slot, block)
         ordinals = iter(self._ordinals(block))
-        # In the order of time; of equal times what is written down comes last.
+        # In the order of time; fixtures come last among equal times.
         found: list[_Line | tuple[float, Fixture]] = [*sorted(self._lines(dice, block))]
         found += self._placed.get(block, ())
         found.sort(key=itemgetter(0))
@@ -212,14 +212,14 @@ class MailboxPlan:
         return tuple(made)
 
     def _ordinals(self, block: int) -> range:
-        """The places of the derived messages of `block` among all derived ones, the oldest being 0."""
+        """The positions of the generated messages of `block` among all generated ones, from the oldest, 0."""
         return range(block * BLOCK, min((block + 1) * BLOCK, self.derived))
 
     def _is_deleted(self, ordinal: int) -> bool:
-        """Whether the derived message with this place is in the trash."""
+        """Whether the generated message at this position is in the trash."""
         age = self.derived - 1 - ordinal
         ten, place = divmod(age, 10)
-        # 7 is prime to 10, so exactly three places of each ten fulfil this; others in the next ten.
+        # 7 is prime to 10, so exactly three positions of each ten satisfy this, varying from ten to ten.
         return age < self.derived // _TRASH_PART and (7 * place + 3 * ten + 5) % 10 < 3
 
     def _lines(self, dice: Dice, block: int) -> Iterator[_Line]:
@@ -238,7 +238,7 @@ class MailboxPlan:
                 made += len(directions)
                 who, moment = dice.rank(contacts), hours.moment(dice.unit())
                 after = [0, *accumulate(dice.between(20, 1500) for _ in directions[1:])]  # seconds
-                # A thread that would last beyond its block, as in a mailbox full of them, is spoken faster.
+                # A thread that would last beyond its block, as in a full mailbox, is compressed in time.
                 haste = min(1.0, (hours.stop_s - moment) / (after[-1] + 1))
                 for turn, direction in enumerate(directions):
                     # 10 of the 65 in 100 messages that are SMS.
@@ -255,10 +255,10 @@ class MailboxPlan:
         return ["Outbound" if kind == "Fax" and dice.chance(0.35) else "Inbound"]
 
     def _derived(self, message_id: int, line: _Line, ordinal: int, dice: Dice) -> Planned:
-        """The message of `line`, with what has happened to it since it came."""
+        """The message of `line`, with its state at the account's present."""
         created_s = line.moment
         age_s = self.end_s - QUIET_S - created_s
-        changed_s = created_s + dice.below(500) / 1000  # the platform touches a message while it stores it
+        changed_s = created_s + dice.below(500) / 1000  # the platform modifies a message while storing it
         read_status, availability = "Read", "Alive"
         if line.direction == "Inbound":
             if dice.chance(0.5 if age_s < 3 * DAY_S else 0.04):
@@ -298,16 +298,16 @@ class MailboxPlan:
 
 
 def first_free_id(messages: int, slots: int) -> int:
-    """An id above those of all planned messages of an account; written-down ones never differ by a step.
+    """An id above those of all planned messages; steps of `ID_STEP` from it never meet a fixture's id.
 
     Args:
-        messages: How many the account was asked to have; what is written down comes on top of that.
+        messages: Number of messages that the account was asked for; fixtures come in addition.
         slots: Number of extensions.
     """
     return _FIRST_ID + (messages + _WRITTEN_DOWN) * slots * ID_STEP
 
 
 def dialogue(seed: int, slot: int, kind: str, thread: int) -> Sequence[str]:
-    """The lines of a thread of SMS or Pager messages, braces not yet filled in."""
+    """The lines of a thread of SMS or Pager messages, with placeholders."""
     dialogues = _texts.SMS_DIALOGUES if kind == "SMS" else _texts.PAGER_DIALOGUES
     return Dice(seed, "dialogue", slot, thread).pick(dialogues)

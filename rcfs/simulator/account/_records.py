@@ -21,7 +21,7 @@ def account_uri(origin: str, account_id: int) -> str:
 
 
 def account_record(platform_url: str, account_id: int, operator: SimExtension) -> Json:
-    """What ``GET /account/~`` answers."""
+    """The answer to ``GET /account/~``."""
     uri = account_uri(platform_url, account_id)
     return {
         "uri": uri,
@@ -40,7 +40,7 @@ def account_record(platform_url: str, account_id: int, operator: SimExtension) -
 
 
 def extension_record(platform_url: str, account_id: int, extension: SimExtension) -> Json:
-    """What the list of extensions holds, and ``GET /account/~/extension/{id}`` answers."""
+    """An extension in the list of extensions, and the answer to ``GET /account/~/extension/{id}``."""
     uri = f"{account_uri(platform_url, account_id)}/extension/{extension.id}"
     record: Json = {
         "uri": uri,
@@ -69,9 +69,9 @@ def extension_record(platform_url: str, account_id: int, extension: SimExtension
 def message_record(
     platform_url: str, media_url: str, account_id: int, message: SimMessage, draft: Draft
 ) -> Json:
-    """What lists of messages hold, and reading one message answers.
+    """A message in a list, and the answer to reading one message.
 
-    A purged message has lost its attachments.
+    A purged message has no attachments.
     """
     mailbox = f"{account_uri('', account_id)}/extension/{message.extension_id}/message-store"
     record: Json = {

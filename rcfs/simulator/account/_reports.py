@@ -1,7 +1,7 @@
-"""What a message store report holds: the records of all mailboxes, and the contents of their attachments.
+"""Message store reports: the records of all mailboxes, and the contents of their attachments.
 
-Source: "Message Store Exports" of the API's documentation, its pictures included; for the inner JSON, which
-it does not show, the form of a message list is assumed.
+Source: "Message Store Exports" of the API's documentation, its pictures included. It does not show the inner
+JSON; this module assumes that of a message list.
 """
 
 import json
@@ -31,32 +31,31 @@ SUFFIXES = {
     "text/vcard": "vcf",
     "video/mp4": "mp4",
 }
-"""File name extensions of contents in archives; any other content gets ``bin``."""
+"""File name extensions of contents in archives; ``bin`` for any other content."""
 
 
 @attrs.frozen
 class Report:
-    """The messages that were there at one moment, as they were then.
+    """The messages of an account as they were at one moment.
 
-    Kept is what had changed or come until then, not each message: so the size of an account costs nothing.
+    It stores only the changes up to that moment, not each message, so a large account costs no memory.
     """
 
     account: SimAccount
-    """Whose messages."""
     platform_url: str
     """Origin of the platform."""
     media_url: str
     """Origin of the media host."""
     date_from: float
-    """No message is older, seconds since 1970 UTC."""
+    """Earliest creation time, seconds since 1970 UTC."""
     date_to: float
-    """None is newer."""
+    """Latest creation time."""
     types: frozenset[str]
     """Types of messages; empty for all."""
     mailboxes: Mapping[int, Mailbox]
-    """The mailboxes as they were, by extension; purged messages are left out."""
+    """The mailboxes at that moment, by extension, without purged messages."""
     revised: Mapping[int, Draft]
-    """What messages said then, by id, where that does not follow from the message."""
+    """The drafts at that moment that the generator does not determine, by message id."""
 
     @classmethod
     def of(
@@ -67,7 +66,7 @@ class Report:
         date_to: float,
         types: frozenset[str],
     ) -> "Report":
-        """The messages that were created in ``[date_from, date_to]`` and are neither purged nor secret.
+        """A report on the messages created in ``[date_from, date_to]`` that are neither purged nor secret.
 
         Args:
             account: The account.
@@ -88,7 +87,7 @@ class Report:
         yield from cut_archives(self._content_files(), most_bytes)
 
     def _record_files(self) -> Iterator[PackedFile]:
-        """A list of records for each mailbox that has messages."""
+        """A list of records for each mailbox with messages."""
         for extension_id, mailbox in self.mailboxes.items():
             newest = next(self._chosen(mailbox), None)
             if newest is not None:
@@ -105,7 +104,7 @@ class Report:
         yield b"]}"
 
     def _content_files(self) -> Iterator[SizedFile]:
-        """Every attachment that its record names."""
+        """All attachments that the records name."""
         bases = MediaBases()
         for mailbox in self.mailboxes.values():
             for message in self._chosen(mailbox):
@@ -119,11 +118,11 @@ class Report:
                     yield SizedFile(name, created_s(message), content.pieces(), content.size_bytes)
 
     def _draft(self, message: SimMessage) -> Draft:
-        """What `message` said."""
+        """The text and attachments of `message` at that moment."""
         return self.revised.get(message.id) or self.account.writer(message.extension_id).draft(message)
 
     def _chosen(self, mailbox: Mailbox) -> Iterator[SimMessage]:
-        """The messages of `mailbox` that are in the report, newest first."""
+        """The messages of `mailbox` that belong to the report, newest first."""
         for message in mailbox.newest_first():
             if (
                 message.availability != Availability.PURGED

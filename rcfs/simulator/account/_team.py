@@ -1,4 +1,4 @@
-"""Team messaging of the simulated account, as far as exports show it: chats, who is in them, what is said.
+"""Team messaging of the simulated account, as exports show it: chats, their members, and their posts.
 
 Source: "Team Messaging Compliance Exports" of the API's documentation, and its schemas of chats and posts.
 """
@@ -19,13 +19,13 @@ from rcfs.simulator.account._people import SimExtension
 from rcfs.simulator.account._plan import DAY_S, dialogue
 
 RECORDS_PER_FILE = 10_000
-"""Most records of a file of an export (documentation of exports)."""
+"""Most records in a file of an export (documentation of exports)."""
 
 _REACH_S = 300 * DAY_S
-"""How far posts reach back: further than the half year that one export may cover."""
+"""Age of the oldest posts: more than the half year that one export may cover."""
 _FIRST_ID = 20_000_006
 _THREADS = 30
-"""Conversations in each chat."""
+"""Threads in each chat."""
 
 Json = dict[str, Any]
 
@@ -39,27 +39,26 @@ class Chat:
     type: str
     """``Everyone``, ``Team`` or ``Direct``."""
     name: str
-    """Title; empty for a direct one."""
+    """Title; empty for a direct chat."""
     members: tuple[SimExtension, ...]
-    """Who is in it."""
+    """Its members."""
 
 
 @attrs.frozen
 class TeamExport:
-    """What an export holds: the posts of a time, of some chats, by some people."""
+    """An export: the posts of a period, restricted to some chats and authors."""
 
     account: SimAccount
-    """Whose chats."""
     request: Json
-    """What was asked for."""
+    """The request, which the export repeats."""
     time_from: float
-    """Posts are not older, seconds since 1970 UTC."""
+    """Earliest time of a post, seconds since 1970 UTC."""
     time_to: float
-    """Posts are not younger."""
+    """Latest time of a post."""
     chat_ids: Collection[str]
-    """Only these chats; empty for all."""
+    """Ids of the exported chats; empty for all."""
     contacts: Collection[str]
-    """Only posts by extensions with one of these ids or addresses; empty for all."""
+    """Ids and addresses of the authors; empty for all."""
 
     def files(self) -> Iterator[SizedFile]:
         """The files of the dataset, each of at most `RECORDS_PER_FILE` records."""
@@ -78,7 +77,7 @@ class TeamExport:
             "files": [],
         }
         for folder, records in folders.items():
-            # An empty folder has one file, too: whoever reads them all finds each.
+            # An empty folder has one file, too, so that a client finds every kind of file.
             for number, start in enumerate(range(0, max(1, len(records)), RECORDS_PER_FILE), 1):
                 part = records[start : start + RECORDS_PER_FILE]
                 text = json.dumps({"records": part}, ensure_ascii=False)
@@ -95,7 +94,7 @@ class TeamExport:
 
 
 def chats_of(account: SimAccount) -> tuple[Chat, ...]:
-    """All chats of `account`: one of everybody, a team of some, and direct ones with the first extension."""
+    """All chats: one with everybody, a team of the first few, and direct ones with the first extension."""
     people = tuple(e for e in account.extensions if e.type == "User" and e.status == "Enabled")
     chats = [Chat(_FIRST_ID, "Everyone", account.name, people)]
     if len(people) > 2:

@@ -1,7 +1,7 @@
-"""What people of the simulated account write, say and fax.
+"""The texts of messages, voicemails and faxes in the simulated account.
 
-A line of a dialogue starts with ``<`` (the other party) or ``>`` (the owner of the mailbox). Words in
-braces are filled in from :func:`facts_of`, the same for all lines of one thread.
+A line of a dialogue starts with ``<`` (the other party) or ``>`` (the owner of the mailbox). :func:`facts_of`
+gives the values for the placeholders in braces, the same for all lines of one thread.
 """
 
 from collections.abc import Sequence
@@ -102,7 +102,7 @@ VOICEMAILS: Sequence[str] = (
     "This is an automated reminder of your appointment on {day} at {hour}. Press one to confirm.",
     "Hi {colleague}, sorry I missed you. The reference number is {code}, I repeat, {code}.",
 )
-"""What a transcript says."""
+"""Transcripts of voicemails."""
 
 FAX_TITLES: Sequence[str] = (
     "Invoice {order}",
@@ -110,7 +110,7 @@ FAX_TITLES: Sequence[str] = (
     "Quotation {order}",
     "Agreement {code}",
 )
-"""Subject lines of letters; WinAnsi characters only, as everything in a letter."""
+"""Subject lines of letters; only WinAnsi characters, as everywhere in a letter."""
 
 FAX_PARAGRAPHS: Sequence[str] = (
     "Thank you for your order. Below you find the items as agreed on {day}.",
@@ -148,13 +148,13 @@ PLACES: Sequence[tuple[str, str]] = (
     ("212", "New York, NY"), ("415", "San Francisco, CA"), ("312", "Chicago, IL"), ("206", "Seattle, WA"),
     ("512", "Austin, TX"), ("617", "Boston, MA"), ("303", "Denver, CO"), ("504", "New Orleans, LA"),
 )  # fmt: skip
-"""Area codes and what the platform calls their location."""
+"""Area codes, and the platform's names for their locations."""
 
 HANDSET_FILE_NAMES: Sequence[str] = (
     "IMG_{pin}.jpg", "photo.jpg", "Screenshot_20261103-{pin}.png", "image000000.jpg", "Urlaub am See.jpeg",
     "received_{code}.jpeg", "写真.jpg", "",
 )  # fmt: skip
-"""Names that handsets give to pictures; empty stands for no name."""
+"""File names that handsets give to pictures; empty for no name."""
 
 LOREM: str = (
     "This message is long because its author did not want to write two. It goes on about the weather, "
@@ -167,7 +167,7 @@ _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday")
 
 
 def facts_of(dice: Dice, first: str) -> dict[str, str]:
-    """What fills the braces of a thread's lines; `first` is the first name of the other party."""
+    """Values for the placeholders of a thread; `first` is the first name of the other party."""
     return {
         "first": first,
         "colleague": dice.pick(FIRST_NAMES),

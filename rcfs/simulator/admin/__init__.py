@@ -1,1 +1,1 @@
-"""What tests and people ask of the simulator itself."""
+"""The interface with which tests and people control and inspect the simulator."""

@@ -1,28 +1,28 @@
-"""The admin interface below ``/simulator/``: what tests and people ask of the simulator itself.
+"""The admin interface below ``/simulator/``, with which tests and people control and inspect the simulator.
 
     GET    /simulator/journal           entries; ?since=SEQ&operation=ID&group=NAME&last=N
-    DELETE /simulator/journal           count anew
+    DELETE /simulator/journal           forget the entries
     GET    /simulator/journal/summary   counts, see `JournalSummary`
     GET    /simulator/truth             every attachment with its SHA-256, as JSON lines
-    GET    /simulator/truth/media       every recording and greeting in the same way, see `MediaRow`
-    GET    /simulator/plans             the limits
-    PUT    /simulator/plans             change limits: {group: {limit, window_s, penalty_s}}
-    GET    /simulator/quota             how much of each budget is used, see `Meter`
-    GET    /simulator/faults            faults, and how often each has fired
+    GET    /simulator/truth/media       every recording and greeting in the same form, see `MediaRow`
+    GET    /simulator/plans             the rate limits
+    PUT    /simulator/plans             change rate limits: {group: {limit, window_s, penalty_s}}
+    GET    /simulator/quota             the use of each budget, see `Meter`
+    GET    /simulator/faults            faults, and how often each was applied
     POST   /simulator/faults            add a fault, see `fault_from_json`
-    DELETE /simulator/faults            no faults any more
+    DELETE /simulator/faults            remove all faults
     GET    /simulator/faults/kinds      every kind of fault with its options, see `Kind`
-    POST   /simulator/expire-tokens     let every access token be expired
+    POST   /simulator/expire-tokens     expire all access tokens
     GET    /simulator/clock             the account's time, and its speed
-    POST   /simulator/clock             move it on: {advance_s}
-    POST   /simulator/day               play a scripted day: {speed}, account seconds in a real one
-    POST   /simulator/arrive            let a message come in: {extension_id, type}
-    POST   /simulator/expire-sync-tokens  let every sync token of messages be expired
-    POST   /simulator/reset-call-logs   let every sync token of call logs be expired: {code}, CLG-101 to 105
-    POST   /simulator/notify            tell subscribers of changes: {extension_id, changes}, see `_events`
-    POST   /simulator/exports           what the next export comes to: {kind, outcome}, see `_tasks`
+    POST   /simulator/clock             move it forward: {advance_s}
+    POST   /simulator/day               play a scripted day: {speed}, account seconds per real second
+    POST   /simulator/arrive            add an incoming message: {extension_id, type}
+    POST   /simulator/expire-sync-tokens  expire all sync tokens of messages
+    POST   /simulator/reset-call-logs   invalidate all sync tokens of call logs: {code}, CLG-101 to 105
+    POST   /simulator/notify            notify subscribers of changes: {extension_id, changes}, see `_events`
+    POST   /simulator/exports           set the outcome of the next export: {kind, outcome}, see `_tasks`
 
-A request that makes no sense is answered 400 with ``{"error": …}``, one of a foreign web page 403 (`_guard`).
+The answer to an invalid request is 400 with ``{"error": …}``, to one of a foreign web page 403 (`_guard`).
 """
 
 import json
@@ -45,11 +45,11 @@ from rcfs.simulator.admin._truth import media_truth
 from rcfs.simulator.faults._faults import FaultList, all_kinds, fault_from_json
 
 TRUTH_BATCH = 32
-"""Attachments that are made and summed up in one go: about 0.1 s of work in a thread."""
+"""Attachments whose checksums are computed at once: about 0.1 s of work in a thread."""
 
 
 class _Admin:
-    """The handlers; each takes a request and gives a response."""
+    """The handlers of requests."""
 
     def __init__(self, backend: Backend, faults: FaultList, content_operations: Sequence[str]) -> None:
         self._backend = backend
@@ -74,14 +74,14 @@ class _Admin:
         return Response(await trio.to_thread.run_sync(json.dumps, rows), media_type="application/json")
 
     async def summary(self, _request: Request) -> Response:
-        # In a thread, because the start page asks every second.
+        # In a thread, because the start page requests this every second.
         summary = await trio.to_thread.run_sync(self._backend.journal.summary, self._content_operations)
         return JSONResponse(as_json(summary))
 
     async def truth(self, _request: Request) -> Response:
         account = self._backend.account
         for extension in account.extensions:
-            # The mailbox is planned and brought up to date here, so that the thread only reads.
+            # Plan the mailbox and bring it up to date here, so that the thread only reads.
             self._backend.messages.settle(extension.id, self._backend.account_time())
         rows = (json.dumps(attrs.asdict(row)) + "\n" for row in account.truth())
         return StreamingResponse(_batches(rows), media_type="application/jsonl")
@@ -139,8 +139,8 @@ def admin_router(backend: Backend, faults: FaultList, content_operations: Sequen
 
     Args:
         backend: The state of the simulator.
-        faults: What goes wrong on purpose.
-        content_operations: ``operationId`` of what answers with a content, for the summary.
+        faults: The faults to apply.
+        content_operations: ``operationId`` of the operations with a content, for the summary.
     """
     admin = _Admin(backend, faults, content_operations)
     return Router(
@@ -169,8 +169,8 @@ def _plans(value: Any) -> dict[UsageGroup, Plan]:
     """The plans of a JSON object.
 
     Raises:
-        ValueError: `value` is no object, or a number is out of bounds.
-        TypeError: A plan has an unknown or missing field, or one that is no number.
+        ValueError: `value` is not an object, or a number is out of bounds.
+        TypeError: A plan has an unknown or missing field, or a value that is not a number.
     """
     if not isinstance(value, dict):
         raise ValueError("plans must be an object")
@@ -178,6 +178,6 @@ def _plans(value: Any) -> dict[UsageGroup, Plan]:
 
 
 def _batches(rows: Iterator[str]) -> Iterator[str]:
-    """`rows` joined into batches of `TRUTH_BATCH`; starlette walks through it in threads."""
+    """`rows` joined into batches of `TRUTH_BATCH`; starlette iterates over them in threads."""
     while batch := "".join(islice(rows, TRUTH_BATCH)):
         yield batch

@@ -1,4 +1,4 @@
-"""The part of the admin interface that decides what exports come to."""
+"""The part of the admin interface that sets the outcome of exports."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -8,17 +8,17 @@ from rcfs.simulator._backend import Backend
 
 
 class ExportAdmin:
-    """The handlers; each takes a request and gives a response."""
+    """The handlers of requests about exports."""
 
     def __init__(self, backend: Backend) -> None:
         self._books = {"report": backend.reports, "team": backend.team_exports}
 
     def routes(self) -> list[Route]:
-        """Where they are."""
+        """The routes to the handlers."""
         return [Route("/simulator/exports", self.plan, methods=["POST"])]
 
     async def plan(self, request: Request) -> Response:
-        """Nothing; the next task of a kind comes to what the body says."""
+        """Set the outcome of the next task of a kind, as the body says."""
         try:
             match await request.json():
                 case {"kind": str(kind), "outcome": str(outcome)} if kind in self._books:

@@ -1,4 +1,4 @@
-"""The part of the admin interface that moves the account: time, what arrives, and syncs that expire."""
+"""The part of the admin interface that changes the account: clock, messages, and sync tokens."""
 
 from typing import Any
 
@@ -13,13 +13,13 @@ from rcfs.simulator.account._message_store import new_message
 
 
 class MessageAdmin:
-    """The handlers; each takes a request and gives a response."""
+    """The handlers of requests about the account."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
     def routes(self) -> list[Route]:
-        """Where they are."""
+        """The routes to the handlers."""
         return [
             Route("/simulator/clock", self.clock, methods=["GET", "POST"]),
             Route("/simulator/day", self.day, methods=["POST"]),
@@ -29,7 +29,7 @@ class MessageAdmin:
         ]
 
     async def clock(self, request: Request) -> Response:
-        """The account's time, after moving it."""
+        """Report the account's time; a POST moves it first."""
         if request.method == "POST":
             try:
                 self._backend.account_clock.advance(_number(await request.json(), "advance_s"))
@@ -39,7 +39,7 @@ class MessageAdmin:
         return JSONResponse({"time": iso_time(clock.now()), "speed": clock.speed})
 
     async def day(self, request: Request) -> Response:
-        """How many messages the day that begins now will bring."""
+        """Play a scripted day from now on; report its number of messages."""
         try:
             messages = self._backend.play_day(_number(await request.json(), "speed"))
         except ValueError as exc:
@@ -47,7 +47,7 @@ class MessageAdmin:
         return JSONResponse({"messages": messages})
 
     async def arrive(self, request: Request) -> Response:
-        """The id of a message that has just come in from outside or from a colleague."""
+        """Add an incoming message from outside or from a colleague; report its id."""
         backend = self._backend
         try:
             value = await request.json()
@@ -65,12 +65,12 @@ class MessageAdmin:
         return JSONResponse({"id": message.id})
 
     async def expire_sync_tokens(self, _request: Request) -> Response:
-        """Nothing; no sync token of messages is good any more."""
+        """Expire all sync tokens of messages."""
         self._backend.store_rules.sync_tokens_since_s = self._backend.account_time()
         return Response(status_code=204)
 
     async def reset_call_logs(self, request: Request) -> Response:
-        """Nothing; no sync token of call logs is good any more."""
+        """Invalidate all sync tokens of call logs."""
         try:
             match await request.json():
                 case {"code": str(code)}:
@@ -86,7 +86,7 @@ def _number(value: Any, name: str) -> float:
     """The number `name` of a JSON object.
 
     Raises:
-        ValueError: `value` is no object, or has no such number.
+        ValueError: `value` is not an object, or `name` in it is not a number.
     """
     number = value.get(name) if isinstance(value, dict) else None
     if isinstance(number, bool) or not isinstance(number, int | float):

@@ -1,6 +1,6 @@
-"""The start page: what is played here, what to set, and the admin interface for people.
+"""The start page: shows the account and the rate limits, and offers the admin interface to people.
 
-One HTML file without anything from elsewhere; what moves on it comes from the admin interface by fetch().
+It is one HTML file that loads nothing from other hosts; it polls the admin interface with fetch().
 """
 
 import json
@@ -21,21 +21,21 @@ SHOWN_EXTENSIONS = 12
 """Extensions that the page lists; an account may have thousands."""
 
 BUTTON_SECONDS = 5.0
-"""What a button asks for where an effect cannot do without a time: long enough to be seen."""
+"""Duration of a fault that a button adds, in seconds: long enough to see it."""
 
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Content-Security-Policy: the page takes nothing from elsewhere, and the browser holds it to that."""
+"""Content-Security-Policy: the browser enforces that the page loads nothing from elsewhere."""
 
 
 class StartPage:
-    """The page as ASGI application.
+    """The start page as ASGI application.
 
     Args:
         backend: The state of the simulator.
-        operations: ``operationId`` of all that is played.
+        operations: ``operationId`` of all operations.
     """
 
     def __init__(self, backend: Backend, operations: Iterable[str]) -> None:
@@ -86,7 +86,7 @@ class StartPage:
 
 
 def _fault_button(kind: Kind) -> str:
-    """A button that asks for a fault, with `BUTTON_SECONDS` for whatever it cannot do without."""
+    """A button that adds a fault, with `BUTTON_SECONDS` for each required option."""
     fault = {"kind": kind.kind} | dict.fromkeys(kind.needed, BUTTON_SECONDS)
     options = ", ".join([*kind.needed, *kind.options])
     title = f"{kind.help} Options: {options}" if options else kind.help

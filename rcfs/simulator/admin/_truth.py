@@ -1,6 +1,6 @@
-"""What a client must find when it fetches recordings and greetings, for tests to compare with.
+"""The expected contents of recordings and greetings, for tests to compare with.
 
-Apart from the truth about attachments: a checksum of these takes 4 ms for each megabyte.
+They are separate from those of attachments, because their checksums take 4 ms for each megabyte.
 """
 
 import hashlib
@@ -15,21 +15,21 @@ from rcfs.simulator.account._greetings import GreetingBook
 from rcfs.simulator.account._records import account_uri
 
 _PIECE_BYTES = 1 << 20
-"""How much is made at once for a checksum."""
+"""Bytes that are generated at once for a checksum."""
 
 
 @attrs.frozen
 class MediaRow:
-    """One content that is no attachment."""
+    """The expected content of a recording or greeting."""
 
     kind: str
     """``Recording``, ``Greeting`` or ``CompanyGreeting``."""
     id: int
     """Unique within its kind."""
     extension_id: int | None
-    """Whose it is; None for the company's."""
+    """The owner; None for the company."""
     path: str
-    """Path of its content, on either origin."""
+    """Path of the content, on either origin."""
     content_type: str
     """Media type that it is served with."""
     size_bytes: int
@@ -41,7 +41,7 @@ class MediaRow:
 def media_truth(
     account: SimAccount, calls: CallBook, greetings: GreetingBook, now_s: float
 ) -> Iterator[MediaRow]:
-    """Every recording that is there at `now_s`, newest first, and every greeting that somebody recorded."""
+    """Every recording available at `now_s`, newest first, and every recorded greeting."""
     base = account_uri("", account.account_id)
     for recording in calls.recordings(now_s):
         audio, path = recording.audio, f"{base}/recording/{recording.id}/content"

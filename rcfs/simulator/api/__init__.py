@@ -1,1 +1,1 @@
-"""The endpoints of the platform, one module a group of them."""
+"""The endpoints of the platform, one module per group."""

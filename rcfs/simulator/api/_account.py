@@ -39,7 +39,7 @@ def list_extensions(call: Call) -> Answer:
 
 
 def read_extension(call: Call) -> Answer:
-    """One extension; other users' are no secret, only their mailboxes are."""
+    """One extension; every user may read this, but not its mailbox."""
     extension = call.extension()
     return json_answer(
         call.backend.account.extension_record(extension.id, call.backend.endpoints.platform_url)

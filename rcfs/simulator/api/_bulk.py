@@ -1,7 +1,7 @@
-"""Bulk requests: several resources by one request, and their answers in one 207.
+"""Bulk requests: one request for several resources, with their answers in one 207.
 
-Ids stand in the path, separated by commas, or, with ``*`` in the path, in the body. Each is answered for
-itself: one that fails does not keep the others from being read or changed.
+The ids are in the path, separated by commas, or in the body if the path has ``*``. Each resource gets its own
+answer: the failure of one does not affect the others.
 
 Source: "Bulk requests" of RingCentral's API documentation.
 """
@@ -27,24 +27,24 @@ MAX_IN_BODY = 1000
 """Most ids in a body (description of updateMessage)."""
 
 IN_BODY = "*"
-"""Stands in the path for the ids of the body."""
+"""Placeholder in the path for ids in the body."""
 
 
 @attrs.frozen
 class Outcome:
-    """What has become of one resource."""
+    """The result for one resource."""
 
     resource_id: str
-    """Its id, as it was asked for."""
+    """Its id, as the client sent it."""
     answer: Answer
-    """How it would have been answered alone."""
+    """The answer that a request for this resource alone would get."""
 
 
 def ids_in_path(text: str, name: str) -> list[str]:
-    """The ids of `text`, which is a path parameter or query value `name`.
+    """The ids in `text`, which is the path parameter or query value `name`.
 
     Raises:
-        ApiError: 400 CMN-106, they are too many.
+        ApiError: 400 CMN-106, there are too many.
     """
     ids = text.split(",")
     check_count(ids, MAX_IN_PATH, name)
@@ -64,7 +64,7 @@ def check_count(ids: Sequence[object], most: int, name: str) -> None:
 
 
 def outcomes(ids: Sequence[str], answer: Callable[[str], Answer]) -> list[Outcome]:
-    """What `answer` says of each of `ids`; a refusal is one resource's only."""
+    """The result of `answer` for each of `ids`; a refusal affects only its own resource."""
     found = []
     for resource_id in ids:
         try:
@@ -80,7 +80,7 @@ def multi_status(call: Call, found: Sequence[Outcome], base_url: str) -> Answer:
     Args:
         call: The request.
         found: The outcomes, in the order of the ids.
-        base_url: Absolute URI below which the resources are.
+        base_url: Absolute URI that the resources' URIs start with.
     """
     if MULTIPART_JSON in call.headers.get("accept", ""):
         entries = [_entry(outcome) for outcome in found]
@@ -99,14 +99,14 @@ def multi_status(call: Call, found: Sequence[Outcome], base_url: str) -> Answer:
 
 
 def changes(call: Call, ids: Sequence[str]) -> list[tuple[str, dict[str, Any]]]:
-    """Each id with the JSON object that the body has for it.
+    """Each id with its JSON object from the body.
 
     Args:
         call: The request.
-        ids: The ids of the path; only ``*`` where the body has them.
+        ids: The ids of the path; only ``*`` if the body has them.
 
     Raises:
-        ApiError: 400 CMN-101, the body is in no known form or does not fit the ids; CMN-106, too many.
+        ApiError: 400 CMN-101, the body has no known form or does not match the ids; CMN-106, too many ids.
     """
     content_type = call.headers.get("content-type", "")
     named = list(ids)
@@ -127,7 +127,7 @@ def ids_in_body(call: Call, most: int, name: str) -> list[str]:
     """The ids of a body that is a JSON array of them, at least one.
 
     Raises:
-        ApiError: 400 CMN-101, it is something else; CMN-106, there are more than `most`.
+        ApiError: 400 CMN-101, the body has another form; CMN-106, it has more than `most` ids.
     """
     ids = json_body(call)
     if not isinstance(ids, list) or not ids or not all(isinstance(i, str | int) for i in ids):
@@ -140,7 +140,7 @@ def json_object(call: Call) -> dict[str, Any]:
     """The body, which must be a JSON object.
 
     Raises:
-        ApiError: 400 CMN-101, it is not.
+        ApiError: 400 CMN-101, the body is not a JSON object.
     """
     return _object(json_body(call))
 
@@ -149,7 +149,7 @@ def json_body(call: Call) -> Any:
     """The body, which must be JSON.
 
     Raises:
-        ApiError: 400 CMN-101, it is not.
+        ApiError: 400 CMN-101, the body is not JSON.
     """
     return _json(call.body)
 
@@ -174,14 +174,14 @@ def _objects(values: Any) -> list[dict[str, Any]]:
 
 
 def _entry(outcome: Outcome) -> dict[str, Any]:
-    """An element of the vendor's form; a resource without an answer's body has none here."""
+    """An element of the vendor's form, without a body if the answer has none."""
     entry: dict[str, Any] = {"resourceId": outcome.resource_id, "status": outcome.answer.status}
     body = _body(outcome.answer)
     return entry | {"body": json.loads(body)} if body else entry
 
 
 def _body(answer: Answer) -> bytes:
-    """The body of an answer that is JSON or empty."""
+    """The body of an answer in JSON, or an empty one."""
     if isinstance(answer.body, Part):
         raise TypeError("a content cannot be part of a bulk answer")
     return answer.body

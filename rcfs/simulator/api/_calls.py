@@ -19,21 +19,21 @@ from rcfs.simulator.api._records_body import RecordsBody
 from rcfs.simulator.api._unplayed import refuse_unplayed
 
 DAY_S = 86_400.0
-"""What dateFrom lies before dateTo when it is left out, in seconds (readUserCallLog)."""
+"""Seconds from the default of dateFrom to dateTo (readUserCallLog)."""
 
 SYNC_REACH_S = 30 * DAY_S
-"""How far back dateFrom of a synchronisation may lie, in seconds (its description)."""
+"""Greatest age of dateFrom in a synchronisation, in seconds (its description)."""
 
 SYNC_COUNT = 250
-"""Most records of a synchronisation (schema CallLogSyncResponse)."""
+"""Most records in a synchronisation (schema CallLogSyncResponse)."""
 
 MISSED = ("Missed", "Voicemail")
-"""Results that the status group Missed stands for (I: the documentation does not list them)."""
+"""Results in the status group Missed (I: the documentation does not list them)."""
 
 
 @attrs.frozen
 class _Filter:
-    """Which calls a list shows."""
+    """Selects the calls in a list."""
 
     date_from: float
     date_to: float
@@ -51,9 +51,9 @@ class _Filter:
         """The filter of a call log.
 
         Raises:
-            ApiError: 400, a parameter makes no sense.
+            ApiError: 400, a parameter is invalid.
         """
-        flag(query, "showBlocked")  # nothing is blocked here, so it makes no difference
+        flag(query, "showBlocked")  # only checked: the simulated account has no blocked calls
         if query.text("phoneNumber") and query.text("extensionNumber"):
             raise bad_parameter("phoneNumber", query.text("phoneNumber"))
         date_to = query.moment("dateTo", now_s)
@@ -71,7 +71,7 @@ class _Filter:
         )
 
     def admits(self, call: SimCall, now_s: float, owner: SimExtension) -> bool:
-        """Whether `call`, which is in the log of `owner`, is shown at `now_s`."""
+        """Whether the list of `owner` shows `call`, which is in that log, at `now_s`."""
         return (
             self.date_from <= call.start_s <= self.date_to
             and (not self.directions or call.direction in self.directions)
@@ -120,24 +120,24 @@ async def sync_user_calls(call: Call) -> Answer:
 
 
 def delete_user_calls(call: Call) -> Answer:
-    """Nothing, once the calls of an extension are deleted that are as old as the query says."""
+    """Delete the calls of an extension that are as old as the query says."""
     extension, now_s = call.mailbox(), call.backend.account_time()
     call.backend.call_logs.delete(extension.id, call.query.moment("dateTo", now_s), now_s)
     return Answer(204)
 
 
 def call_writer(call: Call) -> CallWriter:
-    """What writes the records of calls and recordings for an answer to `call`."""
+    """The writer of records of calls and recordings for the answer to `call`."""
     account, endpoints = call.backend.account, call.backend.endpoints
     extensions = {extension.id: extension for extension in account.extensions}
     return CallWriter(account.account_id, endpoints.platform_url, endpoints.media_url, extensions)
 
 
 def _check_company(call: Call) -> None:
-    """Refuse whoever may not read the calls of the whole account.
+    """Refuse a login that may not read the calls of the whole account.
 
     Raises:
-        ApiError: 404, another account; 403 CMN-408, the login is no administrator.
+        ApiError: 404, another account; 403 CMN-408, the user is not an administrator.
     """
     call.check_account()
     if not call.user.is_admin:
@@ -145,7 +145,7 @@ def _check_company(call: Call) -> None:
 
 
 async def _calls(call: Call, extension_id: int | None, now_s: float) -> Sequence[SimCall]:
-    """The calls of an extension, of all for None, whose records are there at `now_s`; newest first."""
+    """The calls of an extension, or of all for None, whose records exist at `now_s`; newest first."""
     for _ in call.backend.calls.steps(extension_id):
         await trio.lowlevel.checkpoint()
     return call.backend.calls.calls(extension_id, now_s)
@@ -168,7 +168,7 @@ async def _list(call: Call, extension_id: int | None, place: str) -> Answer:
     if query.text("perPage") == "max":
         query = Query(query.with_values({"perPage": str(MAX_PER_PAGE)}))
     account_uri = f"{backend.endpoints.platform_url}/restapi/v1.0/account/{backend.account.account_id}"
-    # The time range must not move between the pages, so the URIs say what was left out.
+    # The time range must not move between pages, so the URIs contain the defaults.
     date_to = query.text("dateTo") or iso_time(now_s)
     date_from = query.text("dateFrom") or iso_time(query.moment("dateTo", now_s) - DAY_S)
     kept = {"dateFrom": date_from, "dateTo": date_to}
@@ -234,7 +234,7 @@ def _newest(query: Query, calls: Sequence[SimCall], now_s: float) -> Sequence[Si
     """The calls of an FSync.
 
     Raises:
-        ApiError: 400, recordCount is missing or more than `SYNC_COUNT`, dateFrom lies too far back.
+        ApiError: 400, recordCount is missing or above `SYNC_COUNT`, or dateFrom is too far in the past.
     """
     count = _count(query)
     date_from = query.moment("dateFrom", 0.0)
@@ -244,10 +244,10 @@ def _newest(query: Query, calls: Sequence[SimCall], now_s: float) -> Sequence[Si
 
 
 def _changed(call: Call, calls: Sequence[SimCall], now_s: float, since_s: float) -> Sequence[SimCall]:
-    """The calls of an ISync: all that have changed, and as many older ones as recordCount asks for.
+    """The calls of an ISync: all that have changed, and `recordCount` unchanged older ones.
 
     Raises:
-        ApiError: 400 CLG-104, more have changed than an answer may hold; the token is as good as expired.
+        ApiError: 400 CLG-104, more calls have changed than an answer may hold; the client must start over.
     """
     older_count = _count(call.query) if call.query.text("recordCount") else 0
     changed: list[SimCall] = []
@@ -264,7 +264,7 @@ def _count(query: Query) -> int:
     """Parameter recordCount, 1 to `SYNC_COUNT`.
 
     Raises:
-        ApiError: 400, it is something else, or is missing.
+        ApiError: 400, the parameter is missing or out of range.
     """
     value = query.text("recordCount")
     if not (value.isascii() and value.isdecimal() and 1 <= int(value) <= SYNC_COUNT):
@@ -273,11 +273,11 @@ def _count(query: Query) -> int:
 
 
 def _token_time(call: Call, extension_id: int | None) -> float:
-    """The moment that the sync token of `call` was made for.
+    """The time for which the sync token of `call` was issued.
 
     Raises:
-        ApiError: 400 CMN-101, there is none; CLG-101, it is of another maker; CLG-102, of another log; any
-            other of `TOKEN_ERRORS`, the logs were reset.
+        ApiError: 400 CMN-101, the token is missing; CLG-101, it is foreign; CLG-102, it belongs to another
+            log; any other of `TOKEN_ERRORS`, it was invalidated.
     """
     token = call.query.text("syncToken")
     if not token:
@@ -294,7 +294,7 @@ def _token_time(call: Call, extension_id: int | None) -> float:
 
 
 def _bad_token(code: str) -> ApiError:
-    """The refusal of a sync token; the documentation has the same words for CLG-101 to CLG-105."""
+    """The refusal of a sync token; the documentation gives CLG-101 to CLG-105 the same text."""
     words = "Parameter [syncToken] is invalid [Sync token expired, call log was reset]"
     return ApiError(400, code, words, parameter="syncToken")
 
@@ -302,7 +302,7 @@ def _bad_token(code: str) -> ApiError:
 def _record(
     call: Call, writer: CallWriter, found: SimCall, now_s: float, *, detailed: bool
 ) -> dict[str, Any]:
-    """The record of a call, which says whether it was deleted."""
+    """The record of a call, with a mark if it was deleted."""
     record = writer.call(found, now_s, detailed=detailed)
     deleted_s = call.backend.call_logs.deleted_s(found)
     if deleted_s is None:
@@ -312,10 +312,10 @@ def _record(
 
 
 def _detailed(query: Query) -> bool:
-    """Whether the view is Detailed; Simple is the default.
+    """Whether the view is Detailed; the default is Simple.
 
     Raises:
-        ApiError: 400, it is something else.
+        ApiError: 400, the view is unknown.
     """
     return query.choices("view", ("Simple", "Detailed")) == {"Detailed"}
 
@@ -324,7 +324,7 @@ def _recording_type(query: Query) -> str:
     """``Automatic``, ``OnDemand``, ``All``, or empty for calls with and without a recording.
 
     Raises:
-        ApiError: 400, recordingType or withRecording is something else.
+        ApiError: 400, recordingType or withRecording has an unknown value.
     """
     kinds = query.choices("recordingType", ("Automatic", "OnDemand", "All"))
     with_recording = query.choices("withRecording", ("true", "false"))
@@ -332,13 +332,13 @@ def _recording_type(query: Query) -> str:
 
 
 def _has_recording(call: SimCall, now_s: float, kind: str) -> bool:
-    """Whether `call` has a recording of this kind at `now_s`; True when none is asked for."""
+    """Whether `call` has a recording of this kind at `now_s`; True if the filter is empty."""
     recording = call.recording(now_s)
     return not kind or (recording is not None and kind in ("All", recording.type))
 
 
 def _number(other: Contact | SimExtension | None) -> str:
-    """Phone number of the other end; empty when it is withheld."""
+    """Phone number of the other party; empty if it is withheld."""
     match other:
         case None:
             return ""

@@ -1,6 +1,6 @@
-"""The page on which a person lets an app in: the login form and consent page of the platform in one.
+"""The page on which a user authorizes an app: the platform's login form and consent page in one.
 
-There is one person in the simulated browser, who is logged in already; so all there is to do is to agree.
+The simulated browser has one user, already logged in, so the page asks only for consent.
 """
 
 from html import escape
@@ -16,7 +16,7 @@ from rcfs.simulator._wire import OAuthError
 from rcfs.simulator.login._codes import AuthorizationRequest
 
 BROWSER_COOKIE = "rcfs_simulator_login"
-"""Cookie of a browser in which somebody has logged in; it ends with the browser's session."""
+"""Cookie of a browser with a login; it ends with the browser's session."""
 
 _PAGE = Template("""\
 <!DOCTYPE html>
@@ -51,7 +51,7 @@ permissions <code>$scopes</code>.</p>
 
 
 class ConsentPage:
-    """The page as ASGI application: GET asks, POST takes the answer and leads back to the app."""
+    """The page as ASGI application: GET shows it, POST takes the decision and redirects to the app."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -70,7 +70,7 @@ class ConsentPage:
         try:
             asked = self._backend.auth.codes.check(query.fields())
         except OAuthError as error:
-            return _page("This login cannot go on", f"<p>{escape(str(error))}</p>", status=400)
+            return _page("This login cannot continue", f"<p>{escape(str(error))}</p>", status=400)
         if method == "GET":
             return _page("Let this app in?", self._question(asked))
         if decision != "allow":
@@ -92,12 +92,12 @@ class ConsentPage:
 
 
 def _go(uri: str) -> Response:
-    """Send the browser to `uri`; 303, so that it goes there with GET."""
+    """Redirect the browser to `uri`, with 303, so that it uses GET."""
     return RedirectResponse(uri, status_code=303)
 
 
 def _page(title: str, body: str, *, status: int = 200) -> Response:
-    """A page; `body` is HTML already."""
-    # No page of others may have it in a frame and lead a click to its button.
+    """A page whose body is the HTML in `body`."""
+    # No other site may show the page in a frame and trick the user into a click on its button.
     headers = {"Content-Security-Policy": "frame-ancestors 'none'"}
     return HTMLResponse(_PAGE.substitute(title=title, body=body), status_code=status, headers=headers)

@@ -10,7 +10,7 @@ CONTENT_OPERATION = "readMessageContent"
 """``operationId`` of an attachment's content."""
 
 _UNSAFE_IN_NAME = re.compile(r"[\x00-\x1f\x7f;]")
-"""What cannot stand in an unquoted file name of a header."""
+"""Characters that an unquoted file name in a header must not contain."""
 
 
 def read_content(call: Call) -> Whole:
@@ -27,11 +27,11 @@ def read_content(call: Call) -> Whole:
 
 
 def disposition(call: Call, file_name: str | None) -> dict[str, str]:
-    """The Content-Disposition header that the query asks for; the platform does not quote the name.
+    """The Content-Disposition header for the query; the platform does not quote the name.
 
     Args:
         call: The request.
-        file_name: Name of the content when the query gives none; None for no name.
+        file_name: Default name of the content; None for no name.
 
     Raises:
         ApiError: 400, contentDisposition is neither Inline nor Attachment.

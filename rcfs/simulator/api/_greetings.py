@@ -1,4 +1,4 @@
-"""Answering rules, and the greetings to which they lead."""
+"""Answering rules and their greetings."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,7 +15,7 @@ from rcfs.simulator.api._unplayed import refuse_unplayed
 DICTIONARY_PATH = "/restapi/v1.0/dictionary/greeting"
 
 PRESET_PATH = "/mobile/media/greeting/{greeting_id}"
-"""Where the contents of presets are: outside ``/restapi``, as in real payloads. It is no part of the API."""
+"""Path of the contents of presets: outside ``/restapi``, as in real payloads, and not part of the API."""
 
 RULE_TYPES = ("BusinessHours", "AfterHours", "Custom")
 
@@ -57,12 +57,12 @@ def read_user_rule(call: Call) -> Answer:
     """One rule of an extension, with its greetings."""
     extension_id = _user_with_rules(call)
     refuse_unplayed(call)
-    flag(call.query, "showInactiveNumbers")  # rules show no numbers to which calls are forwarded
+    flag(call.query, "showInactiveNumbers")  # only checked: no simulated rule forwards calls to numbers
     return json_answer(_rule_record(call, _find_rule(call, extension_id), detailed=True))
 
 
 def read_custom_greeting(call: Call) -> Answer:
-    """A greeting that a user has recorded."""
+    """A recorded greeting of a user."""
     found = _find_custom(call, call.mailbox().id)
     uri = _greeting_uri(call, found, call.backend.endpoints.platform_url)
     rule = f"{_owner_uri(call, found.extension_id)}/answering-rule/{found.rule_id}"
@@ -79,7 +79,7 @@ def read_custom_greeting(call: Call) -> Answer:
 
 
 def read_user_content(call: Call) -> Whole:
-    """The content of a greeting that a user has recorded."""
+    """The content of a recorded greeting of a user."""
     return _content(call, _find_custom(call, call.mailbox().id))
 
 
@@ -90,7 +90,7 @@ def read_company_content(call: Call) -> Whole:
 
 
 def list_presets(call: Call) -> Answer:
-    """A page of the dictionary."""
+    """A page of the dictionary of presets."""
     types = call.query.choices("type", PRESET_TYPES)
     usages = call.query.choices("usageType", USAGE_TYPES)
     wanted = [
@@ -106,20 +106,20 @@ def list_presets(call: Call) -> Answer:
 
 
 def read_preset(call: Call) -> Answer:
-    """One entry of the dictionary."""
+    """One preset."""
     return json_answer(_preset_record(call, _find_preset(call)))
 
 
 def read_preset_content(call: Call) -> Whole:
-    """The content of an entry of the dictionary."""
+    """The content of a preset."""
     return _content(call, _find_preset(call))
 
 
 def _user_with_rules(call: Call) -> int:
-    """The extension whose rules are asked for.
+    """The extension whose rules the call asks for.
 
     Raises:
-        ApiError: 403 CMN-419, they are not for this login; CMN-468, the account has new call handling.
+        ApiError: 403 CMN-419, this login may not read them; CMN-468, the account has new call handling.
     """
     extension = call.mailbox()
     if call.backend.new_call_handling:
@@ -172,7 +172,7 @@ def _content(call: Call, greeting: Preset | CustomGreeting) -> Whole:
     """The content of a greeting.
 
     Raises:
-        ApiError: 404, it is silence.
+        ApiError: 404, the greeting is silence.
     """
     content = call.backend.greetings.content(greeting)
     if content is None:
@@ -263,4 +263,4 @@ OPERATIONS = (
     Operation("readStandardGreeting", "GET", DICTIONARY_PATH + "/{greeting_id}", MEDIUM, read_preset),
     Operation("presetContent", "GET", PRESET_PATH, MEDIUM, read_preset_content, gives_content=True),
 )
-"""Operations of this module; ``presetContent`` is a name of ours for what the API does not describe."""
+"""Operations of this module. The API does not describe ``presetContent``; the name is our own."""

@@ -1,4 +1,4 @@
-"""Message store: lists with their filters, reading and changing messages one by one or many at once."""
+"""The message store: lists with their filters, and operations that read and change one or many messages."""
 
 from collections.abc import Iterable
 from functools import partial
@@ -37,8 +37,8 @@ DELETED_TYPES = {
     "Text": frozenset({"SMS", "Pager"}),
     **{kind: frozenset({kind}) for kind in ("Fax", "SMS", "VoiceMail", "Pager")},
 }
-"""What each value of the parameter ``type`` of a deletion means; all types for an empty set. That Text
-stands for SMS and Pager is inferred: no record has that type."""
+"""Types of messages for each value of the parameter ``type`` of a deletion; the empty set stands for all.
+That Text stands for SMS and Pager is inferred: no record has that type."""
 
 
 async def list_messages(call: Call) -> Answer:
@@ -46,7 +46,7 @@ async def list_messages(call: Call) -> Answer:
     extension = call.mailbox()
     now_s = call.backend.account_time()
     wanted = MessageFilter.from_query(call.query, now_s, extension)
-    # The time range must not move between the pages, so the URIs say what was left out.
+    # The time range must not move between pages, so the URIs contain the defaults.
     date_to = call.query.text("dateTo") or iso_time(now_s)
     date_from = call.query.text("dateFrom") or iso_time(call.query.moment("dateTo", now_s) - DAY_S)
     selection = await select(call.backend.account, extension.id, wanted)
@@ -77,19 +77,19 @@ def read_message(call: Call) -> Answer:
 
 
 def update_message(call: Call) -> Answer:
-    """One message, or several, with another read status."""
+    """Set the read status of one message, or of several."""
     return _change(call, may_restore=False)
 
 
 def patch_message(call: Call) -> Answer:
-    """One message, or several, with another read status, or out of the trash."""
+    """Set the read status of one message, or of several, or take them out of the trash."""
     return _change(call, may_restore=True)
 
 
 async def delete_message(call: Call) -> Answer:
-    """Nothing, once the messages of the path or body are a step nearer to their end.
+    """Delete or purge the messages of the path or body.
 
-    An empty id names none, so all go: what the documentation warns of.
+    An empty id deletes all messages; the documentation warns of that.
     """
     extension = call.mailbox()
     text = call.path.get("message_id", "")
@@ -114,9 +114,9 @@ async def delete_message(call: Call) -> Answer:
 
 
 async def delete_by_filter(call: Call) -> Answer:
-    """Nothing, once all messages that the query means are a step nearer to their end.
+    """Delete or purge all messages that match the query.
 
-    That goes on when the client hangs up.
+    The deletion continues when the client disconnects.
     """
     extension = call.mailbox()
     account, now_s = call.backend.account, call.backend.account_time()
@@ -129,7 +129,7 @@ async def delete_by_filter(call: Call) -> Answer:
     mailbox = account.mailbox(extension.id)
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - it ends with the mailbox
         for block in range(mailbox.blocks - 1, -1, -1):
-            # One that goes may drive out another, where mailboxes have limits.
+            # Deleting one message may purge another, if mailboxes have limits.
             for message in map(mailbox.latest, mailbox.messages(block)):
                 if (
                     message is not None
@@ -146,7 +146,7 @@ def find_message(call: Call, extension_id: int) -> SimMessage:
     """The message that the path names.
 
     Raises:
-        ApiError: 400, that is no id; 404, there is none in this mailbox.
+        ApiError: 400, the id is malformed; 404, this mailbox has no such message.
     """
     return message_named(call, extension_id, call.path["message_id"])
 
@@ -155,7 +155,7 @@ def message_named(call: Call, extension_id: int, message_id: str) -> SimMessage:
     """The message with the decimal id `message_id`.
 
     Raises:
-        ApiError: 400, that is no id; 404, there is none in this mailbox.
+        ApiError: 400, the id is malformed; 404, this mailbox has no such message.
     """
     if not (message_id.isascii() and message_id.isdecimal()):
         raise bad_parameter("messageId", message_id)
@@ -179,7 +179,7 @@ def store_uri(call: Call, extension_id: int) -> str:
 
 
 def _change(call: Call, *, may_restore: bool) -> Answer:
-    """The records of the messages of the path or body, changed as the body says."""
+    """The records of the messages of the path or body, after the changes that the body asks for."""
     extension = call.mailbox()
     ids = ids_in_path(call.path["message_id"], "messageId")
 
@@ -199,10 +199,10 @@ def _change(call: Call, *, may_restore: bool) -> Answer:
 
 
 def _apply(call: Call, message: SimMessage, wish: dict[str, Any], *, may_restore: bool) -> None:
-    """Change `message` as `wish` says, wholly or not at all.
+    """Change `message` as `wish` says, completely or not at all.
 
     Raises:
-        ApiError: 400, the wish is none, or one that cannot be met.
+        ApiError: 400, the wish is empty, malformed or impossible.
     """
     status, availability = wish.get("readStatus"), wish.get("availability") if may_restore else None
     if status not in READ_STATUSES and (status is not None or availability is None):
@@ -218,10 +218,10 @@ def _apply(call: Call, message: SimMessage, wish: dict[str, Any], *, may_restore
 
 
 def _deleted_types(call: Call) -> frozenset[str]:
-    """The types of messages that a deletion is about; empty for all.
+    """The types of messages to delete; empty for all.
 
     Raises:
-        ApiError: 400, the query names another.
+        ApiError: 400, the query names an unknown type.
     """
     value = call.query.text("type", "All")
     if value not in DELETED_TYPES:
@@ -230,10 +230,10 @@ def _deleted_types(call: Call) -> frozenset[str]:
 
 
 def _deleted_conversations(call: Call) -> frozenset[str]:
-    """The conversations that a deletion is about; empty when it is about all messages.
+    """The conversations to delete; empty for all messages.
 
     Raises:
-        ApiError: 400 CMN-106, they are too many; CMN-101, the body should have them and has not.
+        ApiError: 400 CMN-106, there are too many; CMN-101, the body should list them but does not.
     """
     values: Iterable[str] = call.query.texts("conversationId")
     ids = [conversation for value in values for conversation in value.split(",")]
@@ -251,7 +251,7 @@ OPERATIONS = (
     Operation("updateMessage", "PUT", STORE_PATH + "/{message_id}", MEDIUM, update_message),
     Operation("patchMessage", "PATCH", STORE_PATH + "/{message_id}", MEDIUM, patch_message),
     Operation("deleteMessage", "DELETE", STORE_PATH + "/{message_id}", MEDIUM, delete_message),
-    # The same with an empty id, for which a path parameter has no room.
+    # The same with an empty id, which a path parameter cannot match.
     Operation("deleteMessage", "DELETE", STORE_PATH + "/", MEDIUM, delete_message),
     Operation("deleteMessageByFilter", "DELETE", STORE_PATH, MEDIUM, delete_by_filter),
 )

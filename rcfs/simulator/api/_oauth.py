@@ -1,4 +1,4 @@
-"""Logins and their end: the token endpoint, the way through a browser, and tokens for a WebSocket."""
+"""Login and logout: the token endpoint, the login in a browser, and tokens for a WebSocket."""
 
 from http.cookies import SimpleCookie
 from urllib.parse import urlencode
@@ -11,17 +11,17 @@ from rcfs.simulator.api._consent import BROWSER_COOKIE
 from rcfs.simulator.login._codes import PARAMETERS
 
 CONSENT_PATH = "/oauth/consent"
-"""The page that asks the person; no part of the API, whose login form is elsewhere, too."""
+"""Path of the consent page, which is not part of the API; the platform's login form is elsewhere, too."""
 
 _NOT_STORED = {"Cache-Control": "no-store", "Pragma": "no-cache"}
-"""Headers of every answer with a token in it (RFC 6749, 5.1)."""
+"""Headers of every answer that contains a token (RFC 6749, 5.1)."""
 
 
 def authorize(call: Call) -> Answer:
-    """The way to the consent page, with the parameters of the query or the body.
+    """Redirect to the consent page, with the parameters of the query or the body.
 
-    Where nobody must be asked, the way back to the app at once: with a code if somebody has logged in within
-    the same browser's session, else with the error of OpenID Connect Core 1.0, 3.1.2.6.
+    A silent request redirects to the app at once: with a code if this browser's session has a login, else
+    with the error of OpenID Connect Core 1.0, 3.1.2.6.
     """
     asked = form_fields(call.body) if call.operation.method == "POST" else call.query.fields()
     codes = call.backend.auth.codes
@@ -47,13 +47,13 @@ def get_token(call: Call) -> Answer:
 
 
 def revoke_token(call: Call) -> Answer:
-    """The end of the login that a token in the body or the query belongs to."""
+    """End the login of a token in the body or the query."""
     call.backend.auth.revoke(form_fields(call.body).get("token") or call.query.text("token"))
     return Answer(200)
 
 
 def get_socket_token(call: Call) -> Answer:
-    """A token with which a WebSocket can be opened, once and soon."""
+    """A token that opens one WebSocket within a short time."""
     token = call.backend.notifications.issue_token(call.login(), call.backend.clock())
     uri = "ws" + call.backend.endpoints.platform_url.removeprefix("http") + SOCKET_PATH
     return json_answer(

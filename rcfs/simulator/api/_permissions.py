@@ -1,4 +1,4 @@
-"""What the login may do: its permissions, whether it has a certain one, and the features that follow."""
+"""The rights of the login: its permissions, a check of one permission, and the resulting features."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ def check_permission(call: Call) -> Answer:
 
 
 def read_features(call: Call) -> Answer:
-    """What the extension of the path can use, and for the rest which permission it lacks."""
+    """The features of the extension in the path; for unavailable ones, the missing permission."""
     held = call.backend.permissions.of(call.extension())
     wanted = call.query.choices("featureId", FEATURES) or FEATURES
     available_only = call.query.choices("availableOnly", ("true", "false")) == {"true"}
@@ -63,7 +63,7 @@ def _target(call: Call) -> SimExtension:
     """The extension of ``targetExtensionId``, or that of the path.
 
     Raises:
-        ApiError: 400, there is none.
+        ApiError: 400, no such extension exists.
     """
     extension = call.extension()
     wanted = call.query.text("targetExtensionId", str(extension.id))
@@ -74,7 +74,7 @@ def _target(call: Call) -> SimExtension:
 
 
 def _reaches(extension: SimExtension, target: SimExtension, permission: str) -> bool:
-    """Whether a permission of `extension` is good for `target`, too."""
+    """Whether a permission of `extension` extends to `target`."""
     if permission in MAILBOX_PERMISSIONS:
         return may_read(extension, target)
     return extension.is_admin or extension.id == target.id

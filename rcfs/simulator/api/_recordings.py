@@ -1,4 +1,4 @@
-"""Recordings of calls: what they are, and their contents."""
+"""Recordings of calls: their records and contents."""
 
 from rcfs.simulator._backend import ACCOUNT_PATH, HEAVY, Call, Operation
 from rcfs.simulator._wire import Answer, ApiError, Whole, json_answer, not_found
@@ -10,7 +10,7 @@ RECORDING_PATH = ACCOUNT_PATH + "/recording/{recording_id}"
 
 
 def read_recording(call: Call) -> Answer:
-    """What a recording is; not its size."""
+    """The record of a recording, which has no size."""
     return json_answer(call_writer(call).recording(_find(call)))
 
 
@@ -24,7 +24,7 @@ def _find(call: Call) -> SimRecording:
     """The recording that the path names.
 
     Raises:
-        ApiError: 404, there is none, or none any more; 403 CMN-419, it is not for this login.
+        ApiError: 404, no such recording exists now; 403 CMN-419, this login may not read it.
     """
     call.check_account()
     text = call.path["recording_id"]

@@ -1,4 +1,4 @@
-"""Answers that list records: made record by record, while others are served, in a bounded memory."""
+"""Answers that list records: made record by record, with checkpoints and bounded memory."""
 
 import json
 import os
@@ -12,22 +12,22 @@ from rcfs.simulator._wire import JSON_TYPE, Answer, Part
 from rcfs.simulator.account._records import Json
 
 RECORDS_AT_ONCE = 16
-"""Records that are made before others have their turn: about 1 ms of work."""
+"""Records made between two checkpoints: about 1 ms of work."""
 
 SPOOL_BYTES = 8 << 20
-"""A body that grows beyond this many bytes goes to disk: pages are below 1 MB, a full synchronisation of a
-large mailbox is not."""
+"""A longer body moves to disk, in bytes: pages stay below 1 MB, a full synchronisation of a large mailbox
+does not."""
 
 
 class RecordsBody:
-    """A JSON object whose last but few fields is ``records``.
+    """A JSON object with the field ``records``, followed by a few others.
 
     Args:
         before: Its fields before the records.
     """
 
     def __init__(self, before: Mapping[str, object]) -> None:
-        # Records are trees made here, so a search for circles in them is in vain.
+        # The records are trees made here, so the check for circular references is superfluous.
         self._encode = json.JSONEncoder(
             ensure_ascii=False, separators=(",", ":"), check_circular=False
         ).encode
@@ -35,10 +35,10 @@ class RecordsBody:
         self._pieces_bytes = 0
         self._spooled: _Spool | None = None
         self.count = 0
-        """How many records there are so far."""
+        """Number of records so far."""
 
     async def add(self, record: Json) -> None:
-        """Append `record`; now and then this lets others have their turn."""
+        """Append `record`; checkpoints from time to time."""
         piece = self._encode(record).encode()
         self._pieces += (b",", piece) if self.count else (piece,)
         self._pieces_bytes += len(piece)
@@ -49,7 +49,7 @@ class RecordsBody:
             await trio.lowlevel.checkpoint()
 
     def answer(self, after: Mapping[str, object]) -> Answer:
-        """The answer, with the fields `after` the records; nothing may be added any more."""
+        """The answer, with the fields `after` behind the records; nothing can be added afterwards."""
         self._pieces += (b"],", self._encode(after)[1:].encode())
         headers = {"Content-Type": JSON_TYPE}
         if self._spooled is None:
@@ -59,7 +59,7 @@ class RecordsBody:
         return Answer(200, headers, Part(self._spooled, 0, size, size))
 
     def _spool(self) -> None:
-        """Write to disk what is in memory."""
+        """Move the buffered bytes to disk."""
         self._spooled = self._spooled or _Spool()
         self._spooled.write(b"".join(self._pieces))
         self._pieces.clear()
@@ -67,13 +67,13 @@ class RecordsBody:
 
 
 class _Spool:
-    """Bytes in an unnamed file, which ends with this object. Any thread may read."""
+    """Bytes in an unnamed file, which is deleted with this object. Any thread may read."""
 
     def __init__(self) -> None:
         file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed by the finalizer
         self._descriptor = file.fileno()
         self.size_bytes = 0
-        """How many bytes there are."""
+        """Number of bytes."""
         weakref.finalize(self, file.close)
 
     def write(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Message store reports: a task, its state, the list of its archives, and these."""
+"""Message store reports: a task, its state, the list of its archives, and the archives."""
 
 from functools import partial
 from typing import Any
@@ -16,13 +16,13 @@ REPORT_PATH = ACCOUNT_PATH + "/message-store-report"
 TASK_PATH = REPORT_PATH + "/{task_id}"
 
 DAY_S = 86_400.0
-"""What dateFrom lies before dateTo when it is left out, in seconds (CreateMessageStoreReportRequest)."""
+"""Seconds from the default of dateFrom to dateTo (CreateMessageStoreReportRequest)."""
 
 MESSAGE_TYPES = ("Fax", "SMS", "VoiceMail", "Pager")
 
 
 def create_report(call: Call) -> Answer:
-    """A new task; it sees the store as it is now."""
+    """A new task, which reports on the present state of the store."""
     call.check_account()
     backend, now_s = call.backend, call.backend.account_time()
     wanted = body_query(optional_body(call), ("dateFrom", "dateTo", "messageTypes"))
@@ -73,10 +73,10 @@ def read_archive(call: Call) -> Later:
 
 
 def archive_content(task: ExportTask, number: str, first: int, parameter: str) -> Whole:
-    """The archive of `task` whose `number` of the path counts from `first`.
+    """The archive of `task` with the given `number`; `first` is the number of the first one.
 
     Raises:
-        ApiError: 404, there is none, and `parameter` is to blame.
+        ApiError: 404, no such archive exists; the refusal names `parameter`.
     """
     archives = task.archives()
     for place, archive in enumerate(archives, first):
@@ -89,16 +89,16 @@ def optional_body(call: Call) -> dict[str, Any]:
     """The object in the body of `call`; an empty body is an empty object.
 
     Raises:
-        ApiError: 400 CMN-101, it is something else.
+        ApiError: 400 CMN-101, the body is not empty and not a JSON object.
     """
     return json_object(call) if call.body else {}
 
 
 def body_query(body: dict[str, Any], names: tuple[str, ...]) -> Query:
-    """The fields `names` of a body, texts and lists of texts, to be read like those of a query.
+    """The fields `names` of a body, strings and lists of strings, in the form of a query.
 
     Raises:
-        ApiError: 400, one of them is something else.
+        ApiError: 400, a field has another type.
     """
     fields: dict[str, list[str]] = {}
     for name in names:
@@ -111,10 +111,10 @@ def body_query(body: dict[str, Any], names: tuple[str, ...]) -> Query:
 
 
 def _completed(call: Call) -> ExportTask:
-    """The task that the path names, which has archives.
+    """The completed task that the path names.
 
     Raises:
-        ApiError: 404, there is none, or it has none.
+        ApiError: 404, no such task exists, or it has no archives.
     """
     call.check_account()
     return call.backend.reports.find_completed(call.path["task_id"], call.backend.account_time())
@@ -152,4 +152,4 @@ OPERATIONS = (
         gives_content=True,
     ),
 )
-"""Operations of this module; the description leaves out the last, which the documentation has."""
+"""Operations of this module; the documentation has the last one, but the description does not."""

@@ -1,7 +1,7 @@
-"""Sending: SMS, MMS, pager messages and faxes, which nobody outside gets.
+"""Sending: SMS, MMS, pager messages and faxes. Nothing leaves the simulator.
 
-A message that is sent is in the sender's message store at once, queued, and has gone out a little later. An
-SMS or MMS to the number of a colleague then comes into that mailbox; a pager message is there at once.
+A sent message is in the sender's message store at once, as queued, and becomes sent a little later. An SMS or
+MMS to a colleague's number then arrives in that mailbox; a pager message arrives there at once.
 """
 
 import json
@@ -41,17 +41,17 @@ MAX_COVER_TEXT, COVERS = 1024, 13
 """Longest text of a cover page, and the highest number of one (schema of createFaxMessage)."""
 
 SMS_GOES_OUT_S, FAX_GOES_OUT_S = 2.0, 30.0
-"""Seconds from the request to the message's having gone out: a stand-in for the unknown."""
+"""Seconds from the request until the message is sent; the real values are unknown."""
 
 RESOLUTIONS = ("High", "Low")
 """Values of faxResolution."""
 
 Form = dict[str, Any]
-"""Fields of a request: those of its JSON, and of its form."""
+"""Fields of a request, from its JSON and its form."""
 
 
 def send_sms(call: Call) -> Answer:
-    """A text message, or an MMS where there are files."""
+    """A text message, or an MMS if there are files."""
     return _send_sms(call, needs_files=False)
 
 
@@ -61,7 +61,7 @@ def send_mms(call: Call) -> Answer:
 
 
 def send_pager(call: Call) -> Answer:
-    """A message to colleagues, which are named, or are the others of the one that this replies to."""
+    """A message to the named colleagues, or to the other parties of the message that it replies to."""
     sender, form = call.mailbox(), json_object(call)
     text = _text(form, MAX_PAGER_UNITS)
     if not text:
@@ -81,7 +81,7 @@ def send_pager(call: Call) -> Answer:
 
 
 def send_fax(call: Call) -> Answer:
-    """A fax of the files that come with the request, or of those of an earlier fax."""
+    """A fax of the request's files, or of those of an earlier fax."""
     owner = call.mailbox()
     form, files = _form(call)
     recipients = [_fax_recipient(entry) for entry in _entries(form, "to", needed=not _is_resend(form))]
@@ -129,7 +129,7 @@ def _receive_sms(
     sent_draft: Draft,
     due_s: float,
 ) -> None:
-    """Let the SMS that `sender` has sent come into the mailbox of `colleague`."""
+    """Deliver the SMS that `sender` sent into the mailbox of `colleague`."""
     account = call.backend.account
     message = new_message(account, colleague.id, "SMS", "Inbound", due_s)
     message.has_files = original.has_files
@@ -138,7 +138,7 @@ def _receive_sms(
 
 
 def _send(call: Call, message: SimMessage, draft: Draft, after_s: float) -> Answer:
-    """Put `message` into its mailbox, and let it have gone out `after_s` seconds later."""
+    """Add `message` to its mailbox, and mark it as sent `after_s` seconds later."""
     store, out_s = call.backend.messages, message.last_modified + after_s
     store.arrive(message, draft)
     store.plan(message.extension_id, out_s, partial(store.revise, message, sent(draft, out_s)))
@@ -161,17 +161,17 @@ def _put_pager(
     return message
 
 
-# What a request says.
+# Parts of a request.
 
 
 def _form(call: Call) -> tuple[Form, list[Piece]]:
-    """The fields and the files of a request in JSON or of several parts.
+    """The fields and the files of a request, in JSON or multipart.
 
-    A part in JSON holds fields, as the official SDKs send them; one with a file's name, or without a
-    field's, is a file; any other is a field, and ``to`` may come several times.
+    A part in JSON contains fields, as the official SDKs send them. A part with a file name, or without a
+    field name, is a file. Any other part is a field; ``to`` may occur several times.
 
     Raises:
-        ApiError: 400, the body is neither.
+        ApiError: 400, the body has another form.
     """
     pieces = parse(call.headers.get("content-type", ""), call.body)
     if pieces is None:
@@ -202,10 +202,10 @@ def _object(data: bytes) -> Form:
 
 
 def _text(form: Form, most_units: int) -> str:
-    """The text, which may be missing.
+    """The text, which may be absent.
 
     Raises:
-        ApiError: 400, it is no text, or longer than `most_units` units of UTF-16.
+        ApiError: 400, it is not a string, or longer than `most_units` units of UTF-16.
     """
     text = form.get("text", "")
     if not isinstance(text, str) or len(text.encode("utf-16-le", "surrogatepass")) > 2 * most_units:
@@ -217,7 +217,7 @@ def _entries(form: Form, name: str, *, needed: bool) -> list[Any]:
     """The list `name`.
 
     Raises:
-        ApiError: 400, it is none, or is empty though `needed`.
+        ApiError: 400, it is not a list, or is empty although `needed`.
     """
     value = form.get(name, [])
     if not isinstance(value, list) or (needed and not value):
@@ -229,7 +229,7 @@ def _phone_number(party: Any, name: str) -> str:
     """The number of a party.
 
     Raises:
-        ApiError: 400, it has none.
+        ApiError: 400, the party has no number.
     """
     number = party.get("phoneNumber") if isinstance(party, dict) else None
     if not isinstance(number, str) or not number.removeprefix("+").isdecimal():
@@ -245,10 +245,10 @@ def _fax_recipient(entry: Any) -> dict[str, str]:
 
 
 def _fax_options(form: Form) -> dict[str, object]:
-    """What a fax request says besides recipients and files, as the record shows it.
+    """The fields of a fax request besides recipients and files, as the record shows them.
 
     Raises:
-        ApiError: 400, a value makes no sense.
+        ApiError: 400, a value is invalid.
     """
     options: dict[str, object] = {}
     resolution = form.get("faxResolution", "High")
@@ -275,7 +275,7 @@ def _is_resend(form: Form) -> bool:
 def _earlier_fax(
     call: Call, owner: SimExtension, message_id: str
 ) -> tuple[list[Media], list[dict[str, str]]]:
-    """What an earlier fax of `owner` holds, and to whom it went.
+    """The documents and the recipients of an earlier fax of `owner`.
 
     Raises:
         ApiError: 400 or 404, there is no such fax.
@@ -292,7 +292,7 @@ def _colleague(call: Call, party: Any, name: str) -> SimExtension:
     """The extension that a party of a pager message names, by id or number.
 
     Raises:
-        ApiError: 400, there is none.
+        ApiError: 400, no such extension exists.
     """
     wanted = party if isinstance(party, dict) else {}
     for extension in call.backend.account.extensions:
@@ -303,7 +303,7 @@ def _colleague(call: Call, party: Any, name: str) -> SimExtension:
 
 
 def _parties_of(call: Call, owner: SimExtension, message_id: object) -> list[SimExtension]:
-    """The others of a pager message that `owner` replies to.
+    """The other parties of a pager message to which `owner` replies.
 
     Raises:
         ApiError: 400 or 404, there is no such message.

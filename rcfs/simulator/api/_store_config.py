@@ -1,4 +1,4 @@
-"""How long the account keeps fax and voice messages; what is older is dropped once a client has said so."""
+"""The account's retention of fax and voice messages; a new value also applies to existing messages."""
 
 import trio
 
@@ -8,17 +8,17 @@ from rcfs.simulator.account._message_limits import SENT_FAX_DAYS
 from rcfs.simulator.api._bulk import json_object
 
 SHORTEST_DAYS, LONGEST_DAYS = 7, 90
-"""Bounds of retentionPeriod (schema MessageStoreConfiguration); shown is the longest if none was set."""
+"""Bounds of retentionPeriod (schema MessageStoreConfiguration); the default answer is the longest."""
 
 
 def read_configuration(call: Call) -> Answer:
-    """The setting."""
+    """Report the setting."""
     call.check_account()
     return json_answer({"retentionPeriod": _shown_days(call)})
 
 
 async def update_configuration(call: Call) -> Answer:
-    """The setting as the body wants it; what is left out stays."""
+    """Change the setting as the body says; absent fields keep their values."""
     call.check_account()
     rules = call.backend.store_rules
     if rules.hipaa:
@@ -33,7 +33,7 @@ async def update_configuration(call: Call) -> Answer:
 
 
 def _shown_days(call: Call) -> int:
-    """The period in days; with HIPAA it is the law's."""
+    """The retention in days, as reported; with HIPAA it is fixed."""
     rules = call.backend.store_rules
     if rules.hipaa:
         return SENT_FAX_DAYS

@@ -1,7 +1,7 @@
-"""Subscriptions to changes of message stores, delivered by WebSocket; asked for over HTTP or over the socket.
+"""Subscriptions to changes of message stores, delivered by WebSocket; requested over HTTP or the WebSocket.
 
-A subscription belongs to a WebSocket. One that is asked for over HTTP goes to the newest one of the login.
-WebHooks are refused as unreachable, which is true: the simulator sends nothing to anybody.
+A subscription belongs to a WebSocket. One requested over HTTP belongs to the login's newest WebSocket.
+WebHooks are refused as unreachable, because the simulator sends no requests.
 """
 
 import json
@@ -19,11 +19,12 @@ SUBSCRIPTIONS_PATH = "/restapi/v1.0/subscription"
 SUBSCRIPTION_PATH = SUBSCRIPTIONS_PATH + "/{subscription_id}"
 
 LIFETIME_S = 86_400
-"""What a subscription says of its lifetime, in seconds; its WebSocket ends then. Nobody has to renew it."""
+"""Lifetime of a subscription, in seconds, as reported; its WebSocket ends then, so nobody needs to renew
+it."""
 
 
 def create_subscription(call: Call) -> Answer:
-    """A subscription of the WebSocket that the call came by, or of the login's newest one."""
+    """A subscription of the WebSocket that the call came over, or of the login's newest one."""
     body = _body(call)
     mode = body.get("deliveryMode")
     match mode.get("transportType") if isinstance(mode, dict) else None:
@@ -54,7 +55,7 @@ def read_subscription(call: Call) -> Answer:
 
 
 def update_subscription(call: Call) -> Answer:
-    """The subscription with other events, and renewed; a wish for a lifetime is ignored, as documented."""
+    """Change the events of the subscription and renew it; a requested lifetime is ignored, as documented."""
     _, subscription = _find(call)
     subscription.filters = _filters(call, _body(call))
     subscription.renewed_s = call.backend.account_time()
@@ -62,14 +63,14 @@ def update_subscription(call: Call) -> Answer:
 
 
 def renew_subscription(call: Call) -> Answer:
-    """The subscription, renewed."""
+    """Renew the subscription."""
     _, subscription = _find(call)
     subscription.renewed_s = call.backend.account_time()
     return json_answer(_record(call, subscription))
 
 
 def delete_subscription(call: Call) -> Answer:
-    """Nothing: the subscription is gone."""
+    """Delete the subscription."""
     channel, _ = _find(call)
     channel.subscription = None
     return Answer(204)
@@ -81,10 +82,10 @@ def _mine(call: Call) -> list[tuple[Channel, Subscription]]:
 
 
 def _find(call: Call) -> tuple[Channel, Subscription]:
-    """The subscription of the path, and what it belongs to.
+    """The subscription in the path, and its channel.
 
     Raises:
-        ApiError: 404, the login has none with this id.
+        ApiError: 404, the login has no such subscription.
     """
     for channel, subscription in _mine(call):
         if subscription.id == call.path["subscription_id"]:
@@ -96,7 +97,7 @@ def _body(call: Call) -> dict[str, Any]:
     """The JSON object of the body.
 
     Raises:
-        ApiError: 400, it is something else.
+        ApiError: 400, the body is not a JSON object.
     """
     try:
         body = json.loads(call.body)
@@ -111,8 +112,8 @@ def _filters(call: Call, body: dict[str, Any]) -> tuple[EventFilter, ...]:
     """The event filters of a request.
 
     Raises:
-        ApiError: 400, there is none, or one for events that are not played; 403, messages of that
-            extension are not for this app or user.
+        ApiError: 400, the list is empty, or names events that the simulator does not have; 403, this app or
+            user may not read the messages of that extension.
     """
     wanted = body.get("eventFilters")
     if not (isinstance(wanted, list) and wanted and all(isinstance(path, str) for path in wanted)):

@@ -1,8 +1,8 @@
-"""Synchronisation of mailboxes: all of a range (FSync), then only what has changed (ISync).
+"""Synchronisation of mailboxes: all messages of a range (FSync), then only the changes (ISync).
 
-A token holds the moment of the synchronisation and the frame, which is the range and the filters of its
-FSync; an ISync may widen the frame. Not the number of records: an ISync is never cut off, as that would
-lose changes.
+A token contains the time of the synchronisation and the frame, which is the range and the filters of its
+FSync. An ISync may widen the frame. The token does not contain recordCount: an ISync is never cut off, as
+that would lose changes.
 
 Source: "Message Synchronization" of RingCentral's API documentation.
 """
@@ -26,16 +26,16 @@ from rcfs.simulator.api._messages import record_of
 from rcfs.simulator.api._records_body import RecordsBody
 
 SYNC_OVERLAP_S = 5.0
-"""How far an ISync looks back beyond its token, in seconds: so duplicates are normal, as documented."""
+"""Seconds that an ISync looks back beyond its token, so that duplicates are normal, as documented."""
 
 FRAME = (
     *("conversationId", "dateFrom", "dateTo", "direction", "distinctConversations", "messageType"),
     *("owner", "ownerExtensionType", "voicemailOwner"),
 )
-"""Parameters that make a frame."""
+"""Parameters that belong to the frame."""
 
 Frame = Mapping[str, list[str]]
-"""The values of the parameters that a frame was made with."""
+"""The values of these parameters."""
 
 
 async def sync_messages(call: Call) -> Answer:
@@ -46,7 +46,7 @@ async def sync_messages(call: Call) -> Answer:
     asked = {name: values for name in FRAME if (values := call.query.texts(name))}
     match call.query.text("syncType", "FSync"):
         case "FSync":
-            # What was left out is settled here, so that the frame does not move with the time.
+            # Defaults are fixed here, so that the frame does not move with the time.
             wanted = MessageFilter.from_query(call.query, now_s, extension)
             frame = {**asked, "dateFrom": [iso_time(wanted.date_from)]}
             sync_type, older = "FSync", await _add_newest(call, wanted, body)
@@ -71,9 +71,9 @@ async def sync_messages(call: Call) -> Answer:
 
 
 async def _add_newest(call: Call, wanted: MessageFilter, body: RecordsBody) -> bool:
-    """Add the messages of an FSync to `body`, newest first; whether older ones were left out.
+    """Add the messages of an FSync to `body`, newest first; return whether older ones were left out.
 
-    These are older than the range, or beyond recordCount.
+    That happens if they are older than the range, or beyond recordCount.
     """
     account, extension = call.backend.account, call.extension()
     ever = (await select(account, extension.id, attrs.evolve(wanted, date_from=-math.inf))).count
@@ -90,10 +90,10 @@ async def _add_newest(call: Call, wanted: MessageFilter, body: RecordsBody) -> b
 async def _add_changed(
     call: Call, wanted: MessageFilter, before: MessageFilter, since_s: float, body: RecordsBody
 ) -> None:
-    """Add the messages of the frame that are later than `since_s`, or were not in the frame `before`.
+    """Add the messages of the frame that changed after `since_s`, or were not in the frame `before`.
 
-    Unless the frame is another, only messages that have changed are looked at: what was planned is
-    older than any token (`QUIET_S`).
+    Unless the frame differs, this reads only messages that have changed: planned ones are older than any
+    token (`QUIET_S`).
     """
     account, extension = call.backend.account, call.extension()
     pieces: Iterable[Sequence[SimMessage]]
@@ -112,24 +112,24 @@ async def _add_changed(
 
 
 def _change_record(call: Call, message: SimMessage) -> dict[str, Any]:
-    """A changed message; only a tombstone of one that was deleted or purged."""
+    """The record of a changed message; only a tombstone if it was deleted or purged."""
     if message.availability == Availability.ALIVE:
         return record_of(call, message)
     return {"id": message.id, "availability": message.availability}
 
 
 def _filter(call: Call, frame: Frame, now_s: float) -> MessageFilter:
-    """The filter of `frame`; what was thrown away is to be told, too."""
+    """The filter of `frame`, extended to deleted messages, which a client must hear of."""
     wanted = MessageFilter.from_query(Query.of(frame), now_s, call.extension())
     return attrs.evolve(wanted, availability=frozenset(AVAILABILITIES))
 
 
 def _unseal(call: Call, extension_id: int, now_s: float) -> tuple[float, Frame]:
-    """The moment that the sync token of the query was made, and its frame.
+    """The time of the query's sync token, and its frame.
 
     Raises:
-        ApiError: 400, there is none (CMN-101), or it is expired, of another mailbox, run or maker (MSG-333,
-            unless the simulator was told to say CMN-101).
+        ApiError: 400, the token is missing (CMN-101); or it is expired, or belongs to another mailbox, run or
+            server (MSG-333, or CMN-101 if the configuration asks for it).
     """
     token = call.query.text("syncToken")
     if not token:

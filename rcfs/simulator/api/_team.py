@@ -15,21 +15,21 @@ EXPORT_PATH = "/team-messaging/v1/data-export"
 TASK_PATH = EXPORT_PATH + "/{task_id}"
 
 DAY_S = 86_400.0
-"""What timeFrom lies before timeTo when it is left out, in seconds (CreateDataExportTaskRequest)."""
+"""Seconds from the default of timeFrom to timeTo (CreateDataExportTaskRequest)."""
 MOST_S = 184 * DAY_S
-"""Longest time of one export, in seconds: six months of the longest kind."""
+"""Longest period of one export, in seconds: six of the longest months."""
 MOST_CONTACTS = 30
 MOST_CHATS = 10
-"""Most contacts and chats that one export may name (CreateDataExportTaskRequest)."""
+"""Most contacts, and most chats, that one export may name (CreateDataExportTaskRequest)."""
 PER_PAGE = "30"
-"""Tasks of a page when the query does not say (parameter perPage of listDataExportTasksNew)."""
+"""Tasks per page by default (parameter perPage of listDataExportTasksNew)."""
 
 STATUSES = ("Accepted", "InProgress", "Completed", "Failed", "Expired")
 """Values of the parameter ``status`` (listDataExportTasksNew)."""
 
 
 def create_export(call: Call) -> Answer:
-    """A new task, for an administrator."""
+    """A new task; only for administrators."""
     _check_admin(call)
     backend, now_s = call.backend, call.backend.account_time()
     body = optional_body(call)
@@ -75,7 +75,7 @@ def list_exports(call: Call) -> Answer:
 
 
 def read_export(call: Call) -> Answer | Later:
-    """The state of a task; with its datasets when it is finished."""
+    """The state of a task, with its datasets once it is finished."""
     _check_admin(call)
     task = call.backend.team_exports.find(call.path["task_id"])
     record = _record(call, task)
@@ -101,7 +101,7 @@ def read_dataset(call: Call) -> Later:
 
 
 def _check_admin(call: Call) -> None:
-    """Refuse whoever is no administrator, though everybody has the permission for team messaging.
+    """Refuse users who are not administrators, although all have the permission for team messaging.
 
     Raises:
         ApiError: 403 CMN-408.
@@ -112,10 +112,10 @@ def _check_admin(call: Call) -> None:
 
 
 def _contacts(body: dict[str, Any]) -> list[dict[str, str]]:
-    """The contacts that an export is limited to.
+    """The contacts to which an export is restricted.
 
     Raises:
-        ApiError: 400, they are no list of objects with an id or address, or too many.
+        ApiError: 400, they are not a list of objects with an id or address, or there are too many.
     """
     contacts = body.get("contacts") or []
     if not isinstance(contacts, list) or len(contacts) > MOST_CONTACTS:
@@ -156,4 +156,4 @@ OPERATIONS = (
         gives_content=True,
     ),
 )
-"""Operations of this module; the description leaves out the last, which the documentation shows."""
+"""Operations of this module; the documentation has the last one, but the description does not."""

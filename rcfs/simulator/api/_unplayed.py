@@ -1,6 +1,6 @@
-"""Filters that are documented and not played: they are refused, rather than ignored without a word.
+"""Filters that are documented but not simulated: refused instead of silently ignored.
 
-They ask for what no generated account has and rcfs has no use for.
+They concern features that generated accounts lack and rcfs does not use.
 """
 
 from rcfs.simulator._backend import Call
@@ -13,10 +13,10 @@ UNPLAYED = {
             "syncAccountCallLog",
             "syncUserCallLog",
         ),
-        # No call is put into a category by anything else that is played.
+        # Nothing in the simulator assigns categories to calls.
         ("metadataCategory",),
     ),
-    # Another kind of ids, for rules that the simulator only has under their documented names.
+    # These are alternative ids of rules, which the simulator knows only by their documented names.
     "listAnsweringRules": ("internalIds",),
     "readAnsweringRule": ("internalIds",),
 }
@@ -24,7 +24,7 @@ UNPLAYED = {
 
 
 def refuse_unplayed(call: Call) -> None:
-    """Refuse what is not played of the operation that `call` asks for.
+    """Refuse the filters that are not simulated for the operation of `call`.
 
     Raises:
         ApiError: 400 CMN-101, the query has such a filter.

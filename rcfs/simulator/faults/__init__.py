@@ -1,1 +1,1 @@
-"""Faults on demand: what goes wrong, and how."""
+"""Faults on demand: their effects, and the requests that they apply to."""

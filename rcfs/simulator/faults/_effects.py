@@ -1,10 +1,10 @@
-"""What a fault does: the interface of all effects, and those that do something to the connection.
+"""The interface of all effects of faults, and the effects on connections and bodies.
 
-An effect overrides one step of answering: what is answered instead, what is changed about the answer, or how
-it is sent. Each does on the wire just what its name says, or passes over the request.
+An effect overrides one step of answering: it replaces the answer, edits it, or changes how it is sent. On the
+wire it does exactly what its name says, or skips the request.
 """
 
-# ruff: noqa: ARG002 - every step is offered all that any effect needs for it
+# ruff: noqa: ARG002 - the interface passes to every step all that any effect needs
 
 import attrs
 
@@ -13,50 +13,51 @@ from rcfs.simulator._delivery import Delivery
 from rcfs.simulator._wire import Answer
 
 _A_TIME = attrs.validators.ge(0.0)
-"""Neither negative nor NaN, for which nobody can wait."""
+"""Neither negative nor NaN, because nobody can wait for that time."""
 
 
 @attrs.frozen
 class Effect:
-    """What a fault does; this one does nothing, each kind overrides a single step."""
+    """The effect of a fault. This one does nothing; each subclass overrides a single step."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether it has something to work on in a request that came as far as its endpoint.
+        """Whether it can affect this request, which has passed all checks before the endpoint.
 
-        Asked before the endpoint is, with None, and again with what it `found`; to be affirmed one time
-        only. What changes an answer has to see it; the others happen whatever the answer would be.
+        `pick` calls this before the endpoint, with None, and again with the endpoint's answer in `found`; an
+        effect must return True in only one of these calls. Effects that change an answer need to see it; the
+        others apply whatever the answer would be.
         """
         return found is None
 
     def replace(self, call: Call) -> Answer | None:
-        """The answer instead of the endpoint's; None to ask the endpoint."""
+        """An answer in place of the endpoint's; None to ask the endpoint."""
         return None
 
     def edit(self, answer: Answer) -> Answer:
-        """The answer instead of `answer`."""
+        """`answer`, changed by the effect."""
         return answer
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """How a body of `size_bytes` is sent."""
+        """How to send a body of `size_bytes`."""
         return Delivery()
 
 
 @attrs.frozen
 class Refuse(Effect):
-    """Refuses connections to an origin; those that idle are closed, those in use when they are answered.
+    """Refuses connections to an origin; closes idle ones at once, others after their answer.
 
-    It begins at once, and has no request to befall. For a time, or without end, the listener is closed: who
-    tries gets ECONNREFUSED, and cannot be counted. The next N connections, or some by chance, have to be
-    accepted to be counted: they are reset before anything was read.
+    It begins at once and applies to no request. For a time, or without end, it closes the listener, so
+    clients get ECONNREFUSED, and no count is possible. To refuse the next N connections, or some by chance,
+    the simulator must accept them; it resets each one before reading anything.
     """
 
     for_s: float | None = attrs.field(default=None, validator=attrs.validators.optional(_A_TIME))
-    """How long the listener is closed, in seconds; None leaves the end to ``count``."""
+    """Seconds that the listener is closed; None if ``count`` decides when the fault ends."""
     origin: str = attrs.field(default="platform", validator=attrs.validators.in_(("platform", "media")))
     """``platform`` or ``media``."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Never: there are no requests any more."""
+        """Always False: it applies to connections, not to requests."""
         return False
 
 
@@ -65,39 +66,39 @@ class Reset(Effect):
     """Resets the connection instead of answering."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """A reset before the first byte."""
+        """Reset before the first byte."""
         return Delivery(reset_first=True)
 
 
 @attrs.frozen
 class Slow(Effect):
-    """Begins to answer late."""
+    """Delays the answer."""
 
     delay_s: float = attrs.field(validator=_A_TIME)
     """Seconds before the answer begins."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """A delay."""
+        """Delay the answer."""
         return Delivery(delay_s=self.delay_s)
 
 
 @attrs.frozen
 class BodyEffect(Effect):
-    """What is done to a body; passes over answers without one."""
+    """An effect on the body of an answer; skips answers without a body."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is a body."""
+        """Whether the answer has a body."""
         return found is not None and found.size_bytes > 0
 
 
 def _within(at_byte: int | None, size_bytes: int) -> int:
-    """A place before the end of a body: `at_byte`, or the middle for None."""
+    """A position before the end of a body: `at_byte`, or the middle for None."""
     place = size_bytes // 2 if at_byte is None else at_byte
     return min(place, size_bytes - 1)
 
 
 def _a_place() -> int | None:
-    """The attribute of effects that happen at a place of the body."""
+    """The attribute of effects that happen at a position of the body."""
     place: int | None = attrs.field(default=None, validator=attrs.validators.optional(attrs.validators.ge(0)))
     return place
 
@@ -107,59 +108,59 @@ class ResetBody(BodyEffect):
     """Resets the connection in the middle of the body."""
 
     at_byte: int | None = _a_place()
-    """After so many bytes, and before the last; None for half."""
+    """Position of the reset, in bytes, before the last; None for the middle."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """A reset at the byte."""
+        """Reset at the position."""
         return Delivery(reset_at=_within(self.at_byte, size_bytes))
 
 
 @attrs.frozen
 class Truncate(BodyEffect):
-    """Ends the body in an orderly way, and too early: Content-Length promises more."""
+    """Ends the body in an orderly way, but earlier than Content-Length promises."""
 
     at_byte: int | None = _a_place()
-    """After so many bytes, and before the last; None for half."""
+    """Position of the end, in bytes, before the last; None for the middle."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """An end at the byte."""
+        """End at the position."""
         return Delivery(truncate_at=_within(self.at_byte, size_bytes))
 
 
 @attrs.frozen
 class Stall(BodyEffect):
-    """Stops in the middle of the body, and then goes on."""
+    """Pauses in the middle of the body."""
 
     for_s: float = attrs.field(validator=_A_TIME)
-    """How long it stops, in seconds."""
+    """Length of the pause, in seconds."""
     at_byte: int | None = _a_place()
-    """After so many bytes, and before the last; None for half."""
+    """Position of the pause, in bytes, before the last; None for the middle."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """A stop at the byte."""
+        """Pause at the position."""
         return Delivery(stall_at=_within(self.at_byte, size_bytes), stall_s=self.for_s)
 
 
 @attrs.frozen
 class Trickle(BodyEffect):
-    """Sends the body in small pieces, slowly."""
+    """Sends the body slowly, in small pieces."""
 
     piece_bytes: int = attrs.field(default=1024, validator=attrs.validators.ge(1))
-    """Size of a piece."""
+    """Bytes of a piece."""
     pause_s: float = attrs.field(default=0.1, validator=_A_TIME)
     """Seconds between two pieces."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """Small pieces."""
+        """Send small pieces."""
         return Delivery(piece_bytes=self.piece_bytes, pause_s=self.pause_s)
 
 
 @attrs.frozen
 class Chunked(BodyEffect):
-    """Sends the body chunked, without saying its length."""
+    """Sends the body with chunked transfer coding, without its length."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """No Content-Length."""
+        """Send no Content-Length."""
         return Delivery(chunked=True)
 
 
@@ -168,5 +169,5 @@ class Gzip(BodyEffect):
     """Compresses the body, whatever the client accepts."""
 
     def delivery(self, size_bytes: int) -> Delivery:
-        """Content-Encoding: gzip."""
+        """Compress the body."""
         return Delivery(gzip=True)

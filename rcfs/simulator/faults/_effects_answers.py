@@ -1,6 +1,6 @@
-"""Effects on what is said: refusals that nobody earned, and answers that are not what they should be."""
+"""Effects on answers: undeserved refusals, and answers that violate the API's description."""
 
-# ruff: noqa: ARG002 - every step is offered all that any effect needs for it
+# ruff: noqa: ARG002 - the interface passes to every step all that any effect needs
 
 import json
 from typing import Any
@@ -23,7 +23,7 @@ from rcfs.simulator.faults._effects import Effect, Slow
 from rcfs.simulator.login._auth import JWT_GRANT
 
 UNTOLD_PENALTY_S = 30.0
-"""Penalty of a 429 without Retry-After, in seconds: the least that a client is told to wait then."""
+"""Penalty of a 429 without Retry-After, in seconds: the least that a client must wait then."""
 
 _HTML = b"<html><body><h1>Bad Gateway</h1></body></html>"
 
@@ -34,36 +34,36 @@ _WHOLE_SECONDS = attrs.validators.optional(attrs.validators.ge(0))
 
 @attrs.frozen
 class Status(Effect):
-    """Fails with a 5xx (or another status) in the API's envelope."""
+    """Fails with a 5xx or another status, with the API's JSON for errors."""
 
     status: int = attrs.field(default=503, validator=_FAILURE)
     """HTTP status."""
     retry_after_s: int | None = attrs.field(default=None, validator=_WHOLE_SECONDS)
     """``Retry-After`` in seconds; None leaves it out."""
     code: str = "CMN-203"
-    """``errorCode`` of the envelope."""
+    """``errorCode`` of the error."""
 
     def replace(self, call: Call) -> Answer:
-        """The failure."""
+        """The error."""
         headers = retry_after(self.retry_after_s)
         return ApiError(self.status, self.code, "Service Temporary Unavailable", headers=headers).answer
 
 
 @attrs.frozen
 class TokenDown(Status):
-    """Fails like `Status`, but only where tokens are issued."""
+    """Fails like `Status`, but only requests for a token."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether a token is asked for."""
+        """Whether the request is for a token."""
         return found is None and call.operation.id == "getToken"
 
 
 @attrs.frozen
 class ExpiredJwt(Effect):
-    """Refuses a login with the JWT, as if that had expired; a refresh works."""
+    """Refuses a login with the JWT as expired; refreshing a token still works."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether it is a login with a JWT."""
+        """Whether the request is a login with a JWT."""
         is_login = call.operation.id == "getToken"
         return found is None and is_login and form_fields(call.body).get("grant_type") == JWT_GRANT
 
@@ -74,10 +74,10 @@ class ExpiredJwt(Effect):
 
 @attrs.frozen
 class ExpiredToken(Effect):
-    """Lets the access token expire at this very request: 401, and nothing but a refresh helps."""
+    """Expires the access token at this request: 401, and only a refresh helps."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is a login."""
+        """Whether the request has a login."""
         return found is None and call.session is not None
 
     def replace(self, call: Call) -> Answer:
@@ -88,20 +88,20 @@ class ExpiredToken(Effect):
 
 @attrs.frozen
 class RateLimited(Effect):
-    """Answers 429 although there was budget, as other users of it or an emergency limit would cause.
+    """Answers 429 although the budget is not used up, as other users of it or an emergency limit would cause.
 
-    It starts a true penalty, which every request that comes too early restarts.
+    It starts a real penalty, which every request that comes too early restarts.
     """
 
     headers: bool = True
-    """With ``X-Rate-Limit-*``, a penalty of the group; without, one of everything of the login."""
+    """Whether ``X-Rate-Limit-*`` is sent. If so, the penalty is the group's, else it freezes the login."""
     retry_after_s: int | None = attrs.field(default=None, validator=_WHOLE_SECONDS)
-    """``Retry-After`` in seconds, and the length of the penalty; None leaves the header out, and the
-    penalty is `UNTOLD_PENALTY_S`."""
+    """``Retry-After`` in seconds, and the length of the penalty; None omits the header and sets the penalty
+    to `UNTOLD_PENALTY_S`."""
     code: str = "CMN-301"
     """Error code, such as CMN-304 for a duplicate concurrent request."""
     body: str = attrs.field(default="json", validator=attrs.validators.in_(("json", "html", "empty")))
-    """``json`` for the envelope, ``html`` or ``empty``."""
+    """``json`` for the API's JSON, ``html`` or ``empty``."""
 
     def replace(self, call: Call) -> Answer:
         """The refusal."""
@@ -126,40 +126,40 @@ class RateLimited(Effect):
 
 @attrs.frozen
 class Html(Effect):
-    """Fails with a page of HTML, as a proxy in between does."""
+    """Fails with an HTML page, as a proxy on the way does."""
 
     status: int = attrs.field(default=502, validator=_ANY_STATUS)
     """HTTP status."""
 
     def replace(self, call: Call) -> Answer:
-        """The page."""
+        """The HTML page."""
         return _html(self.status)
 
 
 @attrs.frozen
 class Empty(Effect):
-    """Fails without a word: the answer has no body."""
+    """Fails without a body."""
 
     status: int = attrs.field(default=502, validator=_ANY_STATUS)
     """HTTP status."""
 
     def replace(self, call: Call) -> Answer:
-        """The silence."""
+        """The empty answer."""
         return Answer(self.status, has_rate_headers=False)
 
 
 @attrs.frozen
 class Redirect(Effect):
-    """Sends the client elsewhere, with the same path and query."""
+    """Redirects the client, with the same path and query."""
 
     to: str = "media"
-    """``media``, ``platform``, ``foreign`` (a host that the token is none of the business of, see
-    `Endpoints`), or an origin such as ``http://localhost:9``."""
+    """``media``, ``platform``, ``foreign`` (a host that must not see the token, see `Endpoints`), or an
+    origin such as ``http://localhost:9``."""
     status: int = attrs.field(default=302, validator=attrs.validators.in_((301, 302, 303, 307, 308)))
     """HTTP status."""
 
     def replace(self, call: Call) -> Answer:
-        """The redirection."""
+        """The redirect."""
         endpoints = call.backend.endpoints
         if self.to == "foreign":
             call.backend.sent_abroad[call.target] = call
@@ -173,45 +173,45 @@ class Redirect(Effect):
 
 @attrs.frozen
 class NoRateHeaders(Effect):
-    """Leaves out ``X-Rate-Limit-*``."""
+    """Omits ``X-Rate-Limit-*``."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is an answer."""
+        """Whether the endpoint has answered."""
         return found is not None
 
     def edit(self, answer: Answer) -> Answer:
-        """The answer without them."""
+        """The answer without these headers."""
         return attrs.evolve(answer, has_rate_headers=False)
 
 
 @attrs.frozen
 class MalformedJson(Effect):
-    """Answers with JSON that breaks off in the middle; the length that is told is that of the half."""
+    """Answers with JSON that is cut off in the middle; Content-Length matches the shorter body."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is JSON."""
+        """Whether the answer is JSON."""
         return _json_of(found) is not None
 
     def edit(self, answer: Answer) -> Answer:
-        """Half of it."""
+        """The first half of the answer."""
         body = answer.body
         return attrs.evolve(answer, body=body[: len(body) // 2]) if isinstance(body, bytes) else answer
 
 
 @attrs.frozen
 class MissingFields(Effect):
-    """Leaves fields out of the JSON, wherever they stand; passes over answers that have none of them."""
+    """Removes fields from the JSON, at any depth; skips answers without them."""
 
     fields: str = "totalPages,totalElements"
-    """Their names, with commas between; the default are the totals of a list."""
+    """Their names, separated by commas; by default the totals of a list."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is one to leave out."""
+        """Whether the answer has one of the fields."""
         value = _json_of(found)
         return value is not None and self._without(value) != value
 
     def edit(self, answer: Answer) -> Answer:
-        """What is left."""
+        """The answer without the fields."""
         return _with_json(answer, self._without(_json_of(answer)))
 
     def _without(self, value: Any) -> Any:
@@ -223,18 +223,18 @@ class MissingFields(Effect):
 
 @attrs.frozen
 class UnknownFields(Effect):
-    """Adds a field that nobody has heard of to each object of the JSON."""
+    """Adds an unknown field to each object of the JSON."""
 
     name: str = "addedLater"
-    """Its name."""
+    """Name of the field."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is an object."""
+        """Whether the answer has an object."""
         value = _json_of(found)
         return value is not None and self._with(value) != value
 
     def edit(self, answer: Answer) -> Answer:
-        """More than there was."""
+        """The answer with the field."""
         return _with_json(answer, self._with(_json_of(answer)))
 
     def _with(self, value: Any) -> Any:
@@ -246,21 +246,21 @@ class UnknownFields(Effect):
 
 @attrs.frozen
 class SlowPages(Slow):
-    """Begins to answer late, but only with pages of lists."""
+    """Delays the answer, but only for pages of lists."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether it is a page."""
+        """Whether the answer is a page."""
         value = _json_of(found)
         return isinstance(value, dict) and "paging" in value
 
 
 def _html(status: int) -> Answer:
-    """The page of a proxy, which knows nothing of rates."""
+    """The HTML page of a proxy, without rate headers."""
     return Answer(status, {"Content-Type": "text/html"}, _HTML, has_rate_headers=False)
 
 
 def _json_of(answer: Answer | None) -> Any:
-    """What the JSON of `answer` says; None where there is none."""
+    """The value in the JSON of `answer`; None if it is not JSON."""
     if answer is None or not isinstance(answer.body, bytes) or not answer.body:
         return None
     return json.loads(answer.body) if answer.headers.get("Content-Type") == JSON_TYPE else None

@@ -1,6 +1,6 @@
-"""Effects on contents: which bytes are answered, and which ones it is said that they are."""
+"""Effects on contents: which bytes are sent, and which Content-Range describes them."""
 
-# ruff: noqa: ARG002 - every step is offered all that any effect needs for it
+# ruff: noqa: ARG002 - the interface passes to every step all that any effect needs
 
 import attrs
 
@@ -12,24 +12,24 @@ from rcfs.simulator.faults._effects import Effect
 
 @attrs.frozen
 class ContentEffect(Effect):
-    """What is done to the bytes of a content, with or without a Range; passes over everything else."""
+    """An effect on the bytes of a content, with or without a Range; skips all other answers."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether there is a content."""
+        """Whether the answer is a content."""
         return found is not None and isinstance(found.body, Part)
 
     def edit(self, answer: Answer) -> Answer:
-        """The answer instead of `answer`."""
+        """`answer`, changed by `reshape`."""
         return self.reshape(answer, answer.body) if isinstance(answer.body, Part) else answer
 
     def reshape(self, answer: Answer, part: Part) -> Answer:
-        """The answer instead of `answer`, whose body is `part`."""
+        """`answer`, whose body is `part`, changed by the effect."""
         raise NotImplementedError
 
 
 @attrs.frozen
 class UnaskedPartial(ContentEffect):
-    """Answers 206 with only the first part of what was asked for."""
+    """Answers 206 with only the first part of the requested bytes."""
 
     first_bytes: int | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.ge(1))
@@ -45,10 +45,10 @@ class UnaskedPartial(ContentEffect):
 
 @attrs.frozen
 class IgnoredRange(ContentEffect):
-    """Answers 200 with everything, though a range was asked for."""
+    """Answers 200 with the whole content to a request for a range."""
 
     def fits(self, call: Call, found: Answer | None) -> bool:
-        """Whether a range was asked for."""
+        """Whether the request has a range."""
         return found is not None and found.status == 206
 
     def reshape(self, answer: Answer, part: Part) -> Answer:
@@ -61,10 +61,10 @@ class WrongContentRange(ContentEffect):
     """Answers 206 with the right bytes and a Content-Range that names others."""
 
     shift_bytes: int = 1
-    """How far the named bytes lie behind the ones that are sent."""
+    """Distance from the sent bytes to those that the header names."""
 
     def reshape(self, answer: Answer, part: Part) -> Answer:
-        """The other Content-Range."""
+        """The answer with the wrong Content-Range."""
         first, last = part.start + self.shift_bytes, part.stop - 1 + self.shift_bytes
         named = {"Content-Range": f"bytes {first}-{last}/{part.whole_bytes}"}
         return Answer(206, {**answer.headers, **named}, part)
@@ -75,7 +75,7 @@ class MissingContentRange(ContentEffect):
     """Answers 206 with the right bytes and no Content-Range."""
 
     def reshape(self, answer: Answer, part: Part) -> Answer:
-        """No Content-Range."""
+        """The answer without Content-Range."""
         return Answer(206, _without_range(answer), part)
 
 
@@ -84,13 +84,14 @@ class NotReady(ContentEffect):
     """Answers MSG-368: the fax is still being processed."""
 
     status: int = 404
-    """HTTP status; unknown, so the one that is most easily mistaken for "no such content"."""
+    """HTTP status; the real one is unknown, so the default is the one easiest to mistake for a missing
+    content."""
 
     def reshape(self, answer: Answer, part: Part) -> Answer:
-        """The refusal."""
+        """The error."""
         return ApiError(self.status, "MSG-368", "Fax is still being processed").answer
 
 
 def _without_range(answer: Answer) -> dict[str, str]:
-    """The headers of `answer` but for Content-Range."""
+    """The headers of `answer` without Content-Range."""
     return {name: value for name, value in answer.headers.items() if name != "Content-Range"}

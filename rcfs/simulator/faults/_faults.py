@@ -1,9 +1,9 @@
-"""Faults on demand: which requests have which effect.
+"""Faults on demand: which requests get which effect.
 
-One request has at most one fault, the first in the list that wants it; those that change an answer come after
-the others, because they have to see it. A request that the platform itself refuses (no login, over the limit,
-not permitted) has none. A fault that finds nothing to work on passes over the request and is not used up by
-it: no fault silently does less than its name says.
+A request gets at most one fault: the first in the list that applies to it. Effects that change an answer come
+after the others, because they need to see it. A request that the platform itself refuses (no login, over the
+limit, not permitted) gets none. A fault that finds nothing to change skips the request and does not count it:
+no fault silently does less than its name says.
 """
 
 import inspect
@@ -52,29 +52,29 @@ EFFECTS: tuple[type[Effect], ...] = (
     answers.ExpiredJwt,
     answers.TokenDown,
 )
-"""All effects that can be asked for; the kind of one is its class's name in snake case."""
+"""All effects; the kind of an effect is its class's name in snake case."""
 
 
 @attrs.define(eq=False)
 class Fault:
-    """An effect, and the requests that it befalls."""
+    """An effect, and the requests that it applies to."""
 
     effect: Effect
-    """What happens."""
+    """The effect."""
     operation: str = ""
     """``operationId`` of the requests; empty for all."""
     path: str = ""
     """Beginning of their path; empty for all."""
     count: int | None = attrs.field(default=1)
-    """How many requests it befalls; None for no end."""
+    """Number of requests that it applies to; None for no limit."""
     probability: float = attrs.field(
         default=1.0, validator=attrs.validators.and_(attrs.validators.gt(0), attrs.validators.le(1))
     )
-    """Chance of each request that could be befallen."""
+    """Probability that it applies to a matching request."""
     seed: int = 0
-    """Makes the throws of the dice repeatable."""
+    """Seed of the random choices, which makes them repeatable."""
     fired: int = attrs.field(default=0, init=False)
-    """How many requests it has befallen."""
+    """Number of requests that it was applied to."""
     _dice: random.Random = attrs.field(init=False, repr=False)
 
     @_dice.default
@@ -95,12 +95,12 @@ class Fault:
 
     @property
     def spent(self) -> bool:
-        """Whether it has happened as often as it should."""
+        """Whether it was applied as often as it should."""
         return self.count is not None and self.fired >= self.count
 
     @property
     def closed_for_s(self) -> float | None:
-        """How long it closes a listener, in seconds and perhaps for ever; None when it closes none."""
+        """Seconds that it closes a listener, possibly infinite; None if it closes none."""
         if not isinstance(self.effect, Refuse) or self.spent:
             return None
         if self.effect.for_s is None and self.count is None and self.probability == 1:
@@ -108,12 +108,12 @@ class Fault:
         return self.effect.for_s
 
     def befalls(self, call: Call, path: str, found: Answer | None) -> bool:
-        """Whether it happens to a request for `path`, of which this is the `call`; if so it is counted.
+        """Whether it applies to the request `call` for `path`; if so, the request is counted.
 
         Args:
             call: The request.
             path: Its path.
-            found: What the endpoint has answered; None before it is asked.
+            found: The endpoint's answer; None before the endpoint is called.
         """
         wanted = (
             self.operation in ("", call.operation.id)
@@ -124,7 +124,7 @@ class Fault:
         return wanted and self.happens()
 
     def happens(self) -> bool:
-        """Whether the dice say that it happens now; if so it is counted."""
+        """Whether it applies now, by chance; if so, that is counted."""
         if self._dice.random() >= self.probability:
             return False
         self.fired += 1
@@ -132,19 +132,19 @@ class Fault:
 
 
 class FaultList:
-    """The faults that are asked for, in the order in which they were."""
+    """The active faults, in the order of their addition."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
         self._changed = trio.Event()
 
     def add(self, fault: Fault) -> None:
-        """Let `fault` happen from now on."""
+        """Activate `fault`."""
         self._faults.append(fault)
         self._tell()
 
     def clear(self) -> None:
-        """Let nothing go wrong any more; answers that are being sent keep their fault."""
+        """Remove all faults; answers that are being sent keep theirs."""
         self._faults.clear()
         self._tell()
 
@@ -153,12 +153,12 @@ class FaultList:
         await self._changed.wait()
 
     def pick(self, call: Call, path: str, found: Answer | None = None) -> Effect:
-        """What happens to a request; mostly nothing. For the arguments see `Fault.befalls`."""
+        """The effect for a request, usually none; see `Fault.befalls` for the arguments."""
         befalling = (fault.effect for fault in self._faults if fault.befalls(call, path, found))
         return next(befalling, Effect())
 
     def refusals(self, origin: str) -> list[Fault]:
-        """The faults that refuse connections to `origin` now."""
+        """The active faults that refuse connections to `origin`."""
         return [
             fault
             for fault in self._faults
@@ -166,7 +166,7 @@ class FaultList:
         ]
 
     def as_json(self) -> list[dict[str, Any]]:
-        """All faults with their options and how often they have fired."""
+        """All faults with their options, and how often each was applied."""
         return [
             {
                 "kind": kind_of(type(fault.effect)),
@@ -186,22 +186,22 @@ class FaultList:
 
 
 def kind_of(effect_class: type[Effect]) -> str:
-    """The name of an effect in JSON, such as ``reset_body``; empty for the one that does nothing."""
+    """The name of an effect in JSON, such as ``reset_body``; empty for `Effect` itself."""
     return "" if effect_class is Effect else re.sub(r"(?<!^)(?=[A-Z])", "_", effect_class.__name__).lower()
 
 
 @attrs.frozen
 class Kind:
-    """What can be asked for, in words."""
+    """The description of one kind of fault."""
 
     kind: str
     """Its name."""
     help: str
-    """What it does, in a line."""
+    """Its effect, in a line."""
     needed: tuple[str, ...]
-    """The options that it cannot do without; each is a number of seconds."""
+    """Names of its required options; each is a number of seconds."""
     options: Mapping[str, Any]
-    """All others, with their defaults."""
+    """Its other options, with their defaults."""
 
 
 def all_kinds() -> list[Kind]:
@@ -221,14 +221,15 @@ def all_kinds() -> list[Kind]:
 
 
 def fault_from_json(value: object) -> Fault:
-    """The fault that a JSON object asks for.
+    """The fault that a JSON object describes.
 
-    Its ``kind`` names the effect; ``operation``, ``path``, ``count``, ``probability`` and ``seed`` choose
-    the requests (with a probability and no count there is no end); all others are options of the effect.
+    Its ``kind`` names the effect; ``operation``, ``path``, ``count``, ``probability`` and ``seed`` select the
+    requests (with a probability, the default of ``count`` is no limit); the other fields are options of the
+    effect.
 
     Raises:
-        ValueError: `value` is no object, the kind is unknown, an option is unknown, missing, of the wrong
-            type or out of bounds.
+        ValueError: `value` is not an object, the kind is unknown, or an option is unknown, missing, of the
+            wrong type or out of bounds.
     """
     if not isinstance(value, dict):
         raise ValueError("a fault must be an object")
@@ -254,12 +255,12 @@ def fault_from_json(value: object) -> Fault:
 
 
 def _check_types(title: str, owner: type[Fault | Effect], options: Mapping[str, Any]) -> None:
-    """Raise ValueError for an option that `owner` has not, or whose value has another type."""
+    """Raise ValueError for an option that `owner` does not have, or whose value has the wrong type."""
     fields = attrs.fields_dict(owner)
     for name, value in options.items():
         if name not in fields:
             raise ValueError(f"{title} has no option {name!r}")
         wanted = {fields[name].type, *get_args(fields[name].type)}
-        # As JSON has it: a whole number is a number, too, and true is none.
+        # As in JSON, an integer is a valid number, but a boolean is not.
         if type(value) not in wanted and not (type(value) is int and float in wanted):
             raise ValueError(f"{name} must be {fields[name].type}, not {value!r}")

@@ -1,1 +1,1 @@
-"""Who is logged in, and what they may do."""
+"""Logins, and the permissions of app and user."""

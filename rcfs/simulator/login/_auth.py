@@ -1,7 +1,7 @@
-"""Logins: client authentication, access tokens, and refresh tokens that work once (codes: see `_codes`).
+"""Logins: client authentication, access tokens, and refresh tokens for single use (codes: see `_codes`).
 
-Tokens are random in every run; the credentials are made from the seed (see `_config`), so that a demo can
-be repeated. Times are `now` in seconds of any origin.
+Tokens are random in every run. The credentials follow from the seed (see `_config`), so that a demo can be
+repeated. Times are `now` in seconds of any origin.
 """
 
 import base64
@@ -23,7 +23,7 @@ REFRESH_LIFETIME_S = 604_799
 """Lifetime of a refresh token in seconds: the example of the schema TokenInfo."""
 
 MAX_SESSIONS = 5
-"""Sessions of one user and app; a further login ends the oldest (documented as "about 5")."""
+"""Sessions per user and app; a further login ends the oldest (documented as "about 5")."""
 
 
 @attrs.define(eq=False)
@@ -33,32 +33,32 @@ class Session:
     id: str
     """OAuth session id."""
     user: int
-    """Extension id of who logged in."""
+    """Extension id of the user."""
     client: str
-    """Client id it was made through."""
+    """Client id of the app."""
     is_public: bool
-    """The client has no secret and proved itself by PKCE; only such a login can be refreshed without one."""
+    """Whether the client has no secret but used PKCE; only such a login can be refreshed without a secret."""
     scopes: frozenset[str]
-    """What the app may do with it."""
+    """The app's scopes in this login."""
     access_token: str
-    """The only access token that is good; a refresh replaces it."""
+    """The only valid access token; a refresh replaces it."""
     expires_at: float
-    """When that token stops being good."""
+    """When that token expires."""
     refresh_token: str
-    """The only refresh token that is good."""
+    """The only valid refresh token."""
     refresh_expires_at: float
-    """When that one stops being good."""
+    """When that token expires."""
 
 
 class Auth:
     """All logins of one simulator.
 
     Args:
-        credentials: What a client must show.
+        credentials: The credentials to accept.
         owner: Extension id that the JWT belongs to.
-        token_lifetime_s: How long an access token is good, in seconds.
-        scopes: The app's scopes; a login has them all, unless it was asked for with fewer.
-        redirect_uris: What is registered with the app for logins in a browser, at least one.
+        token_lifetime_s: Lifetime of an access token, in seconds.
+        scopes: The app's scopes; a login has them all, unless it asks for fewer.
+        redirect_uris: The app's registered redirect URIs, at least one.
     """
 
     def __init__(
@@ -79,18 +79,18 @@ class Auth:
         self._listeners: list[Callable[[Session], None]] = []
 
     def listen(self, listener: Callable[[Session], None]) -> None:
-        """Let `listener` be told of each login that has ended: revoked, or the oldest of too many."""
+        """Call `listener` with each login that ends, by revocation or because the user has too many."""
         self._listeners.append(listener)
 
     def check_client(self, authorization: str, claimed: str = "") -> bool:
-        """Whether an ``Authorization: Basic`` header proves the client; False when it only claims to be it.
+        """Whether an ``Authorization: Basic`` header authenticates the client; False without a header.
 
         Args:
-            authorization: The header; empty where there is none.
-            claimed: Client id in the body, which is how an app without a secret says who it is.
+            authorization: The header; empty if absent.
+            claimed: Client id in the body, with which an app without a secret identifies itself.
 
         Raises:
-            OAuthError: The header is malformed or wrong, or there is none and the claim is wrong, too.
+            OAuthError: The header is malformed or wrong, or it is absent and `claimed` is wrong.
         """
         known = self.credentials
         if not authorization and claimed == known.client_id:
@@ -111,12 +111,12 @@ class Auth:
         Args:
             client: Client id of the request.
             form: Its body.
-            now: When it came.
-            proven: The client has shown its secret.
+            now: The present.
+            proven: Whether the client has authenticated itself by its secret.
 
         Raises:
-            OAuthError: The grant type is not supported, or the assertion, refresh token or authorization
-                code is not good, or takes a client that has shown its secret.
+            OAuthError: The grant type is not supported; the assertion, refresh token or authorization code is
+                invalid; or the client must authenticate itself by its secret and has not.
         """
         match form.get("grant_type"):
             case grant_type if grant_type == JWT_GRANT:
@@ -147,7 +147,7 @@ class Auth:
         }
 
     def session(self, token: str, now: float) -> Session:
-        """The login that `token` stands for.
+        """The login to which the access token `token` belongs.
 
         Raises:
             ApiError: 401, the token is unknown, replaced, revoked or expired.
@@ -160,15 +160,15 @@ class Auth:
         raise ApiError(401, "OAU-213", "Token not found")
 
     def revoke(self, token: str) -> None:
-        """End the login of an access or refresh `token`; an unknown one is no error (RFC 7009, 2.2)."""
+        """End the login of an access or refresh `token`; an unknown token is no error (RFC 7009, 2.2)."""
         self._end([s for s in self._sessions if token in (s.access_token, s.refresh_token)])
 
     def expire(self, session: Session) -> None:
-        """Let the access token of `session` be expired from now on; its refresh token stays good."""
+        """Expire the access token of `session`; its refresh token stays valid."""
         session.expires_at = float("-inf")
 
     def expire_all(self) -> None:
-        """Let every access token be expired from now on."""
+        """Expire all access tokens."""
         for session in self._sessions:
             self.expire(session)
 
@@ -189,7 +189,7 @@ class Auth:
         return session
 
     def _end(self, ended: Sequence[Session]) -> None:
-        """Let the logins `ended` be over."""
+        """End the logins `ended`."""
         self._sessions = [session for session in self._sessions if session not in ended]
         for session in ended:
             for listener in self._listeners:
@@ -211,7 +211,7 @@ class Auth:
 
 
 def bearer_token(authorization: str) -> str:
-    """The token of an ``Authorization: Bearer`` header; the scheme's case does not matter (RFC 9110, 11.1).
+    """The token of an ``Authorization: Bearer`` header; the scheme is case-insensitive (RFC 9110, 11.1).
 
     Raises:
         ApiError: 401, the header is empty or has another scheme.
@@ -237,5 +237,5 @@ def split_basic(authorization: str) -> tuple[str, str]:
 
 
 def _token(entropy_bytes: int = 32) -> str:
-    """A new random token, in the letters that the platform uses."""
+    """A new random token, with the platform's alphabet."""
     return secrets.token_urlsafe(entropy_bytes)

@@ -1,7 +1,7 @@
-"""Authorization codes: the login of a person in a browser, with PKCE (RFC 6749, 4.1, and RFC 7636).
+"""Authorization codes: the login of a user in a browser, with PKCE (RFC 6749, 4.1, and RFC 7636).
 
-A request for authorization is checked wherever it comes by: at the platform's authorize endpoint, when the
-consent page is shown, and when it is clicked. So nothing is kept before there is a code.
+A request for authorization is checked at every step: at the platform's authorize endpoint, when the consent
+page is shown, and when the user agrees. So no state is needed before a code is issued.
 """
 
 import base64
@@ -16,10 +16,10 @@ import attrs
 from rcfs.simulator._wire import OAuthError
 
 CODE_LIFETIME_S = 60.0
-"""How long a code is good, in seconds ("about 60 s" in the documentation)."""
+"""Lifetime of a code, in seconds ("about 60 s" in the documentation)."""
 
 MAX_CODES = 100
-"""Codes that are remembered at most; a further one makes the oldest forgotten."""
+"""Most codes that are kept; a further one replaces the oldest."""
 
 PARAMETERS = (
     "response_type",
@@ -31,37 +31,38 @@ PARAMETERS = (
     "code_challenge",
     "code_challenge_method",
 )
-"""What counts of a request for authorization; the consent page passes it on. What else is documented only
-changes looks (display, ui_locales, brand_id, login_hint) or belongs to OpenID Connect (nonce)."""
+"""Parameters of a request for authorization; the consent page passes them on. The other documented parameters
+only affect the look of the page (display, ui_locales, brand_id, login_hint) or belong to OpenID Connect
+(nonce)."""
 
 PROMPTS = frozenset({"login", "sso", "consent", "none"})
-"""Values of ``prompt``. All but ``none`` lead to the one page that there is, which asks for consent."""
+"""Values of ``prompt``. All except ``none`` lead to the consent page."""
 
 _CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 """A SHA-256 in base64url without padding (RFC 7636, 4.2)."""
 
 _VERIFIER = re.compile(r"[A-Za-z0-9._~-]{43,128}")
-"""RFC 7636, 4.1."""
+"""A code verifier (RFC 7636, 4.1)."""
 
 
 @attrs.frozen
 class AuthorizationRequest:
-    """A request for authorization that is in order."""
+    """A valid request for authorization."""
 
     client: str
     """Client id of the app."""
     redirect_uri: str
-    """Where the browser is sent with the answer."""
+    """The URI that the browser is redirected to with the answer."""
     names_redirect_uri: bool
-    """The client has named that URI; otherwise it is the only one that is registered."""
+    """Whether the client has named that URI; otherwise it is the only registered one."""
     state: str | None
-    """What the client wants to get back; None for nothing."""
+    """A value that the client wants back; None if it sent none."""
     challenge: str
-    """S256 code challenge; empty where the client is going to prove itself by its secret."""
+    """S256 code challenge; empty if the client will authenticate itself by its secret."""
     scopes: frozenset[str] = frozenset()
-    """What the app wants to be allowed: the scopes that it names, or all that it has."""
+    """The scopes that the app asks for: those that it names, or else all that it has."""
     is_silent: bool = False
-    """Nobody must be asked: it is granted only to a browser in which somebody has logged in already."""
+    """Whether no page may be shown, so that only a browser with a login gets a code."""
 
     def answer_uri(self, **answer: str) -> str:
         """The redirect URI with `answer` and the state."""
@@ -72,7 +73,7 @@ class AuthorizationRequest:
 
 @attrs.frozen
 class _Issued:
-    """What a code stands for."""
+    """The request that a code was issued for."""
 
     request: AuthorizationRequest
     expires_at: float
@@ -83,8 +84,8 @@ class Codes:
 
     Args:
         client_id: Id of the app.
-        redirect_uris: What is registered with it, at least one.
-        scopes: What the app may be allowed.
+        redirect_uris: The app's registered redirect URIs, at least one.
+        scopes: The app's scopes.
     """
 
     def __init__(
@@ -94,14 +95,14 @@ class Codes:
         self._redirect_uris = redirect_uris
         self._scopes = scopes
         self.browser = secrets.token_urlsafe(16)
-        """What a browser in which somebody has logged in knows; there is but one person."""
+        """Value of the cookie of a browser with a login; there is only one user."""
         self._issued: dict[str, _Issued] = {}
 
     def check(self, asked: Mapping[str, str]) -> AuthorizationRequest:
-        """The request for authorization with the parameters `asked`.
+        """The request for authorization with these parameters.
 
         Raises:
-            OAuthError: It must not be granted: no parameter is trusted before client and URI are known.
+            OAuthError: It is refused. Nothing is trusted before the client and the URI have been checked.
         """
         if asked.get("client_id") != self._client_id:
             raise OAuthError("invalid_client", "OAU-153", "Invalid client")
@@ -121,7 +122,7 @@ class Codes:
             raise OAuthError("invalid_request", "OAU-101", "Parameter [prompt] is invalid")
         scopes = frozenset(asked.get("scope", "").split()) or self._scopes
         if not scopes <= self._scopes:
-            # U: the platform's code for it is not known.
+            # U: the platform's code for this is unknown.
             raise OAuthError("invalid_scope", "OAU-101", "The app has not got all of these scopes")
         return AuthorizationRequest(
             client=self._client_id,
@@ -134,7 +135,7 @@ class Codes:
         )
 
     def issue(self, request: AuthorizationRequest, now: float) -> str:
-        """A code for `request`, to which the person has agreed."""
+        """A code for `request`, to which the user has agreed."""
         code = secrets.token_urlsafe(32)
         self._issued[code] = _Issued(request, now + CODE_LIFETIME_S)
         while len(self._issued) > MAX_CODES:
@@ -144,17 +145,17 @@ class Codes:
     def redeem(
         self, client: str, form: Mapping[str, str], now: float, *, proven: bool
     ) -> AuthorizationRequest:
-        """What the code of a token request's `form` was issued for; from now on it is not good any more.
+        """The request for which the code in a token request's `form` was issued; the code is used up.
 
         Args:
             client: Client id of the request.
             form: Its body.
-            now: When it came.
-            proven: The client has shown its secret.
+            now: The present.
+            proven: Whether the client has authenticated itself by its secret.
 
         Raises:
-            OAuthError: The code is unknown, taken, expired or another's; the redirect URI is another; the
-                code verifier is wrong or missing; there is neither a verifier nor a secret.
+            OAuthError: The code is unknown, used, expired or another client's; the redirect URI differs; the
+                code verifier is wrong or missing; or there is neither a verifier nor a secret.
         """
         issued = self._issued.pop(form.get("code", ""), None)
         if issued is None or now >= issued.expires_at or issued.request.client != client:

@@ -1,8 +1,7 @@
-"""Who may do what: the scopes of the app and the permissions of the person who is logged in.
+"""Authorization: the scopes of the app, and the permissions of the user.
 
-Two gates, as the documentation has them: an operation asks for a scope of the app (else CMN-401) and for a
-permission of the user (else CMN-408). Which ones follows from the tables here, so a new endpoint needs
-nothing but its line.
+As documented, an operation requires a scope of the app (else CMN-401) and a permission of the user (else
+CMN-408). The tables here say which, so a new endpoint needs only a line in them.
 
 Source: ``x-app-permission``, ``x-user-permission`` and ``x-feature`` of the official description.
 """
@@ -59,9 +58,9 @@ REQUIREMENTS = {
     "readDataExportTaskNew": ("TeamMessaging", "Glip"),
     "dataExportDataset": ("TeamMessaging", "Glip"),
 }
-"""Scope and user permission of each ``operationId``; empty where none is needed. Others need neither.
+"""Scope and user permission of each ``operationId``; empty if none is required. Others require neither.
 
-The description leaves out two operations: they need what the list needs that leads to them.
+The description lacks two operations: they require the same as the list that refers to them.
 """
 
 FEATURES = {
@@ -85,43 +84,43 @@ FEATURES = {
 """The user permission on which each feature depends."""
 
 MAILBOX_PERMISSIONS = frozenset({"EditMessages", "ReadMessageContent", "ReadMessages"})
-"""Permissions about a mailbox: for another's they also need access to that extension."""
+"""Permissions for a mailbox; for the mailbox of another user, access to that extension is required, too."""
 
 ADMIN_PERMISSIONS = frozenset(
     {"AccountAdministration", "FullCompanyCallLog", "ReadCompanyAnsweringRules", "Users"}
 )
-"""Permissions that a standard user has not."""
+"""Permissions that a standard user lacks."""
 
 SCOPES = frozenset(scope for scope, _ in REQUIREMENTS.values())
-"""All scopes that an app can have here."""
+"""All scopes that an app can have in the simulator."""
 
 PERMISSIONS = (
     frozenset(name for _, name in REQUIREMENTS.values() if name)
     | frozenset(FEATURES.values())
     | MAILBOX_PERMISSIONS
 )
-"""All permissions that a user can have here."""
+"""All permissions that a user can have in the simulator."""
 
 
 def _names_of(known: Collection[str]) -> Callable[[object, object, frozenset[str]], None]:
-    """A validator: every name is one of `known`."""
+    """A validator that allows only names in `known`."""
 
     def check(_instance: object, _attribute: object, names: frozenset[str]) -> None:
         unknown = sorted(names.difference(known))
         if unknown:
-            raise ValueError(f"{unknown[0]} is none of {', '.join(sorted(known))}")
+            raise ValueError(f"{unknown[0]} is not one of {', '.join(sorted(known))}")
 
     return check
 
 
 @attrs.frozen
 class Permissions:
-    """What the app and its users are allowed: all that they could be, without some."""
+    """The rights of the app and its users: all that exist, except the missing ones."""
 
     missing_scopes: frozenset[str] = attrs.field(default=frozenset(), validator=_names_of(SCOPES))
-    """Scopes that the app has not."""
+    """Scopes that the app lacks."""
     missing: frozenset[str] = attrs.field(default=frozenset(), validator=_names_of(PERMISSIONS))
-    """Permissions that no user has."""
+    """Permissions that every user lacks."""
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -133,10 +132,10 @@ class Permissions:
         return PERMISSIONS - self.missing - (frozenset() if user.is_admin else ADMIN_PERMISSIONS)
 
     def check(self, operation_id: str, user: SimExtension, scopes: Collection[str]) -> None:
-        """Return if `user` may ask for the operation with a login that has these `scopes`.
+        """Return if `user` may use the operation with a login that has these `scopes`.
 
         Raises:
-            ApiError: 403 CMN-401, the login has not the scope; 403 CMN-408, the user not the permission.
+            ApiError: 403 CMN-401, the login lacks the scope; 403 CMN-408, the user lacks the permission.
         """
         scope, permission = REQUIREMENTS.get(operation_id, ("", ""))
         if scope and scope not in scopes:
@@ -148,5 +147,5 @@ class Permissions:
 
 
 def _forbidden(code: str, name: str, need: str) -> ApiError:
-    """A refusal in the words of real ones, which name what is missing in a field of its own."""
+    """A refusal with the platform's text and fields, which name the missing right."""
     return ApiError(403, code, f"In order to call this API endpoint, {need}", permission=name)

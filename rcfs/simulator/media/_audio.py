@@ -1,4 +1,4 @@
-"""Voicemail recordings: a babbling voice as WAV, a row of tones as MP3."""
+"""Voicemail recordings: speech-like sound as WAV, a row of tones as MP3."""
 
 import io
 import math
@@ -11,7 +11,7 @@ from rcfs.simulator._dice import Dice
 from rcfs.simulator.media._content import MediaBases
 
 SAMPLE_RATE = 8000
-"""Frames a second of telephone audio (G.711)."""
+"""Frames per second of telephone audio (G.711)."""
 WAV_HEADER_BYTES = 44
 """RIFF, ``fmt `` and ``data`` headers of a PCM file without other chunks, as :mod:`wave` writes it."""
 MP3_SECONDS = 3
@@ -20,21 +20,21 @@ MP3_SECONDS = 3
 _VOWELS = ((1.0, 0.6, 0.2), (0.5, 1.0, 0.1), (0.7, 0.2, 0.8), (1.0, 0.1, 0.05))
 """Weights of the first three harmonics: enough for a voice that changes its vowels."""
 _ENVELOPE = (0.35, 0.8, 1.0, 0.7, 0.3)
-"""How loud a syllable is in each fifth of it: a soft start and end, so that nothing clicks."""
+"""Loudness of a syllable in each fifth of it: a soft start and end, to avoid clicks."""
 _PEAK = {1: 90, 2: 20_000}
 """Amplitude by sample width in bytes: about two thirds of full scale."""
 
 
 @attrs.frozen
 class WavMedia:
-    """PCM mono at 8 kHz with a voice that speaks syllables of changing pitch and vowel."""
+    """PCM mono at 8 kHz with a voice that utters syllables of changing pitch and vowel."""
 
     key: str
-    """Which voice, and what it says."""
+    """Determines the voice and its syllables."""
     frames: int
     """Length in frames; even, so that 8-bit data needs no pad byte."""
     sample_bytes: int
-    """1 (unsigned) or 2 (signed) bytes a sample."""
+    """Bytes per sample: 1 (unsigned) or 2 (signed)."""
     content_type: str = "audio/x-wav"
     """``audio/x-wav`` or ``audio/wav``."""
 
@@ -56,8 +56,8 @@ class WavMedia:
     def _speech(self) -> bytes:
         """All samples.
 
-        A syllable is one cycle of its wave repeated, so most of the work is copying bytes; a minute of
-        speech takes milliseconds, not the second that computing each sample would.
+        A syllable repeats one cycle of its wave, so most of the work is copying bytes. A minute of speech
+        takes milliseconds, not the second that computing each sample would take.
         """
         dice = Dice("voice", self.key)
         periods = [dice.between(36, 80) for _ in range(4)]  # 100 to 222 Hz: spoken pitch
@@ -80,7 +80,7 @@ class WavMedia:
         return b"".join(pieces)[:wanted]
 
     def _cycles(self, period: int, weights: tuple[float, ...]) -> list[bytes]:
-        """One cycle of `period` samples at each loudness of the envelope."""
+        """One cycle of `period` samples for each loudness of the envelope."""
         scale = _PEAK[self.sample_bytes] / sum(weights)
         shape = [
             scale
@@ -100,17 +100,17 @@ class WavMedia:
 
 @attrs.frozen
 class Mp3Media:
-    """The asset's tones `repeats` times over, after a tag with the key.
+    """The asset's tones, repeated, after a tag with the key.
 
-    The asset was made by ffmpeg with ``-c:a libmp3lame -b:a 16k -ar 8000 -reservoir 0 -write_xing 0``:
-    without a bit reservoir any row of its frames is a valid stream, and an ID3v2 tag in front is what
-    makes two recordings differ.
+    The asset was made by ffmpeg with ``-c:a libmp3lame -b:a 16k -ar 8000 -reservoir 0 -write_xing 0``.
+    Without a bit reservoir, any sequence of its frames is a valid stream. The ID3v2 tag in front makes two
+    recordings differ.
     """
 
     key: str
     """Text of the tag, ASCII."""
     repeats: int
-    """How often the three seconds are played, at least 1."""
+    """Number of repetitions of the three seconds, at least 1."""
     content_type: str = "audio/mpeg"
     size_bytes: None = None
 
@@ -120,10 +120,11 @@ class Mp3Media:
 
 
 def id3_tag(title: str) -> bytes:
-    """A tag that stands in front of an MP3 and holds `title` (ASCII).
+    """A tag for the start of an MP3, with `title` (ASCII).
 
-    Source: ID3v2.3, 3.1 and 4.2: sizes of the tag are four times seven bits, those of a frame four
-    bytes; the first byte of a text frame names its encoding (0 is Latin-1).
+    Source: ID3v2.3, 3.1 and 4.2: the size of the tag is four times seven bits, that of a frame four bytes;
+        the first
+    byte of a text frame names its encoding (0 is Latin-1).
     """
     text = b"\0" + title.encode("ascii")
     frame = b"TIT2" + struct.pack(">IH", len(text), 0) + text

@@ -1,7 +1,7 @@
-"""Call recordings of any length, of which any part can be made alone.
+"""Call recordings of any length; every part of one can be made without the rest.
 
-A recording is a short head and then blocks of equal size; which block stands where follows from the
-recording's key and the block's number. So an hour of telephone audio costs the memory of what is read.
+A recording is a short head, then blocks of equal size. The recording's key and a block's number determine the
+block, so reading a part of an hour of telephone audio costs only the memory of that part.
 """
 
 import struct
@@ -18,20 +18,20 @@ MP3 = "audio/mpeg"
 """Content type of a recording in MP3: 2 kB a second."""
 
 _PHRASES = 16
-"""How many different seconds of speech there are: two recordings differ within their first seconds."""
+"""Number of different seconds of speech: two recordings differ within their first seconds."""
 _SAMPLE_BYTES = 2
 _MP3_FRAME_BYTES = 144
 """Size of each frame of the asset ``tones.mp3``: 72 ms at 16 kbit/s."""
 _MP3_FRAMES_PER_1000_S = 13_889
-"""Frames that make 1000 seconds: one has 576 samples of 8 kHz, which is 0.072 s."""
+"""Frames in 1000 seconds: one frame has 576 samples at 8 kHz, which is 0.072 s."""
 
 
 @attrs.frozen
 class CallAudio:
-    """What one recording holds; equal values hold equal bytes. Any thread may read."""
+    """The content of one recording; equal values have equal bytes. Any thread may read."""
 
     key: str
-    """What makes the bytes differ from those of all others; ASCII."""
+    """Makes the bytes differ from those of all other recordings; ASCII."""
     duration_s: int
     """Length in seconds, at least 1; an MP3 is up to 0.1 s off."""
     content_type: str
@@ -79,7 +79,7 @@ class CallAudio:
         if self.content_type == WAV:
             return self._phrase(stable_int(16, self.key, number) % _PHRASES)
         frames = self._bases.asset("tones.mp3")
-        # Without a bit reservoir, as in this asset, frames can stand in any order.
+        # Without a bit reservoir, as in this asset, frames can be in any order.
         start = stable_int(16, self.key, number) % (len(frames) // _MP3_FRAME_BYTES) * _MP3_FRAME_BYTES
         return frames[start : start + _MP3_FRAME_BYTES]
 

@@ -1,7 +1,7 @@
-"""Contents of the simulated account: what an attachment's bytes are made from, and how they are read.
+"""Contents of the simulated account: recipes for the bytes of attachments, and objects that read them.
 
-A :class:`Media` value is a recipe of a few fields; its bytes are made when they are first read and go
-with the :class:`SimContent` that read them, so an account of any size holds no content.
+A :class:`Media` value is a recipe of a few fields. A :class:`SimContent` makes its bytes at the first read
+and keeps them as long as it lives, so an account of any size stores no content.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ import attrs
 from rcfs.simulator._dice import filler
 
 _PIECE_BYTES = 1 << 20
-"""How much is read at once for a checksum; any size does, this one is a chunk of the cache."""
+"""Bytes read at once for a checksum; any size would do, this is a chunk of the cache."""
 
 
 class MediaBases:
-    """The few pictures and recordings that many attachments are varied from, each made once.
+    """The few pictures and recordings of which many attachments are variations, each made once.
 
     Two threads that ask for the same base at once may both make it; the results are equal.
     """
@@ -28,13 +28,13 @@ class MediaBases:
         self._made: dict[str, bytes] = {}
 
     def base(self, name: str, make: Callable[[], bytes]) -> bytes:
-        """The bytes that `make` gives, from memory when `name` was asked for before."""
+        """The bytes that `make` returns; from memory after the first call for `name`."""
         if name not in self._made:
             self._made[name] = make()
         return self._made[name]
 
     def asset(self, name: str) -> bytes:
-        """The bytes of the file `name` that comes with the simulator."""
+        """The bytes of the file `name` in the simulator's package."""
         return self.base(name, (resources.files("rcfs.simulator") / "assets" / name).read_bytes)
 
 
@@ -47,7 +47,7 @@ class Media(Protocol):
 
     @property
     def size_bytes(self) -> int | None:
-        """Exact size; None where only the bytes themselves tell."""
+        """Exact size; None if it is known only after rendering."""
 
     def render(self, bases: MediaBases) -> bytes:
         """The bytes."""
@@ -58,7 +58,7 @@ class TextMedia:
     """Text in UTF-8."""
 
     text: str
-    """The text; it may be empty."""
+    """The text, possibly empty."""
     content_type: str = "text/plain"
     """``text/plain`` or ``text/vcard``."""
 
@@ -74,12 +74,12 @@ class TextMedia:
 
 @attrs.frozen
 class LaterMedia:
-    """A recipe that is thought out when its bytes are wanted: lists of messages need only its type."""
+    """A recipe that is made only when its bytes are needed: lists of messages need only its type."""
 
     content_type: str
     """Media type without parameters."""
     make: Callable[[], Media] = attrs.field(repr=False)
-    """Gives the recipe."""
+    """Makes the recipe."""
     size_bytes: None = None
 
     def render(self, bases: MediaBases) -> bytes:
@@ -89,14 +89,14 @@ class LaterMedia:
 
 @attrs.frozen
 class Mp4Media:
-    """A two-second clip, brought to its size by a ``free`` box of its own bytes.
+    """A two-second clip, padded to its size by a ``free`` box.
 
     The asset is ffmpeg's ``testsrc2`` (160x120, 8 frames a second, H.264 baseline) with a sine tone (AAC),
     made with ``-movflags +faststart`` and the ``+bitexact`` flags.
     """
 
     key: str
-    """What makes this clip's bytes differ from those of all others."""
+    """Makes this clip's bytes differ from those of all others."""
     size_bytes: int
     """Exact size, at least 16 KiB (the clip itself has about 12)."""
     content_type: str = "video/mp4"
@@ -104,8 +104,8 @@ class Mp4Media:
     def render(self, bases: MediaBases) -> bytes:
         """The clip and its box.
 
-        A ``free`` box may stand anywhere among the boxes, and players skip it (ISO/IEC 14496-12, 8.1.2);
-        at the end it moves no offset. Its length field counts the eight bytes of its header.
+        A ``free`` box may be anywhere among the boxes, and players skip it (ISO/IEC 14496-12, 8.1.2). At the
+        end it moves no offset. Its length field includes the eight bytes of its header.
         """
         clip = bases.asset("clip.mp4")
         box_bytes = self.size_bytes - len(clip)
@@ -115,8 +115,8 @@ class Mp4Media:
 class SimContent:
     """The content of one attachment, as the media server has it.
 
-    The bytes are made by the first :meth:`read`, take some milliseconds, and live as long as this
-    object; one request should use one object. Not for two threads at once.
+    The first :meth:`read` makes the bytes, which takes some milliseconds; they live as long as this object.
+    Use one object per request, in one thread at a time.
     """
 
     def __init__(self, media: Media, bases: MediaBases, file_name: str | None = None) -> None:
@@ -128,7 +128,7 @@ class SimContent:
 
     @property
     def size_bytes(self) -> int:
-        """Exact size; for a fax it has to be made to know."""
+        """Exact size; finding that of a fax requires making it."""
         size = self._media.size_bytes
         return len(self._all()) if size is None else size
 

@@ -19,7 +19,7 @@ _TIFF_DPI = (204, 196)
 
 @attrs.frozen
 class Letter:
-    """What a fax says."""
+    """The text of a fax."""
 
     banner: str
     """The line that the fax machine prints on top of each page: sender, time, message id."""
@@ -32,8 +32,8 @@ class Letter:
     title: str
     """Subject line."""
     body: tuple[str, ...]
-    """Lines of the text, at most 30, which is what fits below the heading; WinAnsi characters only, as the
-    PDF's fonts know no others (ISO 32000-1, annex D)."""
+    """Lines of the text, at most 30, which is what fits below the heading; only WinAnsi characters, because
+    the PDF's fonts know no others (ISO 32000-1, annex D)."""
     pages: int
     """Number of pages, at least 1; each after the first is an annex with the same text."""
 
@@ -49,7 +49,7 @@ class PdfMedia:
 
     letter: Letter
     ballast_bytes: int = 0
-    """Bytes of an object that no page shows: how a fax comes to be as large as one of photographs."""
+    """Size of an invisible object that makes the fax as large as one of photographs."""
     content_type: str = "application/pdf"
     size_bytes: None = None
 
@@ -57,7 +57,7 @@ class PdfMedia:
         """The document."""
         letter = self.letter
         target = io.BytesIO()
-        # invariant: no time of creation and no random id, so the same letter gives the same bytes.
+        # invariant: no creation time and no random id, so the same letter gives the same bytes.
         sheet = canvas.Canvas(target, pagesize=LETTER, invariant=1, pageCompression=0)
         sheet.setTitle(letter.title)
         height = LETTER[1]
@@ -82,11 +82,12 @@ class PdfMedia:
 def _with_ballast(pdf: bytes, size_bytes: int, key: str) -> bytes:
     """`pdf` with one more object, a stream of `size_bytes`, by an incremental update.
 
-    Source: ISO 32000-1, 7.5.6: new objects, a cross-reference section for them alone, and a trailer that
-    repeats the old one and points back to it follow the unchanged file.
+    Source: ISO 32000-1, 7.5.6: after the unchanged file come new objects, a cross-reference section for
+        these, and
+    a trailer that repeats the old one and points back to it.
 
     Raises:
-        ValueError: `pdf` has no trailer as reportlab writes it.
+        ValueError: `pdf` does not end with a trailer in reportlab's form.
     """
     found = re.search(rb"/Root (\d+ 0 R)\n/Size (\d+)\n>>\nstartxref\n(\d+)\n", pdf)
     if found is None:

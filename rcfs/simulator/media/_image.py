@@ -1,7 +1,7 @@
-"""MMS pictures: a few drawn landscapes, each copy brought to its size and made unlike all others.
+"""MMS pictures: a few drawn landscapes, each copy padded to its size and made different from all others.
 
-What is added is legal and invisible: comment segments in JPEG, a comment extension in GIF. So an exact
-size can be promised from the recipe alone, as the records of MMS files do.
+The padding is legal and invisible: comment segments in JPEG, a comment extension in GIF. So the recipe alone
+determines the exact size, which the records of MMS files contain.
 """
 
 import io
@@ -14,18 +14,18 @@ from rcfs.simulator._dice import Dice, filler
 from rcfs.simulator.media._content import MediaBases
 
 VARIANTS = 12
-"""How many landscapes there are; more would cost time without being noticed."""
+"""Number of landscapes; more would cost time and not be noticed."""
 SMALLEST_BYTES = 16_000
-"""Least size of a picture: twice that of the largest landscape, so that there is room for a comment."""
+"""Smallest size of a picture: twice that of the largest landscape, which leaves room for a comment."""
 
 _SEGMENT_BYTES = 0xFFFF + 2
-"""Longest JPEG segment: two bytes of marker, then what its 16-bit length can count."""
+"""Longest JPEG segment: two bytes of marker, and the maximum of its 16-bit length."""
 _BLOCK_BYTES = 256
-"""Longest GIF sub-block: a length byte and the 255 bytes that it can count."""
+"""Longest GIF sub-block: a length byte, and its maximum of 255 bytes."""
 
 
 def dimensions(variant: int) -> tuple[int, int]:
-    """Width and height in pixels of landscape `variant`; every third is upright, as phones are held."""
+    """Width and height in pixels of landscape `variant`; every third is in portrait format."""
     return (360, 480) if variant % 3 == 2 else (480, 360)
 
 
@@ -34,9 +34,9 @@ class JpegMedia:
     """A landscape as JPEG."""
 
     key: str
-    """What makes these bytes differ from those of all others."""
+    """Makes these bytes differ from those of all others."""
     variant: int
-    """Which landscape, below `VARIANTS`."""
+    """Number of the landscape, below `VARIANTS`."""
     size_bytes: int
     """Exact size, at least `SMALLEST_BYTES`."""
     content_type: str = "image/jpeg"
@@ -44,7 +44,7 @@ class JpegMedia:
     def render(self, bases: MediaBases) -> bytes:
         """The picture.
 
-        The comments follow the APP0 segment, which JFIF wants first (JFIF 1.02; ITU-T T.81, B.2.4.5).
+        The comments follow the APP0 segment, which must be the first (JFIF 1.02; ITU-T T.81, B.2.4.5).
         """
         picture = bases.base(f"jpeg {self.variant}", lambda: _jpeg(self.variant))
         after_app0 = 4 + int.from_bytes(picture[4:6], "big")
@@ -57,15 +57,15 @@ class GifMedia:
     """A landscape with a moving sun as GIF."""
 
     key: str
-    """What makes these bytes differ from those of all others."""
+    """Makes these bytes differ from those of all others."""
     variant: int
-    """Which landscape, below `VARIANTS`."""
+    """Number of the landscape, below `VARIANTS`."""
     size_bytes: int
     """Exact size, at least `SMALLEST_BYTES`."""
     content_type: str = "image/gif"
 
     def render(self, bases: MediaBases) -> bytes:
-        """The picture; the comment stands before the trailer (GIF89a, 24)."""
+        """The picture; the comment comes before the trailer (GIF89a, 24)."""
         picture = bases.base(f"gif {self.variant}", lambda: _gif(self.variant))
         return picture[:-1] + _gif_comment(filler(self.size_bytes - len(picture), self.key)) + picture[-1:]
 
@@ -90,7 +90,7 @@ def _gif_comment(noise: bytes) -> bytes:
     at = 2
     while at < end:
         take = min(end - at, _BLOCK_BYTES)
-        if end - at - take == 1:  # a block needs a byte beside its length
+        if end - at - take == 1:  # a block needs a byte after its length
             take -= 1
         blocks.append(bytes([take - 1]) + noise[at + 1 : at + take])
         at += take

@@ -92,7 +92,7 @@ def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfi
         ("--limit medium=1 --limit medium=0", "--limit: 'limit' must be >= 1: 0"),
         ("--latency nan", "'latency_s' must be >= 0: nan"),
         ("--day inf", "'day_speed' must be < inf: inf"),
-        ("--without-scope Nonsense", "Nonsense is none of"),
+        ("--without-scope Nonsense", "Nonsense is not one of"),
         ("--messages 0 --extensions 1 --standard-user", "no extension of the account is a standard user"),
     ],
 )

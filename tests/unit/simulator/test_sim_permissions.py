@@ -98,7 +98,7 @@ async def test_wrong_feature_filters() -> None:
     ],
 )
 def test_unknown_names_are_refused(config: SimulatorConfig) -> None:
-    with pytest.raises(ValueError, match="Nonsense is none of"):
+    with pytest.raises(ValueError, match="Nonsense is not one of"):
         Simulator(config)
 
 
