@@ -1,8 +1,8 @@
-"""What every test gets: hypothesis settings, quiet logs, and the choice between skipping and failing.
+"""Set-up of every test: hypothesis settings, quiet logs, and the choice between skipping and failing.
 
-Two environment variables forbid what is convenient at a desk and wrong in CI:
+Two environment variables forbid what is convenient on a developer's machine and wrong in CI:
 
-- ``RCFS_REQUIRE_MOUNT=1``: a test of `tests/mount` that is skipped, for whatever reason, has failed.
+- ``RCFS_REQUIRE_MOUNT=1``: a skipped test of `tests/mount` counts as failed, whatever the reason.
 - ``RCFS_REQUIRE_OPENAPI=1``: the run does not start without the official description of the API, whose
   path is in ``RCFS_OPENAPI``.
 """
@@ -24,18 +24,18 @@ MOUNT_TESTS = Path(__file__).parent / "mount"
 
 @pytest.hookimpl(tryfirst=True)  # before hypothesis' plugin, whose --hypothesis-profile wins
 def pytest_configure(config: pytest.Config) -> None:
-    # A deadline measures the machine: virtual ones pause for as long as they like. In CI a failure is the
-    # change's own, not a new example's.
+    # No deadlines: they measure the machine, and virtual clocks pause at will. Fixed examples in CI: a
+    # failure must come from the change, not from a new example.
     settings.register_profile("rcfs", deadline=None, derandomize="CI" in os.environ)
     settings.load_profile("rcfs")
-    # A shell starts background jobs with SIGINT ignored, and all that the tests start would inherit that.
+    # A shell starts background jobs with SIGINT ignored, and all processes of the tests would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if required("OPENAPI") and not Path(os.environ.get("RCFS_OPENAPI", "")).is_file():
         raise pytest.UsageError("RCFS_REQUIRE_OPENAPI is set, but RCFS_OPENAPI does not name a file")
 
 
 def required(what: str) -> bool:
-    """Whether the environment says that tests which need this may not be skipped."""
+    """Whether the environment forbids to skip tests that need `what`."""
     return os.environ.get(f"RCFS_REQUIRE_{what}") == "1"
 
 
@@ -75,7 +75,7 @@ def pytest_make_collect_report(
 
 
 def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
-    """Makes a failure of a skip of mount tests, where those are required."""
+    """Turn a skip of a mount test into a failure, where mount tests are required."""
     if required("MOUNT") and report.skipped and not hasattr(report, "wasxfail"):
         report.outcome = "failed"
         report.longrepr = f"skipped, but RCFS_REQUIRE_MOUNT is set: {report.longreprtext}"
@@ -83,7 +83,7 @@ def refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 @pytest.fixture(autouse=True)
 def _quiet_logs() -> Iterator[None]:
-    """Lets events go nowhere until a test says otherwise; `structlog.testing.capture_logs` sees them."""
+    """Discard log events unless a test captures them; `structlog.testing.capture_logs` still sees them."""
     structlog.configure(processors=[], logger_factory=structlog.ReturnLoggerFactory())
     yield
     structlog.reset_defaults()

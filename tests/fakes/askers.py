@@ -1,4 +1,4 @@
-"""Somebody who asks a file system, without being a process."""
+"""A reader of a file system that is not a process."""
 
 from collections.abc import Callable
 
@@ -12,7 +12,7 @@ _CAT = Reader("cat", Opener(("cat",), "session", "user"))
 
 @attrs.frozen(eq=False)
 class Somebody:
-    """Asks, and waits until it is told otherwise."""
+    """Waits for answers until it is ended."""
 
     _reader: Reader = _CAT
     _is_ending: Callable[[], bool] = lambda: False

@@ -1,6 +1,6 @@
-"""A mailbox that is thought out anew after every change: slow, and simple enough to be right.
+"""A mailbox that is recomputed after every change: slow, and simple enough to be right.
 
-For tests of the tree, and the reference that the index of mailboxes is compared with.
+For tests of the tree, and as the reference for tests of the mailbox index.
 """
 
 import math
@@ -15,10 +15,10 @@ from rcfs.tree._times import sane
 
 @attrs.define(eq=False)
 class PlainCatalogue:
-    """All messages in a dictionary; numbers are the order in which folders and messages came.
+    """All messages in a dictionary; numbers are the order in which folders and messages arrived.
 
-    What a folder or the mailbox has once learned of its parties and its owner stays, as long as there is the
-    folder: a name does not change because an old message goes.
+    A folder keeps what it has once learned of its parties, and the mailbox what it knows of its owner, as
+    long as the folder exists: a name does not change because an old message goes.
     """
 
     account_id: str = "1"
@@ -29,16 +29,16 @@ class PlainCatalogue:
     _owners: set[str] = attrs.field(factory=set)
     _parties: dict[tuple[str, str], dict[str, tuple[str, float]]] = attrs.field(factory=dict)
     _found: dict[tuple[str, str], list[tuple[ShelvedMessage, Place]]] | None = None
-    """Answer of `_places` since the last change; None when it has not been asked."""
+    """Answer of `_places` since the last change; None when not yet computed."""
     _listed: list[FolderRow] | None = None
-    """The same of `_rows`."""
+    """The same for `_rows`."""
 
     def put(self, *messages: Message) -> None:
         for message in messages:
             shelved = shelve(message, keep_purged=self.keep_purged)
             before = self.messages_by_id.get(message.id)
             if shelved is None:
-                # Forgotten, whatever is newer; so what is told of it later is news.
+                # The message is forgotten, even if a newer state is known, so a later record of it is new.
                 self.messages_by_id.pop(message.id, None)
                 continue
             if before is not None and (message.modified_s or math.inf) < (before.modified_s or 0.0):
@@ -167,7 +167,7 @@ class PlainCatalogue:
 
 
 def shown(*messages: Message, extension: Extension | None = None) -> ExtensionDirectory:
-    """The directory of an extension, 101 unless told otherwise, whose mailbox has `messages`."""
+    """The directory of an extension, by default 101, whose mailbox has `messages`."""
     extension = extension or Extension(101)
     directory = build_root([extension], fallback_s=9.0).extension(extension.id)
     catalogue = PlainCatalogue()

@@ -1,7 +1,7 @@
-"""What a mount must show of a mailbox, by the documented rules and from the platform's records alone.
+"""The expected tree of a mailbox, by the documented rules and from the platform's records alone.
 
-Nothing here is rcfs's own code, so that no mistake is made twice. It knows the records that a simulated
-account has (without the hostile ones), not all that a platform may send.
+This shares no code with rcfs, so that no mistake is made twice. It knows the records of a simulated account
+(without the hostile ones), not all that a platform may send.
 """
 
 import json
@@ -38,7 +38,7 @@ SUFFIXES = {
 
 @attrs.frozen
 class _Message:
-    """One record, and what it is called."""
+    """One record, and its names."""
 
     record: Record
     created: datetime
@@ -88,7 +88,7 @@ class _Message:
 
     @property
     def lines(self) -> str:
-        """What it says in its conversation."""
+        """Its lines in its conversation."""
         speaker = self.sender.get("name") or number(self.sender) or ("me" if self.is_outbound else "unknown")
         said = [] if self.text is None else self.text.splitlines()
         first, *others = said or [""]
@@ -97,7 +97,7 @@ class _Message:
         return "".join(line.rstrip() + "\n" for line in lines)
 
     def files(self) -> dict[str, int]:
-        """The files that are attachments, and the ids of these."""
+        """The names of its attachments, and their ids."""
         found: dict[str, int] = {}
         for attachment in self.record.get("attachments", ()):
             kind, media = attachment["type"], attachment["contentType"]
@@ -128,16 +128,16 @@ def number(party: Record) -> str:
 
 
 def plain(text: str) -> str:
-    """`text` as a name may hold it, of all that simulated people write."""
+    """`text` as part of a name; enough for the characters that simulated people use."""
     return re.sub(r'[/"*:<>?\\|]', "_", text).strip()
 
 
 def expected(
     records: Iterable[Record], own: Record, *, fallback_s: float, own_s: float | None = None
 ) -> dict[Path, Seen]:
-    """Everything below the directory of the extension with the record `own`, of which `records` are shown.
+    """Everything below the directory of the extension with the record `own`, whose mailbox has `records`.
 
-    What has no time has `fallback_s`, its record `own_s` if that is known.
+    Entries without a time get `fallback_s`; the extension's record gets `own_s` if that is known.
     """
     own_s = fallback_s if own_s is None else own_s
     messages = sorted(map(_Message.of, records), key=lambda m: (m.created, m.record["id"]))
@@ -196,13 +196,13 @@ def _link_places(message: _Message) -> list[tuple[str, str, list[Record]]]:
 
 
 def who(party: Record) -> str:
-    """What tells a party from others."""
+    """The key that distinguishes a party from others."""
     return number(party) or party.get("name") or "unknown"
 
 
 def _link_folders(messages: Iterable[_Message], owner: Iterable[str | None]) -> _LinkFolders:
     known: dict[tuple[str, str], dict[str, str]] = {}
-    for message in messages:  # the oldest first, which is the one that names somebody
+    for message in messages:  # oldest first: the oldest with a name decides
         for view, key, parties in _link_places(message):
             names = known.setdefault((view, key), {})
             for party in parties:
@@ -254,7 +254,7 @@ def _times(message: _Message) -> tuple[int, int]:
 
 
 def _newest(messages: list[_Message], fallback_s: float) -> tuple[int, int]:
-    """The times of what holds `messages`."""
+    """The times of a directory that holds `messages`."""
     if not messages:
         return _ns(fallback_s), _ns(fallback_s)
     created, modified = max(m.created for m in messages), max(m.modified for m in messages)

@@ -1,4 +1,4 @@
-"""Drives the file system of a small account in a process without FUSE; prints the path of what it read."""
+"""Drives the file system of a small account in a process without FUSE; prints the path of a read file."""
 
 # ruff: noqa: E402
 
@@ -6,7 +6,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any, cast
 
-sys.modules["pyfuse3"] = cast("Any", None)  # It cannot be imported from now on.
+sys.modules["pyfuse3"] = cast("Any", None)  # From now on, importing it fails.
 
 import pytest
 import structlog
@@ -63,7 +63,7 @@ def small() -> FileSystem:
 
 
 async def walk(files: FileSystem, asker: Somebody) -> tuple[tuple[str, ...], Node]:
-    """Down to a file, by the last entry of each directory; the extension's first view apart."""
+    """The path down to a file, by the last entry of each directory but the extension's first view."""
     path: tuple[str, ...] = ()
     node: Node = files.root
     while isinstance(node, Directory):

@@ -1,7 +1,7 @@
 """Several processes on one ledger against the police, in virtual time.
 
-Unlike `World`, a process does nothing of its own accord: it is woken at the time that its scheduler named, a
-little late, and when something happens to it. What other processes do it does not hear.
+Unlike in `World`, a process acts only when it is woken: at the time that its scheduler named, a little late,
+or when an answer arrives. It does not hear of other processes.
 """
 
 import heapq
@@ -21,13 +21,13 @@ class Request:
     """One request that was sent."""
 
     process: "Process"
-    """Who."""
+    """The sender."""
     ticket: Ticket
-    """For whom."""
+    """The ticket that it was sent for."""
     slot: Slot
-    """With which slot."""
+    """The slot that it took."""
     believed_limit: int
-    """What the ledger took for the limit then."""
+    """The limit that the ledger believed at that time."""
 
 
 @attrs.define(eq=False)
@@ -45,15 +45,15 @@ class Process:
 
 
 class Fleet:
-    """All of it.
+    """All processes, their ledger, and the police.
 
     Args:
-        home: Where the ledger is kept.
-        police: Judge of what is sent.
-        travel: How each request travels.
-        late: How late a process wakes up, in seconds.
-        rate: How many seconds the police's clock counts in one of ours.
-        judged: Called with each request when the police have judged it.
+        home: Home of the ledger.
+        police: Judges the requests.
+        travel: Decides the trip of each request.
+        late: Delay of a process's wakeup, in seconds.
+        rate: Seconds on the police's clock per second on ours.
+        judged: Called with each request after the police have judged it.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Fleet:
         self.now = 0.0
         self.processes: list[Process] = []
         self.heard: list[tuple[float, Verdict]] = []
-        """Every 429 that a living process heard of, and when."""
+        """Each 429 that a living process received, with its time."""
         self.requests: list[Request] = []
         self.done: Callable[[Process, Ticket], None] = lambda _process, _ticket: None
         self._home = home
@@ -90,35 +90,35 @@ class Fleet:
         return process
 
     def kill(self, process: Process) -> None:
-        """End `process` at once, whatever it does; its requests travel on."""
+        """End `process` at once, whatever it does; its requests still arrive."""
         process.alive = False
         self._home.kill(process.owner, self.now)
 
     def submit(self, process: Process, group: UsageGroup, priority: Priority, count: int = 1) -> list[Ticket]:
-        """`process` wants something."""
+        """Submit `count` requests by `process`."""
         process.submitted += count
         tickets = [process.scheduler.submit(group, priority, self.now) for _ in range(count)]
         self._pump(process)
         return tickets
 
     def close(self) -> None:
-        """End all processes that live, as they should end."""
+        """End all living processes in an orderly way."""
         for process in self.processes:
             if process.alive:
                 process.alive = False
                 process.ledger.close(self.now)
 
     def stop(self, process: Process) -> None:
-        """Let `process` do nothing until it is told to go on; its answers arrive."""
+        """Stop `process` until `resume`; answers for it wait."""
         process.stopped = True
 
-    def go_on(self, process: Process) -> None:
-        """Let `process` do something again."""
+    def resume(self, process: Process) -> None:
+        """Let a stopped `process` continue."""
         process.stopped = False
         self._pump(process)
 
     def at(self, time_s: float, event: Callable[[], object], process: Process | None = None) -> None:
-        """Let `event` happen at `time_s`, but not to a dead process."""
+        """Call `event` at `time_s`, unless `process` is dead by then."""
         heapq.heappush(self._events, (time_s, next(self._seqs), process, event))
 
     @property
@@ -136,7 +136,7 @@ class Fleet:
             self.now = until_s
 
     def _wake(self, process: Process, wake_s: float) -> None:
-        if process.wake_s == wake_s:  # else another time was named meanwhile
+        if process.wake_s == wake_s:  # otherwise another time has been set meanwhile
             self._pump(process)
 
     def _pump(self, process: Process) -> None:

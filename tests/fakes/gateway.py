@@ -1,4 +1,4 @@
-"""The platform's WebSocket gateway in virtual time: it answers, tells, falls silent and breaks as told."""
+"""The platform's WebSocket gateway in virtual time: answers, notifies, falls silent and breaks on demand."""
 
 import json
 import math
@@ -21,9 +21,9 @@ class Connection:
 
     gateway: "Gateway"
     filters: list[str] = attrs.field(factory=list)
-    """What it is subscribed to."""
+    """Its subscribed event filters."""
     silent: bool = False
-    """Whether nothing is answered any more."""
+    """Whether it no longer answers."""
     ended: bool = False
     """Whether the client has closed it."""
 
@@ -35,16 +35,16 @@ class Connection:
         self._send.send_nowait(json.dumps([{"type": kind, "wsc": {"token": "mark"}, **meta}, *body]))
 
     def tell(self, extension_id: int) -> None:
-        """Say that something happened in a mailbox; what the body claims is nonsense."""
+        """Notify of a change in a mailbox; the claims in the body are nonsense."""
         event = STORE.format(extension_id)
         self.say("ServerNotification", {"event": event, "body": {"changes": [{"newMessageIds": [666]}]}})
 
     def close(self) -> None:
-        """Close it from the platform's side."""
+        """Close it from the platform's side, in order."""
         self._send.send_nowait(None)
 
     def cut(self) -> None:
-        """Break it."""
+        """Break it without a close frame."""
         self._send.close()
 
     async def send(self, text: str) -> None:
@@ -72,19 +72,19 @@ class Connection:
 
 @attrs.define(eq=False)
 class Gateway:
-    """Where the WebSockets go; give `open` to the client."""
+    """The gateway; give its `open` to the client."""
 
     unreachable: bool = False
     recovers: bool = False
-    """Whether a connection that comes back has missed nothing."""
+    """Whether a connection that comes back recovers all events."""
     refusals: deque[int] = attrs.field(factory=deque)
     """Statuses of the next answers to subscriptions."""
     urls: list[tuple[float, str]] = attrs.field(factory=list)
-    """When a connection was opened, and where."""
+    """Time and URL of each connection."""
     asked: list[tuple[Any, ...]] = attrs.field(factory=list)
-    """(method or kind, path, body) of what clients have sent."""
+    """(method or kind, path, body) of each message from clients."""
     connections: list[Connection] = attrs.field(factory=list)
-    """Those that were opened, oldest first."""
+    """All connections, oldest first."""
 
     @property
     def connection(self) -> Connection:

@@ -1,4 +1,4 @@
-"""A home of its own for a test, and an in-memory keyring: nothing of yours reaches rcfs."""
+"""A separate home for each test, and an in-memory keyring: rcfs sees nothing of the caller's own."""
 
 import os
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ class MemoryKeyring(keyring.backend.KeyringBackend):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty home directory; nothing of the caller's environment reaches rcfs."""
+    """An empty home directory; rcfs sees nothing of the caller's environment."""
     for name in list(os.environ):
         if name.startswith(("RC_", "RCFS_", "XDG_")):
             monkeypatch.delenv(name)
@@ -62,7 +62,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def vault() -> Iterator[MemoryKeyring]:
-    """The keyring that rcfs finds."""
+    """The keyring that rcfs uses."""
     before = keyring.get_keyring()
     memory = MemoryKeyring()
     keyring.set_keyring(memory)

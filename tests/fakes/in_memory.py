@@ -26,10 +26,10 @@ URLS = {
 
 
 class Platform:
-    """A simulated platform; to be made within the event loop, and served for as long as `nursery` is open."""
+    """A simulated platform. Make it within the event loop; it is served for as long as `nursery` is open."""
 
     def __init__(self, config: SimulatorConfig, nursery: trio.Nursery, *, page_messages: int = 1000) -> None:
-        """Plays `config`; a page of a list of messages holds at most `page_messages`."""
+        """A platform with `config`; a page of a list of messages holds at most `page_messages`."""
         self.simulator = Simulator(config)
         credentials = self.simulator.auth.credentials
         self.endpoints = Endpoints(
@@ -49,27 +49,27 @@ class Platform:
 
     @property
     def now_s(self) -> float:
-        """The account's time, which is also what the answers' ``Date`` says."""
+        """The account's time, which is also the ``Date`` of the answers."""
         return self.backend.account_time()
 
     def fault(self, kind: str, **options: Any) -> Fault:
-        """Let something go wrong from now on; see `rcfs.simulator.faults._faults.fault_from_json`."""
+        """Add a fault; see `rcfs.simulator.faults._faults.fault_from_json`."""
         fault = fault_from_json({"kind": kind, **options})
         self.simulator.faults.add(fault)
         return fault
 
     def sent(self, operation: str, since: int = 0) -> list[Entry]:
-        """The journal's entries of an operation after the entry with the number `since`."""
+        """The journal's entries of an operation after entry number `since`."""
         return self.simulator.journal.entries(since=since, operation=operation)
 
 
 class Line(httpx.AsyncBaseTransport):
-    """One process's way to the platform."""
+    """One process's connection to the platform."""
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
         self.is_cut = False
-        """Whether no connection can be made: the network is gone, or the process is dead."""
+        """Whether connections fail: the network is gone, or the process is dead."""
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         netloc = request.url.netloc.decode()
@@ -93,7 +93,7 @@ class Line(httpx.AsyncBaseTransport):
     def _scope(self, request: httpx.Request) -> dict[str, Any]:
         query = request.url.query
         if request.url.path.endswith("/message-store"):
-            # A page that is larger than the platform's largest is clamped in silence.
+            # The platform silently lowers a page size above its maximum.
             query = query.replace(b"perPage=1000", b"perPage=%d" % self.platform.page_messages)
         return {
             "type": "http",
@@ -108,7 +108,7 @@ class Line(httpx.AsyncBaseTransport):
 
 
 class _Wire(Connection):
-    """Stands for a TCP connection, of which the simulator only wants that it can be reset."""
+    """Stands for a TCP connection; the simulator only needs to reset it."""
 
     def __init__(self) -> None:
         self.is_reset = False
@@ -124,7 +124,7 @@ class _Wire(Connection):
 
 @attrs.define(eq=False)
 class _Exchange(httpx.AsyncByteStream):
-    """A request on its way through the application, and the body of its answer."""
+    """A request in the application, and the body of its answer."""
 
     platform: Platform
     scope: dict[str, Any]

@@ -1,8 +1,7 @@
-"""What the integrity tests of the store share: contents that are known by their number, and what must hold.
+"""Shared by the integrity tests of the store: contents known by their number, and checks.
 
-The bytes of a content follow from its number, so no test needs to remember what it put. ``RCFS_LONG=1`` in
-the environment makes these tests look at every moment instead of at a sample, which takes an hour; they need
-``--timeout=0`` then.
+A content's number determines its bytes, so no test needs to remember them. With ``RCFS_LONG=1`` in the
+environment these tests check every moment instead of a sample, which takes an hour and needs ``--timeout=0``.
 """
 
 import os
@@ -37,25 +36,25 @@ def key(number: int) -> ContentKey:
 
 
 def truth(number: int) -> bytes:
-    """The bytes of the content `number`: one to four chunks, like no other content's and no other chunk's."""
+    """The bytes of the content `number`: one to four chunks, different from all other chunks."""
     size = 1000 + (number * 7919) % (3 * CHUNK + 1000)
     return b"".join(b"%06d.%08d;" % (number, position) for position in range(size // 16 + 1))[:size]
 
 
 def put(cache: ContentCache, number: int) -> bool:
-    """Whether the whole content `number` could be stored."""
+    """Store the whole content `number`; return whether that succeeded."""
     data = truth(number)
     kept = []
     for start in range(0, len(data), CHUNK):
         stop = start + CHUNK
-        # With the first chunk, as a server says it at once, or with the last one.
+        # With the first chunk, as servers give the size at once, or with the last one.
         info = ContentInfo(len(data)) if (start == 0 if number % 2 else stop >= len(data)) else None
         kept.append(cache.put_chunk(key(number), start // CHUNK, data[start:stop], info) is not None)
     return all(kept)
 
 
 def check(cache: ContentCache, stored: StoredContent | None, number: int) -> bool:
-    """Whether `stored` is the whole content `number`; what there is of it is right, or the test fails."""
+    """Whether `stored` is the whole content `number`; fails the test if any of its bytes is wrong."""
     if stored is None:
         return False
     data, complete = truth(number), stored.complete
@@ -76,12 +75,12 @@ def check(cache: ContentCache, stored: StoredContent | None, number: int) -> boo
 
 
 def whole(cache: ContentCache, numbers: Iterable[int]) -> set[int]:
-    """Which of the contents are whole; all that is there of them has been compared with the truth."""
+    """The numbers of the whole contents; fails the test if any stored byte is wrong."""
     return {number for number in numbers if check(cache, cache.load(key(number)), number)}
 
 
 def disk_usage(directory: Path) -> int:
-    """What `directory` and all below it take on the disk in whole blocks, in bytes."""
+    """Disk space of `directory` and everything below it in whole blocks, in bytes."""
     total = 0
     for path in (directory, *directory.rglob("*")):
         try:
@@ -97,6 +96,6 @@ def value_files(directory: Path) -> set[str]:
 
 
 def known_sizes(index: SizeIndex, keys: Iterable[ContentKey]) -> dict[ContentKey, int]:
-    """The sizes in bytes that `index` knows, of those of `keys` that it knows."""
+    """The sizes in bytes that `index` knows of `keys`."""
     found = {wanted: index.size(wanted) for wanted in keys}
     return {wanted: size for wanted, size in found.items() if size is not None}

@@ -1,7 +1,7 @@
-"""The kernel's side of a mount, as far as it remembers: names, attributes and pages, until it is told.
+"""The kernel's side of a mount: the names, attributes and pages that it caches until rcfs invalidates them.
 
-What a mount shows is what it says now, and all that it forgot to take back. Timeouts never run out here, as
-nothing may depend on them.
+It shows what the mount says now, and everything that rcfs failed to invalidate. Timeouts never expire here,
+as no result may depend on them.
 """
 
 import errno
@@ -21,12 +21,12 @@ from rcfs.fuse._operations import Operations
 Path = tuple[str, ...]
 XATTRS = ("message_id", "type", "direction", "from", "to", "read_status")
 _LISTED_AT_ONCE = 7
-"""Entries that fit into an answer: few, so that listings go on in the middle."""
+"""Entries that fit into an answer: few, so that listings need several answers."""
 _now_serving: ContextVar["Kernel"] = ContextVar("kernel")
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets pyfuse3 talk to the `Kernel` on whose behalf it is called."""
+    """Make pyfuse3 talk to the `Kernel` that is calling."""
 
     def forget_name(parent: int, name: bytes, *, ignore_enoent: bool) -> None:
         assert ignore_enoent
@@ -43,7 +43,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @attrs.frozen
 class Seen:
-    """What a path is, as a program sees it."""
+    """A path as a program sees it."""
 
     mode: int
     size: int
@@ -52,7 +52,7 @@ class Seen:
     what: Any = None
     """Target of a link, bytes of a text, (message id, attachment id) of an attachment, else None."""
     xattrs: tuple[tuple[str, str], ...] = ()
-    """Of a message's directory: those of `XATTRS` that there are."""
+    """The extended attributes among `XATTRS` that a message's directory has."""
 
 
 @attrs.define(eq=False)
@@ -63,25 +63,25 @@ class _Inode:
 
 
 class Kernel:
-    """Asks `operations`, and keeps what it is told."""
+    """Calls `operations`, and caches the answers."""
 
     def __init__(self, operations: Operations) -> None:
         self._operations = operations
         self._context = pyfuse3.RequestContext()
         self._inodes: dict[int, _Inode] = {int(pyfuse3.ROOT_INODE): _Inode(None, 1)}
         self._names: dict[int, dict[str, int]] = {}
-        """Directories by their inodes: the names in them that are known, and their inodes."""
+        """The known names of each directory and their inodes, by the directory's inode."""
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """What pyfuse3 is told within this block is meant for this kernel."""
+        """Within this block, invalidations through pyfuse3 go to this kernel."""
         token = _now_serving.set(self)
         try:
             yield
         finally:
             _now_serving.reset(token)
 
-    # What it is told.
+    # Invalidations.
 
     def forget_name(self, parent: int, name: str) -> None:
         if name in self._names.get(parent, {}):
@@ -92,7 +92,7 @@ class Kernel:
             self._inodes[inode].attributes = None
 
     def drop_caches(self) -> None:
-        """Memory is short: everything is forgotten."""
+        """Forget everything, as if memory were short."""
         for name in list(self._names.get(int(pyfuse3.ROOT_INODE), ())):
             self._drop(int(pyfuse3.ROOT_INODE), name)
 
@@ -104,10 +104,10 @@ class Kernel:
         gone = self._inodes.pop(inode)
         self._operations._inodes.forget([(inode, gone.lookups)])
 
-    # What programs ask.
+    # Questions of programs.
 
     def remembered(self, path: Path) -> Iterator[Path]:
-        """The paths below `path` that it needs not ask about, each before those below it."""
+        """The cached paths below `path`, each before those below it."""
         inode = self._remembered_inode(path)
         for name, below in list(self._names.get(inode, {}).items()) if inode else ():
             if below in self._inodes:
@@ -115,7 +115,7 @@ class Kernel:
                 yield from self.remembered((*path, name))
 
     async def tree(self, path: Path) -> dict[Path, Seen]:
-        """Everything below the directory `path`, as a walk through all of it finds it."""
+        """Everything below the directory `path`, as a complete walk finds it."""
         found: dict[Path, Seen] = {}
         for name in await self.names(path):
             below = (*path, name)
@@ -125,7 +125,7 @@ class Kernel:
         return found
 
     async def names(self, path: Path) -> list[str]:
-        """What a listing of the directory `path` holds; no name comes twice."""
+        """A listing of the directory `path`; fails the test if a name comes twice."""
         with self.serving():
             inode = await self._walk(path)
             handle = await self._operations.opendir(inode, self._context)
@@ -151,10 +151,10 @@ class Kernel:
         return listed
 
     async def look(self, path: Path) -> Seen:
-        """What `path` is.
+        """The attributes and content of `path`.
 
         Raises:
-            FUSEError: As a program would be told.
+            FUSEError: As the program would see it.
         """
         with self.serving():
             inode = await self._walk(path)
@@ -178,7 +178,7 @@ class Kernel:
             )
 
     async def read_attachment(self, path: Path) -> bytes:
-        """All bytes of an attachment, however large it was taken for."""
+        """All bytes of an attachment, whatever size its attributes claim."""
         with self.serving():
             inode = await self._walk(path)
             opened = await self._operations.open(inode, os.O_RDONLY, self._context)
@@ -253,7 +253,7 @@ class Kernel:
 
     @staticmethod
     def _change(kept: _Inode, attributes: pyfuse3.EntryAttributes) -> None:
-        """As fuse_change_attributes in fs/fuse/inode.c: pages of a file that has another size are dropped."""
+        """As fuse_change_attributes in fs/fuse/inode.c: a new size drops a file's pages."""
         if kept.pages is not None and len(kept.pages) != attributes.st_size:
             kept.pages = None
         kept.attributes = attributes

@@ -1,4 +1,4 @@
-"""The homes that a ledger may have, each as several processes see it: one list for all that test ledgers."""
+"""The homes of a ledger, each as several processes see it, for all tests of ledgers."""
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
@@ -12,23 +12,23 @@ from rcfs.quota import LINGER_S, Book, Ledger, MemoryHome
 from rcfs.store import SqliteHome, open_ledger
 
 POLL_S = 1.0
-"""How long a process may go without asking, in the home in memory."""
+"""Longest time in seconds that a process may go without reading the home in memory."""
 
 
 class Home(Protocol):
-    """Where the ledger of one credential is kept."""
+    """The home of the ledger of one credential."""
 
     def open(self, owner: str) -> Ledger:
-        """The ledger as the process `owner` sees it, which starts with this."""
+        """The ledger of the process `owner`, which starts with this call."""
         ...
 
     def kill(self, owner: str, now: float) -> None:
-        """The process `owner` is dead from `now` on; its ledger is not used any more."""
+        """Kill the process `owner` at `now`; its ledger is not used afterwards."""
         ...
 
 
 class InMemory:
-    """A book that is passed around; a death is noticed at once."""
+    """One book in memory; deaths are noticed at once."""
 
     def __init__(self, plans: Mapping[UsageGroup, Plan], _directory: Path) -> None:
         self._book = Book(plans, poll_s=POLL_S)
@@ -40,7 +40,7 @@ class InMemory:
         return ledger
 
     def kill(self, owner: str, now: float) -> None:
-        # What it has left to say is for no other process.
+        # Its pending news must not reach another process.
         ledger = self._ledgers.pop(owner)
         ledger._book = deepcopy(self._book)
         ledger._home = MemoryHome(book=ledger._book, owner=owner, is_alive=lambda _owner: True)
@@ -49,7 +49,7 @@ class InMemory:
 
 @attrs.define
 class FakeMachine:
-    """A machine whose clocks stand where the test puts them, as one process sees it."""
+    """A machine, as one process sees it, with clocks that the test sets."""
 
     boot: str = "first boot"
     owner: str = "me"
@@ -68,7 +68,7 @@ class FakeMachine:
 
 
 class InFile:
-    """A database; a process whose ledger is not used any more is dead."""
+    """A database; a process whose ledger is no longer used is dead."""
 
     def __init__(self, plans: Mapping[UsageGroup, Plan], directory: Path) -> None:
         self._plans = plans
@@ -84,7 +84,7 @@ class InFile:
 
     def kill(self, owner: str, now: float) -> None:
         self._dead.add(owner)
-        # What a kill does to an open database: nothing is written any more.
+        # Like a kill of a process with an open database: later writes fail.
         close_file(self._ledgers.pop(owner))
 
 
@@ -102,4 +102,4 @@ HOMES: Mapping[str, Callable[[Mapping[UsageGroup, Plan], Path], Home]] = {
     "memory": InMemory,
     "sqlite": InFile,
 }
-"""Each makes a home from the assumed plans and a directory of its own."""
+"""Constructors of homes, which take the assumed plans and a directory for the home."""

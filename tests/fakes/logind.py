@@ -1,4 +1,4 @@
-"""A system bus of the test's own, with a logind on it that suspends when it is told to."""
+"""A private system bus for a test, with a logind that announces suspends on demand."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ _MANAGER = DBusAddress("/org/freedesktop/login1", interface="org.freedesktop.log
 
 @asynccontextmanager
 async def bus(directory: Path) -> AsyncIterator[str]:
-    """The address of a bus with nobody on it; skips the test where there is no dbus-daemon."""
+    """The address of a bus without services; skips the test if dbus-daemon is missing."""
     program = shutil.which("dbus-daemon")
     if program is None:
         pytest.skip("dbus-daemon is not installed")
@@ -50,18 +50,18 @@ async def bus(directory: Path) -> AsyncIterator[str]:
 
 
 class Logind:
-    """The part of logind that has to do with suspending."""
+    """The part of logind that handles suspending."""
 
     def __init__(self, connection: DBusConnection) -> None:
         self._connection = connection
         self._locks: list[int] = []
         self.asked = trio.Event()
-        """Set when somebody has taken a lock; anew after `forget`."""
+        """Set when a program has taken a lock; `forget` resets it."""
         self.requests: list[tuple[str, ...]] = []
         """The arguments of each Inhibit."""
 
     async def run(self) -> None:
-        """Gives out locks, for as long as it is there."""
+        """Give out locks until cancelled."""
         while True:
             message = await self._connection.receive()
             header = message.header
@@ -80,7 +80,7 @@ class Logind:
         self.asked.set()
 
     async def suspend(self) -> float:
-        """Announce it, and wait until nobody holds a lock; how long that took, in seconds."""
+        """Announce a suspend and wait until all locks are released; returns the seconds that took."""
         began = trio.current_time()
         self.asked = trio.Event()
         await self._connection.send(new_signal(_MANAGER, "PrepareForSleep", "b", (True,)))

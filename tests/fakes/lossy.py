@@ -1,9 +1,9 @@
-"""A disk that loses, in a power cut, what was not synced: dropped, torn, or in another order than written.
+"""A disk that loses unsynced writes in a power cut: drops them, tears them, or reorders them.
 
-It is given the changes that were made (`tests.fakes.traced`), and then shows, as often as asked, what
-another cut at this moment would leave. The model is a journaling file system: names appear and disappear in
-their order, and a sync brings them to the disk up to then; the data of each file goes its own way by sectors.
-A sector that was lost has what was there before, which is zeros where the file grew.
+It is fed with the recorded changes (`tests.fakes.traced`), and shows, as often as asked, another possible
+state after a power cut at this moment. The model is a journaling file system: names appear and disappear in
+order, and a sync makes them durable up to that point. The sectors of a file's data are independent: a lost
+sector has its old content, which is zeros where the file grew.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ class _File:
             self.lost.append((begin, data[begin - offset : stop - offset]))
 
     def truncate(self, size: int) -> None:
-        # A cut file is cut in any case: half-way states are those of its writes.
+        # Truncation is always durable; the states in between come from the writes.
         for content in (self.now, self.synced):
             del content[size:]
         self.now.extend(bytes(size - len(self.now)))
@@ -47,13 +47,13 @@ class _File:
         for at, data in self.lost:
             if random.random() < share:
                 _put(result, at, data)
-        # The size is of the names' kind: it may be there without the data.
+        # The size is metadata like the names: it may be durable without the data.
         size = random.choice((len(result), len(self.now), len(self.synced)))
         return bytes(result.ljust(size, b"\0"))
 
 
 class LossyDisk:
-    """What was written, what was synced, and what is left of it."""
+    """The written data, the synced data, and the possible results of a power cut."""
 
     def __init__(self) -> None:
         self._files: dict[int, _File] = {}
@@ -62,7 +62,7 @@ class LossyDisk:
         self._pending: list[Change] = []
 
     def apply(self, change: Change) -> None:
-        """Another change was made."""
+        """Apply another change."""
         if change.kind in ("open", "unlink", "rename"):
             self._files.setdefault(change.file, _File())
             _rename(self._names, change)
@@ -76,18 +76,18 @@ class LossyDisk:
             self._synced_names, self._pending = dict(self._names), []
 
     def contents(self) -> dict[str, bytes]:
-        """What the files hold now, by their paths."""
+        """The present contents of the files, by path."""
         return {name: bytes(self._files[file].now) for name, file in self._names.items()}
 
     def cut(self, directory: Path, random: Random) -> None:
-        """Put into `directory` what a power cut now may leave; `random` decides what that is."""
+        """Put into `directory` a state that a power cut now may leave, chosen by `random`."""
         names = dict(self._synced_names)
         for change in self._pending[: random.randint(0, len(self._pending))]:
             _rename(names, change)
         for name, file in names.items():
             path = directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            # What is in memory mapped files, such as SQLite's -shm, was seen by nobody.
+            # Memory mapped files, such as SQLite's -shm, are written by no system call that was recorded.
             mapped = name.endswith("-shm")
             path.write_bytes(random.randbytes(32768) if mapped else self._files[file].after_cut(random))
 

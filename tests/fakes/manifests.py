@@ -4,7 +4,7 @@ from rcfs.pull._digests import Digests
 
 
 def parse(text: str) -> tuple[str, dict[str, str]] | None:
-    """Account and digests by path of the manifest `text`; None when it is not one of rcfs."""
+    """Account and digests by path in the manifest `text`; None if it is not a manifest of rcfs."""
     digests = Digests()
     account = digests.read(text.splitlines(keepends=True))
     return None if account is None else (account, {path: digest.hex() for path, digest in digests.below("")})

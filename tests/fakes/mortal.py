@@ -1,4 +1,4 @@
-"""Processes that die like with SIGKILL, as far as their databases go, within the process of the test."""
+"""Simulated processes within the test's process that die as with SIGKILL, as their databases see it."""
 
 import sqlite3
 from collections.abc import Callable, Iterable
@@ -14,34 +14,34 @@ _now_living: ContextVar["Life"] = ContextVar("life")
 
 @attrs.define(eq=False)
 class Life:
-    """One process's; what is opened in a task that has `begun` it, or in a task started there, is its own."""
+    """The life of one process: it owns what a task that called `begin`, or a child task of it, opens."""
 
     on_end: Callable[[], None]
-    """Called when it ends in the middle of its work with a database: all else dies then, too."""
+    """Called when it dies in the middle of a statement, so that the rest of the process dies, too."""
     is_over: bool = False
     statements_left: int | None = None
-    """So many statements are run before it ends; None for any number."""
+    """Number of statements before it dies; None for no limit."""
     _connections: "list[_Connection]" = attrs.field(factory=list)
 
     def begin(self) -> None:
-        """This task is the process from now on."""
+        """Make this task part of the process from now on."""
         _now_living.set(self)
 
     def end(self) -> None:
-        """Nothing reaches a database any more.
+        """Kill it: no statement reaches a database any more.
 
-        What was committed stays. What was not is gone, and the locks are free, as when the kernel closes the
-        files of a dead process: its transaction is never found in the log.
+        Committed data stays. Uncommitted data is gone and the locks are free, as when the kernel closes the
+        files of a dead process.
         """
         self.is_over = True
         while self._connections:
             self._connections.pop().end()
 
-    def go_on(self) -> None:
-        """Another statement is to be run.
+    def count_statement(self) -> None:
+        """Count a statement that is about to run.
 
         Raises:
-            sqlite3.OperationalError: It is over: whoever asks is dead, and may say about that what it likes.
+            sqlite3.OperationalError: The process is dead; what its code does with this error does not matter.
         """
         if self.statements_left is not None and not self.is_over:
             self.statements_left -= 1
@@ -61,7 +61,7 @@ class _Connection(sqlite3.Connection):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         life = _now_living.get(None)
         if life is not None:
-            life.go_on()
+            life.count_statement()
             life.add(self)
         super().__init__(*arguments, **options)
         self._life = life
@@ -69,22 +69,22 @@ class _Connection(sqlite3.Connection):
     def end(self) -> None:
         with suppress(sqlite3.ProgrammingError):  # It was closed long ago.
             if self.in_transaction:
-                super().execute("ROLLBACK")  # Closing leaves that to the last of its cursors.
+                super().execute("ROLLBACK")  # Closing the connection would wait for its last cursor.
             self.close()
 
     def execute(self, sql: str, parameters: Any = (), /) -> sqlite3.Cursor:
         if self._life is not None:
-            self._life.go_on()
+            self._life.count_statement()
         return super().execute(sql, parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Any], /) -> sqlite3.Cursor:
         if self._life is not None:
-            self._life.go_on()
+            self._life.count_statement()
         return super().executemany(sql, parameters)
 
 
 def install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets every connection belong to the `Life` in which it is opened, if there is one."""
+    """Make every connection belong to the `Life` in which it is opened, if any."""
     connect = sqlite3.connect
     monkeypatch.setattr(
         sqlite3, "connect", lambda *arguments, **options: connect(*arguments, factory=_Connection, **options)

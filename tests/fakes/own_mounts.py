@@ -1,4 +1,4 @@
-"""Runs a function in a forked child that may mount what it likes, seen by nobody else, without being root.
+"""Runs a function in a forked child with a private mount namespace, without root.
 
 Source: user_namespaces(7), mount_namespaces(7).
 """
@@ -19,13 +19,13 @@ _REFUSED, _FAILED = 77, 1
 
 
 def in_own_mounts(work: Callable[[], object]) -> None:
-    """Runs `work` in a child with mounts of its own; skips the test where that is not permitted.
+    """Run `work` in a child with private mounts; skips the test where that is not permitted.
 
     Raises:
         AssertionError: `work` raised; its trace is on stderr.
     """
     with warnings.catch_warnings():
-        # The idle threads of other tests are not missed in the child.
+        # The child does not need the idle threads of other tests.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:

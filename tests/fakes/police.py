@@ -1,4 +1,4 @@
-"""The platform's policing of its rate limits, and a client that meets it in virtual time.
+"""The platform's rate limits as a model, and a client that sends to it in virtual time.
 
 Source of the rules: "Rate limits" and "Call log best practices" of the API's documentation.
 """
@@ -17,18 +17,18 @@ from rcfs.quota import Ledger, Scheduler, Send, Slot, Ticket, WaitUntil
 
 @attrs.frozen
 class Verdict:
-    """What the police answered to one request."""
+    """The police's answer to one request."""
 
     at_s: float
-    """When it arrived."""
+    """Time of its arrival."""
     admitted: bool
     """False for a 429."""
     headers: RateHeaders
     """Rate headers of the answer."""
     retry_after_s: float | None = None
-    """Of a 429: the whole penalty, or None when the police do not say."""
+    """For a 429: the whole penalty, or None if the police do not say."""
     penalty_from_s: float | None = None
-    """When the unbroken penalty began that the request fell into; None when it fell into none."""
+    """Start of the unbroken penalty that the request fell into; None if it fell into none."""
 
 
 @attrs.define(eq=False)
@@ -41,13 +41,13 @@ class _Record:
 
 
 class Police:
-    """Counts exactly: more than `limit` requests in a window start a penalty, early ones restart it.
+    """Counts exactly: a request beyond `limit` in a window starts a penalty, and an early one restarts it.
 
     Args:
         plans: Limit, window and penalty of each group.
-        fixed: Whether a window starts with the first request after the last one ended, instead of
-            sliding with every request.
-        retry_after: Whether a 429 says how long the penalty is.
+        fixed: Whether a window starts with the first request after the last window ended, instead of sliding
+            with every request.
+        retry_after: Whether a 429 states the length of the penalty.
     """
 
     def __init__(
@@ -57,15 +57,15 @@ class Police:
         self._fixed = fixed
         self._retry_after = retry_after
         self.violations: list[Verdict] = []
-        """Every 429 that `arrive` answered."""
+        """Every 429 that `arrive` returned."""
 
     def set_limit(self, group: UsageGroup, limit: int) -> None:
-        """From the next request on, `group` has this limit."""
+        """Change the limit of `group` from the next request on."""
         record = self._records[group]
         record.plan = attrs.evolve(record.plan, limit=limit)
 
     def arrive(self, group: UsageGroup, now: float) -> Verdict:
-        """Judge a request of ours."""
+        """Judge one of our requests."""
         record = self._records[group]
         penalty_from_s = record.penalty_from_s if now < record.penalty_until_s else None
         admitted = penalty_from_s is None and self._count(record, now)
@@ -85,7 +85,7 @@ class Police:
         return verdict
 
     def arrive_foreign(self, group: UsageGroup, now: float) -> None:
-        """A request of somebody else who shares the bucket, and who does not ask when it is of no use."""
+        """Judge a request by another user of the bucket, who sends none that would be refused."""
         record = self._records[group]
         if now >= record.penalty_until_s:
             self._count(record, now)
@@ -116,7 +116,7 @@ class Police:
 
 
 class Fate(Enum):
-    """What becomes of a request."""
+    """The outcome of a request."""
 
     ANSWERED = "the response arrives"
     BARE = "the response arrives without rate headers"
@@ -127,53 +127,53 @@ class Fate(Enum):
 
 @attrs.frozen
 class Trip:
-    """How a request travels."""
+    """The way of a request."""
 
     up_s: float = 0.1
-    """From the taking of the slot until the police see it."""
+    """Seconds from taking the slot to the arrival at the police."""
     down_s: float = 0.1
-    """From then until the response headers arrive, or it fails."""
+    """Seconds from then to the response headers, or to the failure."""
     fate: Fate = Fate.ANSWERED
-    """What becomes of it."""
+    """Its outcome."""
 
 
 @attrs.frozen
 class Sent:
-    """One request that the scheduler let go."""
+    """One request that the scheduler admitted."""
 
     at_s: float
-    """When."""
+    """Time at which it was sent."""
     ticket: Ticket
-    """For whom."""
+    """The ticket that it was sent for."""
     slot: Slot
-    """With which slot."""
+    """The slot that it took."""
     believed_limit: int
-    """What the ledger took for the limit then."""
+    """The limit that the ledger believed at that time."""
 
 
 @attrs.frozen
 class Refusal:
-    """A 429 as the client got to know it."""
+    """A 429 as the client saw it."""
 
     decided_s: float
-    """When the police refused."""
+    """Time of the police's decision."""
     heard_s: float
-    """When the answer arrived."""
+    """Time of the answer's arrival."""
     retry_after_s: float | None
-    """What it said."""
+    """Its Retry-After."""
     group: UsageGroup | None
-    """Which group it froze; None for all."""
+    """The group that it froze; None for all."""
 
 
 class World:
     """A scheduler and its ledger against the police, in virtual time.
 
     Args:
-        scheduler: Asked what to send.
-        ledger: Told what became of it.
-        police: Judge of what is sent.
-        travel: How each request travels; a round trip of 0.2 s by default.
-        done: Called when a request has ended, with its ticket.
+        scheduler: Decides what to send.
+        ledger: Is told of each outcome.
+        police: Judges the requests.
+        travel: Decides the trip of each request; a round trip of 0.2 s by default.
+        done: Called with the ticket when a request has ended.
     """
 
     def __init__(
@@ -198,11 +198,11 @@ class World:
         self._seqs = itertools.count()
 
     def meet(self) -> None:
-        """Somebody looks around now."""
+        """Count a user as present now."""
         self._ledger.note_person(self.now)
 
     def at(self, time_s: float, event: Callable[[], object]) -> None:
-        """Let `event` happen at `time_s`; events of one moment happen in the order of these calls."""
+        """Call `event` at `time_s`; events of the same time run in the order of these calls."""
         heapq.heappush(self._events, (time_s, next(self._seqs), event))
 
     def run(self, until_s: float) -> None:
@@ -213,7 +213,7 @@ class World:
                 heapq.heappop(self._events)[2]()
 
     def _pump(self) -> float:
-        """Send what may be sent; when something happens next."""
+        """Send what may be sent; return the time of the next event."""
         next_s = float("inf")
         while isinstance(decision := self._scheduler.next(self.now), Send):
             limit = self._ledger.plan(decision.ticket.group).limit

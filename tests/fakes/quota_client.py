@@ -1,7 +1,7 @@
-"""A process that keeps to a shared quota: ``python -m tests.fakes.quota_client LEDGER PRIORITY COUNT``.
+"""A process on a shared quota: ``python -m tests.fakes.quota_client LEDGER PRIORITY COUNT``.
 
-Where to log in is in the environment. It asks for the same list COUNT times, all at once, prints a line for
-each answer, and ends when it has all or is killed.
+The environment has the credentials. It sends the same list request COUNT times, all at once, prints a line
+for each answer, and ends when it has all answers or is killed.
 """
 
 import os
@@ -17,11 +17,11 @@ from rcfs.store import LinuxMachine, open_ledger
 from rcfs.transport import Demand, Recorder, Requester, open_connection
 
 PLANS = {UsageGroup("light"): Plan(15, 1.0, 2.0), UsageGroup("auth"): Plan(20, 1.0, 2.0)}
-"""Of the simulator that these processes ask."""
+"""Plans of the simulator that these processes use."""
 
 
 async def fetch(path: Path, priority: Priority, count: int) -> None:
-    """Ask `count` times for a list of messages, all at once."""
+    """Request a list of messages `count` times, all at once."""
     server_url = os.environ["RC_SERVER_URL"]
     login = Credentials(
         os.environ["RC_APP_CLIENT_ID"], os.environ["RC_APP_CLIENT_SECRET"], os.environ["RC_USER_JWT"]
@@ -35,7 +35,7 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
         await requester.read(
             list_messages(None, until_s=machine.wall_s(), per_page=1), lambda _page: None, Demand(priority)
         )
-        print("answered", flush=True)  # noqa: T201 - that is what it is for
+        print("answered", flush=True)  # noqa: T201 - the test reads it
 
     async with (
         open_connection(client, login, ledger, recorder, clock=machine.clock_s) as connection,

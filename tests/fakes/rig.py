@@ -32,10 +32,10 @@ EXTENSION_ID = 101
 
 
 async def run_inline(work: Callable[[*Ts], T], *arguments: *Ts, **_options: object) -> T:
-    """In place of `trio.to_thread.run_sync`.
+    """A replacement for `trio.to_thread.run_sync` that runs the work in the event loop.
 
-    To trio a task that waits for a thread is blocked, so virtual time would leap to the next deadline
-    while the thread works.
+    For trio, a task that waits for a thread is blocked, so virtual time would jump to the next deadline while
+    the thread works.
     """
     await trio.lowlevel.checkpoint()
     return work(*arguments)
@@ -43,7 +43,7 @@ async def run_inline(work: Callable[[*Ts], T], *arguments: *Ts, **_options: obje
 
 @attrs.define
 class Rig:
-    """A running engine and what it runs on."""
+    """A running engine, its platform and its directories."""
 
     platform: ScriptedPlatform
     engine: Engine
@@ -52,36 +52,36 @@ class Rig:
     sizes: SizeIndex
     warnings: list[str]
     origin_s: float
-    """When the engine had started."""
+    """Time at which the engine had started."""
 
     heard: list[tuple[int, ChangedPaths]] = attrs.field(factory=list)
-    """What changed, as the mount hears of it."""
+    """The changes that a mount would have heard of."""
 
     @property
     def now(self) -> float:
-        """Virtual seconds since the engine had started."""
+        """Virtual seconds since the engine started."""
         return trio.current_time() - self.origin_s
 
     def hear(self, change: Change) -> None:
-        """Notes what has changed in a mailbox."""
+        """Note the changes of a mailbox."""
         if isinstance(change, MailboxChanged):
             self.heard.append((change.extension_id, change.paths))
 
     def wanted(self, number: int, data: bytes, **fields: Any) -> Wanted:
-        """A new attachment on the platform."""
+        """A new attachment on the platform, and the request for it."""
         key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
         return Wanted(
             key, **({"uri": self.platform.add_content(key, data), "content_type": "audio/x-wav"} | fields)
         )
 
     async def open(self, wanted: Wanted, priority: Priority = Priority.PERSON) -> Content:
-        """The content of an attachment, being fetched if it is not there; the library's `release` ends it."""
+        """The content of an attachment, fetched if necessary; release it with the library's `release`."""
         content = await self.engine.library.look(wanted)
         self.engine.library.fetch(content, priority)
         return content
 
     async def read(self, wanted: Wanted, priority: Priority = Priority.PERSON) -> bytes:
-        """All bytes of an attachment, as `cat` would get them."""
+        """All bytes of an attachment, as `cat` would read them."""
         content = await self.open(wanted, priority)
         try:
             await content.wait_complete()
@@ -91,23 +91,23 @@ class Rig:
             self.engine.library.release(content)
 
     async def mailbox(self, extension_id: int = EXTENSION_ID) -> MailboxCatalogue:
-        """A mailbox, as somebody who looks into it for the first time gets it."""
+        """A mailbox, loaded as for its first reader."""
         return await self.engine.account.mailboxes.open(extension_id)
 
     async def messages(self, extension_id: int = EXTENSION_ID) -> list[Message]:
-        """All messages of a mailbox, loaded if need be, by their ids."""
+        """All messages of a mailbox, loaded if necessary, by their ids."""
         return messages_of(await self.mailbox(extension_id))
 
     def fetch_times(self) -> list[float]:
-        """When the requests for content were sent, in seconds since the engine had started."""
+        """Times of the requests for content, in seconds since the engine started."""
         return self.platform.times("readMessageContent", self.origin_s)
 
     def ranges(self) -> list[str]:
-        """The Range headers of the requests for content; empty where there was none."""
+        """The Range headers of the requests for content; empty if absent."""
         return [seen.byte_range for seen in self.platform.sent("readMessageContent")]
 
     def used(self, group: str) -> int:
-        """Slots of a group that are not free."""
+        """Number of slots of a group that are taken."""
         return next(state.used for state in self.engine.lane.gate.states() if state.group == group)
 
 
@@ -132,7 +132,7 @@ async def open_rig(
     clock: Callable[[], float] = time.time,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Rig]:
-    """A rig that keeps all in `directory`; at the end no error was unexpected, and no secret was logged."""
+    """A rig with all its files in `directory`; at its end, fails on unexpected errors and logged secrets."""
     warnings: list[str] = []
     cache = ContentCache.open(
         directory / "cache", size_limit_bytes=cache_bytes, free_floor_bytes=0, warn=warnings.append
@@ -183,7 +183,7 @@ async def open_rig(
 
 
 def noise(size_bytes: int, seed: int = 0) -> bytes:
-    """Bytes in which every misplaced piece shows."""
+    """Bytes in which every misplaced piece would be noticed."""
     return Random(seed).randbytes(size_bytes)
 
 
@@ -199,7 +199,7 @@ async def drain(content: Content) -> bytes:
 
 
 def messages_of(mailbox: MailboxCatalogue) -> list[Message]:
-    """All messages that a mailbox shows, by their ids; each is in one home, and found by its name there."""
+    """All messages of a mailbox, by id; checks that each has one home and is found by its name there."""
     found: dict[int, Message] = {}
     for view in mailbox.views():
         for folder in mailbox.folders(view, 0, 10_000):

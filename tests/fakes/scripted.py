@@ -1,8 +1,8 @@
-"""RingCentral behind `httpx.MockTransport`, in virtual time: it polices, answers, and follows a script.
+"""RingCentral behind `httpx.MockTransport`, in virtual time: rate limits, answers, and scripted exceptions.
 
-Every answer takes `latency_s`: half of it until the police see the request, half until the headers are
-there. What is not scripted is answered as the real platform would. `MockTransport` does not check lengths,
-so a body that ends early says so itself, as httpcore would.
+Every answer takes `latency_s`: half until the police see the request, half until the headers arrive. Requests
+without a script get the real platform's answer. `MockTransport` does not check lengths, so a body that ends
+early raises httpcore's error itself.
 """
 
 import base64
@@ -54,7 +54,7 @@ GROUPS: Mapping[str, str] = {
 
 
 class End(Enum):
-    """How a body ends."""
+    """The way a body ends."""
 
     CLEAN = "as it should"
     RESET = "the connection is reset"
@@ -69,14 +69,14 @@ class Reply:
     status: int = 200
     body: bytes = b""
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    """Whatever is not here is left out, but for the rate headers; so is Content-Length."""
+    """Headers of the answer; Content-Length is not added, only the rate headers are."""
     end: End = End.CLEAN
     pieces: Sequence[bytes] | None = None
     """The body in pieces; None for all at once."""
     gap_s: float = 0.0
-    """Time before each piece but the first."""
+    """Seconds before each piece except the first."""
     delay_s: float = 0.0
-    """Time until the headers, on top of the latency."""
+    """Seconds until the headers, in addition to the latency."""
     rate: bool = True
     """Whether the answer carries X-Rate-Limit-* headers."""
 
@@ -97,20 +97,20 @@ class Reply:
 
     @classmethod
     def of_json(cls, document: object, status: int = 200, **fields: Any) -> "Reply":
-        """An answer that is JSON."""
+        """An answer in JSON."""
         return cls(status, json.dumps(document).encode(), {"Content-Type": "application/json"}, **fields)
 
     @classmethod
     def error(
         cls, status: int, code: str = "", *, headers: Mapping[str, str] | None = None, **fields: Any
     ) -> "Reply":
-        """A refusal with the API's envelope."""
+        """A refusal in the API's JSON."""
         body = json.dumps({"errorCode": code, "message": "No.", "errors": []}).encode()
         return cls(status, body, {"Content-Type": "application/json"} | dict(headers or {}), **fields)
 
 
 class Unreachable(Enum):
-    """In place of a reply: no answer at all."""
+    """Instead of a reply: no answer."""
 
     REFUSED = "the connection is refused"
     RESET = "the connection is reset after the request was sent"
@@ -127,7 +127,7 @@ class Seen:
     at_s: float
     """When it was sent, in virtual time."""
     operation: str
-    """operationId; ``foreign`` for hosts that are not RingCentral's."""
+    """operationId; ``foreign`` for other hosts than RingCentral's."""
     url: str
     byte_range: str
     """The Range header; empty without one."""
@@ -138,7 +138,7 @@ class Seen:
     method: str = "GET"
     """HTTP method."""
     body: bytes = b""
-    """What was sent."""
+    """Its body."""
     media_type: str = ""
     """Its Content-Type."""
 
@@ -158,15 +158,15 @@ class ScriptedPlatform:
     """Bodies by path."""
     extensions: list[dict[str, Any]] = attrs.field(factory=list)
     messages: list[dict[str, Any]] = attrs.field(factory=list)
-    """The mailbox, as a list or a reading tells it."""
+    """The mailbox, as lists and reads return it."""
     changes: list[dict[str, Any]] = attrs.field(factory=list)
-    """What syncs tell, in its order: a token stands for all that was there when it was given."""
+    """The changes in the order of syncs: a token covers all that were there when it was issued."""
     overlap: int = 0
-    """So many of the changes before its token an ISync tells again."""
+    """Number of changes before its token that an ISync repeats."""
     refused_tokens: set[str] = attrs.field(factory=set)
-    """Sync tokens that are not good any more."""
+    """Sync tokens that are refused."""
     token_error: str = "MSG-333"
-    """What is said of them."""
+    """Error code of that refusal."""
     admin: bool | None = True
     lifetime_s: int = 3600
     """``expires_in`` of the tokens."""
@@ -177,19 +177,19 @@ class ScriptedPlatform:
     scope: str = "ReadAccounts ReadMessages"
     """Scopes that a login is granted."""
     retention_days: int = 90
-    """How long faxes and voicemails are kept."""
+    """Retention of faxes and voicemails, in days."""
     clock_ahead_s: float = 0.0
     """The server's clock minus the machine's."""
     away: Collection[str] = ()
-    """Origins that no connection can be made to."""
+    """Origins that refuse connections."""
     untrusted: Collection[str] = ()
-    """Origins whose certificate nobody trusts."""
+    """Origins with an untrusted certificate."""
     mute: Collection[str] = ()
-    """Origins that take connections and requests, and answer nothing."""
+    """Origins that accept connections and requests, and answer nothing."""
     seen: list[Seen] = attrs.field(factory=list)
     live_tokens: set[str] = attrs.field(factory=set)
     refusals_expected: int = 0
-    """429 answers of the police that the scenario provokes; none of them may fall into a penalty."""
+    """Number of 429 answers of the police that the scenario provokes; none may fall into a penalty."""
     police: Police = attrs.field(init=False)
     _scripts: defaultdict[str, deque[Answering]] = attrs.field(factory=lambda: defaultdict(deque))
     _refresh_tokens: set[str] = attrs.field(factory=set)
@@ -200,11 +200,11 @@ class ScriptedPlatform:
 
     @property
     def transport(self) -> httpx.MockTransport:
-        """What to give to the client."""
+        """The transport for the client."""
         return httpx.MockTransport(self._handle)
 
     def script(self, operation: str, *answers: Answering) -> None:
-        """The next requests of `operation` that the police admit get these answers."""
+        """Give the next admitted requests of `operation` these answers."""
         self._scripts[operation].extend(answers)
 
     def add_content(self, key: ContentKey, data: bytes, origin: str = PLATFORM) -> str:
@@ -213,12 +213,12 @@ class ScriptedPlatform:
         return origin + key.resource
 
     def change(self, **record: Any) -> None:
-        """A message is new, or changed: it is told whole."""
+        """Add or change a message; syncs return its whole record."""
         self.messages = [known for known in self.messages if known["id"] != record["id"]] + [record]
         self.changes.append(record)
 
     def bury(self, message_id: int, availability: str) -> None:
-        """A message is deleted or purged: a tombstone is told."""
+        """Delete or purge a message; syncs return a tombstone."""
         buried = [known for known in self.messages if known["id"] == message_id]
         self.messages = [known for known in self.messages if known["id"] != message_id]
         if availability == "Deleted":
@@ -226,11 +226,11 @@ class ScriptedPlatform:
         self.changes.append({"id": message_id, "availability": availability})
 
     def sent(self, *operations: str) -> list[Seen]:
-        """The requests of `operations`; of all without one."""
+        """The requests of `operations`; all requests if none is named."""
         return [seen for seen in self.seen if not operations or seen.operation in operations]
 
     def times(self, operation: str, origin_s: float = 0.0) -> list[float]:
-        """When the requests of `operation` were sent, in seconds after `origin_s`, to the millisecond."""
+        """Times of the requests of `operation`, in seconds after `origin_s`, to the millisecond."""
         return [round(seen.at_s - origin_s, 3) for seen in self.sent(operation)]
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -249,7 +249,7 @@ class ScriptedPlatform:
             self._note(operation, request)
             await trio.sleep_forever()
         if answers and answers[0] is Unreachable.REFUSED:
-            # Nobody sees it, so neither do the police.
+            # The request reaches nobody, so the police do not count it.
             self._note(operation, request)
             answers.popleft()
             raise httpx.ConnectError("[Errno 111] Connection refused", request=request)

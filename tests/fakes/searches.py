@@ -7,7 +7,7 @@ from rcfs.model import FoundRow, SearchRow
 
 @attrs.define
 class PlainSearches:
-    """Finds the same, whatever is searched for."""
+    """Returns the same matches for every query."""
 
     rows: list[FoundRow] = attrs.field(factory=list)
     names: list[str] = attrs.field(factory=lambda: ["invoice"])

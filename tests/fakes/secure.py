@@ -1,7 +1,7 @@
-"""A network for tests: certificates of a CA of its own, TLS in front of a server, and a real proxy.
+"""A network for tests: certificates of a private CA, TLS in front of a server, and a real proxy.
 
-`tls_front` makes an https origin of a simulator on http. The proxy leads every name to loopback, so a server
-can be called as it likes, and is reached through the proxy as one that is far away.
+`tls_front` makes an https origin of a simulator on http. The proxy resolves every name to loopback, so a
+server can have any name, and a client reaches it only through the proxy.
 """
 
 import base64
@@ -29,7 +29,7 @@ class Authority:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
-        # No two have one name: of those OpenSSL would try only one.
+        # Each CA has another name: among equal names OpenSSL would try only one.
         common_name = f"CA {x509.random_serial_number():x}"
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
         root = self._signed(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
@@ -38,7 +38,7 @@ class Authority:
         self.file.write_bytes(root.public_bytes(serialization.Encoding.PEM))
 
     def context(self, *hosts: str, begins: timedelta = -_HOUR, ends: timedelta = _HOUR) -> ssl.SSLContext:
-        """For a server that is called `hosts`; its certificate is good from `begins` to `ends`, from now."""
+        """The context of a server named `hosts`; its certificate is valid from now + `begins` to + `ends`."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([_general(host) for host in hosts])
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "server")])
@@ -87,9 +87,9 @@ def _general(host: str) -> x509.GeneralName:
 
 @asynccontextmanager
 async def tls_front(tls: ssl.SSLContext, port: int = 0) -> AsyncIterator[int]:
-    """The port on 127.0.0.1 of a server that speaks TLS, and passes what is in it on to `port`.
+    """The port on 127.0.0.1 of a TLS server that forwards the decrypted bytes to `port`.
 
-    With a `port` of 0 it answers every request with 200.
+    With 0 for `port`, it answers every request with 200.
     """
 
     async def handle(plain: trio.SocketStream) -> None:
@@ -108,22 +108,22 @@ async def tls_front(tls: ssl.SSLContext, port: int = 0) -> AsyncIterator[int]:
 
 @attrs.define
 class Proxying:
-    """A proxy that runs: HTTP CONNECT or SOCKS 5, on 127.0.0.1."""
+    """A running proxy: HTTP CONNECT or SOCKS 5, on 127.0.0.1."""
 
     port: int
     login: tuple[str, str] | None = None
-    """What it wants; None for nothing."""
+    """Required user and password; None for no login."""
     refuses: int = 0
-    """The HTTP status or SOCKS code that it answers instead of connecting; 0 for none."""
+    """HTTP status or SOCKS code with which it refuses every connection; 0 for no refusal."""
     garbage: bytes = b""
-    """What it says instead of an answer."""
+    """Bytes that it sends instead of an answer."""
     asked: list[str] = attrs.field(factory=list)
-    """The targets that it was asked for."""
+    """The targets that clients asked for."""
 
 
 @asynccontextmanager
 async def proxy(kind: str = "http", tls: ssl.SSLContext | None = None) -> AsyncIterator[Proxying]:
-    """A proxy of that kind, ``http`` or ``socks``; with `tls` it is itself spoken to over TLS."""
+    """A proxy of that kind, ``http`` or ``socks``; with `tls`, clients reach it over TLS."""
     told = Proxying(0)
 
     async def handle(plain: trio.SocketStream) -> None:
@@ -162,7 +162,7 @@ async def _tunnel(stream: trio.abc.Stream, told: Proxying) -> None:
     if told.login is not None:
         basic = base64.b64encode(":".join(told.login).encode()).decode()
         status = status if f"Proxy-Authorization: Basic {basic}" in headers else 407
-    # Byte by byte, as nobody promises that an answer comes in one piece.
+    # Byte by byte, because an answer may arrive in pieces.
     for byte in b"HTTP/1.1 %d Because\r\nX-Proxy: yes\r\n\r\n" % status:
         await stream.send_all(bytes([byte]))
     if status == 200:
@@ -212,14 +212,14 @@ def _ended() -> bytes:
 
 
 async def _onward(stream: trio.abc.Stream, target: str) -> None:
-    """Every name leads to loopback here: the names of real servers, too."""
+    """Connect to loopback for every name, including those of real servers."""
     port = int(target.rpartition(":")[2])
     await _join(stream, await trio.open_tcp_stream("127.0.0.1", port))
 
 
 async def _join(first: trio.abc.Stream, second: trio.abc.Stream) -> None:
     async def copy(source: trio.abc.Stream, sink: trio.abc.Stream) -> None:
-        # Within the nursery, which would put what either side raises into a group.
+        # Within the nursery, which would wrap the exceptions of either side in a group.
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError, OSError):
             while data := await source.receive_some(65536):
                 await sink.send_all(data)

@@ -1,4 +1,4 @@
-"""A simulator for tests: as a process of its own (`start`), or in the test's event loop (`in_process`)."""
+"""A simulator for tests: as a separate process (`start`), or in the test's event loop (`in_process`)."""
 
 import json
 import selectors
@@ -25,7 +25,7 @@ ADMIN_S = 120.0
 
 
 class Simulated:
-    """A simulator that runs as a process; use `start`, which also stops it."""
+    """A simulator in a process; use `start`, which also stops it."""
 
     def __init__(self, process: "subprocess.Popen[str]", endpoints: Endpoints) -> None:
         self.process = process
@@ -48,7 +48,7 @@ class Simulated:
         return summary
 
     def reset_journal(self) -> None:
-        """Count anew."""
+        """Forget all recorded requests."""
         self._request("DELETE", "journal")
 
     def truth(self) -> list[dict[str, Any]]:
@@ -56,41 +56,41 @@ class Simulated:
         return [json.loads(line) for line in self._request("GET", "truth").text.splitlines()]
 
     def fault(self, kind: str, **options: Any) -> None:
-        """Let something go wrong from now on; see `rcfs.simulator.faults._faults.fault_from_json`."""
+        """Add a fault; see `rcfs.simulator.faults._faults.fault_from_json`."""
         self._request("POST", "faults", json={"kind": kind, **options})
 
     def clear_faults(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all faults."""
         self._request("DELETE", "faults")
 
     def plans(self, **plans: Mapping[str, float]) -> dict[str, Any]:
-        """The limits after changing those of `plans`: group={"limit": …, "window_s": …, "penalty_s": …}."""
+        """Change the limits of `plans`: group={"limit": …, "window_s": …, "penalty_s": …}; returns all."""
         changed: dict[str, Any] = self._json("PUT", "plans", json=plans)
         return changed
 
     def expire_tokens(self) -> None:
-        """Let every access token be expired."""
+        """Expire all access tokens."""
         self._request("POST", "expire-tokens")
 
     def arrive(self, extension_id: int, kind: str) -> int:
-        """The id of a message that comes in now."""
+        """Add an incoming message; returns its id."""
         told = self._json("POST", "arrive", json={"extension_id": extension_id, "type": kind})
         return int(told["id"])
 
     def advance(self, seconds: float) -> None:
-        """Let the account's time pass."""
+        """Move the account's clock forward."""
         self._request("POST", "clock", json={"advance_s": seconds})
 
     def day(self, speed: float) -> int:
-        """How many messages the scripted day that begins now will bring; `speed` as in `Backend.play_day`."""
+        """Play a scripted day; returns its number of messages. `speed` as in `Backend.play_day`."""
         return int(self._json("POST", "day", json={"speed": speed})["messages"])
 
     def expire_sync_tokens(self) -> None:
-        """Let no sync token be good any more."""
+        """Expire all sync tokens."""
         self._request("POST", "expire-sync-tokens")
 
     def api(self, method: str, path: str, **options: Any) -> Any:
-        """What the API answers to a user at another device; `path` is relative to the account."""
+        """The API's answer to a user at another device; `path` is relative to the account."""
         with httpx.Client(base_url=self.platform_url, timeout=ADMIN_S) as http:
             if not self._token:
                 grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -116,12 +116,12 @@ class Simulated:
         }
 
     def stop(self) -> int:
-        """End it with SIGTERM; the exit code."""
+        """End it with SIGTERM; returns its exit code."""
         self.process.terminate()
         return self._wait()
 
     def kill(self) -> int:
-        """End it with SIGKILL, so that the server is gone at once; the exit code."""
+        """End it with SIGKILL, so that the server is gone at once; returns its exit code."""
         self.process.kill()
         return self._wait()
 
@@ -175,7 +175,7 @@ def start(*arguments: str) -> Iterator[Simulated]:
 
 @asynccontextmanager
 async def in_process(config: SimulatorConfig) -> AsyncIterator[tuple[Simulator, Endpoints]]:
-    """A simulator in the event loop of the test, and where it listens."""
+    """A simulator in the event loop of the test, and its addresses."""
     simulator = Simulator(config)
     async with trio.open_nursery() as nursery:
         endpoints = await nursery.start(simulator.serve)
@@ -200,7 +200,7 @@ def _first_line(process: "subprocess.Popen[str]") -> str:
     """The first line of the process's output.
 
     Raises:
-        AssertionError: It has ended or said nothing in time.
+        AssertionError: It has ended, or printed nothing in time.
     """
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:

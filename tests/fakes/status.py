@@ -1,4 +1,4 @@
-"""The status of an engine as programs get it, as if it were mounted."""
+"""The status of an engine in the form that programs get, without a mount."""
 
 from pathlib import Path
 from typing import Any

@@ -1,8 +1,8 @@
-"""Every change that a function makes to the files below a directory, one system call at a time.
+"""Records the changes that a function makes to files below a directory, one system call at a time.
 
 The function runs in a forked child under ptrace(2), which stops it after each call. So a test sees the
-directory as a SIGKILL at that moment would leave it, also between the system calls of SQLite, and it
-learns what was written and what was synced, which is what a power cut is about.
+directory as a SIGKILL at that moment would leave it, even between the system calls of SQLite. It also learns
+which data was written and which was synced, which decides the result of a power cut.
 """
 
 import ctypes
@@ -37,31 +37,32 @@ _NUMBERS: Mapping[str, Mapping[int, str]] = {
         57: "close", 64: "write", 68: "pwrite64", 82: "fsync", 83: "fdatasync", 276: "renameat2",
     },
 }  # fmt: skip
-"""The calls that Python and SQLite change files with; a test that compares the outcome finds one missing."""
+"""The calls with which Python and SQLite change files. Tests compare the outcome, so a missing call fails
+them."""
 
 
 @attrs.frozen
 class Change:
-    """One system call that has just changed, or synced, something below the directory."""
+    """One system call that has just changed or synced something below the directory."""
 
     kind: str
     """open, write, truncate, unlink, rename, mkdir or sync."""
     path: str
-    """What it was done to, relative to the directory: as it was named when it was opened."""
+    """The path relative to the directory, as named when it was opened."""
     file: int = 0
-    """Number of the opened file, the same for all opens of one name until that is unlinked or renamed."""
+    """Number of the opened file, the same for all opens of a name until that is unlinked or renamed."""
     offset: int = 0
-    """Of a write, its position; of a truncate, the new size; in bytes."""
+    """The position of a write, or the new size of a truncate, in bytes."""
     data: bytes = b""
-    """Of a write, what was written."""
+    """The bytes of a write."""
     target: str = ""
-    """Of a rename, the new name."""
+    """The new name of a rename."""
 
 
 def changes(work: Callable[[], object], directory: Path) -> Iterator[Change]:
-    """Yields after each change that `work` makes below `directory`, while it is stopped.
+    """Run `work` and yield after each change that it makes below `directory`, while it is stopped.
 
-    `work` runs in a child, so nothing but files and pipes comes out of it; it may start no thread.
+    `work` runs in a child, so only files and pipes come out of it; it must start no thread.
     """
     numbers = _NUMBERS.get(platform.machine())
     if numbers is None:
@@ -70,7 +71,7 @@ def changes(work: Callable[[], object], directory: Path) -> Iterator[Change]:
     libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
     libc.ptrace.restype = ctypes.c_long
     with warnings.catch_warnings():
-        # The idle threads of other tests are not missed in the child.
+        # The child does not need the idle threads of other tests.
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
@@ -115,7 +116,7 @@ class _Child:
         """All changes until the child has ended.
 
         Raises:
-            AssertionError: It failed.
+            AssertionError: The child failed.
         """
         info = ctypes.create_string_buffer(96)
         name, give = "", 0
@@ -167,7 +168,7 @@ class _Child:
         relative = text.removeprefix(self._root)
         known = relative in self._files
         if not known and not flags & os.O_CREAT:
-            return  # A directory, or something that was there before.
+            return  # A directory, or a file that existed before.
         if not known:
             self._count += 1
             self._files[relative] = self._count
@@ -201,5 +202,5 @@ class _Child:
             return os.pread(memory.fileno(), size, address)
 
     def _text(self, address: int) -> str:
-        # A read that reaches into a page that is not there is cut before it.
+        # The kernel shortens a read that reaches into an unmapped page.
         return self._memory(address, _PATH_BYTES).partition(b"\0")[0].decode()

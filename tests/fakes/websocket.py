@@ -1,4 +1,4 @@
-"""A small WebSocket client for tests, independent of the simulator's server side but for wsproto."""
+"""A small WebSocket client for tests, which shares only wsproto with the simulator's server side."""
 
 import json
 from collections.abc import AsyncIterator
@@ -42,13 +42,13 @@ class Socket:
         await self._stream.send_all(self._protocol.send(TextMessage(data=text)))
 
     async def ping(self) -> None:
-        """Send a ping, and wait for what comes next, which may be its pong."""
+        """Send a ping, and wait for the next event, which may be its pong."""
         await self._stream.send_all(self._protocol.send(Ping()))
         while not self.pongs:
             await self._read()
 
     async def hear(self) -> Any:
-        """The next message; None when the server has closed."""
+        """The next message; None if the server has closed."""
         with trio.fail_after(LIMIT_S):
             await trio.lowlevel.checkpoint()
             while not self._received and self.close_code is None:
@@ -56,7 +56,7 @@ class Socket:
         return self._received.pop(0) if self._received else None
 
     async def ask(self, method: str, path: str, body: Any = None) -> tuple[dict[str, Any], Any]:
-        """What a ClientRequest is answered: what it is, and its body or None."""
+        """Send a ClientRequest; returns the header of the answer and its body, or None."""
         request = {"type": "ClientRequest", "messageId": f"{method} {path}", "method": method, "path": path}
         await self.say(request, *([] if body is None else [body]))
         meta, *rest = await self.hear()
@@ -79,10 +79,10 @@ class Socket:
 
 @asynccontextmanager
 async def connected(uri: str) -> AsyncIterator[Socket]:
-    """A WebSocket at `uri`, dropped at the end without any ceremony.
+    """A WebSocket at `uri`, dropped at the end without a close frame.
 
     Raises:
-        ConnectionRefusedError: The server speaks, but no WebSocket there.
+        ConnectionRefusedError: The server answers, but with no WebSocket.
     """
     parts = urlsplit(uri)
     async with await trio.open_tcp_stream(parts.hostname or "", parts.port or 80) as stream:

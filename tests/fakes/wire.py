@@ -1,4 +1,4 @@
-"""A simulator that misbehaves, and a client that sees what comes over the wire byte by byte."""
+"""A simulator with faults, and a client that sees the bytes on the wire."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,7 +24,7 @@ LIMIT_S = 10.0
 
 @attrs.frozen
 class Wire:
-    """What came over one connection, and how it ended: ``fin`` or ``reset``."""
+    """The bytes that came over one connection, and its end: ``fin`` or ``reset``."""
 
     head: bytes
     body: bytes
@@ -42,7 +42,7 @@ class Wire:
 
 @attrs.frozen
 class Setup:
-    """A running simulator with a client that is logged in, and a voicemail to fetch."""
+    """A running simulator with a logged-in client, and a voicemail to fetch."""
 
     simulator: Simulator
     endpoints: Endpoints
@@ -52,11 +52,11 @@ class Setup:
 
     @property
     def fired(self) -> list[int]:
-        """How often each fault has happened."""
+        """How often each fault was applied."""
         return [fault["fired"] for fault in self.simulator.faults.as_json()]
 
     async def log_in(self, **form: str) -> httpx.Response:
-        """The answer to a token request; the one with the JWT unless `form` says otherwise."""
+        """The answer to a token request, by default one with the JWT; `form` replaces its fields."""
         jwt = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self.endpoints.jwt}
         async with httpx.AsyncClient(base_url=self.endpoints.platform_url) as http:
             client = (self.endpoints.client_id, self.endpoints.client_secret)
@@ -66,7 +66,7 @@ class Setup:
         self.simulator.faults.add(fault_from_json({"kind": kind, **options}))
 
     async def raw(self, path: str, *headers: str) -> Wire:
-        """GET without any HTTP library, on a connection of its own that the server shall close."""
+        """GET without any HTTP library, on a new connection that the server closes."""
         address = httpx.URL(self.endpoints.platform_url)
         with trio.fail_after(LIMIT_S):
             async with await trio.open_tcp_stream(address.host, address.port or 80) as stream:

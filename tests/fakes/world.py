@@ -1,7 +1,7 @@
 """A simulated platform, and processes that mount its account: all in one event loop, in virtual time.
 
-Processes share a state directory, die at any moment and start again. After each sync of a mailbox that was
-not disturbed, what the process's kernel shows of it is compared with what the platform has.
+Processes share a state directory, die at any moment and start again. After each undisturbed sync of a
+mailbox, the tree that the process's kernel shows of it is compared with the platform's records.
 """
 
 import json
@@ -43,15 +43,15 @@ from tests.fakes.rig import run_inline
 
 LATENCY_S = 0.1
 FALLBACK_S = 1e9
-"""The time of what has none."""
+"""Time of entries that have none of their own."""
 PLANS = {UsageGroup(name): Plan(limit=100_000) for name in ("auth", "light", "medium", "heavy")}
 KINDS = ("SMS", "VoiceMail", "Fax", "Pager")
 
 
 class Death(trio.abc.Instrument):
-    """Kills a process when so many more steps were taken by any task.
+    """Kills a process after a number of steps, by any task.
 
-    Work in a thread is part of a step here; `Process.die_at` kills in the middle of that.
+    Work in a thread is part of a step here; `Process.die_at` kills in the middle of such work.
     """
 
     def __init__(self, steps: int, process: "Process") -> None:
@@ -88,15 +88,15 @@ class Process:
         self._life = Life(self.die)
 
     def die(self) -> None:
-        """As kill -9.
+        """Die as with kill -9.
 
-        A task cannot be stopped without its `finally` blocks being run, which a killed process does not do.
-        So from this moment on nothing that they do gets out of the process: nothing is sent, and the server
-        sees that what was under way has ended; no database takes anything, each being left as SQLite leaves
-        it (`Life.end`); the ledger knows that the process is dead, and hears no more of it; its claims are
-        gone. What it says of its trouble with all that is not listened to.
+        A task cannot be stopped without its `finally` blocks, which a killed process does not run. So from
+        this moment on nothing that they do leaves the process: it sends nothing, and the server sees the end
+        of its connections; no database accepts anything, each being left as SQLite leaves it (`Life.end`);
+        the ledger knows that the process is dead, and does not hear of it any more; its claims are gone.
+        Errors that follow from this are ignored.
 
-        The cache's files beside its database are not watched: what a kill makes of them has tests of its own.
+        The cache's files beside its database are not checked: other tests show what a kill makes of them.
         """
         if self.dying.is_set():
             return
@@ -110,15 +110,15 @@ class Process:
         self._scope.cancel()
 
     def die_at(self, statements: int) -> None:
-        """As `die`, when so many more SQL statements were run, be it in the middle of a transaction."""
+        """Die as `die` does, after this number of SQL statements, even in the middle of a transaction."""
         self._life.statements_left = statements
 
     def live_on(self) -> None:
-        """What is told by `die_at` does not happen."""
+        """Cancel a `die_at` that has not happened."""
         self._life.statements_left = None
 
     async def end(self) -> None:
-        """As SIGTERM does it: in order."""
+        """End in order, as with SIGTERM."""
         self.is_up = False
         self._scope.cancel()
         await self.ended.wait()
@@ -132,7 +132,7 @@ class Process:
         return [*crashes, *self._warnings]
 
     async def ask(self, question: Callable[[], Awaitable[object]]) -> bool:
-        """Whether the answer to `question` was no error, and came before this process died."""
+        """Whether `question` was answered without an error before this process died."""
         answered = False
         async with trio.open_nursery() as nursery:
 
@@ -155,7 +155,7 @@ class Process:
     async def run(  # noqa: ASYNC114 - it is started in a nursery that outlasts it
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
-        """Mounts, until it dies; an account that is not known and cannot be asked for is no mount."""
+        """Mount until it dies; it does not mount if the account is unknown and cannot be fetched."""
         self._life.begin()
         try:
             with self._scope:
@@ -212,7 +212,7 @@ class Process:
                 self._complaints = self._all_complaints()
 
     async def _mount(self, engine: Engine) -> None:
-        """As `serve_mount` does it."""
+        """Mount as `serve_mount` does."""
         self.engine = engine
         root = build_root(engine.account.extensions, fallback_s=FALLBACK_S, searches=engine.searches)
         files = FileSystem(root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files)
@@ -245,17 +245,17 @@ class World:
         self.skew_s = 0.0
         """This machine's clock minus the platform's."""
         self.is_calm = False
-        """Whether nobody is killed any more."""
+        """Whether processes are no longer killed."""
         self.compared = 0
-        """How often a mailbox was compared."""
+        """Number of comparisons of a mailbox."""
         self.shown = 0
-        """How many paths these had."""
+        """Number of paths in these."""
         self._directory = directory
         self.nursery = nursery
-        """What ends with the world."""
+        """Holds the tasks that end with the world."""
         self._processes: list[Process] = []
         self._touched = 0
-        # The trash of which a sync tells only tombstones shows what was known before.
+        # A sync reports only tombstones of messages in the trash, so the tree shows what it knew before.
         self._versions: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
         for extension in self.extensions:
             for message in self.account.mailbox(extension.id).newest_first():
@@ -264,16 +264,16 @@ class World:
 
     @property
     def extensions(self) -> list[SimExtension]:
-        """Those whose mailboxes are looked into."""
+        """The extensions whose mailboxes are compared."""
         return list(self.account.extensions[:2])
 
     @property
     def processes(self) -> list[Process]:
-        """Those that are up."""
+        """The processes that are up."""
         return [process for process in self._processes if process.is_up]
 
     def calm_down(self) -> None:
-        """From now on nobody is killed any more."""
+        """Kill no process from now on."""
         self.is_calm = True
         for process in self.processes:
             process.live_on()
@@ -289,7 +289,7 @@ class World:
         await self.nursery.start(process.run)
         return process
 
-    # What happens at the platform.
+    # Changes at the platform.
 
     def arrive(self, extension: SimExtension, kind: str, direction: str = "Inbound") -> None:
         now_s = self._settle(extension)
@@ -323,19 +323,19 @@ class World:
     def refuse_tokens(self) -> None:
         self.backend.store_rules.sync_tokens_since_s = self.platform.now_s
 
-    # What a process shows.
+    # Checks of a process.
 
     async def sync(self, process: Process, extension: SimExtension) -> bool:
-        """Asks for news of a mailbox, and compares all of it with the platform; whether that was possible."""
+        """Sync a mailbox and compare all of it with the platform; returns whether that was possible."""
         mailboxes = process.engine.account.mailboxes
 
         async def refresh_and_compare() -> None:
-            # Whoever joins what is under way is told what was true when that began.
+            # A caller that joins a running sync gets the state from when that began.
             if mailboxes.collections._entry(f"mailbox/{extension.id}").job is not None:
                 await mailboxes.refresh(extension.id)
             touched = self._touched
             await mailboxes.refresh(extension.id)
-            await wait_all_tasks_blocked()  # until the kernel was told
+            await wait_all_tasks_blocked()  # until the kernel has been notified
             if touched != self._touched or not knows_all():
                 return
             try:
@@ -345,14 +345,14 @@ class World:
                     raise
 
         def knows_all() -> bool:
-            """Whether no other process has heard of more, which this one is told with its next sync."""
+            """Whether no other process knows more; this one would learn it only with its next sync."""
             state = process.engine.index.reader.mailbox(process.engine.account.id, extension.id)
             return state is not None and state.revision == mailboxes._kind._revisions.get(extension.id)
 
         return await process.ask(refresh_and_compare)
 
     async def refresh_account(self, process: Process) -> bool:
-        """Asks which extensions there are, and looks at their names; whether that was possible."""
+        """Sync the list of extensions and look at their names; returns whether that was possible."""
 
         async def refresh_and_look() -> None:
             await process.engine.account.refresh()
@@ -364,13 +364,13 @@ class World:
         return await process.ask(refresh_and_look)
 
     async def compare(self, process: Process, extension: SimExtension) -> None:
-        """What the process's kernel shows of a mailbox is what the platform has."""
+        """Check that the process's kernel shows the mailbox as the platform has it."""
         self._settle(extension)
         kernel = process.kernel
         known = next(e for e in process.engine.account.extensions if e.id == extension.id)
         own = json.loads(known.raw)
         top = (f"{own['extensionNumber']} {plain(own['name'])}",)
-        # First what is remembered, and then everything: a listing would put right what was not told.
+        # First the cached part, then everything: a listing would correct what was not invalidated.
         remembered: dict[Path, Seen] = {}
         for path in kernel.remembered(top):
             try:
@@ -389,7 +389,7 @@ class World:
         self.shown += len(found)
 
     async def read(self, process: Process, extension: SimExtension, number: int) -> None:
-        """The bytes of an attachment are those of the platform."""
+        """Check that the bytes of an attachment are those of the platform."""
         top = (process.operations._files.root.name_of(extension.id) or "",)
         paths = [path for path in process.kernel.remembered(top) if path[-1].startswith("transcript")]
         if not paths:
@@ -401,14 +401,14 @@ class World:
                 message_id, attachment_id = (await process.kernel.look(path)).what
                 data = await process.kernel.read_attachment(path)
             except pyfuse3.FUSEError:
-                return  # It has gone, or cannot be had now.
+                return  # It has gone, or cannot be fetched now.
             content = self.account.content(extension.id, message_id, attachment_id)
             assert content is None or data == content.read(0, content.size_bytes)
 
         await process.ask(read_and_compare)
 
     def may_say(self, message_id: int, text: bytes) -> bool:
-        """Whether the record `text` was true of a message at some time, its being in the trash apart."""
+        """Whether the record `text` was true of a message at some time, apart from its being in the trash."""
         record = json.loads(text)
         return any(
             {**version, "availability": record["availability"]} == record
@@ -416,7 +416,7 @@ class World:
         )
 
     def _records(self, extension: SimExtension, found: Mapping[Path, Seen]) -> list[Mapping[str, Any]]:
-        """The records of what is to be shown; in the trash that may be what was true before."""
+        """The records to be shown; for messages in the trash, possibly earlier ones."""
         thrown = {}
         for path, seen in found.items():
             if path[0] == "Trash" and path[-1] == "message.json":
@@ -457,8 +457,8 @@ async def open_world(
 ) -> AsyncIterator[World]:
     """A world whose processes keep their state in `directory`.
 
-    Of fewer than 20 messages none is written down: so nobody is named in one and nameless in another, and
-    what a folder is called does not depend on which of them were there when it was made.
+    Accounts of fewer than 20 messages have no fixtures. So no party has a name in one message and none in
+    another, and the name of a folder does not depend on the messages that were there when it was made.
     """
     with pytest.MonkeyPatch.context() as monkeypatch:
         async with trio.open_nursery() as nursery:
@@ -476,7 +476,7 @@ async def open_world(
 
 
 def difference(found: Mapping[Path, Any], wanted: Mapping[Path, Any]) -> str:
-    """What tells two trees apart, in words."""
+    """The differences between two trees, in words."""
     lines = [f"not there: {path}" for path in wanted if path not in found]
     lines += [f"too much: {path}" for path in found if path not in wanted]
     lines += [

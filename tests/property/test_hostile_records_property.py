@@ -1,4 +1,4 @@
-"""A record may say anything in any place: it costs that place, never the page, the mailbox or the mount."""
+"""A record may hold anything anywhere: that spoils one place in it, not the page, mailbox or mount."""
 
 import json
 import sys
@@ -63,7 +63,7 @@ HOSTILE: list[object] = [
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """Every place in a document, its own not."""
+    """Every place in a document, except its root."""
     below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for name, each in below:
         yield (*path, name)
@@ -71,7 +71,7 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def at(document: Any, path: tuple[Any, ...], value: object) -> Any:
-    """`document` with `value` at `path`; as it is where there is no such place any more."""
+    """`document` with `value` at `path`; unchanged if it has no such place."""
     document = deepcopy(document)
     inner = document
     for name in path[:-1]:
@@ -101,7 +101,7 @@ def hostile(document: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MailboxIndex, SizeIndex]]:
-    """One index for all examples, each of which has a mailbox of its own."""
+    """One index for all examples, each with a separate mailbox."""
     directory = tmp_path_factory.mktemp("hostile")
     warnings: list[str] = []
     index = MailboxIndex.open(directory / "mailboxes.sqlite", warnings.append)
@@ -113,7 +113,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MailboxIn
 
 
 def received(document: object) -> dict[str, Any]:
-    """`document` as it comes over the wire: escapes, NaN and numbers of any length included."""
+    """`document` as parsed from the wire, with escapes, NaN and numbers of any length."""
     limit = sys.get_int_max_str_digits()
     sys.set_int_max_str_digits(0)
     try:
@@ -124,7 +124,7 @@ def received(document: object) -> dict[str, Any]:
 
 
 def walk(node: Node) -> int:
-    """Asks for all that a mount asks of a tree; how many nodes there are."""
+    """Read everything in a tree that a mount reads; returns the number of nodes."""
     assert all(0 <= at_s < 1 << 40 for at_s in (node.times().mtime_s, node.times().ctime_s))
     assert all(value.encode() is not None for value in node.xattrs().values())
     if isinstance(node, TextFile):
@@ -155,7 +155,7 @@ def shown(stores: tuple[MailboxIndex, SizeIndex], extension_id: int, mailbox: in
 
 @given(page=st.lists(hostile(MESSAGE), min_size=1, max_size=3))
 @settings(max_examples=150, deadline=None)
-def test_a_page_with_odd_records_is_taken_and_shown(
+def test_a_page_with_odd_records_is_accepted_and_shown(
     stores: tuple[MailboxIndex, SizeIndex], page: list[dict[str, Any]]
 ) -> None:
     index, _sizes = stores

@@ -1,4 +1,4 @@
-"""The index of mailboxes against a mailbox that is thought out anew at every question."""
+"""The index of mailboxes against a mailbox that is recomputed for every question."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ changes = st.lists(st.lists(records, max_size=4, unique_by=lambda m: m.id) | st.
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[MailboxIndex, SizeIndex]]:
-    """One index for all examples, each of which has a mailbox of its own: opening one costs syncs."""
+    """One index for all examples, because opening one syncs the disk; each example has its own mailbox."""
     warnings: list[str] = []
     directory = tmp_path_factory.mktemp("index")
     index = MailboxIndex.open(directory / "mailboxes.sqlite", warnings.append)
@@ -88,7 +88,7 @@ def everything(catalogue: Catalogue) -> object:
 
 @settings(max_examples=60)
 @given(changes, st.booleans())
-def test_the_index_says_what_a_plain_mailbox_says(
+def test_the_index_agrees_with_a_plain_mailbox(
     stores: tuple[MailboxIndex, SizeIndex], changes: list[list[Message] | int], keep: bool
 ) -> None:
     index, sizes = stores
@@ -123,7 +123,7 @@ def test_the_index_says_what_a_plain_mailbox_says(
     st.integers(1, 3),
     st.sampled_from(["SMS", "Unread", "By-Contact"]),
 )
-def test_a_listing_has_what_is_there_all_the_time_once(
+def test_a_listing_has_every_lasting_entry_exactly_once(
     stores: tuple[MailboxIndex, SizeIndex], first: list[int], rounds: list[set[int]], limit: int, view: str
 ) -> None:
     index, sizes = stores
@@ -133,7 +133,7 @@ def test_a_listing_has_what_is_there_all_the_time_once(
     shown.show(MailboxCatalogue(index.reader, sizes, number, "1", extension.id))
 
     def show(ids: Iterable[int]) -> None:
-        """Lets the messages with these ids, and no others, be there: each of a sender of its own."""
+        """Make exactly the messages with these ids exist, each from another sender."""
         made = [
             record(
                 id=message_id,

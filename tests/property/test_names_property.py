@@ -1,4 +1,4 @@
-"""Names of every directory of the tree, against strings that are made to break them."""
+"""Names of every directory of the tree, against strings made to break them."""
 
 import re
 import unicodedata
@@ -99,7 +99,7 @@ def check_names(names: list[str]) -> None:
 
 
 @given(hostile, hostile)
-def test_a_clean_text_is_safe_and_stays_as_it_is(before: str, after: str) -> None:
+def test_a_cleaned_text_is_safe_and_stable(before: str, after: str) -> None:
     name = clean(before + after)
     assert clean(name) == name
     if name:
@@ -107,7 +107,7 @@ def test_a_clean_text_is_safe_and_stays_as_it_is(before: str, after: str) -> Non
 
 
 @given(hostile, st.integers(0, 300))
-def test_a_cut_is_a_beginning_within_the_limit(text: str, limit: int) -> None:
+def test_a_cut_text_is_a_prefix_within_the_limit(text: str, limit: int) -> None:
     text = clean(text)
     kept = cut(text, limit)
     assert text.startswith(kept)

@@ -1,4 +1,4 @@
-"""The quota against the police, in virtual time, with everything a network can do to a request."""
+"""The quota against the police, in virtual time, with everything that a network can do to a request."""
 
 import math
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ WINDOW_S = 60.0
 
 @attrs.frozen
 class Job:
-    """One request: when after the one before, how urgent, and how it travels."""
+    """One request: its delay after the previous one, its class, and its trip."""
 
     gap_s: float
     priority: Priority
@@ -28,7 +28,7 @@ class Job:
 
 LONGEST_TRIP_S = 24.0  # less than any freeze
 
-# A whole second now and then, so that moments coincide.
+# Whole seconds now and then, so that times coincide.
 delays_s = st.one_of(st.integers(0, 12).map(float), st.floats(0.0, LONGEST_TRIP_S / 2))
 trips = st.builds(Trip, delays_s, delays_s, st.sampled_from([*Fate] + [Fate.ANSWERED] * 5))
 jobs = st.builds(
@@ -41,7 +41,7 @@ quick = settings(max_examples=150, deadline=None)
 
 
 class Run:
-    """All of `jobs` from the first submission until nothing can happen any more."""
+    """All of `jobs`, from the first submission until nothing can happen any more."""
 
     def __init__(self, jobs: Sequence[Job], plan: Plan, police: Police) -> None:
         self.ledger = Ledger(MemoryHome({GROUP: plan}))
@@ -57,14 +57,14 @@ class Run:
         self.scheduler.submit(GROUP, job.priority, self.world.now)
 
     def finish(self) -> World:
-        """Run it; every request is sent in the end."""
+        """Run it, and check that every request is sent in the end."""
         self.world.run(float("inf"))
         assert len(self.world.sent) == len(self.jobs)
         return self.world
 
 
 def check_freezes(world: World) -> None:
-    """Nothing was sent between a 429 that was heard and the end of its freeze."""
+    """Check that nothing was sent between a received 429 and the end of its freeze."""
     for refusal in world.refusals:
         wait_s = refusal.retry_after_s
         if wait_s is None:
@@ -74,7 +74,7 @@ def check_freezes(world: World) -> None:
 
 
 def check_penalties(world: World) -> None:
-    """What reached the police in a penalty was sent before any 429 of that penalty was heard."""
+    """Check that requests in a penalty were all sent before the client received a 429 of that penalty."""
     for sent, verdict in world.verdicts:
         if verdict.penalty_from_s is not None:
             known = [
@@ -87,7 +87,7 @@ def check_penalties(world: World) -> None:
 
 @quick
 @given(jobs=runs, limit=limits, fixed=st.booleans())
-def test_no_429_of_our_own_making(jobs: list[Job], limit: int, *, fixed: bool) -> None:
+def test_we_never_cause_a_429(jobs: list[Job], limit: int, *, fixed: bool) -> None:
     plan = Plan(limit, WINDOW_S)
     police = Police({GROUP: plan}, fixed=fixed)
     Run(jobs, plan, police).finish()
@@ -96,7 +96,7 @@ def test_no_429_of_our_own_making(jobs: list[Job], limit: int, *, fixed: bool) -
 
 @quick
 @given(jobs=runs, limit=limits, fixed=st.booleans())
-def test_nobody_else_is_suspected_of_our_own_use(jobs: list[Job], limit: int, *, fixed: bool) -> None:
+def test_our_own_use_is_never_taken_for_that_of_others(jobs: list[Job], limit: int, *, fixed: bool) -> None:
     plan = Plan(limit, WINDOW_S)
     run = Run(jobs, plan, Police({GROUP: plan}, fixed=fixed))
     seen: list[tuple[float, int]] = []
@@ -106,7 +106,7 @@ def test_nobody_else_is_suspected_of_our_own_use(jobs: list[Job], limit: int, *,
         seen.append((now, run.ledger.states(now)[0].used))
 
     for n in range(60):
-        run.world.at(7 * n + math.pi, look)  # at no moment at which anything else happens
+        run.world.at(7 * n + math.pi, look)  # at a time when nothing else happens
     world = run.finish()
     for now, used in seen:
         held = 0
@@ -123,7 +123,7 @@ def test_nobody_else_is_suspected_of_our_own_use(jobs: list[Job], limit: int, *,
 @given(
     jobs=runs, limit=limits, others_s=st.lists(moments_s, min_size=1, max_size=30), retry_after=st.booleans()
 )
-def test_others_can_cause_a_429_but_never_a_request_in_a_penalty_we_know_of(
+def test_others_can_cause_a_429_but_never_a_request_in_a_known_penalty(
     jobs: list[Job], limit: int, others_s: list[float], *, retry_after: bool
 ) -> None:
     plan = Plan(limit, WINDOW_S)
@@ -175,7 +175,7 @@ def test_a_limit_is_broken_only_while_something_taken_under_a_higher_one_counts(
     ),
     data=st.data(),
 )
-def test_what_is_sent_is_always_the_most_urgent_then_the_oldest(
+def test_the_most_urgent_request_is_sent_first_then_the_oldest(
     steps: list[tuple[str, Priority | None]], data: st.DataObject
 ) -> None:
     scheduler = Scheduler(Ledger(MemoryHome({GROUP: Plan(1000)})))
@@ -196,7 +196,7 @@ def test_what_is_sent_is_always_the_most_urgent_then_the_oldest(
             else:
                 assert decision == Idle()
         elif tickets:
-            ticket = data.draw(st.sampled_from(tickets))  # perhaps one that is gone
+            ticket = data.draw(st.sampled_from(tickets))  # possibly an ended one
             if priority is None:
                 scheduler.withdraw(ticket)
                 waiting = [other for other in waiting if other is not ticket]

@@ -1,6 +1,6 @@
-"""Several processes on one ledger, against the police, with all that goes wrong: every request is judged.
+"""Several processes on one ledger, against the police, with all that can go wrong: every request is judged.
 
-``RCFS_SOAK=1000000`` lets the long run send so many requests in all; fewer are enough for every day.
+``RCFS_SOAK=1000000`` sets the number of requests of the long run; by default it is short.
 """
 
 import os
@@ -24,15 +24,16 @@ from tests.fakes.police import Fate, Police, Trip, Verdict
 GROUPS = (UsageGroup("medium"), UsageGroup("heavy"))
 WINDOW_S = 60.0
 LONGEST_WAY_S = 4.9
-"""Less than what the kernel is taken to send on for a dead process, and far less than any freeze."""
+"""Longest trip in seconds: below the time that the kernel may send for a dead process, far below any
+freeze."""
 RATES = (1 - CLOCK_DRIFT * 0.999, 1.0, 1 + CLOCK_DRIFT)
-"""Seconds of the police's clock in one of ours."""
+"""Seconds on the police's clock per second on ours."""
 SOAK = int(os.environ.get("RCFS_SOAK", "20000"))
 
 
 @attrs.define(eq=False)
 class Trial:
-    """A fleet whose every request is judged: was a 429 our own doing?"""
+    """A fleet whose every request is judged: did we cause the 429 ourselves?"""
 
     home: str
     directory: Path
@@ -42,13 +43,13 @@ class Trial:
     retry_after: bool
     rate: float
     trouble: float = 0.0
-    """Part of the requests that do not come back as they should."""
+    """Fraction of the requests that fail in some way."""
     judged: int = 0
     refused: int = 0
     foreign_s: dict[UsageGroup, float] = attrs.field(factory=dict)
-    """When somebody else used a bucket last, on the police's clock."""
+    """When another user last used a bucket, on the police's clock."""
     recent: dict[UsageGroup, list[tuple[float, int]]] = attrs.field(factory=dict)
-    """When requests were sent lately, and what was believed of the limit then."""
+    """Times of recent requests, and the limit that was believed at each."""
     fleet: Fleet = attrs.field(init=False)
     police: Police = attrs.field(init=False)
 
@@ -80,7 +81,7 @@ class Trial:
         self.police.arrive_foreign(group, self.fleet.server_s)
 
     def judge(self, request: Request, verdict: Verdict) -> None:
-        """The promise; what cannot matter any more is forgotten."""
+        """Check the promise, and forget data that no longer matters."""
         self.judged += 1
         group, sent_s = request.ticket.group, request.slot.taken_s
         recent = self.recent[group]
@@ -104,12 +105,12 @@ class Trial:
         assert foreign or lowered, f"a 429 of our own making at {self.fleet.now}"
 
     def finish(self) -> None:
-        """Let everything end that can: nothing that a living process asked for is lost."""
+        """Let everything end: no request of a living process may be lost."""
         for process in self.living:
-            self.fleet.go_on(process)
+            self.fleet.resume(process)
         self.fleet.run(float("inf"))
         for process in self.living:
-            process.ledger.states(self.fleet.now)  # Who looks at the quota finds out who has died.
+            process.ledger.states(self.fleet.now)  # Reading the quota detects dead processes.
         later_s = self.fleet.now + 3 * WINDOW_S
         for process in self.living:
             assert process.ended == process.submitted
@@ -117,7 +118,7 @@ class Trial:
 
 
 class QuotaMachine(RuleBasedStateMachine):
-    """What may happen, in any order."""
+    """All events, in any order."""
 
     trial: Trial
     home = "memory"
@@ -171,8 +172,8 @@ class QuotaMachine(RuleBasedStateMachine):
         self.trial.fleet.stop(self.process(number))
 
     @rule(number=st.integers(0, 3))
-    def go_on(self, number: int) -> None:
-        self.trial.fleet.go_on(self.process(number))
+    def resume(self, number: int) -> None:
+        self.trial.fleet.resume(self.process(number))
 
     @rule(group=st.sampled_from(GROUPS), limit=st.integers(1, 45))
     def change_limit(self, group: UsageGroup, limit: int) -> None:
@@ -199,7 +200,7 @@ class QuotaMachine(RuleBasedStateMachine):
 
 
 class SharedFileMachine(QuotaMachine):
-    """The same with a file."""
+    """The same with a file as home."""
 
     home = "sqlite"
 
@@ -213,7 +214,7 @@ TestInAFile.settings = settings(max_examples=8, stateful_step_count=25, deadline
 @pytest.mark.timeout(24 * 3600)  # as long as it is asked to be
 @pytest.mark.parametrize(("home", "part"), [("memory", 0.98), ("sqlite", 0.02)])
 def test_a_long_run(home: str, part: float, tmp_path: Path) -> None:
-    """Weeks of it, in worlds of five hundred requests or less, each with rules of its own."""
+    """Weeks in worlds of at most five hundred requests, each with random rules."""
     wanted = int(SOAK * part)
     sent = refused = seed = 0
     while sent < wanted:
@@ -232,7 +233,7 @@ def one_world(home: str, directory: Path, seed: int, wanted: int) -> Trial:
         home, directory, limits, dice, dice.random() < 0.5, dice.random() < 0.5, dice.choice(RATES), 0.05
     )
     fleet = trial.fleet
-    hostile = seed % 2 == 0  # in every other world nobody else is about, and no limit changes
+    hostile = seed % 2 == 0  # other worlds have no foreign users and no changes of limits
     for _ in range(dice.choice([1, 2, 4])):
         fleet.start()
     while trial.judged < wanted:
@@ -243,7 +244,7 @@ def one_world(home: str, directory: Path, seed: int, wanted: int) -> Trial:
                 fleet.start()
             case 1:
                 fleet.stop(process)
-                fleet.at(fleet.now + dice.uniform(0, 100), partial(fleet.go_on, process), process)
+                fleet.at(fleet.now + dice.uniform(0, 100), partial(fleet.resume, process), process)
             case 2 if hostile:
                 trial.police.set_limit(group, dice.choice([1, 4, 10, 40, 60]))
             case 3 if hostile:

@@ -1,4 +1,4 @@
-"""What holds of the classes of opens however processes are arranged."""
+"""Bounds on the classes of opens that hold however processes are arranged."""
 
 from collections.abc import Iterable
 
@@ -27,13 +27,13 @@ OPENERS = st.builds(
 
 
 def most_in_a_window(times: Iterable[float]) -> int:
-    """The most of `times`, which rise, that any window holds."""
+    """The largest number of `times`, which are sorted, in any window."""
     times = list(times)
     return max((sum(0 <= each - start < READER_WINDOW_S for each in times) for start in times), default=0)
 
 
 @given(st.lists(st.tuples(OPENERS, st.integers(0, 4), PAUSES), max_size=80))
-def test_nobody_gets_more_of_a_persons_class_than_the_bounds(
+def test_no_process_gets_more_opens_in_a_persons_class_than_the_bounds(
     opens: list[tuple[Opener, int, float]],
 ) -> None:
     readers, now = ReaderClassifier(), 0.0
@@ -50,17 +50,17 @@ def test_nobody_gets_more_of_a_persons_class_than_the_bounds(
 
 @attrs.frozen
 class Walk:
-    """A program that walks through files: how it arranges its processes."""
+    """A program that walks through files, and the arrangement of its processes."""
 
     files_each: int
-    """Files that a process opens."""
+    """Files that each process opens."""
     shells: bool
-    """Whether each process has a shell of its own."""
+    """Whether each process runs in a new shell."""
     runner: bool
-    """Whether a process such as find or xargs stands between them and the script."""
+    """Whether a process such as find or xargs runs between them and the script."""
 
     def opener(self, number: int) -> Opener:
-        """Who opens the file of that number."""
+        """The opener of file `number`."""
         process = number // self.files_each
         jobs = [("process", process)]
         jobs += [("shell", process)] if self.shells else []
@@ -83,7 +83,7 @@ def test_a_walk_becomes_bulk_after_a_few_files(walk: Walk, pause_s: float, place
 
 
 @given(WALKS.filter(lambda walk: walk.runner or walk.files_each == 1000), st.floats(0.0, 1.5))
-def test_a_person_beside_a_walk_of_the_same_script_stays_one(walk: Walk, pause_s: float) -> None:
+def test_a_person_stays_a_person_beside_a_walk_of_the_same_script(walk: Walk, pause_s: float) -> None:
     readers = ReaderClassifier()
     spent = 0
     for n in range(60):

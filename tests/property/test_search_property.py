@@ -1,4 +1,4 @@
-"""No text that anybody types is a mistake to the full-text search."""
+"""Every text that a user can type is a valid search, or refused."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ def find(connection: sqlite3.Connection, query: str) -> bool:
 @example("1234567 -" + "1" * 900)
 def test_any_text_is_a_query_or_refused(words: sqlite3.Connection, text: str) -> None:
     with suppress(ValueError):
-        find(words, text)  # an error of SQLite is none
+        find(words, text)  # an error of SQLite fails the test
 
 
 @settings(max_examples=100)

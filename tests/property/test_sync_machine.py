@@ -1,8 +1,8 @@
-"""A mailbox is what the platform has after every sync, whatever happened.
+"""After every sync a mailbox equals the platform's, whatever happened.
 
-It is played on the simulator, in virtual time: what comes and goes there, faults, and processes that die.
+It runs on the simulator, in virtual time: messages come and go, faults occur, and processes die.
 
-``RCFS_SOAK_S=600`` lets the long run go on for so many seconds; a few are enough for every day.
+``RCFS_SOAK_S=600`` sets the seconds of the long run; by default it is short.
 """
 
 import os
@@ -56,11 +56,11 @@ FAULTS: dict[str, dict[str, object]] = {
     "refuse": {"count": 3},
 }
 DELAYS_S = (0.0, 0.04, 0.06, 0.14, 0.16, 0.25, 0.45)
-"""Around the moments at which a request has come halfway, or its answer has."""
+"""Around the times when a request is halfway, or its answer is."""
 MOST_STEPS = 1500
-"""More steps than a load of a mailbox has."""
+"""More steps than the load of a mailbox takes."""
 STATEMENTS = (40, 400)
-"""About as many SQL statements as a sync of a few changes has, and a load."""
+"""About the number of SQL statements of a small sync, and of a load."""
 
 
 def change(what: str, at: int, number: int, world: World) -> None:
@@ -81,14 +81,14 @@ async def sync(which: int, at: int, world: World) -> None:
 
 
 async def sync_both(which: int, at: int, world: World) -> None:
-    """Two processes at the same time, or two mailboxes of one."""
+    """Sync two mailboxes at the same time, in two processes or in one."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sync, which, at, world)
         nursery.start_soon(sync, which + 1, at if len(world.processes) > 1 else 1 - at, world)
 
 
 def look(which: int, world: World) -> None:
-    """A person looks into a mailbox, which may sync it by the way."""
+    """Look into a mailbox, which may sync it as a side effect."""
     if world.processes:
         process = world.processes[which % len(world.processes)]
         process.engine.account.mailboxes.visit(world.extensions[0].id)
@@ -111,7 +111,7 @@ def kill(which: int, steps: int, world: World) -> None:
 
 
 async def sync_and_kill(which: int, at: int, statements: int, world: World) -> None:
-    """Kills a process that brings a mailbox up to date, or in what it does after that."""
+    """Kill a process while it syncs a mailbox, or soon afterwards."""
     if world.processes:
         process = world.processes[which % len(world.processes)]
         process.die_at(statements)
@@ -157,13 +157,13 @@ def rename(at: int, name: str, world: World) -> None:
 
 
 async def ask_anew(which: int, world: World) -> None:
-    """A process asks which extensions there are."""
+    """Refresh the list of extensions in a process."""
     if world.processes:
         await world.refresh_account(world.processes[which % len(world.processes)])
 
 
 async def play(directory: Path, steps: list[Step], page_messages: int) -> World:
-    """A world in which `steps` happen, and then everything is well again."""
+    """Run `steps` in a new world, then let everything settle."""
     async with open_world(directory, page_messages=page_messages) as world:
         await start(world)
         for step in steps:
@@ -187,7 +187,7 @@ def run(steps: list[Step], page_messages: int) -> World:
 
 
 class SyncMachine(RuleBasedStateMachine):
-    """What may happen, in any order; played at the end, because an event loop does not outlast a rule."""
+    """All events, in any order; they are played at the end, because an event loop cannot outlast a rule."""
 
     @initialize(page_messages=st.sampled_from([3, 7, 1000]))
     def begin(self, page_messages: int) -> None:

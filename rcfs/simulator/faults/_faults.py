@@ -84,7 +84,7 @@ class Fault:
     @count.validator
     def _check_count(self, _attribute: object, value: int | None) -> None:
         if value is not None and value < 1:
-            raise ValueError(f"a fault cannot befall {value} requests")
+            raise ValueError(f"a fault cannot apply to {value} requests")
 
     def __attrs_post_init__(self) -> None:
         if isinstance(self.effect, Refuse):
@@ -107,7 +107,7 @@ class Fault:
             return math.inf
         return self.effect.for_s
 
-    def befalls(self, call: Call, path: str, found: Answer | None) -> bool:
+    def applies(self, call: Call, path: str, found: Answer | None) -> bool:
         """Whether it applies to the request `call` for `path`; if so, the request is counted.
 
         Args:
@@ -153,9 +153,9 @@ class FaultList:
         await self._changed.wait()
 
     def pick(self, call: Call, path: str, found: Answer | None = None) -> Effect:
-        """The effect for a request, usually none; see `Fault.befalls` for the arguments."""
-        befalling = (fault.effect for fault in self._faults if fault.befalls(call, path, found))
-        return next(befalling, Effect())
+        """The effect for a request, usually none; see `Fault.applies` for the arguments."""
+        effects = (fault.effect for fault in self._faults if fault.applies(call, path, found))
+        return next(effects, Effect())
 
     def refusals(self, origin: str) -> list[Fault]:
         """The active faults that refuse connections to `origin`."""

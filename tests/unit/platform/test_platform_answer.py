@@ -2,12 +2,13 @@ import gzip
 import json
 import time
 import zlib
+from datetime import UTC, datetime
 
 import attrs
 import httpx
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rcfs.errors import (
@@ -124,13 +125,35 @@ def test_a_date_without_a_zone_is_utc_wherever_we_are(monkeypatch: pytest.Monkey
 
 
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=40))
-def test_no_header_is_an_error(text: str) -> None:
+@example("9" * 30)
+@example("0")
+@example("Fri, 31 Dec 9999 23:59:59 GMT")
+@example("http://[")
+@example("//\x7f")
+@example("bytes 99-0/1")
+@example("gzip, gzip; x")
+def test_any_text_in_a_header_gives_a_valid_value_or_none(text: str) -> None:
     names = ["Retry-After", "Date", "Content-Range", "Content-Length", "Location", "Content-Type",
-             "Content-Encoding", "X-Rate-Limit-Group", "X-Rate-Limit-Limit"]  # fmt: skip
-    given = answer()
-    given._response.headers.update(dict.fromkeys(names, text))
-    given.rate, given.retry_after_s, given.date_s, given.content_range, given.content_length  # noqa: B018
-    given.location, given.media_type, given.encoded, given.readable  # noqa: B018
+             "Content-Encoding", "X-Rate-Limit-Group", "X-Rate-Limit-Limit", "X-Rate-Limit-Remaining",
+             "X-Rate-Limit-Window"]  # fmt: skip
+    given = answer(dict.fromkeys(names, text))
+    in_group = answer({**dict.fromkeys(names, text), "X-Rate-Limit-Group": "medium"})
+    assert given.content_type == text
+    assert given.retry_after_s is None or 0 <= given.retry_after_s < 1e18
+    assert given.date_s is None or 0 <= given.date_s < datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+    assert given.content_length is None or 0 <= given.content_length < 10**18
+    start, stop, total = given.content_range
+    assert (start is None) == (stop is None)
+    assert start is None or stop is None or 0 <= start < stop
+    assert total is None or total >= 0
+    assert given.location == "" or httpx.URL(given.location).scheme
+    assert given.media_type == text.partition(";")[0].strip().lower()
+    assert given.encoded or given.readable
+    assert given.rate is None or given.rate.group == text.strip().lower()
+    assert in_group.rate is not None
+    assert in_group.rate.limit is None or 0 < in_group.rate.limit < 10**18
+    assert in_group.rate.remaining is None or 0 <= in_group.rate.remaining < 10**18
+    assert in_group.rate.window_s is None or 0 < in_group.rate.window_s < 1e18
 
 
 @pytest.mark.parametrize(

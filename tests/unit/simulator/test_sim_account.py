@@ -111,7 +111,7 @@ def test_another_spec_is_another_account(account: SimAccount, change: dict[str, 
 
 
 @pytest.mark.parametrize("wrong", [{"messages": -1}, {"extensions": 0}, {"months": 0}], ids=str)
-def test_a_spec_without_sense_is_refused(wrong: dict[str, Any]) -> None:
+def test_an_invalid_spec_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be >="):
         AccountSpec(**wrong)
 
@@ -153,7 +153,7 @@ def test_mailboxes_are_newest_first_and_within_the_months(account: SimAccount) -
             assert message.created_s is None or message.last_modified >= message.created_s
 
 
-def test_the_mix_is_an_office(records: list[tuple[SimExtension, Record]]) -> None:
+def test_the_types_of_messages_are_mixed_as_in_an_office(records: list[tuple[SimExtension, Record]]) -> None:
     total = len(records)
     kinds = Counter(record.get("type") for _, record in records)
     mms = sum(any(a.get("type") == "MmsAttachment" for a in attachments(record)) for _, record in records)
@@ -177,7 +177,7 @@ def test_the_mix_is_an_office(records: list[tuple[SimExtension, Record]]) -> Non
     assert any(len(record.get("to", "")) > 1 for _, record in records if record.get("type") == "Pager")
 
 
-def test_conversations_have_turns_and_exact_ids(records: list[tuple[SimExtension, Record]]) -> None:
+def test_conversations_alternate_and_have_exact_ids(records: list[tuple[SimExtension, Record]]) -> None:
     turns: Counter[str] = Counter()
     for _, record in records:
         if "conversation" in record:
@@ -210,7 +210,7 @@ def test_the_oldest_messages_have_attachments_with_id_1(
     assert len(checksums) == len(old) == 4
 
 
-def test_each_kind_points_to_the_host_that_real_payloads_name(
+def test_attachments_are_on_the_hosts_that_real_payloads_name(
     account: SimAccount, records: list[tuple[SimExtension, Record]]
 ) -> None:
     hosts: dict[str, set[str]] = {}
@@ -226,13 +226,13 @@ def test_each_kind_points_to_the_host_that_real_payloads_name(
     assert hosts["RenderedDocument"] == {PLATFORM, MEDIA}
 
 
-def test_only_mms_files_tell_their_size(records: list[tuple[SimExtension, Record]]) -> None:
+def test_only_records_of_mms_files_have_a_size(records: list[tuple[SimExtension, Record]]) -> None:
     shown = Counter((a["type"], "size" in a) for _, record in records for a in attachments(record))
     assert {kind for kind, sized in shown if sized} == {"MmsAttachment"}
     assert shown["MmsAttachment", False] == 1  # the hostile one
 
 
-def test_truth_is_what_records_and_contents_say() -> None:
+def test_truth_agrees_with_records_and_contents() -> None:
     account = SimAccount(AccountSpec(seed=5, messages=250))
     listed: dict[tuple[int, int, int], Record] = {}
     refused = {extension.id for extension in account.extensions if extension.mailbox_refused}
@@ -262,7 +262,7 @@ def test_truth_is_what_records_and_contents_say() -> None:
     assert len(media) == len(set(media)) > 50
 
 
-def test_a_fax_says_which_message_it_is(
+def test_a_fax_contains_the_id_of_its_message(
     account: SimAccount, records: list[tuple[SimExtension, Record]]
 ) -> None:
     fax = next(r for r in of_slot(records, 2) if r["type"] == "Fax" and attachments(r))
@@ -278,7 +278,7 @@ def test_one_fax_is_large(account: SimAccount, records: list[tuple[SimExtension,
     assert 12_000_000 <= content.size_bytes < 12_200_000
 
 
-def test_state_is_kept_and_shown(account: SimAccount) -> None:
+def test_changed_states_are_stored_and_shown(account: SimAccount) -> None:
     jane = account.extensions[0]
     account = SimAccount(AccountSpec(messages=30))
     jane = account.extensions[0]
@@ -295,7 +295,7 @@ def test_state_is_kept_and_shown(account: SimAccount) -> None:
     assert message.id not in {row.message_id for row in account.truth()}
 
 
-def test_what_does_not_exist(account: SimAccount) -> None:
+def test_unknown_extensions_messages_and_attachments(account: SimAccount) -> None:
     jane = account.extensions[0].id
     assert account.message(jane, 7) is None
     assert account.content(jane, 7, 7) is None
@@ -335,7 +335,7 @@ def test_hostile_shapes_are_all_there(records: list[tuple[SimExtension, Record]]
     assert any(re.search("[\u0590-\u05ff]", text) for text in texts)
 
 
-def test_a_message_without_creation_time_still_has_its_place(account: SimAccount) -> None:
+def test_a_message_without_creation_time_is_listed_in_order(account: SimAccount) -> None:
     extension = account.extensions[1]
     found = [
         message

@@ -29,7 +29,7 @@ async def running(**settings: Any) -> AsyncIterator[tuple[Simulator, httpx.Async
 
 
 def code(answer: httpx.Response) -> tuple[int, str]:
-    """Status and error code; checks that the envelope says it twice, as the real one does."""
+    """Status and error code; checks that the JSON contains both forms of the code, as real answers do."""
     body = answer.json()
     assert answer.headers["RCRequestId"]
     assert body["errors"][0]["errorCode"] == body["errorCode"]
@@ -112,7 +112,7 @@ async def test_date_from_defaults_to_24_hours_before_date_to() -> None:
         ("availability", "Deleted", "availability"),
     ],
 )
-async def test_filters_show_just_what_they_name(name: str, value: str, field: str) -> None:
+async def test_filters_show_only_what_they_name(name: str, value: str, field: str) -> None:
     async with running() as (_, http):
         everything = {**LONG_AGO, "availability": ["Alive", "Deleted"]}
         every = (await http.get(f"{MINE}/message-store", params=everything)).json()["records"]
@@ -138,7 +138,7 @@ async def test_phone_number_and_conversation_filters_and_a_raw_plus() -> None:
         assert len(by_number) < len(every)
 
 
-async def test_per_page_is_clamped_without_a_word_and_defaults_to_100() -> None:
+async def test_per_page_is_clamped_silently_and_defaults_to_100() -> None:
     async with running(spec=attrs.evolve(SPEC, messages=400)) as (_, http):
         many = (await http.get(f"{MINE}/message-store", params={**LONG_AGO, "perPage": "5000"})).json()
         default = (await http.get(f"{MINE}/message-store", params=LONG_AGO)).json()
@@ -222,7 +222,7 @@ async def test_mailboxes_are_refused_to_a_standard_user_and_some_to_everybody() 
             assert check.json()["successful"] == (extension.id not in refused)
 
 
-async def test_incremental_sync_tells_changes_and_tombstones() -> None:
+async def test_incremental_sync_returns_changes_and_tombstones() -> None:
     async with running() as (simulator, http):
         account, extension = simulator.account, simulator.account.extensions[0]
         full = (await http.get(f"{MINE}/message-sync", params={"syncType": "FSync", **LONG_AGO})).json()
@@ -235,7 +235,7 @@ async def test_incremental_sync_tells_changes_and_tombstones() -> None:
             body: dict[str, Any] = (await http.get(f"{MINE}/message-sync", params=query)).json()
             return body
 
-        first = account.spec.end_s + 1000  # later than whatever the token says
+        first = account.spec.end_s + 1000  # later than the time in the token
         read, deleted = (account.message(extension.id, message_id) for message_id in alive[:2])
         assert read is not None
         assert deleted is not None
@@ -289,7 +289,7 @@ async def test_bad_sync_tokens() -> None:
         assert code(answer) == (400, "MSG-333"), "the token is of an earlier run"
 
 
-async def test_head_and_other_methods_are_not_played() -> None:
+async def test_head_and_other_methods_are_refused() -> None:
     async with running() as (simulator, http):
         assert (await http.head(MINE)).status_code == 405
         assert code(await http.post(f"{MINE}/message-store/1")) == (405, "CMN-120")

@@ -83,7 +83,7 @@ def test_refresh_token_belongs_to_its_client() -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Basic", "Basic !!", "Basic /w==", "Bearer aWQ6c2VjcmV0"])
-def test_malformed_basic_is_nobody(header: str) -> None:
+def test_a_malformed_basic_header_names_no_client(header: str) -> None:
     assert split_basic(header) == ("", "")
 
 
@@ -93,7 +93,7 @@ def test_credentials_come_from_the_seed() -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::"])
-def test_only_loopback(host: str) -> None:
+def test_only_loopback_addresses_are_accepted(host: str) -> None:
     with pytest.raises(ValueError, match="loopback"):
         SimulatorConfig(AccountSpec(), host=host)
 

@@ -1,4 +1,4 @@
-"""The simulator's call logs: lists, filters, single records, synchronisation, and how calls come in."""
+"""The simulator's call logs: lists, filters, single records, synchronisation, and new calls."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,7 +42,7 @@ def refusal(answer: httpx.Response) -> tuple[int, str]:
 
 
 def at(monkeypatch: pytest.MonkeyPatch, now_s: float) -> None:
-    """Let it be `now_s` on the platform."""
+    """Set the platform's time to `now_s`."""
     monkeypatch.setattr(Backend, "account_time", lambda _self: now_s)
 
 
@@ -109,7 +109,7 @@ async def test_date_from_defaults_to_24_hours_before_date_to() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("type", "Fax"), ("direction", "Outbound"), ("transport", "VoIP")]
 )
-async def test_filters_show_just_what_they_name(name: str, value: str) -> None:
+async def test_filters_show_only_what_they_name(name: str, value: str) -> None:
     async with running() as (_, http):
         whole = (await fetch(http, f"{COMPANY}/call-log", **LONG_AGO))["records"]
         shown = (await fetch(http, f"{COMPANY}/call-log", **LONG_AGO, **{name: value}))["records"]
@@ -313,7 +313,7 @@ async def test_deleted_calls_are_shown_on_demand_only() -> None:
         assert (await fetch(http, mine, **LONG_AGO))["records"] == []
 
 
-async def test_nobody_deletes_the_calls_of_others() -> None:
+async def test_a_user_cannot_delete_the_calls_of_others() -> None:
     async with running(standard_user=True) as (simulator, http):
         theirs = f"{COMPANY}/extension/{simulator.account.extensions[0].id}/call-log"
         assert refusal(await http.delete(theirs)) == (403, "CMN-419")
@@ -337,7 +337,7 @@ async def test_sync_tokens_of_calls_expire_on_demand(code: str) -> None:
             assert (await http.post("/simulator/reset-call-logs", content=wrong)).status_code == 400
 
 
-async def test_what_is_not_played_is_refused_by_name() -> None:
+async def test_filters_that_are_not_simulated_are_refused_by_name() -> None:
     paths = {operation.id: operation.path for operation in OPERATIONS}
     async with running(plans={UsageGroup(g): Plan(1000) for g in ("light", "medium", "heavy")}) as (_, http):
         for operation, names in UNPLAYED.items():

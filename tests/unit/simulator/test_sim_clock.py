@@ -6,7 +6,7 @@ from rcfs.simulator._clock import AccountClock
 
 
 class Real:
-    """A clock that stands still unless it is set."""
+    """A clock that stands still until it is set."""
 
     def __init__(self) -> None:
         self.now_s = 50.0
@@ -79,7 +79,7 @@ def test_a_moment_past_the_end_of_a_hurry_by_moving_on(real: Real) -> None:
     assert clock.now() == 1501
 
 
-def test_how_long_it_takes_until_a_moment(real: Real) -> None:
+def test_the_real_seconds_until_a_moment(real: Real) -> None:
     clock = AccountClock(1.8e9, real)
     assert clock.real_s_until(1.8e9 + 60) == 60
     assert clock.real_s_until(1.8e9 - 60) == 0
@@ -89,7 +89,7 @@ def test_how_long_it_takes_until_a_moment(real: Real) -> None:
     assert clock.real_s_until(1.8e9 + 2**-20) == 2**-20 / 100, "not rounded to nothing"
 
 
-def test_who_listens_is_told_of_every_move(real: Real) -> None:
+def test_listeners_are_called_at_every_move(real: Real) -> None:
     clock, told = AccountClock(1000.0, real), []
     clock.listen(lambda: told.append(clock.now()))
     clock.advance(5)

@@ -22,7 +22,7 @@ CONFIG = SimulatorConfig(AccountSpec(messages=40), plans={UsageGroup("medium"): 
 
 @asynccontextmanager
 async def running(**settings: Any) -> AsyncIterator[tuple[Simulator, httpx.AsyncClient, str]]:
-    """A simulator, a client that is logged in, and the media origin."""
+    """A simulator, a logged-in client, and the media origin."""
     async with (
         in_process(attrs.evolve(CONFIG, **settings)) as (simulator, endpoints),
         logged_in(endpoints) as http,
@@ -148,7 +148,7 @@ async def test_large_contents_are_made_in_small_pieces_in_threads(monkeypatch: p
 
 @attrs.define
 class _Recorded:
-    """A content of zeros that notes how it is read."""
+    """A content of zeros that notes its reads."""
 
     size_bytes: int
     content_type: str = "audio/wav"

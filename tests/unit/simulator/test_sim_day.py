@@ -19,7 +19,7 @@ Told = tuple[int, bool, str, str]
 
 
 def played(spec: AccountSpec, steps: int) -> tuple[SimAccount, list[Told]]:
-    """An account after its day, which was looked at `steps` times, and what was told of it."""
+    """An account after its day, settled in `steps` steps, and the notifications."""
     account = SimAccount(spec)
     store = MessageStore(account)
     told: list[Told] = []
@@ -64,7 +64,7 @@ def test_a_day_brings_reads_and_deletes() -> None:
     )
 
 
-def test_how_often_it_is_looked_at_changes_nothing() -> None:
+def test_the_number_of_looks_changes_nothing() -> None:
     once, _ = played(AccountSpec(messages=60), 1)
     often, _ = played(AccountSpec(messages=60), 50)
     assert state(once) == state(often)
@@ -106,21 +106,21 @@ async def test_it_is_played_through_the_admin_interface_and_ends() -> None:
         ("arrive", {"extension_id": 1, "type": "Letter"}),
     ],
 )
-async def test_wishes_without_sense_are_refused(path: str, body: object) -> None:
+async def test_invalid_admin_requests_are_refused(path: str, body: object) -> None:
     config = SimulatorConfig(AccountSpec(messages=0))
     async with in_process(config) as (_, endpoints), httpx.AsyncClient() as http:
         answer = await http.post(f"{endpoints.platform_url}/simulator/{path}", json=body)
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
-async def test_what_is_due_happens_even_if_nobody_asks() -> None:
+async def test_due_changes_happen_without_a_request() -> None:
     config = SimulatorConfig(AccountSpec(messages=30), day_speed=1e7)
     async with in_process(config) as (simulator, _):
         await wait_for_messages(simulator, 30 + 100)
 
 
 async def wait_for_messages(simulator: Simulator, at_least: int) -> None:
-    """Return once the account has so many messages; only the simulator's own task brings them."""
+    """Return once the account has this number of messages; only the simulator's own task adds them."""
     import trio
 
     with trio.fail_after(10):

@@ -1,4 +1,4 @@
-"""What is due happens at its very moment, with nobody asking and nothing polling."""
+"""Planned changes happen exactly when they are due, without requests and without polling."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ START_S = 1_795_176_000.0
 
 
 class Looked(MessageStore):
-    """Counts how often it was looked whether something is due."""
+    """Counts the checks for due changes."""
 
     looks = 0
 
@@ -44,7 +44,7 @@ async def test_it_sleeps_until_what_is_planned_and_wakes_when_that_changes(
         store.plan(other, START_S + 10_100, lambda _due_s: note("soon"))
         await trio.sleep(1000)
         assert happened == [("soon", 10_100, 10_100), ("late", 10_500, 10_500)]
-        # Two days are moved past: what was due happens at once, in the order of time, whatever the mailbox.
+        # The clock jumps over two days: due changes happen at once, in the order of time, in all mailboxes.
         store.plan(mine, START_S + 100_000, lambda _due_s: note("second"))
         store.plan(other, START_S + 50_000, lambda _due_s: note("first"))
         store.plan(other, START_S + 150_000, lambda _due_s: note("third"))
@@ -52,7 +52,7 @@ async def test_it_sleeps_until_what_is_planned_and_wakes_when_that_changes(
         clock.advance(200_000)
         await trio.sleep(1)
         assert happened[2:] == [(name, 11_001, 211_001) for name in ("first", "second", "third")]
-        # A hundred times as fast for 5,000 seconds, then as usual.
+        # A hundred times as fast for 5,000 seconds, then at normal speed.
         store.plan(mine, START_S + 221_002, lambda _due_s: note("last"))
         await trio.lowlevel.checkpoint()
         clock.hurry(100.0, 5000.0)

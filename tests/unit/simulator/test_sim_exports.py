@@ -33,7 +33,7 @@ CONFIG = SimulatorConfig(AccountSpec(messages=60), plans=PLENTY, export_s=100.0)
 
 @attrs.define
 class Now:
-    """What time it is on the platform."""
+    """The platform's time."""
 
     s: float
 
@@ -71,7 +71,7 @@ async def fetch(http: httpx.AsyncClient, url: str) -> Any:
 
 
 async def archives_of(http: httpx.AsyncClient, task: dict[str, Any]) -> list[zipfile.ZipFile]:
-    """The archives of a finished report, each with the size that the list tells."""
+    """The archives of a finished report; checks the listed size of each."""
     found = []
     for record in (await fetch(http, task["uri"] + "/archive"))["records"]:
         content = (await http.get(record["uri"])).raise_for_status()
@@ -150,7 +150,7 @@ async def test_contents_are_cut_into_archives_of_the_configured_size(now: Now) -
         assert len(names) == len(set(names))
 
 
-async def test_an_archive_can_be_had_in_ranges_on_both_origins(now: Now) -> None:
+async def test_an_archive_is_served_in_ranges_on_both_origins(now: Now) -> None:
     async with in_process(CONFIG) as (_, endpoints), logged_in(endpoints) as http:
         task = await create(http, REPORTS, **LONG_AGO)
         now.later(100)
@@ -197,7 +197,7 @@ async def test_a_transcript_that_comes_after_a_report_is_not_in_it() -> None:
         assert sum(f"/{i}/content/" in name for name in contents_of(contents) for i in found) == 8
 
 
-async def test_a_report_knows_what_has_become_of_messages_that_nobody_has_looked_at() -> None:
+async def test_a_report_includes_due_changes_of_mailboxes_that_nobody_has_read() -> None:
     async with running() as (_, http):
         await http.post("/simulator/clock", json={"advance_s": 6 * DAY_S})
         task = await create(http, REPORTS, **LONG_AGO)
@@ -249,7 +249,7 @@ async def test_bad_requests_for_reports(body: Any, parameter: str) -> None:
         ("team", TEAM, "Expired", "Accepted InProgress Expired"),
     ],
 )
-async def test_a_task_comes_to_what_was_planned(
+async def test_a_task_has_the_planned_outcome(
     kind: str, path: str, outcome: str, states: str, now: Now
 ) -> None:
     async with running() as (_, http):
@@ -275,7 +275,7 @@ async def test_a_task_comes_to_what_was_planned(
     "wish",
     [{"kind": "report", "outcome": "Expired"}, {"kind": "call", "outcome": "Failed"}, {"kind": "team"}, []],
 )
-async def test_outcomes_that_there_are_not(wish: Any) -> None:
+async def test_unknown_outcomes_are_refused(wish: Any) -> None:
     async with running() as (_, http):
         answer = await http.post("/simulator/exports", json=wish)
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
@@ -421,7 +421,7 @@ def test_a_file_of_unknown_size_is_written_piece_by_piece() -> None:
         archive.close()
 
 
-def test_what_cannot_be_made_leaves_nothing_behind() -> None:
+def test_a_failed_archive_leaves_no_file_behind() -> None:
     made = []
 
     def make() -> Iterator[Archive]:

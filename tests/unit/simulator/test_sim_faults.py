@@ -1,4 +1,4 @@
-"""Faults of the connection and of contents, each proven on the wire; and which requests a fault befalls."""
+"""Faults of connections and contents, each shown on the wire; and the choice of requests for a fault."""
 
 import errno
 import gzip
@@ -17,7 +17,7 @@ from tests.fakes.wire import ACCOUNT, CONFIG, LIMIT_S, MINE, Wire, running
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    """Return as soon as `condition` holds; the simulator goes on meanwhile."""
+    """Return as soon as `condition` holds; the simulator runs meanwhile."""
     with trio.fail_after(LIMIT_S):
         while True:
             await trio.lowlevel.checkpoint()
@@ -66,7 +66,7 @@ async def test_truncated_body_ends_in_order_and_too_early() -> None:
     ],
     ids=lambda fault: fault["kind"],
 )
-async def test_what_is_done_to_a_body_passes_over_answers_without_one(fault: dict[str, Any]) -> None:
+async def test_effects_on_bodies_skip_answers_without_one(fault: dict[str, Any]) -> None:
     async with running() as s:
         s.fault(**fault)
         answer = await s.http.delete(f"{MINE}/message-store/{s.path.split('/')[-3]}")
@@ -132,7 +132,7 @@ async def test_some_connections_are_refused_by_chance() -> None:
         assert 3 < ends.count("reset") < 17
 
 
-async def test_what_is_being_answered_when_connections_are_refused_is_answered() -> None:
+async def test_a_request_in_flight_is_answered_when_connections_become_refused() -> None:
     async with running() as s:
         s.fault("stall", for_s=0.2, at_byte=10)
         async with s.http.stream("GET", s.path) as answer:
@@ -153,7 +153,7 @@ async def test_slow_answer_begins_late() -> None:
             assert await answer.aread() == s.content
 
 
-async def test_stall_stops_at_the_byte_and_goes_on() -> None:
+async def test_stall_pauses_at_the_byte_and_continues() -> None:
     async with running() as s:
         s.fault("stall", for_s=1000.0, at_byte=10)
         s.fault("stall", for_s=0.2)
@@ -214,7 +214,7 @@ async def test_wrong_and_missing_content_range() -> None:
     "kind",
     ["unasked_partial", "ignored_range", "wrong_content_range", "missing_content_range", "not_ready"],
 )
-async def test_what_is_done_to_a_content_passes_over_everything_else(kind: str) -> None:
+async def test_effects_on_contents_skip_all_other_answers(kind: str) -> None:
     async with running() as s:
         s.fault(kind)
         await s.raw(MINE, "Range: bytes=0-9")
@@ -288,12 +288,12 @@ async def test_probability_is_repeatable_and_has_no_end() -> None:
         {"kind": "unasked_partial", "first_bytes": 0},
     ],
 )
-def test_faults_that_make_no_sense(value: object) -> None:
+def test_invalid_faults_are_refused(value: object) -> None:
     with pytest.raises(ValueError, match=r"."):
         fault_from_json(value)
 
 
-def test_every_effect_can_be_asked_for_by_a_name_of_its_own() -> None:
+def test_every_effect_has_a_unique_name() -> None:
     kinds = all_kinds()
     assert len({kind.kind for kind in kinds}) == len(EFFECTS)
     for kind in kinds:

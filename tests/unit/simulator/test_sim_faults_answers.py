@@ -1,4 +1,4 @@
-"""Faults of what the simulator says, each proven on the wire."""
+"""Faults of the simulator's answers, each shown on the wire."""
 
 import httpx
 import pytest
@@ -191,7 +191,7 @@ async def test_redirects_keep_path_and_query(status: int, to: str) -> None:
             assert (await s.http.get(answer.headers["location"])).content == s.content
 
 
-async def test_the_foreign_host_tells_whether_a_token_reached_it() -> None:
+async def test_the_journal_shows_whether_a_token_reached_the_foreign_host() -> None:
     async with running() as s:
         s.fault("redirect", to="foreign")
         location = (await s.http.get(s.path)).headers["location"]

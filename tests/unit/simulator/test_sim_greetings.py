@@ -1,4 +1,4 @@
-"""Answering rules of the simulator, and the greetings to which they lead."""
+"""Answering rules of the simulator, and their greetings."""
 
 import io
 import wave

@@ -1,4 +1,4 @@
-"""Web pages of others, which reach the simulator through a browser on this machine."""
+"""Web pages of other sites, which reach the simulator through a browser on this machine."""
 
 from collections.abc import AsyncIterator
 
@@ -46,7 +46,7 @@ STRANGE = (
 
 @pytest.fixture
 async def urls() -> AsyncIterator[tuple[str, str]]:
-    """Where the platform and the foreign host are."""
+    """The URLs of the platform and of the foreign host."""
     async with in_process(SimulatorConfig(AccountSpec(messages=0))) as (_simulator, endpoints):
         yield endpoints.platform_url, endpoints.foreign_url
 
@@ -56,7 +56,7 @@ def filled(headers: dict[str, str], url: str) -> dict[str, str]:
     return {name: value.format(port=port) for name, value in headers.items()}
 
 
-async def test_no_page_of_others_reaches_what_is_beside_the_api(urls: tuple[str, str]) -> None:
+async def test_no_page_of_another_site_reaches_admin_interface_pages_or_socket(urls: tuple[str, str]) -> None:
     async with httpx.AsyncClient(trust_env=False) as http:
         for url in urls:
             for headers in STRANGE:
@@ -71,7 +71,7 @@ async def test_no_page_of_others_reaches_what_is_beside_the_api(urls: tuple[str,
         assert (await http.get(f"{urls[0]}/simulator/faults")).json() == []
 
 
-async def test_its_own_pages_programs_and_links_pass(urls: tuple[str, str]) -> None:
+async def test_own_pages_programs_and_links_pass(urls: tuple[str, str]) -> None:
     platform, foreign = urls
     port = platform.rpartition(":")[2]
     async with httpx.AsyncClient(trust_env=False) as http:
@@ -104,7 +104,7 @@ async def test_its_own_pages_programs_and_links_pass(urls: tuple[str, str]) -> N
         ("Sec-Fetch-Site: cross-site\r\n", b" 403 "),
     ],
 )
-async def test_a_websocket_of_a_page_of_others_is_refused(
+async def test_a_websocket_of_another_sites_page_is_refused(
     urls: tuple[str, str], header: str, status: bytes
 ) -> None:
     host = urls[0].removeprefix("http://")

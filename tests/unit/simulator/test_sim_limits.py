@@ -1,4 +1,4 @@
-"""What the platform drops by itself: what is too old, and the oldest of what is too full."""
+"""Messages that the platform deletes by itself: those too old, and the oldest of a full folder."""
 
 import pytest
 
@@ -15,7 +15,7 @@ END_S = AccountSpec().end_s
 
 
 class Office:
-    """An account with a message store that is held to `rules`."""
+    """An account with a message store and enforced `rules`."""
 
     def __init__(self, messages: int, rules: StoreRules) -> None:
         self.account = SimAccount(AccountSpec(messages=messages))
@@ -50,7 +50,7 @@ def small_folders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rcfs.simulator.account._message_limits.MOST_TEXTS", 4)
 
 
-def test_what_is_older_than_the_retention_period_is_purged_at_its_very_moment() -> None:
+def test_messages_are_purged_exactly_when_the_retention_period_ends() -> None:
     office = Office(300, StoreRules(retention_days=60))
     before = office.those("SMS", "Pager")
     office.enforce(END_S)
@@ -173,7 +173,7 @@ async def test_limits_are_an_option() -> None:
         assert oldest["SMS"] < "2026-01"
 
 
-async def test_messages_that_drive_each_other_out_can_be_deleted_at_once(
+async def test_a_full_mailbox_can_be_deleted_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("rcfs.simulator.account._message_limits.MOST_TEXTS", 20)

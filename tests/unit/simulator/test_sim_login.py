@@ -1,4 +1,4 @@
-"""The login of a person in a browser: authorize, consent, code, token."""
+"""The login of a user in a browser: authorize, consent, code, token."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -40,7 +40,7 @@ async def browser(**settings: Any) -> AsyncIterator[tuple[Simulator, Endpoints, 
 async def consent(
     http: httpx.AsyncClient, endpoints: Endpoints, *, decision: str = "allow", **changes: str
 ) -> Mapping[str, list[str]]:
-    """What the redirect URI is told after the person has decided."""
+    """The parameters of the redirect URI after the user has decided."""
     asked = {**ASKED, "client_id": endpoints.client_id, **changes}
     page = await http.get("/restapi/oauth/authorize", params=asked)
     assert page.status_code == 302
@@ -67,7 +67,7 @@ async def token(http: httpx.AsyncClient, form: Mapping[str, str], **options: Any
     return await http.post("/restapi/oauth/token", data=form, **options)
 
 
-async def test_a_person_lets_an_app_without_a_secret_in() -> None:
+async def test_a_user_authorizes_an_app_without_a_secret() -> None:
     async with browser() as (simulator, endpoints, http):
         told = await consent(http, endpoints)
         assert (told["state"], told["x"]) == (["s t&+"], ["1"])
@@ -95,7 +95,7 @@ async def test_a_person_lets_an_app_without_a_secret_in() -> None:
         assert not [e for e in simulator.journal.entries() if "consent" in e.path], "no part of the API"
 
 
-async def test_the_question_names_app_and_person_and_trusts_no_text() -> None:
+async def test_the_consent_page_names_app_and_user_and_escapes_text() -> None:
     async with browser(redirect_uris=["http://x/<b>"]) as (simulator, endpoints, http):
         asked = {**ASKED, "client_id": endpoints.client_id, "redirect_uri": "http://x/<b>"}
         page = (await http.get("/oauth/consent", params=asked)).text
@@ -108,7 +108,7 @@ async def test_the_question_names_app_and_person_and_trusts_no_text() -> None:
         assert (await http.put("/oauth/consent", params=asked)).status_code == 405
 
 
-async def test_a_person_says_no() -> None:
+async def test_a_user_refuses_consent() -> None:
     async with browser() as (_, endpoints, http):
         told = await consent(http, endpoints, decision="deny")
         assert (told["error"], told["state"]) == (["access_denied"], ["s t&+"])
@@ -151,7 +151,7 @@ async def test_a_login_has_the_scopes_that_the_app_has_asked_for() -> None:
 
 
 @pytest.mark.parametrize("prompt", ["", "login sso", "consent", "login consent sso"])
-async def test_a_person_is_asked(prompt: str) -> None:
+async def test_the_consent_page_is_shown(prompt: str) -> None:
     async with browser() as (_, endpoints, http):
         assert (await consent(http, endpoints, prompt=prompt))["code"]
 
@@ -194,9 +194,7 @@ async def test_without_a_prompt_only_a_browser_with_a_login_gets_on() -> None:
         ({"code_challenge": CHALLENGE + "="}, "invalid_request"),
     ],
 )
-async def test_what_is_not_in_order_is_refused_and_not_redirected(
-    changes: dict[str, str], error: str
-) -> None:
+async def test_invalid_requests_are_refused_without_a_redirect(changes: dict[str, str], error: str) -> None:
     async with browser() as (_, endpoints, http):
         asked = {**ASKED, "client_id": endpoints.client_id, **changes}
         answer = await http.get("/restapi/oauth/authorize", params=asked)
@@ -213,7 +211,7 @@ async def test_what_is_not_in_order_is_refused_and_not_redirected(
         {"code": "guessed"},
     ],
 )
-async def test_a_code_that_does_not_fit_is_refused_and_lost(changes: dict[str, str]) -> None:
+async def test_a_wrong_token_request_is_refused_and_uses_up_the_code(changes: dict[str, str]) -> None:
     async with browser() as (_, endpoints, http):
         code = (await consent(http, endpoints))["code"][0]
         form = code_form(endpoints, code)
@@ -223,7 +221,7 @@ async def test_a_code_that_does_not_fit_is_refused_and_lost(changes: dict[str, s
         assert right.status_code == (200 if "code" in changes else 400), "whoever guesses wrong has one try"
 
 
-async def test_without_pkce_a_code_takes_the_secret() -> None:
+async def test_without_pkce_a_code_requires_the_secret() -> None:
     async with browser() as (_, endpoints, http):
         no_pkce = {"code_challenge": "", "code_challenge_method": ""}
         form = {"grant_type": "authorization_code", "redirect_uri": REDIRECT_URI}
@@ -239,7 +237,7 @@ async def test_without_pkce_a_code_takes_the_secret() -> None:
         assert stolen.status_code == 400, "a login that was made with the secret is renewed with it"
 
 
-async def test_a_jwt_takes_the_secret() -> None:
+async def test_a_jwt_requires_the_secret() -> None:
     async with browser() as (_, endpoints, http):
         form = {
             "grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer",
@@ -273,7 +271,7 @@ def test_a_single_registered_uri_need_not_be_named() -> None:
         Codes("app", [REDIRECT_URI, "http://other"]).check(unnamed)
 
 
-def test_codes_do_not_pile_up() -> None:
+def test_the_number_of_codes_is_bounded() -> None:
     codes = Codes("app", [REDIRECT_URI])
     request = codes.check(ASKED)
     issued = [codes.issue(request, 0.0) for _ in range(MAX_CODES + 1)]

@@ -113,7 +113,7 @@ def test_a_gif_moves(bases: MediaBases) -> None:
 
 
 @pytest.mark.parametrize("sample_bytes", [1, 2])
-def test_a_wav_is_telephone_audio_that_sounds(sample_bytes: int, bases: MediaBases) -> None:
+def test_a_wav_is_audible_telephone_audio(sample_bytes: int, bases: MediaBases) -> None:
     data = WavMedia("k", 40_000, sample_bytes).render(bases)
     with wave.open(io.BytesIO(data)) as file:
         assert (file.getnchannels(), file.getsampwidth(), file.getframerate()) == (1, sample_bytes, 8000)

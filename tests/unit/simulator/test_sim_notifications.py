@@ -59,10 +59,10 @@ async def notify(http: httpx.AsyncClient, extension_id: int) -> None:
     assert (await http.post("/simulator/notify", json=body)).status_code == 204
 
 
-async def test_a_subscriber_is_told_of_changes() -> None:
+async def test_a_subscriber_hears_of_changes() -> None:
     async with running() as (simulator, http), opened(http) as (socket, mark):
         me, other = simulator.account.extensions[:2]
-        # The documentation's example has this slash at the end.
+        # The documentation's example has a slash at the end.
         meta, subscription = await socket.ask("POST", SUBSCRIPTIONS + "/", WANTED)
         assert (meta["status"], meta["wsc"]["sequence"]) == (200, mark["sequence"] + 1)
         store = f"/restapi/v1.0/account/{simulator.account.account_id}/extension/{me.id}/message-store"
@@ -75,7 +75,7 @@ async def test_a_subscriber_is_told_of_changes() -> None:
         assert event["body"].items() >= {"extensionId": str(me.id), "changes": CHANGES}.items()
 
 
-async def test_a_change_of_the_store_is_told() -> None:
+async def test_a_change_of_the_store_is_delivered() -> None:
     async with running(spec=AccountSpec(messages=50)) as (simulator, http), opened(http) as (socket, _):
         await socket.ask("POST", SUBSCRIPTIONS, WANTED)
         me = simulator.account.extensions[0].id
@@ -94,7 +94,7 @@ async def arrive(http: httpx.AsyncClient, simulator: Simulator, kind: str) -> in
     return message_id
 
 
-async def test_each_filter_tells_what_it_is_for() -> None:
+async def test_each_filter_delivers_its_own_events() -> None:
     mine = MY_STORE.removesuffix("message-store")
     outbound, instant = "message-store?type=Fax&direction=Outbound", "message-store/instant?type=SMS"
     filters = [mine + path for path in (instant, "voicemail", "fax?direction=Inbound", outbound)]
@@ -127,7 +127,7 @@ async def test_each_filter_tells_what_it_is_for() -> None:
         assert event["body"]["changes"] == [new]
 
 
-async def test_everything_of_a_day_is_told_at_its_moment() -> None:
+async def test_every_event_of_a_day_is_delivered_when_it_happens() -> None:
     plans = {UsageGroup("light"): Plan(1000)}
     async with running(plans=plans) as (simulator, http), opened(http) as (socket, _):
         account = simulator.account
@@ -155,7 +155,7 @@ async def test_everything_of_a_day_is_told_at_its_moment() -> None:
         assert not [e for e in simulator.journal.entries() if e.group == "light"], "nobody has asked"
 
 
-async def test_moved_time_brings_what_was_due_at_once() -> None:
+async def test_moving_the_clock_delivers_due_events_at_once() -> None:
     async with running() as (simulator, http), opened(http) as (socket, _):
         await socket.ask("POST", SUBSCRIPTIONS, WANTED)
         message_id = await arrive(http, simulator, "Fax")
@@ -276,7 +276,7 @@ async def test_subscriptions_that_are_refused(body: Any, status: int, code: str)
         assert (answer.status_code, answer.json()["errorCode"]) == (status, code)
 
 
-async def test_nobody_subscribes_to_what_is_not_for_him() -> None:
+async def test_subscriptions_to_forbidden_mailboxes_are_refused() -> None:
     async with running(standard_user=True) as (simulator, http), opened(http) as (socket, _):
         theirs = MY_STORE.replace("extension/~", f"extension/{simulator.account.extensions[0].id}")
         meta, error = await socket.ask("POST", SUBSCRIPTIONS, {**WANTED, "eventFilters": [theirs]})
@@ -301,12 +301,13 @@ async def test_a_token_opens_one_socket() -> None:
                 pass
 
 
-async def test_whoever_comes_back_gets_what_was_missed() -> None:
+async def test_a_client_that_reconnects_gets_the_missed_events() -> None:
     async with running(plans={UsageGroup("medium"): Plan(1000)}) as (simulator, http):
         me = simulator.account.extensions[0].id
         async with opened(http) as (socket, mark):
             await socket.ask("POST", SUBSCRIPTIONS, WANTED)
-        # Over HTTP a subscription needs an open WebSocket: refused, the server knows that it has gone.
+        # Over HTTP a subscription needs an open WebSocket. A refusal shows that the server noticed the end of
+        # it.
         while (await http.post(SUBSCRIPTIONS, json=WANTED)).status_code != 400:
             pass
         await notify(http, me)
@@ -342,7 +343,7 @@ async def test_a_silent_client_is_sent_away(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     "body", [b"{", b"[]", b'{"extension_id": "1", "changes": []}', b'{"extension_id": 1}']
 )
-async def test_nonsense_to_be_told(body: bytes) -> None:
+async def test_malformed_notifications_are_refused(body: bytes) -> None:
     async with running() as (_, http):
         assert (await http.post("/simulator/notify", content=body)).status_code == 400
 

@@ -1,4 +1,4 @@
-"""A connection that breaks in hypercorn breaks nothing else."""
+"""A connection that fails in hypercorn affects no other."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from tests.fakes.simulated import in_process, logged_in
 pytestmark = pytest.mark.trio
 
 
-async def test_a_connection_that_both_sides_close_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_both_sides_may_close_a_connection_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     broken: list[Any] = []
 
     async def break_first(*arguments: Any) -> None:

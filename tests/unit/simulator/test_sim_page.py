@@ -24,7 +24,7 @@ async def running(**account: Any) -> AsyncIterator[tuple[Simulator, httpx.AsyncC
         yield simulator, http
 
 
-async def test_it_shows_the_account_and_what_to_set() -> None:
+async def test_it_shows_the_account_and_the_settings() -> None:
     async with running() as (simulator, http):
         answer = await http.get("/")
         assert answer.headers["content-type"] == "text/html; charset=utf-8"
@@ -44,14 +44,14 @@ async def test_it_shows_the_account_and_what_to_set() -> None:
         assert "$" not in answer.text.replace("$(", ""), "nothing was left to fill in"
 
 
-async def test_it_takes_nothing_from_elsewhere() -> None:
+async def test_it_loads_nothing_from_other_hosts() -> None:
     async with running() as (_, http):
         answer = await http.get("/")
         assert re.findall(r"""(?:src|href)=["']?([^"'\s>]+)""", answer.text) == ["data:,"]
         assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
-async def test_each_button_asks_for_a_fault_that_there_is() -> None:
+async def test_each_button_adds_a_valid_fault() -> None:
     async with running() as (simulator, http):
         buttons = re.findall(r'data-fault="([^"]+)"', (await http.get("/")).text)
         faults = [json.loads(unescape(button)) for button in buttons]
@@ -65,7 +65,7 @@ async def test_each_button_asks_for_a_fault_that_there_is() -> None:
         assert {type(f.effect) for f in simulator.faults._faults} == set(EFFECTS)
 
 
-async def test_what_the_page_asks_the_admin_interface_is_answered() -> None:
+async def test_the_requests_of_the_page_are_answered() -> None:
     async with running() as (simulator, http):
         text = (await http.get("/")).text
         asked = set(re.findall(r'ask\("(\w+)", "([^"]+)"', text))

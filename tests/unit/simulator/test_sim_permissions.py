@@ -1,4 +1,4 @@
-"""Scopes of the app, permissions of the user, and what is said about them."""
+"""Scopes of the app, permissions of the user, and the operations that report them."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

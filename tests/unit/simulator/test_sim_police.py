@@ -17,7 +17,7 @@ def police(limit: int, window_s: float, penalty_s: float, *, fixed: bool = False
     return Police({MEDIUM: Plan(limit, window_s, penalty_s)}, fixed_window=fixed)
 
 
-def test_window_slides_over_the_moments_of_arrival() -> None:
+def test_the_window_slides_over_the_times_of_arrival() -> None:
     p = police(2, 60, 5)
     assert [p.arrive(KEY, now).remaining for now in (0.0, 50.0)] == [1, 0]
     assert p.arrive(KEY, 60.0).admitted, "the arrival at 0 is exactly one window old"
@@ -26,7 +26,7 @@ def test_window_slides_over_the_moments_of_arrival() -> None:
     assert refused.retry_after_s == 40.0, "the slot of the arrival at 50 comes free at 110, not after 5 s"
 
 
-def test_one_too_many_is_refused_and_not_in_a_penalty_itself() -> None:
+def test_a_request_over_the_limit_is_refused_but_not_in_a_penalty_itself() -> None:
     p = police(1, 60, 60)
     p.arrive(KEY, 0.0)
     refused = p.arrive(KEY, 1.0)
@@ -50,7 +50,7 @@ def test_fixed_window_ends_at_once() -> None:
     assert p.arrive(KEY, 62.0).retry_after_s == 58.0
 
 
-def test_buckets_are_apart() -> None:
+def test_buckets_are_independent() -> None:
     p = Police({MEDIUM: Plan(1), LIGHT: Plan(1)})
     p.arrive(KEY, 0.0)
     others = [BucketKey("user", "app", LIGHT), BucketKey("user", "b", MEDIUM), BucketKey("u", "app", MEDIUM)]
@@ -83,7 +83,7 @@ def test_punish_hits_one_bucket_and_freeze_everything_of_the_login() -> None:
 
 
 def _reference(limit: int, window_s: int, penalty_s: int, *, fixed: bool) -> Callable[[int], bool]:
-    """The rules once more, naively: the whole history is looked through at every request."""
+    """The same rules, naively: every request searches the whole history."""
     admitted: list[int] = []
     starts: list[int] = []
     refused: list[int] = []
@@ -113,7 +113,7 @@ def _reference(limit: int, window_s: int, penalty_s: int, *, fixed: bool) -> Cal
     penalty_s=st.integers(0, 25),
     fixed=st.booleans(),
 )
-def test_police_agrees_with_the_naive_reading(
+def test_the_police_agree_with_a_naive_implementation(
     gaps: list[int], limit: int, window_s: int, penalty_s: int, fixed: bool
 ) -> None:
     p = police(limit, window_s, penalty_s, fixed=fixed)

@@ -1,4 +1,4 @@
-"""The simulator as a process: start, the fake that drives it, and every way to end."""
+"""The simulator as a process: its start, the fake that controls it, and all ways to end it."""
 
 import signal
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_a_simulator_that_cannot_start_is_reported() -> None:
         pass
 
 
-def test_nobody_to_log_in_as() -> None:
+def test_an_account_without_a_suitable_user_is_refused() -> None:
     config = SimulatorConfig(AccountSpec(messages=0, extensions=1), standard_user=True)
     with pytest.raises(ValueError, match="standard user"):
         run_simulator(config, on_ready=lambda _endpoints: None)

@@ -1,7 +1,7 @@
-"""The simulator's quota under random traffic, against an oracle that only looks at what has happened.
+"""The simulator's rate limits under random traffic, against an oracle that only reads the history.
 
-The police keeps queues and deadlines. The oracle keeps nothing but the history, and checks each verdict
-against the rules as the documentation words them.
+The police keep queues and deadlines. The oracle keeps only the history, and checks each verdict against the
+rules as the documentation words them.
 """
 
 import math
@@ -33,7 +33,7 @@ arrivals = st.lists(st.tuples(gaps_s, st.sampled_from(KEYS)), min_size=1, max_si
 
 @attrs.define
 class History:
-    """All verdicts on one bucket, and what they should have been."""
+    """All verdicts on one bucket, with a check of each."""
 
     plan: Plan
     fixed: bool
@@ -42,7 +42,7 @@ class History:
     window_starts: list[float] = attrs.field(factory=list)
 
     def penalty_ends(self) -> float:
-        """When the penalty ends if nothing more is sent: every refusal, early or not, has begun it anew."""
+        """The end of the penalty if nothing more is sent: every refusal, early or not, has restarted it."""
         return self.refused[-1] + self.plan.penalty_s if self.refused else -math.inf
 
     def in_window(self, now: float) -> list[float]:
@@ -55,13 +55,13 @@ class History:
         return [moment for moment in self.admitted if moment >= self.window_starts[-1]]
 
     def room_at(self, now: float) -> float:
-        """The first moment from `now` on with room in the window, if nothing more is sent."""
+        """The first time from `now` on with room in the window, if nothing more is sent."""
         ends = [moment + self.plan.window_s for moment in (*self.admitted, *self.window_starts)]
         candidates = sorted({now, *(end for end in ends if end > now)})
         return next(moment for moment in candidates if len(self.in_window(moment)) < self.plan.limit)
 
     def check(self, verdict: Verdict, now: float) -> None:
-        """Fail unless `verdict` is right; then remember it."""
+        """Fail unless `verdict` is right; then record it."""
         punished = now < self.penalty_ends()
         used = len(self.in_window(now))
         assert verdict.admitted == (not punished and used < self.plan.limit)
@@ -85,7 +85,7 @@ class History:
         assert verdict.has_headers
 
     def check_windows(self) -> None:
-        """Fail if any window holds more than the limit, or a penalty anything that was admitted."""
+        """Fail if a window holds more than the limit, or if a request was admitted in a penalty."""
         window_s, limit = self.plan.window_s, self.plan.limit
         starts = self.window_starts if self.fixed else self.admitted
         for start in starts:
@@ -96,7 +96,7 @@ class History:
 
 @settings(max_examples=200, deadline=None)
 @given(arrivals=arrivals, light=plans, medium=plans, fixed=st.booleans())
-def test_every_verdict_is_that_of_the_history(
+def test_every_verdict_follows_from_the_history(
     arrivals: list[tuple[float, BucketKey]], light: Plan, medium: Plan, fixed: bool
 ) -> None:
     limits = dict(zip(GROUPS, (light, medium), strict=True))
@@ -117,7 +117,7 @@ def test_every_verdict_is_that_of_the_history(
 
 @settings(max_examples=60, deadline=None)
 @given(plan=plans, fixed=st.booleans(), early=st.lists(st.floats(0.0, 0.99), max_size=6))
-def test_each_early_request_starts_the_penalty_anew(plan: Plan, fixed: bool, early: list[float]) -> None:
+def test_each_early_request_restarts_the_penalty(plan: Plan, fixed: bool, early: list[float]) -> None:
     police = Police({GROUPS[0]: plan}, fixed_window=fixed)
     now = 0.0
     while police.arrive(KEYS[0], now).admitted:

@@ -1,4 +1,4 @@
-"""Recordings of the simulator: what they are, and contents that are made while they are streamed."""
+"""Recordings of the simulator: their records, and contents that are made while they are streamed."""
 
 import hashlib
 import io
@@ -72,7 +72,7 @@ def test_mp3_recordings_can_be_played(tmp_path: Path) -> None:
     assert len(played.stdout) / 16_000 == pytest.approx(31, abs=0.2)
 
 
-async def test_every_recording_of_the_log_is_the_true_one_on_both_origins() -> None:
+async def test_every_recording_of_the_log_has_its_true_content_on_both_origins() -> None:
     async with running() as (simulator, http):
         truth = {str(recording.id): recording for recording in recordings_of(simulator)}
         log = await http.get(

@@ -1,4 +1,4 @@
-"""A million messages: what a page, a filter or a change costs, counted; and the memory of it, measured.
+"""A million messages: the counted cost of a page, a filter or a change; and the measured memory.
 
 To repeat the measurement of a whole account, set RCFS_SCALE_MAILBOXES=200 and run
 ``pytest --timeout=0 --log-cli-level=info tests/unit/simulator/test_sim_scale.py -k memory``.
@@ -42,12 +42,13 @@ PLENTY = {UsageGroup(group): Plan(limit=100_000) for group in ("light", "medium"
 MILLION = AccountSpec(messages=1_000_000, extensions=1)
 
 MOST_MB = 100
-"""What an account of a million may take: half of what is promised; 57 were measured, 48 at its start."""
+"""Most memory of an account of a million: half of the promised limit; measured were 57 MB, 48 at its
+start."""
 
 
 @pytest.fixture
 def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How many blocks were planned and drafts written."""
+    """Counts of planned blocks and written drafts."""
     counted: Counter[str] = Counter()
     plan, write = MailboxPlan.messages, Writer.draft
 
@@ -69,10 +70,10 @@ def wanted(account: SimAccount, **query: Any) -> MessageFilter:
     return MessageFilter.from_query(text, account.spec.end_s, account.extensions[0])
 
 
-# What it costs.
+# Costs.
 
 
-async def test_every_page_of_a_million_costs_what_is_on_it(work: Counter[str]) -> None:
+async def test_a_page_costs_the_same_anywhere_in_a_million_messages(work: Counter[str]) -> None:
     config = SimulatorConfig(MILLION, plans=PLENTY)
     async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
         assert not work, "nothing is planned before somebody looks"
@@ -101,7 +102,7 @@ def test_one_message_costs_its_block(work: Counter[str]) -> None:
     (newest,) = account.mailbox(jane).messages(4999)[:1]
     for place in (17, 77_777, 999_999):
         message = account.message(jane, newest.id - place * 16_000)
-        if message is not None:  # else a written-down message with an id of its own is in that place
+        if message is not None:  # otherwise a fixture with its own id has this position
             assert account.message_record(jane, message.id, "http://p", "http://m")["id"] == message.id
     assert work["blocks"] <= 4
     assert account.message(jane, newest.id + 16_000) is None
@@ -124,7 +125,7 @@ async def test_a_filter_looks_at_each_message_once(work: Counter[str]) -> None:
     assert work["blocks"] <= 1, "only the block that has changed"
 
 
-async def test_others_have_their_turn(work: Counter[str]) -> None:
+async def test_long_work_has_checkpoints(work: Counter[str]) -> None:
     account = SimAccount(AccountSpec(messages=20_000, extensions=1))
     steps = []
 
@@ -172,10 +173,10 @@ async def test_a_call_log_does_not_look_through_mailboxes(work: Counter[str]) ->
         assert work["blocks"] <= 20, "the newest of each mailbox, for calls that left a voicemail"
 
 
-# What it gives.
+# Correctness.
 
 
-def test_a_plan_is_in_the_order_of_time_and_its_arithmetic_is_true() -> None:
+def test_a_plan_is_ordered_by_time_and_its_counts_are_right() -> None:
     account = SimAccount(AccountSpec(messages=20_001, extensions=2, months=1))
     for extension in account.extensions:
         plan = account.mailbox(extension.id).plan
@@ -243,7 +244,7 @@ def brute_force(account: SimAccount, mailbox: Mailbox, choice: MessageFilter) ->
 
 
 def change_somehow(account: SimAccount, mailbox: Mailbox, store: MessageStore) -> Iterator[None]:
-    """A few hundred changes of all kinds, in steps."""
+    """Make a few hundred changes of all kinds, in steps."""
     chance = random.Random(5)
     now_s, extension_id = account.spec.end_s, account.extensions[0].id
     for _ in range(6):
@@ -267,7 +268,7 @@ def change_somehow(account: SimAccount, mailbox: Mailbox, store: MessageStore) -
         yield
 
 
-async def test_selections_stay_true_whatever_changes() -> None:
+async def test_selections_stay_correct_after_any_change() -> None:
     account = SimAccount(AccountSpec(messages=1_500, extensions=2))
     extension_id = account.extensions[0].id
     mailbox, store = account.mailbox(extension_id), MessageStore(account)
@@ -327,7 +328,7 @@ def test_a_change_of_an_outdated_copy_is_refused() -> None:
     assert mailbox.messages(0)[0] is one
 
 
-async def test_a_large_synchronisation_goes_by_way_of_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_large_synchronisation_is_buffered_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     config = SimulatorConfig(AccountSpec(messages=300, extensions=1), plans=PLENTY)
     async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
         query = {"syncType": "FSync", **EVER}
@@ -339,12 +340,12 @@ async def test_a_large_synchronisation_goes_by_way_of_the_disk(monkeypatch: pyte
         assert on_disk.headers["content-type"] == "application/json;charset=utf-8"
 
 
-# What it takes.
+# Memory.
 
 
 @attrs.frozen
 class _Usage:
-    """What paging through mailboxes took."""
+    """Resources that paging through mailboxes took."""
 
     records: int
     seconds: float
@@ -364,7 +365,7 @@ def page_through(http: httpx.Client, process: psutil.Process, mailboxes: int) ->
             answer = http.get(url)
             if answer.status_code == 403:
                 break
-            # Not all of it is parsed: that would take the time that is measured.
+            # Parse only the end: parsing everything would take the time that is measured.
             rest = json.loads(b"{" + answer.content[answer.content.rindex(b'"paging"') :])
             records += rest["paging"]["pageEnd"] - rest["paging"]["pageStart"] + 1
             url = rest["navigation"].get("nextPage", {}).get("uri", "")

@@ -39,15 +39,15 @@ UNDESCRIBED = {
     # A URI in the answer, outside /restapi.
     "presetContent": "readStandardGreeting",
 }
-"""Operations that are played and that the description leaves out, and those that lead to them."""
+"""Operations that the description lacks, each with the operation that leads to it."""
 
 
 DEVIATIONS = {
-    # The guide to the export of team messages has these states, the schema has not.
+    # The guide to the export of team messages names these states, the schema does not.
     ("DataExportTask", "status", "AttemptFailed"),
     ("DataExportTask", "status", "Cancelled"),
 }
-"""(schema, field, value) of what is played, on demand only, though the description does not allow it."""
+"""(schema, field, value) that the simulator sends, only on demand, although the schema forbids it."""
 
 
 @cache
@@ -57,7 +57,7 @@ def description() -> dict[str, Any]:
 
 
 def errors_in(value: Any, schema: str) -> list[jsonschema.ValidationError]:
-    """Where `value` does not match the named schema of the description."""
+    """Errors where `value` does not match the named schema of the description."""
     root = {"$ref": f"#/components/schemas/{schema}", "components": description()["components"]}
     validator = jsonschema.Draft202012Validator(root, format_checker=jsonschema.FormatChecker())
     return list(validator.iter_errors(value))
@@ -86,7 +86,7 @@ def test_operations_have_the_documented_path_method_and_group() -> None:
 
 
 async def test_answers_match_their_schemas() -> None:
-    # Fewer messages than an account with hostile records has: these break the schemas on purpose.
+    # Too few messages for the account to contain hostile records, which violate the schemas on purpose.
     config = SimulatorConfig(AccountSpec(messages=190))
     async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
         everything = {
@@ -116,7 +116,7 @@ async def test_answers_match_their_schemas() -> None:
         )
         assert changes["records"]
         check(changes, "GetMessageSyncResponse")
-        # The schema for a single message demands vmSideRecipients, which only some voicemails can have.
+        # The schema for a single message requires vmSideRecipients, which only some voicemails can have.
         check(await fetch(f"{MINE}/message-store/{newest.id}"), "GetMessageInfoResponse")
         check(
             await fetch(f"{MINE}/authz-profile/check", permissionId="ReadMessages"),
@@ -197,7 +197,7 @@ async def test_exports_match_their_schemas() -> None:
 
 
 @pytest.mark.parametrize("outcome", ["AttemptFailed", "Cancelled"])
-async def test_what_deviates_from_the_description_is_named(outcome: str) -> None:
+async def test_known_deviations_from_the_description_are_the_only_ones(outcome: str) -> None:
     config = SimulatorConfig(AccountSpec(messages=20), PLENTY, export_s=1.0)
     async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
         await http.post("/simulator/exports", json={"kind": "team", "outcome": outcome})

@@ -1,4 +1,4 @@
-"""The official Python SDK against the simulator, unmodified: what it is satisfied with is the platform."""
+"""The official Python SDK, unmodified, against the simulator: if it works, the simulator is close enough."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +23,7 @@ def simulated() -> Iterator[Simulated]:
 
 @pytest.fixture
 def sdk(simulated: Simulated) -> Iterator[SDK]:
-    """Logged in; the budget of logins is restored for the next test."""
+    """The SDK with a login; afterwards the budget of logins is restored for the next test."""
     simulated.plans(auth={"limit": 1000})
     sdk = SDK(simulated.client_id, simulated.client_secret, simulated.platform_url)
     sdk.platform().login(jwt=simulated.jwt)
@@ -33,7 +33,7 @@ def sdk(simulated: Simulated) -> Iterator[SDK]:
 
 
 def listed(sdk: SDK, **query: Any) -> list[dict[str, Any]]:
-    """All pages of the mailbox."""
+    """The messages of all pages of the mailbox."""
     records: list[dict[str, Any]] = []
     url, parameters = STORE, {**EVER, **query}
     while url:

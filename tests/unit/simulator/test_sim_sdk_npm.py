@@ -24,7 +24,7 @@ SESSION_S = 60.0
 
 @pytest.fixture(scope="module")
 def package(request: pytest.FixtureRequest) -> Path:
-    """The folder where node finds the SDK."""
+    """The directory where node finds the SDK."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
@@ -44,7 +44,7 @@ def package(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def session(package: Path) -> dict[str, Any]:
-    """What the SDK got, and what it should have: ``truth``."""
+    """The SDK's results, and the expected ones: ``truth``."""
     with start("--messages=190", "--limit=light=1000", "--limit=medium=1000") as simulated:
         done = subprocess.run(
             ["node", str(SCRIPT)],

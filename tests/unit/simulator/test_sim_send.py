@@ -1,4 +1,4 @@
-"""Sending: what goes out is in the sender's message store, and a pager message with its recipients."""
+"""Sending: a sent message appears in the sender's message store, and internal ones at the recipients'."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -231,7 +231,9 @@ async def test_a_text_is_faxed_as_a_letter() -> None:
         ("fax", {"originalMessageId": "5"}, (404, "CMN-102")),
     ],
 )
-async def test_what_cannot_be_sent(path: str, change: dict[str, Any], expected: tuple[int, str]) -> None:
+async def test_invalid_messages_are_refused(
+    path: str, change: dict[str, Any], expected: tuple[int, str]
+) -> None:
     async with running() as (simulator, http):
         before = len((await http.get(STORE, params=EVER)).json()["records"])
         body = sms(simulator) if path == "sms" else {"text": "Hello"} if path == "company-pager" else {}
@@ -243,7 +245,7 @@ async def test_what_cannot_be_sent(path: str, change: dict[str, Any], expected: 
 @pytest.mark.parametrize(
     "wrong", [{"faxResolution": "Fine"}, {"coverIndex": "14"}, {"coverPageText": "x" * 1025}]
 )
-async def test_fax_options_without_sense(wrong: dict[str, str]) -> None:
+async def test_invalid_fax_options_are_refused(wrong: dict[str, str]) -> None:
     async with running() as (_, http):
         file = {"attachment": ("scan.pdf", PDF, "application/pdf")}
         answer = await http.post(f"{MINE}/fax", data={"to": "+14155550100", **wrong}, files=file)
@@ -262,7 +264,7 @@ def test_multipart_bodies_come_out_as_they_went_in() -> None:
 BOUNDED = "multipart/form-data; boundary=x"
 
 
-def test_parts_may_be_encoded_bare_or_hold_what_looks_like_a_delimiter() -> None:
+def test_parts_may_be_encoded_or_bare_or_contain_a_delimiter_like_line() -> None:
     body = (
         b"a preamble\r\n--x  \r\nContent-Type: Image/PNG; a=b\r\nContent-Transfer-Encoding: Base64\r\n"
         b'Content-Disposition: form-data; name="file"; filename="\xc3\xa4.png"\r\n\r\niVBO\r\nRw==\r\n'
@@ -284,7 +286,7 @@ def test_parts_may_be_encoded_bare_or_hold_what_looks_like_a_delimiter() -> None
         ("application/json", b"{}"),
     ],
 )
-def test_bodies_that_have_no_parts(content_type: str, body: bytes) -> None:
+def test_bodies_without_parts(content_type: str, body: bytes) -> None:
     assert parse(content_type, body) is None
 
 

@@ -1,4 +1,4 @@
-"""Sessions, lifetimes and windows as a client meets them on the wire."""
+"""Sessions, lifetimes and windows as a client sees them on the wire."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from tests.fakes.wire import ACCOUNT, CONFIG, MINE, Setup, running
 
 
 async def status(s: Setup, token: str) -> int:
-    """What a request with this access token is answered."""
+    """The status of the answer to a request with this access token."""
     answer = await s.http.get(ACCOUNT, headers={"Authorization": f"Bearer {token}"})
     return answer.status_code
 
@@ -36,7 +36,7 @@ async def test_a_refresh_token_works_once_and_kills_the_old_access_token_at_once
         assert (await refreshed(s, new))[0] == 200
 
 
-async def test_one_login_too_many_ends_the_oldest_session() -> None:
+async def test_a_login_beyond_the_limit_ends_the_oldest_session() -> None:
     async with running() as s:
         tokens = [(await s.log_in()).json()["access_token"] for _ in range(MAX_SESSIONS + 1)]
         assert [await status(s, token) for token in tokens] == [401] + [200] * MAX_SESSIONS
@@ -70,7 +70,7 @@ async def test_a_window_slides() -> None:
         assert admitted.remaining == 0, "only the first arrival has gone"
 
 
-async def test_ids_beyond_what_a_double_can_hold() -> None:
+async def test_ids_beyond_the_precision_of_a_double() -> None:
     async with running() as s:
         query = {"dateFrom": "2020-01-01T00:00:00Z", "perPage": "1000"}
         records = (await s.http.get(f"{MINE}/message-store", params=query)).json()["records"]

@@ -1,4 +1,4 @@
-"""The message store that changes: reading and changing many at once, and the life of a message."""
+"""Changes to the message store: reading and changing many at once, and the life of a message."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -100,7 +100,7 @@ async def test_bulk_takes_50_ids_in_the_path() -> None:
 
 
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
-async def test_read_status_changes_once_and_says_when(method: str) -> None:
+async def test_the_read_status_changes_once_with_its_time(method: str) -> None:
     async with running() as (_, http):
         unread = (await records(http, readStatus="Unread"))[0]
         await advance(http, 60)
@@ -125,7 +125,7 @@ async def test_read_status_changes_once_and_says_when(method: str) -> None:
         ("PATCH", {"availability": "Alive", "readStatus": "Seen"}),
     ],
 )
-async def test_a_change_without_sense_is_refused_and_changes_nothing(method: str, body: Any) -> None:
+async def test_an_invalid_change_is_refused_and_changes_nothing(method: str, body: Any) -> None:
     async with running() as (_, http):
         trash = (await records(http, availability="Deleted"))[0]
         answer = await http.request(method, f"{STORE}/{trash['id']}", json=body)
@@ -169,7 +169,7 @@ async def test_bulk_changes_in_all_forms() -> None:
         ("*", [{"resourceId": "1", "body": {"readStatus": "Read"}}] * 1001, "CMN-106"),
     ],
 )
-async def test_bulk_bodies_that_do_not_fit(path: str, body: Any, error: str) -> None:
+async def test_invalid_bulk_bodies_are_refused(path: str, body: Any, error: str) -> None:
     async with running() as (_, http):
         answer = await http.put(f"{STORE}/{path}", json=body, headers={"Content-Type": VENDOR})
         assert code(answer) == (400, error)
@@ -201,7 +201,7 @@ async def test_a_deleted_message_goes_step_by_step() -> None:
         assert message["id"] not in simulator.account.message_ids(jane)
 
 
-async def test_a_restored_message_lives_on() -> None:
+async def test_a_restored_message_is_kept() -> None:
     async with running() as (_, http):
         message_id = (await records(http))[0]["id"]
         await http.delete(f"{STORE}/{message_id}")
@@ -215,7 +215,7 @@ async def test_a_restored_message_lives_on() -> None:
         assert (await record(http, message_id))["availability"] == "Deleted", "counted from the second time"
 
 
-async def test_what_was_in_the_trash_all_along_is_purged_in_time() -> None:
+async def test_messages_in_the_trash_at_the_start_are_purged_in_time() -> None:
     async with running() as (_, http):
         trash = [r["id"] for r in await records(http, availability="Deleted")]
         assert trash
@@ -241,7 +241,7 @@ async def test_the_second_delete_and_purge_are_for_good() -> None:
             assert code(answer) == (400, "CMN-101"), "nothing brings it back"
 
 
-async def test_bulk_delete_tells_only_of_failures() -> None:
+async def test_bulk_delete_reports_only_failures() -> None:
     async with running() as (_, http):
         ids = [r["id"] for r in await records(http)][:5]
         assert (await http.delete(f"{STORE}/{joined(ids[:2])}")).status_code == 204
@@ -331,7 +331,7 @@ async def test_store_configuration() -> None:
         assert (await http.get(url)).json() == {"retentionPeriod": 30}
 
 
-async def test_a_mailbox_of_others_cannot_be_changed() -> None:
+async def test_the_mailbox_of_another_user_cannot_be_changed() -> None:
     async with running(standard_user=True) as (simulator, http):
         other = f"{ACCOUNT}/extension/{simulator.account.extensions[0].id}/message-store"
         for method, path in [

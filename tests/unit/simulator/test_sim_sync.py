@@ -1,4 +1,4 @@
-"""Synchronisation: frames, tombstones, what older records mean, and tokens that are not good any more."""
+"""Synchronisation: frames, tombstones, the mark for older records, and refused tokens."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -53,7 +53,7 @@ async def advance(http: httpx.AsyncClient, seconds: float) -> None:
     (await http.post("/simulator/clock", json={"advance_s": seconds})).raise_for_status()
 
 
-async def test_a_message_is_told_when_it_comes_is_read_and_goes_but_not_when_it_is_erased() -> None:
+async def test_a_sync_reports_arrival_reading_and_deletion_but_not_the_final_erasure() -> None:
     async with running() as (simulator, http):
         body = await sync(http, **EVER)
         await advance(http, 60)
@@ -147,7 +147,7 @@ async def test_older_records_exist_beyond_the_range_or_the_count() -> None:
         assert not change["syncInfo"]["olderRecordsExist"]
 
 
-async def test_life_and_overlap_at_the_very_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lifetime_and_overlap_end_at_the_exact_time(monkeypatch: pytest.MonkeyPatch) -> None:
     now = AccountSpec().end_s
     monkeypatch.setattr(Backend, "account_time", lambda _self: now)
     async with running() as (simulator, http):
@@ -221,12 +221,12 @@ async def test_tokens_expire(error: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"sync_token_error": "CMN-1"}, {"sync_token_lifetime_s": 0.0}], ids=str)
-def test_settings_without_sense_are_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="must be"):
         SimulatorConfig(AccountSpec(), **wrong)
 
 
-async def test_subscribers_hear_of_what_comes_and_of_what_is_due_though_nobody_asks() -> None:
+async def test_subscribers_hear_of_arrivals_and_due_changes_without_requests() -> None:
     async with running(spec=AccountSpec(messages=0)) as (simulator, http):
         token = (await http.post("/restapi/oauth/wstoken")).raise_for_status().json()
         async with connected(f"{token['uri']}?access_token={token['ws_access_token']}") as socket:
