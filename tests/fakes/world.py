@@ -23,7 +23,7 @@ from rcfs.engine import Engine, open_engine
 from rcfs.errors import RcfsError
 from rcfs.files import FileSystem, Waits
 from rcfs.fuse._operations import Operations
-from rcfs.mailbox import Shelving
+from rcfs.mailbox import Change, MailboxChanged, Shelving
 from rcfs.model import Plan, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.simulator import AccountSpec, SimulatorConfig
@@ -72,11 +72,14 @@ class Process:
     directory: FilePath
     line: Line
     engine: Engine = attrs.field(init=False)
+    files: FileSystem = attrs.field(init=False)
     operations: Operations = attrs.field(init=False)
     kernel: Kernel = attrs.field(init=False)
     ended: trio.Event = attrs.field(factory=trio.Event)
     dying: trio.Event = attrs.field(factory=trio.Event)
     is_up: bool = False
+    heard: dict[int, int] = attrs.field(factory=dict)
+    """Revision of each extension's mailbox when this process last heard of a change in it, or was mounted."""
     _life: Life = attrs.field(init=False)
     _cache: ContentCache = attrs.field(init=False)
     _logger: structlog.testing.CapturingLogger = attrs.field(factory=structlog.testing.CapturingLogger)
@@ -122,6 +125,15 @@ class Process:
         self.is_up = False
         self._scope.cancel()
         await self.ended.wait()
+
+    def revision(self, extension_id: int) -> int:
+        """Revision of a mailbox in the index, which every change by any process increases; 0 for none."""
+        state = self.engine.index.reader.mailbox(self.engine.account.id, extension_id)
+        return 0 if state is None else state.revision
+
+    def _note(self, change: Change) -> None:
+        if isinstance(change, MailboxChanged) and change.paths:
+            self.heard[change.extension_id] = self.revision(change.extension_id)
 
     @property
     def _name(self) -> str:
@@ -215,7 +227,7 @@ class Process:
         """Mount as `serve_mount` does."""
         self.engine = engine
         root = build_root(engine.account.extensions, fallback_s=FALLBACK_S, searches=engine.searches)
-        files = FileSystem(root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files)
+        self.files = files = FileSystem(root, engine, Waits(), max_wait_s=300.0, render_live=_no_live_files)
         self.operations = operations = Operations(files)
         self.kernel = Kernel(operations)
 
@@ -224,7 +236,9 @@ class Process:
                 listener(*arguments)
 
         shown = files.mailboxes
+        engine.account.changes.subscribe(self._note)
         engine.account.changes.subscribe(partial(served, shown.heard))
+        self.heard = {extension.id: self.revision(extension.id) for extension in self.world.extensions}
         served(shown.extensions_changed)
         self.is_up = True
         await trio.lowlevel.checkpoint()
@@ -330,9 +344,8 @@ class World:
         mailboxes = process.engine.account.mailboxes
 
         async def refresh_and_compare() -> None:
-            # A caller that joins a running sync gets the state from when that began.
-            if mailboxes.collections._entry(f"mailbox/{extension.id}").job is not None:
-                await mailboxes.refresh(extension.id)
+            # The first call may join a running sync, whose answer is older than this moment.
+            await mailboxes.refresh(extension.id)
             touched = self._touched
             await mailboxes.refresh(extension.id)
             await wait_all_tasks_blocked()  # until the kernel has been notified
@@ -346,8 +359,7 @@ class World:
 
         def knows_all() -> bool:
             """Whether no other process knows more; this one would learn it only with its next sync."""
-            state = process.engine.index.reader.mailbox(process.engine.account.id, extension.id)
-            return state is not None and state.revision == mailboxes._kind._revisions.get(extension.id)
+            return process.revision(extension.id) == process.heard[extension.id]
 
         return await process.ask(refresh_and_compare)
 
@@ -390,7 +402,7 @@ class World:
 
     async def read(self, process: Process, extension: SimExtension, number: int) -> None:
         """Check that the bytes of an attachment are those of the platform."""
-        top = (process.operations._files.root.name_of(extension.id) or "",)
+        top = (process.files.root.name_of(extension.id) or "",)
         paths = [path for path in process.kernel.remembered(top) if path[-1].startswith("transcript")]
         if not paths:
             return
