@@ -1,19 +1,19 @@
 # shellcheck shell=bash
 # Sets up what rcfs needs: system packages, and the virtual environment .venv with locked packages.
 #
-# Sourced by contrib/demo and contrib/test. What is there already is left alone, so that the second time
-# takes less than a second. Every failure ends with one line that says what to do.
+# Sourced by contrib/demo and contrib/test. It installs only what is missing, so a second run takes less than
+# a second. Every failure ends with one line that says what to do.
 #
-# Python runs with -I throughout: a directory `rcfs` where the person stands, such as this checkout seen
-# from the one above, or a PYTHONPATH would otherwise hide what is installed.
+# Python always runs with -I. Otherwise a PYTHONPATH, or a directory `rcfs` in the current directory (such as
+# this checkout seen from its parent), would hide the installed package.
 
 # The directory of the checkout; the functions below find everything from here.
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
 VENV=$ROOT/.venv
 
-# There while .venv is being changed: an environment that has it was left half-made.
+# Exists while .venv is being changed: an environment with this file is incomplete.
 UNFINISHED=$VENV/setup.unfinished
-# Followed by demo or test: says from what the environment was made.
+# Prefix of two files, for demo and test, that record the inputs of the environment.
 STAMP=$VENV/setup.stamp
 
 say() {
@@ -25,13 +25,13 @@ fail() {
     exit 1
 }
 
-# Runs a command whose output is only of interest if it fails.
+# Runs a command and writes its output to the log only.
 quietly() {
     printf '\n$ %s\n' "$*" >>"$LOG"
     "$@" </dev/null >>"$LOG" 2>&1
 }
 
-# Like fail, after the end of what the failed command has said.
+# Like fail, but first shows the end of the log.
 fail_with_log() {
     tail -n 10 "$LOG" >&2
     fail "$* (all of the output: $LOG)"
@@ -48,14 +48,14 @@ require_fuse() {
         "chmod 666 /dev/fuse"
 }
 
-# Makes everything ready for `demo` or `test`; further arguments are pairs of a command and the Debian
-# package that has it.
+# Installs everything for `demo` or `test`; further arguments are pairs of a command and the Debian package
+# that contains it.
 set_up() {
     local kind=$1 python='' turn
     shift
     [[ $(uname -s) == Linux ]] || fail "rcfs needs Linux"
     LOG=$(mktemp -t rcfs-setup.XXXXXX.log)
-    # pip and apt end with an error of their own when interrupted, which would be reported as theirs.
+    # When interrupted, pip and apt fail; without this trap the script would report that as their error.
     trap 'rm -f "$LOG"; exit 130' INT TERM
 
     # Two set-ups at a time would break each other's environment.
@@ -80,13 +80,13 @@ set_up() {
         make_environment "$kind" "$python"
     fi
 
-    exec {turn}<&- # the demo, which stays, must not keep others waiting
+    exec {turn}<&- # the demo keeps running and must not block other set-ups
     trap - INT TERM
     rm -f "$LOG"
 }
 
-# The path of a Python that is new enough, or nothing. The base of a virtual environment is what counts:
-# the one that is active may be the one that is about to be replaced.
+# Prints the path of a Python that is new enough, or nothing. In a virtual environment it takes the Python
+# below, because the active environment may be the .venv that is about to be replaced.
 find_python() {
     local name path ask='import sys; print(sys._base_executable if sys.version_info >= (3, 11) else "")'
     for name in python3.11 python3.12 python3.13 python3.14 python3 /usr/bin/python3; do
@@ -98,19 +98,19 @@ find_python() {
     done
 }
 
-# Whether .venv works, belongs to this place, and was not left half-made.
+# Whether .venv works, was made at this path, and is complete.
 is_sound() {
     [[ ! -e $UNFINISHED ]] &&
-        grep -qsF -- "$VENV" "$VENV/bin/activate" && # its scripts hold the path, so a copy is no use
+        grep -qsF -- "$VENV" "$VENV/bin/activate" && # its scripts contain the path, so a copy does not work
         "$VENV/bin/python" -I -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 }
 
-# Whether .venv has what `demo` or `test` needs; an environment for tests has all that the demo needs.
+# Whether .venv has the packages for `demo` or `test`; an environment for tests has those of the demo, too.
 is_current() {
     local kind
     for kind in "$1" test; do
         if [[ -r $STAMP.$kind && $(<"$STAMP.$kind") == "$(stamp "$kind")" ]] && is_sound; then
-            # Somebody may have removed packages by hand; these stand for all.
+            # The user may have removed packages by hand; these four stand for all.
             if "$VENV/bin/python" -I -c 'import hypercorn, httpx, pyfuse3, rcfs.cli' 2>/dev/null; then
                 return 0
             fi
@@ -120,7 +120,7 @@ is_current() {
     return 1
 }
 
-# What the environment for `demo` or `test` is made from.
+# Prints the inputs of the environment for `demo` or `test`.
 stamp() {
     "$VENV/bin/python" -V 2>&1
     cat "$ROOT/contrib/lock/build.txt" "$ROOT/contrib/lock/$1.txt" "$ROOT/pyproject.toml" | sha256sum
@@ -134,20 +134,20 @@ missing_commands() {
     done
 }
 
-# Prints the packages that are missing for making an environment with this Python; none given: python3 too.
+# Prints the packages that are missing to make an environment with this Python, and python3 if $1 is empty.
 missing_for_building() {
     local python=$1 base
     command -v pkg-config >/dev/null || printf 'pkg-config '
     pkg-config --exists fuse3 2>/dev/null || printf 'libfuse3-dev '
     printf '#include <stdlib.h>\n' | cc -E -x c - >/dev/null 2>&1 || printf 'gcc libc6-dev '
     if [[ -z $python ]]; then
-        # A python3 that is too old would stay so.
+        # If python3 exists but is too old, apt has no newer one.
         [[ -e /usr/bin/python3 ]] || printf 'python3 python3-venv python3-dev '
         return
     fi
     base=$("$python" -I -c 'import os, sys; print(os.path.realpath(sys._base_executable))')
     if [[ $base != /usr/bin/python3.* ]]; then
-        return # not Debian's: it has its own headers and venv
+        return # not Debian's Python, so it has its own headers and venv
     fi
     "$python" -I -c 'import ensurepip, venv' 2>/dev/null || printf '%s-venv ' "${base##*/}"
     "$python" -I -c 'import os, sys, sysconfig
@@ -161,8 +161,8 @@ install_packages() {
     read -ra packages <<<"$1"
     ((${#packages[@]})) || return 0
     install="apt-get install -y --no-install-recommends ${packages[*]}"
-    command -v apt-get >/dev/null || fail "missing: ${packages[*]} (Debian's names); install what your" \
-        "system calls so, then run this again"
+    command -v apt-get >/dev/null || fail "missing: ${packages[*]} (Debian's names); install your" \
+        "system's equivalents, then run this again"
     if ((EUID != 0)); then
         if sudo -n true 2>/dev/null; then
             as_root=(sudo -n)
@@ -175,17 +175,16 @@ install_packages() {
     fi
     say "installing ${packages[*]} (apt)"
     as_root+=(env DEBIAN_FRONTEND=noninteractive)
-    # A list that cannot be fetched, perhaps of a repository that has nothing to do with this, is no
-    # failure yet.
+    # An error here may come from an unrelated repository, so it is not a failure yet.
     quietly "${as_root[@]}" apt-get update || true
-    # Another apt, as on a machine that has just started, is waited for.
-    # shellcheck disable=SC2086 # words on purpose: it is also what a person is told to type
+    # Waits for another apt, which often runs on a machine that has just started.
+    # shellcheck disable=SC2086 # split on purpose: the same text tells the user what to type
     quietly "${as_root[@]}" ${install/install/-o DPkg::Lock::Timeout=120 install} ||
         fail_with_log "apt failed; check the network, or run as root: apt-get update && $install;" \
             "then run this again"
 }
 
-# Makes .venv for `demo` or `test` with this Python, or changes the .venv whose Python it is.
+# Makes .venv for `demo` or `test` with this Python; if that is .venv's own, updates .venv.
 make_environment() {
     local kind=$1 python=$2
     if [[ $python != "$VENV/bin/python" ]]; then
@@ -201,7 +200,7 @@ make_environment() {
 
     say "installing the packages of contrib/lock/$kind.txt (builds pyfuse3; about a minute)"
     install_with_pip --require-hashes -r "$ROOT/contrib/lock/build.txt"
-    # Without isolation, as pip would build with whatever versions of the build tools are newest.
+    # Without isolation: with it, pip would build with the newest build tools instead of the locked ones.
     install_with_pip --require-hashes --no-build-isolation -r "$ROOT/contrib/lock/$kind.txt"
     install_with_pip --no-deps --no-build-isolation --editable "$ROOT"
 
