@@ -8,6 +8,7 @@ documents. Each finding is one line: file, line, what stands there, and why to w
 
 import collections
 import io
+import itertools
 import re
 import sys
 import tokenize
@@ -22,7 +23,10 @@ RULES = [
     (START + r"(?:Who|Whoever|Whose|What|Whatever|Whichever)\b(?![^.!?]*\?)", "name the actor or the thing"),
     (r"\b[Ss]o many\b", "say how many, or 'at most N'"),
     (r"\b[Gg]o(?:es|ing)? on\b(?! about)|\bwent on\b(?! about)", "'continues', 'resumes' or 'happens'"),
-    (r"\b(?:[Ss]omebody|[Ss]omeone|[Nn]obody|person|user) (?:is|was) about\b", "'present': say what counts as that"),
+    (
+        r"\b(?:[Ss]omebody|[Ss]omeone|[Nn]obody|person|user) (?:is|was) about\b",
+        "'present': say what counts as that",
+    ),
     (r"\bby the way\b", "'by accident', or leave it out"),
     (r"\b(?:may|can|could|to) be had\b|\bbe had again\b", "'is available', 'can be fetched'"),
     (r"\b[Ss]ees? to it\b", "say who does what: 'ensures that'"),
@@ -45,6 +49,9 @@ RULES = [
 
 Text = tuple[list[tuple[int, str]], str]
 """The lines of a text, each with its number, and its kind: "comment", "docstring", "string" or "document"."""
+
+DEFAULT = ["rcfs", "tests", "contrib/lib", "contrib/lib/setup.sh", "contrib/demo", "contrib/test", ".ci/run"]
+"""Files and directories that are read by default, besides the documents at the top."""
 
 _LITERAL = re.compile(r"^[A-Za-z]*(\"\"\"|'''|\"|')(.*)\1$", re.DOTALL)
 
@@ -92,29 +99,77 @@ def texts_of_document(source: str) -> Iterator[Text]:
         yield lines, "document"
 
 
+def texts_of_shell(source: str) -> Iterator[Text]:
+    """The comments of a shell script, neighbouring ones as one text, and its other lines one by one."""
+    lines: list[tuple[int, str]] = []
+    for number, line in enumerate(source.split("\n"), 1):
+        comment = line.lstrip().startswith("#")
+        if lines and not comment:
+            yield lines, "comment"
+            lines = []
+        if comment:
+            lines.append((number, line.lstrip("# ")))
+        elif line:
+            yield [(number, line)], "string"
+    if lines:
+        yield lines, "comment"
+
+
+def paragraphs(lines: list[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """The parts of a text that blank lines separate."""
+    part: list[tuple[int, str]] = []
+    for number, line in lines:
+        if part and (not line.strip() or number > part[-1][0] + 1):
+            yield part
+            part = []
+        if line.strip():
+            part.append((number, line))
+    if part:
+        yield part
+
+
+def texts_of(source: str, suffix: str) -> Iterator[Text]:
+    """The texts of a file with this content and name suffix."""
+    shebang = source.partition("\n")[0] if source.startswith("#!") else ""
+    if suffix == ".py" or "python" in shebang:
+        return texts_of_python(source)
+    return texts_of_shell(source) if suffix == ".sh" or shebang else texts_of_document(source)
+
+
 def findings(path: Path) -> Iterator[tuple[int, str, str]]:
     """(line, words, reason) of each rule that a text in the file breaks."""
-    source = path.read_text(encoding="utf-8")
-    python = path.suffix == ".py" or source.startswith("#!/usr/bin/env python")
-    for lines, kind in texts_of_python(source) if python else texts_of_document(source):
-        if kind == "string" and (path.parts[0] == "tests" or " " not in lines[0][1]):
-            continue
-        text = " ".join(line.strip() for _number, line in lines)
-        for pattern, reason in RULES:
-            for match in re.finditer(pattern, text):
-                end = 0
-                for number, line in lines:
-                    end += len(line.strip()) + 1
-                    if match.start() < end:
-                        break
-                yield number, text[match.start() : match.end() + 30], reason
+    in_tests = "tests" in path.parts
+    for whole, kind in texts_of(path.read_text(encoding="utf-8"), path.suffix):
+        if kind != "string" or (not in_tests and any(" " in line for _number, line in whole)):
+            for lines in paragraphs(whole):
+                yield from broken_rules(lines)
+
+
+def broken_rules(lines: list[tuple[int, str]]) -> Iterator[tuple[int, str, str]]:
+    """(line, words, reason) of each rule that a paragraph breaks."""
+    text = " ".join(line.strip() for _number, line in lines)
+    for pattern, reason in RULES:
+        for match in re.finditer(pattern, text):
+            yield line_at(lines, match.start()), text[match.start() : match.end() + 30], reason
+
+
+def line_at(lines: list[tuple[int, str]], position: int) -> int:
+    """The number of the line that holds a position of the joined lines."""
+    ends = itertools.accumulate(len(line.strip()) + 1 for _number, line in lines)
+    return next(number for (number, _line), end in zip(lines, ends, strict=True) if position < end)
 
 
 def main(arguments: list[str]) -> int:
     """Prints the findings; 1 if there are any."""
     counts = "--counts" in arguments
-    names = [name for name in arguments if name != "--counts"] or ["rcfs", "tests", "contrib/lib", *Path().glob("*.md")]
-    files = [file for name in map(Path, names) for file in ([name] if name.is_file() else sorted(name.rglob("*.py")))]
+    names = [name for name in arguments if name != "--counts"] or DEFAULT + sorted(
+        map(str, Path().glob("*.md"))
+    )
+    files = [
+        file
+        for name in map(Path, names)
+        for file in ([name] if name.is_file() else sorted(name.rglob("*.py")))
+    ]
     found: collections.Counter[str] = collections.Counter()
     for path in files:
         if path.name == Path(__file__).name:
