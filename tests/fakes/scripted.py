@@ -217,7 +217,7 @@ class ScriptedPlatform:
         self.messages = [known for known in self.messages if known["id"] != record["id"]] + [record]
         self.changes.append(record)
 
-    def bury(self, message_id: int, availability: str) -> None:
+    def remove(self, message_id: int, availability: str) -> None:
         """Delete or purge a message; syncs return a tombstone."""
         buried = [known for known in self.messages if known["id"] == message_id]
         self.messages = [known for known in self.messages if known["id"] != message_id]

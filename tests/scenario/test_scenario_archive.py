@@ -74,7 +74,7 @@ async def test_what_is_purged_stays_and_what_is_cached_of_it_too(
         cached, cold, _alive = await rig.messages()
         await rig.read(wanted(cached))
         for number in (1, 2):
-            platform.bury(number, "Purged")
+            platform.remove(number, "Purged")
         await refresh(rig)
         assert await shown(rig) == {1: "Purged", 2: "Purged", 3: "Alive"}
         cached, cold, _alive = await rig.messages()
@@ -110,11 +110,11 @@ async def test_switched_off_it_hides_and_switched_on_again_it_shows(
     async with new_rig(keep_purged=True) as rig:
         first = (await rig.messages())[0]
         await rig.read(wanted(first))
-        platform.bury(1, "Purged")
+        platform.remove(1, "Purged")
         await refresh(rig)
     async with new_rig() as rig:
         assert await shown(rig) == {2: "Alive", 3: "Alive"}
-        platform.bury(2, "Purged")
+        platform.remove(2, "Purged")
         await refresh(rig)
         assert await shown(rig) == {3: "Alive"}
         catalogue = await rig.mailbox()
@@ -135,7 +135,7 @@ async def test_the_cache_gives_everything_else_up_first(
     async with new_rig(keep_purged=True, cache_bytes=8 << 20) as rig:
         first = (await rig.messages())[0]
         await rig.read(wanted(first))
-        platform.bury(1, "Purged")
+        platform.remove(1, "Purged")
         await refresh(rig)
         for number in range(10, 20):
             await rig.read(rig.wanted(number, noise(1 << 20, number)))
@@ -174,7 +174,7 @@ async def test_what_is_purged_leaves_nothing_in_the_cache_unless_it_is_kept_on_p
         keys = await cached(rig)
         rig.cache.pin([keys[1]])
         for number in (1, 2):
-            platform.bury(number, "Purged")
+            platform.remove(number, "Purged")
         await refresh(rig)
         assert [rig.cache.contains(key) for key in keys] == ["no", "yes", "yes"]
 
@@ -195,7 +195,7 @@ async def test_what_is_purged_is_not_kept_open_where_the_cache_cannot_take_it(
         reading = await rig.open(wanted(used))
         rig.cache.pin([keys[2]])
         for number in (1, 2, 3):
-            platform.bury(number, "Purged")
+            platform.remove(number, "Purged")
         await refresh(rig)
         assert unnamed() == 2, "that which is read, and that which is kept on purpose"
         assert reading.read(0, 1000) == DATA[2][:1000]
@@ -222,6 +222,6 @@ async def test_a_deleted_message_keeps_its_cached_content_while_it_can_be_restor
 ) -> None:
     async with new_rig() as rig:
         key, *_others = await cached(rig)
-        platform.bury((await rig.messages())[0].id, "Deleted")
+        platform.remove((await rig.messages())[0].id, "Deleted")
         await refresh(rig)
         assert rig.cache.contains(key) == "yes"

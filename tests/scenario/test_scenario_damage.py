@@ -134,7 +134,7 @@ async def test_what_was_kept_of_purged_messages_outlasts_it(
         platform.change(**sms(number))
     async with new_rig(keep_purged=True) as rig:
         await rig.mailbox()
-        platform.bury(1, "Purged")
+        platform.remove(1, "Purged")
         await rig.engine.account.mailboxes.refresh(101)
         assert await mailbox(rig) == expected
         if when != "at the start":

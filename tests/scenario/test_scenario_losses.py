@@ -121,7 +121,7 @@ async def test_what_goes_within_a_week_is_told(platform: ScriptedPlatform, new_r
     add(platform, 5, "SMS", 1000)
     add(platform, 6, "VoiceMail", 500)
     add(platform, 7, "SMS", 1)
-    platform.bury(7, "Deleted")
+    platform.remove(7, "Deleted")
     async with new_rig() as rig:
         assert (await retention(rig))["mailboxes"] == [], "it was never looked into"
         first = (await rig.messages())[0]

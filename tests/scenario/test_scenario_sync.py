@@ -192,9 +192,9 @@ async def test_everything_that_can_happen_to_a_message(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.change(**sms(5, "new"))
     rig.platform.change(**sms(1, "changed", 1))
-    rig.platform.bury(2, "Deleted")
-    rig.platform.bury(3, "Deleted")
-    rig.platform.bury(4, "Purged")
+    rig.platform.remove(2, "Deleted")
+    rig.platform.remove(3, "Deleted")
+    rig.platform.remove(4, "Purged")
     await refresh(rig)
     assert await told(rig) == {
         1: ("SMS", "changed"),
@@ -203,7 +203,7 @@ async def test_everything_that_can_happen_to_a_message(rig: Rig) -> None:
         5: ("SMS", "new"),
     }
     rig.platform.change(**sms(2, "hi", 2))
-    rig.platform.bury(3, "Purged")
+    rig.platform.remove(3, "Purged")
     await refresh(rig)
     assert await told(rig) == {1: ("SMS", "changed"), 2: ("SMS", "hi"), 5: ("SMS", "new")}
     assert operations(rig, READ, LIST) == [LIST]
