@@ -14,12 +14,10 @@ from rcfs.simulator.account._call_records import CallWriter
 from rcfs.simulator.account._calls import SimCall
 from rcfs.simulator.account._message_filter import flag
 from rcfs.simulator.account._people import Contact, SimExtension
+from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.api._bulk import ids_in_path, multi_status, outcomes
 from rcfs.simulator.api._records_body import RecordsBody
 from rcfs.simulator.api._unplayed import refuse_unplayed
-
-DAY_S = 86_400.0
-"""Seconds from the default of dateFrom to dateTo (readUserCallLog)."""
 
 SYNC_REACH_S = 30 * DAY_S
 """Greatest age of dateFrom in a synchronisation, in seconds (its description)."""
@@ -58,7 +56,7 @@ class _Filter:
             raise bad_parameter("phoneNumber", query.text("phoneNumber"))
         date_to = query.moment("dateTo", now_s)
         return cls(
-            date_from=query.moment("dateFrom", date_to - DAY_S),
+            date_from=query.moment("dateFrom", date_to - DAY_S),  # default of readUserCallLog
             date_to=date_to,
             directions=query.choices("direction", ("Inbound", "Outbound")),
             types=query.choices("type", ("Voice", "Fax")),

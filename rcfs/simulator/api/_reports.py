@@ -8,15 +8,13 @@ from rcfs.simulator._backend import ACCOUNT_PATH, HEAVY, Call, Operation
 from rcfs.simulator._params import Query, iso_time
 from rcfs.simulator._tasks import FINAL, ExportTask
 from rcfs.simulator._wire import Answer, Later, Whole, bad_parameter, json_answer, not_found
+from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.account._records import account_uri
 from rcfs.simulator.account._reports import Report
 from rcfs.simulator.api._bulk import json_object
 
 REPORT_PATH = ACCOUNT_PATH + "/message-store-report"
 TASK_PATH = REPORT_PATH + "/{task_id}"
-
-DAY_S = 86_400.0
-"""Seconds from the default of dateFrom to dateTo (CreateMessageStoreReportRequest)."""
 
 MESSAGE_TYPES = ("Fax", "SMS", "VoiceMail", "Pager")
 
@@ -27,7 +25,7 @@ def create_report(call: Call) -> Answer:
     backend, now_s = call.backend, call.backend.account_time()
     wanted = body_query(optional_body(call), ("dateFrom", "dateTo", "messageTypes"))
     date_to = wanted.moment("dateTo", now_s)
-    date_from = wanted.moment("dateFrom", date_to - DAY_S)
+    date_from = wanted.moment("dateFrom", date_to - DAY_S)  # default of CreateMessageStoreReportRequest
     if date_from > date_to:
         raise bad_parameter("dateFrom", wanted.text("dateFrom"))
     types = wanted.choices("messageTypes", MESSAGE_TYPES)

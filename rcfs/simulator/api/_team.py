@@ -8,14 +8,13 @@ from rcfs.simulator._backend import HEAVY, MEDIUM, Call, Operation
 from rcfs.simulator._params import Query, iso_time, make_page
 from rcfs.simulator._tasks import SUCCESS, ExportTask
 from rcfs.simulator._wire import Answer, ApiError, Later, bad_parameter, json_answer
+from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.account._team import TeamExport
 from rcfs.simulator.api._reports import archive_content, body_query, optional_body
 
 EXPORT_PATH = "/team-messaging/v1/data-export"
 TASK_PATH = EXPORT_PATH + "/{task_id}"
 
-DAY_S = 86_400.0
-"""Seconds from the default of timeFrom to timeTo (CreateDataExportTaskRequest)."""
 MOST_S = 184 * DAY_S
 """Longest period of one export, in seconds: six of the longest months."""
 MOST_CONTACTS = 30
@@ -35,7 +34,7 @@ def create_export(call: Call) -> Answer:
     body = optional_body(call)
     wanted = body_query(body, ("timeFrom", "timeTo", "chatIds"))
     time_to = wanted.moment("timeTo", now_s)
-    time_from = wanted.moment("timeFrom", time_to - DAY_S)
+    time_from = wanted.moment("timeFrom", time_to - DAY_S)  # default of CreateDataExportTaskRequest
     if not 0 <= time_to - time_from <= MOST_S:
         raise bad_parameter("timeFrom", wanted.text("timeFrom"))
     chat_ids, contacts = body.get("chatIds") or [], _contacts(body)
