@@ -15,11 +15,12 @@ from importlib.metadata import version
 import attrs
 
 from rcfs.simulator.account import _records as records
-from rcfs.simulator.account._drafts import Draft, Part, Writer
+from rcfs.simulator.account._drafts import Draft, Part
 from rcfs.simulator.account._fixtures import Fixture, documented, hostile, large_fax
 from rcfs.simulator.account._mailbox import Mailbox
 from rcfs.simulator.account._people import COMPANY, SimExtension, extensions_of
 from rcfs.simulator.account._plan import DAY_S, ID_STEP, MailboxPlan, SimMessage, first_free_id
+from rcfs.simulator.account._writer import Writer
 from rcfs.simulator.media._content import MediaBases, SimContent
 
 __all__ = ["AccountSpec", "SimAccount", "SimContent", "SimExtension", "SimMessage", "TruthRow"]

@@ -7,9 +7,10 @@ import attrs
 
 from rcfs.simulator._multipart import Piece
 from rcfs.simulator._params import iso_time
-from rcfs.simulator.account._drafts import ATTACHMENT_STEP, Draft, Part, Writer, inside, outside, sized
+from rcfs.simulator.account._drafts import ATTACHMENT_STEP, Draft, Part, inside, outside, sized
 from rcfs.simulator.account._people import Contact, SimExtension, contact
 from rcfs.simulator.account._plan import SimMessage
+from rcfs.simulator.account._writer import Writer
 from rcfs.simulator.media._content import Media, MediaBases, TextMedia
 from rcfs.simulator.media._fax import Letter, PdfMedia
 

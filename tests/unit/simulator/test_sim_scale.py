@@ -25,13 +25,13 @@ from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._params import Query, iso_time
 from rcfs.simulator.account._account import SimAccount
-from rcfs.simulator.account._drafts import Writer
 from rcfs.simulator.account._hours import OfficeHours
 from rcfs.simulator.account._mailbox import Mailbox
 from rcfs.simulator.account._message_filter import MessageFilter
 from rcfs.simulator.account._message_list import select
 from rcfs.simulator.account._message_store import MessageStore, new_message
 from rcfs.simulator.account._plan import BLOCK, DAY_S, QUIET_S, MailboxPlan, Planned, SimMessage
+from rcfs.simulator.account._writer import Writer
 from rcfs.simulator.api import _records_body
 from rcfs.simulator.api._sync import SYNC_OVERLAP_S
 from tests.fakes.simulated import in_process, logged_in, start
