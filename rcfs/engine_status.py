@@ -117,7 +117,7 @@ def _mailboxes(engine: Engine, counts: Mapping[int, int] | None) -> MailboxesSta
     if counts is None:
         return None
     mailboxes = engine.account.mailboxes
-    known = sum(not mailboxes.is_none(extension.id) for extension in engine.account.extensions)
+    known = sum(not mailboxes.is_absent(extension.id) for extension in engine.account.extensions)
     return MailboxesStatus(loaded=len(counts), known=known, messages=sum(counts.values()))
 
 

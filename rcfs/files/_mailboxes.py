@@ -39,7 +39,7 @@ def show_mailbox(extension: ExtensionDirectory, mailboxes: Mailboxes) -> None:
     catalogue = mailboxes.catalogue(extension.extension.id)
     if catalogue is not None:
         extension.show(catalogue)
-    elif mailboxes.is_none(extension.extension.id):
+    elif mailboxes.is_absent(extension.extension.id):
         extension.show_none()
 
 
@@ -119,7 +119,7 @@ class ShownMailboxes:
         node = self._root if name == REFRESH_ALL else self._root.find(name)
         if node is not None and node.mailbox_id is not None:
             await self._engine.account.mailboxes.refresh(node.mailbox_id)
-            return "0 mailboxes" if self._engine.account.mailboxes.is_none(node.mailbox_id) else "1 mailbox"
+            return "0 mailboxes" if self._engine.account.mailboxes.is_absent(node.mailbox_id) else "1 mailbox"
         if not isinstance(node, (Root, SearchesDirectory)):
             raise NotFoundError(f"{name} is in no mailbox")
         mailboxes = await self._engine.account.refresh()

@@ -13,6 +13,7 @@ import trio
 
 from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError, UnreachableError
 from rcfs.mailbox._changes import ExtensionsChanged, MailboxesLost
+from rcfs.mailbox._collections import Collections
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._first_seen import FirstSeen
 from rcfs.mailbox._mailboxes import Mailboxes
@@ -56,7 +57,9 @@ class Account:
         self._damaged = trio.Event()
         self.changes = context.changes
         """Tells what happens to the account and its mailboxes."""
-        self.mailboxes = Mailboxes(context)
+        self.collections = Collections(context.network, context.recorder, context.nursery)
+        """Loads mailboxes and keeps them current."""
+        self.mailboxes = Mailboxes(context, self.collections)
         """The mailboxes; to be used once the account is started."""
         self.own_id: int | None = None
         """Id of the login's own extension; None when that is not known."""
@@ -139,7 +142,7 @@ class Account:
     async def _run(self, pause_s: float) -> None:
         """Keeps the list of extensions and the mailboxes current, for as long as the account is used."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_going, self._recorder, "mailboxes", self.mailboxes.collections.run)
+            nursery.start_soon(keep_going, self._recorder, "mailboxes", self.collections.run)
             while True:
                 await trio.sleep(pause_s)
                 await self._network.wait_up()
@@ -160,7 +163,7 @@ class Account:
             PlatformError: The server failed or could not be reached; what was taken over until then stays.
         """
         await self._take(await self._ask())
-        return await self.mailboxes.collections.refresh_all()
+        return await self.collections.refresh_all()
 
     def begin_anew(self) -> None:
         """The index is damaged: another one is begun, and mailboxes are loaded when they are looked into."""
@@ -205,7 +208,7 @@ class Account:
             self.mailboxes.forget()
             self.changes.tell(MailboxesLost())
             await self._first_seen.save()
-            self._context.nursery.start_soon(self.mailboxes.write_anew)
+            self._context.nursery.start_soon(self.mailboxes.complete_index)
 
     def _renew(self) -> bool:
         """Begins the index anew if it is damaged; whether it was. Runs in a thread."""

@@ -1,4 +1,4 @@
-"""What can happen to an account and its mailboxes: the events that `Account.changes` tells its listeners."""
+"""Events of an account and its mailboxes, which `Account.changes` tells its listeners."""
 
 import attrs
 
@@ -12,25 +12,25 @@ class ExtensionsChanged:
 
 @attrs.frozen
 class MailboxesLost:
-    """The index was begun anew, and what it held of the mailboxes is gone."""
+    """A new index took the place of a damaged one; it has only the mailboxes that could be taken over."""
 
 
 @attrs.frozen
 class MailboxLoaded:
-    """A mailbox can be shown from now on; also one that turned out not to exist."""
+    """A mailbox can be shown from now on, or turned out not to exist."""
 
     extension_id: int
-    """Whose mailbox."""
+    """The owner of the mailbox."""
 
 
 @attrs.frozen
 class MailboxChanged:
-    """Something in a mailbox is different from before, or searches may find something else in it."""
+    """Something in a mailbox has changed, or searches may find something else in it."""
 
     extension_id: int
-    """Whose mailbox."""
+    """The owner of the mailbox."""
     paths: ChangedPaths
-    """What is different, as paths in the mailbox: ``()`` for all of it. None where only searches may be."""
+    """The changed paths in the mailbox; ``()`` stands for all of it. Empty where only searches may differ."""
 
 
 @attrs.frozen
@@ -38,7 +38,7 @@ class MailboxUsed:
     """A person looks into a mailbox."""
 
     extension_id: int
-    """Whose mailbox."""
+    """The owner of the mailbox."""
 
 
 Change = ExtensionsChanged | MailboxesLost | MailboxLoaded | MailboxChanged | MailboxUsed

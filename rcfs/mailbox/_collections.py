@@ -1,15 +1,16 @@
-"""Collections: what is loaded from the platform as a whole, and kept current from then on.
+"""Collections: lists that rcfs loads whole from the platform and then keeps current.
 
-A mailbox is one. Each belongs to an extension or to the company, and has a text as its id: the name of its
-kind, its owner and, where an owner has several, which of them (``mailbox/101``, ``calls/company/2026-11``).
-What is peculiar to a kind is in its `Kind`: how to ask for it, and how often.
+A mailbox is a collection. Each belongs to an extension or to the company, and its id is a text: the name of
+its kind, its owner and, where an owner has several of a kind, which of them (``mailbox/101``,
+``calls/company/2026-11``). How the collections of a kind are loaded, and how often they are synced, is in
+their `Kind`.
 
-Concurrency: all methods run in the trio thread; per collection there is one load or sync at a time, whoever
-asks meanwhile waits for it. A load or sync runs on its own, so a waiter who gives up leaves it alone.
+Concurrency: all methods run in the trio thread. Each collection has at most one load or sync at a time, and
+later callers join it. A load or sync does not depend on its callers: it continues when they give up.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from enum import Enum
 from typing import Protocol
 
@@ -25,93 +26,93 @@ from rcfs.errors import (
     StoreError,
     UnreachableError,
 )
-from rcfs.mailbox._freshness import Freshness
+from rcfs.mailbox._freshness import Freshness, SyncPolicy
 from rcfs.model import Priority
 from rcfs.transport import Demand, Network, Recorder
 
 _REFUSAL_S = 60.0
-"""How long a collection that was refused (CMN-419) stays refused without asking again: a person who was
-given the permission meanwhile waits a minute, a program that tries them all again costs nothing."""
+"""How long rcfs remembers that the platform refused a collection (CMN-419). A person who was just given the
+permission waits a minute; a program that tries one collection after the other costs no further request."""
 
 
 class State(Enum):
-    """What is known of a collection."""
+    """What rcfs knows of a collection."""
 
     UNKNOWN = "unknown"
-    """It was never loaded whole."""
+    """It was never loaded."""
     LOADING = "loading"
-    """The same, and it is being loaded."""
+    """Its first load is under way."""
     REFUSED = "refused"
-    """The same, and it was refused less than a minute ago."""
-    KNOWN = "known"
-    """It was loaded whole, and can be shown. Only such a collection is kept current."""
-    NONE = "none"
-    """It does not exist, so it is never asked for."""
+    """It was never loaded, and the platform refused it less than a minute ago."""
+    LOADED = "loaded"
+    """It was loaded whole, can be shown, and is kept current."""
+    ABSENT = "absent"
+    """It does not exist, so rcfs never asks for it."""
 
 
 @attrs.define
 class Progress:
-    """How far a load is; times in seconds of trio's clock."""
+    """How far a load is; times are in seconds of trio's clock."""
 
     begun_s: float
-    """When it was begun."""
+    """When the load or sync began."""
     is_load: bool = False
-    """Whether the whole list is read; else it is a sync, which tells nothing of its progress."""
+    """Whether the whole list is read; False for a sync, which has no progress."""
     pages: int = 0
     """Pages that are in the index."""
     records: int = 0
-    """Records on them."""
+    """Records on those pages."""
     of_pages: int | None = None
-    """How many pages there are; None when the server does not say."""
+    """Pages of the whole list; None when the server does not say."""
     of_records: int | None = None
-    """How many records there are; the same."""
+    """Records of the whole list; None when the server does not say."""
 
     def begin(self, now: float) -> None:
-        """The list is read from its beginning."""
+        """Notes that a load reads the list from its beginning."""
         self.begun_s, self.is_load, self.pages, self.records = now, True, 0, 0
 
     def left_s(self, now: float) -> float | None:
-        """How long it will still take, at the pace so far; None when nobody can say."""
+        """How long the rest takes at the pace so far; None when that is not known."""
         if not self.pages or self.of_pages is None:
             return None
         return (now - self.begun_s) / self.pages * max(0, self.of_pages - self.pages)
 
 
 class Kind(Protocol):
-    """What is peculiar to the collections of one kind."""
+    """How the collections of one kind are loaded and synced."""
 
     def label(self, collection_id: str) -> str:
-        """What the queue and messages call it, without an article."""
+        """Name of a collection for the queue and for messages, without an article."""
+
+    def policy(self, collection_id: str) -> SyncPolicy:
+        """How often a collection is synced."""
 
     def recall(self, collection_id: str) -> tuple[State, float]:
-        """What is known without a request: UNKNOWN, KNOWN or NONE, and how many seconds ago it was synced.
+        """(UNKNOWN, LOADED or ABSENT; seconds since the last sync, inf for never), as the index knows it.
 
         Raises:
             StoreError: The index fails.
         """
 
-    def freshness(self, now: float, synced_ago_s: float) -> Freshness:
-        """When to sync one that was synced `synced_ago_s` before `now` (inf for never)."""
-
     async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
-        """Loads or syncs it; KNOWN afterwards, or NONE when it turned out not to exist.
+        """Loads or syncs a collection; LOADED afterwards, or ABSENT when it turns out not to exist.
 
         Raises:
             PlatformError: The server refused, failed or could not be reached.
             StoreError: The index fails.
         """
 
-    def settled(self, collection_id: str) -> None:
-        """It has become KNOWN or NONE."""
+    def on_changed(self, collection_id: str) -> None:
+        """Called when a collection has become LOADED or ABSENT."""
 
 
 def kind_of(collection_id: str) -> str:
-    """The name of the kind of a collection."""
+    """Name of the kind of a collection."""
     return collection_id.split("/", maxsplit=1)[0]
 
 
 def owner_of(collection_id: str) -> int | None:
-    """The extension that a collection belongs to; None for one of the company."""
+    """Id of the extension that a collection belongs to; None for a collection of the company."""
     owner = collection_id.split("/")[1]
     return int(owner) if owner.isdecimal() else None
 
@@ -128,19 +129,17 @@ class _Job:
 
 @attrs.define(eq=False)
 class _Entry:
-    """One collection."""
-
     freshness: Freshness
-    settled: State
-    """UNKNOWN, KNOWN or NONE."""
+    recalled: State
+    """UNKNOWN, LOADED or ABSENT: what the kind knows."""
     job: _Job | None = None
     refusal: RcfsError | None = None
     refused_until_s: float = -math.inf
 
     @property
     def state(self) -> State:
-        if self.settled is not State.UNKNOWN:
-            return self.settled
+        if self.recalled is not State.UNKNOWN:
+            return self.recalled
         if self.job is not None:
             return State.LOADING
         return State.REFUSED if trio.current_time() < self.refused_until_s else State.UNKNOWN
@@ -149,55 +148,56 @@ class _Entry:
 class Collections:
     """All collections of an account."""
 
-    def __init__(
-        self, kinds: Mapping[str, Kind], network: Network, recorder: Recorder, nursery: trio.Nursery
-    ) -> None:
-        """Makes collections of these kinds, by name, whose loads and syncs run in `nursery`."""
-        self._kinds = kinds
+    def __init__(self, network: Network, recorder: Recorder, nursery: trio.Nursery) -> None:
+        """Begins without kinds; runs loads and syncs in `nursery`."""
         self._network = network
         self._recorder = recorder
         self._nursery = nursery
+        self._kinds: dict[str, Kind] = {}
         self._entries: dict[str, _Entry] = {}
-        self._kept: tuple[str, ...] = ()
+        self._kept: dict[str, tuple[str, ...]] = {}
         self._rescheduled = trio.Event()
-        self._settled = trio.Event()
+        self._changed = trio.Event()
+
+    def add(self, name: str, kind: Kind) -> None:
+        """Adds the kind of the collections whose ids begin with `name`."""
+        self._kinds[name] = kind
 
     def state(self, collection_id: str) -> State:
-        """What is known of a collection; costs nothing."""
+        """What rcfs knows of a collection; sends no request."""
         return self._entry(collection_id).state
 
-    @property
-    def known(self) -> frozenset[str]:
-        """The collections that are kept current."""
-        return frozenset(each for each in self._kept if self._entry(each).settled is State.KNOWN)
+    def loaded(self, kind: str) -> frozenset[str]:
+        """The collections of a kind that are kept current."""
+        return frozenset(each for each in self._kept.get(kind, ()) if self.state(each) is State.LOADED)
 
-    async def wait_settled(self) -> None:
-        """Returns when `known` may have changed."""
-        await self._settled.wait()
+    async def wait_changed(self) -> None:
+        """Returns when `loaded` may have changed."""
+        await self._changed.wait()
 
-    def keep(self, collection_ids: Iterable[str]) -> None:
-        """From now on these collections, once they are known, and no others are synced from time to time."""
-        self._kept = tuple(collection_ids)
+    def keep(self, kind: str, collection_ids: Iterable[str]) -> None:
+        """Keeps these collections current once they are loaded, and no others of their kind."""
+        self._kept[kind] = tuple(collection_ids)
         self._rescheduled.set()
-        self._tell_settled()
+        self._tell_changed()
 
     def recall(self, collection_ids: Iterable[str] | None = None) -> None:
-        """What the kinds know of these collections, or of all, may be something else than before."""
+        """Asks the kinds again what they know of these collections, or of all."""
         for collection_id in self._entries if collection_ids is None else collection_ids:
-            self._entry(collection_id).settled = self._recall(collection_id)[0]
+            self._entry(collection_id).recalled = self._recall(collection_id)[0]
 
     def loads(self) -> list[tuple[str, Progress]]:
-        """(collection, progress) of those that are being loaded."""
+        """(collection id, progress) of the loads under way."""
         return [
             (collection_id, entry.job.progress)
             for collection_id, entry in self._entries.items()
-            if entry.job is not None and (entry.job.progress.is_load or entry.settled is not State.KNOWN)
+            if entry.job is not None and (entry.job.progress.is_load or entry.recalled is not State.LOADED)
         ]
 
     def visit(self, collection_id: str) -> None:
-        """A person looks: the collection is synced, if what is known is not of just now; nobody waits."""
+        """Starts a sync of a collection that a person looks at, unless its last sync is recent."""
         entry, now = self._entry(collection_id), trio.current_time()
-        if entry.settled is State.NONE:
+        if entry.recalled is State.ABSENT:
             return
         before_s = entry.freshness.due_s(now)
         entry.freshness.looked_at(now)
@@ -208,31 +208,31 @@ class Collections:
             self._rescheduled.set()
 
     def hint(self, collection_id: str) -> None:
-        """The platform says that something happened in it; nothing happens to one that is not known."""
+        """Syncs a loaded collection, because the platform says that something happened in it."""
         entry = self._entry(collection_id)
-        if entry.settled is State.KNOWN:
+        if entry.recalled is State.LOADED:
             entry.freshness.hinted()
             self._rescheduled.set()
 
     def listen(self, collection_ids: frozenset[str]) -> None:
-        """From now on the platform hints at what happens in these collections, and in no others."""
+        """Takes note that the platform sends hints about these collections, and about no others."""
         for collection_id, entry in self._entries.items():
             entry.freshness.hints_come = collection_id in collection_ids
         self._rescheduled.set()
 
     def is_hinted(self, collection_id: str) -> bool:
-        """Whether the platform hints at what happens in it."""
+        """Whether the platform sends hints about a collection."""
         return self._entry(collection_id).freshness.hints_come
 
     async def refresh(self, collection_id: str, priority: Priority = Priority.PERSON) -> None:
-        """Loads or syncs a collection now; joins a load or sync that is under way; nothing where it is NONE.
+        """Loads or syncs a collection now, or joins its load or sync under way; does nothing if it is ABSENT.
 
         Raises:
-            ForbiddenError: The login may not read it, now or within the last minute.
+            ForbiddenError: The platform refused the collection, now or less than a minute ago.
             PlatformError: The server failed or could not be reached.
         """
         entry = self._entry(collection_id)
-        if entry.settled is State.NONE:
+        if entry.recalled is State.ABSENT:
             return
         if entry.refusal is not None and trio.current_time() < entry.refused_until_s:
             raise entry.refusal.with_traceback(None)
@@ -243,56 +243,60 @@ class Collections:
             raise job.failure.with_traceback(None)
 
     async def refresh_all(self) -> int:
-        """Syncs all collections that are kept current; how many.
+        """Syncs all collections that are kept current; returns their number.
 
         Raises:
-            PlatformError: One of them could not be synced; the others were.
+            PlatformError: At least one of them could not be synced; the others were.
         """
-        known = self.known
+        loaded = self._all_loaded()
         failures: list[RcfsError] = []
 
         async def refresh(collection_id: str) -> None:
             try:
-                # Not as a person's, because there may be hundreds, and somebody may look into one of them.
+                # Not in a person's class: there may be hundreds, and a person may wait for one of them.
                 await self.refresh(collection_id, Priority.METADATA)
             except RcfsError as exc:
                 failures.append(exc)
 
         async with trio.open_nursery() as nursery:
-            for collection_id in known:
+            for collection_id in loaded:
                 nursery.start_soon(refresh, collection_id)
         if failures:
             raise failures[0]
-        return len(known)
+        return len(loaded)
 
     async def run(self) -> None:
-        """Keeps the collections current; runs for as long as the account is used."""
+        """Keeps the collections current until it is cancelled."""
         while True:
             await self._network.wait_up()
             self._rescheduled = trio.Event()
             now, next_s = trio.current_time(), math.inf
-            for collection_id in self._kept:
+            for collection_id in self._all_loaded():
                 entry = self._entry(collection_id)
-                if entry.settled is State.KNOWN and entry.job is None:
+                if entry.job is None:
                     due_s = entry.freshness.due_s(now)
                     if due_s <= now:
-                        # Paced like read-ahead, because there may be hundreds: a person's visit goes first.
+                        # In the class of read-ahead: there may be hundreds, and a person's visit goes first.
                         self._start(collection_id, entry, Priority.READAHEAD)
                     else:
                         next_s = min(next_s, due_s)
             with trio.move_on_at(next_s):
                 await self._rescheduled.wait()
 
-    def _tell_settled(self) -> None:
-        self._settled.set()
-        self._settled = trio.Event()
+    def _all_loaded(self) -> list[str]:
+        return [each for kind in self._kept for each in self.loaded(kind)]
+
+    def _tell_changed(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()
 
     def _entry(self, collection_id: str) -> _Entry:
         entry = self._entries.get(collection_id)
         if entry is None:
-            settled, ago_s = self._recall(collection_id)
-            freshness = self._kinds[kind_of(collection_id)].freshness(trio.current_time(), ago_s)
-            entry = self._entries[collection_id] = _Entry(freshness, settled)
+            recalled, ago_s = self._recall(collection_id)
+            policy = self._kinds[kind_of(collection_id)].policy(collection_id)
+            freshness = Freshness(trio.current_time(), ago_s, policy)
+            entry = self._entries[collection_id] = _Entry(freshness, recalled)
         return entry
 
     def _recall(self, collection_id: str) -> tuple[State, float]:
@@ -316,24 +320,24 @@ class Collections:
         entry.refusal, entry.refused_until_s = None, -math.inf
         job.failure = PlatformError("the mount is ending")
         try:
-            settled = await kind.update(collection_id, job.progress, job.demand)
+            recalled = await kind.update(collection_id, job.progress, job.demand)
             job.failure = None
-            if entry.settled is not settled:
-                entry.settled = settled
-                self._tell_settled()
-                kind.settled(collection_id)
+            if entry.recalled is not recalled:
+                entry.recalled = recalled
+                self._tell_changed()
+                kind.on_changed(collection_id)
         except RcfsError as exc:
             job.failure = exc
             if isinstance(exc, UnreachableError):
-                entry.freshness.hinted()  # so that it is synced as soon as that is possible
+                entry.freshness.hinted()  # so that it is synced as soon as the server answers
             elif isinstance(exc, ForbiddenError) and job.demand.priority is Priority.CRAWLER:
-                # Nobody has asked for it, and nothing is wrong: to most logins most mailboxes are closed.
+                # No fault: most logins may not read most mailboxes, and nobody waits for this one.
                 self._recorder.note(f"{name} refused", extension=extension_id, code=exc.code)
             elif not isinstance(exc, OfflineError):
                 self._recorder.failure(name, exc, extension=extension_id)
             if isinstance(exc, (ForbiddenError, NotFoundError)):
                 entry.refusal, entry.refused_until_s = exc, trio.current_time() + _REFUSAL_S
-        except Exception as exc:  # noqa: BLE001 - one collection's trouble must not end the mount
+        except Exception as exc:  # noqa: BLE001 - a fault in one collection must not end the mount
             self._recorder.crash(name, exc)
             job.failure = PlatformError(f"the {kind.label(collection_id)} cannot be shown")
         finally:

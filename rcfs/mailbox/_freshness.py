@@ -1,84 +1,85 @@
-"""When a collection is to be synced: pure, one object for each, all times in seconds from any origin.
+"""Decides when a collection is synced: pure, one object per collection, all times in seconds from any origin.
 
-A sync costs a request; the numbers are those of a mailbox, a Light one each. Three reasons call for one:
+A sync costs a request. Three things call for one:
 
-- time: every minute while somebody looks at it, less and less often when nobody does;
-- a person's visit: at once, when what is known is older than a minute, else when it is;
-- a hint from the platform that something happened: at once. Where the platform gives hints, time calls as
-  seldom as when nobody looks.
+- time: every minute while a person looks at the collection, less and less often when nobody does;
+- a person's visit: at once if the last sync is more than a minute ago, else as soon as it is;
+- a hint from the platform that something happened: at once. Where the platform sends hints, time alone calls
+  for a sync only as often as for a collection that nobody looks at.
 
-Time and visits spend at most one request in any minute: a look tells nothing of whether there is news, and
-looking again and again must not cost more than looking. A hint says that there is some, so it may come
-sooner: on the average hints spend one request a minute, too, with a few at hand.
+The minute is the default of `SyncPolicy`. Time and visits together cost at most one request in any minute,
+because a visit does not mean that there is news. A hint does, so it may cost a request sooner: hints cost one
+request a minute on average, and may use three more in a burst.
 """
 
 import math
 from typing import Final
 
-POLL_S: Final = 60.0
-"""Time between syncs of a mailbox that somebody looks at: 50 mailboxes then use all of the Light
-group's default window, so more of them wait for each other."""
-IDLE_POLL_S: Final = 900.0
-"""The same when nobody has looked for long: a quarter of an hour, so that 200 mailboxes cost 13 requests a
-minute, and what a person finds at the first look is never older."""
+import attrs
+
 _GRACE_S: Final = 120.0
-"""So long after a look somebody is taken to be looking still."""
+"""A person counts as looking at a collection for two minutes after a visit."""
 _BURST: Final = 3
-"""Syncs at hand for hints beyond the one a minute, so that so many messages that come shortly one after the
-other are each seen at once."""
+"""Syncs that hints may cause beyond the one a minute: messages in quick succession each show at once."""
+
+
+@attrs.frozen
+class SyncPolicy:
+    """How often a collection is synced; the defaults suit a mailbox, whose sync is a Light request."""
+
+    poll_s: float = 60.0
+    """Time between syncs while a person looks: 50 mailboxes use up the default window of the Light group."""
+    idle_poll_s: float = 900.0
+    """Time between syncs when nobody has looked for long; inf for never. With a quarter of an hour 200
+    mailboxes cost 13 requests a minute, and a first look shows nothing older than that."""
 
 
 class Freshness:
     """Decides when one collection is synced."""
 
-    def __init__(
-        self, now: float, synced_ago_s: float, *, poll_s: float = POLL_S, idle_poll_s: float = IDLE_POLL_S
-    ) -> None:
-        """One that was synced `synced_ago_s` before `now` (inf for never), and that nobody looks at.
-
-        It is synced every `poll_s` while somebody does, and every `idle_poll_s` when nobody has for long.
-        """
-        self._poll_s = poll_s
-        self._idle_poll_s = idle_poll_s
+    def __init__(self, now: float, synced_ago_s: float, policy: SyncPolicy) -> None:
+        """Begins without visits or hints; the last sync was `synced_ago_s` before `now`, inf for never."""
+        self._policy = policy
         self._synced_s = now - synced_ago_s
         self.hints_come = False
-        """Whether the platform tells when something happens."""
+        """Whether the platform tells rcfs when something happens."""
         self._looked_s = -math.inf
         self._wanted = False
         self._credit = float(_BURST)
         self._credit_s = now
 
     def looked_at(self, now: float) -> None:
-        """A person looks at it."""
+        """Notes that a person looks at the collection."""
         self._looked_s = now
-        # A hint may get lost, so that none came is not believed for ever.
-        if self.hints_come and now - self._synced_s > self._poll_s:
+        # Hints can get lost, so without a recent sync a visit counts as a hint.
+        if self.hints_come and now - self._synced_s > self._policy.poll_s:
             self._wanted = True
 
     def hinted(self) -> None:
-        """The platform says that something happened."""
+        """Notes that the platform says that something happened."""
         self._wanted = True
 
     def began(self, now: float) -> None:
-        """A sync is sent."""
-        # Somebody who refreshes by hand may spend more than there is; hints do not pay for that.
-        self._credit = max(0.0, min(_BURST, self._credit + (now - self._credit_s) / self._poll_s) - 1.0)
+        """Notes that a sync is sent."""
+        # Refreshing by hand may cost more than the average allows; later hints do not pay for that.
+        self._credit = max(
+            0.0, min(_BURST, self._credit + (now - self._credit_s) / self._policy.poll_s) - 1.0
+        )
         self._credit_s = now
         self._synced_s = now
         self._wanted = False
 
     def due_s(self, now: float) -> float:
-        """When the next sync is to be sent; `now` or earlier when it is due."""
+        """When to send the next sync; `now` or earlier when it is due."""
         if self._wanted:
-            # At once, or when the average allows it again.
-            return self._credit_s + max(0.0, 1.0 - self._credit) * self._poll_s
+            return self._credit_s + max(0.0, 1.0 - self._credit) * self._policy.poll_s
         return self._synced_s + self._interval_s(now)
 
     def _interval_s(self, now: float) -> float:
         if self.hints_come:
-            return self._idle_poll_s
+            return self._policy.idle_poll_s
         unseen_s = now - self._looked_s
         if unseen_s <= _GRACE_S:
-            return self._poll_s
-        # Twice as long unseen, twice as long between two syncs.
-        return min(self._idle_poll_s, max(self._poll_s, unseen_s / 2))
+            return self._policy.poll_s
+        # The interval grows with the time since the last visit.
+        return min(self._policy.idle_poll_s, max(self._policy.poll_s, unseen_s / 2))

@@ -1,4 +1,4 @@
-"""The mailbox as a kind of collection: one for each extension."""
+"""The mailbox as a kind of collection: one per extension."""
 
 import math
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ from rcfs.errors import ForbiddenError
 from rcfs.mailbox._changes import MailboxChanged, MailboxLoaded
 from rcfs.mailbox._collections import Progress, State
 from rcfs.mailbox._context import Context
-from rcfs.mailbox._freshness import Freshness
+from rcfs.mailbox._freshness import SyncPolicy
 from rcfs.mailbox._intake import Intake
-from rcfs.mailbox._remembered import NONE, Remembered
+from rcfs.mailbox._mailbox_notes import read_note, write_note
 from rcfs.mailbox._update import Target, Updater
 from rcfs.model import DAY_S, Extension
 from rcfs.store import ChangedPaths, MailboxState
@@ -23,63 +23,62 @@ MAILBOX: Final = "mailbox"
 _NO_MAILBOX = "CMN-403"
 """``errorCode`` (with HTTP 403) of "The feature is not available for this extension type". Source: the lists
 of error codes in the API's documentation."""
-_NONE_AGAIN_S = 30 * DAY_S
-"""How long rcfs believes that an extension has no mailbox, as long as its type stays the same: the platform
-may give mailboxes to more types one day."""
+_ABSENT_S = 30 * DAY_S
+"""How long rcfs believes that an extension has no mailbox, while its type stays the same: the platform may
+give mailboxes to more types one day."""
 
 
 def collection_id(extension_id: int) -> str:
-    """The mailbox of an extension."""
+    """Id of the mailbox of an extension."""
     return f"{MAILBOX}/{extension_id}"
 
 
 def extension_of(mailbox: str) -> int:
-    """The extension of a mailbox."""
+    """Id of the extension that a mailbox belongs to."""
     return int(mailbox.removeprefix(f"{MAILBOX}/"))
 
 
 class MailboxKind:
-    """Loads and syncs mailboxes, and tells what has changed in them."""
+    """Loads and syncs mailboxes, and tells the account's listeners what has changed in them."""
 
     def __init__(self, context: Context, intake: Intake) -> None:
         self._context = context
         self._updater = Updater(context, intake)
-        self._remembered = Remembered(context)
         self._revisions: dict[int, int | None] = {}
-        """By extension: revision of its mailbox up to which all changes were told; None when everything must
-        be told."""
+        """By extension: the last revision of its mailbox that listeners were told about; None when they must
+        be told that all of it has changed."""
         self.account_id = ""
-        """Decimal account id; set before anything is asked."""
+        """Decimal account id; must be set before any other use."""
         self.extensions: Mapping[int, Extension] = {}
         """The extensions of the account, by id."""
 
     def label(self, collection_id: str) -> str:
         return f"mailbox of extension {extension_of(collection_id)}"
 
-    def freshness(self, now: float, synced_ago_s: float) -> Freshness:
-        return Freshness(now, synced_ago_s)
+    def policy(self, collection_id: str) -> SyncPolicy:  # noqa: ARG002 - the same for all mailboxes
+        return SyncPolicy()
 
     def recall(self, collection_id: str) -> tuple[State, float]:
         extension_id = extension_of(collection_id)
         state = self._state(extension_id)
         self._revisions.setdefault(extension_id, 0 if state is None else state.revision)
         if state is not None and state.loaded:
-            return State.KNOWN, self._context.age_s(state.synced_s)
-        known = self.extensions.get(extension_id)
-        note = self._remembered.recall(NONE, self.account_id, extension_id)
-        if known is None or note is None or note.text != known.type:
+            return State.LOADED, self._context.age_s(state.synced_s)
+        extension = self.extensions.get(extension_id)
+        note = read_note(self._context, "none", self.account_id, extension_id)
+        if extension is None or note is None or note.text != extension.type:
             return State.UNKNOWN, math.inf
-        is_believed = self._context.age_s(note.noted_s) < _NONE_AGAIN_S
-        return State.NONE if is_believed else State.UNKNOWN, math.inf
+        is_believed = self._context.age_s(note.noted_s) < _ABSENT_S
+        return State.ABSENT if is_believed else State.UNKNOWN, math.inf
 
     def forget(self) -> None:
-        """The index has been begun anew: the next sync of each mailbox tells of all of it."""
+        """Makes the next sync of each mailbox report all of it as changed, since the index was replaced."""
         self._revisions = dict.fromkeys(self._revisions)
 
     async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
         extension_id = extension_of(collection_id)
-        known = self.extensions.get(extension_id)
-        number = "" if known is None else known.number
+        extension = self.extensions.get(extension_id)
+        number = "" if extension is None else extension.number
         tell = partial(self._tell, extension_id)
         try:
             await self._updater.update(Target(self.account_id, extension_id, number, tell, progress), demand)
@@ -88,13 +87,13 @@ class MailboxKind:
             if exc.code != _NO_MAILBOX or (state is not None and state.loaded):
                 raise
             self._context.recorder.note("no mailbox", extension=extension_id)
-            if known is not None:
-                await self._remembered.keep(NONE, self.account_id, extension_id, known.type)
-            return State.NONE
-        self._tell_what_others_did(extension_id)
-        return State.KNOWN
+            if extension is not None:
+                await write_note(self._context, "none", self.account_id, extension_id, extension.type)
+            return State.ABSENT
+        self._tell_other_changes(extension_id)
+        return State.LOADED
 
-    def settled(self, collection_id: str) -> None:
+    def on_changed(self, collection_id: str) -> None:
         self._context.changes.tell(MailboxLoaded(extension_of(collection_id)))
 
     def _state(self, extension_id: int) -> MailboxState | None:
@@ -106,8 +105,8 @@ class MailboxKind:
             self._revisions[extension_id] = None if revision is None else revision + 1
             self._context.changes.tell(MailboxChanged(extension_id, paths))
 
-    def _tell_what_others_did(self, extension_id: int) -> None:
-        """Tells of all of a mailbox, if it was changed by another process, or lost and loaded again."""
+    def _tell_other_changes(self, extension_id: int) -> None:
+        """Tells that all of a mailbox has changed, if another process changed it or it was loaded again."""
         state = self._state(extension_id)
         if state is not None and state.revision != self._revisions.get(extension_id, 0):
             self._revisions[extension_id] = state.revision

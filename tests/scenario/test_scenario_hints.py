@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import trio
 
-from rcfs.mailbox._freshness import IDLE_POLL_S, POLL_S
 from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
 from tests.fakes.gateway import Gateway
 from tests.fakes.rig import Rig, open_rig
 from tests.fakes.scripted import Reply, ScriptedPlatform
 from tests.fakes.status import status_document
+
+POLL_S, IDLE_POLL_S = 60.0, 900.0
+"""Time between two syncs of a mailbox that a person looks at, and of one that nobody looks at."""
 
 TOKEN, SYNC = "authWsToken", "syncMessages"
 SUBSCRIBE = "/restapi/v1.0/subscription"

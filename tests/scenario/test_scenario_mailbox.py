@@ -203,14 +203,14 @@ async def test_an_extension_without_a_mailbox_is_asked_for_one_once(
                 shown.append(change.extension_id)
 
         rig.engine.account.changes.subscribe(hear)
-        assert not mailboxes.is_none(101)
+        assert not mailboxes.is_absent(101)
         for _ in range(3):
             assert not await mailboxes.exists(101)
         mailboxes.visit(101)
         await mailboxes.refresh(101)
         await trio.sleep(2 * 86_400)
         assert not await mailboxes.exists(101)
-        assert (shown, mailboxes.is_none(101), mailboxes.catalogue(101)) == ([101], True, None)
+        assert (shown, mailboxes.is_absent(101), mailboxes.catalogue(101)) == ([101], True, None)
         status: Any = await status_document(rig.engine)
         assert (status["mailboxes"]["known"], status["loads"]) == (0, [])
     async with new_rig() as rig:

@@ -10,11 +10,13 @@ import pytest
 import trio
 
 from rcfs.errors import ServerError
-from rcfs.mailbox._freshness import IDLE_POLL_S
 from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import PLATFORM, Reply, ScriptedPlatform, Unreachable
 from tests.scenario.conftest import OpenRig
+
+IDLE_POLL_S = 900.0
+"""Time between two syncs of a mailbox that nobody looks at."""
 
 LIST, SYNC, READ = "listMessages", "syncMessages", "readMessage"
 PATH = "/restapi/v1.0/account/~/extension/101"

@@ -42,7 +42,7 @@ class Known:
     def catalogue(self, extension_id: int) -> PlainCatalogue | None:
         return self.catalogues.get(extension_id)
 
-    def is_none(self, extension_id: int) -> bool:
+    def is_absent(self, extension_id: int) -> bool:
         return extension_id in self.none
 
 

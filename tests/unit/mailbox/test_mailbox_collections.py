@@ -12,7 +12,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rcfs.errors import ForbiddenError, RcfsError, StoreError
 from rcfs.mailbox._collections import Collections, Progress, State, owner_of
-from rcfs.mailbox._freshness import Freshness
+from rcfs.mailbox._freshness import SyncPolicy
 from rcfs.model import Priority
 from rcfs.transport import Demand, Recorder
 
@@ -29,7 +29,7 @@ class Calls:
         self.sent: list[tuple[str, float]] = []
         self.classes: list[Priority] = []
         self.told: list[str] = []
-        self.becomes = State.KNOWN
+        self.becomes = State.LOADED
         self.error: Exception | None = None
         self.index_fails = False
 
@@ -41,8 +41,8 @@ class Calls:
             raise StoreError("no index")
         return self.stored.get(collection_id, (State.UNKNOWN, math.inf))
 
-    def freshness(self, now: float, synced_ago_s: float) -> Freshness:
-        return Freshness(now, synced_ago_s, poll_s=BUSY_S, idle_poll_s=IDLE_S)
+    def policy(self, collection_id: str) -> SyncPolicy:
+        return SyncPolicy(BUSY_S, IDLE_S)
 
     async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
         self.sent.append((collection_id, trio.current_time()))
@@ -53,7 +53,7 @@ class Calls:
             raise self.error
         return self.becomes
 
-    def settled(self, collection_id: str) -> None:
+    def on_changed(self, collection_id: str) -> None:
         self.told.append(collection_id)
 
 
@@ -73,7 +73,9 @@ def recorder() -> Recorder:
 async def collections(kind: Calls, recorder: Recorder, nursery: trio.Nursery) -> Collections:
     """Collections with a network that is always there."""
     network = SimpleNamespace(is_down=False, wait_up=trio.lowlevel.checkpoint)
-    return Collections({"calls": kind}, cast("Any", network), recorder, nursery)
+    collections = Collections(cast("Any", network), recorder, nursery)
+    collections.add("calls", kind)
+    return collections
 
 
 def test_the_owner_is_an_extension_or_the_company() -> None:
@@ -95,7 +97,7 @@ async def test_one_load_serves_all_who_ask(
         assert {each for each, progress in collections.loads() if progress.is_load} == {COMPANY, OWN}
     assert kind.sent == [(COMPANY, 0.0), (OWN, 0.0)], "one each, at the same time"
     assert kind.classes == [Priority.PERSON, Priority.PERSON], "as urgent as the most urgent"
-    assert (collections.state(COMPANY), collections.loads()) == (State.KNOWN, [])
+    assert (collections.state(COMPANY), collections.loads()) == (State.LOADED, [])
     assert sorted(kind.told) == sorted([COMPANY, OWN])
     await collections.refresh(COMPANY)
     assert len(kind.told) == 2, "it is told once"
@@ -107,7 +109,7 @@ async def test_who_gives_up_leaves_the_load_alone(
     with trio.move_on_after(TAKES_S / 2):
         await collections.refresh(COMPANY)
     await trio.sleep(TAKES_S)
-    assert (collections.state(COMPANY), len(kind.sent)) == (State.KNOWN, 1)
+    assert (collections.state(COMPANY), len(kind.sent)) == (State.LOADED, 1)
 
 
 async def test_a_refusal_is_remembered_for_a_minute(
@@ -123,7 +125,7 @@ async def test_a_refusal_is_remembered_for_a_minute(
     await trio.sleep(60.0)
     assert collections.state(COMPANY) is State.UNKNOWN
     await collections.refresh(COMPANY)
-    assert collections.state(COMPANY) is State.KNOWN
+    assert collections.state(COMPANY) is State.LOADED
 
 
 async def test_what_goes_wrong_ends_only_that(
@@ -136,14 +138,14 @@ async def test_what_goes_wrong_ends_only_that(
     assert collections.state(OWN) is State.UNKNOWN
     assert [fault.event for fault in recorder.faults] == ["calls", "calls"]
     await collections.refresh(COMPANY)
-    assert collections.state(COMPANY) is State.KNOWN
+    assert collections.state(COMPANY) is State.LOADED
 
 
 async def test_the_kind_says_how_often(
     collections: Collections, kind: Calls, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
-    kind.stored = {COMPANY: (State.KNOWN, 0.0), OWN: (State.KNOWN, 0.0)}
-    collections.keep([COMPANY])
+    kind.stored = {COMPANY: (State.LOADED, 0.0), OWN: (State.LOADED, 0.0)}
+    collections.keep("calls", [COMPANY])
     nursery.start_soon(collections.run)
     for _ in range(60):  # Somebody looks every ten seconds.
         collections.visit(COMPANY)
@@ -164,12 +166,12 @@ async def test_the_kind_says_how_often(
 async def test_what_does_not_exist_is_never_asked_for_again(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
-    kind.becomes = State.NONE
+    kind.becomes = State.ABSENT
     await collections.refresh(COMPANY)
-    assert (collections.state(COMPANY), kind.told) == (State.NONE, [COMPANY])
+    assert (collections.state(COMPANY), kind.told) == (State.ABSENT, [COMPANY])
     collections.visit(COMPANY)
     await collections.refresh(COMPANY)
-    kind.stored = {OWN: (State.NONE, math.inf)}
+    kind.stored = {OWN: (State.ABSENT, math.inf)}
     await collections.refresh(OWN)
     assert len(kind.sent) == 1
 
@@ -177,25 +179,25 @@ async def test_what_does_not_exist_is_never_asked_for_again(
 async def test_what_is_forgotten_is_loaded_again(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
-    kind.stored = {COMPANY: (State.KNOWN, 0.0), OWN: (State.KNOWN, 0.0)}
-    collections.keep([COMPANY, OWN])
-    assert collections.known == {COMPANY, OWN}
+    kind.stored = {COMPANY: (State.LOADED, 0.0), OWN: (State.LOADED, 0.0)}
+    collections.keep("calls", [COMPANY, OWN])
+    assert collections.loaded("calls") == {COMPANY, OWN}
     del kind.stored[COMPANY]
     collections.recall()
-    assert collections.known == {OWN}
+    assert collections.loaded("calls") == {OWN}
     await collections.refresh(COMPANY)
-    assert collections.known == {COMPANY, OWN}
+    assert collections.loaded("calls") == {COMPANY, OWN}
     assert kind.told == [COMPANY]
 
 
 async def test_all_are_synced_though_one_fails(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
-    kind.stored = {COMPANY: (State.KNOWN, 0.0), OWN: (State.KNOWN, 0.0)}
-    collections.keep([COMPANY, OWN])
+    kind.stored = {COMPANY: (State.LOADED, 0.0), OWN: (State.LOADED, 0.0)}
+    collections.keep("calls", [COMPANY, OWN])
     assert await collections.refresh_all() == 2
     kind.error = ForbiddenError("not yours", code="CMN-408")
     with pytest.raises(ForbiddenError):
         await collections.refresh_all()
     assert sorted(each for each, _at_s in kind.sent) == sorted([COMPANY, OWN] * 2)
-    assert collections.known == {COMPANY, OWN}, "what is known stays"
+    assert collections.loaded("calls") == {COMPANY, OWN}, "what is known stays"

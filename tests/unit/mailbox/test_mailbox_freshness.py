@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rcfs.mailbox._freshness import IDLE_POLL_S, POLL_S, Freshness
+from rcfs.mailbox._freshness import Freshness, SyncPolicy
+
+POLL_S, IDLE_POLL_S = SyncPolicy().poll_s, SyncPolicy().idle_poll_s
 
 
 def run(
@@ -34,18 +36,18 @@ def run(
 
 
 def test_one_that_was_never_synced_is_due_at_once() -> None:
-    assert Freshness(100.0, math.inf).due_s(100.0) <= 100.0
+    assert Freshness(100.0, math.inf, SyncPolicy()).due_s(100.0) <= 100.0
 
 
 @pytest.mark.parametrize(("age_s", "at_once"), [(0.0, False), (POLL_S - 0.1, False), (POLL_S, True)])
 def test_a_look_at_what_is_stale_syncs_at_once(age_s: float, at_once: bool) -> None:
-    box = Freshness(100.0, age_s)
+    box = Freshness(100.0, age_s, SyncPolicy())
     box.looked_at(100.0)
     assert (box.due_s(100.0) <= 100.0) == at_once
 
 
 def test_a_hint_syncs_at_once_however_fresh_it_is() -> None:
-    box = Freshness(100.0, 0.0)
+    box = Freshness(100.0, 0.0, SyncPolicy())
     assert box.due_s(100.0) > 100.0
     box.hinted()
     assert box.due_s(100.0) <= 100.0
@@ -55,12 +57,12 @@ def test_a_hint_syncs_at_once_however_fresh_it_is() -> None:
 
 def test_while_somebody_looks_it_is_synced_every_minute() -> None:
     looks = [second + 0.5 for second in range(600)]
-    sent = run(Freshness(0.0, 0.0), until_s=600.0, looks=looks)
+    sent = run(Freshness(0.0, 0.0, SyncPolicy()), until_s=600.0, looks=looks)
     assert sent == [60.0 * minute for minute in range(1, 11)]
 
 
 def test_unseen_it_is_synced_ever_more_rarely() -> None:
-    sent = run(Freshness(0.0, 0.0), until_s=86_400.0, looks=[0.0])
+    sent = run(Freshness(0.0, 0.0, SyncPolicy()), until_s=86_400.0, looks=[0.0])
     gaps = [later - earlier for earlier, later in pairwise(sent)]
     assert sent[0] == POLL_S
     assert gaps == sorted(gaps)
@@ -69,7 +71,7 @@ def test_unseen_it_is_synced_ever_more_rarely() -> None:
 
 
 def test_nobody_ever_looked() -> None:
-    assert Freshness(100.0, 5.0).due_s(100.0) == 95.0 + IDLE_POLL_S
+    assert Freshness(100.0, 5.0, SyncPolicy()).due_s(100.0) == 95.0 + IDLE_POLL_S
 
 
 moments = st.lists(st.floats(0, 7200) | st.integers(0, 120).map(float), max_size=300)
@@ -77,7 +79,7 @@ moments = st.lists(st.floats(0, 7200) | st.integers(0, 120).map(float), max_size
 
 @given(moments, st.floats(0, 2000))
 def test_looks_never_cost_more_than_one_a_minute(looks: list[float], age_s: float) -> None:
-    sent = run(Freshness(0.0, age_s), until_s=7200.0, looks=looks)
+    sent = run(Freshness(0.0, age_s, SyncPolicy()), until_s=7200.0, looks=looks)
     assert all(later - earlier >= POLL_S - 1e-6 for earlier, later in pairwise([-age_s, *sent]))
     # And nobody who looks sees what is older than a minute and the time of a sync.
     for look_s in looks:
@@ -88,7 +90,7 @@ def test_looks_never_cost_more_than_one_a_minute(looks: list[float], age_s: floa
 
 @given(moments, moments)
 def test_hints_cost_one_a_minute_and_a_burst(looks: list[float], hints: list[float]) -> None:
-    freshness = Freshness(0.0, 0.0)
+    freshness = Freshness(0.0, 0.0, SyncPolicy())
     freshness.hints_come = True
     sent = run(freshness, until_s=7200.0, looks=looks, hints=hints)
     for first, start_s in enumerate(sent):
@@ -100,7 +102,7 @@ def test_hints_cost_one_a_minute_and_a_burst(looks: list[float], hints: list[flo
 
 
 def test_a_hint_does_not_pay_for_refreshing_by_hand() -> None:
-    freshness = Freshness(0.0, 0.0)
+    freshness = Freshness(0.0, 0.0, SyncPolicy())
     for _refresh in range(100):
         freshness.began(0.0)
     freshness.hinted()
@@ -108,7 +110,7 @@ def test_a_hint_does_not_pay_for_refreshing_by_hand() -> None:
 
 
 def test_where_hints_come_polling_is_slow_and_a_look_believes_them_for_a_minute() -> None:
-    freshness = Freshness(0.0, 0.0)
+    freshness = Freshness(0.0, 0.0, SyncPolicy())
     freshness.hints_come = True
     freshness.looked_at(POLL_S)
     assert freshness.due_s(POLL_S) == IDLE_POLL_S
