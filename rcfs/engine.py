@@ -1,4 +1,4 @@
-"""Puts the rooms together: everything that a mount or a download needs to talk to the platform."""
+"""Puts together all that a mount or a pull needs to show one account."""
 
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -19,45 +19,47 @@ from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, keep_goin
 
 @attrs.frozen
 class Engine:
-    """The running parts; valid inside `open_engine`."""
+    """The running parts of one login; valid inside `open_engine`."""
 
     account: Account
     """The account, its extensions and mailboxes."""
     library: Library
     """The contents."""
     lane: Lane
-    """The login, and the queue for its budget."""
+    """The login: its session, and the queue for its budget."""
     recorder: Recorder
-    """What happened so far."""
+    """The requests and errors since the start."""
     cache: ContentCache
     """The content cache."""
     client: Client
-    """The connection."""
+    """The connection to the servers."""
     index: MailboxIndex
     """The index of mailboxes."""
     sizes: SizeIndex
     """The learned sizes."""
     network: Network
-    """The way to the servers."""
+    """Whether the servers can be reached."""
     retention: RetentionTracker
-    """How long messages are kept, and what goes next."""
+    """How long the platform keeps messages."""
     searches: Searches
     """The searches that people keep."""
     hints: Hints
-    """What the platform tells of changes, for who runs it."""
+    """Syncs mailboxes when the platform tells of changes; works only while its `run` does."""
     preload: Preload
-    """Loads mailboxes in the background, for who runs it."""
+    """Loads mailboxes in the background; works only while its `run` does."""
     cache_stats: Glance[CacheStats]
     """Size and use of the cache."""
     counts: Glance[Mapping[int, int]]
-    """Messages of each mailbox that is loaded."""
+    """Number of messages of each loaded mailbox, by extension."""
     outlook: Glance[RetentionStatus]
-    """How long messages are kept, and what goes next."""
+    """How long the platform keeps messages, and which it deletes next."""
+    wall_clock: Callable[[], float]
+    """Seconds since 1970 UTC."""
 
 
 @asynccontextmanager
 async def _plain_errors() -> AsyncIterator[None]:
-    """Raises the error that ended a nursery without the group around it, if it is the only one."""
+    """Raises a nursery's error without the group around it, if it is the only one."""
     try:
         yield
     except ExceptionGroup as group:
@@ -92,14 +94,14 @@ async def open_engine(
     reload: Callable[[], Credentials | None] = lambda: None,
     barred: RcfsError | None = None,
 ) -> AsyncIterator[Engine]:
-    """The engine, knowing the extensions; logs out and closes `client` at the end.
+    """An engine that knows the account's extensions; logs out and closes `client` at the end.
 
-    `login` is a digest of server, app and user. Fetches are noted in `history`, if there is one. `clock` is
-    what `ledger` counts in, in seconds; `wall_clock` gives seconds since 1970 UTC. `offline` lets nothing be
-    sent: what is known and cached is there, everything else fails at once. `barred`, why nothing can be sent,
-    does the same against the user's wish. A content of more than `max_content_bytes` is not fetched. For
-    `wait_online_s` and `on_wait` see `Account.start`. `shared` is the session that processes of this login
-    have in common; `reload` reads the credentials again, in a thread, when the server has refused these.
+    `login` is a digest of server, app and user. `history` records the fetches. `clock` is the clock of
+    `ledger`, in seconds; `wall_clock` gives seconds since 1970 UTC. With `offline` nothing is sent: the index
+    and the cache are shown, everything else fails at once. `barred` has the same effect, and is the reason
+    why nothing can be sent although the user did not ask for that. No content above `max_content_bytes` is
+    fetched. For `wait_online_s` and `on_wait` see `Account.start`. All processes of a login use the session
+    `shared`. `reload` reads the credentials again, in a thread, after the server has refused them.
 
     Raises:
         AuthError: The credentials were refused.
@@ -153,14 +155,14 @@ async def open_engine(
         retention = RetentionTracker(context)
 
         async def learn() -> None:
-            await account.wait_asked()  # so that credentials are refused there, and not here
+            await account.wait_asked()  # which is where refused credentials are reported
             await retention.run()
 
         nursery.start_soon(keep_going, recorder, "retention", learn)
         nursery.start_soon(keep_going, recorder, "index", account.mend)
-        nursery.start_soon(keep_going, recorder, "index", account.look_for_damage)
+        nursery.start_soon(keep_going, recorder, "index", account.check_index)
         loop = trio.lowlevel.current_trio_token()
-        index.listen(lambda: loop.run_sync_soon(account.begin_anew))
+        index.listen(lambda: loop.run_sync_soon(account.report_damage))
         try:
             await account.mailboxes.reshelve()
             await account.start(offline=offline, barred=barred, wait_online_s=wait_online_s, on_wait=on_wait)
@@ -176,13 +178,14 @@ async def open_engine(
                 network=connection.network,
                 retention=retention,
                 searches=Searches(context, account),
-                hints=Hints(context, account.mailboxes),
+                hints=Hints(context, account.collections),
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
                 outlook=Glance(
                     lambda: retention.outlook(account.id, account.extensions), "retention", nursery, recorder
                 ),
+                wall_clock=wall_clock,
             )
         finally:
             index.listen(lambda: None)

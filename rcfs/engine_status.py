@@ -1,7 +1,6 @@
-"""Asks the parts of an engine how they are, and puts their answers into the values of `rcfs.status`."""
+"""Makes the values of `rcfs.status` from the parts of an engine."""
 
 import os
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,18 +25,17 @@ from rcfs.status import (
 )
 from rcfs.store import CacheStats
 
-CHART_COLUMNS = 60
-"""Parts of the window for which the status tells how many slots return: one a second, and a terminal's
-80 columns hold them."""
+_CHART_COLUMNS = 60
+"""Parts of the window for each of which the status has the number of returning slots: usually one a second,
+and a terminal of 80 columns can show them."""
 _NAMED = 10
-"""Waiting requests of a group and class that the status names; of the others it tells the number."""
+"""The status names at most 10 waiting requests of a group and class, and counts the others."""
 
 
 async def mount_status(engine: Engine, mountpoint: Path, started_s: float, readers: ReadersStatus) -> Status:
-    """The status of a mount of this process that was started then, in seconds since 1970 UTC.
+    """The status of this process's mount, which started at `started_s` in seconds since 1970 UTC.
 
-    A part that a database cannot tell within `WITHIN_S` of `Glance` is as it was told last; None when it
-    never was.
+    Waits at most 0.2 s for the databases: a part that is not there by then is the previous one, or None.
     """
     async with trio.open_nursery() as nursery:
         for glance in (engine.cache_stats, engine.counts, engine.outlook):
@@ -47,7 +45,7 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
         pid=os.getpid(),
         mountpoint=str(mountpoint),
         started=iso_time(started_s),
-        uptime_s=round(time.time() - started_s, 1),
+        uptime_s=round(engine.wall_clock() - started_s, 1),
         server=engine.client.hosts.server_url,
         network=engine.network.state,
         network_problem=engine.network.problem,
@@ -67,17 +65,17 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
 
 
 def quota_status(engine: Engine) -> tuple[GroupStatus, ...]:
-    """The budgets; waits for nothing, as all that follows."""
+    """The budgets of the usage plan groups; never waits, like the functions below."""
     return tuple(_group(state) for state in engine.lane.gate.states())
 
 
 def queue_status(engine: Engine) -> tuple[QueueStatus, ...]:
-    """The waiting requests."""
+    """The waiting requests, by usage plan group and class."""
     return tuple(_queue(engine, state) for state in engine.lane.gate.queue())
 
 
 def load_status(engine: Engine) -> tuple[LoadStatus, ...]:
-    """How far the loads of mailboxes are."""
+    """The progress of each mailbox that is being loaded."""
     now = trio.current_time()
     extensions = {extension.id: extension for extension in engine.account.extensions}
     return tuple(
@@ -98,7 +96,7 @@ def load_status(engine: Engine) -> tuple[LoadStatus, ...]:
 
 
 def error_status(engine: Engine) -> tuple[ErrorStatus, ...]:
-    """The latest errors, in the order in which they came."""
+    """The latest errors, oldest first."""
     return tuple(
         ErrorStatus(iso_time(fault.at_s), fault.event, fault.detail) for fault in engine.recorder.faults
     )
@@ -161,10 +159,10 @@ def _cache(stats: CacheStats | None) -> CacheStatus | None:
 
 
 def _group(state: GroupState) -> GroupStatus:
-    returns = [0] * CHART_COLUMNS
+    returns = [0] * _CHART_COLUMNS
     for return_s in state.returns_s:
-        # The last ones return a little after the window, which is held longer by a margin.
-        returns[min(int(return_s / state.window_s * CHART_COLUMNS), CHART_COLUMNS - 1)] += 1
+        # The last slots return a little after the window, because rcfs adds a margin to it.
+        returns[min(int(return_s / state.window_s * _CHART_COLUMNS), _CHART_COLUMNS - 1)] += 1
     return GroupStatus(
         group=state.group,
         used=state.used,

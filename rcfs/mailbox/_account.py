@@ -1,7 +1,7 @@
 """The account: who is logged in, which extensions it may read, and their mailboxes.
 
-What a login saw last time is in the index, so an account that is known is there at once, also without the
-network; it is asked again in the background.
+The index remembers what a login saw last time, so a known account is shown at once, also without the network;
+rcfs asks the platform again in the background.
 
 Concurrency: all methods run in the trio thread.
 """
@@ -23,29 +23,29 @@ from rcfs.store import Login
 from rcfs.transport import Demand, PagedList, keep_going
 
 _START_ATTEMPTS = 2
-"""Attempts of the requests that a starting mount needs: a person watches, and an unreachable server
-should be said within seconds."""
+"""Attempts of the requests that a starting mount needs: a person watches, and should hear within seconds that
+a server cannot be reached."""
 _REFRESH_S = 3600.0
-"""Time between two looks at the list of extensions, which costs three requests: people come and go seldom."""
+"""Time between two reads of the list of extensions, three requests each: extensions seldom come and go."""
 _VERDICT_WITHIN_S = 0.5
-"""How long a mount of a known account waits for the server's word on the credentials: a new connection with
-TLS takes two round trips, and the login another."""
+"""How long a mount of a known account waits to hear whether the server accepts the credentials: a new
+connection with TLS takes two round trips, and the login a third."""
 _ONLINE_EVERY_S = 1.0
-"""Shortest time between two attempts of a mount that waits for the network; in an outage the probes tell."""
-_LOOK_EVERY_S = 3600.0
-"""Time between two looks at all of the index, in seconds. What is read is checked each time; this finds what
-is not there any more, because the database cannot find it."""
-_LOOK_SHARE = 0.01
-"""Share of the time that such looks may take: one at a million messages takes a minute."""
+"""Shortest time between two attempts of a mount that waits for the network."""
 _RETRY_S = 30.0
-"""The same after one that failed: when the network returns, new extensions are there soon."""
+"""Time to the next read after one that failed: new extensions appear soon after the network returns."""
+_CHECK_EVERY_S = 3600.0
+"""Time between two checks of the whole index. Rows are checked whenever they are read; only a check of all of
+them finds rows that are missing."""
+_CHECK_SHARE = 0.01
+"""Share of the time that such checks may take: a check of a million messages takes a minute."""
 
 
 class Account:
-    """What the login may see."""
+    """The account of a login, with the extensions and mailboxes that the login may read."""
 
     def __init__(self, context: Context) -> None:
-        """Makes an account; `start` must be awaited before anything else."""
+        """Await `start` before any other use."""
         self._context = context
         self._index = context.index
         self._network = context.network
@@ -56,15 +56,15 @@ class Account:
         self._asked = trio.Event()
         self._damaged = trio.Event()
         self.changes = context.changes
-        """Tells what happens to the account and its mailboxes."""
+        """The listeners to events of the account and its mailboxes."""
         self.collections = Collections(context.network, context.recorder, context.nursery)
         """Loads mailboxes and keeps them current."""
         self.mailboxes = Mailboxes(context, self.collections)
-        """The mailboxes; to be used once the account is started."""
+        """All mailboxes."""
         self.own_id: int | None = None
-        """Id of the login's own extension; None when that is not known."""
+        """Id of the login's own extension; None when it is not known."""
         self.extensions: tuple[Extension, ...] = ()
-        """Extensions that the login may read: all for an admin, else its own."""
+        """The extensions that the login may read: all for an admin, else its own."""
 
     @property
     def id(self) -> str:
@@ -78,7 +78,7 @@ class Account:
 
     @property
     def since_s(self) -> int:
-        """When it was first seen, in seconds since 1970-01-01 UTC; the same at every mount."""
+        """When rcfs first saw the account, in seconds since 1970-01-01 UTC; the same at every mount."""
         return self._first_seen.since_s
 
     async def start(
@@ -89,28 +89,28 @@ class Account:
         wait_online_s: float = 0.0,
         on_wait: Callable[[str], None] = lambda _reason: None,
     ) -> None:
-        """Knows the extensions: from the index at once, else by three requests or more.
+        """Reads the extensions: at once from the index, or with at least three requests for a new login.
 
-        For those it waits up to `wait_online_s` seconds for the network, and calls `on_wait` with the reason
-        when it begins to: a mount that is started at boot is often there before the network is.
+        A new login waits up to `wait_online_s` seconds for the network, because a mount that starts at boot
+        is often up before the network; when the wait begins, `on_wait` is called with the reason.
 
-        Where the account is known the login is waited for as well, for half a second or until it is clear
-        that it will take longer: refused credentials are told at once, a missing network costs no time.
+        A known account waits half a second for the login, or until it is clear that it takes longer: the user
+        hears at once of refused credentials, and a missing network costs no time.
 
         Raises:
-            AuthError: The credentials were refused.
-            OfflineError: The login is new, and the server must not be asked.
-            RcfsError: The same, because of `barred`.
+            AuthError: The server refused the credentials.
+            OfflineError: The login is new, and `offline` is set.
+            RcfsError: The login is new, and this is `barred`.
             PlatformError: The login is new, and the server failed or could not be reached.
         """
         if self._index.is_small:
-            # Before anything is shown; a large one is looked at meanwhile.
-            await self._find_damage()
+            # A large index is checked later, in the background.
+            await self._check_index()
         try:
             known = self._index.reader.login(self._context.login)
             own = self._index.reader.noted(self._own_topic)
             self.own_id = None if own is None else int(own.text)
-        except StoreError as exc:  # `begin_anew` sees to it.
+        except StoreError as exc:  # `mend` replaces the index.
             self._recorder.fault("account", str(exc))
             known = None
         if known is None:
@@ -118,7 +118,7 @@ class Account:
                 raise barred
             if offline:
                 raise OfflineError(
-                    "offline: nothing is known of this account; mount it once without --offline"
+                    "offline: rcfs has never seen this account; mount it once without --offline"
                 )
             await self._take(await self._ask_patiently(wait_online_s, on_wait))
             self._asked.set()
@@ -136,11 +136,11 @@ class Account:
             raise self._context.lane.session.refused.with_traceback(None)
 
     async def wait_asked(self) -> None:
-        """Returns when the server was asked about the login for the first time, whatever became of that."""
+        """Returns when the server was first asked about the login, also after a failure."""
         await self._asked.wait()
 
     async def _run(self, pause_s: float) -> None:
-        """Keeps the list of extensions and the mailboxes current, for as long as the account is used."""
+        """Keeps the list of extensions and the mailboxes current until it is cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(keep_going, self._recorder, "mailboxes", self.collections.run)
             while True:
@@ -157,32 +157,32 @@ class Account:
                 self._asked.set()
 
     async def refresh(self) -> int:
-        """Asks now which extensions there are, and syncs all mailboxes that were loaded; how many.
+        """Reads the list of extensions and syncs all loaded mailboxes now; returns the number of mailboxes.
 
         Raises:
-            PlatformError: The server failed or could not be reached; what was taken over until then stays.
+            PlatformError: The server failed or could not be reached; changes up to then are kept.
         """
         await self._take(await self._ask())
         return await self.collections.refresh_all()
 
-    def begin_anew(self) -> None:
-        """The index is damaged: another one is begun, and mailboxes are loaded when they are looked into."""
+    def report_damage(self) -> None:
+        """Makes `mend` replace the index, which is damaged."""
         self._damaged.set()
 
-    async def look_for_damage(self) -> None:
-        """Looks at all of the index now and then; runs for as long as the account is used."""
+    async def check_index(self) -> None:
+        """Checks the whole index about once an hour, until it is cancelled."""
         if self._index.is_small:
-            await trio.sleep(_LOOK_EVERY_S)  # It has just been looked at.
+            await trio.sleep(_CHECK_EVERY_S)  # `start` has just checked it.
         while True:
             started_s = trio.current_time()
-            await self._find_damage()
+            await self._check_index()
             took_s = trio.current_time() - started_s
-            await trio.sleep(max(_LOOK_EVERY_S, took_s / _LOOK_SHARE))
+            await trio.sleep(max(_CHECK_EVERY_S, took_s / _CHECK_SHARE))
 
-    async def _find_damage(self) -> None:
-        """Looks at all of the index, which is begun anew before this returns if it is damaged."""
+    async def _check_index(self) -> None:
+        """Checks the whole index, and replaces it if it is damaged."""
         try:
-            # With a limiter of its own: it may take long, and is to hold nobody up.
+            # With its own limiter: a check may take long, and must not keep the index's threads busy.
             await trio.to_thread.run_sync(
                 self._index.find_damage, limiter=trio.CapacityLimiter(1), abandon_on_cancel=True
             )
@@ -191,7 +191,7 @@ class Account:
             await self._mend()
 
     async def mend(self) -> None:
-        """Begins the index anew whenever it is damaged; runs for as long as the account is used."""
+        """Replaces the index whenever it is reported as damaged, until it is cancelled."""
         while True:
             await self._damaged.wait()
             self._damaged = trio.Event()
@@ -211,7 +211,7 @@ class Account:
             self._context.nursery.start_soon(self.mailboxes.complete_index)
 
     def _renew(self) -> bool:
-        """Begins the index anew if it is damaged; whether it was. Runs in a thread."""
+        """Replaces the index if it is damaged, and returns whether it was; for a worker thread."""
         if not self._index.renew():
             return False
         if self._seen is not None:
@@ -219,7 +219,7 @@ class Account:
         return True
 
     async def _ask_patiently(self, wait_s: float, on_wait: Callable[[str], None]) -> Login:
-        """As `_ask`, again and again while the network is not there, for up to `wait_s` seconds."""
+        """As `_ask`, but tries again for up to `wait_s` seconds while the network is missing."""
         deadline_s, waits = trio.current_time() + wait_s, False
         while True:
             try:
@@ -256,27 +256,18 @@ class Account:
             if own is not None and own.id != self.own_id:
                 self.own_id = own.id
                 await self._context.note(self._own_topic, str(own.id))
-        except StoreError as exc:  # Then the next mount asks again.
+        except StoreError as exc:  # The next mount asks the platform again.
             self._recorder.fault("account", str(exc))
         return seen
 
     async def _take(self, seen: Login) -> None:
-        """Shows what the login may see from now on, and keeps since when.
+        """Shows the extensions in `seen` from now on.
 
         Raises:
-            ServerError: As `_show`.
-        """
-        if self._show(seen):
-            await self._first_seen.save()
-
-    def _show(self, seen: Login) -> bool:
-        """Shows what the login may see from now on; whether that is something else than before.
-
-        Raises:
-            ServerError: The login has come to another account, which no server ever does.
+            ServerError: The login leads to another account than before, which no server ever does.
         """
         if seen == self._seen:
-            return False
+            return
         if self._seen is not None and seen.account_id != self._seen.account_id:
             raise ServerError("the login leads to another account than before: mount again")
         self._seen = seen
@@ -284,7 +275,7 @@ class Account:
         self.extensions = self._first_seen.date(extension for extension in found if extension is not None)
         self.mailboxes.keep_current(seen.account_id, self.extensions)
         self.changes.tell(ExtensionsChanged())
-        return True
+        await self._first_seen.save()
 
 
 async def _end_at(event: trio.Event, scope: trio.CancelScope) -> None:

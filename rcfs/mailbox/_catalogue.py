@@ -1,19 +1,19 @@
-"""A loaded mailbox, as the tree asks about it."""
+"""The contents of a loaded mailbox, for the tree."""
 
-import json
 from collections.abc import Iterator
 from functools import lru_cache
 
-from rcfs.model import ContentKey, FolderRow, Message, MessageRow, message_from
+from rcfs.mailbox._records import parse_message, parse_messages
+from rcfs.model import ContentKey, FolderRow, Message, MessageRow
 from rcfs.store import IndexReader, SizeIndex
 
 _AT_HAND = 8
-"""Messages that are kept in case they are asked for again, 30 kB: who reads the files of a message asks
-for it in the listing and once for each text, and several may do so at the same time."""
+"""Parsed messages that are kept, about 30 kB: reading the files of one message asks for it several times,
+once for the listing and once per text, and several readers may do that at the same time."""
 
 
 class MailboxCatalogue:
-    """Answers from the index; the quick questions in the event loop, `conversation` in a worker thread.
+    """A mailbox as the index has it. `conversation` is for a worker thread, all else for the event loop.
 
     Raises (all methods):
         StoreError: The index fails.
@@ -28,13 +28,13 @@ class MailboxCatalogue:
         extension_id: int,
         hidden_views: frozenset[str] = frozenset(),
     ) -> None:
-        """Answers for the mailbox with the number `mailbox` in `index`, as if it had no `hidden_views`."""
+        """The mailbox with the number `mailbox` in `index`, without its `hidden_views`."""
         self._index = index
         self._sizes = sizes
         self._mailbox = mailbox
         self._hidden = hidden_views
-        # By the record, which is asked for each time: what is at hand is never old.
-        self._parsed = lru_cache(_AT_HAND)(_parsed)
+        # Keyed by the record's text, which is read each time: a changed record is parsed again.
+        self._parsed = lru_cache(_AT_HAND)(parse_message)
         self.account_id = account_id
         """Decimal account id."""
         self.extension_id = extension_id
@@ -42,37 +42,37 @@ class MailboxCatalogue:
 
     @property
     def revision(self) -> str:
-        """Another text whenever the mailbox may show something else than before."""
+        """A text that changes whenever the mailbox may show something else."""
         state = self._index.mailbox(self.account_id, self.extension_id)
         known = None if state is None else (state.number, state.revision)
         return str((known, sorted(self._hidden)))
 
     def views(self) -> list[str]:
-        """The views that show something."""
+        """The views that are not empty."""
         return [view for view in self._index.views(self._mailbox) if view not in self._hidden]
 
     def times(self, view: str | None) -> tuple[float | None, float | None]:
-        """The newest (creationTime, lastModifiedTime) in a view, or in all of the mailbox when it is None."""
+        """The newest (creationTime, lastModifiedTime) in a view, or in the whole mailbox for None."""
         return self._index.times(self._mailbox, view)
 
     def folders(self, view: str, after: int, limit: int) -> list[FolderRow]:
-        """At most `limit` folders of a view, by their numbers, those after the number `after`."""
+        """At most `limit` folders of a view in the order of their numbers, after the number `after`."""
         return self._index.folders(self._mailbox, view, after, limit)
 
     def folder(self, view: str, name: str) -> FolderRow | None:
-        """The folder of a view that is called `name`; an empty name is that of a view without folders."""
+        """The folder of a view with the name `name`, which is empty in a view without folders."""
         return self._index.folder(self._mailbox, view, name)
 
     def messages(self, folder: int, after: int, limit: int) -> list[MessageRow]:
-        """At most `limit` messages of a folder, by their numbers, those after the number `after`."""
+        """At most `limit` messages of a folder in the order of their numbers, after the number `after`."""
         return self._index.messages(folder, after, limit)
 
     def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
-        """The same as `messages`, each with the folder that holds its directory."""
+        """The page that `messages` returns, each message with the folder that holds its directory."""
         return self._index.links(folder, after, limit)
 
     def message(self, folder: int, message_id: int) -> MessageRow | None:
-        """The message with that id, if the folder shows it."""
+        """The message with that id; None when the folder does not show it."""
         return self._index.message(folder, message_id)
 
     def home(self, message_id: int) -> FolderRow | None:
@@ -86,16 +86,9 @@ class MailboxCatalogue:
         return None if raw is None else self._parsed(raw)
 
     def conversation(self, view: str, name: str) -> Iterator[Message]:
-        """All messages of a folder, the oldest first; one at a time, as there may be 50,000."""
-        for raw in self._index.records(self._mailbox, view, name):
-            message = _parsed(raw)
-            if message is not None:
-                yield message
+        """All messages of a folder, oldest first; read one at a time, since there may be 50,000."""
+        return parse_messages(self._index.records(self._mailbox, view, name))
 
     def learned_bytes(self, key: ContentKey) -> int | None:
-        """The exact size of a content that was fetched once; None when it never was."""
+        """The exact size of a content in bytes; None when it was never fetched."""
         return self._sizes.size(key)
-
-
-def _parsed(raw: str) -> Message | None:
-    return message_from(json.loads(raw), raw)

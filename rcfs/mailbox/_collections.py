@@ -36,7 +36,7 @@ permission waits a minute; a program that tries one collection after the other c
 
 
 class State(Enum):
-    """What rcfs knows of a collection."""
+    """How much rcfs knows of a collection."""
 
     UNKNOWN = "unknown"
     """It was never loaded."""
@@ -164,16 +164,18 @@ class Collections:
         self._kinds[name] = kind
 
     def state(self, collection_id: str) -> State:
-        """What rcfs knows of a collection; sends no request."""
+        """How much rcfs knows of a collection; sends no request."""
         return self._entry(collection_id).state
 
     def loaded(self, kind: str) -> frozenset[str]:
         """The collections of a kind that are kept current."""
         return frozenset(each for each in self._kept.get(kind, ()) if self.state(each) is State.LOADED)
 
-    async def wait_changed(self) -> None:
-        """Returns when `loaded` may have changed."""
-        await self._changed.wait()
+    async def wait_loaded(self, kind: str, known: frozenset[str]) -> frozenset[str]:
+        """Waits until `loaded` of a kind is neither `known` nor empty, and returns it."""
+        while (loaded := self.loaded(kind)) in (known, frozenset()):
+            await self._changed.wait()
+        return loaded
 
     def keep(self, kind: str, collection_ids: Iterable[str]) -> None:
         """Keeps these collections current once they are loaded, and no others of their kind."""

@@ -1,4 +1,4 @@
-"""What the parts of this room work with."""
+"""The parts of an engine that this room uses."""
 
 import math
 from collections.abc import Awaitable, Callable, Collection
@@ -19,7 +19,7 @@ Ts = TypeVarTuple("Ts")
 
 @attrs.frozen
 class Context:
-    """One for each login, made by the engine; for the trio thread, but `wall_clock` and `age_s` for any."""
+    """The parts that serve one login; for the trio thread, except `wall_clock` and `age_s`."""
 
     login: str
     """A digest of server, app and user."""
@@ -32,21 +32,21 @@ class Context:
     cache: ContentCache
     shelving: Shelving
     changes: Listeners[Change]
-    """Told what happens to the account and its mailboxes."""
+    """The listeners to events of the account and its mailboxes."""
     on_gone: Callable[[str, int, Collection[int]], Awaitable[None]]
-    """Hears which messages of an account and extension were purged, and are not kept."""
+    """Called with account, extension and ids of messages that were purged and are not kept."""
     recorder: Recorder
     nursery: trio.Nursery
-    """Runs what nobody waits for."""
+    """Runs background tasks until the engine ends."""
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
 
     async def in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        """`work(*arguments)`, which uses the index, in one of the worker threads for that."""
+        """The result of `work(*arguments)`, which runs in one of the index's worker threads."""
         return await trio.to_thread.run_sync(work, *arguments, limiter=self.index.threads)
 
     async def note(self, topic: str, text: str) -> None:
-        """Writes a note into the index, as of now, in place of the one that there was.
+        """Writes a note with the present time into the index, in place of an earlier one.
 
         Raises:
             StoreError: The index fails.
@@ -54,9 +54,9 @@ class Context:
         await self.in_thread(self.index.writer.note, topic, text, self.wall_clock())
 
     def age_s(self, since_s: float) -> float:
-        """Seconds since the moment `since_s`, which is in seconds since 1970 UTC.
+        """Seconds since the time `since_s`, which is in seconds since 1970 UTC.
 
-        Infinite when that is still to come: the clock was set back, and nothing may count as new until then.
+        Infinite when `since_s` is in the future: the clock was set back, so the true age is not known.
         """
         ago_s = self.wall_clock() - since_s
         return ago_s if ago_s >= 0 else math.inf

@@ -1,7 +1,7 @@
-"""When an account, and each record of an extension as it is, was first seen.
+"""The times at which rcfs first saw an account, and the present record of each of its extensions.
 
-The platform tells no time of an extension's record. The time of the mount would be another one at each mount,
-and backup programs would send unchanged files again. So the first one is kept in the index.
+The platform tells no time for an extension's record. The time of the mount would differ at every mount, and
+backup programs would send unchanged files again. So the index keeps the time of the first sight.
 
 Concurrency: all methods run in the trio thread.
 """
@@ -20,7 +20,7 @@ from rcfs.transport import Recorder
 
 
 class FirstSeen:
-    """The times of one login."""
+    """The first sights of one login."""
 
     def __init__(
         self, login: str, index: MailboxIndex, recorder: Recorder, wall_clock: Callable[[], float]
@@ -32,10 +32,10 @@ class FirstSeen:
         self._records: dict[str, tuple[str, int]] = {}
         self._kept: dict[str, tuple[str, int]] = {}
         self.since_s = int(wall_clock())
-        """When the account was first seen, in whole seconds since 1970-01-01 UTC."""
+        """When rcfs first saw the account, in whole seconds since 1970-01-01 UTC."""
 
     def date(self, extensions: Iterable[Extension]) -> tuple[Extension, ...]:
-        """`extensions`, each with the time when its record was first seen as it is."""
+        """`extensions`, each with the time at which rcfs first saw its present record."""
         self._read()
         now = int(self._wall_clock())
         dated = []
@@ -49,7 +49,7 @@ class FirstSeen:
         return tuple(dated)
 
     async def save(self) -> None:
-        """Keeps the times for the next mount; does nothing where they are kept already."""
+        """Writes the times into the index for the next mount, unless it has them."""
         records = dict(self._records)
         if records == self._kept:
             return
@@ -63,7 +63,7 @@ class FirstSeen:
             self._kept = records
 
     def _read(self) -> None:
-        """Takes over what is kept; another process may have seen a change before this one."""
+        """Takes over the times in the index, since another process may have seen a change earlier."""
         try:
             note = self._index.reader.noted(self._topic)
             kept = {} if note is None else json.loads(note.text)
@@ -72,7 +72,7 @@ class FirstSeen:
             self._recorder.fault("account", str(exc))
             return
         except (ValueError, TypeError, AttributeError):
-            return  # Damaged; it is written anew.
+            return  # The note is damaged; `save` replaces it.
         if note is not None:
             self.since_s = int(note.noted_s)
         self._kept = records

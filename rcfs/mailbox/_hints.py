@@ -1,10 +1,10 @@
-"""Hints: the platform says over a WebSocket in which mailbox something happened, and that one is synced.
+"""Hints: over a WebSocket the platform names the mailbox in which something happened, and rcfs syncs it.
 
-A hint is no more than a reason to sync: nothing is taken from a notification but whose mailbox it is about,
-and polling goes on, more slowly. Where there is no WebSocket, polling is as it always was.
+A hint is only a reason to sync: rcfs takes nothing else from a notification than the extension, and continues
+to poll, less often. Without a WebSocket it polls as usual.
 
-What it costs: one request of the auth group for every connection, and one of the medium group for telling
-which mailboxes are meant, again when others have been loaded. Who is not allowed is told so once a day.
+Each connection costs a request of the auth group, and one of the medium group that subscribes to the loaded
+mailboxes; the subscription is changed when more are loaded. rcfs remembers a refusal for a day.
 
 Concurrency: all methods run in the trio thread. There is one connection at a time; its tasks end with it.
 """
@@ -14,7 +14,6 @@ import json
 import random
 from collections.abc import Callable
 
-import attrs
 import trio
 
 from rcfs.errors import (
@@ -29,8 +28,9 @@ from rcfs.errors import (
     TransportError,
     UnreachableError,
 )
+from rcfs.mailbox._collections import Collections
 from rcfs.mailbox._context import Context
-from rcfs.mailbox._mailboxes import Mailboxes
+from rcfs.mailbox._mailbox_kind import MAILBOX, collection_id, extension_of
 from rcfs.model import Priority, iso_time
 from rcfs.platform import (
     MEDIUM,
@@ -46,60 +46,53 @@ from rcfs.status import HintsStatus
 from rcfs.transport import Demand, run_together
 
 _SCOPE = "websocket"
-"""What the name of the scope begins with that lets an app open a WebSocket, in lower case: the official
-description calls it ``WebSocket``, consoles have ``WebSocketsSubscription``."""
+"""Beginning, in lower case, of the scope that lets an app open a WebSocket: the official description calls
+the scope ``WebSocket``, consoles call it ``WebSocketsSubscription``."""
 _ASK_AGAIN_S = 86_400.0
-"""How long a refusal is taken for true: scopes and permissions are changed hardly ever."""
+"""How long rcfs believes a refusal: scopes and permissions seldom change."""
 _LOOK_EVERY_S = 3600.0
-"""How often to look whether that is over."""
+"""How often to check whether that time is over."""
 _FIRST_PAUSE_S = 5.0
 _LONGEST_PAUSE_S = 600.0
-"""Bounds of the pause before another connection, which doubles with every failure. Each needs one of the five
-requests of the auth group that a login may need in the same minute; ten minutes of polling lose nothing."""
+"""Bounds of the pause before the next connection, which doubles with every failure. Each connection needs one
+of the auth group's five requests a minute, which a login may need too; between connections rcfs polls."""
 _STEADY_S = 60.0
-"""A connection that lived so long was none of a series of failures."""
+"""A connection that lasted this long ends a series of failures."""
 _ANSWER_WITHIN_S = 30.0
-"""Longest wait for the first frame, and for an answer to what was asked over the connection."""
+"""Longest wait for the first frame, and for the answer to a question over the connection."""
 _BEAT_S = 60.0
 """Time between two heartbeats. The platform gives up after half an hour of silence, routers forget idle
-connections after some minutes, and a dead peer should be noticed before a person notices."""
+connections after some minutes, and rcfs should notice a dead peer before a person does."""
 _SETTLE_S = 20.0
-"""So long after a mailbox was loaded for the first time the subscription is changed: others may follow, and
-each change costs a request."""
+"""Time from the first load of a mailbox to the change of the subscription: more loads may follow, and each
+change costs a request."""
 _ATTEMPTS = 3
-"""429 answers to a subscription that are waited out within one connection."""
-
-
-@attrs.define(eq=False)
-class _Question:
-    """Something asked over the connection."""
-
-    answered: trio.Event = attrs.field(factory=trio.Event)
-    answer: Frame | None = None
+"""Attempts to subscribe within one connection, when the platform answers with 429."""
 
 
 class Hints:
-    """Keeps one WebSocket open, and passes on what it tells; `run` it once."""
+    """Keeps a WebSocket open and syncs the mailboxes that it names; `run` it once."""
 
     def __init__(
-        self, context: Context, mailboxes: Mailboxes, jitter: Callable[[], float] = random.random
+        self, context: Context, collections: Collections, jitter: Callable[[], float] = random.random
     ) -> None:
-        """Prepares; `jitter` gives numbers from 0 to 1."""
+        """Hints at mailboxes of `collections`; `jitter` returns numbers from 0 to 1."""
         self._context = context
         self._topic = f"hints {context.login}"
-        self._mailboxes = mailboxes
+        self._collections = collections
         self._jitter = jitter
         self._numbers = itertools.count(1)
-        self._questions: dict[str, _Question] = {}
+        self._questions: dict[str, trio.MemorySendChannel[Frame]] = {}
         self._heard = trio.Event()
         self._recovery = ""
         self._subscription_id = ""
-        self._covered: frozenset[int] = frozenset()
+        self._covered: frozenset[str] = frozenset()
+        """The collections that the subscription covers."""
         self._since_s: float | None = None
-        self._off_because = "no mailbox was looked into yet"
+        self._off_because = "no mailbox is loaded yet"
 
     def status(self) -> HintsStatus:
-        """Whether hints come, and why not."""
+        """Whether hints come, and if not, why."""
         on = self._since_s is not None
         return HintsStatus(
             state="on" if on else "off",
@@ -109,12 +102,12 @@ class Hints:
         )
 
     async def run(self) -> None:
-        """Passes hints on for as long as the account is used; without leave it waits until there is some."""
+        """Passes hints on until it is cancelled; while the platform refuses, it waits for the day to pass."""
         failures = 0
         while True:
-            await self._mailboxes.wait_loaded(frozenset())
+            await self._collections.wait_loaded(MAILBOX, frozenset())
             await self._context.network.wait_up()
-            if self._refused_already():
+            if self._is_refused():
                 await trio.sleep(_LOOK_EVERY_S)
                 continue
             begun_s = trio.current_time()
@@ -122,21 +115,23 @@ class Hints:
                 await self._connect()
                 self._off_because = "the server has closed the connection"
             except (ForbiddenError, NotFoundError, BadRequestError) as exc:
-                await self._refused(f"the server does not allow it ({exc.code})" if exc.code else str(exc))
+                await self._keep_refusal(
+                    f"the server does not allow it ({exc.code})" if exc.code else str(exc)
+                )
                 continue
             except RcfsError as exc:
                 self._off_because = str(exc)
                 if not isinstance(exc, (OfflineError, UnreachableError)):
                     self._context.recorder.failure("hints", exc)
-            except Exception as exc:  # noqa: BLE001 - without hints the mount is as good as without a WebSocket
+            except Exception as exc:  # noqa: BLE001 - the mount works without hints, too
                 self._off_because = "something went wrong, see the log"
                 self._context.recorder.crash("hints", exc)
             failures = 1 if trio.current_time() - begun_s >= _STEADY_S else failures + 1
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (failures - 1))
-            # Half of it by chance, so that all who were cut off do not come back at the same moment.
+            # Half of the pause is random, so that clients that were cut off together come back apart.
             await trio.sleep(pause_s * (1 + self._jitter()) / 2)
 
-    def _refused_already(self) -> bool:
+    def _is_refused(self) -> bool:
         try:
             note = self._context.index.reader.noted(self._topic)
         except StoreError:
@@ -146,26 +141,26 @@ class Hints:
         self._off_because = json.loads(note.text)
         return True
 
-    async def _refused(self, reason: str) -> None:
+    async def _keep_refusal(self, reason: str) -> None:
         self._off_because = reason
         self._context.recorder.note("no hints", reason=reason)
         try:
             await self._context.note(self._topic, json.dumps(reason))
         except StoreError as exc:
             self._context.recorder.fault("hints", str(exc))
-            await trio.sleep(_LOOK_EVERY_S)  # It cannot be remembered, so it is waited for.
+            await trio.sleep(_LOOK_EVERY_S)  # in place of the note
 
     async def _connect(self) -> None:
-        """One connection from its token to its end; returns when the server has closed it.
+        """Opens a connection and uses it; returns when the server has closed it.
 
         Raises:
-            RcfsError: Why there is none, or none any more.
+            RcfsError: The connection failed, or could not be opened.
         """
         demand = Demand(Priority.METADATA, attempts=1, label="notifications")
         await self._context.lane.session.token(demand)
         scopes = self._context.lane.session.scopes
         if scopes and not any(scope.lower().startswith(_SCOPE) for scope in scopes):
-            raise ForbiddenError("the app has not the scope WebSocket")
+            raise ForbiddenError("the app lacks the scope WebSocket")
         access = await self._context.requester.read(socket_token(), socket_access, demand)
         try:
             async with self._context.client.open_socket(access.url(self._recovery)) as socket:
@@ -173,10 +168,10 @@ class Hints:
         finally:
             self._since_s = None
             self._questions.clear()
-            self._mailboxes.listen(frozenset())
+            self._collections.listen(frozenset())
 
     async def _serve(self, socket: MessageStream) -> None:
-        """Hears what the server tells until it closes the connection."""
+        """Uses a connection until the server closes it."""
         await self._begin(socket)
         await run_together(
             (lambda: self._hear(socket), lambda: self._subscribe(socket), lambda: self._beat(socket)),
@@ -184,15 +179,15 @@ class Hints:
         )
 
     async def _begin(self, socket: MessageStream) -> None:
-        """Takes the first frame, which says what has become of the connection before this one."""
+        """Receives the first frame, which tells whether the last connection's subscription still holds."""
         frame = None
         with trio.move_on_after(_ANSWER_WITHIN_S):
             text = await socket.receive()
             frame = None if text is None else frame_from(text)
         if frame is None:
-            raise TransportError("the WebSocket said nothing")
+            raise TransportError("the server sent no first frame over the WebSocket")
         if frame.kind != "ConnectionDetails":
-            raise ServerError(f"the WebSocket was refused: {frame.refusal('notifications')}")
+            raise ServerError(f"the server refused the WebSocket: {frame.refusal('notifications')}")
         self._recovery = frame.recovery
         if not frame.is_recovered:
             self._covered, self._subscription_id = frozenset(), ""
@@ -204,42 +199,44 @@ class Hints:
             self._recovery = frame.recovery or self._recovery
             question = self._questions.pop(frame.message_id, None)
             if question is not None:
-                question.answer = frame
-                question.answered.set()
-            elif frame.kind == "ServerNotification" and frame.told_extension in self._covered:
-                self._mailboxes.hint(frame.told_extension)
+                question.send_nowait(frame)
+            elif frame.kind == "ServerNotification" and frame.told_extension is not None:
+                mailbox = collection_id(frame.told_extension)
+                if mailbox in self._covered:
+                    self._collections.hint(mailbox)
             elif frame.kind == "Error":
                 raise ServerError(str(frame.refusal("notifications")))
 
     async def _subscribe(self, socket: MessageStream) -> None:
-        """Keeps the subscription about the mailboxes that were loaded: of others nothing is to be synced."""
-        if self._covered:  # A recovered connection has told, or will tell, what was missed.
+        """Makes the subscription cover the loaded mailboxes, and no others, since only those are synced."""
+        if self._covered:  # A recovered connection delivers the notifications that were missed.
             self._tell_covered(self._covered)
         while True:
-            wanted = await self._mailboxes.wait_loaded(self._covered)
+            wanted = await self._collections.wait_loaded(MAILBOX, self._covered)
             if self._covered:
                 await trio.sleep(_SETTLE_S)
-                wanted = self._mailboxes.loaded or self._covered
+                wanted = self._collections.loaded(MAILBOX) or self._covered
             if wanted != self._covered:
                 await self._ask(socket, wanted)
             new, self._covered = wanted - self._covered, wanted
             self._tell_covered(wanted)
-            for extension_id in new:
-                self._mailboxes.hint(extension_id)  # for what happened before anybody listened
+            for mailbox in new:
+                self._collections.hint(mailbox)  # for what happened before the subscription
 
-    def _tell_covered(self, extension_ids: frozenset[int]) -> None:
+    def _tell_covered(self, mailboxes: frozenset[str]) -> None:
         if self._since_s is None:
             self._since_s = self._context.wall_clock()
-            self._context.recorder.note("hints", mailboxes=len(extension_ids))
-        self._mailboxes.listen(extension_ids)
+            self._context.recorder.note("hints", mailboxes=len(mailboxes))
+        self._collections.listen(mailboxes)
 
-    async def _ask(self, socket: MessageStream, extension_ids: frozenset[int]) -> None:
-        """Subscribes.
+    async def _ask(self, socket: MessageStream, mailboxes: frozenset[str]) -> None:
+        """Creates the subscription, or changes it, so that it covers `mailboxes`.
 
         Raises:
             PlatformError: The server refused.
-            TransportError: It did not answer.
+            TransportError: The server did not answer.
         """
+        extension_ids = frozenset(map(extension_of, mailboxes))
         for _attempt in range(_ATTEMPTS):
             operation = "updateSubscription" if self._subscription_id else "createSubscription"
             demand = Demand(Priority.METADATA, label="subscription")
@@ -253,24 +250,30 @@ class Hints:
                 self._subscription_id = frame.subscription_id
                 return
             if frame.status == 404 and self._subscription_id:
-                self._subscription_id = ""  # It has ended, for whatever reason: another one.
+                self._subscription_id = ""  # It has ended; create another one.
             elif frame.status != 429:
                 raise frame.refusal("createSubscription")
-        raise RateLimitedError("the subscription to notifications is refused again and again")
+        raise RateLimitedError("the server refuses the subscription to notifications again and again")
 
     async def _question(self, socket: MessageStream, text_of: Callable[[str], str]) -> Frame:
-        """The answer to what is asked over the connection."""
+        """Sends `text_of` a new number over the connection, and returns the answer.
+
+        Raises:
+            TransportError: The server did not answer in time.
+        """
         number = f"rcfs-{next(self._numbers)}"
-        question = self._questions[number] = _Question()
+        self._questions[number], answer = trio.open_memory_channel[Frame](1)
         with trio.move_on_after(_ANSWER_WITHIN_S):
             await socket.send(text_of(number))
-            await question.answered.wait()
-        if question.answer is None:
-            raise TransportError("a question over the WebSocket was not answered")
-        return question.answer
+            return await answer.receive()
+        raise TransportError("the server did not answer a question over the WebSocket")
 
     async def _beat(self, socket: MessageStream) -> None:
-        """Sends a heartbeat from time to time, and ends a connection that has fallen silent."""
+        """Sends heartbeats, and ends a connection that has fallen silent.
+
+        Raises:
+            TransportError: The server did not answer a heartbeat in time.
+        """
         while True:
             await trio.sleep(_BEAT_S)
             self._heard = heard = trio.Event()

@@ -1,13 +1,14 @@
-"""How the records of a list or a sync come into the index; for worker threads, which may be several.
+"""Writes the records of lists and syncs into the index; for worker threads, several at a time.
 
-A list tells messages whole. A sync does, or has a tombstone: the id, the availability, and nothing else. Of
-two records of one message the one modified last counts; a tombstone has no time, so one of these follows:
+The records of a list are whole messages. A sync has whole messages and tombstones, which hold an id, an
+availability, and nothing else. Of two records of a message the one with the later lastModifiedTime wins. A
+tombstone has no time, so these rules apply:
 
-    purged                      final: nothing comes back from there. A record that says so may tell less
-                                than was known; what it leaves out stays known, for those who keep it.
-    deleted, and known          what is known, in the trash
-    deleted, and told whole     two moments of one message, and nobody says which is the later: unclear
-    deleted, and never seen     it came and went between two syncs: unclear
+    purged                           final: later records from before the purge are ignored. A purged record
+                                     may lack fields; those that the index knows stay, for kept messages.
+    deleted, and in the index        the message goes to the trash
+    deleted, and whole as well       unclear: the sync has two states of the message in no known order
+    deleted, and not in the index    unclear: the message came and went between two syncs
 """
 
 import json
@@ -18,6 +19,7 @@ from operator import itemgetter
 
 import attrs
 
+from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
     AttachmentKey,
     Availability,
@@ -31,64 +33,68 @@ from rcfs.model import (
 from rcfs.store import RESHELVED, ChangedPaths, MailboxIndex
 
 _RESHELVED_AT_ONCE = 500
-"""A tenth of a second of work: another process that writes waits no longer."""
+"""Messages per transaction, a tenth of a second of work: another process that writes waits no longer."""
 _TRANSCRIPT = "AudioTranscription"
 """Source: ``type`` of the schema MessageAttachmentInfo."""
 
 
 @attrs.frozen
 class Shelving:
-    """How messages are shown: decided elsewhere, kept in the index."""
+    """The rules for showing messages. The tree room defines them; the index stores their results."""
 
     shelve: Callable[[Message], ShelvedMessage | None]
-    """All that is decided about a message; None when it is not shown."""
+    """The place and names of a message; None when it is not shown."""
     name_folder: NameFolder
-    """What a folder is called."""
+    """The names of a folder."""
     hidden_views: frozenset[str] = frozenset()
-    """Views that are not shown, although the index may hold some: of messages that were kept, and are not
-    to be shown now."""
+    """Views that are not shown even if the index holds them: those of kept messages, unless wanted."""
     edition: str = ""
-    """Differs between programs that decide otherwise; empty for one that never changes its mind."""
+    """Differs between versions of these rules; all messages are shelved again when it changes."""
 
 
 @attrs.frozen
 class Merged:
-    """What a sync told."""
+    """The result of `Intake.take_changes`."""
 
-    touched: ChangedPaths
-    """What means something else than before."""
+    changed: ChangedPaths
+    """The paths in the mailbox that have changed."""
     unclear: tuple[int, ...]
-    """Ids of messages of which too little was told: they must be read."""
-    purged: bool
-    """Whether something was told to be purged."""
+    """Ids of messages that must be read, since the sync does not tell their state."""
     kept: tuple[Message, ...]
-    """Those of them that are shown all the same: what is cached of them can never be fetched again."""
+    """Purged messages that are still shown: their cached contents can never be fetched again."""
     gone: tuple[int, ...]
-    """Ids of those that are shown no more: nothing leads to what is cached of them."""
+    """Ids of purged messages that are no longer shown: their cached contents are of no use."""
+
+    @property
+    def purged(self) -> bool:
+        """Whether any message was purged."""
+        return bool(self.kept or self.gone)
 
 
 class Intake:
-    """Takes records over into an index."""
+    """Writes records into an index, shelved by its rules."""
 
     def __init__(self, index: MailboxIndex, shelving: Shelving, wall_clock: Callable[[], float]) -> None:
-        """`wall_clock` tells when it reshelved, in seconds since 1970 UTC."""
+        """`wall_clock` returns seconds since 1970 UTC."""
         self._index = index
         self._wall_clock = wall_clock
         self._shelving = shelving
 
     def take(self, mailbox: int, records: Iterable[Record], listing: int | None = None) -> ChangedPaths:
-        """Take over whole records of the mailbox with the number `mailbox`; see `MailboxIndex.put`.
+        """Writes whole records of the mailbox with the number `mailbox`, and returns the changed paths.
+
+        `listing` marks the messages as part of that listing; see `IndexWriter.put`.
 
         Raises:
-            StoreError: The index fails; then nothing was taken over.
+            StoreError: The index fails, and has none of the records.
         """
         found = map(message_from, records)
         return self._put(mailbox, [message for message in found if message is not None], listing)
 
     def reshelve(self) -> None:
-        """Show everything that is known as it is decided now, if it was decided otherwise before.
+        """Shelves all messages again if they were shelved by other rules; sends no request.
 
-        So a version that names things in another way costs no request. One that is ended begins again.
+        It starts over if it was interrupted.
 
         Raises:
             StoreError: The index fails.
@@ -100,11 +106,11 @@ class Intake:
         while rows := self._index.reader.records_after(number, _RESHELVED_AT_ONCE):
             number = rows[-1][0]
             for mailbox, found in groupby(sorted(rows, key=itemgetter(1)), key=itemgetter(1)):
-                messages = (message_from(json.loads(raw)) for _number, _mailbox, raw in found)
-                shelved = (self._shelving.shelve(message) for message in messages if message is not None)
+                messages = parse_messages(raw for _number, _mailbox, raw in found)
+                shelved = map(self._shelving.shelve, messages)
                 self._index.writer.put(
                     mailbox,
-                    # What is not to be shown now stays: it may be asked for again.
+                    # A message that is not shown now stays in the index: other options may show it.
                     [message for message in shelved if message is not None],
                     self._shelving.name_folder,
                     again=True,
@@ -113,10 +119,10 @@ class Intake:
         self._index.writer.note(RESHELVED, self._shelving.edition, self._wall_clock())
 
     def take_changes(self, mailbox: int, records: Iterable[Record]) -> Merged:
-        """Take over what a sync told, tombstones among it.
+        """Writes the records of a sync, which may include tombstones.
 
         Raises:
-            StoreError: The index fails; then nothing was taken over.
+            StoreError: The index fails, and has none of the records.
         """
         whole: list[Message] = []
         told: dict[int, Message] = {}
@@ -134,26 +140,24 @@ class Intake:
         known = self._known(mailbox, {**tombstones, **told})
         unclear, marked, kept = self._apply_tombstones(tombstones, told, known)
         lively = [message for message in whole if not _is_over(known.get(message.id), message)]
-        touched = self._put(mailbox, lively + marked, None)
-        purged = [message_id for message_id, record in tombstones.items() if _is_final(record)]
-        gone = set(purged).difference(message.id for message in kept)
-        return Merged(touched, tuple(unclear), bool(purged), tuple(kept), tuple(gone))
+        changed = self._put(mailbox, lively + marked, None)
+        purged = {message_id for message_id, record in tombstones.items() if _is_final(record)}
+        gone = purged.difference(message.id for message in kept)
+        return Merged(changed, tuple(unclear), tuple(kept), tuple(gone))
 
     def _known(self, mailbox: int, ids: Iterable[int]) -> dict[int, Message]:
         records = self._index.reader.known(mailbox, list(ids))
-        messages = {message_id: message_from(json.loads(raw)) for message_id, raw in records.items()}
-        return {message_id: message for message_id, message in messages.items() if message is not None}
+        return {message.id: message for message in parse_messages(records.values())}
 
     def take_text(self, mailbox: int, key: AttachmentKey, data: bytes) -> bool:
-        """Let searches find a message by `data`, a content of it, if that is what somebody said in it.
+        """Lets searches find a message by `data`, its attachment `key`, if that is a transcript.
 
-        Whether something has changed.
+        Returns whether the index has changed.
 
         Raises:
-            StoreError: The index fails; then nothing was taken over.
+            StoreError: The index fails.
         """
-        raw = self._index.reader.known(mailbox, [key.message_id]).get(key.message_id)
-        message = None if raw is None else message_from(json.loads(raw))
+        message = self._known(mailbox, [key.message_id]).get(key.message_id)
         attachments = () if message is None else message.attachments
         if not any(each.id == key.attachment_id and each.kind == _TRANSCRIPT for each in attachments):
             return False
@@ -172,12 +176,12 @@ class Intake:
     def _apply_tombstones(
         self, tombstones: Mapping[int, Record], told: Mapping[int, Message], known: Mapping[int, Message]
     ) -> tuple[list[int], list[Message], list[Message]]:
-        """(ids of what is unclear, messages as the tombstones leave them, those purged that are shown)."""
+        """(ids of unclear messages, messages after their tombstones, purged messages still shown)."""
         unclear, marked, kept = [], [], []
         for message_id, record in tombstones.items():
             before, newest = known.get(message_id), told.get(message_id)
             if before is not None and before.availability == Availability.PURGED:
-                # Not put again: where purged messages are not kept any more, that would forget it.
+                # Not written again: where purged messages are no longer kept, that would remove it.
                 after: Message | None = before
             elif not _is_final(record) and (newest is not None or before is None):
                 unclear.append(message_id)
@@ -191,7 +195,7 @@ class Intake:
 
 
 def purged_record(message_id: int) -> Record:
-    """The tombstone of a message that the platform does not have any more."""
+    """A tombstone for a message that the platform no longer has."""
     return {"id": message_id, "availability": str(Availability.PURGED)}
 
 
@@ -200,7 +204,7 @@ def _is_final(record: Record) -> bool:
 
 
 def _after_tombstone(before: Message | None, record: Record) -> Message | None:
-    """`before` as `record` leaves it; None when neither says more than an id."""
+    """`before` with the fields of the tombstone `record`; None when both together tell only an id."""
     if before is None:
         return None if is_tombstone(record) else message_from(record)
     told = {name: value for name, value in record.items() if value not in (None, "", [])}
@@ -208,14 +212,14 @@ def _after_tombstone(before: Message | None, record: Record) -> Message | None:
 
 
 def _is_over(before: Message | None, told: Message) -> bool:
-    """Whether `told` is of a moment before the purge of the message, which is `before` as known."""
+    """Whether the index knows the message as purged (`before`), and `told` is not later than that."""
     if before is None or before.availability != Availability.PURGED:
         return False
     return (told.modified_s or 0.0) <= (before.modified_s or 0.0)
 
 
 def _newer(one: Message | None, other: Message) -> Message:
-    """The one that was modified last; `other` when they do not say."""
+    """The message with the later lastModifiedTime; `other` when one has none."""
     if one is None or (other.modified_s or math.inf) >= (one.modified_s or 0.0):
         return other
     return one

@@ -50,8 +50,8 @@ class Mailboxes:
         except StoreError as exc:
             self._context.recorder.fault("index", str(exc))
         await self.reshelve()
-        for extension_id in self.loaded:
-            self._tell_searches(extension_id)
+        for mailbox in self._collections.loaded(MAILBOX):
+            self._tell_searches(extension_of(mailbox))
 
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension; None if it was never loaded. Sends no request."""
@@ -112,19 +112,6 @@ class Mailboxes:
         if not self._collections.is_hinted(collection_id(extension_id)):
             self.visit(extension_id)
 
-    def hint(self, extension_id: int) -> None:
-        """Syncs a loaded mailbox, because the platform says that something happened in it."""
-        self._collections.hint(collection_id(extension_id))
-
-    def listen(self, extension_ids: frozenset[int]) -> None:
-        """Takes note that the platform sends hints about these mailboxes, and about no others."""
-        self._collections.listen(frozenset(map(collection_id, extension_ids)))
-
-    @property
-    def loaded(self) -> frozenset[int]:
-        """The extensions whose mailboxes were loaded and are kept current."""
-        return frozenset(map(extension_of, self._collections.loaded(MAILBOX)))
-
     def needs_load(self, extension_id: int) -> bool:
         """Whether a mailbox may exist, was never loaded, and is not being loaded."""
         return self._state(extension_id) in (State.UNKNOWN, State.REFUSED)
@@ -136,12 +123,6 @@ class Mailboxes:
             for each, progress in self._collections.loads()
             if kind_of(each) == MAILBOX
         ]
-
-    async def wait_loaded(self, known: frozenset[int]) -> frozenset[int]:
-        """Waits until `loaded` is neither `known` nor empty, and returns it."""
-        while (loaded := self.loaded) in (known, frozenset()):
-            await self._collections.wait_changed()
-        return loaded
 
     async def refresh(self, extension_id: int, priority: Priority = Priority.PERSON) -> None:
         """Loads or syncs a mailbox now, as `Collections.refresh` does."""

@@ -1,13 +1,12 @@
-"""What the platform will drop next, and how long it keeps what: the setting is asked for once a day.
+"""How long the platform keeps messages, and which of them it deletes next; rcfs reads the setting once a day.
 
-Concurrency: all methods run in the trio thread but `outlook`, which is for a worker thread.
+Concurrency: all methods run in the trio thread, except `outlook`, which is for a worker thread.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import attrs
 import trio
 
 from rcfs.errors import (
@@ -20,6 +19,7 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.mailbox._context import Context
+from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
     DAY_S,
     AttachmentKey,
@@ -31,46 +31,29 @@ from rcfs.model import (
     Retention,
     Rule,
     iso_time,
-    message_from,
     retention_days,
 )
 from rcfs.platform import read_store_configuration
-from rcfs.status import LossStatus, RetentionStatus
+from rcfs.status import ExpiryStatus, RetentionStatus
 from rcfs.store import Note
 from rcfs.transport import Demand
 
-SOON_S = 7 * DAY_S
-"""What goes within a week is told: time for a pull at the weekend."""
+_SOON_S = 7 * DAY_S
+"""The status names the messages that the platform deletes within a week: time for a pull at the weekend."""
 _ASK_AGAIN_S = DAY_S
-"""How long the setting, or a refusal to tell it, is taken for true: administrators change it hardly ever."""
+"""How long rcfs believes the setting, or a refusal to tell it: administrators seldom change it."""
 _LOOK_EVERY_S = 3600.0
-"""How often to look whether that is over; and so the time to the next attempt after one that failed."""
+"""How often to check whether that time is over, and the pause after a failed attempt."""
 _SCOPE = "EditAccounts"
-"""Scope of the app without which the setting is never told. Source: ``x-app-permission`` of
+"""Scope that an app needs to read the setting. Source: ``x-app-permission`` of
 readMessageStoreConfiguration."""
 
 
-@attrs.frozen
-class Expiring:
-    """What goes of one mailbox within `SOON_S`."""
-
-    extension: Extension
-    """Whose mailbox."""
-    messages: int
-    """How many messages."""
-    uncached: int
-    """How many of their attachments are not whole in the cache."""
-    first: Message
-    """The message that goes first."""
-    end: End
-    """When that one goes."""
-
-
 class RetentionTracker:
-    """Knows how long messages are kept, as far as that can be known."""
+    """Knows how long the platform keeps the messages of one account."""
 
     def __init__(self, context: Context) -> None:
-        """Begins with what the index remembers of the login."""
+        """Begins with the setting that the index remembers for the login, if there is one."""
         self._context = context
         self._topic = f"retention {context.login}"
         self._asking = trio.Lock()
@@ -82,18 +65,18 @@ class RetentionTracker:
 
     @property
     def current(self) -> Retention:
-        """How long messages are kept."""
+        """How long the platform keeps messages."""
         return Retention(self._known().get("days"))
 
     async def run(self) -> None:
-        """Keeps the setting known, for as long as the account is used."""
+        """Keeps the setting current until it is cancelled."""
         while True:
             await self._context.network.wait_up()
             await self.learn()
             await trio.sleep(_LOOK_EVERY_S)
 
     async def learn(self) -> None:
-        """Asks for the setting, unless it is known, or was refused, since less than a day; never raises."""
+        """Asks the platform for the setting, unless it answered less than a day ago. Never raises."""
         async with self._asking:
             if self._is_fresh or self._context.network.is_down:
                 return
@@ -104,7 +87,7 @@ class RetentionTracker:
                 self._note = Note(json.dumps(found), self._context.wall_clock())
                 await self._context.note(self._topic, self._note.text)
             except (OfflineError, UnreachableError):
-                pass  # Said once by whoever notices, and asked again.
+                pass  # The network reports an outage, and `run` tries again.
             except RcfsError as exc:
                 self._context.recorder.failure("retention", exc)
             except Exception as exc:  # noqa: BLE001 - nothing depends on it
@@ -113,13 +96,13 @@ class RetentionTracker:
     async def _ask(self, demand: Demand) -> Mapping[str, object]:
         scopes = self._context.lane.session.scopes
         if scopes and _SCOPE not in scopes:
-            return {"refused": f"the app has not the scope {_SCOPE}"}
+            return {"refused": f"the app lacks the scope {_SCOPE}"}
         try:
             return {
                 "days": await self._context.requester.read(read_store_configuration(), retention_days, demand)
             }
         except (ForbiddenError, NotFoundError, BadRequestError) as exc:
-            return {"refused": f"the server does not tell ({exc.code or type(exc).__name__})"}
+            return {"refused": f"the server refuses to tell ({exc.code or type(exc).__name__})"}
 
     @property
     def _is_fresh(self) -> bool:
@@ -130,26 +113,23 @@ class RetentionTracker:
         return known if isinstance(known, dict) else {}
 
     def outlook(self, account_id: str, extensions: Iterable[Extension]) -> RetentionStatus:
-        """How long messages are kept, and what will be lost; for a worker thread.
+        """How long the platform keeps messages, and which of them it deletes soon; for a worker thread.
 
         Raises:
             StoreError: The index fails.
         """
         known, now_s = self._known(), self._context.wall_clock()
-        expiring = [self._expiring(account_id, extension, now_s) for extension in extensions]
+        expiring = (self._expiring(account_id, extension, now_s) for extension in extensions)
         return RetentionStatus(
             configured_days=known.get("days"),
             asked=None if self._note is None else iso_time(self._note.noted_s),
-            unknown_because=None if "days" in known else known.get("refused", "it was not asked yet"),
-            within_days=SOON_S / DAY_S,
-            mailboxes=tuple(
-                _expiring_status(each, now_s)
-                for each in sorted(filter(None, expiring), key=lambda each: each.end.at_s)
-            ),
+            unknown_because=None if "days" in known else known.get("refused", "rcfs has not asked yet"),
+            within_days=_SOON_S / DAY_S,
+            mailboxes=tuple(sorted(filter(None, expiring), key=lambda each: each.first_goes)),
         )
 
-    def _expiring(self, account_id: str, extension: Extension, now_s: float) -> Expiring | None:
-        """What goes of one mailbox; None when nothing does, or it was never loaded."""
+    def _expiring(self, account_id: str, extension: Extension, now_s: float) -> ExpiryStatus | None:
+        """The messages that a mailbox loses within `_SOON_S`; None without any, or if it was never loaded."""
         state = self._context.index.reader.mailbox(account_id, extension.id)
         if state is None or not state.loaded:
             return None
@@ -157,7 +137,7 @@ class RetentionTracker:
         for rule in self.current.rules:
             for message in self._candidates(state.number, rule, now_s):
                 end = self.current.end_of(message, now_s)
-                if end is not None and end.at_s <= now_s + SOON_S:
+                if end is not None and end.at_s <= now_s + _SOON_S:
                     found[message.id] = (end, message)
         if not found:
             return None
@@ -167,31 +147,23 @@ class RetentionTracker:
             for _end, message in found.values()
             for attachment in message.fetched_attachments
         ]
-        uncached = sum(self._context.cache.contains(key) != "yes" for key in keys)
-        return Expiring(extension, len(found), uncached, first, end)
+        return ExpiryStatus(
+            extension=extension.id,
+            number=extension.number,
+            name=extension.name,
+            messages=len(found),
+            uncached=sum(self._context.cache.contains(key) != "yes" for key in keys),
+            first_created=None if first.created_s is None else iso_time(first.created_s),
+            first_goes=iso_time(end.at_s),
+            first_goes_in_s=max(0.0, end.at_s - now_s),
+            certain=end.certain,
+        )
 
-    def _candidates(self, mailbox: int, rule: Rule, now_s: float) -> Sequence[Message]:
-        """The messages that `rule` may drop soon."""
+    def _candidates(self, mailbox: int, rule: Rule, now_s: float) -> Iterator[Message]:
+        """The messages that `rule` may delete soon."""
         availability = Availability.DELETED if rule.deleted else Availability.ALIVE
         shelved = self._context.shelving.shelve(Message(0, rule.type, availability=availability))
         if shelved is None:
-            return ()
-        span_s = self.current.span_s(rule, now_s, SOON_S)
-        records = self._context.index.reader.records_between(mailbox, shelved.home.view, span_s)
-        messages = (message_from(json.loads(raw)) for raw in records)
-        return [message for message in messages if message is not None]
-
-
-def _expiring_status(expiring: Expiring, now_s: float) -> LossStatus:
-    created_s = expiring.first.created_s
-    return LossStatus(
-        extension=expiring.extension.id,
-        number=expiring.extension.number,
-        name=expiring.extension.name,
-        messages=expiring.messages,
-        uncached=expiring.uncached,
-        first_created=None if created_s is None else iso_time(created_s),
-        first_goes=iso_time(expiring.end.at_s),
-        first_goes_in_s=max(0.0, expiring.end.at_s - now_s),
-        certain=expiring.end.certain,
-    )
+            return iter(())
+        span_s = self.current.span_s(rule, now_s, _SOON_S)
+        return parse_messages(self._context.index.reader.records_between(mailbox, shelved.home.view, span_s))

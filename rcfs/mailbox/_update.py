@@ -1,17 +1,19 @@
-"""How a mailbox comes into the index, and stays true.
+"""Loads and syncs mailboxes: brings their messages into the index and keeps them current.
 
-    load    FSync for a token, of one record; then all pages of the list, up to the present moment. What the
-            index had and the list has not, is gone.
-    sync    ISync with the token: what is new or has changed, tombstones for what was deleted or purged.
-            Records may come twice and out of order: the one modified last counts.
-    again   A token that is refused is like none: load, and compare everything.
+    load    FSync with one record, for a sync token; then all pages of the list up to the present. Messages
+            that the index has and the list lacks are gone.
+    sync    ISync with the token: new and changed messages, and tombstones for deleted and purged ones.
+            Records may come twice and out of order; the one with the later lastModifiedTime wins.
 
-The index is written in worker threads, page by page: no mailbox is ever in memory as a whole.
+When the platform refuses the token, the mailbox is loaded again and compared whole.
+
+The index is written in worker threads, page by page: a mailbox is never whole in memory.
 """
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
+from typing import TypeVar
 
 import attrs
 import trio
@@ -24,6 +26,7 @@ from rcfs.model import AttachmentKey, Message, Record
 from rcfs.platform import (
     MOST_AT_ONCE,
     Answer,
+    SyncAnswer,
     is_invalid_token,
     list_messages,
     read_messages,
@@ -34,35 +37,37 @@ from rcfs.platform import (
 from rcfs.store import ChangedPaths, MailboxState
 from rcfs.transport import Demand, PagedList
 
+T = TypeVar("T")
+
 _DATE_STEP_S = 1.0
-"""The server's clock is known in whole seconds (RFC 9110, 5.6.7): what came within one is listed."""
+"""The Date header has whole seconds (RFC 9110, 5.6.7), so a list ends one second after it."""
 _MOST_READ = 4 * MOST_AT_ONCE
-"""So many messages of which a sync told too little are read by their ids, in four requests. For more than
-that the whole list is read: a token and a thousand messages to the request."""
+"""Unclear messages of a sync that are read by their ids, in four requests at most. If there are more, the
+whole list is read, which costs one request for a token and one per thousand messages."""
 _MOST_LISTINGS = 3
-"""So often a list is read from its beginning because something was purged meanwhile."""
+"""A list is read at most 3 times from its beginning because messages were purged meanwhile."""
 _TOLD_S = 4 * 86_400.0
-"""So long a sync tells everything that happened since the last: the platform keeps the record of a purged
-message for "about 5 more days", and that it then goes, too, is told by none."""
+"""Longest time after the last sync for which a sync is complete. The platform keeps the record of a purged
+message for "about 5 more days"; a later sync does not mention that message at all."""
 _AT_ONCE = 1000
-"""Messages that are taken into the index or out of it in one transaction: as many as a page of a list has."""
+"""Messages that are written or removed in one transaction: as many as a page of a list has."""
 
 
 @attrs.frozen
 class Target:
-    """A mailbox that is to be brought up to date."""
+    """A mailbox to load or sync."""
 
     account_id: str
     """Decimal account id."""
     extension_id: int
     """Internal id of the extension."""
     number: str
-    """Number of the extension; empty when unknown. Among the parties of a message between colleagues the
-    owner is the one with this number."""
+    """Number of the extension; empty when unknown. It tells which party of a message between colleagues owns
+    the mailbox."""
     tell: Callable[[ChangedPaths], None]
-    """Hears what means something else than before, in the trio thread, when it is in the index."""
+    """Called in the trio thread with the changed paths, as soon as the changes are in the index."""
     progress: Progress
-    """Is told how far a load is."""
+    """Updated while a load reads pages."""
 
 
 @attrs.frozen
@@ -72,17 +77,17 @@ class _Listing:
     mailbox: int
     """Number of the mailbox in the index."""
     number: int
-    """What marks the messages that the list brought."""
+    """The mark in the index of the messages on the list."""
     token: str
-    """Token of the syncs that tell what happened since."""
+    """Token for the next sync."""
     at_s: float
-    """When it was begun, by the server's clock."""
+    """When the reading began, by the server's clock, in seconds since 1970-01-01 UTC."""
     shifted: bool
-    """Whether a message may have slipped from one of its pages to another."""
+    """Whether a message may have moved to a page that had been read before, and so was missed."""
 
 
 class Updater:
-    """Brings mailboxes up to date; several at a time, but each by one task only."""
+    """Loads and syncs mailboxes, several at a time, but each in one task only."""
 
     def __init__(self, context: Context, intake: Intake) -> None:
         self._context = context
@@ -103,26 +108,23 @@ class Updater:
             await self._load(target, demand)
 
     async def _load(self, target: Target, demand: Demand) -> None:
-        """Reads the whole list, and forgets what is not in it."""
-        listing = await self._list(target, demand)
-        for _again in range(_MOST_LISTINGS - 1):
-            if not listing.shifted:
-                break
-            listing = await self._list(target, demand)
+        """Reads the whole list, and removes from the index what the list lacks."""
+        listings = 1
+        while (listing := await self._list(target, demand)).shifted and listings < _MOST_LISTINGS:
+            listings += 1
         left = await self._in_thread(self._index.reader.unseen, listing.mailbox, listing.number)
-        for start in range(0, len(left), _AT_ONCE):
-            gone = list(map(purged_record, left[start : start + _AT_ONCE]))
-            await self._take_changes(target, listing.mailbox, gone)
+        for gone in _batches(left):
+            await self._take_changes(target, listing.mailbox, [purged_record(each) for each in gone])
         await self._bring_back(target, listing.mailbox)
         await self._in_thread(self._index.writer.synced, listing.mailbox, listing.token, listing.at_s)
         self._recorder.note("mailbox loaded", extension=target.extension_id, gone=len(left))
 
     async def _bring_back(self, target: Target, mailbox: int) -> None:
-        """Takes over from the archive what an index that was begun anew does not have."""
+        """Writes messages of the archive into the index that the index lacks, since it was replaced."""
         try:
             kept = await self._in_thread(self._index.archive.records, target.account_id, target.extension_id)
         except StoreError as exc:
-            # What the platform tells is shown all the same.
+            # The mailbox is still shown, without the archived messages.
             self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
             return
 
@@ -131,18 +133,18 @@ class Updater:
             return [json.loads(raw) for message_id, raw in kept.items() if message_id not in known]
 
         records = await self._in_thread(missing)
-        for start in range(0, len(records), _AT_ONCE):
-            await self._take_changes(target, mailbox, records[start : start + _AT_ONCE])
+        for batch in _batches(records):
+            await self._take_changes(target, mailbox, batch)
 
     async def _list(self, target: Target, demand: Demand) -> _Listing:
-        """Reads the whole list once."""
+        """Reads the whole list once into the index."""
         progress = target.progress
         progress.begin(trio.current_time())
         mailbox, listing = await self._in_thread(
             self._index.writer.begin, target.account_id, target.extension_id, target.number
         )
-        # The token comes first: what happens from here on is told by the next sync.
-        answer = await self._context.requester.read(sync_messages(target.extension_id), sync_answer, demand)
+        # The token comes first, so that the next sync has everything that happens from here on.
+        answer = await self._ask_changes(target, "", demand)
         if not answer.token:
             raise ServerError("the server gave no token for syncs of the mailbox")
         token, at_s, shifted = answer.token, self._context.client.server_now_s(), False
@@ -153,21 +155,23 @@ class Updater:
             progress.pages, progress.records = messages.pages, progress.records + len(page)
             progress.of_pages, progress.of_records = messages.of_pages, messages.of_records
         if messages.pages > 1:
-            # A message that is purged while the list is read moves the others up, and one of them to a
-            # page that was read before.
-            answer = await self._context.requester.read(
-                sync_messages(target.extension_id, token=token), sync_answer, demand
-            )
+            # When a message is purged while the list is read, the later ones move up, and one of them may
+            # move to a page that was read before.
+            answer = await self._ask_changes(target, token, demand)
             merged = await self._take_changes(target, mailbox, answer.records)
             await self._clear(target, mailbox, merged.unclear, demand)
             token, shifted = answer.token or token, merged.purged
         return _Listing(mailbox, listing, token, at_s, shifted)
 
+    async def _ask_changes(self, target: Target, token: str, demand: Demand) -> SyncAnswer:
+        """The changes since the platform issued `token`; with an empty one, only a new token."""
+        request = sync_messages(target.extension_id, token=token)
+        return await self._context.requester.read(request, sync_answer, demand)
+
     async def _sync(self, target: Target, state: MailboxState, demand: Demand) -> bool:
-        """Takes over what changed since the last sync; False when only a load can tell."""
-        request = sync_messages(target.extension_id, token=state.sync_token)
+        """Writes the changes since the last sync into the index; False when a load is needed instead."""
         try:
-            answer = await self._context.requester.read(request, sync_answer, demand)
+            answer = await self._ask_changes(target, state.sync_token, demand)
         except BadRequestError as exc:
             if not is_invalid_token(exc):
                 raise
@@ -181,12 +185,12 @@ class Updater:
         if len(merged.unclear) > _MOST_READ:
             return False
         await self._clear(target, state.number, merged.unclear, demand)
-        # Not before all of it is in the index: the next sync does not tell it again.
+        # Only now, with everything in the index: the next sync does not repeat these changes.
         await self._in_thread(self._index.writer.synced, state.number, answer.token or state.sync_token, at_s)
         return True
 
     async def _clear(self, target: Target, number: int, unclear: Sequence[int], demand: Demand) -> None:
-        """Reads messages of which a sync told too little."""
+        """Reads unclear messages and writes them into the index."""
         for start in range(0, len(unclear), MOST_AT_ONCE):
             ids = unclear[start : start + MOST_AT_ONCE]
             found = await self._read(target, ids, demand)
@@ -197,7 +201,7 @@ class Updater:
             await self._take_changes(target, number, records)
 
     async def _read(self, target: Target, ids: Sequence[int], demand: Demand) -> dict[int, Record | None]:
-        """The records of messages, None for one that is gone; of several, some may be missing.
+        """The records of messages by id, None for a message that is gone; of several, some may be missing.
 
         Raises:
             PlatformError: The server refused, failed or could not be reached.
@@ -214,17 +218,17 @@ class Updater:
             found = await self._context.requester.run(lambda: request, use, demand)
         except (BadRequestError, NotFoundError) as exc:
             if len(ids) > 1:
-                return {}  # One of them, or that they are several: asked for alone, each is answered.
+                return {}  # One of them is refused, or reading several is: the caller asks for each alone.
             if not isinstance(exc, NotFoundError):
                 raise
             return {ids[0]: None}
         if len(ids) == 1 and not found:
-            raise ServerError(f"the server did not tell message {ids[0]}")
+            raise ServerError(f"the server did not send message {ids[0]}")
         return found
 
     async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Merged:
         merged = await self._in_thread(self._intake.take_changes, number, records)
-        # Before the sync counts as done: one that is killed here is told the same again.
+        # Before the sync counts as done: if this process is killed here, the next sync repeats it.
         if merged.kept:
             await self._in_thread(self._preserve_purged, target, merged.kept)
         if merged.gone:
@@ -232,7 +236,7 @@ class Updater:
                 self._context.cache.discard_messages, target.account_id, target.extension_id, merged.gone
             )
             await self._context.on_gone(target.account_id, target.extension_id, merged.gone)
-        target.tell(merged.touched)
+        target.tell(merged.changed)
         return merged
 
     def _preserve_purged(self, target: Target, messages: Collection[Message]) -> None:
@@ -248,3 +252,9 @@ class Updater:
                 preserve()
             except StoreError as exc:
                 self._recorder.fault("mailbox", str(exc), extension=target.extension_id)
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """`items` in parts of at most `_AT_ONCE`."""
+    for start in range(0, len(items), _AT_ONCE):
+        yield items[start : start + _AT_ONCE]

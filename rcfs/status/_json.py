@@ -1,4 +1,4 @@
-"""The status as the JSON object of ``status.json``, and back, from a mount that may be of another version."""
+"""Writes a status as the JSON object of ``status.json``, and reads one of any version of rcfs."""
 
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -22,9 +22,9 @@ def to_json(value: object) -> Any:
 
 
 def status_from_json(document: Mapping[str, Any]) -> Status:
-    """The status that `document` holds; what is missing in it, or is not what it should be, is None.
+    """The status in `document`; a part that is missing or malformed is None.
 
-    What it has besides is ignored: it may come from a later version of rcfs.
+    Unknown members are ignored, since the document may come from a later version of rcfs.
     """
     hints = get_type_hints(Status)
     found = {}
@@ -46,7 +46,7 @@ def _read(hint: Any, value: Any) -> Any:
 
     Raises:
         KeyError: A field of an object is missing.
-        TypeError: It is of another type.
+        TypeError: `value` is of another type.
     """
     if get_origin(hint) is UnionType:
         (wanted,) = (each for each in get_args(hint) if each is not NoneType)

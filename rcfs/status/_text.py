@@ -1,6 +1,6 @@
 """The texts of ``.rcfs`` for people, made from the status of a running mount.
 
-Every function returns lines that end with a newline. Text that came from outside cannot disturb a terminal.
+Every text consists of lines that end with a newline, and holds no character that could disturb a terminal.
 """
 
 import math
@@ -11,11 +11,11 @@ from rcfs.model import format_duration, format_size, one_line
 from rcfs.status._values import (
     CacheStatus,
     ErrorStatus,
+    ExpiryStatus,
     GroupStatus,
     HintsStatus,
     LoadStatus,
     LoginStatus,
-    LossStatus,
     MailboxesStatus,
     QueueStatus,
     RequestCounts,
@@ -31,12 +31,12 @@ _NO_QUEUE = "nothing waits"
 _NO_ERRORS = "none"
 _UNTOLD = "unknown: its database is busy or fails"
 _UNKNOWN = "unknown"
-"""What a mount of another version of rcfs does not tell, or tells in another way."""
-_NAMED_LOSSES = 5
-"""Mailboxes that lose something soon of which the status names so many; of the others it tells the number."""
+"""Stands for a part that a mount of another version of rcfs does not tell, or tells in another form."""
+_NAMED_EXPIRIES = 5
+"""The status names at most 5 mailboxes that lose messages soon, and counts the others."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
-"""How many slots return within one column of a chart."""
+"""Characters for 0 to 8 slots that return within one column of a chart."""
 _FROZEN = "░"
 _CHART_KEY = (
     f"Each column: how many slots return then ({_BARS[1]} 1, {_BARS[-1]} 8 or more; {_FROZEN} frozen)."
@@ -44,7 +44,7 @@ _CHART_KEY = (
 
 
 def render_status(status: Status) -> str:
-    """The state of a mount at a glance: what ``rcfs status`` prints."""
+    """The state of a mount at a glance, as ``rcfs status`` prints it."""
     account, readers = status.account, status.readers
     up = _UNKNOWN if status.uptime_s is None else _time(status.uptime_s)
     rows = [
@@ -67,7 +67,7 @@ def render_status(status: Status) -> str:
 
 
 def render_quota(groups: Sequence[GroupStatus]) -> str:
-    """What the usage plan groups have left, and when what is used returns: a small chart of each window."""
+    """The budget of each usage plan group, with a small chart of when its used slots return."""
     lines = []
     for row, line in zip(groups, _table([(row.group, _budget(row)) for row in groups]), strict=True):
         lines.append(line)
@@ -77,7 +77,7 @@ def render_quota(groups: Sequence[GroupStatus]) -> str:
 
 
 def render_queue(queue: Sequence[QueueStatus], loads: Sequence[LoadStatus] = ()) -> str:
-    """Which requests wait, one group and class on a line, below it the first of them; then what loads."""
+    """The waiting requests, one group and class per line with its first requests below; then the loads."""
     lines = []
     rows = _table([(row.group, row.priority, _waiting(row)) for row in queue])
     for row, line in zip(queue, rows, strict=True):
@@ -91,12 +91,12 @@ def render_queue(queue: Sequence[QueueStatus], loads: Sequence[LoadStatus] = ())
 
 
 def render_errors(errors: Sequence[ErrorStatus]) -> str:
-    """The latest errors, one on a line, in their order."""
+    """The latest errors, one per line, oldest first."""
     return _lines(_each(errors, _error_line, _NO_ERRORS))
 
 
 def _each(rows: Sequence[_T] | None, text: Callable[[_T], str], none: str) -> Sequence[str]:
-    """The text of each of `rows`; `none` where there is none."""
+    """The text of each of `rows`; only `none` where `rows` is empty."""
     if rows is None:
         return [_UNKNOWN]
     return [text(row) for row in rows] or [none]
@@ -109,7 +109,7 @@ def _server_line(status: Status) -> str:
 
 
 def _login_rows(login: LoginStatus | None) -> Sequence[tuple[str, str]]:
-    """A line for a login that was refused; none for one that is good."""
+    """A line for a login that the server refused; no line for a good login."""
     if login is None or login.state != "refused":
         return ()
     again = _time(login.tried_again_in_s or 0.0)
@@ -147,7 +147,7 @@ def _request(request: WaitingRequest) -> tuple[str, ...]:
 
 
 def _chart(row: GroupStatus) -> Sequence[str]:
-    """When the used slots return, from now to a window from now, and how long everything is frozen."""
+    """A chart of when the used slots return within the next window, and of how long the group is frozen."""
     columns = len(row.returns)
     frozen = math.ceil(row.frozen_for_s / row.window_s * columns)
     bars = "".join(
@@ -180,60 +180,59 @@ def _mailboxes_line(mailboxes: MailboxesStatus | None) -> str:
 
 
 def _loading_line(row: LoadStatus) -> str:
-    """How far the load of a mailbox is: what has come, of how much, and how long the rest takes."""
+    """How far the load of a mailbox is: its pages and messages so far, and how long the rest takes."""
     owner, since = _owner(row), _time(row.since_s)
     if not row.pages:
         return f"{owner}: no page yet, for {since}"
     pages = _part(row.pages, row.of_pages, "page")
     if row.left_s is None:
-        return f"{owner}: {pages}, {_count(row.messages, 'message')} in {since}; of how many is not known"
+        return f"{owner}: {pages}, {_count(row.messages, 'message')} in {since}; the total is not known"
     messages = _part(row.messages, row.of_messages, "message")
     return f"{owner}: {pages}, {messages}; about {_time(row.left_s)} to go"
 
 
 def _part(number: int, of: int | None, noun: str) -> str:
-    """``3 of 12 pages``; without the whole where that is not known, or was outgrown."""
+    """``3 of 12 pages``; just ``3 pages`` where the total is not known, or was too small."""
     return _count(number, noun) if of is None or of < number else f"{number:,} of {_count(of, noun)}"
 
 
-def _owner(row: LoadStatus | LossStatus) -> str:
+def _owner(row: LoadStatus | ExpiryStatus) -> str:
     return f"{row.number} {row.name}".strip() or f"extension {row.extension}"
 
 
 def _hints_line(hints: HintsStatus) -> str:
     if hints.state == "on":
-        number = hints.mailboxes
-        return f"on since {hints.since}, for {number:,} mailbox{'' if number == 1 else 'es'}"
+        return f"on since {hints.since}, for {_count(hints.mailboxes, 'mailbox', 'es')}"
     return f"off: {hints.off_because}"
 
 
 def _retention_lines(retention: RetentionStatus | None) -> list[str]:
-    """How long messages are kept, what of that is certain, and what goes next."""
+    """How long the platform keeps messages, how certain that is, and which go next."""
     if retention is None:
         return [_UNTOLD]
     days, rows = retention.configured_days, retention.mailboxes
     known = (
         f"faxes and voicemail for {_count(days, 'day')}, as the account is set"
         if days is not None
-        else f"of faxes and voicemail unknown: {retention.unknown_because}"
+        else f"faxes and voicemail: not known ({retention.unknown_because})"
     )
     lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
     lines += [
         f"{_owner(row)}: the first of {_count(row.messages, 'message')} {_going(row)};"
         f" {_count(row.uncached, 'attachment')} not cached"
-        for row in rows[:_NAMED_LOSSES]
+        for row in rows[:_NAMED_EXPIRIES]
     ]
-    if len(rows) > _NAMED_LOSSES:
-        uncached = sum(row.uncached for row in rows[_NAMED_LOSSES:])
-        others = f"{len(rows) - _NAMED_LOSSES:,} more"
-        lines.append(f"and something of {others}; {_count(uncached, 'attachment')} not cached")
+    if len(rows) > _NAMED_EXPIRIES:
+        uncached = sum(row.uncached for row in rows[_NAMED_EXPIRIES:])
+        others = _count(len(rows) - _NAMED_EXPIRIES, "more mailbox", "es")
+        lines.append(f"and messages of {others}; {_count(uncached, 'attachment')} not cached")
     if not rows:
-        lines.append(f"nothing goes within {retention.within_days:.0f} days")
+        lines.append(f"the platform deletes nothing within {retention.within_days:.0f} days")
     return lines
 
 
-def _going(row: LossStatus) -> str:
-    """When the first message of a mailbox goes, in words."""
+def _going(row: ExpiryStatus) -> str:
+    """In words, when the first message of a mailbox goes."""
     if row.first_goes_in_s <= 0:
         return "is overdue"
     return f"{'goes' if row.certain else 'should go'} in {_time(row.first_goes_in_s)}"
@@ -244,7 +243,7 @@ def _error_line(row: ErrorStatus) -> str:
 
 
 def _labelled(label: str, texts: Sequence[str]) -> list[tuple[str, str]]:
-    """Rows of which only the first shows the label."""
+    """Rows of a table; only the first shows the label."""
     return [(label if index == 0 else "", text) for index, text in enumerate(texts)]
 
 
@@ -260,10 +259,10 @@ def _lines(lines: Iterable[str]) -> str:
     return "".join(one_line(line) + "\n" for line in lines)
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+def _count(number: int, noun: str, plural: str = "s") -> str:
+    return f"{number:,} {noun}{'' if number == 1 else plural}"
 
 
 def _time(time_s: float) -> str:
-    """`time_s` for people, rounded up."""
+    """A duration for people, rounded up."""
     return format_duration(time_s, up=True)

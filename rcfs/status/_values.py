@@ -1,7 +1,7 @@
 """The status of a running mount as values.
 
-A time that is told to people and programs is text, ISO 8601 in UTC; an age or a wait is in seconds. None is
-what nobody can tell: a database that is busy, or a mount of another version of rcfs.
+A point in time is text, ISO 8601 in UTC; a duration is in seconds. None means that the value is not known,
+because a database is busy, or because the status comes from another version of rcfs.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import attrs
 
 KEY = "key"
-"""Metadata of a field: what JSON calls it, where that is no name for a field."""
+"""Metadata of a field: its key in JSON, where that is not the name of the field."""
 
 
 @attrs.frozen
@@ -22,14 +22,14 @@ class AccountStatus:
 
 @attrs.frozen
 class LoginStatus:
-    """Whether the server takes the credentials."""
+    """Whether the server accepts the credentials."""
 
     state: str
     """``good`` or ``refused``."""
     because: str | None
-    """What the server said when it refused them."""
+    """The reason that the server gave for a refusal; None for ``good``."""
     tried_again_in_s: float | None
-    """When rcfs tries again; None when there is no need to."""
+    """When rcfs tries again; None for ``good``."""
 
 
 @attrs.frozen
@@ -38,14 +38,15 @@ class GroupStatus:
 
     group: str
     used: int
-    """Slots that are taken."""
+    """Slots of the window that are taken."""
     limit: int
     window_s: float
     free_in_s: float
-    """When a slot is free; 0 for now."""
+    """Time until a slot is free; 0 for now."""
     frozen_for_s: float
-    """How long nothing may be sent; 0 when it may."""
+    """Time during which nothing may be sent; 0 when the group is not frozen."""
     in_flight: int
+    """Requests that were sent and not answered yet."""
     returns: tuple[int, ...]
     """How many slots return in each part of the next window."""
 
@@ -55,28 +56,28 @@ class WaitingRequest:
     """A request in the queue."""
 
     label: str = attrs.field(metadata={KEY: "for"})
-    """What it asks for."""
+    """The content or list that it asks for."""
     by: str
-    """The program that waits for it; empty for rcfs itself."""
+    """Name of the program that waits for the answer; empty for rcfs itself."""
     waited_s: float
     sent_in_s: float
 
 
 @attrs.frozen
 class QueueStatus:
-    """The waiting requests of a usage plan group and class."""
+    """The waiting requests of a usage plan group in one class."""
 
     group: str
     priority: str = attrs.field(metadata={KEY: "class"})
     """Name of the class, such as ``person``."""
     waiting: int
     elsewhere: int
-    """Requests of other processes."""
+    """Requests that wait in other processes."""
     oldest_s: float
     next_in_s: float | None
-    """When the first is sent; None when none waits here."""
+    """Time until the first is sent; None when no request waits in this process."""
     all_in_s: float | None
-    """When the last is sent."""
+    """Time until the last is sent; None when no request waits in this process."""
     requests: tuple[WaitingRequest, ...]
     """The first of them."""
 
@@ -101,24 +102,26 @@ class RequestCounts:
 
     sent: int
     refused: int
-    """Those that were answered with 429."""
+    """Requests that were answered with 429."""
     by_group: Mapping[str, int]
     content: int
-    """Those for attachments."""
+    """Requests for attachments."""
 
 
 @attrs.frozen
 class MailboxesStatus:
-    """How many mailboxes are known and loaded."""
+    """How many mailboxes there are, and what is loaded of them."""
 
     loaded: int
     known: int
+    """Extensions, without those that are known to have no mailbox."""
     messages: int
+    """Messages in the loaded mailboxes."""
 
 
 @attrs.frozen
 class LoadStatus:
-    """A mailbox that is being loaded."""
+    """The load of a mailbox that is under way."""
 
     extension: int
     number: str
@@ -129,54 +132,55 @@ class LoadStatus:
     messages: int
     of_messages: int | None
     left_s: float | None
-    """How long the rest takes; None when that is not known."""
+    """Time that the rest takes; None when it is not known."""
 
 
 @attrs.frozen
-class LossStatus:
-    """What one mailbox loses soon."""
+class ExpiryStatus:
+    """The messages of one mailbox that the platform deletes soon."""
 
     extension: int
     number: str
     name: str
     messages: int
     uncached: int
-    """Attachments that the cache does not have."""
+    """Their attachments that are not whole in the cache."""
     first_created: str | None
     first_goes: str
     first_goes_in_s: float
     certain: bool
-    """Whether it is told by the server, and not only documented."""
+    """Whether the server told the retention; False where only the documentation does."""
 
 
 @attrs.frozen
 class RetentionStatus:
-    """How long messages are kept, and what goes next."""
+    """How long the platform keeps messages, and which it deletes next."""
 
     configured_days: int | None
-    """As the account is set; None when that is not known."""
+    """Retention of faxes and voicemail as the account sets it; None when that is not known."""
     asked: str | None
-    """When the server was asked."""
+    """When rcfs last asked the server."""
     unknown_because: str | None
     within_days: float
-    """What goes within this time is in `mailboxes`."""
-    mailboxes: tuple[LossStatus, ...]
+    """`mailboxes` has the messages that go within this time."""
+    mailboxes: tuple[ExpiryStatus, ...]
 
 
 @attrs.frozen
 class HintsStatus:
-    """Whether the server tells of changes."""
+    """Whether the server tells rcfs about changes."""
 
     state: str
     """``on`` or ``off``."""
     since: str | None
     mailboxes: int
+    """Mailboxes that the server sends hints about."""
     off_because: str | None
 
 
 @attrs.frozen
 class ReadersStatus:
-    """The processes that wait for content."""
+    """The reads that wait for content."""
 
     waiting: int
     limit: int
@@ -184,7 +188,7 @@ class ReadersStatus:
 
 @attrs.frozen
 class ErrorStatus:
-    """One thing that went wrong."""
+    """One error of the recent past."""
 
     at: str
     event: str
@@ -193,7 +197,7 @@ class ErrorStatus:
 
 @attrs.frozen(kw_only=True)
 class Status:
-    """What a running mount says of itself; the fields stand in the order of the JSON object."""
+    """The status of a running mount; the fields have the order of the JSON object."""
 
     version: str | None = None
     pid: int | None = None
@@ -203,9 +207,9 @@ class Status:
     server: str | None = None
     """Origin of the platform."""
     network: str | None = None
-    """``up``, or what is wrong with it in a word."""
+    """``up``, or one word for its trouble."""
     network_problem: str | None = None
-    """The same in a sentence; None when nothing is."""
+    """The trouble in a sentence; empty or None without one."""
     account: AccountStatus | None = None
     login: LoginStatus | None = None
     quota: tuple[GroupStatus, ...] | None = None

@@ -202,7 +202,7 @@ def test_offline_an_unknown_account_is_one_line(mounting: Mounting) -> None:
     done = mount.rcfs("mount", *mount.options, "--offline", str(mount.path), check=False)
     assert done.returncode == 7
     assert done.stderr == (
-        "rcfs: offline: nothing is known of this account; mount it once without --offline\n"
+        "rcfs: offline: rcfs has never seen this account; mount it once without --offline\n"
     )
     assert mount.server.summary()["requests"] == 0
 

@@ -1,4 +1,4 @@
-"""With ``--keep-purged`` what the platform purges stays readable, and costs nothing."""
+"""With ``--keep-purged``, purged messages stay readable, and cost no request."""
 
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ async def refresh(rig: Rig) -> None:
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_what_is_purged_stays_and_what_is_cached_of_it_too(
+async def test_an_archive_keeps_purged_messages_and_their_cached_contents(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig(keep_purged=True) as rig:
@@ -90,7 +90,7 @@ async def test_what_is_purged_stays_and_what_is_cached_of_it_too(
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_a_comparison_keeps_what_the_list_has_no_more(
+async def test_a_full_load_keeps_messages_that_the_list_lacks(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig(keep_purged=True) as rig:
@@ -104,7 +104,7 @@ async def test_a_comparison_keeps_what_the_list_has_no_more(
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_switched_off_it_hides_and_switched_on_again_it_shows(
+async def test_without_keep_purged_kept_messages_are_hidden_until_it_is_set_again(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig(keep_purged=True) as rig:
@@ -129,7 +129,7 @@ async def test_switched_off_it_hides_and_switched_on_again_it_shows(
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_the_cache_gives_everything_else_up_first(
+async def test_the_cache_evicts_pinned_contents_last(
     platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
 ) -> None:
     async with new_rig(keep_purged=True, cache_bytes=8 << 20) as rig:
@@ -143,7 +143,7 @@ async def test_the_cache_gives_everything_else_up_first(
         assert states == ["yes", "no", "yes"]
 
 
-async def test_an_archive_that_cannot_be_read_keeps_no_mailbox_from_being_shown(
+async def test_a_mailbox_is_shown_although_the_archive_cannot_be_read(
     platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
 ) -> None:
     platform.messages = [{"id": 7, "type": "SMS", "subject": "hi", "availability": "Alive"}]
@@ -153,7 +153,7 @@ async def test_an_archive_that_cannot_be_read_keeps_no_mailbox_from_being_shown(
         assert "archive of purged messages fails" in rig.engine.recorder.faults[-1].detail
 
 
-async def test_a_message_that_turns_out_purged_when_it_is_read_is_kept(
+async def test_a_message_that_a_read_finds_purged_is_kept(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig(keep_purged=True) as rig:
@@ -167,7 +167,7 @@ async def test_a_message_that_turns_out_purged_when_it_is_read_is_kept(
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_what_is_purged_leaves_nothing_in_the_cache_unless_it_is_kept_on_purpose(
+async def test_contents_of_a_purged_message_leave_the_cache_unless_they_are_pinned(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
@@ -180,7 +180,7 @@ async def test_what_is_purged_leaves_nothing_in_the_cache_unless_it_is_kept_on_p
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_what_is_purged_is_not_kept_open_where_the_cache_cannot_take_it(
+async def test_open_contents_of_purged_messages_are_closed_where_the_cache_is_too_small(
     platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
 ) -> None:
     def unnamed() -> int:
@@ -204,7 +204,7 @@ async def test_what_is_purged_is_not_kept_open_where_the_cache_cannot_take_it(
 
 
 @pytest.mark.usefixtures("voicemails")
-async def test_what_a_comparison_no_longer_finds_leaves_nothing_in_the_cache(
+async def test_contents_of_messages_that_a_full_load_lacks_leave_the_cache(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:

@@ -1,4 +1,4 @@
-"""A disk changes bytes of the index: what is shown is the truth, or becomes it, and the log says so."""
+"""A disk changes bytes of the index: the tree shows the truth at once or soon, and the log names the damage."""
 
 import sqlite3
 from contextlib import closing
@@ -102,9 +102,7 @@ HARMS = [
 
 
 @pytest.mark.parametrize("harm", HARMS)
-async def test_a_row_that_says_something_else_is_noticed_while_it_is_used(
-    rig: Rig, index_path: Path, harm: str
-) -> None:
+async def test_a_changed_row_is_noticed_within_two_hours(rig: Rig, index_path: Path, harm: str) -> None:
     for number in range(1, 11):
         rig.platform.change(**sms(number))
     await rig.mailbox()
@@ -118,7 +116,7 @@ async def test_a_row_that_says_something_else_is_noticed_while_it_is_used(
 
 
 @pytest.mark.parametrize("harm", HARMS[:5])
-async def test_whoever_reads_such_a_row_meets_damage(rig: Rig, index_path: Path, harm: str) -> None:
+async def test_every_read_of_a_changed_row_reports_damage(rig: Rig, index_path: Path, harm: str) -> None:
     for number in range(1, 11):
         rig.platform.change(**sms(number))
     await rig.mailbox()
@@ -133,7 +131,7 @@ async def test_whoever_reads_such_a_row_meets_damage(rig: Rig, index_path: Path,
 
 
 @pytest.mark.parametrize("version", [2, 3])
-async def test_an_index_of_before_is_brought_up_to_date_with_nothing_lost(
+async def test_an_index_of_an_earlier_version_is_migrated_without_loss(
     platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path, version: int
 ) -> None:
     for number in range(1, 11):
@@ -160,7 +158,7 @@ async def test_an_index_of_before_is_brought_up_to_date_with_nothing_lost(
     MailboxIndex.open(index_path, pytest.fail).close()
 
 
-async def test_searches_outlast_damage(
+async def test_kept_searches_survive_damage(
     platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path
 ) -> None:
     platform.change(**sms(1))

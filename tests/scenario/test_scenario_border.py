@@ -1,4 +1,4 @@
-"""One answer without a sense costs that answer: the account's task goes on, and asks again."""
+"""Background tasks survive answers that make no sense, and ask again."""
 
 import pytest
 import trio
@@ -43,7 +43,7 @@ ODD: list[tuple[str, Reply, bool]] = [
 @pytest.mark.parametrize(
     ("operation", "reply", "understood"), ODD, ids=[f"{i}-{o[0]}" for i, o in enumerate(ODD)]
 )
-async def test_the_accounts_task_outlives_an_odd_answer(
+async def test_the_account_task_survives_an_odd_answer(
     platform: ScriptedPlatform, new_rig: OpenRig, operation: str, reply: Reply, understood: bool
 ) -> None:
     platform.admin = True
@@ -60,7 +60,7 @@ async def test_the_accounts_task_outlives_an_odd_answer(
         assert await rig.read(rig.wanted(1, data)) == data, "the mount goes on"
 
 
-async def test_a_probe_outlives_an_odd_answer(platform: ScriptedPlatform, rig: Rig) -> None:
+async def test_probing_survives_an_odd_answer(platform: ScriptedPlatform, rig: Rig) -> None:
     platform.away = [PLATFORM]
     wanted = rig.wanted(1, noise(10))
     with pytest.raises(Exception, match="cannot connect"):
@@ -71,7 +71,7 @@ async def test_a_probe_outlives_an_odd_answer(platform: ScriptedPlatform, rig: R
     assert rig.engine.network.state == "up"
 
 
-async def test_a_task_begins_again_after_an_error_ever_later() -> None:
+async def test_a_failed_task_restarts_after_growing_pauses() -> None:
     begun: list[float] = []
     logged: list[tuple[str, str]] = []
 

@@ -1,4 +1,4 @@
-"""Messages of which a sync tells too little are read 50 to a request."""
+"""Unclear messages of a sync are read 50 per request."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ def sms(number: int) -> dict[str, Any]:
 
 
 def leave_unclear(rig: Rig, count: int, gone: frozenset[int] = frozenset()) -> None:
-    """So many messages came and were deleted since the last sync; those in `gone` are purged by now."""
+    """Lets `count` messages come and be deleted after the last sync, and those in `gone` be purged."""
     rig.platform.messages = [sms(number) for number in range(1, count + 1) if number not in gone]
     rig.platform.changes += [{"id": number, "availability": "Deleted"} for number in range(1, count + 1)]
 
@@ -54,7 +54,7 @@ async def test_fifty_are_read_by_one_request(rig: Rig, count: int, requests: lis
 
 
 @pytest.mark.parametrize("form", ["multipart", "json"])
-async def test_each_result_of_a_bulk_answer_counts_for_itself(rig: Rig, form: str) -> None:
+async def test_each_result_of_a_bulk_answer_is_handled_alone(rig: Rig, form: str) -> None:
     await rig.mailbox()
     leave_unclear(rig, 4, gone=frozenset({2}))
     text = json.dumps({**sms(1), "subject": "Grüße 😀"}, ensure_ascii=False).encode()
@@ -79,7 +79,7 @@ async def test_each_result_of_a_bulk_answer_counts_for_itself(rig: Rig, form: st
     ]
 
 
-async def test_one_that_keeps_failing_ends_the_sync_and_all_are_told_again(rig: Rig) -> None:
+async def test_a_message_that_keeps_failing_ends_the_sync_and_the_next_one_reads_all(rig: Rig) -> None:
     await rig.mailbox()
     leave_unclear(rig, 2)
     rig.platform.script(READ, mixed([(1, 200, json.dumps(sms(1)).encode()), (2, 500, b"")]))
@@ -93,7 +93,7 @@ async def test_one_that_keeps_failing_ends_the_sync_and_all_are_told_again(rig: 
 
 
 @pytest.mark.parametrize("code", [400, 404])
-async def test_where_several_are_refused_each_is_read_alone(rig: Rig, code: int) -> None:
+async def test_when_a_bulk_read_is_refused_each_message_is_read_alone(rig: Rig, code: int) -> None:
     await rig.mailbox()
     leave_unclear(rig, 3, gone=frozenset({2}))
     rig.platform.script(READ, Reply.error(code, "CMN-101"))
@@ -102,7 +102,7 @@ async def test_where_several_are_refused_each_is_read_alone(rig: Rig, code: int)
     assert await known(rig) == [1, 3]
 
 
-async def test_one_record_for_one_id_is_taken_as_it_is(rig: Rig) -> None:
+async def test_the_answer_to_a_single_id_is_the_record_itself(rig: Rig) -> None:
     await rig.mailbox()
     leave_unclear(rig, 1)
     rig.platform.script(READ, Reply.of_json(sms(1)))

@@ -1,4 +1,4 @@
-"""Requests that change something: what they send, and that they are never carried out twice."""
+"""Requests that change something: their contents, and that the platform never carries one out twice."""
 
 import attrs
 import pytest
@@ -29,7 +29,7 @@ def sent(rig: Rig) -> list[Seen]:
     return rig.platform.sent(UPDATE)
 
 
-async def test_the_body_goes_along_with_its_type_and_the_token(rig: Rig) -> None:
+async def test_a_change_is_sent_with_its_body_content_type_and_token(rig: Rig) -> None:
     assert await send(rig) == "Read"
     (seen,) = sent(rig)
     assert (seen.method, seen.body, seen.media_type) == (
@@ -65,7 +65,7 @@ async def test_a_change_without_a_usable_answer_is_not_sent_again(
     assert len(sent(rig)) == 1
 
 
-async def test_what_may_be_repeated_is(rig: Rig) -> None:
+async def test_a_repeatable_change_is_retried(rig: Rig) -> None:
     rig.platform.script(UPDATE, Reply.error(500), Unreachable.RESET)
     assert await send(rig, attrs.evolve(CHANGE, repeatable=True)) == "Read"
     assert len(sent(rig)) == 3
@@ -85,7 +85,7 @@ async def test_a_change_that_found_no_connection_is_sent_again(rig: Rig) -> None
     assert rig.platform.times(UPDATE, sent(rig)[0].at_s) == [0.0, 2.0]
 
 
-async def test_a_refused_change_is_refused(rig: Rig) -> None:
+async def test_a_refused_change_raises_the_refusal(rig: Rig) -> None:
     rig.platform.script(UPDATE, Reply.error(400, "CMN-101"))
     with pytest.raises(BadRequestError, match="CMN-101"):
         await send(rig)
@@ -112,7 +112,9 @@ async def test_a_change_is_not_carried_out_before_the_redirect_is_followed(rig: 
     ("status", "url"),
     [(301, MEDIA + PATH), (302, MEDIA + PATH), (307, FOREIGN + "/x"), (308, FOREIGN + "/x")],
 )
-async def test_a_change_goes_nowhere_else(rig: Rig, status: int, url: str) -> None:
+async def test_a_redirect_of_a_change_to_another_host_is_not_followed(
+    rig: Rig, status: int, url: str
+) -> None:
     rig.platform.script(UPDATE, Reply(status, headers={"Location": url}))
     with pytest.raises(PlatformError, match="refusing to"):
         await send(rig)
@@ -120,7 +122,7 @@ async def test_a_change_goes_nowhere_else(rig: Rig, status: int, url: str) -> No
     assert rig.platform.sent("foreign") == []
 
 
-async def test_303_makes_it_a_read(rig: Rig) -> None:
+async def test_303_turns_a_change_into_a_read(rig: Rig) -> None:
     rig.platform.messages = [{"id": 7, "readStatus": "Read"}]
     rig.platform.script(UPDATE, Reply(303, headers={"Location": PLATFORM + PATH}))
     assert await send(rig) == "Read"

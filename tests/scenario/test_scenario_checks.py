@@ -1,4 +1,4 @@
-"""Chunks of large cached contents are checked when they are read, each once; no wrong byte is given out."""
+"""Chunks of large cached contents are checked once, before their first read; no wrong byte is served."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -57,7 +57,7 @@ async def opened(rig: Rig, wanted: Wanted) -> Content:
 
 
 async def until_checked(content: Content, count: int) -> None:
-    """Returns when so many chunks have been checked, and none is being checked."""
+    """Returns when `count` chunks have been checked, and no check is under way."""
     while len(content.unchecked(0, len(DATA))) > CHUNKS - count:
         await content.wait_progress()
 
@@ -107,7 +107,7 @@ async def test_chunks_are_checked_ahead_of_a_sequential_reader_and_each_once(
     assert sorted(checked) == list(range(CHUNKS))
 
 
-async def test_what_was_checked_stays_so_while_it_is_kept_open(
+async def test_a_chunk_is_checked_once_while_it_is_kept_open(
     cached: tuple[Rig, Wanted], checked: list[int]
 ) -> None:
     rig, wanted = cached
@@ -116,7 +116,9 @@ async def test_what_was_checked_stays_so_while_it_is_kept_open(
     assert sorted(checked) == list(range(CHUNKS))
 
 
-async def test_a_damaged_chunk_costs_one_range_and_nobody_sees_it(cached: tuple[Rig, Wanted]) -> None:
+async def test_a_damaged_chunk_costs_one_range_request_and_is_never_served(
+    cached: tuple[Rig, Wanted],
+) -> None:
     rig, wanted = cached
     spoil(rig, 7)
     content = await opened(rig, wanted)
@@ -164,7 +166,7 @@ async def test_a_chunk_found_damaged_after_the_last_reader_has_gone_is_left_to_t
     assert len(rig.ranges()) == 2
 
 
-async def test_who_gets_only_what_is_cached_gets_no_damaged_chunk(cached: tuple[Rig, Wanted]) -> None:
+async def test_a_reader_of_cached_bytes_only_gets_no_damaged_chunk(cached: tuple[Rig, Wanted]) -> None:
     rig, wanted = cached
     spoil(rig, 2)
     content = await rig.engine.library.look(wanted)
@@ -176,7 +178,7 @@ async def test_who_gets_only_what_is_cached_gets_no_damaged_chunk(cached: tuple[
     assert len(rig.ranges()) == 2
 
 
-async def test_what_is_kept_open_is_bounded_in_chunks(rig: Rig) -> None:
+async def test_the_number_of_open_chunks_is_bounded(rig: Rig) -> None:
     directory = rig.cache.stats().directory
 
     async def held() -> int:

@@ -1,4 +1,4 @@
-"""Contents that another process is fetching: waited for, and then taken from the cache."""
+"""A content that another process fetches: rcfs waits for it, and then reads it from the cache."""
 
 import attrs
 import pytest
@@ -17,7 +17,7 @@ FETCH = "readMessageContent"
 
 @attrs.define
 class OtherProcess:
-    """What the claims say while another process has one; in place of real ones, which time cannot pass in."""
+    """Claims of which another process holds one; real claims would need a second process in virtual time."""
 
     busy: bool = False
     changes: int = 0
@@ -56,7 +56,9 @@ def store(rig: Rig, key: ContentKey, chunks: int = 3) -> None:
     rig.cache.put_info(key, ContentInfo(len(DATA)))
 
 
-async def test_what_another_process_fetches_is_taken_from_the_cache(rig: Rig, other: OtherProcess) -> None:
+async def test_a_content_that_another_process_fetches_is_read_from_the_cache(
+    rig: Rig, other: OtherProcess
+) -> None:
     wanted = rig.wanted(1, DATA)
     other.busy = True
     async with trio.open_nursery() as nursery:
@@ -78,9 +80,7 @@ async def test_what_another_process_fetches_is_taken_from_the_cache(rig: Rig, ot
     assert other.claimed == set()
 
 
-async def test_what_another_process_left_unfinished_is_brought_to_an_end(
-    rig: Rig, other: OtherProcess
-) -> None:
+async def test_an_unfinished_fetch_of_another_process_is_completed(rig: Rig, other: OtherProcess) -> None:
     wanted = rig.wanted(1, DATA)
     other.busy = True
     async with trio.open_nursery() as nursery:
@@ -91,7 +91,7 @@ async def test_what_another_process_left_unfinished_is_brought_to_an_end(
     assert rig.ranges() == [f"bytes={CHUNK_BYTES}-"]
 
 
-async def test_what_another_process_fetched_while_we_waited_for_a_slot_is_not_fetched_again(
+async def test_a_content_that_another_process_fetched_during_our_wait_is_not_fetched_again(
     rig: Rig, other: OtherProcess
 ) -> None:
     async with trio.open_nursery() as nursery:
@@ -108,7 +108,7 @@ async def test_what_another_process_fetched_while_we_waited_for_a_slot_is_not_fe
     assert rig.used("medium") == 0, "the slot was given back"
 
 
-async def test_who_gives_up_waiting_for_another_process_leaves_nothing_behind(
+async def test_a_waiter_for_another_process_that_gives_up_leaves_nothing(
     rig: Rig, other: OtherProcess
 ) -> None:
     wanted = rig.wanted(1, DATA)
@@ -138,7 +138,7 @@ async def test_a_claim_is_held_as_long_as_the_fetch_and_given_back_when_it_fails
     assert other.claimed == set()
 
 
-async def test_a_mark_that_changes_during_a_fetch_is_not_about_it(rig: Rig, other: OtherProcess) -> None:
+async def test_a_mark_that_changes_during_a_fetch_does_not_affect_it(rig: Rig, other: OtherProcess) -> None:
     wanted = rig.wanted(1, DATA)
     broken = Reply.sized(DATA[: CHUNK_BYTES + 70_000], len(DATA), end=End.STALL)
     rig.platform.script(FETCH, broken)

@@ -1,4 +1,4 @@
-"""One content, and every liberty that a server takes with it."""
+"""The fetch of one content from servers that break, compress, split or mislabel its body."""
 
 import gzip
 import itertools
@@ -34,7 +34,7 @@ async def test_one_read_is_one_request_without_a_range(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, 3 * CHUNK_BYTES])
-async def test_every_size_is_read_whole_and_kept(rig: Rig, size: int) -> None:
+async def test_every_size_is_read_whole_and_cached(rig: Rig, size: int) -> None:
     data = noise(size)
     wanted = rig.wanted(1, data)
     assert await rig.read(wanted) == data
@@ -75,7 +75,7 @@ async def test_a_large_body_that_breaks_is_resumed_within_a_chunk(rig: Rig) -> N
     assert rig.ranges() == ["", f"bytes={CHUNK_BYTES + 77}-"]
 
 
-async def test_a_body_that_breaks_soon_is_a_fault_that_is_waited_for(rig: Rig) -> None:
+async def test_after_a_body_that_breaks_soon_rcfs_waits_before_it_resumes(rig: Rig) -> None:
     rig.platform.script(FETCH, *[Reply.sized(b"", len(DATA), end=End.RESET)] * 3)
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.ranges() == [""] * 4
@@ -89,13 +89,13 @@ async def test_a_body_that_always_breaks_soon_is_given_up_after_five_requests(ri
     assert rig.fetch_times() == [0.0, 2.1, 6.2, 14.3, 30.4]
 
 
-async def test_a_body_that_ends_short_without_saying_so_is_continued(rig: Rig) -> None:
+async def test_a_body_that_ends_short_without_an_error_is_resumed(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply.sized(DATA[:1000], len(DATA)))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.ranges() == ["", "bytes=1000-"]
 
 
-async def test_silence_within_a_body_ends_the_connection_and_it_is_resumed(rig: Rig) -> None:
+async def test_a_body_that_falls_silent_is_resumed_over_a_new_connection(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.STALL))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.ranges() == ["", "bytes=100000-"]
@@ -109,7 +109,7 @@ async def test_a_slow_body_is_no_stall(rig: Rig) -> None:
     assert rig.ranges() == [""]
 
 
-async def test_parts_that_nobody_asked_for_are_put_together(rig: Rig) -> None:
+async def test_unrequested_parts_are_put_together(rig: Rig) -> None:
     rig.platform.script(
         FETCH,
         Reply.part(DATA, 0, 100_000),
@@ -127,7 +127,7 @@ async def test_parts_without_a_total_end_with_the_416_that_confirms_it(rig: Rig)
     assert rig.ranges() == ["", "bytes=300000-"]
 
 
-async def test_the_whole_in_answer_to_a_range_is_used_from_there_on(rig: Rig) -> None:
+async def test_a_whole_answer_to_a_range_request_is_used_from_the_position_on(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET), Reply.sized(DATA))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.ranges() == ["", "bytes=100000-"]
@@ -148,14 +148,16 @@ async def test_the_whole_in_answer_to_a_range_is_used_from_there_on(rig: Rig) ->
     ],
     ids=["later", "unsaid", "contradictory", "beyond the end", "416 with less", "416 without a total"],
 )
-async def test_a_part_that_cannot_be_placed_is_asked_for_whole(rig: Rig, wrong: Reply) -> None:
+async def test_a_part_without_a_position_is_followed_by_a_request_for_the_whole(
+    rig: Rig, wrong: Reply
+) -> None:
     rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET), wrong)
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.ranges() == ["", "bytes=100000-", ""]
     assert rig.fetch_times() == [0.0, 0.1, 2.2]
 
 
-async def test_a_server_that_never_says_which_part_it_sends_is_believed_in_the_end(rig: Rig) -> None:
+async def test_parts_without_a_position_are_finally_taken_as_the_whole(rig: Rig) -> None:
     def unsaid(start: int, stop: int) -> Reply:
         return Reply(206, DATA[start:stop])
 
@@ -183,7 +185,7 @@ async def test_a_body_without_a_length_that_breaks_is_resumed(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("size", [50_000, 200_000, 400_000])
-async def test_a_whole_without_a_length_that_contradicts_what_is_known_is_not_served(
+async def test_a_whole_body_without_a_length_that_contradicts_the_known_size_is_not_served(
     rig: Rig, size: int
 ) -> None:
     rig.platform.script(
@@ -220,20 +222,20 @@ async def test_a_compressed_part_is_asked_for_whole(rig: Rig) -> None:
     assert rig.ranges() == ["", "bytes=100000-", ""]
 
 
-async def test_a_coding_that_nobody_undoes_is_not_served(rig: Rig) -> None:
+async def test_a_body_in_an_unknown_coding_is_not_served(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply(200, b"packed", {"Content-Encoding": "br"}))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.fetch_times() == [0.0, 2.1]
 
 
 @abandoned_body
-async def test_damaged_compression_is_a_fault_that_is_repeated(rig: Rig) -> None:
+async def test_a_body_with_damaged_compression_is_fetched_again(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply(200, b"not gzip", GZIP))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.fetch_times() == [0.0, 2.1]
 
 
-async def test_a_content_whose_size_changes_begins_anew(rig: Rig) -> None:
+async def test_a_content_whose_size_changes_is_fetched_from_scratch(rig: Rig) -> None:
     newer = noise(250_000, seed=1)
     wanted = rig.wanted(1, newer)
     rig.platform.script(FETCH, Reply.sized(DATA[:100_000], len(DATA), end=End.RESET))
@@ -243,7 +245,7 @@ async def test_a_content_whose_size_changes_begins_anew(rig: Rig) -> None:
     assert rig.sizes.size(wanted.key) == 250_000
 
 
-async def test_of_a_content_whose_size_changes_nothing_stays_on_the_disk(rig: Rig) -> None:
+async def test_a_content_whose_size_changes_leaves_nothing_on_the_disk(rig: Rig) -> None:
     older = noise(3 * CHUNK_BYTES)
     newer = noise(100, seed=1)
     wanted = rig.wanted(1, newer)
@@ -288,7 +290,7 @@ async def test_a_server_that_sends_empty_parts_is_given_up_after_five(rig: Rig) 
     assert len(rig.ranges()) == 5
 
 
-async def test_one_wrong_content_range_among_unasked_parts_is_passed_over(rig: Rig) -> None:
+async def test_one_wrong_content_range_among_unrequested_parts_is_ignored(rig: Rig) -> None:
     part = [Reply.part(DATA, start, start + 1000) for start in (0, 1000, 2000)]
     wrong = attrs.evolve(part[1], headers={**part[1].headers, "Content-Range": "bytes 5000-5999/300000"})
     # The part that answers the request for the whole, which follows, brings nothing new.
@@ -305,7 +307,7 @@ async def test_a_whole_answer_is_kept_although_an_earlier_total_disagreed(rig: R
 
 @abandoned_body
 @pytest.mark.parametrize("coding", [None, "gzip"])
-async def test_a_body_without_an_end_is_given_up_and_nothing_of_it_stays(
+async def test_a_body_without_an_end_is_given_up_and_leaves_nothing(
     new_rig: OpenRig, coding: str | None
 ) -> None:
     async with new_rig(cache_bytes=16 << 20, max_content_bytes=6 * CHUNK_BYTES) as rig:
@@ -324,7 +326,7 @@ async def test_a_body_without_an_end_is_given_up_and_nothing_of_it_stays(
         assert (rig.cache.contains(endless.key), rig.cache.contains(kept.key)) == ("no", "yes")
 
 
-async def test_a_content_that_says_it_is_too_large_is_not_received(new_rig: OpenRig) -> None:
+async def test_a_content_whose_length_is_too_large_is_not_received(new_rig: OpenRig) -> None:
     async with new_rig(max_content_bytes=1000) as rig:
         with pytest.raises(TooLargeError, match="has 300,000 bytes; --max-content allows 1,000"):
             await rig.read(rig.wanted(1, DATA))
@@ -360,7 +362,7 @@ async def test_a_content_larger_than_the_cache_lies_in_an_unlinked_file(
         assert open_spills(rig) == 0
 
 
-async def test_where_no_disk_takes_it_a_content_ends_before_it_fills_the_memory(
+async def test_without_disk_space_a_content_fails_before_it_fills_the_memory(
     new_rig: OpenRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with new_rig(cache_bytes=2 * CHUNK_BYTES) as rig:
@@ -378,7 +380,7 @@ async def test_where_no_disk_takes_it_a_content_ends_before_it_fills_the_memory(
 
 
 @abandoned_body
-async def test_a_body_that_drips_for_nobody_is_given_up(rig: Rig) -> None:
+async def test_a_body_that_trickles_without_readers_is_given_up(rig: Rig) -> None:
     drip: Any = itertools.repeat(b"x" * 4096)
     rig.platform.script(FETCH, *[Reply(pieces=drip, gap_s=2.0)] * 3)
     wanted = [rig.wanted(number, DATA) for number in range(3)]

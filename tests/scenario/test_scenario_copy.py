@@ -1,4 +1,4 @@
-"""A person among programs: 200 attachments are copied while somebody listens to a few."""
+"""A person beside a bulk job: 200 attachments are copied while the person listens to a few."""
 
 import attrs
 import pytest
@@ -70,7 +70,7 @@ async def test_a_person_never_waits_behind_a_copy(rig: Rig, first_s: float) -> N
             await trio.sleep(20)
     assert waits_s == pytest.approx([ROUND_TRIP_S] * 4, abs=0.01)
     assert len(rig.ranges()) == COPIED + 4
-    # While a person is about, a tenth of the budget is kept free.
+    # While a person is present, a tenth of the budget stays free.
     assert durations_s[0] <= allowed_s(COPIED + 4, limit=36)
 
 

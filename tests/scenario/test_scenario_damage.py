@@ -1,4 +1,4 @@
-"""The index is damaged: it is begun anew, and nothing is lost but what one look costs."""
+"""A damaged index is replaced, at the cost of loading the mailboxes again when someone looks into them."""
 
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ def damage(path: Path) -> None:
 
 
 def damage_used(rig: Rig, path: Path) -> None:
-    """The same, of one that is open: what SQLite keeps of it in memory is dropped."""
+    """Damages an open database, and drops the pages that SQLite keeps in memory."""
     database = rig.index._database
     database._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     damage(path)
@@ -45,7 +45,7 @@ def index_path(tmp_path: Path) -> Path:
     return tmp_path / "mailboxes.sqlite"
 
 
-async def test_damage_that_is_met_at_the_start(
+async def test_damage_found_at_the_start(
     platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path
 ) -> None:
     platform.change(**sms(1))
@@ -67,16 +67,16 @@ async def test_damage_that_is_met_at_the_start(
         assert [message.id for message in await rig.messages()] == [1], "known again"
 
 
-async def test_damage_that_is_met_offline(new_rig: OpenRig, index_path: Path) -> None:
+async def test_damage_found_offline(new_rig: OpenRig, index_path: Path) -> None:
     async with new_rig():
         pass
     damage(index_path)
-    with pytest.raises(OfflineError, match="nothing is known"):
+    with pytest.raises(OfflineError, match="has never seen this account"):
         async with new_rig(offline=True):
             pass
 
 
-async def test_damage_that_a_look_meets(
+async def test_damage_found_by_a_listing(
     platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path
 ) -> None:
     platform.change(**sms(1))
@@ -111,7 +111,7 @@ async def test_damage_that_a_look_meets(
         assert [message.id for message in await rig.messages()] == [1, 2], "the account is known, too"
 
 
-async def test_damage_that_a_sync_meets(rig: Rig, index_path: Path) -> None:
+async def test_damage_found_by_a_sync(rig: Rig, index_path: Path) -> None:
     rig.platform.change(**sms(1))
     await rig.mailbox()
     damage_used(rig, index_path)
@@ -123,7 +123,7 @@ async def test_damage_that_a_sync_meets(rig: Rig, index_path: Path) -> None:
 
 
 @pytest.mark.parametrize("when", ["at the start", "while it is used"])
-async def test_what_was_kept_of_purged_messages_outlasts_it(
+async def test_kept_purged_messages_survive_damage(
     platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path, when: str
 ) -> None:
     async def mailbox(rig: Rig) -> dict[int, tuple[str, str | None]]:

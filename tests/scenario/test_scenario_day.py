@@ -1,4 +1,4 @@
-"""A scripted day of the simulated office, played fast, on a mount that is being read all the time."""
+"""A scripted day of the simulated office in virtual time, on a mount that is read all the time."""
 
 import errno
 import re
@@ -25,7 +25,7 @@ PAUSE_S = 3.0
 
 @attrs.define
 class Tally:
-    """What readers have met."""
+    """Counts of what the readers saw."""
 
     files: int = 0
     vanished: int = 0
@@ -73,7 +73,7 @@ def has_moved(world: World, extension_id: int, path: Path) -> bool:
     return message.availability != place or (path[1] == "Unread" and not is_unread)
 
 
-async def test_a_day_of_an_office_under_the_eyes_of_readers(tmp_path: FilePath) -> None:
+async def test_a_day_of_changes_in_an_office_while_readers_look(tmp_path: FilePath) -> None:
     tally = Tally()
     async with open_world(tmp_path) as world:
         process = await world.start()

@@ -1,4 +1,4 @@
-"""The beginning and the end of an engine."""
+"""How an engine starts and ends."""
 
 import json
 
@@ -47,7 +47,7 @@ async def test_an_admin_sees_all_extensions_each_once(
         assert following.url == second
 
 
-async def test_an_unreachable_server_is_said_within_seconds(
+async def test_an_unreachable_server_is_reported_within_seconds(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     platform.script(LOGIN, *[Unreachable.REFUSED] * 9)
@@ -99,7 +99,7 @@ async def test_an_account_without_an_id_is_a_fault(
         ({"id": 400123, "name": 7}, ""),
     ],
 )
-async def test_the_account_is_called_what_there_is(
+async def test_the_account_is_named_after_the_company_or_its_number(
     platform: ScriptedPlatform, new_rig: OpenRig, record: object, name: str
 ) -> None:
     platform.script("readAccountInfo", Reply.of_json(record))
@@ -129,7 +129,7 @@ async def test_the_end_logs_out(platform: ScriptedPlatform, new_rig: OpenRig) ->
 @pytest.mark.parametrize(
     "answer", [Unreachable.SILENT, Unreachable.RESET, Reply.error(500), Reply.error(429)]
 )
-async def test_a_farewell_that_fails_is_no_error_and_takes_seconds_at_most(
+async def test_a_failed_logout_is_no_error_and_takes_seconds_at_most(
     platform: ScriptedPlatform, new_rig: OpenRig, answer: Reply | Unreachable
 ) -> None:
     async with new_rig() as rig:
@@ -138,7 +138,7 @@ async def test_a_farewell_that_fails_is_no_error_and_takes_seconds_at_most(
     assert len(platform.sent("revokeToken")) == 1
 
 
-async def test_the_end_stops_what_is_under_way_before_it_logs_out(
+async def test_the_end_cancels_fetches_before_it_logs_out(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
@@ -180,7 +180,9 @@ async def test_the_status_is_json_without_secrets(rig: Rig) -> None:
     assert status["cache"]["contents"] == 1
 
 
-async def test_a_broken_body_at_the_end_is_no_news(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_a_body_that_breaks_at_the_end_is_not_logged(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
     async with new_rig() as rig:
         platform.script(FETCH, Reply.sized(DATA[:9], len(DATA), end=End.STALL))
         content = await rig.open(rig.wanted(1, DATA))

@@ -1,4 +1,4 @@
-"""Servers that fail, refuse, redirect and vanish: how often they are asked, and exactly when."""
+"""Servers that fail, refuse, redirect and vanish: how many requests rcfs sends, and exactly when."""
 
 import pytest
 import trio
@@ -29,7 +29,7 @@ async def test_a_server_that_keeps_failing_is_given_up_after_five_requests(rig: 
     assert len(rig.fetch_times()) == 5
     with pytest.raises(ServerError):
         await rig.read(wanted)
-    # Not remembered: the next reader began anew, at once.
+    # The failure is not remembered: the next reader started a new fetch at once.
     assert rig.fetch_times()[5] == 30.5
 
 
@@ -49,13 +49,13 @@ async def test_a_refused_or_lost_connection_is_tried_again(rig: Rig) -> None:
     assert rig.fetch_times() == [0.0, 2.0, 6.05]
 
 
-async def test_an_answer_that_never_comes_is_waited_for_so_long(rig: Rig) -> None:
+async def test_an_answer_that_never_comes_ends_at_the_deadline(rig: Rig) -> None:
     rig.platform.script(FETCH, Unreachable.SILENT)
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.fetch_times() == [0.0, HEADERS_WITHIN_S + 2]
 
 
-async def test_faults_between_which_much_arrives_do_not_add_up(rig: Rig) -> None:
+async def test_faults_with_much_progress_between_them_do_not_add_up(rig: Rig) -> None:
     data = noise(1_000_000)
     rig.platform.script(FETCH, *[Reply.error(502)] * 3, _broken(data, 0), *[Reply.error(502)] * 4)
     assert await rig.read(rig.wanted(1, data)) == data
@@ -75,7 +75,7 @@ async def test_other_refusals_are_final(rig: Rig, status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [100, 304, 300])
-async def test_a_status_that_is_no_answer_is_a_fault(rig: Rig, status: int) -> None:
+async def test_an_unexpected_status_is_a_fault(rig: Rig, status: int) -> None:
     rig.platform.script(FETCH, Reply(status))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.fetch_times() == [0.0, 2.1]
@@ -130,7 +130,7 @@ async def test_a_refusal_without_rate_headers_stops_everything(rig: Rig) -> None
     assert rig.platform.times("syncMessages", rig.origin_s) == [0.1 + 20 + FREEZE_MARGIN_S]
 
 
-async def test_a_refusal_that_says_nothing_at_all_stops_everything_for_a_penalty(rig: Rig) -> None:
+async def test_a_refusal_without_any_headers_stops_everything_for_a_penalty(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply(429, b"<html>", rate=False))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.fetch_times() == [0.0, 0.1 + 60 + FREEZE_MARGIN_S]
@@ -151,7 +151,7 @@ async def test_a_limit_that_is_lower_than_expected_is_kept(rig: Rig) -> None:
     assert rig.now < 130
 
 
-async def test_others_who_share_the_bucket_are_believed(rig: Rig) -> None:
+async def test_a_lower_remaining_count_shows_other_users_of_the_bucket(rig: Rig) -> None:
     for _ in range(35):
         rig.platform.police.arrive_foreign(MEDIUM, trio.current_time())
     await rig.read(rig.wanted(0, DATA))
@@ -190,7 +190,7 @@ async def test_a_redirect_to_a_foreign_host_is_followed_without_token_and_slot(r
     assert rig.used("medium") == 1
 
 
-async def test_a_foreign_host_is_asked_for_the_rest_only(rig: Rig) -> None:
+async def test_a_resumed_request_asks_a_foreign_host_only_for_the_rest(rig: Rig) -> None:
     data = noise(200_000)
     rig.platform.contents["/stored"] = data
     rig.platform.script(FETCH, *[_redirect(f"{FOREIGN}/stored")] * 2)
@@ -200,7 +200,7 @@ async def test_a_foreign_host_is_asked_for_the_rest_only(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500])
-async def test_a_foreign_host_that_refuses_says_nothing_about_us(rig: Rig, status: int) -> None:
+async def test_a_refusal_by_a_foreign_host_does_not_touch_quota_or_login(rig: Rig, status: int) -> None:
     rig.platform.contents["/fresh"] = DATA
     rig.platform.script(FETCH, _redirect(f"{FOREIGN}/expired"), _redirect(f"{FOREIGN}/fresh"))
     rig.platform.script("foreign", Reply.error(status))
@@ -219,7 +219,7 @@ async def test_a_redirect_that_may_not_be_followed_is_final(rig: Rig, target: st
     assert rig.fetch_times() == [0.0]
 
 
-async def test_a_redirect_to_nowhere_is_a_fault(rig: Rig) -> None:
+async def test_a_redirect_without_a_location_is_a_fault(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply(302))
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert rig.fetch_times() == [0.0, 2.1]

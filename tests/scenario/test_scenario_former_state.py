@@ -1,4 +1,4 @@
-"""A state directory that version 0.1 has left is taken over whole, without a request."""
+"""The state directory of version 0.1 is migrated whole, without a request."""
 
 import hashlib
 import tarfile
@@ -24,7 +24,7 @@ KEPT = Path(__file__).parent.parent / "fixtures" / "state-0.1.tar.xz"
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Path:
-    """What a mount of version 0.1 has left; see ``README.txt`` in it."""
+    """The state directory of a mount of version 0.1; see ``README.txt`` in it."""
     with tarfile.open(KEPT) as archive:
         archive.extractall(tmp_path, filter="data")
     return tmp_path

@@ -1,4 +1,4 @@
-"""Hints of the platform: a sync at once, slower polling meanwhile, and no request in vain."""
+"""Hints of the platform: they sync a mailbox at once, slow polling down, and cost no needless request."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +29,7 @@ def gateway(platform: ScriptedPlatform) -> Gateway:
 
 
 class Hinted:
-    """A rig whose hints run."""
+    """Opens rigs whose hints run."""
 
     def __init__(self, platform: ScriptedPlatform, gateway: Gateway, directory: Path) -> None:
         self._arguments = platform, directory
@@ -88,11 +88,11 @@ async def test_a_hint_brings_the_message_at_once(hinted: Hinted, gateway: Gatewa
     assert gateway.asked[0][:2] == ("POST", SUBSCRIBE)
 
 
-async def test_nothing_is_opened_before_a_mailbox_is_known(hinted: Hinted, gateway: Gateway) -> None:
+async def test_no_connection_is_opened_before_a_mailbox_is_loaded(hinted: Hinted, gateway: Gateway) -> None:
     async with hinted() as rig:
         await trio.sleep(1000)
         assert gateway.urls == []
-        assert (await hints(rig))["off_because"] == "no mailbox was looked into yet"
+        assert (await hints(rig))["off_because"] == "no mailbox is loaded yet"
         await rig.mailbox(101)
         await trio.sleep(1)
         assert len(gateway.urls) == 1
@@ -114,7 +114,7 @@ async def test_polling_is_slower_while_hints_come_and_never_stops(hinted: Hinted
         assert len(syncs(rig, begun_s)) == 2, "as it always was"
 
 
-async def test_what_was_missed_while_it_was_cut_off_is_looked_for(hinted: Hinted, gateway: Gateway) -> None:
+async def test_after_a_lost_connection_all_mailboxes_are_synced(hinted: Hinted, gateway: Gateway) -> None:
     async with hinted(101) as rig:
         await trio.sleep(100)
         begun_s = rig.now
@@ -125,7 +125,7 @@ async def test_what_was_missed_while_it_was_cut_off_is_looked_for(hinted: Hinted
         assert len(syncs(rig, begun_s)) == 1
 
 
-async def test_a_recovered_connection_has_missed_nothing(hinted: Hinted, gateway: Gateway) -> None:
+async def test_after_a_recovered_connection_nothing_is_synced(hinted: Hinted, gateway: Gateway) -> None:
     gateway.recovers = True
     async with hinted(101) as rig:
         await trio.sleep(100)
@@ -182,7 +182,7 @@ async def test_without_the_scope_nothing_is_asked(
     platform.scope = "ReadAccounts ReadMessages"
     async with hinted(101) as rig:
         await trio.sleep(20_000)
-        assert (await hints(rig))["off_because"] == "the app has not the scope WebSocket"
+        assert (await hints(rig))["off_because"] == "the app lacks the scope WebSocket"
     assert platform.sent(TOKEN) == []
 
 
@@ -220,7 +220,9 @@ async def test_a_subscription_counts_for_the_quota(
         assert rig.engine.recorder.requests().by_group["medium"] == 1
 
 
-async def test_one_that_is_refused_for_quota_waits_the_penalty_out(hinted: Hinted, gateway: Gateway) -> None:
+async def test_a_subscription_that_is_refused_for_quota_waits_for_the_end_of_the_penalty(
+    hinted: Hinted, gateway: Gateway
+) -> None:
     gateway.refusals.append(429)
     async with hinted(101) as rig:
         assert (await hints(rig))["state"] == "off"

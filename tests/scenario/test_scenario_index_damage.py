@@ -1,4 +1,4 @@
-"""Damage to what the index of mailboxes holds beside messages: told, and mended without a request."""
+"""Damage to searches, transcripts and the full-text index: it is logged, and repaired without a request."""
 
 import sqlite3
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def told(rig: Rig) -> list[str]:
     "DELETE FROM words_docsize WHERE id % 2",
     "DROP TABLE words_idx",
 ])  # fmt: skip
-async def test_what_the_records_tell_is_made_from_them_without_a_request(
+async def test_a_new_index_is_completed_from_the_records_without_a_request(
     rig: Rig, index_path: Path, harm: str
 ) -> None:
     await fill(rig)
@@ -94,7 +94,7 @@ async def test_what_the_records_tell_is_made_from_them_without_a_request(
     assert len(rig.platform.sent(LIST)) == 1
 
 
-async def test_a_search_that_cannot_read_its_words_mends_them(rig: Rig, index_path: Path) -> None:
+async def test_a_damaged_full_text_index_is_rebuilt_by_a_search(rig: Rig, index_path: Path) -> None:
     await fill(rig)
     truth = found(rig)
     with closing(sqlite3.connect(index_path)) as other, other:
@@ -111,7 +111,7 @@ async def test_a_search_that_cannot_read_its_words_mends_them(rig: Rig, index_pa
     "UPDATE transcripts SET text = 'please call the baker'",
     "UPDATE transcripts SET text = CAST(x'ff' AS TEXT)",
 ])  # fmt: skip
-async def test_a_transcript_that_is_damaged_is_told_and_costs_nothing_else(
+async def test_a_damaged_transcript_is_reported_and_nothing_else_is_lost(
     rig: Rig, index_path: Path, harm: str
 ) -> None:
     await fill(rig)
@@ -135,7 +135,7 @@ async def test_a_transcript_that_is_damaged_is_told_and_costs_nothing_else(
     "UPDATE searches SET name = CAST(x'ff' AS TEXT) WHERE name = 'roof'",
     "UPDATE searches SET crc = NULL WHERE name = 'roof'",
 ])  # fmt: skip
-async def test_a_search_that_is_damaged_costs_no_other(rig: Rig, index_path: Path, harm: str) -> None:
+async def test_a_damaged_search_is_lost_alone(rig: Rig, index_path: Path, harm: str) -> None:
     await fill(rig)
     truth = shown(rig), found(rig)
     with closing(sqlite3.connect(index_path)) as other, other:
@@ -149,7 +149,7 @@ async def test_a_search_that_is_damaged_costs_no_other(rig: Rig, index_path: Pat
     assert await rig.engine.searches.keep("roof")
 
 
-async def test_searches_are_found_on_pages_that_cannot_be_asked(
+async def test_searches_are_salvaged_from_pages_that_sqlite_cannot_read(
     platform: ScriptedPlatform, new_rig: OpenRig, index_path: Path
 ) -> None:
     async with new_rig() as rig:
@@ -168,7 +168,7 @@ async def test_searches_are_found_on_pages_that_cannot_be_asked(
     "UPDATE parties SET name = 'Somebody Else'",
     "UPDATE mailboxes SET edition = 7",
 ])  # fmt: skip
-async def test_a_sync_does_not_make_a_damaged_row_look_sound(rig: Rig, index_path: Path, harm: str) -> None:
+async def test_a_sync_does_not_hide_the_damage_of_a_row(rig: Rig, index_path: Path, harm: str) -> None:
     await fill(rig)
     with closing(sqlite3.connect(index_path)) as other, other:
         other.execute(harm)
@@ -200,7 +200,7 @@ def flip(data: bytearray, random: Random) -> None:
 
 
 @pytest.mark.parametrize("harm", [overwrite, flip])
-async def test_random_harm_loses_nothing_without_a_word(
+async def test_random_damage_loses_nothing_silently(
     platform: ScriptedPlatform,
     new_rig: OpenRig,
     index_path: Path,

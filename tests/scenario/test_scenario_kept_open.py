@@ -1,4 +1,4 @@
-"""Contents that nobody reads: they are kept open for a while, but not when the cache has given them up."""
+"""Contents without readers stay open for a while, but not after the cache has evicted them."""
 
 import contextlib
 import gc
@@ -42,7 +42,7 @@ async def test_room_comes_back_when_another_process_clears_the_cache(rig: Rig, t
     assert not any(name.endswith("(deleted)") for name in open_values())
 
 
-async def test_they_are_closed_after_a_while_and_read_again_without_a_request(rig: Rig) -> None:
+async def test_kept_contents_close_after_a_while_and_are_read_again_without_a_request(rig: Rig) -> None:
     await read_some(rig)
     await trio.sleep(62)
     assert open_values() == []

@@ -1,4 +1,4 @@
-"""A sync is killed at one place after the other."""
+"""A sync that is killed at each of its steps in turn."""
 
 from functools import partial
 from pathlib import Path
@@ -11,7 +11,7 @@ STRIDE = 3
 """Every so manyth of the statements of a sync is one at which it is killed: most transactions have more."""
 
 
-async def test_wherever_a_sync_is_killed_the_next_one_makes_up_for_it(tmp_path: Path) -> None:
+async def test_after_a_sync_is_killed_at_any_point_the_next_one_is_complete(tmp_path: Path) -> None:
     statements, killed = 0, True
     async with open_world(tmp_path, messages=5) as world:
         extension = world.extensions[0]

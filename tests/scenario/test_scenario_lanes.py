@@ -1,4 +1,4 @@
-"""Several lanes side by side: each has its login and its budget, and all share the way to the server."""
+"""Several lanes: each has its own login and budget, and all share what is known of the network."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""What is left in memory of contents that nobody reads any more: nothing, whatever became of them."""
+"""No content stays in memory once it has no readers, whether it was read, refused or evicted."""
 
 import gc
 from collections import Counter

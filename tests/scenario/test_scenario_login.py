@@ -1,4 +1,4 @@
-"""The token: when it is renewed, by what, and how often at most."""
+"""The access token: when and how it is renewed, and how many requests that costs at most."""
 
 import attrs
 import pytest
@@ -50,7 +50,7 @@ async def read_many(rig: Rig, count: int) -> list[Exception]:
     return errors
 
 
-async def test_a_token_is_renewed_when_it_is_due_and_something_is_wanted(rig: Rig) -> None:
+async def test_a_token_is_renewed_by_the_first_request_after_it_is_due(rig: Rig) -> None:
     await trio.sleep(DUE_S + BORN_S - 1)
     await rig.read(rig.wanted(1, DATA))
     assert grants(rig) == ["jwt-bearer"]
@@ -61,7 +61,7 @@ async def test_a_token_is_renewed_when_it_is_due_and_something_is_wanted(rig: Ri
     assert rig.ranges() == ["", ""]
 
 
-async def test_many_requests_at_the_time_are_one_renewal(rig: Rig) -> None:
+async def test_simultaneous_requests_cause_one_renewal(rig: Rig) -> None:
     await trio.sleep(DUE_S)
     assert await read_many(rig, 50) == []
     assert grants(rig) == ["jwt-bearer"] * 2
@@ -95,9 +95,7 @@ async def test_a_refresh_that_fails_is_followed_by_a_login(
         assert rig.ranges() == [""]
 
 
-async def test_a_refresh_token_that_has_ended_is_not_tried(
-    platform: ScriptedPlatform, new_rig: OpenRig
-) -> None:
+async def test_an_expired_refresh_token_is_not_tried(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     platform.refreshing = True
     platform.refresh_lifetime_s = 900
     async with new_rig() as rig:
@@ -117,7 +115,7 @@ async def test_a_401_is_answered_with_one_refresh_and_then_with_a_login(
         assert rig.fetch_times() == pytest.approx([0.0, 0.2, 0.4])
 
 
-async def test_a_fifth_401_is_not_about_the_token(rig: Rig) -> None:
+async def test_a_fifth_401_does_not_renew_the_token(rig: Rig) -> None:
     rig.platform.script(FETCH, *[Reply.error(401, "CMN-405")] * 6)
     with pytest.raises(AuthError, match="CMN-405"):
         await rig.read(rig.wanted(1, DATA))
@@ -125,7 +123,7 @@ async def test_a_fifth_401_is_not_about_the_token(rig: Rig) -> None:
     assert len(grants(rig)) == 5
 
 
-async def test_four_401_in_a_row_are_no_lack_of_permission(rig: Rig) -> None:
+async def test_four_401_in_a_row_are_not_reported_as_missing_permission(rig: Rig) -> None:
     rig.platform.script(FETCH, *[Reply.error(401, "OAU-213")] * 4)
     assert await rig.read(rig.wanted(1, DATA)) == DATA
 
@@ -146,7 +144,7 @@ async def test_a_401_to_a_token_that_was_replaced_meanwhile_does_not_count(rig: 
     assert len(grants(rig)) == 1, "no token was asked for"
 
 
-async def test_many_401_at_once_are_one_renewal(rig: Rig) -> None:
+async def test_simultaneous_401_cause_one_renewal(rig: Rig) -> None:
     rig.platform.live_tokens.clear()
     assert await read_many(rig, 20) == []
     assert len(grants(rig)) == 2
@@ -208,7 +206,7 @@ async def test_a_login_that_fails_is_tried_five_times_for_all_who_wait(rig: Rig)
     await rig.read(rig.wanted(1, DATA))
 
 
-async def test_a_login_that_is_refused_for_quota_waits_the_penalty_out(rig: Rig) -> None:
+async def test_a_login_that_is_refused_for_quota_waits_for_the_end_of_the_penalty(rig: Rig) -> None:
     await trio.sleep(ENDED_S)
     rig.platform.script(LOGIN, Reply.error(429, "CMN-301", headers={"Retry-After": "60"}))
     begun_s = rig.now
@@ -216,7 +214,7 @@ async def test_a_login_that_is_refused_for_quota_waits_the_penalty_out(rig: Rig)
     assert rig.now - begun_s == pytest.approx(0.1 + 60 + FREEZE_MARGIN_S + 0.2)
 
 
-async def test_a_penalty_that_begins_while_somebody_logs_in_is_kept(rig: Rig) -> None:
+async def test_a_penalty_that_begins_during_a_login_is_obeyed(rig: Rig) -> None:
     """The slot must not be older than the login: what it permitted may be forbidden meanwhile."""
     await trio.sleep(DUE_S + BORN_S - 1)
     rig.platform.script(FETCH, Reply.error(429, "CMN-301", headers={"Retry-After": "60"}, delay_s=3.9))
@@ -231,7 +229,7 @@ async def test_a_penalty_that_begins_while_somebody_logs_in_is_kept(rig: Rig) ->
     assert others_s == pytest.approx([4 + 60 + FREEZE_MARGIN_S] * 2)
 
 
-async def test_a_login_that_is_never_answered_is_bounded(rig: Rig) -> None:
+async def test_a_login_without_an_answer_ends_at_a_deadline(rig: Rig) -> None:
     await trio.sleep(ENDED_S)
     rig.platform.script(LOGIN, Unreachable.SILENT)
     begun_s = rig.now
@@ -239,7 +237,7 @@ async def test_a_login_that_is_never_answered_is_bounded(rig: Rig) -> None:
     assert rig.now - begun_s == pytest.approx(HEADERS_WITHIN_S + 2 + 0.2)
 
 
-async def test_a_token_of_a_second_does_not_keep_the_login_going_for_ever(
+async def test_tokens_that_last_a_second_do_not_cause_endless_logins(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     platform.lifetime_s = 1

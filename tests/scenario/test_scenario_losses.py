@@ -1,4 +1,4 @@
-"""What will be lost next is known, at the price of one request a day at most."""
+"""The status names what the platform deletes next; that costs at most one request a day."""
 
 import time
 from typing import Any
@@ -22,7 +22,7 @@ ALL_SCOPES = "ReadAccounts ReadMessages EditAccounts"
 
 
 class Clock:
-    """In place of the machine's."""
+    """A wall clock that a test sets."""
 
     def __init__(self) -> None:
         self.now_s = time.time()
@@ -80,7 +80,7 @@ async def test_without_the_scope_nothing_is_asked(platform: ScriptedPlatform, ne
     platform.scope = "ReadAccounts ReadMessages"
     async with new_rig() as rig:
         await trio.sleep(1)
-        assert (await retention(rig))["unknown_because"] == "the app has not the scope EditAccounts"
+        assert (await retention(rig))["unknown_because"] == "the app lacks the scope EditAccounts"
     assert platform.sent(ASK) == []
 
 
@@ -89,15 +89,15 @@ async def test_a_refusal_is_remembered(platform: ScriptedPlatform, new_rig: Open
     for _run in range(2):
         async with new_rig() as rig:
             await trio.sleep(1)
-            assert (await retention(rig))["unknown_because"] == "the server does not tell (CMN-408)"
+            assert (await retention(rig))["unknown_because"] == "the server refuses to tell (CMN-408)"
     assert len(platform.sent(ASK)) == 1
 
 
-async def test_a_fault_is_not(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_a_fault_is_not_remembered(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     platform.script(ASK, Reply.error(503), Reply.of_json({}), Reply.of_json([]))
     async with new_rig() as rig:
         await trio.sleep(1)
-        assert (await retention(rig))["unknown_because"] == "it was not asked yet"
+        assert (await retention(rig))["unknown_because"] == "rcfs has not asked yet"
         await trio.sleep(3 * 3600 + 10)
         assert (await retention(rig))["configured_days"] == 90
     assert len(platform.sent(ASK)) == 4
@@ -113,7 +113,7 @@ async def test_offline_nothing_is_asked(platform: ScriptedPlatform, new_rig: Ope
     assert len(platform.seen) == sent
 
 
-async def test_what_goes_within_a_week_is_told(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_the_status_names_messages_that_go_soon(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     add(platform, 1, "VoiceMail", 88)
     add(platform, 2, "VoiceMail", 85)
     add(platform, 3, "VoiceMail", 80)
@@ -132,7 +132,7 @@ async def test_what_goes_within_a_week_is_told(platform: ScriptedPlatform, new_r
         assert row["certain"] is True
 
 
-async def test_a_pull_takes_first_what_is_lost_first(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_a_pull_first_fetches_what_goes_first(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     add(platform, 1, "SMS", 200)
     add(platform, 2, "VoiceMail", 10)
     add(platform, 3, "Fax", 29, direction="Outbound")

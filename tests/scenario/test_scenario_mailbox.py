@@ -1,4 +1,4 @@
-"""Loading a mailbox: all of it, once, and what becomes of a load that fails."""
+"""Loading a mailbox: whole and once, and how failed loads end."""
 
 import time
 from datetime import datetime
@@ -30,7 +30,9 @@ def message(number: int, subject: str = "", modified: str = "2026-11-03T10:00:00
     return {"id": number, "subject": subject, "lastModifiedTime": modified}
 
 
-async def test_everything_is_asked_for_explicitly(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_a_list_request_names_every_filter_explicitly(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
     platform.clock_ahead_s = 365 * 86400.0
     async with new_rig() as rig:
         await rig.mailbox()
@@ -47,7 +49,7 @@ async def test_everything_is_asked_for_explicitly(platform: ScriptedPlatform, ne
     }
 
 
-async def test_a_clock_that_is_set_hides_no_message(new_rig: OpenRig) -> None:
+async def test_a_wrong_local_clock_hides_no_message(new_rig: OpenRig) -> None:
     now_s = time.time()
     set_back_s = 0.0
     async with new_rig(clock=lambda: now_s - set_back_s) as rig:
@@ -109,7 +111,7 @@ async def test_a_mailbox_is_loaded_once_for_all_who_look(rig: Rig) -> None:
     assert len(rig.platform.sent(LIST, SYNC)) == 2
 
 
-async def test_a_load_says_how_far_it_is(rig: Rig) -> None:
+async def test_a_load_reports_its_progress(rig: Rig) -> None:
     urls = [f"{PLATFORM}{PATH}?page={number}" for number in (2, 3, 4)]
     paging = {"totalPages": 4, "totalElements": 7}
     for number, url in enumerate(urls):
@@ -136,7 +138,7 @@ async def test_a_load_says_how_far_it_is(rig: Rig) -> None:
     await rig.engine.account.mailboxes.refresh(101)
 
 
-async def test_a_load_of_unknown_length_says_what_has_come(rig: Rig) -> None:
+async def test_a_load_of_unknown_length_reports_what_has_come(rig: Rig) -> None:
     rig.platform.script(LIST, page([message(1)], f"{PLATFORM}{PATH}?page=2"))
     rig.platform.script(LIST, Reply.of_json({"records": []}, delay_s=10))
     async with trio.open_nursery() as nursery:
@@ -156,7 +158,7 @@ async def test_learned_sizes_come_with_the_mailbox(rig: Rig) -> None:
     assert mailbox.learned_bytes(AttachmentKey(ACCOUNT_ID, 101, 1, 2)) is None
 
 
-async def test_who_gives_up_does_not_stop_the_load(rig: Rig) -> None:
+async def test_a_waiter_that_gives_up_does_not_stop_the_load(rig: Rig) -> None:
     with trio.move_on_after(0.05):
         await rig.mailbox()
     await trio.sleep(1)
@@ -223,7 +225,7 @@ async def test_an_extension_without_a_mailbox_is_asked_for_one_once(
         assert await rig.engine.account.mailboxes.exists(101), "what has another type may have one"
 
 
-async def test_a_mailbox_that_is_none_any_more_is_a_failure(rig: Rig) -> None:
+async def test_a_loaded_mailbox_that_disappears_is_a_failure(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.script(SYNC, Reply.error(403, "CMN-403"))
     with pytest.raises(ForbiddenError, match="CMN-403"):
@@ -263,7 +265,7 @@ async def test_a_refusal_is_remembered_for_a_minute(
     ],
     ids=["503", "half", "html", "array", "no records", "empty", "deep"],
 )
-async def test_a_fault_is_met_five_times_and_not_remembered(rig: Rig, answer: Reply) -> None:
+async def test_a_fault_is_retried_five_times_and_not_remembered(rig: Rig, answer: Reply) -> None:
     rig.platform.script(LIST, *[answer] * 5)
     with pytest.raises(ServerError):
         await rig.mailbox()
@@ -279,7 +281,7 @@ async def test_a_fault_on_a_later_page_repeats_that_page_only(rig: Rig) -> None:
     assert [seen.url for seen in rig.platform.sent(LIST)][1:] == [second, second]
 
 
-async def test_ids_beyond_any_float_are_exact(rig: Rig) -> None:
+async def test_ids_beyond_the_precision_of_a_float_are_exact(rig: Rig) -> None:
     largest, huge = 2**63 - 1, 2**63 + 1
     record = f'{{"id":{largest},"conversationId":{huge}}}'
     rig.platform.script(LIST, Reply(200, f'{{"records":[{record}]}}'.encode()))

@@ -1,4 +1,4 @@
-"""A server that cannot be reached, and one that must not be: what is served, what fails, what heals."""
+"""An outage, and --offline: what is still served, what fails, and how rcfs recovers."""
 
 from collections.abc import Callable
 from functools import partial
@@ -51,7 +51,7 @@ async def cut(rig: Rig) -> None:
     assert rig.engine.network.is_down
 
 
-async def test_two_connections_that_fail_are_told_within_seconds(rig: Rig) -> None:
+async def test_two_failed_connections_are_reported_within_seconds(rig: Rig) -> None:
     rig.platform.away = [PLATFORM, MEDIA]
     assert await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA))) == pytest.approx(2)
     assert len(rig.platform.sent(FETCH)) == 2
@@ -60,7 +60,7 @@ async def test_two_connections_that_fail_are_told_within_seconds(rig: Rig) -> No
     assert len(rig.platform.sent(FETCH)) == 2, "and nothing is sent"
 
 
-async def test_one_connection_that_fails_is_tried_again(rig: Rig) -> None:
+async def test_a_single_failed_connection_is_retried(rig: Rig) -> None:
     rig.platform.script(FETCH, Unreachable.REFUSED)
     assert await rig.read(rig.wanted(1, DATA)) == DATA
     assert not rig.engine.network.is_down
@@ -75,7 +75,7 @@ async def test_in_an_outage_nothing_but_probes_is_sent(rig: Rig) -> None:
         for number in range(5):
             await failed_after(rig, partial(rig.read, rig.wanted(number, DATA)))
         rig.engine.account.mailboxes.visit(101)
-        rig.engine.account.mailboxes.hint(101)
+        rig.engine.account.collections.hint("mailbox/101")
         await trio.sleep(1.3)
     sent = rig.platform.seen[before:]
     assert {seen.operation for seen in sent} == {PROBE}
@@ -89,7 +89,7 @@ async def test_an_outage_costs_no_budget(rig: Rig) -> None:
     assert rig.used("medium") == 0
 
 
-async def test_all_that_is_known_and_cached_is_served(rig: Rig) -> None:
+async def test_in_an_outage_the_index_and_the_cache_still_serve(rig: Rig) -> None:
     rig.platform.change(**sms(1))
     cached = rig.wanted(1, DATA)
     await rig.read(cached)
@@ -122,7 +122,7 @@ async def test_everything_heals_within_a_probe(rig: Rig) -> None:
     assert (await status_document(rig.engine))["network"] == "up"
 
 
-async def test_a_sync_that_fails_is_done_again_when_the_network_returns(rig: Rig) -> None:
+async def test_a_failed_sync_is_repeated_when_the_network_returns(rig: Rig) -> None:
     await rig.mailbox()
     await trio.sleep(61)
     rig.platform.away = [PLATFORM, MEDIA]
@@ -135,7 +135,7 @@ async def test_a_sync_that_fails_is_done_again_when_the_network_returns(rig: Rig
     assert [message.id for message in await rig.messages()] == [1]
 
 
-async def test_a_copy_waits_a_short_outage_out(rig: Rig) -> None:
+async def test_a_copy_waits_for_the_end_of_a_short_outage(rig: Rig) -> None:
     await cut(rig)
     begun_s = rig.now
     async with trio.open_nursery() as nursery:
@@ -148,7 +148,7 @@ async def test_a_copy_waits_a_short_outage_out(rig: Rig) -> None:
     assert len(rig.platform.sent(FETCH)) == 2 + 10
 
 
-async def test_a_copy_does_not_wait_a_long_outage_out(rig: Rig) -> None:
+async def test_a_copy_does_not_wait_for_the_end_of_a_long_outage(rig: Rig) -> None:
     await cut(rig)
     bulk = [
         await failed_after(rig, partial(rig.read, rig.wanted(number, DATA), Priority.BULK))
@@ -157,7 +157,7 @@ async def test_a_copy_does_not_wait_a_long_outage_out(rig: Rig) -> None:
     assert bulk == [pytest.approx(BLIP_S), pytest.approx(0), pytest.approx(0)]
 
 
-async def test_who_waits_for_a_slot_when_the_network_fails_loses_nothing(rig: Rig) -> None:
+async def test_a_request_that_waits_for_a_slot_in_an_outage_costs_no_slot(rig: Rig) -> None:
     """Of 60 contents 40 have slots; the others wait for theirs while the network is away."""
     async with trio.open_nursery() as nursery:
         for number in range(60):
@@ -173,7 +173,7 @@ async def test_who_waits_for_a_slot_when_the_network_fails_loses_nothing(rig: Ri
     assert rig.engine.recorder.requests().content == 60
 
 
-async def test_a_person_who_joins_a_waiting_copy_is_told_soon(rig: Rig) -> None:
+async def test_a_person_who_joins_a_waiting_copy_fails_soon(rig: Rig) -> None:
     await cut(rig)
     wanted = rig.wanted(1, DATA)
     async with trio.open_nursery() as nursery:
@@ -182,7 +182,7 @@ async def test_a_person_who_joins_a_waiting_copy_is_told_soon(rig: Rig) -> None:
         assert await failed_after(rig, lambda: rig.read(wanted)) <= 1.0
 
 
-async def test_a_media_host_that_cannot_be_reached_leaves_the_platform_alone(rig: Rig) -> None:
+async def test_an_unreachable_media_host_does_not_affect_the_platform(rig: Rig) -> None:
     rig.platform.away = [MEDIA]
     await failed_after(rig, lambda: rig.read(media(rig, 1)))
     assert await failed_after(rig, lambda: rig.read(media(rig, 2))) == pytest.approx(0)
@@ -195,7 +195,7 @@ async def test_a_media_host_that_cannot_be_reached_leaves_the_platform_alone(rig
     assert {seen.url for seen in rig.platform.sent(PROBE)} == {f"{MEDIA}/restapi"}
 
 
-async def test_a_token_that_is_good_is_used_on(rig: Rig) -> None:
+async def test_a_valid_token_is_used_while_the_platform_is_away(rig: Rig) -> None:
     """The platform is away when the token is due for renewal, the media host is not."""
     rig.platform.script("getToken", *[Unreachable.REFUSED] * 9)
     await trio.sleep(3400)
@@ -203,7 +203,7 @@ async def test_a_token_that_is_good_is_used_on(rig: Rig) -> None:
     assert {seen.token for seen in rig.platform.sent(FETCH)} == {"s3cret-access-1"}
 
 
-async def test_nobody_logs_in_where_nobody_answers(rig: Rig) -> None:
+async def test_in_an_outage_no_login_is_sent(rig: Rig) -> None:
     """The media host is there, but the token has ended, and only the platform has another."""
     await cut(rig)
     rig.platform.away = [PLATFORM]
@@ -246,7 +246,7 @@ async def test_a_silent_server_is_an_outage(rig: Rig) -> None:
     assert (await status_document(rig.engine))["network"] == "up"
 
 
-async def test_a_slow_answer_of_a_server_that_is_there_is_no_outage(rig: Rig) -> None:
+async def test_a_slow_answer_of_a_live_server_is_no_outage(rig: Rig) -> None:
     rig.platform.script(SYNC, Reply.of_json({"records": [], "syncInfo": {"syncToken": "1"}}, delay_s=42.0))
     await rig.mailbox()
     assert rig.now == pytest.approx(42.2)
@@ -255,7 +255,7 @@ async def test_a_slow_answer_of_a_server_that_is_there_is_no_outage(rig: Rig) ->
     assert len(rig.platform.sent(SYNC)) == 1
 
 
-async def test_answers_to_others_show_that_a_server_is_there(rig: Rig) -> None:
+async def test_an_answer_to_another_request_shows_that_the_server_is_alive(rig: Rig) -> None:
     rig.platform.script(SYNC, Unreachable.SILENT)
 
     async def look() -> None:
@@ -269,7 +269,7 @@ async def test_answers_to_others_show_that_a_server_is_there(rig: Rig) -> None:
         assert rig.platform.sent(PROBE) == []
 
 
-async def test_what_a_silent_server_was_sent_counts(rig: Rig) -> None:
+async def test_requests_to_a_silent_server_count_for_the_quota(rig: Rig) -> None:
     rig.platform.mute = [PLATFORM, MEDIA]
     await failed_after(rig, lambda: rig.read(rig.wanted(1, DATA)))
     assert rig.used("medium") == 1, "it may have seen it"
@@ -318,7 +318,7 @@ async def test_an_unknown_account_waits_no_longer_than_it_was_told_to(
     assert trio.current_time() == pytest.approx(60)
 
 
-async def test_wrong_credentials_are_not_waited_with(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_wrong_credentials_fail_without_waiting(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     platform.script("getToken", Reply.error(400, "OAU-251"))
     with pytest.raises(AuthError):
         async with new_rig(wait_online_s=60.0):
@@ -352,7 +352,7 @@ async def test_a_known_account_starts_without_the_network(
         assert [message.id for message in await rig.messages()] == [1, 2]
 
 
-async def test_a_server_that_says_nothing_is_waited_for_half_a_second(
+async def test_a_known_account_waits_half_a_second_for_a_silent_server(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig():
@@ -372,7 +372,7 @@ async def test_an_unknown_account_needs_the_network(platform: ScriptedPlatform, 
     assert trio.current_time() - begun_s == pytest.approx(2)
 
 
-async def test_another_user_of_the_same_app_is_not_shown_what_the_first_one_saw(
+async def test_another_user_of_the_same_app_does_not_see_the_first_users_account(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
@@ -383,7 +383,7 @@ async def test_another_user_of_the_same_app_is_not_shown_what_the_first_one_saw(
             pass
 
 
-async def test_refused_credentials_are_told_although_the_account_is_known(
+async def test_refused_credentials_are_reported_for_a_known_account(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig():
@@ -471,14 +471,14 @@ async def test_offline_nothing_is_ever_sent(platform: ScriptedPlatform, new_rig:
     assert platform.seen[before:] == []
 
 
-async def test_offline_an_unknown_account_is_nothing(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_offline_an_unknown_account_fails(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     with pytest.raises(OfflineError, match="mount it once without --offline"):
         async with new_rig(offline=True):
             pass
     assert platform.seen == []
 
 
-async def test_a_server_that_is_not_trusted_is_told_at_once_and_heals(rig: Rig) -> None:
+async def test_an_untrusted_certificate_is_reported_at_once_and_heals(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.untrusted = [PLATFORM]
     begun_s = rig.now

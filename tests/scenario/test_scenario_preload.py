@@ -1,4 +1,4 @@
-"""Mailboxes that are loaded before anybody looks: in which order, how fast, and who goes first."""
+"""Mailboxes that load in the background: their order, their pace, and that a person goes first."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ def _many_extensions(platform: ScriptedPlatform) -> None:
 
 
 def owners(platform: ScriptedPlatform) -> list[int]:
-    """Whose mailboxes were loaded, in the order of the requests."""
+    """The extensions whose mailboxes were loaded, in the order of the requests."""
     return [int(seen.url.partition("/extension/")[2].partition("/")[0]) for seen in platform.sent(LIST)]
 
 
@@ -45,7 +45,7 @@ async def test_the_own_mailbox_is_first_and_a_large_account_is_loaded_slowly(rig
         nursery.cancel_scope.cancel()
 
 
-async def test_what_was_used_last_comes_next_also_after_a_remount(
+async def test_recently_used_mailboxes_load_first_also_after_a_remount(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:

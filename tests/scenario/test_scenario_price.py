@@ -44,7 +44,7 @@ async def opened(rig: Rig, wanted: Wanted) -> Content:
 
 
 async def read(rig: Rig, content: Content, start: int, size: int = 131_072) -> bytes:
-    """What a mount answers to a read, checked."""
+    """Reads as a mount does, and checks the bytes."""
     await rig.engine.library.reach(content, start, size)
     data = content.read(start, size)
     assert data == DATA[start : start + size]
@@ -66,7 +66,7 @@ async def test_head_and_tail_are_two_requests_and_the_tail_takes_a_round_trip(ri
     rig.engine.library.release(content)
 
 
-async def test_who_follows_a_stream_does_not_ask_for_the_price(
+async def test_a_reader_just_ahead_of_a_stream_waits_for_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flow(rig.platform, 2.0 * MB)
@@ -106,7 +106,7 @@ async def test_the_price_is_what_the_ledger_says(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("rate", [3000.0, 100_000.0, 5.0 * MB, 500.0 * MB])
-async def test_who_reads_in_order_costs_one_request_at_any_rate(rig: Rig, rate: float) -> None:
+async def test_a_sequential_reader_costs_one_request_at_any_rate(rig: Rig, rate: float) -> None:
     data = DATA[: 4 * MB]
     flow(rig.platform, rate)
     content = await rig.open(rig.wanted(1, data))
@@ -123,7 +123,7 @@ async def test_who_reads_in_order_costs_one_request_at_any_rate(rig: Rig, rate: 
     rig.engine.library.release(content)
 
 
-async def test_jumping_about_costs_a_request_per_price_at_most(rig: Rig) -> None:
+async def test_random_reads_cost_at_most_one_request_per_price(rig: Rig) -> None:
     flow(rig.platform, 0.5 * MB)
     content = await opened(rig, rig.wanted(1, DATA))
     began = trio.current_time()
@@ -137,7 +137,7 @@ async def test_jumping_about_costs_a_request_per_price_at_most(rig: Rig) -> None
     rig.engine.library.release(content)
 
 
-async def test_many_who_jump_at_once_share_the_price(rig: Rig) -> None:
+async def test_simultaneous_random_readers_share_the_price(rig: Rig) -> None:
     flow(rig.platform, 0.5 * MB)
     content = await opened(rig, rig.wanted(1, DATA))
     async with trio.open_nursery() as nursery:
@@ -164,7 +164,7 @@ async def test_a_seek_whose_reader_leaves_before_it_is_sent_costs_nothing(rig: R
     rig.engine.library.release(content)
 
 
-async def test_a_stall_is_met_with_a_request_and_the_rest_is_not_brought_twice(rig: Rig) -> None:
+async def test_a_stalled_stream_is_replaced_and_no_byte_comes_twice(rig: Rig) -> None:
     stalling = Reply.sized(DATA[: 2 * MB], SIZE, end=End.STALL)
     rig.platform.script(FETCH, stalling)
     content = await opened(rig, rig.wanted(1, DATA))
@@ -177,7 +177,7 @@ async def test_a_stall_is_met_with_a_request_and_the_rest_is_not_brought_twice(r
 
 
 @pytest.mark.parametrize("answer", ["whole", "503", "unsaid", "416"])
-async def test_a_server_that_gives_no_ranges_is_asked_for_one_once(rig: Rig, answer: str) -> None:
+async def test_a_server_without_range_support_gets_one_range_request(rig: Rig, answer: str) -> None:
     flow(rig.platform, 2.0 * MB, times=1)
     rig.platform.script(
         FETCH,
@@ -214,7 +214,7 @@ async def test_a_refused_range_does_not_end_the_content(rig: Rig) -> None:
         rig.engine.library.release(content)
 
 
-async def test_a_content_that_changes_while_two_streams_bring_it_begins_anew(rig: Rig) -> None:
+async def test_a_content_that_changes_during_two_streams_is_fetched_from_scratch(rig: Rig) -> None:
     flow(rig.platform, 2.0 * MB, times=1)
     newer = DATA[: 45 * MB]
     wanted = rig.wanted(1, DATA)
@@ -233,7 +233,7 @@ async def test_a_content_that_changes_while_two_streams_bring_it_begins_anew(rig
     stored.close()
 
 
-async def test_what_is_there_survives_a_restart_and_only_the_gaps_are_fetched(new_rig: OpenRig) -> None:
+async def test_after_a_restart_only_the_gaps_are_fetched(new_rig: OpenRig) -> None:
     async with new_rig() as rig:
         flow(rig.platform, 1.0 * MB)
         wanted = rig.wanted(1, DATA)
@@ -266,7 +266,7 @@ async def test_what_is_there_survives_a_restart_and_only_the_gaps_are_fetched(ne
         assert len(rig.ranges()) == 5
 
 
-async def test_a_rest_that_nobody_waits_for_is_left_until_somebody_does(rig: Rig) -> None:
+async def test_the_rest_of_a_content_is_fetched_only_for_a_reader(rig: Rig) -> None:
     await rig.read(rig.wanted(2, DATA[:MB]))
     flow(rig.platform, 1.0 * MB)
     await rig.read(rig.wanted(3, DATA[: 20 * MB]))

@@ -47,7 +47,7 @@ async def pull_everything(pull: Pull) -> None:
     await pull.run(plan)
 
 
-async def test_what_was_pulled_costs_nothing_more(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_pulled_contents_cost_no_further_request(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     contents = add_voicemails(platform, 100)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
@@ -63,7 +63,7 @@ async def test_what_was_pulled_costs_nothing_more(platform: ScriptedPlatform, ne
     assert len(platform.sent(FETCH)) == 100
 
 
-async def test_what_nobody_expected_of_one_file_is_one_failure(
+async def test_an_unexpected_error_in_one_file_is_one_failure(
     platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     add_voicemails(platform, 5)
@@ -101,7 +101,7 @@ async def test_the_window_is_used_at_any_latency(
 
 @attrs.define
 class Sample:
-    """What was forecast at one moment."""
+    """The forecast at one moment."""
 
     at_s: float
     left_s: float
@@ -159,7 +159,7 @@ async def test_the_forecast_is_within_five_percent(
     assert judged > 20
 
 
-async def test_the_forecast_of_a_slow_line_is_what_it_brings(tmp_path: Path) -> None:
+async def test_the_forecast_on_a_slow_line_follows_its_speed(tmp_path: Path) -> None:
     """All the quota that one could wish, but each content takes 20 to 40 s to come, 64 at a time.
 
     The last of them come more slowly, as fewer are left to come at the same time.
@@ -195,7 +195,7 @@ def _penalty(platform: ScriptedPlatform, samples: list[Sample]) -> float:
     return max(gaps)[1] - times[0] + origin_s + 2 * platform.latency_s
 
 
-async def test_failures_are_about_one_file_each_and_asked_for_once(
+async def test_each_failed_file_is_one_failure_and_one_request(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     add_voicemails(platform, 6)
@@ -223,7 +223,7 @@ async def test_a_server_that_fails_all_the_time_ends_the_pull(
     platform.script(FETCH)
 
 
-async def test_a_server_that_is_gone_ends_the_pull(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_an_unreachable_server_ends_the_pull(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     add_voicemails(platform, 200)
     async with new_rig() as rig:
         pull = Pull(rig.engine)
@@ -243,7 +243,7 @@ def add_bob(platform: ScriptedPlatform) -> None:
 
 
 def refusing(platform: ScriptedPlatform, code: str) -> Callable[[Any], Reply]:
-    """What a list of messages answers: a refusal with `code` for Bob's mailbox."""
+    """A script for lists of messages that refuses Bob's mailbox with `code`."""
 
     def answer(request: Any) -> Reply:
         if "/102/" in str(request.url):
@@ -280,7 +280,7 @@ async def test_a_pull_of_nothing_but_a_closed_mailbox_fails(
         assert plan.closed == ()
 
 
-async def test_a_mailbox_that_is_not_readable_any_more_is_a_failure(
+async def test_a_mailbox_that_is_no_longer_readable_is_a_failure(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     add_bob(platform)
@@ -385,7 +385,9 @@ async def test_a_copy_is_made_and_repaired_without_a_second_request(
     assert len(platform.sent(FETCH)) == 5
 
 
-async def test_contents_that_do_not_fit_are_told(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_contents_that_do_not_fit_into_the_cache_are_reported(
+    platform: ScriptedPlatform, new_rig: OpenRig
+) -> None:
     add_voicemails(platform, 8, size_bytes=1 << 20)
     async with new_rig(cache_bytes=6 << 20) as rig:
         pull = Pull(rig.engine)
@@ -394,7 +396,7 @@ async def test_contents_that_do_not_fit_are_told(platform: ScriptedPlatform, new
         assert await pull.lost(plan) >= 3
 
 
-async def test_the_record_tells_for_whom_and_with_how_many_requests(
+async def test_the_history_names_the_program_and_the_number_of_requests(
     platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
 ) -> None:
     history = FetchHistory.open(tmp_path / "history.sqlite", pytest.fail)

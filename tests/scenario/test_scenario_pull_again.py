@@ -1,4 +1,4 @@
-"""A pull that runs again: what has not changed is not looked at, and whatever is missing comes back."""
+"""A second pull skips unchanged mailboxes, and brings back whatever is missing."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def complete_lines(target: Path) -> int:
     return (target / "SHA256SUMS").read_text().count("# complete ")
 
 
-async def test_a_copy_of_what_has_not_changed_asks_for_no_message(
+async def test_copying_an_unchanged_mailbox_again_reads_no_message(
     new_rig: OpenRig, platform: ScriptedPlatform, asked: Counter[str], tmp_path: Path
 ) -> None:
     await pulled(new_rig, tmp_path / "copy")
@@ -121,7 +121,7 @@ async def test_a_copy_of_what_has_not_changed_asks_for_no_message(
     assert len(bytes_in(tmp_path / "copy")) == FILES + 2
 
 
-async def test_a_cache_that_has_all_asks_for_no_message(new_rig: OpenRig, asked: Counter[str]) -> None:
+async def test_filling_a_complete_cache_again_reads_no_message(new_rig: OpenRig, asked: Counter[str]) -> None:
     await pulled(new_rig, None)
     await pulled(new_rig, None)  # The first one cannot know that all of it stays in the cache.
     asked.clear()
@@ -130,9 +130,7 @@ async def test_a_cache_that_has_all_asks_for_no_message(new_rig: OpenRig, asked:
     assert plan_line(survey, 0.0) == f"{COUNT} files, {COUNT} of them there already; no request is needed"
 
 
-async def test_what_goes_out_of_the_cache_is_fetched_again(
-    new_rig: OpenRig, platform: ScriptedPlatform
-) -> None:
+async def test_an_evicted_content_is_fetched_again(new_rig: OpenRig, platform: ScriptedPlatform) -> None:
     for _ in range(3):
         await pulled(new_rig, None)
     assert len(platform.sent(FETCH)) == COUNT
@@ -215,7 +213,7 @@ async def test_a_file_that_is_harmed_during_a_pull_comes_back_with_the_next(
     assert whole.items() <= bytes_in(tmp_path / "copy").items()
 
 
-async def test_a_line_that_the_manifest_lost_is_looked_at(new_rig: OpenRig, tmp_path: Path) -> None:
+async def test_a_file_without_a_line_in_the_manifest_is_checked(new_rig: OpenRig, tmp_path: Path) -> None:
     await pulled(new_rig, tmp_path / "copy")
     manifest = tmp_path / "copy" / "SHA256SUMS"
     lines = manifest.read_text().splitlines(keepends=True)
@@ -225,7 +223,7 @@ async def test_a_line_that_the_manifest_lost_is_looked_at(new_rig: OpenRig, tmp_
     assert manifest.read_text().splitlines()[2:] == [line.rstrip("\n") for line in lines[2:]]
 
 
-async def test_verify_and_another_filter_look_at_everything(new_rig: OpenRig, tmp_path: Path) -> None:
+async def test_verify_and_another_filter_check_everything(new_rig: OpenRig, tmp_path: Path) -> None:
     await pulled(new_rig, tmp_path / "copy", wanted=Filter(types=frozenset({"Fax"})))
     survey, _pull = await pulled(new_rig, tmp_path / "copy")
     assert survey.missing == COUNT
@@ -277,7 +275,7 @@ async def test_a_mailbox_that_cannot_be_synced_is_not_complete(
     assert len(bytes_in(tmp_path / "copy")) == FILES
 
 
-async def test_a_text_whose_message_goes_meanwhile_is_not_written_empty(
+async def test_the_text_of_a_message_that_is_purged_meanwhile_is_not_written_empty(
     new_rig: OpenRig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(RecordFile, "content", lambda _self: b"")

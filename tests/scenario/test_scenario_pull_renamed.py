@@ -48,7 +48,7 @@ def digests(path: Path) -> dict[str, str]:
 
 @pytest.fixture
 async def old_copy(platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path) -> Path:
-    """A copy of ten voicemails, with names of before; nothing of them is cached."""
+    """A copy of ten voicemails with names of an earlier version; none of them is cached."""
     path = tmp_path / "copy"
     add_voicemails(platform, 10)
     await pulled(new_rig, path)
@@ -84,7 +84,7 @@ async def test_files_get_their_new_names_without_a_request(
     assert len(platform.sent(FETCH)) == asked
 
 
-async def test_a_damaged_one_is_fetched_again(
+async def test_a_damaged_file_is_fetched_again(
     platform: ScriptedPlatform, new_rig: OpenRig, old_copy: Path
 ) -> None:
     asked = len(platform.sent(FETCH))
@@ -96,9 +96,7 @@ async def test_a_damaged_one_is_fetched_again(
     assert damaged.read_bytes() == b"x" * 300, "what rcfs has not written is not removed"
 
 
-async def test_a_killed_run_is_gone_on_with(
-    platform: ScriptedPlatform, new_rig: OpenRig, old_copy: Path
-) -> None:
+async def test_a_killed_run_is_resumed(platform: ScriptedPlatform, new_rig: OpenRig, old_copy: Path) -> None:
     asked = len(platform.sent(FETCH))
     old = sorted(old_copy.rglob(OLD))
     _pull, _notes = await pulled(new_rig, old_copy)

@@ -1,4 +1,4 @@
-"""Reads anywhere, by many handles, of contents that arrive from a server that takes every liberty.
+"""Random reads, by many handles, of contents from a server that breaks, splits and mislabels bodies.
 
 ``RCFS_RANDOM_READS=N`` sets how many reads there are in all; 100,000 without it. Chunks are small here, so
 that there are many of them.
@@ -105,7 +105,7 @@ PAGE = Reply(200, b"<html>Maintenance</html>", {"Content-Type": "text/html"})
 
 @attrs.frozen
 class Reading:
-    """What the readers of one content have to do."""
+    """The readers of one content, and their reads."""
 
     rig: Rig
     number: int
@@ -115,7 +115,7 @@ class Reading:
     enough: int
 
     async def read_with_handles(self, dice: Random) -> None:
-        """Reads by handles that come and go; a content that fails is opened anew, as a person would."""
+        """Reads by handles that come and go; a content that fails is opened again, as a person would."""
         wanted = self.rig.wanted(self.number, self.data)
         library = self.rig.engine.library
         while self.done[self.number] < self.enough:

@@ -1,4 +1,4 @@
-"""Attachments that are opened again while the kernel may still have their pages, without FUSE."""
+"""Attachments that are opened again while the kernel may have their pages; the kernel is simulated."""
 
 import errno
 import os
@@ -90,7 +90,7 @@ class Mounted:
         self.rig.cache.drop(self.files[number].key)
 
 
-async def test_what_was_whole_is_opened_again_without_reading_it(rig: Rig) -> None:
+async def test_a_whole_content_is_opened_again_without_reading_it(rig: Rig) -> None:
     mounted = Mounted.of(rig, 1)
     await mounted.cat(1)
     looks = mounted.looks
@@ -108,7 +108,7 @@ async def test_what_was_whole_is_opened_again_without_reading_it(rig: Rig) -> No
     assert rig.engine.library._live == {}, "nobody uses it any more"
 
 
-async def test_what_the_kernel_has_forgotten_is_looked_at_again(rig: Rig) -> None:
+async def test_a_content_is_checked_again_after_the_kernel_forgot_it(rig: Rig) -> None:
     mounted = Mounted.of(rig, 1)
     await mounted.cat(1)
     mounted.lose(1)
@@ -119,7 +119,7 @@ async def test_what_the_kernel_has_forgotten_is_looked_at_again(rig: Rig) -> Non
     await mounted.operations.release(handle)
 
 
-async def test_what_was_evicted_is_fetched_before_it_is_open(rig: Rig) -> None:
+async def test_open_waits_for_the_fetch_of_an_evicted_content(rig: Rig) -> None:
     mounted = Mounted.of(rig, 1)
     await mounted.cat(1)
     mounted.lose(1)
@@ -128,7 +128,7 @@ async def test_what_was_evicted_is_fetched_before_it_is_open(rig: Rig) -> None:
     await mounted.operations.release(handle)
 
 
-async def test_what_failed_to_open_is_not_taken_for_whole(rig: Rig) -> None:
+async def test_a_content_that_failed_to_open_does_not_count_as_whole(rig: Rig) -> None:
     mounted = Mounted.of(rig, 1)
     mounted.operations._files._waits.pause()
     for _ in range(2):
@@ -139,7 +139,7 @@ async def test_what_failed_to_open_is_not_taken_for_whole(rig: Rig) -> None:
     await mounted.cat(1)
 
 
-async def test_what_was_lost_since_it_was_opened_is_fetched_by_its_read_of_which_only_few_wait(
+async def test_reads_refetch_a_content_that_was_lost_while_open_and_few_of_them_wait(
     rig: Rig,
 ) -> None:
     mounted = Mounted.of(rig, MAX_READ_WAITERS + 1)
@@ -166,7 +166,7 @@ async def test_what_was_lost_since_it_was_opened_is_fetched_by_its_read_of_which
     assert mounted.requests == 2 * (MAX_READ_WAITERS + 1)
 
 
-async def test_what_is_opened_again_and_again_is_not_evicted(new_rig: OpenRig) -> None:
+async def test_a_frequently_opened_content_is_not_evicted(new_rig: OpenRig) -> None:
     async with new_rig(cache_bytes=5 * CHUNK_BYTES) as rig:
         mounted = Mounted.of(rig, 8, CHUNK_BYTES)
         await mounted.cat(1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.fakes.world import open_world
 
 
-async def test_links_to_what_another_process_heard_of_are_forgotten(tmp_path: Path) -> None:
+async def test_links_to_messages_that_another_process_changed_are_forgotten(tmp_path: Path) -> None:
     async with open_world(tmp_path) as world:
         process, other = await world.start(), await world.start()
         extension = world.extensions[0]

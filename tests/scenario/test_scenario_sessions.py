@@ -1,4 +1,4 @@
-"""Processes of one login share one session, and a refused login heals by itself."""
+"""The processes of a login share one session, and rcfs recovers from a refused login by itself."""
 
 import json
 from contextlib import AsyncExitStack
@@ -74,7 +74,7 @@ async def test_a_token_that_one_renewed_is_taken_over_by_the_others(
         assert len(platform.sent(LOGIN)) == 3
 
 
-async def test_what_a_killed_process_left_is_used(
+async def test_the_session_of_a_killed_process_is_used(
     platform: ScriptedPlatform, rigs: Any, tmp_path: Path
 ) -> None:
     async with rigs():
@@ -137,7 +137,7 @@ async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -
         {"access": "ended", "renew_at_s": 10**400, "ends_at_s": 9e9, "refresh": "", "refresh_until_s": 0},
     ],
 )
-async def test_odd_values_in_what_is_shared_mean_that_nothing_is_kept(
+async def test_odd_values_in_the_shared_session_count_as_no_session(
     platform: ScriptedPlatform, rigs: Any, tmp_path: Path, odd: dict[str, Any]
 ) -> None:
     async with rigs() as rig:
@@ -149,7 +149,7 @@ async def test_odd_values_in_what_is_shared_mean_that_nothing_is_kept(
     assert len(platform.sent(LOGIN)) == 2
 
 
-async def test_a_refusal_that_lasts_is_said_once(platform: ScriptedPlatform, rigs: Any) -> None:
+async def test_a_lasting_refusal_is_logged_once(platform: ScriptedPlatform, rigs: Any) -> None:
     async with rigs() as rig:
         await rig.mailbox()
         platform.live_tokens.clear()
@@ -232,7 +232,7 @@ async def test_a_login_that_saves_the_same_credentials_again_is_tried_at_once(
         assert len(platform.sent(LOGIN)) == begun + 3
 
 
-async def test_a_refusal_that_cannot_be_kept_still_lasts_a_minute(
+async def test_a_refusal_that_cannot_be_written_still_lasts_a_minute(
     platform: ScriptedPlatform, rigs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_self: object, _document: object) -> None:

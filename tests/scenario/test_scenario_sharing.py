@@ -18,7 +18,7 @@ FETCH = "readMessageContent"
 LARGE = noise(2 * CHUNK_BYTES + 5)
 
 
-async def test_many_readers_at_once_are_one_request(rig: Rig) -> None:
+async def test_simultaneous_readers_cost_one_request(rig: Rig) -> None:
     wanted = rig.wanted(1, DATA)
     got: list[bytes] = []
 
@@ -46,7 +46,7 @@ async def test_the_second_open_is_free_and_so_is_one_after_a_restart(new_rig: Op
         assert rig.ranges() == [""]
 
 
-async def test_what_a_reader_sees_as_whole_is_on_the_disk(rig: Rig) -> None:
+async def test_a_content_that_a_reader_sees_whole_is_on_the_disk(rig: Rig) -> None:
     wanted = rig.wanted(1, DATA)
     content = await rig.open(wanted)
     await content.wait_complete()
@@ -54,7 +54,7 @@ async def test_what_a_reader_sees_as_whole_is_on_the_disk(rig: Rig) -> None:
     rig.engine.library.release(content)
 
 
-async def test_a_mount_that_ends_at_the_last_byte_still_keeps_the_content(
+async def test_a_mount_that_ends_at_the_last_byte_still_caches_the_content(
     new_rig: OpenRig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storing = trio.Event()
@@ -77,7 +77,7 @@ async def test_a_mount_that_ends_at_the_last_byte_still_keeps_the_content(
         assert rig.ranges() == [""]
 
 
-async def test_what_the_cache_has_of_a_broken_fetch_is_not_fetched_again(new_rig: OpenRig) -> None:
+async def test_cached_bytes_of_a_broken_fetch_are_not_fetched_again(new_rig: OpenRig) -> None:
     async with new_rig() as rig:
         rig.platform.script(FETCH, Reply.sized(LARGE[: CHUNK_BYTES + 9], len(LARGE), end=End.STALL))
         with trio.move_on_after(5):
@@ -124,7 +124,7 @@ async def test_the_last_reader_to_give_up_withdraws_what_was_not_sent(rig: Rig) 
     assert await rig.read(wanted) == DATA
 
 
-async def test_who_asks_right_after_a_withdrawal_gets_a_fetch_of_its_own(rig: Rig) -> None:
+async def test_a_reader_right_after_a_withdrawal_gets_a_new_fetch(rig: Rig) -> None:
     await _fill_budget(rig)
     wanted = rig.wanted(1, DATA)
     library = rig.engine.library
@@ -179,7 +179,7 @@ async def test_a_definite_refusal_is_remembered_for_five_minutes(
     assert rig.ranges() == ["", ""]
 
 
-async def test_a_fax_in_processing_is_said_at_once_and_not_remembered(rig: Rig) -> None:
+async def test_a_fax_in_processing_fails_at_once_and_is_not_remembered(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply.error(404, "MSG-368"))
     wanted = rig.wanted(1, DATA)
     with pytest.raises(NotReadyError):
@@ -189,7 +189,7 @@ async def test_a_fax_in_processing_is_said_at_once_and_not_remembered(rig: Rig) 
     assert rig.fetch_times() == [0.0, 0.1]
 
 
-async def test_who_is_refused_by_its_own_class_costs_no_request(rig: Rig) -> None:
+async def test_a_reader_that_is_refused_for_its_class_costs_no_request(rig: Rig) -> None:
     wanted = rig.wanted(1, DATA)
     content = await rig.engine.library.look(wanted)
     assert content.is_pending, "and nobody gives a class for it"
@@ -197,7 +197,7 @@ async def test_who_is_refused_by_its_own_class_costs_no_request(rig: Rig) -> Non
     await trio.sleep(60)
     assert rig.ranges() == []
     assert await rig.read(wanted) == DATA
-    # What is there needs no class.
+    # A complete content needs no class.
     content = await rig.engine.library.look(wanted)
     assert content.complete
     rig.engine.library.release(content)
@@ -211,13 +211,13 @@ async def test_a_uri_on_a_foreign_host_is_not_used(rig: Rig) -> None:
     assert rig.platform.sent("foreign") == []
 
 
-async def test_a_record_without_a_uri_is_asked_for_by_the_rule(rig: Rig) -> None:
+async def test_a_content_without_a_uri_is_fetched_from_its_usual_path(rig: Rig) -> None:
     wanted = rig.wanted(1, DATA)
     assert await rig.read(type(wanted)(wanted.key, "", "")) == DATA
     assert [seen.url for seen in rig.platform.sent(FETCH)] == [wanted.uri]
 
 
-async def test_a_cache_that_takes_nothing_is_passed_through(new_rig: OpenRig) -> None:
+async def test_contents_are_served_although_the_cache_takes_nothing(new_rig: OpenRig) -> None:
     async with new_rig(cache_bytes=0) as rig:
         for number, data in enumerate([DATA, LARGE]):
             assert await rig.read(rig.wanted(number, data)) == data

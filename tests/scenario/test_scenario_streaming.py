@@ -1,4 +1,4 @@
-"""A large content that is read by many while it arrives, in pieces, over connections that break."""
+"""A large content with many readers while it arrives in pieces over breaking connections."""
 
 from random import Random
 
@@ -139,7 +139,7 @@ async def test_what_has_arrived_of_a_content_that_fails_stays_readable(rig: Rig)
     rig.engine.library.release(content)
 
 
-async def test_a_content_is_partial_from_its_first_byte_until_it_is_kept(rig: Rig) -> None:
+async def test_a_content_is_partial_from_its_first_byte_until_it_is_cached(rig: Rig) -> None:
     reply = Reply.sized(DATA)
     pieces = [DATA[:70_000], DATA[70_000:]]
     rig.platform.script(FETCH, attrs.evolve(reply, pieces=pieces, gap_s=5))

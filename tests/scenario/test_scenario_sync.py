@@ -1,4 +1,4 @@
-"""A mailbox that was loaded stays true: what syncs tell, what they do not, and how often they are sent."""
+"""Syncs keep a loaded mailbox current: which changes they bring, and how often they are sent."""
 
 import time
 from datetime import datetime
@@ -68,7 +68,7 @@ def operations(rig: Rig, *which: str) -> list[str]:
 # Loading
 
 
-async def test_a_load_is_a_token_and_the_pages(rig: Rig) -> None:
+async def test_a_load_is_one_request_for_a_token_and_one_per_page(rig: Rig) -> None:
     rig.platform.change(**sms(1))
     await rig.mailbox()
     first, second = rig.platform.sent(SYNC, LIST)
@@ -83,8 +83,8 @@ async def test_a_load_is_a_token_and_the_pages(rig: Rig) -> None:
     assert operations(rig) == [SYNC, LIST], "and never again"
 
 
-async def test_the_list_goes_up_to_the_token_however_long_that_took(rig: Rig) -> None:
-    """What came between the two would be told by neither."""
+async def test_the_list_ends_at_the_time_of_the_token_however_slow_that_was(rig: Rig) -> None:
+    """Messages that came between the two would otherwise appear in neither."""
 
     def late(_request: httpx.Request) -> Reply:
         rig.platform.clock_ahead_s = 1000.0  # the machine's clock does not know of virtual time
@@ -97,7 +97,7 @@ async def test_the_list_goes_up_to_the_token_however_long_that_took(rig: Rig) ->
     assert until_s - time.time() == pytest.approx(1000, abs=20)
 
 
-async def test_what_came_within_the_second_of_the_token_is_listed(rig: Rig) -> None:
+async def test_a_message_from_the_second_of_the_token_is_listed(rig: Rig) -> None:
     """The server's clock is known in whole seconds only: what it says is up to a second ago."""
     before_s = int(rig.engine.client.server_now_s())
     await rig.mailbox()
@@ -107,7 +107,7 @@ async def test_what_came_within_the_second_of_the_token_is_listed(rig: Rig) -> N
     assert until_s >= before_s + 1 - (listed.at_s - begun.at_s)
 
 
-async def test_a_load_without_a_token_is_none(rig: Rig) -> None:
+async def test_a_load_without_a_token_fails(rig: Rig) -> None:
     rig.platform.script(SYNC, Reply.of_json({"records": []}))
     with pytest.raises(ServerError, match="no token"):
         await rig.mailbox()
@@ -115,7 +115,7 @@ async def test_a_load_without_a_token_is_none(rig: Rig) -> None:
     await rig.mailbox()
 
 
-async def test_a_list_of_several_pages_is_read_again_when_something_was_purged_meanwhile(rig: Rig) -> None:
+async def test_a_list_of_several_pages_is_read_again_after_a_purge(rig: Rig) -> None:
     """The purge moved message 2 up to the first page, after that had been read."""
     second = f"{PLATFORM}{PATH}/message-store?page=2"
     rig.platform.script(LIST, page([sms(4), sms(3)], second), page([sms(1)]))
@@ -126,7 +126,7 @@ async def test_a_list_of_several_pages_is_read_again_when_something_was_purged_m
     assert operations(rig) == [SYNC, LIST, LIST, SYNC] * 2
 
 
-async def test_a_list_that_never_holds_still_is_taken_as_it_is(rig: Rig) -> None:
+async def test_a_list_that_keeps_changing_is_read_three_times_at_most(rig: Rig) -> None:
     second = f"{PLATFORM}{PATH}/message-store?page=2"
     for _listing in range(3):
         rig.platform.script(LIST, page([sms(2)], second), page([sms(1)]))
@@ -136,7 +136,7 @@ async def test_a_list_that_never_holds_still_is_taken_as_it_is(rig: Rig) -> None
     assert operations(rig) == [SYNC, LIST, LIST, SYNC] * 3
 
 
-async def test_what_comes_while_a_list_is_read_is_there(rig: Rig) -> None:
+async def test_a_message_that_comes_while_a_list_is_read_is_shown(rig: Rig) -> None:
     second = f"{PLATFORM}{PATH}/message-store?page=2"
     rig.platform.script(LIST, page([sms(2)], second), page([sms(1)]))
     rig.platform.script(SYNC, sync([]), sync([sms(3), {"id": 4, "availability": "Deleted"}], "since-0"))
@@ -147,7 +147,7 @@ async def test_what_comes_while_a_list_is_read_is_there(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("where", ["token", "first page", "second page"])
-async def test_a_load_that_is_broken_off_is_begun_anew(
+async def test_an_interrupted_load_starts_over(
     platform: ScriptedPlatform, new_rig: OpenRig, where: str
 ) -> None:
     """As after kill -9: another engine, on the same index."""
@@ -211,7 +211,7 @@ async def test_everything_that_can_happen_to_a_message(rig: Rig) -> None:
     assert operations(rig, READ, LIST) == [LIST]
 
 
-async def test_who_shows_the_tree_hears_of_what_changed(rig: Rig) -> None:
+async def test_listeners_hear_which_paths_changed(rig: Rig) -> None:
     rig.platform.change(**sms(1))
     await rig.mailbox()
     rig.heard.clear()
@@ -225,7 +225,7 @@ async def test_who_shows_the_tree_hears_of_what_changed(rig: Rig) -> None:
     assert ("SMS", "2026-11", "2026-11-03T10.00.00Z from unknown [1]") in touched
 
 
-async def test_overlaps_and_a_disorder_change_nothing(rig: Rig) -> None:
+async def test_repeated_and_unordered_records_change_nothing(rig: Rig) -> None:
     rig.platform.change(**sms(1, "newest", 9))
     await rig.mailbox()
     rig.heard.clear()
@@ -237,7 +237,7 @@ async def test_overlaps_and_a_disorder_change_nothing(rig: Rig) -> None:
     assert len(rig.heard) == 1, "only message 2 was news, and only once"
 
 
-async def test_what_came_and_went_between_two_syncs_is_read(rig: Rig) -> None:
+async def test_a_message_that_came_and_was_deleted_between_two_syncs_is_read(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.messages = [sms(1, availability="Deleted")]
     rig.platform.changes += [
@@ -251,7 +251,7 @@ async def test_what_came_and_went_between_two_syncs_is_read(rig: Rig) -> None:
     assert read.url == f"{PLATFORM}{PATH}/message-store/1,2"
 
 
-async def test_of_very_many_the_list_is_cheaper(rig: Rig) -> None:
+async def test_for_many_unclear_messages_the_whole_list_is_read(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.messages = [sms(number, availability="Deleted") for number in range(1, 202)]
     rig.platform.changes += [{"id": number, "availability": "Deleted"} for number in range(1, 202)]
@@ -260,7 +260,7 @@ async def test_of_very_many_the_list_is_cheaper(rig: Rig) -> None:
     assert operations(rig) == [SYNC, LIST, SYNC, SYNC, LIST]
 
 
-async def test_a_token_is_kept_only_after_all_that_it_stands_for(rig: Rig) -> None:
+async def test_the_token_is_stored_after_all_records_of_its_sync(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.messages = [sms(1, availability="Deleted")]
     rig.platform.changes += [sms(2), {"id": 1, "availability": "Deleted"}]
@@ -273,7 +273,7 @@ async def test_a_token_is_kept_only_after_all_that_it_stands_for(rig: Rig) -> No
     assert [seen.query["syncToken"] for seen in rig.platform.sent(SYNC)[1:]] == [["since-0"]] * 2
 
 
-async def test_a_sync_that_is_killed_is_done_again(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
+async def test_a_killed_sync_is_repeated(platform: ScriptedPlatform, new_rig: OpenRig) -> None:
     async with new_rig() as rig:
         await rig.mailbox()
         platform.change(**sms(1))
@@ -287,7 +287,7 @@ async def test_a_sync_that_is_killed_is_done_again(platform: ScriptedPlatform, n
 
 
 @pytest.mark.parametrize("code", ["MSG-333", "CMN-101"])
-async def test_a_token_that_is_refused_is_a_load_and_a_comparison(rig: Rig, code: str) -> None:
+async def test_a_refused_token_leads_to_a_full_load(rig: Rig, code: str) -> None:
     for number in (1, 2, 3):
         rig.platform.change(**sms(number))
     await rig.mailbox()
@@ -306,7 +306,7 @@ async def test_a_token_that_is_refused_is_a_load_and_a_comparison(rig: Rig, code
     assert rig.platform.sent(SYNC)[-1].query["syncToken"] == ["since-4"]
 
 
-async def test_after_days_without_a_sync_everything_is_compared(rig: Rig) -> None:
+async def test_after_days_without_a_sync_the_mailbox_is_loaded_again(rig: Rig) -> None:
     """The last step of a message's life, from purged to erased, is told by no sync."""
     for number in (1, 2):
         rig.platform.change(**sms(number))
@@ -321,7 +321,7 @@ async def test_after_days_without_a_sync_everything_is_compared(rig: Rig) -> Non
     assert operations(rig) == [SYNC, LIST, SYNC, SYNC, SYNC, LIST]
 
 
-async def test_what_another_process_took_over_is_told_here_as_well(rig: Rig, new_rig: OpenRig) -> None:
+async def test_listeners_hear_of_changes_by_another_process(rig: Rig, new_rig: OpenRig) -> None:
     """The index has it already, but whoever shows the tree here has never heard of it."""
     await rig.mailbox()
     async with new_rig() as other:
@@ -336,7 +336,7 @@ async def test_what_another_process_took_over_is_told_here_as_well(rig: Rig, new
         assert len(rig.heard) == len(other.heard) == 1, "and only once"
 
 
-async def test_another_refusal_is_no_reason_to_load(rig: Rig) -> None:
+async def test_a_refusal_that_is_not_about_the_token_causes_no_load(rig: Rig) -> None:
     await rig.mailbox()
     rig.platform.script(SYNC, Reply.error(400, "CMN-102"))
     with pytest.raises(Exception, match="CMN-102"):
@@ -344,7 +344,7 @@ async def test_another_refusal_is_no_reason_to_load(rig: Rig) -> None:
     assert operations(rig) == [SYNC, LIST, SYNC]
 
 
-async def test_what_cannot_be_asked_leaves_what_is_known(rig: Rig) -> None:
+async def test_a_failed_sync_leaves_the_mailbox_as_it_was(rig: Rig) -> None:
     rig.platform.change(**sms(1))
     await rig.mailbox()
     rig.platform.script(SYNC, Reply.error(403, "CMN-419"))
@@ -362,7 +362,7 @@ def sync_times(rig: Rig, extension: int = 101) -> list[float]:
     ]
 
 
-async def test_a_visit_is_never_waited_for(rig: Rig) -> None:
+async def test_a_visit_returns_at_once(rig: Rig) -> None:
     await rig.mailbox()
     await trio.sleep(61)
     rig.platform.change(**sms(1))
@@ -374,7 +374,7 @@ async def test_a_visit_is_never_waited_for(rig: Rig) -> None:
     assert await told(rig) == {1: ("SMS", "hi")}
 
 
-async def test_visits_all_the_time_are_a_sync_a_minute(rig: Rig) -> None:
+async def test_constant_visits_cost_one_sync_a_minute(rig: Rig) -> None:
     await rig.mailbox()
     while rig.now < 3600:
         rig.engine.account.mailboxes.visit(101)
@@ -384,7 +384,7 @@ async def test_visits_all_the_time_are_a_sync_a_minute(rig: Rig) -> None:
     assert min(later - earlier for earlier, later in pairwise(times)) > 59.5
 
 
-async def test_a_mailbox_that_nobody_looks_into_is_synced_ever_more_rarely(
+async def test_an_unvisited_mailbox_is_synced_less_and_less_often(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     async with new_rig() as rig:
@@ -395,19 +395,19 @@ async def test_a_mailbox_that_nobody_looks_into_is_synced_ever_more_rarely(
         assert len(sync_times(rig)) - begun == pytest.approx(86_400 / IDLE_POLL_S, abs=2)
 
 
-async def test_a_hint_is_a_sync_at_once(rig: Rig) -> None:
-    mailboxes = rig.engine.account.mailboxes
-    mailboxes.hint(101)
+async def test_a_hint_syncs_at_once(rig: Rig) -> None:
+    collections = rig.engine.account.collections
+    collections.hint("mailbox/101")
     await trio.sleep(1)
     assert operations(rig) == [], "it was never loaded"
     await rig.mailbox()
     rig.platform.change(**sms(1))
-    mailboxes.hint(101)
+    collections.hint("mailbox/101")
     await trio.sleep(0.2)
     assert list(await told(rig)) == [1]
 
 
-async def test_a_mailbox_that_was_refused_is_not_asked_about_again_unasked(rig: Rig) -> None:
+async def test_a_refused_mailbox_is_not_polled(rig: Rig) -> None:
     rig.platform.script(SYNC, Reply.error(403, "CMN-419"))
     with pytest.raises(Exception, match="CMN-419"):
         await rig.mailbox()
@@ -415,7 +415,7 @@ async def test_a_mailbox_that_was_refused_is_not_asked_about_again_unasked(rig: 
     assert operations(rig) == [SYNC]
 
 
-async def test_an_extension_that_may_not_be_seen_any_more_is_not_synced(
+async def test_an_extension_that_is_no_longer_visible_is_not_synced(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     platform.admin = True

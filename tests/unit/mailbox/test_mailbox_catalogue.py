@@ -1,4 +1,4 @@
-"""What a loaded mailbox answers."""
+"""The catalogue of a loaded mailbox."""
 
 from types import SimpleNamespace
 from typing import Any, cast
@@ -6,7 +6,7 @@ from typing import Any, cast
 from rcfs.mailbox import MailboxCatalogue
 
 
-def test_a_record_is_parsed_once_and_a_changed_one_anew() -> None:
+def test_a_record_is_parsed_once_and_again_after_a_change() -> None:
     records = {1: '{"id":1,"subject":"old"}'}
     index = SimpleNamespace(record=lambda _mailbox, message_id: records.get(message_id))
     catalogue = MailboxCatalogue(cast(Any, index), cast(Any, None), 7, "1", 101)

@@ -1,4 +1,4 @@
-"""The driver of collections with a kind of the test's own, a month of the call log, in virtual time."""
+"""Collections in virtual time, with months of the call log as the kind."""
 
 import math
 from itertools import pairwise
@@ -82,7 +82,7 @@ def test_the_owner_is_an_extension_or_the_company() -> None:
     assert (owner_of(OWN), owner_of(COMPANY)) == (101, None)
 
 
-async def test_one_load_serves_all_who_ask(
+async def test_simultaneous_callers_share_one_load(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
     assert collections.state(COMPANY) is State.UNKNOWN
@@ -103,7 +103,7 @@ async def test_one_load_serves_all_who_ask(
     assert len(kind.told) == 2, "it is told once"
 
 
-async def test_who_gives_up_leaves_the_load_alone(
+async def test_a_caller_that_gives_up_does_not_stop_the_load(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
     with trio.move_on_after(TAKES_S / 2):
@@ -128,7 +128,7 @@ async def test_a_refusal_is_remembered_for_a_minute(
     assert collections.state(COMPANY) is State.LOADED
 
 
-async def test_what_goes_wrong_ends_only_that(
+async def test_an_error_affects_only_its_collection(
     collections: Collections, kind: Calls, recorder: Recorder, autojump_clock: MockClock
 ) -> None:
     kind.error = ValueError("a fault of ours")
@@ -141,7 +141,7 @@ async def test_what_goes_wrong_ends_only_that(
     assert collections.state(COMPANY) is State.LOADED
 
 
-async def test_the_kind_says_how_often(
+async def test_the_policy_of_a_kind_sets_the_intervals(
     collections: Collections, kind: Calls, nursery: trio.Nursery, autojump_clock: MockClock
 ) -> None:
     kind.stored = {COMPANY: (State.LOADED, 0.0), OWN: (State.LOADED, 0.0)}
@@ -163,7 +163,7 @@ async def test_the_kind_says_how_often(
     assert len(kind.sent) == sent + 1, "a hint syncs at once"
 
 
-async def test_what_does_not_exist_is_never_asked_for_again(
+async def test_an_absent_collection_is_never_asked_for_again(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
     kind.becomes = State.ABSENT
@@ -176,7 +176,7 @@ async def test_what_does_not_exist_is_never_asked_for_again(
     assert len(kind.sent) == 1
 
 
-async def test_what_is_forgotten_is_loaded_again(
+async def test_a_forgotten_collection_is_loaded_again(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
     kind.stored = {COMPANY: (State.LOADED, 0.0), OWN: (State.LOADED, 0.0)}
@@ -190,7 +190,7 @@ async def test_what_is_forgotten_is_loaded_again(
     assert kind.told == [COMPANY]
 
 
-async def test_all_are_synced_though_one_fails(
+async def test_refreshing_all_syncs_the_others_when_one_fails(
     collections: Collections, kind: Calls, autojump_clock: MockClock
 ) -> None:
     kind.stored = {COMPANY: (State.LOADED, 0.0), OWN: (State.LOADED, 0.0)}

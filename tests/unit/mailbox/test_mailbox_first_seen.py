@@ -1,4 +1,4 @@
-"""The times of what the platform tells no time of: kept once, whatever happens between two mounts."""
+"""The times at which accounts and records were first seen, across mounts."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ def mounted(index: MailboxIndex, clock: list[float], *extensions: Extension) -> 
     return first_seen.since_s, [extension.seen_s for extension in dated]
 
 
-def test_a_record_has_the_time_at_which_it_became_what_it_is(index: MailboxIndex, clock: list[float]) -> None:
+def test_a_record_has_the_time_of_its_last_change(index: MailboxIndex, clock: list[float]) -> None:
     assert mounted(index, clock, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
     clock[0] += 100
     assert mounted(index, clock, JANE, BOB) == (1_000_000, [1_000_000, 1_000_000])
@@ -58,7 +58,7 @@ def test_the_change_that_another_process_saw_first_counts(index: MailboxIndex, c
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"1":1}', '{"1":["x"]}', '{"1":["x","y"]}', '{"1":["x",NaN]}'])
-def test_what_is_damaged_is_written_anew(index: MailboxIndex, clock: list[float], text: str) -> None:
+def test_a_damaged_note_is_replaced(index: MailboxIndex, clock: list[float], text: str) -> None:
     index.writer.note("seen login", text, 5.0)
     since_s, times = mounted(index, clock, JANE)
     assert times == [since_s]
@@ -66,7 +66,7 @@ def test_what_is_damaged_is_written_anew(index: MailboxIndex, clock: list[float]
     assert mounted(index, clock, JANE) == (since_s, times)
 
 
-def test_nothing_is_written_where_nothing_is_new(
+def test_unchanged_times_are_not_written_again(
     index: MailboxIndex, clock: list[float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mounted(index, clock, JANE)

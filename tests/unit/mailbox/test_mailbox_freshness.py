@@ -1,4 +1,4 @@
-"""When a mailbox is synced: a table of moments, then whatever happens over a day."""
+"""When a mailbox is synced: single moments, then random days."""
 
 import math
 from collections.abc import Sequence
@@ -35,12 +35,12 @@ def run(
             return sent
 
 
-def test_one_that_was_never_synced_is_due_at_once() -> None:
+def test_a_collection_that_was_never_synced_is_due_at_once() -> None:
     assert Freshness(100.0, math.inf, SyncPolicy()).due_s(100.0) <= 100.0
 
 
 @pytest.mark.parametrize(("age_s", "at_once"), [(0.0, False), (POLL_S - 0.1, False), (POLL_S, True)])
-def test_a_look_at_what_is_stale_syncs_at_once(age_s: float, at_once: bool) -> None:
+def test_a_look_at_a_stale_collection_syncs_at_once(age_s: float, at_once: bool) -> None:
     box = Freshness(100.0, age_s, SyncPolicy())
     box.looked_at(100.0)
     assert (box.due_s(100.0) <= 100.0) == at_once
@@ -55,13 +55,13 @@ def test_a_hint_syncs_at_once_however_fresh_it_is() -> None:
     assert box.due_s(100.0) > 100.0, "once"
 
 
-def test_while_somebody_looks_it_is_synced_every_minute() -> None:
+def test_a_watched_collection_is_synced_every_minute() -> None:
     looks = [second + 0.5 for second in range(600)]
     sent = run(Freshness(0.0, 0.0, SyncPolicy()), until_s=600.0, looks=looks)
     assert sent == [60.0 * minute for minute in range(1, 11)]
 
 
-def test_unseen_it_is_synced_ever_more_rarely() -> None:
+def test_an_unseen_collection_is_synced_less_and_less_often() -> None:
     sent = run(Freshness(0.0, 0.0, SyncPolicy()), until_s=86_400.0, looks=[0.0])
     gaps = [later - earlier for earlier, later in pairwise(sent)]
     assert sent[0] == POLL_S
@@ -70,7 +70,7 @@ def test_unseen_it_is_synced_ever_more_rarely() -> None:
     assert len(sent) == pytest.approx(86_400 / IDLE_POLL_S, rel=0.1)
 
 
-def test_nobody_ever_looked() -> None:
+def test_a_collection_that_nobody_ever_saw_is_synced_at_the_idle_interval() -> None:
     assert Freshness(100.0, 5.0, SyncPolicy()).due_s(100.0) == 95.0 + IDLE_POLL_S
 
 
@@ -89,7 +89,7 @@ def test_looks_never_cost_more_than_one_a_minute(looks: list[float], age_s: floa
 
 
 @given(moments, moments)
-def test_hints_cost_one_a_minute_and_a_burst(looks: list[float], hints: list[float]) -> None:
+def test_hints_cost_one_sync_a_minute_and_a_burst(looks: list[float], hints: list[float]) -> None:
     freshness = Freshness(0.0, 0.0, SyncPolicy())
     freshness.hints_come = True
     sent = run(freshness, until_s=7200.0, looks=looks, hints=hints)
@@ -109,7 +109,7 @@ def test_a_hint_does_not_pay_for_refreshing_by_hand() -> None:
     assert freshness.due_s(0.0) == POLL_S
 
 
-def test_where_hints_come_polling_is_slow_and_a_look_believes_them_for_a_minute() -> None:
+def test_with_hints_polling_is_slow_and_a_look_syncs_only_what_is_a_minute_old() -> None:
     freshness = Freshness(0.0, 0.0, SyncPolicy())
     freshness.hints_come = True
     freshness.looked_at(POLL_S)

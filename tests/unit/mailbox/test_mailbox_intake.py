@@ -1,4 +1,4 @@
-"""What the records of lists and syncs make of an index."""
+"""The records of lists and syncs come into an index."""
 
 import json
 import time
@@ -61,17 +61,17 @@ def known(index: MailboxIndex, mailbox: int) -> dict[int, tuple[str, str]]:
     return found
 
 
-def test_the_one_modified_last_counts_whatever_the_order(
+def test_the_record_modified_last_wins_in_any_order(
     index: MailboxIndex, intake: Intake, mailbox: int
 ) -> None:
     intake.take(mailbox, [sms(1, "new", 2), sms(1, "old", 1), sms(2, "old", 1), sms(2, "new", 2)])
     assert known(index, mailbox) == {1: ("SMS", "new"), 2: ("SMS", "new")}
-    touched = intake.take_changes(mailbox, [sms(1, "older still"), sms(2, "new", 2)]).touched
-    assert touched == set(), "an overlap tells nothing new"
+    changed = intake.take_changes(mailbox, [sms(1, "older still"), sms(2, "new", 2)]).changed
+    assert changed == set(), "an overlap tells nothing new"
     assert known(index, mailbox) == {1: ("SMS", "new"), 2: ("SMS", "new")}
 
 
-def test_a_tombstone_puts_what_is_known_into_the_trash(
+def test_a_tombstone_moves_a_known_message_to_the_trash(
     index: MailboxIndex, intake: Intake, mailbox: int
 ) -> None:
     intake.take(mailbox, [sms(1, "hi", 1), sms(2, "ho", 1)])
@@ -82,7 +82,7 @@ def test_a_tombstone_puts_what_is_known_into_the_trash(
     assert known(index, mailbox) == {1: ("SMS", "hi"), 2: ("SMS", "ho")}, "restored"
 
 
-def test_what_was_purged_is_gone(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
+def test_a_purged_message_is_gone(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
     intake.take(mailbox, [sms(1, "hi", 1), sms(2, "ho", 1)])
     taken = intake.take_changes(mailbox, [purged_record(1), purged_record(7)])
     assert (taken.unclear, taken.purged) == ((), True)
@@ -90,7 +90,7 @@ def test_what_was_purged_is_gone(index: MailboxIndex, intake: Intake, mailbox: i
 
 
 @pytest.mark.parametrize("keep", [False, True])
-def test_a_purge_is_final_whatever_comes_with_it(index: MailboxIndex, mailbox: int, keep: bool) -> None:
+def test_a_purge_is_final_whatever_the_same_sync_has(index: MailboxIndex, mailbox: int, keep: bool) -> None:
     intake = Intake(index, Shelving(partial(shelve, keep_purged=keep), name_folder), time.time)
     intake.take(mailbox, [sms(1, "known", 5)])
     told = [purged_record(1), sms(1, "late", 3), sms(2, "came", 4), purged_record(2), sms(2, "went", 6)]
@@ -109,7 +109,7 @@ def archive(index: MailboxIndex) -> Intake:
     return Intake(index, Shelving(partial(shelve, keep_purged=True), name_folder), time.time)
 
 
-def test_a_purged_record_that_tells_less_than_was_known_takes_nothing_away(
+def test_a_purged_record_with_fewer_fields_removes_none(
     index: MailboxIndex, archive: Intake, mailbox: int
 ) -> None:
     archive.take(mailbox, [voicemail(1), voicemail(2)])
@@ -126,7 +126,7 @@ def test_a_purged_record_that_tells_less_than_was_known_takes_nothing_away(
     assert record["lastModifiedTime"] == "2026-11-04T10:00:00Z"
 
 
-def test_a_message_that_was_only_ever_seen_purged_is_kept_as_it_was_told(
+def test_a_message_first_seen_purged_is_kept_as_its_record_says(
     index: MailboxIndex, archive: Intake, mailbox: int
 ) -> None:
     taken = archive.take_changes(mailbox, [sms(1, "hi", availability="Purged"), purged_record(2)])
@@ -135,18 +135,18 @@ def test_a_message_that_was_only_ever_seen_purged_is_kept_as_it_was_told(
 
 
 @pytest.mark.parametrize("late", [deleted(1), sms(1, "hi", 1), sms(1, "hi", 1, availability="Deleted")])
-def test_nothing_of_before_a_purge_brings_the_message_back(
+def test_an_older_record_does_not_bring_a_purged_message_back(
     index: MailboxIndex, archive: Intake, mailbox: int, late: dict[str, Any]
 ) -> None:
     archive.take(mailbox, [sms(1, "hi", 1)])
     archive.take_changes(mailbox, [purged_record(1)])
-    assert archive.take_changes(mailbox, [late]).touched == set()
+    assert archive.take_changes(mailbox, [late]).changed == set()
     assert known(index, mailbox) == {1: ("Purged", "hi")}
     archive.take_changes(mailbox, [sms(1, "alive", 2)])
     assert known(index, mailbox) == {1: ("SMS", "alive")}, "what changed later was not purged"
 
 
-def test_what_an_archive_kept_stays_when_it_keeps_no_more(
+def test_kept_messages_stay_when_purged_ones_are_no_longer_kept(
     index: MailboxIndex, archive: Intake, intake: Intake, mailbox: int
 ) -> None:
     archive.take(mailbox, [sms(1, "hi"), sms(2, "ho")])
@@ -157,14 +157,16 @@ def test_what_an_archive_kept_stays_when_it_keeps_no_more(
     assert len(archive.take_changes(mailbox, [purged_record(1)]).kept) == 1, "told again after a crash"
 
 
-def test_what_a_tombstone_does_not_tell_is_unclear(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
+def test_a_tombstone_that_does_not_tell_the_state_is_unclear(
+    index: MailboxIndex, intake: Intake, mailbox: int
+) -> None:
     intake.take(mailbox, [sms(1, "hi", 1)])
     taken = intake.take_changes(mailbox, [deleted(1), sms(1, "hi", 2), deleted(3), sms(4, "ho")])
     assert taken.unclear == (1, 3)
     assert known(index, mailbox) == {1: ("SMS", "hi"), 4: ("SMS", "ho")}
 
 
-def test_junk_among_the_records_is_passed_over(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
+def test_junk_among_the_records_is_ignored(index: MailboxIndex, intake: Intake, mailbox: int) -> None:
     junk: list[dict[str, Any]] = [{}, {"id": None, "availability": "Deleted"}, {"id": "x"}]
     assert intake.take_changes(mailbox, [*junk, sms(1, "hi")]).unclear == ()
     intake.take(mailbox, [*junk, sms(2, "ho")])
@@ -185,7 +187,7 @@ def _shown(index: MailboxIndex, mailbox: int) -> list[object]:
     ]
 
 
-def test_what_another_version_has_shelved_is_shelved_again(
+def test_messages_shelved_by_another_version_are_shelved_again(
     index: MailboxIndex, mailbox: int, tmp_path: Path
 ) -> None:
     def shelve_before(message: Message) -> ShelvedMessage | None:

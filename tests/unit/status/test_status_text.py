@@ -147,7 +147,7 @@ FRESH = BUSY | {
     "retention": {
         "configured_days": None,
         "asked": None,
-        "unknown_because": "it was not asked yet",
+        "unknown_because": "rcfs has not asked yet",
         "within_days": 7.0,
         "mailboxes": [],
     },
@@ -182,13 +182,13 @@ def test_the_status_of_a_busy_mount() -> None:
         "           103 Jane: the first of 3 messages goes in 6 h 30 min; 2 attachments not cached",
         "           104 Jane: the first of 4 messages goes in 6 h 30 min; 3 attachments not cached",
         "           105 Jane: the first of 5 messages should go in 6 h 30 min; 4 attachments not cached",
-        "           and something of 2 more; 11 attachments not cached",
+        "           and messages of 2 more mailboxes; 11 attachments not cached",
         "readers    1 of at most 8 wait",
         "errors     2026-11-03T17:30:00Z content_failed reset by peer",
     ]
 
 
-def test_what_should_have_gone_is_overdue() -> None:
+def test_messages_that_should_be_gone_are_overdue() -> None:
     row = BUSY["retention"]["mailboxes"][0] | {"first_goes_in_s": 0.0}
     status = text_of(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
     assert "extension 62: the first of 1 message is overdue; 0 attachments not cached" in status
@@ -204,9 +204,9 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["errors"] == "none"
     assert lines["hints"] == "off: cannot connect"
     assert lines["retention"].startswith(
-        "of faxes and voicemail unknown: it was not asked yet; sent faxes 30"
+        "faxes and voicemail: not known (rcfs has not asked yet); sent faxes 30"
     )
-    assert "nothing goes within 7 days" in text_of(FRESH)
+    assert "the platform deletes nothing within 7 days" in text_of(FRESH)
 
 
 def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
@@ -228,7 +228,7 @@ def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
     ]
 
 
-def test_the_queue_names_the_first_of_those_that_wait() -> None:
+def test_the_queue_names_the_first_waiting_requests() -> None:
     assert render_queue(status_from_json(BUSY).queue or ()).splitlines() == [
         "medium  person    1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
         "  mpv   1/2/3/4  for 1 s, 2 s to go",
@@ -241,12 +241,12 @@ def test_the_queue_names_the_first_of_those_that_wait() -> None:
 
 
 @pytest.mark.parametrize("state", ["offline", "unreachable"])
-def test_a_server_that_is_not_asked_is_said_to_be_so(state: str) -> None:
+def test_the_server_line_names_the_trouble_of_the_network(state: str) -> None:
     lines = dict(line.split(maxsplit=1) for line in text_of({**FRESH, "network": state}).splitlines())
     assert lines["server"] == f"https://platform.ringcentral.com ({state})"
 
 
-def test_tables() -> None:
+def test_the_lists_of_errors_quota_and_queue() -> None:
     assert (
         render_errors(status_from_json(BUSY).errors or ())
         == "2026-11-03T17:30:00Z content_failed reset by peer\n"
@@ -313,12 +313,12 @@ def load(pages: int, of_pages: int | None, left_s: float | None) -> dict[str, An
         ),
         (
             load(1, None, None),
-            "101 Jane Smith: 1 page, 1,000 messages in 20 s; of how many is not known",
+            "101 Jane Smith: 1 page, 1,000 messages in 20 s; the total is not known",
         ),
         (load(3, 2, 0.0), "101 Jane Smith: 3 pages, 3,000 messages; about 0 s to go"),
     ],
 )
-def test_how_far_the_load_of_a_mailbox_is(row: dict[str, Any], line: str) -> None:
+def test_the_line_of_a_load(row: dict[str, Any], line: str) -> None:
     assert f"           loading {line}" in text_of({**FRESH, "loads": [row]}).splitlines()
     assert (
         render_queue((), status_from_json({**FRESH, "loads": [row]}).loads or ())
@@ -326,7 +326,7 @@ def test_how_far_the_load_of_a_mailbox_is(row: dict[str, Any], line: str) -> Non
     )
 
 
-def test_the_json_of_a_status_is_what_it_was_read_from() -> None:
+def test_a_status_survives_json_unchanged() -> None:
     told = BUSY | {
         "network_problem": None,
         "login": {"state": "refused", "because": "OAU-251", "tried_again_in_s": 60.0},
@@ -349,7 +349,7 @@ def test_the_json_of_a_status_is_what_it_was_read_from() -> None:
 
 
 @pytest.mark.parametrize("missing", [*BUSY, "login", "loads"])
-def test_a_part_that_another_version_does_not_tell(missing: str) -> None:
+def test_a_part_that_another_version_leaves_out(missing: str) -> None:
     told = {key: value for key, value in BUSY.items() if key != missing}
     status = status_from_json(told)
     assert getattr(status, missing) is None
@@ -358,12 +358,12 @@ def test_a_part_that_another_version_does_not_tell(missing: str) -> None:
 
 
 @pytest.mark.parametrize("odd", [None, 5, "x", [5], [{}], {}, {"id": 5}, {"by_group": [1]}, True])
-def test_a_part_that_another_version_tells_in_another_way(odd: object) -> None:
+def test_a_malformed_part_of_another_version(odd: object) -> None:
     for key in BUSY:
         told = BUSY | {key: odd, "of a later version": odd}
         assert text_of(told).startswith("rcfs ")
 
 
-def test_fields_of_a_later_version_are_passed_over() -> None:
+def test_fields_of_a_later_version_are_ignored() -> None:
     later = BUSY | {"cache": BUSY["cache"] | {"compressed": True}, "weather": "fair"}
     assert text_of(later) == text_of(BUSY)
