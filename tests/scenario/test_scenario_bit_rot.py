@@ -1,4 +1,4 @@
-"""A disk changes bytes of the index: the tree shows the truth at once or soon, and the log names the damage."""
+"""A disk changes bytes of the index: the tree soon shows the truth again, and the log names the damage."""
 
 import sqlite3
 from contextlib import closing
