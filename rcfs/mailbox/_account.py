@@ -20,7 +20,7 @@ from rcfs.mailbox._mailboxes import Mailboxes
 from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
 from rcfs.platform import list_extensions, read_account, read_own_extension
 from rcfs.store import Login
-from rcfs.transport import Demand, PagedList, keep_going
+from rcfs.transport import Demand, PagedList, keep_going, run_together
 
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and should hear within seconds that
@@ -128,12 +128,11 @@ class Account:
         if offline:
             return
         self._context.nursery.start_soon(self._run, 0.0)
+        session = self._context.lane.session
         with trio.move_on_after(_VERDICT_WITHIN_S):
-            async with trio.open_nursery() as nursery:
-                for event in (self._context.lane.session.judged, self._network.missed):
-                    nursery.start_soon(_end_at, event, nursery.cancel_scope)
-        if self._context.lane.session.refused is not None:
-            raise self._context.lane.session.refused.with_traceback(None)
+            await run_together((session.judged.wait, self._network.missed.wait), until_one_returns=True)
+        if session.refused is not None:
+            raise session.refused.with_traceback(None)
 
     async def wait_asked(self) -> None:
         """Returns when the server was first asked about the login, also after a failure."""
@@ -141,20 +140,19 @@ class Account:
 
     async def _run(self, pause_s: float) -> None:
         """Keeps the list of extensions and the mailboxes current until it is cancelled."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(keep_going, self._recorder, "mailboxes", self.collections.run)
-            while True:
-                await trio.sleep(pause_s)
-                await self._network.wait_up()
-                pause_s = _RETRY_S
-                try:
-                    await self._take(await self._ask())
-                    pause_s = _REFRESH_S
-                except RcfsError as exc:
-                    self._recorder.failure("account", exc)
-                except Exception as exc:  # noqa: BLE001 - one bad answer must not end the mount
-                    self._recorder.crash("account", exc)
-                self._asked.set()
+        self._context.nursery.start_soon(keep_going, self._recorder, "mailboxes", self.collections.run)
+        while True:
+            await trio.sleep(pause_s)
+            await self._network.wait_up()
+            pause_s = _RETRY_S
+            try:
+                await self._take(await self._ask())
+                pause_s = _REFRESH_S
+            except RcfsError as exc:
+                self._recorder.failure("account", exc)
+            except Exception as exc:  # noqa: BLE001 - one bad answer must not end the mount
+                self._recorder.crash("account", exc)
+            self._asked.set()
 
     async def refresh(self) -> int:
         """Reads the list of extensions and syncs all loaded mailboxes now; returns the number of mailboxes.
@@ -276,8 +274,3 @@ class Account:
         self.mailboxes.keep_current(seen.account_id, self.extensions)
         self.changes.tell(ExtensionsChanged())
         await self._first_seen.save()
-
-
-async def _end_at(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()

@@ -188,12 +188,14 @@ class Collections:
         for collection_id in self._entries if collection_ids is None else collection_ids:
             self._entry(collection_id).recalled = self._recall(collection_id)[0]
 
-    def loads(self) -> list[tuple[str, Progress]]:
-        """(collection id, progress) of the loads under way."""
+    def loads(self, kind: str) -> list[tuple[str, Progress]]:
+        """(collection id, progress) of the loads of a kind that are under way."""
         return [
             (collection_id, entry.job.progress)
             for collection_id, entry in self._entries.items()
-            if entry.job is not None and (entry.job.progress.is_load or entry.recalled is not State.LOADED)
+            if kind_of(collection_id) == kind
+            and entry.job is not None
+            and (entry.job.progress.is_load or entry.recalled is not State.LOADED)
         ]
 
     def visit(self, collection_id: str) -> None:

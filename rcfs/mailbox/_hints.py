@@ -73,14 +73,12 @@ _ATTEMPTS = 3
 class Hints:
     """Keeps a WebSocket open and syncs the mailboxes that it names; `run` it once."""
 
-    def __init__(
-        self, context: Context, collections: Collections, jitter: Callable[[], float] = random.random
-    ) -> None:
-        """Hints at mailboxes of `collections`; `jitter` returns numbers from 0 to 1."""
+    def __init__(self, context: Context, collections: Collections) -> None:
+        """Syncs mailboxes of `collections`."""
         self._context = context
         self._topic = f"hints {context.login}"
         self._collections = collections
-        self._jitter = jitter
+        self._jitter = random.random
         self._numbers = itertools.count(1)
         self._questions: dict[str, trio.MemorySendChannel[Frame]] = {}
         self._heard = trio.Event()

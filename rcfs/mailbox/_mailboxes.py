@@ -10,7 +10,7 @@ import trio
 from rcfs.errors import PlatformError, RcfsError, StoreError
 from rcfs.mailbox._catalogue import MailboxCatalogue
 from rcfs.mailbox._changes import MailboxChanged, MailboxUsed
-from rcfs.mailbox._collections import Collections, Progress, State, kind_of
+from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake
 from rcfs.mailbox._mailbox_kind import MAILBOX, MailboxKind, collection_id, extension_of
@@ -118,11 +118,7 @@ class Mailboxes:
 
     def loads(self) -> list[tuple[int, Progress]]:
         """(extension id, progress) of the loads under way."""
-        return [
-            (extension_of(each), progress)
-            for each, progress in self._collections.loads()
-            if kind_of(each) == MAILBOX
-        ]
+        return [(extension_of(each), progress) for each, progress in self._collections.loads(MAILBOX)]
 
     async def refresh(self, extension_id: int, priority: Priority = Priority.PERSON) -> None:
         """Loads or syncs a mailbox now, as `Collections.refresh` does."""

@@ -13,6 +13,9 @@ from trio.testing import MockClock
 from tests.fakes.rig import Rig, open_rig, run_inline
 from tests.fakes.scripted import ScriptedPlatform
 
+HEADERS_WITHIN_S = 60.0
+"""Longest wait of rcfs from sending a request to the headers of its answer."""
+
 OpenRig = Callable[..., AbstractAsyncContextManager[Rig]]
 
 

@@ -7,11 +7,11 @@ import trio
 from rcfs.errors import BadRequestError, PlatformError, UncertainError
 from rcfs.model import Priority, UsageGroup
 from rcfs.platform import Request, json_body
-from rcfs.platform._client import HEADERS_WITHIN_S
 from rcfs.quota import FREEZE_MARGIN_S
 from rcfs.transport import Demand, Requester
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import FOREIGN, MEDIA, PLATFORM, Answering, Reply, Seen, Unreachable
+from tests.scenario.conftest import HEADERS_WITHIN_S
 
 UPDATE = "updateMessage"
 PATH = "/restapi/v1.0/account/~/extension/~/message-store/7"

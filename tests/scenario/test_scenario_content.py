@@ -13,11 +13,13 @@ from trio.testing import wait_all_tasks_blocked
 from rcfs.content import _storage
 from rcfs.errors import NoRoomError, ServerError, TooLargeError, TransportError
 from rcfs.model import CHUNK_BYTES
-from rcfs.platform._answer import BODY_GAP_S
 from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply
 from tests.scenario.conftest import OpenRig
+
+BODY_GAP_S = 30.0
+"""Longest silence within a body before rcfs gives the connection up."""
 
 DATA = noise(300_000)
 FETCH = "readMessageContent"

@@ -6,11 +6,10 @@ import pytest
 import trio
 
 from rcfs.errors import AuthError, ForbiddenError, MountError, ServerError, TransportError
-from rcfs.platform._client import HEADERS_WITHIN_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import End, Reply, ScriptedPlatform, Unreachable
 from tests.fakes.status import status_document
-from tests.scenario.conftest import OpenRig
+from tests.scenario.conftest import HEADERS_WITHIN_S, OpenRig
 
 DATA = noise(500_000)
 LOGIN = "getToken"

@@ -5,10 +5,10 @@ import trio
 
 from rcfs.errors import BadRequestError, PlatformError, RateLimitedError, ServerError
 from rcfs.model import UsageGroup
-from rcfs.platform._client import HEADERS_WITHIN_S
 from rcfs.quota import FREEZE_MARGIN_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import FOREIGN, MEDIA, PLATFORM, End, Reply, Unreachable
+from tests.scenario.conftest import HEADERS_WITHIN_S
 
 DATA = noise(5000)
 FETCH = "readMessageContent"

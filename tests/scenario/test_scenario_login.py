@@ -5,11 +5,10 @@ import pytest
 import trio
 
 from rcfs.errors import AuthError, ServerError
-from rcfs.platform._client import HEADERS_WITHIN_S
 from rcfs.quota import FREEZE_MARGIN_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import Reply, ScriptedPlatform, Unreachable
-from tests.scenario.conftest import OpenRig
+from tests.scenario.conftest import HEADERS_WITHIN_S, OpenRig
 
 DATA = noise(500)
 FETCH = "readMessageContent"

@@ -14,11 +14,17 @@ from rcfs.mailbox import Change, ExtensionsChanged
 from rcfs.model import Priority
 from rcfs.platform import AUTH
 from rcfs.quota import Ledger, MemoryHome, Waiting
-from rcfs.transport._reachability import BLIP_S, LASTING_PROBE_S, PROBE_S
 from tests.fakes.rig import Rig, noise
 from tests.fakes.scripted import MEDIA, PLATFORM, Reply, ScriptedPlatform, Unreachable
 from tests.fakes.status import status_document
 from tests.scenario.conftest import OpenRig
+
+PROBE_S = 5.0
+"""Time between two probes in an outage."""
+LASTING_PROBE_S = 30.0
+"""Time between two probes when the user must change something first, such as a certificate."""
+BLIP_S = 60.0
+"""Time that a bulk job waits for the end of an outage."""
 
 DATA = noise(3000)
 FETCH, SYNC, PROBE = "readMessageContent", "syncMessages", "probe"

@@ -6,7 +6,7 @@ import pytest
 import trio
 
 from rcfs.pull import Copy, Filter, Pull
-from rcfs.pull._manifest import MANIFEST
+from rcfs.tree import COPY_MANIFEST
 from tests.fakes.manifests import parse
 from tests.fakes.rig import noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
@@ -28,7 +28,7 @@ async def pulled(new_rig: OpenRig, path: Path) -> tuple[Pull, list[str]]:
 
 def name_as_before(path: Path) -> dict[Path, Path]:
     """Gives the copy the names that an earlier version gave; the new paths by the old ones."""
-    manifest = path / MANIFEST
+    manifest = path / COPY_MANIFEST
     text = manifest.read_text()
     new_by_old = {}
     for new in sorted(path.rglob("*.wav")):
@@ -41,7 +41,7 @@ def name_as_before(path: Path) -> dict[Path, Path]:
 
 
 def digests(path: Path) -> dict[str, str]:
-    parsed = parse((path / MANIFEST).read_text())
+    parsed = parse((path / COPY_MANIFEST).read_text())
     assert parsed is not None
     return parsed[1]
 
@@ -101,11 +101,11 @@ async def test_a_killed_run_is_resumed(platform: ScriptedPlatform, new_rig: Open
     old = sorted(old_copy.rglob(OLD))
     _pull, _notes = await pulled(new_rig, old_copy)
     # As if it had been killed after the renames, before the manifest was written.
-    text = (old_copy / MANIFEST).read_text()
+    text = (old_copy / COPY_MANIFEST).read_text()
     for path in old:
         (new,) = path.parent.glob("*.wav")
         text = text.replace(f"  {new.relative_to(old_copy)}\n", f"  {path.relative_to(old_copy)}\n")
-    (old_copy / MANIFEST).write_text(text)
+    (old_copy / COPY_MANIFEST).write_text(text)
     await pulled(new_rig, old_copy)
     assert not any(path.endswith(OLD) for path in digests(old_copy))
     assert len(platform.sent(FETCH)) == asked

@@ -12,7 +12,6 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from rcfs.files import FileSystem, Waits
-from rcfs.files._waits import MAX_READ_WAITERS
 from rcfs.fuse._operations import Operations
 from rcfs.model import CHUNK_BYTES, Attachment, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
@@ -20,6 +19,9 @@ from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID
 from tests.scenario.conftest import OpenRig
+
+MAX_READ_WAITERS = 8
+"""Reads that may wait at the same time."""
 
 SIZE = 100_000
 CONTEXT = cast("pyfuse3.RequestContext", SimpleNamespace(pid=os.getpid()))

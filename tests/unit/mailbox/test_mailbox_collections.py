@@ -94,10 +94,10 @@ async def test_simultaneous_callers_share_one_load(
         nursery.start_soon(collections.refresh, OWN)
         await wait_all_tasks_blocked()
         assert collections.state(COMPANY) is State.LOADING
-        assert {each for each, progress in collections.loads() if progress.is_load} == {COMPANY, OWN}
+        assert {each for each, progress in collections.loads("calls") if progress.is_load} == {COMPANY, OWN}
     assert kind.sent == [(COMPANY, 0.0), (OWN, 0.0)], "one each, at the same time"
     assert kind.classes == [Priority.PERSON, Priority.PERSON], "as urgent as the most urgent"
-    assert (collections.state(COMPANY), collections.loads()) == (State.LOADED, [])
+    assert (collections.state(COMPANY), collections.loads("calls")) == (State.LOADED, [])
     assert sorted(kind.told) == sorted([COMPANY, OWN])
     await collections.refresh(COMPANY)
     assert len(kind.told) == 2, "it is told once"
