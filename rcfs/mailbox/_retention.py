@@ -109,8 +109,7 @@ class RetentionTracker:
         return self._note is not None and self._context.age_s(self._note.noted_s) < _ASK_AGAIN_S
 
     def _known(self) -> dict[str, Any]:
-        known = None if self._note is None else json.loads(self._note.text)
-        return known if isinstance(known, dict) else {}
+        return {} if self._note is None else dict(json.loads(self._note.text))
 
     def outlook(self, account_id: str, extensions: Iterable[Extension]) -> RetentionStatus:
         """How long the platform keeps messages, and which of them it deletes soon; for a worker thread.
