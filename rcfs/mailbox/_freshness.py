@@ -19,8 +19,6 @@ import attrs
 
 _GRACE_S: Final = 120.0
 """A person counts as looking at a collection for two minutes after a visit."""
-_BURST: Final = 3
-"""Syncs that hints may cause beyond the one a minute: messages in quick succession each show at once."""
 
 
 @attrs.frozen
@@ -32,6 +30,8 @@ class SyncPolicy:
     idle_poll_s: float = 900.0
     """Time between syncs when nobody has looked for long; inf for never. With a quarter of an hour 200
     mailboxes cost 13 requests a minute, and a first look shows nothing older than that."""
+    burst: int = 3
+    """Syncs that hints may cause beyond one per `poll_s`: messages in quick succession each show at once."""
 
 
 class Freshness:
@@ -45,7 +45,7 @@ class Freshness:
         """Whether the platform tells rcfs when something happens."""
         self._looked_s = -math.inf
         self._wanted = False
-        self._credit = float(_BURST)
+        self._credit = float(policy.burst)
         self._credit_s = now
 
     def looked_at(self, now: float) -> None:
@@ -62,9 +62,8 @@ class Freshness:
     def began(self, now: float) -> None:
         """Notes that a sync is sent."""
         # Refreshing by hand may cost more than the average allows; later hints do not pay for that.
-        self._credit = max(
-            0.0, min(_BURST, self._credit + (now - self._credit_s) / self._policy.poll_s) - 1.0
-        )
+        earned = (now - self._credit_s) / self._policy.poll_s
+        self._credit = max(0.0, min(self._policy.burst, self._credit + earned) - 1.0)
         self._credit_s = now
         self._synced_s = now
         self._wanted = False

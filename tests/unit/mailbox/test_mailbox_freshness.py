@@ -119,3 +119,17 @@ def test_with_hints_polling_is_slow_and_a_look_syncs_only_what_is_a_minute_old()
     freshness.began(POLL_S + 1)
     freshness.hinted()
     assert freshness.due_s(POLL_S + 2) <= POLL_S + 2
+
+
+def test_without_a_burst_hints_cost_one_sync_per_interval() -> None:
+    freshness = Freshness(0.0, 0.0, SyncPolicy(300.0, 3600.0, burst=0))
+    freshness.hints_come = True
+    sent = run(freshness, until_s=3000.0, looks=[], hints=[10.0 * count for count in range(300)])
+    assert sent == [300.0 * count for count in range(1, 11)]
+
+
+def test_a_collection_that_no_longer_changes_is_synced_only_after_a_look() -> None:
+    freshness = Freshness(0.0, math.inf, SyncPolicy(300.0, math.inf))
+    freshness.began(0.0)
+    assert run(freshness, until_s=86_400.0, looks=[]) == []
+    assert run(freshness, until_s=90_000.0, looks=[86_400.0])[:1] == [86_400.0]
