@@ -2,6 +2,7 @@
 
 import gc
 import os
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
@@ -85,7 +86,7 @@ def serve(
                     settings, recorder, stores, tolerant=True, wait_online_s=wait_online_s, on_wait=on_wait
                 ) as engine:
                     ending.mounting = True
-                    await serve_mount(engine, options, on_ready, ending.asked)
+                    await serve_mount(engine, options, on_ready, ending.asked, started_s=time.time())
             nursery.cancel_scope.cancel()
 
     recorder = Recorder(structlog.get_logger("rcfs"))

@@ -1,7 +1,6 @@
 """A mount from its beginning to its end."""
 
 import json
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -70,18 +69,24 @@ class MountOptions:
 
 
 async def serve_mount(
-    engine: Engine, options: MountOptions, on_ready: Callable[[], None], end: trio.Event
+    engine: Engine, options: MountOptions, on_ready: Callable[[], None], end: trio.Event, *, started_s: float
 ) -> None:
     """Mounts the tree, serves it, and returns when it is unmounted: because `end` was set, or by umount(8).
 
-    `on_ready` is called as soon as the tree can be listed. All waits of processes are ended before the
-    mount is taken down; open files then fail with ENOTCONN. Only one mount per process. An error or a
-    cancellation leaves the mount point to fail with ENOTCONN, once it is ready.
+    All waits of processes end before the mount is taken down; open files then fail with ENOTCONN. A mount
+    that ends by an error or a cancellation after it was ready leaves a mount point that fails with ENOTCONN.
+    A process can serve one mount.
+
+    Args:
+        engine: The account.
+        options: How to mount.
+        on_ready: Called as soon as the tree can be listed.
+        end: Set to unmount.
+        started_s: The present time in seconds since 1970-01-01 UTC; the status shows it.
 
     Raises:
         FuseUnavailableError: The kernel or fusermount3 refused to mount.
     """
-    started_s = time.time()
     waits = Waits()
 
     async def status() -> Status:
