@@ -1,5 +1,9 @@
 """Which mailboxes the tree shows: each is loaded when somebody needs it, then shown, and followed."""
 
+import math
+
+import trio
+
 from rcfs.engine import Engine
 from rcfs.errors import NotFoundError, StaleError
 from rcfs.files._changes import Changes
@@ -21,6 +25,9 @@ from rcfs.tree import REFRESH_ALL, ExtensionDirectory, Node, Root, SearchesDirec
 _VISITED = 5
 """A look at a search is one at all mailboxes that are shown, if they are no more: five syncs are a tenth of
 the Light group's default window. Of more mailboxes each is synced when its time comes."""
+_VISIT_EVERY_S = 0.25
+"""Time in which any number of looks into a mailbox count as one: `find` opens thousands of directories a
+second, and no person can tell the difference."""
 
 
 def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
@@ -67,6 +74,7 @@ class ShownMailboxes:
         self._texts = texts
         self._changes = changes
         self._max_wait_s = max_wait_s
+        self._visited_s: dict[int, float] = {}
 
     # When somebody needs one
 
@@ -87,7 +95,7 @@ class ShownMailboxes:
         except KeyError:
             raise StaleError("the extension is not there any more") from None
         if extension.is_filled:
-            self._engine.account.mailboxes.visit(node.mailbox_id)
+            self._visit(node.mailbox_id)
             return
         self._readers.require_no_crawler(asker)
         if briefly:
@@ -100,6 +108,12 @@ class ShownMailboxes:
         if await mailboxes.exists(extension.extension.id):
             await mailboxes.open(extension.extension.id)  # a person uses it
         show_mailbox(extension, mailboxes)
+
+    def _visit(self, extension_id: int) -> None:
+        now = trio.current_time()
+        if now >= self._visited_s.get(extension_id, -math.inf) + _VISIT_EVERY_S:
+            self._visited_s[extension_id] = now
+            self._engine.account.mailboxes.visit(extension_id)
 
     def visit_all(self) -> None:
         """A person looks at what may be of any mailbox that is shown."""
