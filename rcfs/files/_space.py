@@ -24,7 +24,8 @@ and short enough for a desktop that asks as soon as it sees the mount."""
 _SUM_EVERY_S = 60.0
 """Longest rest between two sums, which cost some 2 s of a core for a million messages."""
 _REST = 30
-"""The rest after a sum is this many times as long as the sum took, so small accounts are summed soon again."""
+"""The rest after a sum is this many times as long as the sum took, so small accounts are summed soon
+again."""
 _PAUSE_S = 0.01
 """Pause between two pieces of a sum, which take a few milliseconds each, for others that want the index."""
 

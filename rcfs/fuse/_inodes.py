@@ -94,14 +94,14 @@ class InodeTable:
 
     def renewed(self, inode: int) -> Node | None:
         """As `node`, but as the tree has it now, also of what is open; it is not kept."""
-        held = self._held.get(inode)
-        if held is None:
+        path = self.path(inode)
+        if path is None:
             return None
-        _lookups, parent = _HEAD.unpack_from(held)
+        parent, name = path
         directory = self.node(parent)
         if not isinstance(directory, Directory) or not (directory.is_known and directory.is_quick):
             return None
-        return directory.find(decoded(held[_HEAD.size :]))
+        return directory.find(name)
 
     def path(self, inode: int) -> tuple[int, str] | None:
         """(parent, name) of `inode`; None when the kernel does not hold it, or it has no name any more."""
@@ -113,14 +113,11 @@ class InodeTable:
 
     def place(self, inode: int) -> tuple[Directory, str] | None:
         """(directory, name) of `inode`, if only a question that may take long tells its node; else None."""
-        held = self._held.get(inode)
-        if held is None:
+        path = self.path(inode)
+        directory = None if path is None else self.node(path[0])
+        if path is None or not isinstance(directory, Directory) or directory.is_quick:
             return None
-        _lookups, parent = _HEAD.unpack_from(held)
-        directory = self.node(parent)
-        if not isinstance(directory, Directory) or directory.is_quick:
-            return None
-        return directory, decoded(held[_HEAD.size :])
+        return directory, path[1]
 
     def known_above(self, inode: int) -> Directory | None:
         """The nearest directory above `inode` that has a node; None when the kernel does not hold it."""

@@ -73,7 +73,7 @@ class Operations(pyfuse3.Operations):
         """The entry `name` of a directory."""
         asker = Process(ctx.pid)
         directory = await self._directory(parent_inode, ctx, briefly=True)
-        node = await self._files.find(directory, _known(name), asker)
+        node = await self._files.find(directory, _text(name), asker)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
         return self._entry(self._inodes.remember(parent_inode, name, node), node)
@@ -169,7 +169,7 @@ class Operations(pyfuse3.Operations):
         """Makes a search."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
-        node = await self._files.make_directory(parent, _new(name), asker)
+        node = await self._files.make_directory(parent, _text(name, errno.EINVAL), asker)
         return self._entry(self._inodes.remember(parent_inode, name, node), node)
 
     @answering_briefly
@@ -179,7 +179,7 @@ class Operations(pyfuse3.Operations):
         """Removes a search."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
-        names = await self._files.remove_directory(parent, _known(name), asker)
+        names = await self._files.remove_directory(parent, _text(name), asker)
         self.invalidation.search_removed(parent_inode, name, names)
 
     @answering_briefly
@@ -187,7 +187,7 @@ class Operations(pyfuse3.Operations):
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
         """Takes a link out of a search; nothing else can be removed."""
-        self._files.remove(await self._node(parent_inode, ctx), _known(name))
+        self._files.remove(await self._node(parent_inode, ctx), _text(name))
 
     @answering_briefly
     async def rename(
@@ -203,7 +203,9 @@ class Operations(pyfuse3.Operations):
         asker = Process(ctx.pid)
         parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
-        node = await self._files.rename(parents, _known(name_old), _new(name_new), asker, exchange=exchange)
+        node = await self._files.rename(
+            parents, _text(name_old), _text(name_new, errno.EINVAL), asker, exchange=exchange
+        )
         self.invalidation.search_renamed(parent_inode_old, name_old, name_new, node)
 
     # Files
@@ -284,25 +286,14 @@ class Operations(pyfuse3.Operations):
         return entry_of(inode, self._files.attributes(node), self._owner)
 
 
-def _known(name: bytes) -> str:
-    """The name of something that may be there.
+def _text(name: bytes, otherwise: int = errno.ENOENT) -> str:
+    """A name from the kernel as text.
 
     Raises:
-        pyfuse3.FUSEError: ENOENT: no name in the tree is anything but UTF-8.
+        pyfuse3.FUSEError: The name is not UTF-8, so the tree has nothing of that name. The errno is
+        `otherwise`.
     """
     try:
         return decoded(name)
     except UnicodeDecodeError:
-        raise pyfuse3.FUSEError(errno.ENOENT) from None
-
-
-def _new(name: bytes) -> str:
-    """The name of something to be made.
-
-    Raises:
-        pyfuse3.FUSEError: EINVAL: it is no UTF-8.
-    """
-    try:
-        return decoded(name)
-    except UnicodeDecodeError:
-        raise pyfuse3.FUSEError(errno.EINVAL) from None
+        raise pyfuse3.FUSEError(otherwise) from None

@@ -27,25 +27,7 @@ _SIGNALS = re.compile(
 )
 _STATUS_BYTES = 8192
 """More than a status file has."""
-
-
-@attrs.frozen
-class Process:
-    """The process, or the thread, that the kernel names with a request."""
-
-    pid: int
-    """Its number; 0 for one outside of this pid namespace."""
-
-    def __str__(self) -> str:
-        return f"process {self.pid}"
-
-    def reader(self) -> Reader:
-        """Who it is, and what stands above it; some 60 µs."""
-        return reader_of(self.pid)
-
-    def is_ending(self) -> bool:
-        """Whether it is gone, or about to be."""
-        return is_ending(self.pid)
+_PROC = Path("/proc")
 
 
 @attrs.frozen
@@ -70,36 +52,67 @@ class _Stat:
         return self.pid, self.started
 
 
-def reader_of(pid: int, proc: Path = Path("/proc")) -> Reader:
-    """The reader to whom the thread `pid` belongs. Source: proc(5), /proc/pid/status and /proc/pid/stat.
+@attrs.frozen
+class Process:
+    """The process or thread that the kernel names with a request. Source: proc(5)."""
 
-    A process is told by itself, and each one above it together with the name of the program that opens: a
-    player is not slowed by what the shell or the desktop above it starts besides. The line ends below an
-    interactive shell, because each of its commands is a person's wish.
-    """
-    try:
-        # The kernel tells the thread; its name may be that of a thread pool, the program's is the leader's.
-        status = (proc / str(pid) / "status").read_text("utf-8", "replace")
-        fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-        process = _look_at(int(fields["Tgid"]), proc)
-        user = fields.get("Uid", "").split("\t")[0]
-        thread = fields.get("Name", "")
-    except (OSError, KeyError, ValueError, IndexError):
-        return Reader("", Opener((_UNKNOWN,), _UNKNOWN, _UNKNOWN))
-    line = [process.identity]
-    below = process
-    while len(line) <= _MOST_ABOVE and below.parent > 0:
+    pid: int
+    """Its number; 0 for a process outside this pid namespace."""
+    proc: Path = _PROC
+    """Where the proc file system is mounted."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid}"
+
+    def reader(self) -> Reader:
+        """The reader to whom this process belongs: itself and the processes above it; takes some 60 µs.
+
+        Each process above counts together with the name of the program that opens, so that a player is not
+        slowed by other programs of the same shell or desktop. The line ends below an interactive shell,
+        because a person gave each of its commands.
+        """
         try:
-            above = _look_at(below.parent, proc)
-        except (OSError, ValueError, IndexError):
-            break  # It has just ended, or belongs to somebody whose processes are hidden.
-        if _is_interactive(above, below):
-            break
-        line.append(above.identity)
-        below = above
-    jobs = (line[0], *((identity, process.name, user) for identity in line[1:]))
-    opener = Opener(jobs, process.session, user)
-    return Reader(process.name, opener, thread, _plugin(process, proc), tuple(line))
+            # The kernel names the thread, which may be one of a pool; its leader has the name of the program.
+            status = (self.proc / str(self.pid) / "status").read_text("utf-8", "replace")
+            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+            process = _look_at(int(fields["Tgid"]), self.proc)
+            user = fields.get("Uid", "").split("\t")[0]
+            thread = fields.get("Name", "")
+        except (OSError, KeyError, ValueError, IndexError):
+            return Reader("", Opener((_UNKNOWN,), _UNKNOWN, _UNKNOWN))
+        line = [process.identity]
+        below = process
+        while len(line) <= _MOST_ABOVE and below.parent > 0:
+            try:
+                above = _look_at(below.parent, self.proc)
+            except (OSError, ValueError, IndexError):
+                break  # It has just ended, or belongs to somebody whose processes are hidden.
+            if _is_interactive(above, below):
+                break
+            line.append(above.identity)
+            below = above
+        jobs = (line[0], *((identity, process.name, user) for identity in line[1:]))
+        opener = Opener(jobs, process.session, user)
+        return Reader(process.name, opener, thread, _plugin(process, self.proc), tuple(line))
+
+    def is_ending(self) -> bool:
+        """Whether the process is gone, or has a pending signal that will end its wait.
+
+        A blocked signal does not count: the process would see EINTR, find no signal, and try again. A process
+        outside this pid namespace cannot be looked at, and counts as running.
+        """
+        if self.pid == 0:
+            return False
+        try:
+            with (self.proc / str(self.pid) / "status").open("rb", buffering=0) as file:
+                found = _SIGNALS.search(file.read(_STATUS_BYTES))
+        except OSError:
+            return True
+        if found is None:
+            return False
+        state, *masks = found.groups()
+        own, shared, blocked = (int(mask, 16) for mask in masks)
+        return state in b"ZX" or bool((own | shared) & _ENDING_MASK & ~blocked)
 
 
 def _plugin(process: _Stat, proc: Path) -> str:
@@ -136,23 +149,3 @@ def _is_interactive(shell: _Stat, job: _Stat) -> bool:
     if shell.terminal == 0 or shell.group == job.group:
         return False
     return shell.pid == shell.session or job.group == job.foreground
-
-
-def is_ending(pid: int, proc: Path = Path("/proc")) -> bool:
-    """Whether the process (or thread) `pid` is gone, or has a signal pending that will end its wait.
-
-    A signal that is blocked does not count: the process would see EINTR, find no signal, and try again.
-    Pid 0 is a process outside of this pid namespace, which cannot be looked at.
-    """
-    if pid == 0:
-        return False
-    try:
-        with (proc / str(pid) / "status").open("rb", buffering=0) as file:
-            found = _SIGNALS.search(file.read(_STATUS_BYTES))
-    except OSError:
-        return True
-    if found is None:
-        return False
-    state, *masks = found.groups()
-    own, shared, blocked = (int(mask, 16) for mask in masks)
-    return state in b"ZX" or bool((own | shared) & _ENDING_MASK & ~blocked)

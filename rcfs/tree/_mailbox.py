@@ -258,17 +258,12 @@ class SaidFile(MessageFile):
 class ConversationFile(MailboxText):
     """conversation.txt: the text of all messages of a conversation."""
 
+    is_quick: ClassVar[bool] = (
+        False  # However short the text is, it takes a look at each message of the folder.
+    )
+    grows: ClassVar[bool] = True
     _view: str
     _name: str
-
-    @property
-    def is_quick(self) -> bool:
-        # However short it is, all messages of a folder are looked for.
-        return False
-
-    @property
-    def grows(self) -> bool:
-        return True
 
     def content(self) -> bytes:
         return b"".join(self.pieces())

@@ -132,22 +132,17 @@ class TextFile(Node):
     """A file whose bytes follow from metadata: it costs no request."""
 
     mode: ClassVar[int] = 0o666
+    is_quick: ClassVar[bool] = True
+    """Whether `content` takes less than a millisecond; the others are made in worker threads."""
+    grows: ClassVar[bool] = False
+    """Whether the text usually changes by an addition at its end."""
     _times: Times
     size_bytes: int
-    """Exact size in bytes, as of now; whoever gets other `content` later sets it."""
+    """Exact size in bytes at present; the caller of `content` updates it when the content has another
+    size."""
 
     def times(self) -> Times:
         return self._times
-
-    @property
-    def is_quick(self) -> bool:
-        """Whether `content` takes less than a millisecond."""
-        return True
-
-    @property
-    def grows(self) -> bool:
-        """Whether what is new is added at its end."""
-        return False
 
     def content(self) -> bytes:
         """The bytes as of now, which may be later than `size_bytes`; empty when what they tell of is gone.

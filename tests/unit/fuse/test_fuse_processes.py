@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from rcfs.files import Reader
-from rcfs.fuse._processes import is_ending, reader_of
+from rcfs.fuse._processes import Process
 from rcfs.quota import Opener
 
 STATUS = (
@@ -53,7 +53,7 @@ class Proc:
         (folder / "status").write_text(f"Name:\t{name}\nTgid:\t{of}\nPid:\t{tid}\nUid:\t1000\t0\t0\t0\n")
 
     def reader(self, pid: int) -> Reader:
-        return reader_of(pid, self.path)
+        return Process(pid, self.path).reader()
 
 
 def test_a_reader_is_a_process_and_those_above_it(proc: Proc) -> None:
@@ -123,8 +123,8 @@ def test_a_line_without_an_end_is_cut(proc: Proc) -> None:
 
 
 def test_this_very_process() -> None:
-    reader = reader_of(os.getpid())
-    assert reader == reader_of(os.getpid())
+    reader = Process(os.getpid()).reader()
+    assert reader == Process(os.getpid()).reader()
     assert reader.opener.session == os.getsid(0)
     assert reader.opener.user == str(os.getuid())
 
@@ -148,31 +148,31 @@ def signal_bit(number: int) -> int:
 
 @pytest.mark.parametrize("number", [1, 2, 3, 9, 15])
 def test_an_ending_signal_counts_wherever_it_is_pending(process: Callable[..., Path], number: int) -> None:
-    assert is_ending(7, process(own=signal_bit(number)))
-    assert is_ending(7, process(shared=signal_bit(number)))
+    assert Process(7, process(own=signal_bit(number))).is_ending()
+    assert Process(7, process(shared=signal_bit(number))).is_ending()
 
 
 @pytest.mark.parametrize("number", [10, 17, 18, 28])
 def test_other_signals_do_not_count(process: Callable[..., Path], number: int) -> None:
-    assert not is_ending(7, process(own=signal_bit(number), shared=signal_bit(number)))
+    assert not Process(7, process(own=signal_bit(number), shared=signal_bit(number))).is_ending()
 
 
 def test_a_blocked_signal_does_not_count(process: Callable[..., Path]) -> None:
-    assert not is_ending(7, process(shared=signal_bit(15), blocked=signal_bit(15)))
-    assert is_ending(7, process(shared=signal_bit(15) | signal_bit(9), blocked=signal_bit(15)))
+    assert not Process(7, process(shared=signal_bit(15), blocked=signal_bit(15))).is_ending()
+    assert Process(7, process(shared=signal_bit(15) | signal_bit(9), blocked=signal_bit(15))).is_ending()
 
 
 def test_a_process_that_is_gone_or_dead_is_ending(process: Callable[..., Path], tmp_path: Path) -> None:
-    assert is_ending(8, tmp_path)
-    assert is_ending(7, process(state="Z"))
+    assert Process(8, tmp_path).is_ending()
+    assert Process(7, process(state="Z")).is_ending()
 
 
 def test_a_process_of_another_namespace_is_not(tmp_path: Path) -> None:
-    assert not is_ending(0, tmp_path)
+    assert not Process(0, tmp_path).is_ending()
 
 
 def test_this_process_is_not_ending() -> None:
-    assert not is_ending(os.getpid())
+    assert not Process(os.getpid()).is_ending()
 
 
 @pytest.mark.parametrize("name", ["kioworker", "kioslave5"])
