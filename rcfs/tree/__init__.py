@@ -1,8 +1,8 @@
-"""The tree: which directories and files there are, what they are called, what their text is.
+"""The tree: its directories and files, their names, and the bytes of its texts.
 
-Pure: without clock, network or disk. `Root` shows the extensions; `ExtensionDirectory.show` gives an
-extension the catalogue of its mailbox, and everything below is made when it is looked for. `shelve` and
-`name_folder` decide where messages are shown; whoever keeps the catalogue asks them.
+The room is pure: it has no clock, network or disk. `Root` shows the extensions, and `ExtensionDirectory.show`
+gives an extension the catalogue of its mailbox. The nodes below are made on demand. `shelve` and
+`name_folder` decide in which folders a message is shown; the index calls them when it stores a message.
 """
 
 from rcfs.tree._catalogue import Catalogue as Catalogue

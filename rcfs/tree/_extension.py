@@ -1,4 +1,4 @@
-"""One extension: the views that it always has, those that its mailbox calls for, and its record."""
+"""The directory of an extension: its views, and the record of the extension."""
 
 import attrs
 
@@ -19,36 +19,36 @@ from rcfs.tree._shelving import (
 from rcfs.tree._times import Times, times_of
 
 _STANDING_VIEWS = (*TYPE_VIEWS.values(), CONVERSATIONS, BY_CONTACT, UNREAD, TRASH)
-"""There from the beginning, so that they can be looked up before the mailbox is loaded."""
+"""Views that every mailbox has, so that they can be looked up before the mailbox is loaded."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class ExtensionDirectory(Directory):
-    """The directory of one extension; stays the same node for as long as the mount."""
+    """The directory of one extension; one node for the whole life of the tree."""
 
     extension: Extension
-    """Its record."""
+    """The record of the extension."""
     _shelf: Shelf
     _has_mailbox: bool = True
 
     def show(self, catalogue: Catalogue) -> None:
-        """Show the mailbox, which is loaded, from now on; until then names may be missing here and below."""
+        """Shows the mailbox, which is now loaded; until then, names may be missing here and below."""
         self._has_mailbox = True
         self._shelf.show(catalogue)
 
     def show_none(self) -> None:
-        """Show no folders of messages: extensions of this type, such as IVR menus, have no mailbox."""
+        """Shows no views: extensions of this type, such as IVR menus, have no mailbox."""
         self._has_mailbox = False
         self._shelf.hide()
 
     def hide(self) -> None:
-        """Show nothing of the mailbox until it is loaded again: what was known of it is lost."""
+        """Shows nothing of the mailbox until it is loaded again, after the index lost it."""
         self._has_mailbox = True
         self._shelf.hide()
 
     @property
     def is_filled(self) -> bool:
-        """Whether all is shown that there is: the mailbox, or that the extension has none."""
+        """Whether the directory is complete: it shows its mailbox, or it is known to have none."""
         return self._shelf.is_known or not self._has_mailbox
 
     @property
@@ -69,7 +69,7 @@ class ExtensionDirectory(Directory):
         return page_of(nodes | {RECORD_NAME: self._record()}, after, limit)
 
     def attachment(self, key: AttachmentKey) -> AttachmentFile | None:
-        """The file of an attachment of the mailbox, wherever its message is shown; None when that is gone."""
+        """The file of an attachment of this mailbox; None when its message is gone."""
         message = self._shelf.read(key.message_id)
         if message is None:
             return None
@@ -81,7 +81,7 @@ class ExtensionDirectory(Directory):
         return [RECORD_NAME]
 
     def _views(self) -> dict[str, None]:
-        """The views in the order to list them."""
+        """The names of the views, in the order of the listing."""
         if not self._has_mailbox:
             return {}
         found = self._shelf.catalogue.views() if self._shelf.is_known else []
@@ -100,7 +100,7 @@ class ExtensionDirectory(Directory):
 
 @attrs.define(eq=False, kw_only=True)
 class ExtensionRecord(TextFile):
-    """extension.json."""
+    """``extension.json``: the record of the extension."""
 
     _extension: Extension
 

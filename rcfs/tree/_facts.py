@@ -1,36 +1,37 @@
-"""What a message says about its parties, and the extended attributes of its directory and files."""
+"""The parties of a message, and the extended attributes of its directory and files."""
 
 import json
 
 from rcfs.model import Attachment, Availability, Message, Party, one_line
 
 UNKNOWN = "unknown"
-"""Stands for a party without name and number."""
+"""Name of a party without a name and a number."""
 
 _PREFIX = "user.rcfs."
-"""The part of the name space of extended attributes that is ours: scripts rely on it."""
+"""Prefix of the names of all extended attributes; scripts rely on it."""
 
 
 def counterparts(message: Message) -> tuple[Party, ...]:
-    """To whom an outbound message went, in the record's order; from whom any other came."""
+    """The recipients of an outbound message, in the order of the record; the sender of any other."""
     return message.recipients if is_outbound(message) else (message.sender,)
 
 
 def is_outbound(message: Message) -> bool:
-    """Whether the owner of the mailbox sent it; a record that does not say is taken for inbound."""
+    """Whether the owner of the mailbox sent the message; a record without a direction counts as inbound."""
     return message.direction == "Outbound"
 
 
 def number_of(party: Party) -> str:
-    """The phone number, else the extension number, else nothing."""
+    """The phone number, or else the extension number; empty if there is neither."""
     return party.phone_number or party.extension_number
 
 
 def message_xattrs(message: Message) -> dict[str, str]:
-    """The extended attributes that a message directory and all files in it have.
+    """The extended attributes of a message directory and of all files in it.
 
-    ``duration`` is that of the recording, in seconds; ``from`` and ``to`` are numbers, or names where
-    there is no number, ``to`` separated by commas; ``availability`` marks what is deleted or purged.
+    ``duration`` is the length of the recording in seconds. ``from`` and ``to`` are numbers, or names where a
+    number is missing; commas separate several recipients. Only deleted and purged messages have
+    ``availability``.
     """
     durations = (a.duration_s for a in message.attachments if a.duration_s is not None)
     return _named(
@@ -47,14 +48,14 @@ def message_xattrs(message: Message) -> dict[str, str]:
 
 
 def attachment_xattrs(message: Message, attachment: Attachment) -> dict[str, str]:
-    """The extended attributes of an attachment: those of its message, with its own id, URI and duration."""
+    """The extended attributes of an attachment: those of its message, but its own id, URI and duration."""
     return message_xattrs(message) | _named(
         attachment_id=attachment.id, uri=_bare(attachment.uri), duration=attachment.duration_s
     )
 
 
 def _named(**facts: object) -> dict[str, str]:
-    """`facts` as extended attributes, without those that are absent."""
+    """Extended attributes for `facts`, without the absent ones."""
     return {_PREFIX + name: one_line(str(fact)) for name, fact in facts.items() if fact not in (None, "")}
 
 
@@ -63,12 +64,12 @@ def _address(party: Party) -> str:
 
 
 def _record_uri(message: Message) -> str:
-    """``uri`` of the message's record; empty when it has none."""
+    """``uri`` of the record of a message; empty if it has none."""
     record = json.loads(message.raw)
     uri = record.get("uri") if isinstance(record, dict) else None
     return uri if isinstance(uri, str) else ""
 
 
 def _bare(uri: str) -> str:
-    """`uri` without query and fragment: a query may hold an access token."""
+    """`uri` without its query, which may hold an access token, and its fragment."""
     return uri.partition("?")[0].partition("#")[0]

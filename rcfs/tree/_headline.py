@@ -1,16 +1,16 @@
-"""A message in a line: when, what, and with whom."""
+"""A message in one line: its time, its type, and the other party."""
 
 from rcfs.model import Message, Party, one_line
 from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, number_of
 from rcfs.tree._times import clock_text
 
 _NAMED_PARTIES = 3
-"""So many parties are named, the others are counted."""
+"""Most parties named in a line; the others are counted."""
 
 
 def headline(message: Message) -> str:
-    """When a message was made, its type, and from or to whom: ``2026-11-03 17:27:05Z  SMS from Bob Ray``."""
-    # Two spaces part what comes after a headline: nobody's name holds them.
+    """The time, type and parties of a message: ``2026-11-03 17:27:05Z  SMS from Bob Ray``."""
+    # Callers put two spaces after a headline, so no name may hold two in a row.
     named = [" ".join(one_line(party.name or number_of(party)).split()) for party in counterparts(message)]
     parties = [name or UNKNOWN for name in named] or [UNKNOWN]
     more = f" +{len(parties) - _NAMED_PARTIES}" if len(parties) > _NAMED_PARTIES else ""
@@ -20,7 +20,7 @@ def headline(message: Message) -> str:
 
 
 def people_of(message: Message) -> list[str]:
-    """Everybody whom a message names, as name and number; the sender first."""
+    """All parties of a message, each as name and number; the sender comes first."""
     everybody = map(_described, (message.sender, *message.recipients))
     return list(dict.fromkeys(filter(None, everybody)))
 

@@ -1,6 +1,6 @@
-"""The directories of a mailbox: views, the folders in them, and each message with its files.
+"""The directories of a mailbox: views, their folders, and messages with their files.
 
-They hold nothing: every question goes on to the catalogue of the mailbox.
+Nodes hold no data; they ask the catalogue of the mailbox.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,9 +26,9 @@ from rcfs.tree._speech import conversation_pieces
 from rcfs.tree._times import Times, sane, times_of
 
 CONVERSATION_FILE = "conversation.txt"
-"""The file of a conversation's folder that holds the text of all its messages."""
+"""File in the folder of a conversation that holds the text of all its messages."""
 _CONVERSATION_CURSOR = 1
-"""It is listed first: messages have the cursors from 2 on."""
+"""It is listed first; the cursors of messages begin at 2."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -52,7 +52,7 @@ class MailboxDirectory(Directory):
 
 @attrs.define(eq=False, kw_only=True)
 class ViewDirectory(MailboxDirectory):
-    """A view whose messages are in folders."""
+    """A view that holds folders of messages."""
 
     _view: str
 
@@ -61,7 +61,7 @@ class ViewDirectory(MailboxDirectory):
         return times_of(*known, self._shelf.fallback_s)
 
     def find(self, name: str) -> Node | None:
-        # The folder without a name is none, but what it is to ask for the view itself.
+        # The row with an empty name stands for the view itself.
         row = self._shelf.catalogue.folder(self._view, name) if name else None
         return None if row is None else self._node(row)
 
@@ -75,9 +75,9 @@ class ViewDirectory(MailboxDirectory):
 
 @attrs.define(eq=False, kw_only=True)
 class FolderDirectory(MailboxDirectory):
-    """The messages of one folder: their directories where it is their home, else links to them.
+    """A folder of messages: it holds their directories if it is their home, else links to those.
 
-    A view without folders is one of these, with an empty name.
+    A view without folders is a folder with an empty name.
     """
 
     _view: str
@@ -146,7 +146,7 @@ class FolderDirectory(MailboxDirectory):
 
 @attrs.define(eq=False, kw_only=True)
 class MessageDirectory(MailboxDirectory):
-    """One message: its record, its text, its attachments."""
+    """A message: its record, its text and its attachments."""
 
     ends_short: ClassVar[bool] = True
     _row: MessageRow
@@ -172,10 +172,10 @@ class MessageDirectory(MailboxDirectory):
         return list(self._files())
 
     def entries(self) -> dict[str, Node]:
-        return {name: make() for name, make in self._files().items()}  # The record is read once.
+        return {name: make() for name, make in self._files().items()}  # The base would read the record twice.
 
     def _files(self) -> dict[str, Callable[[], Node]]:
-        """What makes each file: to tell the sizes of its texts costs more than all the rest."""
+        """By name, a function that makes the file: it renders a text to know its size, which takes long."""
         message = self._shelf.catalogue.read(self._row.id)
         if message is None:
             return {}
@@ -201,7 +201,7 @@ class MessageDirectory(MailboxDirectory):
 
 @attrs.define(eq=False, kw_only=True)
 class MailboxText(TextFile):
-    """A text that a mailbox tells."""
+    """A text made from records of a mailbox."""
 
     _shelf: Shelf
 
@@ -216,7 +216,7 @@ class MailboxText(TextFile):
 
 @attrs.define(eq=False, kw_only=True)
 class MessageFile(MailboxText):
-    """A text that one message tells."""
+    """A text made from the record of one message."""
 
     _message_id: int
 
@@ -232,13 +232,13 @@ class MessageFile(MailboxText):
 
     @staticmethod
     def rendered(message: Message) -> bytes:
-        """The bytes that `message` tells."""
+        """The bytes of the file for `message`."""
         raise NotImplementedError
 
 
 @attrs.define(eq=False, kw_only=True)
 class RecordFile(MessageFile):
-    """message.json: the record."""
+    """``message.json``: the record of a message."""
 
     @staticmethod
     def rendered(message: Message) -> bytes:
@@ -247,7 +247,7 @@ class RecordFile(MessageFile):
 
 @attrs.define(eq=False, kw_only=True)
 class SaidFile(MessageFile):
-    """text.txt: the text of an SMS or Pager message."""
+    """``text.txt``: the text of an SMS or Pager message."""
 
     @staticmethod
     def rendered(message: Message) -> bytes:
@@ -256,7 +256,7 @@ class SaidFile(MessageFile):
 
 @attrs.define(eq=False, kw_only=True)
 class ConversationFile(MailboxText):
-    """conversation.txt: the text of all messages of a conversation."""
+    """``conversation.txt``: the texts of all messages of a conversation."""
 
     is_quick: ClassVar[bool] = (
         False  # However short the text is, it takes a look at each message of the folder.
@@ -285,5 +285,5 @@ def attachment_file(shelf: Shelf, message: Message, attachment: Attachment) -> A
 
 
 def xattrs_of(message: Message | None) -> dict[str, str]:
-    """The extended attributes of what belongs to a message; none when it is gone."""
+    """The extended attributes that a message gives its nodes; none when the message is gone."""
     return {} if message is None else message_xattrs(message)

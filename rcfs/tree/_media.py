@@ -1,7 +1,7 @@
-"""Media types: which file extension one calls for, and how large a content may be at most.
+"""Media types: the file extension for each, and an upper estimate for the size of a content.
 
-The table is all there is: the standard library's `mimetypes` reads the system's files, so that names
-would differ between machines.
+The standard library's `mimetypes` reads files of the system, so names would differ between machines. This
+table is the same everywhere.
 """
 
 import re
@@ -11,7 +11,7 @@ from types import MappingProxyType
 from rcfs.model import Attachment, Message
 
 UNKNOWN_EXTENSION = ".bin"
-"""For a media type that is absent, or not in the table."""
+"""Extension for a media type that is missing, or not in the table."""
 
 _EXTENSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -67,14 +67,14 @@ _EXTENSIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "video/x-msvideo": (".avi",),
     }
 )
-"""Extensions by media type, the one to give first, then those that a sender may have given.
+"""Extensions by media type: first the one that rcfs gives, then others that a sender may have given.
 
-Voicemail, fax and MMS types as seen in payloads, the types that the API's MMS and fax guides accept, and
-what handsets send besides.
+The types are those of voicemail, fax and MMS in observed payloads, those that the API's MMS and fax guides
+accept, and others that phones send.
 """
 
 _PLAUSIBLE = re.compile(r".(\.[A-Za-z0-9]{1,10})$", re.DOTALL)
-"""An extension that a person would take for one, after at least one other character."""
+"""An extension that looks like one to a person, after at least one other character."""
 
 _WAV_BYTES_PER_S = 32_000
 """16 kHz, 16 bit, one channel: twice the telephone's 8 kHz."""
@@ -89,13 +89,13 @@ _MMS_BYTES = 1_500_000
 """Limit of all files of an MMS together. Source: the API's MMS guide."""
 
 _LEAST_BYTES = 1 << 20
-"""No estimate is smaller: too large only looks odd until the file is opened, too small truncates."""
+"""Smallest estimate: too large a size looks odd until the file is opened, too small a size truncates it."""
 
 _MOST_BYTES = 1 << 30
-"""No estimate is larger, whatever nonsense a record claims: the largest fax is 50 MB."""
+"""Largest estimate, whatever a record claims: the largest fax has 50 MB."""
 
 _BLOCK_BYTES = 4096
-"""Estimates are whole pages of memory, so that readers see at a glance that they are estimates."""
+"""Estimates are multiples of a memory page, which shows people that they are estimates."""
 
 
 def extension_for(content_type: str) -> str:
@@ -104,10 +104,10 @@ def extension_for(content_type: str) -> str:
 
 
 def split_extension(name: str, content_type: str) -> tuple[str, str]:
-    """`name` as a stem and the extension that it is to have; the extension is never empty.
+    """The stem and the extension of a file that the sender called `name`; the extension is never empty.
 
-    The sender's extension stays when it is one for the media type, in whatever case, and when the media
-    type is unknown. Otherwise the whole name is the stem, so that what was sent can still be read.
+    The sender's extension stays if the media type has it, in upper or lower case, or if the media type is
+    unknown. Otherwise the whole name is the stem, so that the original name stays readable.
     """
     match = _PLAUSIBLE.search(name)
     sent = match[1] if match else ""
@@ -118,7 +118,7 @@ def split_extension(name: str, content_type: str) -> tuple[str, str]:
 
 
 def estimated_size(message: Message, attachment: Attachment) -> int:
-    """A size in bytes that the content will hardly exceed: a multiple of 4096 from 1 MiB to 1 GiB."""
+    """A size in bytes that the content is unlikely to exceed: a multiple of 4096, from 1 MiB to 1 GiB."""
     size = _LEAST_BYTES
     if attachment.duration_s is not None:
         is_wav = extension_for(attachment.content_type) == ".wav"

@@ -1,4 +1,4 @@
-"""What a message is called, what its files are called, and the texts among them."""
+"""The names of a message and of its files, and the bytes of its texts."""
 
 import json
 import re
@@ -14,52 +14,51 @@ from rcfs.tree._names import Names, clean, cut, fit
 from rcfs.tree._times import stamp
 
 RECORD_FILE = "message.json"
-"""The file of a message directory that holds the record; no attachment ever has this name."""
+"""File of a message directory that holds the record; no attachment ever has this name."""
 
 TEXT_FILE = "text.txt"
-"""The file of a message directory that holds the text of an SMS or Pager message."""
+"""File of a message directory that holds the text of an SMS or Pager message."""
 
 _TEXTS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {"AudioTranscription": ("transcript", ".txt"), "Text": ("text", ".txt")}
 )
-"""Stem and extension by the kind of an attachment: of what is read where it is, beside message.json."""
+"""Stem and extension for attachments that people read in place, by the kind of the attachment."""
 
 _DESCRIBED: Mapping[str, str] = MappingProxyType(
     {"AudioRecording": "voicemail", "RenderedDocument": "fax", "SourceDocument": "source"}
 )
-"""What an attachment is, by its kind: of what the platform makes, so that no sender has named it."""
+"""First word of the name of an attachment that the platform made and no sender named, by its kind."""
 
 _HEADLINE_BYTES = 160
-"""So much of a headline stands in the name of an attachment: with the kind before it, and what counts further
-recipients, a number and an extension after it, a name has room."""
+"""Longest headline in the name of an attachment. The rest of NAME_BYTES holds the kind before it, and after
+it the count of further recipients, a number and an extension."""
 
 _NAMED_ID = re.compile(r" \[(0|[1-9][0-9]{0,18})\]\Z", re.ASCII)
-"""The end of a message's name; ids are at most an int64's 19 digits."""
+"""The end of the name of a message directory; an id is an int64, which has at most 19 digits."""
 
 
 def message_name(message: Message) -> str:
     """The name of the directory of `message`: ``<time> from|to <party> [<id>]``.
 
-    The party is named, else numbered, else ``unknown``; further recipients are counted: ``to Ann Lee +2``.
-    The id is never cut, so the name is unique in the mailbox.
+    The party is its name, or else its number, or else ``unknown``. Further recipients are counted: ``to Ann
+    Lee +2``. The id is never cut, so the name is unique in the mailbox.
     """
     line, more = _headline(message)
     return fit(line, f"{more} [{message.id}]")
 
 
 def message_id_of(name: str) -> int | None:
-    """The id of the message whose directory may be called `name`; None when no message has such a name."""
+    """The id in the name of a message directory; None if `name` cannot be one."""
     match = _NAMED_ID.search(name)
     return int(match[1]) if match else None
 
 
 def attachment_names(message: Message) -> Iterator[tuple[str, Attachment]]:
-    """The attachments that are files of their own, with the names of the files, in the record's order.
+    """The attachments that are files, with the names of the files, in the order of the record.
 
-    What a sender has named keeps its name. Anything else is called what it is, and then as its message:
-    ``voicemail 2026-11-20T01.26.19Z from Bob Ray.wav``, so that a file says what it is wherever it was copied
-    to. That comes from the record of the message alone, and changes only if the platform changes the record:
-    another name for a number elsewhere changes nothing.
+    A file that the sender named keeps its name. Any other is called by its kind and its message, such as
+    ``voicemail 2026-11-20T01.26.19Z from Bob Ray.wav``, so that a copy still says what it is. The name
+    depends on the record of this message only: a contact that gets another name elsewhere changes nothing.
     """
     names = Names((RECORD_FILE, TEXT_FILE) if message.has_text else (RECORD_FILE,))
     for attachment in message.fetched_attachments:
@@ -67,29 +66,29 @@ def attachment_names(message: Message) -> Iterator[tuple[str, Attachment]]:
 
 
 def pretty_json(raw: str) -> bytes:
-    """The JSON text `raw` indented by 2 for people, with a newline at the end; nothing is left out.
+    """The JSON text `raw`, indented by 2 and with a newline at the end.
 
-    What the text says is kept as it is, each number to its last digit. A lone surrogate, which UTF-8 cannot
-    express, is the escape that JSON has for it.
+    All values stay as they are, and each number keeps all its digits. A lone surrogate, which UTF-8 cannot
+    encode, becomes its JSON escape.
     """
     try:
-        # 4 µs instead of 58 (measured 2026-11), and each listing of a message asks for the size.
+        # 4 µs instead of the 58 of `json` (measured 2026-11), and each listing of a message needs the size.
         return msgspec.json.format(raw, indent=2).encode() + b"\n"
-    except msgspec.DecodeError:  # A lone surrogate, which it takes for an unfinished pair.
+    except msgspec.DecodeError:  # It takes a lone surrogate for an unfinished pair.
         text = json.dumps(json.loads(raw), indent=2, ensure_ascii=False) + "\n"
         return text.encode("utf-8", "backslashreplace")
 
 
 def exact_text(text: str) -> bytes:
-    """`text` in UTF-8, with nothing added; each lone surrogate is U+FFFD.
+    """`text` in UTF-8, unchanged except that lone surrogates become U+FFFD.
 
-    The bytes of one would make programs take the file for binary; message.json has it as it was.
+    A surrogate's bytes would make programs take the file for binary; message.json has the original.
     """
     return valid(text).encode()
 
 
 def _headline(message: Message) -> tuple[str, str]:
-    """(when a message was made, and from or to whom, as a clean text; how many more there are)."""
+    """The time and the first party of a message as a clean text, and a count of the other parties."""
     parties = counterparts(message)
     party = next((clean(p.name) or clean(number_of(p)) for p in parties), "") or UNKNOWN
     more = f" +{len(parties) - 1}" if len(parties) > 1 else ""
@@ -98,7 +97,7 @@ def _headline(message: Message) -> tuple[str, str]:
 
 
 def _stem_and_extension(message: Message, attachment: Attachment) -> tuple[str, str]:
-    """What the file of `attachment` is to be called, before names are made unique."""
+    """The stem and the extension for the file of `attachment`, before names are made unique."""
     if attachment.kind in _TEXTS:
         return _TEXTS[attachment.kind]
     sent = "" if attachment.kind in _DESCRIBED else clean(attachment.file_name)

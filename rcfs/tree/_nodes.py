@@ -1,7 +1,7 @@
-"""What a directory entry can be: a directory, a file whose text is known, an attachment, a link.
+"""Nodes, the kinds of directory entries: directories, texts, attachments, links and live files.
 
-Nodes are made when they are looked for, and hold no message, only its id. So a million messages take no
-memory, and what is shown is always what is known now. Two nodes of one path differ in nothing but identity.
+Nodes are made on demand and hold the id of a message, not the message. So a million messages take no memory,
+and a node always shows the present state of the index. Two nodes of one path differ only in identity.
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,67 +15,69 @@ from rcfs.tree._facts import attachment_xattrs
 from rcfs.tree._times import Times
 
 _LARGEST_CLAIM = (1 << 31) - 1
-"""``size`` of an attachment record is an int32. Source: schema MessageAttachmentInfo."""
+"""Largest ``size`` in an attachment record, an int32. Source: schema MessageAttachmentInfo."""
 _PAGE = 1000
-"""Entries asked for at a time where all are wanted."""
+"""Entries to a page when all entries are needed."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Node:
-    """One directory entry; the base of all."""
+    """A directory entry; the base class of all nodes."""
 
     mode: ClassVar[int]
-    """Permission bits, before the mount's umask takes some away."""
+    """Permission bits before the umask of the mount."""
 
     @property
     def mailbox_id(self) -> int | None:
-        """Id of the extension whose mailbox it tells of, which must be loaded then; None for no mailbox."""
+        """Id of the extension whose mailbox must be loaded before the node is used; None for no mailbox."""
         return None
 
     @property
     def is_known(self) -> bool:
-        """Whether it can be asked; False for what tells of a mailbox that is not loaded."""
+        """Whether the node can answer: False while its mailbox is not loaded."""
         return True
 
     def times(self) -> Times:
-        """The times to show."""
+        """The times of the node."""
         raise NotImplementedError
 
     def message(self) -> Message | None:
-        """The message that it belongs to, read now; None when it belongs to none, or that is gone."""
+        """The message that the node belongs to, read now; None if it belongs to none, or that is gone."""
         return None
 
     def xattrs(self) -> dict[str, str]:
-        """The extended attributes, by their names with ``user.rcfs.``; facts that are absent are left out."""
+        """The extended attributes by their full names (``user.rcfs.…``), without absent ones."""
         return {}
 
 
 @attrs.frozen
 class Entry:
-    """A node under its name in a directory."""
+    """A node with its name in a directory."""
 
     cursor: int
-    """Where the listing goes on after it; rises within a directory, and stays the entry's for ever."""
+    """Position in the listing; increases within a directory, and never changes for an entry."""
     name: str
-    """Its name."""
+    """The name."""
     node: Node
     """The node."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class Directory(Node):
-    """A directory; the base of all."""
+    """A directory; the base class of all directories."""
 
     mode: ClassVar[int] = 0o777
     is_quick: ClassVar[bool] = True
-    """Whether `find` and `page` take less than a millisecond; others are asked in worker threads."""
+    """Whether `find` and `page` take less than a millisecond; otherwise worker threads call them."""
     nlink: ClassVar[int] = 1
-    """Says "not counted", as btrfs does: counting would list every directory that is only looked at."""
+    """Link count; 1 means "not counted", as in btrfs: counting would list each directory for its
+    attributes."""
     ends_short: ClassVar[bool] = False
-    """Whether a page of fewer entries than were asked for is the last one: then no empty one need follow."""
+    """Whether a page with fewer entries than the limit is the last one, so that no empty page has to
+    follow."""
 
     def find(self, name: str) -> Node | None:
-        """The node of that name; None when there is none.
+        """The node of that name; None if the directory has no such entry.
 
         Raises:
             RuntimeError: The mailbox has not been loaded (`is_known` is False).
@@ -83,9 +85,10 @@ class Directory(Node):
         raise NotImplementedError
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        """At most `limit` entries, those after the cursor `after` (0 for the beginning); empty at the end.
+        """At most `limit` entries after the cursor `after` (0 for the beginning); empty at the end.
 
-        What is there all the time is listed exactly once, whatever comes and goes between two pages.
+        An entry that exists all the time is listed exactly once, even if others come and go between two
+        pages.
 
         Raises:
             RuntimeError: The mailbox has not been loaded (`is_known` is False).
@@ -93,11 +96,11 @@ class Directory(Node):
         raise NotImplementedError
 
     def listed_as(self, name: str) -> str:
-        """What the entry is listed as that `find` finds by `name`."""
+        """The name in the listing of the entry that `find` finds under `name`."""
         return name
 
     def volatile_names(self) -> list[str]:
-        """Names of the files in it that may change with it."""
+        """Names of the files whose attributes may change when the directory changes."""
         return []
 
     def entries(self) -> dict[str, Node]:
@@ -112,7 +115,7 @@ class Directory(Node):
 
 @attrs.define(eq=False, kw_only=True)
 class FixedDirectory(Directory):
-    """A directory whose entries are all at hand."""
+    """A directory with a fixed set of entries."""
 
     _times: Times
     _entries: Mapping[str, Node]
@@ -129,7 +132,7 @@ class FixedDirectory(Directory):
 
 @attrs.define(eq=False, kw_only=True)
 class TextFile(Node):
-    """A file whose bytes follow from metadata: it costs no request."""
+    """A file made from records that rcfs already has, so that reading it sends no request."""
 
     mode: ClassVar[int] = 0o666
     is_quick: ClassVar[bool] = True
@@ -145,7 +148,7 @@ class TextFile(Node):
         return self._times
 
     def content(self) -> bytes:
-        """The bytes as of now, which may be later than `size_bytes`; empty when what they tell of is gone.
+        """The present bytes, which may be newer than `size_bytes`; empty if their source is gone.
 
         Raises:
             RuntimeError: The mailbox has not been loaded (`is_known` is False).
@@ -153,22 +156,22 @@ class TextFile(Node):
         raise NotImplementedError
 
     def pieces(self) -> Iterator[bytes]:
-        """The same piece by piece, so that a long text need not be in memory; for one thread, and at once."""
+        """The `content` in pieces, so that a long text is never whole in memory; for use by one thread."""
         yield self.content()
 
 
 @attrs.define(eq=False, kw_only=True)
 class AttachmentFile(Node):
-    """A file whose bytes the platform has: reading it may cost a request."""
+    """A file whose bytes the platform has, so that reading it may send a request."""
 
     mode: ClassVar[int] = 0o666
     _times: Times
     key: AttachmentKey
-    """The identity of the bytes."""
+    """Key of the content."""
     attachment: Attachment
-    """Its record."""
+    """The record of the attachment."""
     purged: bool
-    """Whether the platform has purged it, so that only a cache can have it."""
+    """Whether the platform has purged the content, so that only a cache can hold it."""
     _estimate_bytes: int
     _shelf: Shelf
     _learned_bytes: int | None = attrs.field(default=None, init=False)
@@ -177,9 +180,9 @@ class AttachmentFile(Node):
         return self._times
 
     def size(self) -> tuple[int, bool]:
-        """The size in bytes, and whether it is exact: told by the record or a fetch.
+        """The size in bytes, and whether it is exact, from a fetch or the record.
 
-        Else it is an estimate that is rather too large.
+        Otherwise it is an estimate, which is more likely too large than too small.
         """
         exact = self._exact_bytes()
         return (self._estimate_bytes, False) if exact is None else (exact, True)
@@ -191,21 +194,21 @@ class AttachmentFile(Node):
 
     @property
     def size_is_exact(self) -> bool:
-        """Whether it is exact, as in `size`."""
+        """Whether the size is exact, as in `size`."""
         return self.size()[1]
 
     def learn(self, size_bytes: int) -> None:
-        """Show `size_bytes` from now on: the exact size that a fetch has told."""
+        """Shows `size_bytes` from now on, the exact size from a fetch."""
         self._learned_bytes = size_bytes
 
     @property
     def place(self) -> tuple[object, ...]:
-        """The mailbox and the view that it is in, whichever link led there."""
+        """The mailbox and the type of the message, which are the same for all links to the file."""
         message = self.message()
         return self.key.extension_id, message and message.type
 
     def wanted(self) -> Wanted:
-        """Its content, as whoever reads it asks for it."""
+        """The content, in the form in which a reader asks the library for it."""
         return Wanted(
             self.key,
             self.attachment.uri,
@@ -219,18 +222,18 @@ class AttachmentFile(Node):
 
     def xattrs(self) -> dict[str, str]:
         message = self.message()
-        # The key is what cache, pins and the record of fetches know the bytes by.
+        # The cache, pins and the record of fetches use the key.
         facts = {} if message is None else attachment_xattrs(message, self.attachment)
         return facts | {"user.rcfs.key": str(self.key)}
 
     def _exact_bytes(self) -> int | None:
-        # What a fetch has measured stands over what a record claims.
+        # A size from a fetch wins over the claim of a record.
         if self._learned_bytes is None and self._shelf.is_known:
             self._learned_bytes = self._shelf.catalogue.learned_bytes(self.key)
         if self._learned_bytes is not None:
             return self._learned_bytes
         claimed = self.attachment.size_bytes
-        # A claim of 0 is checked by a fetch, too: tar and cpio silently archive nothing when told 0.
+        # A claim of 0 counts as unknown: tar and cpio silently archive nothing of a file of size 0.
         return claimed if claimed is not None and 0 < claimed <= _LARGEST_CLAIM else None
 
 
@@ -241,7 +244,7 @@ class Link(Node):
     mode: ClassVar[int] = 0o777
     _times: Times
     target: str
-    """Where it points to, relative to its directory."""
+    """Target, relative to the directory of the link."""
 
     def times(self) -> Times:
         return self._times
@@ -249,12 +252,12 @@ class Link(Node):
 
 @attrs.define(eq=False, kw_only=True)
 class LiveFile(Node):
-    """A file that tells about the running program, which renders it whenever it is opened."""
+    """A file about the running program, which renders it at each open."""
 
     mode: ClassVar[int] = 0o666
     _times: Times
     topic: str
-    """What about; one of `LIVE_TOPICS`."""
+    """Subject of the file, one of `LIVE_TOPICS`."""
 
     def times(self) -> Times:
         return self._times
@@ -262,20 +265,20 @@ class LiveFile(Node):
 
 @attrs.define(eq=False, kw_only=True)
 class RefreshFile(LiveFile):
-    """A file whose opening is the wish for news, and whose text says what was refreshed."""
+    """A file that starts a refresh when it is opened; its text says what was refreshed."""
 
     name: str
-    """Of what: a name in the root, or `REFRESH_ALL`."""
+    """Name in the root of the directory to refresh, or `REFRESH_ALL`."""
 
 
 REFRESH_ALL = ".all"
-"""The name that stands for all mailboxes; no extension's name begins with a dot."""
+"""Name for all mailboxes; no directory of an extension has a name with a leading dot."""
 
 LIVE_TOPICS = ("status", "status.json", "quota", "queue", "errors", "log")
 """The files of ``.rcfs``."""
 
 
 def page_of(entries: Mapping[str, Node], after: int, limit: int) -> list[Entry]:
-    """A page of a directory whose entries are all at hand, and keep their order."""
+    """A page of `entries`, whose order must not change; arguments as in `Directory.page`."""
     chosen = list(entries.items())[after : after + limit]
     return [Entry(cursor, name, node) for cursor, (name, node) in enumerate(chosen, start=after + 1)]

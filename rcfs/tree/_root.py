@@ -23,25 +23,25 @@ from rcfs.tree._search import SEARCH_DIRECTORY, Owner, SearchCatalogue, Searches
 from rcfs.tree._times import Times
 
 LIVE_DIRECTORY = ".rcfs"
-"""The directory of the files that tell about the program; no extension's name begins with a dot.
+"""Directory of the files about the program; no directory of an extension has a name with a leading dot.
 
-It can be looked up, and is not listed unless that is wanted: what walks through the tree, to copy or compare
-it, would take it for a part of the account.
+It can be looked up, but is listed on request only: a program that copies or compares the tree would take it
+for a part of the account.
 """
 
 _REFRESH = "refresh"
-"""The directory in it whose files ask for news when they are opened."""
+"""Directory in `LIVE_DIRECTORY` whose files start a refresh when they are opened."""
 
 COPY_MANIFEST = "SHA256SUMS"
-"""The file at the top of a copy that tells its digests; no extension is called so."""
+"""File of digests at the top of a copy; no extension gets this name."""
 
 _LABEL_LENGTH = 40
-"""So much of an extension's number stands in the names of links: all of it, unless it is none."""
+"""Most characters of an extension's number in the names of links; real numbers are shorter."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class ControlDirectory(FixedDirectory):
-    """``.rcfs``: what tells about the program is listed, what asks it for something is not."""
+    """``.rcfs``: it lists the files about the program, and finds more by name."""
 
     _unlisted: Mapping[str, Node]
 
@@ -51,7 +51,7 @@ class ControlDirectory(FixedDirectory):
 
 @attrs.define(eq=False, kw_only=True)
 class RefreshDirectory(FixedDirectory):
-    """``.rcfs/refresh``: a file for each name in the root. It lists none, so nobody opens one by the way."""
+    """``.rcfs/refresh``: a file for each name in the root, unlisted so that nothing opens one by accident."""
 
     _root: "Root"
 
@@ -75,17 +75,17 @@ class Root(Directory):
     _cursors: dict[str, int] = attrs.field(factory=dict)
 
     def show(self, extensions: Iterable[Extension]) -> set[str]:
-        """Show the extensions that the user may read, and no others.
+        """Shows these extensions and no others.
 
-        Extension directories are called ``<number> <name>``, one of the two where the other is missing,
-        ``extension <id>`` where both are; ``[id]`` is appended where two would be equal, whatever the case.
-        The directory of an extension stays the same node.
+        The directory of an extension is called ``<number> <name>``, or by one of the two if the other is
+        missing, or ``extension <id>`` if both are. If two names were equal without regard to case, both get
+        an ``[id]``. The directory of an extension stays the same node.
 
         Args:
-            extensions: Of records with the same id the last counts.
+            extensions: Those that the user may read; the last record of an id counts.
 
         Returns:
-            The names that appeared, went away, or mean something else than before.
+            The names that are new, gone, or stand for something else than before.
         """
         by_id = {extension.id: extension for extension in extensions}
         stems = {extension.id: _stem(extension) for extension in by_id.values()}
@@ -128,16 +128,16 @@ class Root(Directory):
         """The directory of the extension with that internal id.
 
         Raises:
-            KeyError: There is none.
+            KeyError: The root shows no such extension.
         """
         return self._extensions[extension_id]
 
     def name_of(self, extension_id: int) -> str | None:
-        """What the directory of an extension is called; None when there is none."""
+        """The name of the directory of an extension; None if the root does not show the extension."""
         return self._names.get(extension_id)
 
     def owner_of(self, extension_id: int) -> Owner | None:
-        """Whose mailbox that of an extension is; None when there is none. May be asked in any thread."""
+        """The owner of a mailbox, by extension; None if the root does not show it. For any thread."""
         directory, name = self._extensions.get(extension_id), self._names.get(extension_id)
         if directory is None or name is None:
             return None
@@ -166,9 +166,9 @@ def build_root(
 
     Args:
         extensions: As in `Root.show`.
-        fallback_s: The time of everything that has none, in seconds since 1970-01-01 UTC.
-        searches: The searches to show; None for no directory of searches.
-        list_control: Whether ``.rcfs`` is listed as well.
+        fallback_s: Time of nodes whose records have none, in seconds since 1970-01-01 UTC.
+        searches: The searches to show; None for a tree without a directory of searches.
+        list_control: Whether ``.rcfs`` is listed.
     """
     root = Root(fallback_s=fallback_s, searches=searches, list_control=list_control)
     root.show(extensions)

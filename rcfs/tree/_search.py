@@ -1,11 +1,11 @@
 """Searches as directories: ``Search/<query>/`` holds a link to every message that the query finds.
 
-A directory of a search is called like its query. What no name may hold, because exFAT and NTFS refuse it, is
-listed in its full-width form: U+FF02 for a quotation mark, U+FF0A for an asterisk. Both forms lead there, so
-people type what they mean, and copies work.
+The name of the directory is the query. Characters that exFAT and NTFS refuse are listed in their full-width
+forms: U+FF02 for a quotation mark, U+FF0A for an asterisk. A lookup takes both forms, so people type the
+plain one, and copies work.
 
-They hold nothing: what matches is asked anew for every listing. A link is called like the directory of its
-message; where mailboxes have messages of the same name, the extension's number tells them apart.
+The directories hold no data: each listing runs the query again. A link has the name of the directory of its
+message. If messages of several mailboxes have the same name, the number of the extension is added.
 """
 
 import re
@@ -22,8 +22,7 @@ from rcfs.tree._nodes import Directory, Entry, Link, Node
 from rcfs.tree._times import Times, times_of
 
 SEARCH_DIRECTORY = "Search"
-"""The directory in the root whose directories are searches; no extension is called so."""
-
+"""Directory of the searches in the root; no extension gets this name."""
 
 _WIDE_DOT = "\uff0e"
 _WIDE = {ord(one): chr(ord(one) + 0xFEE0) for one in '"*:<>?\\|'}
@@ -33,15 +32,15 @@ _ODD_SPACE = re.compile(r"[^\S ]")
 
 
 def search_query(name: str) -> str:
-    """The query that a directory called `name` is for: the same for all names that lead to one search.
+    """The query of the directory `name`: equal for all names of one search.
 
     Raises:
-        ValueError: `name` holds something that no name may show, or is one that no directory can have.
+        ValueError: No directory can have that name.
     """
     if any(unicodedata.category(character) in ("Cc", "Zl", "Zp") for character in name):
         raise ValueError("a control character cannot stand in a name")
     query = _ODD_SPACE.sub(" ", unicodedata.normalize("NFC", name).translate(_NARROW)).strip()
-    # As a phrase it finds the same, and its name is no device of Windows.
+    # As a phrase it finds the same, and the name is not a Windows device.
     query = f'"{query}"' if is_device(query) else query
     shown = f"x{_without_dot(query.translate(_WIDE))}x"
     if clean(shown) != shown:
@@ -50,57 +49,57 @@ def search_query(name: str) -> str:
 
 
 def search_name(query: str) -> str:
-    """What the directory of a search is called; `query` is one of `search_query`."""
+    """The name of the directory for `query`, which is a result of `search_query`."""
     return _without_dot(query.translate(_WIDE))
 
 
 def _without_dot(name: str) -> str:
-    """`name` with another dot at its end, which Windows would drop."""
+    """`name` with a full-width dot instead of one at its end, which Windows would drop."""
     return f"{name[:-1]}{_WIDE_DOT}" if name.endswith(".") else name
 
 
 class SearchCatalogue(Protocol):
-    """What the tree asks about searches; `kept` and `kept_as` are quick, the others may take long."""
+    """The searches of an account. `kept` and `kept_as` take microseconds, the other calls up to seconds."""
 
     @property
     def changed_s(self) -> float:
-        """The newest time of a message that is known, in seconds since 1970-01-01 UTC; 0.0 for none."""
+        """The newest time of a known message, in seconds since 1970-01-01 UTC; 0.0 if no message is known."""
         ...
 
     def kept(self, after: int, limit: int) -> list[SearchRow]:
-        """At most `limit` searches, by their numbers, those after the number `after`."""
+        """At most `limit` searches with numbers above `after`, in the order of their numbers."""
         ...
 
     def kept_as(self, name: str) -> SearchRow | None:
-        """The search that is called `name`."""
+        """The search with the query `name`; None if it is not kept."""
         ...
 
     def matches(self, query: str, after: int, limit: int) -> list[FoundRow]:
-        """At most `limit` messages that `query` finds, by their numbers, those after the number `after`."""
+        """At most `limit` matches of `query` with numbers above `after`, in the order of their numbers."""
         ...
 
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
-        """The messages with that id that `query` finds."""
+        """The matches of `query` with that message id, which several mailboxes may have."""
         ...
 
 
 @attrs.frozen
 class Owner:
-    """Whose mailbox a message is in."""
+    """The extension that owns a mailbox, as links name it."""
 
     directory: str
     """Name of the extension's directory."""
     label: str
-    """Tells the extension from others: its number, else its id."""
+    """Number of the extension, or else its id."""
 
 
 OwnerOf = Callable[[int], Owner | None]
-"""The owner of a mailbox by the id of the extension; None when it is not shown."""
+"""Gives the owner of a mailbox by the id of the extension; None if the root does not show it."""
 
 
 @attrs.define(eq=False, kw_only=True)
 class SearchesDirectory(Directory):
-    """``Search``: the searches that are kept. Directories can be made in it, and renamed, and removed."""
+    """``Search``: a directory for each search. Users make, rename and remove searches in it."""
 
     _catalogue: SearchCatalogue
     _owner_of: OwnerOf
@@ -129,7 +128,7 @@ class SearchesDirectory(Directory):
 
 @attrs.define(eq=False, kw_only=True)
 class SearchDirectory(Directory):
-    """One search: links to what it finds now."""
+    """A search: links to its present matches."""
 
     is_quick: ClassVar[bool] = False
     _catalogue: SearchCatalogue
@@ -138,11 +137,11 @@ class SearchDirectory(Directory):
 
     @property
     def query(self) -> str:
-        """What it searches for, which is its name."""
+        """The query."""
         return self._row.name
 
     def times(self) -> Times:
-        """When it was made, or may have got another content."""
+        """The later of its creation and the last change of a mailbox, which may have changed its matches."""
         return times_of(max(self._row.made_s, self._catalogue.changed_s), None, 0.0)
 
     def find(self, name: str) -> Node | None:
@@ -150,7 +149,7 @@ class SearchDirectory(Directory):
         rows = [] if message_id is None else self._catalogue.matches_with_id(self._row.name, message_id)
         for row in rows:
             owner = self._owner_of(row.extension_id)
-            # The longer name is that of one whose namesake has gone since it was listed, too.
+            # The listing may have shown the longer name, because of a namesake that is gone now.
             if owner is not None and name in (link_name(row, owner), namesake(row.name, row.id, owner)):
                 return _link(row, owner)
         return None
@@ -165,12 +164,12 @@ class SearchDirectory(Directory):
 
 
 def link_name(row: FoundRow, owner: Owner) -> str:
-    """What the link to a message is called."""
+    """The name of the link to a message."""
     return namesake(row.name, row.id, owner) if row.ambiguous else row.name
 
 
 def namesake(name: str, message_id: int, owner: Owner) -> str:
-    """What the link to a message is called that is not the only one with its name."""
+    """The name of a link that needs the owner's label because another message has the same name."""
     suffix = f" [{message_id}]"
     return fit(name.removesuffix(suffix), f" ({owner.label}){suffix}")
 

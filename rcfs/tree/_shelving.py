@@ -1,13 +1,13 @@
-"""Where a message is shown, and what the folders are called that show it.
+"""Shelving: the folders that show a message, and their names.
 
-A message has one home, the folder that holds its directory, and is a link in the folders of other views:
+A message has one home, the folder that holds its directory. Folders of other views hold links to it:
 
-    SMS/2026-11/            home      by type and month
-    Trash/                  home      of what is deleted
-    Purged/                 home      of what the platform has purged, where that is kept
+    SMS/2026-11/            home      messages of a type and month
+    Trash/                  home      deleted messages
+    Purged/                 home      messages that the platform has purged, if the user keeps them
     Conversations/<who>/    links     SMS and Pager threads
-    By-Contact/<who>/       links     everything with one number or person
-    Unread/                 links     what came in and was not read
+    By-Contact/<who>/       links     messages exchanged with one number or person
+    Unread/                 links     unread inbound messages
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,10 +24,11 @@ from rcfs.tree._times import month_name, sane
 TYPE_VIEWS: Mapping[str, str] = MappingProxyType(
     {"SMS": "SMS", "VoiceMail": "Voicemail", "Fax": "Fax", "Pager": "Pager"}
 )
-"""The views of the types that every mailbox can hold. Source: ``messageType`` of listMessages."""
+"""Views by message type, for the types that every mailbox can hold. Source: ``messageType`` of
+listMessages."""
 
 SHELVING_EDITION = "2"
-"""Another one whenever `shelve` or `name_folder` decide otherwise: then the index is brought up to date."""
+"""Version of the rules of `shelve` and `name_folder`: a new one makes the index shelve all messages again."""
 
 CONVERSATIONS = "Conversations"
 BY_CONTACT = "By-Contact"
@@ -40,30 +41,30 @@ LINK_VIEWS = frozenset({CONVERSATIONS, BY_CONTACT, UNREAD})
 """Views whose folders hold links."""
 
 FLAT_VIEWS = frozenset({UNREAD, TRASH, PURGED})
-"""Views that hold messages themselves, and no folders."""
+"""Views that hold messages and no folders."""
 
 RECORD_NAME = "extension.json"
-"""The file of an extension directory that holds the extension's record."""
+"""File of an extension directory that holds the record of the extension."""
 
 _RESERVED = {folded(name) for name in (*LINK_VIEWS, *FLAT_VIEWS, RECORD_NAME)}
 
 _NAMED_PARTIES = 3
-"""So many parties of a group are named, the others are counted: names stay readable in a terminal."""
+"""Most parties in the name of a folder, so that it stays readable in a terminal; the others are counted."""
 
 _LONGEST_ID = 20
-"""Digits of an id of the platform: an int64 has at most 19, the unsigned ones 20."""
+"""Most digits of an id of the platform: 19 in an int64, 20 if unsigned."""
 
 _SUFFIX_DIGITS = range(7, 11)
-"""Lengths of the ends of a number that a search finds it by: as neighbours dial it, and without the country's
-code; 7 and 10 digits in North America, others elsewhere."""
+"""Numbers of last digits by which a search finds a phone number: the local number, and the number without
+country code. These are 7 and 10 digits in North America, others elsewhere."""
 
 
 def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | None:
-    """All that is decided about how `message` is shown; None when it is not.
+    """`message` with its folders, its name and its searchable text; None if the tree does not show it.
 
     Args:
         message: Any message.
-        keep_purged: Whether what the platform has purged is shown in a view of its own, or not at all.
+        keep_purged: Whether the view `PURGED` shows messages that the platform has purged.
     """
     links: list[Place] = []
     if message.availability == Availability.PURGED:
@@ -92,10 +93,15 @@ def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | N
 
 
 def name_folder(place: Place, parties: Mapping[str, str], owners: frozenset[str]) -> FolderNames:
-    """What the folder at `place` is called; the names of its parties by their identities.
+    """The name of the folder at `place`; an implementation of `rcfs.model.NameFolder`.
 
-    Months are named by their keys; a conversation, and a contact, by who they are with: ``<number> <name>``,
-    at most three and how many more. See `rcfs.model.NameFolder`.
+    The key of a month is its name. Folders of conversations and contacts are called ``<number> <name>`` after
+    at most three of their parties, and a count of the others.
+
+    Args:
+        place: The folder.
+        parties: Names of its parties by their identities; empty for a folder of a month.
+        owners: Identities of the owner of the mailbox, who is not named.
     """
     if not parties:
         return FolderNames(place.key, place.key, folded(place.key))
@@ -108,16 +114,16 @@ def name_folder(place: Place, parties: Mapping[str, str], owners: frozenset[str]
     label = ", ".join(known[:_NAMED_PARTIES]) or UNKNOWN
     more = f" +{len(known) - _NAMED_PARTIES}" if len(known) > _NAMED_PARTIES else ""
     plain, qualified = fit(label, more), fit(label, f"{more} [{_shown_key(place.key)}]")
-    # A party may call itself what another folder's qualified name is: the bracket is ours alone.
+    # A party may choose the qualified name of another folder: only qualified names may end with a bracket.
     return FolderNames(qualified if plain.endswith("]") else plain, qualified, folded(plain))
 
 
 def _view_of(kind: str) -> str:
-    """The view of a message type. One that is new has its name, in one spelling whatever its case."""
+    """The view of a message type; a new type gives its name, in one spelling for any upper or lower case."""
     if kind in TYPE_VIEWS:
         return TYPE_VIEWS[kind]
-    # Cleaned once more: a capital letter can take its accent in where the small one could not, and a cut
-    # can bring a space to the end.
+    # Clean again: a capital letter may combine with its accent although the small one does not, and a cut can
+    # leave a space at the end.
     name = clean(cut(folded(clean(kind)).capitalize(), 200)) or "Other"
     taken = folded(name) in _RESERVED or any(folded(name) == folded(view) for view in TYPE_VIEWS.values())
     return f"{name} messages" if taken else fit(name)
@@ -146,17 +152,17 @@ def _everybody(message: Message) -> tuple[Party, ...]:
 
 
 def _others(message: Message) -> tuple[Party, ...]:
-    """Those whom the owner of the mailbox had to do with: recipients of what went out, else the sender."""
+    """The parties of a message other than the owner: the recipients if it is outbound, else the sender."""
     return (message.recipients or (Party(),)) if is_outbound(message) else (message.sender,)
 
 
 def _identity(party: Party) -> str:
-    """What two records of the same party have in common; empty for one who hides all."""
+    """The number or name by which records of one party are equal; empty if the party withholds both."""
     return valid(number_of(party) or party.name)
 
 
 def _own_identity(message: Message) -> str:
-    """An identity of the mailbox's owner: who sends what is outbound, or alone gets what is inbound.
+    """An identity of the owner: the sender of an outbound message, or the only recipient of an inbound one.
 
     An extension record does not hold its phone numbers, and a group message lists its owner among the
     recipients.
@@ -167,7 +173,7 @@ def _own_identity(message: Message) -> str:
 
 
 def _shown_key(key: str) -> str:
-    """The key, if it is an id of the platform; else a digest, because a stranger may have made it."""
+    """The key if it looks like an id of the platform, else a digest: a stranger may have chosen it."""
     if key.isascii() and key.isdecimal() and len(key) <= _LONGEST_ID:
         return key
     return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()

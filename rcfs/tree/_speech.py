@@ -1,4 +1,4 @@
-"""Conversations as text."""
+"""The text of conversations."""
 
 from collections.abc import Iterable, Iterator
 
@@ -10,31 +10,31 @@ from rcfs.tree._times import clock_text
 
 _MORE_TEXT = "    "
 _FILE = "  "
-"""What stands before a further line of a text, and before a file. No text gets as far to the left."""
+"""Indentation of further lines of a text, and of files; only messages begin at the left margin."""
 
 _PIECE_BYTES = 1 << 16
-"""What is written at a time: a message has a hundred bytes, and each write to a file costs 2 µs."""
+"""Least size of a piece: a message has some hundred bytes, and each write to a file costs 2 µs."""
 
 _SPEAKER_BYTES = 80
-"""So much of a speaker's name is shown: the end of a longer one could begin a line of the terminal."""
+"""Longest name of a speaker: a terminal could wrap a longer one, whose end would look like a new line."""
 
 
 def conversation_pieces(messages: Iterable[Message]) -> Iterator[bytes]:
-    """The text of `messages` in UTF-8, in their order, for people and for grep; piece by piece.
+    """The text of `messages` in UTF-8, in their order, for people and for grep, in pieces of whole messages.
 
-    No piece is empty, and each is of some messages: no more is in memory than one of them.
+    No piece is empty, and only one of them is in memory.
 
-    A message begins with its time and who speaks, and only messages begin at the left::
+    A message begins with its time and the speaker, at the left margin::
 
         2026-11-03 17:27:05Z Bob Ray: Where are you?
             I am at the gate.
         2026-11-03 17:28:11Z Jane Smith:
           [photo.jpg]
 
-    So nothing that somebody writes can pass for a message of somebody else: further lines of a text are
-    indented by four spaces, whatever ends a line; a name holds no colon; files stand in brackets on lines of
-    their own, indented by two spaces, under the names that they have in the message's directory. Control
-    characters are spaces: showing the file on a terminal is safe.
+    No text can pass for a message of another speaker: further lines of a text are indented by four spaces,
+    with any kind of line end, and the name of a speaker holds no colon. Each file has its own line, indented
+    by two spaces, with its name in brackets as in the directory of the message. Control characters become
+    spaces, so the file is safe to show on a terminal.
     """
     piece = bytearray()
     for message in messages:
@@ -47,7 +47,7 @@ def conversation_pieces(messages: Iterable[Message]) -> Iterator[bytes]:
 
 
 def spoken_lines(message: Message) -> bytes:
-    """What `message` contributes to the text of its conversation: at least one line."""
+    """The lines of one message in the text of its conversation, at least one."""
     said = (message.subject or "").splitlines() if message.has_text else []
     first, *others = said or [""]
     lines = [f"{clock_text(message.created_s)} {_speaker(message)}: {first}"]
