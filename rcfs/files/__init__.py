@@ -1,7 +1,7 @@
-"""The file system of an account, for any who need one: it knows neither FUSE nor a kernel, and no process.
+"""The file system of an account, without FUSE: a mount and `pull` use it, and neither is known here.
 
-`FileSystem` looks up, lists, opens, reads and changes nodes of the tree on behalf of an `Asker`, waits within
-bounds (`Waits`), and tells each `Listener` what has changed.
+`FileSystem` looks up, lists, opens, reads and changes nodes of the tree on behalf of an `Asker`. All waits go
+through `Waits`, which bounds them. Each `Listener` hears of every change.
 """
 
 from rcfs.files._attributes import Attributes as Attributes

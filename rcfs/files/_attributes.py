@@ -1,4 +1,4 @@
-"""What a node of the tree is to those who ask for its attributes: the same for a mount as for any other."""
+"""Attributes of nodes, as stat(2) has them, for any user of the file system."""
 
 import stat
 from collections.abc import Mapping
@@ -9,41 +9,42 @@ from rcfs.model import file_time_ns
 from rcfs.tree import AttachmentFile, Directory, Link, LiveFile, Node, TextFile
 
 _LIVE_BYTES = 4096
-"""Size shown of a live file that was never opened; from an open on it is that of what was opened."""
+"""Size of a live file that was never opened; later it has the size of the last open."""
 
 
 class Kind(IntEnum):
-    """What a node is; the values are those of stat(2)."""
+    """Kind of a node, with the value of stat(2)."""
 
     DIRECTORY = stat.S_IFDIR
     FILE = stat.S_IFREG
     LINK = stat.S_IFLNK
 
 
-_DIRECTORY, _FILE, _LINK = Kind.DIRECTORY, Kind.FILE, Kind.LINK  # Looked up for each entry of a listing.
+_DIRECTORY, _FILE, _LINK = Kind.DIRECTORY, Kind.FILE, Kind.LINK  # A listing looks them up for each entry.
 
 
 class Attributes(NamedTuple):
-    """What is told of a node; a tuple, because one is made for each entry of a listing."""
+    """Attributes of a node; a tuple, because a listing makes one for each entry."""
 
     kind: Kind
-    """What it is."""
+    """The kind."""
     mode: int
-    """Permission bits, before anybody's umask."""
+    """Permission bits before the umask."""
     links: int
-    """How many names it has; 1 for a directory, whose names are not counted."""
+    """Link count; 1 for a directory, whose subdirectories are not counted."""
     size_bytes: int
-    """Its size: of a file that of its content, of a link that of its target, of a directory 0."""
+    """Bytes in a file, or in the target of a link; 0 for a directory."""
     is_exact: bool
-    """Whether the size stays as it is, unless a change is told; else it is an estimate, rather too large."""
+    """Whether the size only changes with a notice to listeners; else it may be an estimate, mostly too
+    large."""
     mtime_ns: int
-    """When its content was made, in nanoseconds since 1970-01-01 UTC."""
+    """Time of the content, in nanoseconds since 1970-01-01 UTC."""
     ctime_ns: int
-    """When it was last changed, in the same unit."""
+    """Time of the last change, in the same unit."""
 
 
 def attributes_of(node: Node, live_bytes: Mapping[str, int]) -> Attributes:
-    """The attributes of any node; `live_bytes` are the present sizes of live files by their topics."""
+    """The attributes of any node; `live_bytes` holds the present sizes of live files by topic."""
     kind, links, size_bytes, is_exact = _FILE, 1, 0, True
     if isinstance(node, Directory):
         kind, links = _DIRECTORY, node.nlink
@@ -62,10 +63,10 @@ def attributes_of(node: Node, live_bytes: Mapping[str, int]) -> Attributes:
 
 
 def encoded(name: str) -> bytes:
-    """A name of the tree in UTF-8, in every locale.
+    """A name of the tree in UTF-8, whatever the locale.
 
-    `os.fsencode` follows the locale. In one that cannot write a character (ISO-8859-1 and an emoji), a single
-    name would make its whole directory fail; in two different ones a file would have two names.
+    `os.fsencode` follows the locale. If the locale has no code for a character, such as an emoji in
+    ISO-8859-1, that name would make its whole directory fail. In two locales a file would have two names.
     """
     # No name of the tree holds a lone surrogate; if one did, only that name could not be looked up.
     return name.encode("utf-8", "surrogatepass")

@@ -1,48 +1,48 @@
-"""What is told of changes to those who remember the tree: any number of listeners.
+"""Notices of changes, for any number of listeners that remember parts of the tree.
 
-A mount lets the kernel forget, `df` sums anew. All of it is told in the trio thread, when the tree shows it
-already, and a listener must not wait.
+A mount tells the kernel to forget, and the meter for `df` sums the tree again. Notices come in the trio
+thread, when the tree already shows the change. A listener must not wait.
 """
 
 from collections.abc import Collection, Hashable
 
 TreePath = tuple[str, ...]
-"""A path below the root, name by name."""
+"""Names of a path below the root."""
 
 
 class Listener:
-    """Hears of changes; whoever remembers nothing of some kind leaves its method as it is."""
+    """Base class of listeners; each method does nothing unless a subclass overrides it."""
 
     def changed(self, paths: Collection[TreePath]) -> None:
-        """What stands at `paths` came, went, or is something else; the directories above have other times."""
+        """The nodes at `paths` are new, gone or different, and the directories above have new times."""
 
     def all_changed(self, name: str) -> None:
-        """Anything below the directory `name` of the root may be something else, and so may that be."""
+        """The directory `name` of the root, and anything below it, may have changed."""
 
     def found_changed(self, names: Collection[str], *, everything: bool) -> None:
-        """Searches may find something else: links of these names, or with `everything` any of them."""
+        """Links of these names in searches may have changed; with `everything`, any link."""
 
     def owners_changed(self) -> None:
-        """Directories in the root have other names, so that all links in searches lead elsewhere."""
+        """Directories in the root have new names, so all links in searches have other targets."""
 
     def size_changed(self, place: Hashable) -> None:
-        """What is being opened at `place` turned out to have another size than was told."""
+        """The file that is being opened at `place` has another size than its attributes said."""
 
     def text_grew(self, place: Hashable, size_bytes: int) -> None:
-        """The text that is open at `place` has more bytes at its end, and now `size_bytes` in all."""
+        """The text that is open at `place` has grown at its end to `size_bytes`."""
 
     def text_replaced(self, place: Hashable) -> None:
-        """The text that is open at `place` is stale: its name leads to another one from now on."""
+        """The text that is open at `place` is stale, and its name now leads to another text."""
 
 
 class Changes(Listener):
-    """Passes on what it is told to all who listen."""
+    """Passes each notice on to all listeners."""
 
     def __init__(self) -> None:
         self._listeners: list[Listener] = []
 
     def listen(self, listener: Listener) -> None:
-        """Tells `listener` of every change from now on."""
+        """Adds a listener."""
         self._listeners.append(listener)
 
     def changed(self, paths: Collection[TreePath]) -> None:

@@ -1,4 +1,4 @@
-"""Open attachments: their contents are obtained and read, a few of them while they arrive."""
+"""Open attachments: obtaining and reading their contents, a few of them while they arrive."""
 
 from collections.abc import Callable, Hashable, Iterable
 
@@ -12,18 +12,18 @@ from rcfs.model import CHUNK_BYTES
 from rcfs.tree import AttachmentFile, MessageDirectory, Node
 
 WHOLE_BYTES = 4 * CHUNK_BYTES
-"""Contents up to this size are there when `open` returns: nearly all voicemails, faxes and MMS files, so
-that their reads never wait. Larger ones are read while they arrive."""
+"""Largest content that is complete when `open` returns: nearly all voicemails, faxes and MMS files are
+smaller, so their reads never wait. Larger ones are read while they arrive."""
 _STREAMS = MAX_READ_WAITERS // 2
-"""Large contents that may be read while they arrive. The kernel keeps up to two reads of a sequential
-reader waiting (read-ahead, and the read itself), and only MAX_READ_WAITERS may wait; further opens of large
-contents wait until all is there."""
+"""Seats for large contents that are read while they arrive. The kernel keeps up to two reads of a sequential
+reader waiting (the read-ahead and the read itself), and only MAX_READ_WAITERS may wait. Without a seat, the
+open of a large content waits until all of it is there."""
 _NOTE_WITHIN_S = 1.0
-"""Longest wait for a refusal to be noted; it takes well under a millisecond unless the disk is stuck."""
+"""Longest wait for the note of a refusal, which takes well under a millisecond unless the disk hangs."""
 
 
 class Contents:
-    """The contents that are open; all methods run in the trio thread."""
+    """The open contents; all methods run in the trio thread."""
 
     def __init__(
         self,
@@ -33,9 +33,14 @@ class Contents:
         max_wait_s: float,
         on_size: Callable[[Hashable], None],
     ) -> None:
-        """Takes contents from `library`; who waits for one waits for `max_wait_s` seconds at most.
+        """Makes one without open contents.
 
-        `on_size` hears at which place a size turned out to be another than was shown as exact.
+        Args:
+            library: Source of the contents.
+            waits: Bounds all waits.
+            readers: Decides with which priority a content is fetched.
+            max_wait_s: Longest wait for a content, in seconds.
+            on_size: Called with the place of a file whose size differs from an exact size in its attributes.
         """
         self._on_size = on_size
         self._library = library
@@ -45,7 +50,7 @@ class Contents:
         self._streams = 0
 
     async def open(self, place: Hashable, node: AttachmentFile, asker: Asker, flags: int = 0) -> OpenContent:
-        """An open content of exact size, that is all there or holds a streaming seat.
+        """An open content of exact size, which is complete or holds a seat.
 
         `flags` are those of open(2).
         """
@@ -58,9 +63,9 @@ class Contents:
         return OpenContent(place, node, content, asker, streaming)
 
     async def open_again(self, place: Hashable, node: AttachmentFile, asker: Asker) -> OpenContent | None:
-        """An open content that was whole when `place` was opened before; None when it must be obtained.
+        """An open content that was complete at an earlier open of `place`; None if it must be obtained again.
 
-        None of it is read: the opener has kept its bytes. What it asks for all the same is read then.
+        This reads nothing, because the opener has kept the bytes. If it still reads, the bytes are read then.
         """
         if not node.size_is_exact or node.size_bytes > WHOLE_BYTES:
             return None
@@ -70,19 +75,19 @@ class Contents:
         return OpenContent(place, node, None, asker) if still_has else None
 
     def _learn(self, place: Hashable, node: AttachmentFile, content: Content) -> None:
-        """Lets the node have the size that the content turned out to have."""
+        """Gives the node the size of the content."""
         size_bytes = content.size_bytes
         if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
             if node.size_is_exact:
-                # The record was wrong, and a kernel believes it: it would cut the reads.
+                # The record was wrong. A kernel that believes it would cut reads.
                 self._on_size(place)
             node.learn(size_bytes)
 
     async def _obtain(self, node: AttachmentFile, asker: Asker, flags: int = 0) -> Content:
-        """The content of `node`, all there or the beginning of what may be read while it arrives.
+        """The content of `node`: complete, or the beginning of one that may be read while it arrives.
 
         Raises:
-            RcfsError: It cannot be had.
+            RcfsError: The content is not available.
         """
         content = await self._library.look(node.wanted())
         settled = False
@@ -91,7 +96,7 @@ class Contents:
             size_bytes = await content.wait_size()
             if size_bytes > WHOLE_BYTES:
                 await content.wait_for(0, CHUNK_BYTES)
-            # Asked after the wait: from here to taking the seat nobody else can take it.
+            # Count after the wait: nothing runs between here and the taking of the seat.
             if size_bytes <= WHOLE_BYTES or self._streams >= _STREAMS:
                 await content.wait_complete()
             settled = True
@@ -101,17 +106,17 @@ class Contents:
                 self._library.release(content)
 
     async def _fetch(self, node: AttachmentFile, content: Content, asker: Asker, flags: int = 0) -> None:
-        """Has what is missing of a content fetched, in the class of `asker`.
+        """Starts a fetch of the missing parts of a content, with the priority of `asker`.
 
         Raises:
-            CrawlerError: It is a crawler, which gets only what is cached.
-            WaitError: Nobody may wait for it now.
+            CrawlerError: The asker is a crawler, which gets cached contents only.
+            WaitError: No further wait may begin now.
         """
         if not content.is_pending:
             return
-        # What is cached needs no seat, so it is opened however many wait for what is not.
+        # Cached contents need no seat, so they open even if the maximum of processes waits for others.
         self._waits.require_seat()
-        reader = asker.reader()  # which takes time
+        reader = asker.reader()
         try:
             priority = self._readers.priority(reader, node.key, node.place, trio.current_time(), flags=flags)
         except CrawlerError as exc:
@@ -135,36 +140,36 @@ class Contents:
         return content.read(off, size)
 
     async def _late(self, handle: OpenContent) -> Content:
-        """The content of a handle that was opened without."""
+        """The content for a handle from `open_again`."""
         node, asker = handle.node, handle.asker
-        # Without a seat, for it is the disk that is waited for, and not the network.
+        # Without a seat, because this waits for the disk and not for the network.
         content = await self._waits.until(
             asker, lambda: self._library.look(node.wanted()), within_s=self._max_wait_s, seated=False
         )
         if not content.complete:
-            # Evicted since it was opened, or damaged.
+            # The cache has evicted it since the open, or found it damaged.
             self._library.release(content)
             content = await self._waits.until(
                 asker, lambda: self._obtain(node, asker), within_s=self._max_wait_s, read=True
             )
         if handle.content is not None:
-            self._library.release(content)  # Another read of the handle was quicker.
+            self._library.release(content)  # Another read of the handle was faster.
             return handle.content
         self._learn(handle.place, node, content)
         handle.content = content
         return content
 
     async def _reach(self, handle: OpenContent, content: Content, off: int, size: int) -> None:
-        """Returns when these bytes are there; what was damaged since it was opened is fetched."""
+        """Returns when these bytes are there; fetches those that were damaged since the open."""
         if not self._library.is_fetching(content):
             await self._fetch(handle.node, content, handle.asker)
         await self._library.reach(content, off, size)
 
     async def _check(self, handle: OpenContent, content: Content, off: int, size: int) -> None:
-        """Returns when these bytes are checked, if they are cached."""
+        """Returns when these bytes, if they are cached, have been checked."""
         library = self._library
         if content.unchecked(off, size):
-            # Without a seat, for it is the disk that is waited for, and not the network.
+            # Without a seat, because this waits for the disk and not for the network.
             await self._waits.until(
                 handle.asker,
                 lambda: library.check(content, off, size),
@@ -182,7 +187,7 @@ class Contents:
 
     @staticmethod
     def of(node: Node) -> list[AttachmentFile]:
-        """The attachments whose cache state `node` has; empty for what has none."""
+        """The attachments whose cache states make up that of `node`; empty if it has none."""
         if isinstance(node, AttachmentFile):
             return [node]
         if isinstance(node, MessageDirectory):
@@ -190,7 +195,7 @@ class Contents:
         return []
 
     async def cached_state(self, files: Iterable[AttachmentFile]) -> str:
-        """``yes`` when all of `files` are in the cache (or there are none), ``no``, or ``partial``."""
+        """``yes`` if all of `files` are cached, also for none at all; ``no``, or ``partial``."""
         states = {await self._library.state(file.key) for file in files}
         if len(states) > 1:
             return "partial"

@@ -1,10 +1,10 @@
 """The file system of an account: look up, list, open, read, wait, change. It knows neither FUSE nor a kernel.
 
-Where it waits. `list` waits for a mailbox and `open` for content, as long as the user allows. `find`, `page`,
-`xattr` and what changes searches wait for the disk and for nothing else, two seconds at most, and then say
-`DeadlineError`, while the work goes on: a mount is called for them by a kernel that keeps others out of the
-directory meanwhile. The one exception is that `find` below a mailbox that was never loaded waits for the
-mailbox, as briefly: a false "no such file" would be worse.
+`list` waits for a mailbox and `open` for content, as long as the user allows. `find`, `page`, `xattr` and
+changes of searches wait for the disk only, two seconds at most. Then they raise `DeadlineError` while the
+work continues, because the kernel holds a lock of the directory during these calls. One exception: `find`
+below a mailbox that was never loaded waits for the mailbox, two seconds at most as well, because a false "no
+such file" would be worse.
 """
 
 from bisect import bisect_right
@@ -39,18 +39,17 @@ from rcfs.tree import (
 )
 
 _PAGE = 32
-"""Entries of a directory that are looked up at a time: the kernel asks for 4 KiB at first, which holds some
-20 of them."""
+"""Entries to a page. The first reply to the kernel has 4 KiB, which hold some 20 of them."""
 _SLOW_PAGE = 2000
-"""The same of a directory that is not quick: among 100,000 messages a search for a common beginning of words
-takes 0.3 s, and as long again for each page (measured 2026-11)."""
+"""Entries to a page of a directory that is not quick: in 100,000 messages each page of a search for a common
+prefix takes 0.3 s (measured 2026-11)."""
 _TEXT_THREADS = 4
-"""Texts of conversations that are put together at the same time."""
+"""Texts of conversations that are rendered at the same time."""
 _XATTR_CACHED = "user.rcfs.cached"
-"""No list names it: it is a state and no fact, and `rsync -X` would write it to a copy again and again."""
+"""It is not listed: it is a state that changes, so `rsync -X` would write it to a copy again and again."""
 
 _REFRESH_WITHIN_S = 600.0
-"""Longest wait for news: a sync of 200 mailboxes takes four minutes of the Light group's default plan."""
+"""Longest wait for a refresh: syncing 200 mailboxes takes four minutes of the Light group's default plan."""
 
 
 class FileSystem:
@@ -70,11 +69,11 @@ class FileSystem:
 
         Args:
             root: The tree.
-            engine: Where mailboxes and contents come from.
-            waits: Every wait goes through here.
-            max_wait_s: Longest wait for a mailbox or content in seconds.
-            render_live: Gives the present text of a live file by its topic.
-            crawlers: Programs that nobody asked to read, and what they get.
+            engine: Source of mailboxes and contents.
+            waits: Bounds all waits.
+            max_wait_s: Longest wait for a mailbox or content, in seconds.
+            render_live: Renders the present text of a live file by its topic.
+            crawlers: Programs that read without a person's wish, and how they are treated.
         """
         self.root = root
         """The tree."""
@@ -88,7 +87,7 @@ class FileSystem:
             engine.library, waits, self._readers, max_wait_s, self._changes.size_changed
         )
         self.texts = Texts(self._changes)
-        """What keeps open texts up to date."""
+        """The open texts."""
         self._searching = Searching(root, engine.searches, self._changes)
         self.mailboxes = ShownMailboxes(
             root,
@@ -101,35 +100,35 @@ class FileSystem:
             max_wait_s=max_wait_s,
         )
         """The mailboxes that are shown."""
-        # Of their own, so that no thread that waits for a lock can keep a text from being read.
+        # A limiter of its own: threads that wait for a lock must not keep a text from its readers.
         self._threads = trio.CapacityLimiter(_TEXT_THREADS)
         self._live_bytes: dict[str, int] = {}
 
     @property
     def recorder(self) -> Recorder:
-        """Where unexpected errors are noted."""
+        """Records unexpected errors."""
         return self._engine.recorder
 
     def listen(self, listener: Listener) -> None:
-        """Tells `listener` of every change from now on."""
+        """Adds a listener for every change."""
         self._changes.listen(listener)
 
     # Names and attributes
 
     async def find(self, directory: Directory, name: str, asker: Asker) -> Node | None:
-        """The node that `directory` shows under a name; None when there is none."""
+        """The node that `directory` shows under a name; None if it shows no such name."""
         node = None
         if directory.is_known:
             node = await self._find(directory, name, asker, _lock_of(directory))
-        # Names with a leading dot are never in a mailbox: desktops probe for them, and must not load it.
+        # A mailbox has no names with a leading dot, and desktops that probe for some must not load it.
         if node is None and directory.mailbox_id is not None and not name.startswith("."):
             await self.mailboxes.need(directory, asker, briefly=True)
-            # Not known is what was shown of an extension that turned out to have no mailbox.
+            # The directory is not known if the extension turned out to have no mailbox.
             node = directory.find(name) if directory.is_known else None
         return node
 
     async def find_again(self, directory: Directory, name: str, asker: Asker) -> Node | None:
-        """As `find`, of what was found before, for who keeps nobody out of the directory meanwhile."""
+        """As `find`, for a node that was found before, when the caller holds no lock of the directory."""
         return await self._find(directory, name, asker, ("again", *_lock_of(directory), name))
 
     async def _find(self, directory: Directory, name: str, asker: Asker, lock: Hashable) -> Node | None:
@@ -141,11 +140,11 @@ class FileSystem:
         )
 
     def attributes(self, node: Node) -> Attributes:
-        """The attributes of `node`; waits for nothing."""
+        """The attributes of `node`, without a wait."""
         return attributes_of(node, self._live_bytes)
 
     async def xattr(self, node: Node, name: str, asker: Asker) -> str | None:
-        """One extended attribute of `node`; None when it has none of that name."""
+        """One extended attribute of `node`; None if it has no such attribute."""
         if name != _XATTR_CACHED or not isinstance(node, (AttachmentFile, MessageDirectory)):
             return node.xattrs().get(name)
         files = Contents.of(node)
@@ -155,10 +154,10 @@ class FileSystem:
     # Directories
 
     async def list(self, directory: Directory, asker: Asker) -> Listing:
-        """Begins a listing; the first one of a mailbox waits until it is loaded.
+        """Begins a listing; the first listing in a mailbox waits until that is loaded.
 
         Raises:
-            NotFoundError: The directory is of a mailbox, and the extension turned out to have none.
+            NotFoundError: The directory belongs to a mailbox, and its extension turned out to have none.
         """
         await self.mailboxes.need(directory, asker)
         if not directory.is_known:
@@ -168,23 +167,23 @@ class FileSystem:
         listing = Listing(directory)
         if isinstance(directory, SearchDirectory):
             self.mailboxes.visit_all()
-            # Asked here, where a wait holds up nobody else, and not by the first page.
+            # Run the query here, where a wait blocks no one else, and not for the first page.
             await self._waits.until(
                 asker, lambda: self._read_ahead(listing, directory, 0), within_s=self._max_wait_s
             )
         return listing
 
     async def page(self, listing: Listing, after: int) -> Sequence[Entry]:
-        """Some of the entries that come after the cursor `after` (0 for the beginning); empty at the end.
+        """The next entries after the cursor `after` (0 for the beginning); empty at the end.
 
         Raises:
-            StoreError: The mailbox was lost since it was opened: half a listing would be a lie.
+            StoreError: The index has lost the mailbox since `list`, so the listing would be incomplete.
         """
         directory = listing.directory
         if not directory.is_known:
             raise StoreError("the mailbox was lost while it was listed")
         if listing.end == after != 0:
-            return ()  # The kernel asks on until it is told nothing: in most directories every second time.
+            return ()  # The kernel asks until a reply is empty: every second call in most directories.
         if isinstance(directory, SearchDirectory):
             return await self._slow_page(listing, directory, after)
         page = directory.page(after, _PAGE)
@@ -195,7 +194,7 @@ class FileSystem:
     async def _slow_page(self, listing: Listing, directory: SearchDirectory, after: int) -> Sequence[Entry]:
         is_there = listing.ahead_after <= after and (not listing.ahead or after < listing.ahead[-1].cursor)
         if not is_there or listing.ahead_edition != self._searching.edition:
-            # Nobody says who lists on.
+            # The kernel does not say which process continues a listing.
             await self._waits.briefly(
                 None, _lock_of(directory), lambda: self._read_ahead(listing, directory, after)
             )
@@ -206,16 +205,16 @@ class FileSystem:
         return page
 
     async def _read_ahead(self, listing: Listing, directory: SearchDirectory, after: int) -> None:
-        """Asks for many of the entries of a slow directory that come after the cursor `after`."""
+        """Fetches many entries of a slow directory after the cursor `after`."""
         searching = self._searching
-        # As of before the look: what changes meanwhile is looked up again.
+        # Read it first, so that a change during the query makes its result old.
         edition = searching.edition
         listing.ahead = await searching.ask(
             lambda: searching.page(directory, after, _SLOW_PAGE), (directory.query, after)
         )
         listing.ahead_after, listing.ahead_edition = after, edition
 
-    # Searches, the only thing that can be made here
+    # Changes: searches are the only thing that users can make
 
     async def make_directory(self, parent: Node, name: str, asker: Asker) -> Node:
         """Makes a search; see `Searching.make`."""
@@ -230,7 +229,7 @@ class FileSystem:
     async def rename(
         self, parents: tuple[Node, Node], name: str, new_name: str, asker: Asker, *, exchange: bool
     ) -> Node:
-        """Makes a search one for something else: file managers make a directory first, then name it."""
+        """Changes the query of a search: file managers make a directory first, and then rename it."""
         return await self._waits.briefly(
             asker,
             _lock_of(parents[1]),
@@ -238,7 +237,7 @@ class FileSystem:
         )
 
     def remove(self, parent: Node, name: str) -> None:
-        """Takes a link out of a search; nothing else can be removed. See `Searching.hide`."""
+        """Hides a link of a search; no other file can be removed. See `Searching.hide`."""
         self._searching.hide(parent, name)
 
     # Files
@@ -246,18 +245,18 @@ class FileSystem:
     async def open(
         self, node: Node, asker: Asker, place: Hashable, *, flags: int = 0, has_bytes: bool = False
     ) -> Opener:
-        """Opens a file; returns when its size is exact, and a small content is all there.
+        """Opens a file; returns when its size is exact, and a small content is complete.
 
         Args:
-            node: What.
-            asker: For whom.
-            place: What the asker knows it by: who opens the same place shares what is open there.
-            flags: As of open(2).
-            has_bytes: Whether the asker may still have all bytes of the content, from an open before.
+            node: The file.
+            asker: The process or command that opens it.
+            place: Identity of the file to the caller. All opens of a place share what is open there.
+            flags: Flags of open(2).
+            has_bytes: Whether the caller may still have all bytes of the content from an earlier open.
 
         Raises:
-            WrongKindError: It is no file.
-            RcfsError: It cannot be had, or not yet.
+            WrongKindError: The node is not a file.
+            RcfsError: The file is not available, or not yet.
         """
         if isinstance(node, RefreshFile):
             said = await self._waits.until(
@@ -279,7 +278,7 @@ class FileSystem:
         return opener or await self._contents.open(place, node, asker, flags)
 
     async def _rendered(self, node: TextFile, asker: Asker) -> bytes:
-        """The bytes of a text that takes long."""
+        """The bytes of a text that takes long to render."""
         return await self._waits.until(
             asker,
             lambda: trio.to_thread.run_sync(node.content, limiter=self._threads, abandon_on_cancel=True),
@@ -290,15 +289,15 @@ class FileSystem:
         """Up to `size` bytes from `off` on; fewer only at the end.
 
         Raises:
-            StaleError: It is a text that has become another.
-            RcfsError: The bytes cannot be had, or not yet.
+            StaleError: The text was replaced by another one.
+            RcfsError: The bytes are not available, or not yet.
         """
         if isinstance(opener, OpenContent):
             return await self._contents.read(opener, off, size)
         return opener.read(off, size)
 
     def close(self, opener: Opener) -> None:
-        """One user of what is open is gone."""
+        """Ends one use of an open file."""
         if isinstance(opener, OpenContent):
             self._contents.release(opener)
         elif isinstance(opener, OpenText):
@@ -306,8 +305,5 @@ class FileSystem:
 
 
 def _lock_of(directory: Node) -> tuple[Hashable, ...]:
-    """The key of all brief waits in one directory.
-
-    Not of one name: whoever waits for another name in the directory is kept out by the same lock.
-    """
+    """The key of all brief waits in a directory; the kernel locks the directory, not one name."""
     return ("search", directory.query) if isinstance(directory, SearchDirectory) else ("searches",)

@@ -1,4 +1,4 @@
-"""Which mailboxes the tree shows: each is loaded when somebody needs it, then shown, and followed."""
+"""The mailboxes of a tree: loaded on demand, shown, and kept up to date."""
 
 import math
 
@@ -23,15 +23,15 @@ from rcfs.store import ChangedPaths
 from rcfs.tree import REFRESH_ALL, ExtensionDirectory, Node, Root, SearchesDirectory, build_root
 
 _VISITED = 5
-"""A look at a search is one at all mailboxes that are shown, if they are no more: five syncs are a tenth of
-the Light group's default window. Of more mailboxes each is synced when its time comes."""
+"""Most mailboxes that a look at a search visits, all at once: five syncs are a tenth of the Light group's
+default window. More mailboxes are synced at their usual times only."""
 _VISIT_EVERY_S = 0.25
 """Time in which any number of looks into a mailbox count as one: `find` opens thousands of directories a
 second, and no person can tell the difference."""
 
 
 def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
-    """The tree of an account, which shows no mailbox yet; `list_control` as of `build_root`."""
+    """The tree of an account, still without mailboxes; `list_control` as in `build_root`."""
     account = engine.account
     return build_root(
         account.extensions,
@@ -42,7 +42,7 @@ def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
 
 
 def show_mailbox(extension: ExtensionDirectory, mailboxes: Mailboxes) -> None:
-    """Shows the mailbox of an extension, or that it has none, if that is known."""
+    """Shows the mailbox of an extension if it is loaded, or that the extension has none if that is known."""
     catalogue = mailboxes.catalogue(extension.extension.id)
     if catalogue is not None:
         extension.show(catalogue)
@@ -65,7 +65,7 @@ class ShownMailboxes:
         changes: Changes,
         max_wait_s: float,
     ) -> None:
-        """Shows them in `root`; who waits for one waits for `max_wait_s` seconds at most."""
+        """Shows mailboxes in `root`; a wait for one lasts `max_wait_s` seconds at most."""
         self._root = root
         self._engine = engine
         self._waits = waits
@@ -76,24 +76,24 @@ class ShownMailboxes:
         self._max_wait_s = max_wait_s
         self._visited_s: dict[int, float] = {}
 
-    # When somebody needs one
+    # On demand
 
     async def need(self, node: Node, asker: Asker, *, briefly: bool = False) -> None:
-        """Returns when the mailbox that `node` tells of, if it tells of one, is loaded and shown.
+        """Returns when the mailbox of `node`, if it has one, is loaded and shown.
 
-        With `briefly` it waits for two seconds at most; the load goes on without whoever asks.
+        With `briefly` it waits for two seconds at most, and the load continues without the asker.
 
         Raises:
-            StaleError: The login may not see that extension any more.
-            CrawlerError: The asker is a crawler that is to have no mailbox loaded.
-            RcfsError: As `Waits.until`, or the mailbox cannot be had.
+            StaleError: The login may no longer see that extension.
+            CrawlerError: The asker is a crawler, for which no mailbox is loaded.
+            RcfsError: As `Waits.until`, or the load failed.
         """
         if node.mailbox_id is None:
             return
         try:
             extension = self._root.extension(node.mailbox_id)
         except KeyError:
-            raise StaleError("the extension is not there any more") from None
+            raise StaleError("the extension is no longer there") from None
         if extension.is_filled:
             self._visit(node.mailbox_id)
             return
@@ -106,7 +106,7 @@ class ShownMailboxes:
     async def _load(self, extension: ExtensionDirectory) -> None:
         mailboxes = self._engine.account.mailboxes
         if await mailboxes.exists(extension.extension.id):
-            await mailboxes.open(extension.extension.id)  # a person uses it
+            await mailboxes.open(extension.extension.id)  # also notes the use
         show_mailbox(extension, mailboxes)
 
     def _visit(self, extension_id: int) -> None:
@@ -116,7 +116,7 @@ class ShownMailboxes:
             self._engine.account.mailboxes.visit(extension_id)
 
     def visit_all(self) -> None:
-        """A person looks at what may be of any mailbox that is shown."""
+        """Notes that a person looks at a search, which may show messages of any mailbox."""
         extension_ids = [extension.id for extension in self._engine.account.extensions]
         shown = [each for each in extension_ids if self._root.extension(each).is_filled]
         if len(shown) <= _VISITED:
@@ -124,11 +124,11 @@ class ShownMailboxes:
                 self._engine.account.mailboxes.visit(extension_id)
 
     async def refresh(self, name: str) -> str:
-        """Looks for news of what stands in the root under `name`, or of `REFRESH_ALL`; what was refreshed.
+        """Syncs the mailbox of `name` in the root, or all for `REFRESH_ALL`; says how many were synced.
 
         Raises:
-            NotFoundError: There are no news of that.
-            RcfsError: The server failed, refuses, or could not be reached.
+            NotFoundError: `name` has no mailbox.
+            RcfsError: The server failed, refused, or could not be reached.
         """
         node = self._root if name == REFRESH_ALL else self._root.find(name)
         if node is not None and node.mailbox_id is not None:
@@ -139,15 +139,15 @@ class ShownMailboxes:
         mailboxes = await self._engine.account.refresh()
         return f"{mailboxes} mailbox{'' if mailboxes == 1 else 'es'}"
 
-    # What becomes of them
+    # Changes
 
     def follow(self) -> None:
-        """Shows from now on what the engine hears of."""
+        """Shows all changes from now on, and those since the tree was built."""
         self._engine.account.changes.subscribe(self.heard)
-        self.extensions_changed()  # for what has changed since the root was built
+        self.extensions_changed()
 
     def heard(self, change: Change) -> None:
-        """Shows what has happened to the account or a mailbox."""
+        """Shows a change of the account or of a mailbox."""
         match change:
             case ExtensionsChanged():
                 self.extensions_changed()
@@ -159,7 +159,7 @@ class ShownMailboxes:
                 self.changed(extension_id, paths)
 
     def extensions_changed(self) -> None:
-        """Shows the extensions that there are now."""
+        """Shows the present extensions."""
         extensions = self._engine.account.extensions
         names = self._root.show(extensions)
         self._changes.changed([(name,) for name in names])
@@ -169,7 +169,7 @@ class ShownMailboxes:
             show_mailbox(self._root.extension(extension.id), self._engine.account.mailboxes)
 
     def changed(self, extension_id: int, touched: ChangedPaths) -> None:
-        """These paths of an extension mean something else than before; the empty one is all of it."""
+        """Passes on that these paths of an extension changed; the empty path stands for all of it."""
         name = self._root.name_of(extension_id)
         if name is not None and () in touched:
             self._changes.all_changed(name)
@@ -179,12 +179,12 @@ class ShownMailboxes:
         self._texts.mailbox_changed(extension_id)
 
     def loaded(self, extension_id: int) -> None:
-        """Shows a mailbox that was just loaded, whether somebody waits for it or not."""
+        """Shows a mailbox that was just loaded."""
         if self._root.name_of(extension_id) is not None:
             show_mailbox(self._root.extension(extension_id), self._engine.account.mailboxes)
             self.changed(extension_id, {()})
 
     def lost(self) -> None:
-        """Nothing is known any more of any mailbox: each is loaded again when somebody looks into it."""
+        """Hides all mailboxes, which the index has lost: each is loaded again on demand."""
         for extension in self._engine.account.extensions:
             self._root.extension(extension.id).hide()

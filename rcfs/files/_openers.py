@@ -1,6 +1,6 @@
-"""What is open to those who ask: a directory being listed, a text, a content.
+"""Open files and listings.
 
-A place is what whoever opens knows a file by, such as an inode or a path; it means nothing to this room.
+A place is the caller's identity of an open file, such as an inode or a path. This room only compares places.
 """
 
 from collections.abc import Hashable
@@ -18,20 +18,20 @@ class Listing:
     """A directory being listed."""
 
     directory: Directory
-    """What is listed."""
+    """The directory."""
     end: int | None = None
-    """The cursor of the last entry; None when it has not been reached yet."""
+    """Cursor of the last entry; None until the listing reaches it."""
     ahead: list[Entry] = attrs.field(factory=list)
-    """Entries that were looked up at once, because each look takes long; empty for a quick directory."""
+    """Entries that one query fetched, because each query takes long; empty for a quick directory."""
     ahead_after: int = 0
-    """The cursor after which they begin."""
+    """Cursor after which `ahead` begins."""
     ahead_edition: int = 0
-    """Of which edition of the mailboxes they are."""
+    """`Searching.edition` of `ahead`."""
 
 
 @attrs.frozen(eq=False)
 class OpenLive:
-    """A live file as it was when it was opened."""
+    """A live file, as it was when it was opened."""
 
     data: bytes
     """All of its bytes."""
@@ -43,32 +43,32 @@ class OpenLive:
 
 @attrs.define(eq=False)
 class OpenText:
-    """A text that is open: once for all who have opened its place, because they may share pages of it.
+    """An open text, shared by all opens of its place, because their readers may share pages.
 
-    A page that an earlier reader has asked for would otherwise show a later one what was true before.
+    Otherwise a later reader could get a page that an earlier one read, with older bytes.
     """
 
     place: Hashable
-    """Where it was opened."""
+    """The place of its opens."""
     node: TextFile
-    """Which one, as it was opened last."""
+    """The node of the last open."""
     data: bytes
-    """All of its bytes, as of the newest open, or a later change that only added some."""
+    """All bytes, as of the newest open or of a later change that only added some."""
     users: int = 0
-    """How many have it open."""
+    """Number of opens that have not ended."""
     number: int = 0
-    """Of the rendering that `data` is from: those that began later have higher ones."""
+    """Number of the rendering of `data`; a rendering that began later has a higher one."""
     is_stale: bool = False
-    """Whether there is a version that does not merely go on where this one ends."""
+    """Whether the text has changed other than by an addition at its end."""
 
     def read(self, off: int, size: int) -> bytes:
         """Up to `size` bytes from `off` on; fewer only at the end.
 
         Raises:
-            StaleError: It is stale.
+            StaleError: The text is stale.
         """
         if self.is_stale:
-            raise StaleError("the text has become another")
+            raise StaleError("the text has changed; open the file again")
         return self.data[off : off + size]
 
 
@@ -77,15 +77,15 @@ class OpenContent:
     """An open attachment."""
 
     place: Hashable
-    """Where it was opened."""
+    """The place of the open."""
     node: AttachmentFile
-    """Which one."""
+    """The attachment."""
     content: Content | None
-    """Its bytes, as far as they are there; None as long as nobody has asked for any that the opener lacks."""
+    """Its content; None until the first read, if the opener still has all bytes from an earlier open."""
     asker: Asker
-    """Who opened it: reads do not say who reads."""
+    """The asker of the open; reads do not say which process reads."""
     streaming: bool = False
-    """Whether it holds one of the few seats of those that are read while they arrive."""
+    """Whether it holds one of the few seats for contents that are read while they arrive."""
 
 
 Opener = OpenLive | OpenText | OpenContent

@@ -1,6 +1,7 @@
-"""Who asks: a person, a program that walks through files, or a crawler that nobody asked.
+"""Readers: persons, programs that walk through files, and crawlers.
 
-How they are found out is the business of who passes questions on: a mount asks /proc.
+A crawler is a program that opens files without a person's wish. The caller describes each reader; a mount
+finds the description in /proc.
 """
 
 import math
@@ -20,29 +21,29 @@ from rcfs.transport import Recorder
 
 @attrs.frozen
 class Reader:
-    """Who opens."""
+    """The program that opens a file."""
 
     name: str
-    """Name of the program, cut at 15 characters by the kernel; empty when unknown."""
+    """Name of the program, which the kernel cuts to 15 bytes; empty if unknown."""
     opener: Opener
-    """The process, and those above it; equal for opens that belong together."""
+    """The process and those above it; equal for opens that belong together."""
     thread: str = ""
-    """Name of the thread that opens; that of the program unless it was given another."""
+    """Name of the thread that opens; the name of the program, unless the program has set another."""
     plugin: str = ""
-    """File name of the plug-in that the program was started for; empty for most."""
+    """File name of the plug-in that the program runs; empty for most."""
     line: tuple[Hashable, ...] = ()
-    """The process, and each one above it, as far as they were looked at; empty when unknown."""
+    """The process, and the processes above it up to a limit; empty if unknown."""
 
 
 class Asker(Protocol):
-    """On whose behalf something is asked or waited for; as text, what it is called in a message."""
+    """The process or command that asks or waits; as text, its name in messages."""
 
     def reader(self) -> Reader:
-        """Who it is; may take some 60 µs."""
+        """The reader; may take some 60 µs."""
         ...
 
     def is_ending(self) -> bool:
-        """Whether it will not take the answer any more."""
+        """Whether it is gone, or ends before it could use an answer."""
         ...
 
 
@@ -76,45 +77,45 @@ CRAWLERS = frozenset(
         "pcmanfm/loader",  # makes the thumbnails of PCManFM, which copies in other threads
     }
 )
-"""Programs that open many files only to look at their heads, by the name that the kernel keeps of them; after
-a slash stands the name of a thread, or of a plug-in that it was started for, where it is only that one."""
+"""Programs that open many files only to look at their heads, by their names in the kernel. A name after a
+slash limits an entry to a thread or plug-in of the program."""
 
 FILE_MANAGERS = frozenset(
     {"caja", "nautilus", "nemo", "nemo-desktop", "pcmanfm", "Thunar", "thunar", "xfdesktop"}
 )
-"""Programs that look into files of unknown type with GIO, which opens them with O_NOATIME for that, and for
-nothing else (measured 2026-11 with GLib 2.74). Backup programs open so what they read whole."""
+"""File managers that use GIO, which opens files with O_NOATIME only to find their type (measured 2026-11 with
+GLib 2.74). Backup programs use O_NOATIME as well, for files that they read whole."""
 
 _AFTER_REFUSAL_S = 2.0
-"""How long after a thumbnailer was refused the program that started it still wants that thumbnail: Nemo
-decodes the picture itself 0.1 s later (measured 2026-11)."""
+"""How long after the refusal of a thumbnailer the program that started it may try the file itself: Nemo
+decodes the picture 0.1 s later (measured 2026-11)."""
 _MOST_REFUSALS = 256
-"""Refusals that are remembered: more than a file manager comes to in that time."""
+"""Most refusals to remember: more than a file manager causes in that time."""
 
 _NAME_BYTES = 15
-"""What the kernel keeps of a program's name. Source: TASK_COMM_LEN in <linux/sched.h>, with the NUL 16."""
+"""Longest name of a program in the kernel. Source: TASK_COMM_LEN in <linux/sched.h> is 16, with the NUL."""
 
 
 class CrawlerPolicy(StrEnum):
-    """What a crawler gets that opens what is not cached; what is cached it always gets."""
+    """Treatment of a crawler that opens a content that is not cached; cached ones it always gets."""
 
     REFUSE = "refuse"
-    """EBUSY, at once."""
+    """EBUSY at once."""
     LOWEST = "lowest"
-    """A request, after everybody else's."""
+    """A request with the lowest priority."""
 
 
 @attrs.frozen
 class CrawlerRule:
-    """Who is a crawler, and what it gets."""
+    """Names of crawlers, and their treatment."""
 
     names: frozenset[str] = CRAWLERS
-    """Names of programs, or ``program/thread`` or ``program/plug-in``, as the kernel keeps them."""
+    """Programs, or ``program/thread`` or ``program/plug-in``, by their names in the kernel."""
     policy: CrawlerPolicy = CrawlerPolicy.REFUSE
-    """What they get."""
+    """Their treatment."""
 
     def names_one(self, reader: Reader) -> bool:
-        """Whether `reader` is one of them."""
+        """Whether `reader` is a crawler."""
         parts = (f"{reader.name}/{reader.thread}", f"{reader.name}/{_kept(reader.plugin)}")
         return not self.names.isdisjoint((reader.name, *parts))
 
@@ -122,26 +123,26 @@ class CrawlerRule:
     def of(
         cls, names: Iterable[str] | None, also: Iterable[str], policy: CrawlerPolicy = CrawlerPolicy.REFUSE
     ) -> "CrawlerRule":
-        """The rule for programs by their names in full: `names` (None for the usual ones), and `also`."""
+        """The rule for programs by their full names: `names` (None for the usual ones) and `also`."""
         chosen = CRAWLERS if names is None else frozenset(map(_kept, names))
         return cls(chosen.union(map(_kept, also)), policy)
 
 
 USUAL_CRAWLERS = CrawlerRule()
-"""The rule unless told otherwise."""
+"""The default rule."""
 
 
 def _kept(name: str) -> str:
-    """What the kernel keeps of the names of a program and a thread; a split character is read as U+FFFD."""
+    """The part of ``program/thread`` that the kernel keeps; U+FFFD replaces a character that it splits."""
     parts = name.split("/", 1)
     return "/".join(part.encode()[:_NAME_BYTES].decode("utf-8", "replace") for part in parts)
 
 
 class CrawlerError(BudgetError):
-    """A crawler was refused what is not cached or not loaded.
+    """A crawler opened a content that is not cached, or a mailbox that is not loaded.
 
     Attributes:
-        name: What it is called.
+        name: Name of the program.
     """
 
     def __init__(self, name: str, why: str = "this content is not cached") -> None:
@@ -150,12 +151,12 @@ class CrawlerError(BudgetError):
 
 
 LOOK_S: Final = 30.0
-"""How often somebody who looks around is noticed: often enough to be present all the while, for which two
-minutes would do, and so rarely that it costs nothing (asking who it is takes 60 µs, measured 2026-11)."""
+"""Shortest time between two notes that a person is present. A user counts as present for two minutes, and
+finding out which program lists a directory takes 60 µs (measured 2026-11)."""
 
 
 class Readers:
-    """Decides with which priority a cold open is fetched."""
+    """Decides the priority of fetches for opens that the cache cannot serve."""
 
     def __init__(self, recorder: Recorder, crawlers: CrawlerRule = CrawlerRule()) -> None:
         self._classifier = ReaderClassifier()
@@ -165,9 +166,9 @@ class Readers:
         self._refused: OrderedDict[ContentKey, tuple[float, Reader]] = OrderedDict()
 
     def looks_around(self, asker: Asker, now: float) -> bool:
-        """Whether a person, and no crawler or copy, is the `asker` who has just listed a directory.
+        """Whether the `asker` that lists a directory is a person, and neither a crawler nor a copy.
 
-        It is asked about at most every `LOOK_S`; in between nobody has.
+        Always False within `LOOK_S` after a True.
         """
         if now < self._looked_s + LOOK_S:
             return False
@@ -178,10 +179,10 @@ class Readers:
         return True
 
     def require_no_crawler(self, asker: Asker) -> None:
-        """Returns if `asker` may have a mailbox loaded: a crawler sees those that others have looked into.
+        """Returns if `asker` may cause the load of a mailbox; a crawler sees only loaded mailboxes.
 
         Raises:
-            CrawlerError: It is a crawler, which by the rule gets what is known, and nothing else.
+            CrawlerError: The asker is a crawler, and the rule refuses those.
         """
         reader = asker.reader()
         if self._crawlers.names_one(reader) and self._crawlers.policy is CrawlerPolicy.REFUSE:
@@ -190,17 +191,17 @@ class Readers:
     def priority(
         self, reader: Reader, key: ContentKey, place: Hashable, now: float, *, flags: int = 0
     ) -> Priority:
-        """The class of a request for `key` that `reader` needs at `now` (seconds, any origin).
+        """The priority of a request for the content `key`, which `reader` has opened.
 
         Args:
-            reader: Who opens.
-            key: What.
-            place: Where that is: equal for files that a walk comes to one after the other.
-            now: Never goes back.
-            flags: With which flags, as in open(2).
+            reader: The reader.
+            key: Key of the content.
+            place: Location of the file: equal for files that a walk visits one after the other.
+            now: Time in seconds from any origin; it never decreases.
+            flags: Flags of open(2).
 
         Raises:
-            CrawlerError: It is a crawler, which by the rule gets what is cached, and nothing else.
+            CrawlerError: The reader is a crawler, and the rule refuses those.
         """
         if not self._crawls(reader, key, now, flags):
             priority = self._classifier.classify(reader.opener, place, now)
@@ -217,11 +218,11 @@ class Readers:
         return priority
 
     def _crawls(self, reader: Reader, key: ContentKey, now: float, flags: int) -> bool:
-        """Whether nobody has asked for what `reader` opens."""
+        """Whether `reader` opens the content without a person's wish."""
         if self._crawlers.names_one(reader):
             return True
         if flags & os.O_NOATIME and reader.name in FILE_MANAGERS:
             return True
         refused_s, refused = self._refused.get(key, (-math.inf, reader))
-        # It has started the thumbnailer that was refused, and now tries it itself.
+        # The reader has started a thumbnailer that was refused, and now tries the file itself.
         return now < refused_s + _AFTER_REFUSAL_S and reader.line[:1] != () and reader.line[0] in refused.line

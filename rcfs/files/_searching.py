@@ -1,4 +1,4 @@
-"""The directory of searches: making, renaming and removing them, asking them, and keeping them current."""
+"""The searches of a tree: making, renaming and removing them, running them, and keeping them current."""
 
 from collections.abc import Callable, Collection, Hashable
 from typing import Any, TypeVar
@@ -29,35 +29,35 @@ T = TypeVar("T")
 _MOST_NAME_BYTES = 255
 """Longest name in bytes: NAME_MAX of Linux, <linux/limits.h>."""
 _MOST_ANSWERS = 3
-"""A question is asked at most so often because a mailbox has changed meanwhile: a load changes one all the
+"""Most runs of one question whose answer a change of a mailbox has made old: a load changes a mailbox all the
 time."""
 _MOST_FOUND_LATE = 8
-"""Answers kept for callers that gave up waiting for them: a page has 2,000 entries, about 1 MB."""
+"""Most answers kept after their callers gave up waiting: a page has 2,000 entries, about 1 MB."""
 
 
 class Searching:
     """The searches of one tree; all methods run in the trio thread."""
 
     def __init__(self, root: Root, searches: Searches, changes: Changes) -> None:
-        """Makes and asks `searches`, and tells `changes` when they may find something else."""
+        """Makes and runs `searches`, and tells `changes` when their matches may have changed."""
         self._root = root
         self._changes = changes
         self._searches = searches
-        # One at a time, as the index answers them: who waits must not take the threads of others.
+        # One thread, because the index answers one question at a time; more would take the threads of others.
         self._threads = trio.CapacityLimiter(1)
         self._found_late: dict[Hashable, tuple[int, list[Any]]] = {}
-        """Answers that nobody has taken yet, each with the edition that it is of."""
+        """Answers that no caller has taken yet, each with its edition."""
         self._hidden: dict[str, set[str]] = {}
-        """By query: links that were removed from the search, while the mount lasts."""
+        """By query, the names of links that users have removed from the search."""
         self.edition = 0
-        """Goes up with every change of a mailbox: an answer of another edition is old."""
+        """Increases with every change of a mailbox; an answer of an earlier edition is old."""
 
     async def ask(self, question: Callable[[], T], key: Hashable) -> T:
-        """The answer to a question that may take long, as of now.
+        """The current answer to a question that may take long.
 
-        What changes between the answer and its being told would be told to nobody. The question is
-        answered to its end also when nobody waits any more; whoever asks with the same `key` next has that
-        answer at once, unless a mailbox has changed meanwhile.
+        If a mailbox changes before the answer arrives, the question runs again, because the kernel would
+        never hear of that change. A question also runs to its end after its caller has given up. The next
+        caller with the same `key` gets that answer at once, unless a mailbox has changed.
         """
         answer = await self._asked(question, key)
         for _again in range(_MOST_ANSWERS - 1):
@@ -70,7 +70,7 @@ class Searching:
         edition = self.edition
 
         def at_hand() -> list[T]:
-            """The answer, if it was found for somebody who gave up waiting."""
+            """The answer of a question whose caller gave up waiting, in a list; empty without one."""
             found_edition, found = self._found_late.get(key, (edition - 1, []))
             return found if found_edition == edition else []
 
@@ -95,7 +95,7 @@ class Searching:
 
         Raises:
             ReadOnlyError: `parent` is not the directory of searches.
-            ExistsError: There is such a search.
+            ExistsError: The search exists.
             InvalidNameError: As `_query_of`.
         """
         directory = self._directory(parent)
@@ -105,11 +105,11 @@ class Searching:
         return _found(directory, query)
 
     async def remove(self, parent: Node, name: str) -> tuple[str, ...]:
-        """Removes a search; all the names that it had.
+        """Removes a search, and returns all names that it had.
 
         Raises:
             ReadOnlyError: As in `make`.
-            NotFoundError: There is none of that name.
+            NotFoundError: No search has that name.
         """
         self._directory(parent)
         query = _known_query(name)
@@ -119,10 +119,10 @@ class Searching:
         return names_of_search(query)
 
     async def rename(self, parents: tuple[Node, Node], name: str, new_name: str, *, exchange: bool) -> Node:
-        """Makes a search one for something else; both of `parents` must be the directory of searches.
+        """Changes the query of a search; both of `parents` must be the directory of searches.
 
         Raises:
-            InvalidNameError: As in `make`, or two are to `exchange` their names.
+            InvalidNameError: As in `make`, or `exchange` is set.
             RcfsError: As in `make` and `remove`.
         """
         directory, _other = map(self._directory, parents)
@@ -139,23 +139,23 @@ class Searching:
         return _found(directory, query)
 
     def hide(self, parent: Node, name: str) -> None:
-        """Takes a link out of a search, for as long as this tree and the search last; the message stays.
+        """Hides a link of a search until the search is removed or the mount ends; the message stays.
 
-        So `rm -r` of a search removes all that it sees, and then the search.
+        So `rm -r` of a search removes all links that it sees, and then the search.
 
         Raises:
-            ReadOnlyError: `parent` is no search.
+            ReadOnlyError: `parent` is not a search.
         """
         if not isinstance(parent, SearchDirectory):
             raise ReadOnlyError("nothing but links in searches can be removed")
         self._hidden.setdefault(parent.query, set()).add(name)
 
     def find(self, directory: Directory, name: str) -> Node | None:
-        """What a directory shows under a name; may take long, and is called in a thread."""
+        """The node that a directory shows under a name; may take long, so call it in a worker thread."""
         return None if name in self._hidden_in(directory) else directory.find(name)
 
     def page(self, directory: Directory, after: int, limit: int) -> list[Entry]:
-        """At most `limit` entries that a directory shows, after the cursor `after`; in a thread, too."""
+        """At most `limit` visible entries after the cursor `after`; call it in a worker thread as well."""
         hidden = self._hidden_in(directory)
         while page := directory.page(after, limit):
             shown = [entry for entry in page if entry.name not in hidden]
@@ -168,7 +168,7 @@ class Searching:
         return self._hidden.get(directory.query, ()) if isinstance(directory, SearchDirectory) else ()
 
     def mailbox_changed(self, extension_id: int, touched: ChangedPaths) -> None:
-        """These paths of an extension mean something else than before."""
+        """Marks answers as old, and tells listeners, after these paths of an extension changed."""
         self.edition += 1
         self._searches.note_change()
         names = {path[-1] for path in touched if path}
@@ -177,11 +177,11 @@ class Searching:
             message_id = message_id_of(name)
             if owner is not None and message_id is not None:
                 names.add(namesake(name, message_id, owner))
-        # Any of the links may be to what is not there any more, where nobody says which.
+        # If all of a mailbox changed, any link may lead to a message that is gone.
         self._changes.found_changed(names, everything=() in touched)
 
     def owners_changed(self) -> None:
-        """The names of extensions are others, and so are the targets of links."""
+        """Marks answers as old, and tells listeners, after directories of extensions got new names."""
         self.edition += 1
         self._changes.owners_changed()
 
@@ -193,7 +193,7 @@ class Searching:
 
 
 def names_of_search(name: str) -> tuple[str, ...]:
-    """All names that lead to the search of one of them: the listed one, and the query itself."""
+    """All names of a search, given one of them: the listed name, and the query itself."""
     query = _query_or_name(name)
     return tuple(dict.fromkeys((search_name(query), query)))
 
@@ -206,12 +206,12 @@ def _found(directory: SearchesDirectory, query: str) -> Node:
 
 
 def _query_of(name: str) -> str:
-    """The query that a directory of that name is for.
+    """The query for a new directory of that name.
 
     Raises:
-        ReadOnlyError: It begins with a dot, as what desktops make for their own purposes.
-        InvalidNameError: It cannot be read as a query.
-        NameTooLongError: It is too long.
+        ReadOnlyError: The name begins with a dot, as those that desktops make for their own purposes.
+        InvalidNameError: The name is not a valid query.
+        NameTooLongError: The name is too long.
     """
     if name.startswith("."):
         raise ReadOnlyError("no search has a name with a leading dot")
@@ -229,10 +229,10 @@ def _query_of(name: str) -> str:
 
 
 def _known_query(name: str) -> str:
-    """The query that a directory of that name would be for, if there is one.
+    """The query of the directory of that name, if it exists.
 
     Raises:
-        NotFoundError: There is none of that name.
+        NotFoundError: No search can have that name.
     """
     try:
         return search_query(name)
@@ -241,7 +241,7 @@ def _known_query(name: str) -> str:
 
 
 def _query_or_name(listed: str) -> str:
-    """The query of a search that is listed; its name, for one that was made when names could hold more."""
+    """The query of a listed search; its name if an older version made it, which allowed more characters."""
     try:
         return search_query(listed)
     except ValueError:
@@ -249,6 +249,6 @@ def _query_or_name(listed: str) -> str:
 
 
 def _is_taken(directory: SearchesDirectory, query: str, besides: str = "") -> bool:
-    """Whether another search has the name, whatever the case: copies to disks without case would lose one."""
+    """Whether another search has an equal name without regard to case: some disks could not hold both."""
     equal = folded(search_name(query))
     return any(folded(name) == equal for name in directory.entries() if _query_or_name(name) != besides)

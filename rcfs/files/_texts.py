@@ -1,8 +1,9 @@
-"""Texts that are open while what they tell of changes: they grow, or are stale to those who read them.
+"""Texts that are open while their mailboxes change: they grow or become stale.
 
-A conversation grows at its end while messages arrive, so `tail -f` shows each as it comes: whoever has it
-open has the new bytes. Where a text changes otherwise (a message was deleted, or is older than others), one
-that is open would mix two versions: it is stale, as on NFS, and has to be opened anew, as `tail -F` does.
+A conversation grows at its end while messages arrive, and readers that have it open get the new bytes, so
+`tail -f` shows each message. If a text changes in another way (a message was deleted, or an older one
+arrived), its readers would mix two versions. So the open text becomes stale, as on NFS, and readers must open
+the file again, as `tail -F` does.
 """
 
 from collections.abc import Callable, Hashable
@@ -16,14 +17,14 @@ from rcfs.files._openers import OpenText
 from rcfs.tree import TextFile
 
 LOOK_S: Final = 60.0
-"""How often who has a text open counts as somebody who looks into its mailbox: as often as one is synced."""
+"""Time between two visits to the mailbox of an open text: the time between two syncs."""
 
 
 class Texts:
-    """The texts that are open; all methods run in the trio thread."""
+    """The open texts; all methods run in the trio thread."""
 
     def __init__(self, changes: Changes) -> None:
-        """Tells `changes` what becomes of open texts."""
+        """Tells `changes` when open texts grow or become stale."""
         self._changes = changes
         self._open: dict[Hashable, OpenText] = {}
         self._asked = 0
@@ -31,7 +32,7 @@ class Texts:
         self._some_changed = trio.Event()
 
     def ask(self) -> int:
-        """Numbers a rendering that begins now: one that took longer may be done after a newer one."""
+        """A number for a rendering that begins now: a slow rendering may end after a newer one."""
         self._asked += 1
         return self._asked
 
@@ -39,30 +40,30 @@ class Texts:
         """The open text of `place`, with one more user.
 
         Args:
-            place: Where it is opened.
-            node: What is there.
+            place: The place of the open.
+            node: The text.
             data: Its bytes.
-            number: Of the rendering that they are from, by `ask`.
+            number: Number of their rendering, from `ask`.
 
         Raises:
-            NotFoundError: What it told of has gone since it was looked up.
-            StaleError: The place means another text by now.
+            NotFoundError: The message or conversation is gone since the lookup.
+            StaleError: The place was replaced by another text.
         """
         text = self._open.get(place)
         if text is not None and text.is_stale:
-            raise StaleError("the text has become another")
+            raise StaleError("the text has changed; open the file again")
         if text is not None and number < text.number:
             data = text.data
         if not data and node.size_bytes:
             raise NotFoundError("the text has gone")
         if len(data) != node.size_bytes:
-            # It has changed since somebody asked for its size.
+            # It has changed since its size was read.
             node.size_bytes = len(data)
             self._changes.size_changed(place)
-        if text is not None and not _goes_on(text, node, data):
-            # Not at the same place, of which those who have the old one open may share pages.
+        if text is not None and not _continues(text, node, data):
+            # The new text gets another place, because readers of the old one may share pages of this one.
             self._retire(text)
-            raise StaleError("the text has become another")
+            raise StaleError("the text has changed; open the file again")
         if text is None:
             text = self._open[place] = OpenText(place, node, data)
         text.node, text.data = node, data
@@ -71,29 +72,29 @@ class Texts:
         return text
 
     def release(self, text: OpenText) -> None:
-        """One user of an open text is gone."""
+        """Ends one use of an open text."""
         text.users -= 1
         if not text.users and self._open.get(text.place) is text:
             del self._open[text.place]
 
     def require_fresh(self, place: Hashable) -> None:
-        """Returns if `place` still means what was opened there, as far as texts are concerned.
+        """Returns unless a stale text is open at `place`.
 
         Raises:
-            StaleError: It does not.
+            StaleError: A stale text is open there.
         """
         text = self._open.get(place)
         if text is not None and text.is_stale:
-            raise StaleError("the text has become another")
+            raise StaleError("the text has changed; open the file again")
 
     def mailbox_changed(self, extension_id: int) -> None:
-        """Something of this extension means something else than before."""
+        """Updates the open texts of this extension soon."""
         if self._open:
             self._changed.add(extension_id)
             self._some_changed.set()
 
     async def run(self) -> None:
-        """Brings what is open up to date, for as long as somebody may have something open."""
+        """Updates open texts after changes, until it is cancelled."""
         while True:
             await self._some_changed.wait()
             self._some_changed = trio.Event()
@@ -104,12 +105,12 @@ class Texts:
                 await trio.lowlevel.checkpoint()
 
     async def look(self, into: Callable[[int], None]) -> None:
-        """Looks into the mailboxes of what is open, for as long as somebody may have something open.
+        """Visits the mailboxes of open texts, until it is cancelled.
 
-        Whoever waits for the end of a text to grow may be answered by a kernel, so nobody else would look.
+        A kernel may answer `tail -f` without asking rcfs, so nothing else would show that a person looks.
 
         Args:
-            into: Gets the id of an extension.
+            into: Called with the id of each extension.
         """
         while True:
             await trio.sleep(LOOK_S)
@@ -119,7 +120,7 @@ class Texts:
                     into(extension_id)
 
     async def _update(self, text: OpenText) -> None:
-        """Lets an open text be what it is now."""
+        """Renders an open text again, and lets it grow or retires it."""
         node, number = text.node, self.ask()
         data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
         if self._open.get(text.place) is not text or text.is_stale or number < text.number:
@@ -127,7 +128,7 @@ class Texts:
         text.number = number
         if data == text.data:
             return
-        if data and _goes_on(text, node, data):
+        if data and _continues(text, node, data):
             text.data = data
             text.node.size_bytes = len(data)
             self._changes.text_grew(text.place, len(data))
@@ -135,11 +136,11 @@ class Texts:
             self._retire(text)
 
     def _retire(self, text: OpenText) -> None:
-        """Ends a text that what is there now does not go on from; its name leads to another one."""
+        """Marks a text as stale; its name leads to another text from now on."""
         text.is_stale = True
         self._changes.text_replaced(text.place)
 
 
-def _goes_on(text: OpenText, node: TextFile, data: bytes) -> bool:
-    """Whether those who have `text` open can be shown `data`, which is what `node` tells now."""
+def _continues(text: OpenText, node: TextFile, data: bytes) -> bool:
+    """Whether readers of `text` can continue with `data`, the present bytes of `node`."""
     return data == text.data or (node.grows and data.startswith(text.data))

@@ -1,4 +1,4 @@
-"""Waiting on behalf of somebody: bounded, counted, and ended early when who asks is about to end."""
+"""Waits on behalf of askers: bounded and counted, and ended early when the asker is about to end."""
 
 from collections.abc import Awaitable, Callable, Hashable
 from typing import TypeVar
@@ -19,19 +19,19 @@ from rcfs.files._readers import Asker
 T = TypeVar("T")
 
 MAX_WAITERS = 400
-"""How many may wait at the same time. In a mount each keeps a handler busy, of which there are 500; the
-others stay free for cached reads and metadata."""
+"""Most waits at the same time. Each occupies one of the 500 handlers of a mount; the others stay free for
+cached reads and metadata."""
 MAX_READ_WAITERS = 8
-"""Reads that may wait at the same time: twelve blocked buffered reads (the kernel's `max_background`) hang
+"""Most reads that wait at the same time: twelve blocked buffered reads (the kernel's `max_background`) hang
 every other buffered read of the mount; measured 2026-11."""
 BRIEF_S = 2.0
-"""Longest wait of who keeps others from the same directory meanwhile, as a mount does by a lock of the kernel
-where no signal reaches them. Most mailboxes load within it."""
+"""Longest wait under a lock of a directory. The kernel holds that lock for a mount, and no signal reaches the
+processes that wait for the lock. Most mailboxes load within this time."""
 _LOOK_EVERY_S = 0.1
-"""How often it is looked at who is about to end: a waiting open then ended 0.11 s after the signal, measured
-2026-11. One look at a process takes about 35 µs, so 400 waiters take a seventh of the event loop."""
+"""Time between two checks for askers that are about to end: an open then ended 0.11 s after the signal
+(measured 2026-11). A check takes about 35 µs, so 400 waits take a seventh of the event loop."""
 _LOOKS_AT_ONCE = 20
-"""Looks between two checkpoints, so that 400 waiters never hold the event loop for more than about 0.5 ms."""
+"""Checks between two checkpoints, so that they hold the event loop for about 0.7 ms at a time."""
 
 
 @attrs.define(eq=False)
@@ -48,21 +48,21 @@ class Waits:
         self._waits: set[_Wait] = set()
         self._somebody = trio.Event()
         self._ended: WaitError | None = None
-        """Why nothing may be waited for now; None while it may."""
+        """The reason why no wait may begin now; None if waits may begin."""
         self._readers = 0
         self._waited_out: dict[Hashable, float] = {}
-        """Until when nobody waits again for what a brief wait has not brought."""
+        """By key of a brief wait that was in vain, the time until which nobody waits for that key again."""
 
     @property
     def waiting(self) -> int:
-        """How many wait now."""
+        """Number of waits now."""
         return len(self._waits)
 
     def require_seat(self) -> None:
-        """Returns if the caller, which is within `until` with `seated` False, may wait for long.
+        """Returns if the caller may wait for long; for operations of `until` with `seated` False.
 
         Raises:
-            BudgetError: Too many wait already.
+            BudgetError: Too many processes wait already.
             SuspendError: The machine is about to be suspended.
         """
         if self._ended is not None:
@@ -79,14 +79,18 @@ class Waits:
         read: bool = False,
         seated: bool = True,
     ) -> T:
-        """What `operation` returns, waited for on behalf of `asker` for at most `within_s` seconds.
+        """The result of `operation`, which is cancelled when the wait ends early.
 
-        `operation` is cancelled when the wait ends early; None as `asker` never ends it. `read` marks the
-        wait of a buffered read, of which only few may be under way. `seated` False lets it begin however many
-        wait already, because it may not need to wait; it calls `require_seat` when it does.
+        Args:
+            asker: The wait ends when the asker is about to end; None for a wait without one.
+            operation: Starts the operation.
+            within_s: Longest wait in seconds.
+            read: Whether a buffered read waits, of which only few may wait at the same time.
+            seated: Whether the wait counts from the beginning. An operation that often needs no wait passes
+                False, and calls `require_seat` before it waits.
 
         Raises:
-            BudgetError: Too many wait already.
+            BudgetError: Too many processes wait already.
             DeadlineError: `within_s` passed.
             CallerGoneError: The asker is about to end, or is gone.
             SuspendError: The machine is about to be suspended.
@@ -113,14 +117,14 @@ class Waits:
         raise DeadlineError(f"not there within {within_s:.0f} s")
 
     async def briefly(self, asker: Asker | None, key: Hashable, operation: Callable[[], Awaitable[T]]) -> T:
-        """As `until`, for who keeps others waiting by it meanwhile: for two seconds at most.
+        """As `until`, for a caller that holds a lock of a directory: two seconds at most.
 
-        Those others are served one after the other. So that the last one does not
-        wait for the sum of all, nobody waits for `key` in the two seconds after a wait for it was in vain;
-        `operation` is begun all the same, and may return what is at hand.
+        The kernel serves the callers that wait for the lock one after the other. The last one must not wait
+        for the sum of all, so for two seconds after a wait for `key` was in vain, nobody waits for it.
+        `operation` still begins, and may return a result that is at hand.
 
         Raises:
-            DeadlineError: It takes longer.
+            DeadlineError: The operation takes longer.
             WaitError: As `until`.
         """
         now = trio.current_time()
@@ -132,7 +136,7 @@ class Waits:
             raise
 
     async def run(self) -> None:
-        """Watches those who wait, for as long as somebody may."""
+        """Ends the waits of askers that are about to end, until it is cancelled."""
         while True:
             await self._somebody.wait()
             self._somebody = trio.Event()
@@ -155,7 +159,7 @@ class Waits:
             self._end(SuspendError("the machine is about to be suspended"))
 
     def resume(self) -> None:
-        """Lets them wait again after `pause`; nothing ends `close`."""
+        """Allows waits again after `pause`, but not after `close`."""
         if isinstance(self._ended, SuspendError):
             self._ended = None
 

@@ -1,4 +1,4 @@
-"""A mount: thin, between the kernel and the file system; replies, errno, and what the kernel must forget."""
+"""A mount: a thin layer between the kernel and the file system, with replies, errno and invalidation."""
 
 from rcfs.fuse._attributes import Ownership as Ownership
 from rcfs.fuse._mount import MountOptions as MountOptions

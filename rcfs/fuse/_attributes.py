@@ -1,4 +1,4 @@
-"""What pyfuse3 answers with: names, attributes and sizes as the kernel has them."""
+"""Names, attributes and sizes in the form that pyfuse3 passes to the kernel."""
 
 import os
 
@@ -8,32 +8,32 @@ import pyfuse3
 from rcfs.files import Attributes, Kind, Space
 
 TIMEOUT_S = 3600.0
-"""How long the kernel may keep names and attributes: timeouts of 0 made `ls -lR` 14 times slower (measured
-2026-11); what changes is invalidated."""
+"""Entry and attribute timeout: with 0, `ls -lR` was 14 times slower (measured 2026-11). Changes are
+invalidated."""
 _UNIT_BYTES = 512
 """Unit of st_blocks. Source: stat(2)."""
 _IO_BYTES = 128 << 10
-"""Preferred size of a read, which is what the kernel asks for at a time."""
+"""Preferred size of a read: the kernel's largest request."""
 _LINK = Kind.LINK
 _BLOCK_BYTES = 4096
-"""Unit of the answer to statfs: a page of memory, as most file systems have it."""
+"""Unit of the answer to statfs: a page of memory, as in most file systems."""
 _MOST_NAME_BYTES = 255
 """Longest name in bytes: NAME_MAX of Linux, <linux/limits.h>."""
 
 
 @attrs.frozen
 class Ownership:
-    """Whom everything in a mount belongs to, and who else may look into it."""
+    """Owner of all files in a mount, and the permission bits that are taken away."""
 
     uid: int = attrs.field(factory=os.getuid)
     """The user."""
     gid: int = attrs.field(factory=os.getgid)
     """The group."""
     umask: int = 0o077
-    """Permission bits that nothing has; the kernel checks the others.
+    """Permission bits that no file has; the kernel checks the others.
 
-    The owner may write as far as the modes say, although rcfs then answers EROFS: a copy has the modes of
-    the original, and its owner must be able to change and delete it.
+    The modes let the owner write, although rcfs then answers EROFS: a copy has the modes of the original, and
+    its owner must be able to change and delete it.
     """
 
 
@@ -41,15 +41,15 @@ def decoded(name: bytes) -> str:
     """A name of the tree as text; see `rcfs.files.encoded`.
 
     Raises:
-        UnicodeDecodeError: It is no UTF-8, so the tree has no such name.
+        UnicodeDecodeError: The name is not UTF-8, so the tree has no such name.
     """
     return name.decode("utf-8", "surrogatepass")
 
 
 def entry_of(inode: int, attributes: Attributes, owner: Ownership) -> pyfuse3.EntryAttributes:
-    """The answer to who asks for an entry; the kernel may keep it unless the size may still change."""
+    """The reply for an entry; the kernel may keep it unless the size is an estimate."""
     kind, mode, links, size_bytes, is_exact, mtime_ns, ctime_ns = attributes
-    entry = pyfuse3.EntryAttributes()  # What is not set is 0.
+    entry = pyfuse3.EntryAttributes()  # All fields are 0.
     entry.st_ino = inode
     entry.entry_timeout = TIMEOUT_S
     entry.attr_timeout = TIMEOUT_S if is_exact else 0
@@ -67,7 +67,7 @@ def entry_of(inode: int, attributes: Attributes, owner: Ownership) -> pyfuse3.En
 
 
 def statvfs_of(space: Space, inodes: int) -> pyfuse3.StatvfsData:
-    """The answer to statfs(2); `inodes` are those in use."""
+    """The reply to statfs(2); `inodes` is the number in use."""
     data = pyfuse3.StatvfsData()
     data.f_bsize = data.f_frsize = _BLOCK_BYTES
     data.f_bfree = data.f_bavail = space.free_bytes // _BLOCK_BYTES

@@ -1,4 +1,4 @@
-"""Which errno a process sees for which error of rcfs: one table, and the wrapper that applies it."""
+"""The errno for each error of rcfs: one table, and the wrapper that applies it to handlers."""
 
 import errno
 from collections.abc import Callable, Coroutine
@@ -35,7 +35,7 @@ from rcfs.transport import Recorder
 
 _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (NotFoundError, errno.ENOENT),
-    (PurgedError, errno.ENODATA),  # the file is listed, so it is not ENOENT; no repetition will help
+    (PurgedError, errno.ENODATA),  # not ENOENT, because the file is listed; repeating does not help
     (ForbiddenError, errno.EACCES),
     (AuthError, errno.EACCES),
     (StaleError, errno.ESTALE),  # the kernel looks the name up again
@@ -45,20 +45,20 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (InvalidNameError, errno.EINVAL),
     (NoDirectoryError, errno.ENOTDIR),
     (WrongKindError, errno.EINVAL),
-    (NotReadyError, errno.EBUSY),  # the fax exists and is still being made: try again later
+    (NotReadyError, errno.EBUSY),  # the platform still makes the fax: try again later
     (UnreachableError, errno.ENETUNREACH),
     (OfflineError, errno.ENETUNREACH),
     (BudgetError, errno.EBUSY),
-    (SuspendError, errno.EBUSY),  # the same: nothing is wrong with the file, try again later
+    (SuspendError, errno.EBUSY),  # the file is fine: try again later
     (DeadlineError, errno.ETIMEDOUT),
     (TooLargeError, errno.EFBIG),
     (NoRoomError, errno.ENOSPC),
-    (CallerGoneError, errno.EINTR),  # only ever with a signal pending, so nobody loops on it
-    (ClosingError, errno.ENOTCONN),  # what everybody else will see in a moment
+    (CallerGoneError, errno.EINTR),  # only with a signal pending, so no program loops on it
+    (ClosingError, errno.ENOTCONN),  # the error of all calls after the unmount
 )
-"""First match wins. Everything else is EIO: a server or a connection that failed after all repetitions, and
-what rcfs did not expect. A transient fault is never ENOENT: programs remember absence. No error has
-EAGAIN, which Python's readers take for the end of the file: see `answering_briefly`."""
+"""The first match wins. All other errors are EIO: a server or connection that failed after all repetitions,
+and unexpected exceptions. A transient fault is never ENOENT, because programs remember absence. No error is
+EAGAIN, which readers in Python take for the end of the file; see `answering_briefly`."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -74,22 +74,22 @@ Handler = Callable[Concatenate[S, P], Coroutine[Any, Any, T]]
 
 
 def errno_of(error: RcfsError) -> int:
-    """The errno that stands for `error`."""
+    """The errno for `error`."""
     return next((number for kind, number in _ERRNOS if isinstance(error, kind)), errno.EIO)
 
 
 def answering(handler: Handler[S, P, T]) -> Handler[S, P, T]:
-    """`handler`, raising nothing but FUSEError: anything else would end the mount.
+    """Wraps `handler` to raise FUSEError only: any other exception would end the mount.
 
-    Every EIO that it gives is recorded: a process sees nothing but the number.
+    Each EIO is recorded, because the process sees only the number.
     """
     return _guarded(handler, errno.ETIMEDOUT)
 
 
 def answering_briefly(handler: Handler[S, P, T]) -> Handler[S, P, T]:
-    """As `answering`, for a handler that waits for two seconds at most; then its work goes on without it.
+    """As `answering`, for a handler that waits for two seconds at most, while its work continues.
 
-    It says EAGAIN, as whoever asks once more may have the answer. Not for `open` and `read`.
+    A wait that is over gives EAGAIN, because the next call may get the answer. Not for `open` and `read`.
     """
     return _guarded(handler, errno.EAGAIN)
 

@@ -1,13 +1,13 @@
-"""A faster wait on the FUSE descriptor than pyfuse3's own.
+"""A faster wait on the FUSE descriptor than that of pyfuse3.
 
-pyfuse3 waits for each message of the kernel through trio's event loop, which costs more than answering it.
-Here the descriptor is asked first, and for a moment again and again, as the next message of a tool that walks
-a tree comes within some ten microseconds. pyfuse3's loop looks up its wait in the module at each call, so it
-can be replaced there; everything else stays pyfuse3's, which also keeps count of who waits.
+pyfuse3 waits for each message of the kernel through trio's event loop, which costs more than the answer. The
+wait here first polls the descriptor for a moment, because the next message of a tool that walks a tree comes
+within some ten microseconds. pyfuse3's loop looks up its wait in the module at each call, so this module
+replaces it there. All else is unchanged; pyfuse3 also still counts the tasks that wait.
 
-Nobody may be told that the descriptor is readable who cannot take the message at once: pyfuse3 does not
-expect to find none. Between the last `poll` here and the taking there is no checkpoint, and whoever was woken
-by trio asks again, because another one may have taken the message meanwhile.
+A task that returns from the wait must find a message, because pyfuse3 does not expect to find none. So there
+is no checkpoint between the last `poll` and the read of the message, and a task that trio has woken polls
+again: another task may have read the message.
 """
 
 import select
@@ -19,17 +19,17 @@ from pathlib import Path
 import pyfuse3
 
 _KNOWN = "3.5."
-"""Beginning of the versions of pyfuse3 whose wait is the one described above."""
+"""Prefix of the pyfuse3 versions whose wait works as described above."""
 _WAIT = "_wait_fuse_readable"
 SPIN_S = 20e-6
-"""How long to ask again: a system call of a tool and its way through the kernel take about 10 µs."""
+"""How long to poll: a tool and the kernel take about 10 µs from a reply to the next message."""
 TURN_S = 2e-3
-"""After so long the event loop gets its turn, in seconds: others hardly feel it, and it costs every thirtieth
-message of `find` a tenth of a millisecond."""
+"""Time in seconds after which the event loop gets a turn. It costs each thirtieth message of `find` 0.1 ms,
+and other tasks hardly notice the wait."""
 
 
 class FastWait:
-    """Waits like `slow_wait`, pyfuse3's own, but asks the descriptor first."""
+    """Polls the descriptor, and then waits with `slow_wait`, the wait of pyfuse3."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class FastWait:
         self._poll = poll.poll
 
     async def __call__(self) -> bool:
-        """True when there is a message, to be taken before the next checkpoint; False at the end."""
+        """True for a message, which the caller must read before its next checkpoint; False at the end."""
         now = self._clock()
         if now < self._turn_ends_s:
             if self._poll(0):
@@ -65,9 +65,9 @@ class FastWait:
 
 @contextmanager
 def faster_wait() -> Iterator[bool]:
-    """Lets pyfuse3, which has mounted, wait faster while the block runs; whether it does.
+    """Replaces the wait of pyfuse3 within the block, after the mount; yields whether it did.
 
-    It does not when pyfuse3 is of a version that is not known, or the descriptor is not found.
+    It does not if the version of pyfuse3 is unknown, or if the descriptor is not found.
     """
     slow_wait, descriptor = getattr(pyfuse3, _WAIT, None), fuse_descriptor()
     if slow_wait is None or descriptor is None or not pyfuse3.__version__.startswith(_KNOWN):
@@ -81,9 +81,9 @@ def faster_wait() -> Iterator[bool]:
 
 
 def fuse_descriptor(directory: Path = Path("/proc/self/fd")) -> int | None:
-    """The one descriptor of /dev/fuse that this process has open; None when there is not exactly one.
+    """The descriptor of /dev/fuse that this process has open; None unless there is exactly one.
 
-    libfuse does not tell it to Python.
+    pyfuse3 does not make it known.
     """
     found = [int(path.name) for path in directory.iterdir() if _target(path) == "/dev/fuse"]
     return found[0] if len(found) == 1 else None
@@ -93,4 +93,4 @@ def _target(path: Path) -> str:
     try:
         return str(path.readlink())
     except OSError:
-        return ""  # the descriptor of the listing itself
+        return ""  # the descriptor of this listing, closed by now

@@ -1,13 +1,12 @@
-"""The numbers that the kernel knows: inodes, their lookup counts and their nodes, and handles.
+"""Inodes with their lookup counts and nodes, and file handles.
 
-An inode number is a digest of the path, so that it is the same after forgetting, tomorrow, and in the next
+An inode number is a digest of the path, so that it is the same after the kernel forgot it, and in the next
 mount: backup programs recognise files by it.
 
-The kernel forgets inodes only when it needs the memory, so after a `find` over a million messages there are
-six million of them. Of each the table holds nothing but its parent's number and its name, in a bytes object,
-which the garbage collector does not look at: 180 bytes, a sixth of what the kernel itself holds (measured
-2026-11). The node is made again from the tree when it is asked for; only the latest, and those of what is
-open, are at hand.
+The kernel forgets inodes only when it needs memory, so after a `find` over a million messages it holds six
+million. For each, the table holds the inode of its parent and its name in one bytes object, which the garbage
+collector does not visit. These are 180 bytes, a sixth of the kernel's own memory for an inode (measured
+2026-11). The table keeps the nodes of recent and open inodes only, and gets others from the tree again.
 """
 
 from collections import OrderedDict
@@ -24,17 +23,17 @@ from rcfs.fuse._attributes import decoded
 from rcfs.tree import Directory, Node
 
 _NODES_AT_HAND = 4096
-"""Nodes that are kept although nothing is open, 2 MB: a tool that walks a tree lists a directory, and then
-asks for its entries one after the other."""
+"""Nodes to keep of inodes that are not open, 2 MB: a tool that walks a tree lists a directory, and then
+visits its entries one after the other."""
 _NUMBER_BITS = 60
 """Bits of an inode number: two digits of Python's integers, which have 30 each."""
 _HEAD = Struct("<IQ")
-"""Begins what is held of an inode: the number of its lookups, and of its parent; the name follows."""
+"""Lookup count and parent of an inode, before its name."""
 _SPARSE = 8
-"""When so many times fewer are left than were held once, the dictionaries are made anew: by themselves they
-never shrink."""
+"""The dictionaries are copied when the number of inodes falls below its highest value divided by this,
+because Python never shrinks a dictionary."""
 _MOST_LOOKUPS = (1 << 32) - 1
-"""Where counting ends: an inode that was looked up more often is never forgotten."""
+"""Highest lookup count; an inode that reaches it is never forgotten."""
 
 
 @attrs.define(eq=False)
@@ -42,9 +41,9 @@ class _Moved:
     """A path whose inode was retired."""
 
     times: int = 0
-    """How often; what its digest is taken with besides."""
+    """Number of retired inodes so far, which is part of the digest for the next one."""
     held: int = 0
-    """How many of its retired inodes the kernel holds."""
+    """Number of retired inodes that the kernel still holds."""
 
 
 @attrs.define(eq=False)
@@ -54,7 +53,7 @@ class _Open:
 
 
 class InodeTable:
-    """Which node has which inode; holds an inode for as long as the kernel does."""
+    """The inodes that the kernel holds, with their nodes."""
 
     def __init__(self, root: Directory) -> None:
         self._root = root
@@ -65,7 +64,7 @@ class InodeTable:
         self._served: dict[int, bytes] = {}
         self._whole: set[int] = set()
         self._moved: dict[bytes, _Moved] = {}
-        """By path, until the kernel holds nothing of it."""
+        """Paths with retired inodes, until the kernel holds no inode of the path."""
         self._retired: dict[int, bytes] = {}
         """The paths of retired inodes that the kernel holds."""
 
@@ -77,7 +76,7 @@ class InodeTable:
         return inode in self._held or inode == pyfuse3.ROOT_INODE
 
     def node(self, inode: int) -> Node | None:
-        """The node of `inode`; None when there is none of that path any more, or nobody knows at present."""
+        """The node of `inode`; None if its path is gone, or its mailbox is not loaded."""
         if inode == pyfuse3.ROOT_INODE:
             return self._root
         opened = self._open.get(inode)
@@ -93,7 +92,7 @@ class InodeTable:
         return node
 
     def renewed(self, inode: int) -> Node | None:
-        """As `node`, but as the tree has it now, also of what is open; it is not kept."""
+        """As `node`, but always from the tree, also for an open inode; the table does not keep it."""
         path = self.path(inode)
         if path is None:
             return None
@@ -104,7 +103,7 @@ class InodeTable:
         return directory.find(name)
 
     def path(self, inode: int) -> tuple[int, str] | None:
-        """(parent, name) of `inode`; None when the kernel does not hold it, or it has no name any more."""
+        """(parent, name) of `inode`; None if the kernel does not hold it, or it was retired."""
         held = self._held.get(inode)
         if held is None or len(held) == _HEAD.size:
             return None
@@ -112,7 +111,7 @@ class InodeTable:
         return parent, decoded(held[_HEAD.size :])
 
     def place(self, inode: int) -> tuple[Directory, str] | None:
-        """(directory, name) of `inode`, if only a question that may take long tells its node; else None."""
+        """(directory, name) of `inode` if the directory is a search, which is slow; else None."""
         path = self.path(inode)
         directory = None if path is None else self.node(path[0])
         if path is None or not isinstance(directory, Directory) or directory.is_quick:
@@ -120,7 +119,7 @@ class InodeTable:
         return directory, path[1]
 
     def known_above(self, inode: int) -> Directory | None:
-        """The nearest directory above `inode` that has a node; None when the kernel does not hold it."""
+        """The nearest directory above `inode` with a node; None if the kernel does not hold `inode`."""
         while (held := self._held.get(inode)) is not None:
             _lookups, inode = _HEAD.unpack_from(held)
             node = self.node(inode)
@@ -129,7 +128,7 @@ class InodeTable:
         return None
 
     def number(self, parent: int, name: bytes) -> int:
-        """The inode of what is called `name` in the directory `parent`; not remembered by this."""
+        """The inode number for `name` in the directory `parent`; this does not add it to the table."""
         path = seed = parent.to_bytes(8, "little") + name
         moved = self._moved.get(path)
         if moved is not None:
@@ -143,20 +142,20 @@ class InodeTable:
             seed += b"\0"  # taken by another path: about 1 in 10^5 mounts of 5 million files
 
     def remember(self, parent: int, name: bytes, node: Node) -> int:
-        """The inode of `node`, of which the kernel was told once more; it replaces the node of that path."""
+        """Counts a lookup of a path, which now has `node`; returns its inode."""
         inode = self.number(parent, name)
         self.told(inode, parent, name, node)
         return inode
 
     def told(self, inode: int, parent: int, name: bytes, node: Node) -> None:
-        """The kernel was told once more of `inode`, which is the `number` of that path, with `node` there."""
+        """Counts a lookup of a path whose `number` is `inode`, and which now has `node`."""
         held = self._held.get(inode)
         lookups = 0 if held is None else _HEAD.unpack_from(held)[0]
         self._held[inode] = _HEAD.pack(min(lookups + 1, _MOST_LOOKUPS), parent) + name
         self.replace(inode, node)
 
     def replace(self, inode: int, node: Node) -> bool:
-        """Shows `node` at `inode` from now on; False when the kernel does not hold it."""
+        """Sets the node of `inode`; False if the kernel does not hold it."""
         if inode not in self._held:
             return False
         if inode in self._open:
@@ -166,12 +165,12 @@ class InodeTable:
         return True
 
     def opened(self, inode: int, node: Node) -> None:
-        """Somebody has opened `inode`: it has a node until it is `closed`, whatever becomes of the path."""
+        """Counts an open of `inode`, which keeps its node until it is `closed`, even if the path goes."""
         self._recent.pop(inode, None)
         self._open.setdefault(inode, _Open(node)).users += 1
 
     def closed(self, inode: int) -> None:
-        """Somebody who has opened `inode` is gone."""
+        """Ends one open of `inode`."""
         opened = self._open[inode]
         opened.users -= 1
         if not opened.users:
@@ -180,13 +179,14 @@ class InodeTable:
                 self._keep(inode, opened.node)
 
     def retire(self, inode: int) -> None:
-        """What is at the path of `inode` from now on is something else, and gets another one.
+        """Gives the path of `inode` a new inode, because it stands for something else from now on.
 
-        The kernel may hold `inode` for as long as somebody stands in what was there; it has no name any more.
+        The kernel may hold `inode` while a process still uses the old directory; `inode` has no name from now
+        on.
         """
         held = self._held.get(inode)
         if held is not None and len(held) > _HEAD.size:
-            # It keeps the other one while the kernel holds that: when `inode` is forgotten, nothing moves.
+            # The path keeps its new inode while the kernel holds that, even after it forgot `inode`.
             path = held[_HEAD.size - 8 :]
             moved = self._moved.setdefault(path, _Moved())
             moved.times += 1
@@ -196,7 +196,7 @@ class InodeTable:
             self._whole.discard(inode)
 
     def serve(self, inode: int, data: bytes) -> bool:
-        """Notes that the text of `inode` is `data` now; whether pages that the kernel has kept are of it."""
+        """Notes the text of `inode`; True if the kernel's pages are of the same text."""
         if inode not in self._held:
             return False
         digest = blake2b(data, digest_size=16).digest()
@@ -205,21 +205,21 @@ class InodeTable:
         return same
 
     def note_whole(self, inode: int) -> None:
-        """Notes that all of the attachment `inode` is there, so that the kernel soon has pages of it."""
+        """Notes that an open attachment was complete, so that the kernel may have pages of it."""
         if inode in self._held:
             self._whole.add(inode)
 
     def is_whole(self, inode: int) -> bool:
-        """Whether that was noted since the kernel got to know `inode`, which may have kept pages since."""
+        """Whether `note_whole` was called since the kernel began to hold `inode`."""
         return inode in self._whole
 
     async def paths_below(self, top: int) -> list[tuple[int, tuple[str, ...]]]:
-        """Of all inodes below the inode `top`: (parent, path from `top` on); parents come first."""
-        # A copy, because the kernel goes on asking; for five million inodes it takes 0.1 s.
+        """(parent, path from `top`) for each inode below `top`; parents come first."""
+        # A copy, because lookups continue meanwhile; for five million inodes it takes 0.1 s.
         return await trio.to_thread.run_sync(_paths_below, self._held.copy(), top)
 
     def forget(self, inodes: Iterable[tuple[int, int]]) -> None:
-        """The kernel drops so many of its lookups of each inode."""
+        """Takes lookups from the counts of inodes: pairs of (inode, number of lookups)."""
         self._most_held = max(self._most_held, len(self._held))
         for inode, dropped in inodes:
             held = self._held.get(inode)
@@ -243,7 +243,7 @@ class InodeTable:
             self._most_held = len(self._held)
 
     def _settle(self, inode: int, held: bytes) -> None:
-        """Lets a path have its first inode again if the kernel, which forgot `inode`, holds none of it."""
+        """Gives a path its first inode again, if the kernel, which forgot `inode`, holds none of the path."""
         retired = self._retired.pop(inode, None)
         path = held[_HEAD.size - 8 :] if retired is None else retired
         moved = self._moved.get(path)
@@ -261,7 +261,7 @@ class InodeTable:
 
 
 class HandleTable:
-    """What is open, by the number of its handle, with its inode; a number is never used twice."""
+    """Open files and listings by the number of their handle; a number is never used twice."""
 
     def __init__(self, inodes: InodeTable) -> None:
         self._inodes = inodes
@@ -269,7 +269,7 @@ class HandleTable:
         self._next = 1
 
     def add(self, inode: int, node: Node, opener: Opener | Listing) -> pyfuse3.FileHandleT:
-        """The number of a new handle of `node`, which `inode` keeps until the handle is released."""
+        """The number of a new handle; `inode` keeps `node` until the handle is released."""
         self._inodes.opened(inode, node)
         number = self._next
         self._next += 1
@@ -283,13 +283,13 @@ class HandleTable:
         return inode, opener
 
     def opener(self, number: int) -> Opener:
-        """What is open as a handle that the kernel has from `open`."""
+        """The open file of a handle that the kernel has from `open`."""
         opener = self._handles[number][1]
         assert not isinstance(opener, Listing)  # noqa: S101 - the same
         return opener
 
     def pop(self, number: int) -> Opener | Listing:
-        """What was open as a handle, which ends with this."""
+        """Ends a handle, and returns its file or listing."""
         inode, opener = self._handles.pop(number)
         self._inodes.closed(inode)
         return opener

@@ -1,8 +1,8 @@
-"""Making the kernel forget what has changed, so that a person sees it without remounting.
+"""Invalidation: makes the kernel forget names and attributes that changed, so that users need not remount.
 
-Nothing here may be called by a handler, nor touch the pages of a file: to drop them the kernel waits for a
-read that is under way, and the daemon with it, for ever. It is enough to forget names: who looks a name up
-again is told the new size, and opens the file anew (see `InodeTable.serve`).
+No handler may call this, and it never drops pages of a file: to drop them the kernel waits for reads that are
+under way, so the daemon would wait for itself. It is enough to forget names. The next lookup gets the new
+size, and the next open decides about pages (see `InodeTable.serve`).
 """
 
 from collections.abc import Collection, Hashable, Sequence
@@ -18,17 +18,17 @@ from rcfs.tree import SEARCH_DIRECTORY, Directory, Node, Root, SearchesDirectory
 
 
 class Invalidation(Listener):
-    """Tells the kernel of changes; a place of something open is its inode."""
+    """Tells the kernel of changes; the place of an open file is its inode."""
 
     def __init__(self, root: Root, inodes: InodeTable) -> None:
         self._root = root
         self._inodes = inodes
-        self._whole: set[str] = set()  # names of directories in the root of which everything has changed
-        self._links = False  # whether any link in a search may lead elsewhere
+        self._whole: set[str] = set()  # directories in the root that changed as a whole
+        self._links = False  # whether any link in a search may have changed
         self._much_changed = trio.Event()
 
     async def run(self) -> None:
-        """Forgets what is too much to be forgotten at once; runs for as long as there is a mount."""
+        """Invalidates large parts of the tree in the background, until it is cancelled."""
         while True:
             await self._much_changed.wait()
             self._much_changed = trio.Event()
@@ -39,7 +39,7 @@ class Invalidation(Listener):
                 await self._forget_links()
 
     async def _forget_whole(self, name: str) -> None:
-        """Makes the kernel forget all that it holds of a directory in the root."""
+        """Makes the kernel forget a directory in the root and everything below it."""
         top = self._inodes.number(pyfuse3.ROOT_INODE, encoded(name))
         for parent, path in await self._inodes.paths_below(top):
             self._forget_path(parent, (name, *path))
@@ -47,7 +47,7 @@ class Invalidation(Listener):
         self._forget_path(pyfuse3.ROOT_INODE, (name,))
 
     async def _forget_links(self) -> None:
-        """Makes the kernel forget all names that it holds in searches."""
+        """Makes the kernel forget all links in searches."""
         for parent, path in await self._inodes.paths_below(self._searches()):
             if len(path) > 1:
                 forget_name(parent, path[-1])
@@ -61,27 +61,29 @@ class Invalidation(Listener):
         held: dict[TreePath, int | None] = {(): int(pyfuse3.ROOT_INODE)}
 
         def inode(path: TreePath) -> int | None:
-            """The inode of `path`; None when the kernel never heard of it."""
+            """The inode of `path`; None if the kernel does not hold it."""
             if path not in held:
                 parent = inode(path[:-1])
                 number = None if parent is None else self._inodes.number(parent, encoded(path[-1]))
                 held[path] = number if number in self._inodes else None
             return held[path]
 
-        # What holds something that has changed has other times than before.
+        # The directories above a changed node have new times.
         for path in {whole[:depth] for whole in paths for depth in range(1, len(whole) + 1)}:
             parent = inode(path[:-1])
-            # It is None for nearly all of a first load, which tells of a thousand messages at a time.
+            # It is None for nearly all paths of a first load, which reports a thousand messages at a time.
             if parent is not None:
                 self._forget_path(parent, path)
 
     def _forget_path(self, parent: int, path: Sequence[str]) -> None:
-        """Makes the kernel forget what `path` means, what its attributes are, and what files it has.
+        """Makes the kernel forget the name or the attributes of `path`, and its volatile files.
 
-        The last of its names is in the directory `parent`.
+        A directory that still exists keeps its name: the kernel would otherwise take it for deleted in a
+        shell that has it as working directory.
 
-        A directory that is still there keeps its name: the kernel would take it for deleted where a shell
-        stands in it.
+        Args:
+            parent: The inode of the directory that holds `path`.
+            path: A path from the root.
         """
         node = self._root.find(path[0])
         for part in path[1:]:
@@ -109,11 +111,11 @@ class Invalidation(Listener):
 
     def owners_changed(self) -> None:
         for _inode, name in self._shown():
-            # With the name goes all that the kernel has of what is below.
+            # The kernel forgets everything below the name as well.
             forget_name(self._searches(), name)
 
     def search_removed(self, inode: int, name: bytes, names: Collection[str]) -> None:
-        """The kernel has removed the search `name` of the directory `inode`; its other `names` go as well."""
+        """Retires the search `name`, which the kernel has removed from `inode`, and its other `names`."""
         self._inodes.retire(self._inodes.number(inode, name))
         for other in map(encoded, names):
             if other != name:
@@ -121,10 +123,10 @@ class Invalidation(Listener):
                 forget_name(inode, decoded(other))
 
     def search_renamed(self, inode: int, name: bytes, new_name: bytes, node: Node) -> None:
-        """The kernel has made the search `name` the search `new_name`, which is `node`."""
+        """Retires the search `name`, which the kernel has renamed to `new_name`, now `node`."""
         moved = self._inodes.number(inode, name)
         self._inodes.replace(moved, node)
-        # To the kernel it has the inode of its old name, which another search may get: it is to ask again.
+        # The kernel keeps the inode of the old name, which a new search could get: make it look up again.
         self.search_removed(inode, name, names_of_search(decoded(name)))
         for other in names_of_search(decoded(new_name)):
             forget_name(inode, other)
@@ -134,7 +136,7 @@ class Invalidation(Listener):
         return self._inodes.number(pyfuse3.ROOT_INODE, encoded(SEARCH_DIRECTORY))
 
     def _shown(self) -> list[tuple[int, str]]:
-        """(inode, name) of the searches that the kernel holds, each with what is known of it now."""
+        """(inode, name) of the searches that the kernel holds; updates their nodes."""
         parent = self._searches()
         directory = self._inodes.node(parent)
         if not isinstance(directory, SearchesDirectory):
@@ -146,10 +148,10 @@ class Invalidation(Listener):
         )
         return [(inode, name) for inode, name, node in numbered if self._inodes.replace(inode, node)]
 
-    # What is open
+    # Open files
 
     def size_changed(self, place: Hashable) -> None:
-        assert isinstance(place, int)  # noqa: S101 - whatever is open here was opened by its inode
+        assert isinstance(place, int)  # noqa: S101 - a mount opens files by their inodes
         forget_attributes(place)
 
     def text_grew(self, place: Hashable, size_bytes: int) -> None:
@@ -158,7 +160,7 @@ class Invalidation(Listener):
         if isinstance(node, TextFile):
             node.size_bytes = size_bytes
             self._inodes.replace(place, node)
-        forget_attributes(place)  # It keeps no pages of it.
+        forget_attributes(place)  # The kernel keeps no pages of a text that grows.
 
     def text_replaced(self, place: Hashable) -> None:
         assert isinstance(place, int)  # noqa: S101 - the same
@@ -170,17 +172,17 @@ class Invalidation(Listener):
 
 
 def forget_name(parent: int, name: str) -> None:
-    """Makes the kernel forget what `name` means in the directory `parent`."""
-    # In a thread of pyfuse3's, as it waits for whoever works in the directory now.
+    """Makes the kernel forget `name` in the directory `parent`."""
+    # In a thread of pyfuse3, because it waits for the lock of the directory.
     pyfuse3.invalidate_entry_async(
         pyfuse3.InodeT(parent), pyfuse3.FileNameT(encoded(name)), ignore_enoent=True
     )
 
 
 def forget_attributes(inode: int) -> None:
-    """Makes the kernel forget what the attributes of `inode` are."""
-    # The kernel may just have forgotten it, or the mount is ending, which is EINVAL or ENOTCONN: that must
-    # not end the load that has brought the change.
+    """Makes the kernel forget the attributes of `inode`."""
+    # The kernel may not hold the inode any more, or the mount is ending (EINVAL, ENOTCONN): that must not end
+    # the load that brought the change.
     with suppress(OSError):
-        # Only the attributes: to drop pages would wait for a read that is under way, for ever.
+        # Attributes only: dropping pages would wait for reads that are under way, and so for this process.
         pyfuse3.invalidate_inode(pyfuse3.InodeT(inode), attr_only=True)

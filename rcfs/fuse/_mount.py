@@ -1,4 +1,4 @@
-"""A mount from its beginning to its end."""
+"""The life of a mount."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
@@ -39,7 +39,7 @@ from rcfs.status import (
 from rcfs.transport import Recorder, keep_going
 
 _MAX_TASKS = 500
-"""Handlers at the same time; pyfuse3's own 99 would be used up by parked readers. See `MAX_WAITERS`."""
+"""Most handlers at the same time; waiting readers could use up the 99 of pyfuse3. See `MAX_WAITERS`."""
 
 
 @attrs.frozen
@@ -51,21 +51,21 @@ class MountOptions:
     max_wait_s: float = 300.0
     """Longest wait of an open or read for content, in seconds."""
     allow_other: bool = False
-    """Whether other users of the machine may look into the mount."""
+    """Whether other users of the machine may access the mount."""
     owner: Ownership = attrs.field(factory=Ownership)
-    """Whom everything in it belongs to, and with `allow_other`, who else may look into it."""
+    """Owner and permissions of all files."""
     read_only: bool = False
-    """Whether searches cannot be made either."""
+    """Whether the mount is read-only to the kernel, so that users cannot make searches."""
     list_control: bool = False
-    """Whether the directory ``.rcfs`` is listed; it can be opened in any case."""
+    """Whether the directory ``.rcfs`` is listed; it can always be opened."""
     fs_subtype: str = "rcfs"
-    """Second half of the file system type, ``fuse.<subtype>``: desktops decide by it what is remote."""
+    """Second half of the file system type ``fuse.<subtype>``, by which desktops recognise remote ones."""
     crawlers: CrawlerRule = USUAL_CRAWLERS
-    """Programs that nobody asked to read, and what they get."""
+    """Programs that read without a person's wish, and how they are treated."""
     fast_wait: bool = True
-    """Whether to wait for the kernel's messages in a faster way than pyfuse3's, where that is possible."""
+    """Whether to use `FastWait` where possible."""
     preload: bool = True
-    """Whether to load mailboxes in the background that nobody has looked into yet."""
+    """Whether to load mailboxes in the background before their first use."""
 
 
 async def serve_mount(
@@ -151,9 +151,9 @@ async def serve_mount(
         raise
     finally:
         waits.close()
-        # An end that nobody asked for must not leave an empty directory, which a mirror with --delete would
-        # take for a tree without files. Closed without unmounting, every access fails with ENOTCONN, as after
-        # kill -9, and the next `rcfs mount` replaces it.
+        # After an unwanted end, an empty directory would look like a tree without files, and a mirror with
+        # --delete would delete its copy. Closed without unmounting, every access fails with ENOTCONN, as
+        # after kill -9, and the next `rcfs mount` replaces the mount.
         unmount = ended or not ready
         pyfuse3.close(unmount=unmount)
         engine.recorder.note("unmounted" if unmount else "given up", mountpoint=str(options.mountpoint))
@@ -179,10 +179,10 @@ async def _end_when(end: trio.Event, waits: Waits) -> None:
 def _live_renderer(
     engine: Engine, status: Callable[[], Awaitable[Status]]
 ) -> Callable[[str], Awaitable[str]]:
-    """Gives the text of each file of ``.rcfs``, by its topic.
+    """A function that renders each file of ``.rcfs``, by its topic.
 
-    Only the status asks databases. Whatever is wrong with those, the others tell what is in memory: one reads
-    them to learn what is wrong.
+    Only the status reads databases. The other files come from memory, because users read them when something
+    is wrong, perhaps with a database.
     """
     from_memory: Mapping[str, Callable[[], str]] = {
         "quota": lambda: render_quota(quota_status(engine)),

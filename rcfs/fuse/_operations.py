@@ -1,9 +1,10 @@
-"""The requests of the kernel, translated into questions to the file system, and its answers back.
+"""The handlers of FUSE requests, which translate between the kernel and the file system.
 
 The kernel holds a lock of the directory during LOOKUP, READDIR, MKDIR, RMDIR and RENAME (`fuse_lock_inode`,
-`i_rwsem`), and no signal reaches a process that waits for such a lock. So those wait for two seconds at most,
-and then say EAGAIN; `opendir` waits for a mailbox and `open` for content, as long as the user allows. GETATTR
-and its like hold no lock, but programs do not expect them to wait, so they wait no longer.
+`i_rwsem`), and no signal reaches a process that waits for that lock. So these handlers wait for two seconds
+at most, and then answer EAGAIN. `opendir` waits for a mailbox and `open` for content, as long as the user
+allows. GETATTR and similar requests hold no lock, but programs do not expect them to wait, so they also wait
+for two seconds at most.
 """
 
 import errno
@@ -29,25 +30,25 @@ async def _refused(*_request: Any, **_more: Any) -> NoReturn:  # noqa: ASYNC124 
 
 
 class Operations(pyfuse3.Operations):
-    """The file system to pyfuse3, which calls all methods in the trio thread, many at the same time."""
+    """The handlers; pyfuse3 calls them in the trio thread, many at the same time."""
 
     supports_dot_lookup = False
     enable_writeback_cache = False
 
-    # A mount is not read-only to the kernel: searches are made. Without a handler the answer would be ENOSYS,
-    # for which it tries to change things in another way. To others than the owner, whom the mode does not let
-    # write, it says EACCES before it asks.
+    # A mount is not read-only to the kernel, because users make searches. Without a handler pyfuse3 answers
+    # ENOSYS, after which the kernel tries other requests. Users whom the modes do not let write get EACCES
+    # from the kernel.
     setattr = mknod = create = symlink = link = write = setxattr = removexattr = _refused
 
     def __init__(
         self, files: FileSystem, *, owner: Ownership | None = None, space: SpaceMeter | None = None
     ) -> None:
-        """Makes what the kernel may ask.
+        """Makes the handlers.
 
         Args:
             files: The file system.
-            owner: Whom everything belongs to; None for this process's user alone.
-            space: Answers how large the tree is; None for no answer.
+            owner: Owner and permissions of all files; None for the user of this process.
+            space: Answers statfs; None answers ENOSYS.
         """
         super().__init__()
         self._files = files
@@ -56,12 +57,12 @@ class Operations(pyfuse3.Operations):
         self._inodes = InodeTable(files.root)
         self._handles = HandleTable(self._inodes)
         self.invalidation = Invalidation(files.root, self._inodes)
-        """What makes the kernel forget."""
+        """Invalidates names and attributes in the kernel."""
         files.listen(self.invalidation)
 
     @property
     def recorder(self) -> Recorder:
-        """Where unexpected errors are noted."""
+        """Records unexpected errors."""
         return self._files.recorder
 
     # Names and attributes
@@ -79,7 +80,7 @@ class Operations(pyfuse3.Operations):
         return self._entry(self._inodes.remember(parent_inode, name, node), node)
 
     async def forget(self, inode_list: Sequence[tuple[pyfuse3.InodeT, int]]) -> None:
-        """The kernel no longer holds these inodes."""
+        """Takes lookups from the counts of inodes, which the kernel forgets at 0."""
         self._inodes.forget(inode_list)
 
     @answering_briefly
@@ -90,7 +91,7 @@ class Operations(pyfuse3.Operations):
 
     @answering_briefly
     async def readlink(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> bytes:
-        """Where a link points to."""
+        """The target of a link."""
         node = await self._node(inode, ctx)
         if not isinstance(node, Link):
             raise WrongKindError("only links point somewhere")
@@ -110,11 +111,11 @@ class Operations(pyfuse3.Operations):
     ) -> bytes:
         """One extended attribute of an inode."""
         if not name.startswith(b"user."):
-            # Said for the whole file system: `ls` then stops asking for ACLs of every file.
+            # It holds for the whole file system: `ls` then stops asking for the ACL of each file.
             raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
         asker = Process(ctx.pid)
         node = await self._node(inode, ctx)
-        # No attribute has a name that is no UTF-8.
+        # No attribute has a name that is not UTF-8.
         value = await self._files.xattr(node, name.decode("utf-8", "replace"), asker)
         if value is None:
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
@@ -122,7 +123,7 @@ class Operations(pyfuse3.Operations):
 
     @answering
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
-        """How much the tree holds, and how much room the disk of the cache has; never waits for a lock."""
+        """Size of the tree, and free room on the disk of the cache; never waits for a lock."""
         if self._space is None:
             raise pyfuse3.FUSEError(errno.ENOSYS)
         return statvfs_of(await self._space.look(), len(self._inodes))
@@ -131,18 +132,19 @@ class Operations(pyfuse3.Operations):
 
     @answering
     async def opendir(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.FileHandleT:
-        """Begins a listing; the first one of a mailbox waits until it is loaded."""
+        """Begins a listing; the first listing in a mailbox waits until that is loaded."""
         asker = Process(ctx.pid)
         directory = await self._directory(inode, ctx)
         return self._handles.add(inode, directory, await self._files.list(directory, asker))
 
     @answering_briefly
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
-        """The entries from `start_id` on that fit."""
+        """Replies with the entries after the cursor `start_id` that fit."""
         parent, listing = self._handles.listing(fh)
         inodes, attributes, owner = self._inodes, self._files.attributes, self._owner
-        # One page and no more, in one step: what changes between the look at an entry and the reply would
-        # never be told to the kernel. And others get their turn: a large reply has room for hundreds.
+        # One page, without a checkpoint: the kernel would never hear of a change between the look at an entry
+        # and the reply. It is only one page, so that other tasks get a turn: a large reply has room for
+        # hundreds.
         for entry in await self._files.page(listing, start_id):
             name = encoded(entry.name)
             inode = inodes.number(parent, name)
@@ -156,7 +158,7 @@ class Operations(pyfuse3.Operations):
         """Ends a listing."""
         self._handles.pop(fh)
 
-    # Searches, the only thing that can be made here
+    # Changes: searches are the only thing that users can make
 
     @answering_briefly
     async def mkdir(
@@ -186,7 +188,7 @@ class Operations(pyfuse3.Operations):
     async def unlink(
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Takes a link out of a search; nothing else can be removed."""
+        """Hides a link of a search; no other file can be removed."""
         self._files.remove(await self._node(parent_inode, ctx), _text(name))
 
     @answering_briefly
@@ -199,7 +201,7 @@ class Operations(pyfuse3.Operations):
         flags: pyfuse3.FlagT,
         ctx: pyfuse3.RequestContext,
     ) -> None:
-        """Makes a search one for something else."""
+        """Changes the query of a search."""
         asker = Process(ctx.pid)
         parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
@@ -214,28 +216,28 @@ class Operations(pyfuse3.Operations):
     async def open(
         self, inode: pyfuse3.InodeT, flags: pyfuse3.FlagT, ctx: pyfuse3.RequestContext
     ) -> pyfuse3.FileInfo:
-        """Opens a file; returns when its size is exact, and a small content is all there."""
+        """Opens a file; returns when its size is exact, and a small content is complete."""
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
             raise ReadOnlyError("nothing can be written")
         asker = Process(ctx.pid)
         node = await self._present(inode, ctx)
-        # While the kernel has pages of all of a content it need not be read again.
+        # The kernel may have all pages of a content, so the content need not be read again.
         opener = await self._files.open(
             node, asker, inode, flags=flags, has_bytes=self._inodes.is_whole(inode)
         )
         number = self._handles.add(inode, node, opener)
         if isinstance(opener, OpenLive):
-            # Its text changes while nobody looks, so the kernel must neither keep it nor trust its size.
+            # Each open has another text, so the kernel must neither keep pages nor trust the size.
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         if isinstance(opener, OpenContent):
             if not opener.streaming:
                 self._inodes.note_whole(inode)
             return pyfuse3.FileInfo(fh=number, keep_cache=True)  # It never changes.
         if opener.node.grows:
-            # The page with its end holds zeros behind that. Whoever reads it while another process learns of
-            # the new size would be given those (seen with Linux 6.18): the kernel must keep no pages.
+            # The last page holds zeros after the end of the text. A process that reads it while another one
+            # gets the new size would read the zeros (seen with Linux 6.18), so the kernel must keep no pages.
             return pyfuse3.FileInfo(fh=number, direct_io=True)
-        # What the kernel keeps of a text may be of an earlier version: the record of a message changes.
+        # The kernel may have pages of an earlier version, because the record of a message changes.
         return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, opener.data))
 
     @answering
@@ -244,31 +246,31 @@ class Operations(pyfuse3.Operations):
         return await self._files.read(self._handles.opener(fh), off, size)
 
     async def flush(self, fh: pyfuse3.FileHandleT) -> None:
-        """Nothing to flush: said once, the kernel does not ask again (-40 % on `grep -r`)."""
+        """Answers ENOSYS, after which the kernel sends no more FLUSH (40 % less time for `grep -r`)."""
         raise pyfuse3.FUSEError(errno.ENOSYS)
 
     @answering
     async def release(self, fh: pyfuse3.FileHandleT) -> None:
-        """The last user of an open file is gone."""
+        """Ends a handle after its last user has closed it."""
         opener = self._handles.pop(fh)
         if not isinstance(opener, Listing):
             self._files.close(opener)
 
-    # What they share
+    # Shared by the handlers
 
     async def _node(self, inode: int, ctx: pyfuse3.RequestContext) -> Node:
-        """The node of an inode; waits for nothing but a search, which may have to be asked for it again."""
+        """The node of an inode; waits only if a search has to run again to find it."""
         node = self._inodes.node(inode)
         if node is None and (place := self._inodes.place(inode)) is not None:
             node = await self._files.find_again(*place, Process(ctx.pid))
             if node is not None:
                 self._inodes.replace(inode, node)
         if node is None:
-            raise StaleError("nothing is known of that inode")
+            raise StaleError("the file is gone, or its mailbox is not loaded")
         return node
 
     async def _present(self, inode: int, ctx: pyfuse3.RequestContext, *, briefly: bool = False) -> Node:
-        """The node of an inode; waits for its mailbox, if that was lost since the kernel was told of it."""
+        """The node of an inode; waits for its mailbox if the index has lost that since the lookup."""
         above = None if self._inodes.node(inode) else self._inodes.known_above(inode)
         if above is not None:
             await self._files.mailboxes.need(above, Process(ctx.pid), briefly=briefly)

@@ -1,7 +1,7 @@
-"""Which process asks, which ones stand above it, and whether it is about to end, as /proc tells.
+"""Processes as /proc describes them: the process that asks, those above it, and whether it is about to end.
 
-pyfuse3 does not pass on FUSE_INTERRUPT, so the only way to notice that a waiting process was told to die is
-to look at its pending signals. Without one, EINTR would make readers loop for ever.
+pyfuse3 does not pass on FUSE_INTERRUPT, so rcfs looks at the pending signals of a waiting process to notice
+that it is about to end. EINTR without a pending signal would make readers loop without end.
 """
 
 import re
@@ -13,26 +13,26 @@ from rcfs.files import Reader
 from rcfs.quota import Opener
 
 _MOST_ABOVE = 16
-"""Processes that are looked at above one: a script in a terminal of a desktop has about eight. A look takes
-15 µs (measured 2026-11)."""
+"""Most processes to look at above one: a script in a terminal of a desktop has about eight. Each takes 15 µs
+(measured 2026-11)."""
 _HOSTS = frozenset({"kioworker", "kioslave5"})
-"""KDE's programs that are only what the plug-in makes of them that their first argument names: one makes
-thumbnails, another one copies. Source: the process list of Dolphin 22.12."""
+"""KDE programs that run the plug-in in their first argument: one makes thumbnails, another one copies.
+Source: the process list of Dolphin 22.12."""
 _UNKNOWN = "unknown"
-"""Stands for all processes that cannot be looked at, such as those outside of this pid namespace."""
+"""Name of all processes that cannot be looked at, such as those outside this pid namespace."""
 _ENDING_MASK = sum(1 << (number - 1) for number in (1, 2, 3, 9, 15))
 """HUP, INT, QUIT, KILL, TERM."""
 _SIGNALS = re.compile(
     rb"^State:\t(\S).*^SigPnd:\t(\w+)\nShdPnd:\t(\w+)\nSigBlk:\t(\w+)$", re.DOTALL | re.MULTILINE
 )
 _STATUS_BYTES = 8192
-"""More than a status file has."""
+"""More bytes than a status file has."""
 _PROC = Path("/proc")
 
 
 @attrs.frozen
 class _Stat:
-    """One line of /proc/pid/stat, as far as it is of use here."""
+    """The fields of /proc/pid/stat that rcfs uses."""
 
     pid: int
     name: str
@@ -42,13 +42,13 @@ class _Stat:
     terminal: int
     """Device number of its terminal; 0 for none."""
     foreground: int
-    """The process group that has the terminal now."""
+    """The foreground process group of the terminal."""
     started: int
-    """When it started, in clock ticks since boot."""
+    """Start of the process, in clock ticks since boot."""
 
     @property
     def identity(self) -> tuple[int, int]:
-        """What no other process has: its pid may be used again."""
+        """A unique identity; a pid alone may be used again."""
         return self.pid, self.started
 
 
@@ -86,7 +86,7 @@ class Process:
             try:
                 above = _look_at(below.parent, self.proc)
             except (OSError, ValueError, IndexError):
-                break  # It has just ended, or belongs to somebody whose processes are hidden.
+                break  # It has just ended, or /proc hides it.
             if _is_interactive(above, below):
                 break
             line.append(above.identity)
@@ -116,7 +116,7 @@ class Process:
 
 
 def _plugin(process: _Stat, proc: Path) -> str:
-    """What the program of `process` was started for, if it is one of `_HOSTS`."""
+    """File name of the plug-in that `process` runs, if it is one of `_HOSTS`; else empty."""
     if process.name not in _HOSTS:
         return ""
     try:
@@ -130,8 +130,8 @@ def _look_at(pid: int, proc: Path) -> _Stat:
     """The process `pid`.
 
     Raises:
-        OSError: It is gone.
-        ValueError: The file is not what proc(5) says.
+        OSError: The process is gone.
+        ValueError: The file is not as in proc(5).
         IndexError: The same.
     """
     text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
@@ -142,7 +142,7 @@ def _look_at(pid: int, proc: Path) -> _Stat:
 
 
 def _is_interactive(shell: _Stat, job: _Stat) -> bool:
-    """Whether `shell`, which has started `job`, gives each command a process group, as with job control.
+    """Whether `shell`, the parent of `job`, gives each command a process group, as job control does.
 
     Other programs that do so (parallel, timeout) neither lead the session of a terminal nor hand it over.
     """

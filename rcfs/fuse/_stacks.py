@@ -1,4 +1,4 @@
-"""What a mount is doing at this moment, for whoever wonders why it waits: ``kill -USR1 PID``."""
+"""A dump of all tasks and threads, to find out why a mount waits: ``kill -USR1 PID``."""
 
 import faulthandler
 import signal
@@ -10,9 +10,9 @@ from rcfs.transport import Recorder
 
 
 async def dump_on_signal(recorder: Recorder) -> None:
-    """On each SIGUSR1, logs where every task is.
+    """Logs the stacks of all tasks on each SIGUSR1.
 
-    The stacks of the threads go to stderr, at once and even if the event loop is stuck.
+    The stacks of the threads go to stderr, even while the event loop is blocked.
     """
     with trio.open_signal_receiver(signal.SIGUSR1) as signals:
         faulthandler.register(signal.SIGUSR1, chain=True)
@@ -26,7 +26,7 @@ async def dump_on_signal(recorder: Recorder) -> None:
 
 
 def _lines(task: trio.lowlevel.Task, depth: int) -> Iterator[str]:
-    """The task and those below it, each with its frames, the outermost first."""
+    """A task and those below it, each with its frames, outermost first."""
     indent = "  " * depth
     yield f"{indent}{task.name}"
     for frame, line in task.iter_await_frames():

@@ -1,9 +1,8 @@
-"""Suspending the machine: whoever waits is answered before it, and may wait again after it.
+"""Suspend: all waiting processes get an answer before it, and may wait again after it.
 
-The kernel freezes every process before it suspends, and cannot freeze one that waits for FUSE: it gives up
-after 20 s, and the lid stays closed on a machine that is awake. logind says that it is about to begin, and
-waits for those who hold a delay lock, 5 s by default. Source: org.freedesktop.login1(5), and
-https://systemd.io/INHIBITOR_LOCKS.
+The kernel freezes all processes before it suspends, and cannot freeze one that waits for FUSE. It gives up
+after 20 s, so a laptop stays awake with its lid closed. logind announces the suspend, and waits for holders
+of a delay lock, 5 s by default. Source: org.freedesktop.login1(5), and https://systemd.io/INHIBITOR_LOCKS.
 """
 
 import trio
@@ -20,27 +19,27 @@ _LOGIND = DBusAddress(
 )
 _SIGNAL = "PrepareForSleep"
 _ANSWERED_WITHIN_S = 0.25
-"""How long the answers to 400 waiting processes may take, in seconds, before suspending goes on."""
+"""Time in seconds for the answers to 400 waiting processes, after which rcfs releases the lock."""
 
 
 async def answer_before_suspend(waits: Waits, recorder: Recorder) -> None:
-    """Pauses `waits` whenever the machine is suspended; returns when there is no bus or logind to tell it."""
+    """Pauses `waits` while the machine is suspended; returns if no bus or logind announces suspends."""
     try:
         await _watch(waits, recorder)
-    except Exception as exc:  # noqa: BLE001 - whatever the bus does, the mount goes on without it
+    except Exception as exc:  # noqa: BLE001 - the mount works without the bus
         recorder.note("suspending will not be noticed", reason=str(exc) or type(exc).__name__)
     finally:
         waits.resume()
 
 
 async def _watch(waits: Waits, recorder: Recorder) -> None:
-    """Takes a delay lock, and gives it up after each announcement of a suspend.
+    """Takes a delay lock, and releases it after each announcement of a suspend.
 
     Raises:
-        Exception: There is no bus, it went away, or it or logind refused.
+        Exception: There is no bus, the connection broke, or the bus or logind refused.
     """
     interface, path = _LOGIND.interface, _LOGIND.object_path
-    # What logind sends has its unique name as the sender, so only the bus can tell that it is logind's.
+    # Signals carry the unique name of logind, so only the bus can match them by its well-known name.
     told = MatchRule(type="signal", sender=_LOGIND.bus_name, interface=interface, member=_SIGNAL, path=path)
     heard = MatchRule(type="signal", interface=interface, member=_SIGNAL, path=path)
     reason = "Answering the processes that wait for content"
