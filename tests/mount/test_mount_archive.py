@@ -23,7 +23,7 @@ def voicemail(folder: Path) -> Path:
     return path
 
 
-def test_an_archive_keeps_what_is_purged(mounting: Mounting) -> None:
+def test_an_archive_keeps_purged_messages(mounting: Mounting) -> None:
     mount = mounting("--messages=50", "--limit=auth=1000", mount=False)
     mount.rcfs("mount", *mount.options, "--keep-purged", str(mount.path))
     mailbox = next(mount.path.glob("101 *"))

@@ -1,4 +1,4 @@
-"""What a person may get wrong, and what may go wrong with the disk: one clear line, and nothing lost."""
+"""Mistakes of users and faults of the disk: each gives one clear line, and nothing is lost."""
 
 import json
 import signal
@@ -96,7 +96,7 @@ def test_a_wrong_option(unmounted: Mounted) -> None:
     refused(unmounted, "mount", *unmounted.options, "--cache-size=lots", str(unmounted.path), code=2)
 
 
-def test_umount_of_what_is_no_mount(unmounted: Mounted) -> None:
+def test_umount_of_a_directory_that_is_not_a_mount(unmounted: Mounted) -> None:
     refused(unmounted, "umount", str(unmounted.path), code=4)
 
 

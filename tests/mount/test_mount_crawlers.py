@@ -49,7 +49,7 @@ def test_a_crawler_by_name(mounting: Mounting, indexer: str, policy: str) -> Non
     assert read("cat", other).returncode == 0
 
 
-def test_why_tells_who_spent_the_requests(mounting: Mounting, indexer: str) -> None:
+def test_why_names_the_programs_that_spent_the_requests(mounting: Mounting, indexer: str) -> None:
     mount = mounting("--messages=60", options=(f"--crawler={INDEXER}",))
     fetched, refused = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail*.*"))[:2]
     assert read("cat", fetched).returncode == 0

@@ -1,6 +1,6 @@
 """A scripted day of the simulated office, played at speed, on a mount that is read all the time and killed.
 
-``RCFS_SOAK_S=600`` lets the day last for so many seconds; a few are enough for every day.
+``RCFS_SOAK_S=600`` makes the day last 600 seconds; a few seconds are enough for most runs.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ ACCOUNT = (
     # Of fewer than 20 messages none is hostile, and nobody is named in one and nameless in another.
     "--messages=19",
     "--months=2",
-    # What comes by a hint is not counted by the minute.
+    # Syncs after hints are not limited to one a minute.
     "--without-scope=WebSocket",
     *(f"--limit={group}=100000" for group in ("auth", "light", "medium")),
 )
@@ -138,7 +138,7 @@ class Office:
         return bool(found["availability"] != ("Deleted" if view == "Trash" else "Alive"))
 
     def records(self, extension_id: int) -> dict[int, dict[str, Any]]:
-        """What the platform has of a mailbox."""
+        """The messages of a mailbox at the platform."""
         listed = self.mount.server.api(
             "GET",
             f"extension/{extension_id}/message-store",
@@ -174,7 +174,7 @@ def read(office: Office, mailbox: Path, dice: Random) -> None:
 
 
 def refresh(office: Office, mailbox: Path, dice: Random) -> None:
-    if office.is_up:  # What nobody hears must not count as asked for.
+    if office.is_up:  # A refresh without a mount must not count.
         office.refresh(mailbox)
     office.over.wait(dice.uniform(0.1, 0.5))
 
@@ -256,7 +256,7 @@ def seen_below(top: Path) -> Iterator[tuple[Names, Seen]]:
 
 
 def seen_if_there(path: Path) -> Seen | None:
-    """What is at a path; None when nothing is."""
+    """The file at a path as a program sees it; None if the path does not exist."""
     try:
         return seen_at(path)
     except FileNotFoundError:
@@ -264,7 +264,7 @@ def seen_if_there(path: Path) -> Seen | None:
 
 
 def seen_at(path: Path) -> Seen:
-    """What is at a path."""
+    """The file at a path as a program sees it."""
     attributes = path.lstat()
     names = {name.removeprefix("user.rcfs.") for name in os.listxattr(path, follow_symlinks=False)}
     size = attributes.st_size
@@ -292,7 +292,7 @@ def xattr(path: Path, name: str) -> str:
 
 
 def assert_shows(found: Mapping[Names, Seen], records: Mapping[int, Any], mailbox: Path) -> None:
-    """What is `found` in a mailbox is what the platform has."""
+    """Asserts that the files `found` in a mailbox are those of the platform."""
     own = found["extension.json",]
     for path, seen in found.items():
         if path[0] == "Trash" and path[-1] == "message.json":

@@ -41,7 +41,7 @@ class Desktop:
         self._screen = home / "screen.png"
 
     def run(self, *command: str, check: bool = True) -> str:
-        """What a program on this desktop prints."""
+        """Output of a program on this desktop."""
         return run(list(command), env=self.environment, check=check).stdout
 
     @contextmanager
@@ -164,9 +164,7 @@ def test_file_managers_that_make_thumbnails_themselves_cost_nothing_either(
     assert mount.server.summary()["content_requests"] == 0
 
 
-def test_a_window_that_is_open_shows_what_is_new_when_it_is_reloaded(
-    mounting: Mounting, desktop: Desktop
-) -> None:
+def test_an_open_window_shows_new_messages_when_it_is_reloaded(mounting: Mounting, desktop: Desktop) -> None:
     """By itself it shows nothing: inotify(7) tells of changes made through the mount, and of no others."""
     mount = mounting("--messages=100")
     (mailbox,) = mount.path.glob("101 *")

@@ -1,4 +1,4 @@
-"""Everything the platform may do to a content, met through a real mount: the bytes are right all the same."""
+"""Faults of the platform during a fetch, through a real mount: the bytes are still right."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""What happens at the platform is seen in the mount, without remounting."""
+"""Changes at the platform show in the mount without remounting."""
 
 import errno
 import json
@@ -35,7 +35,7 @@ class Mailbox:
         list(self.path.iterdir())
 
     def refresh(self) -> str:
-        """What ``rcfs refresh`` says."""
+        """Output of ``rcfs refresh``."""
         return self.mount.rcfs("refresh", str(self.path)).stdout
 
     def arrive(self, kind: str) -> int:
@@ -71,7 +71,7 @@ def mailbox(module_mount: Mounted) -> Mailbox:
     return Mailbox(module_mount)
 
 
-def test_a_new_message_is_there_for_who_looks_again(mailbox: Mailbox) -> None:
+def test_a_second_look_shows_a_new_message(mailbox: Mailbox) -> None:
     earlier = mailbox.arrive("SMS")
     mailbox.refresh()
     month = mailbox.only(earlier, "SMS").parent
@@ -104,7 +104,7 @@ def test_a_message_comes_when_the_platform_hints_at_it(mounting: Mounting) -> No
         return str(json.loads((mount.path / ".rcfs/status.json").read_text())["hints"]["state"])
 
     eventually(lambda: hints() == "on")
-    # What may have been missed before anybody listened has been asked for: after the load, a second time.
+    # After the load, a second sync fetches the messages that arrived before the hints began.
     eventually(lambda: len(mount.server.journal(operation="syncMessages")) == 2)
     message_id = mailbox.arrive("SMS")
     eventually(lambda: bool(mailbox.find(message_id, "SMS")), within_s=5.0)
@@ -112,7 +112,7 @@ def test_a_message_comes_when_the_platform_hints_at_it(mounting: Mounting) -> No
     assert len(mount.server.journal(operation="authWsToken")) == 1
 
 
-def test_a_record_shows_what_it_says_now(mailbox: Mailbox) -> None:
+def test_a_record_shows_its_present_version(mailbox: Mailbox) -> None:
     message_id = mailbox.arrive("SMS")
     mailbox.refresh()
     record = mailbox.only(message_id, "SMS") / "message.json"
@@ -144,7 +144,7 @@ def test_unread_shrinks_when_a_message_is_read(mailbox: Mailbox) -> None:
     assert mailbox.find(message_id, "Fax")
 
 
-def test_a_conversation_is_what_it_has_become(mailbox: Mailbox) -> None:
+def test_a_conversation_shows_its_present_text(mailbox: Mailbox) -> None:
     folder = next(
         folder
         for folder in (mailbox.path / "Conversations").iterdir()
@@ -241,7 +241,7 @@ def test_tokens_that_are_refused_lose_nothing(mailbox: Mailbox) -> None:
     assert mailbox.find(new, "SMS")
 
 
-def test_refresh_says_what_it_did(mailbox: Mailbox, tmp_path: Path) -> None:
+def test_refresh_reports_its_result(mailbox: Mailbox, tmp_path: Path) -> None:
     mount = mailbox.mount
     assert (
         mount.rcfs("refresh", f"--state-dir={mount.state}").stdout == f"{mount.path}: refreshed 1 mailbox\n"
@@ -310,7 +310,7 @@ def _leads_to(link: Path, path: Path) -> bool:
 
 
 def shown(process: "subprocess.Popen[bytes]", text: str) -> str:
-    """What `process` has printed when `text` is part of it."""
+    """The output of `process` up to and including `text`."""
     assert process.stdout is not None
     stdout, parts = process.stdout, [b""]
 
@@ -339,7 +339,7 @@ def test_tail_follows_conversations(mailbox: Mailbox) -> None:
 
 
 @pytest.mark.parametrize("option", ["-f", "-F"])
-def test_whoever_follows_a_conversation_that_loses_a_message_is_told(mailbox: Mailbox, option: str) -> None:
+def test_tail_of_a_conversation_that_loses_a_message_reports_it(mailbox: Mailbox, option: str) -> None:
     text = max(mailbox.path.glob("Conversations/*/conversation.txt"), key=lambda path: path.stat().st_size)
     links = sorted(path for path in text.parent.iterdir() if path.is_symlink())
     first, last = (int(link.name.rpartition("[")[2][:-1]) for link in (links[0], links[-1]))
@@ -369,7 +369,7 @@ def test_whoever_follows_a_conversation_that_loses_a_message_is_told(mailbox: Ma
     assert text.stat().st_ino in (inode, moved)
 
 
-def test_many_who_follow_a_conversation_read_no_byte_that_is_not_there(mailbox: Mailbox) -> None:
+def test_many_readers_that_follow_a_conversation_read_no_zeros(mailbox: Mailbox) -> None:
     """One of them learns of the new size while another reads the page in which it was before."""
     arrived = mailbox.arrive("SMS")
     mailbox.refresh()

@@ -12,7 +12,7 @@ import pytest
 from tests.mount.conftest import COMMAND_S, Mounted, mounts
 
 pytestmark = pytest.mark.mount
-# What ISO-8859-1 does to an emoji, ASCII does to every letter with an accent.
+# ASCII fails for each letter with an accent, as ISO-8859-1 does for an emoji.
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
@@ -61,7 +61,7 @@ def test_a_command_that_runs_in_another_locale_means_the_same_path(
     assert f" at {mount.path}\n" in mount.rcfs("status", f"--state-dir={mount.state}").stdout
 
 
-def test_what_is_no_utf_8_is_an_argument_like_others(mount: Mounted) -> None:
+def test_an_argument_need_not_be_utf_8(mount: Mounted) -> None:
     state = f"--state-dir={mount.state}"
     for arguments, code, said in (
         (("search", f"{state}2", os.fsdecode(b"caf\xe9 \xff")), 2, "nothing is known"),

@@ -71,13 +71,13 @@ def time_of(look: Callable[[], object]) -> float:
     try:
         look()
     except OSError as exc:
-        # What has no such attribute, or is a mailbox that the login may not read.
+        # The file has no such attribute, or the login may not read the mailbox.
         assert exc.errno in (errno.ENODATA, errno.EACCES)  # noqa: PT017
     return time.monotonic() - started_s
 
 
 @pytest.mark.parametrize("name", DATABASES)
-def test_a_lock_that_another_process_holds_keeps_nobody_waiting(mount: Mounted, name: str) -> None:
+def test_a_lock_of_another_process_delays_no_reader(mount: Mounted, name: str) -> None:
     questions = looks(mount)
     with closing(sqlite3.connect(database(mount, name), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
@@ -97,7 +97,7 @@ def test_a_mount_begins_while_everything_is_locked(mount: Mounted) -> None:
         assert "cannot be kept" not in (mount.path / ".rcfs" / "errors").read_text()
 
 
-def test_many_who_make_searches_meanwhile_wait_together_not_in_turn(mount: Mounted) -> None:
+def test_many_callers_that_make_searches_wait_together_and_not_in_turn(mount: Mounted) -> None:
     # The kernel lets one at a time change a directory; no signal reaches those who wait for their turn.
     with closing(sqlite3.connect(database(mount, "mailboxes"), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")

@@ -75,7 +75,7 @@ def test_waiting_lookups_can_be_killed(slow: Mounted) -> None:
         assert time.monotonic() - began < 3.0
 
 
-def test_a_lookup_that_waits_too_long_says_so_and_the_load_goes_on(slow: Mounted) -> None:
+def test_a_lookup_that_waits_too_long_fails_and_the_load_continues(slow: Mounted) -> None:
     folder = unloaded(slow, "102")
     began = time.monotonic()
     with stats([folder / f"2026-0{number}" for number in range(1, 9)]) as processes:
@@ -90,13 +90,13 @@ def test_a_lookup_that_waits_too_long_says_so_and_the_load_goes_on(slow: Mounted
     assert len(slow.server.journal(operation="listMessages")) == 2
 
 
-def test_who_lists_waits_until_it_is_loaded(slow: Mounted) -> None:
+def test_a_listing_waits_until_the_mailbox_is_loaded(slow: Mounted) -> None:
     assert list(unloaded(slow, "103").iterdir())
 
 
 def test_mailboxes_are_loaded_before_anybody_looks(mounting: Mounting) -> None:
     mount = mounting("--messages=300", *ROOMY, options=("--preload",))
-    # All but the one that is refused.
+    # All except the mailbox that the platform refuses.
     eventually(lambda: "5 of 6 loaded" in (mount.path / ".rcfs" / "status").read_text())
     asked = [entry["path"].split("/")[-2] for entry in mount.server.journal(operation="listMessages")]
     own = extension_id(next(mount.path.glob("101 *")))

@@ -33,7 +33,7 @@ def test_listings_of_a_known_account_need_no_server(mounting: Mounting) -> None:
     assert offline.stderr.count("Permission denied") == 1, "the refused mailbox, and nothing else"
 
 
-def test_attributes_say_what_the_records_say(shared_mount: Mounted) -> None:
+def test_extended_attributes_are_those_of_the_records(shared_mount: Mounted) -> None:
     mount = shared_mount
     folder = next(mount.path.glob("101 */SMS/2026-11/* from +12125557464* [[]6424569004[]]"), None)
     folder = folder or next(mount.path.glob("101 */SMS/2026-11/*6424569004*"))
@@ -124,7 +124,7 @@ def test_the_mount_is_read_only_and_cannot_be_executed(shared_mount: Mounted) ->
     assert json.loads(shared_mount.rcfs("status", "--json", f"--state-dir={shared_mount.state}").stdout)
 
 
-def test_what_tells_about_the_mount_is_there_and_not_listed(shared_mount: Mounted) -> None:
+def test_the_files_about_the_mount_are_there_and_not_listed(shared_mount: Mounted) -> None:
     names = [path.name for path in shared_mount.path.iterdir()]
     assert ".rcfs" not in names
     assert "Search" in names
@@ -158,7 +158,7 @@ def test_a_name_that_is_no_text_leads_nowhere(shared_mount: Mounted) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may make the kernel forget")
-def test_what_the_kernel_forgets_the_mount_forgets(shared_mount: Mounted) -> None:
+def test_the_mount_forgets_inodes_that_the_kernel_forgets(shared_mount: Mounted) -> None:
     def held() -> int:
         usage = os.statvfs(shared_mount.path)
         return usage.f_files - usage.f_ffree

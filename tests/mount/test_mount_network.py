@@ -98,7 +98,7 @@ def test_the_way_to_the_server(tmp_path: Path) -> None:
             assert set(proxy.asked) == {origin.removeprefix("https://")}
             mount.umount()
 
-            # What is known is there, whatever the environment says.
+            # Known messages are there, even if the environment is wrong.
             mount.environment["HTTPS_PROXY"] = "ftp://jane:secret@proxy"
             mount.mount()
             assert next(mount.path.glob("101 */SMS/*/*/text.txt")).read_text()

@@ -1,4 +1,4 @@
-"""No server, or one that is not to be asked: what is known is served, the rest fails at once, and heals."""
+"""Without a server, or with --offline: known data is served, all else fails at once, and heals."""
 
 import errno
 import os
@@ -49,7 +49,7 @@ def texts(mount: Mounted) -> dict[str, bytes]:
 
 def reading(path: Path) -> int:
     """The errno that reading `path` ends with, for a person, who tries one file; 0 for none."""
-    # A session of its own: this process has read so many files that it counts as a bulk job.
+    # In a session of its own, because this process has read enough files to count as a bulk job.
     done = subprocess.run(
         ["cat", str(path)],
         stdout=subprocess.DEVNULL,
@@ -226,7 +226,7 @@ def test_an_index_that_is_damaged_while_it_is_used(used: Mounted) -> None:
     mount.server.reset_journal()
     damage(index_of(mount))
     aside = index_of(mount).with_name("mailboxes.sqlite.damaged")
-    # Whoever meets the damage first is told of an error; nobody is told a lie.
+    # The first reader of the damage gets an error, and no reader gets wrong data.
     mount.tool("ls", "-lR", check=False)
     eventually(aside.exists)
     eventually(lambda: mount.tool("ls", check=False).returncode == 0)

@@ -72,7 +72,7 @@ def test_the_owner_gets_in_and_others_do_not(mount: Mounted) -> None:
     assert "Permission denied" in refused.stderr
 
 
-def test_what_cannot_be_changed_says_that_it_is_read_only(mount: Mounted, desk: Path) -> None:
+def test_changes_of_other_files_fail_with_erofs(mount: Mounted, desk: Path) -> None:
     record = next(mount.path.glob("101 */SMS/*/*/message.json")).relative_to(mount.path)
     extension = record.parts[0]
     for command in (

@@ -28,7 +28,7 @@ TIGHT = (
 """Five content requests, of which mounting takes one, and then none for a quarter of an hour."""
 CACHED = 4
 SLOW_S = 1.0
-"""What answers later than this had waited for something; alone, everything here takes milliseconds."""
+"""An answer that takes longer has waited for something: without load all calls here take milliseconds."""
 
 THREADS = """
 import os, sys, threading

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.mount
 
 LIMIT = 10
 RESERVE = 1
-"""What bulk work leaves of `LIMIT` requests; the window is longer than these tests."""
+"""Requests of `LIMIT` that bulk work leaves to persons; the window is longer than these tests."""
 WALKS = {
     "one process": "xargs -0 cat",
     "a group and a shell for each file": "xargs -0 -P 2 -n 1 timeout 100 sh -c 'cat \"$0\"; true'",
@@ -69,7 +69,7 @@ def wait_until_stuck(mount: Mounted) -> None:
 
 
 def tell(process: "subprocess.Popen[bytes]") -> None:
-    """Lets a script go on."""
+    """Makes a script continue."""
     assert process.stdin is not None
     with process.stdin as lines:
         lines.write(b"\n")

@@ -98,7 +98,7 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGKILL])
-def test_an_ended_pull_goes_on_without_a_repeated_request(
+def test_an_interrupted_pull_resumes_without_a_repeated_request(
     mounting: Mounting, tmp_path: Path, number: signal.Signals
 ) -> None:
     # Ten requests at first, then the window is used up: nothing is in flight when the signal comes.

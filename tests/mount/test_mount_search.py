@@ -59,7 +59,7 @@ def said(searches: Path, word: str) -> set[str]:
     }
 
 
-def test_a_search_holds_links_to_what_it_finds(module_mount: Mounted, searches: Path) -> None:
+def test_a_search_holds_links_to_its_matches(module_mount: Mounted, searches: Path) -> None:
     expected = said(searches, "invoice")
     assert len(expected) > 2
     module_mount.server.reset_journal()
@@ -84,7 +84,7 @@ def test_a_search_holds_links_to_what_it_finds(module_mount: Mounted, searches: 
     assert module_mount.server.journal(operation="readMessageContent") == []
 
 
-def test_it_is_current_while_somebody_looks(searches: Path, arrive: Callable[[str], int]) -> None:
+def test_a_search_is_current_while_a_person_looks(searches: Path, arrive: Callable[[str], int]) -> None:
     arrive("SMS")
     search = searches / "101* OR * a* OR i* OR o* OR t* OR y* OR p* OR r*"
     search.mkdir()
@@ -101,7 +101,7 @@ def test_it_is_current_while_somebody_looks(searches: Path, arrive: Callable[[st
     assert (search / new / "message.json").is_file()
 
 
-def test_what_goes_away_is_not_found_any_more(
+def test_a_deleted_message_is_no_longer_found(
     module_mount: Mounted, searches: Path, arrive: Callable[[str], int]
 ) -> None:
     message_id = arrive("Fax")
@@ -132,7 +132,7 @@ def test_a_file_manager_makes_a_directory_and_then_names_it(searches: Path) -> N
         (searches / "door code").rmdir()
 
 
-def test_a_search_is_made_anew_where_somebody_stands_in_the_old_one(searches: Path) -> None:
+def test_a_search_is_made_again_while_a_shell_is_in_the_old_one(searches: Path) -> None:
     first = searches / "invoice"
     first.mkdir()
     script = "echo ready; read; ls | wc -l"
@@ -258,7 +258,9 @@ def test_searches_are_there_after_a_remount(module_mount: Mounted, searches: Pat
     assert (searches / "invoice").stat().st_mtime == pytest.approx(made_s, abs=5.0)
 
 
-def test_what_is_said_in_a_voicemail_is_found_once_it_was_read(module_mount: Mounted, searches: Path) -> None:
+def test_words_of_a_voicemail_are_found_after_its_transcript_was_read(
+    module_mount: Mounted, searches: Path
+) -> None:
     transcript = next(module_mount.path.glob("101 *")).glob("Voicemail/*/*/transcript.txt")
     home = next(transcript).parent
     words = home.joinpath("transcript.txt").read_text()
@@ -282,7 +284,7 @@ def test_the_command_finds_the_same(module_mount: Mounted, searches: Path) -> No
     assert module_mount.server.journal(operation="readMessageContent") == []
 
 
-def test_a_search_is_pulled_as_what_it_finds(module_mount: Mounted, searches: Path, tmp_path: Path) -> None:
+def test_a_pull_of_a_search_copies_its_matches(module_mount: Mounted, searches: Path, tmp_path: Path) -> None:
     (searches / "invoice").mkdir()
     links = {link.name: link.resolve() for link in (searches / "invoice").iterdir()}
     copy = tmp_path / "copy"
@@ -306,12 +308,12 @@ def test_a_search_can_be_removed_with_all_that_it_shows(module_mount: Mounted, s
     module_mount.tool("rm", "-r", "Search/2*")
     assert not search.exists()
     assert all((home / "message.json").exists() for home in homes)
-    # One that is made anew shows all of it; mailboxes that were loaded meanwhile may add to it.
+    # A search that is made again shows all links again; mailboxes that were loaded meanwhile may add more.
     search.mkdir()
     assert set(shown) <= set(search.iterdir())
 
 
-def test_nothing_is_lost_with_what_cannot_be_removed(module_mount: Mounted, searches: Path) -> None:
+def test_nothing_is_lost_with_a_file_that_cannot_be_removed(module_mount: Mounted, searches: Path) -> None:
     mailbox = next(module_mount.path.glob("101 *"))
     links = next(mailbox.glob("Conversations/*"))
     before = sorted(map(str, mailbox.rglob("*")))

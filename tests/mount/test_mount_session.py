@@ -1,4 +1,4 @@
-"""Mounts of one login share one session, and a refused login says so and heals."""
+"""Mounts of one login share one session, and a refused login is reported and tried again."""
 
 import os
 import signal

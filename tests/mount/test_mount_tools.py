@@ -17,7 +17,7 @@ Truth = dict[tuple[int, int], dict[str, Any]]
 
 @pytest.fixture(scope="module")
 def truth(shared_mount: Mounted) -> Truth:
-    """What the simulator knows of every attachment that a record names."""
+    """The simulator's data of each attachment, by message and attachment id."""
     rows = {(row["message_id"], row["attachment_id"]): row for row in shared_mount.server.truth()}
     assert len(rows) > 200
     return rows

@@ -1,4 +1,4 @@
-"""What is told of changes, and to whom."""
+"""Notices of changes, and the listeners that get them."""
 
 from collections.abc import Collection
 from types import SimpleNamespace
@@ -20,7 +20,7 @@ JANE = Extension(id=5, number="101", name="Jane")
 
 @attrs.define(eq=False)
 class Heard(Listener):
-    """Notes what it hears of paths."""
+    """Notes the paths of which it hears."""
 
     paths: list[TreePath] = attrs.field(factory=list)
     whole: list[str] = attrs.field(factory=list)
@@ -72,7 +72,7 @@ def test_every_listener_is_told_of_paths_below_the_root(files: FileSystem) -> No
     assert one.whole == other.whole == ["101 Jane"]
 
 
-def test_an_extension_that_is_gone_is_passed_over(files: FileSystem) -> None:
+def test_changes_of_an_extension_that_is_gone_are_ignored(files: FileSystem) -> None:
     heard = Heard()
     files.listen(heard)
     files.mailboxes.changed(6, {("SMS", "2026-11")})
@@ -81,7 +81,7 @@ def test_an_extension_that_is_gone_is_passed_over(files: FileSystem) -> None:
     assert (heard.paths, heard.whole) == ([], [])
 
 
-def test_what_the_engine_hears_of_is_shown_and_told(files: FileSystem, account: SimpleNamespace) -> None:
+def test_changes_of_the_account_are_shown_and_passed_on(files: FileSystem, account: SimpleNamespace) -> None:
     heard = Heard()
     files.listen(heard)
     files.mailboxes.follow()

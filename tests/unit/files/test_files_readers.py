@@ -1,4 +1,4 @@
-"""Who is a person, a program that walks through files, or a crawler."""
+"""Telling persons, programs that walk through files, and crawlers from each other."""
 
 import os
 
@@ -46,7 +46,7 @@ def test_only_a_person_looks_around() -> None:
     assert readers.looks_around(askers[2], 70.0), "and by now it may be somebody's again."
 
 
-def test_crawlers_are_named_in_full_and_known_by_what_the_kernel_keeps() -> None:
+def test_names_of_crawlers_are_cut_as_the_kernel_cuts_them() -> None:
     assert CrawlerRule.of(None, ()).names == CRAWLERS
     also = CrawlerRule.of(None, ["ffmpegthumbnailer", "my-indexer-of-everything"]).names
     assert also - CRAWLERS == {"my-indexer-of-e"}
@@ -67,7 +67,7 @@ def test_a_thread_of_a_program_may_be_a_crawler() -> None:
 
 
 @pytest.mark.parametrize("name", ["kioworker", "kioslave5"])
-def test_a_program_that_makes_thumbnails_and_copies_is_told_by_what_it_was_started_for(name: str) -> None:
+def test_a_program_that_makes_thumbnails_or_copies_is_told_by_its_plug_in(name: str) -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     found = {
         plugin: Reader(name, Opener((plugin,)), plugin=plugin)
@@ -83,7 +83,7 @@ def test_a_program_that_makes_thumbnails_and_copies_is_told_by_what_it_was_start
             )
 
 
-def test_a_file_manager_that_looks_what_a_file_is() -> None:
+def test_a_file_manager_that_looks_for_the_type_of_a_file_is_a_crawler() -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     for name in ("thunar", "nemo"):
         with pytest.raises(BudgetError):
@@ -93,7 +93,7 @@ def test_a_file_manager_that_looks_what_a_file_is() -> None:
     assert readers.priority(reader(2, "borg"), KEY, "SMS", 0.0, flags=os.O_NOATIME) is Priority.PERSON
 
 
-def test_what_started_a_thumbnailer_that_was_refused_is_making_the_thumbnail() -> None:
+def test_a_program_is_a_crawler_right_after_its_thumbnailer_was_refused() -> None:
     readers = Readers(Recorder(structlog.get_logger()))
     other = attrs.evolve(KEY, message_id=99)
     nemo = Reader("nemo", Opener(((5, 1),)), "pool-nemo", "", ((5, 1), (1, 0)))
@@ -103,7 +103,7 @@ def test_what_started_a_thumbnailer_that_was_refused_is_making_the_thumbnail() -
         readers.priority(thumbnailer, KEY, "SMS", 0.0)
     with pytest.raises(BudgetError):
         readers.priority(nemo, KEY, "SMS", 0.1)
-    # What nobody had a thumbnail of, another program, and later are a person's.
+    # Another file, another program and a later time: each of these opens is a person's.
     assert readers.priority(nemo, other, "SMS", 0.2) is Priority.PERSON
     assert readers.priority(viewer, KEY, "SMS", 0.2) is Priority.PERSON
     assert readers.priority(nemo, KEY, "SMS", 2.2) is Priority.PERSON

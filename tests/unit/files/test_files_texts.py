@@ -1,4 +1,4 @@
-"""Texts that are open while what they tell of changes."""
+"""Texts that are open while their mailbox changes."""
 
 from collections.abc import Hashable
 
@@ -60,7 +60,7 @@ class Scene:
         return node
 
     def render(self) -> tuple[int, TextFile, bytes, int]:
-        """What `Texts.open` gets, as of now."""
+        """Present arguments for `Texts.open`."""
         place, node = self.look_up()
         number = self.texts.ask()
         return place, node, node.content(), number
@@ -92,8 +92,8 @@ def test_a_rendering_that_took_long_is_no_news(scene: Scene) -> None:
     assert scene.look_up()[0] == place
 
 
-def test_who_has_the_old_version_open_shares_no_pages_with_the_new_one(scene: Scene) -> None:
-    """A message arrives late, and who opens the text is the first who notices."""
+def test_readers_of_the_old_version_share_no_pages_with_the_new_one(scene: Scene) -> None:
+    """An older message arrives late, and an open of the text is the first to notice."""
     old = scene.texts.open(*scene.render())
     scene.put(2, -10.0)
     with pytest.raises(StaleError):
@@ -104,8 +104,8 @@ def test_who_has_the_old_version_open_shares_no_pages_with_the_new_one(scene: Sc
     assert new.data.index(b"No. 2") < new.data.index(b"No. 1")
 
 
-def test_only_what_the_kernel_keeps_no_pages_of_grows_while_it_is_open(scene: Scene) -> None:
-    """The kernel would show zeros for what is new in the last page that it has of the others."""
+def test_only_texts_without_pages_in_the_kernel_grow_while_they_are_open(scene: Scene) -> None:
+    """In other texts the kernel would show zeros for the new bytes in the last page that it has."""
     place, node = scene.look_up()
     assert node.grows
     record = attrs.evolve(scene.record(), size_bytes=1)
@@ -115,7 +115,9 @@ def test_only_what_the_kernel_keeps_no_pages_of_grows_while_it_is_open(scene: Sc
     assert old.is_stale
 
 
-async def test_an_open_text_is_looked_at_all_the_while(scene: Scene, autojump_clock: MockClock) -> None:
+async def test_the_mailbox_of_an_open_text_is_visited_every_minute(
+    scene: Scene, autojump_clock: MockClock
+) -> None:
     looks: list[int] = []
     text = scene.texts.open(*scene.render())
     with trio.move_on_after(3.5 * LOOK_S):

@@ -86,7 +86,7 @@ async def test_one_waiter_too_many_is_refused_at_once(nursery: trio.Nursery) -> 
     waits.close()
 
 
-async def test_what_need_not_wait_needs_no_seat(nursery: trio.Nursery) -> None:
+async def test_an_operation_without_a_wait_needs_no_seat(nursery: trio.Nursery) -> None:
     waits = Waits()
 
     async def wait() -> None:

@@ -55,7 +55,7 @@ async def test_a_message_that_comes_within_a_moment_is_taken_without_the_event_l
     assert await FastWait(pipe[0], slow, clock=Late(SPIN_S / 10))()
 
 
-async def test_who_was_woken_but_came_too_late_waits_again(pipe: tuple[int, int]) -> None:
+async def test_a_task_that_another_one_overtook_waits_again(pipe: tuple[int, int]) -> None:
     woken = 0
 
     async def slow() -> bool:

@@ -1,4 +1,4 @@
-"""What is left of inodes that the kernel has forgotten: nothing, however much came and went."""
+"""After the kernel has forgotten inodes, nothing of them is left, even of very many."""
 
 from collections.abc import Sized
 
@@ -49,7 +49,9 @@ def test_searches_that_come_and_go_leave_nothing(table: InodeTable, distinct: in
     assert len(set(inodes)) == distinct, "a path has its first inode again when the kernel holds none of it"
 
 
-def test_a_path_that_is_retired_again_and_again_has_an_inode_that_nobody_holds(table: InodeTable) -> None:
+def test_a_path_that_is_retired_many_times_always_has_an_inode_that_the_kernel_does_not_hold(
+    table: InodeTable,
+) -> None:
     before, parent = entries(table), table.number(1, b"Search")
     inodes = []
     for _lap in range(50):

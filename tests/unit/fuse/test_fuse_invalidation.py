@@ -1,4 +1,4 @@
-"""What the kernel is made to forget, without a kernel."""
+"""Invalidation of names and attributes, without a kernel."""
 
 import errno
 from collections.abc import Callable
@@ -92,7 +92,7 @@ MONTH = ("SMS", "2026-11")
 FIRST = "2026-11-03T17.27.05Z from Bob Ray [1]"
 
 
-def test_what_the_kernel_never_heard_of_is_not_asked_about(
+def test_paths_that_the_kernel_does_not_hold_are_not_looked_up(
     kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue.put(sms())
@@ -130,7 +130,7 @@ def test_a_new_message_changes_the_times_above_and_the_text_beside_it(
     }
 
 
-async def test_of_a_mailbox_that_somebody_else_has_changed_everything_held_is_forgotten(
+async def test_a_mailbox_that_another_process_changed_is_forgotten_whole(
     kernel: Kernel,
     catalogue: PlainCatalogue,
     invalidation: Invalidation,
@@ -160,7 +160,7 @@ async def test_of_a_mailbox_that_somebody_else_has_changed_everything_held_is_fo
     assert {(NAME,), (NAME, "SMS"), (NAME, *MONTH), (NAME, *MONTH, FIRST)} == set(kernel.attributes)
 
 
-def test_what_the_kernel_has_just_forgotten_keeps_nothing_else_from_being_told(
+def test_an_error_for_one_inode_does_not_stop_the_invalidation_of_others(
     kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its word of that is still on the way, so the inode looks as if the kernel held it."""
@@ -194,7 +194,7 @@ def test_a_directory_that_stays_keeps_its_name(
     assert after is not before, "it shows what is known now"
 
 
-def test_what_went_away_loses_its_name(
+def test_a_path_that_is_gone_loses_its_name(
     kernel: Kernel, catalogue: PlainCatalogue, changed: Callable[..., None]
 ) -> None:
     catalogue.put(sms(), sms(2))
@@ -227,7 +227,7 @@ def test_names_in_the_root(kernel: Kernel) -> None:
     assert kernel.inodes.node(inode) is kernel.root.extension(5)
 
 
-def test_a_first_load_asks_for_no_inode_below_what_nobody_saw(
+def test_a_first_load_looks_up_no_path_below_directories_that_the_kernel_does_not_hold(
     kernel: Kernel, changed: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kernel.look_up(NAME, "SMS")

@@ -34,7 +34,7 @@ class Counted(Plain):
     size: int
     asked: int = 0
     shortest: int = PAGE
-    """So many entries a page has at most, whatever is asked for."""
+    """Most entries to a page, even if more are requested."""
 
     def find(self, name: str) -> Node | None:
         return Plain() if 1 <= int(name) <= self.size else None
@@ -60,7 +60,7 @@ Listing = Callable[[Counted, int], Any]
 
 @pytest.fixture
 def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
-    """Lists a directory with replies of at most so many entries; what each reply had."""
+    """Lists a directory with at most `room` entries in a reply; returns the names in each reply."""
     reply: list[tuple[str, int]] = []
 
     async def listed(directory: Counted, room: int) -> list[list[str]]:
@@ -115,7 +115,7 @@ async def test_a_short_page_is_not_the_end_of_every_directory(listing: Listing) 
     assert sum(map(len, replies)) == 100
 
 
-async def test_what_a_reply_tells_is_of_one_moment(listing: Listing) -> None:
+async def test_a_reply_holds_one_page(listing: Listing) -> None:
     directory = Counted(50 * PAGE)
     replies = await listing(directory, 5000)
     assert directory.asked == len(replies) == 51

@@ -43,7 +43,7 @@ def filled(root: Root, *attachments: Attachment, created_s: float = 1_500_000.25
 
 
 def entry(node: Node) -> pyfuse3.EntryAttributes:
-    """What the kernel is told of `node`, whose inode is 7."""
+    """The entry of `node`, whose inode is 7, for the kernel."""
     return entry_of(7, attributes_of(node, {}), OWNER)
 
 
@@ -152,7 +152,7 @@ def test_an_inode_takes_little_memory(root: Root) -> None:
     assert left < taken / 10, "a table that was large becomes small again"
 
 
-def test_who_is_lost_is_found_from_above(root: Root) -> None:
+def test_a_node_that_is_lost_is_found_from_the_directories_above(root: Root) -> None:
     table = InodeTable(root)
     extension, view = root.extension(5), root.extension(5).find("SMS")
     assert isinstance(view, Directory)
@@ -171,7 +171,7 @@ def test_who_is_lost_is_found_from_above(root: Root) -> None:
 
 def test_two_paths_with_one_digest_get_two_inodes(root: Root, monkeypatch: pytest.MonkeyPatch) -> None:
     class Colliding:
-        """A digest that tells only how long its input is, but for the second try."""
+        """A digest that depends only on the length of its input, except at the second try."""
 
         def __init__(self, data: bytes, digest_size: int) -> None:
             self._data, self._size = data, digest_size
@@ -302,7 +302,7 @@ async def test_every_input_output_error_is_recorded(
     assert [fault.detail for fault in failing.recorder.faults] == ([] if recorded is None else [recorded])
 
 
-async def test_only_who_waits_briefly_is_told_to_try_again() -> None:
+async def test_only_handlers_that_wait_briefly_answer_eagain() -> None:
     class Late(Failing):
         @answering_briefly
         async def look_up(self) -> None:

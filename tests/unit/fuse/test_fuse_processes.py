@@ -1,4 +1,4 @@
-"""Who opens a file, and who is about to end, from a /proc of the test's own."""
+"""Readers, and processes that are about to end, in a /proc that the test makes."""
 
 import os
 from collections.abc import Callable
@@ -89,7 +89,7 @@ def test_the_line_ends_below_an_interactive_shell(proc: Proc) -> None:
     assert len(proc.reader(32).opener.jobs) == 1, "in the background, too"
 
 
-def test_a_shell_that_somebody_became_another_user_with_is_interactive(proc: Proc) -> None:
+def test_a_shell_started_by_su_is_interactive(proc: Proc) -> None:
     proc.start(40, "bash", 0, session=40, terminal=5, foreground=42)
     proc.start(41, "bash", 40, session=40, terminal=5, foreground=42)
     proc.start(42, "cat", 41, session=40, terminal=5, foreground=42)
@@ -176,7 +176,7 @@ def test_this_process_is_not_ending() -> None:
 
 
 @pytest.mark.parametrize("name", ["kioworker", "kioslave5"])
-def test_a_program_for_plug_ins_is_known_by_the_one_that_it_was_started_for(proc: Proc, name: str) -> None:
+def test_a_program_for_plug_ins_is_known_by_its_plug_in(proc: Proc, name: str) -> None:
     for pid, plugin in enumerate(("thumbnail.so", "kio_file.so", ""), start=5):
         proc.start(pid, name)
         arguments = ("/usr/libexec/" + name, f"/usr/lib/kio/{plugin}", "x", "") if plugin else (name, "")

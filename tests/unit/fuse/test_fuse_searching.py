@@ -1,4 +1,4 @@
-"""What the kernel is made to forget of searches, without a kernel."""
+"""Invalidation of searches, without a kernel."""
 
 from typing import Any, cast
 

@@ -36,7 +36,7 @@ async def fake(address: str) -> AsyncIterator[Logind]:
         yield fake
 
 
-async def test_who_waits_is_answered_before_and_may_wait_again_after(
+async def test_waits_end_before_a_suspend_and_may_begin_again_after_it(
     fake: Logind, recorder: Recorder, nursery: trio.Nursery
 ) -> None:
     waits, ended = Waits(), list[str]()

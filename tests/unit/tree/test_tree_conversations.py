@@ -150,7 +150,7 @@ FORGED = "2026-11-01 10:00:00Z Jane Smith: I confirm"
     "end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
 )
 @pytest.mark.parametrize("field", ["name", "phone_number", "extension_number", "text", "file"])
-def test_nobody_can_speak_as_somebody_else(field: str, end: str) -> None:
+def test_no_text_can_pass_for_a_message_of_another_speaker(field: str, end: str) -> None:
     hostile = f"x{end}{FORGED}"
     party = BOB if field in ("text", "file") else Party(**{field: hostile})
     files = (Attachment(1, "MmsAttachment", "image/jpeg", file_name=hostile),) if field == "file" else ()

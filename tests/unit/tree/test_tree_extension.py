@@ -48,7 +48,7 @@ def walk(directory: Directory, path: str = "") -> Iterator[str]:
             yield from walk(node, f"{path}{name}/")
 
 
-def test_what_always_exists_can_be_looked_up_before_the_mailbox_is_loaded() -> None:
+def test_standing_views_can_be_looked_up_before_the_mailbox_is_loaded() -> None:
     made = unfilled()
     assert list(made.entries()) == STATIC
     assert (made.is_known, made.is_filled, made.mailbox_id) == (True, False, 101)
@@ -107,7 +107,7 @@ def test_types_that_are_new_have_directories_of_their_own() -> None:
     assert len(names(made, "Other", "2026-11")) == 2
 
 
-def test_directories_are_as_new_as_what_they_hold() -> None:
+def test_directories_have_the_newest_time_of_their_messages() -> None:
     made = shown(sms(1, NOV_S), sms(2, DEC_S), sms(3, DEC_S + 5, availability="Deleted"))
     paths = [(), ("SMS",), ("SMS", "2026-11"), ("SMS", "2026-12"), ("Conversations",), ("Trash",), ("Fax",)]
     assert [at(made, *path).times().mtime_s for path in paths] == [
@@ -115,7 +115,7 @@ def test_directories_are_as_new_as_what_they_hold() -> None:
     ]
 
 
-def test_what_was_not_read_is_linked() -> None:
+def test_unread_messages_are_linked() -> None:
     made = shown(
         sms(1, read_status="Unread"),
         sms(2, read_status="Read"),
@@ -152,7 +152,7 @@ def test_everything_with_one_number_is_with_its_contact() -> None:
             assert isinstance(at(made, *path), Directory)
 
 
-def test_a_listing_goes_on_where_it_stopped_whatever_comes_and_goes() -> None:
+def test_a_listing_continues_after_its_cursor_while_messages_come_and_go() -> None:
     made = unfilled()
     catalogue = PlainCatalogue()
     made.show(catalogue)
@@ -202,7 +202,7 @@ def test_a_deleted_message_moves_to_the_trash_and_leaves_its_links() -> None:
     assert len(names(made, "Conversations", "Bob")) == 2
 
 
-def test_what_was_purged_is_kept_where_that_is_asked_for() -> None:
+def test_purged_messages_are_shown_only_on_request() -> None:
     made = unfilled()
     made.show(catalogue := PlainCatalogue(keep_purged=True))
     catalogue.put(sms(1, availability="Purged"))
@@ -210,7 +210,7 @@ def test_what_was_purged_is_kept_where_that_is_asked_for() -> None:
     assert list(made.entries()) == [*STATIC[:-1], "Purged", STATIC[-1]]
 
 
-def test_sizes_are_learned_for_files_that_nobody_has_looked_at() -> None:
+def test_learned_sizes_also_hold_for_files_that_were_never_looked_up() -> None:
     made = unfilled()
     key = AttachmentKey("1", 101, 1, 4)
     made.show(catalogue := PlainCatalogue(learned={key: 6}))

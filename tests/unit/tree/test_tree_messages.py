@@ -272,7 +272,7 @@ def test_a_name_tells_which_message_it_may_be(name: str, message_id: int | None)
     assert message_id_of(name) == message_id
 
 
-def test_what_belongs_to_a_message_that_is_gone_is_empty() -> None:
+def test_nodes_of_a_message_that_is_gone_are_empty() -> None:
     catalogue = PlainCatalogue()
     catalogue.put(sms(Attachment(1)))
     shelf = Shelf(101, 5.0)

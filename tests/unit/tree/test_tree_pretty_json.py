@@ -1,4 +1,4 @@
-"""What message.json says, from the record as it came."""
+"""The text of message.json for records as the platform sends them."""
 
 import json
 from typing import Any

@@ -65,7 +65,7 @@ def test_the_live_files_are_there_and_need_no_mailbox() -> None:
     assert topics[1][0] == "status.json"
 
 
-def test_what_asks_for_news_is_found_and_not_listed() -> None:
+def test_files_that_start_a_refresh_are_found_and_not_listed() -> None:
     root = build_root([Extension(1, "101")], fallback_s=1.0, searches=PlainSearches())
     control = root.find(".rcfs")
     assert isinstance(control, Directory)
@@ -99,7 +99,7 @@ def test_extensions_that_come_go_and_change_keep_their_directories() -> None:
     }
 
 
-def test_a_listing_of_the_root_goes_on_where_it_stopped() -> None:
+def test_a_listing_of_the_root_continues_after_its_cursor() -> None:
     root = build_root([Extension(1, "105"), Extension(2, "107")], fallback_s=1.0)
     (first,) = root.page(0, 1)
     root.show([Extension(1, "105"), Extension(2, "107"), Extension(3, "101")])

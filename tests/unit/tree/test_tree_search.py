@@ -116,7 +116,7 @@ def test_what_is_not_there(search: SearchDirectory, searches: PlainSearches) -> 
     assert len(search.entries()) == 1
 
 
-def test_a_page_of_what_may_not_be_seen_is_not_the_end(
+def test_a_page_without_visible_links_is_not_the_end(
     search: SearchDirectory, searches: PlainSearches
 ) -> None:
     searches.rows = [row(number, extension=99) for number in range(1, 10)] + [row(10)]
@@ -155,6 +155,6 @@ def test_a_search_is_listed_as_every_disk_takes_it(typed: str, query: str, liste
 @pytest.mark.parametrize(
     "character", ["\n", "\x00", "\x9b", "\u2028", "\u202e", "\u200b", "\U000e0067", "\ue000", "/"]
 )
-def test_what_no_name_may_show_is_no_query(character: str) -> None:
+def test_a_query_without_a_valid_name_is_refused(character: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in a name"):
         search_query(f"a{character}b")
