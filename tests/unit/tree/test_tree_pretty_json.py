@@ -12,11 +12,13 @@ from rcfs.tree._message import pretty_json
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXTS,
-    lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    max_leaves=12,
 )
+"""JSON values of a few leaves: larger ones find no more, and took minutes on a busy machine."""
 
 
-@given(st.dictionaries(TEXTS, VALUES))
+@given(st.dictionaries(TEXTS, VALUES, max_size=4))
 def test_a_record_is_indented_and_otherwise_as_it_was(record: dict[str, Any]) -> None:
     raw = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     assert pretty_json(raw).decode() == json.dumps(record, indent=2, ensure_ascii=False) + "\n"
