@@ -26,8 +26,8 @@ from rcfs.quota._book import UNKNOWN_PLAN as UNKNOWN_PLAN
 from rcfs.quota._book import Book as Book
 from rcfs.quota._bucket import CLOCK_DRIFT as CLOCK_DRIFT
 from rcfs.quota._bucket import hold_s as hold_s
+from rcfs.quota._home import Held as Held
 from rcfs.quota._home import Home as Home
-from rcfs.quota._home import Kept as Kept
 from rcfs.quota._home import MemoryHome as MemoryHome
 from rcfs.quota._home import Reply as Reply
 from rcfs.quota._home import Stamp as Stamp

@@ -1,7 +1,7 @@
-"""Where a ledger is kept: a home holds one book, which a ledger reads, and replaces if nobody else has.
+"""The home of a ledger: the place that holds one book, and replaces it by compare-and-set.
 
-A home need not wait, lock or repeat: it says that it is locked, or that another process was faster, and the
-ledger decides what follows. Homes that hold text write `Book.dump` down, and read it with `restore_book`.
+A home need not wait, lock or repeat: it answers that it is locked, or that another process was faster, and
+the ledger decides what follows. Homes that hold text store `Book.dump`, and read it with `restore_book`.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -15,54 +15,60 @@ from rcfs.quota._book import Book
 
 
 class Reply(Enum):
-    """What a home says when it has no book to give."""
+    """A home's answer other than a book."""
 
-    UNCHANGED = "it still holds the version that is known"
+    UNCHANGED = "the home still holds the version that the caller knows"
     STORED = "the book was replaced"
     OUTDATED = "another process has replaced the book; load it and try again"
     LOCKED = "another process keeps the home locked; try again in a moment"
 
 
 @attrs.frozen
-class Kept:
-    """What a home holds."""
+class Held:
+    """The contents of a home."""
 
     version: int
     """Rises by one with each change; 0 when nothing was ever stored."""
     book: Book | None
-    """The book, which the caller may change; None when there is none that can be believed."""
+    """The book, which the caller may change; None when the home holds no intact book."""
     lost_s: float | None = None
-    """When there is none: until when something may have been written that is lost; None when nothing was."""
+    """Without a book: the latest time at which a lost one may have been written; None when none was lost."""
 
 
 class Home(Protocol):
-    """Keeps the book of one credential for any number of processes, each with an object of its own.
+    """Holds the book of one credential for any number of processes; each process has its own `Home` object.
 
     Methods return within a few milliseconds. They raise StoreError when the home fails for good.
     """
 
     @property
     def owner(self) -> str:
-        """The name of this process, which no other has."""
+        """The name of this process; no other process has it."""
         ...
 
     def new_book(self) -> Book:
         """An empty book."""
         ...
 
-    def load(self, known: int | None) -> Kept | Literal[Reply.UNCHANGED, Reply.LOCKED]:
-        """What the home holds, unless that is version `known`; None to load it in any case."""
+    def load(self, known: int | None, *, to_store: bool) -> Held | Literal[Reply.UNCHANGED, Reply.LOCKED]:
+        """The contents, or `Reply.UNCHANGED` if the home still holds version `known`.
+
+        Args:
+            known: The version that the caller has; None to load in any case.
+            to_store: Whether `store` comes next. As `store` detects a newer version itself, the home need
+                not look for one now, unless it was replaced as a whole, as a file that was moved aside.
+        """
         ...
 
     def store(
         self, book: Book, version: int, *, patient: bool
     ) -> Literal[Reply.STORED, Reply.OUTDATED, Reply.LOCKED]:
-        """Put `book` in the place of `version`; it then has the next version, and survives this process.
+        """Replace version `version` by `book`, which survives this process and has the next version.
 
         Args:
-            book: What to keep.
-            version: What `load` said; `Reply.OUTDATED` when the home holds another one now.
-            patient: Whether to wait for seconds when the home is locked.
+            book: The new book.
+            version: The version that `book` was made from; `Reply.OUTDATED` if the home holds another one.
+            patient: Whether to wait some seconds for a lock.
         """
         ...
 
@@ -71,18 +77,18 @@ class Home(Protocol):
         ...
 
     def close(self) -> None:
-        """Nothing is called afterwards."""
+        """Release the home; no method is called afterwards."""
         ...
 
 
 class MemoryHome(Home):
-    """A book in memory, for one event loop; it is never locked, and forgotten with the process.
+    """A book in memory, for one event loop; it is never locked, and ends with the process.
 
     Args:
-        plans: What is assumed of each group until a response says otherwise.
-        book: The book; None for a new one. Homes that share one are like processes.
+        plans: The plan assumed of each group until a response tells it.
+        book: The book; None for a new one. Homes that share a book are like processes.
         owner: See `Home.owner`.
-        is_alive: Whether the process with this name runs; by default no other process can be in this memory.
+        is_alive: Whether the process with this name runs. By default none but `owner` does.
     """
 
     def __init__(
@@ -103,17 +109,22 @@ class MemoryHome(Home):
         return self._owner
 
     def new_book(self) -> Book:
-        """See `Home.new_book`; it is the one that is kept here."""
+        """See `Home.new_book`; here it is the book that the home holds."""
         return self._book
 
-    def load(self, known: int | None) -> Kept | Literal[Reply.UNCHANGED, Reply.LOCKED]:
-        """See `Home.load`; it is always the same object, so one version number does for all."""
-        return Kept(1, self._book) if known is None else Reply.UNCHANGED
+    def load(
+        self,
+        known: int | None,
+        *,
+        to_store: bool,  # noqa: ARG002 - there is nothing to save
+    ) -> Held | Literal[Reply.UNCHANGED, Reply.LOCKED]:
+        """See `Home.load`; the book is always the same object, so one version number is enough."""
+        return Held(1, self._book) if known is None else Reply.UNCHANGED
 
     def store(
         self,
-        book: Book,  # noqa: ARG002 - it is the one that is kept here
-        version: int,  # noqa: ARG002 - nobody else can have changed it
+        book: Book,  # noqa: ARG002 - the ledger has changed the very object that the home holds
+        version: int,  # noqa: ARG002 - no process can have replaced it
         *,
         patient: bool,  # noqa: ARG002 - there is no lock
     ) -> Literal[Reply.STORED, Reply.OUTDATED, Reply.LOCKED]:
@@ -130,26 +141,26 @@ class MemoryHome(Home):
 
 @attrs.frozen
 class Stamp:
-    """A moment, as the clocks of a home tell it."""
+    """A moment on both clocks of a machine."""
 
     boot: str
-    """What `clock_s` counts from; differs between any two boots."""
+    """Id of the boot that `clock_s` counts from; no two boots have the same."""
     clock_s: float
-    """Seconds since then; nobody can set this clock. All times in a book are of it."""
+    """Seconds since that boot; nobody can set this clock. All times in a book are read from it."""
     wall_s: float
-    """Seconds since 1970 UTC, as somebody has set them."""
+    """Seconds since 1970 UTC by the wall clock, which anybody may have set."""
 
 
 def restore_book(
     values: Mapping[str, Any], written: Stamp, now: Stamp, plans: Mapping[UsageGroup, Plan], poll_s: float
 ) -> Book:
-    """The book whose `Book.dump` was `values` when it was `written`; `plans` and `poll_s` as in `Book`.
+    """The book that was dumped as `values` at `written`; `plans` and `poll_s` as in `Book`.
 
-    A book of an earlier boot is translated by the wall clock, within what cannot be wrong: the clock of this
-    boot began at 0, and whatever was done before was over then.
+    The times of a book of an earlier boot are translated by the wall clock. If that clock is wrong, they are
+    at least not later than 0: this boot's clock began at 0, and everything in the book happened before.
 
     Raises:
-        ValueError: They are not those of a book.
+        ValueError: `values` are not those of a book.
     """
     shift_s = 0.0
     if written.boot != now.boot:
@@ -160,7 +171,7 @@ def restore_book(
     except (AttributeError, LookupError, TypeError) as exc:
         raise ValueError(str(exc)) from exc
     if written.boot != now.boot and book.owners:
-        # The machine went down under them: a power cut loses what was written last.
+        # These processes were running when the machine went down, and a power cut loses the last writes.
         book.freeze_everything(0.0)
         for owner in book.owners:
             book.remove_owner(owner, 0.0)

@@ -22,7 +22,7 @@ import msgspec
 from rcfs.errors import StoreError
 from rcfs.model import Plan, UsageGroup
 from rcfs.private import reason_of
-from rcfs.quota import Book, Home, Kept, Ledger, MemoryHome, Reply, Stamp, restore_book
+from rcfs.quota import Book, Held, Home, Ledger, MemoryHome, Reply, Stamp, restore_book
 from rcfs.store._database import SQLITE_SIDE_FILES, Format, connect, migrate, open_database
 from rcfs.store._machine import Machine
 from rcfs.store._sqlite import is_busy, lenient_text
@@ -110,10 +110,12 @@ class SqliteHome(Home):
         """See `Home.new_book`."""
         return Book(self._plans, poll_s=_POLL_S)
 
-    def load(self, known: int | None) -> Kept | Literal[Reply.UNCHANGED, Reply.LOCKED]:
+    def load(self, known: int | None, *, to_store: bool) -> Held | Literal[Reply.UNCHANGED, Reply.LOCKED]:
         """See `Home.load`."""
         if self._follow_file():
             known = None
+        if to_store and known is not None:
+            return Reply.UNCHANGED
         try:
             row = self._connection.execute(_VERSION, (self._credential,)).fetchone()
             if known == (row[0] if row else 0):
@@ -123,7 +125,7 @@ class SqliteHome(Home):
             return self._locked(exc)
         if row is None:
             aside = list(self._path.parent.glob(f"{self._path.name}.damaged*"))
-            return Kept(0, None, self._written_s(aside) if aside else None)
+            return Held(0, None, self._written_s(aside) if aside else None)
         version, boot, clock_s, wall_s, text, checksum = row
         try:
             if zlib.crc32(text.encode()) != checksum:
@@ -133,10 +135,10 @@ class SqliteHome(Home):
             if document.get(_ROW, row := [self._credential, boot, clock_s, wall_s]) != row:
                 raise ValueError("its row is not as it was written")
             written = Stamp(boot, clock_s, wall_s)
-            return Kept(version, restore_book(document, written, self._now(), self._plans, _POLL_S))
+            return Held(version, restore_book(document, written, self._now(), self._plans, _POLL_S))
         except (AttributeError, ValueError, msgspec.DecodeError) as exc:
             self._warn(f"the quota ledger {self._path} is damaged ({exc}): begun anew, after a pause")
-            return Kept(version, None, self._written_s([self._path]))
+            return Held(version, None, self._written_s([self._path]))
 
     def store(
         self, book: Book, version: int, *, patient: bool

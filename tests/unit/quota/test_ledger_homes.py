@@ -1,6 +1,6 @@
-"""What a ledger makes of a home that is locked, slower than others, damaged, or gone.
+"""A ledger over a home that is locked, overtaken by other processes, damaged, or gone.
 
-The home here holds text, as one on a server would. What every ledger promises is in `test_ledger_contract`.
+The home here holds text, as one on a server would. `test_ledger_contract` has the promises of every ledger.
 """
 
 import json
@@ -17,8 +17,8 @@ from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.quota import (
     LINGER_S,
     Book,
+    Held,
     Home,
-    Kept,
     Ledger,
     Reply,
     Slot,
@@ -39,7 +39,7 @@ Locked = Literal[Reply.LOCKED]
 
 @attrs.define
 class Server:
-    """Holds one text and its version."""
+    """Holds one text, and its version."""
 
     text: str = ""
     version: int = 0
@@ -48,13 +48,14 @@ class Server:
 
 @attrs.define(eq=False)
 class ServerHome(Home):
-    """One process's way to it."""
+    """The home that one process has on the server."""
 
     server: Server
     name: str = "me"
     plans: dict[UsageGroup, Plan] = attrs.field(factory=lambda: PLANS)
     load_fails: Callable[[], Locked | None] = lambda: None
     store_fails: Callable[[], Literal[Reply.LOCKED, Reply.OUTDATED] | None] = lambda: None
+    looks: int = 0
     stored: int = 0
 
     @property
@@ -64,14 +65,17 @@ class ServerHome(Home):
     def new_book(self) -> Book:
         return Book(self.plans, poll_s=1.0)
 
-    def load(self, known: int | None) -> Kept | Literal[Reply.UNCHANGED, Reply.LOCKED]:
+    def load(self, known: int | None, *, to_store: bool) -> Held | Literal[Reply.UNCHANGED, Reply.LOCKED]:
         if self.load_fails():
             return Reply.LOCKED
+        if to_store and known is not None:
+            return Reply.UNCHANGED
+        self.looks += 1
         if known == self.server.version:
             return Reply.UNCHANGED
         if not self.server.version:
-            return Kept(0, None)
-        return Kept(
+            return Held(0, None)
+        return Held(
             self.server.version, restore_book(json.loads(self.server.text), STAMP, STAMP, self.plans, 1.0)
         )
 
@@ -109,7 +113,7 @@ def broken() -> Locked | None:
     raise StoreError("the server is gone")
 
 
-def test_what_a_locked_home_did_not_take_is_as_if_never_asked_for() -> None:
+def test_a_locked_home_gives_no_slot_and_a_cancel_waits_for_it() -> None:
     server = Server()
     home = ServerHome(server)
     ledger, other = Ledger(home), Ledger(ServerHome(server, "other"))
@@ -120,7 +124,7 @@ def test_what_a_locked_home_did_not_take_is_as_if_never_asked_for() -> None:
     assert 1.0 < again_s < 1.2
     assert (used(ledger, 1.0), used(other, 1.0)) == (1, 1)
     ledger.cancel(slot)
-    assert (used(ledger, 1.0), used(other, 1.0)) == (1, 1), "it counts until that is written down"
+    assert (used(ledger, 1.0), used(other, 1.0)) == (1, 1), "the slot counts until the cancel is stored"
     assert 1.0 < ledger.sync(1.0) < 1.2
     with pytest.raises(TimeoutError):
         ledger.reset()
@@ -131,12 +135,21 @@ def test_what_a_locked_home_did_not_take_is_as_if_never_asked_for() -> None:
     taken(ledger, 1.2)
 
 
-def test_a_home_that_cannot_be_read_just_now_gives_no_slot() -> None:
+def test_a_home_that_is_locked_for_reading_gives_no_slot() -> None:
     home = ServerHome(Server(), load_fails=lambda: Reply.LOCKED)
     ledger = Ledger(home)
     assert not isinstance(ledger.take(MEDIUM, ONE, 0.0), Slot)
     assert home.stored == 0
     assert ledger.plan(MEDIUM) == PLANS[MEDIUM]
+
+
+def test_a_process_that_is_alone_does_not_read_its_book_back() -> None:
+    home = ServerHome(Server())
+    ledger = Ledger(home)
+    slot = taken(ledger, 0.0)
+    ledger.settle(slot, 1.0, None)
+    taken(ledger, 1.0)
+    assert (home.looks, home.stored) == (1, 3)
 
 
 def test_a_change_that_another_process_overtook_is_made_again_on_its_book() -> None:
@@ -155,7 +168,7 @@ def test_a_change_that_another_process_overtook_is_made_again_on_its_book() -> N
     assert used(ledger, 0.0) == used(faster, 0.0) == 2
 
 
-def test_a_process_that_is_overtaken_for_ever_waits_as_for_a_lock() -> None:
+def test_a_process_that_is_always_overtaken_waits_as_for_a_lock() -> None:
     home = ServerHome(Server(), store_fails=lambda: Reply.OUTDATED)
     ledger = Ledger(home)
     again_s = ledger.take(MEDIUM, ONE, 1.0)
@@ -164,7 +177,7 @@ def test_a_process_that_is_overtaken_for_ever_waits_as_for_a_lock() -> None:
 
 
 @pytest.mark.parametrize("failing", ["load_fails", "store_fails"])
-def test_a_home_that_fails_is_left_for_memory_where_all_others_are_dead(failing: str) -> None:
+def test_a_ledger_whose_home_fails_continues_in_memory_and_takes_the_others_for_dead(failing: str) -> None:
     server, lines = Server(), list[str]()
     home = ServerHome(server)
     ledger, other = Ledger(home, lines.append), Ledger(ServerHome(server, "other"))
@@ -181,8 +194,8 @@ def test_a_home_that_fails_is_left_for_memory_where_all_others_are_dead(failing:
     assert len(lines) == 1
 
 
-def test_processes_that_are_overtaken_and_locked_out_now_and_then_lose_nothing(tmp_path: Path) -> None:
-    """Four of them, against the police."""
+def test_random_locks_and_overtaking_lose_nothing(tmp_path: Path) -> None:
+    """Four processes, against the police."""
     dice = Random(1)
     plans = {MEDIUM: Plan(40)}
 
