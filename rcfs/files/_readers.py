@@ -15,7 +15,7 @@ import attrs
 
 from rcfs.errors import BudgetError
 from rcfs.model import ContentKey, Priority
-from rcfs.quota import Opener, ReaderClassifier
+from rcfs.quota import OpenClassifier, Opener
 from rcfs.transport import Recorder
 
 
@@ -159,7 +159,7 @@ class Readers:
     """Decides the priority of fetches for opens that the cache cannot serve."""
 
     def __init__(self, recorder: Recorder, crawlers: CrawlerRule = CrawlerRule()) -> None:
-        self._classifier = ReaderClassifier()
+        self._classifier = OpenClassifier()
         self._recorder = recorder
         self._crawlers = crawlers
         self._looked_s = -math.inf

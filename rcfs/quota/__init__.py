@@ -1,21 +1,22 @@
-"""Who may send which request when: sliding windows, penalties, and the order of those who wait.
+"""Decides when each request may be sent: sliding windows, penalties, and the order of waiting requests.
 
 The room is sans-IO: no socket, clock or event loop. Every time is an argument `now`, in seconds from any
-origin, and it never goes back. A driver asks the scheduler what to do next, sends what it is told, waits
-as long as it is told, and reports to the ledger what became of every request:
+origin, and it never goes back. A driver asks the scheduler what to do next, sends or waits as it is told, and
+reports the end of every request to the ledger:
 
     ticket = scheduler.submit(group, priority, now)
     scheduler.next(now)     -> Send(ticket, slot)   send it, then one of
-                                                    ledger.settle   response headers arrived
-                                                    ledger.refuse   they said 429
-                                                    ledger.fail     none ever came
-                                                    ledger.cancel   it was never sent after all
+                                                    ledger.settle   a response arrived
+                                                    ledger.refuse   a 429 arrived
+                                                    ledger.fail     no response arrived
+                                                    ledger.cancel   it was never sent
                             -> WaitUntil(at_s)      ask again then, or when anything changes
-                            -> Idle()               nothing waits
+                            -> Idle()               no request waits
 
-The ledger says what the platform permits, what background work leaves to persons, and whose turn it is among
-processes; the scheduler keeps the queue of one process. What the ledger knows is a value, the `Book` of one
-credential, and a `Home` is where that is kept: here in memory, in `rcfs.store` in a file.
+The scheduler keeps the queue of one process. The ledger knows the limits of the platform, the reserve that
+background work leaves to persons, and which process has its turn. Its state is a value, the `Book` of one
+credential, and is kept in a `Home`: in memory here, in a file in `rcfs.store`. `rcfs.quota._book` begins with
+the rules.
 """
 
 from rcfs.quota._book import FREEZE_MARGIN_S as FREEZE_MARGIN_S
@@ -33,15 +34,15 @@ from rcfs.quota._home import Reply as Reply
 from rcfs.quota._home import Stamp as Stamp
 from rcfs.quota._home import restore_book as restore_book
 from rcfs.quota._ledger import Ledger as Ledger
+from rcfs.quota._opens import ELSEWHERE_OPENS as ELSEWHERE_OPENS
+from rcfs.quota._opens import OPENS_WINDOW_S as OPENS_WINDOW_S
+from rcfs.quota._opens import PERSON_OPENS as PERSON_OPENS
+from rcfs.quota._opens import SESSION_OPENS as SESSION_OPENS
+from rcfs.quota._opens import USER_OPENS as USER_OPENS
+from rcfs.quota._opens import OpenClassifier as OpenClassifier
+from rcfs.quota._opens import Opener as Opener
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
 from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
-from rcfs.quota._readers import ELSEWHERE_OPENS as ELSEWHERE_OPENS
-from rcfs.quota._readers import PERSON_OPENS as PERSON_OPENS
-from rcfs.quota._readers import READER_WINDOW_S as READER_WINDOW_S
-from rcfs.quota._readers import SESSION_OPENS as SESSION_OPENS
-from rcfs.quota._readers import USER_OPENS as USER_OPENS
-from rcfs.quota._readers import Opener as Opener
-from rcfs.quota._readers import ReaderClassifier as ReaderClassifier
 from rcfs.quota._scheduler import Expected as Expected
 from rcfs.quota._scheduler import Idle as Idle
 from rcfs.quota._scheduler import QueueState as QueueState

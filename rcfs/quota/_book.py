@@ -1,36 +1,43 @@
-"""All that the processes of one credential share, as one value that can be written down: the rules.
+"""The book: all that the processes of one credential share, as one value that can be stored. The rules.
 
-**The window.** A slot is taken before its request is sent, and freed one window after the response
-headers arrived, or the request failed. The server saw the request no later than that, and sees the
-one that reuses the slot no earlier than its sending: so whatever the latencies, no window of the
-server, sliding or fixed, holds more of our requests than the limit. The window is held a little longer
-than the plan says, as the server's clock may be slower (`hold_s`). The price is that and one round
-trip per window.
+**Slots.** A slot has one of three states, in flight, ended, free, and moves only by these events:
 
-**What a response teaches.** A limit or window that differs from the plan counts from that response
-on, for the slots already held too: nothing more is taken while a lowered limit is reached. What was
-taken before may still be refused, which nobody could prevent. `Remaining` below what our own slots
-explain means that others use the bucket: as many slots as are unexplained count as taken, until one
-window after the response at the latest.
+    take      free → in flight     the window has a free slot, no penalty is on, and it is the caller's turn
+    settle    in flight → ended    a response arrived: its headers correct the window
+    fail      in flight → ended    no response: the server may have counted it, and a penalty starts again
+    refuse    in flight → ended    a 429 arrived: its headers correct the window, and a penalty begins
+    cancel    in flight → free     the request was never sent
+    (time)    ended → free         one window later
 
-**Penalties.** After a 429 nothing is admitted until it is surely over (see `Ledger.refuse`).
+**The window.** A slot is taken before its request is sent, and is free again one window after the response
+headers arrived or the request failed. The server saw the request no later than that, and sees the request
+that reuses the slot no earlier than its sending. So whatever the latencies, no window of the server, sliding
+or fixed, holds more of our requests than the limit. A slot is held a little longer than the plan says, as the
+server's clock may be slower (`hold_s`). The price is that and one round trip per window.
+
+**What responses teach.** A limit or window that differs from the plan counts from that response on, also for
+slots held already: while a lowered limit is reached, no slot is given. Requests sent before may still be
+refused, which cannot be prevented. `Remaining` below what our own slots explain means that others use the
+bucket: as many slots as are unexplained count as taken, until one window after the response at most.
+
+**Penalties.** After a 429 no request is admitted until the penalty is certainly over (see `Ledger.refuse`).
 
 **Bounds.** No server can stop a login for long: a window and a ``Retry-After`` count as an hour when they
 are longer (`rcfs.model.LONGEST_S`), a limit as `rcfs.model.MOST_REQUESTS` when it is larger, and only the
-first `MOST_GROUPS` groups have budgets of their own. This holds for what an earlier version wrote, too.
+first `MOST_GROUPS` groups have budgets of their own. Books that an earlier version stored are cut to that.
 
-**Turns.** A process that gets no slot is remembered as waiting until shortly after the time at which
-it is to ask again, and a slot that it needs more urgently is left to it. Persons go before metadata,
-metadata before background work; among equals the oldest goes first, but in background work the process
-that was served least recently, however much each has queued. A process that is dead or stopped
-therefore holds up nobody for longer than a moment. Background work leaves a reserve and keeps a pace,
-which are those of all processes together (`rcfs.quota._pace`).
+**Turns.** A process that gets no slot is remembered as waiting until shortly after the time at which it is to
+ask again, and a slot that it needs more urgently is left to it. A person's requests come before metadata,
+metadata before background work. Within a class the oldest request comes first; in background work it is the
+process that was served least recently, however many requests each has. So a process that is dead or stopped
+delays the others by a moment only. Background work leaves a reserve and keeps a pace, both shared by all
+processes (`rcfs.quota._pace`).
 
-**Processes.** A slot in flight belongs to the process that took it; when that is dead, the slot ends
-like one that failed.
+**Processes.** A slot in flight belongs to the process that took it. When that process is dead, the slot ends
+as by `fail`.
 
-The book says nothing of where it is kept (`rcfs.quota._home`) or how it is changed (`rcfs.quota._ledger`).
-Each method says for which process it is called; a process is named by its owner, any text that no other has.
+The book knows neither where it is kept (`rcfs.quota._home`) nor how it is changed (`rcfs.quota._ledger`).
+Each method is told for which process it is called, by the process's owner name, a text that is unique.
 """
 
 import math
@@ -52,49 +59,48 @@ FREEZE_MIN_S: Final = 30.0
 
 FREEZE_MARGIN_S: Final = 1.0
 """Added to every wait after a 429: ``Retry-After`` counts whole seconds, so it may be rounded down, and a
-request that is early by a blink restarts a penalty of a minute."""
+request that is early by a millisecond restarts a penalty of a minute."""
 
 LINGER_S: Final = 5.0
-"""How long after a process died the server may still get its requests, in seconds: the kernel goes on sending
-what was written, and repeats what is lost after 1 and 3 s (RFC 6298)."""
+"""How long after a process died the server may still get its requests, in seconds: the kernel keeps sending
+data that was written, and repeats lost packets after 1 and 3 s (RFC 6298)."""
 
 MOST_GROUPS: Final = 64
-"""Groups that have a budget of their own: the documentation names a handful. A server that names another one
-in each answer would let the book grow with every request; what it names beyond these shares one budget."""
+"""Number of groups that have budgets of their own: the documentation names a handful. All further groups
+share one budget, so that a server that names a new group in each answer does not make the book grow."""
 
 _REST: Final = UsageGroup("other groups")
-"""The name of that one."""
+"""Name of the shared budget."""
 
 UNKNOWN_PLAN: Final = Plan(limit=5)
-"""What is assumed of a group that no prior names: the smallest of the documented limits (Auth)."""
+"""Plan assumed of a group without a prior: the smallest of the documented limits (Auth)."""
 
 
 @attrs.define(eq=False)
-class Group:
-    """What the book says of one usage plan group."""
+class _Group:
+    """The book's entry for one usage plan group."""
 
     bucket: Bucket
-    """Its window."""
     pace: Pace = attrs.field(factory=Pace)
-    """How fast background work may go."""
     turns: Turns = attrs.field(factory=Turns)
-    """The processes that wait for it."""
 
 
 class Book:
     """The state of one credential; times are in seconds of one clock, which all its processes share.
 
     Args:
-        plans: What is assumed of each group until a response says otherwise.
-        poll_s: Longest time that `take` names: how long a process may go without hearing what others did.
+        plans: The plan assumed of each group until a response tells it.
+        poll_s: Longest wait that `take` returns: how long a process may miss what the others did.
     """
 
     def __init__(self, plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS, *, poll_s: float = math.inf) -> None:
         self._plans = plans
         self._poll_s = poll_s
-        self._groups = {group: Group(Bucket(plan)) for group, plan in plans.items()}
-        self._frozen_until_s: dict[UsageGroup | None, float] = {}  # None: every group
-        self._owners: dict[str, None] = {}  # a set that keeps its order
+        self._groups = {group: _Group(Bucket(plan)) for group, plan in plans.items()}
+        self._frozen_until_s: dict[UsageGroup | None, float] = {}
+        """When each penalty ends; that of None is of all groups."""
+        self._owners: dict[str, None] = {}
+        """The processes that use the book: a set that keeps its order."""
         self._next_id = 0
 
     @classmethod
@@ -106,23 +112,23 @@ class Book:
         poll_s: float = math.inf,
         shift_s: float = 0.0,
     ) -> "Book":
-        """The book that `dump` gave.
+        """The book that was dumped as `values`.
 
         Args:
-            values: What `dump` gave.
-            plans: As for a new book; what was learned wins.
+            values: The result of `dump`.
+            plans: As for a new book; a learned plan wins.
             poll_s: As for a new book.
-            shift_s: How much more the clock shows now than the one that was in use then showed.
+            shift_s: Added to all times: this boot's clock minus the clock of the dump.
 
         Raises:
-            LookupError: Something is missing.
-            TypeError: Something is of another kind.
-            ValueError: Something is of another kind, or no plan.
+            LookupError: A value is missing.
+            TypeError: A value has a wrong type.
+            ValueError: A value has a wrong type, or a plan is out of bounds.
         """
         book = cls(plans, poll_s=poll_s)
         for name, entry in values["groups"].items():
             group = UsageGroup(name)
-            book._groups[group] = Group(
+            book._groups[group] = _Group(
                 Bucket.load(group, entry["bucket"], plans.get(group, UNKNOWN_PLAN), shift_s),
                 Pace.load(entry["pace"], shift_s),
                 Turns.load(entry["claims"], shift_s),
@@ -152,7 +158,7 @@ class Book:
         }
 
     def bound(self, now: float) -> None:
-        """Let nothing last longer than is believed of a server; for a book that another version wrote."""
+        """Cut all times to the longest that rcfs believes of a server; for books of earlier versions."""
         plans = [entry.bucket.plan for entry in self._groups.values()]
         longest_s = max(LONGEST_S, *(max(plan.window_s, plan.penalty_s) for plan in plans), 0.0)
         latest_s = now + longest_s + LINGER_S + FREEZE_MARGIN_S
@@ -173,15 +179,15 @@ class Book:
 
     @property
     def owners(self) -> Collection[str]:
-        """The processes that use the book, or did and have not left it."""
+        """The processes that use the book, and those that ended without `remove_owner`."""
         return tuple(self._owners)
 
     def enter(self, owner: str) -> None:
-        """`owner` uses the book from now on."""
+        """Record that `owner` uses the book from now on."""
         self._owners[owner] = None
 
     def remove_owner(self, owner: str, ended_s: float) -> None:
-        """`owner` has ended, at `ended_s` at the latest: its requests have failed, and it waits no more."""
+        """Record that `owner` ended, at `ended_s` at the latest: its requests failed, and none waits."""
         self._owners.pop(owner, None)
         for entry in list(self._groups.values()):
             entry.turns.forget(owner)
@@ -190,10 +196,10 @@ class Book:
                     self.fail(slot, ended_s)
 
     def freeze_everything(self, now: float) -> None:
-        """Something of the book was lost, written before `now`: let nothing be sent until it cannot matter.
+        """Stop all requests, as entries of the book were lost that were written before `now`.
 
-        What was lost may be requests that still count, or a penalty; neither outlasts the longest window or
-        penalty.
+        They may have been requests that still count, or a penalty. Neither lasts longer than the longest
+        window or penalty, and so does this stop.
         """
         plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
         self._freeze(None, now, max(max(plan.window_s, plan.penalty_s) for plan in plans))
@@ -229,8 +235,8 @@ class Book:
         entry.bucket.open(slot)
         return slot
 
-    def _background_s(self, entry: Group, owner: str, waiting: Waiting, now: float, thaw_s: float) -> float:
-        """When background work of `owner` may be sent; `now` when it may."""
+    def _background_s(self, entry: _Group, owner: str, waiting: Waiting, now: float, thaw_s: float) -> float:
+        """The earliest time at which background work of `owner` may be sent; `now` if it may be now."""
         plan, pace = entry.bucket.plan, entry.pace
         due_s = pace.due_s(plan, now)
         if due_s > now:
@@ -283,26 +289,26 @@ class Book:
             entry.pace.unsent(slot.taken_s)
 
     def states(self, owner: str, now: float) -> tuple[GroupState, ...]:
-        """See `Ledger.states`; the configured groups come first, then the others as they were seen."""
+        """See `Ledger.states`; the configured groups come first, then the others in the order of arrival."""
         return tuple(self._state(owner, group, entry, now) for group, entry in self._groups.items())
 
     def elsewhere(self, owner: str, group: UsageGroup, now: float) -> tuple[Elsewhere, ...]:
-        """What waits for `group` in each process but `owner`."""
+        """The requests that wait for `group` in each process except `owner`."""
         entry = self._group(group)
         return entry.turns.elsewhere(owner, entry.bucket.plan, now)
 
     def in_flight(self, group: UsageGroup) -> tuple[Slot, ...]:
-        """The slots of `group` whose requests are under way, in the order of their taking."""
+        """The slots of `group` that are in flight, oldest first."""
         return self._group(group).bucket.in_flight
 
     def round_trip_s(self, group: UsageGroup) -> float:
-        """How long requests of `group` took lately, on average; if there were none, those of all groups."""
+        """The average time to a response in `group` lately; without any, that of all groups."""
         trips_s = self._group(group).bucket.round_trips_s or list(
             chain.from_iterable(entry.bucket.round_trips_s for entry in self._groups.values())
         )
         return fmean(trips_s) if trips_s else 0.0
 
-    def _state(self, owner: str, group: UsageGroup, entry: Group, now: float) -> GroupState:
+    def _state(self, owner: str, group: UsageGroup, entry: _Group, now: float) -> GroupState:
         bucket, thaw_s = entry.bucket, self._thaw_s(group, now)
         elsewhere = self.elsewhere(owner, group, now)
         return GroupState(
@@ -318,18 +324,18 @@ class Book:
             is_learned=bucket.is_learned,
         )
 
-    def _group(self, group: UsageGroup) -> Group:
+    def _group(self, group: UsageGroup) -> _Group:
         name = self._name(group)
         if name not in self._groups:
-            self._groups[name] = Group(Bucket(UNKNOWN_PLAN))
+            self._groups[name] = _Group(Bucket(UNKNOWN_PLAN))
         return self._groups[name]
 
     def _name(self, group: UsageGroup) -> UsageGroup:
-        """The group whose budget `group` has."""
+        """The name of the budget that `group` counts for."""
         return group if group in self._groups or len(self._groups) < MOST_GROUPS else _REST
 
     def _end(self, slot: Slot, now: float, headers: RateHeaders | None, *, counted: bool) -> bool:
-        """End `slot` in the group where it counts; False when it had ended already."""
+        """Move `slot` from in flight to ended, in the group where it counts; False if it had ended before."""
         if not self._group(slot.group).bucket.drop(slot):
             return False
         bucket = self._group(headers.group if headers else slot.group).bucket
@@ -342,12 +348,12 @@ class Book:
         return max(FREEZE_MIN_S, self.plan(group).penalty_s)
 
     def _freeze(self, scope: UsageGroup | None, now: float, wait_s: float) -> None:
-        # What a dead process has on its way may yet reach the server, and restart the penalty.
+        # Requests of a dead process may still reach the server, and restart the penalty.
         entries = self._groups.values() if scope is None else [self._group(scope)]
         last_s = max(now, *(entry.bucket.last_end_s for entry in entries))
         until_s = last_s + wait_s + FREEZE_MARGIN_S
         self._frozen_until_s[scope] = max(until_s, self._frozen_until_s.get(scope, until_s))
 
     def _thaw_s(self, group: UsageGroup, now: float) -> float:
-        """When the group's penalty and the general one are over; `now` when they are."""
+        """When both the group's penalty and the general one are over; `now` if they are."""
         return max(now, *(self._frozen_until_s.get(scope, now) for scope in (self._name(group), None)))

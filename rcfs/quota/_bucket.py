@@ -1,4 +1,4 @@
-"""The sliding window of one usage plan group: our slots, and what others seem to use of it."""
+"""The sliding window of one usage plan group: our slots, and the slots that others seem to use."""
 
 import math
 from collections import deque
@@ -11,16 +11,14 @@ from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, RateHeaders, UsageGroup
 from rcfs.quota._values import Slot
 
 CLOCK_DRIFT: Final = 1e-3
-"""How much slower the server's clock may go than ours, as a part of 1: time daemons slew a clock by up to
+"""How much slower the server's clock may run than ours, as a part of 1: time daemons slew a clock by up to
 500 ppm (source: adjtimex(2) and the kernel's MAXFREQ), ours one way and the server's the other. It costs a
-thousandth of the throughput; one request that is early by a blink costs a minute."""
-
+thousandth of the throughput; one request that is early by a millisecond costs a minute."""
 
 _KEPT_APART: Final = 200
-"""Ended requests that are kept one by one. Further ones are counted together in steps of a window's 200th
-part: a plan of more than 200 requests a window, four times what the documentation names, gives 0.5 % away,
-and its book stays short. It is written down at each change, which took 3 ms for 2,000 requests of a window
-(measured 2026-11)."""
+"""Number of ended requests that are kept one by one; further ones are counted together in steps of 1/200 of a
+window. So a plan of more than 200 requests a window, four times the largest documented one, loses 0.5 %, and
+its book stays short: storing one of 2,000 requests took 3 ms at each change (measured 2026-11)."""
 
 
 def hold_s(plan: Plan) -> float:
@@ -30,51 +28,53 @@ def hold_s(plan: Plan) -> float:
 
 @attrs.frozen
 class _Ended:
-    """One of our requests that is over, or several."""
+    """One or several of our requests that have ended."""
 
     taken_s: float
-    """When the first was sent, at the earliest."""
+    """Earliest time at which the first was sent."""
     ended_s: float
-    """When its response headers arrived or it failed: the server counted it no later."""
+    """Latest time at which the server counted one: its response headers arrived then, or it failed."""
     counted: bool
-    """True when the server certainly counted it: it was answered, and not with a 429."""
+    """Whether the server certainly counted them: they were answered, and not with a 429."""
     count: int = 1
-    """How many, at least 1."""
+    """Number of requests, at least 1."""
 
 
 @attrs.frozen
 class _Foreign:
-    """Slots that others were seen to use."""
+    """Slots that others use, as one response shows."""
 
     count: int
-    """How many, at least 1."""
+    """Number of slots, at least 1."""
     seen_s: float
-    """When the response that told it arrived: they were taken no later."""
+    """When that response arrived: the slots were taken no later."""
 
 
 class Bucket:
-    """Counts one group.
+    """The window of one group.
 
-    Others' use is a staircase: observations in the order of their time, each lower than the one before,
-    of which the first counts until it is a window old, then the next. An observation never adds to
-    another, because both may have seen the same requests.
+    Others' use is a staircase: observations in the order of their time, each lower than the one before.
+    The first counts until it is a window old, then the next. They are never added up, because two of them
+    may have seen the same requests.
+
+    Attributes:
+        plan: The plan that counts now.
+        is_learned: Whether the server has told the plan; else it is assumed.
     """
 
     def __init__(self, prior: Plan) -> None:
         self.plan = prior
-        self._learned = False
+        self.is_learned = False
         self._in_flight: dict[int, Slot] = {}
         self._ended: deque[_Ended] = deque()
         self._foreign: tuple[_Foreign, ...] = ()
 
     @classmethod
     def load(cls, group: UsageGroup, values: Mapping[str, Any], prior: Plan, shift_s: float) -> "Bucket":
-        """The bucket that `dump` gave, on a clock that shows `shift_s` more; what was learned beats `prior`.
+        """The bucket that was dumped as `values`, its times moved by `shift_s`.
 
         Raises:
-            LookupError: Something is missing.
-            TypeError: Something is of another kind.
-            ValueError: Something is of another kind, or no plan.
+            LookupError, TypeError, ValueError: As for `Book.load`.
         """
         bucket = cls(prior)
         if values["learned"] is not None:
@@ -95,7 +95,7 @@ class Bucket:
     def dump(self) -> dict[str, Any]:
         """The state as JSON values."""
         return {
-            "learned": [self.plan.limit, self.plan.window_s] if self._learned else None,
+            "learned": [self.plan.limit, self.plan.window_s] if self.is_learned else None,
             "in_flight": [[slot.id, slot.taken_s, slot.owner] for slot in self._in_flight.values()],
             "ended": [[ended.taken_s, ended.ended_s, ended.counted, ended.count] for ended in self._ended],
             "foreign": [[step.count, step.seen_s] for step in self._foreign],
@@ -103,30 +103,25 @@ class Bucket:
 
     @property
     def in_flight(self) -> tuple[Slot, ...]:
-        """The slots whose requests are under way, in the order of their taking."""
+        """The slots in flight, oldest first."""
         return tuple(self._in_flight.values())
 
     @property
     def round_trips_s(self) -> list[float]:
-        """How long each request took lately."""
+        """Seconds from taking a slot to the end of its request, for each request that is remembered."""
         return [ended.ended_s - ended.taken_s for ended in self._ended]
 
     @property
     def last_end_s(self) -> float:
-        """When the last request ended, or will have; -inf when none has."""
+        """When the last request ended, or will have ended for certain; -inf without any."""
         return max((ended.ended_s for ended in self._ended), default=-math.inf)
 
-    @property
-    def is_learned(self) -> bool:
-        """Whether the server has told the plan; else it is assumed."""
-        return self._learned
-
     def forget(self, prior: Plan) -> None:
-        """Forget what the server told; our own requests still count."""
-        self.plan, self._learned, self._foreign = prior, False, ()
+        """Assume `prior` again, and nothing of others; our own requests still count."""
+        self.plan, self.is_learned, self._foreign = prior, False, ()
 
     def bound(self, latest_s: float) -> None:
-        """Let nothing be later than `latest_s` that is over."""
+        """Cut the times of what has ended to `latest_s`."""
         joined_s = latest_s + self.plan.window_s / _KEPT_APART
         if self.last_end_s > joined_s:
             self._ended = deque(
@@ -135,28 +130,28 @@ class Bucket:
         self._foreign = tuple(attrs.evolve(step, seen_s=min(step.seen_s, latest_s)) for step in self._foreign)
 
     def open(self, slot: Slot) -> None:
-        """Count `slot` as in flight."""
+        """Record that `slot` is in flight."""
         self._in_flight[slot.id] = slot
 
     def drop(self, slot: Slot) -> bool:
-        """Forget that `slot` is in flight; False when it was not."""
-        # Compared whole: a ledger that was begun anew gives old numbers to others.
+        """Record that `slot` is no longer in flight; False when it was not."""
+        # Compared whole: a new ledger in the place of a lost one gives the same ids to other slots.
         if self._in_flight.get(slot.id) != slot:
             return False
         del self._in_flight[slot.id]
         return True
 
     def end(self, slot: Slot, now: float, *, counted: bool) -> None:
-        """Count `slot`, which is not in flight any more, until one window from `now`."""
+        """Count `slot`, which is no longer in flight, until one window from `now`."""
         self._ended.append(self._joined(_Ended(slot.taken_s, now, counted)))
-        # What has left the window may still explain the `Remaining` of a request sent before it left.
+        # A request that has left the window may still explain the `Remaining` of one sent before it left.
         oldest = next(iter(self._in_flight.values()), slot)
         horizon = min(oldest.taken_s, slot.taken_s)
         while self._ended[0].ended_s + hold_s(self.plan) <= horizon:
             self._ended.popleft()
 
     def _joined(self, ended: _Ended) -> _Ended:
-        """What to keep of `ended`: when there are many, it stands for the last one as well, if it can."""
+        """`ended`, or when many are kept, one value for it and the last one, if their times allow."""
         if len(self._ended) < _KEPT_APART:
             return ended
         step_s = self.plan.window_s / _KEPT_APART
@@ -167,28 +162,28 @@ class Bucket:
         return attrs.evolve(last, taken_s=min(last.taken_s, ended.taken_s), count=last.count + 1)
 
     def learn(self, slot: Slot, now: float, headers: RateHeaders) -> None:
-        """Believe the headers of the response to `slot`, whose `end` was noted just before."""
+        """Correct plan and others' use by the response to `slot`, which was ended just before."""
         self._believe(headers.limit or self.plan.limit, headers.window_s or self.plan.window_s)
         if headers.remaining is not None:
             self._compare(slot, now, self.plan.limit - headers.remaining)
 
     def _believe(self, limit: int, window_s: float) -> None:
-        """Take the limit and the window for the server's, but for what goes beyond every reason."""
+        """Replace the plan's limit and window, within the bounds of what rcfs believes."""
         self.plan = attrs.evolve(
             self.plan, limit=min(limit, MOST_REQUESTS), window_s=min(window_s, LONGEST_S)
         )
-        self._learned = True
+        self.is_learned = True
 
     def used(self, now: float) -> int:
-        """Slots that are not free, ours and others'."""
+        """The number of slots that are not free, ours and others'."""
         return len(self._in_flight) + len(self.releases(now))
 
     def free_at_s(self, now: float, *, spare: int = 0) -> float:
-        """The earliest time at which more than `spare` slots may be free; `now` when they are."""
+        """The earliest time at which more than `spare` slots may be free; `now` if they are."""
         most = len(self._in_flight) + sum(ended.count for ended in self._ended)
         most += self._foreign[0].count if self._foreign else 0
         if most + spare < self.plan.limit:
-            return now  # The rule where the plan is large: the list of 1,500 releases would take 0.1 ms.
+            return now  # A shortcut for large plans: the list of 1,500 releases would take 0.1 ms.
         releases = self.releases(now)
         # The k-th release brings the use down to limit - spare - 1.
         k = len(self._in_flight) + len(releases) + spare + 1 - self.plan.limit
@@ -197,7 +192,7 @@ class Bucket:
         return releases[k - 1] if k <= len(releases) else now + hold_s(self.plan)
 
     def releases(self, now: float) -> list[float]:
-        """When each of the slots that are used but not in flight becomes free; sorted, all after `now`."""
+        """The times, all after `now`, at which the used slots that are not in flight become free; sorted."""
         held_s = hold_s(self.plan)
         times = [
             at_s
@@ -215,10 +210,10 @@ class Bucket:
         """Correct the estimate of others' use: when it answered `slot`, the server counted `used`.
 
         The server decided at some moment between the sending of `slot` and `now`. Of our requests it
-        then counted no more than those that were in flight, or over for less than a window, at any time
-        in between; and no fewer than those answered before and sent less than a window before `now`.
-        The rest of `used` are others', so an observation made before `slot` was sent is cut to the most
-        that is possible, and what is certain is a new one.
+        then counted no more than those that were in flight, or had ended less than a window ago, at any time
+        in between; and no fewer than those answered before and sent less than a window before `now`. The rest
+        of `used` are others'. So observations made before `slot` was sent are cut to the largest possible
+        rest, and the smallest possible rest is a new observation.
         """
         longest_s, shortest_s = hold_s(self.plan), self.plan.window_s * (1 - CLOCK_DRIFT)
         *before, this = self._ended

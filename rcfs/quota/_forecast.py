@@ -1,8 +1,8 @@
-"""How long requests will probably wait: the future of one group, played with a copy of the book."""
+"""Forecasts of when requests will be sent: the future of one group, played on a copy of the book."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
-from typing import Final, overload
+from typing import Final
 
 import attrs
 
@@ -13,46 +13,38 @@ from rcfs.quota._turns import Elsewhere
 from rcfs.quota._values import Slot, Waiting
 
 _WINDOWS: Final = 4
-"""Windows that are played, after which every window is like the one before: a burst has come back by then,
-a freeze has passed, and whoever was there has left (`PRESENCE_S` is two windows)."""
+"""Number of windows that are played. After that each window is like the one before: the slots of a burst are
+free again, a penalty is over, and a person who was present has left (`PRESENCE_S` is two windows)."""
 
 _MOST_STEPS: Final = 200
-"""Requests that are played, at most: one takes 70 µs (measured 2026-11), so a forecast takes 14 ms."""
+"""Most requests that are played: each takes 70 µs (measured 2026-11), so a forecast takes 14 ms."""
 
 
 @attrs.frozen
-class Forecast(Sequence[float]):
-    """When each of the requests that wait in a process is sent; a time is worked out when it is asked for."""
+class Forecast:
+    """The times at which the requests that wait in a process will be sent."""
 
     _counts: tuple[int, ...]
-    """How many of each class wait in the process."""
+    """Number of requests of each class that wait in the process."""
     _elsewhere: tuple[Elsewhere, ...]
-    """What waits in the others."""
+    """The requests that wait in the others."""
     _played_s: Sequence[float]
-    """When the first of all these requests are sent, if one process had them all; at least one."""
+    """Times at which the first of all these requests are sent if one process has them all; at least one."""
     _interval_s: float
-    """How long after one another those behind them are sent."""
+    """Seconds between the requests behind those."""
     round_trip_s: float
-    """How long after it was sent a request is answered."""
+    """Seconds from sending a request to its response."""
 
-    def __len__(self) -> int:
-        return sum(self._counts)
+    def __iter__(self) -> Iterator[float]:
+        return map(self.sent_s, range(sum(self._counts)))
 
-    @overload
-    def __getitem__(self, index: int) -> float: ...
-    @overload
-    def __getitem__(self, index: slice) -> list[float]: ...
-    def __getitem__(self, index: int | slice) -> float | list[float]:
-        if isinstance(index, slice):
-            return [self._sent_s(k) for k in range(len(self))[index]]
-        return self._sent_s(range(len(self))[index])
-
-    def _sent_s(self, k: int) -> float:
+    def sent_s(self, k: int) -> float:
+        """When request `k` of the process is sent, counted from 0 in their order."""
         before = 0
         for i, count in enumerate(self._counts):
             if k < count:
-                # They take turns: before the k-th of ours, counted from 0, go k of each other process, and
-                # one more if the turn is its.
+                # Processes take turns: k requests of each other process are sent before the process's own
+                # k-th of this class, and one more if the other has the next turn.
                 before += k + sum(min(other.counts[i], k + other.has_turn) for other in self._elsewhere)
                 break
             k -= count
@@ -62,7 +54,7 @@ class Forecast(Sequence[float]):
 
 
 def forecast(book: Book, owner: str, group: UsageGroup, waiting: Waiting, now: float) -> Forecast:
-    """See `Ledger.forecast`; `owner` is the process in which `waiting` wait."""
+    """See `Ledger.forecast`; `waiting` wait in the process `owner`."""
     plan, round_trip_s = book.plan(group), book.round_trip_s(group)
     elsewhere = book.elsewhere(owner, group, now)
     totals = [count + sum(other.counts[i] for other in elsewhere) for i, count in enumerate(waiting.counts)]
@@ -76,9 +68,9 @@ def forecast(book: Book, owner: str, group: UsageGroup, waiting: Waiting, now: f
 def _play(
     book: Book, group: UsageGroup, order: Iterable[Priority], round_trip_s: float, now: float
 ) -> Sequence[float]:
-    """When requests of these classes are sent, one after the other, if one process had them all."""
+    """The times at which requests of these classes are sent, in this order, if one process has them all."""
     values = book.dump()
-    # Nobody else waits for anything, because all that wait are in `order`.
+    # No other process waits: all requests are in `order`.
     values["groups"] = {name: entry | {"claims": {}} for name, entry in values["groups"].items()}
     play = Book.load(values, {group: book.plan(group)})
     for slot in play.in_flight(group):

@@ -1,4 +1,4 @@
-"""Who of those that wait is sent next."""
+"""The queue of one process: which of the waiting requests is sent next."""
 
 import itertools
 import math
@@ -30,10 +30,10 @@ class Ticket:
 
 @attrs.frozen
 class Send:
-    """Send this request now. The ticket has left the queue, the slot is to be ended at the ledger."""
+    """Send this request now. It has left the queue; the caller must end its slot at the ledger."""
 
     ticket: Ticket
-    """Which."""
+    """The request."""
     slot: Slot
     """The slot that was taken for it."""
 
@@ -43,8 +43,8 @@ class WaitUntil:
     """Nothing may be sent now."""
 
     at_s: float
-    """Ask again then, later than now, or earlier when anything was submitted, promoted, withdrawn or
-    reported to the ledger."""
+    """When to ask again, later than now; at once when a request was submitted, promoted or withdrawn, or
+    something was reported to the ledger."""
 
 
 @attrs.frozen
@@ -54,12 +54,12 @@ class Idle:
 
 @attrs.frozen
 class Expected:
-    """A waiting request, and when its turn will probably come."""
+    """A waiting request, and its probable wait."""
 
     ticket: Ticket
-    """Which."""
+    """The request."""
     wait_s: float
-    """Seconds until it is sent, if nobody else comes; see `Ledger.forecast`."""
+    """Seconds until it is sent, if no further requests come; see `Ledger.forecast`."""
 
 
 @attrs.frozen
@@ -67,106 +67,104 @@ class QueueState:
     """The waiting requests of one group and class."""
 
     group: UsageGroup
-    """Which group."""
+    """Name of the group."""
     priority: Priority
-    """Which class."""
+    """The class."""
     expected: tuple[Expected, ...]
-    """Those of this process, in their order; empty when only others wait."""
+    """The requests of this process, in their order; empty if all are in other processes."""
     elsewhere: int
-    """How many wait in other processes."""
+    """Number of requests in other processes."""
 
     @property
     def waiting(self) -> int:
-        """How many wait in this process."""
+        """Number of requests in this process."""
         return len(self.expected)
 
 
-class _Lane:
+class _Queue:
     """The tickets of one group.
 
-    Each class is a list in the order of submission. Taking from its front or middle moves the rest,
-    yet for 10,000 tickets that takes 2 µs (measured 2026-11), and unlike a heap with tombstones the
-    list holds nothing that does not wait, and its first is the oldest.
+    Each class is a list in the order of submission. Removing a ticket from its front or middle moves the
+    rest, yet for 10,000 tickets that takes 2 µs (measured 2026-11). Unlike a heap with tombstones, the list
+    holds only tickets that wait, and its first is the oldest.
     """
 
     def __init__(self) -> None:
-        self.queues: dict[Priority, list[Ticket]] = {priority: [] for priority in Priority}
+        self.by_class: dict[Priority, list[Ticket]] = {priority: [] for priority in Priority}
 
     def waiting(self) -> Waiting | None:
-        """What the ledger is to know of them; None when none waits."""
+        """The tickets as the ledger counts them; None without any."""
         head = self.head()
-        if head is None:
-            return None
-        return Waiting(tuple(map(len, self.queues.values())), head.submitted_s)
+        return Waiting(tuple(map(len, self.by_class.values())), head.submitted_s) if head else None
 
     def head(self) -> Ticket | None:
-        """The ticket to send first; None when none waits."""
-        return next((queue[0] for queue in self.queues.values() if queue), None)
+        """The ticket to send first; None without any."""
+        return next((tickets[0] for tickets in self.by_class.values() if tickets), None)
 
     def add(self, ticket: Ticket) -> None:
         """Put `ticket` into its class, behind those submitted earlier."""
-        insort(self.queues[ticket.priority], ticket, key=_seq)
+        insort(self.by_class[ticket.priority], ticket, key=_seq)
 
     def remove(self, ticket: Ticket) -> bool:
         """Take `ticket` out; False when it does not wait."""
-        queue = self.queues[ticket.priority]
-        i = bisect_left(queue, ticket.seq, key=_seq)
-        if i == len(queue) or queue[i] is not ticket:
+        tickets = self.by_class[ticket.priority]
+        i = bisect_left(tickets, ticket.seq, key=_seq)
+        if i == len(tickets) or tickets[i] is not ticket:
             return False
-        del queue[i]
+        del tickets[i]
         return True
 
 
 class Scheduler:
     """The queue of all requests of one credential.
 
-    Within a group the order is class, then submission, without exception: when the first of a group may
-    not be sent, none behind it is. Groups do not block each other. Whether the first may be sent is the
-    ledger's decision, which knows what other processes want.
+    Within a group the order is class, then submission, without exception: while the first request of a group
+    may not be sent, none behind it is. Groups do not block each other. The ledger decides whether the first
+    may be sent, as it knows the requests of other processes.
 
     All methods are synchronous and for one event loop; `now` is in the ledger's seconds.
 
     Args:
-        ledger: Where slots come from. The scheduler only takes; whoever sends reports to it.
+        ledger: The ledger that gives slots. The scheduler takes them; the sender reports their end to it.
     """
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._lanes: defaultdict[UsageGroup, _Lane] = defaultdict(_Lane)
+        self._queues: defaultdict[UsageGroup, _Queue] = defaultdict(_Queue)
         self._seqs = itertools.count()
 
     def submit(self, group: UsageGroup, priority: Priority, now: float) -> Ticket:
         """A new ticket, behind those of its group and class."""
         ticket = Ticket(group, priority, now, next(self._seqs))
-        self._lanes[group].add(ticket)
+        self._queues[group].add(ticket)
         return ticket
 
     def promote(self, ticket: Ticket, priority: Priority) -> None:
-        """Raise `ticket` to `priority`, because somebody more urgent waits for the same request.
+        """Raise `ticket` to `priority`, because a more urgent caller waits for the same request.
 
-        It keeps its place in the order of submission. Nothing happens when it does not wait any more, or
-        is as urgent already.
+        It keeps its place in the order of submission. Nothing happens if it no longer waits, or is as
+        urgent already.
         """
-        lane = self._lanes[ticket.group]
-        if priority < ticket.priority and lane.remove(ticket):
+        queue = self._queues[ticket.group]
+        if priority < ticket.priority and queue.remove(ticket):
             ticket.priority = priority
-            lane.add(ticket)
+            queue.add(ticket)
 
     def withdraw(self, ticket: Ticket) -> None:
-        """Take `ticket` out of the queue; nothing happens when it does not wait any more."""
-        lane = self._lanes[ticket.group]
-        if lane.remove(ticket) and not lane.head():
-            del self._lanes[ticket.group]
+        """Take `ticket` out of the queue; nothing happens if it no longer waits."""
+        queue = self._queues[ticket.group]
+        if queue.remove(ticket) and not queue.head():
+            del self._queues[ticket.group]
             self._ledger.leave(ticket.group)
 
     def next(self, now: float) -> Send | WaitUntil | Idle:
-        """What to do now; call it until it answers something else than `Send`.
+        """The next thing to do; to be called until the result is no `Send`.
 
-        It looks at the first ticket of each group only, the most urgent one first, which takes 25 µs in
-        memory and 130 µs in a file when 40 slots are held, however many tickets wait (measured 2026-11).
+        Only the first ticket of each group is looked at, the most urgent first. That takes 25 µs in memory
+        and 110 µs in a file when 40 slots are held, however many tickets wait (measured 2026-11).
         """
         waits_s = [self._ledger.sync(now)]
-        heads = [head for lane in self._lanes.values() if (head := lane.head())]
+        heads = [head for queue in self._queues.values() if (head := queue.head())]
         for ticket in sorted(heads, key=lambda head: (head.priority, head.seq)):
             answer = self._try(ticket, now)
             if isinstance(answer, Slot):
@@ -176,53 +174,52 @@ class Scheduler:
         return Idle() if wait_s == math.inf else WaitUntil(wait_s)
 
     def queue(self, now: float) -> tuple[QueueState, ...]:
-        """Every group and class in which something waits, in this process or in another."""
+        """Every group and class in which requests wait, in this process or in another."""
         answer = []
         for state in self._ledger.states(now):
-            lane = self._lanes.get(state.group)
-            waiting = lane.waiting() if lane else None
+            queue = self._queues.get(state.group, _Queue())
+            waiting = queue.waiting()
             times = iter(self._ledger.forecast(state.group, waiting, now) if waiting else ())
             for priority, elsewhere in zip(Priority, state.elsewhere, strict=True):
-                tickets = lane.queues[priority] if lane else []
+                tickets = queue.by_class[priority]
                 if tickets or elsewhere:
                     expected = tuple(Expected(ticket, next(times) - now) for ticket in tickets)
                     answer.append(QueueState(state.group, priority, expected, elsewhere))
         return tuple(answer)
 
     def forecast(self, group: UsageGroup, priority: Priority, count: int, now: float) -> Sequence[float]:
-        """Seconds until each of `count` requests would be sent that were submitted now."""
-        times, behind = self._future(group, priority, count, now)
-        return [time_s - now for time_s in times[behind - count : behind]]
+        """Seconds until each of `count` further requests would be sent if they were submitted now."""
+        future, behind = self._future(group, priority, count, now)
+        return [future.sent_s(k) - now for k in range(behind - count, behind)]
 
     def answered_s(self, group: UsageGroup, priority: Priority, count: int, now: float) -> float:
-        """Seconds until the last of `count` more requests would be answered, behind all of their class.
+        """Seconds until all requests of the class, and `count` further ones, would be answered.
 
-        It takes a few milliseconds, however many these are.
+        The forecast takes a few milliseconds, whatever their number.
         """
-        if not count and group not in self._lanes:
+        if not count and group not in self._queues:
             return 0.0
-        times, behind = self._future(group, priority, count, now)
-        return times[behind - 1] - now + times.round_trip_s
+        future, behind = self._future(group, priority, count, now)
+        return future.sent_s(behind - 1) - now + future.round_trip_s
 
     def _future(self, group: UsageGroup, priority: Priority, count: int, now: float) -> tuple[Forecast, int]:
-        """The forecast with `count` more requests, and how many of it go until the last of them."""
-        lane = self._lanes.get(group)
-        waiting = lane.waiting() if lane else None
+        """The forecast with `count` further requests, and the number of requests up to the last of them."""
+        waiting = self._queues.get(group, _Queue()).waiting()
         counts = list(waiting.counts) if waiting else [0] * len(Priority)
         counts[priority] += count
         times = self._ledger.forecast(group, Waiting(tuple(counts), waiting.since_s if waiting else now), now)
         return times, sum(counts[: priority + 1])
 
     def _try(self, ticket: Ticket, now: float) -> Slot | float:
-        """A slot for `ticket`, first of its group, which then has left the queue; or when to try again."""
-        lane = self._lanes[ticket.group]
-        waiting = lane.waiting()
+        """A slot for `ticket`, the first of its group, which then leaves the queue; or when to try again."""
+        queue = self._queues[ticket.group]
+        waiting = queue.waiting()
         assert waiting is not None  # noqa: S101 - the ticket waits
         answer = self._ledger.take(ticket.group, waiting, now)
         if isinstance(answer, Slot):
-            lane.remove(ticket)
-            if not lane.head():
-                del self._lanes[ticket.group]  # A server may name another group in each answer.
+            queue.remove(ticket)
+            if not queue.head():
+                del self._queues[ticket.group]  # A server may name a new group in each response.
         return answer
 
 

@@ -1,8 +1,8 @@
 """The turns of the processes that wait for slots of one group.
 
-A process that gets no slot leaves word of what waits in it, and of when it will ask again. This keeps its
-place in the order until a moment after that time. A process that is dead or stopped does not ask again, so
-it delays the others once, and by no more than that.
+A process that gets no slot records which requests wait in it, and when it will ask again. This keeps its
+place in the order until a moment after that time. A process that is dead or stopped does not ask again, so it
+delays the others once, and not longer than that.
 """
 
 import math
@@ -16,8 +16,8 @@ from rcfs.quota._bucket import hold_s
 from rcfs.quota._values import Waiting
 
 GRACE_S: Final = 0.25
-"""How late a process may be that said when it will ask again, in seconds, before its turn goes to others:
-a process that wakes up on a busy machine is late by tens of milliseconds."""
+"""How long after the time at which a process will ask again its turn passes to others, in seconds: on a busy
+machine a process wakes up tens of milliseconds late."""
 
 
 @attrs.define
@@ -25,31 +25,31 @@ class _Process:
     """A process that waits, or was served lately."""
 
     waiting: Waiting | None
-    """What waits in it; None when nothing does."""
+    """The requests that wait in it; None without any."""
     ask_s: float
     """When it will ask again."""
     served_s: float = -math.inf
-    """When it last got a slot for background work; -inf when not lately."""
+    """When it last got a slot for background work; -inf if not lately."""
 
 
 @attrs.frozen
 class Ahead:
-    """Those that go before a process, of all that wait elsewhere."""
+    """The claim of all other processes before a process has its turn."""
 
     slots: int
-    """How many slots are theirs before it is the process's turn."""
+    """Number of slots that they need first."""
     turn_s: float
-    """Until when the next turn of background work is another's; -inf when it is the process's own."""
+    """Until when the next turn of background work is another process's; -inf if it is the process's own."""
 
 
 @attrs.frozen
 class Elsewhere:
-    """What waits in another process."""
+    """The requests that wait in another process."""
 
     counts: tuple[int, ...]
-    """How many requests of each class, in the order of `Priority`."""
+    """Number of requests of each class, in the order of `Priority`."""
     has_turn: bool
-    """Whether the next turn of background work is rather its than the asking process's."""
+    """Whether it has its next turn of background work before the asking process."""
 
 
 class Turns:
@@ -60,11 +60,10 @@ class Turns:
 
     @classmethod
     def load(cls, values: Mapping[str, Any], shift_s: float) -> "Turns":
-        """The turns that `dump` gave, on a clock that shows `shift_s` more.
+        """The turns that were dumped as `values`, their times moved by `shift_s`.
 
         Raises:
-            TypeError: Something is of another kind.
-            ValueError: Something is of another kind.
+            TypeError, ValueError: A value has a wrong type.
         """
         turns = cls()
         for owner, (counts, since_s, ask_s, served_s) in values.items():
@@ -89,19 +88,19 @@ class Turns:
         }
 
     def ahead(self, owner: str, waiting: Waiting, plan: Plan, now: float) -> Ahead:
-        """Who goes before the first of `waiting`, which waits in `owner`."""
+        """The claim of others before the first of `waiting`, which wait in `owner`."""
         first, slots, turn_s = waiting.first, 0, -math.inf
         mine = _rank(self._processes.get(owner), waiting)
         for process, theirs in self._others(owner, plan, now):
             urgent = sum(theirs.counts[:first])
             slots += urgent or _rank(process, theirs) < mine
-            # One that is to ask only later leaves this turn to others.
+            # A process that will ask only later leaves this turn to others.
             if theirs.first > Priority.METADATA and _rank(process, theirs) < mine and process.ask_s <= now:
                 turn_s = max(turn_s, process.ask_s + _grace_s(plan))
         return Ahead(slots, turn_s)
 
     def elsewhere(self, owner: str, plan: Plan, now: float) -> tuple[Elsewhere, ...]:
-        """What waits in each process but `owner`."""
+        """The requests that wait in each process except `owner`."""
         mine = self._processes.get(owner)
         served_s = mine.served_s if mine else -math.inf
         return tuple(
@@ -110,12 +109,12 @@ class Turns:
         )
 
     def wait(self, owner: str, waiting: Waiting, ask_s: float) -> None:
-        """`owner` got nothing for `waiting`, and asks again at `ask_s`."""
+        """Record that `owner` got no slot for `waiting`, and asks again at `ask_s`."""
         process = self._processes.setdefault(owner, _Process(waiting, ask_s))
         process.waiting, process.ask_s = waiting, ask_s
 
     def serve(self, owner: str, waiting: Waiting, plan: Plan, now: float) -> None:
-        """`owner` got a slot for the first of `waiting`; it asks again at once if more waits."""
+        """Record that `owner` got a slot for the first of `waiting`; it asks again at once if others wait."""
         first = waiting.first
         counts = tuple(count - (each is first) for each, count in zip(Priority, waiting.counts, strict=True))
         process = self._processes.setdefault(owner, _Process(None, now))
@@ -129,28 +128,28 @@ class Turns:
                 del self._processes[other]
 
     def leave(self, owner: str) -> None:
-        """Nothing waits in `owner` any more."""
+        """Record that nothing waits in `owner` any more."""
         if owner in self._processes:
             self._processes[owner].waiting = None
 
     def forget(self, owner: str) -> None:
-        """`owner` is no more."""
+        """Remove `owner`, which has ended."""
         self._processes.pop(owner, None)
 
     def _others(self, owner: str, plan: Plan, now: float) -> Iterator[tuple[_Process, Waiting]]:
-        """The processes that keep their place, and what waits in them, but for `owner`."""
+        """The processes except `owner` that keep their place, and the requests that wait in them."""
         for other, process in self._processes.items():
             if other != owner and process.waiting and now < process.ask_s + _grace_s(plan):
                 yield process, process.waiting
 
 
 def _grace_s(plan: Plan) -> float:
-    """No longer than a slot is worth: where there are many, a turn is soon made up for."""
+    """`GRACE_S`, or one slot's share of the window if that is shorter: a missed turn costs no more."""
     return min(GRACE_S, plan.window_s / plan.limit)
 
 
 def _rank(process: _Process | None, waiting: Waiting) -> tuple[int, float, float]:
-    """Lower goes first: by class, then background work by the last turn, then by how long it waits."""
+    """The place in the order, lowest first: by class, in background work by the last turn, then by age."""
     first = waiting.first
     served_s = process.served_s if process and first > Priority.METADATA else -math.inf
     return first, served_s, waiting.since_s

@@ -4,7 +4,7 @@ import attrs
 import pytest
 import trio
 
-from rcfs.quota import PRESENCE_S, Opener, ReaderClassifier
+from rcfs.quota import PRESENCE_S, OpenClassifier, Opener
 from tests.fakes.rig import Rig, noise
 
 COPIED = 200
@@ -17,7 +17,7 @@ class Copy:
     """`cp` of many files, one after the other, and persons who open one now and then."""
 
     rig: Rig
-    classifier: ReaderClassifier = attrs.field(factory=ReaderClassifier)
+    classifier: OpenClassifier = attrs.field(factory=OpenClassifier)
 
     async def open(self, reader: str, number: int) -> float:
         """How long `reader` waited for the whole of an attachment."""

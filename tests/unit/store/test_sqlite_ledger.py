@@ -387,7 +387,7 @@ def test_a_year_that_an_earlier_version_wrote_down_is_an_hour(
         for remaining in [None] * 250 + [0]:  # So many that they are counted together, in steps of two days.
             old.settle(taken(old, 5.0), 6.0, RateHeaders(MEDIUM, 1000, remaining, 31_536_000.0))
         old.take(MEDIUM, Waiting.only(Priority.BULK, 5.0), 6.0)  # which begins a pace
-        old.refuse(Slot(10**6, MEDIUM, 6.0), 7.0, None, 1e12)
+        old.refuse(Slot(10**6, MEDIUM, 6.0, "me"), 7.0, None, 1e12)
         old.close(8.0)
     machine = FakeMachine(owner="new")
     ledger = opened(path, machine)

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from rcfs.model import Priority
 from rcfs.quota import (
     ELSEWHERE_OPENS,
+    OPENS_WINDOW_S,
     PERSON_OPENS,
-    READER_WINDOW_S,
     SESSION_OPENS,
     USER_OPENS,
+    OpenClassifier,
     Opener,
-    ReaderClassifier,
 )
 
 PAUSES = st.floats(min_value=0.0, max_value=90.0) | st.floats(min_value=0.0, max_value=2.0)
@@ -29,14 +29,14 @@ OPENERS = st.builds(
 def most_in_a_window(times: Iterable[float]) -> int:
     """The largest number of `times`, which are sorted, in any window."""
     times = list(times)
-    return max((sum(0 <= each - start < READER_WINDOW_S for each in times) for start in times), default=0)
+    return max((sum(0 <= each - start < OPENS_WINDOW_S for each in times) for start in times), default=0)
 
 
 @given(st.lists(st.tuples(OPENERS, st.integers(0, 4), PAUSES), max_size=80))
 def test_no_process_gets_more_opens_in_a_persons_class_than_the_bounds(
     opens: list[tuple[Opener, int, float]],
 ) -> None:
-    readers, now = ReaderClassifier(), 0.0
+    readers, now = OpenClassifier(), 0.0
     granted: list[tuple[float, Opener]] = []
     for opener, place, pause_s in opens:
         now += pause_s
@@ -73,7 +73,7 @@ WALKS = st.builds(Walk, st.sampled_from([1, 1, 2, 3, 5, 9, 1000]), st.booleans()
 
 @given(WALKS, st.floats(min_value=0.0, max_value=5.0), st.integers(1, 6))
 def test_a_walk_becomes_bulk_after_a_few_files(walk: Walk, pause_s: float, places: int) -> None:
-    readers = ReaderClassifier()
+    readers = OpenClassifier()
     classes = [readers.classify(walk.opener(n), n * places // 60, n * pause_s) for n in range(60)]
     if walk.files_each == 1:
         assert Priority.PERSON not in classes[PERSON_OPENS:]
@@ -84,7 +84,7 @@ def test_a_walk_becomes_bulk_after_a_few_files(walk: Walk, pause_s: float, place
 
 @given(WALKS.filter(lambda walk: walk.runner or walk.files_each == 1000), st.floats(0.0, 1.5))
 def test_a_person_stays_a_person_beside_a_walk_of_the_same_script(walk: Walk, pause_s: float) -> None:
-    readers = ReaderClassifier()
+    readers = OpenClassifier()
     spent = 0
     for n in range(60):
         spent += readers.classify(walk.opener(n), "place", n * pause_s) is Priority.PERSON
