@@ -1,4 +1,4 @@
-"""Frozen values that every room speaks in: ids, extensions, messages, attachments, byte ranges."""
+"""Frozen values that all rooms share: content keys, extensions, messages, attachments, plans, byte ranges."""
 
 from rcfs.model._codec import account_from as account_from
 from rcfs.model._codec import extension_from as extension_from
@@ -12,6 +12,7 @@ from rcfs.model._content import ByteRange as ByteRange
 from rcfs.model._content import Wanted as Wanted
 from rcfs.model._fields import Record as Record
 from rcfs.model._fields import natural as natural
+from rcfs.model._fields import object_field as object_field
 from rcfs.model._fields import objects as objects
 from rcfs.model._fields import text_field as text_field
 from rcfs.model._fields import uri_field as uri_field

@@ -1,14 +1,23 @@
-"""JSON records of the API → values of the model.
+"""Converts JSON records of the API to values of the model.
 
-Every field of a record may be absent, null or of a wrong type; the value then holds its default, and
-the record itself is kept whole in ``raw``. Only a record without a usable id is refused. Source: the
-schemas of the official description, and payloads that deviate from them.
+Every field of a record may be absent, null or of a wrong type. The value then has its default, and ``raw``
+keeps the record whole. Only a record without a usable id is refused. Source: the schemas of the official
+description, and payloads that deviate from them.
 """
 
 import json
 
 from rcfs.errors import ServerError
-from rcfs.model._fields import Record, integer, natural, objects, size_field, text_field, uri_field
+from rcfs.model._fields import (
+    Record,
+    integer,
+    natural,
+    object_field,
+    objects,
+    size_field,
+    text_field,
+    uri_field,
+)
 from rcfs.model._records import Attachment, Availability, Extension, Message, Party
 from rcfs.model._text import valid
 from rcfs.model._times import parse_time
@@ -43,19 +52,19 @@ def _attachment(record: Record) -> Attachment | None:
 
 def _raw(record: Record) -> str:
     text = _COMPACT.encode(record)
-    # A lone surrogate, which no UTF-8 has, as the escape that JSON has for it: the text is kept in a file.
+    # UTF-8 has no lone surrogates, and the text is stored in files, so JSON's escape takes their place.
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 _MOST_DAYS = 36_500
-"""Longest retention that is believed: a century, which no account outlives and no calendar ends in."""
+"""Longest retention that rcfs believes: a century, as dates later than the calendar's end would fail."""
 
 
 def retention_days(record: Record) -> int:
     """``retentionPeriod`` of the account's message store, in days: how long faxes and voicemails are kept.
 
     Raises:
-        ServerError: There is none, or it is no number of days.
+        ServerError: It is absent, or not a positive number.
     """
     days = natural(record.get("retentionPeriod"))
     if not days:
@@ -64,19 +73,17 @@ def retention_days(record: Record) -> int:
 
 
 def message_from(record: Record, raw: str = "") -> Message | None:
-    """The message of one record; None when it has no usable id, and so cannot be told from others.
+    """The message of one record; None if the record has no usable id.
 
-    `raw` is the record as compact JSON text, if it is at hand.
+    `raw` is the record as compact JSON text, if the caller has it.
     """
     message_id = natural(record.get("id"))
     if message_id is None:
         return None
-    conversation = record.get("conversation")
-    conversation_id = text_field(conversation, "id") if isinstance(conversation, dict) else ""
+    conversation_id = text_field(object_field(record, "conversation"), "id")
     if not conversation_id:
-        number = integer(
-            record.get("conversationId")
-        )  # which is a text here, so an unsigned one may be larger
+        # The model keeps it as text, so it may exceed an int64.
+        number = integer(record.get("conversationId"))
         conversation_id = "" if number is None or number < 0 else str(number)
     subject = record.get("subject")
     attachments = [_attachment(item) for item in objects(record.get("attachments"))]
@@ -99,21 +106,20 @@ def message_from(record: Record, raw: str = "") -> Message | None:
 
 
 def account_from(record: Record) -> tuple[str, str]:
-    """(decimal id, name) of the account of one record: its company, or main number; the name may be empty.
+    """(decimal id, name) of an account: the name of its company, or its main number, or empty.
 
     Raises:
-        ServerError: It has no usable id.
+        ServerError: The record has no usable id.
     """
     account_id = natural(record.get("id"))
     if account_id is None:
         raise ServerError("the account record has no id")
-    contact = record.get("contact")
-    company = text_field(contact, "company") if isinstance(contact, dict) else ""
+    company = text_field(object_field(record, "contact"), "company")
     return str(account_id), text_field(record, "name") or company or text_field(record, "mainNumber")
 
 
 def extension_from(record: Record) -> Extension | None:
-    """The extension of one record; None when it has no usable id."""
+    """The extension of one record; None if the record has no usable id."""
     extension_id = natural(record.get("id"))
     if extension_id is None:
         return None
@@ -128,15 +134,13 @@ def extension_from(record: Record) -> Extension | None:
 
 
 def is_admin(record: Record) -> bool | None:
-    """Whether an extension record says that its user is an admin; None when it does not say."""
-    permissions = record.get("permissions")
-    admin = permissions.get("admin") if isinstance(permissions, dict) else None
-    enabled = admin.get("enabled") if isinstance(admin, dict) else None
+    """Whether the user of an extension record is an admin; None if the record does not tell."""
+    enabled = object_field(object_field(record, "permissions"), "admin").get("enabled")
     return enabled if isinstance(enabled, bool) else None
 
 
 def is_tombstone(record: Record) -> bool:
-    """Whether a record only says what became of a message, and nothing of the message itself.
+    """Whether a record holds only the availability of a message, and none of its contents.
 
     Source: "Message Synchronization" of the API's documentation: deleted and purged messages may carry
     only ``id`` and ``availability``.

@@ -1,4 +1,4 @@
-"""What asks for the bytes of a content, and measures them."""
+"""Contents: a wanted one, ranges of its bytes, and the sizes of chunks and of the cache."""
 
 import attrs
 
@@ -16,23 +16,23 @@ DEFAULT_CACHE_BYTES = 10 << 30
 
 @attrs.frozen
 class Wanted:
-    """A content that somebody wants to read, and what the records tell of it."""
+    """A content that a caller wants to read, with its metadata."""
 
     key: ContentKey
-    """Which content."""
+    """The identity of the content."""
     uri: str = ""
-    """Where the payload says it is; empty when it does not."""
+    """URI from the record; empty if it has none."""
     content_type: str = ""
-    """Media type by the record; empty when unknown."""
+    """Media type from the record; empty if it has none."""
     size_known: bool = False
-    """Whether the exact size is in the index already."""
+    """Whether the index has the exact size."""
     purged: bool = False
-    """Whether the platform has purged it, so that only the cache can have it: no request is sent for it."""
+    """Whether the platform has purged it: only the cache can have it then, so no request is sent for it."""
 
 
 @attrs.frozen
 class ByteRange:
-    """Bytes ``[start, stop)`` of a content; ``0 <= start < stop``, or stop None for "to the end"."""
+    """Bytes ``[start, stop)`` of a content, ``0 <= start < stop``; a `stop` of None means to the end."""
 
     start: int = attrs.field()
     """First byte, counted from 0."""

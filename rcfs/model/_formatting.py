@@ -18,7 +18,7 @@ def format_size(size_bytes: int) -> str:
 def format_duration(duration_s: float, *, up: bool = False) -> str:
     """`duration_s` in its two largest units, such as ``45 s``, ``3 min 45 s``, ``2 h 10 min``, ``1 d 1 h``.
 
-    It is rounded to seconds, or `up` to the next one: what is expected has then come by that time.
+    It is rounded to seconds, or `up` to the next second, for waits that must not end later than shown.
     """
     seconds = max(0, math.ceil(duration_s) if up else round(duration_s))
     minutes, second = divmod(seconds, 60)

@@ -1,12 +1,11 @@
-"""What identifies the bytes of a content: one class of keys for each kind of content.
+"""Content keys: the identity of the bytes of a content, with one class for each kind of content.
 
-A key knows its path, which is what caches, pins, learned sizes and the record of fetches call it; where the
-platform has the bytes; and what a request for them counts for. Nothing else does.
+A key knows three things: its path, which is its name in caches, pins, learned sizes and the record of
+fetches; where the platform has the bytes; and what a request for them counts for.
 
-A path begins with the account, so that all of an account can be found and forgotten. Then comes the kind and
-its ids; for an attachment the ids alone, as caches have had them from the beginning: its first one is a
-number, and no kind is called by one. An id that the platform chose is percent-encoded, so that no path is two
-keys, whatever the id.
+A path begins with the account, so that everything of an account can be found and deleted. The kind and its
+ids follow. Attachments have the ids alone, as the paths of the first caches do; their first id is a number,
+and no kind is. Ids that the platform chose are percent-encoded, so that no two keys have the same path.
 """
 
 from typing import ClassVar, Final
@@ -17,55 +16,58 @@ import attrs
 from rcfs.model._usage import HEAVY, MEDIUM, UsageGroup
 
 _MOST_ID_BYTES: Final = 128
-"""Length of an id in a path: the longest that is known, of an export, has about 60; the header of a cached
-chunk has room for a path of 440 bytes."""
+"""Longest id in a path. The longest known id, of an export, has about 60 bytes; the header of a cached chunk
+has room for a path of 440."""
 
 
 @attrs.frozen
 class ContentKey:
-    """Which content of which account; the identity of cached bytes. The base of all kinds."""
+    """The identity of a content of one account. The base of all kinds."""
 
     account_id: str
     """Decimal account id as the server gives it."""
 
+    kind: ClassVar[str] = ""
+    """Name of the kind in paths; empty for attachments."""
     operation: ClassVar[str]
-    """What the request for its bytes is called: its operationId, where the official description has it."""
+    """Name of the request for its bytes: its operationId, if the official description has the operation."""
     group: ClassVar[UsageGroup]
-    """Usage plan group that such a request counts for, until an answer says otherwise."""
+    """Usage plan group that such a request counts for, until an answer names another."""
+    _resource: ClassVar[str]
+    """Path of the bytes on the server, with the fields of the key in braces."""
 
     @property
     def resource(self) -> str:
-        """Path on the server where the bytes are by the API's rules, for want of a URI in a record."""
-        raise NotImplementedError
+        """Path of the bytes on the server by the API's rules, for records without a URI."""
+        return self._resource.format_map(
+            {name: _encoded(value) for name, value in attrs.asdict(self).items()}
+        )
 
     def __str__(self) -> str:
         """The path, such as ``230919004/recording/3421234004``."""
-        _account_id, *ids = (getattr(self, field.name) for field in attrs.fields(type(self)))
-        return "/".join((self.account_id, _KIND_OF[type(self)], *map(_encoded, ids)))
+        account_id, *ids = map(_encoded, attrs.astuple(self))
+        return "/".join((account_id, *filter(None, (self.kind,)), *ids))
 
     @staticmethod
     def parse(text: str) -> "ContentKey":
         """The key whose ``str`` is `text`.
 
         Raises:
-            ValueError: There is no such key.
+            ValueError: `text` is not the path of a key.
         """
-        account_id, *rest = text.split("/")
-        if rest and rest[0] in _KINDS:
-            cls = _KINDS[rest[0]]
-            fields = attrs.fields(cls)[1:]
-            if len(fields) != len(rest) - 1:
-                raise ValueError(f"{text!r} is no key of a {rest[0]}")
-            ids = [
-                int(part) if field.type is int else unquote(part, errors="surrogatepass")
-                for field, part in zip(fields, rest[1:], strict=True)
-            ]
-            key: ContentKey = cls(account_id, *ids)
-        else:
-            extension, message, attachment = rest
-            key = AttachmentKey(account_id, int(extension), int(message), int(attachment))
+        account_id, *parts = text.split("/")
+        cls = _KINDS.get(parts[0], AttachmentKey) if parts else AttachmentKey
+        parts = parts[1:] if cls.kind else parts
+        fields = attrs.fields(cls)[1:]
+        if len(fields) != len(parts):
+            raise ValueError(f"{text!r} is not the path of a content")
+        ids = [
+            int(part) if field.type is int else unquote(part, errors="surrogatepass")
+            for field, part in zip(fields, parts, strict=True)
+        ]
+        key: ContentKey = cls(account_id, *ids)
         if str(key) != text:
-            raise ValueError(f"{text!r} is not how a key is written")
+            raise ValueError(f"{text!r} is not the path of a content")
         return key
 
 
@@ -74,38 +76,28 @@ def _encoded(value: str | int) -> str:
 
 
 def _check_id(_key: ContentKey, attribute: "attrs.Attribute[str]", value: str) -> None:
-    # Dots would be another path on the server.
+    # Dots would lead to another path on the server.
     if value in ("", ".", "..") or len(_encoded(value)) > _MOST_ID_BYTES:
         raise ValueError(f"{value[:_MOST_ID_BYTES]!r} is no {attribute.name}")
 
 
+_ACCOUNT: Final = "/restapi/v1.0/account/{account_id}"
+
+
 @attrs.frozen
 class AttachmentKey(ContentKey):
-    """An attachment of a message.
-
-    An attachment id is unique only within its message: very old ones are all 1.
-    """
+    """An attachment of a message."""
 
     extension_id: int
     """Internal id of the extension that owns the mailbox (not its number)."""
     message_id: int
     """Id of the message."""
     attachment_id: int
-    """Id of the attachment within its message."""
+    """Id of the attachment, unique only within its message: very old ones are all 1."""
 
     operation = "readMessageContent"
     group = MEDIUM
-
-    @property
-    def resource(self) -> str:
-        return (
-            f"{_account(self)}/extension/{self.extension_id}"
-            f"/message-store/{self.message_id}/content/{self.attachment_id}"
-        )
-
-    def __str__(self) -> str:
-        """The path as ``account/extension/message/attachment``, all decimal."""
-        return f"{self.account_id}/{self.extension_id}/{self.message_id}/{self.attachment_id}"
+    _resource = _ACCOUNT + "/extension/{extension_id}/message-store/{message_id}/content/{attachment_id}"
 
 
 @attrs.frozen
@@ -115,12 +107,10 @@ class RecordingKey(ContentKey):
     recording_id: str = attrs.field(validator=_check_id)
     """Id of the recording, unique within the account."""
 
+    kind = "recording"
     operation = "readCallRecordingContent"
     group = HEAVY
-
-    @property
-    def resource(self) -> str:
-        return f"{_account(self)}/recording/{_encoded(self.recording_id)}/content"
+    _resource = _ACCOUNT + "/recording/{recording_id}/content"
 
 
 @attrs.frozen
@@ -132,12 +122,10 @@ class GreetingKey(ContentKey):
     greeting_id: str = attrs.field(validator=_check_id)
     """Id of the greeting."""
 
+    kind = "greeting"
     operation = "readGreetingContent"
     group = HEAVY
-
-    @property
-    def resource(self) -> str:
-        return f"{_account(self)}/extension/{self.extension_id}/greeting/{_encoded(self.greeting_id)}/content"
+    _resource = _ACCOUNT + "/extension/{extension_id}/greeting/{greeting_id}/content"
 
 
 @attrs.frozen
@@ -147,12 +135,10 @@ class CompanyGreetingKey(ContentKey):
     greeting_id: str = attrs.field(validator=_check_id)
     """Id of the greeting."""
 
+    kind = "company-greeting"
     operation = "readAccountGreetingContent"
     group = HEAVY
-
-    @property
-    def resource(self) -> str:
-        return f"{_account(self)}/greeting/{_encoded(self.greeting_id)}/content"
+    _resource = _ACCOUNT + "/greeting/{greeting_id}/content"
 
 
 @attrs.frozen
@@ -162,12 +148,10 @@ class PromptKey(ContentKey):
     prompt_id: str = attrs.field(validator=_check_id)
     """Id of the prompt."""
 
+    kind = "prompt"
     operation = "readIVRPromptContent"
     group = HEAVY
-
-    @property
-    def resource(self) -> str:
-        return f"{_account(self)}/ivr-prompts/{_encoded(self.prompt_id)}/content"
+    _resource = _ACCOUNT + "/ivr-prompts/{prompt_id}/content"
 
 
 @attrs.frozen
@@ -177,14 +161,12 @@ class ReportKey(ContentKey):
     task_id: str = attrs.field(validator=_check_id)
     """Id of the report."""
     archive: int
-    """Number of the archive in the report, from 0 on."""
+    """Number of the archive in the report, counted from 0."""
 
+    kind = "report"
     operation = "messageStoreReportArchiveContent"
     group = HEAVY
-
-    @property
-    def resource(self) -> str:
-        return f"{_account(self)}/message-store-report/{_encoded(self.task_id)}/archive/{self.archive}"
+    _resource = _ACCOUNT + "/message-store-report/{task_id}/archive/{archive}"
 
 
 @attrs.frozen
@@ -196,25 +178,13 @@ class DatasetKey(ContentKey):
     dataset_id: str = attrs.field(validator=_check_id)
     """Id of the dataset in the export."""
 
+    kind = "dataset"
     operation = "dataExportDataset"
     group = MEDIUM
-
-    @property
-    def resource(self) -> str:
-        return f"/team-messaging/v1/data-export/{_encoded(self.task_id)}/datasets/{_encoded(self.dataset_id)}"
-
-
-def _account(key: ContentKey) -> str:
-    return f"/restapi/v1.0/account/{key.account_id}"
+    _resource = "/team-messaging/v1/data-export/{task_id}/datasets/{dataset_id}"
 
 
 _KINDS: Final[dict[str, type[ContentKey]]] = {
-    "recording": RecordingKey,
-    "greeting": GreetingKey,
-    "company-greeting": CompanyGreetingKey,
-    "prompt": PromptKey,
-    "report": ReportKey,
-    "dataset": DatasetKey,
+    cls.kind: cls for cls in (RecordingKey, GreetingKey, CompanyGreetingKey, PromptKey, ReportKey, DatasetKey)
 }
-"""What each kind is called in a path."""
-_KIND_OF: Final = {cls: kind for kind, cls in _KINDS.items()}
+"""The class of each kind that a path names."""

@@ -1,13 +1,14 @@
-"""Which bytes of a content are there, or on their way."""
+"""Sets of byte positions: the bytes of a content that have arrived, or are coming."""
 
 from bisect import bisect_right
+from operator import itemgetter
 
 import attrs
 
 
 @attrs.frozen
 class RangeSet:
-    """A set of byte positions, kept as ranges; immutable, so that a plan can be made from a snapshot.
+    """A set of byte positions, kept as ranges; immutable, so that a caller can plan on a snapshot.
 
     All ranges are half-open, ``[start, stop)``, and positions are at least 0.
     """
@@ -47,23 +48,23 @@ class RangeSet:
         return RangeSet((*kept, *rest))
 
     def has(self, start: int, stop: int) -> bool:
-        """Whether all of ``[start, stop)`` is in the set; so it is when that is empty."""
+        """Whether all of ``[start, stop)`` is in the set; True for an empty range."""
         return self.gap(start, stop) is None
 
     def run_end(self, position: int) -> int:
-        """The first position from `position` on that is not in the set."""
+        """The first position at or after `position` that is not in the set."""
         index = self._after(position)
         return max(position, self.spans[index - 1][1]) if index else position
 
     def run_before(self, position: int) -> int:
-        """The stop of the last range that ends at or before `position`; 0 when there is none."""
+        """The stop of the last range that ends at or before `position`; 0 without any."""
         index = self._after(position)
         while index and self.spans[index - 1][1] > position:
             index -= 1
         return self.spans[index - 1][1] if index else 0
 
     def gap(self, start: int, stop: int) -> tuple[int, int] | None:
-        """The first range of positions within ``[start, stop)`` that are missing; None when none are."""
+        """The first range of missing positions within ``[start, stop)``; None if all are in the set."""
         first = self.run_end(start)
         if first >= stop:
             return None
@@ -71,9 +72,5 @@ class RangeSet:
         return first, min(stop, self.spans[index][0]) if index < len(self.spans) else stop
 
     def _after(self, position: int) -> int:
-        """How many ranges start at or before `position`."""
-        return bisect_right(self.spans, position, key=_start)
-
-
-def _start(span: tuple[int, int]) -> int:
-    return span[0]
+        """The number of ranges that start at or before `position`."""
+        return bisect_right(self.spans, position, key=itemgetter(0))

@@ -1,4 +1,4 @@
-"""Extensions, messages and attachments, as the API's records say; every field may be absent there.
+"""Extensions, messages and attachments, as the API's records have them; any field may be absent there.
 
 Source: schemas GetMessageInfoResponse, MessageAttachmentInfo, GetExtensionListInfoResponse of the
 official description. Times are seconds since 1970-01-01 UTC (float), None when the record has none.
@@ -9,12 +9,12 @@ from enum import StrEnum
 import attrs
 
 TEXTUAL_TYPES = ("SMS", "Pager")
-"""Message types whose ``subject`` is the whole text, and that have conversations. Source: ``subject`` and
+"""Message types whose ``subject`` is the whole text, and which have conversations. Source: ``subject`` and
 ``conversationId`` of the schema GetMessageInfoResponse."""
 
 
 class Availability(StrEnum):
-    """Where a message is in its life: Alive, then Deleted (the trash), then Purged, then gone."""
+    """The state of a message: first Alive, then Deleted (in the trash), then Purged, then gone."""
 
     ALIVE = "Alive"
     DELETED = "Deleted"
@@ -41,7 +41,7 @@ class Attachment:
     """Unique within its message only."""
     kind: str = ""
     """``type`` of the record: AudioRecording, AudioTranscription, Text, SourceDocument,
-    RenderedDocument, MmsAttachment, or one that is new; empty when absent."""
+    RenderedDocument, MmsAttachment, or a new type; empty when absent."""
     content_type: str = ""
     """Media type without parameters, in lower case; empty when absent."""
     uri: str = ""
@@ -49,7 +49,7 @@ class Attachment:
     file_name: str = ""
     """Name chosen by the sender's device: untrusted; empty when absent."""
     size_bytes: int | None = None
-    """Exact size from metadata; None when the record has none (all but MMS files)."""
+    """Exact size from metadata; None when absent, as for all kinds except MMS files."""
     duration_s: int | None = None
     """Length of a voicemail in seconds; None when absent."""
 
@@ -61,7 +61,7 @@ class Message:
     id: int
     """Unique within the account."""
     type: str = ""
-    """SMS, VoiceMail, Fax, Pager, or one that is new; empty when absent."""
+    """SMS, VoiceMail, Fax, Pager, or a new type; empty when absent."""
     direction: str = ""
     """Inbound or Outbound; empty when absent."""
     sender: Party = Party()
@@ -73,31 +73,31 @@ class Message:
     modified_s: float | None = None
     """``lastModifiedTime``."""
     availability: str = Availability.ALIVE
-    """Alive, Deleted or Purged; Alive when the record does not say."""
+    """Alive, Deleted or Purged; Alive when absent."""
     read_status: str = ""
     """Read or Unread; empty when absent."""
     subject: str | None = None
-    """For SMS and Pager the whole text; None when the record has none."""
+    """The whole text of an SMS or Pager message; None when absent."""
     conversation_id: str = ""
     """Exact decimal id of the conversation (it may exceed 2^53); empty when the message has none."""
     fax_pages: int | None = None
     """Number of pages of a fax; None when absent."""
     attachments: tuple[Attachment, ...] = ()
-    """In the record's order; entries that were no objects or had no id are left out."""
+    """The attachments in the record's order, without entries that are no objects or have no id."""
     raw: str = "{}"
     """The record itself as compact JSON text, nothing left out."""
 
     @property
     def has_text(self) -> bool:
-        """Whether the record itself holds the text of the message."""
+        """Whether the record itself has the text of the message."""
         return self.type in TEXTUAL_TYPES and self.subject is not None
 
     @property
     def fetched_attachments(self) -> tuple[Attachment, ...]:
-        """The attachments that are files of their own, whose bytes a request brings, in the record's order.
+        """The attachments that are files of their own, each fetched with a request, in the record's order.
 
-        A Text attachment is none when the record holds the text already. Of several with the same id only the
-        first is one: the platform gives one content for the id, so the others' could not be told from it.
+        A Text attachment is left out if the record has the text. Of several with the same id only the first
+        counts, as the platform has one content for an id.
         """
         first: dict[int, Attachment] = {}
         for attachment in self.attachments:
@@ -111,16 +111,16 @@ class Extension:
     """One extension record."""
 
     id: int
-    """Internal id; differs from the number."""
+    """Internal id, which is not the number."""
     number: str = ""
-    """Extension number; empty where the extension has none."""
+    """Extension number; empty when absent."""
     name: str = ""
     """Display name, untrusted; empty when absent."""
     type: str = ""
-    """User, Department, Announcement, … or one that is new; empty when absent."""
+    """User, Department, Announcement, … or a new type; empty when absent."""
     status: str = ""
     """Enabled, Disabled, Frozen, NotActivated, Unassigned; empty when absent."""
     raw: str = "{}"
     """The record itself as compact JSON text."""
     seen_s: int | None = attrs.field(default=None, eq=False)
-    """When this very record was first seen, in seconds since 1970-01-01 UTC; None where nobody keeps that."""
+    """When rcfs first saw this record, in seconds since 1970-01-01 UTC; None if that is not recorded."""

@@ -1,14 +1,12 @@
-"""When the platform drops messages by itself, as far as that is known.
+"""The times at which the platform deletes messages by itself.
 
-What is certain is told from what is assumed: the account's setting can be read, the other limits are only
-documented. A rule that would have dropped a message long ago evidently does not hold for it, and is passed
-over. Times are seconds since 1970-01-01 UTC.
+Each rule is certain or assumed: the account's setting can be read, the other limits are only documented. A
+rule that should have deleted a message long ago evidently does not hold for it, and is ignored. Times are
+seconds since 1970-01-01 UTC.
 
 Source: "Message Store" and "Message Store Exports" of the API's documentation; schema
 MessageStoreConfiguration.
 """
-
-from collections.abc import Iterator
 
 import attrs
 
@@ -16,32 +14,32 @@ from rcfs.model._records import Availability, Message
 
 DAY_S = 86_400.0
 _SENT_FAX_DAYS = 30
-"""Days that a sent fax is kept, as documented."""
+"""Documented number of days that a sent fax is kept."""
 _TRASH_DAYS = 5
-"""Days that a deleted message can be restored, as documented, about."""
+"""Documented approximate number of days that a deleted message can be restored."""
 _GRACE_S = DAY_S
-"""A message that is there for so long after its end was spared by the rule: it may have gone since the last
-sync, or on another day by the platform's calendar."""
+"""How long after its end a message must still exist before its rule is ignored, in seconds: it may have been
+deleted since the last sync, or a day later by the platform's calendar."""
 
 
 @attrs.frozen
 class Rule:
-    """Drops messages of one kind when they have reached an age."""
+    """A rule of the platform: it deletes messages of one kind when they reach an age."""
 
     type: str
     """Type of the messages; empty for all."""
     days: float
     """The age in days."""
     certain: bool
-    """Whether the account's own setting says so; else it is documented, and assumed."""
+    """Whether the rule is the account's own setting; else it is documented, and assumed."""
     direction: str = ""
     """Direction of the messages; empty for both."""
     deleted: bool = False
-    """Whether it is about messages in the trash, whose age counts from their last change, and not from their
-    creation."""
+    """Whether the rule is for messages in the trash, whose age counts from their last change; the age of all
+    others counts from their creation."""
 
     def end_s(self, message: Message) -> float | None:
-        """When the rule drops `message`; None when it does not."""
+        """When the rule deletes `message`; None if it does not."""
         if self.type not in ("", message.type) or self.direction not in ("", message.direction):
             return None
         if message.availability == Availability.PURGED:
@@ -54,10 +52,10 @@ class Rule:
 
 @attrs.frozen
 class End:
-    """When a message goes."""
+    """The deletion of a message."""
 
     at_s: float
-    """The moment."""
+    """When it happens."""
     certain: bool
     """Whether it follows from the account's own setting."""
 
@@ -67,15 +65,19 @@ class Retention:
     """All rules for one account."""
 
     configured_days: int | None = None
-    """Days that faxes and voicemails are kept, as the account's setting says; None when that is unknown."""
+    """Days that faxes and voicemails are kept by the account's setting; None if that is unknown."""
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """The rules."""
-        return (*self._configured(), *_DOCUMENTED)
+        """The rules of the account's setting, if known, then the documented ones."""
+        if self.configured_days is None:
+            return _DOCUMENTED
+        # SMS and Pager messages have no time limit. Source: schema MessageStoreConfiguration.
+        kept = (Rule(kind, self.configured_days, certain=True) for kind in ("VoiceMail", "Fax"))
+        return (*kept, *_DOCUMENTED)
 
     def end_of(self, message: Message, now_s: float) -> End | None:
-        """When `message` is dropped; None when no rule says so."""
+        """The earliest deletion of `message` by any rule; None without any."""
         ends = [
             End(at_s, rule.certain)
             for rule in self.rules
@@ -84,21 +86,15 @@ class Retention:
         return min(ends, key=lambda end: end.at_s, default=None)
 
     def span_s(self, rule: Rule, now_s: float, within_s: float) -> tuple[float, float] | None:
-        """Between which times the messages were created that `rule` drops in `within_s`; None for any."""
+        """(earliest, latest) creation of what `rule` deletes in the next `within_s`; None if any."""
         if rule.deleted:
             return None
         oldest_s = now_s - rule.days * DAY_S
         return oldest_s - _GRACE_S, oldest_s + within_s
-
-    def _configured(self) -> Iterator[Rule]:
-        if self.configured_days is not None:
-            # SMS and Pager messages have no time limit. Source: schema MessageStoreConfiguration.
-            yield Rule("VoiceMail", self.configured_days, certain=True)
-            yield Rule("Fax", self.configured_days, certain=True)
 
 
 _DOCUMENTED = (
     Rule("Fax", _SENT_FAX_DAYS, certain=False, direction="Outbound"),
     Rule("", _TRASH_DAYS, certain=False, deleted=True),
 )
-"""What holds for all accounts by the documentation."""
+"""The documented rules of all accounts."""

@@ -1,4 +1,4 @@
-"""Where messages are shown: what the tree decides, and the index of mailboxes keeps."""
+"""The folders that show each message: the tree decides them, and the index stores them."""
 
 from collections.abc import Callable, Mapping
 
@@ -7,63 +7,63 @@ import attrs
 
 @attrs.frozen
 class Place:
-    """One folder that shows a message."""
+    """A folder that shows a message."""
 
     view: str
     """The directory of the extension that the folder is in: ``SMS``, ``Conversations``, ``Trash``, …"""
     key: str = ""
-    """What tells the folder from others of its view, the same for ever: a month, the id of a conversation, a
-    number. Empty where the view itself holds the messages."""
+    """Permanent identity of the folder within its view: a month, a conversation id, a number. Empty if the
+    view itself holds the messages."""
     parties: tuple[tuple[str, str], ...] = ()
-    """(identity, name) of those whom the message tells the folder about; the name may be empty. They name the
-    folder; empty for one that its key names."""
+    """(identity, name) of the parties that the folder is named after, by this message; the name may be empty.
+    No parties if the folder is named after its key."""
 
 
 @attrs.frozen
 class ShelvedMessage:
-    """A message with all that is decided about how it is shown: what an index keeps of it."""
+    """A message as the index stores it: its record, and where and under which names it is shown."""
 
     id: int
     """Unique within the mailbox."""
     name: str
     """Name of its directory; unique in the mailbox, because it holds the id."""
     created_s: float | None
-    """``creationTime`` in seconds since 1970-01-01 UTC; None when the record has none."""
+    """``creationTime`` in seconds since 1970-01-01 UTC; None when absent."""
     modified_s: float | None
-    """``lastModifiedTime``, the same way."""
+    """``lastModifiedTime``, likewise."""
     raw: str
     """The record as JSON text."""
     home: Place
     """The folder that holds its directory."""
     links: tuple[Place, ...] = ()
-    """The folders that hold a link to it; each once, and none of them the home."""
+    """The folders that hold a link to it; each once, without the home."""
     spoken_bytes: int = 0
-    """Length in bytes of what it contributes to the text of a conversation."""
+    """Size in bytes of its part of the text of a conversation."""
     own: str = ""
-    """An identity that certainly is the mailbox owner's; empty when the message does not tell one."""
+    """An identity that certainly is the mailbox owner's; empty if the message has none."""
     said: str = ""
-    """What a search looks through: the text."""
+    """Text for the full-text index: the message."""
     people: str = ""
-    """The same: names and numbers."""
+    """Text for the full-text index: names and numbers."""
     files: str = ""
-    """The same: names of files."""
+    """Text for the full-text index: file names."""
 
 
 @attrs.frozen
 class FolderNames:
-    """What a folder is called."""
+    """The possible names of a folder."""
 
     plain: str
-    """The name, unless another folder of the view has the same, whatever the case."""
+    """The name if no other folder of the view has the same plain name, whatever the case."""
     qualified: str
-    """The name then: no other folder of the view has it."""
+    """The name otherwise; no other folder of the view has it."""
     folded: str
-    """What equal plain names have in common."""
+    """The plain name in a form that is equal for names that differ in case only."""
 
 
 NameFolder = Callable[[Place, Mapping[str, str], frozenset[str]], FolderNames]
-"""Names a folder: gets its place, the names of all its parties by identity (the oldest message that names one
-counts), and the identities of the mailbox's owner. Pure: it is asked again when any of them changes."""
+"""Names a folder by its place, the names of all its parties by identity (from the oldest message that names
+them), and the identities of the mailbox's owner. Pure; called again when one of these changes."""
 
 
 @attrs.frozen
@@ -77,11 +77,11 @@ class FolderRow:
     key: str
     """See `Place.key`."""
     name: str
-    """Name of the directory; empty where the view itself holds the messages."""
+    """Name of the directory; empty if the view itself holds the messages."""
     created_s: float | None
-    """The newest creationTime of its messages; None when none has one."""
+    """The newest creationTime of its messages; None without any."""
     modified_s: float | None
-    """The newest lastModifiedTime, the same way."""
+    """The newest lastModifiedTime; None without any."""
     spoken_bytes: int
     """Sum of the `ShelvedMessage.spoken_bytes` of its messages."""
 
@@ -95,7 +95,7 @@ class MessageRow:
     mailbox: int
     """Number of its mailbox."""
     id: int
-    """Its id."""
+    """Id of the message."""
     name: str
     """Name of its directory."""
     created_s: float | None
@@ -106,7 +106,7 @@ class MessageRow:
 
 @attrs.frozen
 class SearchRow:
-    """One search that is kept."""
+    """One saved search."""
 
     number: int
     """Number in this index; listings are in its order."""
@@ -123,9 +123,9 @@ class FoundRow:
     number: int
     """Number in this index; listings are in its order."""
     extension_id: int
-    """Whose mailbox it is in."""
+    """Internal id of the extension that has the message."""
     id: int
-    """Its id."""
+    """Id of the message."""
     name: str
     """Name of its directory."""
     created_s: float | None
@@ -135,11 +135,11 @@ class FoundRow:
     view: str
     """The view that its directory is in."""
     folder: str
-    """The folder of that view; empty where the view itself holds messages."""
+    """Name of the folder in that view; empty if the view itself holds messages."""
     ambiguous: bool = attrs.field(default=False, converter=bool)
     """Whether a message in another mailbox has the same name."""
 
     @property
     def path(self) -> tuple[str, ...]:
-        """Its path below the extension's directory, name by name."""
+        """The path of its directory below the extension's, name by name."""
         return tuple(filter(None, (self.view, self.folder, self.name)))

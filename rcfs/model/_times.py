@@ -1,9 +1,9 @@
-"""Times as the API, rcfs's own documents, and files have them."""
+"""Conversions between times of the API, of rcfs's own documents, and of files."""
 
 from datetime import UTC, datetime
 
 _LATEST_S = 2**33
-"""Latest time of a file, in 2242: a hostile record must not make a time that tools cannot print."""
+"""Latest time of a file, in 2242, so that no hostile record makes a time that tools cannot print."""
 
 
 def parse_time(text: object) -> float | None:
@@ -23,5 +23,5 @@ def iso_time(moment_s: float) -> str:
 
 
 def file_time_ns(time_s: float) -> int:
-    """`time_s` (seconds since 1970 UTC) as the time of a file in nanoseconds, between 1970 and 2242."""
+    """`time_s` (seconds since 1970 UTC) in nanoseconds, cut to the years from 1970 to 2242."""
     return int(min(max(time_s, 0.0), _LATEST_S) * 1e9)

@@ -1,7 +1,7 @@
-"""Which URLs a platform may have.
+"""Checks the URL of a platform.
 
-Here and not in the platform room, because the command line must find a wrong one without loading an HTTP
-library. No reason repeats the text of a URL, which may hold a password.
+This is not in the platform room, because the command line must find a wrong URL without loading an HTTP
+library. No error repeats the text of a URL, which may hold a password.
 """
 
 import ipaddress
@@ -22,10 +22,10 @@ def is_loopback(host: str) -> bool:
 
 
 def server_origin(text: str) -> str:
-    """The origin (scheme, host, optional port) that `text` is, if it may be that of a platform.
+    """`text` as the origin (scheme, host, optional port) of a platform.
 
     Raises:
-        ValueError: Neither https nor http on loopback, or more than scheme, host and port.
+        ValueError: It is neither https nor http on loopback, or has more parts than these.
     """
     if any(character.isspace() or not character.isprintable() for character in text):
         raise ValueError("a URL cannot hold spaces or control characters")

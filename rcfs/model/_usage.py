@@ -1,7 +1,7 @@
-"""Usage plans: which group a request counts for, how many a window allows, and who goes first.
+"""Usage plans: the groups that requests count for, their limits, and the classes of requests.
 
-Source: "Rate limits" of RingCentral's API documentation. A group is a string and not an enum, because
-that page says that the names will change; what a response header says always wins over the prior.
+Source: "Rate limits" of RingCentral's API documentation. A group is a string and not an enum, because that
+page announces that the names will change. A response header always wins over the prior.
 """
 
 from collections.abc import Mapping
@@ -20,40 +20,40 @@ HEAVY: Final = UsageGroup("heavy")
 AUTH: Final = UsageGroup("auth")
 
 LONGEST_S: Final = 3600.0
-"""Longest window and longest pause that rcfs believes of a server, in seconds. The documented window and
-penalty are a minute; an hour leaves room for any change of them. A longer one is a fault of the server or of
-a proxy, and would keep a login from working for as long as it says, over restarts."""
+"""Longest window and penalty that rcfs believes, in seconds. The documented ones are a minute; an hour leaves
+room for changes. A longer one is a fault of the server or of a proxy, and would stop a login for all that
+time, even over restarts."""
 
 MOST_REQUESTS: Final = 100_000
-"""Largest limit that rcfs believes of a server, in requests per window: two thousand times the largest that
-is documented. Each used slot of a window takes memory, so a limit of 10^18 would take all of it."""
+"""Largest limit that rcfs believes, in requests per window: two thousand times the largest documented one.
+Each used slot of a window takes memory, so a limit of 10^18 could take all of it."""
 
 
 class Priority(IntEnum):
     """The class of a request; a lower value goes first."""
 
     PERSON = 0
-    """Somebody waits for this."""
+    """A person waits for it."""
     METADATA = 1
     """Listings and sync."""
     READAHEAD = 2
-    """Content that somebody will probably want next."""
+    """Content that a reader will probably want next."""
     BULK = 3
-    """One of many, for a program that walks through files."""
+    """One of many files, for a program that walks through them."""
     CRAWLER = 4
-    """An indexer, thumbnailer or scanner: nobody asked."""
+    """For an indexer, thumbnailer or scanner, which no user asked for."""
 
 
 @attrs.frozen
 class Plan:
-    """How many requests of one group the platform admits."""
+    """The limits of the platform for one group."""
 
     limit: int = attrs.field(validator=attrs.validators.ge(1))
     """Requests per window, at least 1."""
     window_s: float = attrs.field(default=60.0, validator=attrs.validators.gt(0))
     """Length of the sliding window in seconds."""
     penalty_s: float = attrs.field(default=60.0, validator=attrs.validators.ge(0))
-    """How long the platform refuses after a request too many, in seconds; each early one restarts it."""
+    """Seconds for which the platform refuses after a request too many; each early request restarts it."""
 
 
 @attrs.frozen
@@ -78,4 +78,4 @@ PRIOR_PLANS: Mapping[UsageGroup, Plan] = MappingProxyType(
         AUTH: Plan(limit=5),
     }
 )
-"""What is assumed of a group until a response says otherwise: the documented defaults."""
+"""The plans assumed until a response tells others: the documented defaults."""
