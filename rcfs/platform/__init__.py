@@ -1,6 +1,7 @@
-"""The RingCentral platform as rcfs sees it: requests, answers, tokens, and records made into values.
+"""The HTTP interface of the RingCentral platform: requests, answers, tokens, WebSockets, proxies.
 
-The only room that speaks HTTP. It sends what it is told to, once; waiting and repeating are elsewhere.
+This is the only room that speaks HTTP. It sends each request exactly once; `rcfs.transport` waits and
+retries.
 """
 
 from rcfs.model import AUTH as AUTH

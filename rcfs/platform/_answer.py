@@ -1,4 +1,4 @@
-"""One answer of the server whose headers have arrived: what they say, and the body in pieces."""
+"""An answer of the server: its headers as values, and its body in pieces."""
 
 import contextlib
 import re
@@ -16,61 +16,62 @@ from rcfs.platform._coding import Inflater, codings_of
 from rcfs.platform._errors import translated
 
 BODY_GAP_S = 30.0
-"""Longest silence within a body before the connection counts as dead. A guess: the documentation names
-none; a stall costs one more request, so it is generous."""
+"""Longest silence within a body, in seconds, before the connection counts as dead. The documentation has no
+figure; the guess is generous, because a stall costs another request."""
 
 _SLOW_S = 60.0
 _SLOW_BYTES = 16 << 10
-"""A body that brings less than this in so many seconds of waiting counts as dead, too: a modem of the
-nineties brings ten times as much, and one byte every 29 s would otherwise hold a request for ever."""
+"""A body that brings fewer than `_SLOW_BYTES` in `_SLOW_S` of waiting counts as dead, too: otherwise one byte
+every 29 s would hold a request forever. A modem of the nineties brings ten times as much."""
 
 BODY_WITHIN_S = 300.0
-"""Longest time for a body that is read whole. A page of 1,000 messages is about 1 MB: half a minute on the
-slowest mobile connection, and the largest one that is taken needs 55 kB/s."""
+"""Longest time for a body that is read whole, in seconds. A page of 1,000 messages is about 1 MB: half a
+minute on the slowest mobile connection. A body of `MAX_JSON_BYTES` needs 55 kB/s."""
 
 MAX_JSON_BYTES = 16 << 20
-"""Largest JSON answer. The largest is a page of 1,000 records: of texts it is about 1 MB, and a fax to 50
-recipients, the most that a record can list, takes 10 kB. 16 KiB for each of 1,000 leave room for more."""
+"""Largest JSON answer that rcfs reads. The largest that it asks for is a page of 1,000 records: of texts,
+about 1 MB. A fax to 50 recipients, the most that a record can list, has 10 kB; 16 KiB for each record leave
+room."""
 
 MAX_JSON_VALUES = 1_000_000
-"""Most values of a JSON answer, because small ones take up to thirty times their bytes when they are decoded.
-A record of a text has 40, that fax has 500; a thousand for each of 1,000 records take 100 MB at most."""
+"""Most values of a JSON answer, because small values take up to thirty times their size when decoded. The
+record of a text has 40, that of the fax above 500; a thousand for each of 1,000 records take 100 MB at
+most."""
 
 _UNDONE = frozenset({"gzip", "deflate"})
-"""Content codings that are undone. None is asked for, but a proxy may compress all the same."""
+"""Content codings that rcfs decodes. It asks for none, but a proxy may compress nevertheless."""
 
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
-"""A string of JSON, or the beginning of one that does not end: what it holds is no value."""
+"""A JSON string, complete or cut off; commas and brackets in it separate no values."""
 _SEPARATORS = (b",", b"{", b"[")
 
 _LAST_DATE_S = 4_102_444_800.0
-"""2100-01-01 UTC, in seconds since 1970. The server's time is written into requests: a date near the year
-10000, where calendars end, would make that fail."""
+"""Latest date that rcfs believes: 2100-01-01 UTC, in seconds since 1970. Requests contain the server's time,
+and a date near the year 10000, where calendars end, would make them fail."""
 
 _GROUP = re.compile(r"[a-z0-9][a-z0-9 ._-]{0,63}", re.ASCII)
-"""The name of a usage plan group, in lower case; what is none would stand in logs and in the ledger."""
+"""The name of a usage plan group in lower case; other text must not enter logs and the ledger."""
 
 _CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(\d{1,18}|\*)", re.ASCII | re.IGNORECASE)
 
 
 class Answer:
-    """The answer to one request; valid inside the context that gave it."""
+    """The answer to one request; valid within the block of `Client.send` that returned it."""
 
     def __init__(self, response: httpx.Response, *, waited_s: float = 0.0) -> None:
         self._response = response
         self._headers = _headers_of(response)
         self._stream = _raw_pieces(response)
-        codings = codings_of(self._headers.get("content-encoding", ""))
-        self._codings = () if response.is_stream_consumed else tuple(codings)
+        self._codings = codings_of(self._headers.get("content-encoding", ""))
         self._inflater: Inflater | None = None
         if len(self._codings) == 1 and self.readable:
             self._inflater = Inflater(self._codings[0])
         self._begun = self._has_data = False
         self._slow_s = 0.0
         self._slow_bytes = 0
-        """What came, and how long it was waited for, since the pace of the body was last judged."""
+        """Bytes, and seconds of waiting for them, since the pace of the body was last checked."""
         self.ended = False
-        """Whether all of the body has come, so that nothing is left to be dropped or closed."""
+        """Whether the whole body has arrived, so that the connection needs no closing."""
         self.waited_s = waited_s
         """Seconds from the sending of the request to these headers, a new connection included."""
 
@@ -96,14 +97,14 @@ class Answer:
 
     @property
     def encoded(self) -> bool:
-        """Whether a content coding such as gzip lies on the body, so that lengths count other bytes."""
-        return bool(codings_of(self._headers.get("content-encoding", "")))
+        """Whether the body has a content coding such as gzip: the headers then count coded bytes."""
+        return bool(self._codings)
 
     @property
     def readable(self) -> bool:
-        """Whether the pieces of the body are the bytes that were meant: no coding stays on them.
+        """Whether `receive` returns decoded bytes: it decodes one coding.
 
-        One coding is undone. A second one around it is never asked for, and would make gigabytes of a few kB.
+        A second coding around it is refused, as a few kB of that could become gigabytes.
         """
         return len(self._codings) < 2 and _UNDONE.issuperset(self._codings)
 
@@ -114,7 +115,7 @@ class Answer:
 
     @property
     def content_range(self) -> tuple[int | None, int | None, int | None]:
-        """``Content-Range`` as (start, stop, total) in bytes, stop exclusive; None for what it lacks."""
+        """``Content-Range`` as (start, stop, total) in bytes, stop exclusive; None for what is absent."""
         match = _CONTENT_RANGE.fullmatch(self._headers.get("content-range", "").strip())
         if match is None:
             return None, None, None
@@ -127,7 +128,7 @@ class Answer:
 
     @property
     def location(self) -> str:
-        """Absolute URL that a redirect points to; empty when it names none."""
+        """Absolute URL of the redirect; empty without one."""
         target = self._headers.get("location")
         if not target:
             return ""
@@ -138,7 +139,7 @@ class Answer:
 
     @property
     def rate(self) -> RateHeaders | None:
-        """The ``X-Rate-Limit-*`` headers; None without a group: then this is no user-level answer."""
+        """The ``X-Rate-Limit-*`` headers; None without a group, as in answers without a user limit."""
         return rate_headers(self._headers)
 
     @property
@@ -160,7 +161,7 @@ class Answer:
         """
         self._begun = True
         with translated(self._response.url.host), trio.fail_after(BODY_GAP_S):
-            # Whatever the size of its pieces, a body that comes faster than it is used lets others run.
+            # Other tasks must run even if the body arrives faster than its reader uses it.
             await trio.lowlevel.checkpoint()
             piece = await self._inflated(self._inflater) if self._inflater else await self._raw()
         self.ended = not piece
@@ -179,7 +180,7 @@ class Answer:
         return piece
 
     async def _inflated(self, inflater: Inflater) -> bytes:
-        """The next piece of the body after undoing its coding."""
+        """The next decoded piece of the body."""
         host = self._response.url.host
         try:
             while not (piece := inflater.take()):
@@ -195,25 +196,25 @@ class Answer:
         return piece
 
     async def drop(self) -> None:
-        """Ends the body where it is; nothing may be received afterwards.
+        """Ends the body where it is; `receive` must not be called afterwards.
 
-        httpx's generators lie in one another, and one that is closed leaves those within to the garbage
-        collector. A cancellation that comes from the innermost one ends them all.
+        The body is a chain of generators of httpx. Closing the outermost leaves the others to the garbage
+        collector, so a cancellation that the innermost raises ends them all.
         """
-        # Whatever a broken body raises: nobody wants it any more.
+        # An error of the dropped body is of no interest.
         with trio.CancelScope() as scope, contextlib.suppress(Exception):
             scope.cancel()
             if self._begun:
-                async for _piece in self._stream:  # What was buffered, up to the next wait.
+                async for _piece in self._stream:  # Buffered pieces, until the next wait.
                     pass
             await trio.lowlevel.checkpoint()
 
     async def body(self, max_bytes: int = MAX_JSON_BYTES, max_values: int = MAX_JSON_VALUES) -> bytes:
-        """The whole body, which is JSON.
+        """The whole body, which must be JSON.
 
         Raises:
-            ServerError: It has more bytes or values than that, or a coding that was not asked for.
-            TransportError: As `receive`, or it is not all there within BODY_WITHIN_S.
+            ServerError: It has more than `max_bytes` or `max_values`, or a coding that rcfs does not decode.
+            TransportError: As `receive`, or the body takes longer than BODY_WITHIN_S.
         """
         host = self._response.url.host
         if not self.readable:
@@ -226,13 +227,13 @@ class Answer:
                     raise ServerError(f"{host} sent an answer of more than {max_bytes:,} bytes")
                 separators += sum(map(piece.count, _SEPARATORS))
         body = bytes(parts)
-        # Texts may hold as many commas as their writers like.
+        # This count is quick, and too high: texts contain commas.
         if separators > max_values and await trio.to_thread.run_sync(_has_more_values, body, max_values):
             raise ServerError(f"{host} sent an answer of more than {max_values:,} values")
         return body
 
     async def beginning(self, max_bytes: int) -> bytes:
-        """The first `max_bytes` of the body, or all when it has fewer; nothing of one that cannot be read.
+        """The first `max_bytes` of the body, or all if it has fewer; empty if it is not `readable`.
 
         Raises:
             TransportError: As `body`.
@@ -251,20 +252,19 @@ class Answer:
 async def _raw_pieces(  # noqa: ASYNC900 - around httpx's own, which `drop` ends
     response: httpx.Response,
 ) -> AsyncIterator[bytes]:
-    """The body as it was sent; one that the transport has read already, as some of tests do, is decoded."""
-    if response.is_stream_consumed:
-        if response.content:
-            yield response.content
-        return
-    async for piece in response.aiter_raw():
-        yield piece
+    """The body as it was sent, without empty pieces; the connection is free again at its end."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 - of an asynchronous client
+    async for piece in response.stream:
+        if piece:
+            yield piece
+    await response.aclose()
 
 
 def _headers_of(response: httpx.Response) -> Mapping[str, str]:
     """The headers by name in lower case, those of one name joined.
 
-    Once for all: httpx goes through them for each that is asked for, and joining takes it a time that grows
-    with the square of their number.
+    httpx searches the whole list for each header, and takes time that grows with the square of their number
+    to join them.
     """
     encoding = response.headers.encoding
     found: dict[str, list[str]] = {}
@@ -274,7 +274,7 @@ def _headers_of(response: httpx.Response) -> Mapping[str, str]:
 
 
 def _has_more_values(body: bytes, most: int) -> bool:
-    """Whether a JSON text has more than `most` values; at least as far as that takes memory."""
+    """Whether a JSON text has more than `most` values; the count is exact enough to bound memory."""
     count = start = 0
     for string in _STRING.finditer(body):
         if string.start() > start:
@@ -286,7 +286,7 @@ def _has_more_values(body: bytes, most: int) -> bool:
 
 
 def rate_headers(headers: Mapping[str, str]) -> RateHeaders | None:
-    """What `headers`, which know their names in lower case at least, say of the budget; None for nothing."""
+    """The rate headers in `headers`, whose names are in lower case; None without a group."""
     group = headers.get("x-rate-limit-group", "").strip().lower()
     if not _GROUP.fullmatch(group):
         return None
@@ -319,7 +319,7 @@ def _number(text: str | None) -> int | None:
 def _date(text: str) -> float | None:
     try:
         moment = parsedate_to_datetime(text)
-        # HTTP's dates are UTC, also in the obsolete form that does not say so (RFC 9110, 5.6.7).
+        # HTTP's dates are UTC, even in the obsolete form without a zone (RFC 9110, 5.6.7).
         date_s = (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, OverflowError):
         return None

@@ -1,4 +1,4 @@
-"""Logging in: the token requests, and what is known of the session between them.
+"""Logging in: credentials, the requests for tokens, and their answers.
 
 Source: "JWT credentials", "Refreshing an access token" and "Revoking" of the API documentation; RFC
 6749, RFC 7523, RFC 7009.
@@ -24,26 +24,26 @@ TOKEN_PATH = "/restapi/oauth/token"  # noqa: S105 - a path, not a secret
 REVOKE_PATH = "/restapi/oauth/revoke"
 
 _AHEAD_S = 300.0
-"""How long before its end a token is renewed. Five minutes let the longest request (60 s to its headers)
-and a penalty of the auth group pass before the token ends."""
+"""How long before its end a token is renewed, in seconds. Five minutes let the longest request (60 s to its
+headers) and a penalty of the auth group pass before the token ends."""
 _AHEAD_SHARE = 0.2
-"""The same as a share of the lifetime, for tokens that are short-lived."""
+"""The same as a share of the lifetime, for short-lived tokens."""
 _LIFETIME_S = 3600.0
-"""Assumed lifetime of an access token whose answer does not say; the documented one."""
+"""Lifetime of an access token if the answer has none: the documented one."""
+_REFRESH_LIFETIME_S = 7 * 86_400.0
+"""The same for a refresh token."""
 _LONGEST_LIFETIME_S = 30 * 86_400.0
-"""Longest lifetime that is believed, of an access or a refresh token; four times that of the longest
-documented one, a refresh token's week."""
-_REFRESH_LIFETIME_S = 604800.0
-"""The same of a refresh token: a week."""
+"""Longest lifetime of a token that rcfs believes: four times the longest documented one, a refresh
+token's."""
 _MOST_BYTES = 1 << 20
-"""Largest answer of the token endpoint: a token of RingCentral has about 1 kB, this is a runaway."""
+"""Largest answer of the token endpoint that rcfs reads: a token of RingCentral has about 1 kB."""
 _BEARER = re.compile(r"[!-~]+")
-"""What may stand in a header behind ``Bearer``: anything else fails in an error that quotes it."""
+"""A token that may stand in a header; httpx fails on any other in an error that quotes it."""
 
 
 @attrs.frozen
 class Credentials:
-    """Who logs in: an app and a user's JWT."""
+    """The credentials of a login: an app and a user's JWT."""
 
     client_id: str
     """Client id of the app."""
@@ -53,47 +53,47 @@ class Credentials:
     """JWT credential of the user."""
 
     def identity(self, server_url: str) -> str:
-        """The name of this login at `server_url`; see `rcfs.model.login_digest`."""
+        """The digest that names this login at `server_url`; see `rcfs.model.login_digest`."""
         return login_digest(server_url, self.client_id, self.jwt)
 
     def digest(self) -> str:
-        """What tells these credentials from others, and nobody what they are."""
+        """A digest that is equal for equal credentials and reveals nothing of them."""
         secrets = (self.client_id, self.client_secret, self.jwt)
         return hashlib.blake2b(json.dumps(secrets).encode(), digest_size=16).hexdigest()
 
 
 @attrs.frozen
 class Token:
-    """An access token, and when it is to be replaced; times on the caller's clock."""
+    """An access token, and the times of its renewal and end; times on the caller's clock."""
 
     access: str = attrs.field(repr=False)
     """The bearer token."""
     renew_at_s: float
-    """From when on a new one should be fetched."""
+    """When to fetch a new one."""
     ends_at_s: float
-    """When it stops being good."""
+    """When it expires."""
     refresh: str = attrs.field(default="", repr=False)
-    """Refresh token, good for one use; empty when the app gets none."""
+    """Refresh token, for one use; empty if the app gets none."""
     refresh_until_s: float = 0.0
-    """When the refresh token ends."""
+    """When the refresh token expires."""
     scopes: tuple[str, ...] = ()
     """Scopes that the server granted."""
 
 
 def get_token(credentials: Credentials) -> Request:
-    """A login with the user's JWT."""
+    """The request that logs in with the user's JWT."""
     grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
     return _form("getToken", TOKEN_PATH, {"grant_type": grant, "assertion": credentials.jwt})
 
 
 def refresh_token(token: Token) -> Request:
-    """Trades the refresh token for a new pair; the old access token ends at once."""
+    """The request for a new pair of tokens; the old access token ends at once."""
     fields = {"grant_type": "refresh_token", "refresh_token": token.refresh}
     return _form("getToken", TOKEN_PATH, fields)
 
 
 def revoke_token(token: Token) -> Request:
-    """Ends the session of `token`."""
+    """The request that ends the session of `token`."""
     return _form("revokeToken", REVOKE_PATH, {"token": token.access})
 
 
@@ -104,25 +104,20 @@ def _form(operation: str, path: str, fields: Mapping[str, str]) -> Request:
 async def token_from(answer: Answer, now: float) -> Token:
     """The token in an answer of the token endpoint, whose headers arrived at `now`.
 
-    Its lifetime began a little earlier, which the margin of the renewal covers.
+    Its lifetime began a little before `now`, which the margin of the renewal covers.
 
     Raises:
         AuthError: The credentials were refused (400 or 401).
         PlatformError: Any other refusal, by its status.
-        ServerError: The answer is no token.
+        ServerError: The answer holds no valid token.
     """
     body = await answer.body(_MOST_BYTES)
-    if answer.status in (400, 401):
-        error = refusal(answer.status, body, operation="login", request_id=answer.request_id)
-        raise AuthError(str(error), code=error.code, request_id=error.request_id)
     if answer.status != 200:
-        raise refusal(
-            answer.status,
-            body,
-            operation="login",
-            request_id=answer.request_id,
-            retry_after_s=answer.retry_after_s,
-        )
+        request_id, wait_s = answer.request_id, answer.retry_after_s
+        error = refusal(answer.status, body, operation="login", request_id=request_id, retry_after_s=wait_s)
+        if answer.status in (400, 401):
+            raise AuthError(str(error), code=error.code, request_id=request_id)
+        raise error
     try:
         document = decoded_object(body, "login")
         access = document["access_token"]
@@ -156,7 +151,7 @@ def _lifetime_s(value: Any, default_s: float) -> float:
     """`value` as a lifetime in seconds; `default_s` for None.
 
     Raises:
-        ValueError, TypeError, OverflowError: It is no finite number of at least 1.
+        ValueError, TypeError, OverflowError: `value` is not a finite number of at least 1.
     """
     lifetime_s = default_s if value is None else float(value)
     if not 1 <= lifetime_s < math.inf:

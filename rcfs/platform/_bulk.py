@@ -1,8 +1,8 @@
 """Answers to requests for several records at once.
 
-HTTP 207 comes in two forms: ``multipart/mixed``, whose first part lists a status for each record, and whose
-others are the records in that order; or, in RingCentral's own media type, an array of
-``{resourceId, status, body}``. Where one record was asked for, it is the answer itself.
+HTTP 207 has two forms: ``multipart/mixed``, whose first part lists a status for each record, and whose other
+parts are the records in that order; or, in RingCentral's own media type, an array of
+``{resourceId, status, body}``. The answer to a request for one record is the record itself.
 
 Source: "Bulk requests" of RingCentral's API documentation.
 """
@@ -14,22 +14,22 @@ from email.policy import HTTP
 from typing import Any
 
 from rcfs.errors import ServerError
-from rcfs.model import Record
+from rcfs.model import Record, objects
 from rcfs.platform._document import decoded
 
 MOST_AT_ONCE = 50
-"""Most ids in a path; for more the server answers CMN-106. Source: description of updateMessage."""
+"""Most ids in a path; the server refuses more with CMN-106. Source: description of updateMessage."""
 
 
 def records_by_id(
     body: bytes, content_type: str, ids: Sequence[int], operation: str
 ) -> dict[int, Record | None]:
-    """The records of `ids` that the answer to `operation` tells; None for those that are not there (404).
+    """The records of `ids` in the answer to `operation`; None for those that the server does not have (404).
 
-    What is missing, or was answered with any other status, must be asked for again. For worker threads.
+    The caller must ask again for ids that are missing here: their status was another. For worker threads.
 
     Raises:
-        ServerError: The answer is in neither form.
+        ServerError: The answer has neither form.
     """
     if content_type.partition("/")[0].strip().lower() == "multipart":
         results = _of_multipart(body, content_type, operation)
@@ -38,7 +38,7 @@ def records_by_id(
         if isinstance(document, dict) and len(ids) == 1:
             return {ids[0]: document}
         results = [
-            (str(each.get("resourceId")), each.get("status"), each.get("body")) for each in _objects(document)
+            (str(each.get("resourceId")), each.get("status"), each.get("body")) for each in objects(document)
         ]
     wanted = {str(each): each for each in ids}
     found: dict[int, Record | None] = {}
@@ -53,7 +53,7 @@ def records_by_id(
 
 
 def _of_multipart(body: bytes, content_type: str, operation: str) -> list[tuple[str, Any, Any]]:
-    """(id, status, record) of each result; the record is None where a part is missing or is no JSON."""
+    """(id, status, record) of each result; the record is None if its part is missing or not JSON."""
     head = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
     whole = BytesParser(EmailMessage, policy=HTTP).parsebytes(head + body)
     parts: list[EmailMessage] = [part for part in whole.iter_parts() if isinstance(part, EmailMessage)]
@@ -61,7 +61,7 @@ def _of_multipart(body: bytes, content_type: str, operation: str) -> list[tuple[
     if not isinstance(overview, dict):
         raise ServerError(f"{operation}: the answer to a bulk request does not list its results")
     results = []
-    for number, each in enumerate(_objects(overview.get("response")), start=1):
+    for number, each in enumerate(objects(overview.get("response")), start=1):
         record = _document(parts[number], operation) if number < len(parts) else None
         name = str(each.get("href")).partition("?")[0].rpartition("/")[2]
         results.append((name, each.get("status"), record))
@@ -73,8 +73,4 @@ def _document(part: EmailMessage | None, operation: str) -> Any:
     try:
         return decoded(data, operation) if isinstance(data, bytes) else None
     except ServerError:
-        return None  # This record is asked for again; the others are good.
-
-
-def _objects(value: object) -> list[dict[str, Any]]:
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+        return None  # The caller asks for this record again; the others are good.

@@ -1,7 +1,7 @@
-"""The connection to the platform: each call of `send` is exactly one HTTP request.
+"""The HTTP client for the platform: each call of `send` is exactly one HTTP request.
 
-No retry, no redirect, no waiting for quota happens here, so that whoever counts requests can count
-calls. The only place where a token meets a URL.
+It neither retries, nor follows redirects, nor waits for quota, so that callers can count requests by counting
+calls. Only here a token is attached to a URL.
 """
 
 import ssl
@@ -27,20 +27,19 @@ from rcfs.platform._socket import MessageStream, open_socket
 from rcfs.platform._trust import read_certificates, trusting_context
 
 CONNECT_WITHIN_S = 10.0
-"""Longest wait for a connection. A lost SYN is sent again after 1, 3 and 7 s (RFC 6298), so that this
-outlasts three losses; a host that drops everything is then said to be unreachable within half a minute."""
+"""Longest wait for a connection, in seconds. The kernel repeats a lost SYN after 1, 3 and 7 s (RFC 6298), so
+this outlasts three losses, and rcfs reports a host that drops everything as unreachable within half a
+minute."""
 HEADERS_WITHIN_S = 60.0
-"""Longest wait from sending a request to its answer's headers, connection included. A guess: no figure
-is documented; long enough for a report that the server makes while one waits."""
-
+"""Longest wait from sending a request to its answer's headers, connection included, in seconds. The
+documentation has no figure; the guess is long enough for a report that the server makes during the
+request."""
 
 _PROBE_PATH = "/restapi"
 """readAPIVersions, of the group NoThrottling. Source: the official description."""
 
-
 SocketOpener = Callable[[str, str, Connector], AbstractAsyncContextManager[MessageStream]]
-"""Opens a WebSocket at a URL, for a user agent, over what a connector connects; see
-`rcfs.platform._socket.open_socket`."""
+"""Opens a WebSocket at a URL, as a user agent, with a connector; see `rcfs.platform._socket.open_socket`."""
 
 
 def _since_boot_s() -> float:
@@ -48,7 +47,11 @@ def _since_boot_s() -> float:
 
 
 class Client:
-    """Sends requests; may be used by any number of tasks at the same time."""
+    """Sends requests; any number of tasks may use it at the same time.
+
+    Attributes:
+        hosts: The URLs that it follows and trusts.
+    """
 
     def __init__(
         self,
@@ -64,39 +67,39 @@ class Client:
         """Makes a client.
 
         Args:
-            hosts: Where requests may go.
-            user_agent: What it calls itself.
-            proxies: The ways through proxies; None for none.
-            transport: In place of the network, for tests.
-            sockets: The same for WebSockets.
+            hosts: The URLs that it may follow and trust.
+            user_agent: Value of the ``User-Agent`` header.
+            proxies: The proxies to use; None for a direct connection.
+            transport: Replaces the network in tests.
+            sockets: Replaces WebSockets in tests.
             clock: This machine's time, in seconds since 1970 UTC.
             boot_clock: Seconds since this machine booted, suspended time included; nobody can set it.
         """
-        self._hosts = hosts
+        self.hosts = hosts
         self._clock = clock
         self._boot_clock = boot_clock
         self._user_agent = user_agent
         self._proxies = Proxies() if proxies is None else proxies
         self._sockets = sockets
         self._http: httpx.AsyncClient | None = None if transport is None else self._made(transport)
-        """None before the first request, unless `transport` does it."""
+        """None before the first request, unless `transport` is given."""
         self._tls: ssl.SSLContext | None = None
         """None before the first connection."""
         self._distrusted = False
-        """Whether a server was not trusted since the certificates were read."""
+        """Whether a server's certificate was refused since the CA certificates were read."""
         self._making = trio.Lock()
         self._server_boot_s: float | None = None
         """The server's time when this machine booted, in seconds since 1970 UTC; None before an answer."""
 
     async def _trusting(self) -> ssl.SSLContext:
-        """What TLS connections need; made for the first one, in a thread.
+        """The context for TLS connections; made for the first one, in a thread.
 
-        Reading all certificates may take 40 ms (measured 2026-11), which no mount should wait for to be
-        ready, and nobody once it is. They are read again after a server was not trusted: somebody may have
-        added one.
+        Reading all CA certificates may take 40 ms (measured 2026-11), which must neither delay the start of a
+        mount nor block its event loop. They are read again after a server was refused, as an administrator
+        may have added one.
 
         Raises:
-            UntrustedError: They cannot be read.
+            UntrustedError: The CA certificates cannot be read.
         """
         async with self._making:
             if self._tls is None:
@@ -110,7 +113,7 @@ class Client:
         """The HTTP client, made for the first request.
 
         Raises:
-            UntrustedError: The certificates cannot be read.
+            UntrustedError: The CA certificates cannot be read.
         """
         if self._http is None or self._distrusted:
             tls = await self._trusting()
@@ -120,31 +123,26 @@ class Client:
 
     def _made(self, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            # Bodies are kept byte for byte, so no content coding is asked for.
+            # Bodies are stored byte for byte, so rcfs asks for no content coding.
             headers={"User-Agent": self._user_agent, "Accept-Encoding": "identity"},
-            # All other deadlines are rcfs's own; only httpx knows when it is still connecting.
+            # All other deadlines are set with trio; only httpx knows when it is still connecting.
             timeout=httpx.Timeout(None, connect=CONNECT_WITHIN_S),
             transport=transport,
-            # What the environment says of proxies and certificates is in `Routes`.
+            # `Routes` reads the environment's proxies and certificates.
             trust_env=False,
             follow_redirects=False,
             cookies=_NoCookies(),
         )
 
     @property
-    def hosts(self) -> AllowedHosts:
-        """Which URLs this client follows and trusts."""
-        return self._hosts
-
-    @property
     def clock_offset_s(self) -> float:
-        """Server's clock minus this machine's, in seconds, by the newest ``Date`` header; 0 before it."""
+        """Server's clock minus this machine's, in seconds, by the newest ``Date`` header; 0 before one."""
         return 0.0 if self._server_boot_s is None else self.server_now_s() - self._clock()
 
     def server_now_s(self) -> float:
-        """The server's time, as far as known, in seconds since 1970 UTC.
+        """The server's time in seconds since 1970 UTC; this machine's before the first answer.
 
-        Once an answer told it, setting this machine's clock changes nothing, nor does suspending it.
+        After an answer, neither setting this machine's clock nor suspending the machine changes it.
         """
         return self._clock() if self._server_boot_s is None else self._server_boot_s + self._boot_clock()
 
@@ -154,20 +152,20 @@ class Client:
             await self._http.aclose()
 
     def absolute(self, url: str) -> str:
-        """`url`, with the server before it when it is a path."""
-        return self._hosts.server_url + url if url.startswith("/") else url
+        """`url`, with the server's origin prepended if it is a path."""
+        return self.hosts.server_url + url if url.startswith("/") else url
 
     @asynccontextmanager
     async def send(
         self, request: Request, token: str = "", *, basic: tuple[str, str] | None = None
     ) -> AsyncIterator[Answer]:
-        """The answer to `request`, as soon as its headers are there; the body is read from it.
+        """The answer to `request`, as soon as its headers have arrived; the caller reads its body.
 
-        The bearer `token`, or the app's id and secret in `basic`, goes along only where
-        `AllowedHosts.may_see_token` says so. Other hosts are sent nothing but a GET.
+        The bearer `token`, or the app's id and secret in `basic`, is sent only to hosts that
+        `AllowedHosts.may_see_token` allows. Other hosts get only GET requests.
 
         Raises:
-            PlatformError: The URL may not be followed, or this may not be sent there.
+            PlatformError: The URL may not be followed, or the host may not get such a request.
             TransportError: No complete headers arrived.
         """
         url = self.absolute(request.url)
@@ -176,7 +174,7 @@ class Client:
             headers["Range"] = str(request.byte_range)
         if request.body is not None:
             headers["Content-Type"] = request.body.media_type
-        if not self._hosts.may_see_token(url):
+        if not self.hosts.may_see_token(url):
             if request.method != "GET":
                 raise PlatformError(f"refusing to send {request.operation} to {spoken_host(url)}")
             basic = None
@@ -194,13 +192,13 @@ class Client:
 
     @asynccontextmanager
     async def open_socket(self, url: str) -> AsyncIterator[MessageStream]:
-        """A WebSocket at `url`, which holds a token; closed with the block.
+        """A WebSocket at `url`, which contains a token; closed with the block.
 
         Raises:
             PlatformError: The host may not see a token.
-            TransportError: It could not be opened.
+            TransportError: The WebSocket could not be opened.
         """
-        if not self._hosts.may_open_socket(url):
+        if not self.hosts.may_open_socket(url):
             raise PlatformError(f"refusing to open a WebSocket on {spoken_host(url)}")
         connector = Connector(self._proxies.proxy_for(url), self._trusting)
         with self._noticing():
@@ -208,12 +206,12 @@ class Client:
                 yield socket
 
     async def probe(self, origin: str, *, within_s: float = CONNECT_WITHIN_S) -> None:
-        """Returns when the server at `origin` answers anything at all.
+        """Returns when the server at `origin` answers, whatever the answer.
 
-        Asks for what needs no login and counts for no usage plan group.
+        The request needs no login and counts for no usage plan group.
 
         Raises:
-            TransportError: It did not answer within `within_s` seconds.
+            TransportError: The server did not answer within `within_s` seconds.
         """
         with translated(urlsplit(origin).netloc), trio.fail_after(within_s):
             async with self._answer("GET", origin + _PROBE_PATH):
@@ -230,7 +228,7 @@ class Client:
         content: bytes | None = None,
         basic: tuple[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
-        if not self._hosts.may_follow(url):
+        if not self.hosts.may_follow(url):
             raise PlatformError(f"refusing to follow a URL on {spoken_host(url)}: it must be https")
         host = urlsplit(url).netloc
         http = await self._opened()
@@ -240,26 +238,26 @@ class Client:
                     method, url, params=params or None, headers=headers, content=content
                 )
             except httpx.InvalidURL as exc:
-                raise PlatformError(f"the server gave a URL that is none: {exc}") from exc
+                raise PlatformError(f"the server sent an invalid URL: {exc}") from exc
             auth = httpx.BasicAuth(*basic) if basic else None
             sent_s = trio.current_time()
             with trio.fail_after(HEADERS_WITHIN_S):
                 response = await http.send(outgoing, auth=auth, stream=True)
         answer = Answer(response, waited_s=trio.current_time() - sent_s)
         try:
-            if answer.date_s is not None and self._hosts.may_see_token(url):
+            if answer.date_s is not None and self.hosts.may_see_token(url):
                 self._server_boot_s = answer.date_s - self._boot_clock()
             yield answer
         finally:
             if not answer.ended:
-                # The rest of an unwanted body is dropped with its connection; a dead peer must not hold us.
+                # The rest of an unwanted body is dropped with its connection; a dead peer may not delay this.
                 with trio.move_on_after(1, shield=True), suppress(Exception):
                     await answer.drop()
                     await response.aclose()
 
     @contextmanager
     def _noticing(self) -> Iterator[None]:
-        """Sees to it that the certificates are read again after a server was not trusted."""
+        """Records that a server's certificate was refused, so that the CA certificates are read again."""
         try:
             yield
         except UntrustedError:
@@ -268,13 +266,13 @@ class Client:
 
 
 class _NoCookies(CookieJar):
-    """Keeps no cookie and sends none: a login has its token, and the API documents no cookie.
+    """Stores and sends no cookie: a login has its token, and the API documents no cookie.
 
-    The headers are not even read. One without a sense, such as a date that is none, would fail the answer.
+    It does not even parse the headers, as an invalid one, such as a wrong date, would fail the answer.
     """
 
     def extract_cookies(self, response: Any, request: Any) -> None:
-        """Keeps nothing of an answer."""
+        """Stores nothing."""
 
     def add_cookie_header(self, request: Any) -> None:
-        """Adds nothing to a request."""
+        """Adds nothing."""

@@ -1,7 +1,7 @@
-"""A connection to a server, by whatever way leads to it: TCP, a proxy's tunnel, TLS.
+"""Connects to servers directly or through a proxy, with or without TLS.
 
-In two forms, because there are two users: as a stream of trio for a WebSocket, and as what httpcore, the
-engine of httpx, calls a network backend.
+There are two forms for two users: a stream of trio for WebSockets, and a network backend for httpcore, which
+httpx is built on.
 """
 
 import ssl
@@ -17,25 +17,25 @@ from rcfs.platform._trust import tls_error
 from rcfs.platform._tunnel import Tunnel
 
 _CLOSED_WITHIN_S = 1.0
-"""Longest time for a good-bye to a proxy that has not helped."""
+"""Longest time for closing the connection to a proxy that failed, in seconds."""
 
 
 @attrs.frozen
 class Connector:
-    """Connects to a server, for one that wants a stream."""
+    """Connects to a server, and returns a stream of trio."""
 
     proxy: Proxy | None
-    """What leads to it; None for nothing."""
+    """The proxy to use; None for a direct connection."""
     trusting: Callable[[], Awaitable[ssl.SSLContext]]
-    """Gives what TLS needs."""
+    """Returns the context for TLS."""
 
     async def connect(self, host: str, port: int, *, secure: bool) -> trio.abc.Stream:
-        """A connection to `host`, with TLS if it is to be `secure`; no deadline is kept here.
+        """A connection to `host`, with TLS if `secure`; the caller sets the deadline.
 
         Raises:
-            UntrustedError: Its certificate, or that of the proxy, was refused.
+            UntrustedError: rcfs refused the certificate of the host or of the proxy.
             ProxyError: The proxy refused.
-            UnreachableError: There is no connection.
+            UnreachableError: The host or the proxy could not be reached.
         """
         proxy = self.proxy
         try:
@@ -67,7 +67,7 @@ class Connector:
 
 
 class ProxiedBackend(httpcore.AsyncNetworkBackend):
-    """Connects to servers through a proxy, for httpcore, which sees to TLS with the server."""
+    """Connects to servers through a proxy for httpcore, which adds TLS with the server itself."""
 
     def __init__(self, proxy: Proxy, tls: ssl.SSLContext) -> None:
         self._proxy = proxy

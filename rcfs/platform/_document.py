@@ -1,14 +1,14 @@
-"""JSON from a server → a document that nothing in rcfs can stumble over.
+"""Decodes JSON from a server, and replaces values that other rooms could not handle.
 
 A server may send anything, and one odd value in a page of a thousand records must cost that value, not the
-page. So what no other room could hold is replaced here, wherever it stands:
+page. So these are replaced, wherever they stand:
 
-    an integer beyond 64 bits, NaN, Infinity, 1e999   null    no id is one; Python reads 4,300 digits at most
-    half of a surrogate pair                          U+FFFD  UTF-8, and so every file and database, has none
-    what lies deeper than `MAX_DEPTH`                 null    Python's own limit ends in a RecursionError
+    an integer beyond 64 bits, NaN, Infinity, 1e999   null    not an id; Python reads 4,300 digits at most
+    half of a surrogate pair                          U+FFFD  impossible in UTF-8, in every file and database
+    a value deeper than `MAX_DEPTH`                   null    Python's own limit ends in a RecursionError
 
-Of a key that comes twice the last value counts. Bytes that are not UTF-8, or not JSON, are refused whole. How
-many bytes there may be is decided by who receives them.
+If a key appears twice, its last value counts. Bytes that are not UTF-8 or not JSON are refused as a whole.
+The receiver bounds the size (`Answer.body`).
 """
 
 import json
@@ -20,21 +20,22 @@ from rcfs.errors import ServerError
 from rcfs.model import valid
 
 MAX_DEPTH = 32
-"""Objects and arrays within one another. A page of messages has 6, the deepest answer of the API that rcfs
-asks for (an extension with its permissions) 7."""
+"""Deepest nesting of objects and arrays. A page of messages has 6; the deepest answer that rcfs asks for, an
+extension with its permissions, 7."""
 _INT_LETTERS = 20
-"""Digits of the largest unsigned integer of 64 bits, as ids of conversations are; or a sign and 19 digits."""
+"""Most characters of an integer: 20 digits for 64 bits unsigned, as conversation ids are, or a sign and
+19."""
 _INT_END = 1 << 64
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""An escaped half of a pair; mostly the other half is there as well."""
+"""An escaped half of a pair; usually the other half is there, too."""
 _PAIR = re.compile(r"(?<!\\)\\u[dD][89abAB]..\\u[dD][c-fC-F]..", re.DOTALL)
-"""Both halves, which mean one character."""
+"""Both halves, which are one character."""
 _BRACKET = re.compile(r'"(?:[^"\\]++|\\.)*+"|([\[{])|([\]}])', re.DOTALL)
-"""Strings, which are passed over, and what opens or closes."""
+"""A string (no group), an opening bracket (group 1), or a closing one (group 2)."""
 
 
 def decoded(body: bytes | str, operation: str) -> Any:
-    """The document that `body` is, with nothing in it that rcfs cannot hold; `operation` names the answer.
+    """The JSON document in `body`, its odd values replaced; `operation` names the answer in errors.
 
     For worker threads: a page of 1,000 messages takes tens of milliseconds.
 
@@ -51,7 +52,7 @@ def decoded(body: bytes | str, operation: str) -> Any:
             if _is_deeper(document, MAX_DEPTH):
                 document = _parsed(_pruned(text))
     except (ValueError, RecursionError) as exc:
-        # Without its cause, which holds the text: that may be a token, or what somebody wrote.
+        # Without its cause, which holds the text: a token perhaps, or a message.
         raise ServerError(f"{operation}: the answer is not JSON ({type(exc).__name__})") from None
     if _SURROGATE.search(text) and _SURROGATE.search(_PAIR.sub("", text)):
         return _whole(document)
@@ -59,10 +60,10 @@ def decoded(body: bytes | str, operation: str) -> Any:
 
 
 def decoded_object(body: bytes | str, operation: str) -> dict[str, Any]:
-    """As `decoded`, for an answer that is an object.
+    """As `decoded`, for an answer that must be an object.
 
     Raises:
-        ServerError: It is not JSON in UTF-8, or no object.
+        ServerError: It is not JSON in UTF-8, or not an object.
     """
     document = decoded(body, operation)
     if not isinstance(document, dict):
@@ -85,7 +86,7 @@ def _parsed(text: str) -> Any:
 
 
 def _is_deeper(value: Any, depth: int) -> bool:
-    """Whether objects and arrays lie more than `depth` within one another in `value`."""
+    """Whether objects and arrays are nested more than `depth` deep in `value`."""
     if not isinstance(value, (dict, list)):
         return False
     # Without any(): a page has 50,000 values, and its generators would cost half as much as parsing.
@@ -96,7 +97,7 @@ def _is_deeper(value: Any, depth: int) -> bool:
 
 
 def _pruned(text: str) -> str:
-    """`text` with null in place of what lies deeper than `MAX_DEPTH`."""
+    """`text` with null in place of values deeper than `MAX_DEPTH`."""
     parts: list[str] = []
     depth = kept = 0
     for match in _BRACKET.finditer(text):
@@ -112,7 +113,7 @@ def _pruned(text: str) -> str:
 
 
 def _whole(value: Any) -> Any:
-    """`value`, at most `MAX_DEPTH` deep, with every text in it made `valid`."""
+    """`value`, which is at most `MAX_DEPTH` deep, with every text in it made `valid`."""
     if isinstance(value, str):
         return valid(value)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""Foreign failures → the errors of rcfs: httpx's exceptions by a table, the server's answers by status."""
+"""Translates failures to the errors of rcfs: httpx's exceptions by a table, answers by their status."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,44 +19,45 @@ from rcfs.errors import (
     TransportError,
     UnreachableError,
 )
+from rcfs.model import objects
 from rcfs.platform._document import decoded_object
 from rcfs.platform._trust import tls_error
 
 _MEANING: tuple[tuple[type[httpx.HTTPError], type[TransportError], str], ...] = (
+    (httpx.ConnectTimeout, UnreachableError, "no answer in time from"),
+    (httpx.ConnectError, UnreachableError, "cannot connect to"),
     (httpx.RemoteProtocolError, TransportError, "the connection broke before the answer was complete:"),
     (httpx.TimeoutException, TransportError, "no answer in time from"),
     (httpx.DecodingError, TransportError, "cannot decode the answer of"),
     (httpx.RequestError, TransportError, "the connection failed:"),
 )
-"""First match wins, so the more general classes stand last."""
+"""The first match wins, so the more general classes are last."""
 
 _NOT_READY = "MSG-368"
-"""A fax that is still being processed: transient, never an absence."""
+"""Code for a fax that the platform still processes: it will be there later."""
 
 _TRANSIENT = frozenset({408, 421, 425})
-"""Request Timeout, Misdirected Request, Too Early: to be repeated. Source: RFC 9110, 15.5; RFC 8470, 5.2."""
+"""Request Timeout, Misdirected Request, Too Early: a retry may help. Source: RFC 9110, 15.5; RFC 8470,
+5.2."""
 
 _LONGEST_WORDS = 500
-"""Characters of a server's message that are kept: the longest that are documented have about 200."""
+"""Most characters of a server's message that rcfs shows: the longest documented ones have about 200."""
 
 
 @contextmanager
 def translated(host: str) -> Iterator[None]:
-    """Raises PlatformError in place of whatever the block raised; `host` names the server.
+    """Raises a PlatformError in place of any error of the block; `host` names the server.
 
-    That is a TransportError for what httpx and trio's deadline raise. All else comes of an answer that no
-    library expected: a redirect to ``https://://[`` fails in idna, a header in email, a body in zlib.
+    Errors of httpx and of trio's deadlines become TransportErrors. All others come from answers that no
+    library expected, and become ServerErrors: a redirect to ``https://://[`` fails in idna, a header in
+    email.
     """
     try:
         yield
-    except (httpx.ConnectError, httpx.ConnectTimeout) as exc:
-        tls = tls_error(host, exc)
-        if tls is not None:
-            raise tls from exc
-        words = "no answer in time from" if isinstance(exc, httpx.ConnectTimeout) else "cannot connect to"
-        detail = str(exc).strip()
-        raise UnreachableError(f"{words} {host}" + (f" ({detail})" if detail else "")) from exc
     except httpx.RequestError as exc:
+        tls = isinstance(exc, (httpx.ConnectError, httpx.ConnectTimeout)) and tls_error(host, exc)
+        if tls:
+            raise tls from exc
         error, words = next((error, words) for kind, error, words in _MEANING if isinstance(exc, kind))
         detail = str(exc).strip()
         raise error(f"{words} {host}" + (f" ({detail})" if detail else "")) from exc
@@ -69,13 +70,12 @@ def translated(host: str) -> Iterator[None]:
 
 
 def _envelope(body: bytes) -> tuple[str, str]:
-    """(errorCode, message) of an error body; empty strings for HTML, nothing, or anything else."""
+    """(errorCode, message) of an error body; empty strings for HTML and anything else."""
     try:
         document = decoded_object(body, "error")
     except ServerError:
         return "", ""
-    errors = document.get("errors")
-    first = errors[0] if isinstance(errors, list) and errors and isinstance(errors[0], dict) else {}
+    first = next(iter(objects(document.get("errors"))), {})
     return (
         _words(document.get("errorCode"), first.get("errorCode"), document.get("error")),
         _words(document.get("message"), first.get("message"), document.get("error_description")),
@@ -83,7 +83,7 @@ def _envelope(body: bytes) -> tuple[str, str]:
 
 
 def _words(*values: object) -> str:
-    """The first of `values` that is a text with anything in it, as one printable line of bounded length."""
+    """The first of `values` that is a text and not blank, as one printable line of bounded length."""
     for value in values:
         if isinstance(value, str):
             printable = "".join(letter if letter.isprintable() else " " for letter in value)
@@ -96,7 +96,7 @@ def _words(*values: object) -> str:
 def refusal(
     status: int, body: bytes, *, operation: str, request_id: str = "", retry_after_s: float | None = None
 ) -> PlatformError:
-    """The error that an answer with `status` (400 or more) means; `body` may be anything."""
+    """The error for an answer with `status` (400 or more); `body` may be anything."""
     code, message = _envelope(body)
     words = f"{operation}: HTTP {status}" + (f" {code}" if code else "") + (f", {message}" if message else "")
     if code == _NOT_READY:
@@ -113,9 +113,9 @@ def refusal(
 
 
 def is_invalid_token(error: BadRequestError) -> bool:
-    """Whether a sync was refused because of its token: it is unknown, or has expired.
+    """Whether the server refused a sync because its token is unknown or has expired.
 
-    Source: "Message Synchronization" of the API's documentation names MSG-333; CMN-101, a wrong parameter,
+    Source: "Message Synchronization" of the API's documentation names MSG-333. CMN-101, a wrong parameter,
     was seen as well, and a sync has no other parameter.
     """
     return error.code in ("MSG-333", "CMN-101")

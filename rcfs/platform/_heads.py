@@ -1,8 +1,7 @@
-"""The head of an answer is bounded, with all that a server sends before it.
+"""Bounds the head of an answer, and all that a server sends before it.
 
-A server may send any number of interim answers (1xx) before the answer itself, and httpcore reads them for as
-long as they come: a server that sends nothing else would keep the event loop busy until the deadline of the
-request.
+A server may send any number of interim answers (1xx) before the answer itself, and httpcore reads all of
+them. A server that sends nothing else would keep the event loop busy until the deadline of the request.
 """
 
 import ssl
@@ -11,10 +10,10 @@ from collections.abc import Iterable
 import httpcore
 
 MOST_HEAD_BYTES = 128 << 10
-"""Most bytes from a request to the end of its answer's headers: httpcore takes headers of up to 100 KiB, and
-an interim answer, of which a server sends one every few seconds at most, has some 100 bytes."""
+"""Most bytes from a request to the end of its answer's headers: httpcore accepts headers of up to 100 KiB,
+and an interim answer, of which servers send one every few seconds at most, has about 100 bytes."""
 _PIECE_BYTES = 4096
-"""Most bytes of a head that are parsed at a time: 160 interim answers take 5 ms (measured 2026-11)."""
+"""Most bytes of a head that httpcore parses at a time: 160 interim answers take 5 ms (measured 2026-11)."""
 
 
 class BoundedStream(httpcore.AsyncNetworkStream):
@@ -25,7 +24,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         self._left: int | None = MOST_HEAD_BYTES
 
     def head_is_over(self) -> None:
-        """All headers are there: what follows is the body, which its reader bounds."""
+        """Ends the bound: all headers have arrived, and the reader of the body bounds the rest."""
         self._left = None
 
     async def read(
@@ -33,10 +32,10 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         max_bytes: int,
         timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
     ) -> bytes:
-        """Some of what has arrived; none at the end.
+        """Up to `max_bytes` of the data; empty at its end.
 
         Raises:
-            httpcore.RemoteProtocolError: The head has more bytes than it may have.
+            httpcore.RemoteProtocolError: The head is larger than MOST_HEAD_BYTES.
         """
         if self._left is None:
             return await self._stream.read(max_bytes, timeout)
@@ -51,7 +50,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         buffer: bytes,
         timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
     ) -> None:
-        """Sends some of a request, whose answer comes next."""
+        """Sends a piece of a request; the bound starts over for its answer."""
         self._left = MOST_HEAD_BYTES
         await self._stream.write(buffer, timeout)
 
@@ -74,7 +73,7 @@ class BoundedStream(httpcore.AsyncNetworkStream):
 
 
 class BoundedBackend(httpcore.AsyncNetworkBackend):
-    """Connects as another backend does, to servers whose heads are bounded."""
+    """Connects like another backend, and bounds the heads of the servers' answers."""
 
     def __init__(self, network: httpcore.AsyncNetworkBackend) -> None:
         self._network = network
@@ -87,6 +86,6 @@ class BoundedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """A connection to `host`; raises what the other backend does."""
+        """A connection to `host`; raises the errors of the other backend."""
         stream = await self._network.connect_tcp(host, port, timeout, local_address, socket_options)
         return BoundedStream(stream)

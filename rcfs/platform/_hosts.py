@@ -1,6 +1,6 @@
-"""Which hosts may see a token, and which URLs rcfs will follow at all.
+"""Decides which hosts may see a token, and which URLs rcfs follows at all.
 
-Payloads mix hosts, and redirects may lead anywhere, so every URL is checked before it is used. Source:
+Payloads mix hosts, and redirects may lead anywhere, so rcfs checks every URL before using it. Source:
 "Media" of the API documentation; RFC 6750, 5.3 (a bearer token goes to no one but its audience).
 """
 
@@ -15,7 +15,7 @@ _RINGCENTRAL_DOMAINS = ("ringcentral.com", "ringcentral.biz")
 
 
 def spoken_host(url: str) -> str:
-    """The host of `url` for a message, in quotes; of a URL that cannot be understood, that it cannot be."""
+    """The host of `url` in quotes, for a message; "no host at all" for an invalid URL."""
     try:
         return repr(urlsplit(url).hostname)
     except ValueError:
@@ -28,18 +28,18 @@ def _is_ringcentral(host: str) -> bool:
 
 @attrs.frozen
 class AllowedHosts:
-    """Decides which URLs may be requested, and which of them with the token."""
+    """The hosts of a platform, and which URLs rcfs may request, with or without the token."""
 
     server_url: str = attrs.field(converter=server_origin)
     """Base of the API: scheme, host and optional port."""
     media_url: str | None = attrs.field(default=None, converter=attrs.converters.optional(server_origin))
-    """Base of the media host when it is not under the server's domain; None when it is."""
+    """Base of the media host if it is not under the server's domain; else None."""
 
     def may_follow(self, url: str) -> bool:
         """Whether `url` may be requested at all: https, or http on loopback from a loopback server."""
         try:
             parts = urlsplit(url)
-            host, _port = parts.hostname or "", parts.port  # a port that is none is told only here
+            host, _port = parts.hostname or "", parts.port  # raises if the port is invalid
         except ValueError:
             return False
         if not host or parts.username is not None:
@@ -50,29 +50,25 @@ class AllowedHosts:
     def may_see_token(self, url: str) -> bool:
         """Whether a request to `url` may carry the token.
 
-        True for the server, the media host, and RingCentral's own domains when the server is one of
-        them. A server on loopback shares its address, on any port, because that is where its media
-        origin is.
+        True for the server, the media host, and RingCentral's own domains if the server is in one of them.
+        For a server on loopback, True for all ports of its address, as its media origin is on another port.
         """
         if not self.may_follow(url):
             return False
         parts = urlsplit(url)
         host = parts.hostname or ""
-        for base in (self.server_url, self.media_url):
-            if base is None:
-                continue
-            known = urlsplit(base)
-            if host != known.hostname or parts.scheme != known.scheme:
-                continue
-            if _port_of(parts) == _port_of(known) or is_loopback(host):
+        for known in map(urlsplit, filter(None, (self.server_url, self.media_url))):
+            if (host, parts.scheme) == (known.hostname, known.scheme) and (
+                _port_of(parts) == _port_of(known) or is_loopback(host)
+            ):
                 return True
         server_host = urlsplit(self.server_url).hostname or ""
         return parts.scheme == "https" and _is_ringcentral(server_host) and _is_ringcentral(host)
 
     def may_open_socket(self, url: str) -> bool:
-        """Whether a WebSocket may be opened at `url`, which holds a token.
+        """Whether a WebSocket may be opened at `url`, which contains a token.
 
-        As for any other request with one: ``wss`` is to ``https`` what ``ws`` is to ``http``.
+        The rules are those of `may_see_token`, with ``wss`` for ``https`` and ``ws`` for ``http``.
         """
         scheme, separator, rest = url.partition("://")
         plain = {"wss": "https", "ws": "http"}.get(scheme.lower())

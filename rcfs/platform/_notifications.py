@@ -1,7 +1,7 @@
-"""What goes over a WebSocket of the platform: frames ↔ values. Pure.
+"""The frames on a WebSocket of the platform, as values. Pure.
 
-A frame is a JSON array of what it is, and a body. Of a notification nothing is believed but whose mailbox it
-is about. Source: "WebSockets" of the API's documentation; the operation createSubscription.
+A frame is a JSON array of its metadata and a body. Of a notification, rcfs uses only the id of the extension
+whose mailbox changed. Source: "WebSockets" of the API's documentation; the operation createSubscription.
 """
 
 import json
@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import attrs
 
 from rcfs.errors import PlatformError, ServerError
-from rcfs.model import RateHeaders
+from rcfs.model import RateHeaders, object_field, text_field
 from rcfs.platform._answer import rate_headers, retry_after_s
 from rcfs.platform._document import decoded
 from rcfs.platform._errors import refusal
@@ -23,33 +23,35 @@ _STORE = "/restapi/v1.0/account/~/extension/{}/message-store"
 _EXTENSION = re.compile(r"/extension/([0-9]{1,18})/message-store\b", re.ASCII)
 
 _MAX_STATUS = 999
-"""HTTP's have three digits."""
+"""Largest HTTP status: three digits."""
+_TOKEN_LETTERS = 8192
+"""Longest token that continues a connection; the server refuses a cut one."""
 
 
 @attrs.frozen
 class SocketAccess:
-    """Opens one WebSocket, soon."""
+    """Permission to open one WebSocket soon."""
 
     uri: str
-    """Where."""
+    """URI of the WebSocket."""
     token: str = attrs.field(repr=False)
-    """With what; good once, for about half a minute."""
+    """Token for one use within about half a minute."""
 
     def url(self, recovery: str) -> str:
-        """The URL to open; `recovery` is the mark of the connection that it continues, empty for none."""
+        """The URL to open; `recovery` is the `Frame.recovery` of a connection to continue, or empty."""
         query = {"access_token": self.token} | ({"wsc": recovery} if recovery else {})
         return f"{self.uri}{'&' if '?' in self.uri else '?'}{urlencode(query)}"
 
 
 def socket_access(record: Mapping[str, Any]) -> SocketAccess:
-    """What the answer of wstoken gives.
+    """The permission in the answer of wstoken.
 
     Raises:
-        ServerError: It lacks the token or the address.
+        ServerError: It has no token or no URI.
     """
     uri, token = record.get("uri"), record.get("ws_access_token")
     if not isinstance(uri, str) or not isinstance(token, str) or not uri or not token:
-        raise ServerError("authWsToken: the answer opens no WebSocket")
+        raise ServerError("authWsToken: the answer has no token or no URI")
     return SocketAccess(uri, token)
 
 
@@ -59,17 +61,17 @@ class Frame:
 
     kind: str
     """``ConnectionDetails``, ``ClientRequest`` (an answer), ``ServerNotification``, ``Heartbeat``, ``Error``,
-    or one that is new."""
+    or a new kind."""
     message_id: str = ""
-    """Of an answer or heartbeat: that of the request."""
+    """Id of the request that an answer or heartbeat is for; empty for other kinds."""
     status: int = 0
-    """HTTP status; 0 when it has none."""
+    """HTTP status of an answer; 0 without one."""
     headers: Mapping[str, str] = attrs.field(factory=dict)
-    """Of an answer, as over HTTP."""
+    """Headers of an answer, as over HTTP, by name in lower case."""
     recovery: str = ""
-    """What continues this connection after it broke; empty when it does not say."""
+    """Token that continues this connection after it broke; empty if the frame has none."""
     body: Mapping[str, Any] = attrs.field(factory=dict)
-    """The body; empty when there is none, or it is no object."""
+    """The body; empty if it is absent or no object."""
 
     @property
     def rate(self) -> RateHeaders | None:
@@ -83,22 +85,22 @@ class Frame:
 
     @property
     def is_recovered(self) -> bool:
-        """Whether the connection continues an earlier one, of which nothing was lost."""
+        """Whether the connection continues an earlier one without loss."""
         return self.body.get("recoveryState") == "Successful"
 
     @property
     def subscription_id(self) -> str:
-        """Id of the subscription that it tells of; empty when there is none."""
-        return _text(self.body, "id")
+        """Id of the subscription in the body; empty without one."""
+        return text_field(self.body, "id")
 
     @property
     def told_extension(self) -> int | None:
-        """Whose mailbox has changed, by a notification; None when it does not say."""
-        match = _EXTENSION.search(_text(self.body, "event"))
+        """Id of the extension whose mailbox changed, by a notification; None for other frames."""
+        match = _EXTENSION.search(text_field(self.body, "event"))
         return int(match[1]) if match else None
 
     def refusal(self, operation: str) -> PlatformError:
-        """The error that it means."""
+        """The error for an answer that refuses `operation`."""
         body = json.dumps(self.body).encode()
         request_id = self.headers.get("rcrequestid", "")
         return refusal(self.status or 500, body, operation=operation, request_id=request_id)
@@ -108,27 +110,25 @@ def frame_from(text: str) -> Frame:
     """The frame that the server sent as `text`.
 
     Raises:
-        ServerError: It is none.
+        ServerError: `text` is not a frame.
     """
     parts = decoded(text, "notification")
     meta, body = [*parts, None, None][:2] if isinstance(parts, list) else (None, None)
     if not isinstance(meta, dict):
-        raise ServerError("a notification is no frame")
-    status, headers, mark = meta.get("status"), meta.get("headers"), meta.get("wsc")
+        raise ServerError("the server sent a WebSocket message that is not a frame")
+    status = meta.get("status")
     return Frame(
-        kind=_text(meta, "type"),
-        message_id=_text(meta, "messageId"),
+        kind=text_field(meta, "type"),
+        message_id=text_field(meta, "messageId"),
         status=status if isinstance(status, int) and 0 <= status <= _MAX_STATUS else 0,
-        headers={name.lower(): str(value) for name, value in headers.items()}
-        if isinstance(headers, dict)
-        else {},
-        recovery=_text(mark, "token") if isinstance(mark, dict) else "",
+        headers={name.lower(): str(value) for name, value in object_field(meta, "headers").items()},
+        recovery=text_field(object_field(meta, "wsc"), "token", _TOKEN_LETTERS),
         body=body if isinstance(body, dict) else {},
     )
 
 
 def subscription_frame(message_id: str, extension_ids: Collection[int], subscription_id: str) -> str:
-    """Asks to be told of these mailboxes, and no others; `subscription_id` is empty for the first time."""
+    """The frame that subscribes to exactly these mailboxes; `subscription_id` is empty for the first time."""
     request = {
         "type": "ClientRequest",
         "messageId": message_id,
@@ -143,10 +143,5 @@ def subscription_frame(message_id: str, extension_ids: Collection[int], subscrip
 
 
 def heartbeat_frame(message_id: str) -> str:
-    """Asks whether the server is there; counts for no usage plan group."""
+    """The frame that asks whether the server is alive; it counts for no usage plan group."""
     return json.dumps([{"type": "Heartbeat", "messageId": message_id}])
-
-
-def _text(record: Mapping[str, Any], name: str) -> str:
-    value = record.get(name)
-    return value if isinstance(value, str) else ""

@@ -1,21 +1,21 @@
-"""Lists and syncs as the server answers them, page by page."""
+"""The server's answers to lists, page by page, and to syncs."""
 
 from collections.abc import Sequence
 
 import attrs
 
 from rcfs.errors import ServerError
-from rcfs.model import Record, natural, objects, text_field, uri_field
+from rcfs.model import Record, natural, object_field, objects, text_field, uri_field
 
 _TOKEN_LETTERS = 8192
-"""Longest sync token; a cut one is refused, and the mailbox then loaded anew."""
+"""Longest sync token; the server refuses a cut one, and rcfs then loads the mailbox again."""
 
 
 def records_of(page: Record) -> Sequence[Record]:
     """The ``records`` of a list answer, without entries that are no objects.
 
     Raises:
-        ServerError: There is no array of that name.
+        ServerError: The page has no such array.
     """
     if not isinstance(page.get("records"), list):
         raise ServerError("the server's list has no records")
@@ -24,36 +24,30 @@ def records_of(page: Record) -> Sequence[Record]:
 
 def next_page_url(page: Record) -> str:
     """URI of ``navigation.nextPage``; empty on the last page."""
-    navigation = page.get("navigation")
-    following = navigation.get("nextPage") if isinstance(navigation, dict) else None
-    return uri_field(following) if isinstance(following, dict) else ""
+    return uri_field(object_field(object_field(page, "navigation"), "nextPage"))
 
 
 def page_totals(page: Record) -> tuple[int | None, int | None]:
-    """(pages, records) that the whole list has, of which `page` is one; None for what it does not say."""
-    paging = page.get("paging")
-    if not isinstance(paging, dict):
-        return None, None
+    """Numbers of (pages, records) in the whole list of which `page` is one; None for each that is absent."""
+    paging = object_field(page, "paging")
     return natural(paging.get("totalPages")), natural(paging.get("totalElements"))
 
 
 @attrs.frozen
 class SyncAnswer:
-    """What a sync of a mailbox tells."""
+    """The result of a sync of a mailbox."""
 
     records: Sequence[Record]
-    """Records of messages, some of them tombstones; a message may come twice."""
+    """Records of messages, some of them tombstones; a message may appear twice."""
     token: str
-    """Continues from here; empty when the answer has none."""
+    """Token for the next sync; empty if the answer has none."""
 
 
 def sync_answer(document: Record) -> SyncAnswer:
     """The answer to a sync.
 
     Raises:
-        ServerError: There are no records.
+        ServerError: It has no records.
     """
-    info = document.get("syncInfo")
-    return SyncAnswer(
-        records_of(document), text_field(info, "syncToken", _TOKEN_LETTERS) if isinstance(info, dict) else ""
-    )
+    token = text_field(object_field(document, "syncInfo"), "syncToken", _TOKEN_LETTERS)
+    return SyncAnswer(records_of(document), token)

@@ -1,13 +1,13 @@
-"""Which proxy leads to which host, by the environment: pure.
+"""The proxies in the environment, and the hosts that each is for. Pure.
 
-Read as curl and Python's urllib do: ``https_proxy``, else ``all_proxy``; a name in lower case wins over the
-same in capitals, an empty value means no proxy. A server on plain http is always on loopback, where no proxy
-is used, so ``http_proxy`` says nothing to rcfs.
+rcfs reads the variables as curl and Python's urllib do: ``https_proxy``, else ``all_proxy``. A name in lower
+case wins over the same in capitals, and an empty value means no proxy. A server on plain http is always on
+loopback, where no proxy is used, so rcfs ignores ``http_proxy``.
 """
 
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import attrs
 
@@ -16,19 +16,19 @@ from rcfs.errors import ConfigError
 _VARIABLES = ("https_proxy", "all_proxy")
 _EXCEPTIONS = "no_proxy"
 _SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
-"""What can be spoken to a proxy, and the usual ports."""
+"""The protocols for proxies, and their usual ports."""
 _LONGEST_LOGIN = 255
-"""Bytes of a user or a password. Source: RFC 1929, 2."""
+"""Most bytes of a user or a password. Source: RFC 1929, 2."""
 _ALIASES = {"socks": "socks5h"}
 """GNOME writes ``socks://`` into ALL_PROXY."""
 
 
 @attrs.frozen
 class Proxy:
-    """A proxy; the name of a host behind it is resolved there."""
+    """A proxy, which also resolves the names of the hosts behind it."""
 
     scheme: str
-    """``http``, ``https``, ``socks5`` or ``socks5h``: how rcfs speaks to it."""
+    """The protocol for the proxy: ``http``, ``https``, ``socks5`` or ``socks5h``."""
     host: str
     """Its name or address, without brackets."""
     port: int
@@ -36,11 +36,11 @@ class Proxy:
     variable: str
     """The variable that named it."""
     login: tuple[str, str] | None = attrs.field(default=None, repr=False)
-    """User and password; None when it wants none."""
+    """User and password; None without a login."""
 
     @property
     def is_socks(self) -> bool:
-        """Whether it speaks SOCKS 5, and not HTTP."""
+        """Whether its protocol is SOCKS 5, and not HTTP."""
         return self.scheme.startswith("socks")
 
     @property
@@ -49,7 +49,7 @@ class Proxy:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
-        """Its URL, without the password, and the variable."""
+        """Its URL without the password, and the variable."""
         login = f"{self.login[0]}:…@" if self.login is not None else ""
         printable = "".join(letter for letter in login if letter.isprintable())
         return f"{self.scheme}://{printable}{self.address} ({self.variable})"
@@ -60,14 +60,14 @@ class Proxies:
     """The proxy that the environment names, and the hosts that are reached without it."""
 
     proxy: Proxy | None = None
-    """Where all other hosts are reached through; None without a proxy."""
+    """The proxy for all other hosts; None without a proxy."""
     exceptions: tuple[str, ...] = ()
     """Entries of ``no_proxy``: names, addresses, networks, each perhaps with a port; ``*`` for all."""
     oddities: tuple[str, ...] = ()
-    """What stands in ``no_proxy`` and means nothing, each as a line for a person."""
+    """Warnings about entries of ``no_proxy`` that mean nothing, one line each."""
 
     def proxy_for(self, url: str) -> Proxy | None:
-        """What `url` (https, wss, http or ws) is to be reached through; None for no proxy."""
+        """The proxy for `url` (https, wss, http or ws); None for a direct connection."""
         parts = urlsplit(url)
         if self.proxy is None or parts.scheme in ("http", "ws"):
             return None
@@ -79,7 +79,7 @@ def proxies_from(environ: Mapping[str, str]) -> Proxies:
     """The proxies that `environ` names.
 
     Raises:
-        ConfigError: A proxy cannot be understood; the text names the variable and shows no password.
+        ConfigError: The URL of a proxy is invalid; the text names the variable and shows no password.
     """
     proxy = None
     for name in _VARIABLES:
@@ -99,7 +99,7 @@ def proxies_from(environ: Mapping[str, str]) -> Proxies:
 
 
 def _set_in(environ: Mapping[str, str], name: str) -> str:
-    """The variable that holds `name`, in lower case or in capitals; empty when there is none."""
+    """The variable that is set: `name` in lower case, or in capitals; empty if neither is."""
     return next((variable for variable in (name, name.upper()) if variable in environ), "")
 
 
@@ -114,31 +114,27 @@ def _proxy(text: str, variable: str) -> Proxy:
         parts = urlsplit(text if "://" in text else f"http://{text}")
         host, port = parts.hostname or "", parts.port
     except ValueError:
-        raise wrong("this is no URL of a proxy") from None  # the error may quote the password
+        raise wrong("this is not the URL of a proxy") from None  # the error may quote the password
     scheme = _ALIASES.get(parts.scheme, parts.scheme)
     if scheme not in _SCHEMES:
-        # What stands before the colon of an odd URL may be a user's name or a password.
-        named = f" of the kind {parts.scheme!r}" if parts.scheme.isalnum() and len(parts.scheme) < 12 else ""
-        raise wrong(f"rcfs speaks no protocol{named} to a proxy")
+        # The part before the colon of an odd URL may be a user's name or a password.
+        named = f" {parts.scheme!r}" if parts.scheme.isalnum() and len(parts.scheme) < 12 else ""
+        raise wrong(f"rcfs does not support this proxy protocol{named}")
     if not _is_host(host) or port == 0:
-        raise wrong("this is no URL of a proxy")
+        raise wrong("this is not the URL of a proxy")
     if "@" in parts.path + parts.query + parts.fragment:
         raise wrong("in a user or password, write %2F for a slash, %3F for a question mark, %23 for a hash")
-    login = _login(parts)
+    login = None
+    if parts.username is not None:
+        login = unquote(parts.username), unquote(parts.password or "")
     if login is not None and max(len(part.encode()) for part in login) > _LONGEST_LOGIN:
         raise wrong(f"a user or password is longer than {_LONGEST_LOGIN} bytes")
     return Proxy(scheme, host, port or _SCHEMES[scheme], variable, login)
 
 
-def _login(parts: SplitResult) -> tuple[str, str] | None:
-    if parts.username is None:
-        return None
-    return unquote(parts.username), unquote(parts.password or "")
-
-
 def _is_host(host: str) -> bool:
     """Whether `host` may be the name or address of a host."""
-    # RFC 952 knows no underscore, and people use it all the same; the percent sign is of an IPv6 zone.
+    # RFC 952 has no underscore, but people use it nevertheless; the percent sign is for IPv6 zones.
     return bool(host) and all(letter.isalnum() or letter in "-._:%" for letter in host)
 
 
@@ -150,7 +146,7 @@ def _is_exception(entry: str) -> bool:
 
 
 def _parted(entry: str) -> tuple[str, int | None]:
-    """Host and port of an entry; the scheme that some write before it says nothing."""
+    """Host and port of an entry; a scheme before them is ignored."""
     try:
         parts = urlsplit("//" + entry.rpartition("://")[2])
         return (parts.hostname or "").lstrip("*").strip("."), parts.port
@@ -159,7 +155,7 @@ def _parted(entry: str) -> tuple[str, int | None]:
 
 
 def _network(entry: str) -> IPv4Network | IPv6Network | None:
-    """The addresses that `entry` means: a network, or one address; None when it is a name."""
+    """The network or single address in `entry`; None for a name."""
     try:
         return ip_network(entry.strip("[]") if entry.endswith("]") else entry, strict=False)
     except ValueError:
@@ -167,7 +163,7 @@ def _network(entry: str) -> IPv4Network | IPv6Network | None:
 
 
 def _covers(entry: str, host: str, port: int) -> bool:
-    """Whether a host is reached without the proxy, because of `entry`."""
+    """Whether `entry` excepts the host from the proxy."""
     if entry == "*":
         return True
     network = _network(entry)

@@ -1,4 +1,4 @@
-"""The requests that rcfs makes: what is asked, and which usage plan group it probably counts for.
+"""The requests that rcfs makes, each with the usage plan group that it probably counts for.
 
 Source: the operations of the official description and their ``x-throttling-group``.
 """
@@ -14,52 +14,53 @@ from rcfs.errors import PlatformError
 from rcfs.model import AUTH, LIGHT, MEDIUM, ByteRange, ContentKey, UsageGroup
 
 LIST_PAGE = 1000
-"""Largest page of a list; more is clamped in silence."""
+"""Largest page of a list; the server silently reduces larger numbers."""
 _BEGINNING = "2000-01-01T00:00:00.000Z"
-"""A ``dateFrom`` before the platform existed: left out, the server would assume the last 24 hours."""
+"""A ``dateFrom`` before the platform existed; without one, the server assumes the last 24 hours."""
 
 
 @attrs.frozen
 class Body:
-    """What a request sends."""
+    """The body of a request."""
 
     content: bytes = attrs.field(repr=False)
-    """All of it."""
+    """Its bytes."""
     media_type: str
     """Its ``Content-Type``."""
 
 
 def json_body(document: object) -> Body:
-    """A JSON document."""
+    """A body that holds `document` as JSON."""
     return Body(json.dumps(document).encode(), "application/json")
 
 
 def form_body(fields: Mapping[str, str]) -> Body:
-    """A form with `fields`."""
+    """A body that holds a form with `fields`."""
     return Body(urlencode(fields).encode(), "application/x-www-form-urlencoded")
 
 
 @attrs.frozen
 class Request:
-    """One request."""
+    """One request to the platform."""
 
     operation: str
     """operationId of the official description."""
     group: UsageGroup
-    """Usage plan group by the documentation; the answer's header has the last word."""
+    """Usage plan group by the documentation; a header of the answer overrides it."""
     url: str
     """Absolute URL, or a path on the server."""
     params: tuple[tuple[str, str], ...] = ()
     """Query parameters, in order; names may repeat."""
     byte_range: ByteRange | None = None
-    """Part that is asked for; None for the whole."""
+    """The part to fetch; None for the whole."""
     method: str = "GET"
     """HTTP method."""
     body: Body | None = None
-    """What is sent; None for nothing."""
+    """Body; None for none."""
     repeatable: bool = attrs.field()
-    """Whether sending it again does no harm when it may have been carried out already. By default True for a
-    GET and False for everything else: a second DELETE purges a message, a second POST sends a text twice."""
+    """Whether sending it again is harmless when the server may have carried it out already. By default True
+    for a GET and False for everything else: a second DELETE purges a message, a second POST sends a text
+    twice."""
 
     @repeatable.default
     def _repeatable_by_method(self) -> bool:
@@ -67,7 +68,7 @@ class Request:
 
 
 def wire_time(moment_s: float) -> str:
-    """`moment_s` (seconds since 1970 UTC) as the API writes times, in milliseconds."""
+    """`moment_s` (seconds since 1970 UTC) in the API's format, with milliseconds."""
     moment = datetime.fromtimestamp(moment_s, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
@@ -93,8 +94,8 @@ def list_messages(extension_id: int | None, *, until_s: float, per_page: int = L
     """The first page of a mailbox, from the beginning to `until_s`, trash included.
 
     Args:
-        extension_id: Whose mailbox; None for the login's own.
-        until_s: Seconds since 1970 UTC; pinned for all pages, so that new arrivals do not shift them.
+        extension_id: The owner of the mailbox; None for the login's own.
+        until_s: Seconds since 1970 UTC; the same for all pages, so that new messages do not shift them.
         per_page: Messages per page, 1 to LIST_PAGE.
     """
     owner = "~" if extension_id is None else extension_id
@@ -114,9 +115,10 @@ def list_messages(extension_id: int | None, *, until_s: float, per_page: int = L
 
 
 def sync_messages(extension_id: int, *, token: str = "") -> Request:
-    """What changed in a mailbox since `token`; without one, a token for all that changes from now on.
+    """All changes of a mailbox since `token`; without a token, a new one for changes from now on.
 
-    For that a single record is asked for, from the beginning of time: the range stays the token's.
+    The request for a new token asks for a single record, but with a range from the beginning, which then
+    stays the range of the token.
     """
     params = (
         (("syncType", "ISync"), ("syncToken", token))
@@ -128,14 +130,14 @@ def sync_messages(extension_id: int, *, token: str = "") -> Request:
 
 
 def read_messages(extension_id: int, message_ids: Sequence[int]) -> Request:
-    """Several messages, or one.
+    """The messages with these ids.
 
     Args:
-        extension_id: Whose mailbox.
-        message_ids: 1 to `MOST_AT_ONCE` ids; none would mean all messages.
+        extension_id: The owner of the mailbox.
+        message_ids: 1 to `MOST_AT_ONCE` ids; the server takes an empty list for all messages.
     """
     if not message_ids:
-        raise ValueError("no message is named")
+        raise ValueError("a request for no message would be one for all messages")
     ids = ",".join(map(str, message_ids))
     path = f"/restapi/v1.0/account/~/extension/{extension_id}/message-store/{ids}"
     return Request("readMessage", LIGHT, path)
@@ -149,19 +151,19 @@ def read_store_configuration() -> Request:
 
 
 def socket_token() -> Request:
-    """Leave to open a WebSocket, once and soon; for apps with the scope WebSocket."""
+    """Permission to open one WebSocket soon; for apps with the scope WebSocket."""
     return Request("authWsToken", AUTH, "/restapi/oauth/wstoken", method="POST", repeatable=True)
 
 
 def redirected(request: Request, status: int, url: str, *, may_send_body: bool) -> Request:
-    """What follows when the answer to `request` is a redirect with `status` to `url`.
+    """The request that follows when the answer to `request` is a redirect with `status` to `url`.
 
-    A GET goes there as it is. Anything else becomes a GET after 303. After 307 and 308 it stays the same, if
-    `may_send_body` says that the host may see it. After 301 and 302 some clients send a POST again and some
-    send a GET, so rcfs sends nothing. Source: RFC 9110, 15.4.
+    A GET stays as it is. Any other request becomes a GET after 303; after 307 and 308 it stays the same, if
+    `may_send_body` allows the host to see it. After 301 and 302 some clients repeat a POST and some send a
+    GET, so rcfs sends nothing. Source: RFC 9110, 15.4.
 
     Raises:
-        PlatformError: The request must not go there.
+        PlatformError: rcfs does not follow this redirect.
     """
     if request.method != "GET":
         if status == 303:
@@ -174,14 +176,14 @@ def redirected(request: Request, status: int, url: str, *, may_send_body: bool) 
             )
         elif not may_send_body:
             raise PlatformError(f"{request.operation}: refusing to send this to another host")
-    return attrs.evolve(request, url=url, params=())
+    return following_page(request, url)
 
 
 def following_page(request: Request, url: str) -> Request:
-    """The page at `url`, which an answer to `request` named as the next one."""
+    """The request for the page at `url`, the next one by an answer to `request`."""
     return attrs.evolve(request, url=url, params=())
 
 
 def read_content(key: ContentKey, uri: str, byte_range: ByteRange | None) -> Request:
-    """The bytes of a content, at `uri`, or when that is empty where the API has them by rule."""
+    """The bytes of a content, at `uri` or, if that is empty, at the path of its `key`."""
     return Request(key.operation, key.group, uri or key.resource, byte_range=byte_range)

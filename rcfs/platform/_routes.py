@@ -1,4 +1,4 @@
-"""Requests on their way: straight to the server, or through the proxy that leads to it."""
+"""The transport of httpx that sends each request directly or through a proxy."""
 
 import resource
 import ssl
@@ -11,17 +11,17 @@ from rcfs.platform._heads import BoundedBackend, BoundedStream
 from rcfs.platform._proxies import Proxies, Proxy
 
 _KEPT_CONNECTIONS = 20
-"""Idle connections that are kept for the next request: as many as are under way in a busy minute.
-Fewer where the process may open fewer than 320 files."""
+"""Most idle connections that stay open for the next request: as many as a busy minute uses. Fewer if the
+process may open fewer than 320 files."""
 _KEPT_S = 5.0
-"""How long they are kept, in seconds: as httpx does, since servers close idle connections of their own."""
+"""How long an idle connection stays open, in seconds: httpx's default, as servers close idle ones, too."""
 
 
 class Routes(httpx.AsyncBaseTransport):
-    """Sends each request over the way that `Proxies` name for its host.
+    """Sends each request through the proxy that `Proxies` has for its host, or directly.
 
-    httpx can read the environment itself, but an entry of ``no_proxy`` that it does not understand, such as a
-    network of IPv6, ends it, as ``socks://`` does.
+    httpx can read the environment itself, but fails on ``socks://``, and on entries of ``no_proxy`` that it
+    does not understand, such as IPv6 networks.
     """
 
     def __init__(self, proxies: Proxies, tls: ssl.SSLContext) -> None:
@@ -33,7 +33,7 @@ class Routes(httpx.AsyncBaseTransport):
         """The answer to `request`.
 
         Raises:
-            httpx.RequestError: There was none.
+            httpx.RequestError: No answer arrived.
             UnreachableError: The proxy refused, or could not be reached.
         """
         proxy = self._proxies.proxy_for(str(request.url))
@@ -53,10 +53,10 @@ class Routes(httpx.AsyncBaseTransport):
     def _way(self, proxy: Proxy | None) -> httpx.AsyncHTTPTransport:
         way = httpx.AsyncHTTPTransport(verify=self._tls, trust_env=False)
         network = httpcore.TrioBackend() if proxy is None else ProxiedBackend(proxy, self._tls)
-        # httpx has no argument for what connects, and httpcore, which it is built on, has.
+        # Only httpcore, which httpx is built on, has an argument for the network backend.
         way._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
             ssl_context=self._tls,
-            # The quota bounds how many requests are under way; a limit would make one wait that has its slot.
+            # The quota bounds the number of requests; a limit would delay requests that have slots.
             max_connections=None,
             max_keepalive_connections=_kept_connections(),
             keepalive_expiry=_KEPT_S,

@@ -1,11 +1,10 @@
-"""A WebSocket to the platform: text messages both ways (RFC 6455).
+"""WebSockets to the platform: text messages both ways (RFC 6455).
 
-On wsproto, which is without sockets, and not on trio-websocket, which is on wsproto, too: see "Hints" in
-ARCHITECTURE.md. The life of the connection is that of a block, and it is closed properly also when that is
-cancelled.
+They are built on wsproto, which has no sockets. ARCHITECTURE.md, "The hints' WebSocket", says why not on
+trio-websocket. A connection lives as long as a block, and is closed properly even if the block is cancelled.
 
-A server may send whatever it likes, so messages, their fragments, and all frames in a time are bounded, and
-each event passes a checkpoint: the cheapest frames come at 100,000 in a second.
+A server may send anything, so messages, their fragments, and the frames in a period are bounded, and each
+event passes a checkpoint: the smallest frames can arrive at 100,000 per second.
 """
 
 import io
@@ -32,20 +31,21 @@ from rcfs.errors import ServerError, TransportError, UnreachableError
 from rcfs.platform._connecting import Connector
 
 CONNECT_WITHIN_S = 20.0
-"""Longest wait for a connection, its encryption and its handshake: three losses each of the first two."""
-_FAREWELL_S = 1.0
-"""Longest time for saying good-bye; a mount that ends waits for it."""
+"""Longest wait for a connection with TLS, and then for the WebSocket handshake, in seconds: TCP and TLS may
+lose three packets each."""
+_CLOSE_WITHIN_S = 1.0
+"""Longest wait for the closing handshake, in seconds; a mount that ends waits for it."""
 _SEND_WITHIN_S = 30.0
-"""Longest time for sending a frame: a server that does not read for so long is none any more."""
+"""Longest wait for sending a frame, in seconds: a server that reads nothing for that time counts as dead."""
 _MOST_CHARACTERS = 256 << 10
-"""Longest message: one of the platform's is a few kB; this is a runaway, and takes milliseconds to decode."""
+"""Longest message: the platform's have a few kB, and this one takes milliseconds to decode."""
 _MOST_FRAGMENTS = 256
-"""Most frames of one message. The platform sends each in one; servers that cut do so at some KiB."""
+"""Most frames of one message. The platform sends each in one frame; other servers cut at some KiB."""
 _WINDOW_S = 10.0
 _MOST_FRAMES = 2_000
 _MOST_BYTES = 4 << 20
-"""Most frames, control frames included, and most bytes, in ten seconds. A notification is one frame of about
-1 kB, 200 a second are more than any account has, and what a broken connection missed, which comes at once, is
+"""Most frames, control frames included, and most bytes in `_WINDOW_S`. A notification is one frame of about 1
+kB, and no account has 200 a second. After a broken connection the server sends the missed ones at once, about
 a hundred frames."""
 _PIECE_BYTES = 1 << 14
 
@@ -74,7 +74,7 @@ class Socket:
     """An open WebSocket; see `MessageStream`."""
 
     def __init__(self, stream: trio.abc.Stream, host: str) -> None:
-        """Speaks over `stream` with `host`; `shake_hands` comes first."""
+        """A WebSocket over `stream` to `host`; the caller must call `shake_hands` first."""
         self._stream = stream
         self._host = host
         self._protocol = WSConnection(ConnectionType.CLIENT)
@@ -85,13 +85,13 @@ class Socket:
         self._frames = 0
         self._bytes = 0
         self._window_s = trio.current_time()
-        """When the present window began, in which frames and bytes are counted."""
+        """Start of the current window, in which frames and bytes are counted."""
 
     async def shake_hands(self, host: str, target: str, user_agent: str) -> None:
         """Turns the connection into a WebSocket.
 
         Raises:
-            TransportError: The server does not want to, or the connection is broken.
+            TransportError: The server refuses, or the connection is broken.
         """
         headers = [(b"User-Agent", user_agent.encode())]
         await self._say(Request(host=host, target=target, extra_headers=headers))
@@ -99,7 +99,7 @@ class Socket:
         if isinstance(event, RejectConnection):
             raise TransportError(f"{self._host} refused a WebSocket (HTTP {event.status_code})")
         if not isinstance(event, AcceptConnection):
-            raise TransportError(f"{self._host} gave up while a WebSocket was opened")
+            raise TransportError(f"{self._host} closed the connection while rcfs opened a WebSocket")
 
     async def send(self, text: str) -> None:
         """See `MessageStream`."""
@@ -121,16 +121,16 @@ class Socket:
                 case Ping():
                     await self._say(event.response())
                 case CloseConnection():
-                    with trio.move_on_after(_FAREWELL_S):
+                    with trio.move_on_after(_CLOSE_WITHIN_S):
                         await self._say(event.response())
                     return None
                 case _:
-                    pass  # a pong, or bytes, which the platform does not send
+                    pass  # a pong, or binary data, which the platform does not send
 
     async def aclose(self) -> None:
-        """Says good-bye, if that is still possible, and closes the connection."""
-        # The server may have been first, or be gone.
-        with trio.move_on_after(_FAREWELL_S, shield=True), suppress(TransportError, ServerError):
+        """Closes the WebSocket and then the connection; the closing handshake is skipped if it fails."""
+        # The server may have closed first, or be gone.
+        with trio.move_on_after(_CLOSE_WITHIN_S, shield=True), suppress(TransportError, ServerError):
             await self._say(CloseConnection(code=1000))
             while await self.receive() is not None:
                 pass
@@ -138,7 +138,7 @@ class Socket:
 
     async def _say(self, event: Event) -> None:
         with _translated(self._host), trio.fail_after(_SEND_WITHIN_S):
-            # One at a time: wsproto's bytes must go out in the order in which they were made.
+            # One at a time: the bytes must be sent in the order in which wsproto made them.
             async with self._sending:
                 await self._stream.send_all(self._protocol.send(event))
 
@@ -149,15 +149,15 @@ class Socket:
                 data = await self._stream.receive_some(_PIECE_BYTES)
                 self._count(frames=0, size=len(data))
                 self._protocol.receive_data(bytes(data) or None)
-                self._events = self._protocol.events()  # made one by one, as they are asked for
+                self._events = self._protocol.events()  # a generator, so each event is made when it is needed
         self._count(frames=1, size=0)
         return event
 
     def _count(self, *, frames: int, size: int) -> None:
-        """Counts what came.
+        """Counts frames and bytes that arrived.
 
         Raises:
-            ServerError: It is too much.
+            ServerError: There were too many in this window.
         """
         now = trio.current_time()
         if now >= self._window_s + _WINDOW_S:
@@ -170,13 +170,11 @@ class Socket:
 
 @asynccontextmanager
 async def open_socket(url: str, user_agent: str, connector: Connector) -> AsyncIterator[Socket]:
-    """A WebSocket at `url` (``ws`` or ``wss``), over what `connector` connects, closed with the block.
-
-    `Socket` speaks over any stream that leads to the server, whoever has connected it.
+    """A WebSocket at `url` (``ws`` or ``wss``) over a connection of `connector`, closed with the block.
 
     Raises:
         UnreachableError: No connection could be made.
-        TransportError: The server does not speak WebSocket there.
+        TransportError: The server refused the WebSocket.
     """
     parts = urlsplit(url)
     host, secure = parts.hostname or "", parts.scheme == "wss"
@@ -198,12 +196,12 @@ async def open_socket(url: str, user_agent: str, connector: Connector) -> AsyncI
 
 @contextmanager
 def _translated(host: str) -> Iterator[None]:
-    """Raises TransportError in place of what trio, ssl or wsproto raised."""
+    """Raises a TransportError in place of errors of trio, ssl and wsproto."""
     try:
         yield
     except (trio.BrokenResourceError, trio.ClosedResourceError, ssl.SSLError, OSError) as exc:
         raise TransportError(f"the connection to {host} broke") from exc
     except ProtocolError as exc:
-        raise TransportError(f"{host} does not keep to the WebSocket protocol, or has closed") from exc
+        raise TransportError(f"{host} broke the WebSocket protocol, or has closed the connection") from exc
     except trio.TooSlowError as exc:
         raise TransportError(f"no answer in time from {host}") from exc

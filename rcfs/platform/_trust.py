@@ -1,9 +1,9 @@
-"""Whom rcfs trusts over TLS, and what a person is told of a server that it does not trust.
+"""The CA certificates that rcfs trusts, and the messages about servers that it does not trust.
 
-The certificates are those of the system, as curl and git have them: where OpenSSL looks by default, which
-the variables SSL_CERT_FILE and SSL_CERT_DIR change. Only where that is empty, as in a small container,
-certifi's are used. The package truststore does the same on Linux, but takes a variable that names no file for
-one that is not set.
+The certificates are the system's, as for curl and git: those in OpenSSL's default locations, which the
+variables SSL_CERT_FILE and SSL_CERT_DIR change. Where no such files exist, as in a small
+container, rcfs uses certifi's. The package truststore does the same on Linux, but ignores a variable that
+names a missing file.
 """
 
 import os
@@ -18,7 +18,7 @@ from rcfs.errors import UnreachableError, UntrustedError
 _FILE, _FOLDERS = "SSL_CERT_FILE", "SSL_CERT_DIR"
 _EXPIRED, _NOT_YET = 10, 9
 _WRONG_NAME = (62, 64)
-"""X509_V_ERR_* of OpenSSL: see x509_vfy.h. What is no such code is about who has signed."""
+"""X509_V_ERR_* of OpenSSL: see x509_vfy.h. All other codes concern the signer."""
 _OLD_TLS = (
     "UNSUPPORTED_PROTOCOL",
     "TLSV1_ALERT_PROTOCOL_VERSION",
@@ -27,11 +27,11 @@ _OLD_TLS = (
 )
 _NO_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG")
 _BROKEN = ("UNEXPECTED_EOF_WHILE_READING",)
-"""Reasons of ssl.SSLError; the last is of a connection that ended, which is not about trust."""
+"""Reasons of ssl.SSLError; the last means that the connection ended, which has nothing to do with trust."""
 
 
 def trusting_context() -> ssl.SSLContext:
-    """A context for connections to servers; reading all certificates may take 40 ms.
+    """A TLS context for connections to servers; reading all certificates may take 40 ms.
 
     Raises:
         UntrustedError: The certificates that the environment names cannot be read.
@@ -43,7 +43,7 @@ def trusting_context() -> ssl.SSLContext:
 
 
 def read_certificates(context: ssl.SSLContext) -> None:
-    """Lets `context` trust what the system trusts now, and what it trusted before.
+    """Adds the system's present CA certificates to those that `context` trusts.
 
     Raises:
         UntrustedError: The certificates that the environment names cannot be read.
@@ -69,12 +69,12 @@ def read_certificates(context: ssl.SSLContext) -> None:
 
 
 def _has_certificates(folder: Path) -> bool:
-    """Whether OpenSSL would find any in `folder`: by the digest of their names, when they are needed."""
+    """Whether `folder` has certificates under the names, digests, by which OpenSSL finds them."""
     return next(folder.glob("????????.[0-9]"), None) is not None
 
 
 def tls_error(host: str, error: BaseException) -> UnreachableError | None:
-    """What it means that no connection to `host` could be made because of `error`; None if not about TLS."""
+    """The TLS failure that, as `error`, prevented a connection to `host`; None for other causes."""
     cause: BaseException | None = error
     while cause is not None and not isinstance(cause, ssl.SSLError):
         cause = cause.__cause__ or cause.__context__

@@ -1,8 +1,7 @@
-"""How a proxy is asked to connect to a host: HTTP CONNECT, or SOCKS 5.
+"""Opens a tunnel through a proxy: HTTP CONNECT, or SOCKS 5.
 
-httpx can do both, but takes a reply for one that comes in one piece and makes sense, and says of most
-failures no more than that there was one. Here they are told apart: the proxy wants a login, refuses the host,
-cannot reach it, or is no proxy.
+httpx can do both, but it expects each reply in one piece and valid, and does not tell failures apart. Here
+each has its own message: the proxy requires a login, refuses the host, cannot reach it, or is not a proxy.
 """
 
 import base64
@@ -19,7 +18,7 @@ from rcfs.platform._proxies import Proxy
 
 _PIECE_BYTES = 4096
 _MOST_ANSWER_BYTES = 64 << 10
-"""Most bytes of a proxy's answer to CONNECT, interim answers included: real ones have some hundred."""
+"""Most bytes of a proxy's answer to CONNECT, interim answers included: real ones have a few hundred."""
 _GATEWAY_FAILED = (500, 502, 503, 504)
 _SOCKS_RULES = 2
 _SOCKS_REPLIES = {
@@ -37,30 +36,30 @@ _SOCKS_REPLIES = {
 
 @attrs.frozen
 class Tunnel:
-    """Lets a proxy connect what it is spoken to over with a host."""
+    """A tunnel to a host, over an open connection to a proxy."""
 
     proxy: Proxy
     host: str
-    """The host, resolved by the proxy."""
+    """The host, which the proxy resolves."""
     port: int
     send: Callable[[bytes], Awaitable[None]]
-    """Sends all of it to the proxy."""
+    """Sends all of the data to the proxy."""
     receive: Callable[[int], Awaitable[bytes]]
-    """Up to so many bytes of what the proxy says; none at the end."""
+    """Returns at most that number of bytes from the proxy; empty at the end."""
 
     async def open(self) -> None:
-        """Returns when what is sent goes to the host.
+        """Returns when the connection leads to the host.
 
         Raises:
-            ProxyError: The proxy refuses, or is none.
-            UnreachableError: It cannot connect to the host.
+            ProxyError: The proxy refuses, or is not a proxy.
+            UnreachableError: The proxy cannot connect to the host.
         """
         try:
             await (self._socks() if self.proxy.is_socks else self._connect())
         except (h11.ProtocolError, SOCKSError, AssertionError, ValueError) as exc:
-            # socksio asserts where a reply does not fit what it expects.
+            # socksio raises AssertionError for replies that it does not expect.
             raise ProxyError(
-                f"the proxy {self.proxy} does not answer as one does; check its address and protocol"
+                f"{self.proxy} does not answer as a proxy; check its address and protocol"
             ) from exc
 
     async def _connect(self) -> None:
@@ -97,7 +96,7 @@ class Tunnel:
         protocol = socks5.SOCKS5Connection()
 
         async def answer(request: NamedTuple, length: Callable[[bytes], int]) -> NamedTuple:
-            """What it says to `request`; `length` tells how long an answer is that begins so."""
+            """The answer to `request`; `length` gives the size of an answer by its first bytes."""
             protocol.send(request)
             await self.send(bytes(protocol.data_to_send()))
             data = b""
@@ -110,7 +109,7 @@ class Tunnel:
 
         methods = socks5.SOCKS5AuthMethod
         login = self.proxy.login
-        # A proxy that wants none may be offered both.
+        # Offering a login to a proxy that requires none is harmless.
         offered = [methods.NO_AUTH_REQUIRED] + ([methods.USERNAME_PASSWORD] if login is not None else [])
         chosen = await answer(socks5.SOCKS5AuthMethodsRequest(offered), lambda _data: 2)
         assert isinstance(chosen, socks5.SOCKS5AuthReply)  # noqa: S101 - `open` knows what it means
@@ -133,7 +132,7 @@ class Tunnel:
 
     def _no_login(self, reason: str) -> NoReturn:
         proxy = self.proxy
-        what = "wants a login" if proxy.login is None else "refuses the login"
+        what = "requires a login" if proxy.login is None else "refuses the login"
         raise ProxyError(
             f"the proxy {proxy} {what} ({reason}); write user and password into {proxy.variable}:"
             f" {proxy.scheme}://USER:PASSWORD@{proxy.address}"
@@ -150,7 +149,7 @@ class Tunnel:
 
 
 def _reply_length(data: bytes) -> int:
-    """How long the reply is that begins with `data`: four bytes, an address, a port."""
+    """Size in bytes of the reply that begins with `data`: four bytes, an address, a port."""
     if len(data) < 5:
         return 5
     return {1: 10, 3: 7 + data[4], 4: 22}.get(data[3], 10)

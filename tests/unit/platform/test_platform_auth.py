@@ -44,7 +44,7 @@ async def test_a_token_is_renewed_five_minutes_ahead_or_a_fifth_of_a_short_life(
     assert (short.renew_at_s, short.ends_at_s) == (1080.0, 1100.0)
 
 
-async def test_what_a_token_does_not_say_is_assumed() -> None:
+async def test_missing_fields_of_a_token_have_defaults() -> None:
     token = await token_from(answer({"access_token": "a", "expires_in": None, "scope": None}), 0.0)
     assert token == Token("a", 3300.0, 3600.0)
     refreshable = await token_from(answer({"access_token": "a", "refresh_token": "b"}), 0.0)
@@ -86,7 +86,7 @@ async def test_a_complete_token_is_read_completely() -> None:
         {"access_token": SECRET, "refresh_token": SECRET, "refresh_token_expires_in": "x"},
     ],
 )
-async def test_nonsense_is_no_token_and_not_quoted(document: object) -> None:
+async def test_an_invalid_token_is_an_error_that_does_not_quote_it(document: object) -> None:
     with pytest.raises(ServerError, match="the answer is no token") as caught:
         await token_from(answer(document), 0.0)
     assert SECRET not in "".join(traceback.format_exception_only(caught.value))
@@ -103,7 +103,9 @@ async def test_a_lifetime_that_is_no_number_is_the_documented_one(lifetime: floa
     ("status", "kind"),
     [(400, AuthError), (401, AuthError), (403, ForbiddenError), (429, RateLimitedError), (500, ServerError)],
 )
-async def test_a_refused_login_is_told_from_a_failed_one(status: int, kind: type[PlatformError]) -> None:
+async def test_a_refused_login_and_a_failed_one_are_different_errors(
+    status: int, kind: type[PlatformError]
+) -> None:
     with pytest.raises(kind) as caught:
         await token_from(answer({"error": "OAU-251", "error_description": "no"}, status), 0.0)
     assert caught.value.code == "OAU-251"
@@ -116,7 +118,7 @@ def test_secrets_are_in_no_repr() -> None:
     assert "app" in repr(credentials)
 
 
-def test_the_forms_are_the_documented_ones() -> None:
+def test_the_requests_have_the_documented_forms() -> None:
     assert fields_of(get_token(Credentials("app", "x", "j"))) == {
         "grant_type": ["urn:ietf:params:oauth:grant-type:jwt-bearer"],
         "assertion": ["j"],
@@ -149,7 +151,7 @@ async def _headers_of(url: str, byte_range: ByteRange | None = None) -> httpx.He
     return requests[0].headers
 
 
-async def test_only_trusted_hosts_are_sent_the_token() -> None:
+async def test_only_trusted_hosts_get_the_token() -> None:
     trusted = await _headers_of("https://media.ringcentral.com:443/x", ByteRange(7))
     assert trusted["Authorization"] == f"Bearer {SECRET}"
     assert trusted["Range"] == "bytes=7-"
@@ -167,7 +169,7 @@ async def test_a_url_that_may_not_be_followed_is_an_error_that_a_retry_cannot_ch
 
 
 async def test_a_url_that_httpx_cannot_parse_is_an_error_that_a_retry_cannot_change() -> None:
-    with pytest.raises(PlatformError, match="URL that is none") as caught:
+    with pytest.raises(PlatformError, match="invalid URL") as caught:
         await _headers_of("https://media.ringcentral.com/\x7f")
     assert not caught.value.retryable
 

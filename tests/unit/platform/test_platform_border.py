@@ -1,4 +1,4 @@
-"""Whatever libraries raise over an answer becomes an error of rcfs; and cookies are left alone."""
+"""Errors of libraries become errors of rcfs; and cookies are ignored."""
 
 import httpx
 import pytest
@@ -32,7 +32,7 @@ def client_of(*answers: httpx.Response | Exception) -> tuple[Client, list[httpx.
 
 
 @pytest.mark.parametrize("target", SENSELESS, ids=lambda target: target[:20])
-async def test_a_redirect_without_a_sense_is_an_error_of_ours(target: str) -> None:
+async def test_an_invalid_redirect_is_an_error_of_rcfs(target: str) -> None:
     client, _seen = client_of(httpx.Response(302, headers={"Location": target}))
     try:
         async with client.send(read_account(), "token") as answer:
@@ -59,7 +59,7 @@ async def test_a_redirect_without_a_sense_is_an_error_of_ours(target: str) -> No
     ],
     ids=lambda error: type(error).__name__,
 )
-async def test_whatever_a_library_raises_is_an_error_of_ours(error: Exception) -> None:
+async def test_any_error_of_a_library_becomes_an_error_of_rcfs(error: Exception) -> None:
     client, _seen = client_of(error)
     with pytest.raises(PlatformError, match=r"platform\.ringcentral\.com"):
         async with client.send(read_account(), "token"):
@@ -67,7 +67,7 @@ async def test_whatever_a_library_raises_is_an_error_of_ours(error: Exception) -
     await client.aclose()
 
 
-async def test_no_cookie_is_kept_or_sent() -> None:
+async def test_no_cookie_is_stored_or_sent() -> None:
     odd = [
         ("Set-Cookie", "a=b; Max-Age=99999999999999999999"),
         ("Set-Cookie", "\x01=; expires=\xff; Path"),

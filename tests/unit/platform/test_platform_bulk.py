@@ -18,7 +18,7 @@ def test_the_simulators_form_is_understood() -> None:
     assert records_by_id(body, content_type, [1, 2, 3], "op") == {1: parts[1], 2: parts[2], 3: None}
 
 
-def test_a_record_of_another_id_or_nobodys_is_left_out() -> None:
+def test_a_record_with_another_id_or_none_is_left_out() -> None:
     document = [
         {"resourceId": "1", "status": 200, "body": {"id": 9}},
         {"resourceId": "7", "status": 404},
@@ -37,6 +37,6 @@ def test_a_record_of_another_id_or_nobodys_is_left_out() -> None:
         ("application/json", b"{"),
     ],
 )
-def test_what_is_in_neither_form_is_an_error(content_type: str, body: bytes) -> None:
+def test_an_answer_in_neither_form_is_an_error(content_type: str, body: bytes) -> None:
     with pytest.raises(ServerError):
         records_by_id(body, content_type, [1, 2], "op")

@@ -12,7 +12,7 @@ from rcfs.platform import AllowedHosts, Client, read_account
 from rcfs.platform import _client as client_module
 
 
-async def test_a_host_that_drops_everything_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_that_drops_all_packets_is_soon_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(client_module, "CONNECT_WITHIN_S", 0.3)
     with socket.socket() as listener, socket.socket() as first, socket.socket() as second:
         listener.bind(("127.0.0.1", 0))
@@ -30,7 +30,7 @@ async def test_a_host_that_drops_everything_is_given_up_soon(monkeypatch: pytest
 
 
 async def test_certificates_are_read_once_and_for_the_first_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not by a mount that is to be ready, and not again for every proxy."""
+    """Not before a mount is ready, and not again for every proxy."""
     read: list[int] = []
     context = ssl.create_default_context()
 

@@ -1,4 +1,4 @@
-"""What a server may put into JSON, and what is made of it."""
+"""Odd JSON from a server, and the documents that rcfs makes of it."""
 
 import json
 from typing import Any
@@ -6,7 +6,10 @@ from typing import Any
 import pytest
 
 from rcfs.errors import ServerError
-from rcfs.platform._document import MAX_DEPTH, decoded, decoded_object
+from rcfs.platform import decoded_object
+
+MAX_DEPTH = 32
+"""Deepest nesting that is kept."""
 
 
 def depth_of(value: Any) -> int:
@@ -19,7 +22,7 @@ def depth_of(value: Any) -> int:
 
 
 @pytest.mark.parametrize("depth", [1, MAX_DEPTH, MAX_DEPTH + 1, 980, 1_000, 50_000])
-def test_what_lies_too_deep_is_null(depth: int) -> None:
+def test_values_nested_too_deep_are_null(depth: int) -> None:
     body = '{"deep":' + "[" * depth + "]" * depth + ',"after":"]]}"}'
     document = decoded_object(body, "test")
     assert depth_of(document) == min(depth + 1, MAX_DEPTH)
@@ -41,8 +44,8 @@ def test_what_lies_too_deep_is_null(depth: int) -> None:
         ("-0", 0),
     ],
 )
-def test_numbers_that_nothing_can_hold_are_null(text: str, value: object) -> None:
-    assert decoded(f"[{text}]", "test") == [value]
+def test_numbers_beyond_64_bits_or_not_finite_are_null(text: str, value: object) -> None:
+    assert decoded_object(f'{{"n":{text}}}', "test") == {"n": value}
 
 
 @pytest.mark.parametrize(
@@ -59,16 +62,16 @@ def test_numbers_that_nothing_can_hold_are_null(text: str, value: object) -> Non
     ],
 )
 def test_only_half_a_surrogate_pair_is_replaced(text: str, value: str) -> None:
-    assert decoded(f'{{"{text}":["{text}"]}}', "test") == {value: [value]}
+    assert decoded_object(f'{{"{text}":["{text}"]}}', "test") == {value: [value]}
     json.dumps(value, ensure_ascii=False).encode()
 
 
-def test_of_a_key_that_comes_twice_the_last_counts() -> None:
-    assert decoded('{"id":1,"id":2}', "test") == {"id": 2}
+def test_the_last_value_of_a_repeated_key_counts() -> None:
+    assert decoded_object('{"id":1,"id":2}', "test") == {"id": 2}
 
 
-def test_a_byte_order_mark_is_passed_over() -> None:
-    assert decoded(b'\xef\xbb\xbf{"id":1}', "test") == {"id": 1}
+def test_a_byte_order_mark_is_ignored() -> None:
+    assert decoded_object(b'\xef\xbb\xbf{"id":1}', "test") == {"id": 1}
 
 
 @pytest.mark.parametrize(
@@ -84,14 +87,14 @@ def test_a_byte_order_mark_is_passed_over() -> None:
         b'"[[',
     ],
 )
-def test_what_is_no_json_is_an_error_that_quotes_nothing(body: bytes) -> None:
+def test_invalid_json_is_an_error_that_quotes_nothing(body: bytes) -> None:
     with pytest.raises(ServerError, match="test: the answer is not JSON") as caught:
-        decoded(body, "test")
+        decoded_object(body, "test")
     assert "s3cret" not in repr(caught.value)
     assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b'"{}"'])
-def test_an_answer_that_must_be_an_object(body: bytes) -> None:
+def test_a_document_that_is_not_an_object_is_an_error(body: bytes) -> None:
     with pytest.raises(ServerError, match="not a JSON object"):
         decoded_object(body, "test")

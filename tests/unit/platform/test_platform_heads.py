@@ -1,4 +1,4 @@
-"""Servers and proxies that send interim answers, a few or without an end, over real connections."""
+"""Servers and proxies that send a few interim answers, or endless ones, over real connections."""
 
 from pathlib import Path
 
@@ -8,9 +8,10 @@ import trio
 from rcfs.errors import ProxyError, TransportError
 from rcfs.model import UsageGroup
 from rcfs.platform import AllowedHosts, Client, Request, proxies_from
-from rcfs.platform._heads import MOST_HEAD_BYTES
 from tests.fakes import secure
 
+MOST_HEAD_BYTES = 128 << 10
+"""Most bytes from a request to the end of the headers of its answer."""
 INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 EARLY = b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>; rel=preload\r\n\r\n"
 BODY = bytes(MOST_HEAD_BYTES + 1)
@@ -31,7 +32,7 @@ class Server:
             while await stream.receive_some(4096):
                 await stream.send_all(self.data)
         except trio.BrokenResourceError:
-            pass  # The client had enough.
+            pass  # The client has closed the connection.
 
 
 async def answers(client: Client) -> bytes:
@@ -49,11 +50,11 @@ async def test_a_flood_of_interim_answers_ends_the_request() -> None:
         assert caught.value.retryable
         server.data = ANSWER
         assert await answers(client) == BODY
-        assert server.connections == 2, "what is left of the flood is no answer to the next request"
+        assert server.connections == 2, "the rest of the flood is not the answer to the next request"
         await client.aclose()
 
 
-async def test_a_few_interim_answers_are_as_good_as_none() -> None:
+async def test_a_few_interim_answers_are_ignored() -> None:
     server = Server((INTERIM + EARLY) * 500 + ANSWER)
     assert len(server.data) - len(ANSWER) > MOST_HEAD_BYTES // 4
     async with secure.listening(server.handle) as port:
@@ -64,7 +65,7 @@ async def test_a_few_interim_answers_are_as_good_as_none() -> None:
         await client.aclose()
 
 
-async def test_a_flood_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_flood_of_interim_answers_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     authority = secure.Authority(tmp_path)
     monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
     server = Server(FLOOD + ANSWER)
@@ -79,11 +80,11 @@ async def test_a_flood_over_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         await client.aclose()
 
 
-async def test_a_proxy_that_floods() -> None:
+async def test_a_flood_of_interim_answers_from_a_proxy() -> None:
     async with secure.proxy() as proxy:
         proxy.garbage = FLOOD + b"HTTP/1.1 200 OK\r\n\r\n"
         proxies = proxies_from({"HTTPS_PROXY": f"http://127.0.0.1:{proxy.port}"})
         client = Client(AllowedHosts("https://server.example"), user_agent="test", proxies=proxies)
-        with pytest.raises(ProxyError, match="does not answer as one does"):
+        with pytest.raises(ProxyError, match="does not answer as a proxy"):
             await answers(client)
         await client.aclose()

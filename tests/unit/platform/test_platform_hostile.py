@@ -12,7 +12,7 @@ import textwrap
 import pytest
 
 MOST_BYTES = 160 << 20
-"""By how much the memory of the process may grow: what 16 MiB of JSON with a million values take."""
+"""Number of bytes by which the process may grow: those of 16 MiB of JSON with a million values."""
 
 CLIENT = textwrap.dedent("""
     import gzip, itertools, json, resource, sys, time, zlib
@@ -148,7 +148,7 @@ EXPECTED = {
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, tuple[str, int]]:
-    """What became of each case, and by how many bytes the peak of memory grew."""
+    """The result of each case, and the number of bytes by which the peak of memory grew."""
     done = subprocess.run(
         [sys.executable, "-c", CLIENT], capture_output=True, text=True, timeout=150, check=False
     )

@@ -1,4 +1,4 @@
-"""Whose budget a login spends, by a name that tells nobody whose it is."""
+"""The digest that names a login: equal for logins that share a budget, and no secret in it."""
 
 import base64
 import json
@@ -21,11 +21,11 @@ def identity(token: str, client_id: str = "app", server: str = SERVER) -> str:
     return Credentials(client_id, "s3cret", token).identity(server)
 
 
-def test_all_tokens_of_one_user_spend_one_budget() -> None:
+def test_all_jwts_of_one_user_have_one_digest() -> None:
     assert identity(jwt({"sub": "1234", "jti": "a"})) == identity(jwt({"sub": "1234", "jti": "b"}, "other"))
 
 
-def test_another_user_app_or_server_has_another_budget() -> None:
+def test_another_user_app_or_server_has_another_digest() -> None:
     token = jwt({"sub": "1234"})
     names = {
         identity(token),
@@ -51,12 +51,12 @@ def test_another_user_app_or_server_has_another_budget() -> None:
         "ä.ö.ü",
     ],
 )
-def test_a_token_that_tells_no_user_is_a_user_of_its_own(token: str) -> None:
+def test_a_jwt_without_a_user_has_a_digest_of_its_own(token: str) -> None:
     assert identity(token) == identity(token)
     assert identity(token) != identity(token + "x")
 
 
-def test_the_name_says_nothing() -> None:
+def test_the_digest_reveals_nothing() -> None:
     name = identity(jwt({"sub": "1234"}))
     assert len(name) == 32
     assert set(name) <= set("0123456789abcdef")

@@ -1,4 +1,4 @@
-"""Which proxy the environment names, and real proxies on loopback before a server with TLS."""
+"""Proxies in the environment, and real proxies on loopback in front of a server with TLS."""
 
 import socket
 import ssl
@@ -45,7 +45,7 @@ def way(environ: Mapping[str, str], url: str = PLATFORM) -> str:
         ({"HTTP_PROXY": "ftp://never-used"}, ""),
     ],
 )
-def test_what_leads_to_the_platform(environ: Mapping[str, str], expected: str) -> None:
+def test_the_proxy_for_the_platform(environ: Mapping[str, str], expected: str) -> None:
     assert way(environ) == expected
     assert not way(environ, "http://127.0.0.1:8080")
 
@@ -68,7 +68,9 @@ def test_what_leads_to_the_platform(environ: Mapping[str, str], expected: str) -
     ],
 )
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "all_proxy"])
-def test_what_cannot_be_understood_is_named_and_no_password_shown(value: str, variable: str) -> None:
+def test_an_invalid_proxy_is_an_error_that_names_the_variable_and_no_password(
+    value: str, variable: str
+) -> None:
     with pytest.raises(ConfigError, match=f"^{variable}: ") as caught:
         proxies_from({variable: value})
     assert PASSWORD not in str(caught.value)
@@ -104,13 +106,13 @@ def test_what_cannot_be_understood_is_named_and_no_password_shown(value: str, va
     ],
 )
 @pytest.mark.parametrize("variable", ["no_proxy", "NO_PROXY"])
-def test_hosts_that_are_reached_without(variable: str, no_proxy: str, host: str, excepted: bool) -> None:
+def test_hosts_that_are_excepted(variable: str, no_proxy: str, host: str, excepted: bool) -> None:
     environ = {"HTTPS_PROXY": "http://proxy", variable: no_proxy}
     assert (way(environ, f"https://{host}") == "") == excepted
     assert proxies_from(environ).oddities == ()
 
 
-def test_an_exception_that_means_nothing_is_told_and_harms_nothing() -> None:
+def test_an_invalid_exception_is_reported_and_ignored() -> None:
     told = proxies_from({"HTTPS_PROXY": "http://proxy", "no_proxy": "10.0.0.0/99,[::1,ringcentral.com"})
     assert [line.split(": ")[1].split()[0] for line in told.oddities] == ["'10.0.0.0/99'", "'[::1'"]
     assert told.proxy_for(PLATFORM) is None
@@ -186,11 +188,11 @@ async def test_through_a_proxy(
 
 @WAYS
 @pytest.mark.parametrize("kind", ["http", "socks"])
-async def test_what_a_proxy_refuses(authority: secure.Authority, way_of: Way, kind: str) -> None:
+async def test_refusals_of_a_proxy(authority: secure.Authority, way_of: Way, kind: str) -> None:
     async with secure.tls_front(authority.context("server.example")) as port, secure.proxy(kind) as proxy:
         url = f"{'socks5' if kind == 'socks' else 'http'}://127.0.0.1:{proxy.port}"
         proxy.login = ("jane", PASSWORD)
-        with pytest.raises(ProxyError, match=r"wants a login .*write user and password into HTTPS_PROXY"):
+        with pytest.raises(ProxyError, match=r"requires a login .*write user and password into HTTPS_PROXY"):
             await way_of(proxied(url), port)
         with pytest.raises(ProxyError, match="refuses the login") as caught:
             await way_of(proxied(url.replace("//", f"//jane:not-{PASSWORD}@")), port)
@@ -209,14 +211,14 @@ async def test_what_a_proxy_refuses(authority: secure.Authority, way_of: Way, ki
 
 
 @WAYS
-async def test_a_proxy_that_is_not_there(way_of: Way) -> None:
+async def test_an_unreachable_proxy(way_of: Way) -> None:
     for scheme in ("http", "https", "socks5"):
         with pytest.raises(UnreachableError, match=r"through the proxy .*127\.0\.0\.1:1 \(HTTPS_PROXY\)"):
             await way_of(proxied(f"{scheme}://127.0.0.1:1"), 443)
 
 
 @WAYS
-async def test_whom_nobody_trusts_gets_no_token(
+async def test_an_untrusted_server_gets_no_token(
     authority: secure.Authority, way_of: Way, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hour = timedelta(hours=1)
@@ -243,7 +245,7 @@ async def test_whom_nobody_trusts_gets_no_token(
 
 
 @WAYS
-async def test_tls_that_is_too_old(authority: secure.Authority, way_of: Way) -> None:
+async def test_a_tls_version_that_is_too_old(authority: secure.Authority, way_of: Way) -> None:
     context = authority.context("localhost")
     context.set_ciphers("ALL:@SECLEVEL=0")
     with warnings.catch_warnings():
@@ -263,10 +265,10 @@ async def test_tls_that_is_too_old(authority: secure.Authority, way_of: Way) -> 
                 await way_of(Proxies(), listener.getsockname()[1], "localhost")
 
 
-async def test_a_certificate_that_is_added_heals(
+async def test_a_certificate_that_is_added_is_used(
     authority: secure.Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a new start: somebody has put the company's CA where rcfs looks."""
+    """Without a restart, after an administrator added the company's CA."""
     stranger = secure.Authority(tmp_path)
     file = tmp_path / "trusted.pem"
     file.write_bytes(authority.file.read_bytes())

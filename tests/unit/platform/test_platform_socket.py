@@ -1,4 +1,4 @@
-"""The WebSocket against the simulator, and against peers that do not keep to the protocol."""
+"""WebSockets to the simulator, and to peers that break the protocol."""
 
 import json
 from collections.abc import Awaitable, Callable, Iterator
@@ -100,7 +100,7 @@ async def test_a_server_without_websockets(reply: bytes) -> None:
                 pass
 
 
-async def test_nobody_is_there() -> None:
+async def test_a_host_that_refuses_connections() -> None:
     (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listener.socket.getsockname()[1]
     await listener.aclose()
@@ -124,7 +124,8 @@ async def test_a_connection_that_breaks() -> None:
 
 
 async def flooded(frames: Callable[[], Iterator[bytes]]) -> tuple[str, int]:
-    """How a socket ends whose server sends `frames`, and how many turns another task had meanwhile."""
+    """The error of a socket whose server sends `frames`, and the number of turns of another task
+    meanwhile."""
 
     async def handler(stream: trio.SocketStream) -> None:
         server = WSConnection(ConnectionType.SERVER)
@@ -190,7 +191,7 @@ BINARY = b"\x82\x7e\xff\xff" + bytes(65_535)
     ids=["empty fragments", "large fragments", "endless frame", "pings", "pongs", "empty messages",
          "binary messages", "binary fragments", "binary bytes", "compressed", "no UTF-8", "long ping"],
 )  # fmt: skip
-async def test_a_server_that_floods_is_left_and_others_run_meanwhile(
+async def test_a_flood_ends_the_connection_and_other_tasks_run_meanwhile(
     frames: Callable[[], Iterator[bytes]], words: str, least: int
 ) -> None:
     with trio.fail_after(30):
@@ -249,7 +250,7 @@ def open_protocol() -> WSConnection:
         ("", False),
     ],
 )
-async def test_which_hosts_may_be_told_a_token(url: str, allowed: bool) -> None:
+async def test_only_trusted_hosts_get_a_websocket_with_a_token(url: str, allowed: bool) -> None:
     hosts = AllowedHosts("https://platform.ringcentral.com")
     assert hosts.may_open_socket(url) == allowed
     if not allowed:
@@ -267,12 +268,12 @@ def test_a_simulator_on_loopback_has_its_websockets_there() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", "[1]", "null", '["x", {}]'])
-def test_what_is_no_frame(text: str) -> None:
+def test_a_text_that_is_not_a_frame_is_an_error(text: str) -> None:
     with pytest.raises(ServerError):
         frame_from(text)
 
 
-def test_a_frame_of_odd_parts() -> None:
+def test_odd_parts_of_a_frame_have_defaults() -> None:
     odd: dict[str, Any] = {"type": 1, "messageId": None, "status": "200", "headers": [], "wsc": "x"}
     frame = frame_from(json.dumps([odd, [], "more"]))
     assert (frame.kind, frame.message_id, frame.status, frame.recovery) == ("", "", 0, "")
