@@ -1,9 +1,10 @@
-"""The ``rcfs`` command, and ``python -m rcfs``. Only here loading a module has an effect.
+"""The ``rcfs`` command, and ``python -m rcfs``. Only this module has an effect when it is loaded.
 
-It is there before anything else is loaded, which takes 0.2 s: Ctrl-C ends the process without a trace.
+It sets up Ctrl-C before it loads the other modules, which takes 0.2 s, so that an interrupt then prints no
+traceback.
 """
 
-# Built in: the module signal takes a while to load itself, and an interrupt in it would show a trace.
+# The built-in module: loading `signal` takes a while, and an interrupt during that would print a traceback.
 import _signal  # type: ignore[import-not-found]  # typeshed leaves it out
 
 if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:

@@ -1,7 +1,8 @@
-"""What Ctrl-C does: end the process at once while there is nothing to end properly, or raise.
+"""The two effects of Ctrl-C: it ends the process at once, or raises KeyboardInterrupt.
 
-While modules are loaded a KeyboardInterrupt would show a trace, or be lost: Python ignores what is raised in
-the callbacks that loading them runs.
+While modules are loaded, a KeyboardInterrupt would print a traceback, or be lost, as Python ignores
+exceptions in the callbacks that loading runs. There is nothing to clean up then, so the process can end at
+once.
 """
 
 import os
@@ -16,13 +17,13 @@ def _quit(number: int, _frame: FrameType | None) -> NoReturn:
     try:
         os.write(2, b"rcfs: interrupted\n")
     except OSError:
-        pass  # nobody is there to be told
+        pass  # stderr is closed
     finally:
         os._exit(128 + number)
 
 
 def quit_on_interrupt() -> None:
-    """From now on Ctrl-C ends this process, unless it is ignored, as in a background job of a script."""
+    """From now on Ctrl-C ends this process, unless SIGINT is ignored, as in background jobs of scripts."""
     if signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL):
         signal.signal(signal.SIGINT, _quit)
 
@@ -35,7 +36,7 @@ def raise_on_interrupt() -> None:
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """For a block that loads modules and has nothing to end properly: Ctrl-C ends this process in it."""
+    """A block in which Ctrl-C ends this process: for loading modules, when there is nothing to clean up."""
     raising = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     quit_on_interrupt()
     try:

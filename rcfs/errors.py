@@ -6,40 +6,41 @@
     ├── FuseUnavailableError        5   FUSE is missing, or not permitted
     ├── StoreError                  6   the cache or state directory cannot be used
     │   └── NoRoomError             6   neither the disk nor memory has room for what is being read
-    ├── PlatformError               7   the RingCentral server said no, or something else
+    ├── PlatformError               7   the RingCentral server refused, failed or could not be reached
     │   ├── AuthError               3   credentials refused
     │   ├── ForbiddenError          3   logged in, but this is not permitted (CMN-401, CMN-408, CMN-419)
     │   ├── NotFoundError           7   no such message, attachment, extension
-    │   ├── PurgedError             7   the platform has purged it, and the cache never had it
-    │   ├── BadRequestError         7   400 and other refusals that a repetition cannot change
+    │   ├── PurgedError             7   the platform has purged the content, and the cache does not have it
+    │   ├── BadRequestError         7   400 and other refusals that no retry changes
     │   ├── RateLimitedError        7   429; retryable
-    │   ├── TooLargeError           7   a content is larger than the largest that rcfs is to fetch
-    │   ├── ServerError             7   5xx, or an answer that makes no sense; retryable
-    │   ├── UncertainError          7   a change was sent and no usable answer came: done, or not
+    │   ├── TooLargeError           7   a content is larger than the limit (--max-content)
+    │   ├── ServerError             7   5xx, or an answer that breaks the protocol; retryable
+    │   ├── UncertainError          7   a change was sent, and no usable answer tells whether it was made
     │   ├── NotReadyError           7   MSG-368, the fax is still being processed; retryable
     │   ├── TransportError          7   reset, time-out; retryable
     │   │   ├── UnreachableError    7   no connection could be made, so nothing was sent; retryable
     │   │   │   ├── UntrustedError  7   TLS failed: the certificate, its dates, the host name, the version
-    │   │   │   └── ProxyError      7   the proxy refuses, or wants a login
-    │   │   └── SilentError         7   the server took the connection and answers nothing at all; retryable
-    │   └── OfflineError            7   it would have to be asked for, and rcfs is to stay offline
-    ├── PartialError                8   some of what was asked for could not be had; the rest is there
-    ├── FileError                   1   the file system cannot do that with what is there
-    │   ├── ReadOnlyError               nothing of that can be changed or made here
-    │   ├── ExistsError                 there is something of that name already
-    │   ├── InvalidNameError            no such thing can have that name
-    │   │   └── NameTooLongError        because it is longer than names may be
-    │   ├── WrongKindError              it is not of the kind for which that can be done
-    │   │   └── NoDirectoryError        because it is no directory
-    │   └── StaleError                  what was looked up or opened is not there any more
-    └── WaitError                   1   a wait inside the mount ended without what was waited for
+    │   │   │   └── ProxyError      7   the proxy refuses, or requires a login
+    │   │   └── SilentError         7   the server accepts connections and answers nothing; retryable
+    │   └── OfflineError            7   it needs the server, but --offline is set
+    ├── PartialError                8   some items failed; all others are done
+    ├── FileError                   1   the file system cannot do this with the entry
+    │   ├── ReadOnlyError               the entry cannot be changed, or none can be made here
+    │   ├── ExistsError                 an entry with that name exists
+    │   ├── InvalidNameError            no entry here can have that name
+    │   │   └── NameTooLongError        it is longer than names may be
+    │   ├── WrongKindError              the entry is not of the kind for this: no file, no link
+    │   │   └── NoDirectoryError        it is not a directory
+    │   └── StaleError                  the entry that was looked up or opened no longer exists
+    └── WaitError                   1   a wait inside the mount ended without its result
         ├── DeadlineError               its deadline passed
-        ├── BudgetError                 no budget or no seat for this caller; refused at once
-        ├── CallerGoneError             the process that waits is about to die
+        ├── BudgetError                 no budget, or too many waiters; refused at once
+        ├── CallerGoneError             the waiting process has a fatal signal pending
         ├── SuspendError                the machine is about to be suspended
-        └── ClosingError                the mount is being taken down
+        └── ClosingError                the mount is ending
 
-The exit codes are published as a table in the README. Errors are told apart by class, never by their text.
+The exit codes are published as a table in the README. Code distinguishes errors by class, never by their
+text.
 """
 
 from typing import ClassVar
@@ -49,9 +50,9 @@ class RcfsError(Exception):
     """Base of all errors that rcfs raises on purpose; its text is one line, meant for a person."""
 
     exit_code: ClassVar[int] = 1
-    """What the command line exits with when this error ends it."""
+    """The exit code of a command that this error ends."""
     retryable: ClassVar[bool] = False
-    """Whether the same attempt may succeed later without anything being changed."""
+    """Whether the same attempt may succeed later, with nothing changed."""
 
 
 class ConfigError(RcfsError):
@@ -115,15 +116,15 @@ class NotFoundError(PlatformError):
 
 
 class PurgedError(PlatformError):
-    """The platform has purged the content, so that only the cache could have it, and it has not."""
+    """The platform has purged the content, and the cache does not have it."""
 
 
 class BadRequestError(PlatformError):
-    """The server refused the request for good (400, 416 and other 4xx)."""
+    """The server refused the request permanently (400, 416 and other 4xx)."""
 
 
 class TooLargeError(PlatformError):
-    """A content is larger than rcfs is to fetch (``--max-content``), or has no end."""
+    """A content is larger than the limit (``--max-content``), or does not end."""
 
 
 class RateLimitedError(PlatformError):
@@ -149,7 +150,7 @@ class ServerError(PlatformError):
 
 
 class NotReadyError(PlatformError):
-    """The content exists but is still being made (MSG-368)."""
+    """The content exists, but the platform is still processing it (MSG-368)."""
 
     retryable = True
 
@@ -164,53 +165,53 @@ class UnreachableError(TransportError):
     """No connection to the server could be made: the request was not sent."""
 
     lasting: ClassVar[bool] = False
-    """Whether it stays until somebody changes something, so that trying again soon is of no use."""
+    """Whether the cause stays until somebody mends it, so that an early retry is useless."""
 
 
 class UntrustedError(UnreachableError):
-    """The server's certificate or TLS version was refused, so that nothing was sent, no token either."""
+    """rcfs refused the server's certificate or TLS version, and sent nothing, not even a token."""
 
     lasting = True
 
 
 class ProxyError(UnreachableError):
-    """The proxy does not let rcfs through."""
+    """The proxy refuses the connection, or requires a login."""
 
     lasting = True
 
 
 class SilentError(TransportError):
-    """The server takes connections and requests, and answers nothing, not even a probe."""
+    """The server accepts connections and requests, and answers nothing, not even a probe."""
 
 
 class UncertainError(PlatformError):
-    """A request that must not be sent twice got no usable answer, so what it asks for may have been done."""
+    """A request that must not be repeated got no usable answer, so the server may have carried it out."""
 
 
 class OfflineError(PlatformError):
-    """The server would have to be asked, which is not wanted (``--offline``)."""
+    """The operation needs the server, but ``--offline`` is set."""
 
 
 class PartialError(RcfsError):
-    """Some of what was asked for could not be had; everything else was done."""
+    """Some items of a command failed; all others are done."""
 
     exit_code = 8
 
 
 class FileError(RcfsError):
-    """The file system cannot do what was asked with what is there."""
+    """The file system cannot do this with the entry."""
 
 
 class ReadOnlyError(FileError):
-    """Nothing of that can be changed or made here."""
+    """The entry cannot be changed, or no entry can be made here."""
 
 
 class ExistsError(FileError):
-    """There is something of that name already."""
+    """An entry with that name exists already."""
 
 
 class InvalidNameError(FileError):
-    """Nothing that could be made here can have that name."""
+    """No entry that can be made here can have that name."""
 
 
 class NameTooLongError(InvalidNameError):
@@ -218,19 +219,19 @@ class NameTooLongError(InvalidNameError):
 
 
 class WrongKindError(FileError):
-    """It is not of the kind for which that can be done: no file, no link."""
+    """The entry is not of the kind for this operation: no file, no link."""
 
 
 class NoDirectoryError(WrongKindError):
-    """It is no directory, and only directories have entries."""
+    """The entry is not a directory, and only directories have entries."""
 
 
 class StaleError(FileError):
-    """What was looked up or opened is not there any more; look up the name again."""
+    """The entry that was looked up or opened no longer exists; look up the name again."""
 
 
 class WaitError(RcfsError):
-    """A wait inside the mount ended without what was waited for."""
+    """A wait inside the mount ended without its result."""
 
 
 class DeadlineError(WaitError):
@@ -240,27 +241,27 @@ class DeadlineError(WaitError):
 
 
 class BudgetError(WaitError):
-    """There is no budget, or no seat among the waiters, for this caller."""
+    """The caller gets no budget, or too many others wait already."""
 
     retryable = True
 
 
 class CallerGoneError(WaitError):
-    """The process on whose behalf rcfs waits has a fatal signal pending."""
+    """The process for which rcfs waits has a fatal signal pending."""
 
 
 class SuspendError(WaitError):
-    """The machine is about to be suspended, for which no process may wait in the kernel."""
+    """The machine is about to be suspended, and no process may wait in the kernel then."""
 
     retryable = True
 
 
 class ClosingError(WaitError):
-    """The mount is being taken down, so nothing is waited for any more."""
+    """The mount is ending, and ends all waits."""
 
 
 def sole_cause(error: BaseException) -> BaseException:
-    """What `error` comes down to: trio wraps whatever leaves a nursery in a group, often of one."""
+    """The one error in nested groups of one, which trio makes of errors that leave a nursery."""
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     return error

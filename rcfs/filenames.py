@@ -1,6 +1,6 @@
-"""What every file is called that rcfs keeps: in the state directory, and in that of the cache.
+"""The names of all files in the state directory and in the cache directory.
 
-Processes of several versions may share these directories. So a name never comes to mean something else.
+Processes of several versions may share these directories, so the meaning of a name never changes.
 """
 
 import hashlib
@@ -12,14 +12,14 @@ import attrs
 
 @attrs.frozen
 class StateFiles:
-    """What lies in a state directory."""
+    """The files in a state directory."""
 
     directory: Path
     """The state directory."""
 
     @property
     def mailboxes(self) -> Path:
-        """The index: mailboxes, what each login may see, searches that are kept (SQLite)."""
+        """The index: mailboxes, the extensions that each login may see, saved searches (SQLite)."""
         return self.directory / "mailboxes.sqlite"
 
     @property
@@ -34,7 +34,7 @@ class StateFiles:
 
     @property
     def former_sizes(self) -> Path:
-        """Where version 0.1 keeps the learned sizes; see `rcfs.store.SizeIndex.open`."""
+        """The learned sizes of version 0.1; see `rcfs.store.SizeIndex.open`."""
         return self.directory / "index.sqlite"
 
     @property
@@ -49,12 +49,12 @@ class StateFiles:
 
     @property
     def sessions(self) -> Path:
-        """The directory of the sessions that processes of one login share."""
+        """The directory of sessions, each shared by the processes of one login."""
         return self.directory / "sessions"
 
     @property
     def mounts(self) -> Path:
-        """The directory of the records of mounts that are up, one of each process."""
+        """The directory with one record for each running mount."""
         return self.directory / "mounts"
 
     @property
@@ -64,7 +64,7 @@ class StateFiles:
 
     @property
     def early_errors(self) -> Path:
-        """Takes the stderr of a mount in the background: what is said before there is a log, or past it."""
+        """The stderr of mounts in the background: messages before the log is open, and of libraries."""
         return self.logs / "stderr.log"
 
     @property
@@ -74,11 +74,11 @@ class StateFiles:
 
     @property
     def pull_log(self) -> Path:
-        """The log of pulls that no mount does."""
+        """The log of pulls that run without a mount."""
         return self.logs / "pull.log"
 
     def mount_log(self, mountpoint: Path) -> Path:
-        """The log of the mount at `mountpoint`: its name, and a digest of its path, as names repeat."""
+        """The log of the mount at `mountpoint`, named after it with a digest of its path, as names repeat."""
         digest = hashlib.blake2b(os.fsencode(mountpoint), digest_size=4).hexdigest()
         name = os.fsencode(mountpoint.name or "root")[:200].decode(errors="replace")
         return self.logs / f"{name}-{digest}.log"
@@ -86,14 +86,14 @@ class StateFiles:
 
 @attrs.frozen
 class CacheFiles:
-    """What lies in a cache directory."""
+    """The files in a cache directory."""
 
     directory: Path
     """The cache directory."""
 
     @property
     def database(self) -> Path:
-        """Which value file holds what (SQLite); the name is diskcache's."""
+        """The database of the value files (SQLite); the name is diskcache's."""
         return self.directory / "cache.db"
 
     @property
@@ -103,10 +103,10 @@ class CacheFiles:
 
     @property
     def pins(self) -> Path:
-        """Which contents are kept whatever the cap says."""
+        """The contents that are kept even when the cache is full."""
         return self.directory / "pins"
 
     @property
     def claims(self) -> Path:
-        """Which contents are being fetched at the moment."""
+        """The contents that processes are fetching now."""
         return self.directory / "claims"

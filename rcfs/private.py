@@ -1,4 +1,4 @@
-"""Files and directories that nobody but their owner may open, whatever the umask says."""
+"""Files and directories that only their owner may open, whatever the umask."""
 
 import errno
 import os
@@ -12,15 +12,15 @@ FILE_MODE = 0o600
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong, for a person: of an OSError without its number and file name."""
+    """The text of `error` for a message; that of an OSError without its number and file name."""
     return getattr(error, "strerror", None) or str(error)
 
 
 def make_private_directory(path: Path) -> None:
-    """Create `path` and its missing parents, each with mode 0700; one that exists is left as it is.
+    """Create `path` and its missing parents, each with mode 0700; existing directories stay unchanged.
 
     Raises:
-        NotADirectoryError: `path` or a parent exists and is no directory.
+        NotADirectoryError: `path` or a parent exists and is not a directory.
         OSError: A directory cannot be created.
     """
     if path.is_dir():
@@ -34,13 +34,13 @@ def make_private_directory(path: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Make sure that the file `path` exists, has mode 0600 and can be written; its content stays.
+    """Create the file `path` if it is missing, and set its mode to 0600; its content stays.
 
-    An empty file is an empty SQLite database, and the side files of one get its mode: so a database
-    whose file is created here is never open to others, not even for a moment.
+    An empty file is an empty SQLite database, and SQLite's side files get its mode. So a database whose file
+    is created here is never readable for others, not even for a moment.
 
     Raises:
-        OSError: It cannot be created, or not be opened for writing.
+        OSError: It cannot be created, or cannot be opened for writing.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
     try:
@@ -50,9 +50,9 @@ def make_private_file(path: Path) -> None:
 
 
 def replace_private_file(path: Path, text: str, *, sync: bool = False) -> None:
-    """Put `text` at `path` with mode 0600; a reader sees the old file or the new one, never a part.
+    """Replace the file `path` by `text`, with mode 0600; readers see the old file or the new one, whole.
 
-    With `sync` it is there also after a power cut.
+    With `sync` the new one survives a power cut.
 
     Raises:
         OSError: It cannot be written; the old file stays.
@@ -73,10 +73,10 @@ def replace_private_file(path: Path, text: str, *, sync: bool = False) -> None:
 
 
 def private_directory(path: Path) -> None:
-    """As `make_private_directory`, for a command.
+    """As `make_private_directory`, with an error for users.
 
     Raises:
-        StoreError: It cannot be created, or is no directory.
+        StoreError: It cannot be created, or is not a directory.
     """
     try:
         make_private_directory(path)
@@ -87,7 +87,7 @@ def private_directory(path: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """As `replace_private_file`, for a command.
+    """As `replace_private_file`, with an error for users.
 
     Raises:
         StoreError: It cannot be written.
