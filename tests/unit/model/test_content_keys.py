@@ -1,4 +1,4 @@
-"""Keys of contents: every kind has a path of its own, which leads back to it."""
+"""Keys of contents: each has a path of its own, from which it can be parsed."""
 
 import pytest
 from hypothesis import given
@@ -34,7 +34,7 @@ KEYS: st.SearchStrategy[ContentKey] = st.one_of(
 
 
 @given(KEYS, KEYS)
-def test_a_path_leads_back_to_its_key_and_to_no_other(key: ContentKey, other: ContentKey) -> None:
+def test_a_path_is_parsed_to_its_key_and_to_no_other(key: ContentKey, other: ContentKey) -> None:
     assert ContentKey.parse(str(key)) == key
     assert (str(key) == str(other)) == (key == other)
     assert str(key).startswith(f"{key.account_id}/"), "an account is forgotten by it"
@@ -45,7 +45,7 @@ def test_a_path_leads_back_to_its_key_and_to_no_other(key: ContentKey, other: Co
 
 
 @given(st.text("0123456789/abc%.-ginrdeotpsm", max_size=30))
-def test_any_text_is_a_key_written_as_it_should_be_or_none(text: str) -> None:
+def test_any_text_is_the_path_of_a_key_or_refused(text: str) -> None:
     try:
         key = ContentKey.parse(text)
     except ValueError:
@@ -71,7 +71,7 @@ def test_a_key_knows_its_path_its_resource_and_its_group(
     assert (str(key), key.resource, key.group) == (path, f"/restapi/v1.0/account/1{resource}", group)
 
 
-def test_a_dataset_is_no_resource_of_the_account() -> None:
+def test_the_resource_of_a_dataset_is_outside_the_account() -> None:
     key = DatasetKey("1", "a", "2")
     assert (str(key), key.resource) == ("1/dataset/a/2", "/team-messaging/v1/data-export/a/datasets/2")
 
@@ -79,18 +79,18 @@ def test_a_dataset_is_no_resource_of_the_account() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1/2/3", "1/recording", "1/recording/2/3", "1/recording/a b", "1/02/3/4"]
 )
-def test_what_is_no_key_is_refused(text: str) -> None:
+def test_a_text_that_is_not_a_path_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r".+"):
         ContentKey.parse(text)
 
 
 @pytest.mark.parametrize("wrong", ["", ".", "..", "x" * 129])
-def test_an_id_that_would_be_another_path_is_refused(wrong: str) -> None:
+def test_an_id_that_would_change_the_path_is_refused(wrong: str) -> None:
     with pytest.raises(ValueError, match="recording_id"):
         RecordingKey("1", wrong)
 
 
-def test_what_is_fetched_of_a_message() -> None:
+def test_the_attachments_of_a_message_that_are_fetched() -> None:
     text, voice = Attachment(1, "Text"), Attachment(2, "AudioRecording")
     again = Attachment(2, "AudioTranscription")
     said = Message(7, "SMS", subject="hello", attachments=(text, voice, again))

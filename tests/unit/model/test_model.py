@@ -7,7 +7,7 @@ from rcfs.errors import RcfsError
 from rcfs.model import PRIOR_PLANS, AttachmentKey, ByteRange, ContentKey, Plan, Priority, UsageGroup
 
 
-def test_a_byte_range_is_written_as_http_wants_it() -> None:
+def test_a_byte_range_has_the_form_of_http() -> None:
     assert str(ByteRange(0)) == "bytes=0-"
     assert str(ByteRange(5, 6)) == "bytes=5-5"
     assert str(ByteRange(0, 1 << 40)) == "bytes=0-1099511627775"
@@ -19,7 +19,7 @@ def test_an_empty_or_negative_range_is_refused(start: int, stop: int | None) -> 
         ByteRange(start, stop)
 
 
-def test_a_content_key_survives_its_text() -> None:
+def test_a_content_key_is_parsed_from_its_text() -> None:
     key = AttachmentKey("230919004", 5, 1 << 60, 1)
     assert ContentKey.parse(str(key)) == key
     for text in ("", "1/2/3", "1/2/3/4/5", "1/2/3/x"):
@@ -39,13 +39,13 @@ def test_the_prior_is_the_documented_one() -> None:
     assert limits == {UsageGroup(name): (limit, 60.0, 60.0) for name, limit in expected.items()}
 
 
-def test_a_person_goes_first_and_a_crawler_last() -> None:
+def test_a_person_is_first_and_a_crawler_last() -> None:
     assert min(Priority) is Priority.PERSON
     assert max(Priority) is Priority.CRAWLER
     assert Priority.PERSON < Priority.METADATA < Priority.READAHEAD < Priority.BULK
 
 
-def test_the_drawing_of_the_hierarchy_is_true() -> None:
+def test_the_drawing_of_the_hierarchy_matches_the_classes() -> None:
     drawn = {}
     for line in (errors.__doc__ or "").splitlines():
         words = line.replace("│", " ").replace("├──", " ").replace("└──", " ").split()

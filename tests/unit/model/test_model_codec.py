@@ -183,7 +183,7 @@ def test_the_number_of_a_conversation_stands_in_for_its_id() -> None:
         (None, None),
     ],
 )
-def test_only_a_time_with_a_zone_is_one(text: object, moment_s: float | None) -> None:
+def test_only_a_time_with_a_zone_is_parsed(text: object, moment_s: float | None) -> None:
     assert parse_time(text) == moment_s
 
 
@@ -209,7 +209,7 @@ def test_a_list_without_records_is_a_fault_of_the_server(page: dict[str, Any]) -
         ([], ""),
     ],
 )
-def test_the_next_page_is_where_the_navigation_says(navigation: object, url: str) -> None:
+def test_the_next_page_is_that_of_the_navigation(navigation: object, url: str) -> None:
     assert next_page_url({"navigation": navigation}) == url
 
 
@@ -223,11 +223,11 @@ def test_the_next_page_is_where_the_navigation_says(navigation: object, url: str
         ({}, None),
     ],
 )
-def test_an_admin_is_one_by_the_record_only(record: dict[str, Any], admin: bool | None) -> None:
+def test_an_admin_is_known_by_the_record_only(record: dict[str, Any], admin: bool | None) -> None:
     assert is_admin(record) is admin
 
 
-def test_a_sync_is_its_records_and_the_token_that_goes_on() -> None:
+def test_a_sync_has_records_and_the_next_token() -> None:
     told = sync_answer({"records": [{"id": 1}, None], "syncInfo": {"syncToken": "t", "syncType": "ISync"}})
     assert (told.records, told.token) == ([{"id": 1}], "t")
     for nothing in ({}, {"syncInfo": None}, {"syncInfo": {"syncToken": 7}}):
@@ -246,5 +246,5 @@ def test_a_sync_is_its_records_and_the_token_that_goes_on() -> None:
         ({"id": 1}, False),
     ],
 )
-def test_a_tombstone_says_nothing_of_the_message(record: dict[str, object], tombstone: bool) -> None:
+def test_a_tombstone_has_only_an_availability(record: dict[str, object], tombstone: bool) -> None:
     assert is_tombstone(record) is tombstone

@@ -1,4 +1,4 @@
-"""When messages go, and how sure that is."""
+"""When the platform deletes messages, and whether that is certain."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def message(kind: str, days_old: float, **fields: Any) -> Message:
 
 
 def goes(message: Message, configured_days: int | None = 60) -> tuple[float, bool] | None:
-    """(in how many days, whether that is certain)."""
+    """(days until it is deleted, whether that is certain)."""
     end = Retention(configured_days).end_of(message, NOW_S)
     return None if end is None else ((end.at_s - NOW_S) / DAY_S, end.certain)
 
@@ -31,19 +31,19 @@ def test_texts_are_kept(kind: str) -> None:
     assert goes(message(kind, 1000)) is None
 
 
-def test_what_is_documented_is_assumed() -> None:
+def test_documented_rules_are_assumed() -> None:
     assert goes(message("Fax", 20, direction="Outbound")) == (10, False)
     assert goes(message("Fax", 20, direction="Outbound"), 25) == (5, True), "whatever is first"
     assert goes(message("SMS", 3, availability="Deleted")) == (3, False), "counted from the deletion"
     assert goes(message("VoiceMail", 3, availability="Deleted"), None) == (3, False)
 
 
-def test_a_rule_that_was_not_followed_is_none() -> None:
+def test_a_rule_that_was_not_followed_is_ignored() -> None:
     assert goes(message("VoiceMail", 60.5)) == (-0.5, True), "it may have gone since the last sync"
     assert goes(message("VoiceMail", 62)) is None
     assert goes(message("Fax", 32, direction="Outbound")) == (28, True)
 
 
-def test_what_is_gone_or_without_a_time_never_goes() -> None:
+def test_purged_messages_and_those_without_a_time_have_no_end() -> None:
     assert goes(message("VoiceMail", 59, availability="Purged")) is None
     assert Retention(60).end_of(Message(1, "VoiceMail"), NOW_S) is None

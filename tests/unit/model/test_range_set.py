@@ -27,7 +27,7 @@ def test_it_holds_what_was_added_in_as_few_ranges_as_possible(ranges: list[tuple
 
 
 @given(pairs, positions, positions)
-def test_what_is_taken_away_is_in_it_no_more(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
+def test_removed_positions_are_not_in_it(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
     found, truth = built(ranges)
     less = found.minus(start, stop)
     rest = truth - set(range(start, stop))
@@ -37,7 +37,7 @@ def test_what_is_taken_away_is_in_it_no_more(ranges: list[tuple[int, int]], star
 
 
 @given(pairs, positions, positions)
-def test_what_is_missing_is_found(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
+def test_missing_positions_are_found(ranges: list[tuple[int, int]], start: int, stop: int) -> None:
     found, truth = built(ranges)
     missing = [position for position in range(start, stop) if position not in truth]
     assert found.has(start, stop) == (not missing)

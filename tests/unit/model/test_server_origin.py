@@ -1,4 +1,4 @@
-"""Which URLs a platform may have: the same rule for what people type and what rcfs connects to."""
+"""The URLs that a platform may have; what users type and what rcfs connects to obey one rule."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Text from outside on its way to a person."""
+"""Text from outside, made safe to show."""
 
 import json
 import unicodedata
@@ -12,7 +12,7 @@ ACTS = [
     "\u061c", "\u200e", "\u200f", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x206A)),
     "\u200b", "\u2060", "\ufeff", "\u00ad", "\U000e0001", "\U000e0067", "\ud83d", "\udc80", "\ufff9",
 ]  # fmt: skip
-"""What must not reach a terminal: controls, what reorders, what hides, halves."""
+"""Characters that must not reach a terminal: controls, reordering and hidden ones, halves of pairs."""
 
 READABLE = [
     "plain \u00e9\u00df", "\u05d3\u05d5\u05d3", "\u0645\u0631\u062d\u0628\u0627", "\u0e17\u0e35\u0e48",
@@ -23,7 +23,7 @@ READABLE = [
 
 
 @pytest.mark.parametrize("character", ACTS)
-def test_what_acts_on_a_terminal_is_not_shown(character: str) -> None:
+def test_characters_that_control_a_terminal_are_removed(character: str) -> None:
     text = f"a{character}b"
     for shown in (
         one_line(text),
@@ -35,7 +35,7 @@ def test_what_acts_on_a_terminal_is_not_shown(character: str) -> None:
 
 
 @pytest.mark.parametrize("text", READABLE)
-def test_what_people_write_stays_readable(text: str) -> None:
+def test_ordinary_text_stays_unchanged(text: str) -> None:
     assert one_line(text) == text
     assert safe_json(text) == text
 
@@ -45,12 +45,12 @@ def test_shown_text_stays_on_its_line() -> None:
     assert safe_lines("a\x1b\nb\r\n") == "a \nb \n"
 
 
-def test_accents_do_not_paint_over_other_lines() -> None:
+def test_combining_marks_are_limited() -> None:
     shown = one_line("e" + "\u0301" * 100 + "x" + "\u0489" * 100)
     assert sum(unicodedata.category(each) in ("Mn", "Me") for each in shown) == 12
 
 
-def test_json_means_the_same() -> None:
+def test_json_keeps_its_meaning() -> None:
     text = "\x1b\x7f\x9b\u2028\u202e\U000e0067\ud83d \U0001f469\u200d\U0001f680\n"
     assert json.loads(safe_json(json.dumps({text: [text]}, ensure_ascii=False, indent=2))) == {text: [text]}
 

@@ -1,4 +1,4 @@
-"""What several processes on one ledger do together, in virtual time."""
+"""Several processes on one ledger, in virtual time."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def by_process(requests: list[Request]) -> Counter[str]:
 
 
 def keep_busy(fleet: Fleet, process: Process, count: int) -> None:
-    """Let `process` have `count` bulk requests waiting or under way for ever."""
+    """Keep `count` bulk requests of `process` waiting or in flight, forever."""
     fleet.submit(process, GROUP, BULK, count)
 
     def one_more(process: Process, _ticket: object) -> None:
@@ -124,7 +124,9 @@ def test_a_person_among_a_thousand_bulk_files_waits_for_no_more_than_the_reserve
 
 
 @pytest.mark.parametrize("apart", [False, True])
-def test_a_person_who_goes_on_and_on_waits_two_seconds_at_most(new_fleet: NewFleet, *, apart: bool) -> None:
+def test_a_person_who_never_stops_reading_waits_two_seconds_at_most(
+    new_fleet: NewFleet, *, apart: bool
+) -> None:
     fleet, police = new_fleet(40)
     copying = fleet.start()
     reading = fleet.start() if apart else copying
@@ -148,7 +150,7 @@ def test_a_person_who_goes_on_and_on_waits_two_seconds_at_most(new_fleet: NewFle
 
 
 def waits(requests: list[Request]) -> list[float]:
-    """How long each request of a person waited for its slot."""
+    """Seconds that each request of a person waited for its slot."""
     return [
         request.slot.taken_s - request.ticket.submitted_s
         for request in requests
@@ -183,7 +185,7 @@ def test_a_killed_process_costs_what_it_had_in_flight_and_no_429(new_fleet_anywh
     assert police.violations == []
 
 
-def test_what_the_kernel_sends_for_a_dead_process_is_counted(new_fleet_anywhere: NewFleet) -> None:
+def test_requests_that_the_kernel_sends_for_a_dead_process_count(new_fleet_anywhere: NewFleet) -> None:
     """Killed just after it wrote all its requests, of which the server sees the last 4.9 s later."""
     fleet, police = new_fleet_anywhere(10)
     trips = chain([Trip(4.9, 0.1)] * 10, repeat(Trip(0.01, 0.01)))
@@ -199,7 +201,7 @@ def test_what_the_kernel_sends_for_a_dead_process_is_counted(new_fleet_anywhere:
 
 @pytest.mark.parametrize("others", [0, 1])
 @pytest.mark.parametrize("person", [False, True])
-def test_the_forecast_is_what_then_happens(new_fleet: NewFleet, others: int, *, person: bool) -> None:
+def test_the_forecast_comes_true(new_fleet: NewFleet, others: int, *, person: bool) -> None:
     """Within 5 % and a second: 300 files, in the middle of a copy that others share."""
     fleet, _police = new_fleet(40)
     mine = fleet.start()

@@ -64,7 +64,7 @@ def headers(
 def ask(
     ledger: Ledger, now: float, group: UsageGroup = MEDIUM, priority: Priority = METADATA
 ) -> Slot | float:
-    """What the ledger says to one request."""
+    """The ledger's answer to one request."""
     answer = ledger.take(group, Waiting.only(priority, now), now)
     assert isinstance(answer, Slot) or answer > now
     return answer
@@ -77,7 +77,7 @@ def taken(ledger: Ledger, now: float, group: UsageGroup = MEDIUM, priority: Prio
 
 
 def free_s(ledger: Ledger, now: float, group: UsageGroup = MEDIUM) -> float:
-    """When a request that asks whenever it is told to is admitted; it is never sent."""
+    """When a request is admitted that asks again at the times it gets; it is never sent."""
     assert not isinstance(ask(ledger, now, group), Slot)
     for _ in range(400):
         answer = ask(ledger, now, group)
@@ -92,7 +92,7 @@ def state(ledger: Ledger, now: float, group: UsageGroup = MEDIUM) -> GroupState:
     return next(state for state in ledger.states(now) if state.group == group)
 
 
-def test_a_slot_says_what_it_is(new_ledger: NewLedger) -> None:
+def test_a_slot_has_its_group_and_time_and_a_unique_id(new_ledger: NewLedger) -> None:
     ledger = new_ledger()
     first, second = taken(ledger, 5.0), taken(ledger, 6.0)
     assert (first.group, first.taken_s) == (MEDIUM, 5.0)
@@ -155,7 +155,7 @@ def test_an_unknown_group_starts_small_and_learns(new_ledger: NewLedger) -> None
     taken(ledger, 1.0, OTHER)
 
 
-# What responses teach
+# Plans that responses teach
 
 
 def test_headers_without_numbers_teach_nothing(new_ledger: NewLedger) -> None:
@@ -313,7 +313,7 @@ def test_the_server_frees_our_slots_before_we_do_so_others_may_use_them(new_ledg
     assert state(ledger, 60.5).used == 2 + 3
 
 
-def test_more_remaining_than_the_own_count_changes_nothing(new_ledger: NewLedger) -> None:
+def test_more_remaining_than_our_own_slots_leave_changes_nothing(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=2)
     taken(ledger, 0.0)
     ledger.settle(taken(ledger, 0.0), 1.0, headers(2))
@@ -370,7 +370,7 @@ def test_a_success_in_flight_does_not_unfreeze(new_ledger: NewLedger) -> None:
     assert free_s(ledger, 3.0) == 62.0
 
 
-def test_after_a_freeze_the_window_is_what_the_slots_say(new_ledger: NewLedger) -> None:
+def test_after_a_freeze_the_window_counts_again(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=2)
     slow, refused = taken(ledger, 0.0), taken(ledger, 0.0)
     ledger.refuse(refused, 1.0, headers(), 9.0)
@@ -440,7 +440,7 @@ def test_no_limit_takes_all_memory(new_ledger: NewLedger, remaining: int) -> Non
     assert 1 <= state(ledger, 1.0).used <= MOST_REQUESTS
 
 
-def test_a_server_with_a_new_group_in_each_answer_fills_nothing(new_ledger: NewLedger) -> None:
+def test_a_new_group_in_each_answer_does_not_grow_the_book(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=1000)
     for number in range(300):
         ledger.settle(taken(ledger, 0.0), 1.0, headers(group=UsageGroup(f"group {number}")))
@@ -452,7 +452,7 @@ def test_a_server_with_a_new_group_in_each_answer_fills_nothing(new_ledger: NewL
     assert isinstance(answer, float), "a group beyond them is frozen with the rest"
 
 
-def test_a_reset_forgets_what_the_server_told_and_no_request(new_ledger: NewLedger) -> None:
+def test_a_reset_forgets_learned_plans_and_penalties_and_no_request(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=3)
     ledger.settle(taken(ledger, 0.0), 1.0, headers(0, limit=2, window_s=1000.0))
     ledger.refuse(taken(ledger, 1003.0), 1003.5, None, 3000.0)
@@ -477,7 +477,7 @@ def test_states_tell_all_groups_configured_or_seen(new_ledger: NewLedger) -> Non
     )
 
 
-def test_states_tell_what_is_in_flight(new_ledger: NewLedger) -> None:
+def test_states_count_slots_in_flight(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=5)
     for _ in range(2):
         taken(ledger, 1.0)
@@ -485,7 +485,7 @@ def test_states_tell_what_is_in_flight(new_ledger: NewLedger) -> None:
     assert (state(ledger, 3.0).in_flight, state(ledger, 3.0).returns_s) == (2, (59.0,))
 
 
-def test_asking_again_at_the_time_told_gets_a_slot_however_the_sums_round(new_ledger: NewLedger) -> None:
+def test_asking_again_at_the_given_time_gets_a_slot_despite_rounding(new_ledger: NewLedger) -> None:
     ledger = new_ledger(limit=3)
     for now in (0.1, 0.7, 1.1):
         ledger.settle(taken(ledger, now), now + 1 / 3, headers())
@@ -526,7 +526,7 @@ def test_all_processes_share_the_window_the_plan_and_the_penalty(new_home: NewHo
     waits(first, 2.0, PERSON)
 
 
-def test_what_a_process_learned_and_did_outlives_it(new_home: NewHome) -> None:
+def test_learned_plans_and_requests_outlive_their_process(new_home: NewHome) -> None:
     home = new_home(3)
     first = home.open("first")
     first.settle(taken(first, 0.0), 1.0, headers(0, limit=2))
@@ -548,7 +548,7 @@ def test_a_request_of_a_killed_process_counts_for_a_window_from_when_that_is_not
     assert free_s(second, 30.0) == 90.0 + LINGER_S
 
 
-def test_requests_of_a_killed_process_end_when_others_only_look(new_home: NewHome) -> None:
+def test_requests_of_a_killed_process_end_when_others_only_read_the_states(new_home: NewHome) -> None:
     home = new_home(10)
     first, second = home.open("first"), home.open("second")
     taken(first, 0.0)
@@ -607,7 +607,7 @@ def test_a_slot_that_another_process_needs_more_urgently_is_left_to_it(
 
 
 @pytest.mark.parametrize("urgent", [PERSON, METADATA])
-def test_a_process_that_does_not_ask_again_holds_up_nobody_for_long(
+def test_a_process_that_does_not_ask_again_delays_others_only_briefly(
     new_home: NewHome, urgent: Priority
 ) -> None:
     home = new_home(1)
@@ -619,7 +619,7 @@ def test_a_process_that_does_not_ask_again_holds_up_nobody_for_long(
     taken(first, 60.0 + GRACE_S, priority=BULK)
 
 
-def test_a_process_that_has_left_the_order_holds_up_nobody(new_home: NewHome) -> None:
+def test_a_process_that_has_left_delays_nobody(new_home: NewHome) -> None:
     home = new_home(1)
     first, second = home.open("first"), home.open("second")
     first.settle(taken(first, 0.0), 0.0, None)
@@ -693,7 +693,7 @@ def test_a_person_in_one_process_makes_the_others_leave_a_reserve(two: tuple[Led
     assert state(first, 60.0).used == 2
 
 
-def test_states_count_who_waits_elsewhere(two: tuple[Ledger, Ledger]) -> None:
+def test_states_count_requests_in_other_processes(two: tuple[Ledger, Ledger]) -> None:
     first, second = two
     for _ in range(10):
         taken(first, 0.0)
@@ -706,12 +706,12 @@ def test_states_count_who_waits_elsewhere(two: tuple[Ledger, Ledger]) -> None:
 
 
 @pytest.mark.parametrize("counts", [(0, 0, 0, 0, 0), (1, 0, 0, 0), (-1, 1, 0, 0, 0)])
-def test_what_waits_is_a_number_for_each_class_and_not_nothing(counts: tuple[int, ...]) -> None:
+def test_waiting_needs_a_number_for_each_class_and_at_least_one_request(counts: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="numbers of waiting requests"):
         Waiting(counts, 0.0)
 
 
-def test_a_ledger_with_nothing_left_to_do_says_so(new_ledger: NewLedger) -> None:
+def test_a_ledger_that_has_stored_all_needs_no_sync(new_ledger: NewLedger) -> None:
     ledger = new_ledger()
     taken(ledger, 0.0)
     assert ledger.sync(0.0) == math.inf

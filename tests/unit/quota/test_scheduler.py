@@ -183,7 +183,7 @@ def test_a_withdrawn_ticket_is_not_sent_and_may_be_withdrawn_again() -> None:
     assert scheduler.next(0.0) == Idle()
 
 
-def test_the_queue_tells_who_waits() -> None:
+def test_the_queue_lists_waiting_requests() -> None:
     scheduler, _ = a_scheduler()
     oldest = scheduler.submit(MEDIUM, BULK, 1.0)
     later = scheduler.submit(MEDIUM, BULK, 2.0)
