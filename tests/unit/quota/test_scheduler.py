@@ -46,7 +46,7 @@ def a_scheduler(limit: int = 40) -> tuple[Scheduler, Ledger]:
 
 
 def sends(scheduler: Scheduler, now: float) -> list[Send]:
-    """All that may be sent now."""
+    """Everything that may be sent now."""
     result = []
     while isinstance(decision := scheduler.next(now), Send):
         result.append(decision)
@@ -296,7 +296,7 @@ def test_after_a_freeze_background_work_is_paced() -> None:
     assert wait_s(scheduler, 300.0) == 301.5
 
 
-def test_background_work_leaves_the_reserve_while_a_person_is_about() -> None:
+def test_background_work_leaves_the_reserve_while_a_person_is_present() -> None:
     world, scheduler, _ = a_world()
     submit(scheduler, 10_000, BULK)
     world.at(300.0, lambda: submit(scheduler, 1, PERSON, 300.0))
@@ -308,7 +308,7 @@ def test_background_work_leaves_the_reserve_while_a_person_is_about() -> None:
     assert all(later - earlier >= 60 / 36 - 1e-9 for earlier, later in pairwise(settled))
 
 
-def test_the_reserve_is_given_up_when_nobody_was_there_for_a_while() -> None:
+def test_the_reserve_is_used_when_no_person_was_present_for_a_while() -> None:
     scheduler, ledger = a_scheduler(limit=2)
     submit(scheduler, 1, PERSON)
     [send] = sends(scheduler, 0.0)
@@ -321,7 +321,7 @@ def test_the_reserve_is_given_up_when_nobody_was_there_for_a_while() -> None:
     assert len(sends(scheduler, PRESENCE_S)) == 1
 
 
-def test_a_person_who_gave_up_is_still_about() -> None:
+def test_a_person_who_gave_up_still_counts_as_present() -> None:
     scheduler, ledger = a_scheduler(limit=2)
     submit(scheduler, 2, BULK)
     [send] = sends(scheduler, 0.0)
@@ -336,7 +336,7 @@ def test_a_person_who_gave_up_is_still_about() -> None:
     assert wait_s(scheduler, 60.0) == 70.0  # both slots, as one is the reserve
 
 
-def test_who_withdraws_the_last_of_a_group_leaves_the_order_of_processes() -> None:
+def test_withdrawing_the_last_ticket_of_a_group_gives_up_the_process_place() -> None:
     book = Book({MEDIUM: Plan(1, WINDOW_S)}, poll_s=1.0)
     homes = (MemoryHome(book=book, owner=owner, is_alive=lambda _owner: True) for owner in "ab")
     first, second = (Scheduler(Ledger(home)) for home in homes)
@@ -353,7 +353,7 @@ def test_who_withdraws_the_last_of_a_group_leaves_the_order_of_processes() -> No
     assert state.elsewhere == (0, 0, 0, 0, 0)
 
 
-def test_a_ledger_that_is_behind_is_asked_again() -> None:
+def test_a_ledger_with_unstored_reports_is_asked_again() -> None:
     class Late(Ledger):
         def sync(self, now: float) -> float:
             return now + 0.05
@@ -398,7 +398,7 @@ def test_a_person_waits_an_interval_at_most_and_not_at_all_while_present(limit: 
 
 
 @pytest.mark.parametrize("limit", [10, 40])
-def test_a_person_who_has_looked_around_waits_for_nothing(limit: int) -> None:
+def test_a_person_who_has_listed_a_directory_does_not_wait(limit: int) -> None:
     world, scheduler, police = a_world(limit)
     submit(scheduler, 10_000, BULK)
     arrivals = [500.0 * n + 0.37 * n for n in range(1, 10)]
@@ -431,7 +431,7 @@ def test_steady_throughput_is_at_least_98_percent_of_the_limit(limit: int, *, se
     assert police.violations == []
 
 
-def test_throughput_with_a_person_about_is_all_but_the_reserve() -> None:
+def test_throughput_with_a_person_present_is_all_except_the_reserve() -> None:
     world, scheduler, _ = a_world()
     submit(scheduler, 10_000, BULK)
     for n in range(40):
