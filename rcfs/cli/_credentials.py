@@ -15,7 +15,7 @@ from rcfs.cli._output import announce, is_interactive, tell
 from rcfs.cli._settings import read_settings
 from rcfs.config import (
     DEFAULT_SERVER_URL,
-    SavedCredentials,
+    Credentials,
     clear_keyring,
     credentials_path,
     remove_credentials_file,
@@ -60,7 +60,7 @@ def login(*, in_file: bool) -> None:
     A mount whose login was refused tries again at once.
     """
     in_file = _file_is_to_hold_them(in_file=in_file)
-    entry = SavedCredentials(
+    entry = Credentials(
         server_url=_ask("Server", _server_url, default=DEFAULT_SERVER_URL),
         client_id=_ask("Client id", _given),
         client_secret=_ask("Client secret (hidden)", _given, hidden=True),

@@ -12,7 +12,6 @@ from rcfs.config._credentials_file import read_credentials_file as read_credenti
 from rcfs.config._credentials_file import remove_credentials_file as remove_credentials_file
 from rcfs.config._credentials_file import try_credentials_file as try_credentials_file
 from rcfs.config._credentials_file import write_credentials_file as write_credentials_file
-from rcfs.config._keyring import SavedCredentials as SavedCredentials
 from rcfs.config._keyring import clear_keyring as clear_keyring
 from rcfs.config._keyring import read_keyring as read_keyring
 from rcfs.config._keyring import try_keyring as try_keyring
@@ -25,9 +24,9 @@ from rcfs.config._settings import DEFAULT_WAIT_ONLINE_S as DEFAULT_WAIT_ONLINE_S
 from rcfs.config._settings import LOG_LEVELS as LOG_LEVELS
 from rcfs.config._settings import Credentials as Credentials
 from rcfs.config._settings import Settings as Settings
-from rcfs.config._settings import find_config as find_config
-from rcfs.config._settings import load_settings as load_settings
-from rcfs.config._settings import read_limits as read_limits
+from rcfs.config._sources import find_config as find_config
+from rcfs.config._sources import load_settings as load_settings
+from rcfs.config._sources import read_limits as read_limits
 from rcfs.config._units import LIMIT_FORM as LIMIT_FORM
 from rcfs.config._units import parse_group as parse_group
 from rcfs.config._units import parse_limit as parse_limit

@@ -1,9 +1,10 @@
-"""Who may look into a mount: its owner, its umask, and whether others are let in at all."""
+"""Access to a mount: its owner, its umask, and whether it locks out the user who mounts it."""
 
 import grp
 import os
 import pwd
 import re
+from collections.abc import Callable
 
 _MOST_ID = (1 << 32) - 2
 """The largest id; the next one means "no change" to chown(2)."""
@@ -11,9 +12,9 @@ _UMASK = re.compile(r"(?:0o?)?([0-7]{1,3})", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 ALONE_UMASK = 0o077
-"""The owner alone."""
+"""Only the owner may enter."""
 OTHERS_UMASK = 0o022
-"""Everyone may look; it comes with ``--allow-other``, which would let nobody in otherwise."""
+"""Everyone may read. The default with ``--allow-other``, which would let nobody in otherwise."""
 
 
 def parse_user(user: str | int) -> int:
@@ -22,13 +23,7 @@ def parse_user(user: str | int) -> int:
     Raises:
         ValueError: There is no such user.
     """
-    number = _number(user)
-    if number is not None:
-        return number
-    try:
-        return pwd.getpwnam(str(user)).pw_uid
-    except (KeyError, UnicodeEncodeError):
-        raise ValueError(f"there is no user {user}; write a name, or a number such as 1000") from None
+    return _id_of("user", user, lambda name: pwd.getpwnam(name).pw_uid)
 
 
 def parse_user_group(group: str | int) -> int:
@@ -37,29 +32,23 @@ def parse_user_group(group: str | int) -> int:
     Raises:
         ValueError: There is no such group.
     """
-    number = _number(group)
-    if number is not None:
-        return number
-    try:
-        return grp.getgrnam(str(group)).gr_gid
-    except (KeyError, UnicodeEncodeError):
-        raise ValueError(f"there is no group {group}; write a name, or a number such as 1000") from None
+    return _id_of("group", group, lambda name: grp.getgrnam(name).gr_gid)
 
 
 def parse_umask(text: str) -> int:
     """The bits of an octal umask such as ``022``.
 
     Raises:
-        ValueError: `text` is none.
+        ValueError: `text` has another form.
     """
     match = _UMASK.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"{text!r} is no umask; write three octal digits, such as 022")
+        raise ValueError(f"{text!r} is not a umask; write three octal digits, such as 022")
     return int(match[1], 8)
 
 
 def locks_out(*, uid: int | None, gid: int | None, umask: int) -> bool:
-    """Whether a mount with that owner and umask does not let in the user of this process."""
+    """Whether a mount with this owner and umask keeps out the user of this process."""
     own_uid = os.geteuid()
     if own_uid in (0, uid) or uid is None:
         return False
@@ -68,10 +57,13 @@ def locks_out(*, uid: int | None, gid: int | None, umask: int) -> bool:
     return umask & needed != 0
 
 
-def _number(text: str | int) -> int | None:
-    if isinstance(text, str) and not _NUMBER.fullmatch(text.strip()):
-        return None
-    number = int(text)
-    if not 0 <= number <= _MOST_ID:
-        raise ValueError(f"{number} is out of range; an id is between 0 and {_MOST_ID}")
-    return number
+def _id_of(kind: str, given: str | int, id_by_name: Callable[[str], int]) -> int:
+    if isinstance(given, int) or _NUMBER.fullmatch(given.strip()):
+        number = int(given)
+        if not 0 <= number <= _MOST_ID:
+            raise ValueError(f"{number} is out of range; an id is between 0 and {_MOST_ID}")
+        return number
+    try:
+        return id_by_name(given)
+    except (KeyError, UnicodeEncodeError):
+        raise ValueError(f"there is no {kind} {given}; write a name, or a number such as 1000") from None

@@ -1,7 +1,7 @@
 """Reads config.toml: which keys there are, of which type, and on which line each stands.
 
-A mistake is an error that names line and key, never a setting silently ignored. Values are never
-repeated in an error, as some of them are secrets.
+A mistake is an error that names line and key; rcfs ignores no setting silently. Errors never repeat a
+value, because some values are secrets.
 """
 
 import difflib
@@ -45,28 +45,28 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
     "cache": {"directory": _TEXT, "size": _SIZE, "max_content": _SIZE},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},
 }
-"""What each table may hold."""
+"""The keys of each table, with the kind of their values."""
 _LIMITS = "limits"
-"""The one table with open keys: the API says that the names of usage plan groups will change."""
+"""The one table whose keys are not fixed: the API says that the names of usage plan groups will change."""
 _SECRETS = ("credentials.client_secret", "credentials.jwt")
 
 _SYNTAX_AT = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column \d+\)")
-"""How tomllib words a syntax error; its numbers are no attributes before Python 3.14."""
+"""The text of a syntax error of tomllib, which has the line as an attribute only from Python 3.14 on."""
 
 
 @attrs.frozen
 class Found:
-    """A value, and where it was found."""
+    """A value and its source."""
 
     value: Any = attrs.field(repr=False)
     """The value as its source has it."""
     where: str
-    """What to call its source in an error: an option, a variable, or file, line and key."""
+    """The name of its source for an error: an option, a variable, or file, line and key."""
 
 
 @attrs.frozen
 class ConfigFile:
-    """The values of a config file, their types checked."""
+    """The values of a config file, of the right types."""
 
     values: Mapping[str, Found] = attrs.field(factory=dict)
     """By dotted key, such as ``cache.size``."""
@@ -76,7 +76,7 @@ class ConfigFile:
         return self.values.get(key)
 
     def limits(self) -> Mapping[str, Found]:
-        """The table of limits, by the name of the group."""
+        """The table of limits, by name of usage plan group."""
         prefix = _LIMITS + "."
         return {
             key.removeprefix(prefix): found for key, found in self.values.items() if key.startswith(prefix)
@@ -84,7 +84,7 @@ class ConfigFile:
 
 
 def read_config(path: Path, warn: Callable[[str], None]) -> ConfigFile:
-    """What the file at `path` says; nothing when there is none.
+    """The values in the file at `path`; an empty file if it does not exist.
 
     `warn` gets a line when the file holds secrets and others may read it.
 
@@ -115,15 +115,15 @@ def _syntax_error(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
     match = _SYNTAX_AT.fullmatch(str(error))
     if match is not None:
         return f"{path} line {match['line']}: {match['what']}"
-    # Only at its end did the file turn out to be wrong: a string or an array goes on for ever. It begins
-    # after the longest beginning that is TOML.
+    # tomllib found the mistake only at the end of the file: a string or an array is not closed. It begins
+    # after the longest beginning of the file that is TOML.
     lines = text.split("\n")
     good = next((count for count in range(len(lines) - 1, 0, -1) if _document(lines[:count]) is not None), 0)
     return f"{path} line {good + 1}: {str(error).removesuffix(' (at end of document)')}"
 
 
 def _document(lines: Sequence[str]) -> Any:
-    """What `lines` say; None when they are no TOML."""
+    """The TOML document in `lines`; None when they are not TOML."""
     try:
         return tomllib.loads("\n".join(lines))
     except tomllib.TOMLDecodeError:
@@ -150,9 +150,9 @@ def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str,
 
 
 def did_you_mean(word: str, known: Iterable[str], *, likeness: float = 0.6) -> str:
-    """The one of `known` that is most like `word`, as a question after a blank; empty if none is like it.
+    """A question such as ``" (did you mean 'mount'?)"``; empty when no word of `known` is similar to `word`.
 
-    `likeness` is how much of both must agree, of 1: names with the same beginning agree in that already.
+    `likeness` is the least ratio of `difflib.get_close_matches`, 0 to 1; names that begin alike need more.
     """
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=likeness)
     return f" (did you mean '{close[0]}'?)" if close else ""
@@ -171,11 +171,11 @@ def _is_kind(value: object, kind: str) -> bool:
 
 
 def _line_of(keys: tuple[str, ...], text: str) -> int:
-    """Line, counted from 1, on which the value under `keys` is complete.
+    """The line, counted from 1, on which the value under `keys` ends.
 
-    tomllib does not tell where a key stands. The shortest beginning of the file that is TOML and has the
-    key ends there, however the file spells it (dotted, quoted, inline). Quadratic, for a file of tens of
-    lines.
+    tomllib does not tell the line of a key. The shortest beginning of the file that is TOML and has the key
+    ends on that line, in whatever form the key is written (dotted, quoted, inline). This takes quadratic
+    time, and a config file has tens of lines.
     """
     lines = text.split("\n")
     for count in range(1, len(lines)):

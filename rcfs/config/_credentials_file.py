@@ -1,6 +1,6 @@
 """Credentials in a file of their own, for a machine without a keyring: 0600, beside config.toml.
 
-Not in config.toml, which is yours: rcfs would have to rewrite it with all its comments.
+They are not in config.toml, because rcfs does not rewrite a file that you edit.
 """
 
 import os
@@ -9,31 +9,32 @@ from pathlib import Path
 
 import platformdirs
 
-from rcfs.config._keyring import SavedCredentials
+from rcfs.config._keyring import credentials_from_json, credentials_to_json
+from rcfs.config._settings import Credentials
 from rcfs.errors import ConfigError, StoreError
 from rcfs.private import private_directory, write_private
 
 _LARGEST_BYTES = 1 << 20
-"""A JWT has some thousand characters; what is larger than this was not written by rcfs."""
+"""A JWT has some thousand characters, so rcfs never writes a file of this size."""
 
 
 def credentials_path() -> Path:
-    """Where the file is, or would be."""
+    """The path of the file, which need not exist."""
     return platformdirs.user_config_path("rcfs") / "credentials.json"
 
 
-def read_credentials_file(warn: Callable[[str], None]) -> SavedCredentials | None:
-    """What the file holds; None when there is none.
+def read_credentials_file(warn: Callable[[str], None]) -> Credentials | None:
+    """The saved credentials; None when no file has any.
 
-    `warn` gets a line when it cannot be used, or others may read it.
+    `warn` gets a line when rcfs cannot use the file, or others may read it.
     """
     path = credentials_path()
     try:
-        # A FIFO must hold nobody up.
+        # A FIFO must not block the command.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
-            saved = SavedCredentials.from_json(file.read(_LARGEST_BYTES))
+            saved = credentials_from_json(file.read(_LARGEST_BYTES))
     except FileNotFoundError:
         return None
     except OSError as exc:
@@ -48,23 +49,23 @@ def read_credentials_file(warn: Callable[[str], None]) -> SavedCredentials | Non
 
 
 def try_credentials_file() -> None:
-    """Returns if the file can be written; what it holds stays.
+    """Tries to write a file beside it; the saved credentials stay as they are.
 
     Raises:
-        ConfigError: It cannot.
+        ConfigError: The directory cannot be written.
     """
     trial = credentials_path().with_suffix(".trial")
     _write(trial, "")
     trial.unlink(missing_ok=True)
 
 
-def write_credentials_file(entry: SavedCredentials) -> None:
-    """Saves `entry` in place of what was saved; whoever reads meanwhile gets the one or the other, whole.
+def write_credentials_file(credentials: Credentials) -> None:
+    """Saves `credentials` in place of those saved before, atomically.
 
     Raises:
         ConfigError: The file cannot be written.
     """
-    _write(credentials_path(), entry.to_json())
+    _write(credentials_path(), credentials_to_json(credentials))
 
 
 def _write(path: Path, text: str) -> None:
@@ -76,7 +77,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def remove_credentials_file() -> bool:
-    """Removes the file; whether there was one.
+    """Removes the file; returns whether it existed.
 
     Raises:
         ConfigError: It cannot be removed.

@@ -1,7 +1,7 @@
 """Credentials in the desktop's keyring: one entry, saved and read as a whole.
 
 The keyring library is imported where it is used: it takes a tenth of a second and may start D-Bus. A keyring
-that is locked, or a bus on which nobody answers, may block for ever, so every question has a deadline.
+that is locked, or a bus on which nobody answers, may block forever, so every question has a deadline.
 """
 
 import json
@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import attrs
 
+from rcfs.config._settings import Credentials
 from rcfs.errors import ConfigError
 
 _T = TypeVar("_T")
@@ -19,75 +20,62 @@ ANSWERS_WITHIN_S = 30.0
 """Longest wait for the keyring: long enough for you to type its password, short enough for a boot."""
 _SERVICE = "rcfs"
 _ENTRY = "credentials"
-"""Name of the one entry; a JSON object, so that its parts always belong together."""
+"""Name of the one entry. It is a JSON object, so that its parts always belong together."""
 _TRIAL = "trial"
-"""Name of an entry that is written and removed at once, to see whether the keyring takes one."""
+"""Name of the entry of `try_keyring`."""
 
 
-@attrs.frozen
-class SavedCredentials:
-    """What `rcfs login` saved; all fields None when it saved nothing."""
-
-    server_url: str | None = None
-    """Origin of the platform."""
-    client_id: str | None = None
-    """Client id of the app."""
-    client_secret: str | None = attrs.field(default=None, repr=False)
-    """Client secret of the app."""
-    jwt: str | None = attrs.field(default=None, repr=False)
-    """JWT credential of the user."""
-
-    def to_json(self) -> str:
-        """As a JSON object, which holds the secrets."""
-        return json.dumps(attrs.asdict(self))
-
-    @classmethod
-    def from_json(cls, text: str) -> "SavedCredentials":
-        """What `to_json` wrote.
-
-        Raises:
-            ValueError: It is something else.
-        """
-        try:
-            saved = json.loads(text)
-            return cls(**{field.name: str(saved[field.name]) for field in attrs.fields(cls)})
-        except (TypeError, KeyError, RecursionError) as exc:
-            raise ValueError("this was not written by rcfs") from exc
+def credentials_to_json(credentials: Credentials) -> str:
+    """`credentials` as a JSON object, secrets included."""
+    return json.dumps(attrs.asdict(credentials))
 
 
-def read_keyring(warn: Callable[[str], None]) -> SavedCredentials:
-    """The saved entry, an empty one when there is none or no keyring.
+def credentials_from_json(text: str) -> Credentials:
+    """The credentials that `credentials_to_json` wrote.
 
-    `warn` gets a line when there is a keyring but it cannot be read.
+    Raises:
+        ValueError: `text` is something else.
+    """
+    try:
+        saved = json.loads(text)
+        return Credentials(**{field.name: str(saved[field.name]) for field in attrs.fields(Credentials)})
+    except (TypeError, KeyError, RecursionError) as exc:
+        raise ValueError("this was not written by rcfs") from exc
+
+
+def read_keyring(warn: Callable[[str], None]) -> Credentials | None:
+    """The saved credentials; None when nothing is saved, or there is no keyring.
+
+    `warn` gets a line when there is a keyring that rcfs cannot read.
     """
     from keyring.errors import NoKeyringError
 
     try:
         text = _answered(_read)
-        return SavedCredentials() if text is None else SavedCredentials.from_json(text)
+        return None if text is None else credentials_from_json(text)
     except NoKeyringError:
         pass
     except ValueError:
-        warn("the keyring's entry is not one of rcfs")
+        warn("the keyring's entry was not written by rcfs")
     except TimeoutError as exc:
         warn(str(exc))
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
         warn(f"the keyring cannot be read ({type(exc).__name__})")
-    return SavedCredentials()
+    return None
 
 
-def write_keyring(entry: SavedCredentials) -> None:
-    """Saves `entry` in place of what was saved.
+def write_keyring(credentials: Credentials) -> None:
+    """Saves `credentials` in place of those saved before.
 
     Raises:
         ConfigError: There is no keyring, it refused, or it does not answer.
     """
-    text = entry.to_json()
+    text = credentials_to_json(credentials)
     _written(lambda: _write(_ENTRY, text))
 
 
 def try_keyring() -> None:
-    """Returns if the keyring takes an entry; it may ask for its password.
+    """Writes an entry and removes it; the keyring may ask for its password.
 
     Raises:
         ConfigError: There is no keyring, it refused, or it does not answer.
@@ -148,10 +136,10 @@ def _written(work: Callable[[], object]) -> None:
 
 
 def _answered(work: Callable[[], _T]) -> _T:
-    """What `work` returns or raises, from a thread that is left behind when the keyring does not answer.
+    """The result of `work`, run in a thread that is abandoned when the keyring does not answer.
 
     Raises:
-        TimeoutError: It has not answered in time.
+        TimeoutError: The keyring has not answered in time.
     """
     results: list[_T] = []
     errors: list[Exception] = []

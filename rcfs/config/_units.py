@@ -1,14 +1,21 @@
-"""Readings of what people type: sizes, limits and dates.
+"""Parsers of the values of options, variables and config keys: sizes, limits, dates, waits, names.
 
 Each raises ValueError with a reason that fits after "NAME: "; the caller knows which option, variable or
-key it came from.
+key the value came from.
 """
 
+import math
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from pathlib import Path
 
-from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
+from rcfs.config._settings import CRAWLER_POLICIES
+from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
+
+_MOST_WAIT_ONLINE_S = 86_400.0
+"""A day: by then people have given up."""
 
 LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
 """How a limit is written: requests per window, then the lengths of window and penalty in seconds."""
@@ -20,6 +27,8 @@ _AGO_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 _AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _ALIKE = 0.75
 """Likeness to a known group from which a name is a slip: of `medum` it is 0.91, of `meduim` 0.83."""
+_SUBTYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}", re.ASCII)
+"""A comma would begin another mount option."""
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _SECONDS = r"\d+(?:\.\d+)?"
 _LIMIT = re.compile(
@@ -45,10 +54,10 @@ def parse_size(text: str) -> int:
 
 
 def parse_since(text: str, now_s: float) -> float:
-    """The moment that `text` means, in seconds since 1970 UTC: a UTC date, an ISO 8601 time, or ``30d`` ago.
+    """The time that `text` names, in seconds since 1970 UTC: a UTC date, an ISO 8601 time, or ``30d`` ago.
 
     Raises:
-        ValueError: `text` is none of them.
+        ValueError: `text` has another form.
     """
     ago = _AGO.fullmatch(text.strip())
     if ago is not None:
@@ -57,7 +66,7 @@ def parse_since(text: str, now_s: float) -> float:
         moment = datetime.fromisoformat(text.strip())
     except ValueError:
         raise ValueError(
-            f"{text!r} is no date; write 2026-11-01, 2026-11-01T12:00:00Z, or 30d (also h and w)"
+            f"{text!r} is not a date; write 2026-11-01, 2026-11-01T12:00:00Z, or an age: 12h, 30d, 2w"
         ) from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
 
@@ -65,7 +74,7 @@ def parse_since(text: str, now_s: float) -> float:
 def parse_limit(text: str) -> tuple[UsageGroup, Plan]:
     """Group and plan of a limit such as ``medium=40`` or ``medium=5/10/30``, see `LIMIT_FORM`.
 
-    What is left out is as `Plan` has it.
+    Window and penalty default to those of `Plan`.
 
     Raises:
         ValueError: `text` has another form, or a number is out of the bounds of `Plan`.
@@ -79,13 +88,12 @@ def parse_limit(text: str) -> tuple[UsageGroup, Plan]:
 
 
 def parse_group(name: str) -> UsageGroup:
-    """The usage plan group called `name`, whatever its case.
+    """The usage plan group called `name`, in upper or lower case.
 
-    Groups are not a closed set: the platform may have new ones. So only what looks like a known one that is
-    misspelt is refused.
+    The platform may add groups, so an unknown name is accepted unless it looks like a misspelt known one.
 
     Raises:
-        ValueError: No group can be called so, or it looks misspelt.
+        ValueError: No group can have this name, or it looks misspelt.
     """
     group = name.strip().lower()
     if not _GROUP.fullmatch(group):
@@ -94,3 +102,98 @@ def parse_group(name: str) -> UsageGroup:
     if close:
         raise ValueError(f"there is no usage plan group {name!r}; did you mean {close[0]}?")
     return UsageGroup(group)
+
+
+def parse_path(path: str | Path) -> Path:
+    """`path` as an absolute path, ``~`` expanded.
+
+    Raises:
+        ValueError: It is empty, or names the home directory of an unknown user.
+    """
+    if not str(path).strip():
+        raise ValueError("a path cannot be empty")
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as exc:
+        raise ValueError(f"{path}: there is no such home directory") from exc
+
+
+def parse_cache_size(size: str | int) -> int:
+    """Bytes of a cache; it holds at least one chunk.
+
+    Raises:
+        ValueError: `size` is not a size, or too small.
+    """
+    return _bytes(size, CHUNK_BYTES, "the cache needs at least 1 MiB; write 10GiB, 500M or a number of bytes")
+
+
+def parse_max_content(size: str | int) -> int:
+    """Bytes of the largest content to fetch, at least one.
+
+    Raises:
+        ValueError: `size` is not a size, or too small.
+    """
+    return _bytes(size, 1, "the largest content has at least 1 byte; write 4GiB, 500M or a number of bytes")
+
+
+def _bytes(size: str | int, least: int, problem: str) -> int:
+    size_bytes = size if isinstance(size, int) else parse_size(size)
+    if size_bytes < least:
+        raise ValueError(problem)
+    return size_bytes
+
+
+def parse_max_wait(wait_s: float) -> float:
+    """Seconds of the longest wait for content, above 0 and finite.
+
+    Raises:
+        ValueError: `wait_s` is out of these bounds.
+    """
+    if not (wait_s > 0 and math.isfinite(wait_s)):
+        raise ValueError("the longest wait must be a positive number of seconds")
+    return float(wait_s)
+
+
+def parse_wait_online(wait_s: float) -> float:
+    """Seconds of the longest wait for the network, at most a day.
+
+    Raises:
+        ValueError: `wait_s` is out of these bounds.
+    """
+    if not 0 <= wait_s <= _MOST_WAIT_ONLINE_S:
+        raise ValueError(f"the wait for the network must be 0 to {_MOST_WAIT_ONLINE_S:.0f} seconds")
+    return float(wait_s)
+
+
+def parse_programs(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of programs, without their directories.
+
+    Raises:
+        ValueError: A name is empty or has a slash.
+    """
+    kept = tuple(names)
+    if not all(name.strip() and "/" not in name for name in kept):
+        raise ValueError("write the name of a program without its directory, such as tumblerd")
+    return kept
+
+
+def parse_crawler_policy(text: str) -> str:
+    """One of `CRAWLER_POLICIES`.
+
+    Raises:
+        ValueError: `text` is something else.
+    """
+    if text not in CRAWLER_POLICIES:
+        raise ValueError(f"the policy for crawlers must be {' or '.join(CRAWLER_POLICIES)}")
+    return text
+
+
+def parse_subtype(text: str) -> str:
+    """A subtype for the type of a FUSE mount, ``fuse.SUBTYPE``.
+
+    Raises:
+        ValueError: The kernel or mount(8) would misread it.
+    """
+    if not _SUBTYPE.fullmatch(text):
+        raise ValueError("a file system type is a letter, then up to 31 letters, digits, '.', '_' and '-'")
+    return text

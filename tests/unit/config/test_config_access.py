@@ -1,4 +1,4 @@
-"""Who may look into a mount, and the words that mount(8) has for it."""
+"""The users who may enter a mount, and the mount options of mount(8) for that."""
 
 import os
 import pwd
@@ -24,7 +24,7 @@ def test_a_user_is_a_number_or_a_name(text: str | int, number: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["nobody at all", "", "-1", "4294967295", "99999999999", "\udcff", -1])
-def test_what_is_no_user_and_no_group(text: str | int) -> None:
+def test_an_unknown_user_or_group_is_refused(text: str | int) -> None:
     for parse in (parse_user, parse_user_group):
         with pytest.raises(ValueError, match=r"there is no (user|group) |is out of range"):
             parse(text)
@@ -36,7 +36,7 @@ def test_a_umask_is_octal(text: str, umask: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "8", "0x12", "u=rwx", "1777", "00000"])
-def test_what_is_no_umask(text: str) -> None:
+def test_a_wrong_umask_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="three octal digits"):
         parse_umask(text)
 
@@ -50,11 +50,11 @@ def test_what_is_no_umask(text: str) -> None:
         ({"umask": "002"}, 0o002),
     ],
 )
-def test_others_see_something_where_others_are_let_in(options: dict[str, Any], umask: int) -> None:
+def test_the_umask_is_022_where_others_may_enter(options: dict[str, Any], umask: int) -> None:
     assert load_settings(options, {}, Path("/nonexistent/config.toml"), warn=pytest.fail).umask == umask
 
 
-def test_the_config_file_has_owner_and_umask(tmp_path: Path) -> None:
+def test_the_config_file_sets_owner_and_umask(tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(f"[mount]\nuid = '{OWN}'\ngid = 7\numask = '027'\nread_only = true\n")
     settings = load_settings({}, {}, config, warn=pytest.fail)
@@ -76,7 +76,7 @@ def test_the_config_file_has_owner_and_umask(tmp_path: Path) -> None:
         (1001, 999, 0o022, False),
     ],
 )
-def test_an_owner_who_locks_out_who_mounts(
+def test_an_owner_can_lock_out_the_user_who_mounts(
     uid: int | None, gid: int | None, umask: int, locked: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
@@ -101,7 +101,7 @@ def words_of(*arguments: str) -> dict[str, Any]:
     return given
 
 
-def test_words_of_fstab_are_the_options() -> None:
+def test_mount_options_of_fstab_set_the_options() -> None:
     assert words_of(
         "-o", "rw,allow_other,uid=jane,noatime,x-systemd.automount,ro", "-oumask=027,limit=medium=9"
     ) == {
@@ -139,7 +139,7 @@ def test_words_of_fstab_are_the_options() -> None:
         ("foreground", "unknown mount option 'foreground'"),
     ],
 )
-def test_a_word_that_is_none(word: str, said: str) -> None:
+def test_a_wrong_mount_option_is_refused(word: str, said: str) -> None:
     result = CliRunner().invoke(echo, ["-o", word, "/mnt"], obj={})
     assert result.exit_code == 2
     assert said in result.output
@@ -157,9 +157,9 @@ def test_a_word_that_is_none(word: str, said: str) -> None:
         (["--version"], None),
     ],
 )
-def test_mount_8_calls_with_a_source_and_a_mount_point(args: list[str], meant: list[str] | None) -> None:
+def test_a_call_by_mount_8_becomes_a_call_of_rcfs_mount(args: list[str], meant: list[str] | None) -> None:
     assert as_mount_command(args, ["mount", "status"]) == meant
 
 
-def test_a_rehearsal_of_mount_8_does_nothing() -> None:
+def test_a_dry_run_of_mount_8_does_nothing() -> None:
     assert CliRunner().invoke(rcfs, ["rcfs", "/nonexistent", "-f", "-o", "rw"]).exit_code == 0

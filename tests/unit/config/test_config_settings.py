@@ -69,13 +69,13 @@ def test_command_line_over_environment_over_file_over_default(tmp_path: Path, ho
     assert (blank.cache_size_bytes, blank.cache_dir) == (3 << 30, home / "from-file")
 
 
-def test_keeping_what_is_purged_may_be_left_to_what_was_said_before(tmp_path: Path) -> None:
+def test_keep_purged_has_three_states(tmp_path: Path) -> None:
     assert load({}, {}, "", tmp_path).keep_purged is None
     assert load({}, {}, "[mount]\nkeep_purged = false\n", tmp_path).keep_purged is False
     assert load({"keep_purged": True}, {}, "[mount]\nkeep_purged = false\n", tmp_path).keep_purged is True
 
 
-def test_options_that_are_false_are_said(tmp_path: Path) -> None:
+def test_an_option_can_switch_off_what_the_file_switches_on(tmp_path: Path) -> None:
     config = "[mount]\nallow_other = true\noffline = true\nmax_wait = 60\nfs_subtype = 'smb'\n"
     settings = load({}, {}, config, tmp_path)
     assert (settings.allow_other, settings.offline) == (True, True)
@@ -96,7 +96,7 @@ def test_how_long_a_first_mount_waits_for_the_network(tmp_path: Path) -> None:
     assert load({}, {}, "[mount]\nwait_online = 300\n", tmp_path).wait_online_s == 300.0
     assert load({"wait_online": 0.0}, {}, "[mount]\nwait_online = 300\n", tmp_path).wait_online_s == 0.0
     for wrong in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match=r"--wait-online: the wait for the network is 0 to 86400"):
+        with pytest.raises(ConfigError, match=r"--wait-online: the wait for the network must be 0 to 86400"):
             load({"wait_online": wrong}, {}, "", tmp_path)
 
 
@@ -167,7 +167,7 @@ def test_a_keyring_is_not_asked_when_nothing_is_missing(vault: Any) -> None:
     assert load_settings({}, {}, Path("/x"), keyring=None, warn=pytest.fail).credentials is None
 
 
-def test_no_keyring_is_no_news_a_locked_one_is(vault: Any) -> None:
+def test_a_locked_keyring_is_reported_and_a_missing_one_is_not(vault: Any) -> None:
     vault.broken = keyring.errors.NoKeyringError
     assert load().credentials is None
     vault.broken = keyring.errors.KeyringLocked
@@ -178,10 +178,10 @@ def test_no_keyring_is_no_news_a_locked_one_is(vault: Any) -> None:
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "null", '{"jwt": "x"}'])
-def test_a_keyring_entry_of_somebody_else(vault: Any, text: str) -> None:
+def test_a_keyring_entry_of_another_program_is_not_used(vault: Any, text: str) -> None:
     vault.saved["rcfs", "credentials"] = text
     assert load().credentials is None
-    assert load().keyring_problem == "the keyring's entry is not one of rcfs"
+    assert load().keyring_problem == "the keyring's entry was not written by rcfs"
 
 
 @pytest.mark.parametrize(
@@ -189,10 +189,10 @@ def test_a_keyring_entry_of_somebody_else(vault: Any, text: str) -> None:
     [
         ({"cache_size": "lots"}, {}, "", "--cache-size: 'lots' is not a size"),
         ({}, {"RCFS_CACHE_SIZE": "10XB"}, "", "RCFS_CACHE_SIZE: '10XB' is not a size"),
-        ({}, {}, "[cache]\nsize = 10", "config.toml line 2: 'cache.size': a cache of less than 1 MiB"),
-        ({}, {}, "[cache]\nsize = -1", "config.toml line 2: 'cache.size': a cache of less than 1 MiB"),
-        ({"max_wait": 0.0}, {}, "", "--max-wait: the longest wait is a positive number"),
-        ({"max_wait": float("nan")}, {}, "", "--max-wait: the longest wait is a positive number"),
+        ({}, {}, "[cache]\nsize = 10", "config.toml line 2: 'cache.size': the cache needs at least 1 MiB"),
+        ({}, {}, "[cache]\nsize = -1", "config.toml line 2: 'cache.size': the cache needs at least 1 MiB"),
+        ({"max_wait": 0.0}, {}, "", "--max-wait: the longest wait must be a positive number"),
+        ({"max_wait": float("nan")}, {}, "", "--max-wait: the longest wait must be a positive number"),
         ({}, {}, "[mount]\nmax_wait = inf", "config.toml line 2: 'mount.max_wait': the longest wait"),
         ({"fs_subtype": "rcfs,suid"}, {}, "", "--fs-subtype: a file system type is a letter"),
         ({"limit": ["medium"]}, {}, "", "--limit: 'medium' is not a limit"),
@@ -284,8 +284,8 @@ def test_crawlers(tmp_path: Path) -> None:
     [
         ("names = 'tumblerd'", "'crawlers.names' must be a list of texts"),
         ("also = [1]", "'crawlers.also' must be a list of texts"),
-        ("also = ['/usr/bin/x']", "'crawlers.also': a program is named without its directory"),
-        ("policy = 'kill'", "'crawlers.policy': the policy for crawlers is one of refuse, lowest"),
+        ("also = ['/usr/bin/x']", "'crawlers.also': write the name of a program without its directory"),
+        ("policy = 'kill'", "'crawlers.policy': the policy for crawlers must be refuse or lowest"),
         ("polcy = 'lowest'", "did you mean 'policy'"),
     ],
 )
@@ -295,11 +295,11 @@ def test_wrong_crawlers(tmp_path: Path, config: str, message: str) -> None:
 
 
 def test_a_wrong_crawler_of_the_command_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="--crawler: a program is named"):
+    with pytest.raises(ConfigError, match="--crawler: write the name of a program"):
         load({"crawler": ("",)})
 
 
-def test_a_misspelt_variable_is_asked_about(home: Path) -> None:
+def test_a_misspelt_variable_is_reported(home: Path) -> None:
     warnings: list[str] = []
     variables = {"RCFS_CACHESIZE": "1GiB", "RCFS_OFFLINE": "1", "RCFS_CONFIG": "", "RC_OTHER": "1"}
     load_settings({}, variables, home / "none", keyring=None, warn=warnings.append)

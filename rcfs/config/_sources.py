@@ -1,0 +1,214 @@
+"""Where settings come from: the command line, the environment, config.toml and the keyring, in this order.
+
+`load_settings` is the one place that decides which source wins. Every error names the option, variable or
+line of the file that is wrong, and no error shows a secret.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+import attrs
+import platformdirs
+
+from rcfs.config._access import OTHERS_UMASK, parse_umask, parse_user, parse_user_group
+from rcfs.config._config_file import ConfigFile, Found, did_you_mean, read_config
+from rcfs.config._credentials_file import read_credentials_file
+from rcfs.config._keyring import read_keyring
+from rcfs.config._settings import DEFAULT_SERVER_URL, LOGIN_VARIABLES, Credentials, Settings
+from rcfs.config._units import (
+    parse_cache_size,
+    parse_crawler_policy,
+    parse_group,
+    parse_limit,
+    parse_max_content,
+    parse_max_wait,
+    parse_path,
+    parse_programs,
+    parse_subtype,
+    parse_wait_online,
+)
+from rcfs.errors import ConfigError
+from rcfs.model import PRIOR_PLANS, Plan, UsageGroup, server_origin
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen
+class _Setting:
+    """A setting: its parser and its sources. Its option is called like it, with dashes."""
+
+    parse: Callable[[Any], Any] = attrs.field(default=lambda value: value)
+    """Reads the value of any source; raises ValueError if the value is wrong."""
+    key: str = ""
+    """Dotted key in config.toml; empty when it has none."""
+    variables: tuple[str, ...] = ()
+    """Environment variables; the first one with a value counts."""
+    field: str = ""
+    """Field of `Settings`; empty when it has the name of the setting."""
+
+
+def _parse_text(text: str) -> str | None:
+    return text.strip() or None
+
+
+_SETTINGS: Mapping[str, _Setting] = {
+    "media_url": _Setting(server_origin, "credentials.media_url", ("RCFS_MEDIA_URL",)),
+    "cache_dir": _Setting(parse_path, "cache.directory", ("RCFS_CACHE_DIR",)),
+    "cache_size": _Setting(parse_cache_size, "cache.size", ("RCFS_CACHE_SIZE",), "cache_size_bytes"),
+    "state_dir": _Setting(parse_path, variables=("RCFS_STATE_DIR",)),
+    "max_content": _Setting(parse_max_content, "cache.max_content", field="max_content_bytes"),
+    "max_wait": _Setting(parse_max_wait, "mount.max_wait", field="max_wait_s"),
+    "allow_other": _Setting(key="mount.allow_other"),
+    "uid": _Setting(parse_user, "mount.uid"),
+    "gid": _Setting(parse_user_group, "mount.gid"),
+    "umask": _Setting(parse_umask, "mount.umask"),
+    "read_only": _Setting(key="mount.read_only"),
+    "list_control": _Setting(key="mount.list_control"),
+    "fs_subtype": _Setting(parse_subtype, "mount.fs_subtype"),
+    "crawlers": _Setting(parse_programs, "crawlers.names"),
+    "more_crawlers": _Setting(parse_programs, "crawlers.also"),
+    "crawler_policy": _Setting(parse_crawler_policy, "crawlers.policy"),
+    "offline": _Setting(key="mount.offline"),
+    "keep_purged": _Setting(key="mount.keep_purged"),
+    "fast_wait": _Setting(key="mount.fast_wait"),
+    "preload": _Setting(key="mount.preload"),
+    "wait_online": _Setting(parse_wait_online, "mount.wait_online", field="wait_online_s"),
+    "log_level": _Setting(),
+}
+_SERVER_URL = _Setting(server_origin, "credentials.server_url", ("RC_SERVER_URL",))
+_LOGIN: Mapping[str, _Setting] = {
+    name: _Setting(_parse_text, f"credentials.{name}", variables)
+    for name, variables in LOGIN_VARIABLES.items()
+}
+_CONFIG_VARIABLE = "RCFS_CONFIG"
+
+
+def find_config(environ: Mapping[str, str]) -> Path:
+    """Path of the config file: RCFS_CONFIG, else ``rcfs/config.toml`` in the XDG config directory.
+
+    Raises:
+        ConfigError: RCFS_CONFIG names a file that does not exist.
+    """
+    named = environ.get(_CONFIG_VARIABLE)
+    if not named:
+        return platformdirs.user_config_path("rcfs") / "config.toml"
+    path = _read(Found(named, _CONFIG_VARIABLE), parse_path)
+    if not path.exists():
+        raise ConfigError(f"{_CONFIG_VARIABLE}: there is no file {path}")
+    return path
+
+
+def load_settings(
+    options: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config_path: Path,
+    *,
+    keyring: Callable[[Callable[[str], None]], Credentials | None] | None = read_keyring,
+    warn: Callable[[str], None],
+) -> Settings:
+    """The settings, each from the first source that has it.
+
+    Args:
+        options: Options of the command line by name with underscores, None where not given; ``limit`` is
+            a sequence of texts for `parse_limit`.
+        environ: The environment.
+        config_path: Path of config.toml, which need not exist.
+        keyring: Reads the keyring if no other source has the credentials. None for a command that does not
+            log in, so that no locked keyring asks for its password.
+        warn: Gets one line for each thing that is allowed but unwise.
+
+    Raises:
+        ConfigError: A value is wrong; the text names its source.
+    """
+    _warn_of_unknown(environ, warn)
+    sources = _Sources(options, environ, read_config(config_path, warn))
+    login = {name: sources.value(name, setting) for name, setting in _LOGIN.items()}
+    server_url = sources.value("server_url", _SERVER_URL)
+    problems: list[str] = []
+    # At boot a mount has no keyring, or one that never answers, so rcfs reads it only if it must.
+    if keyring is not None and not all(login.values()):
+        saved = read_credentials_file(warn) or keyring(problems.append)
+        # Credentials that were saved for one server or app are never sent to another.
+        if saved and server_url in (None, saved.server_url) and login["client_id"] in (None, saved.client_id):
+            server_url = saved.server_url
+            login = {name: value or getattr(saved, name) for name, value in login.items()}
+    missing = tuple(name for name, value in login.items() if not value)
+    values = {
+        setting.field or name: value
+        for name, setting in _SETTINGS.items()
+        if (value := sources.value(name, setting)) is not None
+    }
+    values.setdefault("cache_dir", platformdirs.user_cache_path("rcfs"))
+    values.setdefault("state_dir", platformdirs.user_state_path("rcfs"))
+    if values.get("allow_other"):
+        values.setdefault("umask", OTHERS_UMASK)
+    # Programs of the command line are added to those of the file.
+    named = _read(Found(options.get("crawler") or (), "--crawler"), parse_programs)
+    values["more_crawlers"] = (*values.get("more_crawlers", ()), *named)
+    return Settings(
+        credentials=None if missing else Credentials(server_url=server_url or DEFAULT_SERVER_URL, **login),
+        missing_credentials=missing,
+        keyring_problem="; ".join(problems),
+        plans=sources.plans(),
+        config_path=config_path,
+        **values,
+    )
+
+
+@attrs.frozen
+class _Sources:
+    """Command line, environment and file, in the order in which they count."""
+
+    options: Mapping[str, Any]
+    environ: Mapping[str, str]
+    config: ConfigFile
+
+    def value(self, name: str, setting: _Setting) -> Any:
+        """The parsed value of `setting`, which is called `name`; None when no source has one."""
+        found = self._find(name, setting)
+        return None if found is None else _read(found, setting.parse)
+
+    def _find(self, name: str, setting: _Setting) -> Found | None:
+        if self.options.get(name) is not None:
+            return Found(self.options[name], "--" + name.replace("_", "-"))
+        for variable in setting.variables:
+            text = self.environ.get(variable, "").strip()
+            if text:
+                return Found(text, variable)
+        return self.config.get(setting.key)
+
+    def plans(self) -> Mapping[UsageGroup, Plan]:
+        """The prior plans, replaced by the limits of the file and then by those of the command line."""
+        plans = dict(PRIOR_PLANS)
+        for name, found in self.config.limits().items():
+            plans[_read(Found(name, found.where), parse_group)] = _read(found, Plan)
+        plans.update(read_limits(self.options.get("limit") or ()))
+        return MappingProxyType(plans)
+
+
+def read_limits(texts: Iterable[str]) -> Mapping[UsageGroup, Plan]:
+    """The plans of the ``--limit`` options `texts`; of a group that is given twice, the last one.
+
+    Raises:
+        ConfigError: A text is not a limit.
+    """
+    return dict(_read(Found(text, "--limit"), parse_limit) for text in texts)
+
+
+def _warn_of_unknown(environ: Mapping[str, str], warn: Callable[[str], None]) -> None:
+    """Warns of each variable that begins with ``RCFS_`` and has no meaning to rcfs: it may be misspelt."""
+    settings = (_SERVER_URL, *_LOGIN.values(), *_SETTINGS.values())
+    known = {_CONFIG_VARIABLE, *(name for setting in settings for name in setting.variables)}
+    for name in sorted(environ):
+        if name.startswith("RCFS_") and name not in known:
+            hint = did_you_mean(name, known, likeness=0.8)
+            warn(f"rcfs knows no environment variable {name}, so it has no effect{hint}")
+
+
+def _read(found: Found, parse: Callable[[Any], _T]) -> _T:
+    try:
+        return parse(found.value)
+    except ValueError as exc:
+        raise ConfigError(f"{found.where}: {exc}") from exc
