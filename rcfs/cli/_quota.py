@@ -1,66 +1,141 @@
-"""The quota ledger of the command line: one for all processes that share a state directory."""
+"""`rcfs quota`: what is known of the limits of a login, and forgetting it."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from rcfs.cli._output import warn
+import attrs
+import click
+
+from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
+from rcfs.cli._output import is_interactive, say
+from rcfs.cli._settings import read_settings
 from rcfs.config import Settings
-from rcfs.quota import Ledger, MemoryHome
-from rcfs.store import LinuxMachine, SqliteHome, credentials_in_ledger, open_ledger
-from rcfs.transport import Recorder
+from rcfs.errors import StoreError
+from rcfs.host import Registry
+from rcfs.model import format_duration
+
+if TYPE_CHECKING:
+    from rcfs.quota import GroupState
+
+_RISK = (
+    "If RingCentral is still refusing requests, the first one that rcfs sends restarts its penalty, for all"
+    " programs of the login."
+)
 
 
-@contextmanager
-def open_quota(
-    settings: Settings, identity: str, recorder: Recorder, *, create: bool = True
-) -> Iterator[tuple[Ledger, Callable[[], float]]]:
-    """The ledger that all processes with this state directory share, and the clock that it counts in.
+@click.command(
+    "quota",
+    epilog=examples(
+        "rcfs quota",
+        "rcfs quota --json | jq '.[].groups'",
+        "rcfs quota --reset           asks first",
+        "rcfs quota --reset --yes     in a script",
+    ),
+)
+@state_dir_option
+@limit_option
+@click.option("--reset", is_flag=True, help="Forget the limits that the server told, and every pause.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@json_option
+def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: bool, as_json: bool) -> None:
+    """Shows the limits of your login: how much is used, and how long rcfs must pause.
 
-    Args:
-        settings: Where it lies, and what is assumed of the plans.
-        identity: Whose budget it is; see `rcfs.platform.Credentials.identity`.
-        recorder: Hears its warnings.
-        create: Whether to create it where there is no state directory; else it is forgotten at the end.
+    Without credentials it shows every login that the state folder or a mount that is up knows. It asks the
+    server nothing, and works while mounts are up: they heed a reset within a second or two.
     """
-    machine = LinuxMachine.here()
-    if not create and not settings.state_dir.is_dir():
-        yield Ledger(MemoryHome(settings.plans)), machine.clock_s
-        return
-    ledger = open_ledger(
-        settings.files.ledger,
-        identity,
-        settings.plans,
-        lambda line: recorder.fault("quota", line),
-        machine,
-    )
-    try:
-        yield ledger, machine.clock_s
-    finally:
-        ledger.close(machine.clock_s())
+    settings = read_settings({"state_dir": state_dir, "limit": limit})
+    registry = Registry(settings.state_dir)
+    logins = _logins(settings, registry)
+    if yes and not reset:
+        raise click.UsageError("--yes goes with --reset")
+    if reset and logins and not yes:
+        if not is_interactive():
+            raise click.UsageError(f"stdin is no terminal to ask on; to reset the quota, give --yes. {_RISK}")
+        of = "your login" if len(logins) == 1 else f"{len(logins)} logins"
+        click.echo(_RISK, err=True)
+        if not click.confirm(f"Forget the limits and pauses of {of}?", err=True):
+            return
+    documents = [_document(each, login, registry, reset=reset) for each, login in logins]
+    if as_json:
+        say(json.dumps(documents, indent=2))
+    elif not documents:
+        say("No request was sent yet, so nothing is known of the limits.")
+    else:
+        for document in documents:
+            say("\n".join(_lines(document, with_title=len(documents) > 1)))
+        if reset:
+            say("Forgot what the server told, and every pause.")
 
 
-def known_logins(settings: Settings) -> Sequence[str]:
-    """The identities of all whose budgets the state directory knows.
+def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, str]]:
+    """The login of the credentials; without them all that are known here. Each with where its ledger is."""
+    if settings.credentials is not None:
+        return ((settings, settings.credentials.identity),)
+    from rcfs.cli._quota import known_logins
 
-    Raises:
-        StoreError: The ledger cannot be read.
-    """
-    return credentials_in_ledger(settings.files.ledger)
+    # A demo has a state folder of its own.
+    elsewhere = {
+        (mount.state_dir, mount.login)
+        for mount in registry.live()
+        if mount.login and mount.state_dir not in (None, settings.state_dir)
+    }
+    return [
+        *((settings, login) for login in known_logins(settings)),
+        *((attrs.evolve(settings, state_dir=folder), login) for folder, login in sorted(elsewhere, key=str)),
+    ]
 
 
-@contextmanager
-def open_ledger_of(settings: Settings, identity: str) -> Iterator[tuple[Ledger, Callable[[], float]]]:
-    """As `open_quota`, for looking at it or resetting it: nothing is made up for a ledger that fails.
+def _document(settings: Settings, login: str, registry: Registry, *, reset: bool) -> dict[str, Any]:
+    """What is known of the limits of `login`, after they were reset if that is wanted."""
+    from rcfs.cli._quota import open_ledger_of
 
-    Raises:
-        StoreError: There is a ledger, and it cannot be used.
-    """
-    machine, path = LinuxMachine.here(), settings.files.ledger
-    if not path.exists():
-        yield Ledger(MemoryHome(settings.plans)), machine.clock_s
-        return
-    ledger = Ledger(SqliteHome.open(path, identity, settings.plans, warn, machine), warn)
-    try:
-        yield ledger, machine.clock_s
-    finally:
-        ledger.close(machine.clock_s())
+    with open_ledger_of(settings, login) as (ledger, clock):
+        if reset:
+            try:
+                ledger.reset()
+            except TimeoutError as exc:
+                raise StoreError("another process holds the quota ledger; run this again") from exc
+        states = ledger.states(clock())
+    now = datetime.now(UTC).timestamp()
+    return {
+        "login": login,
+        "mountpoints": [str(mount.mountpoint) for mount in registry.live() if mount.login == login],
+        "groups": [_group(state, now) for state in states],
+    }
+
+
+def _group(state: "GroupState", now_s: float) -> dict[str, Any]:
+    until = None
+    if state.frozen_for_s > 0:
+        until = datetime.fromtimestamp(now_s + state.frozen_for_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "group": state.group,
+        "used": state.used,
+        "limit": state.limit,
+        "window_s": state.window_s,
+        "told_by_server": state.is_learned,
+        "free_in_s": state.next_free_s,
+        "frozen_for_s": state.frozen_for_s,
+        "frozen_until": until,
+        "in_flight": state.in_flight,
+    }
+
+
+def _lines(document: dict[str, Any], *, with_title: bool) -> list[str]:
+    """What a person is told of one login."""
+    lines = []
+    if with_title:
+        lines.append(f"{', '.join(document['mountpoints']) or 'login ' + document['login'][:8]}:")
+    groups = document["groups"]
+    width = max((len(group["group"]) for group in groups), default=0)
+    for group in groups:
+        window = format_duration(group["window_s"])
+        source = "told by the server" if group["told_by_server"] else "assumed"
+        line = f"{group['group']:<{width}}  {group['used']} of {group['limit']} used in {window} ({source})"
+        if group["frozen_until"]:
+            line += f", frozen until {group['frozen_until']} ({format_duration(group['frozen_for_s'])})"
+        lines.append(line)
+    return lines

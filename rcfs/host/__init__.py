@@ -1,7 +1,6 @@
-"""This machine: processes, the mount table, mount points, what FUSE it has, the background, log files.
+"""This machine: processes, the mount table, mount points, FUSE, the background, log files.
 
-Two modules have names of their own, because of what they load: `rcfs.host.logs` (structlog) and
-`rcfs.host.signals` (trio).
+`rcfs.host.logs` and `rcfs.host.signals` are not re-exported here, because they load structlog and trio.
 """
 
 from rcfs.host._background import Outcome as Outcome

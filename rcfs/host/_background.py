@@ -1,15 +1,14 @@
-"""A command that goes on in the background, and a parent that returns when it is ready.
+"""Runs a command in the background: a child does the work, and the parent returns when the child is ready.
 
-The parent forks: starting a second interpreter, and loading all modules again, cost a quarter of a second.
-It does so before it has a thread, an event loop, a database or a connection, none of which survives a fork;
-whatever leads to those, the keyring too, is the child's work. The child keeps the terminal, and with it
-the session, until it has seen that it can begin (a keyring may ask for its password), and then leaves it.
+The parent forks, because a second interpreter that loads all modules again costs a quarter of a second.
+Threads, event loops, databases and connections do not survive a fork, so only the child makes them; it also
+reads the keyring. The child keeps the terminal and its session until it has read all input (a keyring may ask
+for its password), and then leaves them.
 
-They are connected by a socket that keeps messages apart, each a JSON object: ``{"log": PATH}`` when the
-child has left the terminal, with where its stderr goes; perhaps ``{"wait": "…", "within_s": N}`` when it
-waits for something, such as the network; then ``{"ready": true, "mountpoint": …, "log": …}``,
-or at any time ``{"error": "…", "exit_code": N}``. Secrets are in the child's memory alone: not in argv, and
-no message has any.
+A socket that keeps messages apart connects the two. Each message is a JSON object: ``{"log": PATH}`` when the
+child has left the terminal, with the file of its stderr; perhaps ``{"wait": "…", "within_s": N}`` when it
+waits, for example for the network; then ``{"ready": true, "mountpoint": …, "log": …}``; or at any time
+``{"error": "…", "exit_code": N}``. Secrets stay in the memory of the child: argv and messages have none.
 """
 
 import fcntl
@@ -30,35 +29,35 @@ from rcfs.errors import StoreError
 from rcfs.private import private_directory
 
 READY_WITHIN_S = 120.0
-"""A login may have to wait for a penalty of 60 s, and then takes seconds."""
+"""A login may wait for a penalty of 60 s, and then takes seconds."""
 _END_WITHIN_S = 10.0
-"""A child that is told to end has little to clean up before it is ready."""
+"""Before it is ready, a child that gets SIGTERM has little to close."""
 _GRACE_S = 2.0
-"""A child that has reported a failure, or closed its socket, is about to end by itself."""
+"""A child that has reported a failure, or closed its socket, ends by itself within this time."""
 _MESSAGE_BYTES = 65536
-"""Longest message that is read; one is some hundred bytes."""
+"""Longest message; most have some hundred bytes."""
 _STREAMS = 3
-"""Descriptors below it are stdin, stdout and stderr."""
+"""Descriptors below this are stdin, stdout and stderr."""
 
 
 @attrs.frozen
 class Outcome:
-    """How the start in the background ended."""
+    """The result of a start in the background."""
 
     pid: int
-    """The process that was started."""
+    """The child."""
     mountpoint: Path | None = None
-    """Where it has mounted; None when it is not ready."""
+    """Its mount point; None when it is not ready."""
     log: Path | None = None
     """Its log; None when it is not ready."""
     error: str = ""
     """Why it is not ready, in one line; empty when it is."""
     exit_code: int = 0
-    """What to exit with; 0 when it is ready."""
+    """The exit code for the parent; 0 when the child is ready."""
 
 
 class Parent:
-    """The process that waits for this one to be ready, as this one sees it."""
+    """The parent, as the child sees it: it waits until the child is ready."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -66,13 +65,13 @@ class Parent:
 
     @property
     def has_terminal(self) -> bool:
-        """Whether this process still shares the parent's terminal, and so leaves speaking to the parent."""
+        """Whether this process still has the terminal, on which only the parent prints."""
         return self._has_terminal
 
     def leave_terminal(self, errors: Path) -> None:
-        """Makes a session of its own for this process, without input or output, its stderr going to `errors`.
+        """Moves this process into a new session, with stdin and stdout on /dev/null and stderr in `errors`.
 
-        From then on the parent waits with a deadline.
+        From then on the parent has a deadline for its wait.
 
         Raises:
             StoreError: `errors` cannot be written.
@@ -94,16 +93,16 @@ class Parent:
         self._send({"log": str(errors)})
 
     def wait(self, text: str, within_s: float) -> None:
-        """Tells the parent what this process waits for, which will take up to `within_s` seconds."""
+        """Tells the parent that this process waits for `text`, at most `within_s` seconds."""
         self._send({"wait": text, "within_s": within_s})
 
     def ready(self, mountpoint: Path, log: Path) -> None:
-        """Tells the parent that all is well, and where; it is not told anything after that."""
+        """Tells the parent that the mount is up; it is the last message."""
         self._send({"ready": True, "mountpoint": str(mountpoint), "log": str(log)})
         self._connection.close()
 
     def failed(self, error: str, exit_code: int) -> None:
-        """Tells the parent what went wrong; says nothing after `ready`."""
+        """Tells the parent what went wrong; does nothing after `ready`."""
         if self._connection.fileno() >= 0:
             self._send({"error": error, "exit_code": exit_code})
             self._connection.close()
@@ -123,24 +122,24 @@ def run_in_background(
 ) -> Outcome:
     """Runs `work` in a child process, and waits until it is ready or has failed.
 
-    This process must have one thread, and nothing that does not survive a fork. The child inherits its
-    environment, directory, umask and signals, its streams until it leaves the terminal, and no other
-    descriptor. It ends when `work` returns, with 0, or raises.
+    This process must have one thread, and nothing that does not survive a fork. The child inherits
+    environment, directory, umask and signals, and the three standard streams until it leaves the terminal.
+    It closes all other descriptors. It ends when `work` returns (with 0) or raises.
 
     Args:
-        work: Calls `Parent.leave_terminal`, and `Parent.ready` when it is.
-        explain: Says in one line what an error that ended `work` means, and what the child exits with.
+        work: Calls `Parent.leave_terminal`, and then `Parent.ready` when it is ready.
+        explain: Turns an error of `work` into one line and the exit code of the child.
         tell: Prints a line to stderr.
-        meanwhile: Entered while the child is waited for that has left the terminal.
-        ready_within_s: So long after it has left the terminal the child is ended and has failed.
+        meanwhile: Entered while this process waits for a child that has left the terminal.
+        ready_within_s: Longest time from leaving the terminal to being ready; then the child is killed.
 
     Raises:
-        KeyboardInterrupt: Interrupted; the child has been ended.
+        KeyboardInterrupt: Ctrl-C; the child has ended.
     """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
-        _flush()  # or the child would write what waits in the buffers as well
-        # An interrupt just now would find neither process ready for it.
+        _flush()  # or the child would write the buffered text again
+        # During the fork neither process could handle an interrupt.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if not pid:
@@ -161,7 +160,7 @@ def _be_child(
     connection: socket.socket,
     mask: Iterable[signal.Signals | int],
 ) -> NoReturn:
-    """Does `work`, with that signal mask, and ends this process: it never goes on as its parent would."""
+    """Does `work` with the signal mask `mask`, and ends this process; it never returns to its caller."""
     exit_code = 1
     try:
         connection = socket.socket(fileno=_above_streams(connection.detach()))
@@ -196,12 +195,16 @@ def _outcome(
         try:
             with meanwhile:
                 while (message := _received(connection)) is not None and "wait" in message:
-                    if sys.stderr.isatty():  # Elsewhere an error stays the one line that a script expects.
+                    if sys.stderr.isatty():  # A script expects one line, the error.
                         tell(message["wait"])
                     connection.settimeout(ready_within_s + message["within_s"])
         except TimeoutError:
             _end(pid)
-            return Outcome(pid, error=f"the mount was not ready in time and was ended{see}", exit_code=1)
+            return Outcome(
+                pid,
+                error=f"the mount was not ready within {ready_within_s:.0f} s, so rcfs ended it{see}",
+                exit_code=1,
+            )
     if message is None:
         code = _end(pid, _GRACE_S)
         how = f"signal {-code}" if code < 0 else f"exit code {code}"
@@ -221,7 +224,7 @@ def _received(connection: socket.socket) -> dict[str, Any] | None:
 
 
 def _end(pid: int, grace_s: float = 0.0) -> int:
-    """Ends the child if it has not ended by itself within `grace_s`, gently if possible; its exit code."""
+    """The exit code of the child; after `grace_s` it gets SIGTERM, and then SIGKILL."""
     ended = os.pidfd_open(pid)
     try:
         for sign, within_s in ((0, grace_s), (signal.SIGTERM, _END_WITHIN_S), (signal.SIGKILL, None)):
@@ -234,7 +237,7 @@ def _end(pid: int, grace_s: float = 0.0) -> int:
 
 
 def _above_streams(descriptor: int) -> int:
-    """`descriptor`, moved to where no standard stream is, if one of those was closed."""
+    """A copy of `descriptor` with a number above those of the standard streams; closes the original."""
     try:
         return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, _STREAMS)
     finally:
@@ -242,16 +245,16 @@ def _above_streams(descriptor: int) -> int:
 
 
 def _close_all_but(kept: int) -> None:
-    """Closes what was inherited, from the shell too, other than the standard streams and `kept`."""
+    """Closes all inherited descriptors, also those of the shell, except the standard streams and `kept`."""
     for path in Path("/proc/self/fd").iterdir():
         number = int(path.name)
         if number >= _STREAMS and number != kept:
-            with suppress(OSError):  # the one that the directory itself was read with
+            with suppress(OSError):  # of the directory listing itself
                 os.close(number)
 
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        # Whoever reads it has gone, or it is closed; it is None where rcfs was started without it.
+        # Its reader is gone, or it is closed; it is None if rcfs was started without it.
         with suppress(OSError, ValueError, AttributeError):
             stream.flush()

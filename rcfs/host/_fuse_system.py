@@ -1,4 +1,4 @@
-"""What the machine offers of FUSE: the device, fusermount3, and the administrator's settings."""
+"""The FUSE of this machine: the device, fusermount3, and the settings of the administrator."""
 
 import os
 import shutil
@@ -10,12 +10,12 @@ import attrs
 from rcfs.errors import FuseUnavailableError
 
 _UNMOUNT_WITHIN_S = 10.0
-"""An unmount takes milliseconds; a server that does not answer must not hold it for ever."""
+"""An unmount takes milliseconds, unless the server of the mount hangs."""
 
 
 @attrs.frozen
 class FuseSystem:
-    """Where to look; the defaults are Linux's places."""
+    """The files and the program of FUSE; the defaults are those of Linux."""
 
     device: Path = Path("/dev/fuse")
     conf: Path = Path("/etc/fuse.conf")
@@ -23,10 +23,10 @@ class FuseSystem:
     fusermount: str = "fusermount3"
 
     def check(self) -> None:
-        """Returns if a mount is possible.
+        """Checks that a mount is possible.
 
         Raises:
-            FuseUnavailableError: The device or fusermount3 is missing or not permitted; says what to do.
+            FuseUnavailableError: The device or fusermount3 is missing or not permitted.
         """
         try:
             os.close(os.open(self.device, os.O_RDWR | os.O_CLOEXEC))
@@ -37,7 +37,7 @@ class FuseSystem:
             ) from None
         except OSError as exc:
             raise FuseUnavailableError(
-                f"{self.device} cannot be opened ({exc.strerror}); make it readable and writable for you, or"
+                f"{self.device} cannot be opened ({exc.strerror}); let your user read and write it, or"
                 f" start the container with --device {self.device} --cap-add SYS_ADMIN"
             ) from exc
         if shutil.which(self.fusermount) is None:
@@ -56,7 +56,7 @@ class FuseSystem:
         return any(line.strip() == "user_allow_other" for line in lines)
 
     def request_timeout_s(self) -> int:
-        """After how many seconds the kernel aborts a mount that has not answered; 0 when it never does.
+        """Seconds after which the kernel aborts a mount that has not answered; 0 if it never does.
 
         Source: Documentation/admin-guide/sysctl/fs.rst, ``fs.fuse.default_request_timeout``.
         """
@@ -67,13 +67,13 @@ class FuseSystem:
 
 
 def unmount(path: Path, *, lazily: bool) -> str:
-    """Takes the FUSE mount at `path` down; what went wrong, empty when nothing did.
+    """Unmounts the FUSE mount at `path`; returns the error, empty on success.
 
-    Lazily, it is detached at once even if files in it are open, or nobody serves it any more.
+    With `lazily`, the kernel detaches it at once, even with open files or without a process that serves it.
     """
     attempts = [["fusermount3", "-u", *(["-z"] if lazily else []), "--", str(path)]]
     if os.geteuid() == 0:
-        # fusermount3 wants an entry in the mount table that it made itself; root can do without.
+        # fusermount3 needs an entry in the mount table that it made itself; root does not.
         attempts.append(["umount", *(["-l"] if lazily else []), "--", str(path)])
     problem = ""
     for command in attempts:

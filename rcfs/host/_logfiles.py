@@ -1,4 +1,4 @@
-"""The trace of an unexpected error; apart from `_logging`, which loads structlog."""
+"""The trace of an unexpected error. Not in `logs`, which loads structlog."""
 
 import os
 import traceback
@@ -11,9 +11,9 @@ from rcfs.private import private_directory
 
 
 def keep_crash(state_dir: Path, error: BaseException) -> Path | None:
-    """Writes the trace of `error` to ``crash.log``; its path, or None when it cannot be written.
+    """Writes the trace of `error` to ``crash.log``; returns its path, or None if it cannot be written.
 
-    Only the latest one is kept. A trace has no local variables.
+    The file holds only the latest trace, without local variables.
     """
     path = StateFiles(state_dir).crash
     try:

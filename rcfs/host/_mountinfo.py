@@ -1,4 +1,4 @@
-"""The kernel's list of mounts, which never waits for a mount that hangs."""
+"""The mount table of the kernel, which can be read even if a mount hangs."""
 
 import re
 from collections.abc import Iterable
@@ -9,7 +9,7 @@ import attrs
 _MOUNTINFO = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _OWNER = re.compile(rb"(?:^|,)user_id=(\d+)")
-"""Among the last field's options; what the kernel lets unmount it. Source: its filesystems/fuse.rst."""
+"""The option of the last field that names the user who may unmount. Source: filesystems/fuse.rst of Linux."""
 
 
 @attrs.frozen
@@ -17,7 +17,7 @@ class Mount:
     """One line of mountinfo."""
 
     path: Path
-    """Where it is mounted."""
+    """Its mount point."""
     fstype: str
     """Its type, such as ``ext4`` or ``fuse.rcfs``."""
     owner: int | None = None
@@ -25,12 +25,12 @@ class Mount:
 
     @property
     def is_fuse(self) -> bool:
-        """Whether a user's process serves it."""
+        """Whether it is a FUSE mount."""
         return self.fstype in ("fuse", "fuseblk") or self.fstype.startswith("fuse.")
 
 
 def read_mounts(source: Path = _MOUNTINFO) -> tuple[Mount, ...]:
-    """All mounts that this process sees, in the order in which they were made.
+    """All mounts that this process sees, oldest first.
 
     Source: proc(5), "/proc/[pid]/mountinfo": field 5 is the mount point, with space, tab, newline and
     backslash in octal; the type is the first field after a lone hyphen.
@@ -52,7 +52,7 @@ def read_mounts(source: Path = _MOUNTINFO) -> tuple[Mount, ...]:
 
 
 def mount_at(path: Path, mounts: Iterable[Mount]) -> Mount | None:
-    """The mount whose mount point is `path`, the uppermost of several; None when there is none."""
+    """The mount with the mount point `path`, the uppermost of several; None if nothing is mounted there."""
     found = None
     for mount in mounts:
         if mount.path == path:
@@ -61,6 +61,6 @@ def mount_at(path: Path, mounts: Iterable[Mount]) -> Mount | None:
 
 
 def mount_below(path: Path, mounts: Iterable[Mount]) -> Mount | None:
-    """The mount that holds `path`; None when the list has not even a root."""
+    """The mount that holds `path`; None if `mounts` has no root."""
     holding = [mount for mount in mounts if path.is_relative_to(mount.path)]
     return max(holding, key=lambda mount: len(mount.path.parts), default=None)

@@ -1,7 +1,7 @@
-"""Whether a directory can become a mount point, and making it so when a crash left a mount behind.
+"""Checks a mount point, and detaches a mount that a crash has left there.
 
-A path may be a mount that hangs, where even `stat` never returns. So the kernel's list of mounts is read
-first, and the path itself is only touched by a process of its own, with a time limit.
+A path may be a mount that hangs, where even `stat` never returns. So this module reads the mount table of the
+kernel, and lets a separate process with a time limit touch the path itself.
 """
 
 import errno
@@ -21,17 +21,17 @@ from rcfs.host._processes import run_limited, script_command
 from rcfs.host._registry import Registry
 
 FSTYPE = f"fuse.{DEFAULT_SUBTYPE}"
-"""Type of a mount of rcfs in the kernel's list, unless another was asked for."""
+"""Type of a mount of rcfs in the mount table, unless --fs-subtype changes it."""
 
 _PROBE_WITHIN_S = 5.0
 """A stat of a local directory takes microseconds, starting Python 20 ms, a busy machine some seconds."""
 
 
 class MountKind(StrEnum):
-    """What stands at a path."""
+    """The use of a path."""
 
     FREE = "free"
-    """An empty directory: a mount is possible."""
+    """An empty directory, ready for a mount."""
     STALE = "stale"
     """A mount of rcfs whose process is gone; it can be replaced."""
     MOUNTED = "mounted"
@@ -42,34 +42,34 @@ class MountKind(StrEnum):
 
 @attrs.frozen
 class MountState:
-    """What stands at a path, in words for a person."""
+    """The state of a path, with words for a person."""
 
     path: Path
-    """The path, resolved as far as it answers."""
+    """The path, resolved if it answers."""
     kind: MountKind
-    """What stands there."""
+    """Its use."""
     detail: str
-    """The same as a sentence that begins with the path."""
+    """A sentence about it that begins with the path."""
     advice: str = ""
-    """What to do; empty when nothing is to be done."""
+    """The remedy; empty when nothing needs to be done."""
 
 
 @attrs.frozen
 class Probe:
-    """What a path answered in time."""
+    """The answer of a path."""
 
     real: Path
     """The path with all symbolic links followed."""
     errno: int
-    """0, or why it cannot be looked into."""
+    """0, or the error of listing it."""
     is_directory: bool
     """Whether it is a directory."""
     is_empty: bool
-    """Whether it is a directory that holds nothing."""
+    """Whether it is an empty directory."""
 
 
 def probe_path(path: Path) -> Probe | None:
-    """What `path` answers; None when it does not answer in time."""
+    """The answer of `path`; None if it does not answer in time."""
     done = run_limited(script_command("probe", str(path)), _PROBE_WITHIN_S)
     if done is None or done.returncode != 0:
         return None
@@ -78,7 +78,7 @@ def probe_path(path: Path) -> Probe | None:
 
 
 def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
-    """What stands at `path`; bounded in time, and nothing is changed."""
+    """The state of `path`; bounded in time, and without changes."""
     path = path.absolute()
     answer = probe_path(path)
     path = answer.real if answer is not None else path
@@ -98,7 +98,7 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
         advice = f"unmount it first: {'rcfs umount' if ours else 'umount'} {quoted}"
         return MountState(path, MountKind.MOUNTED, f"{path} is already mounted{by} ({mount.fstype})", advice)
     if answer is None:
-        detail = f"{path} does not answer; is it on a network or FUSE mount that hangs?"
+        detail = f"{path} does not answer, perhaps because it is on a network or FUSE mount that hangs"
         return MountState(path, MountKind.UNUSABLE, detail, "choose another mount point")
     if answer.errno == errno.ENOENT:
         return MountState(path, MountKind.UNUSABLE, f"{path} does not exist", f"create it: mkdir -p {quoted}")
@@ -116,13 +116,13 @@ def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
 def prepare_mountpoint(
     path: Path, settings: Settings, registry: Registry, tell: Callable[[str], None]
 ) -> Path:
-    """The resolved path of a mount point that is ready to be mounted on.
+    """The resolved path of a mount point that is ready for a mount.
 
-    A mount of rcfs whose process is gone is detached; `tell` gets a line that says so.
+    Detaches a mount of rcfs whose process is gone, and reports it to `tell`.
 
     Raises:
-        MountError: It is missing, no directory, not empty, mounted, does not answer, or overlaps with the
-            cache or state directory.
+        MountError: The path is missing, not a directory, not empty, mounted, does not answer, or overlaps
+            with the cache or state directory.
     """
     state = inspect_mountpoint(path, registry)
     if state.kind is MountKind.STALE:
@@ -130,9 +130,9 @@ def prepare_mountpoint(
         if problem:
             quoted = shlex.quote(str(state.path))
             raise MountError(
-                f"{state.detail}; it cannot be detached ({problem}): try sudo umount -l {quoted}"
+                f"{state.detail}, and cannot be detached ({problem}); try sudo umount -l {quoted}"
             )
-        tell(f"{state.detail}; replaced")
+        tell(f"{state.detail}; rcfs replaces it")
         state = inspect_mountpoint(state.path, registry)
     if state.kind is not MountKind.FREE:
         raise MountError(f"{state.detail}; {state.advice}" if state.advice else state.detail)
@@ -141,14 +141,14 @@ def prepare_mountpoint(
 
 
 def check_apart(mountpoint: Path, settings: Settings) -> None:
-    """Returns if `mountpoint` (resolved) neither holds nor lies in the cache or state directory.
+    """Checks that `mountpoint` (resolved) and the cache and state directories do not contain each other.
 
     Raises:
-        MountError: It does; rcfs would wait for itself.
+        MountError: They overlap, so that rcfs would wait for itself.
     """
     for name, directory in (("cache", settings.cache_dir), ("state", settings.state_dir)):
         real = directory.resolve()
         if mountpoint.is_relative_to(real):
-            raise MountError(f"{mountpoint} lies in the {name} directory {real}; choose another mount point")
+            raise MountError(f"{mountpoint} is in the {name} directory {real}; choose another mount point")
         if real.is_relative_to(mountpoint):
-            raise MountError(f"the {name} directory {real} lies in {mountpoint}; choose another mount point")
+            raise MountError(f"the {name} directory {real} is in {mountpoint}; choose another mount point")

@@ -1,4 +1,4 @@
-"""What a process that serves a mount changes of itself: core dumps, open files, heaps, thread switches."""
+"""Limits that a process sets for itself before it serves a mount: core dumps, open files, heaps, threads."""
 
 import ctypes
 import resource
@@ -9,12 +9,12 @@ from pathlib import Path
 from rcfs.errors import ConfigError
 
 _SWITCH_S = 0.0005
-"""How long a worker thread may keep the interpreter from the event loop, in seconds. Python's 5 ms are waited
-for again and again while a mailbox loads: of a page of a directory, then, 99 of 100 came within 10 to 28 ms,
-with this within 6 (measured 2026-11), and loading takes no longer."""
+"""Longest time that a worker thread keeps the interpreter from the event loop, in seconds. While a mailbox
+loads, the loop would wait Python's 5 ms again and again: 99 of 100 pages of a directory came within 10 to 28
+ms, and within 6 ms with this (measured 2026-11). Loading takes no longer."""
 _LEAST_FILES = 100
-"""With so few open files a mount and a pull do all that they do, only slower (tried 2026-11): databases take
-some 30. With 64, cached contents could not be opened, and were fetched again."""
+"""Fewest open files with which mounts and pulls work, if slowly (tried 2026-11). Databases take some 30. With
+64, cached contents could not be opened, and rcfs fetched them again."""
 _USUAL_FILES = 1024
 """The soft limit that nearly every system has."""
 _ARENAS = 2
@@ -23,20 +23,20 @@ _M_ARENA_MAX = -8
 
 
 def forbid_core_dumps() -> None:
-    """Lets no crash write the memory of this process, with its token and messages, to the disk.
+    """Prevents a crash from writing the memory of this process, with its token and messages, to the disk.
 
-    The limit alone is not heeded where a program takes the dump (``kernel.core_pattern`` with a pipe); the
-    filter leaves nothing of the memory in it. PR_SET_DUMPABLE would do as well, but it gives /proc/self to
-    root: rcfs could not find its own descriptors there, nor you its stacks with py-spy. Source: core(5).
+    The kernel ignores the limit if it pipes the dump to a program (``kernel.core_pattern``); then the filter
+    leaves all memory out. PR_SET_DUMPABLE would also work, but gives /proc/self to root, so that rcfs could
+    not list its descriptors, and py-spy not show its stacks. Source: core(5).
     """
     _soft, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    with suppress(OSError):  # of a kernel without core dumps
+    with suppress(OSError):  # a kernel without core dumps
         Path("/proc/self/coredump_filter").write_text("0", encoding="ascii")
 
 
 def allow_many_files() -> None:
-    """Raises the soft limit of open files to the hard one: an open content holds a descriptor per MiB.
+    """Raises the soft limit of open files to the hard limit: an open content has a descriptor for each MiB.
 
     Raises:
         ConfigError: The hard limit is too low.
@@ -44,22 +44,22 @@ def allow_many_files() -> None:
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < _LEAST_FILES:
         raise ConfigError(
-            f"this process may open only {hard} files, and rcfs needs {_LEAST_FILES};"
+            f"this process may open only {hard} files, but rcfs needs {_LEAST_FILES};"
             f" raise the limit (ulimit -n {_USUAL_FILES}, or LimitNOFILE={_USUAL_FILES} in a systemd unit)"
         )
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def share_heaps() -> None:
-    """Lets all threads have two heaps in common, where the C library can do that (glibc).
+    """Limits the C library to two heaps for all threads, if it is glibc.
 
-    It gives each thread one, up to eight for each core, and each stays as large as it ever was: with ten busy
-    worker threads they held 40 of a mount's 110 MB (measured 2026-11).
+    By default glibc makes up to eight heaps for each core, and they never shrink: with ten busy worker
+    threads they held 40 of the 110 MB of a mount (measured 2026-11).
     """
     with suppress(AttributeError):
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def switch_threads_soon() -> None:
-    """Lets no worker thread keep the interpreter from the event loop for more than `_SWITCH_S`."""
+    """Limits the time that a worker thread keeps the interpreter from the event loop to `_SWITCH_S`."""
     sys.setswitchinterval(_SWITCH_S)

@@ -1,4 +1,4 @@
-"""Other processes: whether one still lives, and running one that may never answer."""
+"""Other processes: checks whether one is alive, ends one, and runs one that may never answer."""
 
 import os
 import select
@@ -16,25 +16,25 @@ _STATE, _START_TIME = 0, 19
 
 
 def start_time(pid: int) -> int | None:
-    """When process `pid` started, in clock ticks since boot; None when it is gone or a zombie.
+    """The start time of process `pid`, in clock ticks since boot; None if it is gone or a zombie.
 
-    Pid and start time together name a process for good, as pids are used again.
+    The kernel reuses pids; pid and start time together identify a process.
     """
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    fields = text.rpartition(")")[2].split()  # the command name before it may hold anything
+    fields = text.rpartition(")")[2].split()  # the command name before it may contain any character
     return None if fields[_STATE] in ("Z", "X") else int(fields[_START_TIME])
 
 
 def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) -> bool:
-    """Sends `sign` to the process `pid` that started then (see `start_time`); whether it ends within so long.
+    """Sends `sign` to process `pid` with the start time `started`; returns whether it ends within `within_s`.
 
-    True at once when it is gone already; whoever has its pid now gets no signal.
+    Returns True at once if it is gone. Another process that has the pid now gets no signal.
 
     Raises:
-        PermissionError: It belongs to another user.
+        PermissionError: The process belongs to another user.
     """
     try:
         process = os.pidfd_open(pid)
@@ -43,9 +43,9 @@ def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) 
     try:
         if start_time(pid) != started:
             return True
-        with suppress(ProcessLookupError):  # it ended by itself just now
+        with suppress(ProcessLookupError):  # it has just ended
             signal.pidfd_send_signal(process, sign)
-        # poll and not select, which knows no descriptor above 1,023.
+        # poll, because select cannot watch a descriptor above 1,023.
         waiting = select.poll()
         waiting.register(process, select.POLLIN)
         return bool(waiting.poll(within_s * 1000))
@@ -54,25 +54,25 @@ def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) 
 
 
 def rcfs_command(*arguments: str) -> list[str]:
-    """The command line that runs this very rcfs with `arguments`.
+    """The command line that runs this installation of rcfs with `arguments`.
 
-    ``-P``: the current directory, where anything may lie, is not searched for modules. ``-X utf8``: paths
-    mean the same to it in every locale.
+    With ``-P``, Python imports no module from the current directory. With ``-X utf8``, paths are UTF-8 in
+    every locale.
     """
     return [sys.executable, "-X", "utf8", "-P", "-m", "rcfs", *arguments]
 
 
 def script_command(name: str, *arguments: str) -> list[str]:
-    """The command line that runs the program `name` of `rcfs.host.scripts`, which loads nothing of rcfs."""
+    """The command line that runs the program `name` of `rcfs.host.scripts`."""
     script = Path(__file__).parent / "scripts" / f"{name}.py"
     return [sys.executable, "-X", "utf8", "-I", "-S", str(script), *arguments]
 
 
 def run_limited(command: Sequence[str], timeout_s: float) -> subprocess.CompletedProcess[bytes] | None:
-    """What `command` answered; None when it did not end within `timeout_s`.
+    """The result of `command`; None if it did not end within `timeout_s`.
 
-    For everything that touches a path which may be a hung mount: such a wait cannot always be killed, so
-    it is left to a process of its own, and not waited for any longer.
+    For everything that touches a path which may be a hung mount. A process that waits for such a mount cannot
+    always be killed, so this function abandons it after the time limit.
     """
     process = subprocess.Popen(
         command,
@@ -91,6 +91,6 @@ def run_limited(command: Sequence[str], timeout_s: float) -> subprocess.Complete
         try:
             process.wait(_KILL_GRACE_S)
         except subprocess.TimeoutExpired:
-            process.returncode = -signal.SIGKILL  # nobody will wait for it: Popen must not warn
+            process.returncode = -signal.SIGKILL  # keeps Popen from warning about the abandoned process
         return None
     return subprocess.CompletedProcess(command, process.returncode, output, errors)

@@ -1,7 +1,8 @@
-"""Which mounts of rcfs are up: one small file per process in the state directory.
+"""The mounts of rcfs that are up: one small file for each process in the state directory.
 
-A file is written before its mount is called ready and removed when the mount ends. A process that was
-killed leaves its file behind, so readers compare pid and start time, and drop what is dead and not mounted.
+A mount writes its file before it is ready, and removes it at its end. A killed process leaves its file
+behind, so readers compare pid and start time. They remove the file of a dead process unless its mount is
+still there.
 """
 
 import json
@@ -21,35 +22,35 @@ from rcfs.private import private_directory, write_private
 
 @attrs.frozen
 class MountRecord:
-    """One mount, as the process that serves it wrote it down."""
+    """A mount, as its process has recorded it."""
 
     pid: int
     """The process that serves it."""
     pid_start_time: int
-    """When that process started, in clock ticks since boot."""
+    """The start time of that process, in clock ticks since boot."""
     mountpoint: Path
     """Resolved path of the mount point."""
     server: str
-    """Origin of the platform that it shows."""
+    """Origin of its platform."""
     started: str
-    """When it was ready, ISO 8601 in UTC."""
+    """Time when it was ready, ISO 8601 in UTC."""
     cache_dir: Path | None = None
-    """Where its contents are cached; None when the record does not say."""
+    """Its cache directory; None in a record of an older version."""
     state_dir: Path | None = None
-    """Where its record of fetches is, the same way."""
+    """Its state directory; None in a record of an older version."""
     login: str = ""
-    """What the index knows its login by; empty when the record does not say."""
+    """The identity of its login; empty in a record of an older version."""
     simulated: Mapping[str, str] | None = None
-    """The credentials of a simulated platform, by their fields; those of a real one never stand here."""
+    """The credentials of a simulated platform, by field; None for a real platform."""
 
     @property
     def is_alive(self) -> bool:
-        """Whether that very process still runs."""
+        """Whether its process still runs."""
         return start_time(self.pid) == self.pid_start_time
 
 
 class Registry:
-    """The records in ``mounts`` of a state directory; several processes may use it at the same time."""
+    """The records in a state directory; several processes may use them at the same time."""
 
     def __init__(self, state_dir: Path) -> None:
         self._directory = StateFiles(state_dir).mounts
@@ -64,7 +65,7 @@ class Registry:
         login: str = "",
         simulated: Mapping[str, str] | None = None,
     ) -> MountRecord:
-        """Writes down that this process serves `mountpoint`, with those directories, and for that login.
+        """Records that this process serves `mountpoint`; for the arguments see `MountRecord`.
 
         Raises:
             StoreError: The state directory cannot be written.
@@ -72,7 +73,7 @@ class Registry:
         pid = os.getpid()
         started = start_time(pid)
         if started is None:
-            raise StoreError(f"/proc/{pid}/stat cannot be read; is /proc mounted?")
+            raise StoreError(f"/proc/{pid}/stat cannot be read; mount /proc")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir, login, simulated)
         private_directory(self._directory)
@@ -80,11 +81,11 @@ class Registry:
         return record
 
     def remove(self, record: MountRecord) -> None:
-        """Takes `record` out again; nothing happens when it is gone already."""
+        """Removes `record`, if it is there."""
         self._file(record.pid).unlink(missing_ok=True)
 
     def records(self) -> tuple[MountRecord, ...]:
-        """All records, dead ones too, oldest first; files that are no records are passed over."""
+        """All records, also of dead processes, oldest first; skips files that are not records."""
         records = []
         for path in self._directory.glob("*.json"):
             try:
@@ -107,11 +108,11 @@ class Registry:
         return tuple(sorted(records, key=lambda record: (record.started, record.pid)))
 
     def live(self) -> tuple[MountRecord, ...]:
-        """The records of processes that run, oldest first; what is neither that nor `stale` is removed."""
+        """The records of running processes, oldest first; removes those that are neither live nor stale."""
         return self._sorted_out()[0]
 
     def stale(self) -> tuple[MountRecord, ...]:
-        """The records of processes that are gone and have left their mounts behind, oldest first."""
+        """The records of dead processes whose mounts are still there, oldest first."""
         return self._sorted_out()[1]
 
     def _sorted_out(self) -> tuple[tuple[MountRecord, ...], tuple[MountRecord, ...]]:

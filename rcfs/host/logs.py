@@ -1,7 +1,7 @@
-"""Where the log goes: readable lines on stderr, or JSON lines in a private file that is rotated by size.
+"""The log: readable lines on stderr, or JSON lines in a private file that is rotated by size.
 
-The stack is structlog over the standard library's logging, so that what libraries log lands in the same
-place. Traces are plain: structlog's default would print local variables, and with them tokens.
+structlog writes through the standard library's logging, so that the log of libraries goes to the same place.
+Traces are plain, because structlog's default prints local variables, which hold tokens.
 """
 
 import logging
@@ -21,13 +21,13 @@ from rcfs.private import private_directory
 _ROTATE_BYTES = 5 << 20
 """5 MiB of lines of some 200 bytes: a day of a busy mount."""
 _ROTATED_FILES = 3
-"""So the log of one mount point never takes more than 20 MiB."""
+"""With these, the log of a mount point takes at most 20 MiB."""
 _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio")
-"""They log every request with its query at INFO; what rcfs logs of a request is enough, and has no query."""
+"""They log every request with its query at INFO. rcfs logs requests itself, without the query."""
 
 
 def log_to_terminal(level: str) -> None:
-    """From now on, events of at least `level` go to stderr as lines for people."""
+    """Logs events of `level` and above to stderr, as lines for people."""
     handler = logging.StreamHandler(sys.stderr)
     colors = sys.stderr.isatty()
     renderer = structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=_plain_trace, pad_event_to=0)
@@ -35,21 +35,21 @@ def log_to_terminal(level: str) -> None:
 
 
 def _cleaned(_logger: object, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    """`event` without what would act on a terminal; what is no text is shown as its `repr`, which is safe."""
+    """`event` with text that cannot control a terminal; the `repr` of other values is safe."""
     return {
         one_line(key): one_line(value) if isinstance(value, str) else value for key, value in event.items()
     }
 
 
 def _plain_trace(target: TextIO, exc_info: structlog.typing.ExcInfo) -> None:
-    """Writes a trace without local variables, and without what would act on a terminal."""
+    """Writes a trace without local variables, and with text that cannot control a terminal."""
     trace = StringIO()
     structlog.dev.plain_traceback(trace, exc_info)
     target.write(safe_lines(trace.getvalue()))
 
 
 def log_to_file(path: Path, level: str) -> None:
-    """From now on, events of at least `level` go to `path` as JSON, one object per line.
+    """Logs events of `level` and above to `path`, one JSON object per line.
 
     Raises:
         StoreError: The file cannot be written.
@@ -63,7 +63,7 @@ def log_to_file(path: Path, level: str) -> None:
 
 
 class _PrivateRotatingFile(logging.handlers.RotatingFileHandler):
-    """A rotated file whose every generation is 0600, whatever the umask."""
+    """A rotated file; every part of it has mode 0600, for any umask."""
 
     def _open(self) -> TextIOWrapper:
         descriptor = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
@@ -82,7 +82,7 @@ def _install(handler: logging.Handler, level: str, rendering: list[structlog.typ
         )
     )
     severity = logging.getLevelNamesMapping()[level.upper()]
-    logging.raiseExceptions = False  # a log that cannot be written is no reason for a trace
+    logging.raiseExceptions = False  # no trace for a log that cannot be written
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(severity)

@@ -1,9 +1,8 @@
-"""Signals of a process with something to end properly: a mount, a pull.
+"""Signals for a process that must close things at its end: a mount or a pull.
 
-Four signals ask a process to end: SIGINT (Ctrl-C), SIGTERM, SIGHUP (its terminal was closed) and SIGQUIT.
-Most others end a process as well unless it says otherwise, and a mount whose process is gone answers
-"Transport endpoint is not connected" until somebody detaches it. Nobody who sends a mount SIGUSR2 or
-SIGALRM wants that, so those do nothing.
+Four signals ask a process to end: SIGINT (Ctrl-C), SIGTERM, SIGHUP (its terminal was closed) and SIGQUIT. By
+default most other signals would kill it, too. A mount whose process is gone answers "Transport endpoint is
+not connected" until it is detached, so rcfs ignores signals such as SIGUSR2 and SIGALRM.
 """
 
 import signal
@@ -26,23 +25,23 @@ _HARMLESS = (
     signal.SIGXCPU,
     *range(signal.SIGRTMIN, signal.SIGRTMAX + 1),
 )
-"""What ends a process by default and says nothing to rcfs; SIGPIPE and SIGXFSZ are ignored by Python. The
-signals of a crash (SIGSEGV, SIGABRT, SIGTRAP…) keep their meaning. Source: signal(7)."""
+"""Signals that end a process by default and mean nothing to rcfs. Python ignores SIGPIPE and SIGXFSZ. Signals
+of a crash (SIGSEGV, SIGABRT, SIGTRAP…) keep their meaning. Source: signal(7)."""
 _STOPPING = (signal.SIGTTIN, signal.SIGTTOU)
-"""Stop a process in the background that uses the terminal. Ignored, and not handled: a write that a handler
-interrupts is repeated for ever."""
+"""Signals that stop a background process which uses the terminal. rcfs ignores them instead of handling them,
+because a write that a handler interrupts would repeat forever."""
 
 
 @contextmanager
 def lasting(on_stop: Callable[[], None] | None = None) -> Iterator[None]:
-    """While the block runs, no signal ends this process but those of `endings`, and those of a crash.
+    """While the block runs, only the signals of `endings`, and those of a crash, end this process.
 
-    `on_stop` is called in place of stopping at Ctrl-Z, or where the process is in the background and uses
-    the terminal: whoever looks into a mount whose process is stopped hangs, the shell that should continue
-    it included. Without `on_stop` the process stops as any other.
+    On Ctrl-Z this calls `on_stop` instead of stopping the process, because programs that use the mount of a
+    stopped process hang, even the shell that should continue it. Then the process also ignores the signals
+    that stop a background process. Without `on_stop` it stops as usual.
 
-    The handlers do nothing, so that programs which this process starts do not inherit them, as they would
-    inherit that a signal is ignored.
+    For harmless signals it sets handlers that do nothing: programs that this process starts would inherit an
+    ignored signal, but not a handler.
     """
     with ExitStack() as stack:
         stack.enter_context(_handled(_HARMLESS, lambda _number, _frame: None))
@@ -54,10 +53,10 @@ def lasting(on_stop: Callable[[], None] | None = None) -> Iterator[None]:
 
 @contextmanager
 def endings() -> Iterator[AsyncIterator[int]]:
-    """The signals that ask this process to end, as they arrive; within a trio run.
+    """The signals that ask this process to end, as they arrive; for use in a trio run.
 
-    One that is ignored already stays so: ``nohup`` ignores SIGHUP, and a shell ignores SIGINT and SIGQUIT for
-    the background jobs of a script, so that Ctrl-C ends the script alone.
+    A signal that is already ignored stays ignored: ``nohup`` ignores SIGHUP, and a shell ignores SIGINT and
+    SIGQUIT for the background jobs of a script, so that Ctrl-C ends only the script.
     """
     heard = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
     with trio.open_signal_receiver(*heard) as received:
@@ -68,7 +67,7 @@ def endings() -> Iterator[AsyncIterator[int]]:
 def _handled(
     numbers: tuple[int, ...], handler: Callable[[int, FrameType | None], None] | signal.Handlers
 ) -> Iterator[None]:
-    """Lets `handler` have these signals, but for those that are ignored already."""
+    """Sets `handler` for `numbers` while the block runs, except for signals that are already ignored."""
     before = {
         number: signal.signal(number, handler)
         for number in numbers

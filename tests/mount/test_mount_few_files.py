@@ -58,7 +58,7 @@ def test_a_limit_that_is_too_low_is_told_before_anything_is_fetched_again(mount:
         copies.mkdir(exist_ok=True)
         done = run([*few, *command], env=mount.environment, check=False)
         assert done.returncode == 2
-        assert done.stderr.count("may open only 64 files, and rcfs needs") == 1
+        assert done.stderr.count("may open only 64 files, but rcfs needs") == 1
     assert mount.server.journal(operation="readMessageContent") == []
     # It needs no more than a database.
     assert run([*few, "search", f"--state-dir={mount.state}", "the"], env=mount.environment).stdout

@@ -1,4 +1,4 @@
-"""Programs that touch a path which may be in a hung mount: each is run by a process of its own.
+"""Programs that touch a path which may be in a hung mount, each run in a separate process.
 
-A program is run by its file with ``python -I -S``, so it imports the standard library and nothing of rcfs.
+``python -I -S`` runs the file of a program, so it imports only the standard library.
 """

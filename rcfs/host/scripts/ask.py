@@ -1,4 +1,4 @@
-"""Asks the mount that a path is in to look for news, and prints what it answers as a JSON object."""
+"""Asks the mount that a path is in to check for new messages, and prints its answer as a JSON object."""
 
 import errno
 import json
@@ -7,10 +7,12 @@ import sys
 
 
 def ask(path: str) -> str:
-    """What the mount has refreshed: it reads a file of its control directory.
+    """The names of the refreshed mailboxes, from a file in the control directory of the mount.
 
     Raises:
-        OSError: With EOPNOTSUPP outside of a mount of rcfs, with EPROTONOSUPPORT in one of an older version.
+        OSError: EOPNOTSUPP outside a mount of rcfs, EPROTONOSUPPORT in a mount of an older version, ENODATA
+        if
+            `path` is not in a mailbox, or the error of the mount.
     """
     path = top = os.path.realpath(path, strict=True)
     device = os.lstat(path).st_dev
@@ -30,7 +32,7 @@ def ask(path: str) -> str:
 
 
 def main(path: str) -> None:
-    """Prints ``said``, what the mount has refreshed, and ``errno``, which is 0 when it has."""
+    """Prints an object with ``said``, the names of the refreshed mailboxes, and ``errno``, 0 on success."""
     try:
         answer = {"said": ask(path), "errno": 0}
     except OSError as error:

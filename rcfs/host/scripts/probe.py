@@ -1,6 +1,6 @@
-"""Prints what stands at a path: errno, whether it is a directory, whether it is empty, and the real path.
+"""Prints the state of a path: errno, whether it is a directory, whether it is empty, and the real path.
 
-It loads no module that Python does not load anyway: json alone would double what it takes.
+It imports only modules that Python loads at every start, because json would double its time.
 """
 
 import os
@@ -9,7 +9,7 @@ import sys
 
 
 def main(path: str) -> None:
-    """Writes the four fields, separated by blanks, of which the last is a path as it came."""
+    """Writes the four fields, separated by spaces; the real path is the last, as raw bytes."""
     errno = is_directory = is_empty = 0
     try:
         is_directory = stat.S_ISDIR(os.stat(path).st_mode)

@@ -1,6 +1,6 @@
 """Prints the attachments at and below a path in a mount, each as a JSON list of its path and its key.
 
-Links are followed: they lead from conversations to their messages, and never in circles.
+It follows links, which lead from conversations to messages and never form a circle.
 """
 
 import glob
@@ -9,11 +9,11 @@ import os
 import sys
 
 NOTHING_THERE = 3
-"""What it exits with when there is no such path."""
+"""Exit code if the path does not exist."""
 
 
 def main(top: str) -> None:
-    """Walks `top`, or all that it matches as a shell pattern where nothing is called so."""
+    """Walks `top`; if it does not exist, walks every path that matches it as a shell pattern."""
     tops = [top] if os.path.lexists(top) else sorted(glob.glob(top))
     if not tops:
         sys.exit(NOTHING_THERE)

@@ -146,7 +146,7 @@ def test_until_it_leaves_the_terminal_it_is_the_parents(errors: Path, tmp_path: 
 
 
 def test_it_forks_a_process_of_one_thread(errors: Path) -> None:
-    """What is shown while one waits begins after the fork, when there is something to wait for."""
+    """The spinner starts after the fork, when there is something to wait for."""
     seen: list[str] = []
 
     @contextmanager
@@ -201,7 +201,7 @@ def test_an_error_that_nobody_expected_leaves_its_trace(
 
     trace = state_dir / "log" / "crash.log"
     outcome = start(work)
-    assert outcome.error == f"unexpected error: ValueError: odd; the trace is in {trace}"
+    assert outcome.error == f"unexpected error: ValueError: odd; its trace is in {trace}"
     assert outcome.exit_code == 1
     assert "in work" in trace.read_text()
 
@@ -250,7 +250,7 @@ def test_a_child_that_is_not_ready_in_time_is_ended(errors: Path) -> None:
 
     outcome = start(work, ready_within_s=0.1)
     see = f"see {errors}"
-    assert outcome.error == f"the mount was not ready in time and was ended; {see}"
+    assert outcome.error == f"the mount was not ready within 0 s, so rcfs ended it; {see}"
     assert (outcome.exit_code, gone(outcome.pid)) == (1, True)
 
 

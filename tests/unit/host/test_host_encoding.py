@@ -1,4 +1,4 @@
-"""What is printed and typed in other encodings than UTF-8."""
+"""Output and arguments in encodings other than UTF-8."""
 
 import locale
 import os

@@ -1,4 +1,4 @@
-"""A process that may open few files: the hard limit is all there is, and one that is too low is told."""
+"""Processes with a low limit of open files: rcfs uses the hard limit, or refuses a low one."""
 
 import resource
 
@@ -32,6 +32,6 @@ def test_all_that_a_process_may_open_is_used(limits: list[int], hard: int) -> No
 @pytest.mark.parametrize("hard", [20, 64, 99])
 def test_a_limit_that_is_too_low_is_told(limits: list[int], hard: int) -> None:
     limits[:] = [20, hard]
-    with pytest.raises(ConfigError, match=rf"may open only {hard} files, and rcfs needs 100; .*ulimit -n"):
+    with pytest.raises(ConfigError, match=rf"may open only {hard} files, but rcfs needs 100; .*ulimit -n"):
         allow_many_files()
     assert limits == [20, hard]

@@ -159,7 +159,7 @@ def test_a_path_that_hangs(
     monkeypatch.setattr(_mountpoint, "script_command", lambda *_arguments: hanging)
     monkeypatch.setattr(_mountpoint, "_PROBE_WITHIN_S", 0.2)
     assert probe_path(mountpoint) is None
-    with pytest.raises(MountError, match="does not answer; is it on a network or FUSE mount that hangs"):
+    with pytest.raises(MountError, match="does not answer, perhaps because it is on a network or FUSE mount that hangs"):
         prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
 
 
@@ -171,7 +171,7 @@ def test_a_mount_that_a_crash_left_is_replaced(
     told: list[str] = []
     assert prepare_mountpoint(mountpoint, settings, registry, told.append) == mountpoint
     assert fake.unmounted == [True]
-    assert told == [f"{mountpoint} is a mount of rcfs whose process is gone; replaced"]
+    assert told == [f"{mountpoint} is a mount of rcfs whose process is gone; rcfs replaces it"]
 
 
 @pytest.mark.parametrize("answers", [True, False])
@@ -196,7 +196,7 @@ def test_a_stale_mount_that_cannot_be_detached(
     registry: Registry, settings: Settings, mountpoint: Path, fake: FakeMount
 ) -> None:
     fake.refusal = "fusermount3: not permitted"
-    with pytest.raises(MountError, match=rf"\(fusermount3: not permitted\): try sudo umount -l {mountpoint}"):
+    with pytest.raises(MountError, match=rf"\(fusermount3: not permitted\); try sudo umount -l {mountpoint}"):
         prepare_mountpoint(mountpoint, settings, registry, pytest.fail)
 
 
@@ -251,12 +251,12 @@ def test_the_owner_of_a_busy_mount_is_named(registry: Registry, mountpoint: Path
 @pytest.mark.parametrize(
     ("mounted", "cache", "state", "error"),
     [
-        ("a", "a/cache", "s", "the cache directory {0}/a/cache lies in {0}/a;"),
-        ("a", "a", "s", "{0}/a lies in the cache directory {0}/a;"),
-        ("a/rc", "a", "s", "{0}/a/rc lies in the cache directory {0}/a;"),
-        ("a", "c", "a/s/t", "the state directory {0}/a/s/t lies in {0}/a;"),
-        ("s/rc", "c", "s", "{0}/s/rc lies in the state directory {0}/s;"),
-        ("a", "link/cache", "s", "the cache directory {0}/a/cache lies in {0}/a;"),
+        ("a", "a/cache", "s", "the cache directory {0}/a/cache is in {0}/a;"),
+        ("a", "a", "s", "{0}/a is in the cache directory {0}/a;"),
+        ("a/rc", "a", "s", "{0}/a/rc is in the cache directory {0}/a;"),
+        ("a", "c", "a/s/t", "the state directory {0}/a/s/t is in {0}/a;"),
+        ("s/rc", "c", "s", "{0}/s/rc is in the state directory {0}/s;"),
+        ("a", "link/cache", "s", "the cache directory {0}/a/cache is in {0}/a;"),
     ],
 )
 def test_a_mount_point_that_overlaps(
