@@ -1,6 +1,6 @@
-"""The attachments at and below some paths: asked of the mount that they are in, else of the server.
+"""The attachments at and below some paths: from the mount that shows them, else from an engine of our own.
 
-A mount knows its tree already, so asking it costs nothing, and a login is one of five a minute.
+A mount has its tree already, so walking it costs no request, while a login is one of five a minute.
 """
 
 import json
@@ -9,31 +9,31 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.cli._treepaths import TreePath
+from rcfs.cli._treepaths import TreePath, not_in_tree
 from rcfs.config import Settings
 from rcfs.errors import ConfigError, MountError, RcfsError
 from rcfs.host import run_limited, script_command
 from rcfs.model import ContentKey
 
 _WALK_WITHIN_S = 300.0
-"""A walk of 50,000 messages takes seconds, and may wait for mailboxes that were never looked into."""
+"""A walk of 50,000 messages takes seconds; it may have to wait for mailboxes to load."""
 
 
 @attrs.frozen
 class Found:
-    """An attachment."""
+    """An attachment in the tree."""
 
     path: str
     """Its path in the tree."""
     key: ContentKey
-    """The identity of its bytes."""
+    """The key of its content."""
 
 
 def attachments_of(settings: Settings, places: Sequence[TreePath]) -> tuple[Found, ...]:
     """The attachments at and below `places`, each once.
 
     Raises:
-        ConfigError: There is no such place, or the credentials are missing that it takes to look.
+        ConfigError: A place does not exist, or rcfs must log in and has no credentials.
         MountError: The mount does not answer.
         PlatformError: The server refused, failed or could not be reached.
     """
@@ -50,9 +50,9 @@ def attachments_of(settings: Settings, places: Sequence[TreePath]) -> tuple[Foun
 
 
 def known_paths(settings: Settings) -> dict[ContentKey, str]:
-    """The paths of all attachments that the index knows of the account of `settings`, without a request.
+    """The paths of all attachments of the account of `settings` in the local index, without a request.
 
-    Empty when there are no credentials to tell the account, or nothing is known of it.
+    Empty without credentials, which name the account, and for an account that is not in the index.
     """
     if settings.credentials is None:
         return {}
@@ -67,9 +67,9 @@ def _in_mount(place: TreePath, mountpoint: Path) -> list[Found]:
     top = mountpoint.joinpath(*place.parts)
     done = run_limited(script_command("walk", str(top)), _WALK_WITHIN_S)
     if done is None:
-        raise MountError(f"the mount at {mountpoint} does not answer")
+        raise MountError(f"the mount at {mountpoint} does not answer; `rcfs status` shows its state")
     if done.returncode:
-        raise ConfigError(f"there is no {place.text}")
+        raise ConfigError(f"{place.text} does not exist; check the path")
     found = []
     for line in done.stdout.splitlines():
         path, key = json.loads(line)
@@ -98,7 +98,7 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
                 Found(item.path, item.node.key) for item in walk if isinstance(item.node, AttachmentFile)
             )
             if walk.unknown:
-                raise ConfigError(f"there is no {'/'.join(walk.unknown[0])} in the tree")
+                raise not_in_tree(walk.unknown[0])
             if failures and not found:
                 raise failures[0].error
 

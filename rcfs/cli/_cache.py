@@ -1,4 +1,4 @@
-"""`rcfs cache`: what the content cache holds, and emptying it."""
+"""`rcfs cache`: shows and empties the content cache."""
 
 import json
 from contextlib import AbstractContextManager
@@ -9,7 +9,7 @@ import click
 
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import SummarisingGroup, cache_dir_option, examples, json_option
-from rcfs.cli._output import is_interactive, say
+from rcfs.cli._output import confirmed, say
 from rcfs.cli._settings import read_settings
 from rcfs.model import format_size
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     ),
 )
 def cache() -> None:
-    """Shows or empties the cache; mounts may go on meanwhile."""
+    """Show or empty the cache. Mounts may stay up."""
 
 
 @cache.command("info", epilog=examples("rcfs cache info"))
 @cache_dir_option
 @json_option
 def info(cache_dir: Path | None, *, as_json: bool) -> None:
-    """Shows where the cache is, how full, and how much it may take."""
+    """Show the directory, the size and the limit of the cache."""
     with _opened(cache_dir) as content_cache:
         stats, pinned = content_cache.stats(), content_cache.pin_stats()
     if as_json:
@@ -55,27 +55,27 @@ def info(cache_dir: Path | None, *, as_json: bool) -> None:
     say(f"Size:       {format_size(stats.size_bytes)} of {format_size(stats.limit_bytes)}")
     if pinned.contents:
         size = format_size(pinned.size_bytes)
-        say(f"Pinned:     {pinned.contents}, of them {pinned.cached} cached ({size})")
+        say(f"Pinned:     {pinned.contents} contents, {pinned.cached} of them cached ({size})")
 
 
 @cache.command("clear", epilog=examples("rcfs cache clear", "rcfs cache clear --yes"))
 @cache_dir_option
-@click.option("--all", "pinned", is_flag=True, help="Also what is pinned; the pins stay.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--all", "pinned", is_flag=True, help="Delete pinned contents, too; the pins stay.")
+@click.option("-y", "--yes", is_flag=True, help="Skip the question.")
 @json_option
 def clear(cache_dir: Path | None, *, pinned: bool, yes: bool, as_json: bool) -> None:
-    """Deletes the cached contents that are not pinned; each costs a request when it is read again."""
+    """Delete the cached contents, except pinned ones.
+
+    To read a deleted content again costs a request.
+    """
     with _opened(cache_dir) as content_cache:
         stats = content_cache.stats()
         pins = 0 if pinned else content_cache.pin_stats().cached
-        if not yes:
-            if not is_interactive():
-                raise click.UsageError("stdin is no terminal to ask on; to clear the cache, give --yes")
-            size = format_size(stats.size_bytes)
-            kept = f", but for {pins} that are pinned" if pins else ""
-            question = f"Delete {stats.contents} contents ({size}) in {stats.directory}{kept}?"
-            if not click.confirm(question, err=True):
-                return
+        size = format_size(stats.size_bytes)
+        kept = f", except {pins} pinned ones" if pins else ""
+        question = f"Delete {stats.contents} contents ({size}) in {stats.directory}{kept}?"
+        if not confirmed(question, "clear the cache", yes=yes):
+            return
         freed = content_cache.clear(pinned=pinned)
     say(json.dumps({"freed_bytes": freed}) if as_json else f"Freed {format_size(freed)}.")
 

@@ -1,4 +1,4 @@
-"""`rcfs completion`: click's own completion scripts."""
+"""`rcfs completion`: the completion scripts of click, with two faults mended."""
 
 import click
 from click.shell_completion import get_completion_class
@@ -14,19 +14,19 @@ _INSTALL = {
 
 
 _FISH_SPLIT = 'string split "," $completion'
-"""How click's script for fish splits an answer: at every comma, where descriptions and names then end."""
+"""Click's script for fish splits an answer at every comma, so a name with a comma is cut off."""
 _BASH_TAKEN = "COMPREPLY+=($value)"
 _BASH_QUOTED = """\
 [[ ${COMP_WORDS[COMP_CWORD]} == [\\'\\"]* ]] || printf -v value %q "$value"
             COMPREPLY+=("$value")"""
-"""How click's script for bash takes an answer: split at blanks or matched with files, and never quoted."""
+"""Click's script for bash does not quote an answer, so the shell splits a name at its spaces."""
 
 
 @click.command("completion", epilog=examples(*_INSTALL.values()))
 @click.argument("shell", type=click.Choice(tuple(_INSTALL)))
 @click.pass_context
 def completion(context: click.Context, shell: str) -> None:
-    """Prints the completion script of a shell."""
+    """Print a script that completes rcfs commands in your shell."""
     complete = get_completion_class(shell)
     assert complete is not None  # noqa: S101 - the choices are shells that click knows
     script = complete(context.find_root().command, {}, "rcfs", "_RCFS_COMPLETE").source().strip()
@@ -35,5 +35,5 @@ def completion(context: click.Context, shell: str) -> None:
     script = script.replace(_BASH_TAKEN, _BASH_QUOTED)
     first, _, rest = script.partition("\n")
     note = f"# Install: {_INSTALL[shell]}"
-    # zsh reads what the file completes from its first line.
+    # zsh reads from the first line of the file which command it completes.
     say(f"{first}\n{note}\n{rest}" if first.startswith("#compdef") else f"{note}\n{script}")

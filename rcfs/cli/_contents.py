@@ -1,4 +1,4 @@
-"""The content cache of the command line: opened as the settings say."""
+"""Opens the content cache of a command."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_cache(settings: Settings, warn: Callable[[str], None] = tell) -> "Iterator[ContentCache]":
-    """The content cache, closed at the end; `warn` gets a line for what a person should know.
+    """The content cache of `settings`, closed at the end; `warn` gets its warnings, a line each.
 
     Raises:
         StoreError: Its directory cannot be used.

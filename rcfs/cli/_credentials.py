@@ -1,6 +1,7 @@
-"""`rcfs login` and `rcfs logout`: credentials go into the keyring, typed in and never on a command line.
+"""`rcfs login` and `rcfs logout`: the user types the credentials, and rcfs saves them in the keyring.
 
-Where there is no keyring they go into a file that only you can read, if you say so.
+Without a keyring, rcfs saves them in a file that only the user can read, if the user agrees. They never stand
+on a command line, which other users can read.
 """
 
 import sys
@@ -27,6 +28,8 @@ from rcfs.config import (
 from rcfs.errors import ConfigError, MountError
 from rcfs.model import server_origin
 
+_NOTHING_SAVED = "No credentials were saved, so there is nothing to remove."
+
 
 def _server_url(text: str) -> str:
     try:
@@ -37,7 +40,7 @@ def _server_url(text: str) -> str:
 
 def _given(text: str) -> str:
     if not text.strip():
-        raise click.BadParameter("this cannot be empty")
+        raise click.BadParameter("this must not be empty; type it again")
     return text.strip()
 
 
@@ -45,19 +48,20 @@ def _given(text: str) -> str:
     "login",
     epilog=examples(
         "rcfs login",
-        "rcfs login --file        on a machine without a keyring",
-        "rcfs login < answers     a script: server, client id, client secret and JWT, a line each",
-        "rcfs doctor              whether the server accepts them",
+        "rcfs login --file        for a machine without a keyring",
+        "rcfs login < answers     for a script: server, client id, client secret and JWT, a line each",
+        "rcfs doctor              checks that the server accepts them",
     ),
 )
 @click.option(
-    "--file", "in_file", is_flag=True, help="Save them in a file that only you can read, not in the keyring."
+    "--file", "in_file", is_flag=True, help="Save in a file that only you can read, not in the keyring."
 )
 def login(*, in_file: bool) -> None:
-    """Asks for the credentials of an app and a user, and saves them in the keyring.
+    """Save your credentials in the keyring, or in a file.
 
-    App and JWT are made at https://developers.ringcentral.com. What was saved before is replaced.
-    A mount whose login was refused tries again at once.
+    rcfs asks for the client id and the client secret of an app, and for the JWT of a user. Create all three
+    at https://developers.ringcentral.com. They replace the credentials that you saved before. A mount whose
+    login the server has refused tries again at once.
     """
     in_file = _file_is_to_hold_them(in_file=in_file)
     entry = Credentials(
@@ -74,23 +78,23 @@ def login(*, in_file: bool) -> None:
         remove_credentials_file()  # It would be read first.
         place = "the keyring"
     _forget_refusals()
-    announce(f"Saved in {place}. `rcfs doctor` tells whether the server accepts them.")
+    announce(f"Saved the credentials in {place}. `rcfs doctor` checks that the server accepts them.")
 
 
 def _forget_refusals() -> None:
-    """Lets mounts whose login was refused try again at once, also with the credentials of before."""
+    """Lets every mount whose login was refused try again at once, even with the same credentials."""
     from rcfs.store import SharedSession
 
-    with suppress(ConfigError):  # The credentials are saved, whatever the config file says.
+    with suppress(ConfigError):  # A wrong config file must not undo the login.
         where = read_settings({}, login=False)
         SharedSession.forget_refusals(where.files.sessions)
 
 
 def _file_is_to_hold_them(*, in_file: bool) -> bool:
-    """Whether the credentials go into the file, and not into the keyring; the place was tried.
+    """Whether the credentials go into the file, not the keyring; tries to write to the one that it chooses.
 
     Raises:
-        ConfigError: They cannot be kept.
+        ConfigError: Neither can be written.
     """
     if not in_file:
         try:
@@ -99,11 +103,11 @@ def _file_is_to_hold_them(*, in_file: bool) -> bool:
             path = credentials_path()
             if not is_interactive():
                 raise ConfigError(
-                    f"{exc}; give --file to keep the credentials in {path} instead, which only you can read,"
-                    " or put them into the environment (`rcfs mount --help` names the variables)"
+                    f"{exc}; give --file to save the credentials in {path}, which only you can read, or set"
+                    " environment variables instead (`rcfs mount --help` lists them)"
                 ) from None
             tell(str(exc))
-            click.confirm(f"Keep the credentials in {path}, which only you can read?", abort=True, err=True)
+            click.confirm(f"Save the credentials in {path}, which only you can read?", abort=True, err=True)
         else:
             return False
     try_credentials_file()
@@ -111,7 +115,7 @@ def _file_is_to_hold_them(*, in_file: bool) -> bool:
 
 
 def _ask(text: str, parse: Callable[[str], str], *, default: str = "", hidden: bool = False) -> str:
-    """What is typed, or stands on the next line of stdin where that is no terminal."""
+    """The answer that the user types, or the next line of a stdin that is not a terminal."""
     if is_interactive():
         answer: str = click.prompt(
             text, default=default or None, hide_input=hidden, value_proc=parse, err=True
@@ -120,8 +124,8 @@ def _ask(text: str, parse: Callable[[str], str], *, default: str = "", hidden: b
     line = sys.stdin.readline()
     if not line:
         raise click.UsageError(
-            "stdin ended too early: without a terminal, it holds the server (an empty line for"
-            f" {DEFAULT_SERVER_URL}), the client id, the client secret and the JWT, a line each"
+            "stdin ended too early; without a terminal, write four lines to it: the server (empty for"
+            f" {DEFAULT_SERVER_URL}), the client id, the client secret and the JWT"
         )
     try:
         return parse(line.strip() or default)
@@ -130,42 +134,42 @@ def _ask(text: str, parse: Callable[[str], str], *, default: str = "", hidden: b
 
 
 @click.command(
-    "logout", epilog=examples("rcfs logout", "rcfs logout --forget     nothing stays on this disk")
+    "logout", epilog=examples("rcfs logout", "rcfs logout --forget     leave nothing on this disk")
 )
 @click.option(
     "--forget/--keep",
     "forgetting",
     default=None,
-    help="Erase what rcfs keeps on this disk, or keep it, without a question.",
+    help="Erase or keep what rcfs stores on this disk, and skip the question.",
 )
 @click.pass_context
 def logout(context: click.Context, *, forgetting: bool | None) -> None:
-    """Removes the saved credentials, and asks whether to erase what rcfs keeps on this disk.
+    """Remove the saved credentials.
 
-    That is what `rcfs forget` erases: the index, the archive of purged messages, the cache and the logs.
-    Where rcfs keeps several accounts, only the one that you log out of is erased.
+    Then rcfs asks whether to erase what `rcfs forget` erases: the index, the archive of purged messages, the
+    cache and the logs. If this disk holds several accounts, it erases only the one that you log out of.
     """
     identity = _end_session()
     removed = [str(credentials_path())] if remove_credentials_file() else []
     if clear_keyring():
         removed.append("the keyring")
-    announce(f"Removed from {' and '.join(removed)}." if removed else "No credentials of rcfs are saved.")
+    announce(f"Removed the credentials from {' and '.join(removed)}." if removed else _NOTHING_SAVED)
     if forgetting:
         _forget(context, identity, yes=True)
     elif forgetting is None and is_interactive():
         try:
             _forget(context, identity, yes=False)
         except MountError as exc:
-            tell(f"what rcfs keeps on this disk stays: {exc}")
+            tell(f"the index, the cache and the logs stay on this disk: {exc}")
     elif forgetting is None:
-        tell("what rcfs keeps on this disk stays; `rcfs forget` erases it")
+        tell("the index, the cache and the logs stay on this disk; `rcfs forget` erases them")
 
 
 def _forget(context: click.Context, identity: str | None, *, yes: bool) -> None:
-    """Erases the account of the login `identity`, or everything if no other account is kept.
+    """Erases the account of the login `identity`, or everything if this disk holds no other account.
 
     Raises:
-        MountError: It is mounted.
+        MountError: The account is mounted.
     """
     accounts = kept_accounts(read_settings({}, login=False))
     if len(set(accounts.values())) < 2:
@@ -174,15 +178,15 @@ def _forget(context: click.Context, identity: str | None, *, yes: bool) -> None:
         context.invoke(forget, account=accounts[identity], yes=yes)
     else:
         tell(
-            "several accounts are kept on this disk, and which one this login was for is not known, so they"
-            " stay; `rcfs forget --account ACCOUNT` erases one, `rcfs forget` all"
+            "this disk holds several accounts, and rcfs cannot tell which one this login was for, so it"
+            " erased none; `rcfs forget --account ACCOUNT` erases one, `rcfs forget` all"
         )
 
 
 def _end_session() -> str | None:
-    """Ends the session that a mount which was killed has left, while there are credentials to do it with.
+    """Ends the session that a killed mount has left; returns the identity of the login.
 
-    What the login is known by; None when there are no credentials, or nothing is kept that belongs to any.
+    None without credentials, and when this disk holds nothing of any login.
     """
     where = read_settings({}, login=False)
     if not any((where.files.sessions).glob("*.json")) and not where.files.mailboxes.exists():

@@ -1,4 +1,4 @@
-"""`rcfs demo`: a simulated account, mounted; the simulator is a child that ends with its mount."""
+"""`rcfs demo`: mounts a simulated account; the simulator is a child process that ends with its mount."""
 
 import json
 import os
@@ -34,23 +34,23 @@ from rcfs.errors import MountError, RcfsError
 from rcfs.host import Parent, Registry, rcfs_command, run_limited
 
 _NO_CONFIG = Path(os.devnull)
-"""A config file that says nothing: a simulated account has nothing to do with the real one."""
+"""An empty config file: the settings of the real account are not for the simulated one."""
 _SIMULATOR_WITHIN_S = 60.0
-"""3,000 messages are made in about a second; a million take most of a minute."""
+"""The simulator makes 3,000 messages in about a second, and a million in most of a minute."""
 _SIMULATOR_ENDS_WITHIN_S = 5.0
 _TOUR_WITHIN_S = 20.0
-"""Time for loading the first mailbox; without an answer the tour has more general commands."""
+"""Time to load the first mailbox. After it, the tour shows commands without a message's path."""
 _LINE_BYTES = 65536
 _PORTS = range(20_000, 32_000)
-"""Below those that Linux gives to connections: ip(7), ip_local_port_range, from 32768 on."""
+"""Linux gives ports from 32768 on to connections: ip(7), ip_local_port_range."""
 
 
 @click.command(
     "demo",
     epilog=examples(
-        "rcfs demo                            mounts at ~/ringcentral-demo",
+        "rcfs demo                            mount at ~/ringcentral-demo",
         "rcfs demo /mnt/demo --messages 200",
-        "rcfs demo -f --limit medium=4        feel a small quota",
+        "rcfs demo -f --limit medium=4        try a small quota",
         "rcfs umount ~/ringcentral-demo",
     ),
 )
@@ -75,16 +75,17 @@ def demo(
     cache_dir: Path | None,
     log_level: str | None,
 ) -> None:
-    """Mounts a simulated account at MOUNTPOINT (default: ~/ringcentral-demo); no credentials are needed.
+    """Mount a simulated account; it needs no credentials.
 
-    The simulated platform has the real request limits, unless --limit gives it others.
+    MOUNTPOINT is ~/ringcentral-demo unless you name one, and rcfs creates it. The simulated platform has the
+    real request limits; --limit changes them.
     """
 
     def serve(parent: Parent | None) -> None:
         require_demo_extra()
         options = {"limit": limit, "log_level": log_level, "keep_purged": keep_purged}
         common = load_settings(options, os.environ, _NO_CONFIG, keyring=None, warn=warn)
-        # Only the cache and state are its own: `rcfs status` and `rcfs umount` know the demo as well.
+        # The registry is the usual one, so that `rcfs status` and `rcfs umount` find the demo.
         registry = Registry(common.state_dir)
         settings = _demo_settings(common, cache_dir)
         path = ready_mountpoint(_created(mountpoint), settings, registry)
@@ -111,15 +112,10 @@ def demo(
 
 
 def _demo_settings(common: Settings, cache_dir: Path | None) -> Settings:
+    cache, state = platformdirs.user_cache_path("rcfs-demo"), platformdirs.user_state_path("rcfs-demo")
     if cache_dir is not None:
-        base = cache_dir.absolute()
-        return attrs.evolve(common, credentials=None, cache_dir=base / "cache", state_dir=base / "state")
-    return attrs.evolve(
-        common,
-        credentials=None,
-        cache_dir=platformdirs.user_cache_path("rcfs-demo"),
-        state_dir=platformdirs.user_state_path("rcfs-demo"),
-    )
+        cache, state = cache_dir.absolute() / "cache", cache_dir.absolute() / "state"
+    return attrs.evolve(common, credentials=None, cache_dir=cache, state_dir=state)
 
 
 def _with_endpoints(settings: Settings, endpoints: Mapping[str, str]) -> Settings:
@@ -135,22 +131,22 @@ def _with_endpoints(settings: Settings, endpoints: Mapping[str, str]) -> Setting
 
 
 def _created(mountpoint: Path | None) -> Path:
-    """The mount point; a missing one is made, as a demo is to work in one command."""
+    """The mount point, created if it is missing."""
     path = Path.home() / "ringcentral-demo" if mountpoint is None else mountpoint
     try:
         path.mkdir(parents=True)
     except FileExistsError:
-        pass  # whether it is fit to be mounted on is checked later
+        pass  # It is checked later.
     except OSError as exc:
-        raise MountError(f"{path} cannot be created: {exc.strerror}") from exc
+        raise MountError(f"{path} cannot be created: {exc.strerror}; choose another mount point") from exc
     return path
 
 
 def usual_ports(mountpoint: Path) -> list[str]:
-    """Options that give the simulator of `mountpoint` the same ports at each mount, as far as they are free.
+    """Options that give the simulator of `mountpoint` the same ports each time, if these are free.
 
-    An account is that of a server, whose address is in its records as well. With another port all that was
-    known would be loaded again, and a second backup would find every file changed.
+    An account belongs to a server, whose address is in every record. With another port rcfs would load every
+    mailbox again, and a second backup would find every file changed.
     """
     first = _PORTS[zlib.crc32(os.fsencode(mountpoint)) % (len(_PORTS) - 1)]
     wanted = {"--port": first, "--media-port": first + 1}
@@ -159,7 +155,7 @@ def usual_ports(mountpoint: Path) -> list[str]:
 
 def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        # As the simulator's own socket: connections that have just ended do not matter.
+        # Like the simulator's own socket, so that connections which have just ended do not matter.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -170,13 +166,13 @@ def _is_free(port: int) -> bool:
 
 @contextmanager
 def running_simulator(options: Sequence[str]) -> Iterator[Mapping[str, str]]:
-    """The endpoints of a simulator that runs, with these options, while the block does.
+    """The endpoints of a simulator with `options` that runs while the block does.
 
-    It is in a session of its own, so that Ctrl-C lets the mount end before its server; and it ends with
-    its stdin, so that it outlives nobody who was killed.
+    It has a session of its own, so that Ctrl-C ends the mount before its server. It ends with its stdin, so
+    that it also ends when this process is killed.
 
     Raises:
-        RcfsError: It did not start; its own error is on stderr.
+        RcfsError: The simulator did not start; it has written the reason to stderr.
     """
     process = subprocess.Popen(
         rcfs_command("simulator", "--json", "--until-eof", *options),
@@ -198,26 +194,27 @@ def running_simulator(options: Sequence[str]) -> Iterator[Mapping[str, str]]:
 
 
 def _endpoints(process: "subprocess.Popen[bytes]", deadline: float) -> Mapping[str, str]:
-    assert process.stdout is not None  # noqa: S101 - it was asked for
+    assert process.stdout is not None  # noqa: S101 - Popen was called with PIPE
     descriptor = process.stdout.fileno()
     line = b""
     while not line.endswith(b"\n") and len(line) < _LINE_BYTES:
         ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
         piece = os.read(descriptor, _LINE_BYTES) if ready else b""
         if not piece:
-            raise RcfsError("the simulator did not start" if ready else "the simulator did not start in time")
+            how = "; its error is above" if ready else f" within {_SIMULATOR_WITHIN_S:.0f} s"
+            raise RcfsError(f"the simulator did not start{how}")
         line += piece
     endpoints: dict[str, str] = json.loads(line)
     return endpoints
 
 
 def _print_tour_aside(mountpoint: Path) -> None:
-    """Prints the tour from a thread of its own: who serves the mount cannot wait for it."""
+    """Prints the tour in another thread, because this one serves the mount that the tour reads."""
     threading.Thread(target=_print_tour, args=(mountpoint,), daemon=True).start()
 
 
 def _print_tour(mountpoint: Path) -> None:
-    """Prints three commands to try, on paths that exist."""
+    """Prints three commands to try, with paths that exist."""
     root = shlex.quote(str(mountpoint))
     text = _first(mountpoint, "*/SMS/*/text.txt")
     voicemail = _first(mountpoint, "*/Voicemail/*/voicemail *")
@@ -228,7 +225,7 @@ def _print_tour(mountpoint: Path) -> None:
 
 
 def _first(mountpoint: Path, pattern: str) -> Path | None:
-    """A file below `mountpoint` whose path fits `pattern`; None when none was found in time."""
+    """A file below `mountpoint` whose path matches `pattern`; None if find has no match in time."""
     command = ["find", str(mountpoint), "-path", f"{_escaped(mountpoint)}/{pattern}", "-print0", "-quit"]
     found = run_limited(command, _TOUR_WITHIN_S)
     path = found.stdout.partition(b"\0")[0] if found is not None else b""
@@ -236,5 +233,5 @@ def _first(mountpoint: Path, pattern: str) -> Path | None:
 
 
 def _escaped(path: Path) -> str:
-    """`path` as a pattern of find that fits nothing else."""
+    """`path` as a pattern of find that matches only itself."""
     return "".join(f"\\{character}" if character in "*?[\\" else character for character in str(path))

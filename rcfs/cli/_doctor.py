@@ -1,4 +1,4 @@
-"""`rcfs doctor`: looks at everything that a mount needs, changes nothing, and says what to do."""
+"""`rcfs doctor`: checks everything that a mount needs, and advises what to do. It changes nothing."""
 
 import json
 import os
@@ -11,8 +11,8 @@ import attrs
 import click
 
 from rcfs._interrupt import loading
-from rcfs.cli._findings import Finding, State
-from rcfs.cli._mount_words import MountCommand
+from rcfs.cli._findings import Finding, State, problem_of
+from rcfs.cli._fstab_options import MountCommand
 from rcfs.cli._options import PathText, examples, json_option, mount_options
 from rcfs.cli._output import error_line, say
 from rcfs.config import Settings, find_config, load_settings, locks_out
@@ -29,10 +29,10 @@ from rcfs.host import (
 from rcfs.model import format_size, one_line
 
 _FAR_TYPES = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
-"""SQLite's locks and shared memory do not work over them. Source: sqlite.org/wal.html, "Disadvantages"."""
+"""Network file systems, where SQLite's shared memory fails. Source: sqlite.org/wal.html, "Disadvantages"."""
 _STYLES = {State.OK: "green", State.NOTE: "yellow", State.PROBLEM: "red"}
 _LOW_SPACE_BYTES = 1 << 30
-"""Below 1 GiB free the cache holds little and may stop storing."""
+"""With less than 1 GiB free, the cache holds little."""
 
 
 @click.command(
@@ -45,9 +45,10 @@ _LOW_SPACE_BYTES = 1 << 30
 @json_option
 @click.pass_context
 def doctor(context: click.Context, /, mountpoint: Path | None, *, as_json: bool, **options: Any) -> None:
-    """Checks FUSE, the configuration, the login, the directories and MOUNTPOINT; says what to do.
+    """Check what a mount needs, and advise what to do.
 
-    The login is tried, with a few requests. Exits with 1 when there is a problem.
+    It checks FUSE, the configuration, the directories and MOUNTPOINT, and logs in with a few requests. Exits
+    with 1 if it finds a problem.
     """
     findings = list(examine(options, mountpoint, FuseSystem()))
     if as_json:
@@ -60,19 +61,19 @@ def doctor(context: click.Context, /, mountpoint: Path | None, *, as_json: bool,
 
 
 def examine(options: dict[str, Any], mountpoint: Path | None, system: FuseSystem) -> Iterator[Finding]:
-    """Everything that is checked, in the order in which a mount would need it."""
+    """Checks everything, in the order in which a mount needs it."""
     yield _fuse(system)
     warnings: list[str] = []
     try:
         config_path = find_config(os.environ)
         settings = load_settings(options, os.environ, config_path, warn=warnings.append)
     except ConfigError as exc:
-        # Without settings there is no telling which directories and server are meant.
+        # The settings name the directories and the server for all further checks.
         yield Finding(
-            "configuration", State.PROBLEM, error_line(exc), "correct it, and run rcfs doctor again"
+            "configuration", State.PROBLEM, error_line(exc), "correct it, then run `rcfs doctor` again"
         )
         return
-    there = "is well-formed" if config_path.exists() else "does not exist (it need not)"
+    there = "is correct" if config_path.exists() else "does not exist; that is fine"
     yield Finding("configuration", State.OK, f"{config_path} {there}")
     for line in warnings:
         yield Finding("configuration", State.NOTE, line)
@@ -89,72 +90,78 @@ def _fuse(system: FuseSystem) -> Finding:
     try:
         system.check()
     except FuseUnavailableError as exc:
-        detail, _, advice = error_line(exc).partition("; ")
-        return Finding("FUSE", State.PROBLEM, detail, advice)
+        return problem_of("FUSE", exc)
     return Finding("FUSE", State.OK, f"{system.device} can be opened, {system.fusermount} is installed")
 
 
 def _allow_other(settings: Settings, system: FuseSystem) -> Finding:
     umask = settings.umask
     if not settings.allow_other and locks_out(uid=settings.uid, gid=settings.gid, umask=umask):
-        detail = f"is not asked for, and uid {settings.uid} with umask {umask:03o} locks you out, too"
-        return Finding("allow_other", State.PROBLEM, detail, "add --allow-other, or leave --uid out")
+        detail = f"is off, and uid {settings.uid} with umask {umask:03o} locks you out, too"
+        return Finding("allow_other", State.PROBLEM, detail, "add --allow-other, or omit --uid")
     permitted = system.allows_others()
     if not settings.allow_other:
-        allowed = "is permitted" if permitted else "is not permitted"
-        return Finding("allow_other", State.OK, f"{allowed}, and not asked for")
+        allowed = "permitted" if permitted else "not permitted"
+        return Finding("allow_other", State.OK, f"is off ({allowed} on this machine)")
     if permitted and umask & 0o055 == 0o055:
-        detail = f"is permitted, but umask {umask:03o} lets only the owner and root in"
-        return Finding("allow_other", State.NOTE, detail, "leave --umask out, or use 022")
+        detail = f"is on, but umask {umask:03o} lets only the owner and root in"
+        return Finding("allow_other", State.NOTE, detail, "omit --umask, or use 022")
     if permitted:
-        who = "everyone" if not umask & 0o005 else "the group" if not umask & 0o050 else "some"
-        return Finding("allow_other", State.OK, f"is permitted, and umask {umask:03o} lets {who} in")
-    advice = f"add the line user_allow_other to {system.conf} (as root), or mount without allow_other"
-    return Finding("allow_other", State.PROBLEM, "is asked for, and not permitted", advice)
+        who = "everyone" if not umask & 0o005 else "the group" if not umask & 0o050 else "some users"
+        return Finding("allow_other", State.OK, f"is on, and umask {umask:03o} lets {who} in")
+    advice = f"add the line user_allow_other to {system.conf} (as root), or omit --allow-other"
+    return Finding("allow_other", State.PROBLEM, "is on, but not permitted on this machine", advice)
 
 
 def _request_timeout(settings: Settings, system: FuseSystem) -> Finding:
     timeout_s = system.request_timeout_s()
     if timeout_s == 0:
-        return Finding("kernel timeout", State.OK, "fs.fuse.default_request_timeout is not set")
-    detail = f"fs.fuse.default_request_timeout is {timeout_s} s, the longest wait {settings.max_wait_s:.0f} s"
+        return Finding("kernel timeout", State.OK, "fs.fuse.default_request_timeout is off")
+    detail = (
+        f"fs.fuse.default_request_timeout is {timeout_s} s, and --max-wait is {settings.max_wait_s:.0f} s"
+    )
     if timeout_s > settings.max_wait_s:
         return Finding("kernel timeout", State.OK, detail)
     advice = (
-        f"the kernel would abort the mount: use --max-wait {max(1, timeout_s // 2)}, or raise the setting"
+        f"the kernel would abort the mount; use --max-wait {max(1, timeout_s // 2)}, or raise the timeout"
     )
     return Finding("kernel timeout", State.PROBLEM, detail, advice)
 
 
 def directory_finding(name: str, directory: Path, wanted_bytes: int) -> Finding:
-    """How `directory` is, or the one that it would be created in; `wanted_bytes` may come to lie there."""
+    """The state of `directory`, or of its parent if it does not exist; it may need `wanted_bytes`."""
     existing = next(path for path in (directory, *directory.parents) if path.exists())
     if not existing.is_dir():
-        return Finding(name, State.PROBLEM, f"{existing} is not a directory", "remove it, or choose another")
+        return Finding(
+            name, State.PROBLEM, f"{existing} is not a directory", "remove it, or choose another directory"
+        )
     if not os.access(existing, os.W_OK | os.X_OK):
         return Finding(
-            name, State.PROBLEM, f"{existing} cannot be written", "change its mode, or choose another"
+            name,
+            State.PROBLEM,
+            f"you may not write to {existing}",
+            "change its mode, or choose another directory",
         )
     if existing == directory and directory.stat().st_mode & 0o077:
         return Finding(name, State.PROBLEM, f"others may enter {directory}", f"run: chmod 700 {directory}")
     below = mount_below(existing.resolve(), read_mounts())
     fstype = below.fstype if below is not None else "unknown"
     if fstype in _FAR_TYPES or fstype.startswith("fuse."):
-        advice = "choose a directory on a local disk: SQLite needs its locks"
+        advice = "choose a directory on a local disk; SQLite needs its locks"
         return Finding(name, State.PROBLEM, f"{directory} is on {fstype}", advice)
     free_bytes = shutil.disk_usage(existing).free
     detail = f"{directory} on {fstype}, {format_size(free_bytes)} free"
     if fstype == "tmpfs":
-        return Finding(name, State.NOTE, detail, "what is kept there is fetched again after a restart")
+        return Finding(name, State.NOTE, detail, "a reboot empties it, so rcfs fetches everything again")
     if free_bytes < wanted_bytes:
-        return Finding(name, State.NOTE, detail, f"up to {format_size(wanted_bytes)} may be needed")
+        return Finding(name, State.NOTE, detail, f"rcfs may need up to {format_size(wanted_bytes)}")
     return Finding(name, State.OK, detail)
 
 
 def _mountpoint(mountpoint: Path, settings: Settings) -> Finding:
     state = inspect_mountpoint(mountpoint, Registry(settings.state_dir))
     if state.kind is MountKind.STALE:
-        return Finding("mount point", State.NOTE, state.detail, "rcfs mount replaces it")
+        return Finding("mount point", State.NOTE, state.detail, "`rcfs mount` replaces it")
     if state.kind is MountKind.MOUNTED:
         return Finding("mount point", State.NOTE, state.detail, state.advice)
     if state.kind is MountKind.UNUSABLE:
@@ -170,15 +177,14 @@ def _server(settings: Settings) -> Iterator[Finding]:
     try:
         credentials = settings.require_credentials()
     except ConfigError as exc:
-        detail, _, advice = error_line(exc).partition(". ")
-        yield Finding("credentials", State.PROBLEM, detail, advice)
+        yield problem_of("credentials", exc)
         return
-    yield Finding("credentials", State.OK, f"are there, for {credentials.server_url}")
+    yield Finding("credentials", State.OK, f"are complete, for {credentials.server_url}")
     with loading():
         from rcfs.cli._probe import probe_server
         from rcfs.host.logs import log_to_terminal
 
-    log_to_terminal("error")  # what goes wrong on the way is in the findings
+    log_to_terminal("error")  # the findings tell what goes wrong
     try:
         yield from probe_server(settings)
     except Exception as exc:

@@ -1,4 +1,4 @@
-"""What a person is told of an error that ends a command, and what the command exits with."""
+"""The line and the exit code of a command that an error ends."""
 
 import os
 from pathlib import Path
@@ -13,11 +13,11 @@ from rcfs.host import keep_crash
 from rcfs.model import one_line
 
 INTERRUPTED = 130
-"""128 + SIGINT, as shells have it."""
+"""128 + SIGINT, as in shells."""
 
 
-class Interrupted(Exception):  # noqa: N818 - it is no error: somebody wanted it
-    """A signal ended the command before it had begun what it is for; `number` says which."""
+class Interrupted(Exception):  # noqa: N818 - not an error, since the user wanted it
+    """The signal `number` ended a command before its work had begun."""
 
     def __init__(self, number: int) -> None:
         super().__init__("interrupted")
@@ -25,9 +25,9 @@ class Interrupted(Exception):  # noqa: N818 - it is no error: somebody wanted it
 
 
 def explained(error: BaseException) -> tuple[str, int]:
-    """What `error` means to a person, in one line, and the exit code.
+    """`error` in one line for a person, and the exit code.
 
-    The trace of what nobody expected is kept in a file that the line names.
+    The line of an unexpected error names the file that keeps its trace.
     """
     error = sole_cause(error)
     if isinstance(error, RcfsError):
@@ -35,10 +35,10 @@ def explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, (KeyboardInterrupt, click.Abort)):
         return "interrupted", INTERRUPTED
     if isinstance(error, OutputError):
-        return f"the output cannot be written: {error.strerror}", 1
+        return f"the output cannot be written: {error.strerror}; the result is incomplete", 1
     if isinstance(error, Interrupted):
         return "interrupted", 128 + error.number
     state_dir = os.environ.get("RCFS_STATE_DIR")
     kept = keep_crash(Path(state_dir) if state_dir else platformdirs.user_state_path("rcfs"), error)
-    where = f"the trace is in {kept}" if kept is not None else "its trace could not be written"
+    where = f"its trace is in {kept}" if kept is not None else "its trace could not be written"
     return f"unexpected error: {type(error).__name__}: {one_line(' '.join(str(error).split()))}; {where}", 1

@@ -1,30 +1,39 @@
-"""What `rcfs doctor` says about one thing."""
+"""The findings of `rcfs doctor`."""
 
 from enum import StrEnum
 
 import attrs
 
+from rcfs.cli._output import error_line
+from rcfs.errors import RcfsError
+
 
 class State(StrEnum):
-    """How a thing is."""
+    """The result of a check."""
 
     OK = "ok"
-    """As it should be."""
+    """Nothing to do."""
     NOTE = "note"
     """Worth knowing; rcfs works."""
     PROBLEM = "problem"
-    """rcfs will not work, or not well, until it is changed."""
+    """rcfs will not work well until you change it."""
 
 
 @attrs.frozen
 class Finding:
-    """One line of the report."""
+    """A line of the report."""
 
     name: str
-    """What was looked at, in a word or two."""
+    """The thing that was checked, in a word or two."""
     state: State = attrs.field(converter=State)
-    """How it is."""
+    """The result."""
     detail: str
-    """What was found."""
+    """The facts, in one line."""
     advice: str = ""
-    """What to do about it; empty when there is nothing to do."""
+    """The remedy; empty when there is nothing to do."""
+
+
+def problem_of(name: str, error: RcfsError) -> Finding:
+    """`error` as a problem. The errors of rcfs tell what happened and, after a semicolon, what to do."""
+    detail, _, advice = error_line(error).partition("; ")
+    return Finding(name, State.PROBLEM, detail, advice)

@@ -1,4 +1,4 @@
-"""`rcfs forget`: erases what rcfs keeps of an account on this disk."""
+"""`rcfs forget`: erases the data of accounts from this disk."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ import click
 
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import cache_dir_option, examples, json_option, state_dir_option
-from rcfs.cli._output import is_interactive, say, warn
+from rcfs.cli._output import confirmed, say, warn
 from rcfs.cli._settings import read_settings
 from rcfs.config import Settings
 from rcfs.errors import ConfigError, MountError, StoreError
@@ -25,38 +25,40 @@ if TYPE_CHECKING:
 @click.command(
     "forget",
     epilog=examples(
-        "rcfs forget                       everything, of all accounts",
+        "rcfs forget                       erase everything, of all accounts",
         "rcfs forget --account 'Acme Corp'",
         "rcfs forget --yes                 in a script",
-        "rcfs logout && rcfs forget        nothing of it stays on this machine",
+        "rcfs logout && rcfs forget        leave nothing on this machine",
     ),
 )
-@click.option("--account", metavar="ACCOUNT", help="Only this account: its id, or its name.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--account", metavar="ACCOUNT", help="Erase only this account, given by id or name.")
+@click.option("-y", "--yes", is_flag=True, help="Skip the question.")
 @json_option
 @cache_dir_option
 @state_dir_option
 def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> None:
-    """Erases the index, the archive of purged messages, the cache, the records of fetches and the logs.
+    """Erase what rcfs keeps of your accounts on this disk.
 
-    The credentials stay (`rcfs logout` removes them), and so does the count of requests, which names no
-    account: without it, rcfs could break the rate limit. Files are deleted, not overwritten. Unmount first.
+    That is the index, the archive of purged messages, the cache, the fetch history and the logs. The
+    credentials stay (`rcfs logout` removes them). The count of requests stays, too: it names no account, and
+    without it rcfs could break the rate limit. rcfs deletes the files and does not overwrite them. Unmount
+    first.
     """
     settings = read_settings(options, login=False)
     if not settings.state_dir.is_dir() and not settings.cache_dir.is_dir():
-        say(json.dumps({"accounts": [], "freed_bytes": 0}) if as_json else "Nothing is kept.")
+        say(json.dumps({"accounts": [], "freed_bytes": 0}) if as_json else "rcfs keeps nothing on this disk.")
         return
     with _opened(settings) as kept:
         account_id = None if account is None else kept.find(account)
         chosen = sorted(kept.accounts) if account_id is None else [account_id]
         _require_unmounted(settings, kept, account_id)
-        if not (yes or _confirmed(kept.question(chosen))):
+        if not confirmed(kept.question(chosen), "erase", yes=yes):
             return
         before_bytes = _used_bytes(settings)
         if account_id is not None:
             kept.forget(account_id)
             for path in sorted(settings.state_dir.glob("*.damaged*")):
-                warn(f"{path} is damaged, so it stays as it is; rcfs forget without --account removes it")
+                warn(f"{path} is damaged, so it stays; `rcfs forget` without --account removes it")
     if account_id is None:
         _erase_everything(settings)
     _erase_logs(settings)
@@ -64,11 +66,11 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
     if as_json:
         say(json.dumps({"accounts": chosen, "freed_bytes": freed_bytes}))
     else:
-        say(f"Forgotten; {format_size(freed_bytes)} freed.")
+        say(f"Erased {format_size(freed_bytes)}.")
 
 
 def kept_accounts(settings: Settings) -> dict[str, str]:
-    """The ids of the accounts that this disk keeps something of, by login."""
+    """The ids of the accounts on this disk, by the identity of their logins."""
     if not settings.files.mailboxes.exists():
         return {}
     from rcfs.store import MailboxIndex
@@ -79,25 +81,25 @@ def kept_accounts(settings: Settings) -> dict[str, str]:
 
 @attrs.frozen
 class _Kept:
-    """What is kept on this disk."""
+    """The stores that hold data of accounts."""
 
     index: "MailboxIndex"
     sizes: "SizeIndex"
     history: "FetchHistory"
     cache: "ContentCache"
     logins: Mapping[str, "Login"]
-    """What each login was last allowed to see."""
+    """The account and extensions of each login, by its identity."""
 
     @property
     def accounts(self) -> dict[str, str]:
-        """The names of the accounts that are known, by id; a name may be empty."""
+        """The names of the accounts on this disk, by id; a name may be empty."""
         return {seen.account_id: seen.account_name for seen in self.logins.values()}
 
     def find(self, text: str) -> str:
-        """The id of the account that `text` is the id or the name of.
+        """The id of the account whose id or name is `text`.
 
         Raises:
-            ConfigError: There is none, or more than one.
+            ConfigError: No account, or more than one, has this name.
         """
         if text in self.accounts:
             return text
@@ -105,25 +107,25 @@ class _Kept:
         if len(found) == 1:
             return found[0]
         known = ", ".join(map(self._spoken, self.accounts)) or "none"
-        problem = "several accounts have this name, so give the id" if found else "there is no such account"
-        raise ConfigError(f"--account: {problem}; known: {known}")
+        problem = "several accounts have this name" if found else "this disk holds no such account"
+        raise ConfigError(f"--account: {problem}; give the id of one of: {known}")
 
     def _spoken(self, account_id: str) -> str:
         name = self.accounts[account_id]
         return f"{name} ({account_id})" if name else f"account {account_id}"
 
     def question(self, chosen: Collection[str]) -> str:
-        """Whether to erase the accounts with the ids `chosen`."""
-        names = " and ".join(map(self._spoken, chosen)) or "no account that is known"
+        """The question whether to erase the accounts with the ids `chosen`."""
+        names = " and ".join(map(self._spoken, chosen)) or "no account"
         messages = sum(sum(self.index.reader.counts(account_id).values()) for account_id in chosen)
-        lines = [f"This disk holds {messages} messages of {names}, and what was fetched of them."]
+        lines = [f"This disk holds {messages} messages of {names}, and their fetched contents."]
         purged = sum(self.index.archive.count(account_id) for account_id in chosen)
         if purged:
-            lines.append(f"RingCentral has purged {purged} of them, and cannot give them to you again.")
+            lines.append(f"RingCentral has purged {purged} of them, so you cannot fetch these again.")
         return "\n".join([*lines, "Erase all of it?"])
 
     def forget(self, account_id: str) -> None:
-        """Erases one account, and leaves the others."""
+        """Erases one account."""
         self.index.forget_account(account_id)
         self.sizes.forget_account(account_id)
         self.history.forget_account(account_id)
@@ -144,23 +146,23 @@ def _opened(settings: Settings) -> Iterator[_Kept]:
 
 
 def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) -> None:
-    """Returns if no mount uses the account, or any account when `account_id` is None.
+    """Checks that no mount uses the account, or any account if `account_id` is None.
 
     Raises:
-        MountError: One does.
+        MountError: A mount does.
     """
     for record in _mounts(settings):
         login = kept.logins.get(record.login)
         if account_id is None or login is None or login.account_id == account_id:
             raise MountError(
-                f"{record.mountpoint} is mounted, and would write it again; first run"
+                f"{record.mountpoint} is mounted, and would write the data again; first run"
                 f" rcfs umount {shlex.quote(str(record.mountpoint))}"
             )
 
 
 def _mounts(settings: Settings) -> list[MountRecord]:
     """The mounts that are up and use the state or the cache directory of `settings`."""
-    # Also a mount with directories of its own, such as the demo, is registered in the usual place.
+    # A mount with its own directories, such as the demo, is registered in the usual place, too.
     usual = read_settings({}, login=False).state_dir
     return [
         record
@@ -170,14 +172,8 @@ def _mounts(settings: Settings) -> list[MountRecord]:
     ]
 
 
-def _confirmed(question: str) -> bool:
-    if not is_interactive():
-        raise click.UsageError("stdin is no terminal to ask on; to erase, give --yes")
-    return click.confirm(question, err=True)
-
-
 def _used_bytes(settings: Settings) -> int:
-    """What the files below both directories take on the disk."""
+    """The disk space of the files below both directories."""
     total = 0
     for directory in {settings.state_dir, settings.cache_dir}:
         for path in directory.rglob("*"):
@@ -201,12 +197,12 @@ def _erase_everything(settings: Settings) -> None:
 
 
 def _erase_logs(settings: Settings) -> None:
-    """Removes all logs but those of mounts that are up, which go on with them."""
+    """Removes all logs, except those that a mount is writing."""
     kept = tuple(settings.files.mount_log(record.mountpoint).name for record in _mounts(settings))
     directory = settings.files.logs
     with _plain_errors():
         for path in directory.iterdir() if directory.is_dir() else ():
-            if not path.name.startswith(kept):  # older parts of a log have its name and a number
+            if not path.name.startswith(kept):  # rotated parts have the name of the log and a number
                 path.unlink(missing_ok=True)
 
 
@@ -215,4 +211,6 @@ def _plain_errors() -> Iterator[None]:
     try:
         yield
     except OSError as exc:
-        raise StoreError(f"{exc.filename} cannot be removed, and is still there: {exc.strerror}") from exc
+        raise StoreError(
+            f"{exc.filename} cannot be removed: {exc.strerror}; remove it yourself, or run this again"
+        ) from exc

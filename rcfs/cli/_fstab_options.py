@@ -1,10 +1,9 @@
-"""Mount options as mount(8) and /etc/fstab have them: ``-o allow_other,uid=jane,umask=022,ro``.
+"""Mount options as mount(8) and /etc/fstab write them: ``-o allow_other,uid=jane,umask=022,ro``.
 
-Each option of a command is a word, with underscores for dashes. mount(8) calls the program of a file system
-as ``PROGRAM SOURCE MOUNTPOINT [-sfnv] -o WORDS``, mount.fuse3 in the same way.
+Each option of a command is such a word, with underscores for dashes. mount(8) and mount.fuse3 call the
+program of a file system type as ``PROGRAM SOURCE MOUNTPOINT [-sfnv] -o WORDS``.
 """
 
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -12,36 +11,38 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-_OF_OTHERS = """
+from rcfs.config import did_you_mean
+
+_IGNORED = """
 rw defaults auto noauto user nouser users owner group nofail _netdev async sync dirsync atime noatime
 relatime norelatime strictatime nostrictatime lazytime nolazytime diratime nodiratime iversion noiversion
 silent loud suid nosuid dev nodev exec noexec default_permissions
 """
-"""Words that are for mount(8), systemd or the kernel, or that say what holds anyway. Source: mount(8)."""
+"""Words for mount(8), systemd or the kernel, and words for what rcfs does anyway. Source: mount(8)."""
 _COMMENT = re.compile(r"(?:[xX]-.*|comment=.*|uhelper=.*|helper=.*)", re.DOTALL)
 _FLAGS = re.compile(r"-[sfnvN]+")
-"""What mount(8) may say besides: sloppy, fake, no mtab, verbose, namespace."""
+"""Further flags of mount(8): sloppy, fake, no mtab, verbose, namespace."""
 _NO_WORDS = (None, "words", "foreground", "as_json")
-"""Options that say how the command itself behaves."""
+"""Options of the command itself, not of the mount."""
 _SHORT = {"ro": "read_only", "subtype": "fs_subtype"}
-"""Words that mount(8) has another name for than rcfs."""
+"""Options that have another name in mount(8)."""
 
 
 class MountCommand(click.Command):
-    """A command whose options may be given by ``-o`` as well; one that is given by itself counts."""
+    """A command that also takes its options after ``-o``. An option of its own wins over a word."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the arguments, and the words among them."""
+        """Reads the arguments, and the words after ``-o``."""
         rest = super().parse_args(ctx, args)
         words = _split(ctx.params.pop("words", None) or ())
         for position, word in enumerate(words):
-            # The last of both counts. mount(8) always says one, so `rw` alone leaves the config file its say.
+            # The last of `ro` and `rw` wins. mount(8) always adds one, so `rw` does not override the file.
             if word != "ro" or "rw" not in words[position:]:
                 self._take(ctx, word)
         return rest
 
     def _take(self, ctx: click.Context, word: str) -> None:
-        if word in _OF_OTHERS.split() or _COMMENT.fullmatch(word):
+        if word in _IGNORED.split() or _COMMENT.fullmatch(word):
             return
         name, equals, text = word.partition("=")
         options = {
@@ -56,9 +57,8 @@ class MountCommand(click.Command):
             if option is not None and not option.secondary_opts:
                 option = None
         if option is None:
-            close = difflib.get_close_matches(name, [str(known) for known in options], n=1)
-            hint = f" (did you mean {close[0]}?)" if close else ""
-            raise click.UsageError(f"-o: unknown mount option {name!r}{hint}", ctx)
+            hint = did_you_mean(name, map(str, options))
+            raise click.UsageError(f"-o: unknown mount option '{name}'{hint}", ctx)
         if option.is_flag == bool(equals):
             needs = "takes no value" if option.is_flag else f"needs a value: {name}=…"
             raise click.UsageError(f"-o: {name} {needs}", ctx)
@@ -78,10 +78,10 @@ class MountCommand(click.Command):
 
 
 def as_mount_command(args: Sequence[str], commands: Iterable[str]) -> list[str] | None:
-    """The arguments of `rcfs mount` for a call by mount(8); None when `args` are no such call.
+    """The arguments of `rcfs mount` for a call by mount(8); None if `args` are not such a call.
 
-    It is one when the first of them is the source, which is none of `commands`, then comes an absolute path,
-    and then ``-o``. An empty list stands for a call that is only a rehearsal.
+    A call by mount(8) has a source that is not in `commands`, then an absolute path, and ``-o``. For a dry
+    run (``-f``) the list is empty.
     """
     if len(args) < 3 or args[0].startswith("-") or args[0] in commands or not args[1].startswith("/"):
         return None

@@ -1,59 +1,45 @@
 """The quota ledger of the command line: one for all processes that share a state directory."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rcfs.cli._output import warn
 from rcfs.config import Settings
 from rcfs.quota import Ledger, MemoryHome
-from rcfs.store import LinuxMachine, SqliteHome, credentials_in_ledger, open_ledger
+from rcfs.store import LinuxMachine, SqliteHome
+from rcfs.store import open_ledger as open_shared
 from rcfs.transport import Recorder
+
+LedgerAndClock = tuple[Ledger, Callable[[], float]]
+"""A ledger, and the clock that its times are in, in seconds."""
 
 
 @contextmanager
-def open_quota(
+def open_ledger(
     settings: Settings, identity: str, recorder: Recorder, *, create: bool = True
-) -> Iterator[tuple[Ledger, Callable[[], float]]]:
-    """The ledger that all processes with this state directory share, and the clock that it counts in.
+) -> Iterator[LedgerAndClock]:
+    """The ledger of the login `identity`; one in memory takes the place of one that fails.
 
-    Args:
-        settings: Where it lies, and what is assumed of the plans.
-        identity: Whose budget it is; see `rcfs.platform.Credentials.identity`.
-        recorder: Hears its warnings.
-        create: Whether to create it where there is no state directory; else it is forgotten at the end.
+    Without `create`, a missing state directory is not created either, and the ledger is in memory.
     """
     machine = LinuxMachine.here()
     if not create and not settings.state_dir.is_dir():
-        yield Ledger(MemoryHome(settings.plans)), machine.clock_s
-        return
-    ledger = open_ledger(
-        settings.files.ledger,
-        identity,
-        settings.plans,
-        lambda line: recorder.fault("quota", line),
-        machine,
-    )
+        ledger = Ledger(MemoryHome(settings.plans))
+    else:
+        path, plans = settings.files.ledger, settings.plans
+        ledger = open_shared(path, identity, plans, lambda line: recorder.fault("quota", line), machine)
     try:
         yield ledger, machine.clock_s
     finally:
         ledger.close(machine.clock_s())
 
 
-def known_logins(settings: Settings) -> Sequence[str]:
-    """The identities of all whose budgets the state directory knows.
-
-    Raises:
-        StoreError: The ledger cannot be read.
-    """
-    return credentials_in_ledger(settings.files.ledger)
-
-
 @contextmanager
-def open_ledger_of(settings: Settings, identity: str) -> Iterator[tuple[Ledger, Callable[[], float]]]:
-    """As `open_quota`, for looking at it or resetting it: nothing is made up for a ledger that fails.
+def open_existing_ledger(settings: Settings, identity: str) -> Iterator[LedgerAndClock]:
+    """The ledger of the login `identity`, to look at it or to reset it; an empty one if it does not exist.
 
     Raises:
-        StoreError: There is a ledger, and it cannot be used.
+        StoreError: The ledger exists and cannot be used.
     """
     machine, path = LinuxMachine.here(), settings.files.ledger
     if not path.exists():

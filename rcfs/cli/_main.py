@@ -1,7 +1,7 @@
 """The command `rcfs`: its commands, and the one place that turns an error into a line and an exit code.
 
-Exit codes: those of `rcfs.errors`; 2 also for wrong usage; 128 and the signal's
-number when one ended it, such as 130 for Ctrl-C; 1 for what nobody expected.
+Exit codes: those of `rcfs.errors`; 2 also for wrong usage; 128 plus the number of the signal that ended the
+command, such as 130 for Ctrl-C; 1 for an unexpected error.
 """
 
 import errno
@@ -17,7 +17,7 @@ import click
 from rcfs import __version__
 from rcfs._interrupt import quit_on_interrupt, raise_on_interrupt
 from rcfs.cli._explain import explained
-from rcfs.cli._mount_words import as_mount_command
+from rcfs.cli._fstab_options import as_mount_command
 from rcfs.cli._options import SummarisingGroup, examples
 from rcfs.cli._output import tell
 from rcfs.cli._streams import OutputError, open_streams
@@ -26,9 +26,8 @@ from rcfs.host import adapt_output, require_utf8
 from rcfs.model import safe_lines
 
 _YOUNG = 10_000
-"""Objects that are made before the garbage collector looks for those of no use. Nearly all that modules make
-when they are loaded stays, so looking at it 70 times, as with Python's 700, costs a start 30 ms (measured
-2026-11)."""
+"""New objects until the garbage collector runs. Nearly all objects that loading a module makes stay, so with
+Python's 700 it would run 70 times for nothing, which costs a start 30 ms (measured 2026-11)."""
 
 _MODULES: Mapping[str, str] = {
     "mount": "_mount",
@@ -39,7 +38,7 @@ _MODULES: Mapping[str, str] = {
     "pin": "_pin",
     "unpin": "_pin",
     "status": "_status",
-    "quota": "_quota_command",
+    "quota": "_quota",
     "refresh": "_refresh",
     "why": "_why",
     "doctor": "_doctor",
@@ -50,11 +49,11 @@ _MODULES: Mapping[str, str] = {
     "simulator": "_simulator",
     "completion": "_completion",
 }
-"""Where each command is. It is loaded when it is needed: all of them take 35 ms of every start."""
+"""The module of each command, loaded when it is needed: all of them would take 35 ms of every start."""
 
 
 class RcfsGroup(SummarisingGroup):
-    """A group whose commands end with one line on stderr when they fail."""
+    """A group that turns an error of a command into one line on stderr and an exit code."""
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
         """Reads the command line; see `click.Command.make_context`."""
@@ -71,7 +70,7 @@ class RcfsGroup(SummarisingGroup):
         except (Exception, KeyboardInterrupt, BaseExceptionGroup) as exc:  # noqa: BLE001 - the outermost layer
             error = sole_cause(exc)
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
-                raise error from None  # the reader of our output went away: click ends quietly
+                raise error from None  # nobody reads the output any more, and click ends silently
             line, exit_code = explained(error)
             tell(line)
             ctx.exit(exit_code)
@@ -79,11 +78,11 @@ class RcfsGroup(SummarisingGroup):
 
 @contextmanager
 def _safe_usage_errors() -> Iterator[None]:
-    """Keeps what is quoted of a command line from acting on the terminal that shows the error."""
+    """Makes usage errors safe for a terminal: they quote the command line, which may hold anything."""
     try:
         yield
     except click.ClickException as exc:
-        exc.message = safe_lines(exc.message)  # type: ignore[misc]  # nothing else holds the text that is shown
+        exc.message = safe_lines(exc.message)  # type: ignore[misc]  # click shows this attribute
         raise
 
 
@@ -91,23 +90,23 @@ class Commands(RcfsGroup):
     """The commands of rcfs."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Reads the arguments, also those that mount(8) gives to the program of a file system."""
+        """Reads the arguments, also those of mount(8) to the program of a file system type."""
         mounting = as_mount_command(args, self.list_commands(ctx))
         if mounting == []:
             ctx.exit(0)
         return super().parse_args(ctx, args if mounting is None else mounting)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order of the alphabet."""
+        """The names of all commands, sorted."""
         return sorted({*super().list_commands(ctx), *_MODULES})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of that name, loaded now if it was not."""
+        """The command `cmd_name`, whose module it loads."""
         if cmd_name not in _MODULES:
             return super().get_command(ctx, cmd_name)
         command = getattr(import_module(f"rcfs.cli.{_MODULES[cmd_name]}"), cmd_name)
-        assert isinstance(command, click.Command)  # noqa: S101 - the table says so
-        raise_on_interrupt()  # from now on there may be something to end properly
+        assert isinstance(command, click.Command)  # noqa: S101 - as in the table
+        raise_on_interrupt()  # a command may have things to close
         return command
 
 
@@ -115,17 +114,17 @@ class Commands(RcfsGroup):
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=examples(
-        "rcfs demo                     a simulated account, no credentials needed",
+        "rcfs demo                     mount a simulated account",
         "rcfs login                    save your credentials",
         "rcfs mount ~/ringcentral",
-        "rcfs search invoice           full text, without asking the server",
-        "rcfs pull --to ~/backup       a copy of everything",
-        "rcfs doctor ~/ringcentral     what is missing, and what to do",
+        "rcfs search invoice           search without asking the server",
+        "rcfs pull --to ~/backup       copy everything",
+        "rcfs doctor ~/ringcentral     find out what is missing",
     ),
 )
 @click.version_option(__version__, prog_name="rcfs", message="%(prog)s %(version)s")
 def rcfs() -> None:
-    """A RingCentral account as a directory tree: messages are directories, attachments are files."""
+    """Mount a RingCentral account: messages are directories, attachments are files."""
 
 
 def main() -> NoReturn:
@@ -141,11 +140,11 @@ def main() -> NoReturn:
         except SystemExit as exc:
             exit_code = exc.code
         sys.stdout.flush()
-    except OutputError as exc:  # of what click prints itself, such as help, or of the last words
+    except OutputError as exc:  # of click itself, such as help, or of the flush
         if exc.errno != errno.EPIPE:
             line, _exit_code = explained(exc)
             tell(line)
         exit_code = exit_code or 1
-    # What is left is Python's own end, in which Ctrl-C would print a trace.
+    # From here on Python shuts down, and Ctrl-C would print a trace.
     quit_on_interrupt()
     sys.exit(exit_code)  # type: ignore[arg-type]  # it is what click exits with

@@ -1,4 +1,4 @@
-"""What `rcfs search` finds: the messages in the indices, and the paths that lead to them."""
+"""The matches of `rcfs search`: messages in the local indices, and their paths."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,36 +20,36 @@ from rcfs.tree import PURGED, Root, build_root, headline, people_of
 
 @attrs.frozen
 class Query:
-    """What is searched for, and where."""
+    """A search."""
 
     words: str
-    """In the language of `rcfs.store.match_expression`."""
+    """The query, in the language of `rcfs.store.match_expression`."""
     place: TreePath | None
-    """Only below it; None for everywhere."""
+    """The place to search below; None to search everywhere."""
     since_s: float | None
-    """Only messages from then on, in seconds since 1970 UTC; None for all."""
+    """Time of the oldest message to find, in seconds since 1970 UTC; None for any age."""
     types: frozenset[str]
-    """Only messages of these types; empty for all."""
+    """Types of the messages to find; empty for all types."""
     limit: int
-    """At most so many of each account, the newest."""
+    """Largest number of matches of each account; older ones are left out."""
 
 
 @attrs.frozen
 class Match:
-    """A message that was found, and its path for whoever reads it."""
+    """A message that matches, and its path."""
 
     hit: Hit
     path: str
 
     @property
     def age(self) -> tuple[float, int]:
-        """What sorts the newest first, and those without a time last."""
+        """A sort key: newest first, messages without a time last."""
         found = self.hit.found
         return (0.0 if found.created_s is None else -found.created_s, -found.id)
 
     @property
     def parts(self) -> list[tuple[bool, str]]:
-        """One line for people, in parts, each with whether it matches."""
+        """A line for people, in parts; True marks the parts that match."""
         snippet = [(marked, part) for marked, part in self._snippet() if part]
         there = any(part.strip() for _marked, part in snippet)
         return [
@@ -60,7 +60,7 @@ class Match:
 
     @property
     def document(self) -> Mapping[str, object]:
-        """The same for programs."""
+        """The match as a JSON object for programs."""
         message, created_s = self._message, self.hit.found.created_s
         return {
             "path": self.path,
@@ -75,11 +75,11 @@ class Match:
     @property
     def _message(self) -> Message:
         message = message_from(json.loads(self.hit.record))
-        assert message is not None  # noqa: S101 - it was one when it was put into the index
+        assert message is not None  # noqa: S101 - the index holds only records of messages
         return message
 
     def _snippet(self) -> Iterator[tuple[bool, str]]:
-        """The parts of the snippet on one line, each with whether it matches."""
+        """The parts of the snippet, without line breaks; True marks the parts that match."""
         before, after = MARKS
         first, *others = self.hit.snippet.split(before)
         yield False, one_line(first)
@@ -92,10 +92,10 @@ class Match:
 def find(
     wanted: Query, state_dirs: Iterable[Path], own_dir: Path | None, records: Sequence[MountRecord]
 ) -> Iterator[Match]:
-    """What each of the indices finds: in `own_dir` of all accounts, elsewhere of those that are mounted.
+    """The matches in the indices of `state_dirs`: in `own_dir` of all accounts, elsewhere of mounted ones.
 
     Raises:
-        ConfigError: There is no such place, or nothing is known there.
+        ConfigError: The place to search does not exist, or none of its mailboxes is in an index.
     """
     exists = known = False
     for state_dir in state_dirs:
@@ -119,14 +119,14 @@ def find(
     if known:
         return
     if wanted.place is not None and not exists:
-        raise ConfigError(f"there is no {wanted.place.text} in what is known")
-    what = "any mailbox" if wanted.place is None else wanted.place.text
-    raise ConfigError(f"nothing is known of {what} yet; look into it in a mount, or run `rcfs pull`")
+        raise ConfigError(f"'{wanted.place.text}' is not in the local index; check the path")
+    what = "no mailbox" if wanted.place is None else f"no message of '{wanted.place.text}'"
+    raise ConfigError(f"{what} is in the local index yet; list a mailbox in a mount, or run `rcfs pull`")
 
 
 @attrs.frozen
 class _Account:
-    """An account that is known, as a mount shows it."""
+    """An account in an index, as a mount shows it."""
 
     id: str
     root: Root
@@ -135,7 +135,7 @@ class _Account:
     """The numbers of its extensions, by id."""
 
     def scope(self, wanted: Query) -> Scope | None:
-        """Where to search in it; None when it has no such place."""
+        """The part of this account to search; None if the place is not in it."""
         extension_ids: Iterable[int] = self.extensions
         parts = () if wanted.place is None else wanted.place.parts
         if parts:
@@ -150,18 +150,18 @@ class _Account:
         return name in (called, self.extensions[extension_id]) or fnmatchcase(called, name)
 
     def knows(self, index: IndexReader, scope: Scope) -> bool:
-        """Whether one of the mailboxes of `scope` was loaded."""
+        """Whether at least one mailbox of `scope` is loaded."""
         states = (index.mailbox(self.id, extension_id) for extension_id in scope.extension_ids)
         return any(state is not None and state.loaded for state in states)
 
     def path_of(self, hit: Hit) -> str:
-        """Where the message is: in the mount, if there is one, else in the tree."""
+        """The path of the message: in the mount, if the account is mounted, else in the tree."""
         path = Path(self.root.name_of(hit.found.extension_id) or "", *hit.found.path)
         return str(path if self.mountpoint is None else self.mountpoint / path)
 
 
 def _accounts(index: IndexReader, mounts: Mapping[str, Path]) -> Iterator[_Account]:
-    """The accounts that an index knows; what several logins may see of one is taken together."""
+    """The accounts in an index, each with the extensions that any of its logins may see."""
     logins = index.logins()
     for account_id in sorted({seen.account_id for seen in logins.values()}):
         own = {login: seen for login, seen in logins.items() if seen.account_id == account_id}

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rcfs.cli._mount_words import MountCommand
+from rcfs.cli._fstab_options import MountCommand
 from rcfs.cli._options import (
     MountpointText,
     PathText,
@@ -34,13 +34,13 @@ from rcfs.host import (
 )
 
 UNMOUNT_WITHIN_S = 20.0
-"""A mount ends its waits at once; revoking the login and closing the cache may take some seconds."""
+"""A mount ends its waits at once; to revoke the login and close the cache may take it some seconds."""
 
 _MOUNT_EXAMPLES = examples(
-    "rcfs login                             save the credentials in the keyring",
+    "rcfs login                             save your credentials first",
     "mkdir ~/ringcentral",
-    "rcfs mount ~/ringcentral               in the background; returns when it is ready",
-    "rcfs mount -f --max-wait 60 /mnt/rc    in the foreground, with the log on stderr",
+    "rcfs mount ~/ringcentral               mount in the background",
+    "rcfs mount -f --max-wait 60 /mnt/rc    stay in the foreground, log to stderr",
     "rcfs mount -o allow_other,uid=jane /mnt/rc",
 )
 _MOUNT_ENVIRONMENT = """\b
@@ -55,7 +55,10 @@ Environment:
 @mount_options
 @click.pass_context
 def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **options: Any) -> None:
-    """Makes the account a directory tree at MOUNTPOINT, an empty directory."""
+    """Mount your RingCentral account at MOUNTPOINT.
+
+    MOUNTPOINT is an empty directory. The command returns when the mount is ready.
+    """
 
     def serve(parent: Parent | None) -> None:
         settings = read_settings(options)
@@ -76,7 +79,7 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
 @click.argument("mountpoint", type=MountpointText())
 @state_dir_option
 def umount(mountpoint: Path, state_dir: Path | None) -> None:
-    """Unmounts MOUNTPOINT, and waits until its process has ended."""
+    """Unmount MOUNTPOINT, and wait until its process has ended."""
     settings = read_settings({"state_dir": state_dir}, login=False)
     answer = probe_path(mountpoint.absolute())
     path = answer.real if answer is not None else mountpoint.absolute()
@@ -89,24 +92,25 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
 
 
 def end_mount(record: MountRecord, *, within_s: float) -> None:
-    """Asks the process of `record` to unmount and end, and returns when it has.
+    """Ends the process of `record`, and returns when it has unmounted.
 
     Raises:
-        MountError: It cannot be asked, or has not ended within `within_s`.
+        MountError: The process belongs to another user, or has not ended within `within_s`.
     """
     quoted = shlex.quote(str(record.mountpoint))
     try:
         if not ended_within(record.pid, record.pid_start_time, signal.SIGTERM, within_s):
             raise MountError(
-                f"process {record.pid} has not ended within {within_s:.0f} s; try again, or give up what it"
-                f" does: kill -9 {record.pid}; fusermount3 -u -z {quoted}"
+                f"process {record.pid} has not ended within {within_s:.0f} s; try again, or kill it:"
+                f" kill -9 {record.pid}; fusermount3 -u -z {quoted}"
             )
     except PermissionError as exc:
         raise MountError(
-            f"process {record.pid} serves {record.mountpoint} and belongs to another user"
+            f"process {record.pid}, which serves {record.mountpoint}, belongs to another user; ask that user,"
+            " or unmount as root"
         ) from exc
     if mount_at(record.mountpoint, read_mounts()) is not None:
-        # A process that was killed while it ended leaves its mount behind.
+        # A process that is killed while it ends leaves its mount behind.
         problem = unmount(record.mountpoint, lazily=True)
         if problem:
             raise MountError(
@@ -115,22 +119,26 @@ def end_mount(record: MountRecord, *, within_s: float) -> None:
 
 
 def _unmount_unknown(path: Path) -> None:
-    """Takes down a mount at `path` that no record names."""
+    """Unmounts a mount at `path` that is not in the registry.
+
+    Raises:
+        MountError: It is not a mount of rcfs, or cannot be unmounted.
+    """
     quoted = shlex.quote(str(path))
     mounted = mount_at(path, read_mounts())
     if mounted is None:
         around = mount_below(path, read_mounts())
         if around is not None and around.fstype == FSTYPE:
             top = shlex.quote(str(around.path))
-            raise MountError(f"{path} is in a mount of rcfs; to unmount that: rcfs umount {top}")
+            raise MountError(f"{path} is inside a mount of rcfs; to unmount that, run rcfs umount {top}")
         raise MountError(f"{path} is not mounted; `rcfs status` lists the mounts of rcfs")
     if mounted.fstype != FSTYPE:
         raise MountError(
-            f"{path} is not a mount of rcfs, its type is {mounted.fstype}; nothing was unmounted"
+            f"{path} is a mount of type {mounted.fstype}, not of rcfs; use umount or fusermount3 for it"
         )
     problem = unmount(path, lazily=False)
     if problem:
         raise MountError(
-            f"{path} cannot be unmounted ({problem}); close what uses it (fuser -vm {quoted}), or detach it:"
-            f" fusermount3 -u -z {quoted}"
+            f"{path} cannot be unmounted ({problem}); end the programs that use it (fuser -vm {quoted}), or"
+            f" detach it: fusermount3 -u -z {quoted}"
         )

@@ -1,7 +1,8 @@
 """Arguments and options that several commands share."""
 
 import os
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ from rcfs.config import (
     DEFAULT_WAIT_ONLINE_S,
     LIMIT_FORM,
     LOG_LEVELS,
+    parse_since,
 )
 from rcfs.model import Plan
 
@@ -24,14 +26,14 @@ _Decorator = Callable[[_Decorated], _Decorated]
 
 
 _SUMMARY = 1000
-"""Longest summary of a command in `--help`, in characters; no sentence is as long."""
+"""Characters of the longest summary, more than any summary has."""
 
 
 class SummarisingGroup(click.Group):
-    """A group whose help says what each command does, in whole."""
+    """A group whose help never cuts the summary of a command."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Writes what each command does, which click would end after some words."""
+        """Writes the summary of each command; click would cut it where the terminal is narrow."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         rows = [
             (name, command.get_short_help_str(_SUMMARY))
@@ -43,14 +45,14 @@ class SummarisingGroup(click.Group):
 
 
 class PathText(click.ParamType[Path]):
-    """A path that is not looked at: `click.Path` would call stat, which never returns on a hung mount."""
+    """A path, without a look at it: `click.Path` would call stat, which never returns on a hung mount."""
 
     name = "path"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """`value` as a path."""
         if not str(value):
-            self.fail("a path cannot be empty", param, ctx)
+            self.fail("a path must not be empty", param, ctx)
         return Path(value)
 
     def shell_complete(
@@ -59,12 +61,12 @@ class PathText(click.ParamType[Path]):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Leaves completion to the shell: directories."""
+        """Lets the shell complete directories."""
         return [CompletionItem(incomplete, type="dir")]
 
 
 class Seconds(click.ParamType[float]):
-    """A number of seconds; what uses it says which are allowed."""
+    """A number of seconds; the settings check its bounds."""
 
     name = "seconds"
 
@@ -76,13 +78,26 @@ class Seconds(click.ParamType[float]):
             self.fail(f"{value!r} is not a number of seconds, such as 60 or 2.5", param, ctx)
 
 
+class Since(click.ParamType[float]):
+    """A date or an age, as the seconds since 1970 UTC; see `rcfs.config.parse_since`."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """`value` as seconds since 1970 UTC."""
+        try:
+            return parse_since(value, time.time())
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
 class MountpointText(PathText):
-    """A path where rcfs is mounted."""
+    """A mount point of rcfs."""
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        """The mounts of rcfs that begin so and that this user can unmount; else leaves it to the shell."""
+        """The matching mount points that this user can unmount; else lets the shell complete."""
         from rcfs.host import read_mounts
 
         own = (
@@ -98,7 +113,7 @@ class MountpointText(PathText):
 
 
 class TreePathText(click.ParamType[str]):
-    """A path in the tree, or of a file in a mount; not looked at either."""
+    """A path in the tree or in a mount, without a look at it."""
 
     name = "path"
 
@@ -108,13 +123,18 @@ class TreePathText(click.ParamType[str]):
         param: click.Parameter,  # noqa: ARG002
         incomplete: str,
     ) -> list[CompletionItem]:
-        """Leaves completion to the shell: files."""
+        """Lets the shell complete files."""
         return [CompletionItem(incomplete, type="file")]
 
 
 def examples(*lines: str) -> str:
-    """An epilog that shows `lines` as they are."""
+    """An epilog with one example on each of `lines`."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+
+
+def message_types(chosen: Iterable[str]) -> frozenset[str]:
+    """The types of messages as the API calls them; `chosen` are the values of `type_option`."""
+    return frozenset(_TYPES[each] for each in chosen)
 
 
 def _several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
@@ -127,35 +147,52 @@ def _several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
 
 
 state_dir_option = click.option(
-    "--state-dir", type=PathText(), metavar="DIR", help="Index, quota ledger, logs, registry of mounts."
+    "--state-dir", type=PathText(), metavar="DIR", help="Use DIR for the index, the quota and the logs."
 )
-cache_dir_option = click.option("--cache-dir", type=PathText(), metavar="DIR", help="Directory of the cache.")
+cache_dir_option = click.option("--cache-dir", type=PathText(), metavar="DIR", help="Use DIR for the cache.")
 cache_size_option = click.option(
-    "--cache-size", metavar="SIZE", help="Cap of the cache, such as 10GiB or 500M."
+    "--cache-size", metavar="SIZE", help="Limit the cache to SIZE, such as 10GiB or 500M."
 )
 max_content_option = click.option(
-    "--max-content", metavar="SIZE", help="Largest file to fetch, such as 4GiB.  [default: 4GiB]"
+    "--max-content", metavar="SIZE", help="Fetch no file larger than SIZE.  [default: 4GiB]"
+)
+_TYPES = {"sms": "SMS", "voicemail": "VoiceMail", "fax": "Fax", "pager": "Pager"}
+"""The types of messages: the name in a command, and the name in the API."""
+since_option = click.option(
+    "--since",
+    "since_s",
+    type=Since(),
+    metavar="DATE",
+    help="Take only messages since DATE: 2026-11-01 (UTC), an ISO time, or an age such as 30d.",
+)
+type_option = click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice(tuple(_TYPES)),
+    help="Take only messages of this type. Repeatable.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 limit_option = click.option(
     "--limit",
     multiple=True,
     metavar=LIMIT_FORM,
-    help="Requests per window of a usage plan group, such as medium=40; window and penalty in seconds, each"
-    f" {attrs.fields(Plan).window_s.default:.0f} if left out. Repeatable.",
+    help="Set the limit of a usage plan group: N requests per window, such as medium=40. WINDOW and PENALTY"
+    f" are seconds, {attrs.fields(Plan).window_s.default:.0f} each by default. Repeatable.",
 )
 log_level_option = click.option(
-    "--log-level", type=click.Choice(LOG_LEVELS), help="Least severe level to log."
+    "--log-level", type=click.Choice(LOG_LEVELS), help="Log events of this level and above."
 )
 foreground_option = click.option(
-    "-f", "--foreground", is_flag=True, help="Stay in the foreground and log to stderr."
+    "-f", "--foreground", is_flag=True, help="Stay in the foreground, and log to stderr."
 )
 keep_purged_option = click.option(
     "--keep-purged/--no-keep-purged",
     default=None,
-    help="Keep what RingCentral purges, in Purged, and its cached files for ever.  [default: as last said]",
+    help="Keep messages that RingCentral purges, in the folder Purged, and their cached files.  [default: as"
+    " last time]",
 )
-server_url_option = click.option("--server-url", metavar="URL", help="Server to log in to.")
+server_url_option = click.option("--server-url", metavar="URL", help="Log in to the server at URL.")
 engine_options = _several(
     server_url_option,
     cache_dir_option,
@@ -175,68 +212,73 @@ mount_options = _several(
         "--max-wait",
         type=Seconds(),
         metavar="SECONDS",
-        help=f"Longest wait for content inside the mount.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
+        help=f"Let a read wait at most SECONDS for content.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
     ),
     click.option(
         "--allow-other/--no-allow-other", default=None, help="Let root and other users enter the mount."
     ),
-    click.option("--uid", metavar="USER", help="Whom all files belong to, a name or number.  [default: you]"),
-    click.option("--gid", metavar="GROUP", help="Their group, a name or number.  [default: yours]"),
+    click.option(
+        "--uid", metavar="USER", help="Make USER the owner of all files, by name or number.  [default: you]"
+    ),
+    click.option("--gid", metavar="GROUP", help="Make GROUP the group of all files.  [default: yours]"),
     click.option(
         "--umask",
         metavar="OCTAL",
-        help="Permissions that no file has.  [default: 077, with --allow-other 022]",
+        help="Remove these permissions from all files.  [default: 077, with --allow-other 022]",
     ),
     click.option(
-        "--read-only/--no-read-only", default=None, help="Change nothing, not even the directory Search."
+        "--read-only/--no-read-only", default=None, help="Refuse all changes, even new searches in Search."
     ),
     click.option(
         "--list-control/--no-list-control",
         default=None,
-        help="List the directory .rcfs, which can be opened in any case.",
+        help="List the directory .rcfs; it opens by name in any case.",
     ),
     click.option(
         "-o",
         "words",
         multiple=True,
         metavar="WORD,…",
-        help="The same as in /etc/fstab: allow_other,uid=jane,umask=022,ro and all other options.",
+        help="Take options as in /etc/fstab: allow_other,uid=jane,umask=022,ro, and all others.",
     ),
     click.option(
-        "--fs-subtype", metavar="NAME", help=f"The mount's type after 'fuse.'.  [default: {DEFAULT_SUBTYPE}]"
+        "--fs-subtype",
+        metavar="NAME",
+        help=f"Give the mount the type fuse.NAME.  [default: {DEFAULT_SUBTYPE}]",
     ),
     click.option(
         "--crawler",
         multiple=True,
         metavar="NAME",
-        help="A program that gets what is cached and no more, as thumbnailers do. Repeatable.",
+        help="Let the program NAME read only cached files, as thumbnailers do. Repeatable.",
     ),
     click.option(
         "--crawler-policy",
         type=click.Choice(CRAWLER_POLICIES),
-        help=f"Refuse crawlers, or let them have a request last.  [default: {CRAWLER_POLICIES[0]}]",
+        help="Refuse a crawler that opens a file which is not cached, or fetch the file after all others."
+        f"  [default: {CRAWLER_POLICIES[0]}]",
     ),
     click.option(
         "--fast-wait/--no-fast-wait",
         default=None,
-        help="Wait for the kernel in a way that answers sooner.  [default: where it is possible]",
+        help="Poll the kernel for a faster answer.  [default: on, where possible]",
     ),
     click.option(
         "--offline/--no-offline",
         default=None,
-        help="Never ask the server: serve what is known and cached, and let the rest fail at once.",
+        help="Ask the server nothing: serve the local index and the cache, and fail at once for the rest.",
     ),
     click.option(
         "--wait-online",
         type=Seconds(),
         metavar="SECONDS",
-        help="How long the first mount of an account waits for the network."
+        help="Wait at most SECONDS for the network, on the first mount of an account."
         f"  [default: {DEFAULT_WAIT_ONLINE_S:.0f}; 0 with -f]",
     ),
     click.option(
         "--preload/--no-preload",
         default=None,
-        help="Load mailboxes in the background, before anybody looks into them.  [default: preload]",
+        help="Load mailboxes in the background, before you open them.  [default: preload]",
     ),
     keep_purged_option,
     limit_option,

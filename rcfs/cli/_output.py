@@ -1,7 +1,7 @@
-"""What is printed: results to stdout, everything said about them to stderr.
+"""All output of the commands: results on stdout, messages about them on stderr.
 
-Nothing else prints, and everything here goes through `rcfs.model.one_line`, so that no text from outside, be
-it a name, an error of a server or what somebody typed, can act on the terminal.
+No other module prints. All text passes `rcfs.model.one_line`, so that text from outside (names, errors of a
+server, words of the command line) cannot control the terminal.
 """
 
 import sys
@@ -16,12 +16,12 @@ from rcfs.model import one_line, safe_json, safe_lines
 
 
 def say(lines: str) -> None:
-    """Prints a line of the result, or several, to stdout."""
+    """Prints lines of the result to stdout."""
     click.echo(safe_lines(lines))
 
 
 def say_marked(parts: Iterable[tuple[bool, str]]) -> None:
-    """Prints a line of the result to stdout, of which those parts are emphasised that come with True."""
+    """Prints a line of the result to stdout, in parts; those that come with True are bold."""
     click.echo(
         "".join(
             click.style(one_line(part), bold=True) if marked else one_line(part) for marked, part in parts
@@ -30,18 +30,18 @@ def say_marked(parts: Iterable[tuple[bool, str]]) -> None:
 
 
 def say_json(text: str) -> None:
-    """Prints the JSON text `text` to stdout; what must not reach a terminal is escaped."""
+    """Prints the JSON `text` to stdout, with escapes for characters that could control a terminal."""
     click.echo(safe_json(text))
 
 
 def announce(line: str) -> None:
-    """Prints a line about what was done, to stdout; that nobody can be told does not undo it."""
+    """Prints a report of something done to stdout; a stdout that fails does not make the command fail."""
     with suppress(OutputError):
         say(line)
 
 
 def tell(line: str) -> None:
-    """Prints a line about what is going on to stderr."""
+    """Prints a message to stderr."""
     click.echo(one_line(f"rcfs: {line}"), err=True)
 
 
@@ -51,12 +51,25 @@ def warn(line: str) -> None:
 
 
 def is_interactive() -> bool:
-    """Whether there is somebody to ask on stdin."""
+    """Whether stdin is a terminal, so that rcfs can ask."""
     return sys.stdin.isatty()
 
 
+def confirmed(question: str, action: str, *, yes: bool) -> bool:
+    """Whether to do `action`: True with `yes`, else the answer to `question` on the terminal.
+
+    Raises:
+        UsageError: stdin is not a terminal.
+    """
+    if yes:
+        return True
+    if not is_interactive():
+        raise click.UsageError(f"stdin is not a terminal, so rcfs cannot ask; give --yes to {action}")
+    return click.confirm(question, err=True)
+
+
 def error_line(error: RcfsError) -> str:
-    """`error` as the one line that a person is shown."""
+    """The text of `error` on one line, with the request id for RingCentral's support if there is one."""
     text = " ".join(str(error).split())
     if isinstance(error, PlatformError) and error.request_id:
         text += f" (request id {error.request_id})"
@@ -65,7 +78,7 @@ def error_line(error: RcfsError) -> str:
 
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """Shows on a terminal that something is being waited for; silent elsewhere."""
+    """Shows `text` with a spinner while the block runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""`rcfs pin` and `rcfs unpin`: contents that stay in the cache."""
+"""`rcfs pin` and `rcfs unpin`: choose contents that stay in the cache."""
 
 import json
 from collections.abc import Mapping
@@ -9,10 +9,8 @@ import click
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import say
-from rcfs.cli._settings import read_settings
-from rcfs.cli._treepaths import places_of, settings_of
+from rcfs.cli._treepaths import read_places
 from rcfs.config import Settings
-from rcfs.host import Registry
 
 if TYPE_CHECKING:
     from rcfs.model import ContentKey
@@ -28,20 +26,18 @@ if TYPE_CHECKING:
     ),
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=TreePathText())
-@click.option("--list", "listing", is_flag=True, help="Show what is pinned.")
+@click.option("--list", "listing", is_flag=True, help="List the pinned contents.")
 @json_option
 @engine_options
 def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any) -> None:
-    """Keeps everything that is below each PATH now in the cache, however full it gets.
+    """Keep what is below each PATH in the cache.
 
-    What is not cached yet is not fetched, but kept from the moment that it is: `rcfs pull` fetches it.
+    This pins the attachments that are there now; they stay however full the cache gets. To pin does not
+    fetch: `rcfs pull` does.
     """
     if listing == bool(paths):
-        raise click.UsageError("give a PATH, or --list")
-    settings = read_settings(options)
-    records = Registry(settings.state_dir).live()
-    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
-    settings = settings_of(settings, places)
+        raise click.UsageError("give either a PATH or --list")
+    settings, places, _records = read_places(paths, options)
     if listing:
         _list(settings, as_json=as_json)
         return
@@ -54,26 +50,23 @@ def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any)
     if as_json:
         say(json.dumps({"contents": len(keys), "new": new, "cached": cached}))
         return
-    say(f"Pinned {len(keys)} contents, {new} of them new; {cached} are cached.")
+    say(f"Pinned {len(keys)} contents, {new} of them new; {cached} are in the cache.")
     if cached < len(keys):
-        say(f"The other {len(keys) - cached} are kept once they are fetched; rcfs pull does that.")
+        say(f"The other {len(keys) - cached} stay once they are fetched; run `rcfs pull` to fetch them.")
 
 
 @click.command("unpin", epilog=examples("rcfs unpin '101 Jane Smith/Fax'", "rcfs unpin --all"))
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=TreePathText())
-@click.option("--all", "every", is_flag=True, help="Everything, also what is no longer in the tree.")
+@click.option("--all", "every", is_flag=True, help="Unpin everything, even what is no longer in the tree.")
 @json_option
 @engine_options
 def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any) -> None:
-    """Lets everything below each PATH be evicted again, when the cache is full and others are newer."""
+    """Let the cache evict what is below each PATH again."""
     if every == bool(paths):
-        raise click.UsageError("give a PATH, or --all")
-    settings = read_settings(options)
+        raise click.UsageError("give either a PATH or --all")
     from rcfs.cli._attachments import attachments_of
 
-    records = Registry(settings.state_dir).live()
-    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
-    settings = settings_of(settings, places)
+    settings, places, _records = read_places(paths, options)
     keys = [] if every else [found.key for found in attachments_of(settings, places)]
     with open_cache(settings) as cache:
         removed = cache.unpin(cache.pins() if every else keys)
@@ -94,5 +87,5 @@ def _list(settings: Settings, *, as_json: bool) -> None:
         say(json.dumps(rows, indent=2))
         return
     for row in rows:
-        name = row["path"] or f"{row['key']} (its path is not known)"
+        name = row["path"] or f"{row['key']} (no path in the local index)"
         say(f"{name}  cached: {row['cached']}")

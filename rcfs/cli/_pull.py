@@ -1,6 +1,5 @@
-"""`rcfs pull`: fetches what lies below some paths, into the cache or as a verified copy."""
+"""`rcfs pull`: fetches everything below some paths, into the cache or as a verified copy."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,38 +13,36 @@ from rcfs.cli._options import (
     examples,
     json_option,
     keep_purged_option,
+    message_types,
+    since_option,
+    type_option,
 )
-from rcfs.cli._settings import read_settings
-from rcfs.cli._treepaths import check_outside, places_of, settings_of
-from rcfs.config import Settings, parse_since
+from rcfs.cli._treepaths import check_outside, read_places
+from rcfs.config import Settings
 from rcfs.errors import ConfigError
-from rcfs.host import Registry
-
-TYPES = {"sms": "SMS", "voicemail": "VoiceMail", "fax": "Fax", "pager": "Pager"}
-"""The types of messages as people write them, and as the API does."""
 
 
 @click.command(
     "pull",
     epilog=examples(
-        "rcfs pull                                            everything, into the cache",
-        "rcfs pull ~/ringcentral/'101 Jane Smith'/Voicemail    what a mount shows there",
-        "rcfs pull '101 Jane Smith/Voicemail/2026-11'         the same by its path in the tree",
-        "rcfs pull --type fax --since 30d '*/Fax'             patterns, and filters",
-        "rcfs pull --to ~/backup                              a copy; again: only what is new",
-        "rcfs pull --dry-run --to ~/backup                    what it would take",
+        "rcfs pull                                            fetch everything into the cache",
+        "rcfs pull ~/ringcentral/'101 Jane Smith'/Voicemail   fetch what a mount shows there",
+        "rcfs pull '101 Jane Smith/Voicemail/2026-11'         name it by its path in the tree",
+        "rcfs pull --type fax --since 30d '*/Fax'             use patterns and filters",
+        "rcfs pull --to ~/backup                              make a copy, or update it",
+        "rcfs pull --dry-run --to ~/backup                    see what it would fetch",
     ),
 )
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=TreePathText())
-@click.option("--to", "target", type=PathText(), metavar="DIR", help="Copy to DIR, with a manifest.")
-@click.option("--verify", is_flag=True, help="With --to: read what was copied before, and repair it.")
 @click.option(
-    "--since", metavar="DATE", help="Only messages from then on: 2026-11-01 (UTC), an ISO time, or 30d."
+    "--to", "target", type=PathText(), metavar="DIR", help="Make or update a copy in DIR, with a manifest."
 )
+@click.option("--verify", is_flag=True, help="Read the files of the copy again, and repair them. Needs --to.")
+@since_option
+@type_option
 @click.option(
-    "--type", "types", multiple=True, type=click.Choice(tuple(TYPES)), help="Only this type. Repeatable."
+    "-n", "--dry-run", is_flag=True, help="Show what would be fetched and how long it takes, and stop."
 )
-@click.option("-n", "--dry-run", is_flag=True, help="Say what would be fetched and how long it takes.")
 @json_option
 @engine_options
 @keep_purged_option
@@ -57,33 +54,31 @@ def pull(
     *,
     target: Path | None,
     verify: bool,
-    since: str | None,
+    since_s: float | None,
     types: tuple[str, ...],
     dry_run: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Fetches everything below each PATH (default: the whole account) into the cache, or copies it.
+    """Fetch files into the cache, or make a copy of them.
 
-    A PATH is a path in a mount, or one of the tree as a mount shows it; it may be a shell pattern. What is
-    cached already costs nothing, and a pull that was ended goes on where it was: run it again. The time it
-    takes is that of the quota, about 40 attachments a minute; a person's reads go first.
+    A PATH is a path in a mount, or a path of the tree as a mount shows it, and may be a shell pattern.
+    Without a PATH, rcfs pulls the whole account. Cached files cost no request, and an interrupted pull
+    resumes when you run it again. The quota sets the pace, about 40 attachments a minute; reads in a mount go
+    first.
 
-    Exits with 8 when some files could not be had.
+    Exits with 8 if some files could not be pulled.
     """
     if verify and target is None:
-        raise click.UsageError("--verify is for a copy: give --to DIR")
-    settings = read_settings(options)
-    records = Registry(settings.state_dir).live()
-    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
-    settings = settings_of(settings, places)
+        raise click.UsageError("--verify needs a copy; give --to DIR, too")
+    settings, places, records = read_places(paths, options)
     server_url = settings.require_credentials().server_url
     for place in places:
         if place.mount is not None and place.mount.server != server_url:
             raise ConfigError(
-                f"{place.text} is in a mount of {place.mount.server}; the credentials are for {server_url}"
+                f"{place.text} is in a mount of {place.mount.server}, but your credentials are for"
+                f" {server_url}; log in to the server of the mount"
             )
-    since_s = None if since is None else since_of(since, time.time())
     if target is not None:
         check_outside(target, records)
         _check_apart(target, settings)
@@ -97,7 +92,7 @@ def pull(
     log_to_file(settings.files.pull_log, settings.log_level)
     job = Job(
         paths=tuple(place.parts for place in places) or ((),),
-        wanted=Filter(since_s, frozenset(TYPES[each] for each in types)),
+        wanted=Filter(since_s, message_types(types)),
         target=target,
         verify=verify,
         dry_run=dry_run,
@@ -108,20 +103,10 @@ def pull(
         context.exit(128 + received)
 
 
-def since_of(text: str, now_s: float) -> float:
-    """The moment that ``--since`` was given as, in seconds since 1970 UTC.
-
-    Raises:
-        click.BadParameter: It is none.
-    """
-    try:
-        return parse_since(text, now_s)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc), param_hint="--since") from exc
-
-
 def _check_apart(target: Path, settings: Settings) -> None:
     real = target.resolve()
     for name, directory in (("cache", settings.cache_dir), ("state", settings.state_dir)):
         if real.is_relative_to(directory.resolve()) or directory.resolve().is_relative_to(real):
-            raise ConfigError(f"{target} and the {name} directory {directory} overlap; choose another")
+            raise ConfigError(
+                f"{target} and the {name} directory {directory} overlap; choose another directory"
+            )

@@ -1,11 +1,10 @@
-"""How `rcfs pull` shows what it does: a bar on a terminal, lines elsewhere, JSON for programs."""
+"""The output of `rcfs pull`: a progress bar on a terminal, lines elsewhere, or JSON for programs."""
 
 import errno
 import json
 import sys
 import time
-from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 from rcfs.cli._output import error_line, say, tell
 from rcfs.errors import RcfsError
@@ -14,75 +13,61 @@ from rcfs.pull import Failure, Item, Progress, Survey
 
 _LINE_EVERY_S = 10.0
 _LINE_EVERY_SHARE = 0.05
-"""A line of progress is written when so much time has passed, or so much of the work was done, whichever
-comes first, so that a log is neither empty nor full of them."""
-
-
+"""A line of progress is due after 10 s or 5 % of the files, whichever comes first: a log gets neither too few
+lines nor too many."""
 _FIRST_LINE_S = 1.0
-"""The first line comes after so much time, if it takes that long to look at everything."""
+"""A survey that takes longer than this gets its first line then."""
 
 
-class Report(Protocol):
-    """Told what happens; a context manager, because a bar must give the terminal back."""
+class Report:
+    """Shows a pull to a person or a program; this one shows only notes and what would be done.
 
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
-
-    def surveyed(self, survey: Survey) -> None:
-        """How far the survey is; called every second or so."""
-
-    def previewed(self, survey: Survey, left_s: float) -> None:
-        """What would be done, and how many seconds it would take; nothing else follows."""
-
-    def planned(self, survey: Survey, left_s: float) -> None:
-        """What will be done, and how many seconds that takes."""
-
-    def done(self, item: Item, size_bytes: int) -> None:
-        """A file is where it is to be."""
-
-    def failed(self, failure: Failure) -> None:
-        """A file could not be had."""
-
-    def advanced(self, progress: Progress, left_s: float) -> None:
-        """How far it is; called every second or so."""
-
-    def noted(self, note: str) -> None:
-        """Something that was left out, once for all files."""
-
-    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:
-        """It is over: ``done``, ``partial`` or ``interrupted``."""
-
-
-class _Quiet:
-    """What the reports have in common."""
+    It is a context manager, because a bar must give the terminal back.
+    """
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        pass
+        """Nothing to give back."""
 
     def surveyed(self, survey: Survey) -> None:
-        pass
+        """Called about every second with the state of the survey."""
 
     def previewed(self, survey: Survey, left_s: float) -> None:
+        """Called last in a dry run: the pull would do this in `left_s` seconds."""
         _tell_closed(survey)
         say(plan_line(survey, left_s))
 
+    def planned(self, survey: Survey, left_s: float) -> None:
+        """Called once: the pull will do this in `left_s` seconds."""
+
     def done(self, item: Item, size_bytes: int) -> None:
-        pass
+        """Called when a file is in its place."""
 
     def failed(self, failure: Failure) -> None:
-        pass
+        """Called when a file cannot be pulled."""
+
+    def advanced(self, progress: Progress, left_s: float) -> None:
+        """Called about every second with the progress."""
 
     def noted(self, note: str) -> None:
+        """Called with something that the copy leaves out of all files."""
         tell(f"note: {note}")
 
+    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
+        """Called last; `outcome` is ``done``, ``partial`` or ``interrupted``."""
+        _tell_closed(survey)
+        for failure in progress.failures:
+            tell(f"{failure.path}: {reason_of(failure)}")
+        new = progress.files - survey.present
+        say(
+            f"{progress.files} of {survey.files} files are here, {new} of them new"
+            f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests."
+        )
 
-class JsonReport(_Quiet):
+
+class JsonReport(Report):
     """One JSON object per line on stdout."""
 
     def __init__(self) -> None:
@@ -127,18 +112,18 @@ class JsonReport(_Quiet):
         _write("end", outcome=outcome, of=survey.files, **_counts(progress), exit_code=exit_code)
 
 
-class LineReport(_Quiet):
-    """Lines on stderr, now and then."""
+class LineReport(Report):
+    """A line of progress on stderr from time to time."""
 
     def __init__(self) -> None:
         self._of = 0
         self._written_s = time.monotonic()
         self._written_files = 0
-        self._look_at_s = self._written_s + _FIRST_LINE_S
+        self._survey_line_s = self._written_s + _FIRST_LINE_S
 
     def surveyed(self, survey: Survey) -> None:
-        if time.monotonic() >= self._look_at_s:
-            self._look_at_s = time.monotonic() + _LINE_EVERY_S
+        if time.monotonic() >= self._survey_line_s:
+            self._survey_line_s = time.monotonic() + _LINE_EVERY_S
             tell(_looked(survey))
 
     def planned(self, survey: Survey, left_s: float) -> None:
@@ -151,12 +136,9 @@ class LineReport(_Quiet):
             self._written_s, self._written_files = time.monotonic(), progress.files
             tell(f"{progress.files} of {self._of} files, {_state(progress, left_s)}")
 
-    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
-        _tell_end(survey, progress)
 
-
-class BarReport(_Quiet):
-    """A bar on stderr, which is a terminal."""
+class BarReport(Report):
+    """A progress bar on stderr, which is a terminal."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -194,47 +176,47 @@ class BarReport(_Quiet):
     def advanced(self, progress: Progress, left_s: float) -> None:
         self._bar.update(self._task, completed=progress.files, description=_state(progress, left_s))
 
-    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
+    def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:
         self._bar.stop()
-        _tell_end(survey, progress)
+        super().ended(survey, progress, outcome, exit_code)
 
 
 def report_for(*, as_json: bool) -> Report:
-    """The report that fits where the output goes."""
+    """The report that suits the output."""
     if as_json:
         return JsonReport()
     return BarReport() if sys.stderr.isatty() else LineReport()
 
 
 def plan_line(survey: Survey, left_s: float) -> str:
-    """What a plan comes to, in one line."""
+    """A summary of a plan in one line."""
     requests = survey.missing
-    gone = f" ({survey.gone} more were purged before they were fetched)" if survey.gone else ""
+    gone = f" ({survey.gone} more were purged before rcfs fetched them)" if survey.gone else ""
     if not requests:
-        return f"{survey.files} files{gone}, {survey.present} of them there already; no request is needed"
+        return f"{survey.files} files{gone}, {survey.present} of them here already; no request is needed"
     size = f"{'' if survey.is_exact else 'at most '}{format_size(survey.estimated_bytes)}"
     return (
-        f"{survey.files} files{gone}, {survey.present} of them there already; {requests} requests"
+        f"{survey.files} files{gone}, {survey.present} of them here already; {requests} requests"
         f" for {size}, about {format_duration(left_s)}"
     )
 
 
 def reason_of(failure: Failure) -> str:
-    """Why something could not be had, in one line."""
+    """The reason of a failure in one line."""
     error = failure.error
     if isinstance(error, RcfsError):
         return error_line(error)
     if isinstance(error, OSError) and error.errno == errno.EFBIG:
-        return "the disk takes no file of this size (FAT32: less than 4 GiB)"
+        return "the file is too large for this disk (FAT32 takes less than 4 GiB); copy to another disk"
     if isinstance(error, OSError):
         return error.strerror or str(error)
-    return f"unexpected error ({type(error).__name__}), see pull.log in the log directory"
+    return f"unexpected error ({type(error).__name__}); see pull.log in the log directory"
 
 
 def _looked(survey: Survey) -> str:
     if not survey.looked:
         return "listing the mailboxes"
-    return f"looking at what is there: {survey.looked} files so far"
+    return f"checking which files are here already: {survey.looked} so far"
 
 
 def _state(progress: Progress, left_s: float) -> str:
@@ -245,18 +227,7 @@ def _state(progress: Progress, left_s: float) -> str:
 
 def _tell_closed(survey: Survey) -> None:
     for closed in survey.closed:
-        tell(f"note: {closed.path} is left out, as this login may not read it ({reason_of(closed)})")
-
-
-def _tell_end(survey: Survey, progress: Progress) -> None:
-    _tell_closed(survey)
-    for failure in progress.failures:
-        tell(f"{failure.path}: {reason_of(failure)}")
-    brought = progress.files - survey.present
-    say(
-        f"{progress.files} of {survey.files} files are there: {brought} of them new"
-        f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests."
-    )
+        tell(f"note: {closed.path} is left out, because this login may not read it ({reason_of(closed)})")
 
 
 def _counts(progress: Progress) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Runs one pull: from the login to the last file, or to the signal that ends it."""
+"""Runs a pull, from the login to the last file or to the signal that ends it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,40 +11,41 @@ import trio
 from rcfs.cli._output import tell, warn
 from rcfs.cli._pull_report import Report
 from rcfs.cli._serve import engine_of, open_stores
+from rcfs.cli._treepaths import not_in_tree
 from rcfs.config import Settings
 from rcfs.engine import Engine
-from rcfs.errors import ConfigError, PartialError
+from rcfs.errors import PartialError
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.signals import endings, lasting
 from rcfs.pull import Copy, Filter, Pull, Survey
 from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5
-"""How often progress is shown: an ETA that counts half seconds looks alive, and costs next to nothing."""
+"""Time between two updates of the progress: an ETA that moves this often looks alive, and costs little."""
 _GRACE_S = 5.0
-"""How long an interrupted pull waits for what it has sent: a fax of a few MB takes as long, and whoever
-pressed Ctrl-C has not lost patience yet."""
+"""Time that an interrupted pull gives the requests that it has sent: enough for a fax of a few MB, and short
+enough for the user who pressed Ctrl-C."""
 
 
 @attrs.frozen
 class Job:
-    """What to pull."""
+    """The order of a pull."""
 
     paths: tuple[tuple[str, ...], ...]
-    """Paths in the tree, name by name; the empty one is the root."""
+    """Paths in the tree, name by name; the empty path is the root."""
     wanted: Filter
-    """Which messages."""
+    """The messages to pull."""
     target: Path | None = None
-    """Directory of the copy; None to fetch into the cache only."""
+    """Directory of the copy; None for a pull into the cache."""
     verify: bool = False
-    """Whether the copy is read and checked."""
+    """Whether to read the copy again and check it."""
     dry_run: bool = False
-    """Whether nothing is to be fetched or written."""
+    """Whether to fetch and write nothing."""
 
 
 @attrs.define
 class _Interruption:
-    """What signals end: the work at first, everything at the second time or before the login."""
+    """The scopes that signals cancel: first the work; on a second signal, or before the login, everything."""
 
     everything: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     work: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -67,17 +68,17 @@ async def _end_on_signal(
 
 
 def carry_out(settings: Settings, job: Job, report: Report) -> int:
-    """Does `job`; the signal that ended it early, 0 when none did.
+    """Does `job`; returns the signal that interrupted it, or 0.
 
     Raises:
-        PartialError: Some files could not be had.
-        RcfsError: It could not be begun, or not be gone on with.
+        PartialError: Some files could not be pulled.
+        RcfsError: The pull could not start, or not continue.
     """
     allow_many_files()
     forbid_core_dumps()
     if job.target is not None:
         with Copy.look(job.target):
-            pass  # What is wrong with it is said before anything is asked for.
+            pass  # A directory that cannot be used is an error before the first request.
     interruption = _Interruption()
 
     async def run() -> None:
@@ -122,7 +123,7 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
                 survey, unknown = await pull.survey(job.paths, job.wanted)
                 nursery.cancel_scope.cancel()
             if unknown:
-                raise ConfigError(f"there is no {'/'.join(unknown[0])} in the tree")
+                raise not_in_tree(unknown[0])
             if job.dry_run:
                 report.previewed(survey, pull.left_s())
                 return
@@ -137,21 +138,26 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             report.noted(note)
     if interruption.received:
         report.ended(survey, pull.progress, "interrupted", 128 + interruption.received)
-        tell("interrupted; the same command goes on where this one ended, and asks for nothing twice")
+        tell("interrupted; run the same command again to resume, which fetches nothing twice")
         return
     failures = len(pull.progress.failures)
     exit_code = PartialError.exit_code if failures else 0
     report.ended(survey, pull.progress, "partial" if failures else "done", exit_code)
     lost = await pull.lost(survey)
     if lost:
-        warn(f"{lost} of the contents did not stay in the cache: it is too small, or its disk is full")
+        warn(
+            f"{lost} of the contents did not stay in the cache: it is too small, or its disk is full; raise"
+            " --cache-size, or free space"
+        )
     if failures:
-        raise PartialError(f"{failures} of {survey.files + len(survey.failures)} could not be pulled")
+        raise PartialError(
+            f"{failures} of {survey.files + len(survey.failures)} files could not be pulled; run it again"
+        )
 
 
 @contextmanager
 def _copy_of(job: Job, account_id: str) -> Iterator[Copy | None]:
-    """The copy that `job` asks for, open for what it needs; None when it asks for none."""
+    """The copy of `job`, open to read in a dry run and else to write; None for a pull into the cache."""
     if job.target is None:
         yield None
     else:

@@ -1,4 +1,4 @@
-"""`rcfs quota`: what is known of the limits of a login, and forgetting it."""
+"""`rcfs quota`: shows and resets the recorded limits of a login."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import attrs
 import click
 
 from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
-from rcfs.cli._output import is_interactive, say
+from rcfs.cli._output import confirmed, say
 from rcfs.cli._settings import read_settings
 from rcfs.config import Settings
 from rcfs.errors import StoreError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rcfs.quota import GroupState
 
 _RISK = (
-    "If RingCentral is still refusing requests, the first one that rcfs sends restarts its penalty, for all"
+    "If RingCentral is still refusing requests, the next request of rcfs restarts the penalty, for all"
     " programs of the login."
 )
 
@@ -31,73 +31,70 @@ _RISK = (
     epilog=examples(
         "rcfs quota",
         "rcfs quota --json | jq '.[].groups'",
-        "rcfs quota --reset           asks first",
-        "rcfs quota --reset --yes     in a script",
+        "rcfs quota --reset           ask, then reset",
+        "rcfs quota --reset --yes     for a script",
     ),
 )
 @state_dir_option
 @limit_option
-@click.option("--reset", is_flag=True, help="Forget the limits that the server told, and every pause.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--reset", is_flag=True, help="Forget the limits that the server told, and all penalties.")
+@click.option("-y", "--yes", is_flag=True, help="Skip the question.")
 @json_option
 def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: bool, as_json: bool) -> None:
-    """Shows the limits of your login: how much is used, and how long rcfs must pause.
+    """Show the limits of your login, and how much is used.
 
-    Without credentials it shows every login that the state folder or a mount that is up knows. It asks the
-    server nothing, and works while mounts are up: they heed a reset within a second or two.
+    Without credentials it shows every login in the state directory and of the mounts that are up. It asks the
+    server nothing. Mounts may stay up: they notice a reset within two seconds.
     """
     settings = read_settings({"state_dir": state_dir, "limit": limit})
     registry = Registry(settings.state_dir)
     logins = _logins(settings, registry)
     if yes and not reset:
-        raise click.UsageError("--yes goes with --reset")
-    if reset and logins and not yes:
-        if not is_interactive():
-            raise click.UsageError(f"stdin is no terminal to ask on; to reset the quota, give --yes. {_RISK}")
-        of = "your login" if len(logins) == 1 else f"{len(logins)} logins"
-        click.echo(_RISK, err=True)
-        if not click.confirm(f"Forget the limits and pauses of {of}?", err=True):
-            return
+        raise click.UsageError("--yes needs --reset")
+    of = "your login" if len(logins) == 1 else f"{len(logins)} logins"
+    question = f"{_RISK}\nForget the limits and penalties of {of}?"
+    if reset and logins and not confirmed(question, f"reset the quota. {_RISK}", yes=yes):
+        return
     documents = [_document(each, login, registry, reset=reset) for each, login in logins]
     if as_json:
         say(json.dumps(documents, indent=2))
     elif not documents:
-        say("No request was sent yet, so nothing is known of the limits.")
+        say("rcfs has sent no request yet, so it knows no limits.")
     else:
         for document in documents:
             say("\n".join(_lines(document, with_title=len(documents) > 1)))
         if reset:
-            say("Forgot what the server told, and every pause.")
+            say("Forgot the limits that the server told, and all penalties.")
 
 
 def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, str]]:
-    """The login of the credentials; without them all that are known here. Each with where its ledger is."""
+    """The login of the credentials, else all logins on this disk, each with the settings of its ledger."""
     if settings.credentials is not None:
         return ((settings, settings.credentials.identity),)
-    from rcfs.cli._quota import known_logins
+    from rcfs.store import credentials_in_ledger
 
-    # A demo has a state folder of its own.
+    # A demo has its own state directory.
     elsewhere = {
         (mount.state_dir, mount.login)
         for mount in registry.live()
         if mount.login and mount.state_dir not in (None, settings.state_dir)
     }
     return [
-        *((settings, login) for login in known_logins(settings)),
+        *((settings, login) for login in credentials_in_ledger(settings.files.ledger)),
         *((attrs.evolve(settings, state_dir=folder), login) for folder, login in sorted(elsewhere, key=str)),
     ]
 
 
 def _document(settings: Settings, login: str, registry: Registry, *, reset: bool) -> dict[str, Any]:
-    """What is known of the limits of `login`, after they were reset if that is wanted."""
-    from rcfs.cli._quota import open_ledger_of
+    """The limits of `login` as a JSON object; `reset` forgets them first."""
+    from rcfs.cli._ledger import open_existing_ledger
 
-    with open_ledger_of(settings, login) as (ledger, clock):
+    with open_existing_ledger(settings, login) as (ledger, clock):
         if reset:
             try:
                 ledger.reset()
             except TimeoutError as exc:
-                raise StoreError("another process holds the quota ledger; run this again") from exc
+                raise StoreError("another process has locked the quota ledger; run this again") from exc
         states = ledger.states(clock())
     now = datetime.now(UTC).timestamp()
     return {
@@ -125,7 +122,7 @@ def _group(state: "GroupState", now_s: float) -> dict[str, Any]:
 
 
 def _lines(document: dict[str, Any], *, with_title: bool) -> list[str]:
-    """What a person is told of one login."""
+    """The lines for the limits of one login."""
     lines = []
     if with_title:
         lines.append(f"{', '.join(document['mountpoints']) or 'login ' + document['login'][:8]}:")
@@ -136,6 +133,6 @@ def _lines(document: dict[str, Any], *, with_title: bool) -> list[str]:
         source = "told by the server" if group["told_by_server"] else "assumed"
         line = f"{group['group']:<{width}}  {group['used']} of {group['limit']} used in {window} ({source})"
         if group["frozen_until"]:
-            line += f", frozen until {group['frozen_until']} ({format_duration(group['frozen_for_s'])})"
+            line += f", penalty until {group['frozen_until']} ({format_duration(group['frozen_for_s'])})"
         lines.append(line)
     return lines

@@ -1,4 +1,4 @@
-"""Serving a mount, here or in the background: what `rcfs mount` and `rcfs demo` have in common."""
+"""Serves a mount, in this process or in the background, for `rcfs mount` and `rcfs demo`."""
 
 import os
 import shlex
@@ -24,11 +24,11 @@ from rcfs.host import (
 
 
 def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path:
-    """The resolved path of `path`, once everything is there that a mount needs.
+    """Checks everything that a mount at `path` needs, and returns the resolved path.
 
     Raises:
-        ConfigError: ``allow_other`` is wanted, but the administrator forbids it; or not even this user could
-            look into the mount.
+        ConfigError: ``allow_other`` is set, but the administrator forbids it; or the mount would lock out
+            this user.
         FuseUnavailableError: FUSE is missing or not permitted.
         MountError: The mount point cannot be used.
     """
@@ -36,13 +36,13 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
     system.check()
     if settings.allow_other and not system.allows_others():
         raise ConfigError(
-            f"allow_other is forbidden here; add the line user_allow_other to {system.conf} (as root), or"
-            " mount without it"
+            f"this machine does not permit --allow-other; add the line user_allow_other to {system.conf} (as"
+            " root), or omit --allow-other"
         )
     if not settings.allow_other and locks_out(uid=settings.uid, gid=settings.gid, umask=settings.umask):
         raise ConfigError(
-            f"you could not enter the mount yourself, as all would belong to user {settings.uid} with umask"
-            f" {settings.umask:03o}; add --allow-other, or leave --uid out"
+            f"you could not enter the mount yourself, because user {settings.uid} would own it with umask"
+            f" {settings.umask:03o}; add --allow-other, or omit --uid"
         )
     return prepare_mountpoint(path, settings, registry, tell)
 
@@ -56,18 +56,19 @@ def serve_here(
     on_mounted: Callable[[], None] = lambda: None,
     simulated: bool = False,
 ) -> None:
-    """Serves `mountpoint` until it is unmounted or this process is told to end.
+    """Serves `mountpoint` until it is unmounted or a signal ends this process.
 
     Args:
         settings: With credentials.
-        mountpoint: A ready mount point.
-        registry: Names this mount while it is up.
-        parent: Told when the mount is up; with one, this process has left the terminal, and logs to a file.
-        on_mounted: Called when the mount is up, by the thread that serves it: it must not touch the mount.
-        simulated: Whether the platform is one, whose credentials other commands may have from `registry`.
+        mountpoint: A path that `ready_mountpoint` returned.
+        registry: Lists this mount while it is up.
+        parent: Hears when the mount is up. This process has then left the terminal, and logs to a file. None
+            in the foreground.
+        on_mounted: Called when the mount is up, in the thread that serves it, so it must not touch the mount.
+        simulated: Whether the platform is simulated; `registry` then has the credentials for other commands.
 
     Raises:
-        RcfsError: The mount could not be made.
+        RcfsError: Mounting failed.
     """
     with loading():
         from rcfs.cli._serve import serve
@@ -76,7 +77,7 @@ def serve_here(
     log = settings.files.mount_log(mountpoint)
     if parent is not None:
         log_to_file(log, settings.log_level)
-        os.chdir("/")  # so that the file system it was started from can be unmounted
+        os.chdir("/")  # so that the current file system can be unmounted
     else:
         log_to_terminal(settings.log_level)
     credentials = settings.require_credentials()
@@ -95,7 +96,7 @@ def serve_here(
         if parent is not None:
             parent.ready(mountpoint, log)
         else:
-            tell(f"mounted at {mountpoint}; Ctrl-C ends it")
+            tell(f"mounted at {mountpoint}; Ctrl-C unmounts it")
         on_mounted()
 
     wait_online_s = settings.wait_online_s
@@ -109,16 +110,16 @@ def serve_here(
         else:
             tell(text)
 
-    # After an error the record stays, as after kill -9: it tells the next mount that this one was of rcfs.
+    # After an error the record stays, as after kill -9, so that the next mount may replace this one.
     serve(settings, mountpoint, on_ready=on_ready, wait_online_s=wait_online_s, on_wait=on_wait)
     if record is not None:
         registry.remove(record)
 
 
 def serve_in_background(context: click.Context, work: Callable[[Parent], None]) -> Path:
-    """Does `work` in the background, and says what to do once the mount is up; where it is.
+    """Does `work` in the background, and returns the mount point when the mount is up.
 
-    Exits with the code of the background process when it fails.
+    If `work` fails, the command exits with its code.
     """
     outcome = run_in_background(work, explain=explained, tell=tell, meanwhile=spinner("mounting"))
     if outcome.mountpoint is None:
@@ -126,7 +127,7 @@ def serve_in_background(context: click.Context, work: Callable[[Parent], None]) 
         context.exit(outcome.exit_code)
     quoted = shlex.quote(str(outcome.mountpoint))
     announce(f"Mounted at {outcome.mountpoint} (process {outcome.pid}).")
-    announce(f"  Look into it:  ls {quoted}")
-    announce(f"  How it does:   rcfs status   (log: {outcome.log})")
-    announce(f"  Unmount it:    rcfs umount {quoted}")
+    announce(f"  List it:     ls {quoted}")
+    announce(f"  Check it:    rcfs status   (log: {outcome.log})")
+    announce(f"  Unmount it:  rcfs umount {quoted}")
     return outcome.mountpoint

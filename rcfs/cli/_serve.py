@@ -1,4 +1,4 @@
-"""Puts the rooms together: the one place where a mount is assembled from its settings."""
+"""Builds a mount or an engine from the settings."""
 
 import gc
 import os
@@ -12,10 +12,10 @@ import attrs
 import structlog
 import trio
 
-from rcfs import __version__
+from rcfs.cli._connecting import client_of, login_with, proxies_to, shared_session
 from rcfs.cli._contents import open_cache
 from rcfs.cli._explain import Interrupted
-from rcfs.cli._quota import open_quota
+from rcfs.cli._ledger import open_ledger
 from rcfs.cli._settings import read_settings
 from rcfs.config import Settings
 from rcfs.engine import Engine, open_engine
@@ -25,12 +25,12 @@ from rcfs.fuse import MountOptions, Ownership, serve_mount
 from rcfs.host import allow_many_files, forbid_core_dumps, share_heaps, switch_threads_soon
 from rcfs.host.signals import endings, lasting
 from rcfs.mailbox import Shelving
-from rcfs.platform import AllowedHosts, Client, Credentials, Proxies, proxies_from
-from rcfs.store import ContentCache, FetchHistory, LinuxMachine, MailboxIndex, SharedSession, SizeIndex
+from rcfs.platform import Credentials, Proxies
+from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 
-_NOT_STOPPED = "not stopped: everyone who looks into the mount would hang; Ctrl-C unmounts it"
+_NOT_STOPPED = "not stopped, because programs that use the mount would hang; Ctrl-C unmounts it"
 
 
 def serve(
@@ -41,18 +41,18 @@ def serve(
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
 ) -> None:
-    """Mounts the account at `mountpoint`, and returns when it is unmounted or told to end.
+    """Mounts the account at `mountpoint`, and returns when it is unmounted or a signal ends it.
 
     Args:
         settings: With credentials.
-        mountpoint: An empty directory, checked.
+        mountpoint: An empty directory, which the caller has checked.
         on_ready: Called once, when the tree can be listed; it must not touch the mount.
-        wait_online_s: How long the start of an account that is not known waits for the network, in seconds.
-        on_wait: Called with the reason when it begins to wait for that.
+        wait_online_s: Longest wait for the network, in seconds, for an account that is not in the index.
+        on_wait: Called with the reason when that wait begins.
 
     Raises:
-        Interrupted: A signal ended it before it was mounted.
-        RcfsError: The mount could not be made.
+        Interrupted: A signal came before the mount was up.
+        RcfsError: Mounting failed.
     """
     allow_many_files()
     share_heaps()
@@ -91,8 +91,8 @@ def serve(
 
     recorder = Recorder(structlog.get_logger("rcfs"))
     with lasting(partial(recorder.note, _NOT_STOPPED)), open_stores(settings, recorder) as stores:
-        # The 50,000 objects of the program itself are there to its end: to look through them for what can be
-        # collected stopped the event loop for 25 to 60 ms now and then (measured 2026-11).
+        # The 50,000 objects of the program itself stay to its end. Each time that the garbage collector
+        # searched them, it stopped the event loop for 25 to 60 ms (measured 2026-11).
         gc.freeze()
         trio.run(run)
     if not ending.mounting and ending.first:
@@ -101,18 +101,18 @@ def serve(
 
 @attrs.define
 class _Ending:
-    """How signals end a mount: before it is there everything is cancelled, then it is taken down in order."""
+    """How signals end a mount: by cancellation before it is up, in an orderly way after that."""
 
     beginning: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    """Around all that the mount needs; cancelled by a signal before `mounting`."""
+    """The scope of the whole run; a signal before `mounting` cancels it."""
     mounting: bool = False
-    """Whether the mount sees to its end itself, when it is `asked`."""
+    """Whether the mount has begun, so that it ends by itself when `asked` is set."""
     asked: trio.Event = attrs.field(factory=trio.Event)
     first: int = 0
     """The first signal; 0 before it."""
 
     async def hear(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Hears signals until it is cancelled: a terminal that is closed may send two of them."""
+        """Receives signals until it is cancelled; a terminal that closes may send two."""
         with endings() as received:
             task_status.started()
             async for number in received:
@@ -124,19 +124,19 @@ class _Ending:
 
 @attrs.frozen
 class Stores:
-    """What is kept on the disk."""
+    """The stores of an engine."""
 
     cache: ContentCache
-    """The contents."""
+    """The content cache."""
     index: MailboxIndex
-    """The mailboxes."""
+    """The index of mailboxes."""
     sizes: SizeIndex
     """The learned sizes."""
 
 
 @contextmanager
 def open_stores(settings: Settings, recorder: Recorder) -> Iterator[Stores]:
-    """The content cache and the indices of `settings`, closed at the end; `recorder` hears their warnings.
+    """The stores of `settings`, closed at the end; `recorder` gets their warnings.
 
     Raises:
         StoreError: One of the directories cannot be used.
@@ -164,20 +164,19 @@ async def engine_of(
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
 ) -> AsyncIterator[Engine]:
-    """The engine that `settings` describe, logged in; for the waiting see `rcfs.mailbox.Account.start`.
+    """An engine for `settings`, logged in; for the waits see `rcfs.mailbox.Account.start`.
 
-    A `tolerant` one of an account that is known serves what is known and cached where the environment names a
-    proxy that cannot be understood.
+    With `tolerant`, an environment with a wrong proxy is no error for an account in the index: the engine
+    serves the index and the cache.
 
     Raises:
-        ConfigError: Credentials are missing, or a proxy cannot be understood.
+        ConfigError: Credentials are missing, or the environment names a wrong proxy.
         PlatformError: The server refused, failed or could not be reached.
     """
     credentials = settings.require_credentials()
     proxies, barred = Proxies(), None
     try:
-        if credentials.server_url.startswith("https:"):  # else it is on this machine
-            proxies = proxies_from(os.environ)
+        proxies = proxies_to(credentials.server_url)
     except ConfigError as exc:
         if not tolerant:
             raise
@@ -185,19 +184,13 @@ async def engine_of(
         recorder.fault("proxy", str(exc))
     for line in proxies.oddities:
         recorder.fault("proxy", line)
-    client = Client(
-        AllowedHosts(credentials.server_url, settings.media_url),
-        user_agent=f"rcfs/{__version__}",
-        proxies=proxies,
-    )
-    login = Credentials(credentials.client_id, credentials.client_secret, credentials.jwt)
     identity = credentials.identity
     history = FetchHistory.open(settings.files.history, lambda line: recorder.fault("store", line))
-    with closing(history), open_quota(settings, identity, recorder) as (ledger, clock):
+    with closing(history), open_ledger(settings, identity, recorder) as (ledger, clock):
         async with open_engine(
             login=identity,
-            client=client,
-            credentials=login,
+            client=client_of(settings, proxies),
+            credentials=login_with(credentials),
             ledger=ledger,
             cache=stores.cache,
             index=stores.index,
@@ -217,25 +210,16 @@ async def engine_of(
             yield engine
 
 
-def shared_session(settings: Settings, identity: str, recorder: Recorder) -> SharedSession | None:
-    """The session of the login `identity`; None where it cannot be kept, so that this process has its own."""
-    try:
-        return SharedSession(settings.files.sessions, identity, LinuxMachine.here().boot)
-    except StoreError as exc:
-        recorder.fault("session", str(exc))
-        return None
-
-
 def _credentials_now(server_url: str, identity: str) -> Credentials | None:
-    """The credentials that are saved now; None when they are of another login, which needs another mount."""
+    """The credentials that are saved now; None for those of another login, which needs its own mount."""
     found = read_settings({}, warn=lambda _line: None).credentials
     if found is None or found.server_url != server_url or found.identity != identity:
         return None
-    return Credentials(found.client_id, found.client_secret, found.jwt)
+    return login_with(found)
 
 
 def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Shelving:
-    """How messages are shown: what is purged as `settings` say, or as `index` was told before."""
+    """How the tree shows messages; purged ones as in `settings`, else as the latest choice in `index`."""
     keep = bool(settings.keep_purged)
     try:
         if settings.keep_purged is not None:

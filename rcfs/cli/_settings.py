@@ -1,4 +1,4 @@
-"""The settings of a command: every command reads the same sources, and warns the same way."""
+"""Reads the settings of a command, the same way for every command."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ def read_settings(
 ) -> Settings:
     """The settings of this command: `options` of its command line, the environment, config.toml, the keyring.
 
-    A command that needs no `login` leaves the keyring alone, which may be locked and ask for its password.
+    Without `login`, rcfs does not read the keyring, which may be locked and ask for its password.
 
     Raises:
         ConfigError: A value is wrong; the text names its source.

@@ -1,4 +1,4 @@
-"""`rcfs simulator`: a RingCentral platform on loopback, with an account made from a seed."""
+"""`rcfs simulator`: a simulated RingCentral platform on loopback, with an account made from a seed."""
 
 import importlib.util
 import json
@@ -24,14 +24,14 @@ _DEMO_MODULES = ("hypercorn", "starlette", "PIL", "reportlab")
 
 
 def require_demo_extra() -> None:
-    """Returns if the packages are installed that the simulator needs.
+    """Checks that the packages of the simulator are installed.
 
     Raises:
-        ConfigError: One is missing; says how to install them.
+        ConfigError: A package is missing.
     """
     for name in _DEMO_MODULES:
         if importlib.util.find_spec(name) is None:
-            raise ConfigError(f"the simulator needs the package {name}: pip install 'rcfs[demo]'")
+            raise ConfigError(f"the simulator needs the package {name}; run pip install 'rcfs[demo]'")
 
 
 def _whole(flag: str, description: str, *, least: int = 0, most: int | None = None) -> Callable[[Any], Any]:
@@ -40,25 +40,25 @@ def _whole(flag: str, description: str, *, least: int = 0, most: int | None = No
 
 
 def _seconds(flag: str, field: str, description: str, *, zero: bool = False) -> Callable[[Any], Any]:
-    """An option that takes a number of seconds, above 0 unless `zero` is well."""
+    """An option that takes a number of seconds, above 0, or from 0 with `zero`."""
     kind = click.FloatRange(min=0, min_open=not zero)
     return click.option(flag, field, type=kind, metavar="SECONDS", help=description)
 
 
 def _names(flag: str, field: str, metavar: str, description: str) -> Callable[[Any], Any]:
-    """An option that may be given several times."""
+    """An option that may be repeated."""
     text = f"{description} Repeatable."
     return click.option(flag, field, multiple=True, metavar=metavar, help=text)
 
 
 def _flag(flag: str, description: str) -> Callable[[Any], Any]:
-    """An option that is there or not."""
+    """An option without a value."""
     return click.option(flag, is_flag=True, help=description)
 
 
-messages_option = _whole("--messages", "Number of messages in the account.")
+messages_option = _whole("--messages", "Create N messages.")
 seed_option = click.option(
-    "--seed", type=int, metavar="N", help="What the account is made from; equal seeds, equal accounts."
+    "--seed", type=int, metavar="N", help="Create the account from seed N; equal seeds give equal accounts."
 )
 
 
@@ -68,39 +68,39 @@ seed_option = click.option(
     invoke_without_command=True,
     subcommand_metavar="[fault URL ...]",
     epilog=examples(
-        "rcfs simulator                              prints the variables that `rcfs mount` needs",
+        "rcfs simulator                              print the variables that `rcfs mount` needs",
         "rcfs simulator --messages 100 --limit medium=4 --limit heavy=2/10/10",
-        "rcfs simulator --day 60                     a scripted day: messages come, are read and deleted",
-        "rcfs simulator --journal http://127.0.0.1:PORT    what a running one was asked",
-        "rcfs simulator fault http://127.0.0.1:PORT reset  lets the next request of a running one fail",
-        "rcfs simulator --json --until-eof           for programs: one line of JSON, ends with its stdin",
+        "rcfs simulator --day 60                     play a scripted day, one hour a minute",
+        "rcfs simulator --journal http://127.0.0.1:PORT    print the requests to a running simulator",
+        "rcfs simulator fault http://127.0.0.1:PORT reset  let the next request fail",
+        "rcfs simulator --json --until-eof           for programs: print JSON, end with stdin",
     ),
 )
 @messages_option
 @seed_option
-@_whole("--extensions", "Number of extensions in the account.", least=1)
-@_whole("--menus", "Number of IVR menus, further extensions without a mailbox (CMN-403).")
-@_whole("--months", "How many months the messages reach back.", least=1)
-@_whole("--calls", "Number of calls in the account.")
-@_seconds("--export-time", "export_s", "How long exports take.")
-@_whole("--archive-bytes", "Most bytes of an archive of an export.", least=1, most=1 << 30)
-@_flag("--new-call-handling", "User answering rules are refused (CMN-468).")
+@_whole("--extensions", "Create N extensions.", least=1)
+@_whole("--menus", "Create N IVR menus, which are extensions without a mailbox (CMN-403).")
+@_whole("--months", "Spread the messages over N months.", least=1)
+@_whole("--calls", "Create N calls.")
+@_seconds("--export-time", "export_s", "Let an export take SECONDS.")
+@_whole("--archive-bytes", "Limit an archive of an export to N bytes.", least=1, most=1 << 30)
+@_flag("--new-call-handling", "Refuse user answering rules (CMN-468).")
 @limit_option
-@_flag("--fixed-window", "Windows start at the first request and do not slide.")
-@_flag("--refuse-duplicates", "Refuse what is being answered at the moment (CMN-304).")
-@_flag("--standard-user", "The user who logs in is no administrator.")
-@_names("--without-scope", "missing_scopes", "NAME", "A scope that the app has not (CMN-401), such as SMS.")
-@_names("--without-permission", "missing_permissions", "NAME", "A permission that no user has (CMN-408).")
+@_flag("--fixed-window", "Start each window at its first request, instead of a sliding window.")
+@_flag("--refuse-duplicates", "Refuse a request while the same one is being answered (CMN-304).")
+@_flag("--standard-user", "Let a user log in who is not an administrator.")
+@_names("--without-scope", "missing_scopes", "NAME", "Take a scope such as SMS from the app (CMN-401).")
+@_names("--without-permission", "missing_permissions", "NAME", "Take a permission from all users (CMN-408).")
 @_names(
     "--redirect-uri",
     "redirect_uris",
     "URI",
-    "Where a login in a browser may end; else http://127.0.0.1:8477/callback.",
+    "Let a login in a browser end at URI.  [default: http://127.0.0.1:8477/callback]",
 )
-@_seconds("--latency", "latency_s", "Round trip added to every request.", zero=True)
-@_seconds("--token-lifetime", "token_lifetime_s", "How long access tokens live.")
-@_whole("--port", "Port of the platform; else a free one.", most=65535)
-@_whole("--media-port", "Port of the media host; else a free one.", most=65535)
+@_seconds("--latency", "latency_s", "Add SECONDS to the answer of every request.", zero=True)
+@_seconds("--token-lifetime", "token_lifetime_s", "Let access tokens expire after SECONDS.")
+@_whole("--port", "Listen for the platform on port N.  [default: a free one]", most=65535)
+@_whole("--media-port", "Listen for the media host on port N.  [default: a free one]", most=65535)
 @click.option(
     "--day",
     "day_speed",
@@ -108,24 +108,22 @@ seed_option = click.option(
     metavar="SPEED",
     help="Play a scripted day, SPEED times as fast as real time.",
 )
-@_flag("--hipaa", "The retention period of messages cannot be changed (ACT-340).")
+@_flag("--hipaa", "Refuse to change the retention period of messages (ACT-340).")
 @_flag(
     "--mailbox-limits",
-    "Mailboxes hold no more than real ones; old faxes are dropped, with --hipaa voicemails, too.",
+    "Limit mailboxes to the size of real ones: drop old faxes, with --hipaa old voicemails, too.",
 )
 @_seconds(
     "--sync-token-lifetime",
     "sync_token_lifetime_s",
-    "How long sync tokens of messages live, in the account's time.",
+    "Let sync tokens of messages expire after SECONDS, in the time of the account.",
 )
 @click.option(
     "--sync-token-error",
     type=click.Choice(["MSG-333", "CMN-101"]),
-    help="What is said of a sync token that is not good; else MSG-333.",
+    help="Refuse a wrong sync token with this error.  [default: MSG-333]",
 )
-@click.option(
-    "--journal", metavar="URL", help="Play nothing; print what the simulator at this URL was asked."
-)
+@click.option("--journal", metavar="URL", help="Print the requests to the simulator at URL, and stop.")
 @_flag("--until-eof", "End when stdin ends.")
 @json_option
 @click.pass_context
@@ -139,10 +137,15 @@ def simulator(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Plays a RingCentral platform on this machine until it is interrupted."""
+    """Run a simulated RingCentral platform on this machine.
+
+    It runs until Ctrl-C ends it.
+    """
     if context.invoked_subcommand is not None:
         if any(context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in context.params):
-            raise click.UsageError(f"{context.invoked_subcommand} takes its own options only")
+            raise click.UsageError(
+                f"options before {context.invoked_subcommand} have no effect; write its options after it"
+            )
         return
     if journal is not None:
         print_journal(journal, as_json=as_json)
@@ -151,7 +154,7 @@ def simulator(
     require_demo_extra()
     from rcfs.simulator import AccountSpec, SimulatorConfig, run_simulator
 
-    # The other options are called like the fields they set; what was not asked for keeps its default there.
+    # The other options have the names of the fields that they set; a field without an option has its default.
     given = {name: value for name, value in options.items() if value not in (None, ())}
     spec = {name: given.pop(name) for name in attrs.fields_dict(AccountSpec) if name in given}
     try:
@@ -160,7 +163,7 @@ def simulator(
     except ValueError as exc:
         raise ConfigError(str(exc)) from exc
     except OSError as exc:
-        raise ConfigError(f"--port or --media-port: {exc.strerror}") from exc
+        raise ConfigError(f"--port or --media-port: {exc.strerror}; choose another port") from exc
 
 
 simulator.add_command(fault)
@@ -171,7 +174,9 @@ def _print_json(endpoints: "Endpoints") -> None:
 
 
 def _print_exports(endpoints: "Endpoints") -> None:
-    say(f"A simulated RingCentral platform is at {endpoints.platform_url} (media at {endpoints.media_url}).")
+    say(
+        f"A simulated RingCentral platform runs at {endpoints.platform_url} (media at {endpoints.media_url})."
+    )
     say(f"Its start page, with quota, journal and faults: {endpoints.platform_url}/")
     say("To use it, in another terminal:")
     for variable, value in (

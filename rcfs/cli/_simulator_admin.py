@@ -1,4 +1,4 @@
-"""A client of a running simulator's admin interface."""
+"""A client for the admin interface of a running simulator."""
 
 import json
 import urllib.error
@@ -10,18 +10,18 @@ from rcfs.errors import ConfigError, ServerError, TransportError
 from rcfs.model import is_loopback, server_origin
 
 TIMEOUT_S = 60.0
-"""Longest silence of the simulator, in seconds: two hundred thousand entries take it a few."""
+"""Longest wait for the simulator, in seconds: a journal of 200,000 requests takes it a few."""
 
 
 class SimulatorAdmin:
-    """What a simulator can be asked and told.
+    """The admin interface of a simulator.
 
     Args:
         url: The origin of its platform, or of its foreign host.
-        name: What the command line calls that URL, for errors.
+        name: The name of that URL on the command line, for errors.
 
     Raises:
-        ConfigError: `url` is no URL of this machine.
+        ConfigError: `url` is not a URL of this machine.
     """
 
     def __init__(self, url: str, *, name: str) -> None:
@@ -30,25 +30,27 @@ class SimulatorAdmin:
         except ValueError as exc:
             raise ConfigError(f"{name}: {exc}") from exc
         if not is_loopback(urlsplit(self._origin).hostname or ""):
-            raise ConfigError(f"{name}: a simulator listens on loopback only, not on {self._origin}")
+            raise ConfigError(
+                f"{name}: a simulator listens only on loopback, not on {self._origin}; write http://127.0.0.1:PORT"
+            )
 
     def ask(self, path: str, *, method: str = "GET", body: object = None) -> Any:
         """The JSON that the simulator answers.
 
         Args:
-            path: What stands behind ``/simulator/``.
+            path: The path below ``/simulator/``.
             method: HTTP method.
-            body: Sent as JSON; None for nothing.
+            body: The body of the request, sent as JSON; None for no body.
 
         Raises:
-            ConfigError: The simulator says that `body` makes no sense.
-            TransportError: Nobody answers there.
-            ServerError: What answers is no simulator.
+            ConfigError: The simulator refuses `body`.
+            TransportError: No program listens there.
+            ServerError: The program that answers is not a simulator.
         """
         url = f"{self._origin}/simulator/{path}"
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(url, data=data, method=method)  # noqa: S310 - http or https, see above
-        # No proxy can reach this machine's loopback, whatever the environment says.
+        # Without the proxies of the environment, which cannot reach the loopback of this machine.
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with direct.open(request, timeout=TIMEOUT_S) as answer:
@@ -58,15 +60,17 @@ class SimulatorAdmin:
                 complaint = _complaint(exc.read()) if exc.code == 400 else ""
             if complaint:
                 raise ConfigError(complaint) from exc
-            raise ServerError(f"what answers at {url} is no simulator: {exc}") from exc
+            raise ServerError(f"the program at {url} is not a simulator: {exc}") from exc
         except ValueError as exc:
-            raise ServerError(f"what answers at {url} is no simulator: {exc}") from exc
+            raise ServerError(f"the program at {url} is not a simulator: {exc}") from exc
         except OSError as exc:
-            raise TransportError(f"no simulator answers at {url}: {exc}") from exc
+            raise TransportError(
+                f"no simulator answers at {url}: {exc}; start one with `rcfs simulator`"
+            ) from exc
 
 
 def _complaint(body: bytes) -> str:
-    """What a simulator finds wrong with a request; empty when this is no such answer."""
+    """The error in the answer of a simulator; empty if the answer is not from a simulator."""
     try:
         value = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`rcfs simulator fault`: lets something go wrong in a simulator that runs."""
+"""`rcfs simulator fault`: makes requests to a running simulator fail."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,33 +14,36 @@ from rcfs.cli._simulator_admin import SimulatorAdmin
 
 @click.command(
     "fault",
-    short_help="Lets something go wrong in a simulator that runs.",
     epilog=examples(
         "URL=http://127.0.0.1:PORT",
-        "rcfs simulator fault --kinds                  what there is",
-        "rcfs simulator fault $URL reset               the next request",
+        "rcfs simulator fault --kinds                  list the kinds of faults",
+        "rcfs simulator fault $URL reset               break the next request",
         "rcfs simulator fault $URL status status=500 retry_after_s=7 --count 3",
         "rcfs simulator fault $URL truncate --operation readMessageContent --probability 0.1",
-        "rcfs simulator fault $URL refuse for_s=5      nobody listens for five seconds",
+        "rcfs simulator fault $URL refuse for_s=5      refuse connections for 5 seconds",
         "rcfs simulator fault $URL --clear",
     ),
 )
 @click.argument("url", required=False)
 @click.argument("kind", required=False)
 @click.argument("settings", metavar="[NAME=VALUE]...", nargs=-1)
-@click.option("--count", type=click.IntRange(min=1), metavar="N", help="How many requests.  [default: 1]")
-@click.option("--forever", is_flag=True, help="All requests until --clear.")
+@click.option(
+    "--count", type=click.IntRange(min=1), metavar="N", help="Apply the fault to N requests.  [default: 1]"
+)
+@click.option("--forever", is_flag=True, help="Apply the fault to all requests until --clear.")
 @click.option(
     "--probability",
     type=float,
     metavar="P",
-    help="Chance of each request, above 0 to 1; without --count no end.",
+    help="Apply the fault to a request with probability P, above 0 to 1, until --clear or --count.",
 )
-@click.option("--seed", type=int, metavar="N", help="Other dice for --probability.")
-@click.option("--operation", metavar="ID", help="Only of this operation, such as readMessageContent.")
-@click.option("--path", metavar="PREFIX", help="Only at paths that begin like this.")
-@click.option("--kinds", "wants_kinds", is_flag=True, help="Print every kind of fault with its options.")
-@click.option("--clear", is_flag=True, help="Let nothing go wrong any more.")
+@click.option("--seed", type=int, metavar="N", help="Seed the random numbers of --probability.")
+@click.option(
+    "--operation", metavar="ID", help="Apply the fault only to this operation, such as readMessageContent."
+)
+@click.option("--path", metavar="PREFIX", help="Apply the fault only to paths that begin with PREFIX.")
+@click.option("--kinds", "wants_kinds", is_flag=True, help="List every kind of fault with its options.")
+@click.option("--clear", is_flag=True, help="Remove all faults.")
 @json_option
 def fault(
     *,
@@ -53,15 +56,16 @@ def fault(
     as_json: bool,
     **choice: Any,
 ) -> None:
-    """Lets something go wrong in the simulator at URL, and prints all that was asked for.
+    """Make requests to a running simulator fail.
 
-    KIND is what, NAME=VALUE are its options: --kinds shows both. Without KIND nothing changes.
+    This adds the fault KIND with its options NAME=VALUE to the simulator at URL, and prints all faults there.
+    Without KIND it only prints them. --kinds lists the kinds and their options.
     """
     chosen = {name: value for name, value in choice.items() if value is not None}
     if (kind is not None) + wants_kinds + clear > 1 or (kind is None and (chosen or forever)):
-        raise click.UsageError("wanted is one of KIND (with its options), --kinds and --clear")
+        raise click.UsageError("give one of KIND (with its options), --kinds and --clear")
     if forever and "count" in chosen:
-        raise click.UsageError("--count and --forever exclude each other")
+        raise click.UsageError("give only one of --count and --forever")
     if wants_kinds:
         kinds = _own_kinds() if url is None else SimulatorAdmin(url, name="URL").ask("faults/kinds")
         say(json.dumps(kinds) if as_json else "\n".join(map(_kind_text, kinds)))
@@ -85,7 +89,7 @@ def fault(
 
 
 def _own_kinds() -> Sequence[Mapping[str, Any]]:
-    """The kinds of faults that a simulator of this version knows."""
+    """The kinds of faults of this version."""
     from rcfs.cli._simulator import require_demo_extra
 
     require_demo_extra()
@@ -95,12 +99,12 @@ def _own_kinds() -> Sequence[Mapping[str, Any]]:
 
 
 def _options(settings: Sequence[str]) -> dict[str, Any]:
-    """The options that ``NAME=VALUE`` texts name; a value is JSON or, if it is none, a text."""
+    """The options in ``NAME=VALUE`` texts; a value that is not JSON is a text."""
     options = {}
     for text in settings:
         name, equals, value = text.partition("=")
         if not equals:
-            raise click.UsageError(f"an option of a fault looks like NAME=VALUE, not {text}")
+            raise click.UsageError(f"write an option of a fault as NAME=VALUE, not as {text}")
         try:
             options[name] = json.loads(value)
         except ValueError:
@@ -115,7 +119,7 @@ def _kind_text(kind: Mapping[str, Any]) -> str:
 
 
 def _fault_text(fault: Mapping[str, Any]) -> str:
-    """One line: what, how often it has happened, and to which requests it does."""
+    """A line with the kind of a fault, how often it has happened, and the requests that it applies to."""
     options = [
         f"{name}={_value_text(value)}" for name, value in fault["options"].items() if value is not None
     ]

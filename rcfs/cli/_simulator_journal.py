@@ -1,4 +1,4 @@
-"""`rcfs simulator --journal URL`: what a running simulator was asked, as a table or as JSON."""
+"""`rcfs simulator --journal URL`: the requests to a running simulator, as a table or as JSON."""
 
 import json
 from typing import Any
@@ -7,16 +7,16 @@ from rcfs.cli._output import say
 from rcfs.cli._simulator_admin import SimulatorAdmin
 
 SHOWN = ("limited", "in_penalty", "duplicates_in_flight", "heads", "tokens_abroad", "forgotten")
-"""Counts of the summary that a person is told besides the requests."""
+"""Counts of the summary that the table ends with, if they are not 0."""
 
 
 def print_journal(url: str, *, as_json: bool) -> None:
     """Prints the summary and every entry of the journal of the simulator at `url`.
 
     Raises:
-        ConfigError: `url` is no URL of this machine.
-        TransportError: Nobody answers there.
-        ServerError: It answers, but is no simulator.
+        ConfigError: `url` is not a URL of this machine.
+        TransportError: No program listens there.
+        ServerError: The program that answers is not a simulator.
     """
     admin = SimulatorAdmin(url, name="--journal")
     summary, entries = admin.ask("journal/summary"), admin.ask("journal")
@@ -30,7 +30,7 @@ def print_journal(url: str, *, as_json: bool) -> None:
 
 
 def _line(entry: dict[str, Any]) -> str:
-    """`entry` in columns; what it says of the path comes last, because it is the longest."""
+    """`entry` in columns; the path and its notes come last, because they are the longest."""
     status = entry["status"] if entry["status"] is not None else "cut" if entry["done"] else "…"
     notes = [
         name

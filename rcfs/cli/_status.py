@@ -1,4 +1,4 @@
-"""`rcfs status`: what every mount says of itself."""
+"""`rcfs status`: shows the state of every mount."""
 
 import json
 import shlex
@@ -14,7 +14,7 @@ from rcfs.errors import MountError
 from rcfs.host import MountRecord, Registry, run_limited
 
 _ANSWER_WITHIN_S = 5.0
-"""The file is rendered from memory in milliseconds; a mount that needs longer does not answer."""
+"""A mount answers from memory in milliseconds, so one that takes this long hangs."""
 
 
 @click.command(
@@ -24,9 +24,10 @@ _ANSWER_WITHIN_S = 5.0
 @json_option
 @click.pass_context
 def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> None:
-    """Shows the mounts of rcfs that are up: quota, queue, cache, errors.
+    """Show the mounts that are up: quota, queue, cache, errors.
 
-    Also those whose process is gone. Exits with 4 when there is one, or one that does not answer.
+    It also shows a mount whose process is gone. Exits with 4 if there is such a mount, or one that does not
+    answer.
     """
     settings = read_settings({"state_dir": state_dir}, login=False)
     registry = Registry(settings.state_dir)

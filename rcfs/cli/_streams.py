@@ -1,4 +1,4 @@
-"""The standard streams of a command, whatever they are: a terminal, a full disk, a pipe, or closed."""
+"""The standard streams of a command, which may be a terminal, a file on a full disk, a pipe, or closed."""
 
 import io
 import os
@@ -6,19 +6,19 @@ import sys
 from typing import Any
 
 _FLAGS = (os.O_RDONLY, os.O_RDONLY, os.O_WRONLY)
-"""How a stream that is closed is opened, on /dev/null. Reading stdin finds its end, what is said on stderr is
-lost, and writing to stdout fails, as it does for coreutils: a result that is lost is a failure."""
+"""The modes in which closed streams are opened, on /dev/null. stdin is then empty, and stderr loses its text.
+Writing to stdout fails, as in coreutils: a lost result is a failure."""
 
 
 class OutputError(OSError):
-    """What a command prints could not be written to stdout."""
+    """The result of a command could not be written to stdout."""
 
 
 def open_streams() -> None:
-    """Gives this process three streams: those that were closed are opened, and none fails in an odd way.
+    """Gives this process three streams, and opens those that were closed.
 
-    What stderr does not take is lost, so that no command fails for its last words. What stdout does not take
-    is an OutputError, once: what follows is lost, for Python would try again at the end, and print a trace.
+    A failing stderr loses its text, so that no command fails for a message. A failing stdout raises one
+    OutputError and then loses the rest; otherwise Python would write again at its end, and print a trace.
     """
     for number, flags in enumerate(_FLAGS):
         try:
@@ -29,13 +29,13 @@ def open_streams() -> None:
                 os.dup2(opened, number)
                 os.close(opened)
     if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it has no path, and is there to the end
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it stays open to the end of the process
     sys.stdout = _text(_Telling(1, "wb", closefd=False), sys.stdout, "strict")
     sys.stderr = _text(_Lossy(2, "wb", closefd=False), sys.stderr, "backslashreplace")
 
 
 def _text(raw: io.FileIO, former: Any, errors: str) -> io.TextIOWrapper:
-    """`raw` for text, as Python's `former` stream was, which is None if it was closed."""
+    """`raw` as a text stream with the encoding of `former`, Python's own stream, which is None if closed."""
     return io.TextIOWrapper(
         io.BufferedWriter(raw),
         encoding="utf-8" if former is None else former.encoding,
@@ -45,10 +45,10 @@ def _text(raw: io.FileIO, former: Any, errors: str) -> io.TextIOWrapper:
 
 
 class _Lossy(io.FileIO):
-    """A file that takes everything, and loses what cannot be written."""
+    """A file that loses text which cannot be written."""
 
     def write(self, data: Any, /) -> int:
-        """The length of `data`."""
+        """Writes `data` if possible, and returns its length."""
         try:
             return super().write(data) or len(data)
         except OSError:
@@ -56,15 +56,15 @@ class _Lossy(io.FileIO):
 
 
 class _Telling(io.FileIO):
-    """A file that says once that it cannot be written, and loses everything from then on."""
+    """A file whose first failure raises an error, and which then loses everything."""
 
     _lost = False
 
     def write(self, data: Any, /) -> int:
-        """How much of `data` was written.
+        """Writes `data`, and returns the number of bytes written.
 
         Raises:
-            OutputError: It cannot be written.
+            OutputError: The stream cannot be written.
         """
         if self._lost:
             return len(data)

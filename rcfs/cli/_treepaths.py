@@ -1,18 +1,20 @@
-"""What people name when they name a part of the tree: a path of the tree itself, or of a mount that shows it.
+"""The paths of a command line that name a part of the tree: paths in the tree itself, or in a mount of it.
 
-A path is followed here name by name, and no further than to the mount point: what lies in a mount is not
-touched, because a mount that hangs would never answer.
+This module follows symbolic links itself and stops at mount points. It touches nothing inside a mount, since
+a mount that hangs would never answer.
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import attrs
 
+from rcfs.cli._settings import read_settings
 from rcfs.config import Credentials, Settings
 from rcfs.errors import ConfigError
-from rcfs.host import FSTYPE, MountRecord, read_mounts
+from rcfs.host import FSTYPE, MountRecord, Registry, read_mounts
 
 _MOST_LINKS = 40
 """Symbolic links followed in one path. Source: path_resolution(7), since Linux 4.2."""
@@ -23,18 +25,39 @@ class TreePath:
     """A place in the tree."""
 
     text: str
-    """As it was named."""
+    """The path as it was typed."""
     parts: tuple[str, ...]
     """Its path below the root, name by name; empty for the root."""
     mount: MountRecord | None = None
-    """The mount in which it was named; None when it was named as a path of the tree."""
+    """The mount that the path is in; None for a path in the tree itself."""
+
+
+def not_in_tree(parts: Sequence[str]) -> ConfigError:
+    """An error that reports a path which is not in the tree."""
+    return ConfigError(f"'{'/'.join(parts)}' is not in the tree; `rcfs search` or a mount shows the paths")
+
+
+def read_places(
+    texts: Sequence[str], options: Mapping[str, Any]
+) -> tuple[Settings, list[TreePath], Sequence[MountRecord]]:
+    """The settings of a command with `options`, the places that its arguments `texts` name, and all mounts.
+
+    The settings have the directories of the mount that the places are in, as in `settings_of`.
+
+    Raises:
+        ConfigError: A setting is wrong, or as in `places_of` and `settings_of`.
+    """
+    settings = read_settings(options)
+    records = Registry(settings.state_dir).live()
+    places = places_of(texts, records, settings, cache_dir=options["cache_dir"])
+    return settings_of(settings, places), places, records
 
 
 def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
     """The place that `text` names: in one of the mounts of `records`, else in the tree itself.
 
     Raises:
-        ConfigError: `text` is an absolute path outside of them.
+        ConfigError: `text` is an absolute path outside these mounts.
     """
     from rcfs.tree import tree_parts
 
@@ -44,7 +67,7 @@ def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
         return TreePath(text, tree_parts("/".join(rest)), mounts[real])
     if text.startswith("/"):
         raise ConfigError(
-            f"{text} is not in a mount of rcfs that is up; name it as a mount shows it, such as"
+            f"{text} is not in a mount of rcfs that is up; write a path of the tree, such as"
             " '101 Jane Smith/Voicemail'"
         )
     return TreePath(text, tree_parts(text))
@@ -53,10 +76,10 @@ def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
 def places_of(
     texts: Sequence[str], records: Sequence[MountRecord], settings: Settings, *, cache_dir: Path | None
 ) -> list[TreePath]:
-    """The places that `texts` name; a path of the tree is in the mount that is up, if it is the only one.
+    """The places that `texts` name. If exactly one mount is up, a path of the tree is a place in that mount.
 
-    Without a text it is the root of that mount. Another account, which the credentials of `settings` are for,
-    or another cache, which `cache_dir` was given for, is not in it.
+    Without texts, the root of that mount. A mount does not count if it has another login than `settings`, or
+    another cache than `cache_dir`, the option of the command line.
 
     Raises:
         ConfigError: As in `locate`.
@@ -75,10 +98,10 @@ def places_of(
 def settings_of(settings: Settings, places: Iterable[TreePath]) -> Settings:
     """`settings` with the cache and state directory of the mount that `places` are in, if they are in one.
 
-    For a simulated account they have its credentials, too.
+    For the mount of a simulated account, also with its credentials.
 
     Raises:
-        ConfigError: They are in several, with different directories.
+        ConfigError: The places are in mounts with different directories.
     """
     places = list(places)
     found = {
@@ -88,7 +111,9 @@ def settings_of(settings: Settings, places: Iterable[TreePath]) -> Settings:
         for place in places
     }
     if len(found) > 1:
-        raise ConfigError("the paths are in places with different caches; name those of one mount at a time")
+        raise ConfigError(
+            "the paths are in mounts with different caches; name the paths of one mount at a time"
+        )
     for place in places:
         if place.mount is not None and place.mount.simulated is not None:
             settings = attrs.evolve(settings, credentials=Credentials(**place.mount.simulated))
@@ -98,10 +123,10 @@ def settings_of(settings: Settings, places: Iterable[TreePath]) -> Settings:
 
 
 def resolve(path: Path, mountpoints: Iterable[Path]) -> tuple[Path, tuple[str, ...]]:
-    """`path` with all symbolic links followed as far as one of `mountpoints`, and the names after that.
+    """`path` up to the first of `mountpoints`, symbolic links followed, and the names after that mount point.
 
     Raises:
-        ConfigError: It leads in circles.
+        ConfigError: The links form a circle.
     """
     stops = frozenset(mountpoints)
     pending = list(reversed(path.absolute().parts[1:]))
@@ -121,11 +146,11 @@ def resolve(path: Path, mountpoints: Iterable[Path]) -> tuple[Path, tuple[str, .
         try:
             target = Path(os.readlink(real / name))  # noqa: PTH115 - without following what it leads to
         except OSError:
-            real /= name  # no link, or nothing there
+            real /= name  # not a link, or missing
             continue
         links += 1
         if links > _MOST_LINKS:
-            raise ConfigError(f"{path} leads through symbolic links in circles")
+            raise ConfigError(f"the symbolic links of {path} form a circle; correct one of them")
         if target.is_absolute():
             real = Path("/")
         pending.extend(reversed(target.parts[target.is_absolute() :]))
@@ -133,10 +158,10 @@ def resolve(path: Path, mountpoints: Iterable[Path]) -> tuple[Path, tuple[str, .
 
 
 def check_outside(path: Path, records: Iterable[MountRecord]) -> None:
-    """Returns if `path` is not in a mount of rcfs.
+    """Checks that `path` is not in a mount of rcfs.
 
     Raises:
-        ConfigError: It is.
+        ConfigError: `path` is in a mount.
     """
     mountpoints = {record.mountpoint for record in records}
     mountpoints |= {mount.path for mount in read_mounts() if mount.fstype == FSTYPE}

@@ -1,4 +1,4 @@
-"""`rcfs why`: when and for whom attachments were fetched."""
+"""`rcfs why`: shows when and for which program attachments were fetched."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,7 @@ import click
 from rcfs.cli._contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import say, warn
-from rcfs.cli._settings import read_settings
-from rcfs.cli._treepaths import places_of, settings_of
-from rcfs.host import Registry
+from rcfs.cli._treepaths import read_places
 from rcfs.model import format_size
 
 if TYPE_CHECKING:
@@ -31,18 +29,16 @@ if TYPE_CHECKING:
 @json_option
 @engine_options
 def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Tells when and for which program each attachment at or below PATH was fetched.
+    """Show when and for which program attachments were fetched.
 
-    The record goes back 100,000 fetches. It also tells which crawler was refused the content last.
+    It shows every attachment at or below PATH, from the fetch history of the latest 100,000 fetches. It also
+    shows the last crawler that was refused the content.
     """
-    settings = read_settings(options)
     from rcfs.cli._attachments import attachments_of
     from rcfs.model import iso_time
     from rcfs.store import FetchHistory
 
-    records = Registry(settings.state_dir).live()
-    places = places_of(paths, records, settings, cache_dir=options["cache_dir"])
-    settings = settings_of(settings, places)
+    settings, places, _records = read_places(paths, options)
     found = attachments_of(settings, places)
     keys = [each.key for each in found]
     with closing(FetchHistory.open(settings.files.history, warn)) as history:
@@ -83,8 +79,8 @@ def _refusal(refusal: "Refusal | None", iso_time: Any) -> dict[str, str] | None:
 
 def _lines(document: dict[str, Any]) -> Sequence[str]:
     if not (document["fetches"] or document["refused"]):
-        # Most of a large tree was never fetched: a line for each of it is enough.
-        return [f"{document['path']}: never fetched, as far as the record goes back{_kept_words(document)}"]
+        # Most attachments of a large tree were never fetched, so each gets one line.
+        return [f"{document['path']}: not in the fetch history{_kept_words(document)}"]
     lines = [document["path"]]
     for fetch in document["fetches"]:
         requests = f"{fetch['requests']} request{'s' if fetch['requests'] != 1 else ''}"
@@ -93,7 +89,7 @@ def _lines(document: dict[str, Any]) -> Sequence[str]:
             f" {requests}, {format_size(fetch['size_bytes'])}"
         )
     if not document["fetches"]:
-        lines.append("  not fetched, as far as the record goes back")
+        lines.append("  not in the fetch history")
     if document["refused"]:
         lines.append(f"  refused {document['refused']['at']} to {document['refused']['program']}")
     lines.append(f"  cached: {document['cached']}")
@@ -101,5 +97,5 @@ def _lines(document: dict[str, Any]) -> Sequence[str]:
 
 
 def _kept_words(document: Mapping[str, Any]) -> str:
-    """What to add of a content that is cached, but not in the record; nothing when it is not cached."""
+    """A note for a content that is not in the history but in the cache; empty if it is not cached."""
     return "" if document["cached"] == "no" else f"; cached: {document['cached']}"

@@ -132,6 +132,6 @@ class Settings:
         names = ", ".join(_SPOKEN[field] for field in self.missing_credentials)
         why = f" ({self.keyring_problem})" if self.keyring_problem else ""
         raise ConfigError(
-            f"missing credentials: {names}{why}. Run `rcfs login`, or set {variables}, or write them under"
-            f" [credentials] in {self.config_path}. `rcfs demo` needs none"
+            f"missing credentials: {names}{why}; run `rcfs login`, or set {variables}, or write them under"
+            f" [credentials] in {self.config_path} (`rcfs demo` needs none)"
         )

@@ -111,7 +111,7 @@ def parse_path(path: str | Path) -> Path:
         ValueError: It is empty, or names the home directory of an unknown user.
     """
     if not str(path).strip():
-        raise ValueError("a path cannot be empty")
+        raise ValueError("a path must not be empty")
     try:
         return Path(path).expanduser().absolute()
     except RuntimeError as exc:

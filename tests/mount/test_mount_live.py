@@ -277,7 +277,7 @@ def test_refresh_of_a_mailbox_that_is_refused(mailbox: Mailbox) -> None:
 def test_a_refresh_without_a_mount(mounting: Mounting) -> None:
     mount = mounting("--messages=10", mount=False)
     done = mount.rcfs("refresh", f"--state-dir={mount.state}", check=False)
-    assert (done.returncode, done.stderr) == (4, "rcfs: no mount of rcfs is up\n")
+    assert (done.returncode, done.stderr) == (4, "rcfs: no mount of rcfs is up; first run `rcfs mount`\n")
 
 
 @contextmanager

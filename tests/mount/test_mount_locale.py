@@ -64,7 +64,7 @@ def test_a_command_that_runs_in_another_locale_means_the_same_path(
 def test_an_argument_need_not_be_utf_8(mount: Mounted) -> None:
     state = f"--state-dir={mount.state}"
     for arguments, code, said in (
-        (("search", f"{state}2", os.fsdecode(b"caf\xe9 \xff")), 2, "nothing is known"),
+        (("search", f"{state}2", os.fsdecode(b"caf\xe9 \xff")), 2, "no mailbox is in the local index yet"),
         (("umount", state, os.fsdecode(b"/tmp/\xff")), 4, "/tmp/\ufffd is not mounted"),
         (("mount", *mount.options, os.fsdecode(b"/tmp/\xff")), 4, "/tmp/\ufffd does not exist"),
         (("pull", *mount.engine_options, os.fsdecode(b"a\xff")), 2, "a\ufffd"),

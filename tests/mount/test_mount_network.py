@@ -90,7 +90,7 @@ def test_the_way_to_the_server(tmp_path: Path) -> None:
         assert server.journal() == [], "nothing was sent"
         proxy.login = ("jane", "secret")
         shown = findings()
-        assert f"is reached through http://jane:…@127.0.0.1:{proxy.port} (HTTPS_PROXY)" in shown
+        assert f" through http://jane:…@127.0.0.1:{proxy.port} (HTTPS_PROXY)" in shown
         assert "secret" not in shown
         try:
             mount.mount()

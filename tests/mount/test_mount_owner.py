@@ -142,6 +142,6 @@ def test_mount_8_and_fstab(mount: Mounted) -> None:
             env=mount.environment,
             check=False,
         )
-        assert "unknown mount option 'umsk' (did you mean umask?)" in wrong.stderr
+        assert "unknown mount option 'umsk' (did you mean 'umask'?)" in wrong.stderr
     finally:
         program.unlink()

@@ -69,7 +69,7 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
     preview = pull(mount, "--dry-run").stdout
     assert counts(mount) == (0, 0)
     wanted = int(preview.split()[0])
-    assert preview.startswith(f"{wanted} files, 0 of them there already; {wanted} requests for at most ")
+    assert preview.startswith(f"{wanted} files, 0 of them here already; {wanted} requests for at most ")
     pull(mount)
     assert counts(mount) == (wanted, wanted)
 

@@ -112,7 +112,7 @@ async def test_copying_an_unchanged_mailbox_again_reads_no_message(
     asked.clear()
     survey, pull = await pulled(new_rig, tmp_path / "copy")
     assert asked == {}
-    assert plan_line(survey, 0.0) == f"{FILES} files, {FILES} of them there already; no request is needed"
+    assert plan_line(survey, 0.0) == f"{FILES} files, {FILES} of them here already; no request is needed"
     assert (pull.progress.files, pull.progress.fetched, survey.looked) == (FILES, 0, FILES)
     assert bytes_in(tmp_path / "copy") == before
     add_voicemails(platform, range(9, 10))
@@ -127,7 +127,7 @@ async def test_filling_a_complete_cache_again_reads_no_message(new_rig: OpenRig,
     asked.clear()
     survey, _pull = await pulled(new_rig, None)
     assert asked == {}
-    assert plan_line(survey, 0.0) == f"{COUNT} files, {COUNT} of them there already; no request is needed"
+    assert plan_line(survey, 0.0) == f"{COUNT} files, {COUNT} of them here already; no request is needed"
 
 
 async def test_an_evicted_content_is_fetched_again(new_rig: OpenRig, platform: ScriptedPlatform) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _cache
 from rcfs.model import AttachmentKey
 from rcfs.store import ContentCache, ContentInfo
 
@@ -58,10 +57,10 @@ def test_clear_while_mounted(run: Callable[..., Result], mounted: ContentCache) 
     mounted.close()
 
 
-def test_clear_does_not_ask_where_nobody_answers(run: Callable[..., Result], mounted: ContentCache) -> None:
+def test_clear_needs_a_terminal_or_yes(run: Callable[..., Result], mounted: ContentCache) -> None:
     result = run("cache", "clear", typed="y\n")
     assert result.exit_code == 2
-    assert "stdin is no terminal to ask on; to clear the cache, give --yes" in result.stderr
+    assert "stdin is not a terminal, so rcfs cannot ask; give --yes to clear the cache" in result.stderr
     assert mounted.contains(KEY) == "yes"
     mounted.close()
 
@@ -74,7 +73,7 @@ def test_clear_asks(
     typed: str,
     kept: str,
 ) -> None:
-    monkeypatch.setattr(_cache, "is_interactive", lambda: True)
+    monkeypatch.setattr("rcfs.cli._output.is_interactive", lambda: True)
     result = run("cache", "clear", typed=typed)
     assert result.exit_code == 0
     assert "Delete 1 contents (" in result.stderr

@@ -36,7 +36,10 @@ def test_login_saves_what_is_typed_and_shows_no_secret(run: Run, vault: Any) -> 
     result = run("login", typed=f"\nthe-app\n {SECRET} \n{JWT}\n")
     assert result.exit_code == 0
     assert {name: json.loads(text) for (_, name), text in vault.saved.items()} == {"credentials": SAVED}
-    assert result.stdout == "Saved in the keyring. `rcfs doctor` tells whether the server accepts them.\n"
+    assert (
+        result.stdout
+        == "Saved the credentials in the keyring. `rcfs doctor` checks that the server accepts them.\n"
+    )
     assert SECRET not in result.output
     assert JWT not in result.output
     assert not credentials_path().exists()
@@ -48,7 +51,7 @@ def test_login_asks_again_for_what_is_wrong(run: Run, vault: Any) -> None:
     result = run("login", typed=typed)
     assert result.exit_code == 0
     assert "http is accepted for loopback only" in result.stderr
-    assert "this cannot be empty" in result.stderr
+    assert "this must not be empty" in result.stderr
     assert json.loads(vault.saved["rcfs", "credentials"])["server_url"] == "http://127.0.0.1:8080"
 
 
@@ -81,7 +84,7 @@ def test_login_lets_mounts_that_were_refused_try_again(run: Run, state_dir: Path
         ("", "stdin ended too early"),
         ("\nthe-app\n", "stdin ended too early"),
         ("http://example.com\n", "Server: "),
-        ("\n \n", "Client id: this cannot be empty"),
+        ("\n \n", "Client id: this must not be empty"),
     ],
 )
 def test_login_without_a_terminal_says_what_is_wrong(run: Run, vault: Any, typed: str, said: str) -> None:
@@ -99,7 +102,7 @@ def test_login_without_a_keyring_offers_a_file_before_it_asks(
 ) -> None:
     vault.broken = error
     result = run("login", typed=f"{answer}\n{TYPED}")
-    told, asked, _rest = result.stderr.partition("Keep the credentials in ")
+    told, asked, _rest = result.stderr.partition("Save the credentials in ")
     assert f"no keyring that can be written ({error.__name__})" in told
     assert asked
     assert "Client id" not in told
@@ -136,7 +139,7 @@ def test_the_file_is_yours_alone_and_nothing_is_left_beside_it(run: Run, home: P
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", "[" * 100_000, '{"jwt": 1}'])
-def test_a_file_of_somebody_else(home: Path, content: str) -> None:
+def test_a_file_of_another_program(home: Path, content: str) -> None:
     credentials_path().parent.mkdir()
     credentials_path().write_text(content)
     credentials_path().chmod(0o600)
@@ -159,7 +162,7 @@ def test_the_keyring_takes_the_place_of_the_file(run: Run) -> None:
     assert not credentials_path().exists()
 
 
-def test_a_keyring_that_never_answers_holds_nobody_up(
+def test_a_keyring_that_never_answers_does_not_block(
     run: Run, vault: Any, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its calls come back when the test ends, so that no thread is left."""
@@ -170,7 +173,7 @@ def test_a_keyring_that_never_answers_holds_nobody_up(
         result = run("login", typed=TYPED)
         assert (result.exit_code, "has not answered" in result.stderr) == (2, True)
         assert run("login", "--file", typed=TYPED).exit_code == 0
-        # What the file has is not asked of the keyring.
+        # rcfs does not ask the keyring for credentials that the file has.
         load_settings({}, {}, home / "none", warn=pytest.fail)
         result = run("logout")
         assert (result.exit_code, "has not answered" in result.stderr) == (2, True)
@@ -197,12 +200,15 @@ def test_secrets_are_taken_from_no_command_line(run: Run) -> None:
 def test_logout(run: Run, vault: Any) -> None:
     run("login", typed=TYPED)
     result = run("logout")
-    assert result.stdout == "Removed from the keyring.\n"
-    assert result.stderr == "rcfs: what rcfs keeps on this disk stays; `rcfs forget` erases it\n"
+    assert result.stdout == "Removed the credentials from the keyring.\n"
+    assert (
+        result.stderr
+        == "rcfs: the index, the cache and the logs stay on this disk; `rcfs forget` erases them\n"
+    )
     assert vault.saved == {}
-    assert run("logout").stdout == "No credentials of rcfs are saved.\n"
+    assert run("logout").stdout == "No credentials were saved, so there is nothing to remove.\n"
     run("login", "--file", typed=TYPED)
-    assert run("logout").stdout == f"Removed from {credentials_path()}.\n"
+    assert run("logout").stdout == f"Removed the credentials from {credentials_path()}.\n"
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_logout_asks_whether_to_erase(
     erased: bool,
 ) -> None:
     monkeypatch.setattr(_credentials, "is_interactive", lambda: True)
-    monkeypatch.setattr("rcfs.cli._forget.is_interactive", lambda: True)
+    monkeypatch.setattr("rcfs.cli._output.is_interactive", lambda: True)
     (state_dir / "log").mkdir(parents=True)
     log = state_dir / "log" / "pull.log"
     log.write_text("what was done")

@@ -30,7 +30,7 @@ ENDPOINTS = {
 
 
 @pytest.mark.parametrize("name", ["simulator", "demo"])
-def test_a_limit_that_is_none(run: Callable[..., Result], name: str) -> None:
+def test_a_wrong_limit_is_refused(run: Callable[..., Result], name: str) -> None:
     result = run(name, "--limit", "medium")
     assert result.exit_code == 2
     assert result.stderr == (
@@ -46,7 +46,7 @@ def test_without_the_demo_extra(
     result = run(name)
     assert result.exit_code == 2
     assert result.stderr == (
-        "rcfs: the simulator needs the package no_such_package: pip install 'rcfs[demo]'\n"
+        "rcfs: the simulator needs the package no_such_package; run pip install 'rcfs[demo]'\n"
     )
 
 
@@ -75,14 +75,17 @@ open({str(tmp_path / "ended")!r}, "w").close()
 
 def test_a_simulator_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
     stub(monkeypatch, "pass")
-    with pytest.raises(RcfsError, match=r"^the simulator did not start$"), running_simulator([]):
+    with (
+        pytest.raises(RcfsError, match=r"^the simulator did not start; its error is above$"),
+        running_simulator([]),
+    ):
         pytest.fail("it is not ready")
 
 
 def test_a_simulator_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     stub(monkeypatch, "import sys; sys.stdin.read()")
     monkeypatch.setattr(_demo, "_SIMULATOR_WITHIN_S", 0.2)
-    with pytest.raises(RcfsError, match=r"^the simulator did not start in time$"), running_simulator([]):
+    with pytest.raises(RcfsError, match=r"^the simulator did not start within 0 s$"), running_simulator([]):
         pytest.fail("it is not ready")
 
 
@@ -147,7 +150,7 @@ def test_a_demo_has_the_same_server_at_each_mount(
     assert first == again != other
 
 
-def test_a_port_that_is_taken_is_left_to_who_has_it(tmp_path: Path) -> None:
+def test_a_port_in_use_is_not_asked_for(tmp_path: Path) -> None:
     port, media_port = usual_ports(tmp_path)
     assert (port[:7], media_port[:13]) == ("--port=", "--media-port=")
     with socket.create_server(("127.0.0.1", int(port[7:]))):
@@ -178,7 +181,10 @@ def test_a_demo_is_in_the_registry_of_all_mounts(
 
 def test_a_mount_point_that_cannot_be_made(run: Callable[..., Result], served: object) -> None:
     result = run("demo", "/dev/null/rc")
-    assert (result.exit_code, result.stderr) == (4, "rcfs: /dev/null/rc cannot be created: Not a directory\n")
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "rcfs: /dev/null/rc cannot be created: Not a directory; choose another mount point\n",
+    )
 
 
 def test_a_demo_in_the_background(

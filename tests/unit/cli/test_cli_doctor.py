@@ -33,7 +33,7 @@ def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FuseSystem:
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> list[Finding | Exception]:
-    """What the server is found to be: replaceable."""
+    """The findings about the server; a test may replace them."""
     answer: list[Finding | Exception] = [Finding("login", State.OK, "logged in")]
 
     def probe_server(settings: Settings) -> list[Finding]:
@@ -96,7 +96,7 @@ def test_a_wrong_config_file(system: FuseSystem, home: Path) -> None:
         "configuration",
         State.PROBLEM,
         f"{path} line 2: unknown key 'cache.sise' (did you mean 'size'?)",
-        "correct it, and run rcfs doctor again",
+        "correct it, then run `rcfs doctor` again",
     )
 
 
@@ -113,7 +113,7 @@ def test_missing_credentials(system: FuseSystem) -> None:
     finding = list(examine({}, None, system))[-1]
     assert (finding.name, finding.state) == ("credentials", State.PROBLEM)
     assert finding.detail == "missing credentials: client id, client secret, JWT"
-    assert finding.advice.startswith("Run `rcfs login`, or set RC_APP_CLIENT_ID")
+    assert finding.advice.startswith("run `rcfs login`, or set RC_APP_CLIENT_ID")
 
 
 @pytest.mark.usefixtures("credentials")
@@ -170,9 +170,7 @@ def test_a_directory_that_is_still_to_be_made(tmp_path: Path, system: FuseSystem
     assert not wanted.parent.exists(), "the doctor changes nothing"
 
 
-def test_directories_that_do_not_do(
-    tmp_path: Path, system: FuseSystem, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unsuitable_directories(tmp_path: Path, system: FuseSystem, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "open").mkdir(mode=0o755)
     (tmp_path / "private").mkdir(mode=0o700)
@@ -184,12 +182,12 @@ def test_directories_that_do_not_do(
     assert finding("open").advice == f"run: chmod 700 {tmp_path}/open"
     assert finding("private").state is State.OK
     full = finding("private", 1 << 60)
-    assert (full.state, "may be needed" in full.advice) == (State.NOTE, True)
+    assert (full.state, "may need up to" in full.advice) == (State.NOTE, True)
     for fstype, state in (("nfs4", State.PROBLEM), ("fuse.sshfs", State.PROBLEM), ("tmpfs", State.NOTE)):
         monkeypatch.setattr(_doctor, "read_mounts", lambda fstype=fstype: (Mount(tmp_path, fstype),))
         assert finding("private").state is state
     monkeypatch.setattr("os.access", lambda path, mode: False)
-    assert finding("private").detail == f"{tmp_path}/private cannot be written"
+    assert finding("private").detail == f"you may not write to {tmp_path}/private"
 
 
 def test_a_finding_takes_only_known_states() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _forget
 from rcfs.config import Credentials
 from rcfs.filenames import StateFiles
 from rcfs.host import Registry
@@ -28,7 +27,7 @@ from rcfs.tree import name_folder, shelve
 Run = Callable[..., Result]
 
 MESSAGES = 200
-"""So many that deleted rows would leave whole pages behind."""
+"""Enough rows that deleting them leaves whole pages behind."""
 ACCOUNTS = {"1111": "alpha", "2222": "beta"}
 """Accounts, and the word that all their texts hold."""
 
@@ -127,7 +126,7 @@ def test_everything_is_erased_but_the_ledger_and_foreign_files(run: Run, dirs: t
     (cache_dir / "mine.txt").write_text("not of rcfs")
     result = run("forget", "--yes")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("Forgotten; ")
+    assert result.stdout.startswith("Erased ")
     assert traces(dirs, "alpha") == traces(dirs, "beta") == []
     left = {path.name for directory in dirs for path in directory.rglob("*") if path.is_file()}
     assert left == {"ledger.sqlite", "mine.txt"}
@@ -135,10 +134,10 @@ def test_everything_is_erased_but_the_ledger_and_foreign_files(run: Run, dirs: t
     assert run("forget", "--yes").exit_code == 0, "there is nothing to forget any more"
 
 
-def test_what_goes_is_said_before_it_goes(
+def test_the_question_tells_what_will_be_erased(
     run: Run, dirs: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_forget, "is_interactive", lambda: True)
+    monkeypatch.setattr("rcfs.cli._output.is_interactive", lambda: True)
     result = run("forget", typed="n\n")
     assert result.exit_code == 0
     assert f"{2 * (MESSAGES - 1)} messages of alpha Ltd (1111) and beta Ltd (2222)" in result.stderr
@@ -155,7 +154,7 @@ def test_a_script_must_say_yes(run: Run, state_dir: Path) -> None:
 
 
 @pytest.mark.usefixtures("dirs")
-def test_an_account_that_is_not_known_is_named_with_those_that_are(run: Run) -> None:
+def test_an_unknown_account_is_refused_with_a_list_of_accounts(run: Run) -> None:
     result = run("forget", "--account", "gamma", "--yes")
     assert result.exit_code == 2
     assert "alpha Ltd (1111), beta Ltd (2222)" in result.stderr
@@ -174,9 +173,9 @@ def test_a_mount_is_to_be_unmounted_first(run: Run, dirs: tuple[Path, Path]) -> 
     assert run("forget", "--account", "2222", "--yes").exit_code == 0, "that one is not mounted"
 
 
-def test_nothing_is_made_where_nothing_is_kept(run: Run, state_dir: Path) -> None:
+def test_forget_creates_no_directory(run: Run, state_dir: Path) -> None:
     result = run("forget", "--yes")
-    assert (result.exit_code, result.stdout) == (0, "Nothing is kept.\n")
+    assert (result.exit_code, result.stdout) == (0, "rcfs keeps nothing on this disk.\n")
     assert not state_dir.exists()
 
 

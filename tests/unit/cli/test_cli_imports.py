@@ -1,4 +1,4 @@
-"""What a quick command loads: help, a search in the index and the status do without the engine."""
+"""Quick commands do not load the engine: help, a search in the index, the status."""
 
 import json
 import subprocess

@@ -1,5 +1,6 @@
 import errno
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -109,7 +110,7 @@ def test_an_interrupt(error: BaseException) -> None:
     assert "rcfs: interrupted" in result.stderr
 
 
-def test_what_nobody_expected_is_one_line_and_a_trace_in_a_file(state_dir: Path) -> None:
+def test_an_unexpected_error_is_one_line_and_a_trace_in_a_file(state_dir: Path) -> None:
     secret = SECRET
 
     def frame_with_a_secret() -> None:
@@ -122,7 +123,7 @@ def test_what_nobody_expected_is_one_line_and_a_trace_in_a_file(state_dir: Path)
     trace = state_dir / "log" / "crash.log"
     assert result.exit_code == 1
     assert result.stderr == (
-        f"rcfs: unexpected error: ZeroDivisionError: after {len(SECRET)} steps; the trace is in {trace}\n"
+        f"rcfs: unexpected error: ZeroDivisionError: after {len(SECRET)} steps; its trace is in {trace}\n"
     )
     text = trace.read_text()
     assert "frame_with_a_secret" in text
@@ -191,7 +192,7 @@ def test_completion(run: Callable[..., Result], shell: str, first: str, holds: s
     assert "_RCFS_COMPLETE" in result.stdout
 
 
-def test_a_comma_ends_no_description_in_fish(run: Callable[..., Result]) -> None:
+def test_a_comma_does_not_end_a_description_in_fish(run: Callable[..., Result]) -> None:
     assert 'string split --max 1 "," $completion' in run("completion", "fish").output
 
 
@@ -224,9 +225,12 @@ def test_completing_a_mount(run: Callable[..., Result], monkeypatch: pytest.Monk
         assert result.output.split() == [found]
 
 
-def test_the_summaries_of_commands_are_whole(run: Callable[..., Result]) -> None:
+def test_every_summary_fits_its_line(run: Callable[..., Result]) -> None:
     for arguments in (["--help"], ["cache", "--help"], ["simulator", "--help"]):
-        assert "..." not in run(*arguments).output.partition("Commands:")[2].partition("Examples:")[0]
+        output = run(*arguments, env={"COLUMNS": "80"}).output
+        lines = output.partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+        # A summary that does not fit continues on a line without a command.
+        assert all(re.fullmatch(r"  [a-z]+ +[A-Z][^.]+\.", line) for line in lines), lines
 
 
 def test_completing_a_command(run: Callable[..., Result]) -> None:

@@ -61,7 +61,7 @@ def mountpoint(tmp_path: Path) -> Path:
 def test_in_the_foreground(run: Callable[..., Result], fake: FakeServe, mountpoint: Path) -> None:
     result = run("mount", "-f", "--max-wait", "7", "--limit", "medium=9", str(mountpoint))
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr == f"rcfs: mounted at {mountpoint}; Ctrl-C ends it\n"
+    assert result.stderr == f"rcfs: mounted at {mountpoint}; Ctrl-C unmounts it\n"
     ((settings, path),) = fake.calls
     assert path == mountpoint
     assert (settings.max_wait_s, settings.require_credentials().client_secret) == (7.0, SECRET)
@@ -112,7 +112,7 @@ def test_in_the_background_with_an_error(
 
 @pytest.fixture
 def started(fake: FakeServe) -> list[Any]:
-    """What was begun to be served."""
+    """The mounts that were served."""
     return fake.calls
 
 
@@ -121,7 +121,7 @@ def test_missing_credentials(run: Callable[..., Result], started: list[Any], mou
     result = run("mount", str(mountpoint))
     assert result.exit_code == 2
     assert result.stderr.startswith(
-        "rcfs: missing credentials: client id, client secret, JWT. Run `rcfs login`"
+        "rcfs: missing credentials: client id, client secret, JWT; run `rcfs login`"
     )
     assert "`rcfs demo` needs none" in result.stderr
     assert started == []

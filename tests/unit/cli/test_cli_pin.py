@@ -50,11 +50,11 @@ def cached(home: Path) -> None:
 def test_pins_come_and_go(run: Callable[..., Result], mount: Path) -> None:
     result = run("pin", str(mount / "101 Jane"))
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith("Pinned 2 contents, 2 of them new; 1 are cached.\nThe other 1 are kept")
+    assert result.stdout.startswith("Pinned 2 contents, 2 of them new; 1 are in the cache.\nThe other 1 stay")
     again = json.loads(run("pin", "--json", str(mount)).stdout)
     assert again == {"contents": 2, "new": 0, "cached": 1}
     assert run("pin", "--list").stdout == (
-        f"{KEY} (its path is not known)  cached: yes\n{OTHER} (its path is not known)  cached: no\n"
+        f"{KEY} (no path in the local index)  cached: yes\n{OTHER} (no path in the local index)  cached: no\n"
     )
     row = {"path": None, "key": str(KEY), "cached": "yes"}
     assert json.loads(run("pin", "--list", "--json").stdout)[0] == row
@@ -83,7 +83,7 @@ def test_pins_are_listed_by_their_paths(
     run("pin", str(mount / "101 Jane"))
     monkeypatch.setattr(_attachments, "_in_account", in_account)
     assert run("pin", "--list").stdout == (
-        f"101 Jane/b  cached: yes\n{OTHER} (its path is not known)  cached: no\n"
+        f"101 Jane/b  cached: yes\n{OTHER} (no path in the local index)  cached: no\n"
     )
     rows = json.loads(run("pin", "--list", "--json").stdout)
     assert [(row["path"], row["key"]) for row in rows] == [("101 Jane/b", str(KEY)), (None, str(OTHER))]
@@ -96,13 +96,16 @@ def test_wrong_usage(run: Callable[..., Result], arguments: list[str]) -> None:
 
 def test_a_path_that_is_not_there(run: Callable[..., Result], mount: Path) -> None:
     result = run("pin", str(mount / "nothing"))
-    assert (result.exit_code, result.stderr) == (2, f"rcfs: there is no {mount}/nothing\n")
+    assert (result.exit_code, result.stderr) == (2, f"rcfs: {mount}/nothing does not exist; check the path\n")
 
 
 def test_a_mount_that_hangs(run: Callable[..., Result], mount: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_attachments, "run_limited", lambda *_arguments: None)
     result = run("pin", str(mount))
-    assert (result.exit_code, result.stderr) == (4, f"rcfs: the mount at {mount} does not answer\n")
+    assert (result.exit_code, result.stderr) == (
+        4,
+        f"rcfs: the mount at {mount} does not answer; `rcfs status` shows its state\n",
+    )
 
 
 def test_a_path_of_the_tree_needs_credentials(run: Callable[..., Result]) -> None:

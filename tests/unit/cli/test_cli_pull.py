@@ -1,4 +1,4 @@
-"""What `rcfs pull` refuses, and how paths and dates are read."""
+"""The usage errors of `rcfs pull`, and how it reads paths and dates."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -40,8 +40,8 @@ def test_dates(text: str, moment_s: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "30", "-3d", "3 d", "2026-13-01", "٣d", "9999999d"])
-def test_what_is_no_date(text: str) -> None:
-    with pytest.raises(ValueError, match="is no date"):
+def test_a_wrong_date_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a date"):
         parse_since(text, 2e9)
 
 
@@ -95,7 +95,7 @@ def test_other_paths(record: MountRecord, tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(ConfigError, match="is not in a mount of rcfs that is up"):
         locate(f"{tmp_path}/elsewhere", [record])
     (tmp_path / "circle").symlink_to("circle")
-    with pytest.raises(ConfigError, match="in circles"):
+    with pytest.raises(ConfigError, match="form a circle"):
         resolve(tmp_path / "circle" / "x", ())
 
 
@@ -111,8 +111,8 @@ def test_a_copy_never_goes_into_a_mount(record: MountRecord, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--verify"], 2, "--verify is for a copy"),
-        (["--since", "soon"], 2, "'soon' is no date"),
+        (["--verify"], 2, "--verify needs a copy"),
+        (["--since", "soon"], 2, "'soon' is not a date"),
         (["--type", "letter"], 2, "'letter' is not one of"),
         (["/nowhere/101"], 2, "is not in a mount"),
         (["--to", "{rc}/copy"], 2, "which is read-only"),
@@ -121,12 +121,12 @@ def test_a_copy_never_goes_into_a_mount(record: MountRecord, tmp_path: Path) -> 
         (
             ["--server-url", "https://other.ringcentral.com", "{rc}/101"],
             2,
-            "the credentials are for https://other",
+            "your credentials are for https://other",
         ),
         (["--to", "{full}"], 6, "is not empty and no copy of rcfs pull"),
     ],
 )
-def test_what_is_refused_before_anything_is_asked_for(
+def test_usage_errors_come_before_the_first_request(
     run: Callable[..., Result],
     record: MountRecord,
     tmp_path: Path,

@@ -9,7 +9,6 @@ import attrs
 import pytest
 from click.testing import Result
 
-from rcfs.cli import _quota_command
 from rcfs.host import Registry
 from rcfs.model import Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import Ledger, Slot, Waiting
@@ -45,16 +44,16 @@ def test_nothing_is_known_yet(run: Callable[..., Result], state_dir: Path) -> No
     result = run("quota")
     assert (result.exit_code, result.output) == (
         0,
-        "No request was sent yet, so nothing is known of the limits.\n",
+        "rcfs has sent no request yet, so it knows no limits.\n",
     )
     assert json.loads(run("quota", "--json").stdout) == []
     assert not (state_dir / "ledger.sqlite").exists()
 
 
-def test_what_was_told_is_used_and_is_frozen(run: Callable[..., Result], mounted: Ledger) -> None:
+def test_learned_limits_use_and_penalties_are_shown(run: Callable[..., Result], mounted: Ledger) -> None:
     result = run("quota")
     assert result.exit_code == 0
-    assert "\nmedium  2 of 7 used in 1 min (told by the server), frozen until 20" in result.stdout
+    assert "\nmedium  2 of 7 used in 1 min (told by the server), penalty until 20" in result.stdout
     (document,) = json.loads(run("quota", "--json").stdout)
     (group,) = (group for group in document["groups"] if group["group"] == "medium")
     assert (group["used"], group["limit"], group["told_by_server"]) == (2, 7, True)
@@ -68,7 +67,7 @@ def test_a_reset_reaches_a_mount_that_is_up(
     assert isinstance(mounted.take(MEDIUM, ONE, machine.clock_s()), float)
     result = run("quota", "--reset", "--yes")
     assert result.exit_code == 0
-    assert result.stdout.endswith("Forgot what the server told, and every pause.\n")
+    assert result.stdout.endswith("Forgot the limits that the server told, and all penalties.\n")
     assert mounted.plan(MEDIUM) == Plan(40)
     assert isinstance(mounted.take(MEDIUM, ONE, machine.clock_s()), Slot)
     assert mounted.states(machine.clock_s())[0].used == 3, "what was sent still counts"
@@ -80,18 +79,18 @@ def test_a_reset_is_asked_for(
     result = run("quota", "--reset")
     assert result.exit_code == 2
     assert "give --yes" in result.stderr
-    assert "restarts its penalty" in result.stderr
+    assert "restarts the penalty" in result.stderr
     assert mounted.plan(MEDIUM).limit == 7
-    monkeypatch.setattr(_quota_command, "is_interactive", lambda: True)
+    monkeypatch.setattr("rcfs.cli._output.is_interactive", lambda: True)
     assert run("quota", "--reset", typed="n\n").exit_code == 0
     assert mounted.plan(MEDIUM).limit == 7
     result = run("quota", "--reset", typed="y\n")
     assert (result.exit_code, mounted.plan(MEDIUM).limit) == (0, 40)
-    assert "restarts its penalty" in result.stderr
+    assert "restarts the penalty" in result.stderr
     assert run("quota", "--yes").exit_code == 2
 
 
-def test_a_ledger_that_is_locked_is_said_so(
+def test_a_locked_ledger_is_reported(
     run: Callable[..., Result], mounted: Ledger, state_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("rcfs.store._ledger._OPEN_WAIT_S", 0.05)

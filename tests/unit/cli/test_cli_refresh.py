@@ -50,7 +50,7 @@ def test_one_path_needs_no_record(
 
 def test_no_mount_is_up(run: Callable[..., Result], asked: list[str]) -> None:
     result = run("refresh")
-    assert (result.exit_code, result.stderr) == (4, "rcfs: no mount of rcfs is up\n")
+    assert (result.exit_code, result.stderr) == (4, "rcfs: no mount of rcfs is up; first run `rcfs mount`\n")
     assert asked == []
 
 
@@ -65,8 +65,12 @@ def test_a_path_that_is_in_no_mount(run: Callable[..., Result], tmp_path: Path) 
     [
         (errno.ENETUNREACH, 7, "cannot be refreshed: Network is unreachable"),
         (errno.EACCES, 7, "cannot be refreshed: Permission denied"),
-        (errno.EPROTONOSUPPORT, 4, "is in a mount of another version of rcfs: unmount it and mount it again"),
-        (errno.ENODATA, 2, "is in no mailbox; name one, or the mount point for all of them"),
+        (
+            errno.EPROTONOSUPPORT,
+            4,
+            "is in a mount of another version of rcfs; unmount it, and mount it again",
+        ),
+        (errno.ENODATA, 2, "is not in a mailbox; name a mailbox, or the mount point for all of them"),
         (errno.ENOTCONN, 4, "is not in a mount of rcfs (Transport endpoint is not connected)"),
     ],
 )
@@ -82,9 +86,15 @@ def test_what_a_mount_answers(
 def test_a_mount_that_does_not_answer(run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_refresh, "run_limited", lambda *_: None)
     result = run("refresh", "/rc")
-    assert (result.exit_code, result.stderr) == (4, "rcfs: /rc does not answer\n")
+    assert (result.exit_code, result.stderr) == (
+        4,
+        "rcfs: the mount at /rc does not answer; `rcfs status` shows its state\n",
+    )
 
 
 def test_a_path_that_is_not_there(run: Callable[..., Result], tmp_path: Path) -> None:
     result = run("refresh", str(tmp_path / "nosuch"))
-    assert (result.exit_code, result.stderr) == (2, f"rcfs: there is no {tmp_path / 'nosuch'}\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        f"rcfs: {tmp_path}/nosuch does not exist; check the path\n",
+    )

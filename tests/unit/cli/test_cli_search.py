@@ -126,7 +126,9 @@ def test_json_for_programs(run: Run) -> None:
 def test_what_is_found(run: Run, arguments: list[str], ids: list[int]) -> None:
     result = run("search", "--json", *arguments)
     assert [each["id"] for each in json.loads(result.stdout)] == ids
-    assert result.stderr == ("rcfs: these are the newest 2; --limit shows more\n" if "2" in arguments else "")
+    assert result.stderr == (
+        "rcfs: only the newest 2 matches are shown; --limit shows more\n" if "2" in arguments else ""
+    )
 
 
 def test_paths_are_those_of_the_mount_that_shows_the_account(
@@ -156,23 +158,26 @@ def test_paths_are_those_of_the_mount_that_shows_the_account(
         (['"not closed'], 'Invalid value for QUERY: a quotation mark (") is not closed'),
         (["!?"], "Invalid value for QUERY: there is no word to look for"),
         ([], "Missing argument 'QUERY'"),
-        (["--since", "yesterday", "x"], "Invalid value for --since"),
+        (["--since", "yesterday", "x"], "Invalid value for '--since'"),
         (["--limit", "0", "x"], "Invalid value for '--limit'"),
-        (["--in", "999", "x"], "rcfs: there is no 999 in what is known"),
-        (["--in", "101/SMS/2026-11/x", "x"], "rcfs: there is no 101/SMS/2026-11/x in what is known"),
-        (["--in", "103", "x"], "rcfs: nothing is known of 103 yet; look into it in a mount"),
+        (["--in", "999", "x"], "rcfs: '999' is not in the local index"),
+        (["--in", "101/SMS/2026-11/x", "x"], "rcfs: '101/SMS/2026-11/x' is not in the local index"),
+        (
+            ["--in", "103", "x"],
+            "rcfs: no message of '103' is in the local index yet; list a mailbox in a mount",
+        ),
         (["--in", "/nowhere", "x"], "rcfs: /nowhere is not in a mount of rcfs that is up"),
     ],
 )
 @pytest.mark.usefixtures("known")
-def test_what_cannot_be_asked(run: Run, arguments: list[str], reason: str) -> None:
+def test_wrong_searches_are_refused(run: Run, arguments: list[str], reason: str) -> None:
     result = run("search", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert reason in result.stderr.splitlines()[-1].removeprefix("Error: ")
 
 
 def test_an_account_that_was_never_loaded(run: Run, state_dir: Path) -> None:
-    line = "rcfs: nothing is known of any mailbox yet; look into it in a mount, or run `rcfs pull`\n"
+    line = "rcfs: no mailbox is in the local index yet; list a mailbox in a mount, or run `rcfs pull`\n"
     result = run("search", "invoice")
     assert (result.exit_code, result.output) == (2, line)
     assert not StateFiles(state_dir).mailboxes.exists(), "a question leaves nothing behind"
@@ -180,7 +185,7 @@ def test_an_account_that_was_never_loaded(run: Run, state_dir: Path) -> None:
     assert run("search", "invoice").output == line
 
 
-def test_an_index_that_is_written_to_is_searched_all_the_same(run: Run, known: Path) -> None:
+def test_an_index_can_be_searched_while_it_is_written(run: Run, known: Path) -> None:
     with closing(sqlite3.connect(StateFiles(known).mailboxes, isolation_level=None)) as connection:
         connection.execute("UPDATE messages SET generation = 0")
         assert run("search", "invoice").exit_code == 0

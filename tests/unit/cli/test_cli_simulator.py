@@ -17,7 +17,7 @@ ENDPOINTS = Endpoints(
 
 @pytest.fixture
 def ran(monkeypatch: pytest.MonkeyPatch) -> list[tuple[SimulatorConfig, bool]]:
-    """What simulators that are ready at once and end at once were asked to run."""
+    """The configurations of simulators that are ready at once and end at once."""
     asked: list[tuple[SimulatorConfig, bool]] = []
 
     def run_simulator(
@@ -96,7 +96,7 @@ def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfi
         ("--messages 0 --extensions 1 --standard-user", "no extension of the account is a standard user"),
     ],
 )
-def test_what_cannot_be_simulated(run: Callable[..., Result], words: str, error: str) -> None:
+def test_wrong_options_are_refused(run: Callable[..., Result], words: str, error: str) -> None:
     result = run("simulator", *shlex.split(words))
     assert result.exit_code == 2
     assert result.stderr.startswith(f"rcfs: {error}")
@@ -108,4 +108,4 @@ def test_a_port_that_is_taken(run: Callable[..., Result], option: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         result = run("simulator", "--messages=0", f"{option}={taken.getsockname()[1]}")
     assert result.exit_code == 2
-    assert result.stderr == "rcfs: --port or --media-port: Address already in use\n"
+    assert result.stderr == "rcfs: --port or --media-port: Address already in use; choose another port\n"

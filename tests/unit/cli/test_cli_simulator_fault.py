@@ -69,13 +69,13 @@ def test_the_url_is_asked_for(run: Callable[..., Result], words: list[str]) -> N
         (["earthquake"], "kind must be one of refuse, reset"),
         (["stall"], "stall: "),
         (["reset", "at_byte=3"], "reset has no option 'at_byte'"),
-        (["reset", "at_byte"], "an option of a fault looks like NAME=VALUE, not at_byte"),
-        (["reset", "--clear"], "wanted is one of KIND"),
-        (["--count", "3"], "wanted is one of KIND"),
-        (["reset", "--count", "3", "--forever"], "--count and --forever exclude each other"),
+        (["reset", "at_byte"], "write an option of a fault as NAME=VALUE, not as at_byte"),
+        (["reset", "--clear"], "give one of KIND"),
+        (["--count", "3"], "give one of KIND"),
+        (["reset", "--count", "3", "--forever"], "give only one of --count and --forever"),
     ],
 )
-def test_what_makes_no_sense(fault: Callable[..., Result], words: list[str], error: str) -> None:
+def test_usage_errors_of_a_fault(fault: Callable[..., Result], words: list[str], error: str) -> None:
     result = fault(*words)
     assert result.exit_code == 2
     assert error in result.stderr
@@ -87,7 +87,7 @@ def test_not_a_simulator_s_url(run: Callable[..., Result], url: str) -> None:
     assert (result.exit_code, result.stderr[:10]) == (2, "rcfs: URL:")
 
 
-def test_options_of_the_simulator_do_not_go_with_it(run: Callable[..., Result]) -> None:
+def test_options_of_the_simulator_are_refused_before_fault(run: Callable[..., Result]) -> None:
     result = run("simulator", "--messages", "3", "fault", "http://127.0.0.1:1")
     assert result.exit_code == 2
-    assert "fault takes its own options only" in result.stderr
+    assert "options before fault have no effect" in result.stderr

@@ -54,7 +54,7 @@ def test_for_programs(run: Callable[..., Result], simulated: Simulated) -> None:
         ("127.0.0.1:1", "--journal: the URL must look like https://platform.ringcentral.com"),
         (
             "https://platform.ringcentral.com",
-            "--journal: a simulator listens on loopback only, not on https://platform.ringcentral.com",
+            "--journal: a simulator listens only on loopback, not on https://platform.ringcentral.com; write http://127.0.0.1:PORT",
         ),
     ],
 )
@@ -72,7 +72,7 @@ def test_nobody_there(run: Callable[..., Result]) -> None:
 
 
 class _Stranger(BaseHTTPRequestHandler):
-    """A server that is no simulator."""
+    """A server that is not a simulator."""
 
     def do_GET(self) -> None:
         self.send_response(200)
@@ -83,11 +83,11 @@ class _Stranger(BaseHTTPRequestHandler):
         pass
 
 
-def test_somebody_else_there(run: Callable[..., Result]) -> None:
+def test_another_program_there(run: Callable[..., Result]) -> None:
     with HTTPServer(("127.0.0.1", 0), _Stranger) as server:
         thread = Thread(target=server.handle_request)
         thread.start()
         result = run("simulator", "--journal", f"http://127.0.0.1:{server.server_port}")
         thread.join()
     assert result.exit_code == 7
-    assert "is no simulator" in result.stderr
+    assert "is not a simulator" in result.stderr

@@ -13,8 +13,12 @@ RCFS = f"{sys.executable} -m rcfs"
 @pytest.mark.parametrize(
     ("redirections", "code", "said"),
     [
-        (">&-", 1, "rcfs: the output cannot be written: Bad file descriptor\n"),
-        (">/dev/full", 1, "rcfs: the output cannot be written: No space left on device\n"),
+        (">&-", 1, "rcfs: the output cannot be written: Bad file descriptor; the result is incomplete\n"),
+        (
+            ">/dev/full",
+            1,
+            "rcfs: the output cannot be written: No space left on device; the result is incomplete\n",
+        ),
         (">/dev/full 2>/dev/full", 1, ""),
         ("<&- >&- 2>&-", 1, ""),
         ("2>&-", 0, ""),

@@ -1,4 +1,4 @@
-"""Whatever text reaches a terminal, it cannot act on it."""
+"""Text from outside cannot control a terminal."""
 
 import io
 import logging
@@ -21,7 +21,7 @@ from rcfs.transport import Recorder
 ACTS = (
     "\x1b\x07\x08\t\r\v\f\x1c\x7f\x85\x9b\x9d\u2028\u2029\u200e\u202e\u2066\u200b\ufeff\U000e0067\ud83d\udc80"
 )
-"""What must not arrive: C0, DEL, C1, separators of lines, what reorders and hides, halves."""
+"""Characters that must not arrive: C0, DEL, C1, line separators, invisible ones, surrogates."""
 HOSTILE = f"a{'b'.join(ACTS)}]0;title\x07\x1b[2J\nrcfs: mounted"
 READABLE = "\u05d3\u05d5\u05d3 \u00e9 \U0001f469\u200d\U0001f680 \u2764\ufe0f"
 

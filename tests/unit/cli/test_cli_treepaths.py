@@ -1,4 +1,4 @@
-"""Whose cache and record of fetches a path means."""
+"""The cache and state directory that belong to a path."""
 
 from pathlib import Path
 

@@ -128,7 +128,7 @@ def test_a_mount_of_another_program(run: Callable[..., Result], tmp_path: Path, 
     mounts.append(Mount(tmp_path, "fuse.sshfs"))
     result = run("umount", str(tmp_path))
     assert result.exit_code == 4
-    assert "is not a mount of rcfs, its type is fuse.sshfs; nothing was unmounted" in result.stderr
+    assert "is a mount of type fuse.sshfs, not of rcfs" in result.stderr
 
 
 def test_a_busy_mount(
@@ -138,11 +138,14 @@ def test_a_busy_mount(
     monkeypatch.setattr(_mount, "unmount", lambda path, *, lazily: "device is busy")
     result = run("umount", str(tmp_path))
     assert result.exit_code == 4
-    assert f"cannot be unmounted (device is busy); close what uses it (fuser -vm {tmp_path})" in result.stderr
+    assert (
+        f"cannot be unmounted (device is busy); end the programs that use it (fuser -vm {tmp_path})"
+        in result.stderr
+    )
 
 
 def test_a_path_in_a_mount(run: Callable[..., Result], tmp_path: Path, mounts: list[Mount]) -> None:
     mounts.append(Mount(tmp_path, "fuse.rcfs"))
     result = run("umount", str(tmp_path / "101 Jane"))
     assert result.exit_code == 4
-    assert f"is in a mount of rcfs; to unmount that: rcfs umount {tmp_path}" in result.stderr
+    assert f"is inside a mount of rcfs; to unmount that, run rcfs umount {tmp_path}" in result.stderr

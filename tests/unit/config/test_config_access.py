@@ -9,8 +9,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from rcfs.cli._fstab_options import MountCommand, as_mount_command
 from rcfs.cli._main import rcfs
-from rcfs.cli._mount_words import MountCommand, as_mount_command
 from rcfs.cli._options import PathText, mount_options
 from rcfs.config import load_settings, locks_out, parse_umask, parse_user, parse_user_group
 from rcfs.errors import ConfigError
@@ -128,7 +128,7 @@ def test_mount_options_of_fstab_set_the_options() -> None:
 @pytest.mark.parametrize(
     ("word", "said"),
     [
-        ("allow_othr", "unknown mount option 'allow_othr' (did you mean allow_other?)"),
+        ("allow_othr", "unknown mount option 'allow_othr' (did you mean 'allow_other'?)"),
         ("remount", "unknown mount option 'remount'"),
         ("uid", "uid needs a value"),
         ("allow_other=1", "allow_other takes no value"),

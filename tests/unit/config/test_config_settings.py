@@ -173,7 +173,7 @@ def test_a_locked_keyring_is_reported_and_a_missing_one_is_not(vault: Any) -> No
     vault.broken = keyring.errors.KeyringLocked
     settings = load()
     assert settings.credentials is None
-    with pytest.raises(ConfigError, match=r"JWT \(the keyring cannot be read \(KeyringLocked\)\)\. Run"):
+    with pytest.raises(ConfigError, match=r"JWT \(the keyring cannot be read \(KeyringLocked\)\); run"):
         settings.require_credentials()
 
 
@@ -211,7 +211,12 @@ def test_a_keyring_entry_of_another_program_is_not_used(vault: Any, text: str) -
             "",
             "RCFS_MEDIA_URL: the URL must end after the host",
         ),
-        ({}, {}, "[cache]\ndirectory = ''", "config.toml line 2: 'cache.directory': a path cannot be empty"),
+        (
+            {},
+            {},
+            "[cache]\ndirectory = ''",
+            "config.toml line 2: 'cache.directory': a path must not be empty",
+        ),
         (
             {},
             {"RCFS_STATE_DIR": "~nobody-at-all/x"},
@@ -246,9 +251,9 @@ def test_missing_credentials_are_listed_with_their_places() -> None:
     with pytest.raises(ConfigError) as caught:
         settings.require_credentials()
     assert str(caught.value) == (
-        "missing credentials: client id, client secret. Run `rcfs login`, or set RC_APP_CLIENT_ID,"
-        " RC_APP_CLIENT_SECRET, or write them under [credentials] in /nonexistent/config.toml. `rcfs demo`"
-        " needs none"
+        "missing credentials: client id, client secret; run `rcfs login`, or set RC_APP_CLIENT_ID,"
+        " RC_APP_CLIENT_SECRET, or write them under [credentials] in /nonexistent/config.toml (`rcfs demo`"
+        " needs none)"
     )
 
 
