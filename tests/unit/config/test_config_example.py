@@ -8,7 +8,7 @@ import attrs
 import pytest
 
 from rcfs.config import Settings, load_settings
-from rcfs.config._settings import _CONFIG_KEYS
+from rcfs.config._config_file import _TABLES
 from rcfs.model import PRIOR_PLANS
 
 EXAMPLE = Path(__file__).parents[3] / "contrib" / "config.toml"
@@ -24,9 +24,9 @@ def load(path: Path, text: str) -> Settings:
 def test_the_example_names_every_setting(home: Path) -> None:
     sections = tomllib.loads(re.sub(r"^#(?=\w)", "", EXAMPLE.read_text(encoding="utf-8"), flags=re.MULTILINE))
     limits = sections.pop("limits")
-    assert {f"{section}.{key}" for section, keys in sections.items() for key in keys} == set(
-        _CONFIG_KEYS.values()
-    )
+    assert {name: set(keys) for name, keys in sections.items()} == {
+        name: set(keys) for name, keys in _TABLES.items()
+    }
     assert limits == {str(group): plan.limit for group, plan in PRIOR_PLANS.items()}
 
 
