@@ -59,7 +59,7 @@ def test_pins_come_and_go(run: Callable[..., Result], mount: Path) -> None:
     row = {"path": None, "key": str(KEY), "cached": "yes"}
     assert json.loads(run("pin", "--list", "--json").stdout)[0] == row
 
-    assert "Pinned:     2, of them 1 cached (" in run("cache", "info").stdout
+    assert "Pinned:     2 contents, 1 of them cached (" in run("cache", "info").stdout
     run("cache", "clear", "--yes")
     info = json.loads(run("cache", "info", "--json").stdout)
     assert (info["pinned_contents"], info["pinned_cached"]) == (2, 1)
