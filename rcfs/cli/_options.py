@@ -146,16 +146,22 @@ def _several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
     return decorate
 
 
-state_dir_option = click.option(
-    "--state-dir", type=PathText(), metavar="DIR", help="Use DIR for the index, the quota and the logs."
+def _value(flag: str, metavar: str, description: str, **more: Any) -> _Decorator[Any]:
+    """An option with a value."""
+    return click.option(flag, metavar=metavar, help=description, **more)
+
+
+def _switch(name: str, description: str) -> _Decorator[Any]:
+    """An option that can be switched on and off; None when it is not given."""
+    return click.option(f"--{name}/--no-{name}", default=None, help=description)
+
+
+state_dir_option = _value(
+    "--state-dir", "DIR", "Use DIR for the index, the quota and the logs.", type=PathText()
 )
-cache_dir_option = click.option("--cache-dir", type=PathText(), metavar="DIR", help="Use DIR for the cache.")
-cache_size_option = click.option(
-    "--cache-size", metavar="SIZE", help="Limit the cache to SIZE, such as 10GiB or 500M."
-)
-max_content_option = click.option(
-    "--max-content", metavar="SIZE", help="Fetch no file larger than SIZE.  [default: 4GiB]"
-)
+cache_dir_option = _value("--cache-dir", "DIR", "Use DIR for the cache.", type=PathText())
+cache_size_option = _value("--cache-size", "SIZE", "Limit the cache to SIZE, such as 10GiB or 500M.")
+max_content_option = _value("--max-content", "SIZE", "Fetch no file larger than SIZE.  [default: 4GiB]")
 _TYPES = {"sms": "SMS", "voicemail": "VoiceMail", "fax": "Fax", "pager": "Pager"}
 """The types of messages: the name in a command, and the name in the API."""
 since_option = click.option(
@@ -186,13 +192,12 @@ log_level_option = click.option(
 foreground_option = click.option(
     "-f", "--foreground", is_flag=True, help="Stay in the foreground, and log to stderr."
 )
-keep_purged_option = click.option(
-    "--keep-purged/--no-keep-purged",
-    default=None,
-    help="Keep messages that RingCentral purges, in the folder Purged, and their cached files.  [default: as"
-    " last time]",
+keep_purged_option = _switch(
+    "keep-purged",
+    "Keep messages that RingCentral purges, in the folder Purged, and their cached files.  [default: as last"
+    " time]",
 )
-server_url_option = click.option("--server-url", metavar="URL", help="Log in to the server at URL.")
+server_url_option = _value("--server-url", "URL", "Log in to the server at URL.")
 engine_options = _several(
     server_url_option,
     cache_dir_option,
@@ -208,32 +213,20 @@ mount_options = _several(
     cache_size_option,
     max_content_option,
     state_dir_option,
-    click.option(
+    _value(
         "--max-wait",
+        "SECONDS",
+        f"Let a read wait at most SECONDS for content.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
         type=Seconds(),
-        metavar="SECONDS",
-        help=f"Let a read wait at most SECONDS for content.  [default: {DEFAULT_MAX_WAIT_S:.0f}]",
     ),
-    click.option(
-        "--allow-other/--no-allow-other", default=None, help="Let root and other users enter the mount."
+    _switch("allow-other", "Let root and other users enter the mount."),
+    _value("--uid", "USER", "Make USER the owner of all files, by name or number.  [default: you]"),
+    _value("--gid", "GROUP", "Make GROUP the group of all files.  [default: yours]"),
+    _value(
+        "--umask", "OCTAL", "Remove these permissions from all files.  [default: 077, with --allow-other 022]"
     ),
-    click.option(
-        "--uid", metavar="USER", help="Make USER the owner of all files, by name or number.  [default: you]"
-    ),
-    click.option("--gid", metavar="GROUP", help="Make GROUP the group of all files.  [default: yours]"),
-    click.option(
-        "--umask",
-        metavar="OCTAL",
-        help="Remove these permissions from all files.  [default: 077, with --allow-other 022]",
-    ),
-    click.option(
-        "--read-only/--no-read-only", default=None, help="Refuse all changes, even new searches in Search."
-    ),
-    click.option(
-        "--list-control/--no-list-control",
-        default=None,
-        help="List the directory .rcfs; it opens by name in any case.",
-    ),
+    _switch("read-only", "Refuse all changes, even new searches in Search."),
+    _switch("list-control", "List the directory .rcfs; it opens by name in any case."),
     click.option(
         "-o",
         "words",
@@ -241,16 +234,12 @@ mount_options = _several(
         metavar="WORD,…",
         help="Take options as in /etc/fstab: allow_other,uid=jane,umask=022,ro, and all others.",
     ),
-    click.option(
-        "--fs-subtype",
-        metavar="NAME",
-        help=f"Give the mount the type fuse.NAME.  [default: {DEFAULT_SUBTYPE}]",
-    ),
-    click.option(
+    _value("--fs-subtype", "NAME", f"Give the mount the type fuse.NAME.  [default: {DEFAULT_SUBTYPE}]"),
+    _value(
         "--crawler",
+        "NAME",
+        "Let the program NAME read only cached files, as thumbnailers do. Repeatable.",
         multiple=True,
-        metavar="NAME",
-        help="Let the program NAME read only cached files, as thumbnailers do. Repeatable.",
     ),
     click.option(
         "--crawler-policy",
@@ -258,28 +247,19 @@ mount_options = _several(
         help="Refuse a crawler that opens a file which is not cached, or fetch the file after all others."
         f"  [default: {CRAWLER_POLICIES[0]}]",
     ),
-    click.option(
-        "--fast-wait/--no-fast-wait",
-        default=None,
-        help="Poll the kernel for a faster answer.  [default: on, where possible]",
+    _switch("fast-wait", "Poll the kernel for a faster answer.  [default: on, where possible]"),
+    _switch(
+        "offline",
+        "Ask the server nothing: serve the local index and the cache, and fail at once for the rest.",
     ),
-    click.option(
-        "--offline/--no-offline",
-        default=None,
-        help="Ask the server nothing: serve the local index and the cache, and fail at once for the rest.",
-    ),
-    click.option(
+    _value(
         "--wait-online",
-        type=Seconds(),
-        metavar="SECONDS",
-        help="Wait at most SECONDS for the network, on the first mount of an account."
+        "SECONDS",
+        "Wait at most SECONDS for the network, on the first mount of an account."
         f"  [default: {DEFAULT_WAIT_ONLINE_S:.0f}; 0 with -f]",
+        type=Seconds(),
     ),
-    click.option(
-        "--preload/--no-preload",
-        default=None,
-        help="Load mailboxes in the background, before you open them.  [default: preload]",
-    ),
+    _switch("preload", "Load mailboxes in the background, before you open them.  [default: preload]"),
     keep_purged_option,
     limit_option,
     log_level_option,
