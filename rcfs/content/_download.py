@@ -162,7 +162,7 @@ class Download:
         await complete_if_whole(content, self._job.sink)
         if self.brought_bytes == brought_bytes and self._missing(self.start) is not None:
             # The requester counts this as a fault: the next answer may be sound.
-            raise ServerError(f"the server sends nothing of the rest of {self._job.wanted.key}")
+            raise ServerError(f"the server sends no further bytes of {self._job.wanted.key}")
 
     async def _agree(self, part: Part) -> None:
         """Notes the total size, and starts over when it contradicts an earlier one.
@@ -191,7 +191,7 @@ class Download:
         await self._forget()
         if size_bytes is not None:
             self._job.content.set_size(size_bytes)
-        raise ServerError(f"{self._job.wanted.key} has become another: {how} than before")
+        raise ServerError(f"{self._job.wanted.key} has changed on the server: {how} than before")
 
     async def _refuse(self, what: str) -> NoReturn:
         """Drops all bytes of the content, which is larger than the user allows.

@@ -129,7 +129,7 @@ class Library:
         try:
             await use.loaded.wait()
             if wanted.purged and use.content.is_pending and use.fetch is None:
-                raise PurgedError("RingCentral has purged it, and it was never fetched whole")
+                raise PurgedError("RingCentral has purged this file, and it was never fetched completely")
             looked = True
             return use.content
         finally:

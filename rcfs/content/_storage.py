@@ -205,7 +205,9 @@ class Sink:
         if chunk is None and data is not None:
             storage.in_memory.add(content)
             if not storage.has_memory():
-                self.excess = NoRoomError(f"neither disk nor memory has room for {content.key}")
+                self.excess = NoRoomError(
+                    f"neither disk nor memory has room for {content.key}; free disk space; free disk space"
+                )
         if content.version != version:
             # Meanwhile the server sent another content, and `forget` dropped this one.
             if chunk is not None:

@@ -135,7 +135,7 @@ class ShownMailboxes:
             await self._engine.account.mailboxes.refresh(node.mailbox_id)
             return "0 mailboxes" if self._engine.account.mailboxes.is_absent(node.mailbox_id) else "1 mailbox"
         if not isinstance(node, (Root, SearchesDirectory)):
-            raise NotFoundError(f"{name} is in no mailbox")
+            raise NotFoundError(f"{name} is not in a mailbox")
         mailboxes = await self._engine.account.refresh()
         return f"{mailboxes} mailbox{'' if mailboxes == 1 else 'es'}"
 

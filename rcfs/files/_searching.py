@@ -101,7 +101,7 @@ class Searching:
         directory = self._directory(parent)
         query = _query_of(name)
         if _is_taken(directory, query) or not await self._searches.keep(query):
-            raise ExistsError("there is such a search")
+            raise ExistsError("a search of this name exists")
         return _found(directory, query)
 
     async def remove(self, parent: Node, name: str) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Searching:
         self._directory(parent)
         query = _known_query(name)
         if not await self._searches.drop(query):
-            raise NotFoundError("there is no such search")
+            raise NotFoundError("no search has this name")
         self._hidden.pop(query, None)
         return names_of_search(query)
 
@@ -130,11 +130,11 @@ class Searching:
             raise InvalidNameError("two searches cannot exchange their names")
         before, query = _known_query(name), _query_of(new_name)
         if _is_taken(directory, query, besides=before):
-            raise ExistsError("there is such a search")
+            raise ExistsError("a search of this name exists")
         if before != query and not await self._searches.rename(before, query):
             if self._searches.kept_as(query) is not None:
-                raise ExistsError("there is such a search")
-            raise NotFoundError("there is no such search")
+                raise ExistsError("a search of this name exists")
+            raise NotFoundError("no search has this name")
         self._hidden.pop(before, None)
         return _found(directory, query)
 
@@ -147,7 +147,7 @@ class Searching:
             ReadOnlyError: `parent` is not a search.
         """
         if not isinstance(parent, SearchDirectory):
-            raise ReadOnlyError("nothing but links in searches can be removed")
+            raise ReadOnlyError("only links in searches can be removed")
         self._hidden.setdefault(parent.query, set()).add(name)
 
     def find(self, directory: Directory, name: str) -> Node | None:
@@ -188,7 +188,7 @@ class Searching:
     @staticmethod
     def _directory(parent: Node) -> SearchesDirectory:
         if not isinstance(parent, SearchesDirectory):
-            raise ReadOnlyError("nothing but searches can be made")
+            raise ReadOnlyError("only searches can be created")
         return parent
 
 
@@ -201,7 +201,7 @@ def names_of_search(name: str) -> tuple[str, ...]:
 def _found(directory: SearchesDirectory, query: str) -> Node:
     node = directory.find(query)
     if node is None:
-        raise NotFoundError("somebody has removed the search already")
+        raise NotFoundError("the search was removed already")
     return node
 
 
@@ -214,7 +214,7 @@ def _query_of(name: str) -> str:
         NameTooLongError: The name is too long.
     """
     if name.startswith("."):
-        raise ReadOnlyError("no search has a name with a leading dot")
+        raise ReadOnlyError("the name of a search must not begin with a dot")
     if len(encoded(name)) > _MOST_NAME_BYTES:
         raise NameTooLongError(f"a name has at most {_MOST_NAME_BYTES} bytes")
     try:
@@ -237,7 +237,7 @@ def _known_query(name: str) -> str:
     try:
         return search_query(name)
     except ValueError as exc:
-        raise NotFoundError("there is no such search") from exc
+        raise NotFoundError("no search has this name") from exc
 
 
 def _query_or_name(listed: str) -> str:

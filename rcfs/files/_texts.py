@@ -55,7 +55,7 @@ class Texts:
         if text is not None and number < text.number:
             data = text.data
         if not data and node.size_bytes:
-            raise NotFoundError("the text has gone")
+            raise NotFoundError("the text is gone")
         if len(data) != node.size_bytes:
             # It has changed since its size was read.
             node.size_bytes = len(data)

@@ -120,7 +120,7 @@ async def serve_mount(
         pyfuse3.init(operations, str(options.mountpoint), fuse_options)
     except RuntimeError as exc:
         raise FuseUnavailableError(
-            f"FUSE refused to mount on {options.mountpoint}; `rcfs doctor {options.mountpoint}` tells more"
+            f"FUSE could not mount on {options.mountpoint}; `rcfs doctor {options.mountpoint}` finds out why"
         ) from exc
     ready = ended = False
     try:

@@ -267,7 +267,7 @@ class Account:
         if seen == self._seen:
             return
         if self._seen is not None and seen.account_id != self._seen.account_id:
-            raise ServerError("the login leads to another account than before: mount again")
+            raise ServerError("the login now belongs to another account; unmount, and mount again")
         self._seen = seen
         found = (extension_from(json.loads(raw)) for raw in seen.extensions)
         self.extensions = self._first_seen.date(extension for extension in found if extension is not None)

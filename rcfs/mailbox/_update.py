@@ -146,7 +146,7 @@ class Updater:
         # The token comes first, so that the next sync has everything that happens from here on.
         answer = await self._ask_changes(target, "", demand)
         if not answer.token:
-            raise ServerError("the server gave no token for syncs of the mailbox")
+            raise ServerError("the server sent no sync token for the mailbox")
         token, at_s, shifted = answer.token, self._context.client.server_now_s(), False
         first = list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S)
         messages = PagedList(self._context.requester, first, demand)

@@ -175,7 +175,7 @@ class Answer:
         self._slow_bytes += len(piece)
         if self._slow_s >= _SLOW_S:
             if piece and self._slow_bytes < _SLOW_BYTES:
-                raise TransportError(f"{self._response.url.host} sends hardly anything any more")
+                raise TransportError(f"{self._response.url.host} has almost stopped sending")
             self._slow_s, self._slow_bytes = 0.0, 0
         return piece
 

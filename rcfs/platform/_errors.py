@@ -66,7 +66,7 @@ def translated(host: str) -> Iterator[None]:
     except RcfsError:
         raise
     except Exception as exc:
-        raise ServerError(f"the answer of {host} makes no sense ({type(exc).__name__})") from exc
+        raise ServerError(f"{host} sent an answer that rcfs cannot read ({type(exc).__name__})") from exc
 
 
 def _envelope(body: bytes) -> tuple[str, str]:

@@ -107,7 +107,7 @@ def _of_certificate(host: str, error: ssl.SSLCertVerificationError) -> str:
             " and whether the network wants you to sign in first"
         )
     return (
-        f"the certificate of {host} is signed by nobody whom this machine trusts ({words}); if your company's"
-        " proxy inspects TLS, add its CA certificate to the system's (update-ca-certificates), or name it in"
-        " SSL_CERT_FILE"
+        f"the certificate of {host} is not signed by an authority that this machine trusts ({words});"
+        " if your company's proxy inspects TLS, add its CA certificate to those of the system"
+        " (update-ca-certificates), or name it in SSL_CERT_FILE"
     )

@@ -447,7 +447,7 @@ def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
     except FileNotFoundError:
         if any(name != _partial_name(MANIFEST) for name in os.listdir(fd)):
             raise StoreError(
-                f"{path} is not empty and no copy of rcfs pull (there is no {MANIFEST} in it); choose another"
+                f"{path} is not empty and not a copy of rcfs pull (it has no {MANIFEST}); choose another"
                 " directory"
             ) from None
         return Digests(is_sorted=False)

@@ -39,7 +39,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 """Characters for 0 to 8 slots that return within one column of a chart."""
 _FROZEN = "░"
 _CHART_KEY = (
-    f"Each column: how many slots return then ({_BARS[1]} 1, {_BARS[-1]} 8 or more; {_FROZEN} frozen)."
+    f"Each column: how many slots return then ({_BARS[1]} 1, {_BARS[-1]} 8 or more; {_FROZEN} penalty)."
 )
 
 
@@ -120,7 +120,7 @@ def _login_rows(login: LoginStatus | None) -> Sequence[tuple[str, str]]:
 def _budget(row: GroupStatus) -> str:
     used = f"{row.used} of {row.limit} used in {_time(row.window_s)}"
     if row.frozen_for_s:
-        return f"{used}, frozen for {_time(row.frozen_for_s)}"
+        return f"{used}, penalty for {_time(row.frozen_for_s)}"
     if row.free_in_s:
         return f"{used}, next free in {_time(row.free_in_s)}"
     return used

@@ -132,7 +132,7 @@ class ContentCache:
                 table = open_read_only(directory)
             except StoreError:
                 raise exc from None
-            warn(f"{exc}; what is in it will be read, but nothing added")
+            warn(f"{exc}; rcfs reads what it holds, but adds nothing")
         return cls(table, directory, size_limit_bytes, free_floor_bytes, warn)
 
     def load(self, key: ContentKey) -> StoredContent | None:

@@ -114,7 +114,7 @@ class FetchHistory:
             connection = _KIND.open(path, warn, thorough=is_small)
             return cls(connection, _KIND.connect(path, READ_WAIT_S), warn)
         except (OSError, sqlite3.Error) as exc:
-            warn(f"the record of fetches cannot be kept in {path}: {reason_of(exc)}")
+            warn(f"the fetch history cannot be kept in {path}: {reason_of(exc)}")
             connection = _KIND.open_in_memory()
             return cls(connection, connection, warn)
 
@@ -161,7 +161,7 @@ class FetchHistory:
                     )
                 write_anew(connection)
         except sqlite3.Error as exc:
-            raise StoreError(f"the record of fetches fails: {reason_of(exc)}") from exc
+            raise StoreError(f"the fetch history fails: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
@@ -207,4 +207,4 @@ class FetchHistory:
     def _tell(self, error: sqlite3.Error) -> None:
         if not self._failed:
             self._failed = True
-            self._warn(f"the record of fetches fails: {error}")
+            self._warn(f"the fetch history fails: {error}")

@@ -227,7 +227,7 @@ def open_ledger(
     try:
         return Ledger(SqliteHome.open(path, credential, plans, warn, machine), warn)
     except StoreError as exc:
-        warn(f"{exc}; other processes do not know of it")
+        warn(f"{exc}; other processes do not share it")
         return Ledger(MemoryHome(plans))
 
 

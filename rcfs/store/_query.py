@@ -69,12 +69,12 @@ def match_expression(text: str) -> str:
             term = piece
         elif piece.is_or:
             if joining or not after_term:
-                raise ValueError("OR stands between two words that are looked for")
+                raise ValueError("OR must stand between two words to search for")
             joining = True
             continue
         elif piece.excluded:
             if joining:
-                raise ValueError("OR stands between two words that are looked for")
+                raise ValueError("OR must stand between two words to search for")
             excluded.append(_quoted_term(piece))
             after_term = False
             continue
@@ -86,9 +86,9 @@ def match_expression(text: str) -> str:
             wanted.append([term])
         joining, after_term = False, True
     if joining:
-        raise ValueError("OR stands between two words that are looked for")
+        raise ValueError("OR must stand between two words to search for")
     if not wanted:
-        raise ValueError("there is no word to look for")
+        raise ValueError("the query has no word to search for")
     expression = " AND ".join(f"({' OR '.join(terms)})" for terms in wanted)
     return f"({expression}) NOT ({' OR '.join(excluded)})" if excluded else expression
 

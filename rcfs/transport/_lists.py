@@ -48,7 +48,7 @@ class PagedList:
 
     def _following(self, url: str) -> Request:
         if url in self._seen or not self._requester.hosts.may_see_token(url):
-            raise ServerError(f"{self._first.operation}: the next page of the list leads astray")
+            raise ServerError(f"{self._first.operation}: the address of the next page is wrong")
         self._seen.add(url)
         return following_page(self._first, url)
 

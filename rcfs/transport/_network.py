@@ -120,7 +120,7 @@ class Network:
         if self._barred is not None:
             raise OfflineError(str(self._barred))
         if self._offline:
-            raise OfflineError("offline: only what is cached can be read")
+            raise OfflineError("needs the server, but --offline is set")
         server = self._server(url)
         while server.way.is_down:
             wait_s = server.way.blip_ends_s - trio.current_time()
@@ -156,7 +156,7 @@ class Network:
         finally:
             server.unanswered.discard(sent)
         if sent.scope.cancelled_caught:
-            raise SilentError(f"{server.host} takes connections but does not answer")
+            raise SilentError(f"{server.host} accepts connections but does not answer")
         self._answered(server)
 
     async def _watch(self, server: _Server) -> None:

@@ -224,12 +224,12 @@ class _Call(Generic[T]):
     async def _judge(self, request: Request, answer: Answer) -> T | _Redirect:
         if answer.status in _REDIRECTS:
             if not answer.location:
-                raise ServerError(f"{request.operation}: a redirect to nowhere")
+                raise ServerError(f"{request.operation}: a redirect without a target")
             return _Redirect(answer.status, answer.location)
         if 200 <= answer.status < 300 or (answer.status == 416 and request.byte_range is not None):
             return await self.use(answer)
         if answer.status < 400:
-            raise ServerError(f"{request.operation}: HTTP {answer.status} is no answer to this")
+            raise ServerError(f"{request.operation}: HTTP {answer.status} is not an answer to this request")
         raise refusal(
             answer.status,
             await answer.beginning(_ERROR_BODY_BYTES),

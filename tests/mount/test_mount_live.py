@@ -251,7 +251,7 @@ def test_refresh_reports_its_result(mailbox: Mailbox, tmp_path: Path) -> None:
     absent, control = mount.path / "no such", mount.path / ".rcfs"
     for elsewhere, code, said in (
         (tmp_path, 4, f"{tmp_path} is not in a mount of rcfs"),
-        (control, 2, f"{control} is in no mailbox"),
+        (control, 2, f"{control} is not in a mailbox"),
         (absent, 2, f"there is no {absent}"),
     ):
         done = mount.rcfs("refresh", f"--state-dir={mount.state}", str(elsewhere), check=False)

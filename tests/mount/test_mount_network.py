@@ -78,7 +78,7 @@ def test_the_way_to_the_server(tmp_path: Path) -> None:
         def findings() -> str:
             return mount.rcfs("doctor", *mount.options, check=False).stdout
 
-        refused(7, "is signed by nobody whom this machine trusts")
+        refused(7, "is not signed by an authority that this machine trusts")
         assert "SSL_CERT_FILE" in findings()
         trusted.write_bytes(authority.file.read_bytes())
         mount.environment["HTTPS_PROXY"] = "ftp://jane:secret@proxy"
@@ -111,7 +111,7 @@ def test_the_way_to_the_server(tmp_path: Path) -> None:
             del mount.environment["HTTPS_PROXY"]
             trusted.write_bytes(stranger.file.read_bytes())
             mount.mount()
-            eventually(lambda: "is signed by nobody" in status())
+            eventually(lambda: "is not signed by an authority" in status())
             mount.umount()
         finally:
             if mount.is_mounted:

@@ -123,7 +123,7 @@ def test_a_copy_never_goes_into_a_mount(record: MountRecord, tmp_path: Path) -> 
             2,
             "your credentials are for https://other",
         ),
-        (["--to", "{full}"], 6, "is not empty and no copy of rcfs pull"),
+        (["--to", "{full}"], 6, "is not empty and not a copy of rcfs pull"),
     ],
 )
 def test_usage_errors_come_before_the_first_request(

@@ -224,7 +224,7 @@ async def test_an_untrusted_server_gets_no_token(
     hour = timedelta(hours=1)
     stranger = secure.Authority(tmp_path)
     for context, said in (
-        (stranger.context("localhost"), r"is signed by nobody .*add its CA certificate"),
+        (stranger.context("localhost"), r"is not signed by an authority .*add its CA certificate"),
         (authority.context("server.example"), r"is for another host .*localhost"),
         (authority.context("localhost", begins=-2 * hour, ends=-hour), r"has expired, or this machine"),
         (authority.context("localhost", begins=hour, ends=2 * hour), r"is not yet valid, or this"),

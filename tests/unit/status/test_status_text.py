@@ -167,7 +167,7 @@ def test_the_status_of_a_busy_mount() -> None:
         "process    4711, up 2 h 13 min, since 2026-11-03T17:27:05Z",
         "quota      light: 3 of 50 used in 1 min",
         "           medium: 40 of 40 used in 1 min, next free in 3 s",
-        "           heavy: 0 of 10 used in 1 min, frozen for 42 s",
+        "           heavy: 0 of 10 used in 1 min, penalty for 42 s",
         "           auth: 0 of 5 used in 1 min",
         "queue      medium person: 1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
         "           medium bulk: 1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
@@ -219,12 +219,12 @@ def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
         "medium  40 of 40 used in 1 min, next free in 3 s",
         "  |" + " " * 57 + "▃██| 2 in flight",
         "   now" + "1 min".rjust(57),
-        "heavy   0 of 10 used in 1 min, frozen for 42 s",
+        "heavy   0 of 10 used in 1 min, penalty for 42 s",
         "  |" + "░" * 42 + " " * 18 + "|",
         "   now" + "1 min".rjust(57),
         "auth    0 of 5 used in 1 min",
         "",
-        "Each column: how many slots return then (▁ 1, █ 8 or more; ░ frozen).",
+        "Each column: how many slots return then (▁ 1, █ 8 or more; ░ penalty).",
     ]
 
 

@@ -183,7 +183,7 @@ def test_where_it_cannot_be_written_it_is_for_this_run_only(
     index = opened()
     assert ids(index, loaded(index, 1)) == [1]
     (warning,) = warnings
-    assert "forgotten at the end" in warning
+    assert "forgets them when it ends" in warning
     index.close()
     assert opened().reader.mailbox("1", 101) is None
 
@@ -304,7 +304,7 @@ def test_damage_that_is_met_later_is_said_to_be_it(
     assert heard == ["damage"] * 4
     assert index.renew()
     assert index.reader.mailbox("1", 101) is None
-    with pytest.raises(StoreError, match="begun anew"):
+    with pytest.raises(StoreError, match="replaced a damaged one"):
         index.writer.put(number, [message(1)], name)
     assert index.reader.record(number, 1) is None
     again = loaded(index, 7)
