@@ -32,7 +32,7 @@ def find(connection: sqlite3.Connection, query: str) -> bool:
 
 
 @settings(max_examples=400)
-@given(HOSTILE | st.text(max_size=60) | st.text(sorted(PLAIN), max_size=40))
+@given(HOSTILE | st.text(max_size=60) | st.text(alphabet="abc 019", max_size=40))
 @example("a\x00b OR c")
 @example("a " * 500)
 @example("a OR " * 199 + "b")
