@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 
 from rcfs.files import Reader
+from rcfs.procfs import PROC, ProcessStat, read_stat
 from rcfs.quota import Opener
 
 _MOST_ABOVE = 16
@@ -27,29 +28,6 @@ _SIGNALS = re.compile(
 )
 _STATUS_BYTES = 8192
 """More bytes than a status file has."""
-_PROC = Path("/proc")
-
-
-@attrs.frozen
-class _Stat:
-    """The fields of /proc/pid/stat that rcfs uses."""
-
-    pid: int
-    name: str
-    parent: int
-    group: int
-    session: int
-    terminal: int
-    """Device number of its terminal; 0 for none."""
-    foreground: int
-    """The foreground process group of the terminal."""
-    started: int
-    """Start of the process, in clock ticks since boot."""
-
-    @property
-    def identity(self) -> tuple[int, int]:
-        """A unique identity; a pid alone may be used again."""
-        return self.pid, self.started
 
 
 @attrs.frozen
@@ -58,7 +36,7 @@ class Process:
 
     pid: int
     """Its number; 0 for a process outside this pid namespace."""
-    proc: Path = _PROC
+    proc: Path = PROC
     """Where the proc file system is mounted."""
 
     def __str__(self) -> str:
@@ -75,7 +53,7 @@ class Process:
             # The kernel names the thread, which may be one of a pool; its leader has the name of the program.
             status = (self.proc / str(self.pid) / "status").read_text("utf-8", "replace")
             fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-            process = _look_at(int(fields["Tgid"]), self.proc)
+            process = read_stat(int(fields["Tgid"]), self.proc)
             user = fields.get("Uid", "").split("\t")[0]
             thread = fields.get("Name", "")
         except (OSError, KeyError, ValueError, IndexError):
@@ -84,7 +62,7 @@ class Process:
         below = process
         while len(line) <= _MOST_ABOVE and below.parent > 0:
             try:
-                above = _look_at(below.parent, self.proc)
+                above = read_stat(below.parent, self.proc)
             except (OSError, ValueError, IndexError):
                 break  # It has just ended, or /proc hides it.
             if _is_interactive(above, below):
@@ -115,7 +93,7 @@ class Process:
         return state in b"ZX" or bool((own | shared) & _ENDING_MASK & ~blocked)
 
 
-def _plugin(process: _Stat, proc: Path) -> str:
+def _plugin(process: ProcessStat, proc: Path) -> str:
     """File name of the plug-in that `process` runs, if it is one of `_HOSTS`; else empty."""
     if process.name not in _HOSTS:
         return ""
@@ -126,22 +104,7 @@ def _plugin(process: _Stat, proc: Path) -> str:
     return Path(arguments[1]).name if len(arguments) > 1 else ""
 
 
-def _look_at(pid: int, proc: Path) -> _Stat:
-    """The process `pid`.
-
-    Raises:
-        OSError: The process is gone.
-        ValueError: The file is not as in proc(5).
-        IndexError: The same.
-    """
-    text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
-    name, _, rest = text.partition("(")[2].rpartition(")")
-    fields = rest.split()
-    numbers = [int(fields[index]) for index in (1, 2, 3, 4, 5, 19)]
-    return _Stat(pid, name, *numbers)
-
-
-def _is_interactive(shell: _Stat, job: _Stat) -> bool:
+def _is_interactive(shell: ProcessStat, job: ProcessStat) -> bool:
     """Whether `shell`, the parent of `job`, gives each command a process group, as job control does.
 
     Other programs that do so (parallel, timeout) neither lead the session of a terminal nor hand it over.

@@ -32,6 +32,5 @@ from rcfs.host._processes import ended_within as ended_within
 from rcfs.host._processes import rcfs_command as rcfs_command
 from rcfs.host._processes import run_limited as run_limited
 from rcfs.host._processes import script_command as script_command
-from rcfs.host._processes import start_time as start_time
 from rcfs.host._registry import MountRecord as MountRecord
 from rcfs.host._registry import Registry as Registry

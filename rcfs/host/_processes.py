@@ -9,23 +9,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from rcfs.procfs import start_time
+
 _KILL_GRACE_S = 1.0
 """A killed process is gone within milliseconds, unless it waits in the kernel for a hung mount."""
-_STATE, _START_TIME = 0, 19
-"""Fields 3 and 22 of /proc/PID/stat, counted from the first after the command name (proc(5))."""
-
-
-def start_time(pid: int) -> int | None:
-    """The start time of process `pid`, in clock ticks since boot; None if it is gone or a zombie.
-
-    The kernel reuses pids; pid and start time together identify a process.
-    """
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    fields = text.rpartition(")")[2].split()  # the command name before it may contain any character
-    return None if fields[_STATE] in ("Z", "X") else int(fields[_START_TIME])
 
 
 def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) -> bool:

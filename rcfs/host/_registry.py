@@ -16,8 +16,8 @@ import attrs
 from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
 from rcfs.host._mountinfo import read_mounts
-from rcfs.host._processes import start_time
 from rcfs.private import private_directory, write_private
+from rcfs.procfs import start_time
 
 
 @attrs.frozen

@@ -1,4 +1,4 @@
-"""What processes of one machine can agree on: a clock, the boot that it counts from, and each other."""
+"""A clock that all processes of a machine share, the boot that it counts from, and which processes live."""
 
 import os
 import time
@@ -7,30 +7,32 @@ from typing import Protocol
 
 import attrs
 
+from rcfs.procfs import start_time
+
 
 class Machine(Protocol):
     """The machine as a shared ledger needs it; tests have one of their own."""
 
     @property
     def boot(self) -> str:
-        """Differs between any two boots."""
+        """An id of the present boot."""
         ...
 
     @property
     def owner(self) -> str:
-        """The name of this process, which no other has."""
+        """A name that only this process has."""
         ...
 
     def clock_s(self) -> float:
-        """Seconds since the boot, suspended time included; equal in all processes, and never going back."""
+        """Seconds since the boot, suspended time included; the same in all processes; never goes back."""
         ...
 
     def wall_s(self) -> float:
-        """Seconds since 1970 UTC, as the machine believes; it may be set to anything at any moment."""
+        """Seconds since 1970 UTC by the machine's clock, which may be set at any moment."""
         ...
 
     def is_alive(self, owner: str) -> bool:
-        """Whether the process `owner` of this boot still runs; True when that cannot be told."""
+        """Whether the process `owner` of this boot still runs; True if that cannot be found out."""
         ...
 
 
@@ -52,7 +54,7 @@ class LinuxMachine(Machine):
         """
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         pid = os.getpid()
-        return cls(boot, f"{pid}.{_start_time(pid)}.{_pid_namespace()}")
+        return cls(boot, f"{pid}.{start_time(pid)}.{_pid_namespace()}")
 
     def clock_s(self) -> float:
         """See `Machine.clock_s`."""
@@ -65,17 +67,7 @@ class LinuxMachine(Machine):
     def is_alive(self, owner: str) -> bool:
         """See `Machine.is_alive`: a process in another pid namespace cannot be seen, so it may be alive."""
         pid, start, namespace = owner.split(".")
-        return int(namespace) != _pid_namespace() or _start_time(int(pid)) == int(start)
-
-
-def _start_time(pid: int) -> int | None:
-    """When `pid` started, in clock ticks since boot; None when it is gone or a zombie. Source: proc(5)."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = text.rpartition(")")[2].split()  # the command name before it may hold anything
-    return None if fields[0] in ("Z", "X") else int(fields[19])
+        return int(namespace) != _pid_namespace() or start_time(int(pid)) == int(start)
 
 
 def _pid_namespace() -> int:

@@ -12,7 +12,8 @@ from click.testing import Result
 from rcfs.cli import _mount
 from rcfs.cli._mount import end_mount
 from rcfs.errors import MountError
-from rcfs.host import Mount, MountRecord, Registry, start_time
+from rcfs.host import Mount, MountRecord, Registry
+from rcfs.procfs import start_time
 
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(flush=True); signal.pause()"
 

@@ -6,7 +6,8 @@ import time
 
 import pytest
 
-from rcfs.host import _processes, run_limited, start_time
+from rcfs.host import _processes, run_limited
+from rcfs.procfs import start_time
 
 
 def test_a_process_has_a_start_time_until_it_is_gone() -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rcfs.errors import StoreError
-from rcfs.host import Registry, start_time
+from rcfs.host import Registry
+from rcfs.procfs import start_time
 
 SERVER = "https://platform.ringcentral.com"
 
