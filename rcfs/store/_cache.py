@@ -1,15 +1,16 @@
-"""The content cache: the bytes of attachments on the disk, checked, capped, and never worth an exception.
+"""The content cache: the bytes of attachments on the disk, checked when they are read, and capped.
 
-Concurrency: any thread may call any method. Writes go one at a time through a lock of this process and
-then through SQLite's, which all processes share: within it room is made, the file written and its row
-committed, so the cap holds between any two system calls. Reads take no lock at all.
+Concurrency: any thread may call any method. A write takes a lock of this process and then SQLite's lock,
+which all processes share. It makes room, writes the file and commits its row within SQLite's lock, so the cap
+holds between any two system calls. Reads take no lock.
 
-Failures: once it is open, the cache never raises because of the disk or the database. What cannot be
-read is not there, what cannot be written is not kept, and each reason is told once.
+Failures: once it is open, the cache never raises because of the disk or the database. If it cannot read a
+value, the value counts as missing; if it cannot write one, it does not keep it. Each reason is reported once.
 """
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -50,17 +51,17 @@ class CacheStats:
     """The cache at one moment."""
 
     directory: Path
-    """Where it lies."""
+    """Its directory."""
     size_bytes: int
-    """What it takes on the disk, its database included."""
+    """Bytes on the disk, the database included."""
     limit_bytes: int
     """The cap of `size_bytes`."""
     contents: int
-    """Contents of which at least something is there; those of other processes included."""
+    """Contents that are there whole or in part, whichever process stored them."""
     hits: int
-    """Loads since it was opened, by this object, that found the whole content."""
+    """Loads through this object that found the whole content."""
     misses: int
-    """Loads since it was opened, by this object, that did not."""
+    """Loads through this object that did not."""
 
 
 @attrs.frozen
@@ -68,11 +69,11 @@ class PinStats:
     """The pinned contents at one moment."""
 
     contents: int
-    """How many contents are pinned."""
+    """Number of pinned contents."""
     cached: int
-    """Of how many of them at least something is there."""
+    """Number of those that are there whole or in part."""
     size_bytes: int
-    """What those take on the disk."""
+    """Bytes that those take on the disk."""
 
 
 class ContentCache:
@@ -85,15 +86,16 @@ class ContentCache:
         size_limit_bytes: int,
         free_floor_bytes: int | None,
         warn: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
-        """See `open`, which is how to get one."""
-        self._table = MendedTable(table, directory, warn, self._tell)
+        """Use `open` instead."""
+        self._table = MendedTable(table, directory, warn, self._tell, clock)
         self._directory = directory
         self._warn = warn
         self._pins = PinFile(directory)
         self._room = Room(directory, size_limit_bytes, free_floor_bytes, self._pins_now, self._tell)
         self.claims = Claims.open(directory)
-        """What this process and others are fetching at the moment."""
+        """The contents that this process and others are fetching."""
         self._count_lock = threading.Lock()
         self._told: set[str] = set()
         self._hits = 0
@@ -107,39 +109,43 @@ class ContentCache:
         size_limit_bytes: int = DEFAULT_CACHE_BYTES,
         free_floor_bytes: int | None = None,
         warn: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> "ContentCache":
         """The cache in `directory`, which is created when missing (mode 0700, files 0600).
 
-        A damaged or foreign database is moved aside, and made anew from the chunks that are there. When
-        the directory or disk has become read-only or full, what is there can still be read.
+        A damaged or foreign database is moved aside, and a new one is built from the chunk files. If the
+        directory or disk is read-only or full, the cache can still be read.
 
         Args:
-            directory: Where the cache lies or shall lie.
-            size_limit_bytes: Cap in bytes of all that lies in there. Database and log need some of it, at
+            directory: Directory of the cache.
+            size_limit_bytes: Cap in bytes of all files in the directory. Database and log need some of it, at
                 most about 1 MiB at first, and 0.5 KiB per value.
-            free_floor_bytes: How much of the disk is left free in bytes; None for the smaller of 1 GiB
-                and 5 % of the disk.
-            warn: Gets one line, now and later, for each thing that a person should know; any thread.
+            free_floor_bytes: Bytes of the disk that stay free; None for the smaller of 1 GiB and 5 % of the
+                disk.
+            warn: Gets one line for each problem, now and later, in any thread.
+            clock: Seconds that never go back, for pauses after failures.
+            wall_clock: Seconds since 1970 UTC, for the order in which contents are evicted.
 
         Raises:
             StoreError: The directory cannot be created or written, and holds nothing to read.
         """
         directory = directory.absolute()
         try:
-            table = open_table(directory, warn)
+            table = open_table(directory, warn, wall_clock)
         except StoreError as exc:
             try:
-                table = open_read_only(directory)
+                table = open_read_only(directory, wall_clock)
             except StoreError:
                 raise exc from None
-            warn(f"{exc}; rcfs reads what it holds, but adds nothing")
-        return cls(table, directory, size_limit_bytes, free_floor_bytes, warn)
+            warn(f"{exc}; rcfs reads the contents in it, but adds none")
+        return cls(table, directory, size_limit_bytes, free_floor_bytes, warn, clock)
 
     def load(self, key: ContentKey) -> StoredContent | None:
-        """What is there of a content; None when nothing is. A short one is all read and checked.
+        """All cached chunks of a content; None if there is nothing. The chunks of a short one are checked.
 
-        It counts as a use. A chunk that fails its check is removed and told; when there are no more
-        descriptors, the result has the chunks for which there were. The caller closes the result.
+        This counts as a use. A chunk that fails its check is removed and reported. If the process runs out of
+        descriptors, the result lacks the chunks that could not be opened. The caller closes the result.
         """
         stored, damaged = self._table.attempt(
             lambda table: load_content(table, key), (StoredContent(None, {}), 0)
@@ -155,13 +161,13 @@ class ContentCache:
         return stored
 
     def touch(self, key: ContentKey) -> bool:
-        """Whether anything is there of a content, which is used just now; False when that cannot be told."""
+        """Whether some of a content is there, which counts as a use; False if the database fails."""
         return self._table.attempt(lambda table: table.touch_content(str(key)), otherwise=False)
 
     def check(self, key: ContentKey, index: int, unchecked: UncheckedChunk) -> Chunk | None:
         """The chunk `index`, which `load` gave `unchecked`, after reading and checking every byte of it.
 
-        None when it is damaged; it is then removed, and that is told. `unchecked` is used up.
+        A damaged one is removed and reported; the result is then None. `unchecked` is not usable afterwards.
         """
         try:
             return unchecked.check()
@@ -174,16 +180,16 @@ class ContentCache:
     def put_chunk(
         self, key: ContentKey, index: int, data: bytes | bytearray, info: ContentInfo | None = None
     ) -> Chunk | None:
-        """The chunk after storing it, open for reading; None when it could not be stored.
+        """The chunk after storing it, open for reading; None if it could not be stored.
 
-        It is there for good when this returns, but for a power cut, or not at all; so is `info` with it.
+        Either chunk and `info` are both stored, and survive anything except a power cut, or neither is.
 
         Args:
             key: The content.
             index: The chunk holds the content's bytes from ``index * CHUNK_BYTES`` on; at least 0.
             data: CHUNK_BYTES bytes, or for the last chunk 1 to CHUNK_BYTES; nobody changes them meanwhile. A
                 chunk already there is replaced.
-            info: What is known of the content, in place of what was; None to leave that.
+            info: New info on the content; None to leave the present one.
 
         Raises:
             ValueError: `index` or the length of `data` is out of bounds.
@@ -197,36 +203,37 @@ class ContentCache:
         try:
             return open_value(paths[0], self._table.present.disk.seats)
         except FileNotFoundError:
-            return None  # Another process dropped or evicted it meanwhile.
+            return None  # Another process has removed it meanwhile.
         except OSError as exc:
             self._tell(f"chunks of the cache cannot be opened: {reason_of(exc)}")
             return None
 
     def put_info(self, key: ContentKey, info: ContentInfo) -> bool:
-        """Whether `info` could be stored as what is known of the content, in place of what was."""
+        """Store `info` in place of the present one; whether that succeeded."""
         return bool(self._store(key, {INFO_INDEX: info.to_bytes()}))
 
     def admits(self, size_bytes: int) -> bool:
-        """Whether a content of so many bytes may fit at all; when it does not, that is told once."""
+        """Whether a content of this size fits under the cap; if not, that is reported once."""
         return self._room.admits(size_bytes)
 
     def spill(self) -> Spill:
-        """A place on the cache's disk, but not in the cache, for a content that it cannot keep.
+        """A file on the cache's disk, but outside of the cache, for a content that the cache cannot keep.
 
         Raises:
-            OSError: There is none.
+            OSError: It cannot be created.
         """
         return Spill.create(self._directory)
 
     def drop(self, key: ContentKey) -> None:
-        """Remove a content; chunks of it that are open stay readable."""
+        """Remove a content; its open chunks stay readable."""
         with self._table.lock:
             self._table.attempt(lambda table: table.discard_content(str(key)), 0)
 
     def discard_messages(self, account_id: str, extension_id: int, message_ids: Iterable[int]) -> int:
-        """How many bytes of disk were freed by removing the contents of these messages.
+        """Remove the contents of these messages, except pinned ones.
 
-        Pinned contents stay: a pin says that they are kept on purpose, whoever set it.
+        Returns:
+            The bytes of disk that this freed.
         """
         prefixes = [f"{account_id}/{extension_id}/{message_id}" for message_id in message_ids]
         with self._table.lock:
@@ -235,7 +242,10 @@ class ContentCache:
             )
 
     def forget_account(self, account_id: str) -> int:
-        """How many bytes of disk were freed by removing all contents of an account, and its pins.
+        """Remove all contents of an account, and its pins.
+
+        Returns:
+            The bytes of disk that this freed.
 
         Raises:
             StoreError: The directory cannot be written.
@@ -252,36 +262,36 @@ class ContentCache:
         return sum(map(table.discard_content, tags))
 
     def contains(self, key: ContentKey) -> Literal["yes", "partial", "no"]:
-        """How much of a content is there, as far as can be told without reading its chunks."""
+        """How much of a content is there, judged without reading its chunks."""
         return self._table.attempt(lambda table: _presence(table, key), "no")
 
     def fingerprint(self, account_id: str, extension_id: int) -> str | None:
-        """A digest of all that is there of a mailbox, not of the bytes; None when that cannot be told.
+        """A digest of the names and sizes of all chunk files of a mailbox; None if the database fails.
 
-        Costs a second for 50,000 contents, so it is for worker threads.
+        It takes a second for 50,000 contents, so it is for worker threads.
         """
         prefix = f"{account_id}/{extension_id}"
         return self._table.attempt(lambda table: table.fingerprint_below(prefix), None)
 
     @property
     def directory(self) -> Path:
-        """Where it lies."""
+        """Its directory."""
         return self._directory
 
     def stats(self) -> CacheStats:
-        """Size and use of the cache; costs about 1 ms for every 10,000 values."""
-        nothing = (0, 0)
+        """Size and use of the cache, in about 1 ms for every 10,000 values."""
         size_bytes, contents = self._table.attempt(
-            lambda table: (used_bytes(table), table.count_contents()), nothing
+            lambda table: (used_bytes(table), table.count_contents()), (0, 0)
         )
         with self._count_lock:
             hits, misses = self._hits, self._misses
         return CacheStats(self._directory, size_bytes, self._room.limit_bytes, contents, hits, misses)
 
     def clear(self, *, pinned: bool = False) -> int:
-        """How many bytes of disk were freed by removing all contents; open chunks stay readable.
+        """Remove all contents, pinned ones only if `pinned`; pins and open chunks stay.
 
-        Pinned contents stay, unless `pinned`; the pins stay in any case.
+        Returns:
+            The bytes of disk that this freed.
         """
         with self._table.lock:
             return self._table.attempt(
@@ -289,9 +299,10 @@ class ContentCache:
             )
 
     def pin(self, keys: Iterable[ContentKey]) -> int:
-        """How many of `keys` were not pinned before: from now on none of them is evicted.
+        """Pin `keys`: no process that uses the directory evicts them, now or when they are stored later.
 
-        It holds for all processes that use the directory, also for contents that are yet to come.
+        Returns:
+            The number of keys that were not pinned before.
 
         Raises:
             StoreError: The directory cannot be written.
@@ -299,7 +310,10 @@ class ContentCache:
         return self._change_pins(lambda pins: pins | set(map(str, keys)))
 
     def unpin(self, keys: Iterable[ContentKey]) -> int:
-        """How many of `keys` were pinned: from now on they are evicted like all others.
+        """Unpin `keys`: they are evicted like all others again.
+
+        Returns:
+            The number of keys that were pinned before.
 
         Raises:
             StoreError: The directory cannot be written.
@@ -307,35 +321,38 @@ class ContentCache:
         return self._change_pins(lambda pins: pins - set(map(str, keys)))
 
     def pins(self) -> frozenset[ContentKey]:
-        """The contents that are pinned."""
+        """The pinned contents."""
         return frozenset(map(ContentKey.parse, self._read_pins()))
 
     def pin_stats(self) -> PinStats:
-        """How much is pinned; costs about 1 ms for every 1,000 contents."""
+        """The number and size of the pinned contents, in about 1 ms for every 1,000 contents."""
         pins = self._read_pins()
-        nothing: dict[object, int] = {}
-        sizes = self._table.attempt(lambda table: table.sizes(), nothing)
+        sizes = self._table.attempt(lambda table: table.sizes(), dict[object, int]())
         there = [size for tag, size in sizes.items() if tag in pins]
         return PinStats(len(pins), len(there), sum(there))
 
     def _pins_now(self) -> frozenset[str]:
-        """The pins, for whoever holds the lock; lines that are damaged are told."""
+        """The pins, after reporting damaged lines; the caller holds the lock."""
         pins = self._pins.read()
-        self._tell_lost_pins()
+        if self._pins.damaged:
+            lines = ", ".join(map(repr, self._pins.damaged[:5]))
+            self._tell(
+                f"{len(self._pins.damaged)} lines of {self._pins.path} are damaged, so their contents may be"
+                f" evicted; pin them again: {lines}"
+            )
         return pins
 
     def _read_pins(self) -> frozenset[str]:
-        nothing: frozenset[str] = frozenset()
         with self._table.lock:
-            return self._table.attempt(lambda _table: self._pins_now(), nothing)
+            return self._table.attempt(lambda _table: self._pins_now(), frozenset[str]())
 
     def _change_pins(self, change: Callable[[AbstractSet[str]], AbstractSet[str]]) -> int:
-        """By how many the number of pins has changed."""
+        """Change the pins; the difference of their number before and after."""
         with self._table.lock:
             if self._table.present.read_only:
                 raise StoreError(f"the cache in {self._directory} cannot be written")
             try:
-                # The lock of the database, so that of two processes neither loses what the other pins.
+                # Within the database's lock, so that no process overwrites the pins of another.
                 with self._table.present.session(), self._table.present.transact():
                     before = self._pins_now()
                     after = change(before)
@@ -348,12 +365,12 @@ class ContentCache:
                 ) from exc
 
     def close(self) -> None:
-        """End the use of the cache; chunks that are open stay readable."""
+        """Close the cache; open chunks stay readable."""
         self.claims.close()
         self._table.close()
 
     def _store(self, key: ContentKey, payloads: Mapping[int, bytes | bytearray]) -> Sequence[Path]:
-        """The value files of `payloads`, by index of chunk or info, after storing them; or none of them."""
+        """Store `payloads`, by index of chunk or info; their value files, or none if storing failed."""
         with self._table.lock:
             if not self._table.is_writable:
                 return ()
@@ -371,9 +388,9 @@ class ContentCache:
                 try:
                     replaced = table.write(values, tag=str(key))
                 except FileNotFoundError:
-                    raise  # The whole directory has gone away: that can be mended.
+                    raise  # The whole directory is gone: `MendedTable` can mend that.
                 except OSError as exc:
-                    # Not passed on: what was evicted to make room is gone, and must be committed as such.
+                    # Not raised, because the transaction must commit that contents were evicted to make room.
                     self._tell(f"the cache in {self._directory} cannot be written: {reason_of(exc)}")
                     return ()
         except sqlite3.Error:
@@ -382,14 +399,6 @@ class ContentCache:
         for filename in replaced:
             table.disk.remove(filename)
         return [table.disk.path(name) for name in table.disk.uncommitted]
-
-    def _tell_lost_pins(self) -> None:
-        if self._pins.damaged:
-            lines = ", ".join(map(repr, self._pins.damaged[:5]))
-            self._tell(
-                f"{len(self._pins.damaged)} lines of {self._pins.path} are damaged, so what they pinned may"
-                f" be evicted; pin it again: {lines}"
-            )
 
     def _tell_damaged(self, count: int, key: ContentKey) -> None:
         self._warn(f"the cache held {count} damaged chunks of {key}; they will be fetched again")

@@ -1,16 +1,16 @@
-"""The cache's database as diskcache has it, and all that rcfs changes of diskcache: this file and `_disk`.
+"""The part of the cache's database that is diskcache's; only this file and `_disk` know diskcache.
 
-diskcache's (5.6) are the two tables, Cache with a row for each value and Settings, their indices, the
-triggers that count values and bytes, `transact`, and how the database is opened. Ours are the value files
-(`_disk`: bytes only and never a pickle, each with its key and a checksum), the connections (a few for all
-threads, where diskcache keeps one for each), opening without a lock what is as it should be, and every
-statement on rows (`_table`). Nothing else of diskcache is used: not its get, set, cull, check or expire.
+From diskcache (5.6) come the two tables (Cache with a row for each value, and Settings), their indices, the
+triggers that count values and bytes, `transact`, and the opening of the database. rcfs's own are the value
+files (`_disk`: bytes and never a pickle, each with its key and a checksum), the connections (a few for all
+threads, where diskcache keeps one for each), opening without a lock if all settings are right, and every
+statement on rows (`_table`). rcfs uses no other method of diskcache: no get, set, cull, check or expire.
 
-Why not those. With the least recently used to go first, `get` writes the time of use: a reader waited for a
-process that held the lock, 60 s, and then failed. `set` removes old values after it has written the new one,
-so the cap does not hold in between (0.85 MiB over it). What it removes are values and not contents: of one of
-8 chunks, 2 were left, and it costs a request again. (Tried 2026-11.) `check` deletes files that have no row,
-where we take them in. So what the cache promises needs statements of its own.
+The reasons (tried 2026-11): under the policy that evicts the least recently used value, `get` writes the time
+of use, so a reader waited 60 s for a process that held the lock, and then failed. `set` removes old values
+after it has written the new one, so the cap does not hold in between (0.85 MiB over it). It removes values
+and not contents: of a content of 8 chunks, 2 were left, and reading it costs a request again. `check` deletes
+files without a row, which rcfs adopts.
 """
 
 import contextlib
@@ -31,19 +31,19 @@ from rcfs.store._seats import share_of_descriptors
 from rcfs.store._sqlite import is_busy, lenient_text
 
 Timeout: type[Exception] = diskcache.Timeout
-"""What a transaction raises when the lock is not had in time."""
+"""Raised by a transaction if the lock is not free in time."""
 FORM = Format(int.from_bytes(b"rcfc"), 1)
-"""What tells a cache's database from all others. Its version is that of the keys and value files; a directory
-with another one is begun anew."""
+"""The format of a cache's database. Its version is that of the keys and value files; a database of another
+version is moved aside."""
 
 ODD_SETTINGS = (AttributeError, TypeError, ValueError)
-"""What diskcache raises when its table of settings holds what it never wrote."""
+"""Raised by diskcache if its table of settings holds values that it never wrote."""
 
 LOCK_WAIT_S = 2.0
-"""How long a write waits for another process, in seconds. One holds the lock for about 1 ms; one that was
-stopped while holding it may never let go, and what waits here is somebody's read."""
+"""Time that a write waits for another process, in seconds. A process holds the lock for about 1 ms. One that
+was stopped while holding it may never release it, and a user's read waits here."""
 _MOST_CONNECTIONS = 16
-"""Threads that work on the table at the same time: eight that look, four that store, and some for status and
+"""Threads that use the table at the same time: eight that read, four that store, and some for status and
 pins. Fewer where the process may open fewer than 512 files: each connection has three."""
 _LOG_PAGES = 64
 """Pages of the write-ahead log before it is folded into the database. SQLite's 1000 would let it grow to
@@ -53,7 +53,7 @@ _CACHE_PAGES = 512
 """Pages that each connection keeps in memory: 2 MiB, SQLite's own default. diskcache's is 32 MiB."""
 _PRAGMAS: Mapping[str, int] = MappingProxyType(
     {
-        # Nothing is synced, see above.
+        # Nothing is synced, see `rcfs.store._table`.
         "synchronous": 0,
         "cache_size": _CACHE_PAGES,
         "wal_autocheckpoint": _LOG_PAGES,
@@ -62,7 +62,7 @@ _PRAGMAS: Mapping[str, int] = MappingProxyType(
         "mmap_size": 0,
     }
 )
-"""What holds for one connection only, and not for the database."""
+"""Settings of a connection, which the database does not keep."""
 
 _IF_MISSING = "INSERT OR IGNORE"
 _SETTING_WRITES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -72,9 +72,9 @@ _SETTING_WRITES: Mapping[str, tuple[str, str]] = MappingProxyType(
         "UPDATE": ("value", "key"),
     }
 )
-"""How diskcache's statements that write a setting begin, and the order of their parameters."""
+"""Beginnings of diskcache's statements that write a setting, and the order of their parameters."""
 _OPEN_STEP_S = 0.001
-"""Between two attempts to write a setting, in seconds; diskcache's own."""
+"""Time between two attempts to write a setting, in seconds; diskcache's own value."""
 
 
 class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no type hints
@@ -83,12 +83,12 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
     Every method may raise sqlite3.Error, those that write also `Timeout`.
     """
 
-    def __init__(self, directory: Path, scratch: "TemporaryDirectory[str] | None" = None) -> None:
+    def __init__(self, directory: Path, scratch: TemporaryDirectory[str] | None = None) -> None:
         """Open or create the database in `directory`.
 
         Args:
-            directory: Where the database and the directory of the value files lie.
-            scratch: The same directory, if it is one to be thrown away after use.
+            directory: The directory of the database, and of the directory of the value files.
+            scratch: The same directory, if it is to be deleted after use.
         """
         self._pool = ConnectionPool(self._connect, share_of_descriptors(32, _MOST_CONNECTIONS))
         super().__init__(
@@ -110,12 +110,12 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
 
     @contextlib.contextmanager
     def session(self) -> Iterator[None]:
-        """Lends this thread a connection, with which everything within the block works.
+        """Lends this thread a connection for all statements within the block.
 
-        Without it, diskcache keeps one open for each thread; so does this class outside of a session.
+        Outside of a session, each thread keeps a connection open, as with diskcache.
 
         Raises:
-            sqlite3.Error: None can be opened.
+            sqlite3.Error: No connection can be opened.
         """
         if getattr(self._local, "con", None) is not None:
             yield
@@ -141,9 +141,9 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
 
     @property
     def _sql_retry(self) -> Callable[..., sqlite3.Cursor]:
-        """How diskcache writes its settings when it is opened: here nothing that is as it should be.
+        """Executes diskcache's statements while it opens; a setting that is right already is not written.
 
-        A process that holds the lock would else keep others from opening the directory.
+        Otherwise a process that holds the lock would keep others from opening the directory.
         """
         run: Callable[..., sqlite3.Cursor] = self._sql
 
@@ -167,15 +167,11 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
         return execute
 
     def _release(self) -> None:
-        """Give this thread's connection to whoever needs one next."""
+        """Return this thread's connection to the pool."""
         connection = getattr(self._local, "con", None)
         if connection is not None:
             self._local.con = None
             self._pool.give(connection)
-
-    def relax(self) -> None:
-        """Close the connections that nobody uses at this moment."""
-        self._pool.relax()
 
     def close(self) -> None:
         """Close this thread's connection, if it has one."""
@@ -186,20 +182,20 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
 
     @property
     def disk(self) -> BytesDisk:
-        """Where and how the values lie."""
+        """The value files."""
         disk: BytesDisk = self._disk
         return disk
 
     @property
     def read_only(self) -> bool:
-        """Whether what is written would be lost: the real directory could not be written."""
+        """Whether writes would be lost, because the real directory cannot be written."""
         return self.scratch is not None
 
     def abandon(self) -> None:
         """End a transaction that failed in its COMMIT, which diskcache leaves open; never raises.
 
-        The connection stays if it can: on a disk that is full or read-only no other one could be opened, and
-        nothing would be read any more.
+        The connection stays open if possible: on a disk that is full or read-only no other one could be
+        opened, and reads would fail.
         """
         try:
             if self._con.in_transaction:
@@ -208,7 +204,7 @@ class CacheDatabase(diskcache.Cache):  # type: ignore[misc]  # diskcache has no 
             self.close()
 
     def dispose(self) -> None:
-        """Close all connections, those in use when they are given back, and remove what was scratch."""
+        """Close all connections, those in use when they are returned, and delete a temporary directory."""
         self.close()
         self._pool.close()
         if self.scratch is not None:

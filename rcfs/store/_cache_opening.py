@@ -1,4 +1,4 @@
-"""Opening a cache directory, whatever state it is in."""
+"""Opening a cache directory in any state: new, damaged, read-only, or on a full disk."""
 
 import contextlib
 import os
@@ -17,22 +17,27 @@ from rcfs.store._database import open_database
 from rcfs.store._table import ChunkTable
 
 _SMALL_BYTES = 2 << 20
-"""A database of that size, of some 5,000 chunks, is looked at whole in 20 ms (see `find_fault`)."""
+"""A database of this size, with some 5,000 chunks, is checked whole in 20 ms (see `find_fault`)."""
 _MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryDirectory
-"""Where Linux keeps files in memory: when the disk is full, nothing else can be written."""
+"""Linux keeps its files in memory, so it can be written when the disk is full."""
 
 
 def open_table(
-    directory: Path, warn: Callable[[str], None], *, thorough: bool = False, fault: str | None = None
+    directory: Path,
+    warn: Callable[[str], None],
+    wall_clock: Callable[[], float],
+    *,
+    thorough: bool = False,
+    fault: str | None = None,
 ) -> ChunkTable:
     """The database of the cache `directory`, both created when missing; a damaged database is rebuilt.
 
     Args:
         directory: An absolute path.
-        warn: Gets one line when a database had to be moved aside.
-        thorough: Look for damage in the whole database, as always in a small one, and not only where
-            opening it passes by.
-        fault: Why it is damaged, if that is known already.
+        warn: Gets one line if a database was moved aside.
+        wall_clock: Seconds since 1970 UTC.
+        thorough: Check every page, which is done for a small database in any case.
+        fault: The damage, if it is known already.
 
     Raises:
         StoreError: The directory cannot be created or written; the text names it and the reason.
@@ -48,7 +53,7 @@ def open_table(
         (table, adopted), damage = open_database(
             database,
             FORM,
-            partial(_reconciled, directory),
+            partial(_reconciled, directory, wall_clock),
             thorough=thorough or is_small,
             fault=fault,
             wait_s=LOCK_WAIT_S,
@@ -63,14 +68,14 @@ def open_table(
     return table
 
 
-def open_read_only(directory: Path) -> ChunkTable:
-    """A table of the value files in `directory` for reading; its database is made for the occasion.
+def open_read_only(directory: Path, wall_clock: Callable[[], float]) -> ChunkTable:
+    """A table for reading the value files in `directory`; its database is a temporary one.
 
-    SQLite cannot read a database in write-ahead mode where it cannot write, so what is needed of it is
-    read from the value files' headers: about 30 µs for each.
+    SQLite cannot read a database in write-ahead mode in a directory that it cannot write, so the rows are
+    built from the headers of the value files, in about 30 µs each.
 
     Raises:
-        StoreError: There are no value files, they cannot be read, or there is no room in memory.
+        StoreError: There are no value files, they cannot be read, or no directory in memory can be created.
     """
     memory = _MEMORY_DIRECTORY if os.access(_MEMORY_DIRECTORY, os.W_OK) else None
     try:
@@ -78,7 +83,7 @@ def open_read_only(directory: Path) -> ChunkTable:
         with contextlib.ExitStack() as stack:
             stack.callback(scratch.cleanup)
             CacheFiles(Path(scratch.name)).chunks.symlink_to(CacheFiles(directory).chunks)
-            table = ChunkTable(Path(scratch.name), scratch)
+            table = ChunkTable(Path(scratch.name), wall_clock, scratch)
             table.reconcile()
             stack.pop_all()
     except (OSError, sqlite3.Error) as exc:
@@ -87,21 +92,21 @@ def open_read_only(directory: Path) -> ChunkTable:
 
 
 def _unusable(directory: Path, reason: str) -> StoreError:
-    """The error that says in one line that the cache `directory` cannot be used."""
+    """The error for a cache `directory` that cannot be used, with the reason."""
     return StoreError(f"the cache directory {directory} cannot be used: {reason}")
 
 
-def _reconciled(directory: Path) -> tuple[ChunkTable, int]:
-    """The database of the cache, and how many value files it lacked."""
+def _reconciled(directory: Path, wall_clock: Callable[[], float]) -> tuple[ChunkTable, int]:
+    """The database of the cache, and the number of value files that were added to it."""
     try:
-        table = ChunkTable(directory)
+        table = ChunkTable(directory, wall_clock)
         return table, _reconcile(table)
     except ODD_SETTINGS as exc:
         raise DamagedRowError(str(exc)) from exc
 
 
 def _reconcile(table: ChunkTable) -> int:
-    # Another process that holds the lock now has the same table, and will not leave it in disorder.
+    # A process that holds the lock now has reconciled the same table.
     with contextlib.suppress(Timeout):
         return table.reconcile()
     return 0

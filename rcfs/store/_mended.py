@@ -1,8 +1,7 @@
-"""The cache's database, which is opened anew when it fails, and rebuilt when that does not help."""
+"""The cache's database, which is reopened when it fails, and rebuilt if that does not help."""
 
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -17,10 +16,11 @@ from rcfs.store._table import ChunkTable
 T = TypeVar("T")
 
 _LOCKED_PAUSE_S = 10.0
-"""After a lock was not had in time nothing is written for so long, in seconds: else each chunk of a large
-content would wait again for a process that was stopped while it held the lock."""
+"""Pause in writing after the lock was not free in time, in seconds: otherwise each chunk of a large content
+would wait again for a process that was stopped while it held the lock."""
 _RECOVERY_INTERVAL_S = 60.0
-"""At most one attempt to mend the database in so many seconds: on a failing disk there is no end to it."""
+"""Time between two attempts to mend the database, in seconds: a failing disk needs mending again and
+again."""
 
 
 class MendedTable:
@@ -32,30 +32,32 @@ class MendedTable:
         directory: Path,
         warn: Callable[[str], None],
         tell: Callable[[str], None],
+        clock: Callable[[], float],
     ) -> None:
-        """Takes over `table`; `warn` gets a line each time that it is rebuilt, `tell` why something fails."""
+        """Takes over `table`; `warn` gets a line each time that it is rebuilt, `tell` each other failure."""
         self.present = table
-        """The present one."""
+        """The table in use."""
         self.lock = threading.RLock()
-        """Held by whoever writes: one at a time of this process, before SQLite's lock of all processes."""
+        """Held by the one thread of this process that writes; taken before SQLite's lock of all processes."""
         self._directory = directory
         self._warn = warn
         self._tell = tell
+        self._clock = clock
         self._locked_until_s = 0.0
         self._recover_from_s = 0.0
 
     @property
     def is_writable(self) -> bool:
-        """Whether to write has a chance now."""
-        return not self.present.read_only and time.monotonic() >= self._locked_until_s
+        """Whether writing may succeed now."""
+        return not self.present.read_only and self._clock() >= self._locked_until_s
 
     def close(self) -> None:
-        """Close it; nothing may be called afterwards."""
+        """Close the table; nothing may be called afterwards."""
         with self.lock:
             self.present.dispose()
 
     def attempt(self, work: Callable[[ChunkTable], T], otherwise: T) -> T:
-        """The result of `work`, or `otherwise` when the database fails and cannot be mended either."""
+        """The result of `work`, or `otherwise` if the database fails and cannot be mended."""
         remedies = iter((self._reopen, self._rebuild))
         while True:
             table = self.present
@@ -67,7 +69,7 @@ class MendedTable:
                         table.abandon()
                         raise
             except Timeout:
-                self._locked_until_s = time.monotonic() + _LOCKED_PAUSE_S
+                self._locked_until_s = self._clock() + _LOCKED_PAUSE_S
                 self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
                 return otherwise
             except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
@@ -78,23 +80,25 @@ class MendedTable:
                 return otherwise
 
     def _reopen(self, broken: ChunkTable, _error: Exception) -> bool:
-        """Open the database anew, rebuilt if need be; whether there is another one than `broken` now."""
+        """Reopen the database, which rebuilds a damaged one; whether `broken` has been replaced."""
         with self.lock:
             if self.present is not broken:
                 return True
-            if time.monotonic() < self._recover_from_s:
+            if self._clock() < self._recover_from_s:
                 return False
-            self._recover_from_s = time.monotonic() + _RECOVERY_INTERVAL_S
+            self._recover_from_s = self._clock() + _RECOVERY_INTERVAL_S
             return self._replace(broken, fault=None)
 
     def _rebuild(self, broken: ChunkTable, error: Exception) -> bool:
-        """The same, when opening it anew did not help: the schema may contradict nothing but us."""
+        """Rebuild the database, if reopening did not help: its schema may be sound, but not ours."""
         with self.lock:
             return self.present is not broken or self._replace(broken, fault=reason_of(error))
 
     def _replace(self, broken: ChunkTable, fault: str | None) -> bool:
         try:
-            self.present = open_table(self._directory, self._warn, thorough=True, fault=fault)
+            self.present = open_table(
+                self._directory, self._warn, broken.wall_clock, thorough=True, fault=fault
+            )
         except StoreError:
             return False
         broken.dispose()
@@ -102,7 +106,7 @@ class MendedTable:
 
 
 def _may_be_mended(error: Exception) -> bool:
-    """Whether opening the database anew may end `error`: damage, or files that were removed under us."""
+    """Whether reopening the database may end `error`: damage, or files that somebody removed."""
     if isinstance(error, sqlite3.Error):
         code = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF
         return is_damage(error) or code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR)

@@ -1,22 +1,21 @@
-"""The cache's database: which value file holds which key, and whose turn it is to go.
+"""The rows of the cache's database: the value file of each key, and the order in which contents are evicted.
 
-There is a row for each value (see `rcfs.store._cache_database`), and the values of one content are tied
-together by its `tag`. Here are the statements on these rows: asking and evicting by content, writing so that
-a SIGKILL leaves nothing uncounted, and mending the database from the value files.
+Each value has a row (see `rcfs.store._cache_database`); the rows of one content have the same `tag`. This
+file has the statements on these rows: reading and evicting by content, writing so that a SIGKILL leaves no
+file uncounted, and rebuilding the rows from the value files.
 
-What a SIGKILL may leave behind: rows whose files are gone (evicting removes files before it is committed),
-which count too much, and are found out by whoever opens them; and files that the table `Spare` names, which
-the next write of any process removes before it adds anything. So the cap holds with no repair.
+A SIGKILL may leave two things behind. Rows without a file (evicting removes files before the commit) count
+too much until a read finds them. Files that the table `Spare` names are removed by the next write of any
+process, before it adds anything. So the cap holds without a repair.
 
-The database is disposable. Nothing in it is synced to the disk, so that a write costs no more than the file
-it describes; when a power cut garbles it, `reconcile` writes it anew from the headers of the files.
+The database is disposable. rcfs does not sync it to the disk, so a write costs no more than its file; if a
+power cut garbles the database, `reconcile` rebuilds the rows from the headers of the files.
 """
 
 import contextlib
 import os
 import sqlite3
-import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,25 +28,25 @@ from rcfs.store._keys import parse_value_key
 from rcfs.store._value import DamagedValueError, allocated_bytes, peek_key
 
 _MOST_USES = 1000
-"""Uses that are noted later because the table is locked now; what is lost only makes the order worse."""
+"""Uses that wait to be written while the table is locked; losing some only makes the order worse."""
 
 _USE_STEP_S = 0.001
-"""Between two uses while the clock lags behind those noted, in seconds: a double tells them apart for the
-next 30,000 years, and a content is not used more often than that for long."""
+"""Step between two uses while the clock is behind the last one written, in seconds: a double tells them apart
+for the next 30,000 years, and contents are not used more often than that for long."""
 _NEVER_S = 1e12
-"""No clock says so: the year 33,658. What a failing disk made of a time, text included, sorts behind it."""
+"""Later than any clock shows: the year 33,658. A damaged time, text included, sorts behind it."""
 
 
 @attrs.frozen
 class Entry:
-    """One row: where the value of a key lies. As the database says, so nothing of it is to be trusted."""
+    """One row, with the file of a value. A damaged database may have any values here, so all are checked."""
 
     rowid: int
     """SQLite's row number."""
     key: object
-    """Text of the key, if the database is sound."""
+    """The key, a text if the database is sound."""
     mode: object
-    """diskcache's mode number: only that of a file of bytes is ever used."""
+    """diskcache's mode number; rcfs only uses that of a file of bytes."""
     filename: object
     """Name of the value file."""
 
@@ -55,15 +54,22 @@ class Entry:
 class ChunkTable(CacheDatabase):
     """The rows of one cache directory; may be used from any thread, and by several processes."""
 
-    def __init__(self, directory: Path, scratch: "TemporaryDirectory[str] | None" = None) -> None:
-        """See `CacheDatabase`."""
+    def __init__(
+        self,
+        directory: Path,
+        wall_clock: Callable[[], float],
+        scratch: TemporaryDirectory[str] | None = None,
+    ) -> None:
+        """See `CacheDatabase`; `wall_clock` tells the times of use."""
         super().__init__(directory, scratch)
+        self.wall_clock = wall_clock
+        """Seconds since 1970 UTC."""
         self._uses: dict[str, None] = {}
         self._path = directory
-        # Value files that may be there without a row: those that the next write will make, and those that the
+        # Value files that may exist without a row: those that the next write will create, and those that the
         # last write replaced.
         self._sql_retry("CREATE TABLE IF NOT EXISTS Spare (filename TEXT)")
-        self.entries("")  # A table with other columns fails here, and not in somebody's read.
+        self.entries("")  # A table with other columns fails here, and not in a read.
         self._release()
 
     def entries(self, tag: str) -> list[Entry]:
@@ -83,7 +89,7 @@ class ChunkTable(CacheDatabase):
         return [tag for (tag,) in self._sql(select, (f"{prefix}/", f"{prefix}0")).fetchall()]
 
     def fingerprint_below(self, prefix: str) -> str:
-        """A digest of the contents that `tags_below` tells: their rows, and the sizes of their files."""
+        """A digest of the rows of the contents that `tags_below` gives, and of the sizes of their files."""
         hasher = blake2b(digest_size=16)
         select = "SELECT key, filename, size FROM Cache WHERE tag > ? AND tag < ? ORDER BY tag, key"
         for key, filename, size in self._sql(select, (f"{prefix}/", f"{prefix}0")):
@@ -95,19 +101,19 @@ class ChunkTable(CacheDatabase):
         return hasher.hexdigest()
 
     def sizes(self) -> dict[object, int]:
-        """What the values of each content take on the disk, in bytes, by tag."""
+        """Bytes on the disk of each content, by tag."""
         return dict(self._sql("SELECT tag, SUM(size) FROM Cache GROUP BY tag").fetchall())
 
     def count_contents(self) -> int:
-        """How many contents have at least one value here."""
+        """The number of contents that have at least one row."""
         return int(self._sql("SELECT COUNT(DISTINCT tag) FROM Cache").fetchone()[0])
 
     def value_bytes(self) -> int:
-        """What all value files take on the disk, in bytes; kept by triggers, so it costs one look."""
+        """Bytes on the disk of all value files; triggers keep the sum."""
         return int(self._sql("SELECT CAST(value AS INTEGER) FROM Settings WHERE key = 'size'").fetchone()[0])
 
     def overhead_bytes(self) -> int:
-        """What directories and databases, those moved aside included, take on the disk, in bytes."""
+        """Bytes on the disk of directories and databases, those moved aside included."""
         total = allocated_bytes(self._path.stat().st_size) + allocated_bytes(
             self.disk.chunk_directory.stat().st_size
         )
@@ -119,14 +125,17 @@ class ChunkTable(CacheDatabase):
         return total
 
     def write(self, values: Sequence[tuple[str, bytes | bytearray]], *, tag: str) -> list[object]:
-        """Store keys with their values, one or two, of the content `tag`; the names of the files replaced.
+        """Store one or two keys with their values, of the content `tag`.
 
-        To be called within a transaction, after which the caller removes those files: before the commit, a
-        SIGKILL would leave the keys with nothing. The names of the new ones were committed by the write
-        before.
+        The caller has begun a transaction. It removes the replaced files after the commit: with a SIGKILL
+        before the commit, the keys would be left without a file. The previous write has committed the names
+        of the new files.
+
+        Returns:
+            The names of the replaced files.
 
         Raises:
-            OSError: A file cannot be written; nothing is left of any.
+            OSError: A file cannot be written; no file is left.
         """
         spare = [
             name for (name,) in self._sql("SELECT filename FROM Spare").fetchall() if self._is_free(name)
@@ -147,7 +156,7 @@ class ChunkTable(CacheDatabase):
         return replaced
 
     def _link(self, key: str, name: str, size: int, tag: str) -> object:
-        """Make the file `name` the value of `key`; the name of the file before, None when there was none."""
+        """Make the file `name` the value of `key`; the name of its previous file, None if it had none."""
         replaced = self.entry(key)
         upsert = (
             "INSERT INTO Cache (key, raw, store_time, access_time, tag, size, mode, filename)"
@@ -160,40 +169,40 @@ class ChunkTable(CacheDatabase):
         return replaced.filename if replaced is not None else None
 
     def _choose_spare(self, replaced: Iterable[object]) -> None:
-        """Note the names of the next two files, and that the files `replaced` are about to go."""
+        """Write down the names of the next two files, and of the files `replaced`, which will be removed."""
         self._sql("DELETE FROM Spare")
         for name in (new_value_name(), new_value_name(), *replaced):
             self._sql("INSERT INTO Spare VALUES (?)", (name,))
 
     def _is_free(self, name: object) -> bool:
-        """Whether `name` is a value file's, and of none that has a row."""
+        """Whether `name` is that of a value file, and no row has it."""
         if not is_value_name(name):
             return False
         if not self.disk.path(name).exists():
             return True
-        # Seldom, for the scan takes a while: after a SIGKILL, or when the database is older than the files.
+        # A slow scan, but rare: after a SIGKILL, or if the database is older than the files.
         return self._sql("SELECT 1 FROM Cache WHERE filename = ?", (name,)).fetchone() is None
 
     def touch_content(self, tag: str) -> bool:
-        """Note that the content `tag` was used just now, later if that is locked; whether it is there.
+        """Mark the content `tag` as used now, or later if the table is locked; whether it is there.
 
-        One row is enough: `coldest_content` takes a content to be as recent as its most recent row.
+        One row is enough: for `coldest_content` a content is as recent as its most recent row.
         """
         if self._sql("SELECT 1 FROM Cache WHERE tag = ? LIMIT 1", (tag,)).fetchone() is None:
             return False
         self._uses[tag] = None
         self._sql("PRAGMA busy_timeout = 0")
         try:
-            self.note_uses()
+            self.write_uses()
         except sqlite3.OperationalError:
-            while len(self._uses) > _MOST_USES:  # Locked or full: it is noted later.
+            while len(self._uses) > _MOST_USES:  # Locked or full: the next use tries again.
                 self._uses.pop(next(iter(self._uses)), None)
         finally:
             self._sql(f"PRAGMA busy_timeout = {int(self.timeout * 1000)}")
         return True
 
-    def note_uses(self) -> None:
-        """Write down the uses that are not noted yet."""
+    def write_uses(self) -> None:
+        """Write the uses that are not written yet."""
         update = (
             "UPDATE Cache SET access_time = ? WHERE rowid = (SELECT rowid FROM Cache WHERE tag = ? LIMIT 1)"
         )
@@ -202,18 +211,20 @@ class ChunkTable(CacheDatabase):
             self._uses.pop(tag, None)
 
     def _next_use_s(self) -> float:
-        """The time to note for a use that happens now: after all that were noted, whatever the clock says.
+        """The time to write for a use that happens now: later than all that were written.
 
-        With the bare clock, a step back by a year would make everything used since the first to go.
+        With the clock alone, after it was set back by a year, contents used from then on would be evicted
+        first.
         """
         newest = "SELECT access_time FROM Cache WHERE access_time < ? ORDER BY access_time DESC LIMIT 1"
         row = self._sql(newest, (_NEVER_S,)).fetchone()
-        return max(time.time(), row[0] + _USE_STEP_S) if row is not None else time.time()
+        now_s = self.wall_clock()
+        return max(now_s, row[0] + _USE_STEP_S) if row is not None else now_s
 
     def coldest_content(self, *, besides: Container[object]) -> tuple[object] | None:
-        """The tag of the content whose last use is longest ago, `besides` left out; None if there is none.
+        """The tag of the least recently used content that is not in `besides`; None if all are.
 
-        A tuple of one, because a doctored row may have no tag, and must go all the same.
+        It is in a tuple, because a tampered row may have the tag None and must be evicted, too.
         """
         oldest = "SELECT tag FROM Cache ORDER BY access_time"
         level = (
@@ -223,13 +234,13 @@ class ChunkTable(CacheDatabase):
         while True:
             with contextlib.closing(self._sql(oldest)) as rows:  # which come one by one, by an index
                 row: tuple[object] | None = next((each for each in rows if each[0] not in besides), None)
-            # Rows of a content that was used since its oldest row are brought up to its newest one; that is
-            # done once per use and content, and leaves the row that was found at the right place.
+            # If the content has a newer row, all of its rows get that row's time, once per use and content;
+            # then the search is repeated.
             if row is None or self._sql(level, row).rowcount == 0:
                 return row
 
     def discard_content(self, tag: object) -> int:
-        """Remove the content `tag`; how many bytes of disk that frees."""
+        """Remove the content `tag`; the bytes of disk that this frees."""
         with self.transact():
             rows = self._sql("SELECT filename, size FROM Cache WHERE tag IS ?", (tag,)).fetchall()
             self._sql("DELETE FROM Cache WHERE tag IS ?", (tag,))
@@ -238,15 +249,15 @@ class ChunkTable(CacheDatabase):
         return sum(size for _filename, size in rows if isinstance(size, int))
 
     def forget(self, entry: Entry) -> None:
-        """Remove one value, unless its row has come to mean another file; best effort."""
+        """Remove one value, unless its row has another file by now; best effort."""
         with contextlib.suppress(sqlite3.OperationalError):
             self._sql("DELETE FROM Cache WHERE rowid = ? AND filename IS ?", (entry.rowid, entry.filename))
         self.disk.remove(entry.filename)
 
     def restore(self, entry: Entry) -> bool:
-        """Make the row of a value anew as its file says, of which it says that it is another's.
+        """Replace a row by one that fits the header of its file, which names another key.
 
-        False when the file is no good; then both are removed.
+        False if the file is damaged; then row and file are removed.
         """
         try:
             self.disk.open_unchecked(entry.mode, entry.filename).check().close()
@@ -259,9 +270,10 @@ class ChunkTable(CacheDatabase):
         return True
 
     def empty(self, *, besides: Container[object] = ()) -> int:
-        """Remove all contents but `besides`; how many bytes of disk that frees.
+        """Remove all contents except `besides`, and if none is left, all value files without a row.
 
-        Unless something is left, also all value files that no row knows.
+        Returns:
+            The bytes of disk that this frees.
         """
         freed = 0
         with self.transact():
@@ -278,19 +290,19 @@ class ChunkTable(CacheDatabase):
         return freed
 
     def reconcile(self) -> int:
-        """Make rows and value files agree again; how many files were taken in.
+        """Make rows and value files agree; the number of files that got a row.
 
-        A file without a row (its writer was killed before it committed, or the database was lost) is taken
-        in when its header fits and its key is not there already, else removed; of two files of one key
-        either will do, for contents never change. A row without a file is removed. Payloads are not read:
-        whoever loads them checks them anyway, and 10 GiB would take a minute.
+        A file without a row (its writer was killed before the commit, or the database was lost) gets one if
+        its header fits and no other file has its key; otherwise it is removed. Of two files of one key either
+        will do, because contents never change. A row without a file is removed. A row that contradicts
+        itself, or has another size than its file, is rebuilt from the file. Payloads are not read: loading
+        checks them, and 10 GiB would take a minute.
 
-        Every writer writes its file within a transaction, so under the lock no file is merely about to get
-        its row. When they agree already, which is the rule, nothing is locked. A row that contradicts itself,
-        or whose size is not its file's, is made anew from the file.
+        If rows and files agree already, as they usually do, nothing is locked. Writers write their files
+        within a transaction, so under the lock no file is still waiting for its row.
 
         Raises:
-            ValueError: The database contradicts itself, and would take the files of lost rows for needless.
+            ValueError: The database contradicts itself, so files might be removed only because it lost rows.
         """
         select = "SELECT filename, size, key, tag, store_time, access_time FROM Cache"
         found = self._sql(select).fetchall()
@@ -314,7 +326,7 @@ class ChunkTable(CacheDatabase):
                 elif _is_plausible(*said) and said[0] == self._allocated_bytes(filename):
                     rows[rowid] = filename
                 else:
-                    # Counted as none that was taken in, unless the file is no good either.
+                    # The file gets a new row below; that does not count as a new file.
                     self._sql("DELETE FROM Cache WHERE rowid = ?", (rowid,))
                     adopted -= 1
             for name in names.difference(rows.values()):
@@ -335,7 +347,7 @@ class ChunkTable(CacheDatabase):
             return -1
 
     def _adopt(self, name: str) -> bool:
-        """Make a row for the value file `name`; False when it is no good, or its key has another file."""
+        """Make a row for the value file `name`; False if it is damaged, or its key has another file."""
         path = self.disk.path(name)
         try:
             key = peek_key(path)
@@ -349,7 +361,7 @@ class ChunkTable(CacheDatabase):
             "INSERT OR IGNORE INTO Cache (key, raw, store_time, access_time, tag, size, mode, filename)"
             " VALUES (?, 1, ?, ?, ?, ?, ?, ?)"
         )
-        # The time of writing stands in for that of the last use, which only the lost row knew.
+        # The time of writing replaces that of the last use, which only the lost row had.
         written_s = status.st_mtime
         size = allocated_bytes(status.st_size)
         values = (key, written_s, written_s, parsed[0], size, FILE_OF_BYTES, name)
@@ -361,7 +373,7 @@ class ChunkTable(CacheDatabase):
 
 
 def _is_plausible(size: object, key: object, tag: object, stored_s: object, used_s: object) -> bool:
-    """Whether what a row says of its file may be what was written."""
+    """Whether the columns of a row may be as they were written."""
     return (
         isinstance(size, int)
         and isinstance(key, str)

@@ -1,11 +1,10 @@
-"""What the content cache does when files, database or disk are not as they should be."""
+"""The content cache with damaged files, a damaged database, or a failing disk."""
 
 import errno
 import os
 import pickle
 import shutil
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -20,7 +19,8 @@ import rcfs.store._mended as mended_module
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo, StoredContent
-from rcfs.store._disk import BytesDisk
+from rcfs.store._disk import FILE_OF_BYTES, BytesDisk, new_value_name
+from rcfs.store._value import DamagedValueError
 
 KEY = AttachmentKey("400131", 62, 1001, 1)
 OTHER = AttachmentKey("400131", 62, 1002, 1)
@@ -205,7 +205,7 @@ def test_without_descriptors_what_can_be_opened_is_given_and_nothing_dropped(
 
 @pytest.fixture
 def marker(tmp_path: Path) -> Path:
-    """What an evil pickle would create; shown here to work, so that its absence proves something."""
+    """A file that an evil pickle would create; shown here to work, so that its absence proves something."""
     path = tmp_path / "pwned"
     pickle.loads(pickle.dumps(Evil(path)))
     assert path.exists()
@@ -242,15 +242,15 @@ def test_a_planted_pickle_is_never_loaded(
     assert not marker.exists()
 
 
-def test_the_disk_holds_bytes_under_text_keys_and_nothing_else(tmp_path: Path, marker: Path) -> None:
+def test_no_method_by_which_diskcache_reads_or_writes_values_works(tmp_path: Path, marker: Path) -> None:
     disk = BytesDisk(str(tmp_path))
     disk.chunk_directory.mkdir()
-    for value in ("text", 1, 1.5, None, bytearray(b"x"), Evil(marker)):
+    for value in (b"value", "text", 1, 1.5, None, bytearray(b"x"), Evil(marker)):
         with pytest.raises(TypeError):
             disk.store(value, read=False, key="k")
     with (tmp_path / "file").open("wb+") as file, pytest.raises(TypeError):
         disk.store(file, read=True, key="k")
-    for key in (b"k", 1, 1.5, None, ("k",)):
+    for key in ("k", b"k", 1, 1.5, None, ("k",)):
         with pytest.raises(TypeError):
             disk.put(key)
         with pytest.raises(TypeError):
@@ -259,17 +259,19 @@ def test_the_disk_holds_bytes_under_text_keys_and_nothing_else(tmp_path: Path, m
         disk.get(pickle.dumps(Evil(marker)), raw=False)
     assert list(disk.chunk_directory.iterdir()) == []
 
-    size, mode, filename, value = disk.store(b"value", read=False, key="k")
-    assert (size, value) == (4096, None)
-    assert disk.fetch(mode, filename, None, read=False) == b"value"
+    filename = new_value_name()
+    assert disk.write(filename, "k", b"value") == 4096
+    chunk = disk.open_unchecked(FILE_OF_BYTES, filename).check()
+    assert chunk.pread(0, 9) == b"value"
+    chunk.close()
     (tmp_path / "chunks" / filename).write_bytes(pickle.dumps(Evil(marker)))
-    for wrong in (1, 3, 4):
+    for mode in (1, 2, 3, 4):
         with pytest.raises(TypeError):
-            disk.fetch(wrong, filename, None, read=False)
+            disk.fetch(mode, filename, None, read=False)
         with pytest.raises(TypeError):
-            disk.fetch(wrong, None, pickle.dumps(Evil(marker)), read=False)
-    with pytest.raises(TypeError):
-        disk.fetch(mode, filename, None, read=True)
+            disk.fetch(mode, None, pickle.dumps(Evil(marker)), read=False)
+        with pytest.raises(DamagedValueError if mode == FILE_OF_BYTES else TypeError):
+            disk.open_unchecked(mode, filename)
     assert not marker.exists()
 
 
@@ -523,7 +525,8 @@ def test_a_locked_database_stops_writing_for_a_while_and_no_reading(
     directory: Path, monkeypatch: pytest.MonkeyPatch, warnings: list[str]
 ) -> None:
     monkeypatch.setattr(table_module, "LOCK_WAIT_S", 0.05)
-    cache = open_cache(directory, warnings)
+    now_s = 100.0
+    cache = ContentCache.open(directory, free_floor_bytes=0, warn=warnings.append, clock=lambda: now_s)
     put(cache, KEY, b"abc")
     with closing(sqlite3.connect(directory / "cache.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -534,8 +537,7 @@ def test_a_locked_database_stops_writing_for_a_while_and_no_reading(
     assert "locked" in warnings[0]
     assert rows_and_files(directory)[1] == rows_and_files(directory)[0]
     assert cache.put_chunk(OTHER, 0, b"x") is None
-    now = time.monotonic() + 11
-    monkeypatch.setattr("rcfs.store._mended.time.monotonic", lambda: now)
+    now_s += 11
     put(cache, OTHER, b"x")
     assert len(warnings) == 1
 

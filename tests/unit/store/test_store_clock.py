@@ -1,9 +1,8 @@
-"""A wall clock that is set: eviction keeps its order, and nothing expires."""
+"""When the wall clock is set, eviction keeps its order, and no content expires."""
 
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
-from unittest import mock
 
 import pytest
 
@@ -15,7 +14,7 @@ YEAR_S = 31_557_600.0
 
 
 class WallClock:
-    """What `time.time` says: it goes on a little with each look, and jumps when it is set."""
+    """A clock that advances a little with each reading, and jumps when it is set."""
 
     def __init__(self) -> None:
         self.now_s = 1_790_000_000.0
@@ -27,16 +26,17 @@ class WallClock:
 
 @pytest.fixture
 def clock() -> Iterator[WallClock]:
-    clock = WallClock()
-    with small_chunks(), mock.patch("time.time", clock):
-        yield clock
+    with small_chunks():
+        yield WallClock()
 
 
 def test_the_least_recently_used_goes_first_however_the_clock_is_set(
     clock: WallClock, quick_directory: Path
 ) -> None:
     random = Random(3)
-    cache = ContentCache.open(quick_directory, size_limit_bytes=LIMIT, free_floor_bytes=0, warn=pytest.fail)
+    cache = ContentCache.open(
+        quick_directory, size_limit_bytes=LIMIT, free_floor_bytes=0, warn=pytest.fail, wall_clock=clock
+    )
     used: list[int] = []
     there: list[int] = []
     for number in range(150):
@@ -62,7 +62,7 @@ def test_the_least_recently_used_goes_first_however_the_clock_is_set(
 def test_nothing_expires(clock: WallClock, quick_directory: Path) -> None:
     for jump_s in (0.0, 1000 * YEAR_S, -1040 * YEAR_S):
         clock.now_s += jump_s
-        cache = ContentCache.open(quick_directory, free_floor_bytes=0, warn=pytest.fail)
+        cache = ContentCache.open(quick_directory, free_floor_bytes=0, warn=pytest.fail, wall_clock=clock)
         if not jump_s:
             cache.put_chunk(key(1), 0, b"kept")
         stored = cache.load(key(1))
