@@ -201,7 +201,7 @@ class Account:
         except StoreError as exc:
             self._recorder.fault("account", str(exc))
             renewed = True
-        self._index.settle()
+        self._index.close_retired()
         if renewed:
             self.mailboxes.forget()
             self.changes.tell(MailboxesLost())

@@ -28,7 +28,7 @@ class Searches:
     def __init__(self, context: Context, account: Account) -> None:
         """Searches the mailboxes of `account`, hidden views excluded."""
         self._context = context
-        self._index = context.index.search
+        self._index = context.index
         self._account = account
         # With their own limiter: a wait for a lock of the index must not hold up other threads.
         self._threads = trio.CapacityLimiter(_MOST_THREADS)
@@ -42,7 +42,7 @@ class Searches:
         The index keeps it, so it is the same after a remount.
         """
         if self._changed_s is None:
-            note = self._context.index.reader.noted(self._topic)
+            note = self._index.reader.noted(self._topic)
             self._changed_s = 0.0 if note is None else note.noted_s
         return self._changed_s
 
@@ -66,23 +66,24 @@ class Searches:
 
     def kept(self, after: int, limit: int) -> list[SearchRow]:
         """At most `limit` searches in the order of their numbers, after the number `after`."""
-        return self._index.kept(self._account.id, after, limit)
+        return self._index.reader.searches(self._account.id, after, limit)
 
     def kept_as(self, name: str) -> SearchRow | None:
         """The search with the name `name`; None when there is no such search."""
-        return self._index.kept_as(self._account.id, name)
+        return self._index.reader.search(self._account.id, name)
 
     async def keep(self, name: str) -> bool:
         """Adds a search for `name`; False when it exists already."""
-        return await self._writing(self._index.keep, self._account.id, name, self._context.wall_clock())
+        made_s = self._context.wall_clock()
+        return await self._writing(self._index.writer.save_search, self._account.id, name, made_s)
 
     async def drop(self, name: str) -> bool:
         """Removes a search; False when it does not exist."""
-        return await self._writing(self._index.drop, self._account.id, name)
+        return await self._writing(self._index.writer.remove_search, self._account.id, name)
 
     async def rename(self, name: str, new_name: str) -> bool:
         """Renames a search, which changes its query; False when it does not exist, or `new_name` does."""
-        return await self._writing(self._index.rename, self._account.id, name, new_name)
+        return await self._writing(self._index.writer.rename_search, self._account.id, name, new_name)
 
     async def _note(self) -> None:
         """Writes the time of the last change into the index; many changes in a row cause few writes."""
@@ -90,7 +91,7 @@ class Searches:
         try:
             while noted_s != self._changed_s:
                 noted_s = self.changed_s
-                await self._writing(self._context.index.writer.note, self._topic, "", noted_s)
+                await self._writing(self._index.writer.note, self._topic, "", noted_s)
         except StoreError as exc:
             self._context.recorder.fault("searches", str(exc))
         finally:
@@ -103,8 +104,8 @@ class Searches:
 
     def matches(self, query: str, after: int, limit: int) -> list[FoundRow]:
         """At most `limit` matches of `query` in the order of their numbers, after the number `after`."""
-        return self._index.matches(query, self._scope, after, limit)
+        return self._index.search.matches(query, self._scope, after, limit)
 
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
         """The matches of `query` that have that message id."""
-        return self._index.matches_with_id(query, self._scope, message_id)
+        return self._index.search.matches_with_id(query, self._scope, message_id)

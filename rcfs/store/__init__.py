@@ -1,7 +1,7 @@
-"""What is kept on the disk: the contents that were fetched, the sizes that were learned, the quota's ledger.
+"""All that rcfs keeps on the disk: the cache of contents, the index of mailboxes, sizes, ledger and session.
 
-Everything here is synchronous and may wait for the disk, so callers run it in worker threads; only the
-chunks that are given out and the ledger are meant for the event loop.
+Everything here is synchronous and may wait for the disk, so callers run it in worker threads. The event loop
+itself only reads chunks, asks short questions, and uses the ledger and the session.
 """
 
 from importlib import import_module
@@ -14,13 +14,13 @@ from rcfs.store._history import FetchHistory as FetchHistory
 from rcfs.store._history import FetchRecord as FetchRecord
 from rcfs.store._history import Refusal as Refusal
 from rcfs.store._index import MailboxIndex as MailboxIndex
+from rcfs.store._index_changes import ChangedPaths as ChangedPaths
 from rcfs.store._index_database import IndexDamagedError as IndexDamagedError
 from rcfs.store._index_reader import IndexReader as IndexReader
 from rcfs.store._index_schema import RESHELVED as RESHELVED
 from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState
 from rcfs.store._index_values import Note as Note
-from rcfs.store._index_writer import ChangedPaths as ChangedPaths
 from rcfs.store._index_writer import IndexWriter as IndexWriter
 from rcfs.store._ledger import SqliteHome as SqliteHome
 from rcfs.store._ledger import credentials_in_ledger as credentials_in_ledger
@@ -56,7 +56,7 @@ else:
     }
 
     def __getattr__(name: str) -> object:
-        """What needs diskcache, loaded when it is asked for: a search in the index does without."""
+        """A class that needs diskcache, imported at its first use: a search in the index does without it."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__} has no attribute {name}")
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

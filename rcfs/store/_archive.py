@@ -1,8 +1,8 @@
-"""The archive: records of purged messages that are kept, which the platform cannot give again.
+"""The archive: records of purged messages that the user keeps, and that the platform no longer has.
 
-Everything else in the index of mailboxes can be had again, so that a damaged one is begun anew; this is why
-these have a file of their own, from which they then come back. It is opened for each question, as hardly
-ever there is one: when messages are purged, and when a mailbox is loaded whole.
+rcfs can fetch all else in the index of mailboxes again, so it replaces a damaged index; the records of purged
+messages have their own file, from which a new index gets them. It is opened for each question, because there
+are few: when messages are purged, and when a mailbox is loaded whole.
 """
 
 import sqlite3
@@ -13,16 +13,17 @@ from typing import Any
 
 from rcfs.errors import StoreError
 from rcfs.private import reason_of
-from rcfs.store._checked import CheckedTable, DatabaseKind
-from rcfs.store._forgetting import write_anew
+from rcfs.store._checked_table import CheckedTable
+from rcfs.store._forgetting import rewrite
+from rcfs.store._small_database import DatabaseKind
 from rcfs.store._sqlite import is_damage
 
 _RECORDS = CheckedTable("records", ("account_id", "extension_id", "id", "raw"))
-_WISHES = CheckedTable("wishes", ("keep",))
+_CHOICE = CheckedTable("wishes", ("keep",))
 _KIND = DatabaseKind(
     "the archive of purged messages",
     int.from_bytes(b"rcfa"),
-    (_RECORDS, _WISHES),
+    (_RECORDS, _CHOICE),
     """
     CREATE TABLE IF NOT EXISTS records (
         account_id TEXT NOT NULL, extension_id INTEGER NOT NULL, id INTEGER NOT NULL, raw TEXT NOT NULL,
@@ -41,45 +42,44 @@ class PurgedArchive:
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
-        """The archive in the database `path`, which is made when there is something to keep.
+        """Uses the database `path`, which is created with the first record or choice.
 
-        One that is damaged or foreign is moved aside as ``*.damaged``, and its good records are in the new
-        one; `warn` gets a line then.
+        A damaged or foreign database is moved aside as ``*.damaged``, and its good records are copied into a
+        new one; `warn` gets a line then.
         """
         self._path = path
         self._warn = warn
         self._suspect = True
-        """Whether the next look is at every page and row, of which an archive may have many: the first one
-        is, and one after damage was met."""
+        """Whether to check every page and row when opening it: the first time, and after damage was found."""
 
-    def wanted(self) -> bool:
-        """Whether purged messages are to be kept, as it was last said to any process."""
-        # Where damage has taken the wish and left records, they were kept on purpose.
+    def keeps_purged(self) -> bool:
+        """Whether to keep purged messages, as a user last chose in any process."""
+        # If damage has destroyed the choice but left records, a user chose to keep them.
         query = "SELECT COALESCE((SELECT keep FROM wishes), EXISTS (SELECT 1 FROM records))"
         return any(keep for (keep,) in self._all(query))
 
-    def want(self, *, keep: bool) -> None:
-        """Say whether purged messages are to be kept from now on."""
-        if keep != self.wanted():
+    def keep_purged(self, *, keep: bool) -> None:
+        """Choose whether to keep purged messages from now on."""
+        if keep != self.keeps_purged():
             with self._opened() as connection, connection:
                 connection.execute("BEGIN IMMEDIATE")
                 connection.execute("DELETE FROM wishes")
-                connection.execute(_WISHES.insert, _WISHES.sealed(int(keep)))
+                connection.execute(_CHOICE.insert(), _CHOICE.row(int(keep)))
 
     def keep(self, account_id: str, extension_id: int, records: Mapping[int, str]) -> None:
         """Keep `records`, JSON text by the id of the message, in place of earlier ones."""
         with self._opened() as connection, connection:
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(
-                _RECORDS.insert,
+                _RECORDS.insert(),
                 [
-                    _RECORDS.sealed(account_id, extension_id, message_id, raw)
+                    _RECORDS.row(account_id, extension_id, message_id, raw)
                     for message_id, raw in records.items()
                 ],
             )
 
     def records(self, account_id: str, extension_id: int) -> dict[int, str]:
-        """All that is kept of a mailbox, by id."""
+        """The kept records of a mailbox, by id."""
         rows = self._all(
             "SELECT id, raw, account_id, extension_id, id, raw, crc FROM records"
             " WHERE account_id = ? AND extension_id = ?",
@@ -89,18 +89,18 @@ class PurgedArchive:
         return {message_id: raw for message_id, raw, *proof in rows if _RECORDS.is_sound(tuple(proof))}
 
     def count(self, account_id: str | None = None) -> int:
-        """How many records are kept, of one account or of all."""
+        """The number of kept records, of one account or of all."""
         if account_id is None:
             return int(self._all("SELECT COUNT(*) FROM records")[0][0]) if self._path.exists() else 0
         return len(self._all("SELECT 1 FROM records WHERE account_id = ?", account_id))
 
     def forget_account(self, account_id: str) -> None:
-        """Erase what is kept of an account, which nobody can give again."""
+        """Erase the records of an account for good."""
         if not self._path.exists():
             return
         with self._opened() as connection:
             connection.execute("DELETE FROM records WHERE account_id = ?", (account_id,))
-            write_anew(connection)
+            rewrite(connection)
 
     def _all(self, query: str, *parameters: object) -> list[tuple[Any, ...]]:
         if not self._path.exists():
@@ -111,7 +111,7 @@ class PurgedArchive:
         except StoreError:
             if not self._suspect:
                 raise
-        with self._opened() as connection:  # What is damaged is mended when it is opened anew.
+        with self._opened() as connection:  # Opening it replaced the damaged database.
             return connection.execute(query, parameters).fetchall()
 
     @contextmanager

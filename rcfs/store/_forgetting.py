@@ -1,7 +1,7 @@
-"""What a person wants erased from this disk: the rows of one account, or whole databases.
+"""Erasing from this disk: the rows of one account, whole databases, or a content cache.
 
 Deleting rows only marks their pages as free, and a full-text index keeps deleted words until its segments are
-merged. So after the rows have gone, the database is written anew.
+merged. So after the rows are deleted, the whole database is rewritten.
 """
 
 import contextlib
@@ -25,23 +25,23 @@ _INDEX_ROWS = (
     ("owners", f"mailbox IN {_MAILBOXES}"),
     ("mailboxes", "account_id = :account"),
     ("searches", "account_id = :account"),
-    # A topic ends with the login that it is about, or begins with the mailbox.
+    # A topic ends with its login, or begins with its mailbox.
     ("notes", "topic LIKE 'mailbox ' || :account || '/%' OR topic = 'searches ' || :account"),
     ("notes", "EXISTS (SELECT 1 FROM logins WHERE account_id = :account AND topic LIKE '% ' || login)"),
     ("logins", "account_id = :account"),
 )
-"""Tables of the index, and which rows of each belong to an account; those that lead to others go last."""
+"""Tables of the index, and the condition for the rows of an account; tables that lead to others come last."""
 
 
 def erase_index_rows(connection: sqlite3.Connection, account_id: str) -> None:
-    """Delete all that the index of mailboxes knows of an account; within a transaction."""
+    """Delete all rows of an account from the index of mailboxes; within a transaction."""
     for table, condition in _INDEX_ROWS:
         connection.execute(f"DELETE FROM {table} WHERE {condition}", {"account": account_id})  # noqa: S608
     connection.execute("INSERT INTO words (words) VALUES ('optimize')")
 
 
-def write_anew(connection: sqlite3.Connection) -> None:
-    """Write the database anew, without what its free pages still hold; outside of a transaction.
+def rewrite(connection: sqlite3.Connection) -> None:
+    """Rewrite the database without the free pages, which still hold deleted rows; outside of a transaction.
 
     Raises:
         sqlite3.Error: The disk is full, or another process keeps the database busy.
@@ -51,7 +51,7 @@ def write_anew(connection: sqlite3.Connection) -> None:
 
 
 def erase_database(path: Path) -> None:
-    """Remove the database `path` with its side files, and copies of it that were moved aside as damaged.
+    """Remove the database `path`, its side files, and its copies that were moved aside as damaged.
 
     Raises:
         OSError: A file cannot be removed.
@@ -63,7 +63,7 @@ def erase_database(path: Path) -> None:
 
 
 def erase_cache(directory: Path) -> None:
-    """Remove a content cache that nobody has open; other files in its directory stay, and then so does it.
+    """Remove a content cache that nobody has open; the directory stays if other files are in it.
 
     Raises:
         OSError: A file cannot be removed.

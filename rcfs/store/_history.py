@@ -1,37 +1,37 @@
-"""The record of fetches: when, and for whom, each content was fetched, and which crawler was refused it last.
+"""The record of fetches: when and for which program rcfs fetched each content, and which crawlers it refused.
 
-It tells where the requests went. There is nothing in it of a message but its ids. It is bounded, and not
-worth an exception: what fails is told once, and everything else goes on.
+It explains where the requests went. It holds the ids of messages, and nothing else of them. It is bounded.
+A failure is reported once and raises nothing, because a mount works without the record.
 """
 
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
 from rcfs.private import reason_of
-from rcfs.store._checked import CheckedTable, DatabaseKind
+from rcfs.store._checked_table import CheckedTable, Row
 from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import READ_WAIT_S
-from rcfs.store._forgetting import write_anew
+from rcfs.store._forgetting import rewrite
 from rcfs.store._later import LaterWriter
+from rcfs.store._small_database import DatabaseKind
 
 MOST_ENTRIES = 100_000
 """Entries kept of each kind: at 40 a minute more than 41 hours of work without a pause, in about 10 MB."""
 _TRIM_EVERY = 1000
-"""Entries of one process after which the oldest are looked for; so there may be so many more meanwhile."""
+"""Entries of one process after which it deletes the oldest ones: there may be as many more until then."""
 _SMALL_BYTES = 2 << 20
-"""A record of that size, of some 10,000 fetches, is looked at whole when it is opened."""
+"""A database of this size, with some 10,000 fetches, is checked whole when it is opened."""
 _FETCHES = CheckedTable(
     "fetches",
     ("content", "at_s", "program", "priority", "requests", "size_bytes"),
     real=frozenset({"at_s"}),
-    is_numbered=True,
+    number="id",
 )
 _REFUSALS = CheckedTable("refusals", ("content", "at_s", "program"), real=frozenset({"at_s"}))
 _KIND = DatabaseKind(
@@ -63,27 +63,27 @@ class FetchRecord:
     """One content that was fetched whole."""
 
     key: ContentKey
-    """Which."""
+    """Key of the content."""
     at_s: float
-    """When it was whole, in seconds since 1970 UTC."""
+    """Time when all of it had arrived, in seconds since 1970 UTC."""
     program: str
-    """Name of the program for which it was asked for first; empty when unknown."""
+    """Name of the program that opened it first; empty if unknown."""
     priority: str
-    """Class of the request in the end, in lower case."""
+    """Last class of the request, in lower case."""
     requests: int
-    """Requests that it took, repetitions included; those that were redirected count once."""
+    """Requests sent for it, repetitions included; a redirected request counts once."""
     size_bytes: int
     """Size of the content."""
 
 
 @attrs.frozen
 class Refusal:
-    """A crawler that was refused a content."""
+    """A content that rcfs did not fetch for a crawler."""
 
     key: ContentKey
-    """Which."""
+    """Key of the content."""
     at_s: float
-    """When, in seconds since 1970 UTC."""
+    """Time of the refusal, in seconds since 1970 UTC."""
     program: str
     """Name of the crawler."""
 
@@ -94,7 +94,7 @@ class FetchHistory:
     def __init__(
         self, connection: sqlite3.Connection, reader: sqlite3.Connection, warn: Callable[[str], None]
     ) -> None:
-        """See `open`, which is how to get one; of a database in memory `reader` is the same connection."""
+        """Use `open` instead. For a database in memory, `reader` is the same connection."""
         self._reader = reader
         self._warn = warn
         self._lock = threading.Lock()
@@ -106,8 +106,8 @@ class FetchHistory:
     def open(cls, path: Path, warn: Callable[[str], None]) -> "FetchHistory":
         """The record in the SQLite database `path`, created with its directory when missing (0600, 0700).
 
-        One that is damaged or foreign is moved aside as ``*.damaged``; one that cannot be written is replaced
-        by one in memory. `warn` gets a line for each.
+        A damaged or foreign database is moved aside as ``*.damaged``. If `path` cannot be written, a database
+        in memory is used. `warn` gets a line for each.
         """
         try:
             is_small = not path.exists() or path.stat().st_size <= _SMALL_BYTES
@@ -119,35 +119,25 @@ class FetchHistory:
             return cls(connection, connection, warn)
 
     def add(self, fetch: FetchRecord) -> None:
-        """Note a fetch; the oldest go when there are too many."""
-        values = (
-            str(fetch.key),
-            float(fetch.at_s),
-            fetch.program,
-            fetch.priority,
-            fetch.requests,
-            fetch.size_bytes,
-        )
-        self._write(_FETCHES.insert, _FETCHES.sealed(*values))
+        """Record a fetch; the oldest ones are deleted when there are too many."""
+        values = (fetch.at_s, fetch.program, fetch.priority, fetch.requests, fetch.size_bytes)
+        self._write(_FETCHES, _FETCHES.row(str(fetch.key), *values))
 
     def refuse(self, refusal: Refusal) -> None:
-        """Note a refusal, in place of an earlier one of the same content."""
-        self._write(
-            _REFUSALS.insert,
-            _REFUSALS.sealed(str(refusal.key), float(refusal.at_s), refusal.program),
-        )
+        """Record a refusal, in place of an earlier one of the same content."""
+        self._write(_REFUSALS, _REFUSALS.row(str(refusal.key), refusal.at_s, refusal.program))
 
     def fetches(self, keys: Iterable[ContentKey]) -> dict[ContentKey, list[FetchRecord]]:
-        """The fetches of each of `keys` that has some, the oldest first; empty when the database fails."""
+        """The fetches of each of `keys` that has some, oldest first; empty if the database fails."""
         found = {key: [FetchRecord(key, *row) for row in self._read(_FETCHES, key, "id")] for key in keys}
         return {key: fetches for key, fetches in found.items() if fetches}
 
     def refusals(self, keys: Iterable[ContentKey]) -> dict[ContentKey, Refusal]:
-        """The last refusal of each of `keys` that has one; empty when the database fails."""
+        """The last refusal of each of `keys` that has one; empty if the database fails."""
         return {key: Refusal(key, *row) for key in keys for row in self._read(_REFUSALS, key, "content")}
 
     def forget_account(self, account_id: str) -> None:
-        """Erase what was noted of the contents of an account.
+        """Erase the fetches and refusals of an account.
 
         Raises:
             StoreError: The database fails.
@@ -159,7 +149,7 @@ class FetchHistory:
                         f"DELETE FROM {table} WHERE content > ? AND content < ?",  # noqa: S608
                         (f"{account_id}/", f"{account_id}0"),
                     )
-                write_anew(connection)
+                rewrite(connection)
         except sqlite3.Error as exc:
             raise StoreError(f"the fetch history fails: {reason_of(exc)}") from exc
 
@@ -168,11 +158,11 @@ class FetchHistory:
         self._writer.close()
         self._reader.close()
 
-    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+    def _write(self, table: CheckedTable, row: Row) -> None:
         try:
-            self._writer.write(statement, values)
+            self._writer.write(table.insert(), row)
             with self._lock:
-                # With the first one, too: a process may end before it has written as many.
+                # Also with the first one: a process may end before it has written that many.
                 due = self._writes % _TRIM_EVERY == 0
                 self._writes += 1
             if due:
@@ -190,18 +180,17 @@ class FetchHistory:
             (MOST_ENTRIES - 1,),
         )
 
-    def _read(self, table: CheckedTable, key: ContentKey, order: str) -> list[tuple[Any, ...]]:
-        """The sound rows of a content, without the content."""
-        names = ", ".join(table.columns)
-        select = f"SELECT {names}, crc FROM {table.name} WHERE content = ? ORDER BY {order}"  # noqa: S608
+    def _read(self, table: CheckedTable, key: ContentKey, order: str) -> list[Row]:
+        """The good rows of a content, without its key."""
+        query = f"SELECT {table.row_columns} FROM {table.name} WHERE content = ?"  # noqa: S608
         try:
-            rows = self._reader.execute(select, (str(key),)).fetchall()
+            rows = self._reader.execute(f"{query} ORDER BY {order}", (str(key),)).fetchall()
         except sqlite3.Error as exc:
             self._tell(exc)
             return []
         sound = [row[1:-1] for row in rows if row[0] == str(key) and table.is_sound(row)]
         if len(sound) < len(rows):
-            self._tell(DamagedRowError("rows of it are damaged, and left out"))
+            self._tell(DamagedRowError("damaged rows of it are left out"))
         return sound
 
     def _tell(self, error: sqlite3.Error) -> None:

@@ -1,9 +1,9 @@
-"""The index of mailboxes: every message that is known, and in which folders it is shown.
+"""The index of mailboxes: every message that rcfs knows, and the folders that show it.
 
-It is what lets a mount come up without the network and list a million messages without holding them in
-memory. All messages can be had again from the platform: a damaged index is moved aside and begun anew, with
-what is whole in it (see `rcfs.store._index_rescue`). (What cannot be had again has databases of its own: the
-learned sizes, which cost a request each, and the archive of purged messages.)
+With it a mount starts without the network, and lists a million messages without holding them in memory. rcfs
+can fetch all messages again, so a damaged index is moved aside and replaced by a new one with its good rows
+(see `rcfs.store._index_rescue`). Data that rcfs could not fetch again, or only at one request each, has
+databases of its own: the archive of purged messages, and the learned sizes.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import trio
 
 _MOST_THREADS = 4
-"""Threads that bring something into the index: one of them writes, the others wait for it."""
+"""Threads that change the index: one of them writes, the others wait for it."""
 
 
 class MailboxIndex:
@@ -37,17 +37,17 @@ class MailboxIndex:
         self._database = database
         self._keeps_purged: bool | None = None
         self.reader = IndexReader(database)
-        """What can be asked."""
+        """Questions."""
         self.writer = IndexWriter(database)
-        """What can be changed."""
+        """Changes."""
         self.archive = archive
         """The records of purged messages that are kept."""
         self.search = SearchIndex(database)
-        """Full-text search, and the searches that are kept."""
+        """Full-text search."""
 
     @cached_property
     def threads(self) -> "trio.CapacityLimiter":
-        """For worker threads that use the index: those that wait for a lock leave the others free."""
+        """Limits the threads that change the index: those that wait for its lock leave all others free."""
         import trio  # noqa: PLC0415 - `rcfs search` does without trio
 
         return trio.CapacityLimiter(_MOST_THREADS)
@@ -58,25 +58,25 @@ class MailboxIndex:
         return cls(IndexDatabase(path, warn), PurgedArchive(StateFiles(path.parent).archive, warn))
 
     def listen(self, on_damage: Callable[[], None]) -> None:
-        """Call `on_damage` when damage is met, in whatever thread that is; somebody should then `renew`."""
+        """Call `on_damage`, in any thread, when damage is found; its owner should then `renew` the index."""
         self._database.on_damage = on_damage
 
     def renew(self) -> bool:
-        """Begin anew, if damage was met; see `IndexDatabase.renew`. For worker threads."""
+        """Replace the index, if damage was found; see `IndexDatabase.renew`. For worker threads."""
         return self._database.renew()
 
     @property
     def is_small(self) -> bool:
-        """Whether `find_damage` takes so little time that it can be waited for."""
+        """Whether `find_damage` takes so little time that the start of a mount can wait for it."""
         return self._database.is_small
 
     def find_damage(self) -> None:
-        """Look for damage in all of the index; for worker threads, and a second for 10,000 messages."""
+        """Check every page and row of the index; for worker threads, and a second for 10,000 messages."""
         self._database.find_damage()
 
-    def settle(self) -> None:
-        """Give back what the event loop may have used while the index was begun anew; for the event loop."""
-        self._database.settle()
+    def close_retired(self) -> None:
+        """Close the connections that the event loop used before `renew`; for the event loop."""
+        self._database.close_retired()
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
@@ -84,21 +84,21 @@ class MailboxIndex:
 
     @property
     def keeps_purged(self) -> bool:
-        """Whether what the platform purges is to be kept, as it was last said to any process.
+        """Whether to keep messages that the platform purges, as a user last chose in any process.
 
-        It stays with the archive, so that a command that does not say so forgets nothing that another keeps.
+        The choice lies in the archive, so that it also holds for a command without the option.
         """
         if self._keeps_purged is None:
-            self._keeps_purged = self.archive.wanted()
+            self._keeps_purged = self.archive.keeps_purged()
         return self._keeps_purged
 
     def keep_purged(self, *, keep: bool) -> None:
-        """Say whether what the platform purges is to be kept from now on; what is kept stays in any case."""
+        """Choose whether to keep messages that the platform purges from now on; those already kept stay."""
         self._keeps_purged = keep
-        self.archive.want(keep=keep)
+        self.archive.keep_purged(keep=keep)
 
     def forget_account(self, account_id: str) -> None:
-        """Erase all that is known of an account, purged messages that were kept included; for worker threads.
+        """Erase all rows of an account, purged messages that were kept included; for worker threads.
 
         Other processes that have a mailbox of it open find it gone.
         """

@@ -1,24 +1,27 @@
-"""What a change to the index of mailboxes keeps in memory, until it is written."""
+"""Values that a change to the index of mailboxes keeps in memory until they are written."""
 
 import attrs
 
 Path = tuple[str, ...]
 """A path relative to the extension's directory."""
+ChangedPaths = set[Path]
+"""Paths to invalidate: the listing, times and texts of a view or folder, everything below a message in a
+folder, and the whole mailbox if the path is empty."""
 
 
 @attrs.define
 class PartyName:
-    """What a party of a folder is called."""
+    """The name of a party of a folder."""
 
     name: str
-    """Empty when no message has told."""
+    """Empty if no message has told it."""
     since_s: float
-    """When the message was created that told it."""
+    """Creation time of the message that told it."""
 
 
 @attrs.define
 class ChangedFolder:
-    """A folder as it will be; the first seven as in `rcfs.model.FolderRow`."""
+    """A folder with its changes; the first seven fields are those of `rcfs.model.FolderRow`."""
 
     number: int
     view: str
@@ -28,19 +31,19 @@ class ChangedFolder:
     modified_s: float | None = None
     spoken_bytes: int = 0
     parties: dict[str, PartyName] | None = None
-    """By identity; None when they have not been read."""
-    learned: set[str] = attrs.field(factory=set)
+    """By identity; None until they are read."""
+    changed_parties: set[str] = attrs.field(factory=set)
     """Identities of the parties that are to be written."""
 
     @property
     def path(self) -> Path:
-        """Where it is."""
+        """Its path."""
         return (self.view, self.name) if self.name else (self.view,)
 
 
 @attrs.frozen
 class ShownMessage:
-    """A message as it was shown until now."""
+    """A message as the index has shown it until now."""
 
     number: int
     name: str
@@ -56,6 +59,6 @@ def later(one_s: float | None, other_s: float | None) -> float | None:
     return max(one_s, other_s)
 
 
-def fell(before_s: float | None, after_s: float | None) -> bool:
-    """Whether a time became earlier, so that a folder's newest may not be its newest any more."""
+def became_earlier(before_s: float | None, after_s: float | None) -> bool:
+    """Whether a time became earlier, so that another message of a folder may be its newest now."""
     return before_s is not None and (after_s is None or after_s < before_s)

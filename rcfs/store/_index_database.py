@@ -1,10 +1,10 @@
-"""The database of the index of mailboxes: where it is opened, and what becomes of it when it is damaged.
+"""The database of the index of mailboxes: how it is opened, read, written, and replaced when it is damaged.
 
-Concurrency: what writes, and what may take long, goes through one connection and a lock, in worker threads
-(`transaction`). Short questions go through another one, in the event loop (`all`): tens of microseconds each,
-and never held up by a writer, because the database is in write-ahead mode. Long questions that change nothing
-have a few others, in worker threads (`reading`): none of them holds up a writer or waits for one, whichever
-process that is, and a long search does not keep a short question waiting.
+Concurrency: writes go through one connection and a lock, in worker threads (`transaction`). Short questions
+go through another connection, in the event loop (`all`): tens of microseconds each, and never held up by a
+writer, because the database is in write-ahead mode. Long questions have a few connections of their own, in
+worker threads (`reading`): no writer of any process waits for them, and they wait for no writer, nor for each
+other.
 """
 
 import math
@@ -19,28 +19,29 @@ from typing import Any
 
 from rcfs.errors import StoreError
 from rcfs.private import reason_of
-from rcfs.store._checksum import DamagedRowError, is_proved, proved
+from rcfs.store._checked_table import CheckedTable, Row, verified
+from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import LOCK_WAIT_S, READ_WAIT_S, Damage, connect, migrate, open_database
-from rcfs.store._forgetting import write_anew
-from rcfs.store._index_rescue import take_over
+from rcfs.store._forgetting import rewrite
+from rcfs.store._index_rescue import rescue
 from rcfs.store._index_schema import FORM, MIGRATIONS, find_damage
 from rcfs.store._pool import ConnectionPool
 from rcfs.store._sqlite import is_damage, transaction
 
 _SMALL_BYTES = 8 << 20
-"""An index of that size, of some 5,000 messages, is looked at whole in about 0.1 s (measured 2026-11)."""
-_LOOKS_AT_WORDS = (3, 44)
-"""From this version on SQLite's look at a database includes its full-text index (release notes, 2023-11)."""
+"""An index of this size, with some 5,000 messages, is checked whole in about 0.1 s (measured 2026-11)."""
+_CHECKS_WORDS = (3, 44)
+"""From this version on, SQLite's integrity check includes full-text indices (release notes, 2023-11)."""
 _WORDS_BYTES = 256 << 20
-"""Before that, a command does it which holds up writers: in an index of that size, of some 200,000 messages,
-for 2 s of the 5 s that they wait (7 µs a message, measured 2026-11)."""
+"""Earlier versions have a command for it, which holds up writers: in an index of this size, with some 200,000
+messages, for 2 s of the 5 s that they wait (7 µs a message, measured 2026-11)."""
 _MOST_READERS = 4
-"""Long questions at the same time; a search is one of them, of which a mount asks one after the other."""
+"""Long questions at the same time. A mount asks its searches one after the other."""
 _MEMORY_DIRECTORY = "/dev/shm"  # noqa: S108 - only ever used through TemporaryDirectory
 
 
 class IndexDamagedError(StoreError):
-    """The database is damaged; opened anew, it will be begun anew."""
+    """The database is damaged; the next time that it is opened, a new one replaces it."""
 
 
 class IndexDatabase:
@@ -49,11 +50,11 @@ class IndexDatabase:
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
         """Opens the database `path`, created with its directory when missing (0600, 0700).
 
-        One that is damaged, foreign or newer than this program is moved aside as ``*.damaged``; where it
-        cannot be written, one in a temporary directory takes its place. `warn` gets a line for each.
+        A database that is damaged, foreign or newer than this program is moved aside as ``*.damaged``. If
+        `path` cannot be written, a database in a temporary directory is used. `warn` gets a line for each.
 
         Raises:
-            StoreError: There is no place for it at all.
+            StoreError: No directory can hold it.
         """
         self._path = path
         self._warn = warn
@@ -62,44 +63,44 @@ class IndexDatabase:
         self._damaged = False
         self._fault = ""
         self._damage: Damage | None = None
-        """What was moved aside, and has not been taken over yet."""
+        """A database that was moved aside, and whose good rows have not been copied yet."""
         self._retired: list[sqlite3.Connection] = []
         self.on_damage: Callable[[], None] = lambda: None
-        """Called when damage is met, in whatever thread that is; somebody should then `renew`."""
+        """Called in any thread when damage is found; the owner should then `renew` the database."""
         self._open_somewhere()
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
         with self._lock:
             self._close()
-        self.settle()
+        self.close_retired()
         if self._scratch is not None:
             self._scratch.cleanup()
 
     def renew(self) -> bool:
-        """Begin anew, if damage was met since the last time; whether it was. For worker threads.
+        """Replace the database, if damage was found since the last call; whether it was. For worker threads.
 
-        The event loop may ask meanwhile; when this has returned, it is to call `settle`.
+        The event loop may ask questions meanwhile; afterwards it has to call `close_retired`.
 
         The damaged database is moved aside, unless another process has done so: then its new one is used.
-        Mailboxes that are whole keep their numbers; all others that were given out are of nothing any more.
+        Mailboxes whose rows are all good keep their numbers; all other numbers become invalid.
 
         Raises:
-            StoreError: There is no place for a new one.
+            StoreError: No directory can hold a new one.
         """
         with self._lock:
             if not self._damaged:
                 return False
             self._close()
             is_ours = False
-            with suppress(OSError):  # Another process is at it.
+            with suppress(OSError):  # Another process is replacing it.
                 is_ours = _identity(self._path) == self._file
             self._open_somewhere(self._fault if is_ours else None)
             self._damaged = False
             return True
 
-    def settle(self) -> None:
-        """Close what the event loop asked before `renew`; for the event loop."""
+    def close_retired(self) -> None:
+        """Close the connections that the event loop used before `renew`; for the event loop."""
         while self._retired:
             self._retired.pop().close()
 
@@ -119,53 +120,49 @@ class IndexDatabase:
         try:  # A context manager costs half as much as the question.
             return reader.execute(query, parameters).fetchall()
         except (sqlite3.Error, UnicodeDecodeError) as exc:
-            raise self._plain_error(exc, present=reader is self._reader) from exc
+            raise self._store_error(exc, is_present=reader is self._reader) from exc
 
-    def sound(
-        self, query: str, *parameters: object, width: int, first: int = 0, lenient: bool = False
-    ) -> list[tuple[Any, ...]]:
-        """The same, of which the first `width` columns are wanted; what follows them proves them.
+    def select(self, table: CheckedTable, rest: str, *parameters: object) -> list[Row]:
+        """The rows of `table`, see `CheckedTable.listed`; `rest` of the statement chooses and sorts them."""
+        query = f"SELECT {table.listed()} FROM {table.name} {rest}"  # noqa: S608 - our own words
+        return self.verified((table,), query, *parameters)
 
-        That is `rcfs.store._index_schema.checked` of one table, or of two, the `first` of so many columns.
-        With `lenient`, a damaged row is told and left out, instead of being an error for all.
-        """
+    def verified(self, tables: tuple[CheckedTable, ...], query: str, *parameters: object) -> list[Row]:
+        """The answer to a short question, whose columns begin with those of `tables`; see `verified`."""
         reader = self._reader
         rows = self.all(query, *parameters)
         try:
-            return proved(rows, width, first=first)
+            return verified(rows, *tables)
         except DamagedRowError as exc:
-            error = self._plain_error(exc, present=reader is self._reader)
-            if not lenient:
-                raise error from exc
-        return [row[:width] for row in rows if is_proved(row, width)]
+            raise self._store_error(exc, is_present=reader is self._reader) from exc
 
-    def sound_one(self, query: str, *parameters: object, width: int) -> tuple[Any, ...] | None:
-        """The first row of what `sound` gives."""
-        rows = self.sound(query, *parameters, width=width)
-        return rows[0] if rows else None
+    def report_damaged_row(self, table: CheckedTable) -> None:
+        """Tell the listener that a row of `table` is damaged."""
+        self._store_error(DamagedRowError(f"a row of {table.name} is damaged"), is_present=True)
 
     @property
     def is_small(self) -> bool:
-        """Whether `find_damage` takes so little time that it can be waited for."""
+        """Whether `find_damage` takes so little time that the start of a mount can wait for it."""
         return self._size_bytes() <= _SMALL_BYTES
 
     def _size_bytes(self) -> float:
-        """Size of the database; infinite when it cannot be told."""
+        """Size of the database; infinite if it cannot be read."""
         try:
             return self._path.stat().st_size
         except OSError:
             return math.inf
 
     def find_damage(self) -> None:
-        """Look at all there is; for a worker thread. Damage is told as always.
+        """Check every page and row; for a worker thread, and a second for 10,000 messages.
 
         Raises:
-            StoreError: It cannot be looked at.
+            IndexDamagedError: The database is damaged.
+            StoreError: It cannot be read.
         """
         with self.reading() as connection:
             find_damage(connection)
-        if sqlite3.sqlite_version_info < _LOOKS_AT_WORDS and self._size_bytes() <= _WORDS_BYTES:
-            with self.transaction() as connection:  # A command that changes nothing, but takes the lock.
+        if sqlite3.sqlite_version_info < _CHECKS_WORDS and self._size_bytes() <= _WORDS_BYTES:
+            with self.transaction() as connection:  # It changes nothing, but takes the lock.
                 connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
 
     @contextmanager
@@ -176,29 +173,29 @@ class IndexDatabase:
             IndexDamagedError: The database is damaged.
             StoreError: It fails for another reason.
         """
-        with self._lock, self._plain_errors(self._pool), transaction(self._writer):
+        with self._lock, self._store_errors(self._pool), transaction(self._writer):
             yield self._writer
 
-    def write_anew(self) -> None:
-        """Write the database anew, so that nothing of what was deleted is left in it; for worker threads.
+    def rewrite(self) -> None:
+        """Rewrite the database, so that no deleted row is left in it; for worker threads.
 
         Raises:
             StoreError: It cannot be done: the disk is full, or another process keeps the database busy.
         """
-        with self._lock, self._plain_errors(self._pool):
-            write_anew(self._writer)
+        with self._lock, self._store_errors(self._pool):
+            rewrite(self._writer)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection for this thread alone that must only be read from, beside whoever writes.
+        """A connection for this thread alone that must only be read from; it waits for no writer.
 
         Raises:
             IndexDamagedError: The database is damaged.
             StoreError: It fails for another reason.
         """
         pool = self._pool
-        with self._plain_errors(pool), pool.connection() as connection:
-            connection.execute("BEGIN")  # Takes no lock: all that is asked is as of one moment.
+        with self._store_errors(pool), pool.connection() as connection:
+            connection.execute("BEGIN")  # Takes no lock; all answers are as of one moment.
             try:
                 yield connection
             finally:
@@ -216,7 +213,8 @@ class IndexDatabase:
             self._open(fault)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             self._warn(
-                f"the index cannot be kept in {self._path} ({reason_of(exc)}); it is forgotten at the end"
+                f"the index cannot be kept in {self._path} ({reason_of(exc)});"
+                " it does not survive this process"
             )
         else:
             return
@@ -238,7 +236,7 @@ class IndexDatabase:
             self._damage = damage or self._damage
             if self._damage is not None:
                 aside = self._damage.aside
-                rescued = take_over(aside, writer)
+                rescued = rescue(aside, writer)
                 self._warn(
                     f"the index {self._path} is unusable ({self._damage.fault}):"
                     f" moved to {aside.name}, {rescued}"
@@ -251,18 +249,18 @@ class IndexDatabase:
         self._file = _identity(self._path)
 
     @contextmanager
-    def _plain_errors(self, pool: ConnectionPool) -> Iterator[None]:
-        """Turns errors of SQLite into ours, and tells of damage, unless `pool` was given up meanwhile."""
+    def _store_errors(self, pool: ConnectionPool) -> Iterator[None]:
+        """Turns errors of SQLite into ours; damage is told, unless `pool` has been replaced meanwhile."""
         try:
             yield
         except (sqlite3.Error, UnicodeDecodeError) as exc:
-            raise self._plain_error(exc, present=pool is self._pool) from exc
+            raise self._store_error(exc, is_present=pool is self._pool) from exc
 
-    def _plain_error(self, error: sqlite3.Error | UnicodeDecodeError, *, present: bool) -> StoreError:
-        """Our error for one of SQLite; tells of damage, if it is of the `present` database."""
+    def _store_error(self, error: sqlite3.Error | UnicodeDecodeError, *, is_present: bool) -> StoreError:
+        """Our error for one of SQLite; if the present database is damaged, the listener is told."""
         if not is_damage(error):
             return StoreError(f"the index of mailboxes fails: {reason_of(error)}")
-        if present:
+        if is_present:
             self._fault = reason_of(error)
             self._damaged = True
             self.on_damage()
@@ -270,11 +268,11 @@ class IndexDatabase:
 
 
 def _connect_writer(path: Path) -> sqlite3.Connection:
-    """A connection with SQLite's own settings, to the present version.
+    """A connection to the database, after migrating it, with SQLite's own settings.
 
-    More memory for pages than its 2 MB made no difference at a million messages (2 to 64 MB, measured
-    2026-11). The database is not mapped into memory: a disk that fails would then kill the mount (SIGBUS).
-    The log stays at 10 MB: a page of messages is one transaction, and the questions of readers are short.
+    A page cache larger than SQLite's 2 MB made no difference at a million messages (2 to 64 MB, measured
+    2026-11). The database is not mapped into memory: a failing disk would then kill the mount (SIGBUS). The
+    log stays at 10 MB, because a page of messages is one transaction and readers' questions are short.
     """
     with ExitStack() as opened:
         connection = connect(path, wait_s=LOCK_WAIT_S)
@@ -285,6 +283,6 @@ def _connect_writer(path: Path) -> sqlite3.Connection:
 
 
 def _identity(path: Path) -> tuple[int, int]:
-    """What tells a file from another of the same name."""
+    """The device and inode numbers, which tell a file from another one of the same name."""
     found = path.stat()
     return found.st_dev, found.st_ino

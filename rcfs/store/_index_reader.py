@@ -1,13 +1,13 @@
-"""What is asked of the index of mailboxes. Nothing here changes it, or waits for somebody who does."""
+"""Questions to the index of mailboxes; none of them changes it, or waits for a process that does."""
 
 import json
 import math
 from collections.abc import Iterator, Sequence
 
-from rcfs.model import FolderRow, MessageRow
-from rcfs.store._checksum import proved
+from rcfs.model import FolderRow, MessageRow, SearchRow
+from rcfs.store._checked_table import Row, select, verified
 from rcfs.store._index_database import IndexDatabase
-from rcfs.store._index_schema import checked
+from rcfs.store._index_schema import FOLDERS, LOGINS, MAILBOXES, MESSAGES, NOTES, RECORDS, SEARCHES
 from rcfs.store._index_values import Login, MailboxState, Note
 
 _VIEWS = """WITH RECURSIVE views (view) AS (
@@ -21,24 +21,17 @@ _NEWEST = """
     (SELECT max(created_s) FROM folders f WHERE f.mailbox = ?1 AND f.view = views.view),
     (SELECT max(modified_s) FROM folders f WHERE f.mailbox = ?1 AND f.view = views.view)
 """
-"""Each reads one entry of its index, too: a mailbox may have ten thousand contacts."""
+"""Each of them reads one entry of an index, too: a mailbox may have ten thousand contacts."""
 _LIST_VIEWS = f"{_VIEWS} SELECT view FROM views WHERE view IS NOT NULL"  # noqa: S608
 _NEWEST_OF_ALL = (
     f"{_VIEWS}, found (created_s, modified_s) AS (SELECT {_NEWEST} FROM views)"  # noqa: S608
     " SELECT max(created_s), max(modified_s) FROM found"
 )
 _NEWEST_OF_VIEW = f"SELECT {_NEWEST} FROM (SELECT ?2 AS view) AS views"  # noqa: S608
-_FOLDER_COLUMNS = "folder, view, key, name, created_s, modified_s, spoken_bytes"
-_HOME_COLUMNS = "h.folder, h.view, h.key, h.name, h.created_s, h.modified_s, h.spoken_bytes"
-_MESSAGE_COLUMNS = "m.message, m.mailbox, m.id, m.name, m.created_s, m.modified_s"
-_MESSAGE_WIDTH = 6
-_FOLDER_WIDTH = 7
-_LINK_PROOF = f"{checked('messages', 'm')}, {checked('folders', 'h')}"
-_LINK_PROOF_FIRST = len(checked("messages").split(","))
-_CHECKED_MESSAGE = f"{_MESSAGE_COLUMNS}, {checked('messages', 'm')}"
-_CHECKED_FOLDER = f"{_FOLDER_COLUMNS}, {checked('folders')}"
-_ABSENT = (None, None, None)
-"""In place of a record that is not there though its folder shows it: never proved, as it is damage."""
+_MESSAGE_WIDTH = len(MESSAGES.columns) + 2
+"""Columns of a message in an answer: its number, those that are covered, and their checksum."""
+_MISSING = (None, None)
+"""Stands for a record that is missing although a folder shows it; its checksum never fits."""
 _SUMMED = 1000
 """Records whose bytes are summed at a time, in a few milliseconds: searches use the same connection."""
 
@@ -57,47 +50,27 @@ class IndexReader:
     # Short questions: in the event loop
 
     def noted(self, topic: str) -> Note | None:
-        """What is remembered of `topic`; None when nothing is."""
-        row = self._database.sound_one(
-            f"SELECT text, noted_s, {checked('notes')} FROM notes WHERE topic = ?",  # noqa: S608
-            topic,
-            width=2,
-        )
-        return None if row is None else Note(row[0], row[1])
+        """The note on `topic`; None if it is missing."""
+        rows = self._database.select(NOTES, "WHERE topic = ?", topic)
+        return next((Note(text, noted_s) for _topic, text, noted_s, _crc in rows), None)
 
     def login(self, login: str) -> Login | None:
-        """What `login` (a digest of server, app and user) was last allowed to see; None when it is new."""
-        row = self._database.sound_one(
-            f"SELECT account_id, account_name, extensions, {checked('logins')} FROM logins"  # noqa: S608
-            " WHERE login = ?",
-            login,
-            width=3,
-        )
-        return None if row is None else Login(row[0], row[1], tuple(json.loads(row[2])))
+        """The extensions that `login` (a digest of server, app and user) last saw; None for a new login."""
+        rows = self._database.select(LOGINS, "WHERE login = ?", login)
+        return _login(rows[0]) if rows else None
 
     def logins(self) -> dict[str, Login]:
-        """What each login was last allowed to see."""
-        rows = self._database.sound(
-            f"SELECT login, account_id, account_name, extensions, {checked('logins')} FROM logins",  # noqa: S608
-            width=4,
-        )
-        return {
-            login: Login(account_id, name, tuple(json.loads(seen))) for login, account_id, name, seen in rows
-        }
+        """The extensions that each login last saw."""
+        return {row[0]: _login(row) for row in self._database.select(LOGINS, "")}
 
     def mailbox(self, account_id: str, extension_id: int) -> MailboxState | None:
-        """What is known of a mailbox; None when nothing ever was."""
-        row = self._database.sound_one(
-            "SELECT mailbox, loaded, sync_token, synced_s, edition,"  # noqa: S608
-            f" {checked('mailboxes')} FROM mailboxes WHERE account_id = ? AND extension_id = ?",
-            account_id,
-            extension_id,
-            width=5,
+        """The state of a mailbox; None if it was never in the index."""
+        rows = self._database.select(
+            MAILBOXES, "WHERE account_id = ? AND extension_id = ?", account_id, extension_id
         )
-        if row is None:
-            return None
-        number, loaded, token, synced_s, revision = row
-        return MailboxState(number, account_id, extension_id, bool(loaded), token, synced_s, revision)
+        for number, account, extension, loaded, _listing, token, synced_s, revision, _crc in rows:
+            return MailboxState(number, account, extension, bool(loaded), token, synced_s, revision)
+        return None
 
     def views(self, mailbox: int) -> list[str]:
         """The views that have a folder."""
@@ -105,103 +78,113 @@ class IndexReader:
         return [view for (view,) in rows]
 
     def folders(self, mailbox: int, view: str, after: int, limit: int) -> list[FolderRow]:
-        """At most `limit` folders of a view, those after the one with the number `after`."""
-        rows = self._database.sound(
-            f"SELECT {_CHECKED_FOLDER} FROM folders WHERE mailbox = ? AND view = ? AND folder > ?"  # noqa: S608
-            " ORDER BY folder LIMIT ?",
+        """At most `limit` folders of a view, from the one after number `after` on."""
+        rows = self._database.select(
+            FOLDERS,
+            "WHERE mailbox = ? AND view = ? AND folder > ? ORDER BY folder LIMIT ?",
             mailbox,
             view,
             after,
             limit,
-            width=_FOLDER_WIDTH,
         )
-        return [FolderRow(*row) for row in rows]
+        return list(map(_folder, rows))
 
     def folder(self, mailbox: int, view: str, name: str) -> FolderRow | None:
-        """The folder of a view that is called `name`; an empty name is that of the view itself."""
-        row = self._database.sound_one(
-            f"SELECT {_CHECKED_FOLDER} FROM folders WHERE mailbox = ? AND view = ? AND name = ?",  # noqa: S608
-            mailbox,
-            view,
-            name,
-            width=_FOLDER_WIDTH,
+        """The folder of a view with this name; the empty name is that of the view itself."""
+        rows = self._database.select(
+            FOLDERS, "WHERE mailbox = ? AND view = ? AND name = ?", mailbox, view, name
         )
-        return None if row is None else FolderRow(*row)
+        return _folder(rows[0]) if rows else None
 
     def times(self, mailbox: int, view: str | None) -> tuple[float | None, float | None]:
-        """The newest (creationTime, lastModifiedTime) in a view; in the mailbox when `view` is None."""
-        row = (
-            self._database.one(_NEWEST_OF_ALL, mailbox)
+        """The newest (creationTime, lastModifiedTime) in a view; in the whole mailbox if `view` is None."""
+        rows = (
+            self._database.all(_NEWEST_OF_ALL, mailbox)
             if view is None
-            else self._database.one(_NEWEST_OF_VIEW, mailbox, view)
+            else self._database.all(_NEWEST_OF_VIEW, mailbox, view)
         )
-        return (None, None) if row is None else (row[0], row[1])
+        return rows[0][0], rows[0][1]
 
     def messages(self, folder: int, after: int, limit: int) -> list[MessageRow]:
-        """At most `limit` messages of a folder, those after the one with the number `after`."""
-        # What is shown and not known is damage: hence the outer joins, here and below.
-        rows = self._database.sound(
-            f"SELECT {_CHECKED_MESSAGE} FROM places p LEFT JOIN messages m USING (message)"  # noqa: S608
+        """At most `limit` messages of a folder, from the one after number `after` on."""
+        # A message that is shown but missing is damage: hence the outer joins, here and below.
+        rows = self._database.verified(
+            (MESSAGES,),
+            f"SELECT {MESSAGES.listed('m')} FROM places p LEFT JOIN messages m USING (message)"  # noqa: S608
             " WHERE p.folder = ? AND p.message > ? ORDER BY p.message LIMIT ?",
             folder,
             after,
             limit,
-            width=_MESSAGE_WIDTH,
         )
-        return [MessageRow(*row) for row in rows]
+        return list(map(_message, rows))
 
     def links(self, folder: int, after: int, limit: int) -> list[tuple[MessageRow, FolderRow]]:
-        """The same, each with the folder that holds its directory."""
-        rows = self._database.sound(
-            f"SELECT {_MESSAGE_COLUMNS}, {_HOME_COLUMNS}, {_LINK_PROOF}"  # noqa: S608
+        """The same messages, each with the folder that holds its directory."""
+        rows = self._database.verified(
+            (MESSAGES, FOLDERS),
+            f"SELECT {MESSAGES.listed('m')}, {FOLDERS.listed('h')}"  # noqa: S608
             " FROM places p LEFT JOIN messages m USING (message) LEFT JOIN folders h ON h.folder = m.home"
             " WHERE p.folder = ? AND p.message > ? ORDER BY p.message LIMIT ?",
             folder,
             after,
             limit,
-            width=_MESSAGE_WIDTH + _FOLDER_WIDTH,
-            first=_LINK_PROOF_FIRST,
         )
-        return [(MessageRow(*row[:_MESSAGE_WIDTH]), FolderRow(*row[_MESSAGE_WIDTH:])) for row in rows]
+        return [(_message(row), _folder(row[_MESSAGE_WIDTH:])) for row in rows]
 
     def message(self, folder: int, message_id: int) -> MessageRow | None:
-        """The message with that id, if the folder shows it."""
-        row = self._database.sound_one(
-            f"SELECT {_CHECKED_MESSAGE} FROM folders f JOIN messages m USING (mailbox)"  # noqa: S608
+        """The message with this id, if the folder shows it."""
+        rows = self._database.verified(
+            (MESSAGES,),
+            f"SELECT {MESSAGES.listed('m')} FROM folders f JOIN messages m USING (mailbox)"  # noqa: S608
             " JOIN places p ON p.folder = f.folder AND p.message = m.message WHERE f.folder = ? AND m.id = ?",
             folder,
             message_id,
-            width=_MESSAGE_WIDTH,
         )
-        return None if row is None else MessageRow(*row)
+        return _message(rows[0]) if rows else None
 
     def record(self, mailbox: int, message_id: int) -> str | None:
-        """The record, as JSON text, of a message; None when it is not known."""
-        row = self._database.sound_one(
-            "SELECT raw, raw, raw_crc FROM messages WHERE mailbox = ? AND id = ?",
-            mailbox,
-            message_id,
-            width=1,
-        )
-        return None if row is None else str(row[0])
+        """The record of a message, as JSON text; None if the message is not in the index."""
+        rows = self._database.select(RECORDS, "WHERE mailbox = ? AND id = ?", mailbox, message_id)
+        return str(rows[0][0]) if rows else None
 
     def home(self, mailbox: int, message_id: int) -> FolderRow | None:
-        """The folder that holds the directory of a message; None when it is not known."""
-        row = self._database.sound_one(
-            f"SELECT {_CHECKED_FOLDER} FROM folders WHERE folder ="  # noqa: S608
-            " (SELECT home FROM messages WHERE mailbox = ? AND id = ?)",
+        """The folder that holds the directory of a message; None if the message is not in the index."""
+        rows = self._database.select(
+            FOLDERS,
+            "WHERE folder = (SELECT home FROM messages WHERE mailbox = ? AND id = ?)",
             mailbox,
             message_id,
-            width=_FOLDER_WIDTH,
         )
-        return None if row is None else FolderRow(*row)
+        return _folder(rows[0]) if rows else None
+
+    def searches(self, account_id: str, after: int, limit: int) -> list[SearchRow]:
+        """At most `limit` saved searches of an account, from the one after number `after` on."""
+        return self._searches(
+            "WHERE account_id = ? AND search > ? ORDER BY search LIMIT ?", account_id, after, limit
+        )
+
+    def search(self, account_id: str, name: str) -> SearchRow | None:
+        """The saved search with this name; None if it is missing."""
+        return next(iter(self._searches("WHERE account_id = ? AND name = ?", account_id, name)), None)
+
+    def _searches(self, rest: str, *parameters: object) -> list[SearchRow]:
+        """Saved searches: a damaged one is left out, and lost when the index is replaced."""
+        rows = self._database.all(
+            f"SELECT {SEARCHES.listed()} FROM searches {rest}",  # noqa: S608 - our own words
+            *parameters,
+        )
+        sound = [row for row in rows if SEARCHES.is_sound(row[1:])]
+        if len(sound) < len(rows):
+            self._database.report_damaged_row(SEARCHES)
+        return [SearchRow(number, name, made_s) for number, _account, name, made_s, _crc in sound]
 
     # Longer ones: in worker threads
 
     def records(self, mailbox: int, view: str, name: str) -> Iterator[str]:
-        """The records of all messages of a folder, the oldest first, those without a time before them.
+        """The records of all messages of a folder, oldest first; those without a time precede all others.
 
-        Read one at a time, as of the moment of the first; whoever stops early closes the iterator.
+        They are read one at a time, all as of the moment of the first. A caller that stops early closes the
+        iterator.
         """
         with self._database.reading() as connection:
             numbers = connection.execute(
@@ -210,12 +193,9 @@ class IndexReader:
                 " WHERE f.mailbox = ? AND f.view = ? AND f.name = ? ORDER BY m.created_s NULLS FIRST, m.id",
                 (mailbox, view, name),
             ).fetchall()  # Sorted without the records, which SQLite would hold in memory.
-            for number in numbers:
-                row = connection.execute(
-                    "SELECT raw, raw, raw_crc FROM messages WHERE message = ?", number
-                ).fetchone()
-                for (raw,) in proved([row or _ABSENT], 1):
-                    yield raw
+            for (number,) in numbers:
+                rows = select(connection, RECORDS, "WHERE message = ?", number)
+                yield verified(rows or [_MISSING], RECORDS)[0][0]
 
     def records_between(
         self, mailbox: int, view: str, span_s: tuple[float, float] | None = None
@@ -236,40 +216,36 @@ class IndexReader:
             ).fetchall()
             before_s = -math.inf
             for folder, newest_s in folders:
-                # Messages without a time are looked at wherever they are.
+                # Messages without a time may be in any folder.
                 if newest_s is None or (newest_s >= from_s and before_s <= until_s):
                     rows = connection.execute(
-                        "SELECT m.raw, m.raw, m.raw_crc FROM places p"
-                        " LEFT JOIN messages m USING (message)"
+                        "SELECT m.raw, m.raw_crc FROM places p LEFT JOIN messages m USING (message)"
                         " WHERE p.folder = ?1 AND ifnull(m.created_s BETWEEN ?2 AND ?3, 1)",
                         (folder, from_s, until_s),
                     )
-                    found += [raw for (raw,) in proved(rows, 1)]
+                    found += [raw for raw, _crc in verified(rows, RECORDS)]
                 before_s = before_s if newest_s is None else newest_s
         return found
 
     def known(self, mailbox: int, ids: Sequence[int]) -> dict[int, str]:
-        """The records of those of `ids` that are known, by id."""
+        """The records of the messages with these `ids` that are in the index, by id."""
         found: dict[int, str] = {}
         with self._database.reading() as connection:
             for message_id in ids:
-                rows = connection.execute(
-                    "SELECT raw, raw, raw_crc FROM messages WHERE mailbox = ? AND id = ?",
-                    (mailbox, message_id),
-                )
-                for (raw,) in proved(rows, 1):
+                rows = select(connection, RECORDS, "WHERE mailbox = ? AND id = ?", mailbox, message_id)
+                for raw, _crc in rows:
                     found[message_id] = raw
         return found
 
     def records_after(self, number: int, limit: int) -> list[tuple[int, int, str]]:
-        """(number, number of its mailbox, record) of at most `limit` messages, those after `number`."""
+        """(number, mailbox number, record) of at most `limit` messages, from the one after `number` on."""
         with self._database.reading() as connection:
             rows = connection.execute(
-                "SELECT message, mailbox, raw, raw, raw_crc FROM messages WHERE message > ?"
+                "SELECT raw, raw_crc, message, mailbox FROM messages WHERE message > ?"
                 " ORDER BY message LIMIT ?",
                 (number, limit),
             )
-            return [(message, mailbox, raw) for message, mailbox, raw in proved(rows, 3)]
+            return [(message, mailbox, raw) for raw, _crc, message, mailbox in verified(rows, RECORDS)]
 
     def unseen(self, mailbox: int, listing: int) -> list[int]:
         """The ids of the messages that the listing `listing` (see `IndexWriter.begin`) did not bring."""
@@ -290,12 +266,12 @@ class IndexReader:
             return dict(rows.fetchall())
 
     def record_bytes(self, account_id: str, extension_id: int, after: int) -> tuple[int, int | None]:
-        """The bytes of the next records of a mailbox, and the message id that they end with.
+        """The bytes of the next records of a mailbox, and the id of the last message among them.
 
         Args:
             account_id: Decimal account id.
-            extension_id: Whose mailbox.
-            after: As the last answer has it, -1 for the first ones; the answer has None for the end.
+            extension_id: Extension of the mailbox.
+            after: The id that the previous answer gave, -1 at first; an answer of None means the end.
         """
         with self._database.reading() as connection:
             ((count, size_bytes, last),) = connection.execute(
@@ -306,3 +282,19 @@ class IndexReader:
                 (after, account_id, extension_id, _SUMMED),
             )
         return int(size_bytes), int(last) if count == _SUMMED else None
+
+
+def _login(row: Row) -> Login:
+    _login, account_id, name, extensions, _crc = row
+    return Login(account_id, name, tuple(json.loads(extensions)))
+
+
+def _message(row: Row) -> MessageRow:
+    """The message of a row that begins with the columns of `MESSAGES`."""
+    return MessageRow(*row[:6])
+
+
+def _folder(row: Row) -> FolderRow:
+    """The folder of a row of `FOLDERS`."""
+    number, _mailbox, view, key, name, _folded, created_s, modified_s, spoken_bytes, _crc = row
+    return FolderRow(number, view, key, name, created_s, modified_s, spoken_bytes)

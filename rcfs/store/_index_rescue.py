@@ -1,8 +1,8 @@
-"""What a damaged index still has whole: it is taken over into the new one, and not asked for again.
+"""Rows of a damaged index that are still good: they are copied into the new index and not requested again.
 
-A mailbox is taken over when all of its rows are as they were written, and loaded again otherwise. Of the
-other tables each row counts for itself. The words that searches look through are in pages without checksums:
-they are taken as they are for now, and written anew from the records by whoever shows the mailboxes.
+A mailbox is copied if all of its rows are as they were written; otherwise it is loaded again. In the other
+tables each row counts for itself. The pages of the full-text index have no checksums: they are copied as they
+are, and the mount then rewrites the full-text index from the records.
 """
 
 import json
@@ -10,49 +10,60 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import attrs
 
-from rcfs.store._checksum import row_checksum
-from rcfs.store._index_schema import CHECKED, FORM, RESHELVED, checked, find_damage
+from rcfs.store._checked_table import CheckedTable, Row
+from rcfs.store._index_schema import (
+    FOLDERS,
+    FORM,
+    LOGINS,
+    MAILBOXES,
+    MESSAGES,
+    NOTES,
+    OWNERS,
+    PARTIES,
+    RECORDS,
+    RESHELVED,
+    SEARCHES,
+    TRANSCRIPTS,
+    find_damage,
+)
 from rcfs.store._salvage import salvaged_rows
 from rcfs.store._sqlite import lenient_text, transaction
 
 _WHOLE = ("mailboxes", "messages", "folders", "places", "parties")
-"""Tables of which no row may be missing."""
-_TAKEN = {
+"""Tables of which no row of a copied mailbox may be missing."""
+_COPIED = {
     "mailboxes": "* FROM old.mailboxes",
-    # Which listing has brought a message is in no checksum: none has, as far as the next one is concerned.
+    # The number of the listing is in no checksum. With 0, the next listing has to bring the message.
     "messages": "message, mailbox, id, name, created_s, modified_s, home, 0, spoken_bytes, raw, crc, raw_crc"
     " FROM old.messages",
     "folders": "* FROM old.folders",
     "places": "t.* FROM old.places t JOIN old.folders USING (folder)",
     "parties": "t.* FROM old.parties t JOIN old.folders USING (folder)",
 }
-"""What is taken of each of them, of the mailboxes that are whole."""
+"""The columns of each of these tables that are copied for mailboxes whose rows are all good."""
 _LOST_PLACES = (
     "SELECT DISTINCT coalesce(m.mailbox, f.mailbox) FROM old.places p"
     " LEFT JOIN old.messages m USING (message) LEFT JOIN old.folders f USING (folder)"
     " WHERE m.message IS NULL OR f.folder IS NULL"
 )
-_SEARCH_WIDTH = 4
-"""Stored columns of a search: those of the checksum, and the number, which is stored as nothing."""
 
 
 @attrs.frozen
 class Rescued:
-    """What became of the rows of a damaged index."""
+    """How many rows of a damaged index were copied and lost."""
 
     mailboxes: int
-    """Mailboxes that were taken over whole."""
+    """Mailboxes that were copied."""
     lost_searches: int
-    """Searches that are seen to be damaged; there may have been more."""
+    """Saved searches that were seen to be damaged; there may have been more."""
     lost_transcripts: int
-    """The same of transcripts, in mailboxes that were taken over."""
+    """Transcripts of copied mailboxes that were seen to be damaged."""
 
     def __str__(self) -> str:
-        """For the log."""
+        """The text for the log."""
         told = [
             f"{self.mailboxes} undamaged mailboxes are kept, other mailboxes load again"
             if self.mailboxes
@@ -65,16 +76,16 @@ class Rescued:
         return "; ".join(told)
 
 
-def take_over(aside: Path, connection: sqlite3.Connection) -> Rescued:
-    """Take what is whole from the damaged index `aside` into the empty one of `connection`."""
+def rescue(aside: Path, connection: sqlite3.Connection) -> Rescued:
+    """Copy the good rows of the damaged index `aside` into the empty one of `connection`."""
     mailboxes = lost_transcripts = 0
     with suppress(sqlite3.Error, UnicodeDecodeError):
-        mailboxes, lost_transcripts = _take_mailboxes(aside, connection)
+        mailboxes, lost_transcripts = _copy_mailboxes(aside, connection)
     if mailboxes and not _is_sound(connection):
         for table in (*_WHOLE, "owners", "transcripts", "words", "logins", "notes"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608
         mailboxes = lost_transcripts = 0
-    return Rescued(mailboxes, _take_searches(aside, connection), lost_transcripts)
+    return Rescued(mailboxes, _copy_searches(aside, connection), lost_transcripts)
 
 
 def _is_sound(connection: sqlite3.Connection) -> bool:
@@ -87,7 +98,7 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def _attached(aside: Path, connection: sqlite3.Connection) -> Iterator[None]:
-    """The index `aside` as ``old``, in a transaction; bytes that are no text fit no checksum."""
+    """Attaches the index `aside` as ``old``, within a transaction. Bytes that are no text fit no checksum."""
     connection.execute("ATTACH ? AS old", (str(aside),))
     connection.text_factory = lenient_text
     try:
@@ -98,11 +109,11 @@ def _attached(aside: Path, connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("DETACH old")
 
 
-def _take_mailboxes(aside: Path, connection: sqlite3.Connection) -> tuple[int, int]:
-    """(mailboxes that were taken over, transcripts that were lost), with all that is known besides.
+def _copy_mailboxes(aside: Path, connection: sqlite3.Connection) -> tuple[int, int]:
+    """The number of mailboxes that were copied, and that of the transcripts that were lost.
 
     Raises:
-        sqlite3.Error: Too little can be read; nothing was taken over.
+        sqlite3.Error: Too little can be read; nothing was copied.
     """
     with _attached(aside, connection):
         ((found_id,),) = connection.execute("PRAGMA old.application_id")
@@ -114,55 +125,48 @@ def _take_mailboxes(aside: Path, connection: sqlite3.Connection) -> tuple[int, i
             if verdict != "ok":
                 return 0, 0
         damaged = json.dumps(sorted(_damaged_mailboxes(connection)))
-        for table, rows in _TAKEN.items():
+        for table, rows in _COPIED.items():
             connection.execute(
                 f"INSERT INTO main.{table} SELECT {rows}"  # noqa: S608
                 " WHERE mailbox NOT IN (SELECT value FROM json_each(?))",
                 (damaged,),
             )
         ((mailboxes,),) = connection.execute("SELECT COUNT(*) FROM main.mailboxes WHERE loaded")
-        _take_rows(connection, "owners", "mailbox IN (SELECT mailbox FROM main.mailboxes)")
-        lost = _take_rows(connection, "transcripts", "message IN (SELECT message FROM main.messages)")
-        _take_rows(connection, "logins", "TRUE")
-        _take_rows(connection, "notes", f"topic IS NOT '{RESHELVED}'")
-        _take_words(connection)
+        _copy_rows(connection, OWNERS, "mailbox IN (SELECT mailbox FROM main.mailboxes)")
+        lost = _copy_rows(connection, TRANSCRIPTS, "message IN (SELECT message FROM main.messages)")
+        _copy_rows(connection, LOGINS, "TRUE")
+        _copy_rows(connection, NOTES, f"topic IS NOT '{RESHELVED}'")
+        _copy_words(connection)
     return int(mailboxes), lost
 
 
 def _damaged_mailboxes(connection: sqlite3.Connection) -> set[int]:
-    """The numbers of the mailboxes of which a row is not as it was written."""
-    queries = (
-        ("mailboxes", "mailbox", "mailboxes"),
-        ("messages", "mailbox", "messages"),
-        ("folders", "mailbox", "folders"),
-        ("parties", "f.mailbox", "parties t JOIN old.folders f USING (folder)"),
-    )
+    """The numbers of the mailboxes that have a damaged row."""
     damaged = {number for (number,) in connection.execute(_LOST_PLACES)}
-    for table, mailbox, source in queries:
-        proof = checked(table, "t" if " t " in source else "")
-        rows = connection.execute(f"SELECT {mailbox}, {proof} FROM old.{source}")  # noqa: S608
-        damaged |= {number for number, *row, crc in rows if row_checksum(*row) != crc}
-    rows = connection.execute("SELECT mailbox, raw, raw_crc FROM old.messages")
-    damaged |= {number for number, raw, crc in rows if row_checksum(raw) != crc}
+    for table in (MAILBOXES, MESSAGES, RECORDS, FOLDERS, PARTIES):
+        mailbox = "old.folders.mailbox" if table is PARTIES else "t.mailbox"
+        join = " JOIN old.folders USING (folder)" if table is PARTIES else ""
+        columns = ", ".join(f"t.{column}" for column in (*table.columns, table.crc))
+        rows = connection.execute(f"SELECT {mailbox}, {columns} FROM old.{table.name} t{join}")  # noqa: S608
+        damaged |= {number for number, *row in rows if not table.is_sound(tuple(row))}
     return damaged
 
 
-def _take_rows(connection: sqlite3.Connection, table: str, condition: str) -> int:
-    """Take the good rows of a table, as far as it can be read; how many were bad."""
+def _copy_rows(connection: sqlite3.Connection, table: CheckedTable, condition: str) -> int:
+    """Copy the good rows of a table until reading fails; the number of bad rows."""
     lost = 0
-    places = ", ".join("?" * (len(CHECKED[table].split(", ")) + 1))
-    insert = f"INSERT OR IGNORE INTO main.{table} ({checked(table)}) VALUES ({places})"  # noqa: S608
+    query = f"SELECT {table.row_columns} FROM old.{table.name} WHERE {condition}"  # noqa: S608
     with suppress(sqlite3.Error):
-        for row in connection.execute(f"SELECT {checked(table)} FROM old.{table} WHERE {condition}"):  # noqa: S608
-            if row_checksum(*row[:-1]) == row[-1]:
-                connection.execute(insert, row)
+        for row in connection.execute(query):
+            if table.is_sound(row):
+                connection.execute(table.insert("IGNORE"), row)
             else:
                 lost += 1
     return lost
 
 
-def _take_words(connection: sqlite3.Connection) -> None:
-    """Let searches find what they found, until all is written anew."""
+def _copy_words(connection: sqlite3.Connection) -> None:
+    """Copy the full-text index as it is: it serves until it is rewritten."""
     connection.execute("SAVEPOINT words")
     try:
         connection.execute(
@@ -174,48 +178,41 @@ def _take_words(connection: sqlite3.Connection) -> None:
     connection.execute("RELEASE words")
 
 
-def _take_searches(aside: Path, connection: sqlite3.Connection) -> int:
-    """Take the searches that people keep, which nobody else knows; how many are seen to be damaged."""
+def _copy_searches(aside: Path, connection: sqlite3.Connection) -> int:
+    """Copy the good saved searches, which exist nowhere else; the number of those seen to be damaged."""
     lost = 0
     try:
-        rows = _searches_asked_for(aside)
+        rows = _queried_searches(aside)
     except (sqlite3.Error, UnicodeDecodeError):
-        rows = _searches_on_pages(aside)
-    for account_id, name, made_s, crc in rows:
-        if row_checksum(account_id, name, made_s) == crc:
-            connection.execute(
-                f"INSERT OR IGNORE INTO searches ({checked('searches')}) VALUES (?, ?, ?, ?)",  # noqa: S608
-                (account_id, name, made_s, crc),
-            )
+        rows = _salvaged_searches(aside)
+    for row in rows:
+        if SEARCHES.is_sound(row):
+            connection.execute(SEARCHES.insert("IGNORE"), row)
         else:
             lost += 1
     return lost
 
 
-def _searches_asked_for(aside: Path) -> list[tuple[Any, ...]]:
-    """(account, name, time, checksum) of all searches; those of an index without checksums are believed."""
+def _queried_searches(aside: Path) -> list[Row]:
+    """The rows of all saved searches; those of an index without checksums get one."""
     with closing(sqlite3.connect(aside)) as damaged:
         damaged.text_factory = lenient_text
         columns = {name for _number, name, *_rest in damaged.execute("PRAGMA table_info (searches)")}
         if columns and "crc" not in columns:
             rows = damaged.execute("SELECT account_id, name, made_s FROM searches").fetchall()
-            return [(*row, row_checksum(*row)) for row in rows if [type(each) for each in row] == _PLAIN]
+            return [SEARCHES.row(*row) for row in rows if [type(value) for value in row] == [str, str, float]]
         # The plus keeps it from an index, which may lack a row that the table has.
         return damaged.execute(
             "SELECT account_id, name, made_s, crc FROM searches ORDER BY +search"
         ).fetchall()
 
 
-_PLAIN = [str, str, float]
-
-
-def _searches_on_pages(aside: Path) -> list[tuple[Any, ...]]:
-    found = []
+def _salvaged_searches(aside: Path) -> list[Row]:
+    """The good rows of saved searches that are found on the pages."""
+    found: list[Row] = []
     with suppress(OSError):
         for _rowid, stored in salvaged_rows(aside):
-            if len(stored) == _SEARCH_WIDTH + 1 and stored[0] is None:
-                _search, account_id, name, made_s, crc = stored
-                made_s = float(made_s) if isinstance(made_s, int) else made_s
-                if row_checksum(account_id, name, made_s) == crc:
-                    found.append((account_id, name, made_s, crc))
+            row = SEARCHES.from_disk(stored)
+            if row is not None and SEARCHES.is_sound(row):
+                found.append(row)
     return found

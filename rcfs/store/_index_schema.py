@@ -1,18 +1,22 @@
 """The tables of the index of mailboxes, and how an older index becomes a present one.
 
-A message stands once in `messages`, and in `places` once for every folder that shows it. A folder belongs to
-a view of a mailbox and has a key that never changes; its name may, when one learns who a number belongs to.
+A message has one row in `messages`, and one in `places` for every folder that shows it. A folder belongs to a
+view of a mailbox and has a key that never changes; its name changes when a message tells whose a number is.
+
+Two columns have old names: `edition` of a mailbox is `MailboxState.revision`, and `generation` is the number
+of a listing (see `IndexWriter.begin`): the last one of a mailbox, or the last one that brought a message.
 """
 
 import sqlite3
 
-from rcfs.store._checksum import FUNCTION, DamagedRowError
+from rcfs.store._checked_table import CheckedTable, look_for_damaged_rows
+from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import Format
 
 WORDS = """CREATE VIRTUAL TABLE words USING fts5 (
     said, people, files, tokenize = 'unicode61 remove_diacritics 2', prefix = '3'
 )"""
-"""What searches look through: the texts, names and numbers, and names of files of every message."""
+"""The full-text index: the texts, people (names and numbers) and file names of every message."""
 
 _FIRST = f"""
 CREATE TABLE logins (
@@ -100,64 +104,66 @@ UPDATE searches SET crc = row_checksum(account_id, name, made_s);
 """
 
 RESHELVED = "shelving"
-"""The topic of the note that says by which edition of the program everything is shown."""
-
-CHECKED = {
-    "messages": "mailbox, id, name, created_s, modified_s, home, spoken_bytes",
-    "folders": "mailbox, view, key, name, folded, created_s, modified_s, spoken_bytes",
-    "parties": "folder, identity, name, since_s",
-    "mailboxes": "account_id, extension_id, loaded, generation, sync_token, synced_s, edition",
-    "logins": "login, account_id, account_name, extensions",
-    "notes": "topic, text, noted_s",
-    "owners": "mailbox, identity",
-    "transcripts": "message, text",
-    "searches": "account_id, name, made_s",
-}
-"""The columns whose checksum the column ``crc`` of a table is. Beside them ``raw_crc`` of messages
-is that of ``raw``, which listings do not read. Places have none: all of them is in two indices, see
-`find_damage`."""
+"""Topic of the note that says which rules of shelving the folders of all messages follow."""
 
 
-def checked(table: str, alias: str = "") -> str:
-    """The columns of `table` that are checked, and their checksum: what a question is to ask for last.
-
-    See `rcfs.store._index_database.IndexDatabase.sound`.
-    """
-    prefix = f"{alias}." if alias else ""
-    return ", ".join(prefix + column for column in (*CHECKED[table].split(", "), "crc"))
+def _table(name: str, columns: str, *, real: str = "", number: str = "", crc: str = "crc") -> CheckedTable:
+    return CheckedTable(
+        name, tuple(columns.split()), frozenset(real.split()), number, crc=crc, covers_name=False
+    )
 
 
-def seal(table: str) -> str:
-    """The beginning of a statement that makes the checksum of rows of `table` what it must be."""
-    return f"UPDATE {table} SET crc = {FUNCTION}({CHECKED[table]})"  # noqa: S608 - our own words
-
+MAILBOXES = _table(
+    "mailboxes",
+    "account_id extension_id loaded generation sync_token synced_s edition",
+    real="synced_s",
+    number="mailbox",
+)
+MESSAGES = _table(
+    "messages",
+    "mailbox id name created_s modified_s home spoken_bytes",
+    real="created_s modified_s",
+    number="message",
+)
+RECORDS = _table("messages", "raw", crc="raw_crc")
+"""The records of the messages, which listings do not read."""
+FOLDERS = _table(
+    "folders",
+    "mailbox view key name folded created_s modified_s spoken_bytes",
+    real="created_s modified_s",
+    number="folder",
+)
+PARTIES = _table("parties", "folder identity name since_s", real="since_s")
+OWNERS = _table("owners", "mailbox identity")
+TRANSCRIPTS = _table("transcripts", "message text")
+LOGINS = _table("logins", "login account_id account_name extensions")
+NOTES = _table("notes", "topic text noted_s", real="noted_s")
+SEARCHES = _table("searches", "account_id name made_s", real="made_s", number="search")
+CHECKED = (MESSAGES, RECORDS, FOLDERS, PARTIES, MAILBOXES, LOGINS, NOTES, OWNERS, TRANSCRIPTS, SEARCHES)
+"""All tables with checksums. `places` has none: both of its columns are in two indices, see `find_damage`."""
 
 MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """See `rcfs.store._database.migrate`."""
 FORM = Format(int.from_bytes(b"rcfm"), len(MIGRATIONS))
-"""What tells an index from all other databases."""
+"""The format of an index of mailboxes."""
 
 
 def find_damage(connection: sqlite3.Connection) -> None:
-    """Look at every page and every row; takes no lock.
+    """Check every page and every row; takes no lock.
 
-    SQLite compares each table with its indices: that finds rows which are missing somewhere, places among
-    them, whose two columns are in both. What is in no index, checksums tell.
+    SQLite compares each table with its indices and so finds rows that are missing somewhere, rows of `places`
+    among them. The checksums tell about the columns that are in no index.
 
     Raises:
-        sqlite3.Error: It is damaged, or cannot be looked at; see `rcfs.store._sqlite.is_damage`.
+        sqlite3.Error: It is damaged, or cannot be read; see `rcfs.store._sqlite.is_damage`.
     """
     ((verdict,),) = connection.execute("PRAGMA integrity_check(1)")
     if verdict != "ok":
         raise DamagedRowError("its pages contradict each other")
-    sums = [(table, columns, "crc") for table, columns in CHECKED.items()]
-    for table, columns, checksum in (*sums, ("messages", "raw", "raw_crc")):
-        wrong = f"SELECT 1 FROM {table} WHERE {FUNCTION}({columns}) IS NOT {checksum} LIMIT 1"  # noqa: S608
-        if connection.execute(wrong).fetchone() is not None:
-            raise DamagedRowError(f"a row of {table} is not as it was written")
+    look_for_damaged_rows(connection, CHECKED)
     lost = (
         "SELECT 1 FROM places p LEFT JOIN messages m USING (message) LEFT JOIN folders f USING (folder)"
         " WHERE m.message IS NULL OR f.folder IS NULL LIMIT 1"
     )
     if connection.execute(lost).fetchone() is not None:
-        raise DamagedRowError("it shows what it does not have")
+        raise DamagedRowError("a folder shows a message that is missing, or the folder is missing")

@@ -1,4 +1,4 @@
-"""What the index of mailboxes remembers besides messages."""
+"""Values in the index of mailboxes other than messages."""
 
 import attrs
 
@@ -8,34 +8,34 @@ class MailboxState:
     """One mailbox of the index."""
 
     number: int
-    """Number in this index."""
+    """Its number in this index."""
     account_id: str
-    """Account of the mailbox."""
+    """Its account."""
     extension_id: int
-    """Extension of the mailbox."""
+    """Its extension."""
     loaded: bool
-    """Whether it was once loaded whole, so that what is not there does not exist."""
+    """Whether it was once loaded whole: messages that are not in the index then do not exist."""
     sync_token: str
-    """Token of the last sync; empty when there is none."""
+    """Token of the last sync; empty before the first."""
     synced_s: float
-    """When it was last known to be complete, in seconds since 1970-01-01 UTC; 0.0 for never."""
+    """The last time when it was complete, in seconds since 1970-01-01 UTC; 0.0 for never."""
     revision: int
-    """How often what it shows has changed: once for each `IndexWriter.put` that changed something."""
+    """Number of changes of its tree, one for each `IndexWriter.put` that changed something."""
 
 
 @attrs.frozen
 class Note:
-    """Something that was learned once, and need not be asked again for a while."""
+    """A fact that rcfs learned once, and does not ask for again for a while."""
 
     text: str
-    """What; its writer knows the form."""
+    """The fact, in a form that its writer chooses."""
     noted_s: float
-    """When, in seconds since 1970-01-01 UTC."""
+    """When rcfs learned it, in seconds since 1970-01-01 UTC."""
 
 
 @attrs.frozen
 class Login:
-    """What a login was allowed to see when it was last asked."""
+    """The account and the extensions that a login last saw."""
 
     account_id: str
     """Decimal account id."""

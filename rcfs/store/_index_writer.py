@@ -1,4 +1,4 @@
-"""What changes the index of mailboxes: each method is one transaction, in a worker thread."""
+"""Changes to the index of mailboxes: each method is one transaction, in a worker thread."""
 
 import json
 import secrets
@@ -7,21 +7,18 @@ from collections.abc import Iterable, Sequence
 
 from rcfs.errors import StoreError
 from rcfs.model import NameFolder, ShelvedMessage
-from rcfs.store._checksum import proved, row_checksum
+from rcfs.store._checked_table import select
 from rcfs.store._forgetting import erase_index_rows
+from rcfs.store._index_changes import ChangedPaths
 from rcfs.store._index_database import IndexDatabase
-from rcfs.store._index_merge import Merge, put_owner, put_transcript
-from rcfs.store._index_schema import checked, seal
+from rcfs.store._index_folders import add_owner
+from rcfs.store._index_merge import Merge, put_transcript
+from rcfs.store._index_schema import LOGINS, MAILBOXES, NOTES, SEARCHES
 from rcfs.store._index_values import Login
 
 _MOST_NUMBERS = (1 << 31) - 1
-"""Numbers of mailboxes: four bytes in the database, and for 200 of them one chance in 100,000 of a second one
-of the same number, which begins the index anew."""
-_SEAL_MAILBOX = f"{seal('mailboxes')} WHERE mailbox = ?"
-
-ChangedPaths = set[tuple[str, ...]]
-"""Paths relative to the extension's directory that mean something else than before: of views and folders
-their listing, times and texts, of messages in a folder everything below, of the empty path everything."""
+"""Numbers of mailboxes: four bytes in the database. With 200 of them, two get the same number once in 100,000
+indices; the index is then replaced."""
 
 
 class IndexWriter:
@@ -36,39 +33,41 @@ class IndexWriter:
         self._database = database
 
     def note(self, topic: str, text: str, at_s: float) -> None:
-        """Remember `text` of `topic`, in place of what was remembered."""
+        """Keep `text` as the note on `topic`, in place of an earlier one."""
         with self._database.transaction() as connection:
-            row = (topic, text, float(at_s))
-            connection.execute("INSERT OR REPLACE INTO notes VALUES (?, ?, ?, ?)", (*row, row_checksum(*row)))
+            connection.execute(NOTES.insert(), NOTES.row(topic, text, at_s))
 
     def save_login(self, login: str, seen: Login) -> None:
-        """Remember what `login` is allowed to see."""
+        """Keep what `login` sees of its account."""
+        row = LOGINS.row(login, seen.account_id, seen.account_name, json.dumps(seen.extensions))
         with self._database.transaction() as connection:
-            row = (login, seen.account_id, seen.account_name, json.dumps(seen.extensions))
-            connection.execute(
-                "INSERT OR REPLACE INTO logins VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(*row))
-            )
+            connection.execute(LOGINS.insert(), row)
 
     def begin(self, account_id: str, extension_id: int, own: str = "") -> tuple[int, int]:
-        """(number, listing) of a mailbox whose messages are about to be listed whole.
+        """Begin to list a whole mailbox.
 
-        A mailbox counts its listings. What this one brings is `put` with its number, and what it did not
-        bring is `IndexReader.unseen`. `own` is an identity that certainly is the owner's; empty when none is
-        known before the messages are.
+        Args:
+            account_id: Decimal account id.
+            extension_id: Extension of the mailbox.
+            own: An identity that certainly is the owner's; empty if none is known before the messages are.
+
+        Returns:
+            The number of the mailbox, and that of the listing. The messages of the listing are `put` with the
+            latter; those that the listing did not bring are `IndexReader.unseen`.
         """
         with self._database.transaction() as connection:
-            _prove_mailbox(connection, "account_id = ? AND extension_id = ?", account_id, extension_id)
-            row = connection.execute(
+            _check_mailbox(connection, "account_id = ? AND extension_id = ?", account_id, extension_id)
+            mailbox, listing = connection.execute(
                 "INSERT INTO mailboxes (mailbox, account_id, extension_id, generation) VALUES (?, ?, ?, 1)"
                 " ON CONFLICT (account_id, extension_id) DO UPDATE SET generation = generation + 1"
                 " RETURNING mailbox, generation",
-                # Not counted up: a number of an index that was given up must not be another's in the next.
+                # Not counted up: a number of a replaced index must not be another mailbox's in the new one.
                 (secrets.randbelow(_MOST_NUMBERS) + 1, account_id, extension_id),
             ).fetchone()
-            connection.execute(_SEAL_MAILBOX, (row[0],))
+            _update_checksum(connection, mailbox)
             if own:
-                put_owner(connection, row[0], own)
-        return row[0], row[1]
+                add_owner(connection, mailbox, own)
+        return mailbox, listing
 
     def put(
         self,
@@ -80,98 +79,125 @@ class IndexWriter:
         listing: int | None = None,
         again: bool = False,
     ) -> ChangedPaths:
-        """Take over new and changed messages, and forget those with the ids `removed`.
+        """Put new and changed messages into the index, and remove those with the ids `removed`.
 
-        Of two records of one message the one modified last counts. All of it happens or none.
+        Of two records of one message, the one modified last counts.
 
         Args:
             mailbox: Number of the mailbox.
             messages: In any order.
             name: Names the folders.
-            removed: Ids of messages that do not exist any more.
+            removed: Ids of messages that no longer exist.
             listing: From `begin` when this is a part of a whole listing; None for a change.
-            again: Whether messages that are known as they are, are taken over all the same: they are shown
-                otherwise than before.
-
-        Returns:
-            What means something else than before.
+            again: Whether to put messages again that are in the index unchanged, because the rules of
+                shelving have changed.
 
         Raises:
-            StoreError: The index fails, or was begun anew since the mailbox got its number.
+            StoreError: The index fails, or was replaced after the mailbox got its number.
         """
         with self._database.transaction() as connection:
-            present = _prove_mailbox(connection, "mailbox = ?", mailbox)
+            present = _check_mailbox(connection, "mailbox = ?", mailbox)
             if present is None:
-                raise StoreError("the mailbox is not in the index, because rcfs has replaced a damaged one")
+                raise StoreError("the mailbox is not in the index: a new index has replaced a damaged one")
             merge = Merge(connection, mailbox, present if listing is None else listing, name)
             for message in messages:
                 merge.put(message, again=again)
             merge.remove(removed)
-            changed = merge.finish()
-            if changed:
-                connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
-                connection.execute(_SEAL_MAILBOX, (mailbox,))
-            return changed
+            return _finished(connection, mailbox, merge)
 
     def rename_folders(self, name: NameFolder) -> None:
         """Give every folder of every mailbox the name that `name` has for it now."""
         with self._database.transaction() as connection:
             for (mailbox,) in connection.execute("SELECT mailbox FROM mailboxes").fetchall():
-                _prove_mailbox(connection, "mailbox = ?", mailbox)
+                _check_mailbox(connection, "mailbox = ?", mailbox)
                 merge = Merge(connection, mailbox, 0, name)
-                merge.rename_all()
-                if merge.finish():
-                    connection.execute(
-                        "UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,)
-                    )
-                    connection.execute(_SEAL_MAILBOX, (mailbox,))
+                merge.folders.rename_all()
+                _finished(connection, mailbox, merge)
 
     def put_owner(self, account_id: str, extension_id: int, own: str) -> None:
-        """Note an identity that certainly is the owner's of a mailbox that is known."""
+        """Keep an identity that certainly is the owner's of a mailbox, if the mailbox is in the index."""
         with self._database.transaction() as connection:
             row = connection.execute(
                 "SELECT mailbox FROM mailboxes WHERE account_id = ? AND extension_id = ?",
                 (account_id, extension_id),
             ).fetchone()
             if row is not None:
-                put_owner(connection, row[0], own)
+                add_owner(connection, row[0], own)
 
     def put_transcript(self, mailbox: int, message_id: int, text: str) -> bool:
-        """Let searches find a message by what is said in it.
+        """Let searches find a message by the words that are spoken in it.
 
         Returns:
-            Whether something has changed: it was not known, and the message is not gone.
+            Whether the index has changed: the message is in it, and had no transcript or another one.
         """
         with self._database.transaction() as connection:
             return put_transcript(connection, mailbox, message_id, text)
 
     def synced(self, mailbox: int, token: str, at_s: float) -> None:
-        """The mailbox is complete as of `at_s`, and `token` continues from there."""
+        """Mark the mailbox as complete as of `at_s`; the next sync continues from `token`."""
         with self._database.transaction() as connection:
-            _prove_mailbox(connection, "mailbox = ?", mailbox)
+            _check_mailbox(connection, "mailbox = ?", mailbox)
             connection.execute(
                 "UPDATE mailboxes SET loaded = 1, sync_token = ?, synced_s = ? WHERE mailbox = ?",
                 (token, at_s, mailbox),
             )
-            connection.execute(_SEAL_MAILBOX, (mailbox,))
+            _update_checksum(connection, mailbox)
+
+    def save_search(self, account_id: str, name: str, made_s: float) -> bool:
+        """Save a search that was made at `made_s`; False if a search has this name already."""
+        with self._database.transaction() as connection:
+            row = SEARCHES.row(account_id, name, made_s)
+            return connection.execute(SEARCHES.insert("IGNORE"), row).rowcount > 0
+
+    def remove_search(self, account_id: str, name: str) -> bool:
+        """Remove a saved search; False if no search has this name."""
+        with self._database.transaction() as connection:
+            delete = "DELETE FROM searches WHERE account_id = ? AND name = ?"
+            return connection.execute(delete, (account_id, name)).rowcount > 0
+
+    def rename_search(self, account_id: str, name: str, new_name: str) -> bool:
+        """Rename a saved search; False if no search has this name, or another one has the new name."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                f"SELECT {SEARCHES.row_columns} FROM searches WHERE account_id = ? AND name = ?",  # noqa: S608
+                (account_id, name),
+            ).fetchall()
+            if not rows or not SEARCHES.is_sound(rows[0]):  # A new checksum would hide the damage.
+                return False
+            *_name, crc = SEARCHES.row(account_id, new_name, rows[0][2])
+            return (
+                connection.execute(
+                    "UPDATE OR IGNORE searches SET name = ?, crc = ? WHERE account_id = ? AND name = ?",
+                    (new_name, crc, account_id, name),
+                ).rowcount
+                > 0
+            )
 
     def forget_account(self, account_id: str) -> None:
-        """Erase all that the index knows of an account."""
+        """Erase all that the index holds of an account."""
         with self._database.transaction() as connection:
             erase_index_rows(connection, account_id)
-        self._database.write_anew()
+        self._database.rewrite()
 
 
-def _prove_mailbox(connection: sqlite3.Connection, condition: str, *parameters: object) -> int | None:
-    """The last listing of a mailbox that is about to be changed; None when it is not known.
+def _finished(connection: sqlite3.Connection, mailbox: int, merge: Merge) -> ChangedPaths:
+    """The paths that `merge` changed, after its last writes; if there are any, the revision is counted up."""
+    changed = merge.finish()
+    if changed:
+        connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
+        _update_checksum(connection, mailbox)
+    return changed
+
+
+def _update_checksum(connection: sqlite3.Connection, mailbox: int) -> None:
+    connection.execute(f"{MAILBOXES.update_checksum} WHERE mailbox = ?", (mailbox,))
+
+
+def _check_mailbox(connection: sqlite3.Connection, condition: str, *parameters: object) -> int | None:
+    """The last listing of a mailbox that is about to be changed; None if it is not in the index.
 
     Raises:
         DamagedRowError: Its row is not as it was written, which a new checksum would hide.
     """
-    rows = connection.execute(
-        f"SELECT generation, {checked('mailboxes')} FROM mailboxes WHERE {condition}",  # noqa: S608
-        parameters,
-    )
-    for (listing,) in proved(rows, 1):
-        return int(listing)
-    return None
+    rows = select(connection, MAILBOXES, f"WHERE {condition}", *parameters)
+    return int(rows[0][4]) if rows else None

@@ -1,7 +1,7 @@
-"""Exact sizes that were learned by fetching: kept for ever, also when the content has been evicted.
+"""Exact sizes that rcfs learned by fetching: they stay when the content is evicted.
 
-Most attachments have no size in their record, and a program that reads a file whose size is unknown may cut
-it short or read nothing; learning it costs a request. So a size once learned is worth more than the content.
+Most attachments have no size in their record, and a program that reads a file of unknown size may cut it
+short or read nothing. Learning a size costs a request, so rcfs keeps all of them.
 """
 
 import sqlite3
@@ -12,10 +12,11 @@ from pathlib import Path
 from rcfs.errors import StoreError
 from rcfs.model import ContentKey
 from rcfs.private import reason_of
-from rcfs.store._checked import CheckedTable, DatabaseKind
+from rcfs.store._checked_table import CheckedTable
 from rcfs.store._database import READ_WAIT_S, SQLITE_SIDE_FILES
-from rcfs.store._forgetting import write_anew
+from rcfs.store._forgetting import rewrite
 from rcfs.store._later import LaterWriter, Statement
+from rcfs.store._small_database import DatabaseKind
 from rcfs.store._sqlite import is_busy, transaction
 
 _TABLE = CheckedTable("sizes", ("content", "size_bytes"))
@@ -32,13 +33,13 @@ _KIND = DatabaseKind(
 )
 
 _SUMMED = 1000
-"""Sizes that are summed at a time, in about 2 ms: the event loop asks for single ones meanwhile."""
+"""Sizes that are summed at a time, in about 2 ms: the event loop asks for single sizes in between."""
 
 
 class SizeIndex:
     """The learned sizes of one state directory; any thread may use it, and several processes a directory.
 
-    Nothing waits for another process: `size` is for the event loop.
+    No method waits for another process, so the event loop may call `size`.
     """
 
     def __init__(
@@ -48,48 +49,50 @@ class SizeIndex:
         warn: Callable[[str], None],
         former: Path | None = None,
     ) -> None:
-        """See `open`, which is how to get one; of a database in memory `reader` is the same connection."""
+        """Use `open` instead. For a database in memory, `reader` is the same connection."""
         self._former = former
         self._reader = reader
         self._warn = warn
         self._writer = LaterWriter(connection, self._written)
         self._unwritten: dict[str, int] = {}
-        """What is not in the database yet."""
+        """Sizes that are not in the database yet."""
         self._failed = False
         self._damaged: set[str] = set()
-        """Contents whose damaged rows were told."""
+        """Contents whose damaged rows were reported."""
 
     @classmethod
     def open(cls, path: Path, warn: Callable[[str], None], *, former: Path | None = None) -> "SizeIndex":
         """The index in the SQLite database `path`, created with its directory when missing (0600, 0700).
 
-        One that is damaged, foreign, or of a version that this program does not know is moved aside as
-        ``*.damaged``, and its good rows are taken over; one that cannot be written is read into
-        memory. `warn` gets a line for each.
+        A database that is damaged, foreign, or of a version that this program does not know is moved aside
+        as ``*.damaged``, and its good rows are copied into a new one. A database that cannot be written is
+        read into memory. `warn` gets a line for each.
 
         Args:
-            path: Where it lies or shall lie.
-            warn: Gets one line for each thing that a person should know.
-            former: Where an earlier version kept it. What is there is taken over, each time that the index
-                is opened, until no process of that version uses the file any more: then it is removed.
+            path: Path of the database.
+            warn: Gets one line for each problem.
+            former: Path of the database of an earlier version. Its sizes are added each time that the index
+                is opened; it is removed as soon as no process of that version uses it.
         """
         try:
             with ExitStack() as opened:
-                # Thorough: a page lost unnoticed would cost a request for each size on it, and there are few.
+                # Thorough: a page lost unnoticed would cost a request for each size on it, and pages are few.
                 connection = _KIND.open(path, warn, thorough=True)
                 opened.callback(connection.close)
                 if former is not None and former.exists():
-                    _take_over(former, connection, warn)
+                    _copy_former(former, connection, warn)
                 reader = _KIND.connect(path, READ_WAIT_S)
                 opened.pop_all()
             return cls(connection, reader, warn, former)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
-            warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); rcfs forgets them when it ends")
+            warn(
+                f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they do not survive this process"
+            )
             connection = _copy_in_memory(*filter(None, (path, former)))
             return cls(connection, connection, warn)
 
     def size(self, key: ContentKey) -> int | None:
-        """The learned size in bytes of one content; None when there is none, or the database fails."""
+        """The learned size in bytes of one content; None if it is not known, or the database fails."""
         content = str(key)
         unwritten = self._unwritten.get(content)
         if unwritten is not None:
@@ -103,22 +106,23 @@ class SizeIndex:
             return None
         if row is None or _TABLE.is_sound(row):
             return None if row is None else int(row[1])
-        # It costs one request; a wrong size would cut the file short, an error would cost the directory.
+        # Learning it again costs a request; a wrong size would cut the file, an error hide its directory.
         if content not in self._damaged:
             self._damaged.add(content)
             self._warn(f"the learned size of {content} is damaged; rcfs will learn it again")
         return None
 
     def total(self, account_id: str, after: str = "") -> tuple[int, str]:
-        """The sum in bytes of the next learned sizes of an account, and after which content they go on.
+        """The sum in bytes of the next learned sizes of an account, and the last content among them.
 
         Args:
             account_id: Decimal account id.
-            after: As the last answer has it; empty for the first ones, and in the answer for the end.
+            after: The content that the previous answer gave, empty at first; an empty answer means the end.
         """
         try:
             # Summed here and not by SQLite: a statement that calls Python for each row holds the lock of its
-            # connection while it waits for the interpreter, and the event loop waits the other way round.
+            # connection while it waits for the interpreter, and the event loop may hold the interpreter while
+            # it waits for that lock.
             rows = self._reader.execute(
                 "SELECT content, size_bytes, crc FROM sizes WHERE content > ? AND content < ?"
                 " ORDER BY content LIMIT ?",
@@ -131,9 +135,9 @@ class SizeIndex:
         return total_bytes, str(rows[-1][0]) if len(rows) == _SUMMED else ""
 
     def record(self, key: ContentKey, size_bytes: int) -> None:
-        """Remember that the content `key` has exactly `size_bytes` bytes, at least 0; told when it fails.
+        """Keep the exact size of the content `key`, at least 0 bytes; a failure is reported.
 
-        While another process has the database locked, this one knows it all the same, and writes it later.
+        While another process has the database locked, the size stays in memory and is written later.
         """
         upsert = (
             "INSERT INTO sizes VALUES (?1, ?2, ?3) ON CONFLICT"
@@ -142,7 +146,7 @@ class SizeIndex:
         content = str(key)
         self._unwritten[content] = size_bytes
         try:
-            self._writer.write(upsert, _TABLE.sealed(content, size_bytes))
+            self._writer.write(upsert, _TABLE.row(content, size_bytes))
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             self._unwritten.clear()
             self._tell(exc)
@@ -182,15 +186,14 @@ def _erase(connection: sqlite3.Connection, account_id: str) -> None:
     connection.execute(
         "DELETE FROM sizes WHERE content > ? AND content < ?", (f"{account_id}/", f"{account_id}0")
     )
-    write_anew(connection)
+    rewrite(connection)
 
 
-def _take_over(former: Path, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
-    """Add the sizes in the database `former`; it is removed, unless another process uses it.
+def _copy_former(former: Path, connection: sqlite3.Connection, warn: Callable[[str], None]) -> None:
+    """Add the sizes of the database `former`, and remove it unless another process uses it.
 
-    A content never changes, nor does its size: so nothing is lost or mixed up when some are added again, and
-    when both files grow at the same time. A rename would do neither: SQLite would go on with the log of the
-    old name in a process that has it open.
+    A content never changes, nor does its size, so sizes may be added again, and both files may grow at the
+    same time. The file is not renamed: a process that has it open would keep using the log of the old name.
     """
     with closing(_KIND.open(former, warn, thorough=True)) as old:
         is_alone = _lock_alone(old)
@@ -198,18 +201,18 @@ def _take_over(former: Path, connection: sqlite3.Connection, warn: Callable[[str
             rows = old.execute("SELECT content, size_bytes, crc FROM sizes")
             connection.executemany("INSERT OR IGNORE INTO sizes VALUES (?, ?, ?)", rows)
         if is_alone:
-            # Onto the disk for good, before the only other place of the sizes goes.
+            # Onto the disk, before the only other copy of the sizes is removed.
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             for name in ("", *SQLITE_SIDE_FILES):
                 former.with_name(former.name + name).unlink(missing_ok=True)
 
 
 def _lock_alone(connection: sqlite3.Connection) -> bool:
-    """Whether no other connection to the database is open, and none can be used before this one is closed."""
+    """Whether this is the only connection to the database; if so, no other works until this is closed."""
     connection.execute("PRAGMA busy_timeout = 0")
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     try:
-        # To give up the write-ahead log takes a lock that every other connection stands against.
+        # Leaving write-ahead mode takes a lock that fails while any other connection is open.
         connection.execute("PRAGMA journal_mode = DELETE")
         connection.execute("BEGIN EXCLUSIVE")
     except sqlite3.OperationalError as exc:
@@ -221,14 +224,14 @@ def _lock_alone(connection: sqlite3.Connection) -> bool:
 
 
 def _copy_in_memory(*paths: Path) -> sqlite3.Connection:
-    """A database in memory, with the sizes that can be read in `paths`, which cannot be written."""
+    """A database in memory with the sizes in `paths`, databases that cannot be written."""
     connection = _KIND.open_in_memory()
     for path in paths:
         with suppress(sqlite3.Error):
-            # Immutable: SQLite would else want to write a log beside it.
+            # Immutable: otherwise SQLite would want to write a log beside it.
             connection.execute("ATTACH ? AS old", (f"{path.absolute().as_uri()}?immutable=1",))
             ((version,),) = connection.execute("PRAGMA old.user_version")
-            sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.form.version else ""
+            sound = f"WHERE crc = {_TABLE.checksum}" if version == _KIND.format.version else ""
             connection.execute(
                 "INSERT OR IGNORE INTO sizes"  # noqa: S608 - our own words
                 f" SELECT content, size_bytes, {_TABLE.checksum} FROM old.sizes {sound}"

@@ -56,7 +56,7 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         index.writer.synced(mailbox, "token", 5.0)
         index.writer.note(f"retention login-of-{word}", f"{word} noted", 5.0)
         index.writer.note(f"mailbox {account}/5 used", f"{word} noted", 5.0)
-        index.search.keep(account, f"{word} searched", 5.0)
+        index.writer.save_search(account, f"{word} searched", 5.0)
         index.archive.keep(account, 5, {number: json.dumps(record) for number, record in enumerate(records)})
     with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
         sizes.record(key, 42)
@@ -107,7 +107,7 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
         note = index.reader.noted("retention login-of-beta")
         assert note is not None
         assert note.text == "beta noted"
-        assert [row.name for row in index.search.kept("2222", 0, 9)] == ["beta searched"]
+        assert [row.name for row in index.reader.searches("2222", 0, 9)] == ["beta searched"]
     with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
         assert sizes.size(kept) == 42
         assert sizes.size(AttachmentKey("1111", 5, 1, 1)) is None

@@ -23,7 +23,7 @@ from rcfs.store._index_schema import FORM
 
 PAGE_BYTES = 4096
 OWN_ROWS = ("views", "found", "CONSTANT")
-"""What a query makes itself."""
+"""Tables that a query makes itself."""
 
 
 @pytest.fixture
@@ -183,7 +183,7 @@ def test_where_it_cannot_be_written_it_is_for_this_run_only(
     index = opened()
     assert ids(index, loaded(index, 1)) == [1]
     (warning,) = warnings
-    assert "forgets them when it ends" in warning
+    assert "not survive this process" in warning
     index.close()
     assert opened().reader.mailbox("1", 101) is None
 
@@ -195,7 +195,7 @@ def test_messages_that_a_list_no_longer_has_are_known(opened: Callable[[], Mailb
     assert again == number
     index.writer.put(number, [message(1), message(4)], name, listing=listing)
     assert sorted(index.reader.unseen(number, listing)) == [2, 3]
-    # What a sync tells meanwhile is there, even though the list was read before.
+    # A message that a sync brings meanwhile stays, even though the list was read before.
     index.writer.put(number, [message(3, modified_s=2.0)], name)
     assert index.reader.unseen(number, listing) == [2]
     index.writer.put(number, [], name, removed=[2])
@@ -377,7 +377,7 @@ def test_no_question_of_the_file_system_looks_through_a_table(opened: Callable[[
     assert len(asked) == 12
     for question in asked:
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {question}")]
-        # What was found so far, one row for each view, and constants: nothing of these is a table.
+        # Rows found earlier, one for each view, and constants: none of these is a table.
         scans = [line for line in plan if line.startswith("SCAN") and line.split()[1] not in OWN_ROWS]
         assert not scans, (question, plan)
         assert not [line for line in plan if "TEMP B-TREE" in line], (question, plan)

@@ -30,16 +30,16 @@ def test_it_keeps_the_latest_record_of_each_message(opened: Callable[[], PurgedA
 def test_nothing_is_made_before_there_is_something_to_keep(
     opened: Callable[[], PurgedArchive], path: Path
 ) -> None:
-    assert not opened().wanted()
-    opened().want(keep=False)
+    assert not opened().keeps_purged()
+    opened().keep_purged(keep=False)
     assert opened().records("1", 101) == {}
     assert not path.parent.exists()
 
 
 def test_what_is_wanted_stays_wanted(opened: Callable[[], PurgedArchive]) -> None:
     for keep in (True, True, False, True):
-        opened().want(keep=keep)
-        assert opened().wanted() is keep
+        opened().keep_purged(keep=keep)
+        assert opened().keeps_purged() is keep
 
 
 def test_it_is_for_its_owner_alone(opened: Callable[[], PurgedArchive], path: Path) -> None:
@@ -53,7 +53,7 @@ def test_a_damaged_one_is_moved_aside(path: Path, opened: Callable[[], PurgedArc
     told: list[str] = []
     archive = PurgedArchive(path, told.append)
     assert archive.records("1", 101) == {}
-    assert "moved to archive.sqlite.damaged, begun anew" in told[0]
+    assert "moved to archive.sqlite.damaged, and replaced" in told[0]
     archive.keep("1", 101, {7: "{}"})
     assert opened().records("1", 101) == {7: "{}"}
 
@@ -72,7 +72,7 @@ def test_damage_within_is_told_when_it_is_met_and_costs_no_good_record(
     assert set(kept.values()) == {"x" * 500}
     assert archive.records("1", 101) == kept
     assert len(told) == 1
-    assert f"{len(kept)} good rows of it are saved" in told[0]
+    assert f"{len(kept)} good rows were saved" in told[0]
     assert path.with_name("archive.sqlite.damaged").exists()
 
 
@@ -82,4 +82,4 @@ def test_one_that_cannot_be_written_says_so(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="Not a directory"):
         archive.keep("1", 101, {7: "{}"})
     with pytest.raises(StoreError, match="Not a directory"):
-        archive.want(keep=True)
+        archive.keep_purged(keep=True)

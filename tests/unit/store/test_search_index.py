@@ -170,30 +170,30 @@ def test_snippets_show_what_matches(index: MailboxIndex, put: Put) -> None:
     assert len(snippets[2]) < 120
 
 
-def test_searches_are_kept(index: MailboxIndex, tmp_path: Path) -> None:
-    search = index.search
-    assert search.keep("1", "invoice", 5.0)
-    assert search.keep("1", "bill", 6.0)
-    assert search.keep("2", "invoice", 7.0)
-    assert not search.keep("1", "invoice", 8.0)
+def test_searches_are_saved_renamed_and_removed(index: MailboxIndex, tmp_path: Path) -> None:
+    reader, writer = index.reader, index.writer
+    assert writer.save_search("1", "invoice", 5.0)
+    assert writer.save_search("1", "bill", 6.0)
+    assert writer.save_search("2", "invoice", 7.0)
+    assert not writer.save_search("1", "invoice", 8.0)
     other = MailboxIndex.open(tmp_path / "mailboxes.sqlite", pytest.fail)
     try:
-        first, second = other.search.kept("1", 0, 9)
+        first, second = other.reader.searches("1", 0, 9)
         assert (first.name, first.made_s, second.name) == ("invoice", 5.0, "bill")
-        assert other.search.kept("1", first.number, 9) == [second]
-        assert other.search.kept("1", 0, 1) == [first]
-        assert other.search.kept_as("1", "bill") == second
-        assert other.search.kept_as("2", "bill") is None
+        assert other.reader.searches("1", first.number, 9) == [second]
+        assert other.reader.searches("1", 0, 1) == [first]
+        assert other.reader.search("1", "bill") == second
+        assert other.reader.search("2", "bill") is None
     finally:
         other.close()
-    assert not search.rename("1", "invoice", "bill"), "which is another"
-    assert not search.rename("1", "nothing", "something")
-    assert search.rename("1", "invoice", "credit note")
-    assert search.kept_as("1", "credit note") == SearchRow(first.number, "credit note", 5.0)
-    assert search.drop("1", "bill")
-    assert not search.drop("1", "bill")
-    assert [row.name for row in search.kept("1", 0, 9)] == ["credit note"]
-    assert [row.name for row in search.kept("2", 0, 9)] == ["invoice"]
+    assert not writer.rename_search("1", "invoice", "bill"), "which is another"
+    assert not writer.rename_search("1", "nothing", "something")
+    assert writer.rename_search("1", "invoice", "credit note")
+    assert reader.search("1", "credit note") == SearchRow(first.number, "credit note", 5.0)
+    assert writer.remove_search("1", "bill")
+    assert not writer.remove_search("1", "bill")
+    assert [row.name for row in reader.searches("1", 0, 9)] == ["credit note"]
+    assert [row.name for row in reader.searches("2", 0, 9)] == ["invoice"]
 
 
 def test_a_search_neither_waits_for_a_writer_nor_holds_one_up(index: MailboxIndex, put: Put) -> None:

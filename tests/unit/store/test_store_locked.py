@@ -98,7 +98,7 @@ def test_what_is_there_is_opened_and_asked_at_once(tmp_path: Path, file: str) ->
     path = tmp_path / file
     first = OPENERS[file](path)
     if isinstance(first, PurgedArchive):
-        first.want(keep=True)
+        first.keep_purged(keep=True)
         first.keep("1", 101, {7: "{}"})
     else:
         first.close()  # type: ignore[attr-defined]
@@ -106,7 +106,7 @@ def test_what_is_there_is_opened_and_asked_at_once(tmp_path: Path, file: str) ->
         again = OPENERS[file](path)
         if isinstance(again, PurgedArchive):
             assert again.records("1", 101) == {7: "{}"}
-            assert again.wanted()
+            assert again.keeps_purged()
         elif isinstance(again, ContentCache):
             assert not again._table.present.read_only
             assert again.stats().contents == 0

@@ -43,13 +43,13 @@ def read_sizes(path: Path, warn: Warn) -> dict[int, object]:
 
 def fill_archive(path: Path) -> None:
     archive = PurgedArchive(path, pytest.fail)
-    archive.want(keep=True)
+    archive.keep_purged(keep=True)
     archive.keep("400131", 62, {number: raw(number) for number in range(ROWS)})
 
 
 def read_archive(path: Path, warn: Warn) -> dict[int, object]:
     archive = PurgedArchive(path, warn)
-    assert archive.wanted()
+    assert archive.keeps_purged()
     return dict(archive.records("400131", 62))
 
 
