@@ -138,7 +138,7 @@ class ContentCache:
                 table = open_read_only(directory, wall_clock)
             except StoreError:
                 raise exc from None
-            warn(f"{exc}; rcfs reads the contents in it, but adds none")
+            warn(f"{exc}; rcfs reads what it holds, but adds nothing")
         return cls(table, directory, size_limit_bytes, free_floor_bytes, warn, clock)
 
     def load(self, key: ContentKey) -> StoredContent | None:

@@ -1,14 +1,15 @@
-"""Which contents are being fetched, told between the processes that share a cache directory.
+"""Claims, by which the processes that share a cache directory know which contents are being fetched.
 
-A claim is a POSIX record lock on one byte of a file that all of them have open; which byte, a digest of the
-content's key says. So the kernel keeps the claims, and a process that dies has none. Beside them the file
-has a table of marks: who gives a claim back changes the mark of the content. Who looks into the cache,
-finds nothing, waits for its turn and finds the mark unchanged has missed nothing in between.
+A claim is a POSIX record lock on one byte of a file that all processes have open; a digest of the content's
+key chooses the byte. So the kernel keeps the claims, and drops those of a process that dies. The file also
+has a table of marks: releasing a claim changes the mark of its content. If a process finds nothing in the
+cache, waits for its turn, and then sees the same mark as before, no other process has fetched the content
+meanwhile.
 
-Claims are a courtesy that saves requests: two contents may share a byte or a mark, and where the file cannot
-be used everything is free.
+Claims only save requests: two contents may share a byte or a mark, and if the file cannot be used, every
+content counts as free.
 
-Source: fcntl(2), "Advisory record locking". Such locks are a process's own, and gone as soon as it closes
+Source: fcntl(2), "Advisory record locking". Such a lock belongs to the process, and ends as soon as it closes
 any descriptor of the file: hence one descriptor for each `Claims`, open until `close`.
 """
 
@@ -24,22 +25,22 @@ from rcfs.private import FILE_MODE
 
 _MARK_BYTES = 8
 _MARKS = 1024
-"""Places in the table: 8 KiB of it, and two contents that are fetched at the same time rarely share one."""
+"""Marks in the table, 8 KiB in all: two contents that are fetched at the same time rarely share one."""
 _FIRST_LOCK = _MARK_BYTES * _MARKS
 _LOCKS = 1 << 62
-"""Bytes that can be locked, behind the table; no file has them, and none is needed for a lock."""
+"""Bytes behind the table that can be locked; they lie beyond the end of the file, which a lock may."""
 
 
 class Claims:
-    """The claims of one process; any thread may use them. Two of one process do not see each other."""
+    """The claims of one process, for any thread; two objects of one process ignore each other's claims."""
 
     def __init__(self, fd: int | None) -> None:
-        """See `open`, which is how to get some."""
+        """Use `open` instead."""
         self._fd = fd
 
     @classmethod
     def open(cls, directory: Path) -> "Claims":
-        """The claims of the cache in `directory`; where it cannot be written, everything is free."""
+        """The claims of the cache in `directory`; if it cannot be written, every content is free."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
             fd = os.open(CacheFiles(directory).claims, flags, FILE_MODE)
@@ -52,14 +53,14 @@ class Claims:
         return cls(fd)
 
     def mark(self, key: ContentKey) -> bytes:
-        """The mark of a content: another one after a claim of it was given back."""
+        """The mark of a content, which changes when a claim of it is released."""
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 return os.pread(self._fd, _MARK_BYTES, _mark_offset(key))
         return b""
 
     def take(self, key: ContentKey) -> bool:
-        """Whether the content is claimed by this process now; False when another one has it."""
+        """Claim a content for this process; False if another process has claimed it."""
         if self._fd is not None:
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _lock_offset(key))
@@ -70,7 +71,7 @@ class Claims:
         return True
 
     def give_back(self, key: ContentKey) -> None:
-        """Ends the claim of a content: what was fetched of it is in the cache."""
+        """Release the claim of a content, after its bytes were put into the cache."""
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 os.pwrite(self._fd, os.urandom(_MARK_BYTES), _mark_offset(key))
@@ -78,7 +79,7 @@ class Claims:
                 fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _lock_offset(key))
 
     def close(self) -> None:
-        """Ends all claims of this process; nothing is claimed afterwards."""
+        """Release all claims of this process; nothing is claimed afterwards."""
         fd, self._fd = self._fd, None
         if fd is not None:
             os.close(fd)

@@ -1,4 +1,4 @@
-"""What the cache gives out of one content, and how a content is put together from checked values."""
+"""One content as the cache returns it, and how it is put together from checked values."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -11,13 +11,13 @@ from rcfs.store._table import ChunkTable, Entry
 from rcfs.store._value import Chunk, DamagedValueError, UncheckedChunk
 
 CHECKED_AT_ONCE = 4
-"""Contents of up to so many chunks are checked when they are loaded: they are given out whole. It takes about
-1.5 ms per chunk (measured 2026-11), so of longer ones each chunk is checked when somebody reads it."""
+"""Chunks of a content that are checked when it is loaded. It takes about 1.5 ms per chunk (measured 2026-11),
+so in a longer content each chunk is checked before its first read."""
 
 
 @attrs.frozen
 class ContentInfo:
-    """What is known of a content as a whole."""
+    """Size and type of a content."""
 
     size_bytes: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.ge(0)])
     """Exact size in bytes, at least 0."""
@@ -25,12 +25,12 @@ class ContentInfo:
     """Media type; empty when unknown."""
 
     def chunk_length(self, index: int) -> int:
-        """Bytes that the chunk `index` has; 0 or less when it lies beyond the end."""
+        """Bytes of the chunk `index`; 0 or less if it lies beyond the end."""
         return min(CHUNK_BYTES, self.size_bytes - index * CHUNK_BYTES)
 
     @property
     def chunk_count(self) -> int:
-        """Number of chunks of the whole content; 0 for an empty one."""
+        """Number of chunks of the whole content; 0 for an empty content."""
         return -(-self.size_bytes // CHUNK_BYTES)
 
     def to_bytes(self) -> bytes:
@@ -39,28 +39,29 @@ class ContentInfo:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "ContentInfo":
-        """The info that `to_bytes` made `data` of.
+        """The info from the JSON of `to_bytes`.
 
         Raises:
-            ValueError, TypeError: `data` is something else.
+            ValueError, TypeError: `data` is not such JSON.
         """
         return cls(**json.loads(data))
 
 
 @attrs.frozen(eq=False)
 class StoredContent:
-    """What the cache holds of one content, open until `close`."""
+    """The cached part of a content, open until `close`."""
 
     info: ContentInfo | None
-    """None when nobody has said yet how long the content is."""
+    """None if the size of the content is not known yet."""
     chunks: Mapping[int, Chunk]
-    """By index: chunk i holds the bytes from ``i * CHUNK_BYTES`` on. Full ones, but for the last; checked."""
+    """Checked chunks by index: chunk i holds the bytes from ``i * CHUNK_BYTES`` on. All but the last are
+    full."""
     unchecked: Mapping[int, UncheckedChunk] = attrs.field(factory=dict)
-    """The same, of which the bytes have not been looked at; see `ContentCache.check`."""
+    """Chunks whose bytes were not read yet, by index; see `ContentCache.check`."""
 
     @property
     def prefix_bytes(self) -> int:
-        """Number of bytes that are there from the first one on without a gap."""
+        """Number of bytes from the first one up to the first gap."""
         total = 0
         for index in range(len(self.chunks) + len(self.unchecked)):
             chunk = self.chunks.get(index) or self.unchecked.get(index)
@@ -71,11 +72,11 @@ class StoredContent:
 
     @property
     def complete(self) -> bool:
-        """Whether the size is known and every byte is there, if what is unchecked is sound."""
+        """Whether the size is known and every byte is there, assuming that unchecked chunks are good."""
         return self.info is not None and self.prefix_bytes == self.info.size_bytes
 
     def close(self) -> None:
-        """Close all chunks; those that are in use elsewhere, too."""
+        """Close all chunks, also those that are in use elsewhere."""
         for chunk in self.chunks.values():
             chunk.close()
         for unchecked in self.unchecked.values():
@@ -83,16 +84,16 @@ class StoredContent:
 
 
 class MisplacedValueError(DamagedValueError):
-    """A row leads to the file of another key, which may be good."""
+    """A row leads to the file of another key; the file may be good."""
 
 
 def held_indices(table: ChunkTable, key: ContentKey) -> set[int]:
-    """The indices of the values that are said to be there, none of them looked at."""
+    """The indices of the values that have a row; their files are not opened."""
     return {index for index, _entry in _indexed(table.entries(str(key)), key) if index is not None}
 
 
 def read_info(table: ChunkTable, key: ContentKey) -> ContentInfo | None:
-    """The info of a content; None when it is missing or damaged."""
+    """The info of a content; None if it is missing or damaged."""
     name = value_key(str(key), INFO_INDEX)
     entry = table.entry(name)
     if entry is None:
@@ -104,9 +105,9 @@ def read_info(table: ChunkTable, key: ContentKey) -> ContentInfo | None:
 
 
 def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int]:
-    """All that is there of a content, and how many values failed their check and were removed.
+    """The cached part of a content, and the number of its values that were damaged and removed.
 
-    A value that cannot be opened for want of descriptors is left out, and stays.
+    A value that cannot be opened for lack of descriptors is left out, and stays in the cache.
     """
     info: ContentInfo | None = None
     found: dict[int, UncheckedChunk] = {}
@@ -124,7 +125,7 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
             else:
                 found[index], opened[index] = chunk, entry
         except FileNotFoundError:
-            table.forget(entry)  # Evicted by another process since the look into the table, or lost.
+            table.forget(entry)  # Evicted by another process since the row was read, or lost.
         except MisplacedValueError:
             misplaced.append(entry)
         except DamagedValueError:
@@ -155,14 +156,14 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
 
 
 def forget_damaged(table: ChunkTable, name: str, filename: str) -> None:
-    """Remove the value `name`, whose file turned out to be damaged, unless it has another file now."""
+    """Remove the value `name`, whose file `filename` is damaged, unless it has another file now."""
     entry = table.entry(name)
     if entry is not None and entry.filename == filename:
         table.forget(entry)
 
 
 def _indexed(entries: Iterable[Entry], key: ContentKey) -> list[tuple[int | None, Entry]]:
-    """The entries with their indices, in order from the info on; None for what is no value of `key`."""
+    """The entries with their indices, the info first; the index is None for values of another key."""
     indexed: list[tuple[int | None, Entry]] = []
     for entry in entries:
         content, index = parse_value_key(entry.key) or ("", INFO_INDEX)
@@ -171,7 +172,7 @@ def _indexed(entries: Iterable[Entry], key: ContentKey) -> list[tuple[int | None
 
 
 def _open_entry(table: ChunkTable, entry: Entry, name: str) -> UncheckedChunk:
-    """The value of `entry`, whose key must be `name`.
+    """The unchecked value of `entry`, whose key must be `name`.
 
     Raises:
         OSError: It cannot be opened.
@@ -188,7 +189,7 @@ def _open_entry(table: ChunkTable, entry: Entry, name: str) -> UncheckedChunk:
 
 
 def _to_info(chunk: Chunk) -> ContentInfo:
-    """The info in a value, which is closed."""
+    """The info in a value, which is then closed."""
     try:
         return ContentInfo.from_bytes(chunk.pread(0, chunk.length_bytes))
     except (ValueError, TypeError) as exc:
@@ -198,7 +199,7 @@ def _to_info(chunk: Chunk) -> ContentInfo:
 
 
 def _fits(index: int, length: int, info: ContentInfo | None, last: int) -> bool:
-    """Whether a chunk of `length` bytes can be the chunk `index`, `last` being the highest index there is."""
+    """Whether a chunk of `length` bytes can be the chunk `index`, where `last` is the highest index."""
     if info is not None:
         return 0 < length == info.chunk_length(index)
     return length == CHUNK_BYTES or (index == last and 0 < length < CHUNK_BYTES)

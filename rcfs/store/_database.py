@@ -1,4 +1,4 @@
-"""The one way to open a database of ours: private, marked as ours, of a version that we know, and sound."""
+"""Opening of rcfs's SQLite databases: private, marked as ours, migrated, and moved aside if damaged."""
 
 import itertools
 import sqlite3
@@ -16,35 +16,35 @@ from rcfs.store._sqlite import find_fault, is_damage, transaction
 T = TypeVar("T")
 
 SQLITE_SIDE_FILES = ("-wal", "-shm")
-"""What SQLite appends to a database's name for its write-ahead log and that log's index."""
+"""Suffixes of the files that SQLite puts beside a database: the write-ahead log and its index."""
 
 LOCK_WAIT_S = 5.0
-"""How long a write waits for another process, in seconds; one holds the lock for milliseconds."""
+"""Time that a write waits for another process, in seconds; a process holds the lock for milliseconds."""
 READ_WAIT_S = 0.05
-"""How long a question waits, in seconds: only for what a recovery after a crash locks."""
+"""Time that a question waits for a lock, in seconds: only the recovery after a crash takes one."""
 WRITE_AHEAD: Mapping[str, object] = MappingProxyType({"journal_mode": "WAL", "synchronous": "NORMAL"})
-"""So that readers and a writer do not wait for each other. With a write-ahead log, NORMAL keeps the database
-sound through a power cut, and spares a sync for each change."""
+"""With a write-ahead log, readers and a writer do not wait for each other; NORMAL then keeps the database
+sound through a power cut, and saves a sync for each change."""
 
 
 @attrs.frozen
 class Format:
-    """What tells our databases of one kind from all others."""
+    """The marks of one kind of database."""
 
     application_id: int
-    """What ``PRAGMA application_id`` says."""
+    """Value of ``PRAGMA application_id``."""
     version: int
-    """What ``PRAGMA user_version`` of a present one says, at least 1; earlier ones are brought up to it."""
+    """Value of ``PRAGMA user_version`` for the present version, at least 1; earlier ones are migrated."""
 
 
 @attrs.frozen
 class Damage:
-    """What was found at the path of a database that could not be used."""
+    """A database that could not be used."""
 
     fault: str
-    """What is wrong with it, for a person."""
+    """The reason, for a message."""
     aside: Path
-    """Where it lies now."""
+    """Its path now."""
 
 
 def open_database(
@@ -56,20 +56,20 @@ def open_database(
     fault: str | None = None,
     wait_s: float = LOCK_WAIT_S,
 ) -> tuple[T, Damage | None]:
-    """What `connect` makes of the database `path`, and what was there before, if that was damaged.
+    """The result of `connect` for the database `path`, and the damaged one that it replaces, if any.
 
     The file is created, with its directory, when it is missing (0600, 0700). A database that is damaged,
     foreign, or of a version that this program does not know is moved aside as ``*.damaged``, and `connect`
-    gets an empty file; to save what is good in the damaged one, and to tell of it, is the caller's part.
+    gets an empty file. The caller saves the good rows of the damaged one, and reports the damage.
 
     Args:
-        path: Where it lies or shall lie.
-        form: What it must be.
-        connect: Connects to the path, and calls `migrate`; where it raises an error that `is_damage`, the
-            database counts as damaged, and it is called once more.
-        thorough: Read every page, and not only the first one; see `find_fault`.
-        fault: Why the database is damaged, if that is known already.
-        wait_s: How long to wait for a lock, in seconds.
+        path: Path of the database.
+        form: Its format.
+        connect: Connects to the path, and calls `migrate`. If it raises an error that `is_damage`, the
+            database counts as damaged, and `connect` is called once more.
+        thorough: Check every page, and not only the first one; see `find_fault`.
+        fault: The damage, if it is known already.
+        wait_s: Time to wait for a lock, in seconds.
 
     Raises:
         OSError: The file cannot be created or written.
@@ -81,7 +81,6 @@ def open_database(
         path,
         application_id=form.application_id,
         version=form.version,
-        oldest_version=1,
         timeout_s=wait_s,
         thorough=thorough,
     )
@@ -98,10 +97,10 @@ def open_database(
 
 
 def move_database_aside(path: Path) -> Path:
-    """The new name, ``*.damaged`` or ``*.damaged2`` and so on, of the SQLite database `path`.
+    """Rename the SQLite database `path` to ``*.damaged``, ``*.damaged2`` and so on; its new path.
 
-    Renamed and not deleted, because what cannot be read may belong to somebody else. Missing files are
-    passed over: another process may have done the same a moment ago.
+    It is not deleted, because it may belong to another program. Missing files are skipped: another process
+    may have renamed them a moment ago.
 
     Raises:
         OSError: The directory cannot be written.
@@ -120,7 +119,7 @@ def move_database_aside(path: Path) -> Path:
 def connect(
     name: Path | str, *, wait_s: float, pragmas: Mapping[str, object] = WRITE_AHEAD, uri: bool = False
 ) -> sqlite3.Connection:
-    """A connection for any thread, with row checksums; each statement is a transaction unless one is begun.
+    """A connection for any thread, with `row_checksum`; each statement commits unless a transaction is begun.
 
     Raises:
         sqlite3.Error: It cannot be opened.
@@ -137,13 +136,13 @@ def connect(
 
 
 def migrate(connection: sqlite3.Connection, form: Format, migrations: Sequence[str]) -> None:
-    """Bring a database to the present version, in one transaction; nothing is locked for a present one.
+    """Bring a database to the present version, in one transaction; a present one is not locked.
 
     Args:
         connection: For this thread alone, outside of a transaction.
-        form: What the database must be.
-        migrations: SQL that brings it from each version to the next, the first one from an empty file. One
-            that was published is never changed: what is to be different later comes as another.
+        form: Format of the database.
+        migrations: SQL that brings it from each version to the next, the first one from an empty file. A
+            published migration never changes: later changes are further migrations.
 
     Raises:
         sqlite3.DatabaseError: It is of a version that this program does not know.
@@ -163,7 +162,7 @@ def migrate(connection: sqlite3.Connection, form: Format, migrations: Sequence[s
 
 
 def _version(connection: sqlite3.Connection) -> int:
-    """The version of a database; 0 of an empty one, whatever it says."""
+    """The version of a database; 0 if it has no tables."""
     ((tables,),) = connection.execute("SELECT COUNT(*) FROM sqlite_master")
     ((version,),) = connection.execute("PRAGMA user_version")
     return int(version) if tables else 0

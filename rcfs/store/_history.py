@@ -35,7 +35,7 @@ _FETCHES = CheckedTable(
 )
 _REFUSALS = CheckedTable("refusals", ("content", "at_s", "program"), real=frozenset({"at_s"}))
 _KIND = DatabaseKind(
-    "the record of fetches",
+    "the fetch history",
     int.from_bytes(b"rcfh"),
     (_FETCHES, _REFUSALS),
     """

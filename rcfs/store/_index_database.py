@@ -213,8 +213,7 @@ class IndexDatabase:
             self._open(fault)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
             self._warn(
-                f"the index cannot be kept in {self._path} ({reason_of(exc)});"
-                " it does not survive this process"
+                f"the index cannot be kept in {self._path} ({reason_of(exc)}); rcfs forgets it when it ends"
             )
         else:
             return

@@ -1,9 +1,9 @@
-"""What the values of a content are called in the cache."""
+"""Keys of a content's values in the cache."""
 
 import re
 
 INFO_INDEX = -1
-"""Stands for the info among the indices of the chunks; sorts before them."""
+"""The index of the info, before those of the chunks."""
 
 _KEY = re.compile(r"(?P<content>[^#]+)#(?:info|(?P<index>0|[1-9][0-9]{0,17}))")
 
@@ -14,7 +14,7 @@ def value_key(content: str, index: int) -> str:
 
 
 def parse_value_key(key: object) -> tuple[str, int] | None:
-    """Content and index of which `value_key` makes `key`; None when it cannot have made it."""
+    """Content and index of a key from `value_key`; None for another key."""
     match = _KEY.fullmatch(key) if isinstance(key, str) else None
     if match is None:
         return None

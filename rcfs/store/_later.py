@@ -1,4 +1,4 @@
-"""Writing to a small database that another process may have locked, without waiting for that process."""
+"""Writes to a small database that wait in memory while another process has it locked."""
 
 import sqlite3
 import threading
@@ -10,28 +10,28 @@ from contextlib import contextmanager
 from rcfs.store._sqlite import is_busy
 
 _WAIT_S = 0.05
-"""How long a write waits for another process, in seconds; one write takes well under a millisecond."""
+"""Time that a write waits for another process, in seconds; a write takes well under a millisecond."""
 _PAUSE_S = 1.0
-"""After a lock was not had in time nothing is tried for so long, in seconds: those who write are somebody's
-reads, and each of them would wait again."""
+"""Pause after the lock was not free in time, in seconds: writes happen while users read files, and each read
+would wait again."""
 _LAST_WAIT_S = 5.0
-"""How long the last attempt waits, in seconds, when the database is closed."""
+"""Time that the last attempt waits, in seconds, when the database is closed."""
 _MOST = 10_000
-"""Statements that are kept for later; at 40 requests a minute hours of them."""
+"""Statements that wait at most; at 40 requests a minute, four hours of them."""
 
 Statement = tuple[str, tuple[object, ...]]
 
 
 class LaterWriter:
-    """Executes statements in their order: at once, or with a later one if the database is locked now.
+    """Executes statements in their order: at once, or together with a later one if the database is locked.
 
-    Any thread may use it. What is not written when the process is killed is lost.
+    Any thread may use it. Statements that still wait when the process is killed are lost.
     """
 
     def __init__(
         self, connection: sqlite3.Connection, on_written: Callable[[Sequence[Statement]], None]
     ) -> None:
-        """Writes through `connection`, which is for this alone; `on_written` hears what was written."""
+        """Writes through `connection`, which nothing else uses; `on_written` gets the executed statements."""
         self._connection = connection
         self._on_written = on_written
         self._lock = threading.Lock()
@@ -42,7 +42,8 @@ class LaterWriter:
         """Execute a statement, now or later.
 
         Raises:
-            sqlite3.Error: The database fails otherwise than by being locked; what was to be written is lost.
+            sqlite3.Error: The database fails in another way than being locked; the waiting statements are
+            lost.
         """
         self._waiting.append((statement, values))
         with self._lock:
@@ -51,7 +52,7 @@ class LaterWriter:
 
     @contextmanager
     def exclusive(self) -> Iterator[sqlite3.Connection]:
-        """The connection, for this thread alone, after all that waits was written.
+        """The connection, for this thread alone, after all waiting statements.
 
         Raises:
             sqlite3.Error: The database is locked, or fails otherwise.
@@ -61,12 +62,12 @@ class LaterWriter:
             yield self._connection
 
     def close(self) -> None:
-        """Execute what is left, and close the connection; never raises."""
+        """Execute the waiting statements, and close the connection; never raises."""
         with self._lock:
             try:
                 self._write(_LAST_WAIT_S)
             except sqlite3.Error:
-                pass  # There is nobody left who could do something about it.
+                pass  # No caller is left that could react.
             finally:
                 self._connection.close()
 

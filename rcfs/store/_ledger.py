@@ -1,10 +1,10 @@
-"""The home of quota ledgers that all processes of one user share: an SQLite file.
+"""The SQLite file that holds the quota ledgers which all processes of a user share.
 
-One row holds the book of one credential (`rcfs.quota.Book`) as JSON. It is read without a lock, and replaced
-by one statement unless another process has replaced it since.
+A row holds the book of one credential (`rcfs.quota.Book`) as JSON. It is read without a lock, and replaced by
+one statement unless another process has replaced it since.
 
-Times in a book are of the machine's boot clock, which all processes share and nobody can set. The row says
-which boot and what the wall clock showed, by which a later boot translates it (`rcfs.quota.restore_book`).
+Times in a book are those of the machine's boot clock, which all processes share and nobody can set. The row
+also has the boot id and the wall clock, by which a later boot converts the times (`rcfs.quota.restore_book`).
 """
 
 import math
@@ -46,19 +46,19 @@ _REPLACE = """
     SET version = ?2, boot = ?3, clock_s = ?4, wall_s = ?5, book = ?6, checksum = ?7 WHERE version = ?2 - 1
 """
 _ROW: Final = "row"
-"""Where a book repeats the other columns of its row, so that its checksum is also theirs."""
+"""Key under which a book repeats the other columns of its row, so that its checksum covers them."""
 _OPEN_WAIT_S: Final = 5.0
-"""How long to wait for another process when the file is opened or closed, in seconds."""
+"""Time to wait for another process when the file is opened or closed, in seconds."""
 
 _LOCK_WAIT_S: Final = 0.005
-"""How long to wait for another process in the event loop, in seconds: ten transactions of 0.2 ms (measured
-2026-11) and more; what takes longer is a process that was stopped."""
+"""Time to wait for another process in the event loop, in seconds: more than ten transactions of 0.2 ms
+(measured 2026-11). Only a process that was stopped takes longer."""
 
 _POLL_S: Final = 1.0
-"""How long a waiting process may go without looking what the others did: freed a slot unused, left, died."""
+"""Interval at which a waiting process checks the others, in seconds: one may free a slot, leave, or die."""
 
 _FORGET_S: Final = 30 * 86400.0
-"""When the book of a credential that nobody uses is dropped; demos have a new one each time."""
+"""Age at which an unused book is dropped, in seconds; each demo has a new credential."""
 
 
 class SqliteHome(Home):
@@ -137,7 +137,7 @@ class SqliteHome(Home):
             written = Stamp(boot, clock_s, wall_s)
             return Held(version, restore_book(document, written, self._now(), self._plans, _POLL_S))
         except (AttributeError, ValueError, msgspec.DecodeError) as exc:
-            self._warn(f"the quota ledger {self._path} is damaged ({exc}): begun anew, after a pause")
+            self._warn(f"the quota ledger {self._path} is damaged ({exc}): it starts over, after a pause")
             return Held(version, None, self._written_s([self._path]))
 
     def store(
@@ -171,17 +171,17 @@ class SqliteHome(Home):
             self._connection.close()
 
     def _locked(self, error: sqlite3.Error) -> Literal[Reply.LOCKED]:
-        """That it is locked, if `error` says so.
+        """LOCKED, if `error` means that.
 
         Raises:
-            StoreError: It says something else.
+            StoreError: `error` is another one.
         """
         if is_busy(error):
             return Reply.LOCKED
         raise StoreError(f"the quota ledger {self._path} fails ({error})") from error
 
     def _follow_file(self) -> bool:
-        """Use the file that has the name now if another process has moved ours aside; whether one has."""
+        """Switch to the present file, if another process has moved ours aside; whether that happened."""
         try:
             with suppress(FileNotFoundError):
                 if os.stat(self._path).st_ino == self._inode:  # noqa: PTH116 - half as long as Path.stat
@@ -189,7 +189,7 @@ class SqliteHome(Home):
             connection = _open_file(self._path, self._machine, self._warn, _LOCK_WAIT_S)
             self._inode = self._path.stat().st_ino
         except (OSError, sqlite3.Error):
-            return False  # The old file is still a good home; the next look may find another.
+            return False  # The old file still works; the next call may find another.
         self.close()
         self._connection = connection
         return True
@@ -198,7 +198,7 @@ class SqliteHome(Home):
         return Stamp(self._machine.boot, self._machine.clock_s(), self._machine.wall_s())
 
     def _written_s(self, paths: Sequence[Path]) -> float:
-        """When one of these databases was last written, on the boot clock; now when in doubt."""
+        """When one of these databases was last written, on the boot clock; now if that is unknown."""
         files = [path.with_name(path.name + side) for path in paths for side in ("", *SQLITE_SIDE_FILES)]
         newest_s = max((path.stat().st_mtime for path in files if path.exists()), default=math.inf)
         return self._machine.clock_s() - max(0.0, self._machine.wall_s() - newest_s)
@@ -213,16 +213,16 @@ def open_ledger(
 ) -> Ledger:
     """The ledger of `credential` in the SQLite database `path`, created with its directory (0600, 0700).
 
-    One that is damaged, foreign, or of a version that this program does not know is moved aside as
-    ``*.damaged`` and begun anew. What it said is lost then, so nothing is sent until one window and penalty
-    after it was last written. One that cannot be written is replaced by one in memory.
+    A database that is damaged, foreign, or of a version that this program does not know is moved aside as
+    ``*.damaged``, and the ledger starts over. Earlier requests are then unknown, so rcfs sends nothing until
+    one window and penalty after the last write. If `path` cannot be written, the ledger is kept in memory.
 
     Args:
-        path: Where it is.
-        credential: A name that tells nobody anything; see `rcfs.platform.identity`.
-        plans: What is assumed of each group until a response says otherwise.
-        warn: Gets a line when something is wrong.
-        machine: Where it runs.
+        path: Path of the database.
+        credential: A digest that reveals nothing; see `rcfs.platform.identity`.
+        plans: The plan of each group until a response tells another.
+        warn: Gets a line for each problem.
+        machine: The machine it runs on.
     """
     try:
         return Ledger(SqliteHome.open(path, credential, plans, warn, machine), warn)
@@ -232,7 +232,7 @@ def open_ledger(
 
 
 def credentials_in_ledger(path: Path) -> Sequence[str]:
-    """The names of all credentials of the ledger `path`, the one used last first; none where no file is.
+    """All credentials in the ledger `path`, the one used last first; empty if there is no file.
 
     Raises:
         StoreError: It cannot be read.
@@ -259,8 +259,8 @@ def _open_file(
     )
     if damage is not None:
         warn(
-            f"the quota ledger {path} is unusable ({damage.fault}): moved to {damage.aside.name}, begun anew,"
-            " after a pause"
+            f"the quota ledger {path} is unusable ({damage.fault}): moved to {damage.aside.name};"
+            " it starts over, after a pause"
         )
     return connection
 
@@ -269,7 +269,7 @@ def _connected(path: Path, machine: Machine, wait_s: float) -> sqlite3.Connectio
     with ExitStack() as opened:
         connection = connect(path, wait_s=wait_s)
         opened.callback(connection.close)
-        connection.text_factory = lenient_text  # What is no text fits no checksum.
+        connection.text_factory = lenient_text  # Bytes that are no text fit no checksum.
         migrate(connection, _FORM, (_SCHEMA,))
         _set_wait(connection, _LOCK_WAIT_S)
         _forget_unused(connection, machine)
@@ -278,7 +278,7 @@ def _connected(path: Path, machine: Machine, wait_s: float) -> sqlite3.Connectio
 
 
 def _forget_unused(connection: sqlite3.Connection, machine: Machine) -> None:
-    """Drop the books that nobody has used for long; another time when another process writes now."""
+    """Drop the books that were not used for long, unless another process is writing now."""
     try:
         unused = connection.execute(
             "SELECT credential, wall_s, book FROM books WHERE wall_s < ?", (machine.wall_s() - _FORGET_S,)
@@ -292,7 +292,7 @@ def _forget_unused(connection: sqlite3.Connection, machine: Machine) -> None:
 
 
 def _is_written_at(wall_s: float, text: str) -> bool:
-    """Whether a book was written then: a damaged time must not make it look unused."""
+    """Whether the book repeats the time of its row: a damaged time must not make it look unused."""
     try:
         return bool(msgspec.json.decode(text).get(_ROW, (wall_s,))[-1] == wall_s)
     except (AttributeError, LookupError, TypeError, ValueError):
@@ -300,5 +300,5 @@ def _is_written_at(wall_s: float, text: str) -> bool:
 
 
 def _set_wait(connection: sqlite3.Connection, wait_s: float) -> None:
-    """Let `connection` wait so long for locks, in seconds."""
+    """Let `connection` wait `wait_s` seconds for a lock."""
     connection.execute(f"PRAGMA busy_timeout = {wait_s * 1000:.0f}")

@@ -1,11 +1,11 @@
-"""Which contents are kept whatever the cap says: the file ``pins`` of a cache directory, one key per line.
+"""Pins: contents that are never evicted. The file ``pins`` of a cache directory has one key per line.
 
 Behind each key stands its CRC-32, so that a line which a disk changed is not taken for another content's.
-Lines without one, of before, are believed.
+Lines of earlier versions, which have none, are believed.
 
-It lies beside the cache's database and not in it, because that one is disposable. Whoever changes it holds
-the database's lock, which all processes of the directory share, and puts a whole new file in its place; so
-a reader sees the old pins or the new ones.
+The file lies beside the cache's database and not in it, because the database is disposable. A process that
+changes the pins holds the database's lock, which all processes of the directory share, and replaces the whole
+file; so a reader sees the old pins or the new ones.
 """
 
 import os
@@ -19,23 +19,23 @@ from rcfs.private import replace_private_file
 
 
 class PinFile:
-    """The pins of one cache directory; callers see to it that one thread uses it at a time."""
+    """The pins of one cache directory; the caller ensures that one thread uses it at a time."""
 
     def __init__(self, directory: Path) -> None:
         self.path = CacheFiles(directory).pins
-        """Where they lie."""
+        """Path of the file."""
         self._seen: tuple[int, int, int] | None = None
         self._pins: frozenset[str] = frozenset()
         self.damaged: tuple[str, ...] = ()
-        """The lines that are not as they were written, when `read` last read the file."""
+        """The damaged lines that `read` found last."""
 
     def read(self) -> frozenset[str]:
-        """The keys that are pinned now; the file is read again only when it is another one.
+        """The pinned keys; the file is read again only if it has been replaced.
 
-        Lines that are no keys are passed over, see `damaged`.
+        Damaged lines are left out, see `damaged`.
 
         Raises:
-            OSError: The file is there, and cannot be read.
+            OSError: The file exists, and cannot be read.
         """
         try:
             with self.path.open(encoding="utf-8", errors="replace") as file:
@@ -52,7 +52,7 @@ class PinFile:
         return self._pins
 
     def write(self, pins: Iterable[str]) -> None:
-        """Pin exactly `pins`; on the disk for good when this returns.
+        """Replace all pins by `pins`; they are synced to the disk when this returns.
 
         Raises:
             OSError: It cannot be written; the old pins stay.
@@ -62,7 +62,7 @@ class PinFile:
 
 
 def _key_in(line: str) -> str | None:
-    """The key that was written as `line`; None when that cannot be told."""
+    """The key on a line; None if the line is damaged."""
     key, space, checksum = line.partition(" ")
     try:
         ContentKey.parse(key)

@@ -1,14 +1,14 @@
-"""What a person types to search, as an expression of SQLite's full-text search. Pure.
+"""The language of searches, translated into expressions of SQLite's full-text search. Pure.
 
     invoice order           both words, anywhere in the message
     "credit note"           the words one after the other
-    invo*                   words that begin so
+    invo*                   words that begin with "invo"
     invoice OR bill         either; binds closer than the space: ``a b OR c`` is a, and b or c
     -spam -"out of office"  without these
-    +1 (555) 010-0123       a number, however it is written, or these words
+    +1 (555) 010-0123       a number in any notation, or these words
 
-Whatever else stands there separates words, as it does where messages are indexed. Nothing of the text gets
-into the expression but within quotes, so no text is a mistake in it. Case and accents make no difference.
+All other characters separate words, as they do when messages are indexed. The words are quoted in the
+expression, so no text makes it invalid. Case and accents make no difference.
 
 Source: https://www.sqlite.org/fts5.html, 3 and 4.3.1 (the tokenizer unicode61).
 """
@@ -20,19 +20,19 @@ from itertools import groupby
 import attrs
 
 _LONGEST = 1000
-"""Characters of a query: four times the longest name of a directory, and what a line of a terminal bears."""
+"""Characters of a query: four times the longest name of a directory, and a few lines of a terminal."""
 _OR = "OR"
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
-"""What cannot stand in a text that SQLite gets: NUL would end it, and UTF-8 has no surrogates."""
+"""Characters that a text for SQLite cannot have: NUL would end it, and UTF-8 has no surrogates."""
 _QUOTES = str.maketrans("“”„", '"""')
 _PIECE = re.compile(
     r'(?P<minus>-)?(?:"(?P<quoted>[^"]*)"(?P<after>\*?)|(?P<word>[^\s"]*[^\s"*])(?P<star>\**))|[^\s"]+'
 )
-"""A word or quoted text, with what stands before and after it; or signs that mean nothing."""
+"""A word or quoted text with the signs before and after it; or signs without a meaning."""
 _NUMBER = re.compile(r"\+?[0-9().\-/\u2010-\u2015]+")
 """A part of a phone number between two spaces."""
 _NUMBER_DIGITS = range(7, 16)
-"""Digits of what may be a phone number: as neighbours dial it, up to the 15 of E.164."""
+"""Number of digits of a phone number: from a local one up to the 15 of E.164."""
 
 
 @attrs.frozen
@@ -56,10 +56,10 @@ class _Piece:
 
 
 def match_expression(text: str) -> str:
-    """What FTS5's MATCH is to be given to find what `text` asks for.
+    """The query `text` as an expression for FTS5's MATCH.
 
     Raises:
-        ValueError: `text` cannot be read as a query, or asks for nothing; the reason is one line.
+        ValueError: `text` is no query, or has no word to look for; the message is one line.
     """
     wanted: list[list[str]] = []
     excluded: list[str] = []
@@ -94,7 +94,7 @@ def match_expression(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[_Piece | str]:
-    """The parts of a query that have a meaning; what may be a number, in one part or more, as its term."""
+    """The parts of a query that have a meaning; those that may form a phone number as one term."""
     if len(text) > _LONGEST:
         raise ValueError(f"the query is longer than {_LONGEST} characters")
     text = _UNSAFE.sub(" ", text).translate(_QUOTES)
@@ -121,7 +121,7 @@ def _words(text: str) -> Iterator[_Piece]:
 
 
 def _split_numbers(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
-    """Parts of numbers as numbers: each plus begins another."""
+    """Parts of phone numbers, grouped by number: each plus sign begins another one."""
     part: list[_Piece] = []
     for piece in pieces:
         if piece.text.startswith("+") and part:
@@ -132,7 +132,7 @@ def _split_numbers(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
 
 
 def _number_terms(pieces: Sequence[_Piece]) -> Iterator[_Piece | str]:
-    """One term that finds the pieces as they stand, or as one number; the pieces when they are none."""
+    """One term that finds the pieces as words or as one number; the pieces if they form no number."""
     digits = _number_digits(" ".join(piece.text for piece in pieces))
     if not digits:
         yield from pieces
@@ -151,10 +151,10 @@ def _is_spaced_number(text: str) -> bool:
 
 
 def _number_digits(written: str) -> list[str]:
-    """What the index may have of the number `written`, as terms; empty when it is none."""
+    """The forms in which the index may have the number `written`, as terms; empty if it is no number."""
     digits = re.sub(r"[^0-9]", "", written)
     if not written.startswith("+") and digits.startswith("00"):
-        digits = digits[2:]  # what stands for the plus in most countries
-    # Without what is dialled within a country, because the number is indexed without it.
+        digits = digits[2:]  # in most countries the same as the plus
+    # Also without the 0 that is dialled within a country, because the number is indexed without it.
     forms = dict.fromkeys((digits, digits.removeprefix("0")))
     return [f'"{form}"' for form in forms if len(form) in _NUMBER_DIGITS]

@@ -1,7 +1,7 @@
-"""The rows of a damaged database: read from its pages, without SQLite, which gives up at the first fault.
+"""The rows of a damaged database, read from its pages without SQLite, which stops at the first fault.
 
-A row is taken when its checksum fits, so it does not matter what else the page says that it lies on, or
-whether the schema can be read. Deleted rows are not found: our small databases overwrite what they delete.
+The caller keeps rows whose checksum fits, so damage elsewhere on the page or in the schema does not matter.
+Deleted rows are not found: rcfs's small databases overwrite them.
 
 Source: https://www.sqlite.org/fileformat2.html, "B-tree Pages", "Record Format" and "The Write-Ahead Log".
 """
@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _PAGE_BYTES = 4096
-"""Size of a page: SQLite's own choice since 3.12, so that the header need not be readable."""
+"""Size of a page: SQLite's default since 3.12, so that a damaged header does not matter."""
 _WAL_HEADER_BYTES = 32
 _FRAME_HEADER_BYTES = 24
 _INTERIOR_INDEX, _LEAF_INDEX, _LEAF_TABLE = 0x02, 0x0A, 0x0D
-"""Kinds of pages with rows: those of tables without row numbers are indices, also in their interior."""
+"""Kinds of pages with rows: tables without row numbers are stored as indices, with rows on interior pages,
+too."""
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 """Length of integers in bytes, by the type in the record's header."""
 _REAL = 7
@@ -25,11 +26,11 @@ _FIRST_BLOB = 12
 """More types: even ones from here on are bytes, odd ones are texts."""
 
 Row = tuple[int, tuple[object, ...]]
-"""The row number, 0 in a table without, and the values as they are stored: whole real numbers as integers."""
+"""The row number, 0 in a table without, and the stored values: whole real numbers are integers."""
 
 
 def salvaged_rows(path: Path) -> Iterator[Row]:
-    """All rows that can be made out in the database `path` and its log; many of them may be nonsense.
+    """All rows that can be decoded in the database `path` and its log; many of them may be nonsense.
 
     Raises:
         OSError: It cannot be read.
@@ -37,7 +38,7 @@ def salvaged_rows(path: Path) -> Iterator[Row]:
     pages = _pages(path)
     for number, page in pages.items():
         for offset in _cells(page) if number > 1 else ():  # The first page has the schema.
-            # Whatever a damaged cell leads to: it is not a row.
+            # A damaged cell is skipped.
             with contextlib.suppress(IndexError, KeyError, ValueError, struct.error):
                 yield _row(pages, page, offset)
 
@@ -56,7 +57,7 @@ def _pages(path: Path) -> dict[int, bytes]:
         for start in range(_WAL_HEADER_BYTES, len(log) - step + 1, step):
             number, committed, found = struct.unpack_from(">II8s", log, start)
             if found != salts:
-                break  # Left over from before the log was begun anew.
+                break  # A frame from before the log was restarted.
             pending[number] = log[start + _FRAME_HEADER_BYTES : start + step]
             if committed:
                 pages |= pending
@@ -65,7 +66,7 @@ def _pages(path: Path) -> dict[int, bytes]:
 
 
 def _cells(page: bytes) -> Iterator[int]:
-    """Where the rows of a page begin."""
+    """Offsets of the rows on a page."""
     kind = page[0]
     if kind in (_INTERIOR_INDEX, _LEAF_INDEX, _LEAF_TABLE):
         (count,) = struct.unpack_from(">H", page, 3)
@@ -127,7 +128,7 @@ def _record(payload: bytes) -> tuple[object, ...]:
 
 
 def _varint(data: bytes, offset: int) -> tuple[int, int]:
-    """The integer of 1 to 9 bytes at `offset`, and where the next one begins."""
+    """The integer of 1 to 9 bytes at `offset`, and the offset behind it."""
     value = 0
     for place in range(offset, offset + 8):
         value = value << 7 | data[place] & 0x7F

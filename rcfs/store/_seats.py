@@ -1,14 +1,14 @@
-"""How many files rcfs keeps open: shares of what the process may open, so that a small limit is enough."""
+"""Limits on open files: shares of the number that the process may open, so that a small limit is enough."""
 
 import resource
 from collections import deque
 
 _MOST_SEATS = 4096
-"""Chunks that are open at the same time where the process may open any number of files: 4 GiB of contents."""
+"""Chunks that are open at the same time if the process may open any number of files: 4 GiB of contents."""
 
 
 def share_of_descriptors(part: int, most: int) -> int:
-    """One `part`-th of the files that this process may open, at least 1 and at most `most`."""
+    """The number of files that this process may open, divided by `part`; at least 1 and at most `most`."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return most if soft == resource.RLIM_INFINITY else max(1, min(most, soft // part))
 
@@ -16,15 +16,15 @@ def share_of_descriptors(part: int, most: int) -> int:
 class Seats:
     """Descriptors for chunks: a quarter of all; any thread may use it.
 
-    A chunk that gets none is not given up: it opens its file for each read, see `rcfs.store._value.Chunk`.
+    A chunk that gets none opens its file for each read, see `rcfs.store._value.Chunk`.
     """
 
     def __init__(self) -> None:
-        # Not a lock: chunks are closed by the garbage collector, too, in whichever thread it runs.
+        # No lock: the garbage collector also closes chunks, in any thread.
         self._free = deque([None] * share_of_descriptors(4, _MOST_SEATS))
 
     def take(self) -> bool:
-        """Whether there was one, which `give_back` ends."""
+        """Take a descriptor until `give_back`; False if all are taken."""
         try:
             self._free.pop()
         except IndexError:
@@ -32,5 +32,5 @@ class Seats:
         return True
 
     def give_back(self) -> None:
-        """End the use of one."""
+        """Return a descriptor."""
         self._free.append(None)

@@ -3,11 +3,11 @@
 Three files below ``sessions``, named by a digest of server, app and user; each 0600, their directory 0700:
 
     <login>.json    the tokens, or why the login was refused; replaced as a whole, so a reader needs no lock
-    <login>.lock    locked by the process that renews it
-    <login>.users   locked, shared, by each process that uses it: who gets it alone is the last one
+    <login>.lock    locked by the process that renews the session
+    <login>.users   shared lock of each process that uses the session; the last one can lock it exclusively
 
-The kernel drops the locks of a process that dies, so a kill -9 leaves a session that the others, and the next
-mount, go on with.
+The kernel drops the locks of a process that dies, so after a kill -9 the other processes, and the next mount,
+keep using the session.
 """
 
 import fcntl
@@ -23,10 +23,10 @@ from rcfs.private import FILE_MODE, make_private_directory, reason_of, replace_p
 
 
 class SharedSession:
-    """One process's part in the session; all methods are quick, and may be called from the event loop."""
+    """The session as one process sees it; all methods are quick, and may be called from the event loop."""
 
     def __init__(self, directory: Path, login: str, boot: str) -> None:
-        """Joins those who use the session of `login`, a digest; `boot` names the boot that times count from.
+        """Joins the session of `login`, a digest; `boot` is the id of the boot that times count from.
 
         Raises:
             StoreError: The files cannot be created.
@@ -37,13 +37,13 @@ class SharedSession:
         try:
             make_private_directory(directory)
             self._users: int | None = _opened(directory / f"{login}.users")
-            # Waits only for a last one that is just logging out, which takes seconds at most.
+            # Waits only while the last process logs out, which takes a few seconds at most.
             fcntl.flock(self._users, fcntl.LOCK_SH)
         except OSError as exc:
             raise StoreError(f"the session cannot be kept in {directory}: {reason_of(exc)}") from exc
 
     def read(self) -> Mapping[str, Any] | None:
-        """What was written last; None when nothing was, or before this boot."""
+        """The document that was written last; None if nobody wrote one since the boot."""
         try:
             document = json.loads(self._path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError):
@@ -51,10 +51,10 @@ class SharedSession:
         return document if isinstance(document, dict) and document.get("boot") == self._boot else None
 
     def write(self, document: Mapping[str, Any]) -> None:
-        """Keeps `document`, plain JSON values, in place of what was kept.
+        """Write `document`, plain JSON values, in place of the last one.
 
         Raises:
-            StoreError: The disk refuses.
+            StoreError: The file cannot be written.
         """
         try:
             replace_private_file(self._path, json.dumps({**document, "boot": self._boot}))
@@ -62,13 +62,13 @@ class SharedSession:
             raise StoreError(f"the session cannot be kept: {reason_of(exc)}") from exc
 
     def forget(self) -> None:
-        """Keeps nothing any more."""
+        """Remove the document."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
     @staticmethod
     def forget_refusals(directory: Path) -> None:
-        """Lets those who were refused, by what is kept in `directory`, try a login at their next need."""
+        """Remove the refusals in `directory`, so that those logins are tried again when they are needed."""
         for path in directory.glob("*.json"):
             with suppress(OSError, ValueError, RecursionError):
                 document = json.loads(path.read_text(encoding="utf-8"))
@@ -76,10 +76,10 @@ class SharedSession:
                     path.unlink()
 
     def try_lock(self) -> int | None:
-        """Becomes the one process that renews the session: what `unlock` takes; None while another one is.
+        """Lock the session for renewal; the argument of `unlock`, or None while another process renews it.
 
         Raises:
-            StoreError: The disk refuses.
+            StoreError: The file cannot be written.
         """
         try:
             descriptor = _opened(self._lock_path)
@@ -94,11 +94,11 @@ class SharedSession:
 
     @staticmethod
     def unlock(lock: int) -> None:
-        """Lets others renew the session."""
+        """Let other processes renew the session."""
         os.close(lock)
 
     def is_last(self) -> bool:
-        """Whether no other process uses the session; if so, none can begin to before `leave`."""
+        """Whether no other process uses the session; if so, none can join it before `leave`."""
         if self._users is None:
             return False
         try:
@@ -108,7 +108,7 @@ class SharedSession:
         return True
 
     def leave(self) -> None:
-        """Uses the session no more."""
+        """Stop using the session."""
         if self._users is not None:
             os.close(self._users)
             self._users = None

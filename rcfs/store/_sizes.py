@@ -85,9 +85,7 @@ class SizeIndex:
                 opened.pop_all()
             return cls(connection, reader, warn, former)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
-            warn(
-                f"learned sizes cannot be kept in {path} ({reason_of(exc)}); they do not survive this process"
-            )
+            warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); rcfs forgets them when it ends")
             connection = _copy_in_memory(*filter(None, (path, former)))
             return cls(connection, connection, warn)
 

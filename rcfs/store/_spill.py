@@ -1,6 +1,6 @@
-"""Bytes of a content that the cache cannot keep: an unlinked file, gone with the last who reads them.
+"""Bytes of a content that the cache cannot keep: an unlinked file, which ends with its last reader.
 
-It lies in the cache's directory, because that is the disk that its user chose for contents.
+It lies in the cache's directory, because that is the disk that the user chose for contents.
 """
 
 import errno
@@ -14,15 +14,15 @@ import attrs
 from rcfs.model import CHUNK_BYTES
 
 _SPARED_BYTES = 64 << 20
-"""What a spill leaves free of the disk, in bytes: enough for the small writes of other programs and of rcfs's
-own databases. The cache leaves more, but a file that is being read is worth more than one that may be."""
+"""Bytes of the disk that stay free: enough for small writes of other programs and of rcfs's databases. The
+cache leaves more free, but a file that is being read now matters more than one that may be read later."""
 
 
 class Spill:
     """The file of one content; `put` may run in several threads at once."""
 
     def __init__(self, fd: int) -> None:
-        """Takes over `fd`, which is closed with the object."""
+        """Takes over `fd`, which is closed when the object is deleted."""
         self._fd = fd
 
     @classmethod
@@ -30,7 +30,7 @@ class Spill:
         """A spill on the disk of `directory`.
 
         Raises:
-            OSError: There can be none.
+            OSError: The file cannot be created.
         """
         try:
             return cls(os.open(directory, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600))
@@ -40,7 +40,7 @@ class Spill:
                 return cls(os.dup(file.fileno()))
 
     def put(self, index: int, data: bytes | bytearray) -> "SpilledChunk":
-        """The chunk `index`, after writing it.
+        """Write the chunk `index`; the chunk, for reading.
 
         Raises:
             OSError: It cannot be written, or the disk would be full.
@@ -63,7 +63,7 @@ class Spill:
 
 @attrs.frozen(eq=False)
 class SpilledChunk:
-    """A chunk in a spill; the file stays as long as one of its chunks is used."""
+    """A chunk in a spill; the file stays as long as one of its chunks is in use."""
 
     _read: Callable[[int, int], bytes]
     _start: int
@@ -83,4 +83,4 @@ class SpilledChunk:
         return data
 
     def close(self) -> None:
-        """Nothing: the file ends with the last chunk."""
+        """Does nothing: the file ends with the last chunk."""

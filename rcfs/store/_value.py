@@ -1,4 +1,4 @@
-"""The file of one cached value: a header that says whose bytes follow, then the bytes.
+"""The file of one cached value: a header with the key, then the bytes.
 
     0    8   magic and version of this layout
     8    8   number of payload bytes
@@ -7,10 +7,10 @@
     50  462  key as UTF-8, zeros up to the end
     512 ...  payload, to the end of the file
 
-Integers are big-endian. Because a file describes itself, the database beside it can be lost without losing a
-content, and a file that a crash tore, a disk garbled or a hand swapped is found out. A file is written
-once and never changed. It is not synced: after a power cut the digest tells which files made it, and a
-sync for each would cost more time than fetching the few others again.
+Integers are big-endian. Because a file describes itself, no content is lost with the database, and rcfs
+notices if a crash, a disk or a user has changed a file. A file is written once and never changed. It is not
+synced: after a power cut the digest tells which files are whole, and syncing each file would take more time
+than fetching the few others again.
 """
 
 import errno
@@ -29,7 +29,7 @@ HEADER_BYTES = 512
 full chunk takes 257 blocks of 4 KiB with any header."""
 
 _BLOCK_BYTES = 4096
-"""Block of ext4, xfs and btrfs in bytes: what `allocated_bytes` rounds up to."""
+"""Block of ext4, xfs and btrfs, in bytes."""
 
 _MAGIC = b"rcfsval1"
 _FIELDS = struct.Struct(">8sQH")
@@ -38,26 +38,27 @@ _KEY_OFFSET = _FIELDS.size + _DIGEST_BYTES
 
 
 class DamagedValueError(Exception):
-    """A value file is not what was once written; it must never be served."""
+    """A value file is not as it was written; it must never be served."""
 
 
 @attrs.define(eq=False)
 class Chunk:
     """The payload of a value file, checked and open; it stays readable after the file is evicted.
 
-    Where there was no seat for it, the file is opened for each read, and gone when it is evicted. `pread` may
-    run in several threads at once and in an event loop: the bytes have just been read or written, so they
-    come from the page cache. The descriptor is closed by `close` or with the object.
+    If `Seats` had no descriptor for it, the file is opened for each read, and lost when it is evicted.
+    `pread` may run in several threads at once and in an event loop: the bytes were read or written just
+    before, so they come from the page cache. The descriptor is closed by `close`, or when the object is
+    deleted.
     """
 
     _fd: int
     length_bytes: int
     """Number of payload bytes."""
     _path: Path | None = None
-    """Where the file lies if it is opened for each read."""
+    """Path of the file if it is opened for each read."""
     _inode: int = 0
     _seats: Seats | None = None
-    """What the descriptor has a seat of."""
+    """To which the descriptor is returned."""
 
     def pread(self, offset: int, size: int) -> bytes:
         """The bytes ``[offset, offset + size)`` of the payload, cut at its end.
@@ -80,7 +81,7 @@ class Chunk:
         return data
 
     def header(self) -> bytes:
-        """What stands before the payload.
+        """The header in front of the payload.
 
         Raises:
             OSError: It cannot be read.
@@ -89,7 +90,7 @@ class Chunk:
 
     @property
     def is_removed(self) -> bool:
-        """Whether the file has no name any more, so that its room comes back when this is closed."""
+        """Whether the file has been deleted, so that closing it frees its space."""
         try:
             return self._fd >= 0 and os.fstat(self._fd).st_nlink == 0
         except OSError:
@@ -121,15 +122,15 @@ class Chunk:
 
 @attrs.define(eq=False)
 class UncheckedChunk:
-    """A value file that is open, and of which only the header has been looked at.
+    """An open value file whose header was checked, and whose payload was not.
 
-    One thread uses it: whoever gives it to another for `check` does not touch it any more.
+    One thread at a time may use it.
     """
 
     name: str
     """File name."""
     key: str
-    """The key that the header names, before the digest has been compared."""
+    """The key in the header; the digest has not been compared yet."""
     _payload: Chunk
     _fields: bytes
     _key_bytes: bytes
@@ -141,7 +142,7 @@ class UncheckedChunk:
         return self._payload.length_bytes
 
     def check(self) -> Chunk:
-        """The payload, after reading every byte of it; this object is used up, also when it fails.
+        """The payload, after checking every byte; this object cannot be used afterwards, even after an error.
 
         Raises:
             DamagedValueError: It cannot be read, or is not as it was written.
@@ -162,12 +163,12 @@ class UncheckedChunk:
 
 
 def allocated_bytes(size_bytes: int) -> int:
-    """What a file of `size_bytes` takes on the disk, in bytes: whole blocks."""
+    """Bytes that a file of `size_bytes` takes on the disk: whole blocks."""
     return -(-size_bytes // _BLOCK_BYTES) * _BLOCK_BYTES
 
 
 def write_value(path: Path, key: str, payload: bytes | bytearray) -> None:
-    """Create the value file `path`, mode 0600, and leave nothing behind when that fails.
+    """Create the value file `path` with mode 0600; if that fails, no file is left.
 
     Raises:
         FileExistsError: There is a file `path` already; it stays.
@@ -192,7 +193,7 @@ def write_value(path: Path, key: str, payload: bytes | bytearray) -> None:
 
 
 def open_value(path: Path, seats: Seats | None = None) -> Chunk:
-    """The payload of the value file `path`, whose bytes the caller knows to be good; open if `seats` has one.
+    """The payload of the value file `path`, whose bytes the caller knows to be good.
 
     Raises:
         OSError: It cannot be opened.
@@ -207,7 +208,7 @@ def open_value(path: Path, seats: Seats | None = None) -> Chunk:
 
 
 def open_unchecked(path: Path, seats: Seats | None = None) -> UncheckedChunk:
-    """The value file `path`, of which header and length have been looked at.
+    """The value file `path`, after checking its header and length.
 
     Raises:
         OSError: It cannot be opened.

@@ -1,4 +1,4 @@
-"""What the content cache promises while nothing fails."""
+"""The promises of the content cache while nothing fails."""
 
 import os
 import stat

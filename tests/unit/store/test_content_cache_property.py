@@ -1,4 +1,4 @@
-"""Whatever happens to its files, the cache never gives a byte that was not put."""
+"""The cache never returns a byte that was not put, in any state of its files."""
 
 import tempfile
 from pathlib import Path

@@ -46,7 +46,7 @@ def client(
 
 
 def answers(process: "subprocess.Popen[str]", at_least: int) -> None:
-    """Returns when `process` has had so many answers."""
+    """Returns when `process` has had this number of answers."""
     assert process.stdout is not None
     for _ in range(at_least):
         assert process.stdout.readline() == "answered\n"

@@ -183,7 +183,7 @@ def test_where_it_cannot_be_written_it_is_for_this_run_only(
     index = opened()
     assert ids(index, loaded(index, 1)) == [1]
     (warning,) = warnings
-    assert "not survive this process" in warning
+    assert "forgets it when it ends" in warning
     index.close()
     assert opened().reader.mailbox("1", 101) is None
 

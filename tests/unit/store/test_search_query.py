@@ -1,4 +1,4 @@
-"""What people type to search, on a small full-text table of its own."""
+"""The language of searches, tried on a small full-text table."""
 
 import sqlite3
 from collections.abc import Iterator

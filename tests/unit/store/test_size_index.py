@@ -81,7 +81,7 @@ def test_an_unusable_index_is_moved_aside_and_begun_anew(path: Path, harm: Calla
     harmed = path.read_bytes()
     again = SizeIndex.open(path, warnings.append)
     found = {again.size(AttachmentKey("1", 2, message_id, 1)) for message_id in range(300)}
-    # Of one that is damaged or newer, what is good is taken over.
+    # The good rows of a damaged or newer database are copied.
     assert found == ({None} if harm in (garbage, foreign) else {None, 5} if harm is damaged_within else {5})
     again.record(KEY, 3)
     again.close()

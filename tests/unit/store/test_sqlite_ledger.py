@@ -147,7 +147,7 @@ def test_after_the_loss_of_a_file_nothing_is_sent_until_it_cannot_matter(
     machine = FakeMachine(clock=500.0, wall=wall_s + age_s, owner="next")
     again = opened(path, machine, warnings.append)
     assert frozen_s(again, 500.0) == pytest.approx(max(0.0, PENALTY_S - max(0.0, age_s)))
-    # Whoever comes later knows of the loss as well, whatever the credential.
+    # A later process knows of the loss, too, with any credential.
     other = opened(path, attrs.evolve(machine, owner="third"), warnings.append, "somebody else")
     assert frozen_s(other, 500.0) == frozen_s(again, 500.0)
     assert len(warnings) == 1
@@ -206,7 +206,7 @@ def test_a_process_follows_when_another_has_begun_the_file_anew(path: Path) -> N
     taken(first, 0.0)
     path.rename(path.with_name("elsewhere"))
     second = opened(path, FakeMachine(owner="b"), warnings.append)
-    taken(first, 1.0)  # it knows what it did itself, and says so in the new file
+    taken(first, 1.0)  # it knows its own requests, and writes them into the new file
     assert used(second, 1.0) == 2
     assert warnings == []
 
@@ -373,7 +373,7 @@ def test_nothing_in_the_file_tells_who_it_is(path: Path) -> None:
     assert b"example" not in data
 
 
-# What an earlier version believed of a server
+# Rate limits that an earlier version believed
 
 
 def test_a_year_that_an_earlier_version_wrote_down_is_an_hour(
@@ -384,7 +384,8 @@ def test_a_year_that_an_earlier_version_wrote_down_is_an_hour(
             earlier.setattr(f"rcfs.quota.{module}.LONGEST_S", 1e17)
         earlier.setattr("rcfs.quota._bucket.MOST_REQUESTS", 10**18)
         old = opened(path, FakeMachine(owner="old"))
-        for remaining in [None] * 250 + [0]:  # So many that they are counted together, in steps of two days.
+        # More than are counted one by one: they are counted in steps of two days.
+        for remaining in [None] * 250 + [0]:
             old.settle(taken(old, 5.0), 6.0, RateHeaders(MEDIUM, 1000, remaining, 31_536_000.0))
         old.take(MEDIUM, Waiting.only(Priority.BULK, 5.0), 6.0)  # which begins a pace
         old.refuse(Slot(10**6, MEDIUM, 6.0, "me"), 7.0, None, 1e12)

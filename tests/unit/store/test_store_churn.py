@@ -17,13 +17,13 @@ THREADS = 12
 """More than any of the pools keeps at hand."""
 MOST_OPEN = 13
 """Of one database: its file and its log for each of five connections (the cache and the index have pools, of
-which two stay; the writer, the event loop's, and one that is just being given back), and the log's index."""
+which two stay; the writer, the event loop's, and one on its way back to the pool), and the log's index."""
 Work = Callable[[int], object]
 
 
 @pytest.fixture
 def works(quick_directory: Path) -> Iterator[list[Work]]:
-    """What threads do with each database: each is given the number of its turn."""
+    """The work of the threads with each database; each call gets the number of its turn."""
     with ExitStack() as stack:
         index = stack.enter_context(
             closing(MailboxIndex.open(quick_directory / "mailboxes.sqlite", pytest.fail))

@@ -31,7 +31,7 @@ def open_cache(directory: Path, told: list[str], free_floor_bytes: int = 0) -> C
 
 
 def in_new_thread(work: Callable[[], T]) -> T:
-    """What `work` returns in a thread, which has a database connection of its own."""
+    """The result of `work` in another thread, with another database connection."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(work).result()
 
@@ -41,7 +41,7 @@ def put_all(cache: ContentCache, numbers: range) -> bool:
 
 
 def goes_on(cache: ContentCache) -> None:
-    """What was in the way is gone, so everything works again, in this thread and in others."""
+    """The obstacle is gone, so everything works again, in this thread and in others."""
     assert put_all(cache, AFTER)
     assert whole(cache, AFTER) == set(AFTER)
     assert in_new_thread(lambda: put_all(cache, AFTER))
@@ -81,7 +81,7 @@ def test_a_disk_that_somebody_else_fills_and_empties(tmp_path: Path, left_pages:
 
 
 def fill(path: Path, left_pages: int) -> None:
-    """Make of `path` a file that leaves so many pages of 4 KiB of the disk free."""
+    """Fill the disk with the file `path`, except a number of pages of 4 KiB."""
     with path.open("wb", buffering=0) as file, suppress(OSError):
         while file.write(bytes(4096)) == 4096:
             pass

@@ -1,4 +1,4 @@
-"""A SIGKILL after any system call: what the next process finds, and what one that goes on finds."""
+"""A SIGKILL after any system call: what the next process finds, and what a process that lives on finds."""
 
 import os
 import shutil
@@ -66,7 +66,7 @@ class Story:
         os.write(self._writing, text.encode())
 
     def promised(self) -> set[int]:
-        """What must be there: the last contents that were kept, unless they were given up."""
+        """Contents that must be there: the last ones that were kept, unless they were given up."""
         with suppress(BlockingIOError):
             self._text += os.read(self._reading, 4096).decode()
         recent: list[int] = []
@@ -81,7 +81,7 @@ class Story:
         return set(recent[-3:])
 
     def moments(self, copy: Path, every: int) -> Iterator[set[int]]:
-        """What is promised, each time that `copy` is the directory after another change."""
+        """Checks the promises each time that `copy` is the directory after another change."""
         for number, _change in enumerate(changes(self.play, self.directory)):
             if number % every == 0 or LONG:
                 shutil.rmtree(copy, ignore_errors=True)

@@ -38,8 +38,8 @@ def fill(directory: Path) -> None:
 
 
 def whole_when_mended(cache: ContentCache, told: list[str]) -> set[int]:
-    """What is whole when a look at everything meets nothing more to mend: a database that is made anew has
-    contents that were not there before, some of them damaged."""
+    """The whole contents, after loading all until nothing is left to mend: a rebuilt database has contents
+    that were not there before, some of them damaged."""
     for _look in range(4):
         before = len(told)
         found = whole(cache, PUT)

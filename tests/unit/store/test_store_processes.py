@@ -36,7 +36,7 @@ def fail(line: str) -> None:
 
 
 def hammer(directory: Path, seed: int) -> None:
-    """Uses the cache for ever; raises when anything that it gets is wrong."""
+    """Uses the cache forever; raises if it gets a wrong byte."""
     random = Random(seed)
     cache = open_cache(directory)
     while True:
