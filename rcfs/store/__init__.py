@@ -7,6 +7,8 @@ itself only reads chunks, asks short questions, and uses the ledger and the sess
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from rcfs.store._cache_stats import CacheStats as CacheStats
+from rcfs.store._cache_stats import PinStats as PinStats
 from rcfs.store._claims import Claims as Claims
 from rcfs.store._forgetting import erase_cache as erase_cache
 from rcfs.store._forgetting import erase_database as erase_database
@@ -41,16 +43,12 @@ from rcfs.store._value import Chunk as Chunk
 from rcfs.store._value import UncheckedChunk as UncheckedChunk
 
 if TYPE_CHECKING:
-    from rcfs.store._cache import CacheStats as CacheStats
     from rcfs.store._cache import ContentCache as ContentCache
-    from rcfs.store._cache import PinStats as PinStats
     from rcfs.store._content import ContentInfo as ContentInfo
     from rcfs.store._content import StoredContent as StoredContent
 else:
     _MODULES = {
-        "CacheStats": "_cache",
         "ContentCache": "_cache",
-        "PinStats": "_cache",
         "ContentInfo": "_content",
         "StoredContent": "_content",
     }

@@ -16,13 +16,12 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Literal
 
-import attrs
-
 from rcfs.errors import StoreError
 from rcfs.model import CHUNK_BYTES, DEFAULT_CACHE_BYTES, ContentKey
 from rcfs.private import reason_of
 from rcfs.store._cache_database import Timeout
 from rcfs.store._cache_opening import open_read_only, open_table
+from rcfs.store._cache_stats import CacheStats, PinStats
 from rcfs.store._claims import Claims
 from rcfs.store._content import (
     ContentInfo,
@@ -44,36 +43,6 @@ from rcfs.store._value import (
     UncheckedChunk,
     open_value,
 )
-
-
-@attrs.frozen
-class CacheStats:
-    """The cache at one moment."""
-
-    directory: Path
-    """Its directory."""
-    size_bytes: int
-    """Bytes on the disk, the database included."""
-    limit_bytes: int
-    """The cap of `size_bytes`."""
-    contents: int
-    """Contents that are there whole or in part, whichever process stored them."""
-    hits: int
-    """Loads through this object that found the whole content."""
-    misses: int
-    """Loads through this object that did not."""
-
-
-@attrs.frozen
-class PinStats:
-    """The pinned contents at one moment."""
-
-    contents: int
-    """Number of pinned contents."""
-    cached: int
-    """Number of those that are there whole or in part."""
-    size_bytes: int
-    """Bytes that those take on the disk."""
 
 
 class ContentCache:

@@ -1,6 +1,6 @@
 """The index of mailboxes as a file: opened in whatever state it is, shared, damaged while it is used.
 
-What it answers is compared with a plain mailbox in tests/property.
+Its answers are compared with a plain mailbox in tests/property.
 """
 
 import os

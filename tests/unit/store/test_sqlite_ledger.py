@@ -1,6 +1,6 @@
 """The ledger in a file: what happens to the file, and between processes that use it.
 
-What every ledger promises is in `test_ledger_contract`.
+The promises of every ledger are in `test_ledger_contract`.
 """
 
 import os
