@@ -24,6 +24,7 @@ from rcfs.simulator.api import _greetings as _api_greetings
 from rcfs.simulator.api import _messages as _api_messages
 from rcfs.simulator.api import _oauth as _api_oauth
 from rcfs.simulator.api import _permissions as _api_permissions
+from rcfs.simulator.api import _prompts as _api_prompts
 from rcfs.simulator.api import _recordings as _api_recordings
 from rcfs.simulator.api import _reports as _api_reports
 from rcfs.simulator.api import _send as _api_send
@@ -46,6 +47,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_api_calls.OPERATIONS,
     *_api_recordings.OPERATIONS,
     *_api_greetings.OPERATIONS,
+    *_api_prompts.OPERATIONS,
     *_api_reports.OPERATIONS,
     *_api_team.OPERATIONS,
     *_api_permissions.OPERATIONS,

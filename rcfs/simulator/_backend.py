@@ -25,6 +25,7 @@ from rcfs.simulator.account._message_limits import MailboxLimits
 from rcfs.simulator.account._message_store import MessageStore, StoreRules
 from rcfs.simulator.account._people import WITHOUT_MAILBOX, SimExtension
 from rcfs.simulator.account._plan import DAY_S, SimMessage
+from rcfs.simulator.account._prompts import PromptBook
 from rcfs.simulator.login._auth import Auth, Session
 from rcfs.simulator.login._permissions import Permissions
 
@@ -61,6 +62,8 @@ class Backend:
     """Deletions and resets of their logs."""
     greetings: GreetingBook
     """Its answering rules and greetings."""
+    prompts: PromptBook
+    """The prompts of its IVR menus."""
     reports: TaskBook
     """Message store reports."""
     team_exports: TaskBook

@@ -25,6 +25,7 @@ from rcfs.simulator.account._calls import CallBook
 from rcfs.simulator.account._greetings import GreetingBook
 from rcfs.simulator.account._message_limits import MailboxLimits
 from rcfs.simulator.account._message_store import MessageStore, StoreRules
+from rcfs.simulator.account._prompts import PromptBook
 from rcfs.simulator.faults._faults import FaultList
 from rcfs.simulator.login._auth import Auth
 from rcfs.simulator.login._permissions import Permissions
@@ -55,6 +56,7 @@ class Simulator:
         self.account = SimAccount(config.spec)
         self.calls = CallBook(self.account, config.calls)
         self.greetings = GreetingBook(self.account)
+        self.prompts = PromptBook(self.account)
         self.journal = Journal()
         self.police = Police(config.plans, fixed_window=config.fixed_window)
         self.faults = FaultList()
@@ -129,6 +131,7 @@ class Simulator:
             calls=self.calls,
             call_logs=CallLogState(),
             greetings=self.greetings,
+            prompts=self.prompts,
             reports=TaskBook(self.config.export_s, REPORT_COURSES),
             team_exports=TaskBook(self.config.export_s, EXPORT_COURSES, EXPORT_KEPT_S),
             archive_bytes=self.config.archive_bytes,

@@ -17,6 +17,9 @@ from rcfs.simulator.media._content import Media, MediaBases, SimContent
 RULE_IDS = {"BusinessHours": "business-hours-rule", "AfterHours": "after-hours-rule"}
 """Ids of the rules that every extension has; custom ones have decimal ids."""
 
+PRESET_PATH = "/mobile/media/greeting/{greeting_id}"
+"""Path of the contents of presets: outside ``/restapi``, as in real payloads, and not part of the API."""
+
 _FIRST_ID = 7_000_004
 """Smallest id of a greeting or custom rule."""
 _STEP = 1000

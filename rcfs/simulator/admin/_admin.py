@@ -4,7 +4,8 @@
     DELETE /simulator/journal           forget the entries
     GET    /simulator/journal/summary   counts, see `JournalSummary`
     GET    /simulator/truth             every attachment with its SHA-256, as JSON lines
-    GET    /simulator/truth/media       every recording and greeting in the same form, see `MediaRow`
+    GET    /simulator/truth/media       every recording, greeting and prompt, as JSON lines, see `MediaRow`;
+                                        ?kind=NAME, repeatable, for some kinds only
     GET    /simulator/plans             the rate limits
     PUT    /simulator/plans             change rate limits: {group: {limit, window_s, penalty_s}}
     GET    /simulator/quota             the use of each budget, see `Meter`
@@ -41,7 +42,7 @@ from rcfs.simulator._backend import Backend
 from rcfs.simulator._journal import as_json
 from rcfs.simulator.admin._exports import ExportAdmin
 from rcfs.simulator.admin._messages import MessageAdmin
-from rcfs.simulator.admin._truth import media_truth
+from rcfs.simulator.admin._truth import MEDIA_KINDS, media_truth
 from rcfs.simulator.faults._faults import FaultList, all_kinds, fault_from_json
 
 TRUTH_BATCH = 32
@@ -86,9 +87,14 @@ class _Admin:
         rows = (json.dumps(attrs.asdict(row)) + "\n" for row in account.truth())
         return StreamingResponse(_batches(rows), media_type="application/jsonl")
 
-    async def media_truth(self, _request: Request) -> Response:
+    async def media_truth(self, request: Request) -> Response:
         backend = self._backend
-        found = media_truth(backend.account, backend.calls, backend.greetings, backend.account_time())
+        kinds = request.query_params.getlist("kind") or MEDIA_KINDS
+        unknown = sorted(set(kinds) - set(MEDIA_KINDS))
+        if unknown:
+            return _complaint(ValueError(f"{unknown[0]} is not one of {', '.join(MEDIA_KINDS)}"))
+        books = backend.calls, backend.greetings, backend.prompts
+        found = media_truth(backend.account, *books, backend.account_time(), kinds)
         rows = (json.dumps(attrs.asdict(row)) + "\n" for row in found)
         return StreamingResponse(rows, media_type="application/jsonl")
 

@@ -6,16 +6,13 @@ from typing import Any
 from rcfs.simulator._backend import ACCOUNT_PATH, EXTENSION_PATH, HEAVY, LIGHT, MEDIUM, Call, Operation
 from rcfs.simulator._params import make_page
 from rcfs.simulator._wire import Answer, ApiError, Whole, json_answer, not_found
-from rcfs.simulator.account._greetings import CustomGreeting, Preset, SimRule
+from rcfs.simulator.account._greetings import PRESET_PATH, CustomGreeting, Preset, SimRule
 from rcfs.simulator.account._message_filter import flag
 from rcfs.simulator.account._records import account_uri
 from rcfs.simulator.api._content import disposition
 from rcfs.simulator.api._unplayed import refuse_unplayed
 
 DICTIONARY_PATH = "/restapi/v1.0/dictionary/greeting"
-
-PRESET_PATH = "/mobile/media/greeting/{greeting_id}"
-"""Path of the contents of presets: outside ``/restapi``, as in real payloads, and not part of the API."""
 
 RULE_TYPES = ("BusinessHours", "AfterHours", "Custom")
 

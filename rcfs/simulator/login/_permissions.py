@@ -45,6 +45,9 @@ REQUIREMENTS = {
     "createMMS": ("SMS", "OutboundSMS"),
     "createSMSMessage": ("SMS", "OutboundSMS"),
     "readAccountGreetingContent": ("ReadAccounts", ""),
+    "listIVRPrompts": ("ReadAccounts", "ReadCompanyGreetings"),
+    "readIVRPrompt": ("ReadAccounts", "ReadCompanyGreetings"),
+    "readIVRPromptContent": ("ReadAccounts", ""),
     "readMessageStoreConfiguration": ("EditAccounts", "AccountAdministration"),
     "updateMessageStoreConfiguration": ("EditAccounts", "AccountAdministration"),
     "createMessageStoreReport": ("ReadMessages", "Users"),
@@ -87,7 +90,8 @@ MAILBOX_PERMISSIONS = frozenset({"EditMessages", "ReadMessageContent", "ReadMess
 """Permissions for a mailbox; for the mailbox of another user, access to that extension is required, too."""
 
 ADMIN_PERMISSIONS = frozenset(
-    {"AccountAdministration", "FullCompanyCallLog", "ReadCompanyAnsweringRules", "Users"}
+    {"AccountAdministration", "FullCompanyCallLog", "ReadCompanyAnsweringRules"}
+    | {"ReadCompanyGreetings", "Users"}
 )
 """Permissions that a standard user lacks."""
 

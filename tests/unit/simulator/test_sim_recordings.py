@@ -18,6 +18,7 @@ import pytest
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
 from rcfs.simulator.account._calls import SimRecording
+from rcfs.simulator.admin._truth import MEDIA_KINDS
 from rcfs.simulator.media._call import MP3, WAV, CallAudio
 from rcfs.simulator.media._content import MediaBases
 from tests.fakes.simulated import in_process, logged_in
@@ -107,7 +108,7 @@ async def test_the_truth_about_recordings_and_greetings() -> None:
     async with running(spec=AccountSpec(messages=0, extensions=1), calls=20) as (simulator, http):
         lines = (await http.get("/simulator/truth/media")).text.splitlines()
         rows = [json.loads(line) for line in lines]
-        assert {row["kind"] for row in rows} == {"Recording", "Greeting", "CompanyGreeting"}
+        assert {row["kind"] for row in rows} == set(MEDIA_KINDS)
         assert len([row for row in rows if row["kind"] == "Recording"]) == len(recordings_of(simulator))
         refused = {extension.id for extension in simulator.account.extensions if extension.mailbox_refused}
         for row in rows:
@@ -119,6 +120,9 @@ async def test_the_truth_about_recordings_and_greetings() -> None:
                 row["content_type"],
             )
             assert hashlib.sha256(content.content).hexdigest() == row["sha256"]
+        only = (await http.get("/simulator/truth/media?kind=Greeting&kind=IvrPrompt")).text.splitlines()
+        assert only == [line for line in lines if json.loads(line)["kind"] in ("Greeting", "IvrPrompt")]
+        assert (await http.get("/simulator/truth/media?kind=Song")).status_code == 400
 
 
 async def test_a_large_recording_is_streamed_and_cut_by_ranges() -> None:

@@ -38,8 +38,13 @@ UNDESCRIBED = {
     "messageStoreReportArchiveContent": "readMessageStoreReportArchive",
     # A URI in the answer, outside /restapi.
     "presetContent": "readStandardGreeting",
+    # In the official SDKs, which are made from a fuller description.
+    "listIVRPrompts": "",
+    "readIVRPrompt": "",
+    "readIVRPromptContent": "",
 }
-"""Operations that the description lacks, each with the operation that leads to it."""
+"""Operations that the description lacks, each with the operation that leads to it; empty if the
+description lacks that, too."""
 
 
 DEVIATIONS = {
@@ -245,7 +250,7 @@ def test_requirements_and_features_are_the_documented_ones() -> None:
     }
     played = {operation.id for operation in OPERATIONS}
     assert REQUIREMENTS.keys() <= played
-    for name in played:
+    for name in played - {name for name, leader in UNDESCRIBED.items() if not leader}:
         documented = operations[UNDESCRIBED.get(name, name)]
         needs = documented.get("x-app-permission", ""), documented.get("x-user-permission", "")
         assert REQUIREMENTS.get(name, ("", "")) == needs, name
