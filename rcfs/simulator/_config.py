@@ -11,6 +11,7 @@ import attrs
 
 from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
 from rcfs.simulator.account._account import AccountSpec
+from rcfs.simulator.account._call_values import RECORDING_LIMIT
 
 DEFAULT_TOKEN_LIFETIME_S = 3600.0
 """Lifetime of an access token in seconds; the documentation shows 3600, and real answers had 7199."""
@@ -125,6 +126,13 @@ class SimulatorConfig:
     """TCP port of the media origin; 0 takes a free one."""
     calls: int = attrs.field(default=300, validator=attrs.validators.ge(0))
     """Number of calls of all extensions in the half year before the account's present, at least 0."""
+    calls_per_day: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    """Calls of all users a day, every one recorded, in constant memory and without end, in place of `calls`;
+    0 for none."""
+    call_days: int = attrs.field(default=30, validator=attrs.validators.ge(1))
+    """Days before the account's present on which there were `calls_per_day`."""
+    recording_limit: int = attrs.field(default=RECORDING_LIMIT, validator=attrs.validators.ge(1))
+    """Most recordings that an account with `calls_per_day` keeps; newer ones push out the oldest."""
     export_s: float = attrs.field(default=20.0, validator=attrs.validators.gt(0))
     """Duration of an export, in seconds of the account's clock; the documentation shows 13 in one example."""
     archive_bytes: int = attrs.field(
@@ -135,7 +143,8 @@ class SimulatorConfig:
     new_call_handling: bool = False
     """Refuse user answering rules with CMN-468, as on accounts with the new call handling."""
     hipaa: bool = False
-    """The account must keep messages for as long as the law says, and nobody can change that (ACT-340)."""
+    """The account keeps recordings for 30 days instead of 90. It must keep messages for as long as the law
+    says, and nobody can change that (ACT-340)."""
     mailbox_limits: bool = False
     """Apply the documented limits of mailboxes, which drop the oldest messages. Off by default, because a
     large account would lose most of its messages: 200 faxes and voicemails and 5,000 texts per direction

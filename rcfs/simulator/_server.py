@@ -54,7 +54,14 @@ class Simulator:
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
         self.account = SimAccount(config.spec)
-        self.calls = CallBook(self.account, config.calls)
+        self.calls = CallBook(
+            self.account,
+            config.calls,
+            per_day=config.calls_per_day,
+            days=config.call_days,
+            limit=config.recording_limit,
+            hipaa=config.hipaa,
+        )
         self.greetings = GreetingBook(self.account)
         self.prompts = PromptBook(self.account)
         self.journal = Journal()

@@ -2,7 +2,7 @@
 
 import attrs
 
-from rcfs.simulator.account._calls import SimCall
+from rcfs.simulator.account._call_values import SimCall
 
 TOKEN_ERRORS = ("CLG-101", "CLG-102", "CLG-103", "CLG-104", "CLG-105")
 """Error codes for sync tokens. The documentation gives all of them the same text and does not say how they
@@ -29,6 +29,11 @@ class CallLogState:
     reset_error: str = attrs.field(default=TOKEN_ERRORS[-1], init=False)
     """``errorCode`` for these tokens."""
     _deletions: dict[int, list[_Deletion]] = attrs.field(factory=dict, init=False)
+
+    @property
+    def has_deletions(self) -> bool:
+        """Whether anything was ever deleted."""
+        return bool(self._deletions)
 
     def delete(self, extension_id: int, before_s: float, now_s: float) -> None:
         """Delete the calls of one extension that began at `before_s` or earlier."""

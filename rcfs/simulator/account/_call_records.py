@@ -4,11 +4,12 @@ Source: schemas CallLogRecord, CallLogRecordLegInfo and GetCallRecordingResponse
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 import attrs
 
 from rcfs.simulator._params import iso_time
-from rcfs.simulator.account._calls import SimCall, SimRecording
+from rcfs.simulator.account._call_values import SimCall, SimRecording
 from rcfs.simulator.account._people import Contact, SimExtension
 from rcfs.simulator.account._records import Json, account_uri
 
@@ -38,15 +39,15 @@ class CallWriter:
             "sessionId": call.session_id,
             "telephonySessionId": call.telephony_session_id,
             "partyId": f"p-a{call.number:x}z-1",
-            **self._leg(call, now_s, recording=next(iter(call.recordings), None)),
+            **self._leg(call, now_s, recording=next(iter(call.recordings), None), owner_id=call.extension_id),
             "lastModifiedTime": iso_time(call.modified_s(now_s)),
         }
         if call.is_short:
             record["shortRecording"] = True
         if detailed:
             record["billing"] = {"costIncluded": 0, "costPurchased": 0}
-            record["legs"] = self._legs(call, now_s)
-        return record
+            record["legs"] = [merge_patch(leg, call.leg_fields) for leg in self._legs(call, now_s)]
+        return merge_patch(record, call.fields)
 
     def recording(self, recording: SimRecording) -> Json:
         """The answer of the operation that reads a recording; it has no size."""
@@ -66,16 +67,17 @@ class CallWriter:
             kind = "TransferCall" if place else "PstnToSip" if inbound else "SipToPstnUnmetered"
             if call.type == "Fax" and not inbound:
                 kind = "FaxSent"
-            leg = self._leg(call, now_s, recording=recording)
+            owner_id = call.extension_id if recording is None else recording.extension_id
+            leg = self._leg(call, now_s, recording=recording, owner_id=owner_id)
             if place:
                 leg["action"] = "Transfer"
             legs.append({**leg, "legType": kind, "master": not place})
         return legs
 
-    def _leg(self, call: SimCall, now_s: float, *, recording: SimRecording | None) -> Json:
-        """The fields that a record and each of its legs share."""
+    def _leg(self, call: SimCall, now_s: float, *, recording: SimRecording | None, owner_id: int) -> Json:
+        """The fields that a record and each of its legs share; `owner_id` is the extension that talks."""
         inbound, fax = call.direction == "Inbound", call.type == "Fax"
-        owner = self.extensions[call.extension_id]
+        owner = self.extensions[owner_id]
         own, other = {"name": owner.name, "phoneNumber": owner.phone_number}, _party(call.other)
         leg: Json = {
             "startTime": iso_time(call.start_s),
@@ -94,9 +96,9 @@ class CallWriter:
         if call.result in _REASONS:
             leg["reason"] = _REASONS[call.result]
         if call.message is not None:
-            uri = f"{self._extension_uri(owner.id)}/message-store/{call.message.id}"
+            uri = f"{self._extension_uri(call.extension_id)}/message-store/{call.message.id}"
             leg["message"] = {"id": str(call.message.id), "type": call.message.type, "uri": uri}
-        if recording is not None and recording.is_there(now_s):
+        if recording is not None and recording.is_named(now_s):
             leg["recording"] = {
                 "uri": self._recording_uri(self.platform_url, recording),
                 "id": str(recording.id),
@@ -110,6 +112,23 @@ class CallWriter:
 
     def _recording_uri(self, origin: str, recording: SimRecording) -> str:
         return f"{account_uri(origin, self.account_id)}/recording/{recording.id}"
+
+
+def merge_patch(record: Json, patch: Mapping[str, Any]) -> Json:
+    """`record` with the changes of a JSON merge patch: None removes a field, objects are merged.
+
+    Source: RFC 7396, section 2.
+    """
+    merged = dict(record)
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        elif isinstance(value, Mapping):
+            former = merged.get(name)
+            merged[name] = merge_patch(former if isinstance(former, dict) else {}, value)
+        else:
+            merged[name] = value
+    return merged
 
 
 def _party(other: Contact | SimExtension | None) -> Json:

@@ -1,132 +1,63 @@
-"""The calls of the simulated account: parties, times and recordings.
+"""The calls of the simulated account, as tests change them.
 
-As with messages, only the plan of each extension's calls is stored. It is made at first use: some 50 µs and
-1 kB per call. Some calls belong to voicemails and faxes of the mailbox. A few happen on the day after the
-account's present, so that a client that polls sees new calls, and their recordings somewhat later.
+A plan determines the calls (`_call_plan`, `_call_days`); this module keeps what tests add and change.
 """
 
-import base64
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+import itertools
+import math
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, overload
 
 import attrs
 
-from rcfs.simulator._dice import Dice, stable_int
+from rcfs.simulator._dice import stable_int
 from rcfs.simulator.account._account import SimAccount
-from rcfs.simulator.account._hours import office_moment
-from rcfs.simulator.account._people import Contact, SimExtension, contact
-from rcfs.simulator.account._plan import DAY_S, SimMessage
-from rcfs.simulator.media._call import MP3, WAV, CallAudio
+from rcfs.simulator.account._call_days import DailyCalls
+from rcfs.simulator.account._call_plan import PlannedCalls
+from rcfs.simulator.account._call_values import (
+    HIPAA_RECORDING_KEPT_S,
+    RECORDING_KEPT_S,
+    RECORDING_LIMIT,
+    SimCall,
+    SimRecording,
+)
+from rcfs.simulator.account._people import Contact
+from rcfs.simulator.media._call import MP3, CallAudio
 from rcfs.simulator.media._content import MediaBases
 
-RECORDING_KEPT_S = 90 * DAY_S
-"""Seconds that a recording is kept (FACTS of the platform: 90 days or 100,000 per account)."""
-RECORDED_FROM_S = 30
-"""Shorter calls leave no recording, in seconds."""
-APPEARS_S = 20.0
-"""Seconds from the end of a call to its record; 15 to 30 are documented."""
-RECORDING_APPEARS_S = 60.0
-"""Seconds from a call's record to its recording, when the record is rewritten."""
+_FIRST_ADDED = 1_900_000_000_004
+"""Smallest id of a recording that a test adds: above those of 31 million planned calls."""
+_ADDED_STEP = 1000
+"""Distance between two such ids."""
 
-_REACH_S = 180 * DAY_S
-"""Greatest age of a call: twice the retention of recordings, so that both sides of it occur."""
-_LARGE_EACH = 25
-"""One call in this number is a long meeting, recorded in uncompressed audio."""
-_LARGE_S = (3300, 5400)
-"""Shortest and longest such meeting in seconds: 53 to 86 MB."""
-_TIED_SHARE = 4
-"""At most one call in this number belongs to a message."""
-_COMING_SHARE = 30
-"""One further call per this number happens on the day after the account's present, at least one per
-extension."""
-_PLANNED_AT_ONCE = 50
-"""Calls planned between two chances for other tasks to run: some 3 ms of work."""
-_FIRST_RECORDING = 1_400_000_000_004
-_RECORDING_STEP = 16_000
-"""Distance between the recording ids of two calls; the second recording of a call is 1,000 after its
-first."""
+
+class CallPlan(Protocol):
+    """The calls that an account has by itself."""
+
+    def steps(self) -> Iterator[None]:
+        """Do what `log` needs; the caller may run other tasks between steps."""
+
+    def log(
+        self, extension_id: int | None, now_s: float, since_s: float, until_s: float
+    ) -> Sequence[SimCall]:
+        """See `CallBook.calls`."""
+
+    def find(self, call_id: str) -> SimCall | None:
+        """The call with this id, whether it has a record yet or not."""
+
+    def holder(self, recording_id: int) -> SimCall | None:
+        """The call that a recording is of; None if no call has it."""
 
 
 @attrs.frozen
-class SimRecording:
-    """A recording of a call, or of one leg of it."""
+class NewLeg:
+    """One leg of a call that a test adds."""
 
-    id: int
-    """Unique within the account."""
     extension_id: int
-    """The owner of the call."""
-    type: str
-    """``Automatic`` or ``OnDemand``."""
-    appears_s: float
-    """Time from which it is available, seconds since 1970 UTC."""
-    ends_s: float
-    """Time at which it is deleted, seconds since 1970 UTC."""
-    audio: CallAudio
-    """Its content."""
-
-    def is_there(self, now_s: float) -> bool:
-        """Whether it is available at `now_s`."""
-        return self.appears_s <= now_s < self.ends_s
-
-
-@attrs.frozen
-class SimCall:
-    """One call, as in the log of one extension."""
-
-    id: str
-    """Opaque id, unique within the account."""
-    number: int
-    """Number of the session, about sixteen digits like the platform's ids."""
-    extension_id: int
-    """The owner of the log."""
-    type: str
-    """``Voice`` or ``Fax``."""
-    direction: str
-    """``Inbound`` or ``Outbound``."""
-    result: str
-    """How it ended (schema CallResultEnum)."""
-    start_s: float
-    """Seconds since 1970 UTC."""
+    """The extension that talks in it."""
     duration_s: int
-    """Length in seconds."""
-    other: Contact | SimExtension | None
-    """The other party; None if the number is withheld."""
-    message: SimMessage | None = None
-    """The voicemail or fax that resulted from it."""
-    recordings: tuple[SimRecording, ...] = ()
-    """One for the call, and one for the leg after a transfer."""
-    is_short: bool = False
-    """Whether it was recorded, but too short for the recording to be kept."""
-
-    @property
-    def session_id(self) -> str:
-        """``sessionId`` of its record."""
-        return str(self.number)
-
-    @property
-    def telephony_session_id(self) -> str:
-        """``telephonySessionId`` of its record."""
-        return f"s-a{self.number:x}z"
-
-    @property
-    def transport(self) -> str:
-        """``transport`` of its record."""
-        return "PSTN" if isinstance(self.other, Contact) else "VoIP"
-
-    def recording(self, now_s: float) -> SimRecording | None:
-        """The recording of its master leg; None if none is available at `now_s`."""
-        first = next(iter(self.recordings), None)
-        return first if first is not None and first.is_there(now_s) else None
-
-    @property
-    def appears_s(self) -> float:
-        """Time at which its record appears, seconds since 1970 UTC."""
-        return self.start_s + self.duration_s + APPEARS_S
-
-    def modified_s(self, now_s: float) -> float:
-        """Time of the last change to its record, as seen at `now_s`."""
-        written = [recording.appears_s for recording in self.recordings if recording.appears_s <= now_s]
-        return max([self.appears_s, *written])
+    """Length in seconds, at least 1."""
 
 
 class CallBook:
@@ -135,175 +66,236 @@ class CallBook:
     Args:
         account: The account; some calls belong to its most recent messages.
         count: Number of calls of all extensions up to the account's present, at least 0.
+        per_day: Instead of `count`, calls a day, without end, on `days` days before the present; 0 for none.
+        days: See `per_day`.
+        limit: Most recordings that an account with `per_day` keeps.
+        hipaa: Whether recordings are kept for `HIPAA_RECORDING_KEPT_S`.
     """
 
-    def __init__(self, account: SimAccount, count: int) -> None:
-        self._account = account
-        self._count = count
+    def __init__(
+        self,
+        account: SimAccount,
+        count: int,
+        *,
+        per_day: int = 0,
+        days: int = 30,
+        limit: int = RECORDING_LIMIT,
+        hipaa: bool = False,
+    ) -> None:
+        self._seed = account.spec.seed
+        self._kept_s = HIPAA_RECORDING_KEPT_S if hipaa else RECORDING_KEPT_S
+        self._plan: CallPlan = PlannedCalls(account, count, self._kept_s)
+        if per_day:
+            self._plan = DailyCalls(account, per_day, days, limit, self._kept_s)
         self._bases = MediaBases()
-        self._logs: dict[int | None, Sequence[SimCall]] = {}
+        self._changed: dict[str, SimCall] = {}
+        self._added: list[str] = []
+        self._holders: dict[int, str] = {}
+        self._numbers = itertools.count(_FIRST_ADDED, _ADDED_STEP)
 
-    def steps(self, extension_id: int | None) -> Iterator[None]:
-        """Plan the log of one extension, or of all for None; the caller may run other tasks between steps.
+    def steps(self) -> Iterator[None]:
+        """Plan all calls; the caller may run other tasks between steps.
 
-        Without this, the first call of another method plans the whole log at once.
+        Without this, the first call of another method does it at once.
         """
-        for owner in self._account.extensions:
-            if owner.id not in self._logs and extension_id in (owner.id, None):
-                calls: list[SimCall] = []
-                for call in self._plan(owner):
-                    calls.append(call)
-                    if len(calls) % _PLANNED_AT_ONCE == 0:
-                        yield
-                self._logs[owner.id] = _newest_first(calls)
-                yield
+        yield from self._plan.steps()
 
-    def calls(self, extension_id: int | None, now_s: float) -> Sequence[SimCall]:
-        """The calls of an extension, or of all for None, whose records exist at `now_s`; newest first."""
-        return [call for call in self._log(extension_id) if call.appears_s <= now_s]
+    def calls(
+        self,
+        extension_id: int | None,
+        now_s: float,
+        since_s: float = -math.inf,
+        until_s: float = math.inf,
+    ) -> Sequence[SimCall]:
+        """The calls of an extension, or of all for None, that began in ``[since_s, until_s]``.
+
+        Those without a record at `now_s` are missing; the newest comes first.
+        """
+        planned = self._plan.log(extension_id, now_s, since_s, until_s)
+        added = [
+            call
+            for call in map(self._changed.__getitem__, self._added)
+            if call.appears_s <= now_s
+            and since_s <= call.start_s <= until_s
+            and (extension_id is None or extension_id in call.owners)
+        ]
+        return _Changed(planned, self._changed, added) if self._changed else planned
+
+    def changed(self, extension_id: int | None) -> Sequence[SimCall]:
+        """The calls of an extension, or of all for None, that tests have added or changed."""
+        calls = self._changed.values()
+        return [call for call in calls if extension_id is None or extension_id in call.owners]
+
+    def find(self, extension_id: int | None, call_id: str, now_s: float) -> SimCall | None:
+        """The call with this id in the log of an extension, or in that of all; None if `now_s` has none."""
+        call = self._changed.get(call_id) or self._plan.find(call_id)
+        if call is None or call.appears_s > now_s:
+            return None
+        return call if extension_id is None or extension_id in call.owners else None
 
     def recording(self, recording_id: int, now_s: float) -> SimRecording | None:
         """The recording with this id; None if it does not exist at `now_s`."""
-        # The id determines the owner, so only that log is planned.
-        slot = (recording_id - _FIRST_RECORDING) // _RECORDING_STEP % len(self._account.extensions)
-        log = self._log(self._account.extensions[slot].id)
-        found = (recording for call in log for recording in call.recordings if recording.id == recording_id)
+        call = self._holder(recording_id)
+        found = (recording for recording in call.recordings if recording.id == recording_id) if call else ()
         return next((recording for recording in found if recording.is_there(now_s)), None)
 
     def recordings(self, now_s: float) -> Iterator[SimRecording]:
         """All recordings available at `now_s`, newest call first."""
-        for call in self._log(None):
+        for call in self.calls(None, now_s):
             yield from (recording for recording in call.recordings if recording.is_there(now_s))
 
-    def _log(self, extension_id: int | None) -> Sequence[SimCall]:
-        """The calls of an extension, or of all for None, newest first."""
-        if extension_id not in self._logs:
-            for _ in self.steps(extension_id):
-                pass
-        if extension_id is None and None not in self._logs:
-            logs = (self._logs[extension.id] for extension in self._account.extensions)
-            self._logs[None] = _newest_first(chain.from_iterable(logs))
-        return self._logs[extension_id]
+    # Changes by tests.
 
-    def _plan(self, owner: SimExtension) -> Iterator[SimCall]:
-        """The calls of `owner`, in any order."""
-        spec = self._account.spec
-        callers = [extension for extension in self._account.extensions if extension.status == "Enabled"]
-        if owner not in callers:
-            return
-        # Rounding the running sums makes the shares add up to the whole.
-        before = sum(other.share for other in callers[: callers.index(owner)])
-        whole = sum(other.share for other in callers)
-        count = round(self._count * (before + owner.share) / whole) - round(self._count * before / whole)
-        tied = self._tied(owner, count // _TIED_SHARE)
-        for index, message in enumerate(tied):
-            yield self._message_call(owner, index, message)
-        start_s = spec.end_s - min(_REACH_S, spec.months * 30 * DAY_S)
-        for index in range(len(tied), count):
-            long = index % _LARGE_EACH == 0
-            dice = Dice(spec.seed, "call", owner.slot, index)
-            reach_s = RECORDING_KEPT_S - 2 * DAY_S if long else spec.end_s - start_s
-            moment = office_moment(dice, max(start_s, spec.end_s - reach_s), spec.end_s - DAY_S)
-            yield self._conversation(owner, index, min(moment, spec.end_s - 2 * _LARGE_S[1]), dice, long=long)
-        for index in range(count, count + -(-count // _COMING_SHARE)):
-            dice = Dice(spec.seed, "call", owner.slot, index)
-            moment = spec.end_s + dice.between(60, int(DAY_S))
-            yield self._conversation(owner, index, moment, dice, long=False)
-
-    def _tied(self, owner: SimExtension, most: int) -> list[SimMessage]:
-        """The newest voicemails and faxes of `owner`, at most `most`."""
-        end_s = self._account.spec.end_s
-        found = (
-            message
-            for message in self._account.mailbox(owner.id).newest_first()
-            if message.type in ("VoiceMail", "Fax")
-            and message.fixture is None
-            and message.created_s is not None
-            and message.created_s < end_s
-        )
-        return list(islice(found, most))
-
-    def _message_call(self, owner: SimExtension, index: int, message: SimMessage) -> SimCall:
-        created_s = message.last_modified if message.created_s is None else message.created_s
-        seed = self._account.spec.seed
-        dice = Dice(seed, "message call", message.id)
-        duration_s = dice.between(20, 90)
-        results = {"VoiceMail": "Voicemail", "Fax": "Received" if message.direction == "Inbound" else "Sent"}
-        return SimCall(
-            id=_opaque(seed, owner.slot, index),
-            number=stable_int(48, seed, "session", owner.slot, index),
-            extension_id=owner.id,
-            type="Fax" if message.type == "Fax" else "Voice",
-            direction=message.direction,
-            result=results[message.type],
-            start_s=created_s - duration_s,
-            duration_s=duration_s,
-            other=contact(seed, owner.slot, message.contact),
-            message=message,
-        )
-
-    def _conversation(
-        self, owner: SimExtension, index: int, start_s: float, dice: Dice, *, long: bool
+    def add(
+        self,
+        legs: Sequence[NewLeg],
+        now_s: float,
+        *,
+        direction: str,
+        other: Contact | None,
+        log_after_s: float,
+        recording_after_s: float | None,
     ) -> SimCall:
-        """A call between people, recorded or not."""
-        seed = self._account.spec.seed
-        inbound = owner.type != "User" or dice.chance(0.55)
-        answered = long or dice.chance(0.7)
-        if answered:
-            result = "Accepted" if inbound else "Call connected"
-        else:
-            result = "Missed" if inbound else dice.pick(("No Answer", "Busy", "Hang Up"))
-        first_id = _FIRST_RECORDING + (index * self._account.spec.extensions + owner.slot) * _RECORDING_STEP
-        audio = self._audio(first_id, long=long)
-        duration_s = audio.duration_s if answered else dice.between(5, 40)
-        recorded = answered and (long or dice.chance(0.6))
-        kind = "OnDemand" if dice.chance(0.3) else "Automatic"
-        transferred = recorded and not long and dice.chance(0.15)
-        plans = [(first_id, audio)] if recorded else []
-        if transferred:
-            plans.append((first_id + 1000, self._audio(first_id + 1000, long=False)))
-        kept = [(recording_id, made) for recording_id, made in plans if made.duration_s > RECORDED_FROM_S]
-        appears_s = start_s + duration_s + APPEARS_S + RECORDING_APPEARS_S
-        return SimCall(
-            id=_opaque(seed, owner.slot, index),
-            number=stable_int(48, seed, "session", owner.slot, index),
-            extension_id=owner.id,
+        """A call that ends at `now_s`; the legs after the first are transfers.
+
+        Args:
+            legs: Its legs in order, at least one; those to transfers need a recording.
+            now_s: The present.
+            direction: ``Inbound`` or ``Outbound``.
+            other: The other party; None if the number is withheld.
+            log_after_s: Seconds until its record appears.
+            recording_after_s: Seconds from then until its recordings appear; None for no recordings.
+        """
+        number, first = len(self._added), legs[0]
+        duration_s = sum(leg.duration_s for leg in legs)
+        call = SimCall(
+            id=f"new{number}-{stable_int(64, self._seed, 'added call', number):x}",
+            number=stable_int(48, self._seed, "added session", number),
+            extension_id=first.extension_id,
             type="Voice",
-            direction="Inbound" if inbound else "Outbound",
-            result=result,
-            start_s=start_s,
+            direction=direction,
+            result="Accepted" if direction == "Inbound" else "Call connected",
+            start_s=now_s - duration_s,
             duration_s=duration_s,
-            other=self._other(owner, dice),
-            recordings=tuple(
-                SimRecording(recording_id, owner.id, kind, appears_s, start_s + RECORDING_KEPT_S, made)
-                for recording_id, made in kept
-            ),
-            is_short=recorded and audio.duration_s <= RECORDED_FROM_S,
+            other=other,
+            log_after_s=log_after_s,
+        )
+        if recording_after_s is not None:
+            appears_s = call.appears_s + recording_after_s
+            made = tuple(self._recording(leg.extension_id, leg.duration_s, appears_s) for leg in legs)
+            call = attrs.evolve(call, recordings=made)
+        self._added.append(call.id)
+        return self._keep(call)
+
+    def record(self, call_id: str, leg: int, duration_s: int, now_s: float) -> SimRecording:
+        """Let a recording appear now: the leg's coming one, or a new one that replaces what the leg has.
+
+        Raises:
+            ValueError: There is no such call, or it has no such leg.
+        """
+        call = self._known(call_id)
+        held = list(call.recordings)
+        if not 0 <= leg < max(1, len(held)):
+            raise ValueError(f"call {call_id} has no leg {leg}")
+        if leg < len(held) and held[leg].appears_s > now_s:
+            made = attrs.evolve(held[leg], appears_s=now_s)
+        else:
+            owner_id = held[leg].extension_id if held else call.extension_id
+            made = self._recording(owner_id, duration_s, now_s)
+        held[leg : leg + 1] = [made]
+        self._keep(attrs.evolve(call, recordings=tuple(held), changed_s=now_s))
+        return made
+
+    def delete_recording(self, recording_id: int, now_s: float, *, still_named: bool) -> None:
+        """Delete a recording now: its content is gone; the record names it on if `still_named`.
+
+        Raises:
+            ValueError: There is no such recording.
+        """
+        call = self._holder(recording_id)
+        if call is None:
+            raise ValueError(f"there is no recording {recording_id}")
+
+        def ended(recording: SimRecording) -> SimRecording:
+            if recording.id != recording_id:
+                return recording
+            return attrs.evolve(recording, lost_s=now_s, ends_s=recording.ends_s if still_named else now_s)
+
+        held = tuple(map(ended, call.recordings))
+        # A lost recording changes nothing in the record, so its time of modification stays.
+        changed_s = call.changed_s if still_named else now_s
+        self._keep(attrs.evolve(call, recordings=held, changed_s=changed_s))
+
+    def rewrite(
+        self, call_id: str, fields: Mapping[str, Any], leg_fields: Mapping[str, Any], now_s: float
+    ) -> None:
+        """Change the record of a call now, see `SimCall.fields`; an earlier change of it ends.
+
+        Raises:
+            ValueError: There is no such call.
+        """
+        call = self._known(call_id)
+        self._keep(attrs.evolve(call, fields=fields, leg_fields=leg_fields, changed_s=now_s))
+
+    def _known(self, call_id: str) -> SimCall:
+        call = self._changed.get(call_id) or self._plan.find(call_id)
+        if call is None:
+            raise ValueError(f"there is no call {call_id}")
+        return call
+
+    def _holder(self, recording_id: int) -> SimCall | None:
+        call_id = self._holders.get(recording_id)
+        if call_id is not None:
+            return self._changed[call_id]
+        call = None if recording_id >= _FIRST_ADDED else self._plan.holder(recording_id)
+        return None if call is None else self._changed.get(call.id, call)
+
+    def _keep(self, call: SimCall) -> SimCall:
+        self._changed[call.id] = call
+        self._holders |= {recording.id: call.id for recording in call.recordings}
+        return call
+
+    def _recording(self, extension_id: int, duration_s: int, appears_s: float) -> SimRecording:
+        recording_id = next(self._numbers)
+        audio = CallAudio(f"{self._seed}/{recording_id}", duration_s, MP3, self._bases)
+        return SimRecording(
+            recording_id, extension_id, "Automatic", appears_s, appears_s + self._kept_s, audio
         )
 
-    def _other(self, owner: SimExtension, dice: Dice) -> Contact | SimExtension | None:
-        chance = dice.unit()
-        colleagues = [e for e in self._account.extensions if e.id != owner.id and e.number]
-        if chance < 0.05:
-            return None
-        if chance < 0.2 and colleagues:
-            return dice.pick(colleagues)
-        return contact(self._account.spec.seed, owner.slot, dice.rank(40))
 
-    def _audio(self, recording_id: int, *, long: bool) -> CallAudio:
-        """The content of a recording, which depends only on the seed and the recording's id."""
-        seed = self._account.spec.seed
-        dice = Dice(seed, "recording", recording_id)
-        duration_s = dice.between(*_LARGE_S) if long else 5 + dice.rank(900)
-        content_type = WAV if long or dice.chance(0.4) else MP3
-        return CallAudio(f"{seed}/{recording_id}", duration_s, content_type, self._bases)
+class _Changed(Sequence[SimCall]):
+    """The calls of a plan with changes; its own memory is that of the changes.
 
+    Args:
+        planned: The planned calls, newest first.
+        changed: All changed calls, by id.
+        added: Further calls, in any order.
+    """
 
-def _newest_first(calls: Iterable[SimCall]) -> Sequence[SimCall]:
-    return sorted(calls, key=lambda call: (call.start_s, call.id), reverse=True)
+    def __init__(
+        self, planned: Sequence[SimCall], changed: Mapping[str, SimCall], added: Sequence[SimCall]
+    ) -> None:
+        self._planned = planned
+        self._changed = changed
+        self._added = sorted(added, key=lambda call: call.start_s, reverse=True)
+        self._places = [
+            number + bisect_left(planned, -call.start_s, key=lambda one: -one.start_s)
+            for number, call in enumerate(self._added)
+        ]
 
+    def __len__(self) -> int:
+        return len(self._planned) + len(self._added)
 
-def _opaque(seed: int, slot: int, index: int) -> str:
-    """An id of a call record in the platform's form: letters, digits, ``-`` and ``_``."""
-    number = stable_int(88, seed, "call id", slot, index)
-    return base64.urlsafe_b64encode(number.to_bytes(11, "big")).decode().rstrip("=")
+    @overload
+    def __getitem__(self, place: int) -> SimCall: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[SimCall]: ...
+    def __getitem__(self, place: int | slice) -> SimCall | Sequence[SimCall]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(len(self)))]
+        place = range(len(self))[place]
+        before = bisect_left(self._places, place)
+        if before < len(self._places) and self._places[before] == place:
+            return self._added[before]
+        call = self._planned[place - before]
+        return self._changed.get(call.id, call)

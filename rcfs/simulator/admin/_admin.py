@@ -20,6 +20,10 @@
     POST   /simulator/arrive            add an incoming message: {extension_id, type}
     POST   /simulator/expire-sync-tokens  expire all sync tokens of messages
     POST   /simulator/reset-call-logs   invalidate all sync tokens of call logs: {code}, CLG-101 to 105
+    POST   /simulator/call              let a call end now, see `CallAdmin.call`
+    POST   /simulator/call/rewrite      change its record: {call_id, fields, leg_fields}, merge patches
+    POST   /simulator/recording         let a recording appear now: {call_id, leg, duration_s}
+    POST   /simulator/recording/delete  delete a recording: {recording_id, still_named}
     POST   /simulator/notify            notify subscribers of changes: {extension_id, changes}, see `_events`
     POST   /simulator/exports           set the outcome of the next export: {kind, outcome}, see `_tasks`
 
@@ -40,6 +44,7 @@ from starlette.routing import Route, Router
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._journal import as_json
+from rcfs.simulator.admin._calls import CallAdmin
 from rcfs.simulator.admin._exports import ExportAdmin
 from rcfs.simulator.admin._messages import MessageAdmin
 from rcfs.simulator.admin._truth import MEDIA_KINDS, media_truth
@@ -163,6 +168,7 @@ def admin_router(backend: Backend, faults: FaultList, content_operations: Sequen
             Route("/simulator/expire-tokens", admin.expire_tokens, methods=["POST"]),
             *MessageAdmin(backend).routes(),
             *ExportAdmin(backend).routes(),
+            *CallAdmin(backend).routes(),
         ]
     )
 

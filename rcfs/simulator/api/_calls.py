@@ -1,6 +1,7 @@
 """Call logs of the account and of an extension: lists with their filters, single records, synchronisation."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -11,7 +12,8 @@ from rcfs.simulator._params import MAX_PER_PAGE, Query, iso_time, make_page
 from rcfs.simulator._sync_tokens import seal, unseal
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
 from rcfs.simulator.account._call_records import CallWriter
-from rcfs.simulator.account._calls import SimCall
+from rcfs.simulator.account._call_values import SimCall
+from rcfs.simulator.account._calls import CallBook
 from rcfs.simulator.account._message_filter import flag
 from rcfs.simulator.account._people import Contact, SimExtension
 from rcfs.simulator.account._plan import DAY_S
@@ -24,6 +26,13 @@ SYNC_REACH_S = 30 * DAY_S
 
 SYNC_COUNT = 250
 """Most records in a synchronisation (schema CallLogSyncResponse)."""
+
+SETTLED_S = 7200.0
+"""Age in seconds at which no planned call changes any more: the longest lasts 90 minutes, and its recording
+appears 80 seconds later."""
+
+_SIFTED_AT_ONCE = 50
+"""Calls examined between two checkpoints: 1 ms of work where they are made only then."""
 
 MISSED = ("Missed", "Voicemail")
 """Results in the status group Missed (I: the documentation does not list them)."""
@@ -67,6 +76,12 @@ class _Filter:
             session=query.text("sessionId"),
             telephony_session=query.text("telephonySessionId"),
         )
+
+    @property
+    def takes_all(self) -> bool:
+        """Whether it admits all calls of its period."""
+        chosen = self.directions or self.types or self.transports or self.recording
+        return not (chosen or self.number or self.extension_number or self.session or self.telephony_session)
 
     def admits(self, call: SimCall, now_s: float, owner: SimExtension) -> bool:
         """Whether the list of `owner` shows `call`, which is in that log, at `now_s`."""
@@ -142,11 +157,21 @@ def _check_company(call: Call) -> None:
         raise ApiError(403, "CMN-408", "In order to call this API endpoint, user needs [FullCompanyCallLog]")
 
 
-async def _calls(call: Call, extension_id: int | None, now_s: float) -> Sequence[SimCall]:
-    """The calls of an extension, or of all for None, whose records exist at `now_s`; newest first."""
-    for _ in call.backend.calls.steps(extension_id):
+async def _plan(call: Call) -> None:
+    """Plan the calls, with checkpoints, unless they are planned already."""
+    for _ in call.backend.calls.steps():
         await trio.lowlevel.checkpoint()
-    return call.backend.calls.calls(extension_id, now_s)
+
+
+async def _those(calls: Sequence[SimCall], wanted: Callable[[SimCall], bool]) -> Sequence[SimCall]:
+    """The calls that are `wanted`, found with checkpoints; `calls` may be made only when they are read."""
+    found: list[SimCall] = []
+    for number, candidate in enumerate(calls):
+        if wanted(candidate):
+            found.append(candidate)
+        if number % _SIFTED_AT_ONCE == 0:
+            await trio.lowlevel.checkpoint()
+    return found
 
 
 async def _list(call: Call, extension_id: int | None, place: str) -> Answer:
@@ -156,12 +181,16 @@ async def _list(call: Call, extension_id: int | None, place: str) -> Answer:
     show_deleted = flag(call.query, "showDeleted")
     writer = call_writer(call)
     extensions = writer.extensions
-    shown = [
-        found
-        for found in await _calls(call, extension_id, now_s)
-        if (show_deleted or backend.call_logs.deleted_s(found) is None)
-        and wanted.admits(found, now_s, extensions[found.extension_id])
-    ]
+    await _plan(call)
+    shown = backend.calls.calls(extension_id, now_s, wanted.date_from, wanted.date_to)
+    if not (wanted.takes_all and (show_deleted or not backend.call_logs.has_deletions)):
+        shown = await _those(
+            shown,
+            lambda found: (
+                (show_deleted or backend.call_logs.deleted_s(found) is None)
+                and wanted.admits(found, now_s, extensions[found.extension_id])
+            ),
+        )
     query = call.query
     if query.text("perPage") == "max":
         query = Query(query.with_values({"perPage": str(MAX_PER_PAGE)}))
@@ -181,12 +210,13 @@ async def _read(call: Call, extension_id: int | None) -> Answer:
     """The record that the path names, or a 207 with several."""
     now_s, detailed = call.backend.account_time(), _detailed(call.query)
     ids, writer = ids_in_path(call.path["call_record_id"], "callRecordId"), call_writer(call)
-    known = {found.id: found for found in await _calls(call, extension_id, now_s)}
+    await _plan(call)
 
     def answer(call_id: str) -> Answer:
-        if call_id not in known or call.backend.call_logs.deleted_s(known[call_id]) is not None:
+        found = call.backend.calls.find(extension_id, call_id, now_s)
+        if found is None or call.backend.call_logs.deleted_s(found) is not None:
             raise not_found("callRecordId")
-        return json_answer(writer.call(known[call_id], now_s, detailed=detailed))
+        return json_answer(writer.call(found, now_s, detailed=detailed))
 
     if len(ids) == 1:
         return answer(ids[0])
@@ -200,21 +230,24 @@ async def _sync(call: Call, extension_id: int | None) -> Answer:
     show_deleted = flag(query, "showDeleted") and query.text("syncType") == "ISync"
     detailed, writer = _detailed(query), call_writer(call)
     kind, missed = _recording_type(query), query.choices("statusGroup", ("Missed", "All")) == {"Missed"}
-    calls = [
-        found
-        for found in await _calls(call, extension_id, now_s)
-        if _has_recording(found, now_s, kind)
-        and (not missed or found.result in MISSED)
-        and (show_deleted or backend.call_logs.deleted_s(found) is None)
-    ]
-    syncs: dict[str, Callable[[], Sequence[SimCall]]] = {
-        "FSync": lambda: _newest(query, calls, now_s),
-        "ISync": lambda: _changed(call, calls, now_s, _token_time(call, extension_id)),
-    }
+    await _plan(call)
+
+    def admits(found: SimCall) -> bool:
+        return (
+            _has_recording(found, now_s, kind)
+            and (not missed or found.result in MISSED)
+            and (show_deleted or backend.call_logs.deleted_s(found) is None)
+        )
+
     sync_type = query.text("syncType", "FSync")
-    if sync_type not in syncs:
-        raise bad_parameter("syncType", sync_type)
-    shown = syncs[sync_type]()
+    match sync_type:
+        case "FSync":
+            shown = _newest(query, extension_id, admits, backend.calls, now_s)
+        case "ISync":
+            since_s = _token_time(call, extension_id)
+            shown = await _changed(call, extension_id, admits, now_s, since_s)
+        case _:
+            raise bad_parameter("syncType", sync_type)
     return json_answer(
         {
             "uri": backend.endpoints.platform_url + call.target,
@@ -228,7 +261,13 @@ async def _sync(call: Call, extension_id: int | None) -> Answer:
     )
 
 
-def _newest(query: Query, calls: Sequence[SimCall], now_s: float) -> Sequence[SimCall]:
+def _newest(
+    query: Query,
+    extension_id: int | None,
+    admits: Callable[[SimCall], bool],
+    book: CallBook,
+    now_s: float,
+) -> Sequence[SimCall]:
     """The calls of an FSync.
 
     Raises:
@@ -238,24 +277,38 @@ def _newest(query: Query, calls: Sequence[SimCall], now_s: float) -> Sequence[Si
     date_from = query.moment("dateFrom", 0.0)
     if query.text("dateFrom") and date_from < now_s - SYNC_REACH_S:
         raise bad_parameter("dateFrom", query.text("dateFrom"))
-    return [found for found in calls if found.start_s >= date_from][:count]
+    return list(islice(filter(admits, book.calls(extension_id, now_s, date_from)), count))
 
 
-def _changed(call: Call, calls: Sequence[SimCall], now_s: float, since_s: float) -> Sequence[SimCall]:
+async def _changed(
+    call: Call, extension_id: int | None, admits: Callable[[SimCall], bool], now_s: float, since_s: float
+) -> Sequence[SimCall]:
     """The calls of an ISync: all that have changed, and `recordCount` unchanged older ones.
 
     Raises:
         ApiError: 400 CLG-104, more calls have changed than an answer may hold; the client must start over.
     """
     older_count = _count(call.query) if call.query.text("recordCount") else 0
-    changed: list[SimCall] = []
-    older: list[SimCall] = []
-    for found in calls:
-        is_changed = call.backend.call_logs.modified_s(found, now_s) > since_s
-        (changed if is_changed else older).append(found)
+    logs, book = call.backend.call_logs, call.backend.calls
+
+    def is_changed(found: SimCall) -> bool:
+        return logs.modified_s(found, now_s) > since_s and admits(found)
+
+    # Only a deletion or a test changes a record whose call has long ended.
+    settled_s = 0.0 if logs.has_deletions else since_s - SETTLED_S
+    changed = {
+        found.id: found for found in await _those(book.calls(extension_id, now_s, settled_s), is_changed)
+    }
+    changed |= {
+        found.id: found
+        for found in book.changed(extension_id)
+        if found.appears_s <= now_s and is_changed(found)
+    }
     if len(changed) > SYNC_COUNT:
         raise _bad_token("CLG-104")
-    return [*changed, *older[: min(older_count, SYNC_COUNT - len(changed))]]
+    shown = sorted(changed.values(), key=lambda found: found.start_s, reverse=True)
+    older = (f for f in book.calls(extension_id, now_s) if f.id not in changed and admits(f))
+    return [*shown, *islice(older, min(older_count, SYNC_COUNT - len(changed)))]
 
 
 def _count(query: Query) -> int:

@@ -2,7 +2,7 @@
 
 from rcfs.simulator._backend import ACCOUNT_PATH, HEAVY, Call, Operation
 from rcfs.simulator._wire import Answer, ApiError, Whole, json_answer, not_found
-from rcfs.simulator.account._calls import SimRecording
+from rcfs.simulator.account._call_values import SimRecording
 from rcfs.simulator.api._calls import call_writer
 from rcfs.simulator.api._content import disposition
 

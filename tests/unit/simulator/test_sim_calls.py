@@ -15,7 +15,8 @@ from rcfs.simulator._app import OPERATIONS
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._params import iso_time
 from rcfs.simulator.account._account import SimAccount
-from rcfs.simulator.account._calls import RECORDED_FROM_S, RECORDING_KEPT_S, CallBook
+from rcfs.simulator.account._call_values import RECORDED_FROM_S, RECORDING_KEPT_S
+from rcfs.simulator.account._calls import CallBook
 from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.api._unplayed import UNPLAYED
 from tests.fakes.simulated import in_process, logged_in

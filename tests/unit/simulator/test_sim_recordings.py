@@ -17,7 +17,7 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator.account._calls import SimRecording
+from rcfs.simulator.account._call_values import SimRecording
 from rcfs.simulator.admin._truth import MEDIA_KINDS
 from rcfs.simulator.media._call import MP3, WAV, CallAudio
 from rcfs.simulator.media._content import MediaBases

@@ -158,6 +158,22 @@ async def test_calls_and_recordings_match_their_schemas() -> None:
         check((await http.get(f"{COMPANY}/recording/1")).json(), "ApiErrorResponseModel")
 
 
+@pytest.mark.parametrize("settings", [{"calls": 20}, {"calls_per_day": 20, "call_days": 2}])
+async def test_calls_that_happen_now_match_their_schemas(settings: dict[str, Any]) -> None:
+    config = SimulatorConfig(AccountSpec(messages=0), PLENTY, **settings)
+    async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
+        ids = [extension.id for extension in simulator.account.extensions[:3]]
+        wish = {"legs": [{"extension_id": one} for one in ids], "log_after_s": 0, "recording_after_s": 0}
+        made = (await http.post("/simulator/call", json=wish)).raise_for_status().json()
+        kept = {"dateFrom": "2020-01-01T00:00:00Z", "view": "Detailed"}
+        whole = (await http.get(f"{COMPANY}/call-log", params=kept)).json()
+        assert made["id"] in {record["id"] for record in whole["records"]}
+        check(whole, "CallLogResponse")
+        for recording_id in made["recording_ids"]:
+            told = (await http.get(f"{COMPANY}/recording/{recording_id}")).json()
+            check(told, "GetCallRecordingResponse")
+
+
 async def test_rules_and_greetings_match_their_schemas() -> None:
     config = SimulatorConfig(AccountSpec(messages=0), PLENTY)
     async with in_process(config) as (_, endpoints), logged_in(endpoints) as http:
