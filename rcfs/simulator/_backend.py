@@ -16,7 +16,10 @@ from rcfs.simulator._police import Police
 from rcfs.simulator._tasks import TaskBook
 from rcfs.simulator._wire import Answer, ApiError, Later, Whole, not_found
 from rcfs.simulator.account._account import SimAccount
+from rcfs.simulator.account._call_events import events_of
 from rcfs.simulator.account._call_log_state import CallLogState
+from rcfs.simulator.account._call_records import CallWriter
+from rcfs.simulator.account._call_values import SimCall
 from rcfs.simulator.account._calls import CallBook
 from rcfs.simulator.account._events import MadeUpEvent, MessageEvent
 from rcfs.simulator.account._greetings import GreetingBook
@@ -124,6 +127,13 @@ class Backend:
         record = partial(self.account.message_record, message.extension_id, message.id, *urls)
         event = MessageEvent(message, is_new, record)
         self.notifications.notify(event, self.account.account_id, message.last_modified)
+
+    def notify_of_call(self, call: SimCall) -> None:
+        """Notify all subscribers of the states of `call`, which ends now."""
+        now_s, extensions = self.account_time(), {one.id: one for one in self.account.extensions}
+        urls = self.endpoints.platform_url, self.endpoints.media_url
+        for event in events_of(call, now_s, CallWriter(self.account.account_id, *urls, extensions)):
+            self.notifications.notify(event, self.account.account_id, now_s)
 
 
 @attrs.define(eq=False)

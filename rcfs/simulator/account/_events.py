@@ -1,7 +1,8 @@
 """Events that a client can subscribe to, and their bodies.
 
 Source: "Event filters" of RingCentral's API documentation; schemas MessageEvent, InstantMessageEvent and
-VoicemailMessageEvent of the official description. There is no filter for the messages of a whole account.
+VoicemailMessageEvent of the official description. There is no filter for the messages of a whole account, but
+there is one for its telephony sessions.
 """
 
 import re
@@ -16,7 +17,16 @@ from rcfs.simulator.account._message_filter import DIRECTIONS, MESSAGE_TYPES
 from rcfs.simulator.account._plan import SimMessage
 from rcfs.simulator.account._records import Json
 
-_PATH = re.compile(r"/restapi/v1\.0/account/([^/?]+)/extension/([^/?]+)/([^?]+)(?:\?(.*))?")
+_PATH = re.compile(r"/restapi/v1\.0/account/([^/?]+)(?:/extension/([^/?]+))?/([^?]+)(?:\?(.*))?")
+
+SESSIONS = "telephony/sessions"
+"""Events about calls, see `_call_events`."""
+
+_CODES = (
+    *("Setup", "Proceeding", "Answered", "Disconnected", "Gone", "Parked", "Hold", "VoiceMail", "FaxReceive"),
+    "VoiceMailScreening",
+)
+"""Values of ``statusCode`` (documentation of the event)."""
 
 _INSTANT, _VOICEMAIL, _FAX = "message-store/instant", "voicemail", "fax"
 
@@ -28,22 +38,28 @@ _SINGLE = MappingProxyType(
 
 @attrs.frozen
 class EventFilter:
-    """Events of one message store."""
+    """Events of one message store, or about the calls of an extension or of the whole account."""
 
-    extension_id: int
-    """The owner of the store."""
+    extension_id: int | None
+    """The owner of the store or of the calls; None for the whole account."""
     resource: str = "message-store"
-    """``message-store`` for all changes; the others carry each incoming message."""
+    """``message-store`` for all changes; `SESSIONS` for calls; the others carry each incoming message."""
     query: str = ""
     """The query as the client sent it."""
     types: Collection[str] = MESSAGE_TYPES
     """Types of messages that match."""
     directions: Collection[str] = DIRECTIONS
-    """Directions of messages that match."""
+    """Directions of messages or calls that match."""
+    codes: Collection[str] = ()
+    """States of a call that match; empty for all."""
+    recorded_only: bool = False
+    """Whether only recorded calls match."""
 
     @classmethod
-    def parse(cls, path: str) -> tuple[str, str, "EventFilter"]:
+    def parse(cls, path: str) -> tuple[str, str | None, "EventFilter"]:
         """The account, the extension, and the filter that `path` names; the caller sets its extension id.
+
+        The extension is None for the events of the whole account.
 
         Raises:
             ValueError: The simulator has no such events.
@@ -53,6 +69,10 @@ class EventFilter:
         if match is None:
             raise ValueError("no message store")
         account, extension, resource, query = match[1], match[2], match[3], match[4] or ""
+        if resource == SESSIONS:
+            return account, extension, cls._of_sessions(query)
+        if extension is None:
+            raise ValueError("no such events of a whole account")
         if resource in _SINGLE:
             kind, needed = _SINGLE[resource]
             if query != needed:
@@ -65,10 +85,23 @@ class EventFilter:
         directions = asked.choices("direction", DIRECTIONS) or DIRECTIONS
         return account, extension, cls(0, resource, query, types, directions)
 
+    @classmethod
+    def _of_sessions(cls, query: str) -> "EventFilter":
+        asked = Query(query)
+        # phoneNumber, missedCall and sipData are documented, but not simulated.
+        if not asked.fields().keys() <= {"direction", "statusCode", "withRecordings"}:
+            raise ValueError("no such filter of telephony sessions")
+        directions = asked.choices("direction", DIRECTIONS) or DIRECTIONS
+        codes = asked.choices("statusCode", _CODES)
+        recorded_only = asked.choices("withRecordings", ("true", "false")) == {"true"}
+        return cls(None, SESSIONS, query, (), directions, codes, recorded_only)
+
     def path(self, account_id: int) -> str:
         """The filter as a path, with ids."""
         query = f"?{self.query}" if self.query else ""
-        place = f"/restapi/v1.0/account/{account_id}/extension/{self.extension_id}"
+        place = f"/restapi/v1.0/account/{account_id}"
+        if self.extension_id is not None:
+            place += f"/extension/{self.extension_id}"
         return f"{place}/{self.resource}{query}"
 
 

@@ -69,6 +69,7 @@ class CallAdmin:
             log_after_s=log_after_s,
             recording_after_s=recording_after_s,
         )
+        self._backend.notify_of_call(made)
         return JSONResponse(
             {
                 "id": made.id,

@@ -1,7 +1,8 @@
-"""Subscriptions to changes of message stores, delivered by WebSocket; requested over HTTP or the WebSocket.
+"""Subscriptions to changes of message stores and to telephony sessions, delivered by WebSocket.
 
-A subscription belongs to a WebSocket. One requested over HTTP belongs to the login's newest WebSocket.
-WebHooks are refused as unreachable, because the simulator sends no requests.
+They are requested over HTTP or the WebSocket. A subscription belongs to a WebSocket; one requested over HTTP
+belongs to the login's newest WebSocket. WebHooks are refused as unreachable, because the simulator sends no
+requests.
 """
 
 import json
@@ -13,7 +14,7 @@ from rcfs.simulator._backend import LIGHT, MEDIUM, MINE, Call, Operation, may_re
 from rcfs.simulator._notifications import Channel, Subscription
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
-from rcfs.simulator.account._events import EventFilter
+from rcfs.simulator.account._events import SESSIONS, EventFilter
 
 SUBSCRIPTIONS_PATH = "/restapi/v1.0/subscription"
 SUBSCRIPTION_PATH = SUBSCRIPTIONS_PATH + "/{subscription_id}"
@@ -127,11 +128,17 @@ def _filter(call: Call, path: str) -> EventFilter:
         account_id, extension_id, wanted = EventFilter.parse(path)
     except ValueError:
         raise bad_parameter("eventFilters", path) from None
+    if account_id not in (MINE, str(account.account_id)):
+        raise bad_parameter("eventFilters", path)
+    needed = "telephonySessionsEvent" if wanted.resource == SESSIONS else "listMessages"
+    if extension_id is None:
+        call.backend.permissions.check("accountTelephonySessionsEvent", user, call.login().scopes)
+        return wanted
     owner_id = str(user.id) if extension_id == MINE else extension_id
     owner = next((extension for extension in account.extensions if str(extension.id) == owner_id), None)
-    if owner is None or account_id not in (MINE, str(account.account_id)):
+    if owner is None:
         raise bad_parameter("eventFilters", path)
-    call.backend.permissions.check("listMessages", user, call.login().scopes)
+    call.backend.permissions.check(needed, user, call.login().scopes)
     if not may_read(user, owner):
         raise ApiError(
             403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"

@@ -66,6 +66,15 @@ REQUIREMENTS = {
 The description lacks two operations: they require the same as the list that refers to them.
 """
 
+EVENT_REQUIREMENTS = {
+    "accountTelephonySessionsEvent": ("CallControl", "FullCompanyCallLog"),
+    "telephonySessionsEvent": ("CallControl", ""),
+}
+"""The same for events about calls, by names of our own; others need what a list of messages needs.
+
+The documentation names only the scope. I: the events of a whole account need an administrator.
+"""
+
 FEATURES = {
     "AccountAdministration": "AccountAdministration",
     "EditMessages": "EditMessages",
@@ -95,7 +104,7 @@ ADMIN_PERMISSIONS = frozenset(
 )
 """Permissions that a standard user lacks."""
 
-SCOPES = frozenset(scope for scope, _ in REQUIREMENTS.values())
+SCOPES = frozenset(scope for scope, _ in (*REQUIREMENTS.values(), *EVENT_REQUIREMENTS.values()))
 """All scopes that an app can have in the simulator."""
 
 PERMISSIONS = (
@@ -136,12 +145,12 @@ class Permissions:
         return PERMISSIONS - self.missing - (frozenset() if user.is_admin else ADMIN_PERMISSIONS)
 
     def check(self, operation_id: str, user: SimExtension, scopes: Collection[str]) -> None:
-        """Return if `user` may use the operation with a login that has these `scopes`.
+        """Return if `user` may use the operation, or hear the event, with a login that has these `scopes`.
 
         Raises:
             ApiError: 403 CMN-401, the login lacks the scope; 403 CMN-408, the user lacks the permission.
         """
-        scope, permission = REQUIREMENTS.get(operation_id, ("", ""))
+        scope, permission = (REQUIREMENTS | EVENT_REQUIREMENTS).get(operation_id, ("", ""))
         if scope and scope not in scopes:
             raise _forbidden("CMN-401", scope, f"application needs to have [{scope}] permission")
         if permission and permission not in self.of(user):

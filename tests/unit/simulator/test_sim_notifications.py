@@ -384,3 +384,61 @@ def test_only_the_same_login_recovers_a_channel() -> None:
     hub.close(channel, 0.0)
     stranger = attrs.evolve(LOGIN, user=8)
     assert hub.open(hub.issue_token(stranger, 0.0), channel.token, 0.0)[1] == "Failed"
+
+
+async def test_subscribers_hear_of_a_call_of_an_extension_or_of_the_account() -> None:
+    company = "/restapi/v1.0/account/~/telephony/sessions"
+    mine = MY_STORE.replace("message-store", "telephony/sessions")
+    async with running(calls=0) as (simulator, http), opened(http) as (socket, _):
+        me, other = simulator.account.extensions[0], simulator.account.extensions[2]
+        filters = [f"{company}?statusCode=Disconnected&withRecordings=true", f"{mine}?direction=Inbound"]
+        _, made = await socket.ask("POST", SUBSCRIPTIONS, {**WANTED, "eventFilters": filters})
+        base = f"/restapi/v1.0/account/{simulator.account.account_id}"
+        company_path, my_path = made["eventFilters"]
+        assert company_path == f"{base}/telephony/sessions?statusCode=Disconnected&withRecordings=true"
+        assert my_path == f"{base}/extension/{me.id}/telephony/sessions?direction=Inbound"
+        call = (await http.post("/simulator/call", json={"extension_id": me.id})).json()
+        heard = [(await socket.hear())[1] for _ in range(5)]
+        own = [event["body"] for event in heard if event["event"] == my_path]
+        assert [body["parties"][0]["status"]["code"] for body in own] == [
+            "Setup",
+            "Proceeding",
+            "Answered",
+            "Disconnected",
+        ]
+        assert [body["sequence"] for body in own] == [1, 2, 3, 4]
+        assert {body["extensionId"] for body in own} == {str(me.id)}
+        (whole,) = [event["body"] for event in heard if event["event"] == company_path]
+        assert whole["telephonySessionId"] == call["telephony_session_id"]
+        assert whole["sessionId"] == call["session_id"]
+        (party,) = whole["parties"]
+        assert (party["extensionId"], party["direction"]) == (str(me.id), "Inbound")
+        assert party["recordings"] == [{"id": str(call["recording_ids"][0]), "active": False}]
+        assert party["from"]["phoneNumber"] == "+12125557464"
+        # The filter of the account wants recorded calls only; that of the extension only its own.
+        quiet = {"extension_id": other.id, "recording_after_s": None}
+        await http.post("/simulator/call", json=quiet)
+        loud = (await http.post("/simulator/call", json={"extension_id": other.id})).json()
+        _, event = await socket.hear()
+        assert (event["event"], event["body"]["sessionId"]) == (company_path, loud["session_id"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "code"),
+    [
+        ({"missing_scopes": ["CallControl"]}, "extension/~/telephony/sessions", "CMN-401"),
+        ({"missing_scopes": ["CallControl"]}, "telephony/sessions", "CMN-401"),
+        ({"standard_user": True}, "telephony/sessions", "CMN-408"),
+        ({}, "telephony/sessions?sipData=true", "CMN-101"),
+        ({}, "telephony/sessions?statusCode=Ringing", "CMN-101"),
+        ({}, "message-store", "CMN-101"),
+    ],
+)
+async def test_events_about_calls_need_the_right_to_control_calls(
+    settings: dict[str, Any], path: str, code: str
+) -> None:
+    async with running(**settings) as (_, http), opened(http):
+        wanted = {**WANTED, "eventFilters": [f"/restapi/v1.0/account/~/{path}"]}
+        answer = await http.post(SUBSCRIPTIONS, json=wanted)
+        assert answer.status_code == (400 if code == "CMN-101" else 403)
+        assert answer.json()["errorCode"] == code
