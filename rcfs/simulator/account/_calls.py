@@ -17,6 +17,7 @@ from rcfs.simulator.account._call_days import DailyCalls
 from rcfs.simulator.account._call_plan import PlannedCalls
 from rcfs.simulator.account._call_values import (
     HIPAA_RECORDING_KEPT_S,
+    RECORDED_FROM_S,
     RECORDING_KEPT_S,
     RECORDING_LIMIT,
     SimCall,
@@ -57,7 +58,7 @@ class NewLeg:
     extension_id: int
     """The extension that talks in it."""
     duration_s: int
-    """Length in seconds, at least 1."""
+    """Length in seconds, at least 1; up to `RECORDED_FROM_S`, no recording of it is kept."""
 
 
 class CallBook:
@@ -159,13 +160,19 @@ class CallBook:
         """A call that ends at `now_s`; the legs after the first are transfers.
 
         Args:
-            legs: Its legs in order, at least one; those to transfers need a recording.
+            legs: Its legs in order, at least one.
             now_s: The present.
             direction: ``Inbound`` or ``Outbound``.
             other: The other party; None if the number is withheld.
             log_after_s: Seconds until its record appears.
             recording_after_s: Seconds from then until its recordings appear; None for no recordings.
+
+        Raises:
+            ValueError: One of several legs has no recording.
         """
+        kept = recording_after_s is not None and all(leg.duration_s > RECORDED_FROM_S for leg in legs)
+        if len(legs) > 1 and not kept:
+            raise ValueError(f"several legs need recordings, and more than {RECORDED_FROM_S} s each")
         number, first = len(self._added), legs[0]
         duration_s = sum(leg.duration_s for leg in legs)
         call = SimCall(
@@ -179,8 +186,9 @@ class CallBook:
             duration_s=duration_s,
             other=other,
             log_after_s=log_after_s,
+            is_short=recording_after_s is not None and not kept,
         )
-        if recording_after_s is not None:
+        if recording_after_s is not None and kept:
             appears_s = call.appears_s + recording_after_s
             made = tuple(self._recording(leg.extension_id, leg.duration_s, appears_s) for leg in legs)
             call = attrs.evolve(call, recordings=made)

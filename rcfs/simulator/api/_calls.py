@@ -1,7 +1,7 @@
 """Call logs of the account and of an extension: lists with their filters, single records, synchronisation."""
 
+import sys
 from collections.abc import Callable, Sequence
-from itertools import islice
 from typing import Any
 
 import attrs
@@ -163,10 +163,14 @@ async def _plan(call: Call) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def _those(calls: Sequence[SimCall], wanted: Callable[[SimCall], bool]) -> Sequence[SimCall]:
-    """The calls that are `wanted`, found with checkpoints; `calls` may be made only when they are read."""
+async def _those(
+    calls: Sequence[SimCall], wanted: Callable[[SimCall], bool], most: int = sys.maxsize
+) -> Sequence[SimCall]:
+    """The first calls that are `wanted`, at most `most`; `calls` may be made only when they are read."""
     found: list[SimCall] = []
     for number, candidate in enumerate(calls):
+        if len(found) >= most:
+            break
         if wanted(candidate):
             found.append(candidate)
         if number % _SIFTED_AT_ONCE == 0:
@@ -242,7 +246,7 @@ async def _sync(call: Call, extension_id: int | None) -> Answer:
     sync_type = query.text("syncType", "FSync")
     match sync_type:
         case "FSync":
-            shown = _newest(query, extension_id, admits, backend.calls, now_s)
+            shown = await _newest(query, extension_id, admits, backend.calls, now_s)
         case "ISync":
             since_s = _token_time(call, extension_id)
             shown = await _changed(call, extension_id, admits, now_s, since_s)
@@ -261,7 +265,7 @@ async def _sync(call: Call, extension_id: int | None) -> Answer:
     )
 
 
-def _newest(
+async def _newest(
     query: Query,
     extension_id: int | None,
     admits: Callable[[SimCall], bool],
@@ -277,7 +281,7 @@ def _newest(
     date_from = query.moment("dateFrom", 0.0)
     if query.text("dateFrom") and date_from < now_s - SYNC_REACH_S:
         raise bad_parameter("dateFrom", query.text("dateFrom"))
-    return list(islice(filter(admits, book.calls(extension_id, now_s, date_from)), count))
+    return await _those(book.calls(extension_id, now_s, date_from), admits, count)
 
 
 async def _changed(
@@ -307,8 +311,11 @@ async def _changed(
     if len(changed) > SYNC_COUNT:
         raise _bad_token("CLG-104")
     shown = sorted(changed.values(), key=lambda found: found.start_s, reverse=True)
-    older = (f for f in book.calls(extension_id, now_s) if f.id not in changed and admits(f))
-    return [*shown, *islice(older, min(older_count, SYNC_COUNT - len(changed)))]
+    room = min(older_count, SYNC_COUNT - len(changed))
+    older = await _those(
+        book.calls(extension_id, now_s), lambda found: found.id not in changed and admits(found), room
+    )
+    return [*shown, *older]
 
 
 def _count(query: Query) -> int:

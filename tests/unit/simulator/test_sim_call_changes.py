@@ -112,6 +112,18 @@ async def test_a_call_without_delays_without_recording_and_without_number() -> N
         assert told["duration"] == 44
 
 
+async def test_a_short_call_has_no_recording_and_says_so() -> None:
+    async with running() as (simulator, http):
+        me = simulator.account.extensions[0].id
+        options = {"log_after_s": 0, "recording_after_s": 0}
+        for duration_s, is_short in ((30, True), (31, False)):
+            made = await tell(http, "call", extension_id=me, duration_s=duration_s, **options)
+            record = await record_of(http, made["id"])
+            assert record.get("shortRecording", False) is is_short
+            assert ("recording" in record) is not is_short
+            assert bool(made["recording_ids"]) is not is_short
+
+
 async def test_each_leg_of_a_transfer_has_its_extension_and_its_recording() -> None:
     async with running() as (simulator, http):
         me, colleague = (simulator.account.extensions[place] for place in (0, 2))
@@ -270,6 +282,7 @@ async def test_bad_wishes_are_refused() -> None:
             {"extension_id": me, "durations": 5},
             {"legs": []},
             {"legs": [{"extension_id": me}] * 2, "recording_after_s": None},
+            {"legs": [{"extension_id": me}, {"extension_id": me, "duration_s": 30}]},
         ]
         for wrong in wishes:
             answer = await http.post("/simulator/call", json=wrong)
