@@ -221,7 +221,7 @@ class CallBook:
             ValueError: There is no such recording.
         """
         call = self._holder(recording_id)
-        if call is None:
+        if call is None or all(recording.id != recording_id for recording in call.recordings):
             raise ValueError(f"there is no recording {recording_id}")
 
         def ended(recording: SimRecording) -> SimRecording:

@@ -172,6 +172,8 @@ async def test_a_recording_appears_earlier_and_is_replaced() -> None:
         assert record["recording"]["id"] == str(new)
         for recording_id, status in ((coming, 404), (new, 200)):
             assert (await http.get(f"{COMPANY}/recording/{recording_id}/content")).status_code == status
+        replaced = await http.post("/simulator/recording/delete", json={"recording_id": coming})
+        assert (replaced.status_code, str(coming) in replaced.json()["error"]) == (400, True)
         for wrong in ({"call_id": "x"}, {"call_id": made["id"], "leg": 1}, {"call_id": 1}, {}):
             assert (await http.post("/simulator/recording", json=wrong)).status_code == 400
 
