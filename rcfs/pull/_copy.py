@@ -1,82 +1,59 @@
 """A directory that takes a verified copy of the tree, file by file.
 
-Safety: every path is walked from the top directory's descriptor, name by name, and no symbolic link is
-followed on the way, so nothing is ever written outside, whatever somebody plants there. Only regular files
-are opened, and none is waited for.
+Safety: rcfs walks each path from the descriptor of the top directory, name by name, and follows no symbolic
+link on the way. So it writes nothing outside of the copy, whatever somebody puts into it.
 
-Crash safety: a file is written beside its place, synced, and renamed; then its line goes into the manifest.
-So what the manifest names was whole on the disk, and what it does not name is written again.
+Crash safety: rcfs writes each file beside its place, syncs and renames it, and then adds its line to the
+manifest. So a file with a line was whole on the disk, and a file without a line is written again.
 
 All methods are synchronous; several threads may write different files at the same time.
 """
 
-import errno
-import hashlib
 import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-
-import attrs
 
 from rcfs.errors import StoreError
 from rcfs.model import file_time_ns
 from rcfs.pull._digests import Digests
-from rcfs.pull._disk import Disk, Lack, open_regular, partial_name, replace, sweep
-from rcfs.pull._fingerprint import Fingerprint
+from rcfs.pull._disk import (
+    HOPELESS,
+    Disk,
+    Lack,
+    close_quietly,
+    hopeless_errors,
+    open_regular,
+    partial_name,
+    replace,
+    sweep,
+    write_all,
+)
+from rcfs.pull._file_writer import FileWriter
+from rcfs.pull._fingerprint import Fingerprint, Found
 from rcfs.pull._manifest import MANIFEST, Complete, complete_line, line
 
-DIRECTORY_MODE = 0o700
-FILE_MODE = 0o600
-"""What the owner alone needs; the umask may take more away."""
-
+_DIRECTORY_MODE = 0o700
+"""Only the owner may open a copy; the umask may take more away."""
 _READ_BYTES = 1 << 20
 _LINES = 1000
-"""Lines of the manifest that are written at a time, 200 kB."""
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-_GONE = frozenset(
-    {
-        errno.EIO,
-        errno.ENODEV,
-        errno.ENXIO,
-        errno.ENOMEDIUM,
-        errno.ENOTCONN,
-        errno.ECONNABORTED,
-        errno.ESHUTDOWN,
-        errno.EHOSTDOWN,
-        errno.ESTALE,
-        errno.ETIMEDOUT,
-    }
-)
-"""A disk that was unplugged, the process of a FUSE disk that died, a server of NFS or SMB that went away."""
-_HOPELESS = _FULL | _GONE
-"""Errors after which no other file can be written either: to go on would spend requests for nothing."""
+"""Lines of the manifest in one write, 200 kB."""
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-@attrs.frozen
-class Found:
-    """What lies in a directory."""
-
-    fingerprint: str
-    """Another text whenever something has changed."""
-    confirmed: int
-    """How many of the files are certainly as they are to be."""
-
-
 class Copy:
-    """The copy in one directory; nobody else may write to it meanwhile."""
+    """The copy in one directory; only this object may write to it."""
 
     def __init__(self, path: Path, fd: int, account_id: str, digests: Digests) -> None:
-        """See `open` and `look`, which are how to get one."""
+        """For `open` and `look` only."""
         self._path = path
         self._fd = fd
         self._account_id = account_id
         self._digests = digests
-        self._is_changed = not digests.is_sorted
         self._lock = threading.Lock()
         self._log = -1
         self._renamed = 0
@@ -85,14 +62,14 @@ class Copy:
     @classmethod
     @contextmanager
     def open(cls, path: Path, account_id: str) -> Iterator["Copy"]:
-        """The copy of an account in the directory `path`, made if it is missing; closed at the end.
+        """The copy of an account in the directory `path`, which is created if it is missing.
 
         Raises:
-            StoreError: It cannot be created or written, holds something else, is the copy of another
-                account, or is being written to by another pull.
+            StoreError: The directory cannot be created or written, holds something else, is the copy of
+                another account, or another pull is writing to it.
         """
         try:
-            path.mkdir(DIRECTORY_MODE, parents=True, exist_ok=True)
+            path.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
         except OSError as exc:
             raise StoreError(f"{path} cannot be created: {exc.strerror}") from exc
         with cls.look(path, account_id) as copy, copy._writable():  # noqa: SLF001 - of its own class
@@ -101,14 +78,14 @@ class Copy:
     @classmethod
     @contextmanager
     def look(cls, path: Path, account_id: str = "") -> Iterator["Copy"]:
-        """The copy in `path` for looking at it; nothing is written, and a missing directory has no files.
+        """The copy in `path`, for reading only; a missing directory is a copy without files.
 
         Args:
             path: Its directory.
-            account_id: Whose copy it must be; empty for anybody's.
+            account_id: The account that it must belong to; empty for any.
 
         Raises:
-            StoreError: It cannot be read, holds something else, or is the copy of another account.
+            StoreError: The directory cannot be read, holds something else, or is the copy of another account.
         """
         try:
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -124,46 +101,52 @@ class Copy:
 
     @property
     def notes(self) -> list[str]:
-        """What is worth saying at the end: what was renamed, and what the disk turned out not to do."""
-        count = self._renamed
-        renamed = "1 file" if count == 1 else f"{count} files"
-        said = f"{renamed} of the copy had a name of an earlier version of rcfs, and got the new one"
-        return [*([said] if count else ()), *(str(lack) for lack in self._disk.lacks)]
+        """Messages for the user at the end: how many files were renamed, and what the disk cannot do."""
+        lacks = [str(lack) for lack in self._disk.lacks]
+        if not self._renamed:
+            return lacks
+        renamed = "1 file" if self._renamed == 1 else f"{self._renamed} files"
+        return [
+            f"{renamed} of the copy had a name of an earlier version of rcfs, and got the new one",
+            *lacks,
+        ]
 
     def noted_in(self, parts: Sequence[str]) -> list[str]:
-        """The names of the files right in the directory at `parts` that the manifest has."""
+        """The names of the files that the manifest has directly in the directory at `parts`."""
         above = "/".join(parts)
         names = (path[len(above) + 1 :] for path, _digest in self._digests.below(above))
         return [name for name in names if "/" not in name]
 
     def complete(self, name: str) -> Complete | None:
-        """What the directory `name` at the top was when a pull had made it complete; None if none has."""
+        """The note about the top-level directory `name` from the last pull that completed it, if any did."""
         return self._digests.complete.get(name)
 
     def note_complete(self, name: str, complete: Complete) -> None:
-        """Notes that a pull has made the directory `name` at the top complete.
+        """Notes that a pull has completed the top-level directory `name`.
 
         Raises:
-            StoreError: Nothing can be written any more.
+            StoreError: The disk of the copy fails.
         """
-        with _translated(self._path), self._lock:
+        with hopeless_errors(self._path), self._lock:
             if self._digests.complete.get(name) != complete:
-                self._digests.complete[name] = complete
-                self._is_changed = True
-                _write_all(self._log, complete_line(name, complete).encode())
+                self._digests.put_complete(name, complete)
+                write_all(self._log, complete_line(name, complete).encode())
 
     def confirm(self, parts: Sequence[str], size_bytes: int) -> None:
-        """Notes that the file that the manifest has at `parts` is as it is to be, and has that size."""
+        """Notes that the file at `parts`, which the manifest has, is right and has that size."""
         self._digests.put_size("/".join(parts), size_bytes)
 
     def found(self, name: str, on_looked: Callable[[int], None]) -> Found | None:
-        """What lies in the directory `name` at the top, and what the manifest has of it.
+        """The state of the top-level directory `name`: its files on the disk, and its lines in the manifest.
 
-        Names, kinds and sizes are looked at, not bytes: seconds for a million files. None when it is not
-        there, or something in it cannot be looked at. None also on a disk that lacks something that only
-        shows when files are written: each pull is to tell that. `on_looked` hears now and then how many more
-        files it has seen. A file is confirmed when it was written, or passed to `confirm`, and has that size
-        still.
+        Compares names, kinds and sizes, and reads no file. None when the directory is missing or cannot be
+        read. None also on a disk that lacks something which only writing a file shows, so that each pull
+        tells the user. A file counts as confirmed if this pull wrote it or passed it to `confirm`, and its
+        size is still the same.
+
+        Args:
+            name: The name of the directory.
+            on_looked: Called now and then with the number of files seen since the last call.
         """
         if self._disk.lacks.keys() - {Lack.MODES, Lack.LOCKS}:
             return None
@@ -179,11 +162,11 @@ class Copy:
         return Found(fingerprint.finish(), fingerprint.known)
 
     def digest(self, parts: Sequence[str]) -> str | None:
-        """SHA-256 of the file at `parts` by the manifest, in hexadecimal; None when it is not in there."""
+        """SHA-256 in hexadecimal that the manifest has for the file at `parts`; None when it has none."""
         return self._digests.get("/".join(parts))
 
     def size_of(self, parts: Sequence[str]) -> int | None:
-        """Size in bytes of the regular file that is there now; None when there is none."""
+        """Size in bytes of the regular file that is at `parts` now; None when there is no such file."""
         try:
             with self._directory(parts[:-1]) as fd:
                 status = os.stat(parts[-1], dir_fd=fd, follow_symlinks=False)
@@ -192,11 +175,11 @@ class Copy:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def is_sound(self, parts: Sequence[str], noted: Sequence[str] | None = None) -> bool:
-        """Whether the file that is there now has the SHA-256 that the manifest names; reads all of it.
+        """Whether the file at `parts` has the SHA-256 that the manifest has for it; reads the whole file.
 
-        `noted` is where the manifest has it, if that is another path.
+        `noted` is its path in the manifest, if that differs.
         """
-        hasher = hashlib.sha256()
+        hasher = sha256()
         try:
             with self._directory(parts[:-1]) as fd:
                 file = open_regular(parts[-1], fd)
@@ -208,13 +191,13 @@ class Copy:
         return hasher.hexdigest() == self.digest(noted or parts)
 
     def begin(self, parts: Sequence[str]) -> "FileWriter":
-        """Takes the bytes of the file at `parts`, which appears with `finish`; the caller closes the result.
+        """A writer for the file at `parts`, which appears with `finish`; the caller closes the writer.
 
         Raises:
-            StoreError: Nothing can be written any more.
+            StoreError: The disk of the copy fails, so no other file can be written either.
             OSError: This file cannot be written.
         """
-        with _translated(self._path), self._directory(parts[:-1], create=True) as fd:
+        with hopeless_errors(self._path), self._directory(parts[:-1], create=True) as fd:
             return FileWriter(self._disk, fd, parts[-1])
 
     def append(self, writer: "FileWriter", data: bytes) -> None:
@@ -223,24 +206,23 @@ class Copy:
         Raises:
             StoreError, OSError: As `begin`.
         """
-        with _translated(self._path):
+        with hopeless_errors(self._path):
             writer.append(data)
 
     def finish(self, parts: Sequence[str], writer: "FileWriter", mtime_s: float) -> None:
-        """Lets the file at `parts` appear, synced, and notes it in the manifest.
+        """Makes the file at `parts` appear, synced, and adds it to the manifest.
 
         Raises:
             StoreError, OSError: As `begin`.
         """
-        with _translated(self._path):
+        with hopeless_errors(self._path):
             writer.finish(mtime_s)
             with self._lock:
                 self._digests.put("/".join(parts), writer.digest, writer.size_bytes)
-                self._is_changed = True
-                _write_all(self._log, line("/".join(parts), writer.digest).encode())
+                write_all(self._log, line("/".join(parts), writer.digest).encode())
 
     def write(self, parts: Sequence[str], mtime_s: float, data: bytes) -> None:
-        """Writes the file at `parts` in one step.
+        """Writes the file at `parts`, whose bytes are `data`.
 
         Raises:
             StoreError, OSError: As `begin`.
@@ -248,7 +230,7 @@ class Copy:
         self.write_pieces(parts, mtime_s, (data,))
 
     def write_pieces(self, parts: Sequence[str], mtime_s: float, pieces: Iterable[bytes]) -> int:
-        """Writes the file at `parts` piece by piece; its size in bytes.
+        """Writes the file at `parts` piece by piece; returns its size in bytes.
 
         Raises:
             StoreError, OSError: As `begin`.
@@ -262,48 +244,48 @@ class Copy:
     def rename(
         self, pairs: Iterable[tuple[Sequence[str], Sequence[str]]]
     ) -> list[tuple[Sequence[str], OSError]]:
-        """Gives files of the manifest other names in their directories; those that failed, by new path.
+        """Renames files within their directories; returns the new path and the error of each failure.
 
-        One whose line only is missing, because a run was killed, gets that. The manifest is written once.
+        Of a file that a killed run has renamed only the line in the manifest changes. The manifest is written
+        once, at the end.
 
         Args:
-            pairs: Old and new path of each.
+            pairs: Old and new path of each file.
 
         Raises:
-            StoreError: Nothing can be written any more.
+            StoreError: The disk of the copy fails.
         """
         failed: list[tuple[Sequence[str], OSError]] = []
-        with _translated(self._path), self._lock:
+        with hopeless_errors(self._path), self._lock:
             for old, new in pairs:
                 try:
                     if self.size_of(old) is not None:
                         with self._directory(old[:-1]) as fd:
                             replace(old[-1], new[-1], fd)
                 except OSError as exc:
-                    if exc.errno in _HOPELESS:
+                    if exc.errno in HOPELESS:
                         raise
                     failed.append((new, exc))
                 else:
                     self._digests.rename("/".join(old), "/".join(new))
                     self._renamed += 1
-                    self._is_changed = True
-            if self._is_changed:
+            if not self._digests.is_current:
                 self._write_manifest()
                 os.close(self._log)
                 self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         return failed
 
     def link(self, parts: Sequence[str], target: str) -> None:
-        """Makes the symbolic link at `parts`, if it is not there already, and the disk takes any.
+        """Creates the symbolic link at `parts`, unless it is there or the disk has no links.
 
         Raises:
             StoreError, OSError: As `begin`.
         """
-        with _translated(self._path), self._directory(parts[:-1], create=True) as fd:
+        with hopeless_errors(self._path), self._directory(parts[:-1], create=True) as fd:
             with suppress(OSError):
                 if os.readlink(parts[-1], dir_fd=fd) == target:
                     return
-            partial = _partial_name(parts[-1])
+            partial = partial_name(parts[-1])
             with suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=fd)
             if not self._disk.link(target, partial, fd, self._fd):
@@ -316,21 +298,21 @@ class Copy:
                 raise
 
     def make_directory(self, parts: Sequence[str]) -> None:
-        """Makes the directory at `parts`, if it is not there already.
+        """Creates the directory at `parts`, unless it is there.
 
         Raises:
             StoreError, OSError: As `begin`.
         """
-        with _translated(self._path), self._directory(parts, create=True):
+        with hopeless_errors(self._path), self._directory(parts, create=True):
             pass
 
     def sweep(self, parts: Sequence[str]) -> None:
-        """Removes what killed runs left behind in the directory at `parts`; nothing may be written there."""
+        """Removes the partial files that killed runs left in the directory at `parts`."""
         with suppress(OSError), self._directory(parts) as fd:
             sweep(fd)
 
     def date_directory(self, parts: Sequence[str], mtime_s: float) -> None:
-        """Gives the directory at `parts` its time, if it is there; for after its entries were written."""
+        """Sets the time of the directory at `parts`, if it is there; later writes in it would change that."""
         with suppress(OSError), self._directory(parts) as fd:
             self._disk.date(fd, file_time_ns(mtime_s))
 
@@ -339,14 +321,14 @@ class Copy:
         """A descriptor of the directory at `parts`.
 
         Raises:
-            OSError: It is not there, or something else stands in the way; ENOTDIR for a symbolic link.
+            OSError: The path does not lead to a directory; ENOTDIR if a symbolic link is on it.
         """
         fd = os.dup(self._fd)
         try:
             for name in parts:
                 if create:
                     with suppress(FileExistsError):
-                        os.mkdir(name, DIRECTORY_MODE, dir_fd=fd)
+                        os.mkdir(name, _DIRECTORY_MODE, dir_fd=fd)
                 below = os.open(name, _DIRECTORY_FLAGS, dir_fd=fd)
                 os.close(fd)
                 fd = below
@@ -359,9 +341,7 @@ class Copy:
         try:
             if not self._disk.lock(self._fd):
                 raise StoreError(f"another pull is writing to {self._path}")
-            FileWriter(
-                self._disk, self._fd, MANIFEST
-            ).close()  # So that it tells at once what the disk lacks.
+            FileWriter(self._disk, self._fd, MANIFEST).close()  # Shows at once what the disk lacks.
             self._write_manifest()
             self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         except OSError as exc:
@@ -369,88 +349,32 @@ class Copy:
         try:
             yield
         finally:
-            _close(self._log)
-            with suppress(OSError):  # What was appended is enough if it cannot be sorted.
+            close_quietly(self._log)
+            with suppress(OSError):  # An unsorted manifest is as valid as a sorted one.
                 self._write_manifest()
 
     def _write_manifest(self) -> None:
-        """Writes the manifest anew, whole and sorted, unless it is."""
-        if not self._is_changed:
+        """Replaces the manifest by a sorted one, unless it is sorted."""
+        if self._digests.is_current:
             return
         with closing(FileWriter(self._disk, self._fd, MANIFEST)) as writer:
             lines = self._digests.lines(self._account_id)
             while page := "".join(islice(lines, _LINES)):
                 writer.append(page.encode("utf-8", "surrogateescape"))
             writer.finish()
-        self._is_changed = False
-
-
-class FileWriter:
-    """One file on its way, beside its place."""
-
-    def __init__(self, disk: Disk, directory_fd: int, name: str) -> None:
-        """Begins the file `name` in a directory of `disk`, whose descriptor stays the caller's.
-
-        Raises:
-            OSError: It cannot be created.
-        """
-        self._disk = disk
-        self._name = name
-        self._partial = _partial_name(name)
-        self._hasher = hashlib.sha256()
-        with suppress(FileNotFoundError):
-            os.unlink(self._partial, dir_fd=directory_fd)  # of a run that was killed
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        self._fd = os.open(self._partial, flags, FILE_MODE, dir_fd=directory_fd)
-        disk.look_at_mode(self._fd)
-        self._directory_fd = os.dup(directory_fd)
-        self._done = False
-        self.size_bytes = 0
-        """So many bytes were written."""
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 of the bytes so far, in hexadecimal."""
-        return self._hasher.hexdigest()
-
-    def append(self, data: bytes) -> None:
-        """Writes the next bytes."""
-        self._hasher.update(data)
-        _write_all(self._fd, data)
-        self.size_bytes += len(data)
-
-    def finish(self, mtime_s: float | None = None) -> None:
-        """Makes the file appear at its place, whole and synced; with that time, if one is given."""
-        if mtime_s is not None:
-            self._disk.date(self._fd, file_time_ns(mtime_s))
-        self._disk.sync(self._fd)
-        replace(self._partial, self._name, self._directory_fd)
-        self._done = True
-
-    def close(self) -> None:
-        """Ends the writing; what is not finished goes away."""
-        _close(self._fd)
-        if not self._done:
-            with suppress(OSError):
-                os.unlink(self._partial, dir_fd=self._directory_fd)
-        os.close(self._directory_fd)
-
-
-def _partial_name(name: str) -> str:
-    """Where the file `name` is written to; always the same, so that a killed run leaves no second one."""
-    return partial_name(hashlib.sha256(name.encode()).hexdigest())
+        self._digests.is_current = True
 
 
 def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
     try:
         file = open_regular(MANIFEST, fd)
     except FileNotFoundError:
-        if any(name != _partial_name(MANIFEST) for name in os.listdir(fd)):
+        if any(name != partial_name(MANIFEST) for name in os.listdir(fd)):
             raise StoreError(
                 f"{path} is not empty and not a copy of rcfs pull (it has no {MANIFEST}); choose another"
                 " directory"
             ) from None
-        return Digests(is_sorted=False)
+        return Digests(is_current=False)
     except OSError as exc:
         raise StoreError(f"{path / MANIFEST} cannot be read: {exc.strerror}") from exc
     digests = Digests()
@@ -461,25 +385,3 @@ def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
     if account_id not in ("", account):
         raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
     return digests
-
-
-def _close(fd: int) -> None:
-    """Closes a file, whose disk may have gone away; what is to stay was synced before."""
-    with suppress(OSError):
-        os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]  # A full disk shows as a short write first; the next call raises.
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        if exc.errno in _HOPELESS:
-            raise StoreError(f"the copy in {path} cannot be written: {exc.strerror}") from exc
-        raise

@@ -1,4 +1,4 @@
-"""What a manifest tells, at hand on the disk: a copy of a million messages has some millions of files."""
+"""The contents of a manifest, in a scratch database: a copy of a million messages has millions of files."""
 
 import threading
 from collections.abc import Iterable, Iterator
@@ -18,33 +18,33 @@ _SCHEMA = """CREATE TABLE digests (
     path BLOB PRIMARY KEY, digest BLOB NOT NULL, size_bytes INTEGER
 ) WITHOUT ROWID"""
 _PAGE = 1000
-"""Paths that are in memory at a time."""
+"""Paths that `below` holds in memory at a time."""
 
 
 class Digests:
-    """The SHA-256 of files by their paths, and which directories were complete; any thread may ask."""
+    """The SHA-256 of files by path, and the notes about complete directories; any thread may ask."""
 
-    def __init__(self, *, is_sorted: bool = True) -> None:
-        """Begins empty."""
+    def __init__(self, *, is_current: bool = True) -> None:
+        """Begins without files; see the attribute `is_current`."""
         self._database = open_scratch(_SCHEMA)
         self._lock = threading.Lock()
         self._has_sizes = False
-        self.is_sorted = is_sorted
-        """Whether the manifest that was read is as `lines` would write it."""
+        self.is_current = is_current
+        """Whether the manifest on the disk is as `lines` would write it."""
         self.complete: dict[str, Complete] = {}
-        """What the directories at the top were when they were complete, by name."""
+        """The notes about top-level directories, by name."""
 
     def read(self, lines: Iterable[str]) -> str | None:
-        """Takes over a manifest, line by line; its account, None when it is not one of rcfs.
+        """Reads a manifest line by line; returns its account, None when rcfs did not write it.
 
-        Of several lines for one path the last counts.
+        Of several lines for one path the last one counts.
         """
         rest = iter(lines)
         first = next(rest, "")
         account = account_of(first)
         if account is None:
             return None
-        self.is_sorted = first == header(account)
+        self.is_current = first == header(account)
         files = iter(self._files_of(rest))
         with self._lock:
             self._database.executemany("INSERT OR REPLACE INTO digests VALUES (?, ?, NULL)", files)
@@ -56,17 +56,17 @@ class Digests:
             parsed = parse_line(text)
             if parsed is not None:
                 path = _encoded(parsed[0])
-                self.is_sorted = self.is_sorted and path > last
+                self.is_current = self.is_current and path > last
                 last = path
                 yield path, bytes.fromhex(parsed[1])
                 continue
             complete = parse_complete(text)
-            self.is_sorted = self.is_sorted and complete is not None and not last
+            self.is_current = self.is_current and complete is not None and not last
             if complete is not None:
                 self.complete[complete[0]] = complete[1]
 
     def lines(self, account_id: str) -> Iterator[str]:
-        """The lines of the manifest of all of it, in the order of the paths."""
+        """The lines of a whole manifest, sorted by path."""
         yield header(account_id)
         for name, complete in sorted(self.complete.items()):
             yield complete_line(name, complete)
@@ -74,7 +74,7 @@ class Digests:
             yield line(path, digest.hex())
 
     def below(self, directory: str) -> Iterator[tuple[str, bytes]]:
-        """(path, digest) of all files below `directory`, the empty one for the top, in the order of paths."""
+        """(path, digest) of all files below `directory`, sorted by path; empty for the whole copy."""
         after = _encoded(f"{directory}/") if directory else b""
         before = _encoded(f"{directory}0") if directory else b"\xff"  # "0" is the character after the slash.
         while True:
@@ -90,7 +90,7 @@ class Digests:
             after = page[-1][0]
 
     def get(self, path: str) -> str | None:
-        """The digest of the file at `path` in hexadecimal; None when there is none."""
+        """The digest of the file at `path` in hexadecimal; None when the manifest does not have it."""
         with self._lock:
             row = self._database.execute(
                 "SELECT digest FROM digests WHERE path = ?", (_encoded(path),)
@@ -98,14 +98,20 @@ class Digests:
         return None if row is None else row[0].hex()
 
     def put(self, path: str, digest: str, size_bytes: int | None = None) -> None:
-        """Notes the digest of the file at `path`, in hexadecimal, and its size, when it was written now."""
+        """Notes the digest in hexadecimal, and if known the size, of the file at `path`."""
         row = (_encoded(path), bytes.fromhex(digest), size_bytes)
         with self._lock:
             self._has_sizes = True
+            self.is_current = False
             self._database.execute("INSERT OR REPLACE INTO digests VALUES (?, ?, ?)", row)
 
+    def put_complete(self, name: str, complete: Complete) -> None:
+        """Notes that the top-level directory `name` is complete."""
+        self.complete[name] = complete
+        self.is_current = False
+
     def put_size(self, path: str, size_bytes: int) -> None:
-        """Notes that the file at `path`, whose digest is known, is as it is to be, and has that size."""
+        """Notes that the file at `path`, whose digest is known, is right and has that size."""
         with self._lock:
             self._has_sizes = True
             self._database.execute(
@@ -113,7 +119,7 @@ class Digests:
             )
 
     def size_of(self, path: str) -> int | None:
-        """Size in bytes that the file at `path` had when it was last seen to be as it is to be."""
+        """Size in bytes of the file at `path` when this pull knew it to be right; None if it never did."""
         if not self._has_sizes:
             return None
         with self._lock:
@@ -123,8 +129,9 @@ class Digests:
         return None if row is None else row[0]
 
     def rename(self, old: str, new: str) -> None:
-        """Gives the file at `old` the path `new`."""
+        """Changes the path of the file at `old` to `new`."""
         with self._lock:
+            self.is_current = False
             self._database.execute(
                 "UPDATE OR REPLACE digests SET path = ? WHERE path = ?", (_encoded(new), _encoded(old))
             )

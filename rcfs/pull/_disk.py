@@ -1,8 +1,8 @@
-"""How files of a copy are opened, replaced, synced and dated, on disks of all kinds.
+"""How files of a copy are opened, written, replaced, synced and dated, on disks of all kinds.
 
-A disk may be a stick that knows no links, no modes and no times, or a share that cannot lock. What it cannot
-do is left out, and said once. What somebody planted in the copy (a FIFO, a device, a link that leads
-elsewhere) is never opened: that could hang, or do something.
+A disk may be a USB stick without links, modes and times, or a network share without locks. rcfs leaves out
+each thing that the disk cannot do, and tells the user once. It never opens a FIFO, a device or a symbolic
+link that somebody put into the copy: opening one could block, or have a side effect.
 """
 
 import errno
@@ -10,23 +10,48 @@ import fcntl
 import os
 import re
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from enum import StrEnum
+from hashlib import sha256
+from pathlib import Path
 
+from rcfs.errors import StoreError
+
+HOPELESS = frozenset(
+    {
+        # A disk that is full or read-only.
+        errno.ENOSPC,
+        errno.EDQUOT,
+        errno.EROFS,
+        # A disk that was unplugged, a FUSE disk whose process died, a server of NFS or SMB that went away.
+        errno.EIO,
+        errno.ENODEV,
+        errno.ENXIO,
+        errno.ENOMEDIUM,
+        errno.ENOTCONN,
+        errno.ECONNABORTED,
+        errno.ESHUTDOWN,
+        errno.EHOSTDOWN,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+"""Errors after which no other file can be written either: each further one would waste a request."""
 _UNABLE = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.ENOTTY})
-"""What file systems answer that cannot do something: vfat and exFAT EPERM, FUSE ENOSYS, others the rest."""
+"""Errors of file systems that lack an operation: EPERM of vfat and exFAT, ENOSYS of FUSE, others the rest."""
 _UNABLE_TO_DATE = _UNABLE | {errno.EACCES, errno.EOVERFLOW, errno.ERANGE}
-"""On vfat the owner of the mount alone may set times; some know no times before 1980."""
+"""On vfat only the owner of the mount may set times; some file systems have no times before 1980."""
 _UNABLE_TO_LOCK = _UNABLE | {errno.ENOLCK, errno.EBADF, errno.EISDIR, errno.EACCES}
-"""NFS locks what is open for writing, which a directory cannot be: EBADF."""
+"""NFS locks only descriptors that are open for writing, and answers EBADF for a directory."""
 _UNABLE_TO_REPLACE = frozenset({errno.EEXIST, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS})
 _PARTIAL = re.compile(r"\.rcfs-[0-9a-f]{16}\.part")
 _PROBE = ".rcfs-0000000000000000.part"
-"""The link that tells whether a disk takes any; swept like all others of its form."""
+"""The link by which rcfs tests whether a disk takes any; `sweep` removes one that a killed run left."""
 
 
 class Lack(StrEnum):
-    """Something that a disk cannot do, as people are told."""
+    """Something that a disk cannot do, as the message to the user."""
 
     LINKS = "this disk takes no links: those in Conversations, By-Contact and Unread are left out"
     MODES = "this disk keeps no modes: whoever can open it can read the copy"
@@ -36,15 +61,15 @@ class Lack(StrEnum):
 
 
 class Disk:
-    """What the disk of one copy can do, as it turned out; may be used by several threads."""
+    """The disk of one copy, and the operations that it turned out to lack; several threads may use it."""
 
     def __init__(self) -> None:
-        """Begins with a disk that can do everything."""
+        """Assumes that the disk can do everything."""
         self.lacks: dict[Lack, None] = {}
-        """What it cannot do, in the order in which that was met."""
+        """The operations that it lacks, in the order in which that showed."""
 
     def lock(self, fd: int) -> bool:
-        """Whether the directory `fd` is locked now, or cannot be; False when another process has locked it.
+        """Locks the directory `fd`, if the disk has locks; False when another process holds the lock.
 
         Raises:
             OSError: The disk fails.
@@ -60,7 +85,7 @@ class Disk:
         return True
 
     def look_at_mode(self, fd: int) -> None:
-        """Notes when `fd`, which was made for its owner alone, is open to others."""
+        """Notes that the disk keeps no modes, if others may open `fd`, which is meant for its owner only."""
         if os.fstat(fd).st_mode & 0o077:
             self.lacks[Lack.MODES] = None
 
@@ -91,10 +116,10 @@ class Disk:
             self.lacks[Lack.TIMES] = None
 
     def link(self, target: str, name: str, directory_fd: int, top_fd: int) -> bool:
-        """Whether a symbolic link `name` was made in a directory of the copy; False where there are none.
+        """Creates the symbolic link `name` in a directory of the copy; False when the disk has no links.
 
         Raises:
-            OSError: This one cannot be made, although the disk takes links.
+            OSError: This link cannot be created, although the disk takes links.
         """
         if Lack.LINKS in self.lacks:
             return False
@@ -108,13 +133,37 @@ class Disk:
         return True
 
 
-def partial_name(digest: str) -> str:
-    """What a file is called while it is on its way; `digest` is in hexadecimal, and tells it from others."""
-    return f".rcfs-{digest[:16]}.part"
+@contextmanager
+def hopeless_errors(path: Path) -> Iterator[None]:
+    """Raises a StoreError about the copy in `path` in place of each OSError in `HOPELESS`."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno in HOPELESS:
+            raise StoreError(f"the copy in {path} cannot be written: {exc.strerror}") from exc
+        raise
+
+
+def partial_name(name: str) -> str:
+    """Name of the file `name` while it is written: always the same, so a killed run leaves at most one."""
+    return f".rcfs-{sha256(name.encode()).hexdigest()[:16]}.part"
+
+
+def write_all(fd: int, data: bytes) -> None:
+    """Writes all of `data`; a full disk shows as a short write first, and the next call raises."""
+    view = memoryview(data)
+    while view:
+        view = view[os.write(fd, view) :]
+
+
+def close_quietly(fd: int) -> None:
+    """Closes a file whose disk may have gone away; whatever has to stay was synced before."""
+    with suppress(OSError):
+        os.close(fd)
 
 
 def sweep(directory_fd: int) -> None:
-    """Removes what killed runs left behind in a directory that nobody writes to now."""
+    """Removes the partial files that killed runs left in a directory; nobody may write to it meanwhile."""
     for name in os.listdir(directory_fd):
         if _PARTIAL.fullmatch(name):
             with suppress(OSError):
@@ -122,12 +171,12 @@ def sweep(directory_fd: int) -> None:
 
 
 def open_regular(name: str, directory_fd: int, flags: int = os.O_RDONLY) -> int:
-    """A descriptor of the regular file `name` of a directory; waits for nobody, and follows no link.
+    """A descriptor of the regular file `name` of a directory; never blocks, and follows no link.
 
     Raises:
-        OSError: There is none, or something else stands there.
+        OSError: There is no such file, or it is not a regular one.
     """
-    # Looked at before it is opened, because opening a device may do something.
+    # Checked before it is opened, because opening a device may have a side effect.
     _check_regular(os.stat(name, dir_fd=directory_fd, follow_symlinks=False))
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     fd = os.open(name, flags, dir_fd=directory_fd)
@@ -140,10 +189,10 @@ def open_regular(name: str, directory_fd: int, flags: int = os.O_RDONLY) -> int:
 
 
 def replace(source: str, name: str, directory_fd: int) -> None:
-    """Renames `source` to `name` in a directory; also where the disk cannot do that over another file.
+    """Renames `source` to `name` in a directory; removes the old `name` first where the disk needs that.
 
     Raises:
-        OSError: It cannot be done; `source` is still there.
+        OSError: The renaming failed; `source` is still there.
     """
     try:
         os.rename(source, name, src_dir_fd=directory_fd, dst_dir_fd=directory_fd)
@@ -160,7 +209,7 @@ def _check_regular(status: os.stat_result) -> None:
 
 
 def _takes_links(top_fd: int) -> bool:
-    """Whether the disk takes the plainest of links."""
+    """Whether the disk takes the simplest of links."""
     try:
         with suppress(FileExistsError):
             os.symlink("target", _PROBE, dir_fd=top_fd)

@@ -1,46 +1,54 @@
-"""Digests of what lies in directories, by which a pull sees at little cost that nothing has changed there."""
+"""Fingerprints of directories, by which a pull sees at little cost that nothing has changed in them."""
 
 import os
 import stat
 from collections.abc import Callable
 from hashlib import blake2b
 
+import attrs
+
 _FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TOLD_EVERY = 1000
 
 
-class Fingerprint:
-    """One digest; for one thread. No link is followed, and nothing is opened but directories."""
+@attrs.frozen
+class Found:
+    """The present state of one mailbox in the copy or in the cache."""
 
-    def __init__(
-        self,
-        on_looked: Callable[[int], None],
-        is_known: Callable[[str, int], bool] = lambda _path, _size_bytes: False,
-    ) -> None:
+    fingerprint: str
+    """A digest that changes whenever a file is added, removed or gets another size."""
+    confirmed: int
+    """Number of files that this pull knows to be right; always 0 for the cache."""
+
+
+class Fingerprint:
+    """One digest in the making; for one thread. It follows no link, and opens nothing but directories."""
+
+    def __init__(self, on_looked: Callable[[int], None], is_known: Callable[[str, int], bool]) -> None:
         """Begins empty.
 
         Args:
-            on_looked: Hears now and then of how many more files it has looked at.
-            is_known: Whether a regular file is to be counted; gets its path and its size in bytes.
+            on_looked: Called now and then with the number of files seen since the last call.
+            is_known: Gets path and size in bytes of a regular file; whether to count it in `known`.
         """
         self._hasher = blake2b(digest_size=16)
         self._on_looked = on_looked
         self._is_known = is_known
         self._looked = 0
         self.known = 0
-        """How many regular files were counted."""
+        """Number of regular files that were counted."""
 
     def add(self, *facts: object) -> None:
         """Adds some facts about one file."""
         self._hasher.update(ascii(facts).encode())
 
     def add_directory(self, fd: int, path: str) -> None:
-        """Adds what lies in the directory `fd`, at `path`, and below: names, kinds, sizes, links' targets.
+        """Adds all that lies in and below the directory `fd`, at `path`: names, kinds, sizes, links' targets.
 
-        Times are left out, as disks keep them in different ways.
+        Times are left out, because disks round them differently.
 
         Raises:
-            OSError: Something cannot be looked at.
+            OSError: A file or directory cannot be looked at.
         """
         for name in sorted(os.listdir(fd)):
             status = os.stat(name, dir_fd=fd, follow_symlinks=False)
@@ -52,7 +60,7 @@ class Fingerprint:
                     self.add_directory(below, f"{path}/{name}")
                 finally:
                     os.close(below)
-                self.add()  # Here it ends.
+                self.add()  # The end of the directory.
             elif kind == stat.S_IFLNK:
                 self.add(name, kind, os.readlink(name, dir_fd=fd))
             else:

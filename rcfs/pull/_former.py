@@ -1,18 +1,18 @@
-"""Files of a copy that an earlier version of rcfs gave other names, such as ``voicemail.wav``. Pure."""
+"""Names that an earlier version of rcfs gave to the files of a copy, such as ``voicemail.wav``. Pure."""
 
 from collections.abc import Collection
 from pathlib import PurePosixPath
 
 
 def former_name(name: str, shown: Collection[str], copied: Collection[str]) -> str | None:
-    """What the attachment `name` of a message may be called in a copy; None where that is not certain.
+    """The earlier name of the attachment `name` of a message in a copy; None when it is not certain.
 
-    The directory of a message has the message's id in its name, so a file in there that the message does not
-    have now was one of its attachments. Which one is certain when there is one such file of a kind, and one
-    attachment: of two pictures, the one that was not copied yet may be either.
+    The name of a message's directory holds the message's id. So a file in that directory which the tree does
+    not show was an attachment of the message. It is certain which one when the copy has one such file with
+    this extension, and the message one attachment; of two pictures it could be either.
 
     Args:
-        name: What it is called in the tree.
+        name: Its name in the tree.
         shown: All names in the directory of the message in the tree.
         copied: All names in the same directory of the copy.
     """

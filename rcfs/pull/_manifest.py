@@ -4,9 +4,9 @@
     # complete 0f31… 12 5e0c… 101 Jane Smith
     2cf24dba…  101 Jane Smith/Voicemail/2026-11/…/voicemail 2026-11-20T01.26.19Z from Bob Ray.wav
 
-The first line is a comment to sha256sum, and to rcfs the mark of a directory that it may write to. Lines are
-appended as files are done, so a copy that was killed knows them; a line that a crash tore is passed over.
-Further comments tell which directories were complete at the end of a pull, and what they looked like then.
+The first line is a comment for sha256sum; by it rcfs recognises a directory that it may write to. rcfs
+appends a line for each finished file, so a killed pull loses none, and ignores a line that a crash cut short.
+Further comments note which top-level directories a pull has completed, and their state at that time.
 """
 
 import re
@@ -30,14 +30,14 @@ _UNESCAPES = {"\\": "\\", "n": "\n", "r": "\r"}
 
 @attrs.frozen
 class Complete:
-    """What the directory of an extension was when a pull of all of it had ended without a failure."""
+    """A note that a pull has completed the directory of an extension, that is without a failure."""
 
     state: str
-    """What was to be there: a digest of the mailbox's revision, the filter, and how rcfs shows messages."""
+    """A digest of the wanted state: the mailbox's revision, the filter, and how rcfs shows messages."""
     files: int
-    """How many files that is."""
+    """Number of its files."""
     fingerprint: str
-    """What was there: a digest of names and sizes on the disk, and of what is noted of them."""
+    """A digest of the actual state: names and sizes on the disk, and their lines in the manifest."""
 
 
 def header(account_id: str) -> str:
@@ -46,7 +46,7 @@ def header(account_id: str) -> str:
 
 
 def account_of(first: str) -> str | None:
-    """The account of the manifest whose first line is `first`; None when it is not one of rcfs."""
+    """The account of the manifest whose first line is `first`; None when rcfs did not write it."""
     match = _HEADER.fullmatch(first.removesuffix("\n"))
     return None if match is None else match["account"]
 
@@ -62,7 +62,7 @@ def line(path: str, digest: str) -> str:
 
 
 def parse_line(text: str) -> tuple[str, str] | None:
-    """(path, digest) that a line tells; None when it is torn, or tells something else."""
+    """(path, digest) of the line of a file; None for a line that is cut short, or of another kind."""
     match = _LINE.fullmatch(text[:-1]) if text.endswith("\n") else None
     if match is None:
         return None
@@ -73,11 +73,11 @@ def parse_line(text: str) -> tuple[str, str] | None:
 
 
 def complete_line(name: str, complete: Complete) -> str:
-    """The line that tells that the directory `name`, in whose name no line ends, was complete."""
+    """The line that notes that the directory `name` is complete; the name holds no line break."""
     return f"# complete {complete.state} {complete.files} {complete.fingerprint} {name}\n"
 
 
 def parse_complete(text: str) -> tuple[str, Complete] | None:
-    """(name of a directory, what it was when it was complete) that a line tells; None when it does not."""
+    """(name of the directory, note) of such a line; None for any other line."""
     match = _COMPLETE.fullmatch(text[:-1]) if text.endswith("\n") else None
     return match and (match["name"], Complete(match["state"], int(match["files"]), match["fingerprint"]))

@@ -1,4 +1,4 @@
-"""Directories and links of a copy: they are made first, and directories dated last."""
+"""The directories and links of a copy: made first, and the times of directories set last."""
 
 from collections.abc import Iterable
 
@@ -8,10 +8,10 @@ from rcfs.pull._todo import Kind, Step, Todo
 
 
 def make_places(copy: Copy, kind: Kind, steps: Iterable[Step]) -> list[tuple[str, Exception]]:
-    """Makes directories, or links; the paths of those that could not be made, and why.
+    """Makes directories or links; returns the path and the error of each failure.
 
     Raises:
-        StoreError: Nothing can be written any more.
+        StoreError: The disk of the copy fails.
     """
     failures = []
     for step in steps:
@@ -28,13 +28,13 @@ def make_places(copy: Copy, kind: Kind, steps: Iterable[Step]) -> list[tuple[str
 
 
 def sweep_directories(copy: Copy, todo: Todo) -> None:
-    """Removes what killed runs left behind; 30 µs for a directory."""
+    """Removes the partial files that killed runs left; takes 30 µs for a directory."""
     copy.sweep(())
     for step in todo.steps(Kind.DIRECTORY):
         copy.sweep(step.parts)
 
 
 def date_directories(copy: Copy, todo: Todo) -> None:
-    """Gives the directories their times: the inner ones first, as what is made in one changes its time."""
+    """Sets the times of the directories, the inner ones first, because each new entry changes a time."""
     for step in todo.steps(Kind.DIRECTORY, backwards=True):
         copy.date_directory(step.parts, step.time_s)

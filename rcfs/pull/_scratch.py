@@ -1,12 +1,12 @@
-"""Databases for what a pull must remember of a million files, and may forget at its end."""
+"""Scratch databases: a pull keeps what it must remember of millions of files out of memory."""
 
 import sqlite3
 
 
 def open_scratch(schema: str) -> sqlite3.Connection:
-    """A database of its own in a file without a name, which only SQLite has open, and which ends with it.
+    """A new database in a temporary file without a name, which SQLite deletes when it is closed.
 
-    Little of it is in memory: the pages that were used last, 2 MB. May be used by any thread, one at a time.
+    SQLite holds the pages that were used last in memory, 2 MB. Any thread may use it, one at a time.
     """
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {schema}; BEGIN")

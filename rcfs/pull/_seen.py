@@ -1,4 +1,4 @@
-"""Which paths a walk has come by: no matter how many, little memory."""
+"""The paths that a walk has given already, in a scratch database."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -7,7 +7,7 @@ from rcfs.pull._scratch import open_scratch
 
 _SCHEMA = "CREATE TABLE seen (path BLOB PRIMARY KEY) WITHOUT ROWID"
 _DIGEST_BYTES = 16
-"""So that of a million paths no two have the same."""
+"""Long enough that no two of a million paths have the same digest."""
 
 
 class Seen:
@@ -18,7 +18,7 @@ class Seen:
         self._database = open_scratch(_SCHEMA)
 
     def add(self, parts: Sequence[str]) -> bool:
-        """Adds the path `parts`; whether it was not there."""
+        """Adds the path `parts`; returns whether it is new."""
         digest = blake2b("/".join(parts).encode("utf-8", "surrogateescape"), digest_size=_DIGEST_BYTES)
         added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest.digest(),))
         return added.rowcount == 1

@@ -1,4 +1,4 @@
-"""What a pull has to do: everything is looked at, and nothing kept of it but sums and what is to be done."""
+"""Finds what a pull has to do: looks at each item, and keeps only sums and the steps that are to be done."""
 
 import math
 from collections import Counter
@@ -8,7 +8,7 @@ from hashlib import sha256
 import attrs
 
 from rcfs.errors import RcfsError
-from rcfs.model import Retention
+from rcfs.model import Message, Retention, UsageGroup
 from rcfs.pull._copy import Copy
 from rcfs.pull._former import former_name
 from rcfs.pull._todo import Kind, Step, Todo
@@ -22,27 +22,27 @@ class Failure:
     """Something that could not be pulled."""
 
     path: str
-    """Where it is in the tree."""
+    """Its path in the tree."""
     error: Exception
-    """Why: an RcfsError, an OSError of the copy, or what nobody expected, which the log then has."""
+    """The reason: an RcfsError, an OSError of the copy, or an unexpected error, which is in the log."""
 
 
 @attrs.define(eq=False)
 class Survey:
-    """What there is and what is to be done, as far as it was looked at; rises until `Pull.survey` is done."""
+    """The files of a pull, and the steps that are to be done; grows until `Pull.survey` returns."""
 
     looked: int = 0
-    """Files that were looked at so far, those of mailboxes that turned out unchanged included."""
+    """Files that were looked at so far, including those of unchanged mailboxes."""
     present: int = 0
-    """Files that are where they are to be."""
+    """Files that are at their places."""
     local: int = 0
-    """Files that are to be copied without a request: texts, and attachments from the cache."""
-    missing: int = 0
-    """Attachments that cost a request each."""
+    """Files to copy without a request: texts, and attachments from the cache."""
+    missing_in: Counter[UsageGroup] = attrs.field(factory=Counter)
+    """Attachments that cost a request each, by its usage plan group."""
     gone: int = 0
-    """Attachments that cannot be had: the platform purged them before they were fetched."""
+    """Attachments that the platform purged before anybody fetched them."""
     estimated_bytes: int = 0
-    """Size of what is missing: exact where it is known, else an estimate that is rather too large."""
+    """Size of the missing attachments: exact where it is known, else an estimate that is rather too large."""
     is_exact: bool = True
     """Whether `estimated_bytes` is exact."""
     failures: tuple[Failure, ...] = ()
@@ -50,20 +50,25 @@ class Survey:
     closed: tuple[Failure, ...] = ()
     """Mailboxes of others that this login may not read, and never could: left out, which is no failure."""
     root: Root = attrs.field(factory=lambda: build_root((), fallback_s=0.0))
-    """The tree that was looked at."""
+    """The tree of the survey."""
     todo: Todo = attrs.field(factory=Todo)
-    """What is to be done."""
+    """The steps that are to be done."""
     files_in: Counter[str] = attrs.field(factory=Counter)
-    """Number of files, those that are gone too, by name of the extension's directory."""
+    """Number of files, including those that are gone, by name of the extension's directory."""
     unchanged: set[str] = attrs.field(factory=set)
-    """The extensions' directories that are not walked through, as all is there, and as it was."""
+    """The extensions' directories that the survey passed over, because nothing is missing or has changed."""
     lacking: set[str] = attrs.field(factory=set)
-    """The extensions' directories in which something is gone, or is to be fetched into the cache: that may
-    drop it again, or not take it at all."""
+    """The extensions' directories in which a file is gone, or is to be fetched into the cache, which may not
+    keep it."""
+
+    @property
+    def missing(self) -> int:
+        """Attachments that cost a request each."""
+        return self.missing_in.total()
 
     @property
     def files(self) -> int:
-        """Number of files in all, but those that are gone."""
+        """Number of all files, except those that are gone."""
         return self.present + self.local + self.missing
 
 
@@ -71,25 +76,17 @@ class Surveyor:
     """Looks at items, one after the other; for one thread at a time."""
 
     def __init__(
-        self,
-        survey: Survey,
-        root: Root,
-        cache: ContentCache,
-        copy: Copy | None,
-        retention: Retention,
-        *,
-        verify: bool,
+        self, survey: Survey, cache: ContentCache, copy: Copy | None, retention: Retention, *, verify: bool
     ) -> None:
-        """Fills `survey`; see `Pull` for the others."""
+        """Fills `survey`, whose `root` is the tree of the items; see `Pull` for the other arguments."""
         self._survey = survey
-        self._root = root
         self._cache = cache
         self._copy = copy
         self._retention = retention
         self._verify = verify
 
     def look_at(self, items: Iterable[Item], now_s: float) -> int:
-        """Looks at `items`, now being `now_s`; how many there were.
+        """Looks at `items`, and returns their number; `now_s` is the time in seconds since 1970 UTC.
 
         Raises:
             StoreError: The index of mailboxes fails.
@@ -138,18 +135,20 @@ class Surveyor:
             survey.lacking.add(item.parts[0])
         else:
             size_bytes, is_exact = node.size()
-            survey.missing += 1
+            survey.missing_in[node.key.group] += 1
             if self._copy is None:
                 survey.lacking.add(item.parts[0])
             survey.estimated_bytes += size_bytes
             survey.is_exact = survey.is_exact and is_exact
-            end_s, created_s = self._order(node, now_s)
+            end_s, created_s = self._order(item.message or node.message(), now_s)
             step = Step(item.parts, str(node.key))
             survey.todo.add(Kind.FETCH, step, end_s=end_s, created_s=created_s)
 
-    def _order(self, node: AttachmentFile, now_s: float) -> tuple[float, float]:
-        """What the platform drops first goes first, then what is older: a full mailbox drops its oldest."""
-        message = node.message()
+    def _order(self, message: Message | None, now_s: float) -> tuple[float, float]:
+        """(end, creation) of a message: rcfs first fetches the contents that the platform drops first.
+
+        Of the others it fetches the oldest first, because a full mailbox drops its oldest message.
+        """
         if message is None:
             return math.inf, math.inf
         end = self._retention.end_of(message, now_s)
@@ -157,7 +156,7 @@ class Surveyor:
         return math.inf if end is None else end.at_s, math.inf if created_s is None else created_s
 
     def _is_there(self, copy: Copy, item: Item) -> bool:
-        """Whether the copy has the file of `item`, perhaps under a name of an earlier version."""
+        """Whether the copy has the file of `item`, perhaps under the name that an earlier version gave it."""
         try:
             if isinstance(item.node, TextFile):
                 return self._is_text_there(copy, item.parts, item.node)
@@ -165,20 +164,21 @@ class Surveyor:
             return self._is_attachment_there(copy, item, item.node)
         except RcfsError:
             raise
-        except Exception:  # noqa: BLE001 - the file is tried again, and fails by itself
+        except Exception:  # noqa: BLE001 - then the file is copied, and that fails by itself
             return False
 
     def _is_text_there(self, copy: Copy, parts: Parts, node: TextFile) -> bool:
-        digest, size_bytes = copy.digest(parts), copy.size_of(parts)
-        if digest is None or size_bytes is None:
+        digest = copy.digest(parts)
+        size_bytes = None if digest is None else copy.size_of(parts)
+        if size_bytes is None:
             return False
-        # A text may change, and making it costs less than reading the copy.
+        # A text may change, and rendering it costs less than reading the copy.
         hasher, rendered_bytes = sha256(), 0
         for piece in node.pieces():
             hasher.update(piece)
             rendered_bytes += len(piece)
-        as_it_was = size_bytes == rendered_bytes and digest == hasher.hexdigest()
-        if not as_it_was or (self._verify and not copy.is_sound(parts)):
+        is_same = size_bytes == rendered_bytes and digest == hasher.hexdigest()
+        if not is_same or (self._verify and not copy.is_sound(parts)):
             return False
         copy.confirm(parts, size_bytes)
         return True
@@ -203,10 +203,10 @@ class Surveyor:
         return is_there
 
     def _former(self, copy: Copy, item: Item) -> Parts | None:
-        """Where the copy may have the attachment of `item` under another name."""
+        """The path at which the copy may have the attachment of `item` under an earlier name."""
         *above, name = item.parts
         copied = copy.noted_in(above)
-        parent = find(self._root, tuple(above)) if copied else None
+        parent = find(self._survey.root, tuple(above)) if copied else None
         if not isinstance(parent, Directory):
             return None
         former = former_name(name, parent.entries(), copied)
@@ -214,7 +214,7 @@ class Surveyor:
 
 
 def _former_bytes(copy: Copy, former: Parts, parts: Parts, node: AttachmentFile) -> int | None:
-    """Size of the file at `former`, if it has the bytes of `node`, also when a killed run has renamed it."""
+    """Size of the file at `former`, or at `parts` if a killed run has renamed it; None for other bytes."""
     there = former if copy.size_of(former) is not None else parts
     size_bytes = copy.size_of(there)
     known_bytes, is_exact = node.size()

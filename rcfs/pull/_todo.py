@@ -1,4 +1,4 @@
-"""What a pull has to do, on the disk: a first copy of a million messages has some millions of steps."""
+"""The steps of a pull, in a scratch database: a first copy of a million messages has millions of steps."""
 
 import math
 import threading
@@ -17,34 +17,34 @@ _SCHEMA = """CREATE TABLE steps (
     PRIMARY KEY (kind, end_s, created_s, number)
 ) WITHOUT ROWID"""
 _PAGE = 200
-"""Steps that are in memory at a time, 100 kB; read in less than a millisecond."""
+"""Steps that `Todo.steps` holds in memory at a time, 100 kB; read in less than a millisecond."""
 
 
 class Kind(IntEnum):
-    """What is to be done."""
+    """The kinds of steps."""
 
     FETCH = 0
-    """An attachment is to be fetched, which costs a request."""
+    """Fetch an attachment, which costs a request."""
     COPY = 1
-    """A text, or an attachment from the cache, is to be copied."""
+    """Copy a text, or an attachment from the cache."""
     DIRECTORY = 2
-    """A directory of the copy is to be made and dated."""
+    """Make a directory of the copy, and set its time at the end."""
     LINK = 3
-    """A link of the copy is to be made."""
+    """Make a link of the copy."""
     RENAME = 4
-    """A file of the copy is to get another name."""
+    """Rename a file of the copy."""
 
 
 @attrs.frozen
 class Step:
-    """One thing to do."""
+    """One step."""
 
     parts: Parts
-    """Where it is in the tree and in the copy."""
+    """Its path in the tree and in the copy."""
     detail: str = ""
-    """Key of an attachment; where a link leads; the path before a renaming."""
+    """Key of an attachment; target of a link; old path of a file to rename."""
     time_s: float = 0.0
-    """Of a directory, the time that it gets."""
+    """Time of a directory, in seconds since 1970 UTC."""
 
     @property
     def key(self) -> AttachmentKey | None:
@@ -57,16 +57,16 @@ class Step:
 
 
 class Todo:
-    """The steps; several threads may use it."""
+    """The steps of one pull; several threads may use it."""
 
     def __init__(self) -> None:
-        """Begins empty."""
+        """Begins without steps."""
         self._database = open_scratch(_SCHEMA)
         self._lock = threading.Lock()
         self._count = 0
 
     def add(self, kind: Kind, step: Step, *, end_s: float = 0.0, created_s: float = 0.0) -> None:
-        """Adds a step; those of a kind follow one another by `end_s`, then `created_s`, then as added."""
+        """Adds a step; `steps` sorts those of a kind by `end_s`, `created_s`, and the order of adding."""
         path, detail = _encoded("/".join(step.parts)), _encoded(step.detail)
         with self._lock:
             self._count += 1
@@ -74,7 +74,7 @@ class Todo:
             self._database.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", row)
 
     def steps(self, kind: Kind, *, backwards: bool = False) -> Iterator[Step]:
-        """The steps of a kind in their order; a page of them is in memory."""
+        """The steps of a kind in their order, read page by page."""
         sign, order = ("<", " DESC") if backwards else (">", "")
         beyond = math.inf if backwards else -math.inf
         columns = ("end_s", "created_s", "number")

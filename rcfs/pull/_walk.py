@@ -1,8 +1,7 @@
-"""Which entries of the tree some paths and a filter mean, one after the other, so that none has to be kept.
+"""Finds the entries of the tree that some paths and a filter select, one at a time.
 
-A path is a sequence of names. A name stands for the entry that is called so; where there is none, it is a
-shell pattern. Names of messages end with an id in brackets, so a ``[`` that makes no sense as a set of
-characters stands for itself.
+A path is a sequence of names. A name selects the entry of that name; without such an entry it is a shell
+pattern. The names of messages end with an id in brackets, so a ``[`` may also stand for itself.
 """
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -10,10 +9,14 @@ from fnmatch import fnmatchcase
 
 import attrs
 
+from rcfs.model import Message
 from rcfs.pull._filter import Filter
 from rcfs.pull._seen import Seen
 from rcfs.tree import (
+    LINK_VIEWS,
     SEARCH_DIRECTORY,
+    TYPE_VIEWS,
+    AttachmentFile,
     Directory,
     ExtensionDirectory,
     Link,
@@ -29,17 +32,19 @@ from rcfs.tree import (
 
 Parts = tuple[str, ...]
 _PAGE = 1000
-"""Entries of a directory that are in memory at a time."""
+"""Entries of a directory that a walk holds in memory at a time."""
 
 
 @attrs.frozen
 class Item:
-    """One entry of the tree, and where it stands."""
+    """One entry of the tree with its path."""
 
     parts: Parts
     """Its path below the root, name by name."""
     node: Node
-    """What stands there."""
+    """The entry."""
+    message: Message | None = None
+    """The message that it belongs to; None when it belongs to none, or the walk has not read it."""
 
     @property
     def path(self) -> str:
@@ -48,51 +53,65 @@ class Item:
 
 
 def extensions_of(root: Root, paths: Sequence[Parts]) -> dict[str, ExtensionDirectory]:
-    """The extensions that `paths` lead into, by name: their mailboxes have to be loaded before a walk."""
+    """The extensions that `paths` lead into, by name; load their mailboxes before a walk."""
     found = (item for path in paths for item in _expanded(root, Item((), root), path[:1] or ("*",)))
     return {item.parts[0]: item.node for item in found if isinstance(item.node, ExtensionDirectory)}
 
 
 def leads_anywhere(paths: Sequence[Parts]) -> bool:
-    """Whether one of `paths` is of a search, which leads into any mailbox that is known."""
+    """Whether one of `paths` is that of a search, which may lead into any known mailbox."""
     return any(path[:1] == (SEARCH_DIRECTORY,) for path in paths)
 
 
 def are_whole_extensions(paths: Sequence[Parts]) -> bool:
-    """Whether each of `paths` means extensions and all that is in them, so that no link leads out of them."""
+    """Whether each of `paths` selects whole extensions, so that no link leads out of them."""
     return all(not path or (len(path) == 1 and not fnmatchcase(SEARCH_DIRECTORY, path[0])) for path in paths)
 
 
 class Walk:
     """One walk through the tree; iterate over it once, in any thread.
 
-    Every directory comes before what is in it, and every directory on the way is there; nothing comes twice.
-    A link brings what it points to, so that it leads somewhere. A file that belongs to no message
-    (``conversation.txt``, ``extension.json``) comes along with the others of its directory. Mailboxes that
-    are not shown are passed over, and so is ``.rcfs``.
+    The walk gives each directory on the way before its entries, and nothing twice. With a link it also gives
+    the directory that the link points to. A file that belongs to no message (``conversation.txt``,
+    ``extension.json``) comes with the other entries of its directory. The walk passes over ``.rcfs`` and
+    over mailboxes that were not loaded.
     """
 
     def __init__(
-        self, root: Root, paths: Sequence[Parts], wanted: Filter, without: frozenset[str] = frozenset()
+        self,
+        root: Root,
+        paths: Sequence[Parts],
+        wanted: Filter,
+        *,
+        without: frozenset[str] = frozenset(),
+        attachments_only: bool = False,
     ) -> None:
         """Prepares a walk.
 
         Args:
             root: The tree.
-            paths: Where to look; the empty path is the whole account.
-            wanted: Which messages are wanted.
-            without: Names in the root that are passed over.
+            paths: The paths; the empty one selects the whole account.
+            wanted: The messages to give.
+            without: Names in the root to pass over.
+            attachments_only: Whether to give attachments and nothing else.
         """
         self._root = root
         self._paths = paths
         self._filter = wanted
         self._without = without
+        self._attachments_only = attachments_only
         self._are_whole = are_whole_extensions(paths)
+        self._useless = {
+            view for kind, view in TYPE_VIEWS.items() if wanted.types and kind not in wanted.types
+        }
+        """Views with messages of other types, or with links to messages that the walk gives anyway."""
+        if attachments_only and self._are_whole:
+            self._useless |= LINK_VIEWS
         self._seen = Seen()
         self._pending: list[Item] = []
-        """The directories above what is looked at, as far as they were not given yet."""
+        """The directories above the present entry that were not given yet."""
         self.unknown: list[Parts] = []
-        """Those of the paths, so far, that lead to nothing."""
+        """The paths that lead to nothing, of those walked so far."""
 
     def __iter__(self) -> Iterator[Item]:
         for path in self._paths:
@@ -104,7 +123,7 @@ class Walk:
                 self.unknown.append(path)
 
     def _enter(self, start: Item) -> Generator[Item, None, bool]:
-        """What is wanted at and below `start`, after the directories above it; whether that is anything."""
+        """Gives the directories above `start` and the wanted entries at and below it; whether it gave any."""
         if start.parts[:1] and start.parts[0] in self._without:
             return True
         if self._are_whole and len(start.parts) == 1 and not self._seen.add(start.parts):
@@ -112,7 +131,7 @@ class Walk:
         before = len(self._pending)
         for depth in range(1, len(start.parts)):
             above = find(self._root, start.parts[:depth])
-            if above is not None:  # None when it has gone since.
+            if above is not None:  # It may have gone meanwhile.
                 self._pending.append(Item(start.parts[:depth], above))
         wanted = yield from self._visit(start)
         del self._pending[before:]
@@ -121,12 +140,7 @@ class Walk:
     def _visit(self, item: Item) -> Generator[Item, None, bool]:
         node = item.node
         if isinstance(node, MessageDirectory):
-            if not self._fits(node):
-                return False
-            yield from self._give(item)
-            for name, file in node.entries().items():
-                yield from self._give(Item((*item.parts, name), file))
-            return True
+            return (yield from self._visit_message(item, node))
         if isinstance(node, Directory):
             return (yield from self._visit_below(item, node))
         if isinstance(node, Link):
@@ -137,8 +151,20 @@ class Walk:
             yield from self._give(item)
         return wanted
 
+    def _visit_message(self, item: Item, directory: MessageDirectory) -> Generator[Item, None, bool]:
+        message = directory.message()  # The only time that the walk reads the record.
+        if message is None or not self._filter.fits(message):
+            return False
+        yield from self._give(item)
+        below = directory.attachments_of if self._attachments_only else directory.entries_of
+        for name, file in below(message).items():
+            yield from self._give(Item((*item.parts, name), file, message))
+        return True
+
     def _visit_below(self, item: Item, directory: Directory) -> Generator[Item, None, bool]:
         if item.parts and (_is_about_rcfs(directory) or not directory.is_known or _is_unfilled(directory)):
+            return False
+        if self._is_useless(item.parts):
             return False
         before = len(self._pending)
         wanted = self._filter.is_everything and bool(item.parts)
@@ -149,7 +175,7 @@ class Walk:
         companions: list[Item] = []
         for below in _listed(item.parts, directory):
             if isinstance(below.node, SearchesDirectory) and not item.parts:
-                continue  # All that it leads to is there without it.
+                continue  # The messages that it finds come with their mailboxes.
             # Files of messages are in directories of their own.
             if isinstance(below.node, TextFile):
                 companions.append(below)
@@ -165,9 +191,9 @@ class Walk:
 
     def _follow(self, item: Item, link: Link) -> Generator[Item, None, bool]:
         if self._are_whole and self._filter.is_everything:
-            return True  # What it leads to comes by itself, and is not looked up for each link.
+            return True  # The walk gives its target anyway, and need not look it up.
         target = tree_parts("/".join((*item.parts[:-1], link.target)))
-        there = find(self._root, target)
+        there = None if self._is_useless(target) else find(self._root, target)
         if there is None:
             return False
         if self._are_whole:
@@ -175,19 +201,25 @@ class Walk:
         return (yield from self._enter(Item(target, there)))
 
     def _give(self, item: Item) -> Iterator[Item]:
-        """`item`, after what is pending; each unless it was given before."""
-        pending, self._pending = [*self._pending, item], []
+        """Gives the pending directories and `item`, except those that were given before."""
+        if self._attachments_only:
+            pending = [item] if isinstance(item.node, AttachmentFile) else []
+        else:
+            pending, self._pending = [*self._pending, item], []
         for each in pending:
             if self._are_whole or self._seen.add(each.parts):
                 yield each
 
+    def _is_useless(self, parts: Parts) -> bool:
+        return bool(parts[1:]) and parts[1] in self._useless and parts[0] != SEARCH_DIRECTORY
+
     def _fits(self, node: Node) -> bool:
-        # Each asking reads a record.
+        # `message` reads a record.
         return self._filter.is_everything or self._filter.fits(node.message())
 
 
 def _expanded(root: Root, start: Item, path: Parts) -> Iterator[Item]:
-    """The entries that `path` means below `start`, links in the middle followed."""
+    """The entries that `path` selects below `start`; follows links on the way."""
     if not path:
         yield start
         return
@@ -210,14 +242,14 @@ def _named(root: Root, start: Item, name: str) -> Iterable[Item]:
     return (
         item
         for item in _listed(parts, node)
-        # As in a shell, a pattern does not mean what begins with a dot.
+        # As in a shell, a pattern does not match a name that begins with a dot.
         if not item.parts[-1].startswith(".")
         and (fnmatchcase(item.parts[-1], name) or fnmatchcase(item.parts[-1], literal))
     )
 
 
 def _listed(parts: Parts, directory: Directory) -> Iterator[Item]:
-    """The entries of the directory at `parts`, a page of them in memory."""
+    """The entries of the directory at `parts`, read page by page."""
     after = 0
     while page := directory.page(after, _PAGE):
         for entry in page:
@@ -226,7 +258,7 @@ def _listed(parts: Parts, directory: Directory) -> Iterator[Item]:
 
 
 def find(root: Root, parts: Parts) -> Node | None:
-    """The entry at exactly `parts`; None when there is none."""
+    """The entry whose path is `parts`; None when there is no such entry."""
     node: Node | None = root
     for name in parts:
         if not isinstance(node, Directory) or not node.is_known:
@@ -244,5 +276,5 @@ def _is_unfilled(directory: Directory) -> bool:
 
 
 def _is_hidden_by_a_failure(root: Root, path: Parts) -> bool:
-    """Whether `path` may lead to something in a mailbox that could not be loaded."""
+    """Whether `path` may lead to an entry of a mailbox that could not be loaded."""
     return any(map(_is_unfilled, extensions_of(root, [path]).values()))

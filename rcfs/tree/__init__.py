@@ -35,7 +35,9 @@ from rcfs.tree._search import link_name as link_name
 from rcfs.tree._search import namesake as namesake
 from rcfs.tree._search import search_name as search_name
 from rcfs.tree._search import search_query as search_query
+from rcfs.tree._shelving import LINK_VIEWS as LINK_VIEWS
 from rcfs.tree._shelving import PURGED as PURGED
 from rcfs.tree._shelving import SHELVING_EDITION as SHELVING_EDITION
+from rcfs.tree._shelving import TYPE_VIEWS as TYPE_VIEWS
 from rcfs.tree._shelving import name_folder as name_folder
 from rcfs.tree._shelving import shelve as shelve

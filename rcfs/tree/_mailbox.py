@@ -172,13 +172,24 @@ class MessageDirectory(MailboxDirectory):
         return list(self._files())
 
     def entries(self) -> dict[str, Node]:
-        return {name: make() for name, make in self._files().items()}  # The base would read the record twice.
+        message = self._shelf.catalogue.read(self._row.id)
+        return {} if message is None else self.entries_of(message)
+
+    def entries_of(self, message: Message) -> dict[str, Node]:
+        """All entries by name, of `message`, which the caller has just read."""
+        return {name: make() for name, make in self._files_of(message).items()}
+
+    def attachments_of(self, message: Message) -> dict[str, AttachmentFile]:
+        """The attachments of `message` alone, by name: no text is rendered to know its size."""
+        attachments = self._shelf.attachments_of(message)
+        return {name: attachment_file(self._shelf, message, attachment) for name, attachment in attachments}
 
     def _files(self) -> dict[str, Callable[[], Node]]:
-        """By name, a function that makes the file: it renders a text to know its size, which takes long."""
         message = self._shelf.catalogue.read(self._row.id)
-        if message is None:
-            return {}
+        return {} if message is None else self._files_of(message)
+
+    def _files_of(self, message: Message) -> dict[str, Callable[[], Node]]:
+        """By name, a function that makes the file: it renders a text to know its size, which takes long."""
         files: dict[str, Callable[[], Node]] = {RECORD_FILE: partial(self._text, message, RecordFile)}
         if message.has_text:
             files[TEXT_FILE] = partial(self._text, message, SaidFile)

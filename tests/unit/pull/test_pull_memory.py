@@ -1,4 +1,4 @@
-"""What a pull holds does not grow with the mailbox."""
+"""The memory of a pull does not grow with the mailbox."""
 
 import gc
 import time
@@ -20,17 +20,17 @@ from rcfs.tree import Node, build_root, name_folder, shelve
 
 MESSAGES = 5_000
 MOST = 2500
-"""Nodes, items and steps at a time: a page of 1,000 of a folder, and one of what holds it, and more."""
+"""Nodes, items and steps at a time: a page of 1,000 entries of a folder, a page of its parent, and more."""
 
 
 def held() -> int:
-    """How many nodes, items and steps there are."""
+    """Number of nodes, items and steps in memory."""
     return sum(isinstance(each, (Node, Item, Step)) for each in gc.get_objects())
 
 
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Iterator[MailboxCatalogue]:
-    """A mailbox in an index on the disk, as a pull has it: 5,000 voicemails of four months."""
+    """A mailbox in an index on the disk, as in a real pull: 5,000 voicemails of four months."""
     with (
         closing(MailboxIndex.open(tmp_path / "mailboxes.sqlite", pytest.fail)) as index,
         closing(SizeIndex.open(tmp_path / "sizes.sqlite", pytest.fail)) as sizes,
@@ -54,18 +54,16 @@ def record(number: int) -> dict[str, Any]:
     }
 
 
-def test_a_pull_holds_a_page_or_two_whatever_the_mailbox_has(
-    catalogue: MailboxCatalogue, tmp_path: Path
-) -> None:
+def test_a_pull_holds_a_page_or_two_of_any_mailbox(catalogue: MailboxCatalogue, tmp_path: Path) -> None:
     root = build_root([Extension(id=5, number="101", name="Jane")], fallback_s=0)
     root.extension(5).show(catalogue)
-    survey, most = Survey(), 0
+    survey, most = Survey(root=root), 0
     before = held()
     with (
         Copy.open(tmp_path / "copy", "1") as copy,
         closing(ContentCache.open(tmp_path / "cache", free_floor_bytes=0, warn=pytest.fail)) as cache,
     ):
-        surveyor = Surveyor(survey, root, cache, copy, Retention(), verify=False)
+        surveyor = Surveyor(survey, cache, copy, Retention(), verify=False)
         items = iter(Walk(root, [()], Filter()))
         while surveyor.look_at(islice(items, 4000), time.time()):
             most = max(most, held() - before)

@@ -91,6 +91,51 @@ def test_paths(path: str, parts: tuple[str, ...]) -> None:
     assert tree_parts(path) == parts
 
 
+def test_a_walk_for_attachments_gives_nothing_else_and_reads_each_record_once(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    listed: list[int] = []
+
+    def reading(catalogue: PlainCatalogue, message_id: int) -> Message | None:
+        read.append(message_id)
+        return catalogue.messages_by_id.get(message_id)
+
+    def listing(_catalogue: PlainCatalogue, folder: int, _after: int, _limit: int) -> list[object]:
+        listed.append(folder)
+        return []
+
+    monkeypatch.setattr(PlainCatalogue, "read", reading)
+    monkeypatch.setattr(PlainCatalogue, "links", listing)
+    items = list(Walk(root, [()], EVERYTHING, attachments_only=True))
+    assert [item.node.key.message_id for item in items if isinstance(item.node, AttachmentFile)] == [
+        item.message.id for item in items if item.message is not None
+    ]
+    assert len(items) == 4
+    assert sorted(read) == [1, 2, 3, 4, 5]
+    assert listed == [], "each message is found where its directory is"
+
+
+def test_a_walk_for_one_type_reads_no_message_of_another_type(
+    root: Root, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+
+    def reading(catalogue: PlainCatalogue, message_id: int) -> Message | None:
+        read.append(message_id)
+        return catalogue.messages_by_id.get(message_id)
+
+    monkeypatch.setattr(PlainCatalogue, "read", reading)
+    assert attachments(root, "", wanted=Filter(types=frozenset({"Fax"}))) == [4, 5]
+    assert set(read) == {4, 5}
+
+
+def test_a_walk_for_attachments_follows_links_from_a_part_of_a_mailbox(root: Root) -> None:
+    for path in ("101 Jane/Conversations", "Search/invoice"):
+        items = list(Walk(root, [tree_parts(path)], EVERYTHING, attachments_only=True))
+        assert {type(item.node) for item in items} == {AttachmentFile}
+
+
 def test_the_whole_account(root: Root) -> None:
     paths = chosen(root, "")
     assert attachments(root, "") == [1, 3, 4, 5]
@@ -226,6 +271,6 @@ def test_files_of_before_are_told_only_where_that_is_certain(root: Root) -> None
     (one, two) = (entry.path for entry in entries if isinstance(entry.node, AttachmentFile))
     assert former(one) == {}, "the other picture is one of its own, and not copied yet"
     assert former(one.replace("6.jpg", "before.jpg")) == {}
-    # Only one of two is asked for: the other has its name in the tree all the same.
+    # The path selects only one of two pictures, but the tree still has the name of the other.
     entries, _strays = choose(root, [tree_parts(two)], EVERYTHING)
     assert former(one) == {}
