@@ -1,5 +1,5 @@
-"""`contrib/bench`: rcfs beside other ways to mount files that lie behind HTTP, all measured in one run.
+"""`contrib/bench` compares rcfs with other ways to mount files behind HTTP, all measured in one run.
 
-One nginx serves the same bytes to everybody: as plain files to the peers, and as a RingCentral platform of
-static answers to rcfs. Its access log tells how many requests each of them needed.
+One nginx serves the same bytes to all of them: as plain files to the peers, and as a RingCentral platform of
+static answers to rcfs. Its access log tells how many requests each of them sent.
 """

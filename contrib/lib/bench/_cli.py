@@ -36,7 +36,7 @@ _README = f"![Requests of each command]({_PICTURE})\n\n"
 
 
 def main() -> int:
-    """The exit code of the command: 1 when something of rcfs has no figure."""
+    """Runs the command and returns its exit code: 1 when a figure of rcfs is missing."""
     options = _options()
     if options.soak:
         return soak(ROOT)
@@ -73,7 +73,7 @@ def main() -> int:
 
 
 def _scale(folder: Path, sizes: Sequence[int]) -> int:
-    """The exit code of ``--scale``."""
+    """Runs ``--scale`` and returns the exit code."""
     plan = ScalePlan(sizes=tuple(sizes)) if sizes else ScalePlan()
     kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rcfs-bench")
     measured = ScaleResults({**circumstances(ROOT), "account": plan.described})
@@ -96,7 +96,7 @@ def _scale(folder: Path, sizes: Sequence[int]) -> int:
 
 
 def write(folder: Path, results: Results) -> None:
-    """Writes the results to `folder`: for programs, for people, and as a picture."""
+    """Writes the results to `folder` as JSON, as tables and as a picture."""
     folder.mkdir(exist_ok=True)
     folder.joinpath("bench.json").write_text(results.to_json(), encoding="utf-8")
     folder.joinpath("bench.md").write_text(tables(results), encoding="utf-8")
@@ -105,7 +105,7 @@ def write(folder: Path, results: Results) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="contrib/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="a tenth of it, once, within two minutes")
+    parser.add_argument("--quick", action="store_true", help="run a tenth of it, once, within two minutes")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="only this one; repeatable")
     parser.add_argument("--readme", action="store_true", help="take the last results into README.md")
     parser.add_argument(
@@ -122,7 +122,7 @@ def _interrupt(_signal: int, _frame: FrameType | None) -> None:
 
 
 def _end_undisturbed() -> None:
-    """No signal keeps us any more from unmounting and clearing up, which takes a bounded time."""
+    """Ignores signals from now on, so that unmounting and clearing up, which take a bounded time, finish."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
 
@@ -142,13 +142,13 @@ def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
             write_mirror(texts, near["api"].url, material.files / texts.name)
         for origin in (near["api"], far["api"]):
             material.write_records(origin.name, origin.url)
-        # Records name their server, so that the far platform is another one; files have no such names.
+        # Records hold the URL of their server, so the far platform needs its own; files need none.
         log = stack.enter_context(nginx(folder / "nginx", material, [*near.values(), far["api"]]))
         for origin in far.values():
             stack.enter_context(delayed(origin, plan.one_way_s, folder / "delay.log"))
         mounts = folder / "mounts"
         mounts.mkdir()
-        stack.callback(_end_undisturbed)  # last in, so the first thing that happens at the end
+        stack.callback(_end_undisturbed)  # Added last, so called first.
         Bench(
             plan=plan,
             peers=peers,
@@ -169,6 +169,6 @@ def _origin(index: str) -> Origin:
 
 
 def _far(near: Origin) -> Origin:
-    """The same behind a long way."""
+    """The same server behind a line with latency."""
     name, port = (f"{near.name}-far", free_port()) if near.name == "api" else (near.name, near.port)
     return Origin(name, f"http://127.0.0.1:{free_port()}", port, near.index)

@@ -1,4 +1,4 @@
-"""Under which conditions something was measured: named beside every figure."""
+"""The conditions of a measurement, which stand below its tables."""
 
 import os
 import platform
@@ -13,7 +13,7 @@ from bench._plan import Plan
 
 
 def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
-    """By name, what a reader needs to know to do the same."""
+    """The conditions of a comparison by name, so that a reader can repeat it."""
     small, media, large = plan.sets
     return {
         **circumstances(root),
@@ -30,7 +30,7 @@ def conditions(plan: Plan, peers: Sequence[Peer], root: Path) -> dict[str, str]:
 
 
 def circumstances(root: Path) -> dict[str, str]:
-    """Those that hold whatever is measured."""
+    """The conditions of any measurement: date, commit, machine."""
     kernel = platform.release().partition("-")[0]
     return {
         "date": f"{datetime.now(UTC):%Y-%m-%d}",
@@ -40,7 +40,7 @@ def circumstances(root: Path) -> dict[str, str]:
 
 
 def _commit(root: Path) -> str:
-    """The commit, marked when the code is another: what was measured before is none of it."""
+    """The commit; marked as dirty when the measured code differs from it."""
     git = ["git", "-C", str(root)]
     code = ["--", ":!contrib/results", ":!README.md"]
     try:

@@ -1,4 +1,4 @@
-"""How long the first byte of each file takes: a program of its own, so that a mount that hangs hangs only it.
+"""Measures the time to the first byte of files, in a process of its own, which a hanging mount may block.
 
 ``python -m bench._first_byte``, the paths as lines on stdin; prints a JSON array of seconds.
 """

@@ -1,6 +1,6 @@
-"""What is served: files for the peers, and the same bytes as attachments of messages for rcfs.
+"""The served data: files for the peers, and the same bytes as attachments of messages for rcfs.
 
-Every set of files is a mailbox of its own, so that a measurement loads no more than what it looks at.
+Every set of files is a mailbox of its own, so that a measurement loads only the mailbox that it needs.
 """
 
 import json
@@ -16,16 +16,16 @@ Json = dict[str, Any]
 """A JSON object."""
 
 NEEDLE = "needle-7c1f"
-"""What `grep` looks for: at the end of every file, so that all of it must be read."""
+"""The word that `grep` looks for: at the end of every file, so that it must read the whole file."""
 
 ACCOUNT_ID = 4_000_004
 PAGE = 1000
 """Messages per page of a list, as rcfs asks for them."""
 _FIRST = datetime(2025, 1, 1, tzinfo=UTC)
 _ID_STEP = 8
-"""Ids grow, with gaps between them, as real ones do."""
+"""Ids rise with gaps between them, as real ones do."""
 _LINE = 76
-"""Bytes of a line of a file, so that `grep` sees text of ordinary lines."""
+"""Bytes of a line of a file, so that `grep` reads lines of ordinary length."""
 
 
 @attrs.frozen
@@ -35,7 +35,7 @@ class FileSet:
     name: str
     """Name of the folder, and of the extension."""
     extension_id: int
-    """Whose mailbox it is."""
+    """Internal id of the extension that has the mailbox."""
     count: int
     """Number of files."""
     size_bytes: int
@@ -53,18 +53,18 @@ class FileSet:
         return self.extension_id * 1_000_000 + index * _ID_STEP + 4
 
     def created(self, index: int) -> datetime:
-        """When that message came: a folder is a month, and within it they come one minute apart."""
+        """Creation time of that message: a folder is a month, and its messages are one minute apart."""
         folder, place = divmod(index, self.per_folder)
         year, month = divmod(folder, 12)
         first = _FIRST.replace(year=_FIRST.year + year, month=1 + month)
         return first + timedelta(minutes=place)
 
     def sender(self, index: int) -> str:
-        """Whose fax it is."""
+        """The number of the sender of that message."""
         return sender(self.message_id(index))
 
     def peer_path(self, index: int) -> str:
-        """Where a peer finds the file `index`, below its root; one folder is not divided."""
+        """Path of the file `index` below the root of a peer; one folder has no subfolders."""
         folder = f"{index // self.per_folder:02d}/" if self.folders > 1 else ""
         return f"{self.name}/{folder}{index:05d}.pdf"
 
@@ -72,7 +72,7 @@ class FileSet:
         """The bytes of the file `index`: a PDF's first line, then lines of text, the needle last."""
         generator = random.Random(self.message_id(index))  # noqa: S311 - the same bytes in every run
         head, tail = b"%PDF-1.4\n", f"\n{NEEDLE}\n".encode()
-        # Real faxes do not repeat themselves; a MiB is made once and repeated, or 50 MB would take seconds.
+        # Random, as real faxes do not repeat themselves; but only 1 MiB of it, as 50 MB would take seconds.
         size = self.size_bytes - len(head) - len(tail)
         block = generator.randbytes(min(size, 1 << 20) // 2 + 1).hex().encode()
         lines = b"\n".join(block[at : at + _LINE] for at in range(0, len(block), _LINE))
@@ -81,10 +81,10 @@ class FileSet:
 
 @attrs.frozen
 class Texts:
-    """A mailbox of text messages, whose whole tree the others get as files."""
+    """A mailbox of text messages; the peers get its whole tree as files."""
 
     extension_id: int
-    """Whose mailbox it is."""
+    """Internal id of the extension that has the mailbox."""
     count: int
     """Number of messages."""
 
@@ -98,7 +98,7 @@ class Texts:
         return self.extension_id * 100_000_000 + index * _ID_STEP + 4
 
     def created(self, index: int) -> datetime:
-        """When it came: two years of messages, evenly."""
+        """Creation time of that message: they are spread evenly over two years."""
         return _FIRST + timedelta(seconds=index * (730 * 86_400 // self.count))
 
 
@@ -108,7 +108,7 @@ def sender(message_id: int) -> str:
 
 
 def fax_record(files: FileSet, index: int, origin: str) -> Json:
-    """The record of the message that has a file; its size is not told, as it is not for real faxes."""
+    """The record of the message that has a file; without its size, like the records of real faxes."""
     message_id = files.message_id(index)
     path = f"{_store(files.extension_id)}/{message_id}"
     return {
@@ -148,7 +148,7 @@ def text_record(texts: Texts, index: int, origin: str) -> Json:
 
 
 def extension_record(extension_id: int, name: str, origin: str) -> Json:
-    """The record of the extension that has a mailbox; the first one is the administrator who logs in."""
+    """The record of the extension that has a mailbox; rcfs logs in as the first one, an administrator."""
     return {
         "uri": f"{origin}/restapi/v1.0/account/{ACCOUNT_ID}/extension/{extension_id}",
         "id": extension_id,
@@ -162,7 +162,7 @@ def extension_record(extension_id: int, name: str, origin: str) -> Json:
 
 
 def pages(path: str, records: Sequence[Json], origin: str) -> Iterator[tuple[int, Json]]:
-    """The pages of a list with their numbers, from 1; at least one. `path` is that of the list."""
+    """(number, page) of the list at `path`; numbers count from 1, and there is at least one page."""
     total = max(1, -(-len(records) // PAGE))
     for number in range(1, total + 1):
         some = records[(number - 1) * PAGE : number * PAGE]
@@ -175,10 +175,10 @@ def pages(path: str, records: Sequence[Json], origin: str) -> Iterator[tuple[int
 
 @attrs.frozen
 class Material:
-    """All that is served, below `folder`."""
+    """All served data, below `folder`."""
 
     folder: Path
-    """Has ``files`` for the peers, ``content`` for rcfs, and a folder of records for each origin."""
+    """Holds ``files`` for the peers, ``content`` for rcfs, and a folder of records for each origin."""
     sets: Sequence[FileSet]
     """Files."""
     texts: Sequence[Texts]
@@ -186,11 +186,11 @@ class Material:
 
     @property
     def files(self) -> Path:
-        """Root of what the peers see."""
+        """The folder that the peers mount."""
         return self.folder / "files"
 
     def write_files(self) -> None:
-        """Writes the files, and gives each its name as an attachment."""
+        """Writes the files, and links each under its name as an attachment."""
         content = self.folder / "content"
         content.mkdir(parents=True)
         for files in self.sets:
@@ -201,7 +201,7 @@ class Material:
                 content.joinpath(str(files.message_id(index))).hardlink_to(path)
 
     def write_records(self, name: str, origin: str) -> None:
-        """Writes to the folder `name` what a platform at `origin` answers."""
+        """Writes the answers of a platform at `origin` to the folder `name`."""
         folder = self.folder / name
         folder.mkdir()
         owners = [(files.extension_id, files.name) for files in self.sets]
@@ -210,7 +210,7 @@ class Material:
         account = {"uri": f"{origin}/restapi/v1.0/account/{ACCOUNT_ID}", "id": ACCOUNT_ID}
         _write(folder / "account.json", account)
         _write(folder / "own.json", extensions[0])
-        # Nothing ever happens in these mailboxes.
+        # These mailboxes never change.
         _write(folder / "sync.json", {"records": [], "syncInfo": {"syncToken": "t"}})
         for number, page in pages(f"{_account()}/extension", extensions, origin):
             _write(folder / f"extensions-{number}.json", page)

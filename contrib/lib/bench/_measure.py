@@ -24,11 +24,11 @@ from bench._plan import AGAIN, COLD, PHASES, REMOUNT, Case, Layout, Plan
 from bench._results import FirstByte, Memory, Results
 
 _DIES_WITHIN_S = 3.0
-"""A command that was killed may still hang in its mount; that ends then."""
+"""Longest wait for a command that was killed, as it may hang in its mount."""
 _FIRST_BYTES_WITHIN_S = 60.0
 _LISTING_WITHIN_S = 60.0
 MOUNT = "mount"
-"""What mounting itself costs is a row of its own."""
+"""The name of the row for mounting itself."""
 
 
 @attrs.define(eq=False)
@@ -36,23 +36,23 @@ class Bench:
     """One run; `near` and `far` are the origins by what a peer reads (`Peer.index`)."""
 
     plan: Plan
-    """What is measured."""
+    """The measurements."""
     peers: Sequence[Peer]
-    """Who is."""
+    """The programs to compare."""
     material: Material
-    """What is served."""
+    """The served data."""
     log: AccessLog
-    """The requests."""
+    """nginx's access log."""
     near: Mapping[str, Origin]
     """The server itself."""
     far: Mapping[str, Origin]
-    """The server behind a long way."""
+    """The server behind a line with latency."""
     folder: Path
     """An empty folder for mounts and caches."""
     results: Results
-    """What was measured so far."""
+    """The figures so far."""
     say: Callable[[str], None]
-    """Told what is going on."""
+    """Gets a line of progress."""
     _began_s: float = attrs.field(factory=time.monotonic)
     _places: int = 0
 
@@ -69,18 +69,18 @@ class Bench:
             entries, hits = self._counted(texts)
             able = self.peers
             for case in self.plan.walk_cases(texts, entries, hits):
-                # Who does not come through the tree is not asked for the longer walks.
+                # A peer that failed on this tree is left out of the longer walks.
                 able = self._compare(case, able)
 
-    # The files and what is done with them
+    # The measurements
 
     def _counted(self, texts: Texts) -> tuple[int, int]:
-        """How many entries the tree of `texts` has, and how many files of it have the needle."""
+        """Number of entries in the tree of `texts`, and of the files with the needle."""
         paths = [self.material.files / texts.name, *(self.material.files / texts.name).rglob("*")]
         return len(paths), sum(NEEDLE in path.read_text("utf-8") for path in paths if path.is_file())
 
     def _compare(self, case: Case, peers: Sequence[Peer]) -> Sequence[Peer]:
-        """Measures a command in turns, so that what else the machine does harms all alike; who succeeded."""
+        """Measures a command with all peers in turn; returns the peers that had no error."""
         for _repeat in range(self.plan.repeats):
             for peer in peers:
                 self._measure(peer, case)
@@ -88,7 +88,7 @@ class Bench:
         return [peer for peer in peers if peer.name not in failed]
 
     def _measure(self, peer: Peer, case: Case) -> None:
-        """Runs a command in all phases, on a place of its own."""
+        """Runs a command in all phases, on a mount point of its own."""
         cells = {phase: self.results.cell(case.name, phase, peer.name) for phase in PHASES}
         if not self._worthwhile(cells[COLD].median_s, [cell.error for cell in cells.values()]):
             return
@@ -124,7 +124,7 @@ class Bench:
         try:
             self._in_time()
             with peer.mounted(origin, place):
-                # Names are not what is waited for: everybody may ask for them before.
+                # The measured time is that of the bytes: every peer may list the names first.
                 listing = f'find "{paths[0].rpartition("/")[0]}" > /dev/null'
                 run_script(listing, place.mountpoint, {}, _LISTING_WITHIN_S)
                 result.seconds = _first_bytes([str(place.mountpoint / path) for path in paths])
@@ -135,11 +135,11 @@ class Bench:
         finally:
             self._clear(place)
 
-    # What they share
+    # Shared by the measurements
 
     @contextmanager
     def _mounted(self, peer: Peer, origin: Origin, place: Place, phase: str) -> Iterator[int]:
-        """As `Peer.mounted`; notes time and requests of mounting."""
+        """The same as `Peer.mounted`; also notes the time and the requests of mounting."""
         self.log.take()
         began = time.perf_counter()
         with peer.mounted(origin, place) as pid:
@@ -149,10 +149,10 @@ class Bench:
             yield pid
 
     def _command(self, peer: Peer, case: Case, place: Place) -> tuple[float, int]:
-        """Time and requests of one run of a command that printed what it should.
+        """Seconds and requests of one run of a command.
 
         Raises:
-            PeerError: It did not, or not in time.
+            PeerError: It printed something unexpected, or took too long.
         """
         truth = self.material.files / self.plan.large.peer_path(0)
         layout = Layout(is_rcfs=peer.index == "api")
@@ -184,7 +184,7 @@ class Bench:
 
 
 def run_script(script: str, root: Path, variables: Mapping[str, str], within_s: float) -> tuple[float, str]:
-    """Time in seconds and output of a script that ran in `root`.
+    """Runs a script in `root`, and returns its time in seconds and its output.
 
     Raises:
         PeerError: It failed, or took longer than `within_s`.
@@ -221,7 +221,7 @@ def _first_bytes(paths: Sequence[str]) -> list[float]:
     """Seconds to the first byte of each file.
 
     Raises:
-        PeerError: One cannot be read, or they take too long.
+        PeerError: A file cannot be read, or reading takes too long.
     """
     listed = "\n".join(paths)
     script = f"{sys.executable} -P -m bench._first_byte <<'END'\n{listed}\nEND\n"
@@ -231,12 +231,12 @@ def _first_bytes(paths: Sequence[str]) -> list[float]:
 
 
 def evict(folder: Path) -> None:
-    """Lets the kernel drop what it has in memory of the files below `folder`, so that they come from disk."""
+    """Makes the kernel drop its cache of the files below `folder`, so that it reads them from the disk."""
     for path in folder.rglob("*"):
         if path.is_file():
             descriptor = os.open(path, os.O_RDONLY)
             try:
-                os.fsync(descriptor)  # what is not on the disk yet cannot be dropped
+                os.fsync(descriptor)  # The kernel keeps pages that are not on the disk yet.
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             finally:
                 os.close(descriptor)
@@ -246,7 +246,7 @@ def memory_of(pid: int) -> tuple[int, int]:
     """PSS and RSS of a process in bytes.
 
     Raises:
-        PeerError: It is gone.
+        PeerError: The process has ended.
     """
     try:
         text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")

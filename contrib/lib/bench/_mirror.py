@@ -1,4 +1,4 @@
-"""The tree that rcfs makes of text messages, written as files: so that all walk through the same."""
+"""Writes the tree that rcfs makes of text messages as files, so that all programs walk the same tree."""
 
 from contextlib import closing
 from pathlib import Path
@@ -13,10 +13,10 @@ from rcfs.tree import Directory, TextFile, build_root, name_folder, shelve
 
 
 def write_mirror(texts: Texts, origin: str, target: Path) -> None:
-    """Writes what rcfs shows below ``SMS`` of the mailbox at `origin` to the new folder `target`."""
+    """Writes the tree below ``SMS`` of the mailbox at `origin` to the new folder `target`."""
     extension = extension_from(extension_record(texts.extension_id, texts.name, origin))
     if extension is None:
-        raise ValueError("the record of the extension is none")
+        raise ValueError("the record of the extension has no usable id")
     found = [message_from(text_record(texts, index, origin)) for index in range(texts.count)]
     shelved = [shelve(message) for message in found if message is not None]
     account_id = str(ACCOUNT_ID)
@@ -40,4 +40,4 @@ def _write(node: object, path: Path) -> None:
     elif isinstance(node, TextFile):
         path.write_bytes(node.content())
     else:
-        raise TypeError(f"{path.name} costs a request, but texts cost none")
+        raise TypeError(f"{path.name} is not a text")

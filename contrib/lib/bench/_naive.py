@@ -1,8 +1,8 @@
 """The naive way to mount files behind HTTP: one Range request for every read().
 
-Run as a program: ``python -m bench._naive URL MOUNTPOINT``, URL being a folder that nginx lists as JSON. It
-is what one writes on the first afternoon, without mistakes: it lists each folder once, with sizes, and keeps
-one connection open. It has no cache of its own, only the kernel's, which pyfuse3 keeps by default.
+Run as a program: ``python -m bench._naive URL MOUNTPOINT``, where URL is a folder that nginx lists as JSON.
+It is what one could write in an afternoon: it lists each folder once, with sizes, and keeps one connection
+open. It has no cache of its own, only the kernel's, which pyfuse3 uses by default.
 """
 
 import errno
@@ -69,12 +69,12 @@ class NaiveOperations(pyfuse3.Operations):
         inode: pyfuse3.InodeT,
         ctx: pyfuse3.RequestContext,  # noqa: ARG002
     ) -> pyfuse3.FileHandleT:
-        """Begins a listing."""
+        """Opens a folder for listing."""
         self._entries(inode)
         return inode
 
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
-        """The entries from `start_id` on that fit."""
+        """As many entries from `start_id` on as fit."""
         entries: Sequence[tuple[str, int]] = tuple(self._entries(fh).items())
         for position in range(start_id, len(entries)):
             name, inode = entries[position]
@@ -99,7 +99,7 @@ class NaiveOperations(pyfuse3.Operations):
 
     def _entries(self, inode: int) -> dict[str, int]:
         folder = self._nodes[inode]
-        assert isinstance(folder, _Folder)  # noqa: S101 - the kernel asks folders only
+        assert isinstance(folder, _Folder)  # noqa: S101 - the kernel asks only folders
         if folder.entries is None:
             folder.entries = {}
             for entry in json.loads(self._get(folder.path)):
@@ -136,7 +136,7 @@ class NaiveOperations(pyfuse3.Operations):
 
 
 def main() -> None:
-    """The program: mounts, and serves until it is unmounted."""
+    """Mounts, and serves until it is unmounted."""
     url, mountpoint = sys.argv[1:]
     pyfuse3.init(NaiveOperations(url), mountpoint, {"fsname=naive", "ro", "default_permissions"})
     try:

@@ -1,4 +1,4 @@
-"""The server of everybody: nginx, whose access log is what requests are counted from."""
+"""The server of all programs: nginx, whose access log gives the number of requests."""
 
 import subprocess
 import time
@@ -12,10 +12,10 @@ from bench._material import ACCOUNT_ID, Material
 from bench._processes import running, wait_listening
 
 _QUIET_S = 0.15
-"""Nothing asked for so long: what a program fetches in the background has come to its end."""
+"""After so long without a request, background fetches have ended."""
 _QUIET_WITHIN_S = 10.0
 _LIMIT = 1_000_000
-"""Requests a minute that the played platform allows: the time measured is the programs', not the quota's."""
+"""Requests a minute that the platform allows; more than any program sends, so that none waits."""
 
 _CONFIG = """\
 daemon off;
@@ -25,7 +25,7 @@ pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{ worker_connections 4096; }}
 http {{
-    # One line per request, written when its answer is through.
+    # One line per request, written at the end of the answer.
     log_format requests '$server_name $request_method $status $uri';
     access_log {folder}/access.log requests;
     client_body_temp_path {folder}/temp;
@@ -41,7 +41,7 @@ http {{
     tcp_nodelay on;
     # A redirect to the same place must not lead past a proxy.
     absolute_redirect off;
-    # The default closes a connection after 1,000 requests, which no server on the way does so early.
+    # By default nginx closes a connection after 1,000 requests, earlier than real servers.
     keepalive_requests 1000000;
     keepalive_timeout 300s;
 {servers}
@@ -91,13 +91,13 @@ class Origin:
     """One address of the server."""
 
     name: str
-    """What its requests are logged as."""
+    """Its name in the access log."""
     url: str
-    """What programs are told, such as ``http://127.0.0.1:40001``; perhaps a proxy before it."""
+    """The URL that programs get, such as ``http://127.0.0.1:40001``; it may be that of a proxy."""
     port: int
-    """Where nginx itself listens."""
+    """The port of nginx itself."""
     index: str = "html"
-    """How it lists folders: ``html`` or ``json``."""
+    """The format of its folder listings: ``html`` or ``json``."""
 
 
 @attrs.define(eq=False)
@@ -109,7 +109,7 @@ class AccessLog:
     _read: int = 0
 
     def wait_quiet(self) -> None:
-        """Returns when nothing has been asked for a moment, or after some seconds."""
+        """Returns after a moment without requests, or after some seconds."""
         deadline = time.monotonic() + _QUIET_WITHIN_S
         size, since = -1, 0.0
         while time.monotonic() < deadline:
@@ -121,7 +121,7 @@ class AccessLog:
             time.sleep(_QUIET_S / 5)
 
     def take(self) -> list[str]:
-        """The lines since the last call, once it is quiet."""
+        """The lines since the last call; waits for a moment without requests first."""
         self.wait_quiet()
         with self.path.open("rb") as file:
             file.seek(self._read)
@@ -150,10 +150,10 @@ def config(folder: Path, material: Material, origins: Sequence[Origin]) -> str:
 
 @contextmanager
 def nginx(folder: Path, material: Material, origins: Sequence[Origin]) -> Iterator[AccessLog]:
-    """A running nginx that serves `material` at `origins`; its files are in `folder`.
+    """Runs nginx during the block, which serves `material` at `origins`; its files are in `folder`.
 
     Raises:
-        RuntimeError: It did not start; the text is what it said.
+        RuntimeError: It did not start; the message is its output.
     """
     folder.mkdir()
     path = folder / "nginx.conf"

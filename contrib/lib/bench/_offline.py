@@ -1,6 +1,6 @@
-"""Without the network: how long a known account takes to mount, and what metadata operations take then.
+"""Measures how long a known account takes to mount without the network, and its metadata operations then.
 
-The server is a simulated account, used once and then killed. So what answers is the index alone.
+The server is a simulated account, used once and then killed, so that all answers come from the index.
 """
 
 import json
@@ -20,7 +20,7 @@ from bench._processes import running
 T = TypeVar("T")
 
 _MESSAGES = 300
-"""Some 1,700 paths, each of which is asked some eight questions, three times."""
+"""They have about 1,700 paths, with about eight operations each, three times."""
 _MOUNTS = 5
 _STARTS_WITHIN_S = 30.0
 
@@ -70,7 +70,7 @@ class _Mount:
         self._environment = {**os.environ, **kept, "RCFS_CONFIG": ""}
 
     def log_in(self, endpoints: dict[str, Any]) -> None:
-        """Be the user of a simulator."""
+        """Uses the credentials of a simulator."""
         self._environment |= {
             "RC_SERVER_URL": endpoints["platform_url"],
             "RC_APP_CLIENT_ID": endpoints["client_id"],
@@ -79,13 +79,13 @@ class _Mount:
         }
 
     def run(self, *arguments: str) -> None:
-        """A finished run of rcfs."""
+        """Runs a command of rcfs to its end."""
         subprocess.run(
             [*self.program, *arguments], env=self._environment, check=True, stdout=subprocess.DEVNULL
         )
 
     def measure(self) -> float:
-        """How long the command takes that mounts, in seconds: the median of some."""
+        """Median time in seconds of some runs of `rcfs mount`."""
         taken_s = []
         for _ in range(_MOUNTS):
             began = time.perf_counter()
@@ -96,7 +96,7 @@ class _Mount:
 
 
 def _endpoints(log: Path) -> dict[str, Any]:
-    """What a simulator says when it is ready."""
+    """The JSON that a simulator prints when it is ready."""
     deadline = time.monotonic() + _STARTS_WITHIN_S
     while not (said := log.read_text(encoding="utf-8")).endswith("}\n"):
         if time.monotonic() > deadline:
@@ -107,7 +107,7 @@ def _endpoints(log: Path) -> dict[str, Any]:
 
 
 def _ask(top: Path) -> dict[str, list[float]]:
-    """How long each operation took in seconds, by its kind, on everything below `top` that is known."""
+    """The times in seconds of each kind of operation on everything below `top`."""
     taken_s: dict[str, list[float]] = defaultdict(list)
 
     def timed(operation: str, work: Callable[..., T], *arguments: object) -> T:
@@ -116,7 +116,7 @@ def _ask(top: Path) -> dict[str, list[float]]:
         taken_s[operation].append(time.perf_counter() - began)
         return result
 
-    # One mailbox is refused to everybody; the others were looked into.
+    # One mailbox is refused to all logins; the others were loaded.
     waiting = [path for path in top.iterdir() if path.name != ".rcfs" and not path.name.startswith("104 ")]
     while waiting:
         path = waiting.pop()
@@ -131,7 +131,7 @@ def _ask(top: Path) -> dict[str, list[float]]:
 
 
 def _attributes(path: Path) -> list[str]:
-    """The extended attributes of `path`; the one that is a question to the cache is not listed."""
+    """The listed extended attributes of `path`; an unlisted one asks the cache."""
     return os.listxattr(path, follow_symlinks=False)
 
 

@@ -1,4 +1,4 @@
-"""Who is measured: how each is mounted, with which settings, and where its files are."""
+"""The programs that are compared: the command, the settings and the layout of each."""
 
 import os
 import subprocess
@@ -16,23 +16,23 @@ from bench._processes import ENDS_WITHIN_S, running
 
 _MOUNTS_WITHIN_S = 30.0
 _LOOK_EVERY_S = 0.005
-"""Mounting takes some ten milliseconds: what it costs to find out must be less."""
+"""Mounting takes tens of milliseconds, and polling must add less."""
 
 
 class PeerError(Exception):
-    """A peer did not do what was asked of it; the text goes into its row."""
+    """A peer failed; the message goes into its row."""
 
 
 @attrs.frozen
 class Place:
-    """Where a peer is mounted."""
+    """The paths of one mount."""
 
     mountpoint: Path
     """An empty folder."""
     cache: Path
     """Its cache and state; empty for a cold one."""
     log: Path
-    """What it says."""
+    """The output of its daemon."""
 
 
 @attrs.frozen
@@ -40,21 +40,21 @@ class Peer:
     """One way to mount the files."""
 
     name: str
-    """As in the tables."""
+    """Its name in the tables."""
     command: Callable[[Origin, Place], Sequence[str]]
-    """Runs it in the foreground."""
+    """The command that runs it in the foreground."""
     version: str
-    """Its version, as it says itself."""
+    """Its version, as it prints it."""
     settings: str
-    """What is set otherwise than by default, for the conditions."""
+    """The settings that differ from its defaults, for the conditions."""
     environment: Mapping[str, str] = {}
-    """Variables."""
+    """Environment variables; ``{url}`` stands for that of the origin."""
     index: str = "html"
-    """Which listing of folders it reads: ``html``, ``json`` or ``api``."""
+    """The format of listings that it reads: ``html``, ``json`` or ``api``."""
 
     @contextmanager
     def mounted(self, origin: Origin, place: Place) -> Iterator[int]:
-        """The process id of the daemon, while the block runs.
+        """Mounts during the block, and gives the process id of the daemon.
 
         Raises:
             PeerError: It could not be mounted.
@@ -71,7 +71,7 @@ class Peer:
 
 
 def is_mounted(path: Path) -> bool:
-    """Whether the kernel knows a mount at `path`, which is not touched: it might hang."""
+    """Whether something is mounted at `path`; does not touch the path, which might hang."""
     lines = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     return str(path) in {line.split(" ", 5)[4] for line in lines}
 
@@ -88,7 +88,7 @@ def _wait_mounted(place: Place, process: "subprocess.Popen[bytes]") -> None:
 
 
 def _unmount(path: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Unmounts in order, so that caches are written; lazily when somebody holds it, or when it hangs."""
+    """Unmounts regularly, so that caches are written; lazily if the mount is in use or hangs."""
     if is_mounted(path):
         subprocess.run(["fusermount3", "-u", str(path)], check=False, capture_output=True)
         try:
@@ -101,15 +101,15 @@ def _unmount(path: Path, process: "subprocess.Popen[bytes]") -> None:
 
 
 CREDENTIAL = "bench"
-"""Id and secret of the app, and JWT, that rcfs logs in with."""
+"""App id, app secret and JWT of the login of rcfs."""
 
 
 def rcfs(*settings: str) -> Peer:
-    """Rcfs as this checkout has it, with these options of `rcfs mount`."""
+    """The rcfs of this checkout, with these options of `rcfs mount`."""
 
     def command(_origin: Origin, place: Place) -> Sequence[str]:
         cache, state = place.cache / "cache", place.cache / "state"
-        # Without loads in the background, so that each command is charged for all that it needs.
+        # Without loading in the background, so that each command counts all requests that it causes.
         options = ["--no-preload", f"--cache-dir={cache}", f"--state-dir={state}"]
         return [sys.executable, "-P", "-m", "rcfs", "mount", "-f", *settings, *options, str(place.mountpoint)]
 
@@ -132,7 +132,7 @@ def rcfs(*settings: str) -> Peer:
 
 def rclone(mode: str) -> Peer:
     """`rclone mount` with the VFS cache mode `full` or `off`."""
-    # Listings and kernel attributes are kept for ever, as nothing changes; fingerprints need no times.
+    # Listings and attributes never expire, because nothing changes; fingerprints need no times.
     settings = ["--dir-cache-time=8760h", "--attr-timeout=1h", "--poll-interval=0", "--vfs-fast-fingerprint"]
     settings += [f"--vfs-cache-mode={mode}", "--vfs-cache-max-age=8760h"]
 
@@ -146,8 +146,8 @@ def rclone(mode: str) -> Peer:
 
 def httpdirfs() -> Peer:
     """`httpdirfs` with its cache."""
-    # Its own check says wrongly that nginx knows no ranges. The size of its segments, its number of
-    # connections and having no cache make no difference to the 0.1 s that it needs for every file.
+    # Its own check finds wrongly that nginx does not support ranges. Neither the size of its segments nor the
+    # number of connections nor a missing cache changes the 0.1 s that it takes for every file.
     settings = ["--cache", "--no-range-check", "-o", "kernel_cache,attr_timeout=3600,entry_timeout=3600"]
 
     def command(origin: Origin, place: Place) -> Sequence[str]:
@@ -168,7 +168,7 @@ def naive() -> Peer:
 
 
 USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
-"""Who is measured unless told otherwise, in the order of the tables."""
+"""The programs that are compared by default, in the order of the tables."""
 
 PEERS: Mapping[str, Callable[[], Peer]] = {
     "rcfs": rcfs,
@@ -178,11 +178,11 @@ PEERS: Mapping[str, Callable[[], Peer]] = {
     "httpdirfs": httpdirfs,
     "naive": naive,
 }
-"""All, by name."""
+"""All programs, by name."""
 
 
 def _said(program: str, argument: str, beginning: str) -> str:
-    """The line that begins so, of what a program says of its version; its name when it says no such line."""
+    """The line of a program's version output that starts with `beginning`; else the program's name."""
     try:
         done = subprocess.run([program, argument], capture_output=True, text=True, check=False)
     except OSError:

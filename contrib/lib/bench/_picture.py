@@ -1,4 +1,4 @@
-"""The requests as a picture: bars on a logarithmic scale, an SVG made by hand."""
+"""Draws the requests as bars on a logarithmic scale, in SVG."""
 
 import math
 from collections.abc import Sequence
@@ -8,11 +8,11 @@ from bench._plan import COLD, REMOUNT
 from bench._results import Results
 
 _COLOURS = ("#0b7a75", "#d95f02", "#f0a35e", "#7570b3", "#8c8c8c")
-"""Of the peers in order; they can be told apart by those who see fewer colours, and in print."""
+"""Colours of the peers in order, which differ for colour-blind readers and in print."""
 _BAR, _GAP, _LABEL, _PANEL, _TOP = 11, 12, 170, 300, 58
 """Height of a bar, space between commands, widths of the names and of a panel, height of the head: pixels."""
 _ROOM = 56
-"""Pixels behind the longest bar, for its number."""
+"""Pixels to the right of the longest bar, for its number."""
 
 
 def picture(results: Results) -> str:
@@ -48,7 +48,7 @@ def _legend(peers: Sequence[str]) -> list[str]:
 
 
 def _bar(left: float, top: float, requests: int | None, most: int, colour: str) -> list[str]:
-    """A bar with its number; 1 + requests is what is logarithmic, so that 0 and 1 can be told apart."""
+    """A bar with its number, as long as the logarithm of 1 + requests, so that 0 and 1 differ."""
     share = math.log(1 + (requests or 0)) / math.log(1 + max(most, 1))
     width = share * (_PANEL - _ROOM)
     number = "no figure" if requests is None else f"{requests:,}"

@@ -1,4 +1,4 @@
-"""What is measured: the files, the commands, and how often. All numbers of the bench are here."""
+"""The plan of the bench: files, commands and repetitions. All its numbers are here."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,28 +9,28 @@ from bench._material import NEEDLE, FileSet, Texts
 COLD = "cold"
 """With an empty cache, on a mount that has just been made."""
 AGAIN = "again"
-"""The same command once more."""
+"""The same command again."""
 REMOUNT = "remount"
-"""The same after unmounting and mounting, what is cached being on the disk and not in memory."""
+"""The same after a remount, with the cache on the disk and not in memory."""
 PHASES = (COLD, AGAIN, REMOUNT)
 
 
 @attrs.frozen
 class Case:
-    """One command line, the same for all."""
+    """One command line, the same for all peers."""
 
     name: str
-    """As in the tables."""
+    """Its name in the tables."""
     script: str
-    """For ``sh``, run at the root of the mount, with the variables of `Layout`."""
+    """A script for ``sh``, which runs at the root of the mount with the variables of `Layout`."""
     expected: str
-    """What it must print."""
+    """Its expected output."""
     within_s: float = 60.0
     """Longest run in seconds."""
     verify: str = ""
-    """A script that fails if what was read is wrong; run afterwards, neither timed nor counted."""
+    """A script that fails if wrong bytes were read; it runs afterwards, and is neither timed nor counted."""
     size_bytes: int = 0
-    """What it reads, for what has a throughput; 0 for the others."""
+    """Bytes that it reads, if its throughput is of interest; else 0."""
     weighs: bool = False
     """Whether the daemon's memory is of interest after it."""
 
@@ -42,23 +42,23 @@ class Plan:
     small: FileSet
     """Many small files, in folders."""
     media: FileSet
-    """Files of a voicemail's size, in one folder."""
+    """Files of the size of a voicemail, in one folder."""
     large: FileSet
-    """Few large files."""
+    """A few large files."""
     walks: Sequence[Texts]
-    """Mailboxes to be walked through."""
+    """Mailboxes to walk through."""
     repeats: int
-    """How often everything is done; the median counts."""
+    """Number of repetitions; the median counts."""
     slow_s: float
-    """What takes longer is not repeated."""
+    """Commands that take longer are not repeated."""
     opened: int
-    """Files whose first byte is waited for."""
+    """Files whose first byte is timed."""
     one_way_s: float
-    """Latency of the long way, one way, in seconds."""
+    """One-way latency of the far server, in seconds."""
     walk_within_s: float
     """Longest command of a walk, in seconds."""
     whole_within_s: float
-    """When nothing more is begun, in seconds since the beginning."""
+    """Time after which no further measurement starts, in seconds since the beginning."""
 
     @property
     def sets(self) -> Sequence[FileSet]:
@@ -119,7 +119,7 @@ class Plan:
 
 
 def full() -> Plan:
-    """Everything; some twenty minutes."""
+    """The whole bench, about twenty minutes."""
     return Plan(
         small=FileSet("small", 101, 2000, 10_000, 100),
         media=FileSet("media", 102, 500, 100_000, 500),
@@ -135,7 +135,7 @@ def full() -> Plan:
 
 
 def quick() -> Plan:
-    """A tenth of it, done once; for those who change the bench."""
+    """A tenth of it, without repetitions; for changes to the bench itself."""
     return Plan(
         small=FileSet("small", 101, 100, 10_000, 20),
         media=FileSet("media", 102, 20, 100_000, 20),
@@ -152,25 +152,25 @@ def quick() -> Plan:
 
 @attrs.frozen
 class ScalePlan:
-    """How growth is measured."""
+    """The plan of the measurement of growth."""
 
     sizes: Sequence[int] = (10_000, 100_000, 1_000_000)
-    """Messages of the accounts."""
+    """Number of messages of each account."""
     mailboxes: int = 200
-    """Mailboxes of each."""
+    """Number of mailboxes of each account."""
     walked: int = 20_000
-    """Messages that the commands whose times are compared walk through, at most: whole mailboxes, the
-    smallest first."""
+    """Messages in the mailboxes that the timed commands walk through, at most: whole mailboxes, the smallest
+    ones first."""
     asked: int = 20
-    """How often a word is searched for; the median counts."""
+    """Number of searches for a word; the median counts."""
     found: int = 100
-    """So many of the newest messages with it."""
+    """Number of messages that a search returns, the newest ones."""
     within_s: float = 3600.0
     """Longest command in seconds."""
 
     @property
     def described(self) -> str:
-        """What a reader needs to know to do the same."""
+        """The plan for the conditions, so that a reader can repeat it."""
         return (
             f"the simulator's, {self.mailboxes} mailboxes, put into the index without HTTP; rates are those"
             f" of whole mailboxes of at most {self.walked:,} messages together, memory that after a walk"
@@ -181,10 +181,10 @@ class ScalePlan:
 
 @attrs.frozen
 class Layout:
-    """Where things are below the root of a mount."""
+    """Paths below the root of a mount."""
 
     is_rcfs: bool
-    """In rcfs, where files are attachments of messages; else with the others."""
+    """Whether it is that of rcfs, where files are attachments of messages."""
 
     def variables(self, plan: Plan) -> Mapping[str, str]:
         """The variables of the scripts of `Plan.cases`."""
@@ -199,14 +199,14 @@ class Layout:
         }
 
     def folder(self, files: FileSet | Texts) -> str:
-        """The folder of all messages or files."""
+        """Path of the folder with all messages or files."""
         if not self.is_rcfs:
             return files.name
         kind = "SMS" if isinstance(files, Texts) else "Fax"
         return f"{files.extension_id} {files.name}/{kind}"
 
     def file(self, files: FileSet, index: int) -> str:
-        """The file `index`."""
+        """Path of the file `index`."""
         if not self.is_rcfs:
             return files.peer_path(index)
         created = files.created(index)

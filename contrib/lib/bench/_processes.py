@@ -1,4 +1,4 @@
-"""Processes that end with the bench, whatever becomes of it."""
+"""Processes that end with the bench, even if it is killed."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ _LISTENS_WITHIN_S = 10.0
 def running(
     command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that runs while the block does; what it says goes to `log`.
+    """Runs a process during the block; its output goes to `log`.
 
-    It is in a session of its own, so that Ctrl-C reaches only the bench, which then unmounts before it
-    ends; and the kernel ends it should the bench be killed.
+    It is in a session of its own, so that Ctrl-C reaches only the bench, which then unmounts before it ends.
+    If the bench is killed, the kernel ends the process.
     """
     with log.open("ab") as output:
         process = subprocess.Popen(
@@ -40,7 +40,7 @@ def running(
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """Ends a process: asked at first, then killed."""
+    """Terminates a process, and kills it if it does not end."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
@@ -51,7 +51,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
+    """A port of loopback on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -59,10 +59,10 @@ def free_port() -> int:
 
 
 def wait_listening(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    """Returns when somebody listens on a port of loopback: `process`, which writes to `log`.
+    """Waits until `process`, which writes to `log`, listens on a port of loopback.
 
     Raises:
-        RuntimeError: It ended, or does not listen in time; the text is the end of what it said.
+        RuntimeError: It ended, or did not listen in time; the message has the end of its output.
     """
     deadline = time.monotonic() + _LISTENS_WITHIN_S
     while True:

@@ -11,7 +11,7 @@ _NOTHING = "-"
 
 
 def tables(results: Results) -> str:
-    """All tables, then what failed, then the conditions."""
+    """All tables, then the failures, then the conditions."""
     times = [case for case in results.cases if _size(results, case) == 0]
     rates = [case for case in results.cases if _size(results, case)]
     parts = [
@@ -37,7 +37,7 @@ def in_readme(readme: str, text: str) -> str:
     """`readme` with `text` between the markers.
 
     Raises:
-        ValueError: The markers are not there, once each and in order.
+        ValueError: The markers are missing, repeated or in the wrong order.
     """
     before, found, rest = readme.partition(BEGIN + "\n")
     _old, ended, after = rest.partition(END)
@@ -81,7 +81,7 @@ def _memory_table(results: Results) -> str:
 
 
 def _failures(results: Results) -> list[str]:
-    """A list of what has no figure, and why; whoever failed alike stands together."""
+    """A list of the missing figures with their reasons; peers that failed in the same way share a line."""
     peers: dict[tuple[str, str], list[str]] = {}
     for cell in results.cells:
         if cell.error:

@@ -1,4 +1,4 @@
-"""What was measured, as values that become JSON and come back from it."""
+"""The figures of a comparison, as values that can be written as JSON and read again."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -24,9 +24,9 @@ class Cell:
     requests: list[int] = attrs.field(factory=list)
     """Requests of each run."""
     size_bytes: int = 0
-    """What it reads, for what has a throughput; 0 for the others."""
+    """Bytes that it reads, if its throughput is of interest; else 0."""
     error: str = ""
-    """Why there is no figure, or only those before; empty when all went well."""
+    """The reason why figures are missing; empty when none is."""
 
     @property
     def median_s(self) -> float | None:
@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def mb_per_s(self) -> float | None:
-        """Throughput in MB/s (10^6 bytes); None without a figure, or where it is not asked for."""
+        """Throughput in MB/s (10^6 bytes); None without a figure, or if it is not of interest."""
         return self.size_bytes / self.median_s / 1e6 if self.size_bytes and self.median_s else None
 
     @property
@@ -46,16 +46,16 @@ class Cell:
 
 @attrs.define
 class FirstByte:
-    """Time to the first byte of files that nobody has read yet."""
+    """Time to the first byte of files that are not cached."""
 
     peer: str
     """Name of the peer."""
     one_way_s: float
-    """Latency of the way in seconds; 0 for none but loopback's."""
+    """One-way latency in seconds; 0 for loopback."""
     seconds: list[float] = attrs.field(factory=list)
     """Time of each file."""
     error: str = ""
-    """Why there is no figure."""
+    """The reason why figures are missing."""
 
     @property
     def median_s(self) -> float | None:
@@ -75,7 +75,7 @@ class Memory:
     peer: str
     """Name of the peer."""
     case: str
-    """The command that it was given twice before."""
+    """The command, which has run twice before."""
     pss_bytes: int
     """Proportional set size."""
     rss_bytes: int
@@ -87,7 +87,7 @@ class Results:
     """A whole run."""
 
     conditions: dict[str, str]
-    """Versions, machine, date, settings: by name."""
+    """Versions, machine, date and settings, by name."""
     cells: list[Cell] = attrs.field(factory=list)
     """Commands."""
     first_bytes: list[FirstByte] = attrs.field(factory=list)
@@ -96,7 +96,7 @@ class Results:
     """Memory."""
 
     def cell(self, case: str, phase: str, peer: str) -> Cell:
-        """The cell of that name, made now if there is none yet."""
+        """The cell of that name; creates it if it is missing."""
         for cell in self.cells:
             if (cell.case, cell.phase, cell.peer) == (case, phase, peer):
                 return cell
@@ -119,7 +119,7 @@ class Results:
 
     @classmethod
     def from_json(cls, text: str) -> "Results":
-        """The results that `to_json` made `text` of."""
+        """The results that `to_json` wrote as `text`."""
         document: Mapping[str, Any] = json.loads(text)
         return cls(
             dict(document["conditions"]),

@@ -1,6 +1,6 @@
-"""How rcfs grows with the account: mounts accounts of different sizes, and notes times and memory.
+"""Measures times and memory of mounts and pulls of accounts of different sizes.
 
-Nothing but the changes goes through HTTP; see `bench._scale_material` for where the index comes from.
+Only syncs go through HTTP; `bench._scale_material` fills the index without it.
 """
 
 import json
@@ -33,6 +33,7 @@ from bench._scale_material import (
     login_of,
     write_platform,
 )
+from bench._scale_pull import pull
 from bench._scale_results import ScaleFigures, ScaleResults
 from rcfs.model import extension_from
 from rcfs.simulator import SimAccount
@@ -41,8 +42,8 @@ from rcfs.tree import build_root
 _DROP_DENTRIES = "2"
 """Dentries and inodes. Source: the kernel's Documentation/admin-guide/sysctl/vm.rst, drop_caches."""
 _LOOKS, _LOOK_EVERY_S = 120, 1.0
-"""How often, and after how many seconds each time, it is looked whether the daemon still hears of forgotten
-inodes: for five million of them it takes half a minute."""
+"""Polls, and seconds between them, until the kernel has told the daemon of all forgotten inodes, which takes
+half a minute for five million."""
 _ANSWERS_WITHIN_S = 30.0
 _NEWEST = "SELECT rowid FROM words WHERE words MATCH ? ORDER BY rowid DESC LIMIT ?"
 
@@ -52,21 +53,21 @@ class ScaleBench:
     """One run."""
 
     plan: ScalePlan
-    """What is measured."""
+    """The measurements."""
     kept: Path
-    """Where filled indices are kept for the next run."""
+    """The folder that keeps filled indices for the next run."""
     folder: Path
     """An empty folder for mounts."""
     results: ScaleResults
-    """What was measured so far."""
+    """The figures so far."""
     say: Callable[[str], None]
-    """Told what is going on."""
+    """Gets a line of progress."""
 
     def run(self) -> None:
         """Measures all sizes.
 
         Raises:
-            PeerError: Something of rcfs has failed.
+            PeerError: A command of rcfs has failed.
         """
         for messages in self.plan.sizes:
             account = account_of(messages, self.plan.mailboxes)
@@ -80,8 +81,8 @@ class ScaleBench:
             )
             figures.common_s, figures.rare_s = map(self._search, (index, index), (index.common, index.rare))
             home = self.folder / str(messages)
-            home.mkdir()
-            self._mount(account, index, figures, home)
+            self._mount(account, index, figures, home / "mounted")
+            self._pull(account, index, figures, home / "pulled")
             self.results.sizes.append(figures)
             shutil.rmtree(home)
 
@@ -96,13 +97,7 @@ class ScaleBench:
         return median(taken)
 
     def _mount(self, account: SimAccount, index: Filled, figures: ScaleFigures, home: Path) -> None:
-        port = free_port()
-        origin = Origin("scale", f"http://127.0.0.1:{port}", port)
-        material = Material(home / "material", (), ())
-        records = write_platform(account, material, origin.name, origin.url)
-        place = Place(home / "mount", home / "kept", home / "log")
-        login = login_of(CREDENTIAL, CREDENTIAL, origin.url)
-        index.copy_to(place.cache / "state", login, records)
+        origin, material, place, records = self._prepared(account, index, home, changes=True)
         walked = self._walked(index, records)
         offline, online = rcfs("--offline"), rcfs()
         with self._mounted(offline, origin, place, figures) as pid:
@@ -124,9 +119,39 @@ class ScaleBench:
         with nginx(home / "nginx", material, [origin]), self._mounted(online, origin, place, figures) as pid:
             self._sync(pid, place, figures)
 
+    def _pull(self, account: SimAccount, index: Filled, figures: ScaleFigures, home: Path) -> None:
+        """Surveys everything, then copies the texts of a type without attachments, twice."""
+        origin, material, place, _records = self._prepared(account, index, home, changes=False)
+        to_copy = ("--type=pager", f"--to={home / 'copy'}")
+        with nginx(home / "nginx", material, [origin]) as log:
+            runs = []
+            for options in (("--dry-run",), to_copy, to_copy):
+                log.take()
+                runs.append(pull(rcfs(), origin, place, options, self.plan.within_s))
+                figures.pull_requests = len(log.take())
+                self.say(f"pull {options[0]}: {runs[-1]}")
+        whole, _first, again = runs
+        figures.pull_s, figures.pull_cpu_s, figures.pull_lines = whole.seconds, whole.cpu_s, whole.lines
+        figures.pull_rss_bytes = max(run.rss_bytes for run in runs)
+        figures.pull_again_s = again.seconds
+
+    @staticmethod
+    def _prepared(
+        account: SimAccount, index: Filled, home: Path, *, changes: bool
+    ) -> tuple[Origin, Material, Place, Sequence[str]]:
+        """The platform, its files, a state folder with `index`, and the records of the extensions."""
+        port = free_port()
+        origin = Origin("scale", f"http://127.0.0.1:{port}", port)
+        material = Material(home / "material", (), ())
+        records = write_platform(account, material, origin.name, origin.url, changes=changes)
+        place = Place(home / "mount", home / "kept", home / "log")
+        login = login_of(CREDENTIAL, CREDENTIAL, origin.url)
+        index.copy_to(place.cache / "state", login, records)
+        return origin, material, place, records
+
     @contextmanager
     def _mounted(self, peer: Peer, origin: Origin, place: Place, figures: ScaleFigures) -> Iterator[int]:
-        """As `Peer.mounted`; notes how long it takes for the first one."""
+        """The same as `Peer.mounted`; also notes the time of the first mount."""
         evict(place.cache)
         began = time.perf_counter()
         with peer.mounted(origin, place) as pid:
@@ -134,7 +159,7 @@ class ScaleBench:
             yield pid
 
     def _walked(self, index: Filled, records: Sequence[str]) -> Sequence[str]:
-        """The directories of the mailboxes that are walked through."""
+        """The directories of the mailboxes that the timed commands walk through."""
         found = (extension_from(json.loads(record)) for record in records)
         root = build_root((extension for extension in found if extension is not None), fallback_s=0.0)
         chosen, messages = [], 0
@@ -153,7 +178,7 @@ class ScaleBench:
         return entries / seconds
 
     def _count(self, command: str, place: Place, names: Sequence[str]) -> tuple[int, float]:
-        """How many entries a command lists in these directories, and how many seconds it takes."""
+        """Number of entries that a command lists in these directories, and its seconds."""
         listing = place.log.with_name("walked")
         listing.write_text("".join(f"{name}\0" for name in names), encoding="utf-8")
         lines = "grep -c '^[-dl]r'" if command.startswith("ls") else "wc -l"
@@ -162,7 +187,7 @@ class ScaleBench:
         return int(printed), seconds
 
     def _sync(self, pid: int, place: Place, figures: ScaleFigures) -> None:
-        """Takes over the changes of all mailboxes, when they have been looked into."""
+        """Syncs all mailboxes, which were listed before."""
         path = place.cache / "state" / INDEX
         before = _messages(path)
         began_cpu_s = _cpu_s(pid)
@@ -172,7 +197,7 @@ class ScaleBench:
         figures.changes = self.plan.mailboxes * CHANGES_PER_MAILBOX
         came = _messages(path) - before
         if came <= 0:
-            raise PeerError("the sync has brought nothing")
+            raise PeerError("the sync brought no message")
         self.say(f"sync of {figures.changes:,} changes: {figures.sync_s:.1f} s")
 
 
@@ -183,17 +208,17 @@ def _messages(path: Path) -> int:
 
 
 def _cpu_s(pid: int) -> float:
-    """CPU time that a process has taken until now, in seconds."""
+    """CPU time in seconds that a process has used so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _wait_forgotten(place: Place) -> None:
-    """Returns when the daemon has heard of all inodes that the kernel has forgotten, or after a while."""
+    """Waits until the kernel has told the daemon of all forgotten inodes, for two minutes at most."""
     before = math.inf
     for _look in range(_LOOKS):
         time.sleep(_LOOK_EVERY_S)
-        # statfs tells how many inodes rcfs has.
+        # statfs gives the number of inodes of rcfs.
         _seconds, printed = run_script("stat -f -c '%c %d' .", place.mountpoint, {}, _ANSWERS_WITHIN_S)
         total, free = map(int, printed.split())
         if total - free == before:
@@ -202,7 +227,7 @@ def _wait_forgotten(place: Place) -> None:
 
 
 def _drop_dentries() -> bool:
-    """Makes the kernel forget names and inodes that nobody uses; whether it may be told to."""
+    """Makes the kernel drop unused names and inodes; returns whether it is allowed to."""
     done = subprocess.run(
         ["sh", "-c", f"echo {_DROP_DENTRIES} > /proc/sys/vm/drop_caches"], capture_output=True, check=False
     )

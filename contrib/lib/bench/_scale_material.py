@@ -1,8 +1,8 @@
-"""What a large account is made of: an index that was filled once, and a platform that tells changes.
+"""The data of a large account: an index that was filled once, and a platform that answers syncs.
 
-The messages are those of the simulator's account. They come into the index as the pages of a list do that a
-mount has read, but not through HTTP: a million records take the simulator two minutes, which say nothing of
-rcfs. The filled index is kept, as filling it takes minutes.
+The messages are those of the simulator's account. The bench puts them into the index in pages, as a mount
+does with the pages of a list, but without HTTP: the simulator takes two minutes for a million records, which
+would say nothing about rcfs. The bench keeps the filled index, because filling it takes minutes.
 """
 
 import json
@@ -24,21 +24,21 @@ from rcfs.mailbox import Intake, Shelving
 from rcfs.model import extension_from
 from rcfs.platform import Credentials
 from rcfs.simulator import AccountSpec, SimAccount
-from rcfs.store import Login, MailboxIndex
-from rcfs.tree import name_folder, shelve
+from rcfs.store import RESHELVED, Login, MailboxIndex
+from rcfs.tree import SHELVING_EDITION, name_folder, shelve
 
 INDEX = "mailboxes.sqlite"
-"""What rcfs calls it in its state folder."""
+"""Its file name in the state folder of rcfs."""
 _TOKEN = "t"  # noqa: S105 - of a sync, and nginx looks at none
 _ORIGIN = "http://127.0.0.1:1"
-"""Where the contents of the messages are: nobody fetches one."""
+"""The server of the contents; nothing fetches one."""
 _CREATED_PER_MAILBOX, _CHANGED_PER_MAILBOX = 3, 2
-"""Of five changes in a mailbox: messages that came, and ones that were read or thrown away."""
+"""Of five changes in a mailbox: new messages, and messages that were read or deleted."""
 CHANGES_PER_MAILBOX = _CREATED_PER_MAILBOX + _CHANGED_PER_MAILBOX
 _DECIDE = ("store/_index*.py", "mailbox/_intake.py", "model/_codec.py", "tree/*.py")
-"""Modules of rcfs that decide what an index is, and how long it takes to fill it."""
+"""Modules of rcfs that determine the contents of an index and the time to fill it."""
 _RARE = 3
-"""So many messages at most have the rare word."""
+"""Messages with the rare word, at most."""
 
 
 @attrs.frozen
@@ -46,24 +46,25 @@ class Filled:
     """A filled index."""
 
     folder: Path
-    """Where it lies."""
+    """Its folder."""
     mailboxes: Mapping[str, int]
     """Messages by the decimal id of the extension."""
     seconds: float
-    """How long it took to fill it, without making the messages."""
+    """Time to fill it, without making the messages."""
     cpu_s: float
     """The same in seconds of CPU time."""
     common: str
     """The word that most messages have."""
     rare: str
-    """A word that hardly one has."""
+    """A word that very few messages have."""
 
     def copy_to(self, state: Path, login: str, records: tuple[str, ...]) -> None:
-        """Makes `state` the state folder of a mount that was used a moment ago by `login`."""
+        """Makes `state` the state folder of a login that used a mount a moment ago."""
         state.mkdir(parents=True)
         shutil.copyfile(self.folder / INDEX, state / INDEX)
         with closing(MailboxIndex.open(state / INDEX, warn)) as index:
             index.writer.save_login(login, Login(str(ACCOUNT_ID), "Scale", records))
+            index.writer.note(RESHELVED, SHELVING_EDITION, time.time())
             for record in map(json.loads, records):
                 mailbox = index.reader.mailbox(str(ACCOUNT_ID), record["id"])
                 if mailbox is not None:
@@ -71,12 +72,12 @@ class Filled:
 
 
 def account_of(messages: int, mailboxes: int) -> SimAccount:
-    """The account with so many messages."""
+    """The simulator's account with this number of messages and mailboxes."""
     return SimAccount(AccountSpec(messages=messages, extensions=mailboxes))
 
 
 def filled(account: SimAccount, kept: Path) -> Filled:
-    """The index of `account` in a folder of `kept`, filled now unless the same code has done it before."""
+    """The index of `account` in a folder of `kept`; fills it unless the same code has done so before."""
     digest = blake2b(digest_size=6)
     for pattern in _DECIDE:
         for path in sorted(Path(rcfs.__file__).parent.glob(pattern)):
@@ -110,7 +111,7 @@ def _fill(account: SimAccount, path: Path) -> Json:
 
 
 def _pages(account: SimAccount, extension_id: int) -> Iterator[list[Json]]:
-    """The records of a mailbox, newest first, by the page."""
+    """The pages of records of a mailbox, newest first."""
     page: list[Json] = []
     for message in account.mailbox(extension_id).newest_first():
         page.append(account.record(message, _ORIGIN, _ORIGIN))
@@ -122,7 +123,7 @@ def _pages(account: SimAccount, extension_id: int) -> Iterator[list[Json]]:
 
 
 def _words(path: Path) -> tuple[str, str]:
-    """The commonest word of an index, and a rare one; both as people write them."""
+    """The most common word of an index, and a rare one."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("CREATE VIRTUAL TABLE temp.vocabulary USING fts5vocab (main, words, row)")
         letters = "FROM vocabulary WHERE term GLOB '[a-z][a-z][a-z][a-z]*' AND length(term) < 16"
@@ -131,10 +132,15 @@ def _words(path: Path) -> tuple[str, str]:
     return common, rare
 
 
-def write_platform(account: SimAccount, material: Material, name: str, origin: str) -> tuple[str, ...]:
-    """Writes to the folder `name` of `material` what a platform at `origin` answers; the extensions' records.
+def write_platform(
+    account: SimAccount, material: Material, name: str, origin: str, *, changes: bool
+) -> tuple[str, ...]:
+    """Writes the answers of a platform at `origin` to the folder `name` of `material`.
 
-    Every mailbox has the same few changes to tell, whenever it is asked.
+    Every sync of a mailbox brings the same few changes, or none without `changes`.
+
+    Returns:
+        The records of the extensions.
     """
     folder = material.folder / name
     folder.mkdir(parents=True)
@@ -143,15 +149,16 @@ def write_platform(account: SimAccount, material: Material, name: str, origin: s
     _write(folder / "own.json", records[0])
     for number, page in pages("/restapi/v1.0/account/~/extension", records, origin):
         _write(folder / f"extensions-{number}.json", page)
-    for extension in account.extensions:
-        told = {"records": list(_changes(account, extension.id)), "syncInfo": {"syncToken": _TOKEN}}
-        _write(folder / f"sync-{extension.id}.json", told)
+    _write(folder / "sync.json", {"records": [], "syncInfo": {"syncToken": _TOKEN}})
+    for extension in account.extensions if changes else ():
+        answer = {"records": list(_changes(account, extension.id)), "syncInfo": {"syncToken": _TOKEN}}
+        _write(folder / f"sync-{extension.id}.json", answer)
     found = (extension_from(record) for record in records)
     return tuple(extension.raw for extension in found if extension is not None)
 
 
 def _changes(account: SimAccount, extension_id: int) -> Iterator[Json]:
-    """What happened in a mailbox."""
+    """The changes in a mailbox."""
     newest = account.mailbox(extension_id).newest_first()
     alive = (message for message in newest if message.availability == "Alive")
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.000Z}"
@@ -164,7 +171,7 @@ def _changes(account: SimAccount, extension_id: int) -> Iterator[Json]:
 
 
 def login_of(client_id: str, jwt: str, origin: str) -> str:
-    """What rcfs calls the login at `origin`."""
+    """The name of the login at `origin` in the index."""
     return Credentials(client_id, "", jwt).identity(origin)
 
 

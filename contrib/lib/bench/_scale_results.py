@@ -1,4 +1,4 @@
-"""What was measured of accounts of different sizes, as values that become JSON and come back from it."""
+"""The figures of accounts of different sizes, as values that can be written as JSON and read again."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -12,47 +12,59 @@ class ScaleFigures:
     """One size; times in seconds, rates in entries per second."""
 
     messages: int
-    """How many there are."""
+    """Number of messages."""
     intake_s: float
-    """To take their records into the index, by the page, without HTTP."""
+    """Time to put their records into the index, page by page, without HTTP."""
     intake_cpu_s: float
     """The same in seconds of CPU time."""
     index_bytes: int
     """Size of the index on the disk."""
     mount_s: float = 0.0
-    """Until the mount is there, without the network, the index being on the disk only."""
+    """Time to mount without the network, with the index on the disk and not in memory."""
     mount_pss_bytes: int = 0
-    """Proportional set size of the daemon then."""
+    """Proportional set size of the daemon after mounting."""
     find_cold: float = 0.0
-    """Rate of `find` on a mount that has just been made."""
+    """Rate of `find` on a new mount."""
     find_cpu_s: float = 0.0
-    """CPU time of the daemon for each entry of it."""
+    """CPU time of the daemon for each of its entries."""
     find_warm: float = 0.0
     """The same once more."""
     list_cold: float = 0.0
-    """Rate of `ls -lR`, likewise."""
+    """Rate of `ls -lR` on a new mount."""
     list_warm: float = 0.0
     """The same once more."""
     walked: int = 0
-    """Entries that these list."""
+    """Entries that these commands list."""
     entries: int = 0
     """Entries of the whole tree, as `find` counts them."""
     find_pss_bytes: int = 0
-    """Proportional set size of the daemon after a `find` through all of it."""
+    """Proportional set size of the daemon after a `find` through the whole tree."""
     find_rss_bytes: int = 0
     """Resident set size then."""
     forgotten_pss_bytes: int = 0
-    """Proportional set size when the kernel has dropped its caches since; 0 when it may not be told to."""
+    """Proportional set size after the kernel has dropped its caches; 0 when it is not allowed to."""
     changes: int = 0
     """Changes in all mailboxes together."""
     sync_s: float = 0.0
-    """Until all of them were taken over, one request for each mailbox."""
+    """Time to sync all of them, with one request for each mailbox."""
     sync_cpu_s: float = 0.0
     """CPU time of the daemon for it."""
     common_s: float = 0.0
-    """To find the newest messages with the commonest word."""
+    """Time to find the newest messages with the most common word."""
     rare_s: float = 0.0
-    """The same with a word that hardly one has."""
+    """The same with a word that very few messages have."""
+    pull_s: float = 0.0
+    """Time of `rcfs pull --dry-run` of everything into an empty cache."""
+    pull_cpu_s: float = 0.0
+    """The same in seconds of CPU time."""
+    pull_lines: int = 0
+    """Lines that it printed."""
+    pull_rss_bytes: int = 0
+    """Peak resident set size of all pulls."""
+    pull_again_s: float = 0.0
+    """Time of a pull that copies one type of messages and finds nothing changed."""
+    pull_requests: int = 0
+    """Requests of that pull."""
 
 
 @attrs.define
@@ -92,10 +104,19 @@ ROWS: Sequence[tuple[str, Callable[[ScaleFigures], str]]] = (
         "search, ms (commonest word / rare word)",
         lambda size: f"{size.common_s * 1e3:.1f} / {size.rare_s * 1e3:.1f}",
     ),
+    (
+        "`pull --dry-run` of everything, s (CPU s)",
+        lambda size: f"{size.pull_s:.0f} ({size.pull_cpu_s:.0f})" if size.pull_s else "-",
+    ),
+    (
+        "`pull` again with nothing changed, s / requests",
+        lambda size: f"{size.pull_again_s:.1f} / {size.pull_requests}" if size.pull_s else "-",
+    ),
+    ("memory of `pull`, RSS in MB at its peak", lambda size: _megabytes(size.pull_rss_bytes)),
     ("index on the disk, MB", lambda size: _megabytes(size.index_bytes)),
     ("taking in the records, s (CPU s)", lambda size: f"{size.intake_s:.0f} ({size.intake_cpu_s:.0f})"),
 )
-"""The lines of the table: what, and its figure for one size."""
+"""The lines of the table: the label, and a function that gives the figure of one size."""
 
 
 def scale_table(results: ScaleResults) -> str:

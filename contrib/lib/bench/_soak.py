@@ -1,4 +1,4 @@
-"""The long tests: those of the test suite that do more when they are asked for more."""
+"""The long tests: the tests of the suite that read from the environment how much to do."""
 
 import os
 import subprocess
@@ -11,19 +11,19 @@ _MORE = {
     "RCFS_SOAK": "1000000",
     "RCFS_SOAK_S": "600",
 }
-"""What is asked for: every moment of the store's integrity, reads, virtual requests, and seconds; the suite
-alone makes do with a tenth or less."""
+"""The amounts: every moment of the store's integrity, random reads, virtual requests, and seconds. Without
+them the suite does a tenth or less."""
 _TESTS = ("tests/property", "tests/mount", "tests/scenario", "tests/unit/store")
 _KNOWN_BY = (*_MORE, "tests.fakes.integrity")
-"""What is said in a test that knows one of the variables, itself or by what it shares with others."""
+"""Texts by which to find the tests that use one of the variables, directly or through a shared module."""
 _WITHIN_S = 3600
-"""Longest single test in seconds; the suite's own limit is for tests of ordinary length."""
+"""Longest single test in seconds; the limit of the suite is for tests of ordinary length."""
 
 
 def soak(root: Path) -> int:
-    """The exit code of pytest, run in the checkout `root` on the tests that know one of the variables.
+    """Runs pytest in the checkout `root` on the tests that use one of the variables; returns its exit code.
 
-    What is set in the environment already stays as it is.
+    Variables that are set in the environment keep their values.
     """
     chosen = [
         str(path)
@@ -32,7 +32,7 @@ def soak(root: Path) -> int:
         if any(name in path.read_text(encoding="utf-8") for name in _KNOWN_BY)
     ]
     if not chosen:
-        sys.stderr.write(f"contrib/bench: no test knows {' or '.join(_MORE)}\n")
+        sys.stderr.write(f"contrib/bench: no test uses {' or '.join(_MORE)}\n")
         return 1
     command = [sys.executable, "-m", "pytest", f"--timeout={_WITHIN_S}", *chosen]
     return subprocess.run(command, cwd=root, env={**_MORE, **os.environ}, check=False).returncode

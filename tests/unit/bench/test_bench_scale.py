@@ -24,7 +24,7 @@ def test_a_filled_index_is_one_that_was_used_a_moment_ago(tmp_path: Path) -> Non
     filled_at = (index.folder / INDEX).stat().st_mtime_ns
     assert filled(account, tmp_path / "kept") == index
     assert (index.folder / INDEX).stat().st_mtime_ns == filled_at, "it is filled once"
-    records = write_platform(account, Material(tmp_path / "served", (), ()), "scale", ORIGIN)
+    records = write_platform(account, Material(tmp_path / "served", (), ()), "scale", ORIGIN, changes=True)
     login = login_of("app", "jwt", ORIGIN)
     index.copy_to(tmp_path / "state", login, records)
     with closing(MailboxIndex.open(tmp_path / "state" / INDEX, pytest.fail)) as copy:
