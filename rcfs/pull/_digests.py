@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from rcfs.pull._manifest import (
     Complete,
@@ -12,7 +13,7 @@ from rcfs.pull._manifest import (
     parse_complete,
     parse_line,
 )
-from rcfs.pull._scratch import open_scratch
+from rcfs.pull._scratch import decoded, encoded, open_scratch
 
 _SCHEMA = """CREATE TABLE digests (
     path BLOB PRIMARY KEY, digest BLOB NOT NULL, size_bytes INTEGER
@@ -55,7 +56,7 @@ class Digests:
         for text in lines:
             parsed = parse_line(text)
             if parsed is not None:
-                path = _encoded(parsed[0])
+                path = encoded(parsed[0])
                 self.is_current = self.is_current and path > last
                 last = path
                 yield path, bytes.fromhex(parsed[1])
@@ -75,8 +76,8 @@ class Digests:
 
     def below(self, directory: str) -> Iterator[tuple[str, bytes]]:
         """(path, digest) of all files below `directory`, sorted by path; empty for the whole copy."""
-        after = _encoded(f"{directory}/") if directory else b""
-        before = _encoded(f"{directory}0") if directory else b"\xff"  # "0" is the character after the slash.
+        after = encoded(f"{directory}/") if directory else b""
+        before = encoded(f"{directory}0") if directory else b"\xff"  # "0" is the character after the slash.
         while True:
             with self._lock:
                 page = self._database.execute(
@@ -84,22 +85,19 @@ class Digests:
                     (after, before, _PAGE),
                 ).fetchall()
             for path, digest in page:
-                yield _decoded(path), digest
+                yield decoded(path), digest
             if len(page) < _PAGE:
                 return
             after = page[-1][0]
 
     def get(self, path: str) -> str | None:
         """The digest of the file at `path` in hexadecimal; None when the manifest does not have it."""
-        with self._lock:
-            row = self._database.execute(
-                "SELECT digest FROM digests WHERE path = ?", (_encoded(path),)
-            ).fetchone()
-        return None if row is None else row[0].hex()
+        digest = self._value("digest", path)
+        return None if digest is None else digest.hex()
 
     def put(self, path: str, digest: str, size_bytes: int | None = None) -> None:
         """Notes the digest in hexadecimal, and if known the size, of the file at `path`."""
-        row = (_encoded(path), bytes.fromhex(digest), size_bytes)
+        row = (encoded(path), bytes.fromhex(digest), size_bytes)
         with self._lock:
             self._has_sizes = True
             self.is_current = False
@@ -115,17 +113,17 @@ class Digests:
         with self._lock:
             self._has_sizes = True
             self._database.execute(
-                "UPDATE digests SET size_bytes = ? WHERE path = ?", (size_bytes, _encoded(path))
+                "UPDATE digests SET size_bytes = ? WHERE path = ?", (size_bytes, encoded(path))
             )
 
     def size_of(self, path: str) -> int | None:
         """Size in bytes of the file at `path` when this pull knew it to be right; None if it never did."""
-        if not self._has_sizes:
-            return None
+        return self._value("size_bytes", path) if self._has_sizes else None
+
+    def _value(self, column: str, path: str) -> Any:
+        query = f"SELECT {column} FROM digests WHERE path = ?"  # noqa: S608 - our own words
         with self._lock:
-            row = self._database.execute(
-                "SELECT size_bytes FROM digests WHERE path = ?", (_encoded(path),)
-            ).fetchone()
+            row = self._database.execute(query, (encoded(path),)).fetchone()
         return None if row is None else row[0]
 
     def rename(self, old: str, new: str) -> None:
@@ -133,13 +131,5 @@ class Digests:
         with self._lock:
             self.is_current = False
             self._database.execute(
-                "UPDATE OR REPLACE digests SET path = ? WHERE path = ?", (_encoded(new), _encoded(old))
+                "UPDATE OR REPLACE digests SET path = ? WHERE path = ?", (encoded(new), encoded(old))
             )
-
-
-def _encoded(path: str) -> bytes:
-    return path.encode("utf-8", "surrogateescape")
-
-
-def _decoded(path: bytes) -> str:
-    return path.decode("utf-8", "surrogateescape")

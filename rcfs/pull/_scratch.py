@@ -11,3 +11,13 @@ def open_scratch(schema: str) -> sqlite3.Connection:
     connection = sqlite3.connect("", isolation_level=None, check_same_thread=False)
     connection.executescript(f"PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; {schema}; BEGIN")
     return connection
+
+
+def encoded(path: str) -> bytes:
+    """The bytes of a path in a database; a lone surrogate, which no UTF-8 has, is kept."""
+    return path.encode("utf-8", "surrogateescape")
+
+
+def decoded(path: bytes) -> str:
+    """The path that `encoded` gave these bytes."""
+    return path.decode("utf-8", "surrogateescape")

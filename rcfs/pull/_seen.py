@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from rcfs.pull._scratch import open_scratch
+from rcfs.pull._scratch import encoded, open_scratch
 
 _SCHEMA = "CREATE TABLE seen (path BLOB PRIMARY KEY) WITHOUT ROWID"
 _DIGEST_BYTES = 16
@@ -19,6 +19,6 @@ class Seen:
 
     def add(self, parts: Sequence[str]) -> bool:
         """Adds the path `parts`; returns whether it is new."""
-        digest = blake2b("/".join(parts).encode("utf-8", "surrogateescape"), digest_size=_DIGEST_BYTES)
+        digest = blake2b(encoded("/".join(parts)), digest_size=_DIGEST_BYTES)
         added = self._database.execute("INSERT OR IGNORE INTO seen VALUES (?)", (digest.digest(),))
         return added.rowcount == 1

@@ -8,7 +8,7 @@ from enum import IntEnum
 import attrs
 
 from rcfs.model import AttachmentKey, ContentKey
-from rcfs.pull._scratch import open_scratch
+from rcfs.pull._scratch import decoded, encoded, open_scratch
 from rcfs.pull._walk import Parts
 
 _SCHEMA = """CREATE TABLE steps (
@@ -67,7 +67,7 @@ class Todo:
 
     def add(self, kind: Kind, step: Step, *, end_s: float = 0.0, created_s: float = 0.0) -> None:
         """Adds a step; `steps` sorts those of a kind by `end_s`, `created_s`, and the order of adding."""
-        path, detail = _encoded("/".join(step.parts)), _encoded(step.detail)
+        path, detail = encoded("/".join(step.parts)), encoded(step.detail)
         with self._lock:
             self._count += 1
             row = (kind, end_s, created_s, self._count, path, detail, step.time_s)
@@ -88,15 +88,7 @@ class Todo:
             with self._lock:
                 page = self._database.execute(query, (kind, *after, _PAGE)).fetchall()
             for *_order, path, detail, time_s in page:
-                yield Step(tuple(_decoded(path).split("/")), _decoded(detail), time_s)
+                yield Step(tuple(decoded(path).split("/")), decoded(detail), time_s)
             if len(page) < _PAGE:
                 return
             after = tuple(page[-1][:3])
-
-
-def _encoded(text: str) -> bytes:
-    return text.encode("utf-8", "surrogateescape")
-
-
-def _decoded(text: bytes) -> str:
-    return text.decode("utf-8", "surrogateescape")

@@ -70,7 +70,7 @@ def test_the_next_run_knows_what_is_done_and_what_is_damaged(tmp_path: Path) -> 
         assert copy.is_sound(PARTS)
 
 
-def test_what_a_killed_run_left_is_no_file_and_does_not_stay(tmp_path: Path) -> None:
+def test_a_partial_file_of_a_killed_run_is_not_part_of_the_copy(tmp_path: Path) -> None:
     with Copy.open(tmp_path, ACCOUNT) as copy:
         copy.begin(PARTS).append(b"half of it")  # and no finish, nor close: as kill -9 leaves it
         assert copy.size_of(PARTS) is None

@@ -56,7 +56,7 @@ def poor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.usefixtures("poor")
-def test_what_a_disk_cannot_do_is_left_out_and_told_once(tmp_path: Path) -> None:
+def test_the_user_is_told_once_what_the_disk_cannot_do(tmp_path: Path) -> None:
     for _run in range(2):
         with Copy.open(tmp_path, ACCOUNT) as copy:
             copy.write(PARTS, 5.0, b"bytes")
@@ -71,7 +71,7 @@ def test_what_a_disk_cannot_do_is_left_out_and_told_once(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("name", ["fsync", "utime", "symlink"])
-def test_a_disk_that_fails_is_not_one_that_cannot(
+def test_an_error_of_the_disk_is_not_taken_for_a_missing_ability(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Copy.open(tmp_path, ACCOUNT) as copy:
@@ -211,7 +211,7 @@ class TestPlanted:
                 copy.write(PARTS, 5.0, b"new")
 
 
-def test_what_a_killed_run_left_behind_is_removed_and_nothing_else(tmp_path: Path) -> None:
+def test_sweeping_removes_partial_files_and_nothing_else(tmp_path: Path) -> None:
     with Copy.open(tmp_path, ACCOUNT) as copy:
         copy.write(PARTS, 5.0, b"bytes")
         folder = tmp_path.joinpath(*PARTS[:-1])

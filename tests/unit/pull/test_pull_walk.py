@@ -149,7 +149,7 @@ def test_the_whole_account(root: Root) -> None:
         assert not above or positions[above] < number
 
 
-def test_what_is_above_a_path_comes_along_and_nothing_else(root: Root) -> None:
+def test_a_walk_gives_the_directories_above_a_path_and_nothing_else(root: Root) -> None:
     assert chosen(root, SOUND) == [
         "101 Jane",
         "101 Jane/Voicemail",
@@ -238,7 +238,7 @@ def test_a_search_is_what_it_finds_and_is_not_everything(root: Root) -> None:
     assert attachments(root, "Search", wanted=Filter(types=frozenset({"Fax"}))) == []
 
 
-def test_files_of_before_are_told_only_where_that_is_certain(root: Root) -> None:
+def test_an_earlier_name_is_recognised_only_when_it_is_certain(root: Root) -> None:
     old = f"{VOICEMAIL}/voicemail.wav"
     entries, _strays = choose(root, [()], EVERYTHING)
 
