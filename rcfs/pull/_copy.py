@@ -35,7 +35,8 @@ from rcfs.pull._disk import (
 )
 from rcfs.pull._file_writer import FileWriter
 from rcfs.pull._fingerprint import Fingerprint, Found
-from rcfs.pull._manifest import MANIFEST, Complete, complete_line, line
+from rcfs.pull._manifest import Complete, complete_line, line
+from rcfs.tree import COPY_MANIFEST
 
 _DIRECTORY_MODE = 0o700
 """Only the owner may open a copy; the umask may take more away."""
@@ -272,7 +273,7 @@ class Copy:
             if not self._digests.is_current:
                 self._write_manifest()
                 os.close(self._log)
-                self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
+                self._log = open_regular(COPY_MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         return failed
 
     def link(self, parts: Sequence[str], target: str) -> None:
@@ -341,9 +342,9 @@ class Copy:
         try:
             if not self._disk.lock(self._fd):
                 raise StoreError(f"another pull is writing to {self._path}")
-            FileWriter(self._disk, self._fd, MANIFEST).close()  # Shows at once what the disk lacks.
+            FileWriter(self._disk, self._fd, COPY_MANIFEST).close()  # Shows at once what the disk lacks.
             self._write_manifest()
-            self._log = open_regular(MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
+            self._log = open_regular(COPY_MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
         except OSError as exc:
             raise StoreError(f"{self._path} cannot be written: {exc.strerror}") from exc
         try:
@@ -357,7 +358,7 @@ class Copy:
         """Replaces the manifest by a sorted one, unless it is sorted."""
         if self._digests.is_current:
             return
-        with closing(FileWriter(self._disk, self._fd, MANIFEST)) as writer:
+        with closing(FileWriter(self._disk, self._fd, COPY_MANIFEST)) as writer:
             lines = self._digests.lines(self._account_id)
             while page := "".join(islice(lines, _LINES)):
                 writer.append(page.encode("utf-8", "surrogateescape"))
@@ -367,21 +368,21 @@ class Copy:
 
 def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
     try:
-        file = open_regular(MANIFEST, fd)
+        file = open_regular(COPY_MANIFEST, fd)
     except FileNotFoundError:
-        if any(name != partial_name(MANIFEST) for name in os.listdir(fd)):
+        if any(name != partial_name(COPY_MANIFEST) for name in os.listdir(fd)):
             raise StoreError(
-                f"{path} is not empty and not a copy of rcfs pull (it has no {MANIFEST}); choose another"
+                f"{path} is not empty and not a copy of rcfs pull (it has no {COPY_MANIFEST}); choose another"
                 " directory"
             ) from None
         return Digests(is_current=False)
     except OSError as exc:
-        raise StoreError(f"{path / MANIFEST} cannot be read: {exc.strerror}") from exc
+        raise StoreError(f"{path / COPY_MANIFEST} cannot be read: {exc.strerror}") from exc
     digests = Digests()
     with open(file, encoding="utf-8", errors="surrogateescape", newline="\n") as reading:  # noqa: PTH123
         account = digests.read(reading)
     if account is None:
-        raise StoreError(f"{path / MANIFEST} was not made by rcfs pull; choose another directory")
+        raise StoreError(f"{path / COPY_MANIFEST} was not made by rcfs pull; choose another directory")
     if account_id not in ("", account):
         raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
     return digests

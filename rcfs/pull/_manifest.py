@@ -15,9 +15,6 @@ import attrs
 
 from rcfs.tree import COPY_MANIFEST
 
-MANIFEST = COPY_MANIFEST
-"""Its name, at the top of the copy."""
-
 _HEADER = re.compile(r"# rcfs pull, account (?P<account>[0-9]+);.*")
 _COMPLETE = re.compile(
     r"# complete (?P<state>[0-9a-f]+) (?P<files>[0-9]+) (?P<fingerprint>[0-9a-f]+) (?P<name>.+)"
@@ -42,7 +39,7 @@ class Complete:
 
 def header(account_id: str) -> str:
     """The first line."""
-    return f"# rcfs pull, account {account_id}; verify with: sha256sum -c {MANIFEST}\n"
+    return f"# rcfs pull, account {account_id}; verify with: sha256sum -c {COPY_MANIFEST}\n"
 
 
 def account_of(first: str) -> str | None:

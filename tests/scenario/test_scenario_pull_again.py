@@ -20,7 +20,7 @@ from tests.scenario.conftest import OpenRig
 FETCH = "readMessageContent"
 COUNT = 4
 FILES = 2 * COUNT + 1
-"""In a copy: a sound and a record for each message, and the record of the extension."""
+"""Files of a copy: a recording and a record for each message, and the record of the extension."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ def _key(number: int) -> AttachmentKey:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """How often the index was asked for folders and messages, by question."""
+    """Number of questions for folders and messages to the index, by method."""
     counts: Counter[str] = Counter()
 
     def counted(name: str, ask: Callable[..., Any]) -> Callable[..., Any]:
@@ -74,7 +74,7 @@ async def pulled(
     verify: bool = False,
     cache_bytes: int = 1 << 30,
 ) -> tuple[Survey, Pull]:
-    """A pull of everything, into the cache where there is no `target`; `surveyed` is called in its midst."""
+    """Pulls everything to `target`, or into the cache if it is None; calls `surveyed` after the survey."""
 
     async def all_of_it(pull: Pull) -> tuple[Survey, Pull]:
         survey, unknown = await pull.survey([()], wanted or Filter())
@@ -92,7 +92,7 @@ async def pulled(
 
 
 def bytes_in(target: Path) -> dict[str, bytes]:
-    """All files of a copy but the manifest."""
+    """All files of a copy except the manifest."""
     files = (path for path in target.rglob("*") if path.is_file() and not path.is_symlink())
     return {str(path.relative_to(target)): path.read_bytes() for path in files if path.parent != target}
 

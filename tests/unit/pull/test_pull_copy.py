@@ -9,7 +9,8 @@ import pytest
 
 from rcfs.errors import StoreError
 from rcfs.pull import Copy
-from rcfs.pull._manifest import MANIFEST, line
+from rcfs.pull._manifest import line
+from rcfs.tree import COPY_MANIFEST
 from tests.fakes.manifests import parse, whole
 
 ACCOUNT = "400123"
@@ -18,7 +19,7 @@ TIME_S = 1_500_000_000.25
 
 
 def verified(directory: Path) -> bool:
-    command = ["sha256sum", "--check", "--strict", "--quiet", MANIFEST]
+    command = ["sha256sum", "--check", "--strict", "--quiet", COPY_MANIFEST]
     return subprocess.run(command, cwd=directory, capture_output=True, check=False).returncode == 0
 
 
@@ -116,12 +117,12 @@ def test_foreign_directories_are_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
     with pytest.raises(StoreError, match="is not empty and no copy"), Copy.open(tmp_path, ACCOUNT):
         pass
-    (tmp_path / MANIFEST).write_text("0" * 64 + "  distribution.iso\n")
+    (tmp_path / COPY_MANIFEST).write_text("0" * 64 + "  distribution.iso\n")
     with pytest.raises(StoreError, match="was not made by rcfs pull"), Copy.open(tmp_path, ACCOUNT):
         pass
-    assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "mine"]
-    (tmp_path / MANIFEST).unlink()
-    (tmp_path / MANIFEST).symlink_to("mine")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [COPY_MANIFEST, "mine"]
+    (tmp_path / COPY_MANIFEST).unlink()
+    (tmp_path / COPY_MANIFEST).symlink_to("mine")
     with pytest.raises(StoreError, match="cannot be read"), Copy.open(tmp_path, ACCOUNT):
         pass
     with pytest.raises(StoreError, match="Not a directory"), Copy.look(tmp_path / "mine"):

@@ -1,4 +1,4 @@
-"""Copies on disks that cannot do everything, and in directories where somebody has planted something."""
+"""Copies on disks that lack operations, and in directories with FIFOs, devices and links of others."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ import pytest
 from rcfs.errors import StoreError
 from rcfs.pull import Copy
 from rcfs.pull._disk import Lack
-from rcfs.pull._manifest import MANIFEST
+from rcfs.tree import COPY_MANIFEST
 
 ACCOUNT = "400123"
 PARTS = ("101 Jane", "Fax", "fax.pdf")
@@ -30,7 +30,7 @@ def refusing(error: int) -> Callable[..., Any]:
 
 @pytest.fixture(params=[errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS])
 def poor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every disk is one without links, times, syncs, locks, and renames over what is there."""
+    """Makes every disk one without links, times, syncs, locks, and renames over an existing file."""
     rename, opened = os.rename, os.open
 
     def rename_to_free_names(source: str, name: str, *, src_dir_fd: int, dst_dir_fd: int) -> None:
@@ -65,9 +65,14 @@ def test_the_user_is_told_once_what_the_disk_cannot_do(tmp_path: Path) -> None:
             copy.date_directory(PARTS[:1], 5.0)
             assert set(copy.notes) == set(map(str, Lack))
             assert copy.is_sound(PARTS)
-        assert sorted(path.name for path in tmp_path.rglob("*")) == ["101 Jane", "Fax", MANIFEST, "fax.pdf"]
+        assert sorted(path.name for path in tmp_path.rglob("*")) == [
+            "101 Jane",
+            "Fax",
+            COPY_MANIFEST,
+            "fax.pdf",
+        ]
     digest = hashlib.sha256(b"bytes").hexdigest()
-    assert f"{digest}  {'/'.join(PARTS)}\n" in (tmp_path / MANIFEST).read_text()
+    assert f"{digest}  {'/'.join(PARTS)}\n" in (tmp_path / COPY_MANIFEST).read_text()
 
 
 @pytest.mark.parametrize("name", ["fsync", "utime", "symlink"])
@@ -88,7 +93,7 @@ def test_an_error_of_the_disk_is_not_taken_for_a_missing_ability(
 def test_a_disk_that_goes_away_ends_the_pull(
     error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each further file would cost a request, and not be written."""
+    """Otherwise each further file would cost a request and could not be written."""
     with Copy.open(tmp_path, ACCOUNT) as copy:
         copy.write(PARTS, 5.0, b"bytes")
         for call in ("mkdir", "open", "write", "rename"):
@@ -101,7 +106,7 @@ def test_a_disk_that_goes_away_ends_the_pull(
 
 
 def test_a_disk_that_is_gone_fails_at_close_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a FUSE disk does whose process died: close(2) is asked for, too."""
+    """A FUSE disk whose process died also fails at close(2)."""
     close = os.close
 
     def close_and_refuse(fd: int) -> None:
@@ -124,7 +129,7 @@ def test_a_disk_that_is_gone_fails_at_close_too(tmp_path: Path, monkeypatch: pyt
 def test_a_file_that_this_disk_cannot_hold_is_one_failure(
     call: str, error: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As eCryptfs, which takes 143 bytes of a name, and FAT32, which takes 4 GB of a file."""
+    """Such as eCryptfs, whose names have at most 143 bytes, and FAT32, whose files have at most 4 GB."""
     real = getattr(os, call)
 
     def refuse_some(what: str | int, data: bytes | int, *arguments: int, **named: int) -> int:
@@ -152,7 +157,9 @@ def test_one_link_that_cannot_be_made_is_a_failure_where_others_can(tmp_path: Pa
         with pytest.raises(IsADirectoryError):
             copy.link(("taken",), "x")
         assert copy.notes == []
-    assert sorted(path.name for path in tmp_path.iterdir()) == [MANIFEST, "taken"], "no link is left half way"
+    assert sorted(path.name for path in tmp_path.iterdir()) == [COPY_MANIFEST, "taken"], (
+        "no link is left half way"
+    )
 
 
 def plant(kind: str, path: Path, outside: Path) -> None:
@@ -178,7 +185,7 @@ def plant(kind: str, path: Path, outside: Path) -> None:
 @pytest.mark.parametrize("kind", ["fifo", "socket", "directory", "device", "link"])
 class TestPlanted:
     def test_as_the_manifest(self, kind: str, tmp_path: Path) -> None:
-        plant(kind, tmp_path / "copy" / MANIFEST, tmp_path / "outside")
+        plant(kind, tmp_path / "copy" / COPY_MANIFEST, tmp_path / "outside")
         with pytest.raises(StoreError, match="it is not a regular file"), Copy.look(tmp_path / "copy"):
             pass
 

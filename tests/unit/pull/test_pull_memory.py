@@ -12,8 +12,8 @@ import pytest
 
 from rcfs.mailbox import MailboxCatalogue
 from rcfs.model import Extension, Retention, message_from
-from rcfs.pull import Copy, Filter, Item, Walk
-from rcfs.pull._survey import Survey, Surveyor
+from rcfs.pull import Copy, Filter, Item, Survey, Walk
+from rcfs.pull._survey import Surveyor
 from rcfs.pull._todo import Kind, Step
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex
 from rcfs.tree import Node, build_root, name_folder, shelve
