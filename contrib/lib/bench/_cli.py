@@ -21,7 +21,7 @@ from bench._peers import PEERS, USUAL, Peer, PeerError
 from bench._picture import picture
 from bench._plan import Plan, ScalePlan, full, quick
 from bench._processes import free_port
-from bench._report import in_readme, tables
+from bench._report import in_readme, short_tables, tables
 from bench._results import Results
 from bench._scale import ScaleBench
 from bench._scale_results import ScaleResults, scale_table
@@ -31,8 +31,6 @@ ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
 _PROXY_WITHIN_S = 10.0
 _SCALE = "scale.json"
-_PICTURE = "contrib/results/bench.svg"
-_README = f"![Requests of each command]({_PICTURE})\n\n"
 
 
 def main() -> int:
@@ -47,9 +45,7 @@ def main() -> int:
         if not results.joinpath("bench.json").exists():
             sys.stderr.write("contrib/bench: there are no results yet; run contrib/bench first\n")
             return 1
-        text = _README + tables(Results.load(results / "bench.json"))
-        if results.joinpath(_SCALE).exists():
-            text += "\n" + scale_table(ScaleResults.load(results / _SCALE))
+        text = short_tables(Results.load(results / "bench.json"))
         readme = ROOT / "README.md"
         readme.write_text(in_readme(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
         return 0

@@ -8,6 +8,8 @@ from bench._results import Cell, Results
 BEGIN = "<!-- bench: begin; written by contrib/bench --readme -->"
 END = "<!-- bench: end -->"
 _NOTHING = "-"
+_SHORT = ("cat of a small file", "ls -lR of 2,000", "grep -r over 2,000", "find, 10,000 messages")
+"""The cases that the README has: one for each way in which people use a mount."""
 
 
 def tables(results: Results) -> str:
@@ -33,6 +35,16 @@ def tables(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def short_tables(results: Results) -> str:
+    """The requests and the seconds of the usual cases, for the README."""
+    cases = [case for case in results.cases if case in _SHORT]
+    parts = [
+        _phase_table(results, cases, lambda cell: _number(cell.median_requests), "Requests"),
+        _phase_table(results, cases, lambda cell: _seconds(cell.median_s), "Seconds"),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
 def in_readme(readme: str, text: str) -> str:
     """`readme` with `text` between the markers.
 
@@ -46,7 +58,9 @@ def in_readme(readme: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text}{END}{after}"
 
 
-def _phase_table(results: Results, cases: Sequence[str], figure: Callable[[Cell], str]) -> str:
+def _phase_table(
+    results: Results, cases: Sequence[str], figure: Callable[[Cell], str], title: str = ""
+) -> str:
     rows = []
     for case in cases:
         phases = [COLD, REMOUNT] if case == "mount" else PHASES
@@ -55,7 +69,7 @@ def _phase_table(results: Results, cases: Sequence[str], figure: Callable[[Cell]
             figures = [figure(results.cell(case, phase, peer)) for phase in phases]
             cells.append(" / ".join(figures) if set(figures) != {_NOTHING} else _NOTHING)
         rows.append(cells)
-    return _table(["", *results.peers], rows) if rows else ""
+    return _table([title, *results.peers], rows) if rows else ""
 
 
 def _first_byte_table(results: Results) -> str:

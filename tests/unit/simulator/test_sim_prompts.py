@@ -45,17 +45,17 @@ async def test_every_prompt_is_listed_and_its_content_is_the_truth_on_both_origi
         for prompt in listed:
             assert (await http.get(prompt["uri"])).json() == prompt
             row = truth[prompt["id"]]
-            for uri in (prompt["contentUri"], row["path"]):
-                content = await http.get(uri)
+            contents = [await http.get(uri) for uri in (prompt["contentUri"], row["path"])]
+            for content in contents:
                 assert content.headers["content-type"] == prompt["contentType"] == row["content_type"]
                 assert len(content.content) == row["size_bytes"]
                 assert hashlib.sha256(content.content).hexdigest() == row["sha256"]
             assert not prompt["contentUri"].startswith(str(http.base_url))
             if prompt["contentType"] == "audio/wav":
-                with wave.open(io.BytesIO(content.content)) as file:
+                with wave.open(io.BytesIO(contents[0].content)) as file:
                     assert file.getnframes() >= 3 * 8000
             else:
-                assert content.content.startswith(b"ID3")
+                assert contents[0].content.startswith(b"ID3")
         part = await http.get(listed[0]["contentUri"], headers={"Range": "bytes=5-9"})
         whole = await http.get(listed[0]["contentUri"])
         assert (part.status_code, part.content) == (206, whole.content[5:10])
