@@ -252,7 +252,7 @@ def test_refresh_reports_its_result(mailbox: Mailbox, tmp_path: Path) -> None:
     for elsewhere, code, said in (
         (tmp_path, 4, f"{tmp_path} is not in a mount of rcfs"),
         (control, 2, f"{control} is not in a mailbox"),
-        (absent, 2, f"there is no {absent}"),
+        (absent, 2, f"{absent} does not exist; check the path"),
     ):
         done = mount.rcfs("refresh", f"--state-dir={mount.state}", str(elsewhere), check=False)
         assert (done.returncode, done.stdout) == (code, "")

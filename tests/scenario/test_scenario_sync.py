@@ -109,7 +109,7 @@ async def test_a_message_from_the_second_of_the_token_is_listed(rig: Rig) -> Non
 
 async def test_a_load_without_a_token_fails(rig: Rig) -> None:
     rig.platform.script(SYNC, Reply.of_json({"records": []}))
-    with pytest.raises(ServerError, match="no token"):
+    with pytest.raises(ServerError, match="no sync token"):
         await rig.mailbox()
     assert operations(rig) == [SYNC]
     await rig.mailbox()

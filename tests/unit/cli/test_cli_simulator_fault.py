@@ -44,7 +44,7 @@ def test_kinds(fault: Callable[..., Result]) -> None:
     lines = fault("--kinds").stdout.splitlines()
     place = lines.index("stall")
     assert lines[place + 1 : place + 3] == [
-        "    Stops in the middle of the body, and then goes on.",
+        "    Pauses in the middle of the body.",
         "    for_s=SECONDS [at_byte=null]",
     ]
     kinds = json.loads(fault("--kinds", "--json").stdout)

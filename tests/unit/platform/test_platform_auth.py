@@ -87,7 +87,7 @@ async def test_a_complete_token_is_read_completely() -> None:
     ],
 )
 async def test_an_invalid_token_is_an_error_that_does_not_quote_it(document: object) -> None:
-    with pytest.raises(ServerError, match="the answer is no token") as caught:
+    with pytest.raises(ServerError, match="the answer is not a token") as caught:
         await token_from(answer(document), 0.0)
     assert SECRET not in "".join(traceback.format_exception_only(caught.value))
     assert caught.value.__cause__ is None

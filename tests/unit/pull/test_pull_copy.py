@@ -115,7 +115,7 @@ def test_a_link_in_the_place_of_a_file_is_replaced_and_not_followed(tmp_path: Pa
 
 def test_foreign_directories_are_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("precious")
-    with pytest.raises(StoreError, match="is not empty and no copy"), Copy.open(tmp_path, ACCOUNT):
+    with pytest.raises(StoreError, match="is not empty and not a copy"), Copy.open(tmp_path, ACCOUNT):
         pass
     (tmp_path / COPY_MANIFEST).write_text("0" * 64 + "  distribution.iso\n")
     with pytest.raises(StoreError, match="was not made by rcfs pull"), Copy.open(tmp_path, ACCOUNT):
