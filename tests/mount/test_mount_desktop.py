@@ -111,7 +111,12 @@ def _end(process: "subprocess.Popen[str]") -> None:
 
 def shows(desktop: Desktop, *words: str) -> Callable[[], bool]:
     """Whether all `words` can be read on the screen."""
-    return lambda: all(word in desktop.text() for word in words)
+
+    def all_are_there() -> bool:
+        text = desktop.text()  # Read once for all words: it takes a second of a core.
+        return all(word in text for word in words)
+
+    return all_are_there
 
 
 def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: Desktop) -> None:

@@ -28,7 +28,7 @@ LONGEST_WAY_S = 4.9
 freeze."""
 RATES = (1 - CLOCK_DRIFT * 0.999, 1.0, 1 + CLOCK_DRIFT)
 """Seconds on the police's clock per second on ours."""
-SOAK = int(os.environ.get("RCFS_SOAK", "20000"))
+SOAK = int(os.environ.get("RCFS_SOAK", "10000"))
 
 
 @attrs.define(eq=False)
