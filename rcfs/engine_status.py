@@ -132,13 +132,13 @@ def _queue(engine: Engine, state: QueueState) -> QueueStatus:
         all_in_s=max(waits_s, default=None),
         requests=tuple(
             WaitingRequest(
-                label=demand.label,
-                by=demand.program,
+                label=options.label,
+                by=options.program,
                 waited_s=now_s - expected.ticket.submitted_s,
                 sent_in_s=expected.wait_s,
             )
             for expected in state.expected[:_NAMED]
-            if (demand := engine.lane.gate.demand(expected.ticket)) is not None
+            if (options := engine.lane.gate.options(expected.ticket)) is not None
         ),
     )
 

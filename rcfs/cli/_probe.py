@@ -13,7 +13,7 @@ from rcfs.config import Settings
 from rcfs.errors import AuthError, ConfigError, ForbiddenError, PlatformError, UnreachableError
 from rcfs.model import Priority
 from rcfs.platform import Proxies, Request, list_messages, read_account, read_own_extension
-from rcfs.transport import Demand, Recorder, Requester
+from rcfs.transport import Recorder, Requester, RequestOptions
 
 _CLOCK_TOLERANCE_S = 60.0
 """With a clock that is further off, new messages appear late, and JWT logins fail."""
@@ -49,15 +49,15 @@ async def _probe(settings: Settings) -> list[Finding]:
     has_sessions = settings.files.sessions.exists()
     shared = shared_session(settings, credentials.identity, recorder) if has_sessions else None
     async with connect(settings, client, recorder, shared) as connection:
-        demand = Demand(Priority.PERSON, attempts=1)
+        options = RequestOptions(Priority.PERSON, attempts=1)
         try:
-            await connection.lane.session.token(demand)
+            await connection.lane.session.token(options)
         except PlatformError as exc:
             findings.append(_no_login(credentials.server_url, exc))
         else:
             findings.append(Finding("login", State.OK, f"logged in to {credentials.server_url}"))
             allowed = [
-                await _allowed(connection.requester, demand, what, scope, request())
+                await _allowed(connection.requester, options, what, scope, request())
                 for what, scope, request in _NEEDED
             ]
             # Of a shared session there may be no answer yet that tells the server's clock.
@@ -111,9 +111,11 @@ def _clock(offset_s: float) -> Finding:
     )
 
 
-async def _allowed(requester: Requester, demand: Demand, what: str, scope: str, request: Request) -> Finding:
+async def _allowed(
+    requester: Requester, options: RequestOptions, what: str, scope: str, request: Request
+) -> Finding:
     try:
-        await requester.read(request, lambda _document: None, demand)
+        await requester.read(request, lambda _document: None, options)
     except ForbiddenError as exc:
         return Finding(
             what, State.PROBLEM, str(exc), f"give the app the scope {scope}, or the user the permission"

@@ -17,7 +17,7 @@ from rcfs.content._source import Part, Source
 from rcfs.content._storage import Sink
 from rcfs.errors import ServerError, TooLargeError
 from rcfs.model import CHUNK_BYTES, ByteRange, Wanted
-from rcfs.transport import AbandonedError, Demand
+from rcfs.transport import AbandonedError, RequestOptions
 
 _MOST_ANSWERS = 1000
 """Answers that one download may take: 50 MB in parts of 64 KiB is 800. A server that sends more parts would
@@ -75,7 +75,7 @@ class Download:
     """A range of a content, and the requests that bring it."""
 
     _job: Job
-    demand: Demand
+    options: RequestOptions
     """How urgent its requests are."""
     start: int
     """First byte of the range."""
@@ -100,7 +100,7 @@ class Download:
 
         Raises:
             PlatformError: The server or the connection failed for good.
-            AbandonedError: Nothing was sent, because it was superfluous by then or its demand was dropped.
+            AbandonedError: Nothing was sent, because it was superfluous by then or the request was withdrawn.
         """
         transfer = self._job.source.transfer(self._job.wanted)
 
@@ -111,7 +111,7 @@ class Download:
             await transfer.run(
                 self._next_range,
                 take,
-                self.demand,
+                self.options,
                 progress=lambda: self.brought_bytes,
                 confirm=self._confirm,
             )

@@ -19,7 +19,7 @@ from rcfs.content._storage import Sink, Storage
 from rcfs.errors import RcfsError, WaitError
 from rcfs.model import Priority, Wanted
 from rcfs.store import FetchRecord
-from rcfs.transport import AbandonedError, Demand, Recorder
+from rcfs.transport import AbandonedError, Recorder, RequestOptions
 
 _POLL_S = 0.2
 """How often rcfs looks whether another process has fetched the same content, in seconds: nobody notices this
@@ -94,7 +94,7 @@ class Fetch:
         """Makes all its requests, also later ones, at least as urgent as `priority`."""
         self._priority = min(self._priority, priority)
         for download in self._job.downloads:
-            download.demand.raise_to(priority)
+            download.options.raise_to(priority)
 
     def abandon(self) -> None:
         """Withdraws the requests that were not sent, because no reader has the content open any more.
@@ -103,7 +103,7 @@ class Fetch:
         """
         self._job.is_awaited = False
         # A list and not any(): each of them must be abandoned.
-        under_way = [each for each in self._job.downloads if not each.demand.abandon()]
+        under_way = [each for each in self._job.downloads if not each.options.abandon()]
         if not under_way and not self._content.complete:
             self.is_given_up = True
             self._abandoned.set()
@@ -148,7 +148,7 @@ class Fetch:
             if not self._waiting_reads:
                 for download in self._job.downloads:
                     if download.is_shortcut:
-                        download.demand.abandon()
+                        download.options.abandon()
 
     def _consider(self, start: int, size: int) -> float:
         """Sends a request for a read if that is worth it; seconds after which to consider the read again."""
@@ -200,11 +200,11 @@ class Fetch:
         return found
 
     def _download(self, start: int, stop: int | None, *, is_shortcut: bool = False) -> Download:
-        demand = Demand(self._priority, label=str(self._content.key), program=self._program)
+        options = RequestOptions(self._priority, label=str(self._content.key), program=self._program)
         if is_shortcut:
-            demand.attempts = 1  # Its bytes come anyway, so it is tried once.
+            options.attempts = 1  # Its bytes come anyway, so it is tried once.
         stop = None if stop == self._content.size_bytes else stop
-        return Download(self._job, demand, start, stop, is_shortcut)
+        return Download(self._job, options, start, stop, is_shortcut)
 
     def _next_download(self) -> Download:
         """A main download, for the first gap."""

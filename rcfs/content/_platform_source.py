@@ -9,7 +9,7 @@ from rcfs.content._source import Part
 from rcfs.errors import ServerError
 from rcfs.model import ByteRange, Wanted
 from rcfs.platform import Answer, Request, read_content
-from rcfs.transport import Demand, Recorder, Requester
+from rcfs.transport import Recorder, Requester, RequestOptions
 
 
 class PlatformSource:
@@ -52,7 +52,7 @@ class PlatformTransfer:
         self,
         missing: Callable[[], ByteRange],
         take: Callable[[Part], Awaitable[None]],
-        demand: Demand,
+        options: RequestOptions,
         *,
         progress: Callable[[], int],
         confirm: Callable[[], None],
@@ -63,7 +63,7 @@ class PlatformTransfer:
             await take(self._part(answer))
 
         await self._requester.run(
-            lambda: self._request(missing()), use, demand, progress=progress, confirm=confirm
+            lambda: self._request(missing()), use, options, progress=progress, confirm=confirm
         )
 
     def _request(self, missing: ByteRange) -> Request:

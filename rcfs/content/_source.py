@@ -6,7 +6,7 @@ from typing import Protocol
 import attrs
 
 from rcfs.model import ByteRange, Wanted
-from rcfs.transport import Demand
+from rcfs.transport import RequestOptions
 
 
 @attrs.frozen
@@ -34,7 +34,7 @@ class Transfer(Protocol):
         self,
         missing: Callable[[], ByteRange],
         take: Callable[[Part], Awaitable[None]],
-        demand: Demand,
+        options: RequestOptions,
         *,
         progress: Callable[[], int],
         confirm: Callable[[], None],
@@ -44,7 +44,7 @@ class Transfer(Protocol):
         Args:
             missing: The range to ask for, called before each attempt; raises when nothing is missing.
             take: Takes the part.
-            demand: How urgent it is.
+            options: How urgent it is.
             progress: Number of bytes that have come; a source that retries sees by it whether that helps.
             confirm: Called immediately before each request; when it raises, nothing is sent.
 

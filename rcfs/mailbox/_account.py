@@ -20,7 +20,7 @@ from rcfs.mailbox._mailboxes import Mailboxes
 from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
 from rcfs.platform import list_extensions, read_account, read_own_extension
 from rcfs.store import Login
-from rcfs.transport import Demand, PagedList, keep_going, run_together
+from rcfs.transport import PagedList, RequestOptions, keep_going, run_together
 
 _START_ATTEMPTS = 2
 """Attempts of the requests that a starting mount needs: a person watches, and should hear within seconds that
@@ -234,16 +234,16 @@ class Account:
                 await self._network.wait_up()
 
     async def _ask(self) -> Login:
-        demand = Demand(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")
-        account_id, name = await self._context.requester.read(read_account(), account_from, demand)
+        options = RequestOptions(Priority.METADATA, attempts=_START_ATTEMPTS, label="account")
+        account_id, name = await self._context.requester.read(read_account(), account_from, options)
         own, admin = await self._context.requester.read(
-            read_own_extension(), lambda record: (extension_from(record), is_admin(record)), demand
+            read_own_extension(), lambda record: (extension_from(record), is_admin(record)), options
         )
         found: dict[int, Extension] = {}
         if admin is False and own is not None:
             found[own.id] = own
         else:
-            extensions = PagedList(self._context.requester, list_extensions(), demand)
+            extensions = PagedList(self._context.requester, list_extensions(), options)
             while (page := await extensions.page()) is not None:
                 for extension in map(extension_from, page):
                     if extension is not None:

@@ -28,7 +28,7 @@ from rcfs.errors import (
 )
 from rcfs.mailbox._freshness import Freshness, SyncPolicy
 from rcfs.model import Priority
-from rcfs.transport import Demand, Network, Recorder
+from rcfs.transport import Network, Recorder, RequestOptions
 
 _REFUSAL_S = 60.0
 """How long rcfs remembers that the platform refused a collection (CMN-419). A person who was just given the
@@ -94,7 +94,7 @@ class Kind(Protocol):
             StoreError: The index fails.
         """
 
-    async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
+    async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         """Loads or syncs a collection; LOADED afterwards, or ABSENT when it turns out not to exist.
 
         Raises:
@@ -121,7 +121,7 @@ def owner_of(collection_id: str) -> int | None:
 class _Job:
     """A load or sync under way."""
 
-    demand: Demand
+    options: RequestOptions
     progress: Progress
     done: trio.Event = attrs.field(factory=trio.Event)
     failure: RcfsError | None = None
@@ -241,7 +241,7 @@ class Collections:
         if entry.refusal is not None and trio.current_time() < entry.refused_until_s:
             raise entry.refusal.with_traceback(None)
         job = entry.job or self._start(collection_id, entry, priority)
-        job.demand.raise_to(priority)
+        job.options.raise_to(priority)
         await job.done.wait()
         if job.failure is not None:
             raise job.failure.with_traceback(None)
@@ -313,8 +313,8 @@ class Collections:
 
     def _start(self, collection_id: str, entry: _Entry, priority: Priority) -> _Job:
         entry.freshness.began(trio.current_time())
-        demand = Demand(priority, label=self._kinds[kind_of(collection_id)].label(collection_id))
-        entry.job = _Job(demand, Progress(trio.current_time()))
+        options = RequestOptions(priority, label=self._kinds[kind_of(collection_id)].label(collection_id))
+        entry.job = _Job(options, Progress(trio.current_time()))
         self._nursery.start_soon(self._run_job, collection_id, entry, entry.job)
         return entry.job
 
@@ -324,7 +324,7 @@ class Collections:
         entry.refusal, entry.refused_until_s = None, -math.inf
         job.failure = PlatformError("the mount is ending")
         try:
-            recalled = await kind.update(collection_id, job.progress, job.demand)
+            recalled = await kind.update(collection_id, job.progress, job.options)
             job.failure = None
             if entry.recalled is not recalled:
                 entry.recalled = recalled
@@ -334,7 +334,7 @@ class Collections:
             job.failure = exc
             if isinstance(exc, UnreachableError):
                 entry.freshness.hinted()  # so that it is synced as soon as the server answers
-            elif isinstance(exc, ForbiddenError) and job.demand.priority is Priority.CRAWLER:
+            elif isinstance(exc, ForbiddenError) and job.options.priority is Priority.CRAWLER:
                 # No fault: most logins may not read most mailboxes, and nobody waits for this one.
                 self._recorder.note(f"{name} refused", extension=extension_id, code=exc.code)
             elif not isinstance(exc, OfflineError):

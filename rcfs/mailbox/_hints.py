@@ -43,7 +43,7 @@ from rcfs.platform import (
     subscription_frame,
 )
 from rcfs.status import HintsStatus
-from rcfs.transport import Demand, run_together
+from rcfs.transport import RequestOptions, run_together
 
 _SCOPE = "websocket"
 """Beginning, in lower case, of the scope that lets an app open a WebSocket: the official description calls
@@ -154,12 +154,12 @@ class Hints:
         Raises:
             RcfsError: The connection failed, or could not be opened.
         """
-        demand = Demand(Priority.METADATA, attempts=1, label="notifications")
-        await self._context.lane.session.token(demand)
+        options = RequestOptions(Priority.METADATA, attempts=1, label="notifications")
+        await self._context.lane.session.token(options)
         scopes = self._context.lane.session.scopes
         if scopes and not any(scope.lower().startswith(_SCOPE) for scope in scopes):
             raise ForbiddenError("the app lacks the scope WebSocket")
-        access = await self._context.requester.read(socket_token(), socket_access, demand)
+        access = await self._context.requester.read(socket_token(), socket_access, options)
         try:
             async with self._context.client.open_socket(access.url(self._recovery)) as socket:
                 await self._serve(socket)
@@ -237,8 +237,8 @@ class Hints:
         extension_ids = frozenset(map(extension_of, mailboxes))
         for _attempt in range(_ATTEMPTS):
             operation = "updateSubscription" if self._subscription_id else "createSubscription"
-            demand = Demand(Priority.METADATA, label="subscription")
-            async with self._context.lane.gate.slot(operation, MEDIUM, demand) as slot:
+            options = RequestOptions(Priority.METADATA, label="subscription")
+            async with self._context.lane.gate.slot(operation, MEDIUM, options) as slot:
                 frame = await self._question(
                     socket,
                     lambda number: subscription_frame(number, extension_ids, self._subscription_id),

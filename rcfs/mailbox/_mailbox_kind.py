@@ -15,7 +15,7 @@ from rcfs.mailbox._mailbox_notes import read_note, write_note
 from rcfs.mailbox._update import Target, Updater
 from rcfs.model import DAY_S, Extension
 from rcfs.store import ChangedPaths, MailboxState
-from rcfs.transport import Demand
+from rcfs.transport import RequestOptions
 
 MAILBOX: Final = "mailbox"
 """Name of the kind."""
@@ -75,13 +75,13 @@ class MailboxKind:
         """Makes the next sync of each mailbox report all of it as changed, since the index was replaced."""
         self._revisions = dict.fromkeys(self._revisions)
 
-    async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
+    async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         extension_id = extension_of(collection_id)
         extension = self.extensions.get(extension_id)
         number = "" if extension is None else extension.number
         tell = partial(self._tell, extension_id)
         try:
-            await self._updater.update(Target(self.account_id, extension_id, number, tell, progress), demand)
+            await self._updater.update(Target(self.account_id, extension_id, number, tell, progress), options)
         except ForbiddenError as exc:
             state = self._state(extension_id)
             if exc.code != _NO_MAILBOX or (state is not None and state.loaded):

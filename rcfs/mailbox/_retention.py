@@ -36,7 +36,7 @@ from rcfs.model import (
 from rcfs.platform import read_store_configuration
 from rcfs.status import ExpiryStatus, RetentionStatus
 from rcfs.store import Note
-from rcfs.transport import Demand
+from rcfs.transport import RequestOptions
 
 _SOON_S = 7 * DAY_S
 """The status names the messages that the platform deletes within a week: time for a pull at the weekend."""
@@ -80,10 +80,10 @@ class RetentionTracker:
         async with self._asking:
             if self._is_fresh or self._context.network.is_down:
                 return
-            demand = Demand(Priority.METADATA, attempts=1, label="retention")
+            options = RequestOptions(Priority.METADATA, attempts=1, label="retention")
             try:
-                await self._context.lane.session.token(demand)
-                found = await self._ask(demand)
+                await self._context.lane.session.token(options)
+                found = await self._ask(options)
                 self._note = Note(json.dumps(found), self._context.wall_clock())
                 await self._context.note(self._topic, self._note.text)
             except (OfflineError, UnreachableError):
@@ -93,13 +93,15 @@ class RetentionTracker:
             except Exception as exc:  # noqa: BLE001 - nothing depends on it
                 self._context.recorder.crash("retention", exc)
 
-    async def _ask(self, demand: Demand) -> Mapping[str, object]:
+    async def _ask(self, options: RequestOptions) -> Mapping[str, object]:
         scopes = self._context.lane.session.scopes
         if scopes and _SCOPE not in scopes:
             return {"refused": f"the app lacks the scope {_SCOPE}"}
         try:
             return {
-                "days": await self._context.requester.read(read_store_configuration(), retention_days, demand)
+                "days": await self._context.requester.read(
+                    read_store_configuration(), retention_days, options
+                )
             }
         except (ForbiddenError, NotFoundError, BadRequestError) as exc:
             return {"refused": f"the server refuses to tell ({exc.code or type(exc).__name__})"}

@@ -35,7 +35,7 @@ from rcfs.platform import (
     sync_messages,
 )
 from rcfs.store import ChangedPaths, MailboxState
-from rcfs.transport import Demand, PagedList
+from rcfs.transport import PagedList, RequestOptions
 
 T = TypeVar("T")
 
@@ -96,7 +96,7 @@ class Updater:
         self._recorder = context.recorder
         self._intake = intake
 
-    async def update(self, target: Target, demand: Demand) -> None:
+    async def update(self, target: Target, options: RequestOptions) -> None:
         """Loads or syncs a mailbox.
 
         Raises:
@@ -104,13 +104,13 @@ class Updater:
             StoreError: The index fails.
         """
         state = self._index.reader.mailbox(target.account_id, target.extension_id)
-        if state is None or not state.loaded or not await self._sync(target, state, demand):
-            await self._load(target, demand)
+        if state is None or not state.loaded or not await self._sync(target, state, options):
+            await self._load(target, options)
 
-    async def _load(self, target: Target, demand: Demand) -> None:
+    async def _load(self, target: Target, options: RequestOptions) -> None:
         """Reads the whole list, and removes from the index what the list lacks."""
         listings = 1
-        while (listing := await self._list(target, demand)).shifted and listings < _MOST_LISTINGS:
+        while (listing := await self._list(target, options)).shifted and listings < _MOST_LISTINGS:
             listings += 1
         left = await self._in_thread(self._index.reader.unseen, listing.mailbox, listing.number)
         for gone in _batches(left):
@@ -136,7 +136,7 @@ class Updater:
         for batch in _batches(records):
             await self._take_changes(target, mailbox, batch)
 
-    async def _list(self, target: Target, demand: Demand) -> _Listing:
+    async def _list(self, target: Target, options: RequestOptions) -> _Listing:
         """Reads the whole list once into the index."""
         progress = target.progress
         progress.begin(trio.current_time())
@@ -144,12 +144,12 @@ class Updater:
             self._index.writer.begin, target.account_id, target.extension_id, target.number
         )
         # The token comes first, so that the next sync has everything that happens from here on.
-        answer = await self._ask_changes(target, "", demand)
+        answer = await self._ask_changes(target, "", options)
         if not answer.token:
             raise ServerError("the server sent no sync token for the mailbox")
         token, at_s, shifted = answer.token, self._context.client.server_now_s(), False
         first = list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S)
-        messages = PagedList(self._context.requester, first, demand)
+        messages = PagedList(self._context.requester, first, options)
         while (page := await messages.page()) is not None:
             target.tell(await self._in_thread(self._intake.take, mailbox, page, listing))
             progress.pages, progress.records = messages.pages, progress.records + len(page)
@@ -157,21 +157,21 @@ class Updater:
         if messages.pages > 1:
             # When a message is purged while the list is read, the later ones move up, and one of them may
             # move to a page that was read before.
-            answer = await self._ask_changes(target, token, demand)
+            answer = await self._ask_changes(target, token, options)
             merged = await self._take_changes(target, mailbox, answer.records)
-            await self._clear(target, mailbox, merged.unclear, demand)
+            await self._clear(target, mailbox, merged.unclear, options)
             token, shifted = answer.token or token, merged.purged
         return _Listing(mailbox, listing, token, at_s, shifted)
 
-    async def _ask_changes(self, target: Target, token: str, demand: Demand) -> SyncAnswer:
+    async def _ask_changes(self, target: Target, token: str, options: RequestOptions) -> SyncAnswer:
         """The changes since the platform issued `token`; with an empty one, only a new token."""
         request = sync_messages(target.extension_id, token=token)
-        return await self._context.requester.read(request, sync_answer, demand)
+        return await self._context.requester.read(request, sync_answer, options)
 
-    async def _sync(self, target: Target, state: MailboxState, demand: Demand) -> bool:
+    async def _sync(self, target: Target, state: MailboxState, options: RequestOptions) -> bool:
         """Writes the changes since the last sync into the index; False when a load is needed instead."""
         try:
-            answer = await self._ask_changes(target, state.sync_token, demand)
+            answer = await self._ask_changes(target, state.sync_token, options)
         except BadRequestError as exc:
             if not is_invalid_token(exc):
                 raise
@@ -184,23 +184,27 @@ class Updater:
         merged = await self._take_changes(target, state.number, answer.records)
         if len(merged.unclear) > _MOST_READ:
             return False
-        await self._clear(target, state.number, merged.unclear, demand)
+        await self._clear(target, state.number, merged.unclear, options)
         # Only now, with everything in the index: the next sync does not repeat these changes.
         await self._in_thread(self._index.writer.synced, state.number, answer.token or state.sync_token, at_s)
         return True
 
-    async def _clear(self, target: Target, number: int, unclear: Sequence[int], demand: Demand) -> None:
+    async def _clear(
+        self, target: Target, number: int, unclear: Sequence[int], options: RequestOptions
+    ) -> None:
         """Reads unclear messages and writes them into the index."""
         for start in range(0, len(unclear), MOST_AT_ONCE):
             ids = unclear[start : start + MOST_AT_ONCE]
-            found = await self._read(target, ids, demand)
+            found = await self._read(target, ids, options)
             for message_id in ids:
                 if message_id not in found:
-                    found |= await self._read(target, [message_id], demand)
+                    found |= await self._read(target, [message_id], options)
             records = [purged_record(each) if record is None else record for each, record in found.items()]
             await self._take_changes(target, number, records)
 
-    async def _read(self, target: Target, ids: Sequence[int], demand: Demand) -> dict[int, Record | None]:
+    async def _read(
+        self, target: Target, ids: Sequence[int], options: RequestOptions
+    ) -> dict[int, Record | None]:
         """The records of messages by id, None for a message that is gone; of several, some may be missing.
 
         Raises:
@@ -215,7 +219,7 @@ class Updater:
             )
 
         try:
-            found = await self._context.requester.run(lambda: request, use, demand)
+            found = await self._context.requester.run(lambda: request, use, options)
         except (BadRequestError, NotFoundError) as exc:
             if len(ids) > 1:
                 return {}  # One of them is refused, or reading several is: the caller asks for each alone.

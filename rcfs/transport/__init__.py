@@ -3,8 +3,8 @@
 from rcfs.transport._connection import Connection as Connection
 from rcfs.transport._connection import open_connection as open_connection
 from rcfs.transport._gate import AbandonedError as AbandonedError
-from rcfs.transport._gate import Demand as Demand
 from rcfs.transport._gate import Gate as Gate
+from rcfs.transport._gate import RequestOptions as RequestOptions
 from rcfs.transport._gate import RequestSlot as RequestSlot
 from rcfs.transport._glance import Glance as Glance
 from rcfs.transport._lane import Lane as Lane

@@ -26,7 +26,7 @@ class AbandonedError(WaitError):
 
 
 @attrs.define(eq=False)
-class Demand:
+class RequestOptions:
     """How urgent a request is, and for whom; a caller may raise or withdraw it while it waits."""
 
     priority: Priority
@@ -63,7 +63,7 @@ class Demand:
 
 @attrs.define(eq=False)
 class _Waiter:
-    demand: Demand
+    options: RequestOptions
     admitted: trio.Event = attrs.field(factory=trio.Event)
     slot: Slot | None = None
 
@@ -81,7 +81,7 @@ class RequestSlot:
     _gate: "Gate"
     _operation: str
     _group: UsageGroup
-    _demand: Demand
+    _demand: RequestOptions
     _held: Slot | None = None
     """The slot, until the ledger has been told how the request ended."""
     _is_sent: bool = True
@@ -91,7 +91,7 @@ class RequestSlot:
         """Waits for the slot; a task that is cancelled meanwhile leaves the queue and uses no slot.
 
         Raises:
-            AbandonedError: `Demand.abandon` was called while it waited.
+            AbandonedError: `RequestOptions.abandon` was called while it waited.
         """
         self._held = await self._gate.wait_for_slot(self._group, self._demand)
         return self
@@ -180,28 +180,28 @@ class Gate:
         wait_s = self._admit() - self._clock()
         self._nap.deadline = trio.current_time() + max(0.0, wait_s)
 
-    def slot(self, operation: str, group: UsageGroup, demand: Demand) -> RequestSlot:
+    def slot(self, operation: str, group: UsageGroup, options: RequestOptions) -> RequestSlot:
         """A slot for one request, as a block: ``async with gate.slot(…) as slot``.
 
         Args:
             operation: The operationId of the official API description, for the recorder.
             group: The usage plan group that the request probably counts for.
-            demand: How urgent it is.
+            options: How urgent it is.
         """
-        return RequestSlot(self, operation, group, demand)
+        return RequestSlot(self, operation, group, options)
 
-    async def wait_for_slot(self, group: UsageGroup, demand: Demand) -> Slot:
+    async def wait_for_slot(self, group: UsageGroup, options: RequestOptions) -> Slot:
         """The ledger's slot for a request of `group`, as soon as it may be sent. For RequestSlot only."""
-        ticket = self._scheduler.submit(group, demand.priority, self._clock())
-        waiter = self._waiters[ticket] = _Waiter(demand)
-        demand.attach(self, ticket)
+        ticket = self._scheduler.submit(group, options.priority, self._clock())
+        waiter = self._waiters[ticket] = _Waiter(options)
+        options.attach(self, ticket)
         self._something_changed()
         handed_over = False
         try:
             await waiter.admitted.wait()
             handed_over = True
         finally:
-            demand.attach(None, None)
+            options.attach(None, None)
             if not handed_over:
                 self._waiters.pop(ticket, None)
                 if waiter.slot is None:
@@ -287,7 +287,7 @@ class Gate:
         """Seconds until the last of `count` further requests would be answered, as in `forecast`."""
         return self._scheduler.answered_s(group, priority, count, self._clock())
 
-    def demand(self, ticket: Ticket) -> Demand | None:
-        """The demand of the request that waits as `ticket`; None when it is not waiting any more."""
+    def options(self, ticket: Ticket) -> RequestOptions | None:
+        """The options of the request that waits as `ticket`; None when it is not waiting any more."""
         waiter = self._waiters.get(ticket)
-        return waiter.demand if waiter is not None else None
+        return waiter.options if waiter is not None else None

@@ -5,7 +5,7 @@ from typing import Any
 
 from rcfs.errors import ServerError
 from rcfs.platform import Request, following_page, next_page_url, page_totals, records_of
-from rcfs.transport._gate import Demand
+from rcfs.transport._gate import RequestOptions
 from rcfs.transport._requester import Requester
 
 _MOST_PAGES = 10_000
@@ -15,10 +15,10 @@ _MOST_PAGES = 10_000
 class PagedList:
     """One list of the platform, read page by page."""
 
-    def __init__(self, requester: Requester, first: Request, demand: Demand) -> None:
+    def __init__(self, requester: Requester, first: Request, options: RequestOptions) -> None:
         """Prepares a list whose first page answers `first`; nothing is sent."""
         self._requester = requester
-        self._demand = demand
+        self._demand = options
         self._first = first
         self._next: Request | None = first
         self._seen: set[str] = set()

@@ -14,7 +14,7 @@ import trio
 from rcfs.errors import OfflineError, RcfsError, SilentError, TransportError, UnreachableError
 from rcfs.model import Priority
 from rcfs.platform import Client
-from rcfs.transport._gate import Demand
+from rcfs.transport._gate import RequestOptions
 from rcfs.transport._reachability import Reachability
 from rcfs.transport._recorder import Recorder
 
@@ -108,7 +108,7 @@ class Network:
         while self.is_down:
             await self._returned.wait()
 
-    async def admit(self, url: str, demand: Demand) -> None:
+    async def admit(self, url: str, options: RequestOptions) -> None:
         """Returns when a request may be sent to the server of `url`.
 
         That is at once, except that a bulk request waits for the end of an outage in its first minute.
@@ -127,7 +127,7 @@ class Network:
             reason = server.way.reason
             if reason is not None and reason.lasting:
                 raise type(reason)(str(reason))
-            if demand.priority < Priority.READAHEAD or wait_s <= 0:
+            if options.priority < Priority.READAHEAD or wait_s <= 0:
                 raise UnreachableError(f"cannot connect to {server.host}; rcfs keeps trying")
             with trio.move_on_after(min(wait_s, _LOOK_EVERY_S)):
                 await self._returned.wait()

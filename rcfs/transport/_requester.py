@@ -14,7 +14,7 @@ from rcfs.errors import AuthError, PlatformError, RateLimitedError, ServerError,
 from rcfs.model import UsageGroup
 from rcfs.platform import Answer, Client, Request, Token, decoded_object, redirected, refusal
 from rcfs.quota import UNKNOWN_PLAN
-from rcfs.transport._gate import Demand, RequestSlot
+from rcfs.transport._gate import RequestOptions, RequestSlot
 from rcfs.transport._lane import Lane
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
@@ -65,7 +65,7 @@ class Requester:
         self,
         plan: Callable[[], Request],
         use: Callable[[Answer], Awaitable[T]],
-        demand: Demand,
+        options: RequestOptions,
         *,
         progress: Callable[[], int] = lambda: 0,
         confirm: Callable[[], None] = lambda: None,
@@ -78,7 +78,7 @@ class Requester:
         Args:
             plan: Makes the request; called for every attempt, so it may ask for the bytes still missing.
             use: Reads the answer; called for every attempt.
-            demand: The class of the request. After `demand.attempts` faults in a row rcfs gives up.
+            options: The class of the request. After `options.attempts` faults in a row rcfs gives up.
             progress: Number of bytes that have come. Faults between which it grows are not counted.
             confirm: Called immediately before each sending, which may be long after `plan`; when it raises,
                 nothing is sent, no slot is used, and the error passes to the caller.
@@ -88,16 +88,16 @@ class Requester:
             PlatformError: The error of the last attempt.
             UncertainError: A request that is not repeatable may or may not have been carried out.
             UnreachableError, OfflineError: Nothing is sent now; see `Network.admit`.
-            AbandonedError: The demand was withdrawn while it waited for a slot.
+            AbandonedError: The request was withdrawn while it waited for a slot.
         """
         lane = lane or self._lane
-        call = _Call(self._client, self._network, lane, self._learned_groups, demand, use, confirm)
-        retry = Retry(demand.attempts, progress())
+        call = _Call(self._client, self._network, lane, self._learned_groups, options, use, confirm)
+        retry = Retry(options.attempts, progress())
         while True:
             request = plan()
-            await self._network.admit(request.url, demand)
+            await self._network.admit(request.url, options)
             # The session repeats failed logins itself.
-            await lane.session.token(demand)
+            await lane.session.token(options)
             try:
                 return await call.attempt(request)
             except _ReplacedError:
@@ -132,7 +132,7 @@ class Requester:
         self,
         request: Request,
         decode: Callable[[dict[str, Any]], T],
-        demand: Demand,
+        options: RequestOptions,
         *,
         lane: Lane | None = None,
     ) -> T:
@@ -150,7 +150,7 @@ class Requester:
             # A page of a thousand messages takes tens of milliseconds: not in the event loop.
             return await trio.to_thread.run_sync(parse, await answer.body())
 
-        return await self.run(lambda: request, use, demand, lane=lane)
+        return await self.run(lambda: request, use, options, lane=lane)
 
 
 @attrs.frozen
@@ -161,7 +161,7 @@ class _Call(Generic[T]):
     network: Network
     lane: Lane
     learned_groups: MutableMapping[str, UsageGroup]
-    demand: Demand
+    options: RequestOptions
     use: Callable[[Answer], Awaitable[T]]
     confirm: Callable[[], None]
 
@@ -197,13 +197,13 @@ class _Call(Generic[T]):
                 return await self._judge(request, answer)
         group = self.learned_groups.get(request.operation, request.group)
         while True:
-            async with self.lane.gate.slot(request.operation, group, self.demand) as slot:
+            async with self.lane.gate.slot(request.operation, group, self.options) as slot:
                 token = self.lane.session.current
                 if token is not None and not self.network.is_closed_to(request.url):
                     return await self._exchange(request, token, slot)
                 slot.unsent()  # During the wait for the slot the token ended, or an outage began.
-            await self.network.admit(request.url, self.demand)
-            await self.lane.session.token(self.demand)
+            await self.network.admit(request.url, self.options)
+            await self.lane.session.token(self.options)
 
     async def _exchange(self, request: Request, token: Token, slot: RequestSlot) -> T | _Redirect:
         try:

@@ -28,7 +28,7 @@ from rcfs.platform import (
     token_from,
 )
 from rcfs.store import SharedSession
-from rcfs.transport._gate import Demand, Gate
+from rcfs.transport._gate import Gate, RequestOptions
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._retry import backoff_s
@@ -113,12 +113,12 @@ class Session:
         """Seconds until rcfs tries a refused login again; 0 if it may now, or the login was not refused."""
         return 0.0 if self.refused is None else max(0.0, self._refused_s + _REFUSED_S - self._gate.now_s)
 
-    async def token(self, demand: Demand) -> Token:
+    async def token(self, options: RequestOptions) -> Token:
         """A token that is good now: the current one, or a new one when that is about to end.
 
         Raises:
             AuthError: The credentials were refused, now or within the last minute.
-            PlatformError: The server failed or could not be reached, `demand.attempts` times.
+            PlatformError: The server failed or could not be reached, `options.attempts` times.
         """
         asked_s = self._gate.now_s
         while (token := self.current) is None:
@@ -127,7 +127,7 @@ class Session:
                     # It failed while this task waited: one failure counts for all that waited.
                     raise self._failure[1].with_traceback(None)
                 if self.current is None:
-                    await self._renew(demand)
+                    await self._renew(options)
         return token
 
     def reject(self, token: Token) -> bool:
@@ -142,13 +142,13 @@ class Session:
             self._token = attrs.evolve(token, refresh=refresh, renew_at_s=-1.0, ends_at_s=-1.0)
         return True
 
-    async def _renew(self, demand: Demand) -> None:
+    async def _renew(self, options: RequestOptions) -> None:
         try:
-            await self._network.admit(TOKEN_PATH, demand)
+            await self._network.admit(TOKEN_PATH, options)
             async with self._document.renewing(lambda: self.current is not None or self._adopt()):
                 if self.current is None and not self._adopt():
                     if not await self._refresh():
-                        self._token = await self._log_in(demand)
+                        self._token = await self._log_in(options)
                         self._refreshed = False
                     if self._token is not None:
                         self._document.keep_token(self._token, is_refreshed=self._refreshed)
@@ -223,7 +223,7 @@ class Session:
         self._refreshed = True
         return True
 
-    async def _log_in(self, demand: Demand) -> Token:
+    async def _log_in(self, options: RequestOptions) -> Token:
         if self.refused is not None:
             await self._look_for_others()
         if self._refusal_kept and self._document.read() is None:
@@ -248,7 +248,7 @@ class Session:
                 failures += 1
                 # While the old token is good, requests use it instead of waiting here.
                 good = self._token is not None and self._gate.now_s < self._token.ends_at_s
-                if good or not exc.retryable or failures >= demand.attempts or self._network.is_down:
+                if good or not exc.retryable or failures >= options.attempts or self._network.is_down:
                     raise
                 self._recorder.fault("login", str(exc))
                 if not isinstance(exc, RateLimitedError):
@@ -292,9 +292,9 @@ class Session:
         """The answer to `request`, which takes one slot of the auth group."""
         basic = (self._credentials.client_id, self._credentials.client_secret)
         # All other requests wait for the login, so it always has the most urgent class.
-        demand = Demand(Priority.PERSON, label="login")
+        options = RequestOptions(Priority.PERSON, label="login")
         async with (
-            self._gate.slot(request.operation, request.group, demand) as slot,
+            self._gate.slot(request.operation, request.group, options) as slot,
             AsyncExitStack() as stack,
         ):
             with self._network.waiting_for_headers(request.url):

@@ -14,7 +14,7 @@ import trio
 from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.platform import AllowedHosts, Client, Credentials, list_messages
 from rcfs.store import LinuxMachine, open_ledger
-from rcfs.transport import Demand, Recorder, Requester, open_connection
+from rcfs.transport import Recorder, Requester, RequestOptions, open_connection
 
 PLANS = {UsageGroup("light"): Plan(15, 1.0, 2.0), UsageGroup("auth"): Plan(20, 1.0, 2.0)}
 """Plans of the simulator that these processes use."""
@@ -33,7 +33,9 @@ async def fetch(path: Path, priority: Priority, count: int) -> None:
 
     async def one(requester: Requester) -> None:
         await requester.read(
-            list_messages(None, until_s=machine.wall_s(), per_page=1), lambda _page: None, Demand(priority)
+            list_messages(None, until_s=machine.wall_s(), per_page=1),
+            lambda _page: None,
+            RequestOptions(priority),
         )
         print("answered", flush=True)  # noqa: T201 - the test reads it
 

@@ -8,7 +8,7 @@ from rcfs.errors import BadRequestError, PlatformError, UncertainError
 from rcfs.model import Priority, UsageGroup
 from rcfs.platform import Request, json_body
 from rcfs.quota import FREEZE_MARGIN_S
-from rcfs.transport import Demand, Requester
+from rcfs.transport import Requester, RequestOptions
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import FOREIGN, MEDIA, PLATFORM, Answering, Reply, Seen, Unreachable
 from tests.scenario.conftest import HEADERS_WITHIN_S
@@ -22,7 +22,9 @@ async def send(rig: Rig, change: Request = CHANGE) -> str:
     """The read status that the server says."""
     engine = rig.engine
     requester = Requester(engine.client, engine.network, engine.lane, engine.recorder)
-    return str(await requester.read(change, lambda answer: answer["readStatus"], Demand(Priority.PERSON)))
+    return str(
+        await requester.read(change, lambda answer: answer["readStatus"], RequestOptions(Priority.PERSON))
+    )
 
 
 def sent(rig: Rig) -> list[Seen]:

@@ -9,7 +9,7 @@ from rcfs.errors import UnreachableError
 from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from rcfs.platform import Credentials, read_account
 from rcfs.quota import Ledger, MemoryHome
-from rcfs.transport import Demand, Gate, Lane, Requester, Session
+from rcfs.transport import Gate, Lane, Requester, RequestOptions, Session
 from tests.fakes.rig import Rig
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, PLATFORM, Reply
 
@@ -36,7 +36,7 @@ def requester(rig: Rig) -> Requester:
 
 async def read(requester: Requester, lane: Lane | None = None) -> None:
     # Without rate headers each ledger keeps the plan that it was made with.
-    await requester.read(read_account(), lambda _record: None, Demand(Priority.PERSON), lane=lane)
+    await requester.read(read_account(), lambda _record: None, RequestOptions(Priority.PERSON), lane=lane)
 
 
 def answer(rig: Rig, *replies: Reply) -> None:
@@ -78,7 +78,7 @@ async def test_a_refusal_freezes_one_lane_only(rig: Rig, second: Lane, requester
 
 
 async def test_an_outage_is_one_for_all_lanes(rig: Rig, second: Lane, requester: Requester) -> None:
-    await second.session.token(Demand(Priority.PERSON))
+    await second.session.token(RequestOptions(Priority.PERSON))
     rig.platform.away = [PLATFORM]
     with pytest.raises(UnreachableError):
         await read(requester)

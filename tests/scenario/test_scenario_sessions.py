@@ -16,7 +16,7 @@ from rcfs.quota import Ledger, MemoryHome
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator.login._auth import MAX_SESSIONS
 from rcfs.store import SharedSession
-from rcfs.transport import Demand, Recorder, open_connection
+from rcfs.transport import Recorder, RequestOptions, open_connection
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.rig import noise
 from tests.fakes.scripted import CLIENT_ID, CLIENT_SECRET, JWT, Reply, ScriptedPlatform
@@ -99,7 +99,7 @@ async def test_the_session_of_a_killed_process_is_used(
 
 async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -> None:
     assert MAX_SESSIONS < 7
-    demand = Demand(Priority.PERSON)
+    options = RequestOptions(Priority.PERSON)
     async with trio.open_nursery() as nursery:
         simulated = Platform(SimulatorConfig(AccountSpec(messages=5, months=1)), nursery)
         ends = simulated.endpoints
@@ -117,7 +117,7 @@ async def test_more_processes_than_the_platform_keeps_sessions(tmp_path: Path) -
                 )
                 requesters.append((await stack.enter_async_context(connecting)).requester)
             for requester in (*requesters, *requesters):
-                await requester.read(read_account(), lambda _record: None, demand)
+                await requester.read(read_account(), lambda _record: None, options)
         nursery.cancel_scope.cancel()
     entries = simulated.simulator.journal.entries()
     assert [entry.operation for entry in entries].count(LOGIN) == 1

@@ -14,7 +14,7 @@ from rcfs.content import Library, Part, Storage
 from rcfs.errors import NotFoundError
 from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey, Priority, RecordingKey, Wanted
 from rcfs.store import ContentCache, ContentInfo, FetchHistory, FetchRecord, SizeIndex
-from rcfs.transport import Demand, Recorder
+from rcfs.transport import Recorder, RequestOptions
 from tests.fakes.rig import noise
 
 KEY = RecordingKey("1", "3421234004")
@@ -46,7 +46,7 @@ class Reading:
         self,
         missing: Callable[[], ByteRange],
         take: Callable[[Part], Awaitable[None]],
-        demand: Demand,
+        options: RequestOptions,
         *,
         progress: Callable[[], int],
         confirm: Callable[[], None],
@@ -54,7 +54,7 @@ class Reading:
         assert progress() >= 0
         stretch = missing()
         confirm()
-        self.shelf.asked.append((str(self.key), demand.priority.name, stretch.start, stretch.stop))
+        self.shelf.asked.append((str(self.key), options.priority.name, stretch.start, stretch.stop))
         if self.key not in self.shelf.contents:
             raise NotFoundError("there is no such content")
         data = self.shelf.contents[self.key]

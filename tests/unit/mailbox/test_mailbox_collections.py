@@ -14,7 +14,7 @@ from rcfs.errors import ForbiddenError, RcfsError, StoreError
 from rcfs.mailbox._collections import Collections, Progress, State, owner_of
 from rcfs.mailbox._freshness import SyncPolicy
 from rcfs.model import Priority
-from rcfs.transport import Demand, Recorder
+from rcfs.transport import Recorder, RequestOptions
 
 COMPANY, OWN = "calls/company/2026-11", "calls/101/2026-11"
 TAKES_S = 2.0
@@ -44,11 +44,11 @@ class Calls:
     def policy(self, collection_id: str) -> SyncPolicy:
         return SyncPolicy(BUSY_S, IDLE_S)
 
-    async def update(self, collection_id: str, progress: Progress, demand: Demand) -> State:
+    async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         self.sent.append((collection_id, trio.current_time()))
         progress.begin(trio.current_time())
         await trio.sleep(TAKES_S)
-        self.classes.append(demand.priority)
+        self.classes.append(options.priority)
         if self.error is not None:
             raise self.error
         return self.becomes

@@ -9,7 +9,7 @@ from rcfs.errors import ServerError, UnreachableError
 from rcfs.model import LONGEST_S, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.quota import CLOCK_DRIFT, FREEZE_MARGIN_S, Ledger, MemoryHome
 from rcfs.status import to_json
-from rcfs.transport import AbandonedError, Demand, Gate, Recorder, RequestSlot, backoff_s
+from rcfs.transport import AbandonedError, Gate, Recorder, RequestOptions, RequestSlot, backoff_s
 
 GROUP = UsageGroup("medium")
 OTHER = UsageGroup("light")
@@ -33,9 +33,11 @@ async def gate(nursery: trio.Nursery, recorder: Recorder) -> Gate:
     return gate
 
 
-async def hold(gate: Gate, demand: Demand | None = None, *, group: UsageGroup = GROUP) -> RequestSlot:
-    """A slot that the test must end; for a person without `demand`."""
-    return await gate.slot("read", group, demand or Demand(PERSON)).__aenter__()
+async def hold(
+    gate: Gate, options: RequestOptions | None = None, *, group: UsageGroup = GROUP
+) -> RequestSlot:
+    """A slot that the test must end; for a person without `options`."""
+    return await gate.slot("read", group, options or RequestOptions(PERSON)).__aenter__()
 
 
 async def leave(slot: RequestSlot) -> None:
@@ -60,7 +62,7 @@ async def test_without_a_free_slot_a_request_waits_for_the_window(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
-    slot = await gate.wait_for_slot(GROUP, Demand(PERSON))
+    slot = await gate.wait_for_slot(GROUP, RequestOptions(PERSON))
     assert trio.current_time() == pytest.approx(10.0)
     assert slot.taken_s == trio.current_time()
     gate.answered(slot, 200, None, None)
@@ -130,13 +132,13 @@ async def test_a_request_that_is_cancelled_while_it_waits_leaves_no_trace(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
-    demand = Demand(PERSON)
+    options = RequestOptions(PERSON)
     with trio.move_on_after(1) as scope:
-        await hold(gate, demand)
+        await hold(gate, options)
     assert scope.cancelled_caught
     assert gate.queue() == ()
     assert used(gate) == 2
-    assert not demand.abandon()
+    assert not options.abandon()
     await trio.sleep(10)
     assert used(gate) == 0
 
@@ -177,21 +179,21 @@ async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
-    demand = Demand(BULK)
+    options = RequestOptions(BULK)
     async with trio.open_nursery() as nursery:
         errors: list[AbandonedError] = []
 
         async def take() -> None:
             try:
-                await hold(gate, demand)
+                await hold(gate, options)
             except AbandonedError as exc:
                 errors.append(exc)
 
         nursery.start_soon(take)
         await wait_all_tasks_blocked()
         assert waiting(gate) == {BULK: 1}
-        assert demand.abandon()
-        assert not demand.abandon()
+        assert options.abandon()
+        assert not options.abandon()
         assert gate.queue() == ()
     assert len(errors) == 1
     assert trio.current_time() == 0.0
@@ -199,10 +201,10 @@ async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
 
 
 async def test_a_demand_that_does_not_wait_cannot_be_abandoned(autojump_clock: MockClock, gate: Gate) -> None:
-    demand = Demand(PERSON)
-    assert not demand.abandon()
-    slot = await hold(gate, demand)
-    assert not demand.abandon()
+    options = RequestOptions(PERSON)
+    assert not options.abandon()
+    slot = await hold(gate, options)
+    assert not options.abandon()
     slot.answered(200, None, None)
     assert used(gate) == 1
 
@@ -212,24 +214,24 @@ async def test_a_demand_that_was_just_admitted_is_not_abandoned(
 ) -> None:
     first = await hold(gate)
     await hold(gate)
-    demand = Demand(PERSON)
+    options = RequestOptions(PERSON)
     got: list[RequestSlot] = []
 
     async def take() -> None:
-        got.append(await hold(gate, demand))
+        got.append(await hold(gate, options))
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take)
         await wait_all_tasks_blocked()
         first.unsent()
-        assert not demand.abandon()
+        assert not options.abandon()
     assert len(got) == 1
     assert used(gate) == 2
 
 
 async def test_a_raised_demand_overtakes_the_others(autojump_clock: MockClock, gate: Gate) -> None:
     await exhaust(gate)
-    demands = [Demand(BULK) for _ in range(3)]
+    demands = [RequestOptions(BULK) for _ in range(3)]
     order: list[int] = []
 
     async def take(number: int) -> None:
@@ -253,10 +255,10 @@ async def test_a_demand_that_is_raised_between_two_requests_keeps_its_class(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
-    demand = Demand(BULK)
-    demand.raise_to(PERSON)
+    options = RequestOptions(BULK)
+    options.raise_to(PERSON)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(hold, gate, demand)
+        nursery.start_soon(hold, gate, options)
         await wait_all_tasks_blocked()
         assert waiting(gate) == {PERSON: 1}
 
@@ -266,10 +268,10 @@ async def test_many_requests_that_come_and_go_leak_nothing(autojump_clock: MockC
     taken: list[float] = []
 
     async def visit() -> None:
-        demand = Demand(dice.choice([PERSON, BULK]))
+        options = RequestOptions(dice.choice([PERSON, BULK]))
         await trio.sleep(dice.uniform(0, 60))
         with trio.move_on_after(dice.uniform(0, 60)):
-            async with gate.slot("read", GROUP, demand) as slot:
+            async with gate.slot("read", GROUP, options) as slot:
                 taken.append(trio.current_time())
                 try:
                     await trio.sleep(dice.uniform(0, 2))
@@ -315,10 +317,10 @@ async def test_unreasonable_numbers_of_the_server_are_logged_once_an_hour(
 async def test_a_block_that_reports_nothing_counts_as_sent(
     autojump_clock: MockClock, gate: Gate, recorder: Recorder
 ) -> None:
-    async with gate.slot("read", GROUP, Demand(PERSON)):
+    async with gate.slot("read", GROUP, RequestOptions(PERSON)):
         pass
     with pytest.raises(ServerError):
-        async with gate.slot("read", GROUP, Demand(PERSON)):
+        async with gate.slot("read", GROUP, RequestOptions(PERSON)):
             raise ServerError("the answer makes no sense")
     assert used(gate) == 2
     assert recorder.requests().sent == 2
@@ -330,9 +332,9 @@ async def test_a_block_that_could_not_connect_or_reports_unsent_has_sent_nothing
     autojump_clock: MockClock, gate: Gate, recorder: Recorder
 ) -> None:
     with pytest.raises(UnreachableError):
-        async with gate.slot("read", GROUP, Demand(PERSON)):
+        async with gate.slot("read", GROUP, RequestOptions(PERSON)):
             raise UnreachableError("cannot connect")
-    async with gate.slot("read", GROUP, Demand(PERSON)) as slot:
+    async with gate.slot("read", GROUP, RequestOptions(PERSON)) as slot:
         slot.unsent()
     slot = await hold(gate)
     slot.unsent()
@@ -352,7 +354,7 @@ async def test_an_error_after_the_answer_does_not_count_the_request_again(
 
 async def test_a_cancelled_request_counts_for_a_window(autojump_clock: MockClock, gate: Gate) -> None:
     with trio.move_on_after(1):
-        async with gate.slot("read", GROUP, Demand(PERSON)):
+        async with gate.slot("read", GROUP, RequestOptions(PERSON)):
             await trio.sleep_forever()
     assert used(gate) == 1
     await trio.sleep(10.1)
