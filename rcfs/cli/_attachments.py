@@ -84,7 +84,7 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     from rcfs.cli._serve import engine_of, open_stores
     from rcfs.pull import Filter, Pull, Walk
     from rcfs.transport import Recorder
-    from rcfs.tree import AttachmentFile
+    from rcfs.tree import ContentFile
 
     paths = [place.parts for place in places]
     recorder = Recorder(structlog.get_logger("rcfs"))
@@ -95,7 +95,7 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
             root, failures = await Pull(engine).tree(paths)
             walk = Walk(root, paths, Filter())
             found.extend(
-                Found(item.path, item.node.key) for item in walk if isinstance(item.node, AttachmentFile)
+                Found(item.path, item.node.key) for item in walk if isinstance(item.node, ContentFile)
             )
             if walk.unknown:
                 raise not_in_tree(walk.unknown[0])

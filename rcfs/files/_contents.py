@@ -9,7 +9,7 @@ from rcfs.files._openers import OpenContent
 from rcfs.files._readers import Asker, CrawlerError, Readers
 from rcfs.files._waits import MAX_READ_WAITERS, Waits
 from rcfs.model import CHUNK_BYTES
-from rcfs.tree import AttachmentFile, MessageDirectory, Node
+from rcfs.tree import ContentFile, MessageDirectory, Node
 
 WHOLE_BYTES = 4 * CHUNK_BYTES
 """Largest content that is complete when `open` returns: nearly all voicemails, faxes and MMS files are
@@ -49,7 +49,7 @@ class Contents:
         self._max_wait_s = max_wait_s
         self._streams = 0
 
-    async def open(self, place: Hashable, node: AttachmentFile, asker: Asker, flags: int = 0) -> OpenContent:
+    async def open(self, place: Hashable, node: ContentFile, asker: Asker, flags: int = 0) -> OpenContent:
         """An open content of exact size, which is complete or holds a seat.
 
         `flags` are those of open(2).
@@ -62,7 +62,7 @@ class Contents:
         self._streams += streaming
         return OpenContent(place, node, content, asker, streaming)
 
-    async def open_again(self, place: Hashable, node: AttachmentFile, asker: Asker) -> OpenContent | None:
+    async def open_again(self, place: Hashable, node: ContentFile, asker: Asker) -> OpenContent | None:
         """An open content that was complete at an earlier open of `place`; None if it must be obtained again.
 
         This reads nothing, because the opener has kept the bytes. If it still reads, the bytes are read then.
@@ -74,7 +74,7 @@ class Contents:
         )
         return OpenContent(place, node, None, asker) if still_has else None
 
-    def _learn(self, place: Hashable, node: AttachmentFile, content: Content) -> None:
+    def _learn(self, place: Hashable, node: ContentFile, content: Content) -> None:
         """Gives the node the size of the content."""
         size_bytes = content.size_bytes
         if size_bytes is not None and (not node.size_is_exact or size_bytes != node.size_bytes):
@@ -83,7 +83,7 @@ class Contents:
                 self._on_size(place)
             node.learn(size_bytes)
 
-    async def _obtain(self, node: AttachmentFile, asker: Asker, flags: int = 0) -> Content:
+    async def _obtain(self, node: ContentFile, asker: Asker, flags: int = 0) -> Content:
         """The content of `node`: complete, or the beginning of one that may be read while it arrives.
 
         Raises:
@@ -105,7 +105,7 @@ class Contents:
             if not settled:
                 self._library.release(content)
 
-    async def _fetch(self, node: AttachmentFile, content: Content, asker: Asker, flags: int = 0) -> None:
+    async def _fetch(self, node: ContentFile, content: Content, asker: Asker, flags: int = 0) -> None:
         """Starts a fetch of the missing parts of a content, with the priority of `asker`.
 
         Raises:
@@ -186,15 +186,15 @@ class Contents:
             self._library.release(handle.content)
 
     @staticmethod
-    def of(node: Node) -> list[AttachmentFile]:
+    def of(node: Node) -> list[ContentFile]:
         """The attachments whose cache states make up that of `node`; empty if it has none."""
-        if isinstance(node, AttachmentFile):
+        if isinstance(node, ContentFile):
             return [node]
         if isinstance(node, MessageDirectory):
-            return [entry for entry in node.entries().values() if isinstance(entry, AttachmentFile)]
+            return [entry for entry in node.entries().values() if isinstance(entry, ContentFile)]
         return []
 
-    async def cached_state(self, files: Iterable[AttachmentFile]) -> str:
+    async def cached_state(self, files: Iterable[ContentFile]) -> str:
         """``yes`` if all of `files` are cached, also for none at all; ``no``, or ``partial``."""
         states = {await self._library.state(file.key) for file in files}
         if len(states) > 1:

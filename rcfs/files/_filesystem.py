@@ -26,7 +26,7 @@ from rcfs.files._texts import Texts
 from rcfs.files._waits import Waits
 from rcfs.transport import Recorder
 from rcfs.tree import (
-    AttachmentFile,
+    ContentFile,
     Directory,
     Entry,
     LiveFile,
@@ -121,7 +121,7 @@ class FileSystem:
         if directory.is_known:
             node = await self._find(directory, name, asker, _lock_of(directory))
         # A mailbox has no names with a leading dot, and desktops that probe for some must not load it.
-        if node is None and directory.mailbox_id is not None and not name.startswith("."):
+        if node is None and directory.collection_id is not None and not name.startswith("."):
             await self.mailboxes.need(directory, asker, briefly=True)
             # The directory is not known if the extension turned out to have no mailbox.
             node = directory.find(name) if directory.is_known else None
@@ -145,7 +145,7 @@ class FileSystem:
 
     async def xattr(self, node: Node, name: str, asker: Asker) -> str | None:
         """One extended attribute of `node`; None if it has no such attribute."""
-        if name != _XATTR_CACHED or not isinstance(node, (AttachmentFile, MessageDirectory)):
+        if name != _XATTR_CACHED or not isinstance(node, (ContentFile, MessageDirectory)):
             return node.xattrs().get(name)
         files = Contents.of(node)
         key = ("cached", *(file.key for file in files))
@@ -162,7 +162,7 @@ class FileSystem:
         await self.mailboxes.need(directory, asker)
         if not directory.is_known:
             raise NotFoundError("the extension has no mailbox")
-        if directory.mailbox_id is not None and self._readers.looks_around(asker, trio.current_time()):
+        if directory.collection_id is not None and self._readers.looks_around(asker, trio.current_time()):
             self._engine.lane.gate.mark_present()
         listing = Listing(directory)
         if isinstance(directory, SearchDirectory):
@@ -272,7 +272,7 @@ class FileSystem:
             number = self.texts.ask()
             data = node.content() if node.is_quick else await self._rendered(node, asker)
             return self.texts.open(place, node, data, number)
-        if not isinstance(node, AttachmentFile):
+        if not isinstance(node, ContentFile):
             raise WrongKindError("only files can be opened")
         opener = await self._contents.open_again(place, node, asker) if has_bytes else None
         return opener or await self._contents.open(place, node, asker, flags)

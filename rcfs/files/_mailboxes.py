@@ -19,6 +19,7 @@ from rcfs.mailbox import (
     MailboxesLost,
     MailboxLoaded,
 )
+from rcfs.model import MAILBOX, collection_of, owner_of
 from rcfs.store import ChangedPaths
 from rcfs.tree import REFRESH_ALL, ExtensionDirectory, Node, Root, SearchesDirectory, build_root
 
@@ -88,18 +89,19 @@ class ShownMailboxes:
             CrawlerError: The asker is a crawler, for which no mailbox is loaded.
             RcfsError: As `Waits.until`, or the load failed.
         """
-        if node.mailbox_id is None:
+        if node.collection_id is None:
             return
+        extension_id = owner_of(node.collection_id)
         try:
-            extension = self._root.extension(node.mailbox_id)
+            extension = self._root.extension(extension_id)
         except KeyError:
             raise StaleError("the extension is no longer there") from None
         if extension.is_filled:
-            self._visit(node.mailbox_id)
+            self._visit(extension_id)
             return
         self._readers.require_no_crawler(asker)
         if briefly:
-            await self._waits.briefly(asker, node.mailbox_id, lambda: self._load(extension))
+            await self._waits.briefly(asker, node.collection_id, lambda: self._load(extension))
         else:
             await self._waits.until(asker, lambda: self._load(extension), within_s=self._max_wait_s)
 
@@ -131,9 +133,10 @@ class ShownMailboxes:
             RcfsError: The server failed, refused, or could not be reached.
         """
         node = self._root if name == REFRESH_ALL else self._root.find(name)
-        if node is not None and node.mailbox_id is not None:
-            await self._engine.account.mailboxes.refresh(node.mailbox_id)
-            return "0 mailboxes" if self._engine.account.mailboxes.is_absent(node.mailbox_id) else "1 mailbox"
+        if node is not None and node.collection_id is not None:
+            extension_id = owner_of(node.collection_id)
+            await self._engine.account.mailboxes.refresh(extension_id)
+            return "0 mailboxes" if self._engine.account.mailboxes.is_absent(extension_id) else "1 mailbox"
         if not isinstance(node, (Root, SearchesDirectory)):
             raise NotFoundError(f"{name} is not in a mailbox")
         mailboxes = await self._engine.account.refresh()
@@ -176,7 +179,7 @@ class ShownMailboxes:
         else:
             self._changes.changed([] if name is None else [(name, *path) for path in touched])
         self._searching.mailbox_changed(extension_id, touched)
-        self._texts.mailbox_changed(extension_id)
+        self._texts.collection_changed(collection_of(MAILBOX, extension_id))
 
     def loaded(self, extension_id: int) -> None:
         """Shows a mailbox that was just loaded."""

@@ -10,7 +10,7 @@ import attrs
 from rcfs.content import Content
 from rcfs.errors import StaleError
 from rcfs.files._readers import Asker
-from rcfs.tree import AttachmentFile, Directory, Entry, TextFile
+from rcfs.tree import ContentFile, Directory, Entry, TextFile
 
 
 @attrs.define(eq=False)
@@ -78,7 +78,7 @@ class OpenContent:
 
     place: Hashable
     """The place of the open."""
-    node: AttachmentFile
+    node: ContentFile
     """The attachment."""
     content: Content | None
     """Its content; None until the first read, if the opener still has all bytes from an earlier open."""

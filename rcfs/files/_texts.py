@@ -1,4 +1,4 @@
-"""Texts that are open while their mailboxes change: they grow or become stale.
+"""Texts that are open while their collections change: they grow or become stale.
 
 A conversation grows at its end while messages arrive, and readers that have it open get the new bytes, so
 `tail -f` shows each message. If a text changes in another way (a message was deleted, or an older one
@@ -17,7 +17,7 @@ from rcfs.files._openers import OpenText
 from rcfs.tree import TextFile
 
 LOOK_S: Final = 60.0
-"""Time between two visits to the mailbox of an open text: the time between two syncs."""
+"""Time between two visits to the collection of an open text: the time between two syncs."""
 
 
 class Texts:
@@ -28,7 +28,7 @@ class Texts:
         self._changes = changes
         self._open: dict[Hashable, OpenText] = {}
         self._asked = 0
-        self._changed: set[int] = set()  # extensions
+        self._changed: set[str] = set()  # ids of collections
         self._some_changed = trio.Event()
 
     def ask(self) -> int:
@@ -87,10 +87,10 @@ class Texts:
         if text is not None and text.is_stale:
             raise StaleError("the text has changed; open the file again")
 
-    def mailbox_changed(self, extension_id: int) -> None:
-        """Updates the open texts of this extension soon."""
+    def collection_changed(self, collection_id: str) -> None:
+        """Updates the open texts of this collection soon."""
         if self._open:
-            self._changed.add(extension_id)
+            self._changed.add(collection_id)
             self._some_changed.set()
 
     async def run(self) -> None:
@@ -100,24 +100,24 @@ class Texts:
             self._some_changed = trio.Event()
             changed, self._changed = self._changed, set()
             for text in list(self._open.values()):
-                if text.node.mailbox_id in changed and text.node.is_known:
+                if text.node.collection_id in changed and text.node.is_known:
                     await self._update(text)
                 await trio.lowlevel.checkpoint()
 
-    async def look(self, into: Callable[[int], None]) -> None:
-        """Visits the mailboxes of open texts, until it is cancelled.
+    async def look(self, into: Callable[[str], None]) -> None:
+        """Visits the collections of open texts, until it is cancelled.
 
         A kernel may answer `tail -f` without asking rcfs, so nothing else would show that a person looks.
 
         Args:
-            into: Called with the id of each extension.
+            into: Called with the id of each collection.
         """
         while True:
             await trio.sleep(LOOK_S)
             nodes = [text.node for text in self._open.values()]
-            for extension_id in {node.mailbox_id for node in nodes if node.is_known}:
-                if extension_id is not None:
-                    into(extension_id)
+            for collection_id in {node.collection_id for node in nodes if node.is_known}:
+                if collection_id is not None:
+                    into(collection_id)
 
     async def _update(self, text: OpenText) -> None:
         """Renders an open text again, and lets it grow or retires it."""

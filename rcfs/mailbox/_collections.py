@@ -3,7 +3,7 @@
 A mailbox is a collection. Each belongs to an extension or to the company, and its id is a text: the name of
 its kind, its owner and, where an owner has several of a kind, which of them (``mailbox/101``,
 ``calls/company/2026-11``). How the collections of a kind are loaded, and how often they are synced, is in
-their `Kind`.
+their `Kind`. See `rcfs.model.collection_of`.
 
 Concurrency: all methods run in the trio thread. Each collection has at most one load or sync at a time, and
 later callers join it. A load or sync does not depend on its callers: it continues when they give up.
@@ -27,7 +27,7 @@ from rcfs.errors import (
     UnreachableError,
 )
 from rcfs.mailbox._freshness import Freshness, SyncPolicy
-from rcfs.model import Priority
+from rcfs.model import Priority, kind_of, owner_of
 from rcfs.transport import Network, Recorder, RequestOptions
 
 _REFUSAL_S = 60.0
@@ -104,17 +104,6 @@ class Kind(Protocol):
 
     def on_changed(self, collection_id: str) -> None:
         """Called when a collection has become LOADED or ABSENT."""
-
-
-def kind_of(collection_id: str) -> str:
-    """Name of the kind of a collection."""
-    return collection_id.split("/", maxsplit=1)[0]
-
-
-def owner_of(collection_id: str) -> int | None:
-    """Id of the extension that a collection belongs to; None for a collection of the company."""
-    owner = collection_id.split("/")[1]
-    return int(owner) if owner.isdecimal() else None
 
 
 @attrs.define(eq=False)
@@ -308,7 +297,7 @@ class Collections:
         try:
             return self._kinds[kind].recall(collection_id)
         except StoreError as exc:
-            self._recorder.fault(kind, str(exc), extension=owner_of(collection_id))
+            self._recorder.fault(kind, str(exc), extension=owner_of(collection_id) or None)
             return State.UNKNOWN, math.inf
 
     def _start(self, collection_id: str, entry: _Entry, priority: Priority) -> _Job:
@@ -319,7 +308,7 @@ class Collections:
         return entry.job
 
     async def _run_job(self, collection_id: str, entry: _Entry, job: _Job) -> None:
-        name, extension_id = kind_of(collection_id), owner_of(collection_id)
+        name, extension_id = kind_of(collection_id), owner_of(collection_id) or None
         kind = self._kinds[name]
         entry.refusal, entry.refused_until_s = None, -math.inf
         job.failure = PlatformError("the mount is ending")

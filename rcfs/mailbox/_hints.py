@@ -30,8 +30,7 @@ from rcfs.errors import (
 )
 from rcfs.mailbox._collections import Collections
 from rcfs.mailbox._context import Context
-from rcfs.mailbox._mailbox_kind import MAILBOX, collection_id, extension_of
-from rcfs.model import Priority, iso_time
+from rcfs.model import MAILBOX, Priority, collection_of, iso_time, owner_of
 from rcfs.platform import (
     MEDIUM,
     Frame,
@@ -199,7 +198,7 @@ class Hints:
             if question is not None:
                 question.send_nowait(frame)
             elif frame.kind == "ServerNotification" and frame.told_extension is not None:
-                mailbox = collection_id(frame.told_extension)
+                mailbox = collection_of(MAILBOX, frame.told_extension)
                 if mailbox in self._covered:
                     self._collections.hint(mailbox)
             elif frame.kind == "Error":
@@ -234,7 +233,7 @@ class Hints:
             PlatformError: The server refused.
             TransportError: The server did not answer.
         """
-        extension_ids = frozenset(map(extension_of, mailboxes))
+        extension_ids = frozenset(map(owner_of, mailboxes))
         for _attempt in range(_ATTEMPTS):
             operation = "updateSubscription" if self._subscription_id else "createSubscription"
             options = RequestOptions(Priority.METADATA, label="subscription")

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
 
 from rcfs.errors import ForbiddenError
 from rcfs.mailbox._changes import MailboxChanged, MailboxLoaded
@@ -13,12 +12,9 @@ from rcfs.mailbox._freshness import SyncPolicy
 from rcfs.mailbox._intake import Intake
 from rcfs.mailbox._mailbox_notes import read_note, write_note
 from rcfs.mailbox._update import Target, Updater
-from rcfs.model import DAY_S, Extension
+from rcfs.model import DAY_S, Extension, owner_of
 from rcfs.store import ChangedPaths, MailboxState
 from rcfs.transport import RequestOptions
-
-MAILBOX: Final = "mailbox"
-"""Name of the kind."""
 
 _NO_MAILBOX = "CMN-403"
 """``errorCode`` (with HTTP 403) of "The feature is not available for this extension type". Source: the lists
@@ -26,16 +22,6 @@ of error codes in the API's documentation."""
 _ABSENT_S = 30 * DAY_S
 """How long rcfs believes that an extension has no mailbox, while its type stays the same: the platform may
 give mailboxes to more types one day."""
-
-
-def collection_id(extension_id: int) -> str:
-    """Id of the mailbox of an extension."""
-    return f"{MAILBOX}/{extension_id}"
-
-
-def extension_of(mailbox: str) -> int:
-    """Id of the extension that a mailbox belongs to."""
-    return int(mailbox.removeprefix(f"{MAILBOX}/"))
 
 
 class MailboxKind:
@@ -53,13 +39,13 @@ class MailboxKind:
         """The extensions of the account, by id."""
 
     def label(self, collection_id: str) -> str:
-        return f"mailbox of extension {extension_of(collection_id)}"
+        return f"mailbox of extension {owner_of(collection_id)}"
 
     def policy(self, collection_id: str) -> SyncPolicy:  # noqa: ARG002 - the same for all mailboxes
         return SyncPolicy()
 
     def recall(self, collection_id: str) -> tuple[State, float]:
-        extension_id = extension_of(collection_id)
+        extension_id = owner_of(collection_id)
         state = self._state(extension_id)
         self._revisions.setdefault(extension_id, 0 if state is None else state.revision)
         if state is not None and state.loaded:
@@ -76,7 +62,7 @@ class MailboxKind:
         self._revisions = dict.fromkeys(self._revisions)
 
     async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
-        extension_id = extension_of(collection_id)
+        extension_id = owner_of(collection_id)
         extension = self.extensions.get(extension_id)
         number = "" if extension is None else extension.number
         tell = partial(self._tell, extension_id)
@@ -94,7 +80,7 @@ class MailboxKind:
         return State.LOADED
 
     def on_changed(self, collection_id: str) -> None:
-        self._context.changes.tell(MailboxLoaded(extension_of(collection_id)))
+        self._context.changes.tell(MailboxLoaded(owner_of(collection_id)))
 
     def _state(self, extension_id: int) -> MailboxState | None:
         return self._context.index.reader.mailbox(self.account_id, extension_id)

@@ -13,8 +13,8 @@ from rcfs.mailbox._changes import MailboxChanged, MailboxUsed
 from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake
-from rcfs.mailbox._mailbox_kind import MAILBOX, MailboxKind, collection_id, extension_of
-from rcfs.model import AttachmentKey, ContentKey, Extension, Priority
+from rcfs.mailbox._mailbox_kind import MailboxKind
+from rcfs.model import MAILBOX, AttachmentKey, ContentKey, Extension, Priority, collection_of, owner_of
 
 
 class Mailboxes:
@@ -51,7 +51,7 @@ class Mailboxes:
             self._context.recorder.fault("index", str(exc))
         await self.reshelve()
         for mailbox in self._collections.loaded(MAILBOX):
-            self._tell_searches(extension_of(mailbox))
+            self._tell_searches(owner_of(mailbox))
 
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension; None if it was never loaded. Sends no request."""
@@ -105,12 +105,15 @@ class Mailboxes:
         """
         if not self.is_absent(extension_id):
             self._context.changes.tell(MailboxUsed(extension_id))
-            self._collections.visit(collection_id(extension_id))
+            self._collections.visit(collection_of(MAILBOX, extension_id))
 
-    def follow(self, extension_id: int) -> None:
-        """Visits a mailbox for a reader who waits for news; does nothing where the platform sends hints."""
-        if not self._collections.is_hinted(collection_id(extension_id)):
-            self.visit(extension_id)
+    def follow(self, mailbox: str) -> None:
+        """Visits a mailbox, by the id of the collection, for a reader who waits for news.
+
+        Does nothing where the platform sends hints.
+        """
+        if not self._collections.is_hinted(mailbox):
+            self.visit(owner_of(mailbox))
 
     def needs_load(self, extension_id: int) -> bool:
         """Whether a mailbox may exist, was never loaded, and is not being loaded."""
@@ -118,11 +121,11 @@ class Mailboxes:
 
     def loads(self) -> list[tuple[int, Progress]]:
         """(extension id, progress) of the loads under way."""
-        return [(extension_of(each), progress) for each, progress in self._collections.loads(MAILBOX)]
+        return [(owner_of(each), progress) for each, progress in self._collections.loads(MAILBOX)]
 
     async def refresh(self, extension_id: int, priority: Priority = Priority.PERSON) -> None:
         """Loads or syncs a mailbox now, as `Collections.refresh` does."""
-        await self._collections.refresh(collection_id(extension_id), priority)
+        await self._collections.refresh(collection_of(MAILBOX, extension_id), priority)
 
     async def learn_text(self, key: ContentKey, data: bytes) -> None:
         """Lets searches find a message by `data`, if that is its transcript. Never raises."""
@@ -145,8 +148,8 @@ class Mailboxes:
         self._kind.extensions = now = {extension.id: extension for extension in extensions}
         # An extension whose type has changed may have a mailbox now.
         changed = (each for each in before.keys() & now.keys() if before[each].type != now[each].type)
-        self._collections.recall(map(collection_id, changed))
-        self._collections.keep(MAILBOX, map(collection_id, now))
+        self._collections.recall(collection_of(MAILBOX, each) for each in changed)
+        self._collections.keep(MAILBOX, (collection_of(MAILBOX, each) for each in now))
 
     def forget(self) -> None:
         """Looks again which mailboxes are loaded, because another index took the place of a damaged one."""
@@ -154,7 +157,7 @@ class Mailboxes:
         self._collections.recall()
 
     def _state(self, extension_id: int) -> State:
-        return self._collections.state(collection_id(extension_id))
+        return self._collections.state(collection_of(MAILBOX, extension_id))
 
     def _tell_searches(self, extension_id: int) -> None:
         """Tells that searches may find something else in a mailbox, which itself shows nothing new."""

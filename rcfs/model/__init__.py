@@ -1,11 +1,27 @@
-"""Frozen values that all rooms share: content keys, extensions, messages, attachments, plans, byte ranges."""
+"""Frozen values that all rooms share: content keys, extensions, messages, calls, plans, byte ranges."""
 
+from rcfs.model._calls import COMPANY as COMPANY
+from rcfs.model._calls import Call as Call
+from rcfs.model._calls import CallMonth as CallMonth
+from rcfs.model._calls import Leg as Leg
+from rcfs.model._calls import Recording as Recording
+from rcfs.model._calls import RecordingRow as RecordingRow
+from rcfs.model._calls import ShelvedCall as ShelvedCall
+from rcfs.model._calls import ShelvedRecording as ShelvedRecording
 from rcfs.model._codec import account_from as account_from
 from rcfs.model._codec import extension_from as extension_from
 from rcfs.model._codec import is_admin as is_admin
 from rcfs.model._codec import is_tombstone as is_tombstone
 from rcfs.model._codec import message_from as message_from
 from rcfs.model._codec import retention_days as retention_days
+from rcfs.model._collection_ids import CALLS as CALLS
+from rcfs.model._collection_ids import GREETINGS as GREETINGS
+from rcfs.model._collection_ids import MAILBOX as MAILBOX
+from rcfs.model._collection_ids import PROMPTS as PROMPTS
+from rcfs.model._collection_ids import collection_of as collection_of
+from rcfs.model._collection_ids import kind_of as kind_of
+from rcfs.model._collection_ids import owner_of as owner_of
+from rcfs.model._collection_ids import part_of as part_of
 from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
 from rcfs.model._content import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.model._content import ByteRange as ByteRange

@@ -14,7 +14,7 @@ from rcfs.pull._former import former_name
 from rcfs.pull._todo import Kind, Step, Todo
 from rcfs.pull._walk import Item, Parts, find
 from rcfs.store import ContentCache
-from rcfs.tree import AttachmentFile, Directory, Link, Root, TextFile, build_root
+from rcfs.tree import ContentFile, Directory, Link, Root, TextFile, build_root
 
 
 @attrs.frozen
@@ -95,7 +95,7 @@ class Surveyor:
         for item in items:
             count += 1
             node = item.node
-            if isinstance(node, AttachmentFile):
+            if isinstance(node, ContentFile):
                 self._look_at_attachment(item, node, now_s)
             elif self._copy is None:
                 continue
@@ -119,7 +119,7 @@ class Surveyor:
     def _add(self, kind: Kind, item: Item, detail: str = "", *, time_s: float = 0.0) -> None:
         self._survey.todo.add(kind, Step(item.parts, detail, time_s))
 
-    def _look_at_attachment(self, item: Item, node: AttachmentFile, now_s: float) -> None:
+    def _look_at_attachment(self, item: Item, node: ContentFile, now_s: float) -> None:
         survey = self._survey
         self._count(item)
         if self._copy is not None and self._is_there(self._copy, item):
@@ -160,7 +160,7 @@ class Surveyor:
         try:
             if isinstance(item.node, TextFile):
                 return self._is_text_there(copy, item.parts, item.node)
-            assert isinstance(item.node, AttachmentFile)  # noqa: S101 - there are no other files in a copy
+            assert isinstance(item.node, ContentFile)  # noqa: S101 - there are no other files in a copy
             return self._is_attachment_there(copy, item, item.node)
         except RcfsError:
             raise
@@ -183,7 +183,7 @@ class Surveyor:
         copy.confirm(parts, size_bytes)
         return True
 
-    def _is_attachment_there(self, copy: Copy, item: Item, node: AttachmentFile) -> bool:
+    def _is_attachment_there(self, copy: Copy, item: Item, node: ContentFile) -> bool:
         digest = copy.digest(item.parts)
         if digest is None:
             former = self._former(copy, item)
@@ -213,7 +213,7 @@ class Surveyor:
         return None if former is None else (*above, former)
 
 
-def _former_bytes(copy: Copy, former: Parts, parts: Parts, node: AttachmentFile) -> int | None:
+def _former_bytes(copy: Copy, former: Parts, parts: Parts, node: ContentFile) -> int | None:
     """Size of the file at `former`, or at `parts` if a killed run has renamed it; None for other bytes."""
     there = former if copy.size_of(former) is not None else parts
     size_bytes = copy.size_of(there)

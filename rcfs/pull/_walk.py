@@ -16,7 +16,7 @@ from rcfs.tree import (
     LINK_VIEWS,
     SEARCH_DIRECTORY,
     TYPE_VIEWS,
-    AttachmentFile,
+    ContentFile,
     Directory,
     ExtensionDirectory,
     Link,
@@ -203,7 +203,7 @@ class Walk:
     def _give(self, item: Item) -> Iterator[Item]:
         """Gives the pending directories and `item`, except those that were given before."""
         if self._attachments_only:
-            pending = [item] if isinstance(item.node, AttachmentFile) else []
+            pending = [item] if isinstance(item.node, ContentFile) else []
         else:
             pending, self._pending = [*self._pending, item], []
         for each in pending:
@@ -268,7 +268,7 @@ def find(root: Root, parts: Parts) -> Node | None:
 
 
 def _is_about_rcfs(directory: Directory) -> bool:
-    return directory.mailbox_id is None and not isinstance(directory, (SearchesDirectory, SearchDirectory))
+    return directory.collection_id is None and not isinstance(directory, (SearchesDirectory, SearchDirectory))
 
 
 def _is_unfilled(directory: Directory) -> bool:

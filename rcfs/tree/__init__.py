@@ -15,6 +15,7 @@ from rcfs.tree._names import folded as folded
 from rcfs.tree._nodes import LIVE_TOPICS as LIVE_TOPICS
 from rcfs.tree._nodes import REFRESH_ALL as REFRESH_ALL
 from rcfs.tree._nodes import AttachmentFile as AttachmentFile
+from rcfs.tree._nodes import ContentFile as ContentFile
 from rcfs.tree._nodes import Directory as Directory
 from rcfs.tree._nodes import Entry as Entry
 from rcfs.tree._nodes import Link as Link

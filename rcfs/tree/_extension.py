@@ -2,7 +2,7 @@
 
 import attrs
 
-from rcfs.model import AttachmentKey, Extension
+from rcfs.model import MAILBOX, AttachmentKey, Extension, collection_of
 from rcfs.tree._catalogue import Catalogue, Shelf
 from rcfs.tree._mailbox import FolderDirectory, ViewDirectory, attachment_file
 from rcfs.tree._message import pretty_json
@@ -52,8 +52,8 @@ class ExtensionDirectory(Directory):
         return self._shelf.is_known or not self._has_mailbox
 
     @property
-    def mailbox_id(self) -> int:
-        return self.extension.id
+    def collection_id(self) -> str:
+        return collection_of(MAILBOX, self.extension.id)
 
     def times(self) -> Times:
         known = self._shelf.catalogue.times(None) if self._shelf.is_known else (None, None)

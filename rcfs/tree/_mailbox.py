@@ -9,7 +9,16 @@ from typing import ClassVar
 
 import attrs
 
-from rcfs.model import Attachment, AttachmentKey, Availability, FolderRow, Message, MessageRow
+from rcfs.model import (
+    MAILBOX,
+    Attachment,
+    AttachmentKey,
+    Availability,
+    FolderRow,
+    Message,
+    MessageRow,
+    collection_of,
+)
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import message_xattrs
 from rcfs.tree._media import estimated_size
@@ -38,8 +47,8 @@ class MailboxDirectory(Directory):
     _shelf: Shelf
 
     @property
-    def mailbox_id(self) -> int:
-        return self._shelf.extension_id
+    def collection_id(self) -> str:
+        return collection_of(MAILBOX, self._shelf.extension_id)
 
     @property
     def is_known(self) -> bool:
@@ -217,8 +226,8 @@ class MailboxText(TextFile):
     _shelf: Shelf
 
     @property
-    def mailbox_id(self) -> int:
-        return self._shelf.extension_id
+    def collection_id(self) -> str:
+        return collection_of(MAILBOX, self._shelf.extension_id)
 
     @property
     def is_known(self) -> bool:

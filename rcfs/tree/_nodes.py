@@ -1,4 +1,4 @@
-"""Nodes, the kinds of directory entries: directories, texts, attachments, links and live files.
+"""Nodes, the kinds of directory entries: directories, texts, contents, links and live files.
 
 Nodes are made on demand and hold the id of a message, not the message. So a million messages take no memory,
 and a node always shows the present state of the index. Two nodes of one path differ only in identity.
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import attrs
 
-from rcfs.model import Attachment, AttachmentKey, Message, Wanted
+from rcfs.model import Attachment, AttachmentKey, ContentKey, Message, Wanted
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import attachment_xattrs
 from rcfs.tree._times import Times
@@ -28,13 +28,13 @@ class Node:
     """Permission bits before the umask of the mount."""
 
     @property
-    def mailbox_id(self) -> int | None:
-        """Id of the extension whose mailbox must be loaded before the node is used; None for no mailbox."""
+    def collection_id(self) -> str | None:
+        """Id of the collection that must be loaded before the node is used; None if the node needs none."""
         return None
 
     @property
     def is_known(self) -> bool:
-        """Whether the node can answer: False while its mailbox is not loaded."""
+        """Whether the node can answer: False while its collection is not loaded."""
         return True
 
     def times(self) -> Times:
@@ -80,7 +80,7 @@ class Directory(Node):
         """The node of that name; None if the directory has no such entry.
 
         Raises:
-            RuntimeError: The mailbox has not been loaded (`is_known` is False).
+            RuntimeError: The collection has not been loaded (`is_known` is False).
         """
         raise NotImplementedError
 
@@ -91,7 +91,7 @@ class Directory(Node):
         pages.
 
         Raises:
-            RuntimeError: The mailbox has not been loaded (`is_known` is False).
+            RuntimeError: The collection has not been loaded (`is_known` is False).
         """
         raise NotImplementedError
 
@@ -151,7 +151,7 @@ class TextFile(Node):
         """The present bytes, which may be newer than `size_bytes`; empty if their source is gone.
 
         Raises:
-            RuntimeError: The mailbox has not been loaded (`is_known` is False).
+            RuntimeError: The collection has not been loaded (`is_known` is False).
         """
         raise NotImplementedError
 
@@ -161,19 +161,16 @@ class TextFile(Node):
 
 
 @attrs.define(eq=False, kw_only=True)
-class AttachmentFile(Node):
+class ContentFile(Node):
     """A file whose bytes the platform has, so that reading it may send a request."""
 
     mode: ClassVar[int] = 0o666
     _times: Times
-    key: AttachmentKey
+    key: ContentKey
     """Key of the content."""
-    attachment: Attachment
-    """The record of the attachment."""
-    purged: bool
+    purged: bool = False
     """Whether the platform has purged the content, so that only a cache can hold it."""
     _estimate_bytes: int
-    _shelf: Shelf
     _learned_bytes: int | None = attrs.field(default=None, init=False)
 
     def times(self) -> Times:
@@ -203,12 +200,48 @@ class AttachmentFile(Node):
 
     @property
     def place(self) -> tuple[object, ...]:
-        """The mailbox and the type of the message, which are the same for all links to the file."""
+        """Equal for files that belong together, such as those of one mailbox and type."""
+        raise NotImplementedError
+
+    def wanted(self) -> Wanted:
+        """The content, in the form in which a reader asks the library for it."""
+        raise NotImplementedError
+
+    def _stored_bytes(self) -> int | None:
+        """The exact size from an earlier fetch, as the index of sizes has it; None if it has none."""
+        raise NotImplementedError
+
+    def _claimed_bytes(self) -> int | None:
+        """The exact size by the record; None if the record has none."""
+        return None
+
+    def _exact_bytes(self) -> int | None:
+        # A size from a fetch wins over the claim of a record.
+        if self._learned_bytes is None:
+            self._learned_bytes = self._stored_bytes()
+        if self._learned_bytes is not None:
+            return self._learned_bytes
+        claimed = self._claimed_bytes()
+        # A claim of 0 counts as unknown: tar and cpio silently archive nothing of a file of size 0.
+        return claimed if claimed is not None and 0 < claimed <= _LARGEST_CLAIM else None
+
+
+@attrs.define(eq=False, kw_only=True)
+class AttachmentFile(ContentFile):
+    """An attachment of a message."""
+
+    key: AttachmentKey
+    """Key of the content."""
+    attachment: Attachment
+    """The record of the attachment."""
+    _shelf: Shelf
+
+    @property
+    def place(self) -> tuple[object, ...]:
         message = self.message()
         return self.key.extension_id, message and message.type
 
     def wanted(self) -> Wanted:
-        """The content, in the form in which a reader asks the library for it."""
         return Wanted(
             self.key,
             self.attachment.uri,
@@ -226,15 +259,11 @@ class AttachmentFile(Node):
         facts = {} if message is None else attachment_xattrs(message, self.attachment)
         return facts | {"user.rcfs.key": str(self.key)}
 
-    def _exact_bytes(self) -> int | None:
-        # A size from a fetch wins over the claim of a record.
-        if self._learned_bytes is None and self._shelf.is_known:
-            self._learned_bytes = self._shelf.catalogue.learned_bytes(self.key)
-        if self._learned_bytes is not None:
-            return self._learned_bytes
-        claimed = self.attachment.size_bytes
-        # A claim of 0 counts as unknown: tar and cpio silently archive nothing of a file of size 0.
-        return claimed if claimed is not None and 0 < claimed <= _LARGEST_CLAIM else None
+    def _stored_bytes(self) -> int | None:
+        return self._shelf.catalogue.learned_bytes(self.key) if self._shelf.is_known else None
+
+    def _claimed_bytes(self) -> int | None:
+        return self.attachment.size_bytes
 
 
 @attrs.define(eq=False, kw_only=True)

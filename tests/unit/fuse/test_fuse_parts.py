@@ -165,7 +165,7 @@ def test_a_node_that_is_lost_is_found_from_the_directories_above(root: Root) -> 
     assert table.node(message) is None, "the mailbox is not known"
     above = table.known_above(message)
     assert above is not None
-    assert above.mailbox_id == 5
+    assert above.collection_id == "mailbox/5"
     assert table.known_above(99) is None
 
 

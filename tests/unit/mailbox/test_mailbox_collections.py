@@ -11,7 +11,7 @@ import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
 from rcfs.errors import ForbiddenError, RcfsError, StoreError
-from rcfs.mailbox._collections import Collections, Progress, State, owner_of
+from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._freshness import SyncPolicy
 from rcfs.model import Priority
 from rcfs.transport import Recorder, RequestOptions
@@ -76,10 +76,6 @@ async def collections(kind: Calls, recorder: Recorder, nursery: trio.Nursery) ->
     collections = Collections(cast("Any", network), recorder, nursery)
     collections.add("calls", kind)
     return collections
-
-
-def test_the_owner_is_an_extension_or_the_company() -> None:
-    assert (owner_of(OWN), owner_of(COMPANY)) == (101, None)
 
 
 async def test_simultaneous_callers_share_one_load(

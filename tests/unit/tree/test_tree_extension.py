@@ -51,7 +51,7 @@ def walk(directory: Directory, path: str = "") -> Iterator[str]:
 def test_standing_views_can_be_looked_up_before_the_mailbox_is_loaded() -> None:
     made = unfilled()
     assert list(made.entries()) == STATIC
-    assert (made.is_known, made.is_filled, made.mailbox_id) == (True, False, 101)
+    assert (made.is_known, made.is_filled, made.collection_id) == (True, False, "mailbox/101")
     record = at(made, "extension.json")
     assert isinstance(record, TextFile)
     assert record.content() == b'{\n  "id": 101\n}\n'
@@ -62,7 +62,7 @@ def test_nothing_below_is_known_before_the_mailbox_is_loaded(name: str) -> None:
     made = unfilled()
     node = at(made, name)
     assert isinstance(node, Directory)
-    assert (node.is_known, node.mailbox_id, node.times().mtime_s) == (False, 101, 9.0)
+    assert (node.is_known, node.collection_id, node.times().mtime_s) == (False, "mailbox/101", 9.0)
     with pytest.raises(RuntimeError, match="101"):
         node.entries()
     with pytest.raises(RuntimeError, match="101"):

@@ -59,7 +59,7 @@ def test_the_live_files_are_there_and_need_no_mailbox() -> None:
     live = root.find(".rcfs")
     assert list(build_root([], fallback_s=1.0, list_control=True).entries()) == [".rcfs"]
     assert isinstance(live, Directory)
-    assert (root.mailbox_id, live.mailbox_id, root.is_known, live.is_known) == (None, None, True, True)
+    assert (root.collection_id, live.collection_id, root.is_known, live.is_known) == (None, None, True, True)
     topics = [(name, node.topic) for name, node in live.entries().items() if isinstance(node, LiveFile)]
     assert topics == [(topic, topic) for topic in LIVE_TOPICS]
     assert topics[1][0] == "status.json"

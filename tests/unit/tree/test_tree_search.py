@@ -73,7 +73,7 @@ def test_no_extension_is_called_so(name: str) -> None:
 def test_searches_are_as_they_are_kept(root: Root, searches: PlainSearches) -> None:
     directory = at(root, "Search")
     assert isinstance(directory, SearchesDirectory)
-    assert (directory.mode, directory.mailbox_id, directory.is_quick) == (0o777, None, True)
+    assert (directory.mode, directory.collection_id, directory.is_quick) == (0o777, None, True)
     searches.names = ["b", "a", "c"]
     assert list(directory.entries()) == ["b", "a", "c"]
     assert [entry.name for entry in directory.page(1, 1)] == ["a"]
@@ -90,7 +90,7 @@ def test_a_link_for_each_message(search: SearchDirectory, searches: PlainSearche
         assert target(search.find(name)) == target(node)
         assert node.times() == Times(2.0, 3.0)
     assert searches.queries == {"invoice"}
-    assert (search.mode, search.mailbox_id, search.is_quick) == (0o777, None, False)
+    assert (search.mode, search.collection_id, search.is_quick) == (0o777, None, False)
 
 
 def test_messages_of_one_name_show_whose_they_are(search: SearchDirectory, searches: PlainSearches) -> None:
