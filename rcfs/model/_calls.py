@@ -114,7 +114,7 @@ class ShelvedRecording:
     id: str
     """Unique within the account."""
     owner: int
-    """Internal id of the extension under which it is shown; `COMPANY` if the tree does not show its extension."""
+    """Internal id of the extension that shows it; `COMPANY` if the tree does not show its extension."""
     month: str
     """The month that shows it, such as ``2026-11``."""
     name: str
