@@ -30,7 +30,7 @@ from rcfs.model import format_size, one_line
 
 _FAR_TYPES = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
 """Network file systems, where SQLite's shared memory fails. Source: sqlite.org/wal.html, "Disadvantages"."""
-_STYLES = {State.OK: "green", State.NOTE: "yellow", State.PROBLEM: "red"}
+_COLORS = {State.OK: "green", State.NOTE: "yellow", State.PROBLEM: "red"}
 _LOW_SPACE_BYTES = 1 << 30
 """With less than 1 GiB free, the cache holds little."""
 
@@ -195,16 +195,10 @@ def _server(settings: Settings) -> Iterator[Finding]:
 
 
 def _print(findings: list[Finding]) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
-    console = Console(highlight=False)
+    color = False if os.environ.get("NO_COLOR") else None  # None: if stdout is a terminal
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        line = Text.assemble(
-            (f"{finding.state:<8}", _STYLES[finding.state]),
-            one_line(f"{finding.name:<{width}}  {finding.detail}"),
-        )
-        console.print(line, soft_wrap=True)
+        state = click.style(f"{finding.state:<8}", fg=_COLORS[finding.state])
+        click.echo(state + one_line(f"{finding.name:<{width}}  {finding.detail}"), color=color)
         if finding.advice:
-            console.print(Text(one_line(f"{'':<{8 + width}}  → {finding.advice}")), soft_wrap=True)
+            say(one_line(f"{'':<{8 + width}}  → {finding.advice}"))

@@ -76,13 +76,19 @@ def error_line(error: RcfsError) -> str:
     return one_line(text)
 
 
+def erase_line() -> None:
+    """Erases the line of the terminal that stderr is on."""
+    click.echo("\r\033[K", err=True, nl=False)
+
+
 @contextmanager
 def spinner(text: str) -> Iterator[None]:
-    """Shows `text` with a spinner while the block runs, if stderr is a terminal."""
+    """Shows `text` while the block runs, if stderr is a terminal."""
     if not sys.stderr.isatty():
         yield
         return
-    from rich.console import Console
-
-    with Console(stderr=True).status(text):
+    click.echo(f"{text} ...", err=True, nl=False)
+    try:
         yield
+    finally:
+        erase_line()

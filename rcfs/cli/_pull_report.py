@@ -4,12 +4,17 @@ import errno
 import json
 import sys
 import time
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from rcfs.cli._output import error_line, say, tell
+import click
+
+from rcfs.cli._output import erase_line, error_line, say, tell
 from rcfs.errors import RcfsError
 from rcfs.model import format_duration, format_size
 from rcfs.pull import Failure, Item, Progress, Survey
+
+if TYPE_CHECKING:
+    from click._termui_impl import ProgressBar
 
 _LINE_EVERY_S = 10.0
 _LINE_EVERY_SHARE = 0.05
@@ -141,44 +146,51 @@ class BarReport(Report):
     """A progress bar on stderr, which is a terminal."""
 
     def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, TextColumn
-        from rich.progress import Progress as Bar
-
-        self._bar = Bar(
-            BarColumn(),
-            TextColumn("{task.completed}/{task.total} files"),
-            TextColumn("{task.description}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        self._task = self._bar.add_task("listing the mailboxes", total=None)
+        self._bar: ProgressBar[str] | None = None
 
     def surveyed(self, survey: Survey) -> None:
-        if survey.looked:
-            self._bar.update(self._task, description=_looked(survey))
+        erase_line()
+        click.echo(_looked(survey), err=True, nl=False)
 
     def previewed(self, survey: Survey, left_s: float) -> None:
-        self._bar.stop()
+        erase_line()
         super().previewed(survey, left_s)
 
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
     def __exit__(self, *_exception: object) -> None:
-        self._bar.stop()
+        self._stop()
 
     def planned(self, survey: Survey, left_s: float) -> None:
-        self._bar.console.print(f"rcfs: {plan_line(survey, left_s)}", highlight=False, markup=False)
-        self._bar.update(self._task, total=survey.files, completed=survey.present, description="")
+        erase_line()
+        tell(plan_line(survey, left_s))
+        self._bar = click.progressbar(
+            length=survey.files,
+            width=0,  # as wide as the terminal
+            show_pos=True,
+            show_eta=False,  # click knows nothing of the quota
+            show_percent=False,
+            update_min_steps=0,  # the state changes although no file is done
+            item_show_func=lambda state: state,
+            file=sys.stderr,
+        )
+        self._show(survey.present, "")
 
     def advanced(self, progress: Progress, left_s: float) -> None:
-        self._bar.update(self._task, completed=progress.files, description=_state(progress, left_s))
+        self._show(progress.files, _state(progress, left_s))
 
     def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:
-        self._bar.stop()
+        self._stop()
         super().ended(survey, progress, outcome, exit_code)
+
+    def _show(self, files: int, state: str) -> None:
+        if self._bar is not None:
+            self._bar.update(files - self._bar.pos, state)
+
+    def _stop(self) -> None:
+        if self._bar is None:
+            erase_line()
+        else:
+            self._bar.render_finish()
+            self._bar = None
 
 
 def report_for(*, as_json: bool) -> Report:
