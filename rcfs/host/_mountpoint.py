@@ -13,7 +13,7 @@ from pathlib import Path
 
 import attrs
 
-from rcfs.config._settings import DEFAULT_SUBTYPE, Settings
+from rcfs.config import DEFAULT_SUBTYPE, Settings
 from rcfs.errors import MountError
 from rcfs.host._fuse_system import unmount
 from rcfs.host._mountinfo import mount_at, read_mounts
