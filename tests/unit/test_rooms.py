@@ -1,4 +1,4 @@
-"""The boundaries of the rooms, which are the packages in `rcfs`: what a room offers, and what others use of it."""
+"""The boundaries of the rooms, the packages in `rcfs`: what a room offers, and what others use of it."""
 
 import ast
 import importlib
