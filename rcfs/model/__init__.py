@@ -1,5 +1,6 @@
 """Frozen values that all rooms share: content keys, extensions, messages, calls, plans, byte ranges."""
 
+from rcfs.model._call_codec import call_from as call_from
 from rcfs.model._calls import COMPANY as COMPANY
 from rcfs.model._calls import Call as Call
 from rcfs.model._calls import CallMonth as CallMonth
@@ -34,6 +35,15 @@ from rcfs.model._fields import text_field as text_field
 from rcfs.model._fields import uri_field as uri_field
 from rcfs.model._formatting import format_duration as format_duration
 from rcfs.model._formatting import format_size as format_size
+from rcfs.model._greetings import Greeting as Greeting
+from rcfs.model._greetings import Prompt as Prompt
+from rcfs.model._greetings import StandardGreeting as StandardGreeting
+from rcfs.model._greetings import greeting_with_content as greeting_with_content
+from rcfs.model._greetings import greetings_from as greetings_from
+from rcfs.model._greetings import greetings_from_json as greetings_from_json
+from rcfs.model._greetings import greetings_to_json as greetings_to_json
+from rcfs.model._greetings import prompt_from as prompt_from
+from rcfs.model._greetings import standard_greeting_from as standard_greeting_from
 from rcfs.model._keys import AttachmentKey as AttachmentKey
 from rcfs.model._keys import CompanyGreetingKey as CompanyGreetingKey
 from rcfs.model._keys import ContentKey as ContentKey
@@ -42,6 +52,8 @@ from rcfs.model._keys import GreetingKey as GreetingKey
 from rcfs.model._keys import PromptKey as PromptKey
 from rcfs.model._keys import RecordingKey as RecordingKey
 from rcfs.model._keys import ReportKey as ReportKey
+from rcfs.model._keys import StandardGreetingKey as StandardGreetingKey
+from rcfs.model._keys import is_usable_id as is_usable_id
 from rcfs.model._login import login_digest as login_digest
 from rcfs.model._ranges import RangeSet as RangeSet
 from rcfs.model._records import TEXTUAL_TYPES as TEXTUAL_TYPES

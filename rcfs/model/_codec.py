@@ -5,34 +5,23 @@ keeps the record whole. Only a record without a usable id is refused. Source: th
 description, and payloads that deviate from them.
 """
 
-import json
-
 from rcfs.errors import ServerError
 from rcfs.model._fields import (
     Record,
+    compact_json,
     integer,
+    media_type_field,
     natural,
     object_field,
     objects,
+    party_from,
     size_field,
     text_field,
     uri_field,
 )
-from rcfs.model._records import Attachment, Availability, Extension, Message, Party
+from rcfs.model._records import Attachment, Availability, Extension, Message
 from rcfs.model._text import valid
 from rcfs.model._times import parse_time
-
-_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
-
-def _party(value: object) -> Party:
-    if not isinstance(value, dict):
-        return Party()
-    return Party(
-        name=text_field(value, "name"),
-        phone_number=text_field(value, "phoneNumber"),
-        extension_number=text_field(value, "extensionNumber"),
-    )
 
 
 def _attachment(record: Record) -> Attachment | None:
@@ -42,18 +31,12 @@ def _attachment(record: Record) -> Attachment | None:
     return Attachment(
         id=attachment_id,
         kind=text_field(record, "type"),
-        content_type=text_field(record, "contentType").partition(";")[0].strip().lower(),
+        content_type=media_type_field(record),
         uri=uri_field(record),
         file_name=text_field(record, "fileName"),
         size_bytes=size_field(record.get("size")),
         duration_s=natural(record.get("vmDuration")),
     )
-
-
-def _raw(record: Record) -> str:
-    text = _COMPACT.encode(record)
-    # UTF-8 has no lone surrogates, and the text is stored in files, so JSON's escape takes their place.
-    return text.encode("utf-8", "backslashreplace").decode()
 
 
 _MOST_DAYS = 36_500
@@ -91,8 +74,8 @@ def message_from(record: Record, raw: str = "") -> Message | None:
         id=message_id,
         type=text_field(record, "type"),
         direction=text_field(record, "direction"),
-        sender=_party(record.get("from")),
-        recipients=tuple(_party(item) for item in objects(record.get("to"))),
+        sender=party_from(record.get("from")),
+        recipients=tuple(party_from(item) for item in objects(record.get("to"))),
         created_s=parse_time(record.get("creationTime")),
         modified_s=parse_time(record.get("lastModifiedTime")),
         availability=text_field(record, "availability") or Availability.ALIVE,
@@ -101,7 +84,7 @@ def message_from(record: Record, raw: str = "") -> Message | None:
         conversation_id=conversation_id,
         fax_pages=natural(record.get("faxPageCount")),
         attachments=tuple(item for item in attachments if item is not None),
-        raw=raw or _raw(record),
+        raw=raw or compact_json(record),
     )
 
 
@@ -129,7 +112,7 @@ def extension_from(record: Record) -> Extension | None:
         name=text_field(record, "name"),
         type=text_field(record, "type"),
         status=text_field(record, "status"),
-        raw=_raw(record),
+        raw=compact_json(record),
     )
 
 

@@ -1,8 +1,11 @@
 """Fields of JSON records, each of which may be absent, null, of a wrong type, or absurdly large."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rcfs.model._keys import is_usable_id
+from rcfs.model._records import Party
 from rcfs.model._text import valid
 
 Record = Mapping[str, Any]
@@ -15,6 +18,7 @@ _NAME_LETTERS = 1000
 bytes at most, and the longest bound in the official description is 64 characters, for a name."""
 _URI_LETTERS = 8192
 """Longest URI; a longer one is ignored. httpx refuses more than 65,536."""
+_COMPACT = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
 
 def text_field(record: Record, name: str, most: int = _NAME_LETTERS) -> str:
@@ -24,10 +28,24 @@ def text_field(record: Record, name: str, most: int = _NAME_LETTERS) -> str:
     return valid(value[:most]) if isinstance(value, str) else ""
 
 
-def uri_field(record: Record) -> str:
-    """``uri`` of a record; empty if it is no text, or too long."""
-    value = record.get("uri")
+def id_field(record: Record) -> str:
+    """``id`` of a record whose ids are texts, or integers in some payloads; empty if no path can have it."""
+    value = record.get("id")
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if 0 <= value < 1 << 64 else ""
+    value = valid(value) if isinstance(value, str) else ""
+    return value if is_usable_id(value) else ""
+
+
+def uri_field(record: Record, name: str = "uri") -> str:
+    """The URI called `name`; empty if it is no text, or too long."""
+    value = record.get(name)
     return valid(value) if isinstance(value, str) and len(value) <= _URI_LETTERS else ""
+
+
+def media_type_field(record: Record) -> str:
+    """``contentType`` of a record, in lower case, without parameters; empty if it is no text."""
+    return text_field(record, "contentType").partition(";")[0].strip().lower()
 
 
 def object_field(record: Record, name: str) -> Record:
@@ -63,3 +81,21 @@ def objects(value: object) -> Sequence[Record]:
     if not isinstance(value, list):
         return ()
     return [item for item in value if isinstance(item, dict)]
+
+
+def party_from(value: object) -> Party:
+    """The sender or recipient in a record; an empty party if `value` is no object."""
+    if not isinstance(value, dict):
+        return Party()
+    return Party(
+        name=text_field(value, "name"),
+        phone_number=text_field(value, "phoneNumber"),
+        extension_number=text_field(value, "extensionNumber"),
+    )
+
+
+def compact_json(record: Record) -> str:
+    """`record` as JSON text without line feeds, nothing left out."""
+    text = _COMPACT.encode(record)
+    # UTF-8 has no lone surrogates, and the text is stored in files, so JSON's escape takes their place.
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -75,9 +75,17 @@ def _encoded(value: str | int) -> str:
     return str(value) if isinstance(value, int) else quote(value, safe="", errors="surrogatepass")
 
 
+def is_usable_id(value: str) -> bool:
+    """Whether a path can have this id.
+
+    It is not empty, and at most 128 bytes long when percent-encoded. Dots alone would lead to another path on
+    the server.
+    """
+    return value not in ("", ".", "..") and len(_encoded(value[: _MOST_ID_BYTES + 1])) <= _MOST_ID_BYTES
+
+
 def _check_id(_key: ContentKey, attribute: "attrs.Attribute[str]", value: str) -> None:
-    # Dots would lead to another path on the server.
-    if value in ("", ".", "..") or len(_encoded(value)) > _MOST_ID_BYTES:
+    if not is_usable_id(value):
         raise ValueError(f"{value[:_MOST_ID_BYTES]!r} is no {attribute.name}")
 
 
@@ -142,6 +150,19 @@ class CompanyGreetingKey(ContentKey):
 
 
 @attrs.frozen
+class StandardGreetingKey(ContentKey):
+    """A preset greeting of the platform's dictionary, the same for all accounts."""
+
+    greeting_id: str = attrs.field(validator=_check_id)
+    """Id of the greeting in the dictionary."""
+
+    kind = "standard-greeting"
+    operation = "readStandardGreetingContent"
+    group = MEDIUM
+    _resource = "/mobile/media/greeting/{greeting_id}"
+
+
+@attrs.frozen
 class PromptKey(ContentKey):
     """A prompt of an IVR menu."""
 
@@ -185,6 +206,10 @@ class DatasetKey(ContentKey):
 
 
 _KINDS: Final[dict[str, type[ContentKey]]] = {
-    cls.kind: cls for cls in (RecordingKey, GreetingKey, CompanyGreetingKey, PromptKey, ReportKey, DatasetKey)
+    cls.kind: cls
+    for cls in (
+        *(RecordingKey, GreetingKey, CompanyGreetingKey, StandardGreetingKey, PromptKey),
+        *(ReportKey, DatasetKey),
+    )
 }
 """The class of each kind that a path names."""

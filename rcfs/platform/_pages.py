@@ -7,8 +7,8 @@ import attrs
 from rcfs.errors import ServerError
 from rcfs.model import Record, natural, object_field, objects, text_field, uri_field
 
-_TOKEN_LETTERS = 8192
-"""Longest sync token; the server refuses a cut one, and rcfs then loads the mailbox again."""
+SYNC_TOKEN_LETTERS = 8192
+"""Longest sync token; the server refuses a cut one, and rcfs then starts over."""
 
 
 def records_of(page: Record) -> Sequence[Record]:
@@ -49,5 +49,5 @@ def sync_answer(document: Record) -> SyncAnswer:
     Raises:
         ServerError: It has no records.
     """
-    token = text_field(object_field(document, "syncInfo"), "syncToken", _TOKEN_LETTERS)
+    token = text_field(object_field(document, "syncInfo"), "syncToken", SYNC_TOKEN_LETTERS)
     return SyncAnswer(records_of(document), token)

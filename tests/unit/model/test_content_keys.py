@@ -17,6 +17,7 @@ from rcfs.model import (
     PromptKey,
     RecordingKey,
     ReportKey,
+    StandardGreetingKey,
 )
 
 ACCOUNTS = st.integers(1, 10**20).map(str)
@@ -27,6 +28,7 @@ KEYS: st.SearchStrategy[ContentKey] = st.one_of(
     st.builds(RecordingKey, ACCOUNTS, IDS),
     st.builds(GreetingKey, ACCOUNTS, NUMBERS, IDS),
     st.builds(CompanyGreetingKey, ACCOUNTS, IDS),
+    st.builds(StandardGreetingKey, ACCOUNTS, IDS),
     st.builds(PromptKey, ACCOUNTS, IDS),
     st.builds(ReportKey, ACCOUNTS, IDS, NUMBERS),
     st.builds(DatasetKey, ACCOUNTS, IDS, IDS),
@@ -69,6 +71,15 @@ def test_a_key_knows_its_path_its_resource_and_its_group(
     key: ContentKey, path: str, resource: str, group: str
 ) -> None:
     assert (str(key), key.resource, key.group) == (path, f"/restapi/v1.0/account/1{resource}", group)
+
+
+def test_the_resource_of_a_preset_is_outside_the_account() -> None:
+    key = StandardGreetingKey("1", "65536")
+    assert (str(key), key.resource, key.group) == (
+        "1/standard-greeting/65536",
+        "/mobile/media/greeting/65536",
+        MEDIUM,
+    )
 
 
 def test_the_resource_of_a_dataset_is_outside_the_account() -> None:
