@@ -82,6 +82,11 @@ seed_option = click.option(
 @_whole("--menus", "Create N IVR menus, which are extensions without a mailbox (CMN-403).")
 @_whole("--months", "Spread the messages over N months.", least=1)
 @_whole("--calls", "Create N calls.")
+@_whole("--calls-per-day", "Let N recorded calls happen each day, without end, in place of --calls.")
+@_whole("--call-days", "With --calls-per-day: begin N days before the present.  [default: 30]", least=1)
+@_whole(
+    "--recording-limit", "With --calls-per-day: keep the newest N recordings.  [default: 100000]", least=1
+)
 @_seconds("--export-time", "export_s", "Let an export take SECONDS.")
 @_whole("--archive-bytes", "Limit an archive of an export to N bytes.", least=1, most=1 << 30)
 @_flag("--new-call-handling", "Refuse user answering rules (CMN-468).")
@@ -108,7 +113,7 @@ seed_option = click.option(
     metavar="SPEED",
     help="Play a scripted day, SPEED times as fast as real time.",
 )
-@_flag("--hipaa", "Refuse to change the retention period of messages (ACT-340).")
+@_flag("--hipaa", "Keep recordings for 30 days, and refuse to change how long messages are kept (ACT-340).")
 @_flag(
     "--mailbox-limits",
     "Limit mailboxes to the size of real ones: drop old faxes, with --hipaa old voicemails, too.",

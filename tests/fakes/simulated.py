@@ -23,6 +23,9 @@ STOP_S = 10.0
 ADMIN_S = 120.0
 """Longest wait for an answer of the admin interface, in seconds: `truth` makes every content."""
 
+Fields = Mapping[str, Any]
+"""Fields of a JSON record."""
+
 
 class Simulated:
     """A simulator in a process; use `start`, which also stops it."""
@@ -55,6 +58,14 @@ class Simulated:
         """Every attachment with its size and SHA-256."""
         return [json.loads(line) for line in self._request("GET", "truth").text.splitlines()]
 
+    def media_truth(self, *kinds: str) -> list[dict[str, Any]]:
+        """Every recording, greeting and prompt with its path, size and SHA-256, or those of `kinds` only.
+
+        See `rcfs.simulator.admin._truth.MediaRow`; a kind is one of `MEDIA_KINDS` there.
+        """
+        answer = self._request("GET", "truth/media", params={"kind": kinds} if kinds else None)
+        return [json.loads(line) for line in answer.text.splitlines()]
+
     def fault(self, kind: str, **options: Any) -> None:
         """Add a fault; see `rcfs.simulator.faults._faults.fault_from_json`."""
         self._request("POST", "faults", json={"kind": kind, **options})
@@ -76,6 +87,37 @@ class Simulated:
         """Add an incoming message; returns its id."""
         told = self._json("POST", "arrive", json={"extension_id": extension_id, "type": kind})
         return int(told["id"])
+
+    def call(self, extension_id: int | None = None, **wish: Any) -> dict[str, Any]:
+        """Let a call of an extension end now; returns its id, session_id, … and recording_ids.
+
+        `wish` as in `rcfs.simulator.admin._calls.CallAdmin.call`; a call with transfers has ``legs``
+        instead of an extension.
+        """
+        owner = {} if extension_id is None else {"extension_id": extension_id}
+        made: dict[str, Any] = self._json("POST", "call", json=owner | wish)
+        return made
+
+    def rewrite_call(
+        self, call_id: str, fields: Fields | None = None, leg_fields: Fields | None = None
+    ) -> None:
+        """Change the record of a call and each of its legs: merge patches, in which None removes a field."""
+        wish = {"call_id": call_id, "fields": fields or {}, "leg_fields": leg_fields or {}}
+        self._request("POST", "call/rewrite", json=wish)
+
+    def record(self, call_id: str, leg: int = 0, duration_s: int = 60) -> int:
+        """Let the recording of a leg appear now; returns its id."""
+        wish = {"call_id": call_id, "leg": leg, "duration_s": duration_s}
+        return int(self._json("POST", "recording", json=wish)["id"])
+
+    def delete_recording(self, recording_id: int, *, still_named: bool = False) -> None:
+        """Delete a recording; with `still_named`, the call log does not notice."""
+        wish = {"recording_id": recording_id, "still_named": still_named}
+        self._request("POST", "recording/delete", json=wish)
+
+    def reset_call_logs(self, code: str = "CLG-101") -> None:
+        """Invalidate all sync tokens of call logs; the refusal has `code`, CLG-101 to CLG-105."""
+        self._request("POST", "reset-call-logs", json={"code": code})
 
     def advance(self, seconds: float) -> None:
         """Move the account's clock forward."""

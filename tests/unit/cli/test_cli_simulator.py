@@ -59,6 +59,7 @@ def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfi
         " --refuse-duplicates --without-scope ReadMessages --without-scope SMS --without-permission Users"
         " --redirect-uri http://localhost:1/a --redirect-uri http://localhost:2/b"
         " --day 0.5 --hipaa --mailbox-limits --sync-token-lifetime 0.5 --sync-token-error CMN-101"
+        " --calls 5 --calls-per-day 6 --call-days 7 --recording-limit 8"
     )
     assert run("simulator", *shlex.split(words)).exit_code == 0
     config = SimulatorConfig(
@@ -80,6 +81,10 @@ def test_every_option(run: Callable[..., Result], ran: list[tuple[SimulatorConfi
         mailbox_limits=True,
         sync_token_lifetime_s=0.5,
         sync_token_error="CMN-101",
+        calls=5,
+        calls_per_day=6,
+        call_days=7,
+        recording_limit=8,
         port=1,
         media_port=2,
     )

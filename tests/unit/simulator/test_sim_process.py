@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -46,6 +47,39 @@ def test_fake_drives_a_simulator() -> None:
         assert http.get(mine).status_code == 401
         assert simulated.environment()["RC_SERVER_URL"] == simulated.platform_url
         assert simulated.stop() == 0
+
+
+def test_fake_changes_calls_and_recordings() -> None:
+    with start("--messages=0", "--calls=0", "--hipaa") as simulated:
+        extension_id = simulated.api("GET", "extension")["records"][0]["id"]
+
+        def record() -> Any:
+            return simulated.api("GET", f"call-log/{made['id']}", params={"view": "Detailed"})
+
+        made = simulated.call(extension_id, duration_s=90, log_after_s=0, recording_after_s=None)
+        assert "recording" not in record()
+        recording_id = simulated.record(made["id"], duration_s=40)
+        assert record()["recording"]["id"] == str(recording_id)
+        (row,) = simulated.media_truth("Recording")
+        assert (row["id"], row["extension_id"]) == (recording_id, extension_id)
+        assert {each["kind"] for each in simulated.media_truth("Greeting", "IvrPrompt")} == {
+            "Greeting",
+            "IvrPrompt",
+        }
+        assert len({each["kind"] for each in simulated.media_truth()}) == 5
+        simulated.rewrite_call(made["id"], {"result": "Odd"}, {"duration": None})
+        assert (record()["result"], "duration" in record()["legs"][0]) == ("Odd", False)
+        simulated.delete_recording(recording_id, still_named=True)
+        assert (record()["recording"]["id"], simulated.media_truth("Recording")) == (str(recording_id), [])
+        simulated.delete_recording(recording_id)
+        assert "recording" not in record()
+        legs = [{"extension_id": extension_id}] * 2
+        assert len(simulated.call(legs=legs, recording_after_s=0)["recording_ids"]) == 2
+        full = simulated.api("GET", "call-log-sync", params={"syncType": "FSync", "recordCount": 1})
+        simulated.reset_call_logs("CLG-103")
+        token = full["syncInfo"]["syncToken"]
+        with pytest.raises(AssertionError, match="CLG-103"):
+            simulated.api("GET", "call-log-sync", params={"syncType": "ISync", "syncToken": token})
 
 
 def test_until_eof_ends_with_its_parent() -> None:
