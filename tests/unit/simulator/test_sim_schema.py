@@ -1,10 +1,7 @@
 """The simulator's answers against the official description of the API."""
 
 import json
-import os
 import re
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,15 +12,11 @@ from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._app import OPERATIONS
 from rcfs.simulator.login._permissions import FEATURES, REQUIREMENTS
+from tests.fakes.description import description, needs_description
 from tests.fakes.simulated import in_process, logged_in
 from tests.fakes.websocket import connected
 
-DESCRIPTION = Path(
-    os.environ.get("RCFS_OPENAPI", Path(__file__).parents[4] / "shared" / "rc-api" / "openapi.json")
-)
-pytestmark = pytest.mark.skipif(
-    not DESCRIPTION.is_file(), reason="RCFS_OPENAPI names no copy of RingCentral's OpenAPI description"
-)
+pytestmark = needs_description
 
 COMPANY = "/restapi/v1.0/account/~"
 MINE = "/restapi/v1.0/account/~/extension/~"
@@ -53,12 +46,6 @@ DEVIATIONS = {
     ("DataExportTask", "status", "Cancelled"),
 }
 """(schema, field, value) that the simulator sends, only on demand, although the schema forbids it."""
-
-
-@cache
-def description() -> dict[str, Any]:
-    parsed: dict[str, Any] = json.loads(DESCRIPTION.read_text())
-    return parsed
 
 
 def errors_in(value: Any, schema: str) -> list[jsonschema.ValidationError]:
