@@ -7,7 +7,7 @@ import attrs
 from rcfs.content._placement import Head, MisplacedError, place
 from rcfs.content._source import Part
 from rcfs.errors import ServerError
-from rcfs.model import ByteRange, Wanted
+from rcfs.model import AttachmentKey, ByteRange, Wanted
 from rcfs.platform import Answer, Request, read_content
 from rcfs.transport import Recorder, Requester, RequestOptions
 
@@ -71,13 +71,18 @@ class PlatformTransfer:
         self._first, self._asked = missing.start, missing if ranged else None
         return read_content(self._wanted.key, self._wanted.uri, self._asked)
 
+    def _may_be_a_web_page(self) -> bool:
+        """Whether the content itself may be HTML: an attachment whose record does not say otherwise."""
+        wanted = self._wanted
+        return isinstance(wanted.key, AttachmentKey) and wanted.content_type in ("", "text/html")
+
     def _part(self, answer: Answer) -> Part:
         """The part of the content that `answer` brings.
 
         Raises:
             ServerError: It is not the content, or its position is unclear.
         """
-        if answer.media_type == "text/html" and self._wanted.content_type not in ("", "text/html"):
+        if answer.media_type == "text/html" and not self._may_be_a_web_page():
             raise ServerError("the server answered with a web page instead of the content")
         if not answer.readable:
             raise ServerError("the server sent the content in a coding that was not asked for")

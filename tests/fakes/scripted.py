@@ -50,6 +50,7 @@ GROUPS: Mapping[str, str] = {
     "syncMessages": "light",
     "readMessageStoreConfiguration": "light",
     "readMessageContent": "medium",
+    "readCallRecordingContent": "heavy",
 }
 
 
@@ -301,6 +302,8 @@ class ScriptedPlatform:
             return names[path.rpartition("/")[2]]
         if "/content/" in path:
             return "readMessageContent"
+        if "/recording/" in path:
+            return "readCallRecordingContent"
         if path.endswith("/message-store-configuration"):
             return "readMessageStoreConfiguration"
         if path.endswith("/message-store"):

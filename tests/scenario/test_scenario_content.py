@@ -12,10 +12,10 @@ from trio.testing import wait_all_tasks_blocked
 
 from rcfs.content import _storage
 from rcfs.errors import NoRoomError, ServerError, TooLargeError, TransportError
-from rcfs.model import CHUNK_BYTES
+from rcfs.model import CHUNK_BYTES, RecordingKey, Wanted
 from rcfs.transport import AbandonedError
 from tests.fakes.rig import Rig, noise
-from tests.fakes.scripted import End, Reply
+from tests.fakes.scripted import ACCOUNT_ID, End, Reply
 from tests.scenario.conftest import OpenRig
 
 BODY_GAP_S = 30.0
@@ -283,6 +283,14 @@ async def test_nothing_but_web_pages_is_a_fault_and_nothing_is_kept(rig: Rig) ->
 async def test_a_web_page_is_the_content_where_the_record_says_so(rig: Rig) -> None:
     rig.platform.script(FETCH, Reply(200, b"<html>Fax</html>", {"Content-Type": "text/html"}))
     assert await rig.read(rig.wanted(1, b"", content_type="text/html")) == b"<html>Fax</html>"
+
+
+@pytest.mark.parametrize("content_type", ["", "text/html"])
+async def test_a_web_page_is_never_a_recording(rig: Rig, content_type: str) -> None:
+    key = RecordingKey(ACCOUNT_ID, "3421234004")
+    wanted = Wanted(key, rig.platform.add_content(key, DATA), content_type)
+    rig.platform.script("readCallRecordingContent", Reply(200, b"<html>", {"Content-Type": "text/html"}))
+    assert await rig.read(wanted) == DATA
 
 
 async def test_a_server_that_sends_empty_parts_is_given_up_after_five(rig: Rig) -> None:
