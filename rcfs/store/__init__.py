@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 from rcfs.store._cache_stats import CacheStats as CacheStats
 from rcfs.store._cache_stats import PinStats as PinStats
+from rcfs.store._call_changes import ChangedCalls as ChangedCalls
+from rcfs.store._call_reader import CallReader as CallReader
+from rcfs.store._call_writer import CallWriter as CallWriter
 from rcfs.store._claims import Claims as Claims
 from rcfs.store._forgetting import erase_cache as erase_cache
 from rcfs.store._forgetting import erase_database as erase_database

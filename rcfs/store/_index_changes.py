@@ -42,14 +42,14 @@ class ChangedFolder:
 
 
 @attrs.frozen
-class ShownMessage:
-    """A message as the index has shown it until now."""
+class ShownEntry:
+    """A message or a recording as a folder shows it, or has shown it until now."""
 
     number: int
     name: str
     created_s: float | None
     modified_s: float | None
-    spoken_bytes: int
+    spoken_bytes: int = 0
 
 
 def later(one_s: float | None, other_s: float | None) -> float | None:

@@ -1,4 +1,4 @@
-"""The folders of a mailbox while messages come and go: their names, parties, times and sums.
+"""The folders of a mailbox while messages and recordings come and go: their names, parties, times and sums.
 
 A page of a list brings a thousand messages to a few folders. So the sums of a folder are kept in memory and
 written once, by `Folders.write`, which also names the folders: only then are all of their parties known.
@@ -10,8 +10,18 @@ from typing import Any
 from rcfs.model import FolderNames, NameFolder, Place, ShelvedMessage
 from rcfs.store._checked_table import select
 from rcfs.store._checksum import DamagedRowError
-from rcfs.store._index_changes import ChangedFolder, ChangedPaths, PartyName, ShownMessage, later
+from rcfs.store._index_changes import ChangedFolder, ChangedPaths, PartyName, ShownEntry, later
 from rcfs.store._index_schema import FOLDERS, OWNERS, PARTIES
+
+_ANY_ENTRY = (
+    "SELECT 1 FROM places WHERE folder = ?1 UNION ALL SELECT 1 FROM recording_links WHERE folder = ?1 LIMIT 1"
+)
+_NEWEST_ENTRIES = (
+    "SELECT max(created_s), max(modified_s) FROM ("
+    "SELECT m.created_s, m.modified_s FROM places p JOIN messages m USING (message) WHERE p.folder = ?1"
+    " UNION ALL SELECT r.started_s, r.started_s FROM recording_links k JOIN recordings r USING (recording)"
+    " WHERE k.folder = ?1)"
+)
 
 
 class Folders:
@@ -27,10 +37,10 @@ class Folders:
         self._owners: set[str] | None = None
         self._new_sums: set[int] = set()
         """Numbers of folders whose times or sizes are to be written."""
-        self._lost_messages: set[int] = set()
-        """Of folders that no longer show some message: they may be empty."""
+        self._lost_entries: set[int] = set()
+        """Of folders that no longer show some message or recording: they may be empty."""
         self._lost_newest: set[int] = set()
-        """Of folders whose newest message may be another one now."""
+        """Of folders whose newest entry may be another one now."""
         self._unnamed: set[int] = set()
         """Of folders that need a name, or may need another one."""
         self._changed: set[int] = set()
@@ -83,33 +93,33 @@ class Folders:
         self.paths.add((place.view,))
         return folder
 
-    def show(self, place: Place, message: ShelvedMessage, more_spoken_bytes: int) -> None:
-        """Note that the folder at `place` shows `message`, and has `more_spoken_bytes` more of speech."""
+    def show(self, place: Place, entry: ShelvedMessage | ShownEntry, more_spoken_bytes: int = 0) -> None:
+        """Note that the folder at `place` shows `entry`, and has `more_spoken_bytes` more of speech."""
         folder = self.at(place)
-        folder.created_s = later(folder.created_s, message.created_s)
-        folder.modified_s = later(folder.modified_s, message.modified_s)
+        folder.created_s = later(folder.created_s, entry.created_s)
+        folder.modified_s = later(folder.modified_s, entry.modified_s)
         folder.spoken_bytes += more_spoken_bytes
         self._new_sums.add(folder.number)
         if folder.name or not folder.key:
             # Nobody has seen an entry of a folder that has no name yet.
-            self.paths |= {folder.path, (*folder.path, message.name)}
+            self.paths |= {folder.path, (*folder.path, entry.name)}
         for identity, name in place.parties:
-            self._learn_party(folder, identity, name, message.created_s or 0.0)
+            self._learn_party(folder, identity, name, entry.created_s or 0.0)
 
-    def hide(self, number: int, shown: ShownMessage) -> None:
-        """Note that a folder no longer shows a message."""
+    def hide(self, number: int, shown: ShownEntry) -> None:
+        """Note that a folder no longer shows a message or recording."""
         folder = self.get(number)
         folder.spoken_bytes -= shown.spoken_bytes
         self._new_sums.add(number)
-        self._lost_messages.add(number)
+        self._lost_entries.add(number)
         if shown.created_s == folder.created_s or shown.modified_s == folder.modified_s:
-            # Otherwise another message is the newest, and a folder of 50,000 need not be searched for it.
+            # Otherwise another entry is the newest, and a folder of 50,000 need not be searched for it.
             self._lost_newest.add(number)
         self.paths |= {folder.path, (*folder.path, shown.name)}
 
     def find_newest(self, number: int) -> None:
-        """Note that the newest message of a folder may be another one now."""
-        self._lost_messages.add(number)
+        """Note that the newest entry of a folder may be another one now."""
+        self._lost_entries.add(number)
         self._lost_newest.add(number)
 
     def rename_all(self) -> None:
@@ -141,8 +151,8 @@ class Folders:
         """Write all changes: sums, parties, names and checksums; folders that show nothing are removed."""
         for number in sorted(self._new_sums):
             self._write_sums(self.get(number))
-        for number in self._lost_messages:
-            if self._one("SELECT 1 FROM places WHERE folder = ? LIMIT 1", number) is None:
+        for number in self._lost_entries:
+            if self._one(_ANY_ENTRY, number) is None:
                 self._remove(self.get(number))
             elif number in self._lost_newest:
                 self._write_newest(number)
@@ -174,8 +184,7 @@ class Folders:
     def _write_newest(self, number: int) -> None:
         self._changed.add(number)
         self._connection.execute(
-            "UPDATE folders SET (created_s, modified_s) = (SELECT max(m.created_s), max(m.modified_s)"
-            " FROM places p JOIN messages m USING (message) WHERE p.folder = ?1) WHERE folder = ?1",
+            f"UPDATE folders SET (created_s, modified_s) = ({_NEWEST_ENTRIES}) WHERE folder = ?1",  # noqa: S608
             (number,),
         )
 

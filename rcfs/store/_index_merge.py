@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from rcfs.model import NameFolder, ShelvedMessage
 from rcfs.store._checked_table import Row, select, verified
-from rcfs.store._index_changes import ChangedPaths, ShownMessage, became_earlier
+from rcfs.store._index_changes import ChangedPaths, ShownEntry, became_earlier
 from rcfs.store._index_folders import Folders
 from rcfs.store._index_schema import MESSAGES, RECORDS, TRANSCRIPTS
 
@@ -64,8 +64,7 @@ class Merge:
         """The paths that changed, after writing the sums and names of folders and the words for searches."""
         self._write_places()
         self.folders.write()
-        for number in self.folders.with_new_names:
-            self._index_new_names(number)
+        index_new_names(self._connection, self.folders)
         return self.folders.paths
 
     def _rows(self, message_id: int) -> list[Row]:
@@ -89,7 +88,7 @@ class Merge:
         self._index_words(number, message, "")
         self.folders.add_owner(message.own)
 
-    def _replace(self, shown: ShownMessage, message: ShelvedMessage) -> None:
+    def _replace(self, shown: ShownEntry, message: ShelvedMessage) -> None:
         number = shown.number
         before = self._folders_of(number)
         self._connection.execute(
@@ -134,7 +133,7 @@ class Merge:
             *RECORDS.row(message.raw),
         )
 
-    def _remove(self, shown: ShownMessage) -> None:
+    def _remove(self, shown: ShownEntry) -> None:
         for folder in self._folders_of(shown.number):
             self._hide(shown, folder)
         for table, column in (("messages", "message"), ("transcripts", "message"), ("words", "rowid")):
@@ -143,7 +142,7 @@ class Merge:
                 (shown.number,),
             )
 
-    def _hide(self, shown: ShownMessage, folder: int) -> None:
+    def _hide(self, shown: ShownEntry, folder: int) -> None:
         self._connection.execute(
             "DELETE FROM places WHERE folder = ? AND message = ?", (folder, shown.number)
         )
@@ -169,16 +168,18 @@ class Merge:
             (number, said, _with_names(message.people, names), message.files),
         )
 
-    def _index_new_names(self, folder: int) -> None:
-        """Let searches find all messages of a folder by the names that its parties have now."""
-        names = self.folders.party_names(self.folders.get(folder))
-        rows = self._connection.execute(
+
+def index_new_names(connection: sqlite3.Connection, folders: Folders) -> None:
+    """Let searches find the messages of folders whose parties got names, by these names."""
+    for folder in folders.with_new_names:
+        names = folders.party_names(folders.get(folder))
+        rows = connection.execute(
             "SELECT rowid, people FROM places JOIN words ON words.rowid = message WHERE folder = ?", (folder,)
         ).fetchall()
         for message, before in rows:
             people = _with_names(before, names)
             if people != before:
-                self._connection.execute("UPDATE words SET people = ? WHERE rowid = ?", (people, message))
+                connection.execute("UPDATE words SET people = ? WHERE rowid = ?", (people, message))
 
 
 def put_transcript(connection: sqlite3.Connection, mailbox: int, message_id: int, text: str) -> bool:
@@ -199,9 +200,9 @@ def put_transcript(connection: sqlite3.Connection, mailbox: int, message_id: int
     return True
 
 
-def _shown(row: Row) -> ShownMessage:
+def _shown(row: Row) -> ShownEntry:
     number, _mailbox, _id, name, created_s, modified_s, _home, spoken_bytes, _crc, _raw = row
-    return ShownMessage(number, name, created_s, modified_s, spoken_bytes)
+    return ShownEntry(number, name, created_s, modified_s, spoken_bytes)
 
 
 def _with_names(people: str, names: Iterable[str]) -> str:

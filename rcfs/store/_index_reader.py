@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from rcfs.model import FolderRow, MessageRow, SearchRow
+from rcfs.store._call_reader import CallReader
 from rcfs.store._checked_table import Row, select, verified
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_schema import FOLDERS, LOGINS, MAILBOXES, MESSAGES, NOTES, RECORDS, SEARCHES
@@ -46,6 +47,8 @@ class IndexReader:
 
     def __init__(self, database: IndexDatabase) -> None:
         self._database = database
+        self.calls = CallReader(database)
+        """Questions about calls and recordings."""
 
     # Short questions: in the event loop
 

@@ -2,6 +2,7 @@
 
 A message has one row in `messages`, and one in `places` for every folder that shows it. A folder belongs to a
 view of a mailbox and has a key that never changes; its name changes when a message tells whose a number is.
+The tables of calls are in `rcfs.store._call_schema`.
 
 Two columns have old names: `edition` of a mailbox is `MailboxState.revision`, and `generation` is the number
 of a listing (see `IndexWriter.begin`): the last one of a mailbox, or the last one that brought a message.
@@ -9,6 +10,7 @@ of a listing (see `IndexWriter.begin`): the last one of a mailbox, or the last o
 
 import sqlite3
 
+from rcfs.store._call_schema import CALLS_MIGRATION, CHECKED_CALLS, find_call_damage
 from rcfs.store._checked_table import CheckedTable, look_for_damaged_rows
 from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import Format
@@ -139,10 +141,13 @@ TRANSCRIPTS = _table("transcripts", "message text")
 LOGINS = _table("logins", "login account_id account_name extensions")
 NOTES = _table("notes", "topic text noted_s", real="noted_s")
 SEARCHES = _table("searches", "account_id name made_s", real="made_s", number="search")
-CHECKED = (MESSAGES, RECORDS, FOLDERS, PARTIES, MAILBOXES, LOGINS, NOTES, OWNERS, TRANSCRIPTS, SEARCHES)
+CHECKED = (
+    *(MESSAGES, RECORDS, FOLDERS, PARTIES, MAILBOXES, LOGINS, NOTES, OWNERS, TRANSCRIPTS, SEARCHES),
+    *CHECKED_CALLS,
+)
 """All tables with checksums. `places` has none: both of its columns are in two indices, see `find_damage`."""
 
-MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS = (_FIRST, _SECOND, _THIRD, _FOURTH, CALLS_MIGRATION)
 """See `rcfs.store._database.migrate`."""
 FORM = Format(int.from_bytes(b"rcfm"), len(MIGRATIONS))
 """The format of an index of mailboxes."""
@@ -167,3 +172,4 @@ def find_damage(connection: sqlite3.Connection) -> None:
     )
     if connection.execute(lost).fetchone() is not None:
         raise DamagedRowError("a folder shows a message that is missing, or the folder is missing")
+    find_call_damage(connection)

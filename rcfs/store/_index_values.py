@@ -1,5 +1,7 @@
 """Values in the index of mailboxes other than messages."""
 
+import math
+
 import attrs
 
 
@@ -43,3 +45,8 @@ class Login:
     """Name of the company; may be empty."""
     extensions: tuple[str, ...]
     """The records of the extensions, as JSON texts."""
+
+
+def finite(time_s: float | None) -> float | None:
+    """`time_s` as SQLite can store it: None for infinity and NaN, and no negative zero."""
+    return time_s + 0.0 if time_s is not None and math.isfinite(time_s) else None

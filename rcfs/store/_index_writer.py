@@ -1,24 +1,20 @@
 """Changes to the index of mailboxes: each method is one transaction, in a worker thread."""
 
 import json
-import secrets
 import sqlite3
 from collections.abc import Iterable, Sequence
 
 from rcfs.errors import StoreError
 from rcfs.model import NameFolder, ShelvedMessage
-from rcfs.store._checked_table import select
+from rcfs.store._call_writer import CallWriter
 from rcfs.store._forgetting import erase_index_rows
 from rcfs.store._index_changes import ChangedPaths
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_folders import add_owner
+from rcfs.store._index_mailboxes import check_mailbox, count_change, random_number, update_checksum
 from rcfs.store._index_merge import Merge, put_transcript
-from rcfs.store._index_schema import LOGINS, MAILBOXES, NOTES, SEARCHES
+from rcfs.store._index_schema import LOGINS, NOTES, SEARCHES
 from rcfs.store._index_values import Login
-
-_MOST_NUMBERS = (1 << 31) - 1
-"""Numbers of mailboxes: four bytes in the database. With 200 of them, two get the same number once in 100,000
-indices; the index is then replaced."""
 
 
 class IndexWriter:
@@ -31,6 +27,8 @@ class IndexWriter:
 
     def __init__(self, database: IndexDatabase) -> None:
         self._database = database
+        self.calls = CallWriter(database)
+        """Changes to calls and recordings."""
 
     def note(self, topic: str, text: str, at_s: float) -> None:
         """Keep `text` as the note on `topic`, in place of an earlier one."""
@@ -56,15 +54,14 @@ class IndexWriter:
             latter; those that the listing did not bring are `IndexReader.unseen`.
         """
         with self._database.transaction() as connection:
-            _check_mailbox(connection, "account_id = ? AND extension_id = ?", account_id, extension_id)
+            check_mailbox(connection, "account_id = ? AND extension_id = ?", account_id, extension_id)
             mailbox, listing = connection.execute(
                 "INSERT INTO mailboxes (mailbox, account_id, extension_id, generation) VALUES (?, ?, ?, 1)"
                 " ON CONFLICT (account_id, extension_id) DO UPDATE SET generation = generation + 1"
                 " RETURNING mailbox, generation",
-                # Not counted up: a number of a replaced index must not be another mailbox's in the new one.
-                (secrets.randbelow(_MOST_NUMBERS) + 1, account_id, extension_id),
+                (random_number(), account_id, extension_id),
             ).fetchone()
-            _update_checksum(connection, mailbox)
+            update_checksum(connection, mailbox)
             if own:
                 add_owner(connection, mailbox, own)
         return mailbox, listing
@@ -96,7 +93,7 @@ class IndexWriter:
             StoreError: The index fails, or was replaced after the mailbox got its number.
         """
         with self._database.transaction() as connection:
-            present = _check_mailbox(connection, "mailbox = ?", mailbox)
+            present = check_mailbox(connection, "mailbox = ?", mailbox)
             if present is None:
                 raise StoreError("the mailbox is not in the index, because rcfs has replaced a damaged one")
             merge = Merge(connection, mailbox, present if listing is None else listing, name)
@@ -109,7 +106,7 @@ class IndexWriter:
         """Give every folder of every mailbox the name that `name` has for it now."""
         with self._database.transaction() as connection:
             for (mailbox,) in connection.execute("SELECT mailbox FROM mailboxes").fetchall():
-                _check_mailbox(connection, "mailbox = ?", mailbox)
+                check_mailbox(connection, "mailbox = ?", mailbox)
                 merge = Merge(connection, mailbox, 0, name)
                 merge.folders.rename_all()
                 _finished(connection, mailbox, merge)
@@ -136,12 +133,12 @@ class IndexWriter:
     def synced(self, mailbox: int, token: str, at_s: float) -> None:
         """Mark the mailbox as complete as of `at_s`; the next sync continues from `token`."""
         with self._database.transaction() as connection:
-            _check_mailbox(connection, "mailbox = ?", mailbox)
+            check_mailbox(connection, "mailbox = ?", mailbox)
             connection.execute(
                 "UPDATE mailboxes SET loaded = 1, sync_token = ?, synced_s = ? WHERE mailbox = ?",
                 (token, at_s, mailbox),
             )
-            _update_checksum(connection, mailbox)
+            update_checksum(connection, mailbox)
 
     def save_search(self, account_id: str, name: str, made_s: float) -> bool:
         """Save a search that was made at `made_s`; False if a search has this name already."""
@@ -184,20 +181,5 @@ def _finished(connection: sqlite3.Connection, mailbox: int, merge: Merge) -> Cha
     """The paths that `merge` changed, after its last writes; if there are any, the revision is counted up."""
     changed = merge.finish()
     if changed:
-        connection.execute("UPDATE mailboxes SET edition = edition + 1 WHERE mailbox = ?", (mailbox,))
-        _update_checksum(connection, mailbox)
+        count_change(connection, mailbox)
     return changed
-
-
-def _update_checksum(connection: sqlite3.Connection, mailbox: int) -> None:
-    connection.execute(f"{MAILBOXES.update_checksum} WHERE mailbox = ?", (mailbox,))
-
-
-def _check_mailbox(connection: sqlite3.Connection, condition: str, *parameters: object) -> int | None:
-    """The last listing of a mailbox that is about to be changed; None if it is not in the index.
-
-    Raises:
-        DamagedRowError: Its row is not as it was written, which a new checksum would hide.
-    """
-    rows = select(connection, MAILBOXES, f"WHERE {condition}", *parameters)
-    return int(rows[0][4]) if rows else None

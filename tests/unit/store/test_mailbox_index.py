@@ -268,12 +268,17 @@ def test_a_change_is_whole_or_not_there(opened: Callable[[], MailboxIndex]) -> N
 
 
 def damage(path: Path) -> None:
-    """Overwrites all pages but the first, through which a database is opened."""
-    pages = path.stat().st_size // PAGE_BYTES - 1
-    assert pages > 2
+    """Overwrites all pages but those of the schema, through which a database is opened."""
+    with closing(sqlite3.connect(path)) as connection:
+        ((pages,),) = connection.execute("PRAGMA page_count")
+        kept = {
+            page for (page,) in connection.execute("SELECT pageno FROM dbstat WHERE name = 'sqlite_schema'")
+        }
+    assert len(kept) < pages - 2
     with path.open("r+b") as file:
-        file.seek(PAGE_BYTES)
-        file.write(b"\x5a" * PAGE_BYTES * pages)
+        for page in set(range(1, pages + 1)) - kept:
+            file.seek(PAGE_BYTES * (page - 1))
+            file.write(b"\x5a" * PAGE_BYTES)
 
 
 @pytest.fixture
