@@ -1,7 +1,9 @@
 """Frozen values that all rooms share: content keys, extensions, messages, calls, plans, byte ranges."""
 
 from rcfs.model._call_codec import call_from as call_from
+from rcfs.model._calls import CALLS_VIEW as CALLS_VIEW
 from rcfs.model._calls import COMPANY as COMPANY
+from rcfs.model._calls import RECORDINGS_VIEW as RECORDINGS_VIEW
 from rcfs.model._calls import Call as Call
 from rcfs.model._calls import CallMonth as CallMonth
 from rcfs.model._calls import Leg as Leg

@@ -10,6 +10,10 @@ from rcfs.model._records import Party
 from rcfs.model._shelving import Place
 
 _NOBODY = Party()
+CALLS_VIEW = "Calls"
+"""Directory of the call logs of an owner."""
+RECORDINGS_VIEW = "Recordings"
+"""Directory of the recordings of an owner."""
 COMPANY = 0
 """Owner of what belongs to the whole company, where the id of an extension stands otherwise."""
 
@@ -177,7 +181,7 @@ class CallMonth:
     json_bytes: int
     """Exact size of all lines as JSONL, with their line feeds."""
     modified_s: float | None
-    """The newest ``lastModifiedTime`` or start of its calls; None without any."""
+    """The newest ``lastModifiedTime`` or start of all calls that it ever had; None if it never had any."""
 
 
 @attrs.frozen

@@ -118,28 +118,39 @@ class SearchRow:
 
 @attrs.frozen
 class FoundRow:
-    """One message that a search has found."""
+    """A message, recording or call that a search has found.
+
+    A call is found in the call log that has its line: its view is `rcfs.model.CALLS_VIEW`, and its name that
+    of the file, such as ``2026-11.csv``. Calls with recordings are not found themselves.
+    """
 
     number: int
-    """Number in this index; listings are in its order."""
+    """Number in this index; listings are in its order. Those of recordings and calls follow all others."""
     extension_id: int
-    """Internal id of the extension that has the message."""
+    """Internal id of the extension that has it; `rcfs.model.COMPANY` for the company."""
     id: int
-    """Id of the message."""
+    """Id of the message; of a recording or a call 0."""
     name: str
-    """Name of its directory."""
+    """Name of its directory or file."""
     created_s: float | None
-    """``creationTime``."""
+    """``creationTime`` of the message, or start of the recording or call."""
     modified_s: float | None
-    """``lastModifiedTime``."""
+    """``lastModifiedTime`` of the message, or start of the recording or call."""
     view: str
-    """The view that its directory is in."""
+    """The view that it is in."""
     folder: str
-    """Name of the folder in that view; empty if the view itself holds messages."""
+    """Name of the folder in that view; empty if the view itself holds it."""
     ambiguous: bool = attrs.field(default=False, converter=bool)
     """Whether a message in another mailbox has the same name."""
+    link: str = ""
+    """Name under which searches show a call, instead of that of the file; else empty."""
 
     @property
     def path(self) -> tuple[str, ...]:
-        """The path of its directory below the extension's, name by name."""
+        """The path of its directory or file below the extension's, name by name."""
         return tuple(filter(None, (self.view, self.folder, self.name)))
+
+    @property
+    def shown(self) -> str:
+        """Name under which a search shows it, unless it is ambiguous."""
+        return self.link or self.name

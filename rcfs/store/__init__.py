@@ -33,10 +33,12 @@ from rcfs.store._ledger import open_ledger as open_ledger
 from rcfs.store._machine import LinuxMachine as LinuxMachine
 from rcfs.store._machine import Machine as Machine
 from rcfs.store._query import match_expression as match_expression
-from rcfs.store._search import MARKS as MARKS
-from rcfs.store._search import Hit as Hit
-from rcfs.store._search import Scope as Scope
 from rcfs.store._search import SearchIndex as SearchIndex
+from rcfs.store._search_values import CALL_TYPE as CALL_TYPE
+from rcfs.store._search_values import MARKS as MARKS
+from rcfs.store._search_values import RECORDING_TYPE as RECORDING_TYPE
+from rcfs.store._search_values import Hit as Hit
+from rcfs.store._search_values import Scope as Scope
 from rcfs.store._seats import share_of_descriptors as share_of_descriptors
 from rcfs.store._shared_session import SharedSession as SharedSession
 from rcfs.store._sizes import SizeIndex as SizeIndex

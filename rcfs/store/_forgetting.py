@@ -10,12 +10,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rcfs.filenames import CacheFiles
+from rcfs.store._call_texts import unpacked
 from rcfs.store._database import SQLITE_SIDE_FILES
 
 _MAILBOXES = "(SELECT mailbox FROM mailboxes WHERE account_id = :account)"
 _MESSAGES = f"(SELECT message FROM messages WHERE mailbox IN {_MAILBOXES})"  # noqa: S608
 _FOLDERS = f"(SELECT folder FROM folders WHERE mailbox IN {_MAILBOXES})"  # noqa: S608
+_LOGS = "(SELECT log FROM call_months WHERE account_id = :account)"
+_RECORDINGS = f"(SELECT recording FROM recordings WHERE log IN {_LOGS})"  # noqa: S608
 _INDEX_ROWS = (
+    ("recording_links", f"recording IN {_RECORDINGS}"),
+    ("recordings", f"log IN {_LOGS}"),
+    ("call_places", f"log IN {_LOGS}"),
+    ("calls", "account_id = :account"),
+    ("call_months", "account_id = :account"),
     ("words", f"rowid IN {_MESSAGES}"),
     ("transcripts", f"message IN {_MESSAGES}"),
     ("places", f"folder IN {_FOLDERS}"),
@@ -25,8 +33,8 @@ _INDEX_ROWS = (
     ("owners", f"mailbox IN {_MAILBOXES}"),
     ("mailboxes", "account_id = :account"),
     ("searches", "account_id = :account"),
-    # A topic ends with its login, or begins with its mailbox.
-    ("notes", "topic LIKE 'mailbox ' || :account || '/%' OR topic = 'searches ' || :account"),
+    # A topic names its account behind the first space, as "mailbox 1/101" does, or ends with its login.
+    ("notes", "topic LIKE '% ' || :account || '/%' OR topic LIKE '% ' || :account"),
     ("notes", "EXISTS (SELECT 1 FROM logins WHERE account_id = :account AND topic LIKE '% ' || login)"),
     ("logins", "account_id = :account"),
 )
@@ -35,9 +43,25 @@ _INDEX_ROWS = (
 
 def erase_index_rows(connection: sqlite3.Connection, account_id: str) -> None:
     """Delete all rows of an account from the index of mailboxes; within a transaction."""
+    _erase_call_words(connection, account_id)
     for table, condition in _INDEX_ROWS:
         connection.execute(f"DELETE FROM {table} WHERE {condition}", {"account": account_id})  # noqa: S608
-    connection.execute("INSERT INTO words (words) VALUES ('optimize')")
+    for words in ("words", "call_words"):
+        connection.execute(f"INSERT INTO {words} ({words}) VALUES ('optimize')")  # noqa: S608
+
+
+def _erase_call_words(connection: sqlite3.Connection, account_id: str) -> None:
+    """Delete the words of the calls of an account; the full-text index has to be told which they are."""
+    others = "SELECT 1 FROM calls WHERE account_id != ? LIMIT 1"
+    if connection.execute(others, (account_id,)).fetchone() is None:
+        connection.execute("INSERT INTO call_words (call_words) VALUES ('delete-all')")
+        return
+    rows = connection.execute("SELECT call, texts FROM calls WHERE account_id = ? AND worded", (account_id,))
+    for call, texts in rows:
+        connection.execute(
+            "INSERT INTO call_words (call_words, rowid, people) VALUES ('delete', ?, ?)",
+            (call, unpacked(texts).people),
+        )
 
 
 def rewrite(connection: sqlite3.Connection) -> None:

@@ -163,7 +163,8 @@ class IndexDatabase:
             find_damage(connection)
         if sqlite3.sqlite_version_info < _CHECKS_WORDS and self._size_bytes() <= _WORDS_BYTES:
             with self.transaction() as connection:  # It changes nothing, but takes the lock.
-                connection.execute("INSERT INTO words (words) VALUES ('integrity-check')")
+                for words in ("words", "call_words"):
+                    connection.execute(f"INSERT INTO {words} ({words}) VALUES ('integrity-check')")  # noqa: S608
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

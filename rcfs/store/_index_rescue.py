@@ -1,18 +1,21 @@
 """Rows of a damaged index that are still good: they are copied into the new index and not requested again.
 
-A mailbox is copied if all of its rows are as they were written; otherwise it is loaded again. In the other
-tables each row counts for itself. The pages of the full-text index have no checksums: they are copied as they
-are, and the mount then rewrites the full-text index from the records.
+A mailbox is copied if all of its rows are as they were written; otherwise it is loaded again.
+`rcfs.store._call_rescue` has the rules for calls. In the other tables each row counts for itself. The pages
+of the full-text index have no checksums: they are copied as they are, and the mount then rewrites the
+full-text index from the records.
 """
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
+from rcfs.store._call_rescue import copy_calls, remove_all_calls
 from rcfs.store._checked_table import CheckedTable, Row
 from rcfs.store._index_schema import (
     FOLDERS,
@@ -31,6 +34,8 @@ from rcfs.store._index_schema import (
 )
 from rcfs.store._salvage import salvaged_rows
 from rcfs.store._sqlite import lenient_text, transaction
+
+T = TypeVar("T")
 
 _WHOLE = ("mailboxes", "messages", "folders", "places", "parties")
 """Tables of which no row of a copied mailbox may be missing."""
@@ -57,6 +62,8 @@ class Rescued:
 
     mailboxes: int
     """Mailboxes that were copied."""
+    call_logs: int
+    """Months of call logs that were copied whole."""
     lost_searches: int
     """Saved searches that were seen to be damaged; there may have been more."""
     lost_transcripts: int
@@ -69,6 +76,8 @@ class Rescued:
             if self.mailboxes
             else "mailboxes load again"
         ]
+        if self.call_logs:
+            told.append(f"{self.call_logs} months of call logs are kept")
         if self.lost_searches:
             told.append(f"at least {self.lost_searches} searches are lost: make them again with mkdir")
         if self.lost_transcripts:
@@ -78,14 +87,27 @@ class Rescued:
 
 def rescue(aside: Path, connection: sqlite3.Connection) -> Rescued:
     """Copy the good rows of the damaged index `aside` into the empty one of `connection`."""
-    mailboxes = lost_transcripts = 0
-    with suppress(sqlite3.Error, UnicodeDecodeError):
-        mailboxes, lost_transcripts = _copy_mailboxes(aside, connection)
-    if mailboxes and not _is_sound(connection):
+    mailboxes, lost_transcripts = _copied(aside, connection, _copy_mailboxes, (0, 0))
+    call_logs = _copied(aside, connection, copy_calls, 0)
+    if not _is_sound(connection):
+        remove_all_calls(connection)
+        call_logs = 0
+    if not _is_sound(connection):
         for table in (*_WHOLE, "owners", "transcripts", "words", "logins", "notes"):
             connection.execute(f"DELETE FROM {table}")  # noqa: S608
         mailboxes = lost_transcripts = 0
-    return Rescued(mailboxes, _copy_searches(aside, connection), lost_transcripts)
+    return Rescued(mailboxes, call_logs, _copy_searches(aside, connection), lost_transcripts)
+
+
+def _copied(
+    aside: Path, connection: sqlite3.Connection, copy: Callable[[sqlite3.Connection], T], none: T
+) -> T:
+    """The result of `copy`, with the damaged index attached as ``old``; `none` if nothing could be copied."""
+    try:
+        with _attached(aside, connection):
+            return copy(connection) if _has_present_format(connection) else none
+    except (sqlite3.Error, UnicodeDecodeError):
+        return none
 
 
 def _is_sound(connection: sqlite3.Connection) -> bool:
@@ -109,34 +131,35 @@ def _attached(aside: Path, connection: sqlite3.Connection) -> Iterator[None]:
         connection.execute("DETACH old")
 
 
-def _copy_mailboxes(aside: Path, connection: sqlite3.Connection) -> tuple[int, int]:
+def _has_present_format(connection: sqlite3.Connection) -> bool:
+    ((found_id,),) = connection.execute("PRAGMA old.application_id")
+    ((version,),) = connection.execute("PRAGMA old.user_version")
+    return bool((found_id, version) == (FORM.application_id, FORM.version))
+
+
+def _copy_mailboxes(connection: sqlite3.Connection) -> tuple[int, int]:
     """The number of mailboxes that were copied, and that of the transcripts that were lost.
 
     Raises:
-        sqlite3.Error: Too little can be read; nothing was copied.
+        sqlite3.Error: Too little can be read.
     """
-    with _attached(aside, connection):
-        ((found_id,),) = connection.execute("PRAGMA old.application_id")
-        ((version,),) = connection.execute("PRAGMA old.user_version")
-        if (found_id, version) != (FORM.application_id, FORM.version):
+    for table in _WHOLE:
+        (verdict,) = connection.execute(f"PRAGMA old.integrity_check({table})").fetchone()
+        if verdict != "ok":
             return 0, 0
-        for table in _WHOLE:
-            (verdict,) = connection.execute(f"PRAGMA old.integrity_check({table})").fetchone()
-            if verdict != "ok":
-                return 0, 0
-        damaged = json.dumps(sorted(_damaged_mailboxes(connection)))
-        for table, rows in _COPIED.items():
-            connection.execute(
-                f"INSERT INTO main.{table} SELECT {rows}"  # noqa: S608
-                " WHERE mailbox NOT IN (SELECT value FROM json_each(?))",
-                (damaged,),
-            )
-        ((mailboxes,),) = connection.execute("SELECT COUNT(*) FROM main.mailboxes WHERE loaded")
-        _copy_rows(connection, OWNERS, "mailbox IN (SELECT mailbox FROM main.mailboxes)")
-        lost = _copy_rows(connection, TRANSCRIPTS, "message IN (SELECT message FROM main.messages)")
-        _copy_rows(connection, LOGINS, "TRUE")
-        _copy_rows(connection, NOTES, f"topic IS NOT '{RESHELVED}'")
-        _copy_words(connection)
+    damaged = json.dumps(sorted(_damaged_mailboxes(connection)))
+    for table, rows in _COPIED.items():
+        connection.execute(
+            f"INSERT INTO main.{table} SELECT {rows}"  # noqa: S608
+            " WHERE mailbox NOT IN (SELECT value FROM json_each(?))",
+            (damaged,),
+        )
+    ((mailboxes,),) = connection.execute("SELECT COUNT(*) FROM main.mailboxes WHERE loaded")
+    _copy_rows(connection, OWNERS, "mailbox IN (SELECT mailbox FROM main.mailboxes)")
+    lost = _copy_rows(connection, TRANSCRIPTS, "message IN (SELECT message FROM main.messages)")
+    _copy_rows(connection, LOGINS, "TRUE")
+    _copy_rows(connection, NOTES, f"topic IS NOT '{RESHELVED}'")
+    _copy_words(connection)
     return int(mailboxes), lost
 
 

@@ -4,17 +4,20 @@ Every search reads the index again, so its result is always current and never he
 of a listing continues after the number of the last message.
 """
 
+import heapq
 import json
+import math
 import sqlite3
-from collections.abc import Collection, Iterator
-
-import attrs
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 
 from rcfs.model import FoundRow
+from rcfs.store._call_search import FIRST_NUMBER, CallMatches
 from rcfs.store._checked_table import Row, verified
 from rcfs.store._index_database import IndexDatabase
 from rcfs.store._index_schema import FOLDERS, MESSAGES, RECORDS
 from rcfs.store._query import match_expression
+from rcfs.store._search_values import MARKS, Hit, Scope
 
 _SNIPPET_WORDS = 16
 """Words of a text that are shown around those that match: a line of a terminal."""
@@ -27,43 +30,6 @@ _VISIBLE = (
     "b.account_id = :account AND b.loaded AND b.extension_id IN (SELECT value FROM json_each(:extensions))"
 )
 _SHOWN = "f.view NOT IN (SELECT value FROM json_each(:hidden))"
-
-MARKS = ("\x02", "\x03")
-"""The marks before and after each match in a snippet: control characters, so hardly ever in a message."""
-
-
-@attrs.frozen
-class Scope:
-    """Bounds of a search."""
-
-    account_id: str
-    """Decimal account id."""
-    extension_ids: tuple[int, ...]
-    """Only the mailboxes of these extensions; those that were never loaded are left out."""
-    since_s: float | None = None
-    """Only messages created then or later, in seconds since 1970 UTC; None for all. A message without a time
-    counts as old."""
-    types: frozenset[str] = frozenset()
-    """Only messages of these types, as the API names them; empty for all."""
-    view: str = ""
-    """Only messages that this view shows; empty for all."""
-    folder: str = ""
-    """Only messages that this folder of the view shows; empty for all."""
-    hidden_views: frozenset[str] = frozenset()
-    """No messages whose directory is in one of these."""
-
-
-@attrs.frozen
-class Hit:
-    """A message that matches, with its record and a snippet."""
-
-    found: FoundRow
-    """The place of the message."""
-    record: str
-    """The record as JSON text."""
-    snippet: str
-    """A part of its text in which the words that match stand between `MARKS`; may have several lines, and is
-    empty for a message without a text."""
 
 
 class SearchIndex:
@@ -79,10 +45,18 @@ class SearchIndex:
         self._database = database
 
     def matches(self, query: str, scope: Scope, after: int, limit: int) -> list[FoundRow]:
-        """At most `limit` messages that match, by number, from the one after number `after` on.
+        """At most `limit` matches, by number, from the one after number `after` on: messages, then calls.
 
         Only the account, the extensions and the hidden views of `scope` count.
         """
+        found = [] if after >= FIRST_NUMBER else self._messages(query, scope, after, limit)
+        if len(found) < limit:
+            with self._database.reading() as connection:
+                calls = CallMatches(connection, match_expression(query), scope)
+                found += calls.after(max(after, FIRST_NUMBER - 1), limit - len(found))
+        return found
+
+    def _messages(self, query: str, scope: Scope, after: int, limit: int) -> list[FoundRow]:
         return self._found(
             f"SELECT {_FOUND}, {_MORE} FROM words CROSS JOIN messages m ON m.message = words.rowid"  # noqa: S608
             " JOIN mailboxes b USING (mailbox) JOIN folders f ON f.folder = m.home"
@@ -105,19 +79,37 @@ class SearchIndex:
             id=message_id,
         )
 
-    def newest(self, query: str, scope: Scope, limit: int) -> list[Hit]:
-        """At most `limit` messages that match, newest first."""
+    def calls_with_id(self, query: str, scope: Scope, call_or_recording: str) -> list[FoundRow]:
+        """The matches that are the recording with this id, or belong to the call with this id.
+
+        Only the account, the extensions and the hidden views of `scope` count.
+        """
+        with self._database.reading() as connection:
+            return CallMatches(connection, match_expression(query), scope).with_id(call_or_recording)
+
+    def newest(
+        self, query: str, scope: Scope, limit: int, accepts: Callable[[FoundRow, str], bool] | None = None
+    ) -> list[Hit]:
+        """At most `limit` matches, newest first.
+
+        Args:
+            query: Words to look for.
+            scope: Its bounds.
+            limit: Largest number of matches.
+            accepts: Whether to keep a match in the scope, by its place and its record; None to keep all.
+        """
         expression = match_expression(query)
         with self._database.reading() as connection:
-            rows: dict[int, tuple[FoundRow, str]] = {}
-            for number in _by_age(connection, expression, scope):
-                row = _in_scope(connection, number, scope)
-                if row is not None:
-                    rows[number] = row
-                if len(rows) >= limit:
-                    break
-            snippets = _snippets(connection, expression, rows)
-        return [Hit(found, raw, snippets.get(number, "")) for number, (found, raw) in rows.items()]
+            matches = heapq.merge(
+                _messages_by_age(connection, expression, scope),
+                CallMatches(connection, expression, scope).newest(),
+                key=_age,
+            )
+            kept = (match for match in matches if accepts is None or accepts(*match))
+            rows = list(islice(kept, limit))
+            numbers = [found.number for found, _raw in rows if found.number < FIRST_NUMBER]
+            snippets = _snippets(connection, expression, numbers)
+        return [Hit(found, raw, snippets.get(found.number, "")) for found, raw in rows]
 
     def _found(self, statement: str, query: str, scope: Scope, **values: object) -> list[FoundRow]:
         parameters = {"query": match_expression(query), **_visible(scope), "hidden": _hidden(scope), **values}
@@ -142,6 +134,22 @@ def _visible(scope: Scope) -> dict[str, object]:
 
 def _hidden(scope: Scope) -> str:
     return json.dumps(sorted(scope.hidden_views))
+
+
+def _age(match: tuple[FoundRow, str]) -> tuple[float, int]:
+    """A sort key: newest first, without a time last."""
+    found, _raw = match
+    return (math.inf if found.created_s is None else -found.created_s, -found.number)
+
+
+def _messages_by_age(
+    connection: sqlite3.Connection, expression: str, scope: Scope
+) -> Iterator[tuple[FoundRow, str]]:
+    """All messages that match and are in the scope, with their records, newest first."""
+    for number in _by_age(connection, expression, scope):
+        row = _in_scope(connection, number, scope)
+        if row is not None:
+            yield row
 
 
 def _by_age(connection: sqlite3.Connection, expression: str, scope: Scope) -> Iterator[int]:

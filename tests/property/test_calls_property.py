@@ -13,7 +13,7 @@ from rcfs.store import ChangedCalls, MailboxIndex
 from tests.fakes.calls import MONTHS, OWNERS, contact, name_by_key, shelved_call, shelved_recording
 
 ACCOUNTS = count(1)
-CALL_IDS = ("a", "b", "c", "d")
+CALL_IDS = ("a", "b", "c")
 Log = tuple[int, str]
 
 
@@ -34,7 +34,7 @@ def calls(draw: st.DrawFn) -> ShelvedCall:
     return shelved_call(
         call_id,
         *recordings,
-        month=draw(st.sampled_from(MONTHS)),
+        month=draw(st.sampled_from(MONTHS[:1] + MONTHS[1:] * 3)),
         started_s=draw(times),
         modified_s=draw(times),
         extension_ids=draw(st.sampled_from([(), (101,), (102,), (101, 102)])),
@@ -67,7 +67,9 @@ class Gone:
     recording_id: str
 
 
-listing_numbers = st.integers(0, 2)
+listing_numbers = st.integers(-3, -1)
+"""One of the last three listings, counted from the end."""
+months = st.sampled_from([MONTHS[1], MONTHS[1], MONTHS[0]])
 steps = st.one_of(
     st.builds(
         Put,
@@ -76,7 +78,7 @@ steps = st.one_of(
         st.none() | listing_numbers,
         st.booleans(),
     ),
-    st.builds(Begin, st.sampled_from(OWNERS), st.sampled_from(MONTHS)),
+    st.builds(Begin, st.sampled_from(OWNERS), months),
     st.builds(Finish, listing_numbers),
     st.builds(Gone, st.sampled_from([f"{call_id}{number}" for call_id in CALL_IDS for number in (1, 2)])),
 )
@@ -99,7 +101,7 @@ class PlainCalls:
     listings: list[tuple[Log, int]] = attrs.field(factory=list)
 
     def put(self, step: Put) -> None:
-        own, number = (None, 0) if step.listing is None else self.listings[step.listing]
+        own, number = self.listing(step.listing) or (None, 0)
         for call in step.calls:
             wanted = [(owner, call.month) for owner in (COMPANY, *call.extension_ids)]
             known = self.calls.get(call.id)
@@ -116,6 +118,10 @@ class PlainCalls:
             }
         for call_id in step.removed:
             self.calls.pop(call_id, None)
+
+    def listing(self, place: int | None) -> tuple[Log, int] | None:
+        """The log of a listing, and its number among those of the log; None for a change."""
+        return self.listings[max(place, -len(self.listings))] if place is not None and self.listings else None
 
     def finish(self, log: Log, number: int) -> None:
         for call_id, known in list(self.calls.items()):
@@ -224,28 +230,33 @@ def check(index: MailboxIndex, account: str, plain: PlainCalls) -> None:
 
 
 def take(
-    index: MailboxIndex, account: str, plain: PlainCalls, numbers: list[int], step: object
+    index: MailboxIndex, account: str, plain: PlainCalls, numbers: dict[tuple[Log, int], int], step: object
 ) -> ChangedCalls:
+    """Takes a step in both; `numbers` has the number of each listing in the index."""
     writer = index.writer.calls
     match step:
-        case Put() if step.listing is None or step.listing < len(numbers):
+        case Put():
             plain.put(step)
+            listing = plain.listing(step.listing)
             return writer.put(
                 account,
                 step.calls,
                 name_by_key,
                 removed=step.removed,
-                listing=None if step.listing is None else numbers[step.listing],
+                listing=None if listing is None else numbers[listing],
                 again=step.again,
             )
         case Begin(owner, month):
-            plain.begun[owner, month] = plain.begun.get((owner, month), 0) + 1
-            plain.listings.append(((owner, month), plain.begun[owner, month]))
-            numbers.append(writer.begin(account, owner, month))
-        case Finish(number) if number < len(numbers):
-            log, listing = plain.listings[number]
-            plain.finish(log, listing)
-            return writer.finish(account, *log, numbers[number], 5.0, name_by_key)
+            log = (owner, month)
+            plain.begun[log] = plain.begun.get(log, 0) + 1
+            plain.listings.append((log, plain.begun[log]))
+            numbers[plain.listings[-1]] = writer.begin(account, owner, month)
+        case Finish(place) if plain.listings:
+            listing = plain.listing(place)
+            assert listing is not None
+            log, _number = listing
+            plain.finish(*listing)
+            return writer.finish(account, *log, numbers[listing], 5.0, name_by_key)
         case Gone(recording_id):
             for known in plain.calls.values():
                 known.gone |= {each.id for each in known.call.recordings if each.id == recording_id}
@@ -253,27 +264,28 @@ def take(
     return ChangedCalls()
 
 
+def revision(index: MailboxIndex, account: str, log: Log) -> int:
+    state = index.reader.calls.month(account, *log)
+    return 0 if state is None else state.revision
+
+
 @settings(max_examples=100)
-@given(st.lists(steps, max_size=10))
+@given(st.lists(steps, min_size=6, max_size=16))
 def test_the_index_agrees_with_a_dictionary_of_calls(index: MailboxIndex, steps: list[object]) -> None:
-    account, plain, numbers = str(next(ACCOUNTS)), PlainCalls(), list[int]()
+    account, plain = str(next(ACCOUNTS)), PlainCalls()
+    numbers: dict[tuple[Log, int], int] = {}
     for step in steps:
         lines = logs_of(index, account)
         recordings = {log: recordings_of(index, account, log) for log in lines}
-        revisions = {
-            log: state and state.revision
-            for log in lines
-            if (state := index.reader.calls.month(account, *log))
-        }
+        revisions = {log: revision(index, account, log) for log in lines}
         changed = take(index, account, plain, numbers, step)
         check(index, account, plain)
         for log, after in logs_of(index, account).items():
-            state = index.reader.calls.month(account, *log)
             named = {name for *owner_and_month, name in changed.recordings if tuple(owner_and_month) == log}
             present = recordings_of(index, account, log)
             differing = {name for name, _gone in recordings[log].items() ^ present.items()}
             assert log in changed.logs or after == lines[log]
             assert differing <= named
             is_changed = log in changed.logs or bool(named)
-            assert (0 if state is None else state.revision) == revisions.get(log, 0) + is_changed
+            assert revision(index, account, log) == revisions[log] + is_changed
     index.find_damage()
