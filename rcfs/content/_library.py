@@ -129,7 +129,7 @@ class Library:
         try:
             await use.loaded.wait()
             if wanted.purged and use.content.is_pending and use.fetch is None:
-                raise PurgedError("RingCentral has purged this file, and it was never fetched completely")
+                raise PurgedError("RingCentral purged this file before rcfs had fetched all of it")
             looked = True
             return use.content
         finally:
@@ -196,7 +196,7 @@ class Library:
             elif not content.is_pending:
                 await content.wait_for(start, size)
             elif not content.holds(start, size):
-                raise StoreError(f"the cache lost bytes of {content.key} while it was open")
+                raise StoreError(f"the cache lost bytes of {content.key} while it was open; open it again")
 
     async def check(self, content: Content, start: int, size: int) -> None:
         """Returns when `size` bytes from `start` on of an open content have been checked.
@@ -307,7 +307,7 @@ class Library:
 
     async def _carry_out(self, use: _Use, fetch: Fetch) -> None:
         content = use.content
-        failure: RcfsError = ServerError("the fetch ended unexpectedly; see the log")
+        failure: RcfsError = ServerError("unexpected error while rcfs fetched this content; see the log")
         try:
             await fetch.run()
         except RcfsError as exc:

@@ -122,4 +122,4 @@ class PurgedArchive:
                 yield connection
         except (OSError, sqlite3.Error) as exc:
             self._suspect = isinstance(exc, sqlite3.Error) and is_damage(exc)
-            raise StoreError(f"the archive of purged messages fails: {reason_of(exc)}") from exc
+            raise StoreError(f"the archive of purged messages cannot be used: {reason_of(exc)}") from exc

@@ -107,7 +107,7 @@ class ContentCache:
                 table = open_read_only(directory, wall_clock)
             except StoreError:
                 raise exc from None
-            warn(f"{exc}; rcfs reads what it holds, but adds nothing")
+            warn(f"{exc}; rcfs serves the contents in it, and adds none")
         return cls(table, directory, size_limit_bytes, free_floor_bytes, warn, clock)
 
     def load(self, key: ContentKey) -> StoredContent | None:
@@ -174,7 +174,7 @@ class ContentCache:
         except FileNotFoundError:
             return None  # Another process has removed it meanwhile.
         except OSError as exc:
-            self._tell(f"chunks of the cache cannot be opened: {reason_of(exc)}")
+            self._tell(f"a new chunk in the cache cannot be opened: {reason_of(exc)}; rcfs does not cache it")
             return None
 
     def put_info(self, key: ContentKey, info: ContentInfo) -> bool:
@@ -319,7 +319,7 @@ class ContentCache:
         """Change the pins; the difference of their number before and after."""
         with self._table.lock:
             if self._table.present.read_only:
-                raise StoreError(f"the cache in {self._directory} cannot be written")
+                raise StoreError(f"the pins in {self._directory} cannot be changed: the cache is read-only")
             try:
                 # Within the database's lock, so that no process overwrites the pins of another.
                 with self._table.present.session(), self._table.present.transact():
@@ -360,7 +360,10 @@ class ContentCache:
                     raise  # The whole directory is gone: `MendedTable` can mend that.
                 except OSError as exc:
                     # Not raised, because the transaction must commit that contents were evicted to make room.
-                    self._tell(f"the cache in {self._directory} cannot be written: {reason_of(exc)}")
+                    self._tell(
+                        f"the cache in {self._directory} cannot be written: {reason_of(exc)};"
+                        " rcfs serves what it fetches, but does not cache it"
+                    )
                     return ()
         except sqlite3.Error:
             table.disk.remove_uncommitted()
@@ -370,7 +373,7 @@ class ContentCache:
         return [table.disk.path(name) for name in table.disk.uncommitted]
 
     def _tell_damaged(self, count: int, key: ContentKey) -> None:
-        self._warn(f"the cache held {count} damaged chunks of {key}; they will be fetched again")
+        self._warn(f"damaged chunks of {key} in the cache: {count}; rcfs fetches them again")
 
     def _tell(self, text: str) -> None:
         with self._count_lock:

@@ -44,7 +44,7 @@ def open_table(
     """
     # diskcache expands what looks like an environment variable, and would go elsewhere than we do.
     if os.path.expandvars(str(directory)) != str(directory):
-        raise _unusable(directory, "its name contains the name of an environment variable after a $")
+        raise _unusable(directory, "its path has the name of an environment variable after a $; rename it")
     files = CacheFiles(directory)
     database = files.database
     try:
@@ -62,8 +62,8 @@ def open_table(
         raise _unusable(directory, reason_of(exc)) from exc
     if damage is not None:
         warn(
-            f"the cache database {database} is unusable ({damage.fault}): moved to {damage.aside.name},"
-            f" {adopted} chunks kept"
+            f"the cache database {database} is unusable ({damage.fault}); rcfs moved it to"
+            f" {damage.aside.name}, and made a new one from {adopted} chunks"
         )
     return table
 

@@ -102,7 +102,7 @@ def verified(rows: Iterable[Row], *tables: CheckedTable) -> list[Row]:
     for row in found:
         for start, stop in parts:
             if row_checksum(*row[start:stop]) != row[stop]:
-                raise DamagedRowError("a row is not as it was written")
+                raise DamagedRowError("the checksum of a row is wrong")
     return found
 
 
@@ -125,4 +125,4 @@ def look_for_damaged_rows(connection: sqlite3.Connection, tables: Iterable[Check
     for table in tables:
         wrong = f"SELECT 1 FROM {table.name} WHERE {table.checksum} IS NOT {table.crc} LIMIT 1"  # noqa: S608
         if connection.execute(wrong).fetchone() is not None:
-            raise DamagedRowError(f"a row of {table.name} is not as it was written")
+            raise DamagedRowError(f"the checksum of a row of {table.name} is wrong")

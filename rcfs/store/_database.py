@@ -152,7 +152,7 @@ def migrate(connection: sqlite3.Connection, form: Format, migrations: Sequence[s
     with transaction(connection):
         version = _version(connection)  # Another process may have changed it meanwhile.
         if version > form.version:
-            raise sqlite3.DatabaseError(f"its format is {version}, and {form.version} is the newest known")
+            raise sqlite3.DatabaseError(f"its format is {version}, which this version of rcfs does not know")
         for migration in migrations[version:]:
             # Not executescript, which would end the transaction.
             for statement in filter(str.strip, migration.split(";")):

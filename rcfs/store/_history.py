@@ -114,7 +114,9 @@ class FetchHistory:
             connection = _KIND.open(path, warn, thorough=is_small)
             return cls(connection, _KIND.connect(path, READ_WAIT_S), warn)
         except (OSError, sqlite3.Error) as exc:
-            warn(f"the fetch history cannot be kept in {path}: {reason_of(exc)}")
+            warn(
+                f"the fetch history cannot be kept in {path} ({reason_of(exc)}); rcfs forgets it when it ends"
+            )
             connection = _KIND.open_in_memory()
             return cls(connection, connection, warn)
 
@@ -151,7 +153,7 @@ class FetchHistory:
                     )
                 rewrite(connection)
         except sqlite3.Error as exc:
-            raise StoreError(f"the fetch history fails: {reason_of(exc)}") from exc
+            raise StoreError(f"the fetch history cannot be erased: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
@@ -190,10 +192,10 @@ class FetchHistory:
             return []
         sound = [row[1:-1] for row in rows if row[0] == str(key) and table.is_sound(row)]
         if len(sound) < len(rows):
-            self._tell(DamagedRowError("damaged rows of it are left out"))
+            self._tell(DamagedRowError("rcfs leaves out damaged rows"))
         return sound
 
     def _tell(self, error: sqlite3.Error) -> None:
         if not self._failed:
             self._failed = True
-            self._warn(f"the fetch history fails: {error}")
+            self._warn(f"the fetch history is incomplete: {error}")

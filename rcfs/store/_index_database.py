@@ -225,7 +225,7 @@ class IndexDatabase:
             self._path = Path(self._scratch.name, self._path.name)
             self._open()
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
-            raise StoreError(f"there is no room for an index: {reason_of(exc)}") from exc
+            raise StoreError(f"there is no room for an index ({reason_of(exc)}); free disk space") from exc
 
     def _open(self, fault: str | None = None) -> None:
         with ExitStack() as opened:
@@ -238,8 +238,8 @@ class IndexDatabase:
                 aside = self._damage.aside
                 rescued = rescue(aside, writer)
                 self._warn(
-                    f"the index {self._path} is unusable ({self._damage.fault}):"
-                    f" moved to {aside.name}, {rescued}"
+                    f"the index {self._path} is unusable ({self._damage.fault}); rcfs moved it to"
+                    f" {aside.name}, made a new one, {rescued}"
                 )
                 self._damage = None
             reader = connect(self._path, wait_s=READ_WAIT_S)
@@ -259,12 +259,12 @@ class IndexDatabase:
     def _store_error(self, error: sqlite3.Error | UnicodeDecodeError, *, is_present: bool) -> StoreError:
         """Our error for one of SQLite; if the present database is damaged, the listener is told."""
         if not is_damage(error):
-            return StoreError(f"the index of mailboxes fails: {reason_of(error)}")
+            return StoreError(f"the index {self._path} cannot be used: {reason_of(error)}")
         if is_present:
             self._fault = reason_of(error)
             self._damaged = True
             self.on_damage()
-        return IndexDamagedError(f"the index of mailboxes is damaged: {reason_of(error)}")
+        return IndexDamagedError(f"the index {self._path} is damaged: {reason_of(error)}")
 
 
 def _connect_writer(path: Path) -> sqlite3.Connection:

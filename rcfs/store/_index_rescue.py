@@ -72,16 +72,16 @@ class Rescued:
     def __str__(self) -> str:
         """The text for the log."""
         told = [
-            f"{self.mailboxes} undamaged mailboxes are kept, other mailboxes load again"
+            f"and kept {self.mailboxes} undamaged mailboxes; the others load again"
             if self.mailboxes
-            else "mailboxes load again"
+            else "and loads all mailboxes again"
         ]
         if self.call_logs:
             told.append(f"{self.call_logs} months of call logs are kept")
         if self.lost_searches:
-            told.append(f"at least {self.lost_searches} searches are lost: make them again with mkdir")
+            told.append(f"at least {self.lost_searches} searches are lost; make them again with mkdir")
         if self.lost_transcripts:
-            told.append(f"{self.lost_transcripts} transcripts are not searched until they are read again")
+            told.append(f"searches skip {self.lost_transcripts} transcripts until you read them again")
         return "; ".join(told)
 
 

@@ -164,7 +164,7 @@ def find_damage(connection: sqlite3.Connection) -> None:
     """
     ((verdict,),) = connection.execute("PRAGMA integrity_check(1)")
     if verdict != "ok":
-        raise DamagedRowError("its pages contradict each other")
+        raise DamagedRowError("its integrity check fails")
     look_for_damaged_rows(connection, CHECKED)
     lost = (
         "SELECT 1 FROM places p LEFT JOIN messages m USING (message) LEFT JOIN folders f USING (folder)"

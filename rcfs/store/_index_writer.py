@@ -95,7 +95,7 @@ class IndexWriter:
         with self._database.transaction() as connection:
             present = check_mailbox(connection, "mailbox = ?", mailbox)
             if present is None:
-                raise StoreError("the mailbox is not in the index, because rcfs has replaced a damaged one")
+                raise StoreError("rcfs has replaced the damaged index, so the mailbox loads again")
             merge = Merge(connection, mailbox, present if listing is None else listing, name)
             for message in messages:
                 merge.put(message, again=again)

@@ -99,7 +99,7 @@ class SqliteHome(Home):
             connection = _open_file(path, machine, warn, _OPEN_WAIT_S)
             return cls(connection, path, credential, plans, warn, machine)
         except (OSError, sqlite3.Error) as exc:
-            raise StoreError(f"the quota cannot be kept in {path} ({reason_of(exc)})") from exc
+            raise StoreError(f"the quota ledger cannot be kept in {path} ({reason_of(exc)})") from exc
 
     @property
     def owner(self) -> str:
@@ -133,11 +133,14 @@ class SqliteHome(Home):
             document = msgspec.json.decode(text)
             # Earlier versions wrote none.
             if document.get(_ROW, row := [self._credential, boot, clock_s, wall_s]) != row:
-                raise ValueError("its row is not as it was written")
+                raise ValueError("its columns contradict it")
             written = Stamp(boot, clock_s, wall_s)
             return Held(version, restore_book(document, written, self._now(), self._plans, _POLL_S))
         except (AttributeError, ValueError, msgspec.DecodeError) as exc:
-            self._warn(f"the quota ledger {self._path} is damaged ({exc}): it starts over, after a pause")
+            self._warn(
+                f"the quota ledger {self._path} is damaged ({exc}); rcfs starts a new one, and pauses until"
+                " earlier requests no longer count"
+            )
             return Held(version, None, self._written_s([self._path]))
 
     def store(
@@ -178,7 +181,7 @@ class SqliteHome(Home):
         """
         if is_busy(error):
             return Reply.LOCKED
-        raise StoreError(f"the quota ledger {self._path} fails ({error})") from error
+        raise StoreError(f"the quota ledger {self._path} cannot be used ({error})") from error
 
     def _follow_file(self) -> bool:
         """Switch to the present file, if another process has moved ours aside; whether that happened."""
@@ -227,7 +230,7 @@ def open_ledger(
     try:
         return Ledger(SqliteHome.open(path, credential, plans, warn, machine), warn)
     except StoreError as exc:
-        warn(f"{exc}; other processes do not share it")
+        warn(f"{exc}; this process counts its requests alone, so run no other with the same login")
         return Ledger(MemoryHome(plans))
 
 
@@ -259,8 +262,8 @@ def _open_file(
     )
     if damage is not None:
         warn(
-            f"the quota ledger {path} is unusable ({damage.fault}): moved to {damage.aside.name};"
-            " it starts over, after a pause"
+            f"the quota ledger {path} is unusable ({damage.fault}); rcfs moved it to {damage.aside.name},"
+            " starts a new one, and pauses until earlier requests no longer count"
         )
     return connection
 

@@ -70,13 +70,16 @@ class MendedTable:
                         raise
             except Timeout:
                 self._locked_until_s = self._clock() + _LOCKED_PAUSE_S
-                self._tell(f"the cache in {self._directory} is locked by another process, or its disk fails")
+                self._tell(
+                    f"the cache in {self._directory} is locked by another process, or its disk fails;"
+                    f" rcfs tries again in {_LOCKED_PAUSE_S:.0f} s"
+                )
                 return otherwise
             except (sqlite3.Error, OSError, *ODD_SETTINGS) as exc:
                 error = first_error(exc)
             remedy = next(remedies, None)
             if remedy is None or not _may_be_mended(error) or not remedy(table, error):
-                self._tell(f"the cache in {self._directory} fails: {reason_of(error)}")
+                self._tell(f"the cache in {self._directory} cannot be used: {reason_of(error)}")
                 return otherwise
 
     def _reopen(self, broken: ChunkTable, _error: Exception) -> bool:

@@ -69,12 +69,12 @@ def match_expression(text: str) -> str:
             term = piece
         elif piece.is_or:
             if joining or not after_term:
-                raise ValueError("OR must stand between two words to search for")
+                raise ValueError("write OR between two words to search for")
             joining = True
             continue
         elif piece.excluded:
             if joining:
-                raise ValueError("OR must stand between two words to search for")
+                raise ValueError("write OR between two words to search for")
             excluded.append(_quoted_term(piece))
             after_term = False
             continue
@@ -86,9 +86,9 @@ def match_expression(text: str) -> str:
             wanted.append([term])
         joining, after_term = False, True
     if joining:
-        raise ValueError("OR must stand between two words to search for")
+        raise ValueError("write OR between two words to search for")
     if not wanted:
-        raise ValueError("the query has no word to search for")
+        raise ValueError("the query has no word to search for; write one")
     expression = " AND ".join(f"({' OR '.join(terms)})" for terms in wanted)
     return f"({expression}) NOT ({' OR '.join(excluded)})" if excluded else expression
 
@@ -96,10 +96,10 @@ def match_expression(text: str) -> str:
 def _pieces(text: str) -> Iterator[_Piece | str]:
     """The parts of a query that have a meaning; those that may form a phone number as one term."""
     if len(text) > _LONGEST:
-        raise ValueError(f"the query is longer than {_LONGEST} characters")
+        raise ValueError(f"the query is longer than {_LONGEST} characters; shorten it")
     text = _UNSAFE.sub(" ", text).translate(_QUOTES)
     if text.count('"') % 2:
-        raise ValueError('a quotation mark (") is not closed')
+        raise ValueError('a quotation mark (") is not closed; write one after the phrase, too')
     for is_number, found in groupby(_words(text), key=lambda piece: piece.is_number):
         if is_number:
             for part in _split_numbers(list(found)):

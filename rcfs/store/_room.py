@@ -72,10 +72,10 @@ class Room:
             missing -= table.discard_content(*coldest)
         # Checked again, because the space of a file that is open becomes free only when it is closed.
         if self._missing_bytes(used_bytes(table), needed_bytes) > 0:
-            pinned = ", or what fills it is pinned" if pins else ""
+            unpin = ", or unpin contents" if pins else ""
             self._tell(
-                f"there is no room for the cache in {self._directory}:"
-                f" the disk is full, or the cap is too small{pinned}"
+                f"the cache in {self._directory} is full, so rcfs does not cache what it fetches;"
+                f" free disk space, raise --cache-size{unpin}"
             )
             return False
         return True
@@ -89,7 +89,10 @@ class Room:
         return max(over_cap, under_floor)
 
     def _tell_too_large(self) -> None:
-        self._tell(f"a content is larger than the cap of the cache in {self._directory}, so it is not kept")
+        self._tell(
+            f"a content is larger than the limit of the cache in {self._directory}, so rcfs does not cache"
+            " it; raise --cache-size"
+        )
 
 
 def used_bytes(table: ChunkTable) -> int:

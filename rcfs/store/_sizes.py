@@ -21,7 +21,7 @@ from rcfs.store._sqlite import is_busy, transaction
 
 _TABLE = CheckedTable("sizes", ("content", "size_bytes"))
 _KIND = DatabaseKind(
-    "the index of learned sizes",
+    "the database of learned sizes",
     int.from_bytes(b"rcfi"),
     (_TABLE,),
     """
@@ -85,7 +85,10 @@ class SizeIndex:
                 opened.pop_all()
             return cls(connection, reader, warn, former)
         except (OSError, sqlite3.Error, UnicodeDecodeError) as exc:
-            warn(f"learned sizes cannot be kept in {path} ({reason_of(exc)}); rcfs forgets them when it ends")
+            warn(
+                f"the learned sizes cannot be kept in {path} ({reason_of(exc)}); rcfs forgets them when it"
+                " ends"
+            )
             connection = _copy_in_memory(*filter(None, (path, former)))
             return cls(connection, connection, warn)
 
@@ -107,7 +110,9 @@ class SizeIndex:
         # Learning it again costs a request; a wrong size would cut the file, an error hide its directory.
         if content not in self._damaged:
             self._damaged.add(content)
-            self._warn(f"the learned size of {content} is damaged; rcfs will learn it again")
+            self._warn(
+                f"the learned size of {content} is damaged; rcfs learns it again when you open the file"
+            )
         return None
 
     def total(self, account_id: str, after: str = "") -> tuple[int, str]:
@@ -162,7 +167,7 @@ class SizeIndex:
                 with closing(_KIND.open(self._former, self._warn, thorough=False)) as former:
                     _erase(former, account_id)
         except (OSError, sqlite3.Error) as exc:
-            raise StoreError(f"the index of learned sizes fails: {reason_of(exc)}") from exc
+            raise StoreError(f"the learned sizes cannot be erased: {reason_of(exc)}") from exc
 
     def close(self) -> None:
         """Close the database; nothing may be called afterwards."""
@@ -177,7 +182,7 @@ class SizeIndex:
     def _tell(self, error: Exception) -> None:
         if not self._failed:
             self._failed = True
-            self._warn(f"the index of learned sizes fails: {error}")
+            self._warn(f"the database of learned sizes cannot be used: {error}")
 
 
 def _erase(connection: sqlite3.Connection, account_id: str) -> None:

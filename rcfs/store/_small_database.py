@@ -53,10 +53,10 @@ class DatabaseKind:
         )
         if damage is not None:
             saved, damaged = self._salvage(damage.aside, connection)
-            rows = f"; {saved} good rows were saved, at least {damaged} were lost" if saved else ""
+            rows = f" with its {saved} good rows; at least {damaged} are lost" if saved else ""
             warn(
-                f"{self.name} {path} is unusable ({damage.fault}): moved to {damage.aside.name}, and replaced"
-                f" by a new one{rows}"
+                f"{self.name} {path} is unusable ({damage.fault}); rcfs moved it to {damage.aside.name}, and"
+                f" made a new one{rows}"
             )
         return connection
 

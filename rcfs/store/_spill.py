@@ -47,7 +47,7 @@ class Spill:
         """
         disk = os.fstatvfs(self._fd)
         if disk.f_bavail * disk.f_frsize < _SPARED_BYTES + len(data):
-            raise OSError(errno.ENOSPC, "too little is free")
+            raise OSError(errno.ENOSPC, "too little disk space is free")
         view, offset = memoryview(data), index * CHUNK_BYTES
         while view:
             written = os.pwrite(self._fd, view, offset)

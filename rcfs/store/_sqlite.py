@@ -102,12 +102,12 @@ def find_fault(
             if tables and found_id != application_id:
                 return "it belongs to another program"
             if tables and not 1 <= found_version <= version:
-                return f"its format is {found_version} and not {version}"
+                return f"its format is {found_version}, which this version of rcfs does not know"
             if thorough:
                 # Not quick_check, which does not notice that an index lacks a row; the next write would fail.
                 ((verdict,),) = connection.execute("PRAGMA integrity_check(1)")
                 if verdict != "ok":
-                    return "its pages contradict each other"
+                    return "its integrity check fails"
     except sqlite3.Error as exc:
         if not is_damage(exc):
             raise

@@ -315,7 +315,7 @@ class ChunkTable(CacheDatabase):
             return 0
         ((verdict,),) = self._sql("PRAGMA integrity_check(1)")
         if verdict != "ok":
-            raise ValueError("its pages contradict each other")
+            raise ValueError("its integrity check fails")
         adopted = 0
         with self.transact():
             names = self._value_names()

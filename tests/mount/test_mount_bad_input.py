@@ -112,7 +112,7 @@ def test_a_damaged_cache_database_is_rebuilt_and_keeps_its_contents(mounting: Mo
     mount.mount()
     assert [path.read_bytes() for path in files] == contents
     assert mount.server.summary()["content_requests"] == 0
-    assert (mount.path / ".rcfs" / "errors").read_text().count("chunks kept") == 1
+    assert (mount.path / ".rcfs" / "errors").read_text().count("and made a new one from") == 1
 
 
 def test_a_damaged_chunk_is_fetched_again(mounting: Mounting) -> None:

@@ -93,7 +93,7 @@ def test_a_mount_begins_while_everything_is_locked(mount: Mounted) -> None:
             other = stack.enter_context(closing(sqlite3.connect(database(mount, name), isolation_level=None)))
             other.execute("BEGIN IMMEDIATE")
         mount.mount()
-        assert "adds nothing" not in (mount.path / ".rcfs" / "errors").read_text()
+        assert "adds none" not in (mount.path / ".rcfs" / "errors").read_text()
         assert "cannot be kept" not in (mount.path / ".rcfs" / "errors").read_text()
 
 

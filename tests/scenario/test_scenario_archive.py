@@ -80,7 +80,7 @@ async def test_an_archive_keeps_purged_messages_and_their_cached_contents(
         cached, cold, _alive = await rig.messages()
         sent = len(platform.seen)
         assert await rig.read(wanted(cached)) == DATA[1]
-        with pytest.raises(PurgedError, match="never fetched"):
+        with pytest.raises(PurgedError, match="before rcfs had fetched all of it"):
             await rig.read(wanted(cold))
         assert len(platform.seen) == sent, "nobody was asked"
         assert pinned(rig) == {1, 2}
@@ -150,7 +150,7 @@ async def test_a_mailbox_is_shown_although_the_archive_cannot_be_read(
     (tmp_path / "archive.sqlite").mkdir()
     async with new_rig(keep_purged=True) as rig:
         assert await shown(rig) == {7: "Alive"}
-        assert "archive of purged messages fails" in rig.engine.recorder.faults[-1].detail
+        assert "archive of purged messages cannot be used" in rig.engine.recorder.faults[-1].detail
 
 
 async def test_a_message_that_a_read_finds_purged_is_kept(

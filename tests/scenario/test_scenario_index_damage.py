@@ -86,7 +86,7 @@ async def test_a_new_index_is_completed_from_the_records_without_a_request(
     await trio.sleep(WITHIN_S)
     assert (shown(rig), found(rig), kept(rig), owners(rig)) == truth
     assert len(told(rig)) == 1
-    assert "1 undamaged mailboxes are kept" in told(rig)[0]
+    assert "kept 1 undamaged mailboxes" in told(rig)[0]
     assert len(rig.platform.sent(LIST)) == 1
     rig.platform.change(**sms(MESSAGES + 1))
     await rig.engine.account.mailboxes.refresh(101)
@@ -120,7 +120,7 @@ async def test_a_damaged_transcript_is_reported_and_nothing_else_is_lost(
         other.execute(harm)
     await trio.sleep(WITHIN_S)
     assert (shown(rig), kept(rig)) == truth
-    assert "1 transcripts are not searched" in told(rig)[0]
+    assert "searches skip 1 transcripts" in told(rig)[0]
     await rig.engine.account.mailboxes.learn_text(
         AttachmentKey(ACCOUNT_ID, 101, SPOKEN, SPOKEN), b"please call the plumber"
     )

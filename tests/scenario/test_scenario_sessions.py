@@ -236,7 +236,7 @@ async def test_a_refusal_that_cannot_be_written_still_lasts_a_minute(
     platform: ScriptedPlatform, rigs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(_self: object, _document: object) -> None:
-        raise StoreError("the session cannot be kept: No space left on device")
+        raise StoreError("processes cannot share the login: No space left on device")
 
     async with rigs() as rig:
         begun = len(platform.sent(LOGIN))

@@ -154,9 +154,9 @@ def test_paths_are_those_of_the_mount_that_shows_the_account(
     ("arguments", "reason"),
     [
         (["-h ello", "x"], "No such option"),
-        (["invoice OR"], "Invalid value for QUERY: OR must stand between two words to search for"),
-        (['"not closed'], 'Invalid value for QUERY: a quotation mark (") is not closed'),
-        (["!?"], "Invalid value for QUERY: the query has no word to search for"),
+        (["invoice OR"], "Invalid value for QUERY: write OR between two words to search for"),
+        (['"not closed'], 'a quotation mark (") is not closed; write one after the phrase, too'),
+        (["!?"], "Invalid value for QUERY: the query has no word to search for; write one"),
         ([], "Missing argument 'QUERY'"),
         (["--since", "yesterday", "x"], "Invalid value for '--since'"),
         (["--limit", "0", "x"], "Invalid value for '--limit'"),

@@ -83,7 +83,7 @@ def test_when_all_is_pinned_new_contents_pass_through(cache: ContentCache, warni
     assert held(cache, numbers) == kept
     assert put(cache, 200) is False
     assert len(warnings) == 1
-    assert "what fills it is pinned" in warnings[0]
+    assert "or unpin contents" in warnings[0]
 
 
 def test_clearing_keeps_what_is_pinned_unless_told_otherwise(cache: ContentCache) -> None:

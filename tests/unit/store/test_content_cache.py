@@ -335,7 +335,7 @@ def test_a_content_larger_than_the_cap_is_not_kept_and_told_once(
     assert not any(kept[32:])
     assert cache.contains(KEY) == "no"
     assert len(warnings) == 1
-    assert "larger than the cap" in warnings[0]
+    assert "larger than the limit" in warnings[0]
     assert put(cache, key(2), b"the next one is kept again")
 
 

@@ -359,7 +359,7 @@ def test_an_unusable_database_is_rebuilt_with_all_contents(
     else:
         assert len(warnings) == 1
         assert str(database) in warnings[0]
-        assert "60 chunks kept" in warnings[0]
+        assert "a new one from 60 chunks" in warnings[0]
         assert aside.stat().st_size == len(harmed)
     assert again.stats().size_bytes >= 60 * 4096
     again.close()
@@ -399,7 +399,7 @@ def test_a_database_damaged_in_use_is_rebuilt_in_use(directory: Path, warnings: 
 
     in_new_thread(work)
     assert len(warnings) == 1
-    assert "200 chunks kept" in warnings[0]
+    assert "a new one from 200 chunks" in warnings[0]
 
 
 def test_a_directory_removed_in_use_comes_back(cache: ContentCache, directory: Path) -> None:
@@ -636,5 +636,5 @@ def test_a_header_or_length_that_is_wrong_is_found_at_once(
     stored = cache.load(KEY)
     assert stored is not None
     assert {*stored.chunks, *stored.unchecked} == {0, 2, 3, 5}
-    assert "2 damaged chunks" in warnings[0]
+    assert "in the cache: 2; rcfs fetches them again" in warnings[0]
     stored.close()

@@ -68,7 +68,7 @@ def test_a_damaged_record_is_begun_anew(path: Path) -> None:
     assert history.fetches([key(1)]) == {key(1): [fetch(1)]}
     history.close()
     assert len(told) == 1
-    assert "replaced by a new one" in told[0]
+    assert "and made a new one" in told[0]
 
 
 def test_what_fails_is_told_once(path: Path, tmp_path: Path) -> None:

@@ -169,7 +169,7 @@ def test_one_that_cannot_be_used_is_moved_aside(
     (warning,) = warnings
     assert "unusable" in warning
     assert aside.name in warning
-    assert "mailboxes load again" in warning
+    assert "made a new one, and loads all mailboxes again" in warning
 
 
 @pytest.mark.parametrize("obstacle", ["a file", "a directory in its place"])
@@ -309,7 +309,7 @@ def test_damage_that_is_met_later_is_said_to_be_it(
     assert heard == ["damage"] * 4
     assert index.renew()
     assert index.reader.mailbox("1", 101) is None
-    with pytest.raises(StoreError, match="replaced a damaged one"):
+    with pytest.raises(StoreError, match="replaced the damaged index"):
         index.writer.put(number, [message(1)], name)
     assert index.reader.record(number, 1) is None
     again = loaded(index, 7)
@@ -463,5 +463,5 @@ def test_a_damaged_mailbox_costs_no_other(
     assert (kept.number, kept.loaded, kept.sync_token) == (sound, True, "token")
     assert ids(index, sound) == list(range(50))
     assert len(warnings) == 1
-    assert "1 undamaged mailboxes are kept, other mailboxes load again" in warnings[0]
+    assert "made a new one, and kept 1 undamaged mailboxes; the others load again" in warnings[0]
     index.find_damage()
