@@ -82,7 +82,7 @@ def private_directory(path: Path) -> None:
         make_private_directory(path)
     except OSError as exc:
         if path.exists():
-            raise StoreError(f"{path} is not a directory") from exc
+            raise StoreError(f"{path} is not a directory; remove it, or choose another directory") from exc
         raise StoreError(f"the directory {path} cannot be created: {exc.strerror}") from exc
 
 

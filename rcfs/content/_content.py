@@ -253,7 +253,9 @@ class Content:
                 try:
                     part = chunk.pread(within, wanted)
                 except OSError as exc:
-                    raise StoreError(f"the cache lost bytes of {self.key} while it was open") from exc
+                    raise StoreError(
+                        f"the cache lost bytes of {self.key} while it was open; open it again"
+                    ) from exc
             parts.append(part)
             start += wanted
         return parts[0] if len(parts) == 1 else b"".join(parts)

@@ -117,7 +117,7 @@ class Download:
             )
             if self._missing(self.start) is None:
                 return
-        raise ServerError(f"the server sends {self._job.wanted.key} in more than {_MOST_ANSWERS} parts")
+        raise ServerError(f"the server did not send all of {self._job.wanted.key} in {_MOST_ANSWERS} answers")
 
     def _missing(self, position: int) -> int | None:
         """The first byte of the range from `position` on that no other download brings; None if all come.
@@ -162,7 +162,7 @@ class Download:
         await complete_if_whole(content, self._job.sink)
         if self.brought_bytes == brought_bytes and self._missing(self.start) is not None:
             # The requester counts this as a fault: the next answer may be sound.
-            raise ServerError(f"the server sends no further bytes of {self._job.wanted.key}")
+            raise ServerError(f"the server's answer has no missing bytes of {self._job.wanted.key}")
 
     async def _agree(self, part: Part) -> None:
         """Notes the total size, and starts over when it contradicts an earlier one.
@@ -191,7 +191,7 @@ class Download:
         await self._forget()
         if size_bytes is not None:
             self._job.content.set_size(size_bytes)
-        raise ServerError(f"{self._job.wanted.key} has changed on the server: {how} than before")
+        raise ServerError(f"{self._job.wanted.key} is {how} on the server than before; rcfs fetches it again")
 
     async def _refuse(self, what: str) -> NoReturn:
         """Drops all bytes of the content, which is larger than the user allows.
@@ -201,7 +201,9 @@ class Download:
         """
         await self._job.sink.forget()
         most = self._job.sink.max_content_bytes
-        raise TooLargeError(f"{self._job.wanted.key} {what}; --max-content allows {most:,}")
+        raise TooLargeError(
+            f"{self._job.wanted.key} {what}, and --max-content allows {most:,}; raise it to fetch the content"
+        )
 
     async def _forget(self) -> None:
         """Drops all bytes of the content."""
@@ -229,7 +231,7 @@ class Download:
                 if known is not None and body.position + len(data) > known:
                     await self._contradict("longer")
                 if body.position + len(data) > self._job.sink.max_content_bytes:
-                    await self._refuse("does not end")
+                    await self._refuse(f"has {body.position + len(data):,} bytes or more")
                 body.latest_s = trio.current_time()
                 await self._write(body, data, version, nursery)
                 if not self._job.is_awaited and _is_hopeless(body):
@@ -264,7 +266,9 @@ class Download:
 
     def _check(self, version: int) -> None:
         if self._job.content.version != version:
-            raise ServerError(f"{self._job.wanted.key} changed while it was read")
+            raise ServerError(
+                f"{self._job.wanted.key} changed on the server during the fetch; rcfs fetches it again"
+            )
         if self._job.sink.excess is not None:
             raise self._job.sink.excess
 

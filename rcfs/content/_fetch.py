@@ -238,7 +238,7 @@ class Fetch:
                             break
                         if not self._job.is_awaited:
                             self.is_given_up = True
-                            self._failure = AbandonedError("no reader waits for the rest any more")
+                            self._failure = AbandonedError("no reader waits for the rest of the content")
                             break
                         start(self._next_download())
                     self._ended = trio.Event()
@@ -287,7 +287,7 @@ class Fetch:
             with trio.move_on_after(_POLL_S):
                 await self._abandoned.wait()
             if self._abandoned.is_set():
-                raise AbandonedError("no reader waits any more for a content that another process fetches")
+                raise AbandonedError("no reader waits for the content, which another process fetches")
         self._claimed = True
 
     def _record(self) -> FetchRecord:

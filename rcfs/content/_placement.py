@@ -55,21 +55,23 @@ def place(head: Head, asked: ByteRange | None, first: int, *, lenient: bool = Fa
     if head.status == 416:
         if total is not None and total == first:
             return Placement(first, first, first)
-        raise MisplacedError("the server refuses a range that it should have")
+        raise MisplacedError("the server refused a range that the content should have")
     if head.status == 200:
         whole = None if head.encoded else head.content_length
         return Placement(0, whole, whole)
     if head.encoded:
-        raise MisplacedError("the server compressed a part of the content")
+        raise MisplacedError("the server sent a part of the compressed content, so its position is unknown")
     if start is None or stop is None:
         if asked is not None and not lenient:
-            raise MisplacedError("the server does not say which part it sent")
+            raise MisplacedError("the server did not say which part of the content it sent")
         start = asked.start if asked is not None else 0
         stop = None if head.content_length is None else start + head.content_length
     elif head.content_length is not None and head.content_length != stop - start:
-        raise MisplacedError("the server's Content-Range and Content-Length disagree")
+        raise MisplacedError(
+            "the server sent a Content-Range and a Content-Length that contradict each other"
+        )
     if start > first:
-        raise MisplacedError("the server sent a later part than was asked for")
+        raise MisplacedError("the server sent a later part of the content than rcfs asked for")
     if total is not None and stop is not None and stop > total:
-        raise MisplacedError("the server's Content-Range reaches past the end")
+        raise MisplacedError("the server sent a Content-Range that reaches past the end of the content")
     return Placement(start, stop, total)

@@ -27,7 +27,8 @@ class PlatformSource:
         """See `Source.transfer`."""
         if wanted.uri and not self._requester.hosts.may_see_token(wanted.uri):
             self._recorder.fault(
-                "content", "the record's URI is on a foreign host, asking the server instead"
+                "content",
+                "the record's URI is on a host that must not see the token; rcfs asks the server instead",
             )
             wanted = attrs.evolve(wanted, uri="")
         return PlatformTransfer(wanted, self._requester)
@@ -83,9 +84,11 @@ class PlatformTransfer:
             ServerError: It is not the content, or its position is unclear.
         """
         if answer.media_type == "text/html" and not self._may_be_a_web_page():
-            raise ServerError("the server answered with a web page instead of the content")
+            raise ServerError(
+                "the server sent a web page instead of the content; perhaps your network wants you to sign in"
+            )
         if not answer.readable:
-            raise ServerError("the server sent the content in a coding that was not asked for")
+            raise ServerError("the server sent the content in a coding that rcfs did not ask for")
         asked = self._asked
         head = Head(answer.status, answer.content_length, answer.content_range, answer.encoded)
         try:

@@ -114,7 +114,10 @@ class Storage:
         """Logs once that no disk takes the fetched bytes. Any thread may call it."""
         if not self._told_no_room:
             self._told_no_room = True
-            self._recorder.fault("cache", f"contents are read through memory: {error.strerror}")
+            self._recorder.fault(
+                "cache",
+                f"no disk takes what rcfs fetches ({error.strerror}); it stays in memory while it is open",
+            )
 
     async def writing(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """The result of `work`, which runs in one of the threads that write."""
@@ -206,7 +209,7 @@ class Sink:
             storage.in_memory.add(content)
             if not storage.has_memory():
                 self.excess = NoRoomError(
-                    f"neither disk nor memory has room for {content.key}; free disk space; free disk space"
+                    f"neither disk nor memory has room for {content.key}; free disk space"
                 )
         if content.version != version:
             # Meanwhile the server sent another content, and `forget` dropped this one.

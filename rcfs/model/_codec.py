@@ -51,7 +51,7 @@ def retention_days(record: Record) -> int:
     """
     days = natural(record.get("retentionPeriod"))
     if not days:
-        raise ServerError("the configuration of the message store has no retention period")
+        raise ServerError("the server sent no retention period")
     return min(days, _MOST_DAYS)
 
 
@@ -96,7 +96,7 @@ def account_from(record: Record) -> tuple[str, str]:
     """
     account_id = natural(record.get("id"))
     if account_id is None:
-        raise ServerError("the account record has no id")
+        raise ServerError("the server sent an account without an id")
     company = text_field(object_field(record, "contact"), "company")
     return str(account_id), text_field(record, "name") or company or text_field(record, "mainNumber")
 

@@ -28,7 +28,7 @@ def server_origin(text: str) -> str:
         ValueError: It is neither https nor http on loopback, or has more parts than these.
     """
     if any(character.isspace() or not character.isprintable() for character in text):
-        raise ValueError("a URL cannot hold spaces or control characters")
+        raise ValueError("the URL must not hold spaces or control characters")
     try:
         parts = urlsplit(text)
         host, port = parts.hostname or "", parts.port

@@ -295,7 +295,7 @@ async def test_a_web_page_is_never_a_recording(rig: Rig, content_type: str) -> N
 
 async def test_a_server_that_sends_empty_parts_is_given_up_after_five(rig: Rig) -> None:
     rig.platform.script(FETCH, *[Reply(206, b"", {"Content-Range": "bytes */300000"})] * 5)
-    with pytest.raises(ServerError, match="sends no further bytes"):
+    with pytest.raises(ServerError, match="has no missing bytes"):
         await rig.read(rig.wanted(1, DATA))
     assert len(rig.ranges()) == 5
 
@@ -330,7 +330,7 @@ async def test_a_body_without_an_end_is_given_up_and_leaves_nothing(
             body = Reply(body=packed, headers={"Content-Encoding": coding})
         rig.platform.script(FETCH, body)
         for _again in range(2):
-            with pytest.raises(TooLargeError, match="does not end"):
+            with pytest.raises(TooLargeError, match="bytes or more, and --max-content"):
                 await rig.read(endless)
         assert len(rig.ranges()) == 2, "it was asked for once"
         assert (rig.cache.contains(endless.key), rig.cache.contains(kept.key)) == ("no", "yes")
@@ -338,7 +338,7 @@ async def test_a_body_without_an_end_is_given_up_and_leaves_nothing(
 
 async def test_a_content_whose_length_is_too_large_is_not_received(new_rig: OpenRig) -> None:
     async with new_rig(max_content_bytes=1000) as rig:
-        with pytest.raises(TooLargeError, match="has 300,000 bytes; --max-content allows 1,000"):
+        with pytest.raises(TooLargeError, match="has 300,000 bytes, and --max-content allows 1,000"):
             await rig.read(rig.wanted(1, DATA))
         assert await rig.read(rig.wanted(2, DATA[:1000])) == DATA[:1000]
 
