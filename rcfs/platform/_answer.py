@@ -175,7 +175,9 @@ class Answer:
         self._slow_bytes += len(piece)
         if self._slow_s >= _SLOW_S:
             if piece and self._slow_bytes < _SLOW_BYTES:
-                raise TransportError(f"{self._response.url.host} has almost stopped sending")
+                raise TransportError(
+                    f"{self._response.url.host} sent fewer than {_SLOW_BYTES:,} bytes in a minute"
+                )
             self._slow_s, self._slow_bytes = 0.0, 0
         return piece
 
@@ -218,7 +220,7 @@ class Answer:
         """
         host = self._response.url.host
         if not self.readable:
-            raise ServerError(f"{host} sent an answer in a coding that was not asked for")
+            raise ServerError(f"{host} sent an answer in a coding that rcfs did not ask for")
         parts, separators = bytearray(), 0
         with translated(host), trio.fail_after(BODY_WITHIN_S):
             while piece := await self.receive():

@@ -129,9 +129,9 @@ async def token_from(answer: Answer, now: float) -> Token:
         scopes = tuple(str(document.get("scope") or "").split())
     except (ServerError, ValueError, TypeError, KeyError, OverflowError):
         # Without its cause: that may quote the token.
-        raise ServerError("login: the answer is not a token") from None
+        raise ServerError("login: the answer holds no valid token; check the server's URL") from None
     if not is_bearer(access) or not isinstance(refresh, str):
-        raise ServerError("login: the answer is not a token")
+        raise ServerError("login: the answer holds no valid token; check the server's URL")
     return Token(
         access=access,
         renew_at_s=now + lifetime_s - min(_AHEAD_S, _AHEAD_SHARE * lifetime_s),

@@ -176,7 +176,9 @@ class Client:
             headers["Content-Type"] = request.body.media_type
         if not self.hosts.may_see_token(url):
             if request.method != "GET":
-                raise PlatformError(f"refusing to send {request.operation} to {spoken_host(url)}")
+                raise PlatformError(
+                    f"rcfs does not send {request.operation} to {spoken_host(url)}: it must not see the token"
+                )
             basic = None
         elif basic is None:
             headers["Authorization"] = f"Bearer {token}"
@@ -199,7 +201,9 @@ class Client:
             TransportError: The WebSocket could not be opened.
         """
         if not self.hosts.may_open_socket(url):
-            raise PlatformError(f"refusing to open a WebSocket on {spoken_host(url)}")
+            raise PlatformError(
+                f"rcfs opens no WebSocket on {spoken_host(url)}, which must not see the token"
+            )
         connector = Connector(self._proxies.proxy_for(url), self._trusting)
         with self._noticing():
             async with self._sockets(url, self._user_agent, connector) as socket:
@@ -229,7 +233,9 @@ class Client:
         basic: tuple[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
         if not self.hosts.may_follow(url):
-            raise PlatformError(f"refusing to follow a URL on {spoken_host(url)}: it must be https")
+            raise PlatformError(
+                f"rcfs does not follow a URL on {spoken_host(url)}: it must be https, without a login"
+            )
         host = urlsplit(url).netloc
         http = await self._opened()
         with self._noticing(), translated(host):

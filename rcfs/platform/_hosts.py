@@ -15,11 +15,12 @@ _RINGCENTRAL_DOMAINS = ("ringcentral.com", "ringcentral.biz")
 
 
 def spoken_host(url: str) -> str:
-    """The host of `url` in quotes, for a message; "no host at all" for an invalid URL."""
+    """The host of `url` in quotes, for a message; "an unknown host" for a URL without a valid one."""
     try:
-        return repr(urlsplit(url).hostname)
+        host = urlsplit(url).hostname
     except ValueError:
-        return "no host at all"
+        host = None
+    return repr(host) if host else "an unknown host"
 
 
 def _is_ringcentral(host: str) -> bool:

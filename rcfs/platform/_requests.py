@@ -172,10 +172,12 @@ def redirected(request: Request, status: int, url: str, *, may_send_body: bool) 
             request = attrs.evolve(request, operation=operation, method="GET", body=None)
         elif status not in (307, 308):
             raise PlatformError(
-                f"{request.operation}: refusing to follow HTTP {status}, which would change what is asked for"
+                f"{request.operation}: rcfs does not follow HTTP {status}, which would change the request"
             )
         elif not may_send_body:
-            raise PlatformError(f"{request.operation}: refusing to send this to another host")
+            raise PlatformError(
+                f"{request.operation}: rcfs does not follow a redirect of this request to another host"
+            )
     return following_page(request, url)
 
 

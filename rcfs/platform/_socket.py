@@ -114,7 +114,7 @@ class Socket:
                     self._text.write(event.data)
                     self._fragments += event.frame_finished
                     if self._text.tell() > _MOST_CHARACTERS or self._fragments > _MOST_FRAGMENTS:
-                        raise ServerError(f"{self._host} sent a message without an end")
+                        raise ServerError(f"{self._host} sent a message that is too long over the WebSocket")
                     if event.message_finished:
                         text, self._text, self._fragments = self._text.getvalue(), io.StringIO(), 0
                         return text
@@ -165,7 +165,7 @@ class Socket:
         self._frames += frames
         self._bytes += size
         if self._frames > _MOST_FRAMES or self._bytes > _MOST_BYTES:
-            raise ServerError(f"{self._host} floods the WebSocket")
+            raise ServerError(f"{self._host} sent too much over the WebSocket, so rcfs closed it")
 
 
 @asynccontextmanager

@@ -84,8 +84,8 @@ def tls_error(host: str, error: BaseException) -> UnreachableError | None:
         return UntrustedError(_of_certificate(host, cause))
     if cause.reason in _OLD_TLS:
         return UntrustedError(
-            f"{host} offers no TLS version that is safe; rcfs needs TLS 1.2 or newer, which the server, or a"
-            " proxy between that inspects TLS, must be set up for"
+            f"{host} offers no safe version of TLS; set up TLS 1.2 or newer on the server, or on the"
+            " proxy that inspects TLS"
         )
     if cause.reason in _NO_TLS:
         return UntrustedError(f"{host} does not speak TLS; check the server's URL and port")
@@ -98,8 +98,8 @@ def _of_certificate(host: str, error: ssl.SSLCertVerificationError) -> str:
         clock = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         what = "has expired" if code == _EXPIRED else "is not yet valid"
         return (
-            f"the certificate of {host} {what}, or this machine's clock is wrong: it says {clock}; if so, set"
-            " it, for example with timedatectl set-ntp true"
+            f"the certificate of {host} {what}, or this machine's clock, which says {clock}, is wrong; then"
+            " set the clock, for example with timedatectl set-ntp true"
         )
     if code in _WRONG_NAME:
         return (

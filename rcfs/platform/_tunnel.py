@@ -140,8 +140,8 @@ class Tunnel:
 
     def _refused(self, reason: str) -> NoReturn:
         raise ProxyError(
-            f"the proxy {self.proxy} does not let rcfs through to {self.host} ({reason}); ask whoever runs"
-            " it, or name the host in NO_PROXY if it can be reached without"
+            f"the proxy {self.proxy} does not let rcfs through to {self.host} ({reason}); ask its"
+            " administrator, or name the host in NO_PROXY if rcfs can reach it without the proxy"
         )
 
     def _unreachable(self, reason: str) -> NoReturn:

@@ -210,7 +210,7 @@ class Gate:
                     self._ledger.cancel(waiter.slot)
                 self._something_changed()
         if waiter.slot is None:
-            raise AbandonedError("no reader waits for this request any more")
+            raise AbandonedError("no reader waits for this request")
         return waiter.slot
 
     def mark_present(self) -> None:
@@ -258,14 +258,14 @@ class Gate:
         window_s, limit = (rate.window_s, rate.limit) if rate else (None, None)
         for name, value, most, words in (
             ("Retry-After", retry_after_s, LONGEST_S, "pauses for an hour"),
-            ("X-Rate-Limit-Window", window_s, LONGEST_S, "counts by the hour"),
+            ("X-Rate-Limit-Window", window_s, LONGEST_S, "uses a window of an hour"),
             ("X-Rate-Limit-Limit", limit, MOST_REQUESTS, f"sends at most {MOST_REQUESTS:,} in a window"),
         ):
             warned_s = self._warned_s.get(name, -math.inf)
             if value is not None and value > most and self._clock() >= warned_s + LONGEST_S:
                 self._warned_s[name] = self._clock()
                 self.recorder.fault(
-                    "quota", f"the server says {name}: {value:.0f}, which rcfs does not believe: it {words}"
+                    "quota", f"the server says {name}: {value:.0f}, which rcfs does not believe; rcfs {words}"
                 )
 
     def states(self) -> tuple[GroupState, ...]:

@@ -39,7 +39,7 @@ class PagedList:
         if self._next is None:
             return None
         if self.pages == _MOST_PAGES:
-            raise ServerError(f"{self._first.operation}: the list has no end")
+            raise ServerError(f"{self._first.operation}: the list does not end after {_MOST_PAGES:,} pages")
         records, next_url, totals = await self._requester.read(self._next, _page_of, self._demand)
         self.pages += 1
         self.of_pages, self.of_records = totals
@@ -48,7 +48,9 @@ class PagedList:
 
     def _following(self, url: str) -> Request:
         if url in self._seen or not self._requester.hosts.may_see_token(url):
-            raise ServerError(f"{self._first.operation}: the address of the next page is wrong")
+            raise ServerError(
+                f"{self._first.operation}: the next page was read already, or its host must not see the token"
+            )
         self._seen.add(url)
         return following_page(self._first, url)
 

@@ -69,7 +69,9 @@ class Recorder:
 
     def crash(self, event: str, error: Exception) -> None:
         """Logs an error that rcfs did not expect, with its trace."""
-        self._faults.append(Fault(self._clock(), event, f"{type(error).__name__}: unexpected, see the log"))
+        self._faults.append(
+            Fault(self._clock(), event, f"unexpected error ({type(error).__name__}); see the log")
+        )
         self._keep(event, {"unexpected": type(error).__name__})
         self._log("error", event, exc_info=error)
 

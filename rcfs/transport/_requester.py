@@ -191,7 +191,7 @@ class _Call(Generic[T]):
                     # This says nothing about the login, the quota or the resource, and another attempt may be
                     # redirected to another host.
                     raise ServerError(
-                        f"{request.operation}: HTTP {answer.status} from the host that the server named",
+                        f"{request.operation}: HTTP {answer.status} from the host of the redirect",
                         retry_after_s=answer.retry_after_s,
                     )
                 return await self._judge(request, answer)
@@ -224,7 +224,7 @@ class _Call(Generic[T]):
     async def _judge(self, request: Request, answer: Answer) -> T | _Redirect:
         if answer.status in _REDIRECTS:
             if not answer.location:
-                raise ServerError(f"{request.operation}: a redirect without a target")
+                raise ServerError(f"{request.operation}: HTTP {answer.status} redirects nowhere")
             return _Redirect(answer.status, answer.location)
         if 200 <= answer.status < 300 or (answer.status == 416 and request.byte_range is not None):
             return await self.use(answer)

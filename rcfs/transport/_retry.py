@@ -46,7 +46,9 @@ def backoff_s(failures: int, error: RcfsError) -> float:
 def uncertain(error: PlatformError) -> UncertainError:
     """The error to raise in place of `error` if the request must not be sent twice."""
     return UncertainError(
-        f"the server may or may not have done this: {error}", code=error.code, request_id=error.request_id
+        f"check whether the server has done this, because rcfs does not know: {error}",
+        code=error.code,
+        request_id=error.request_id,
     )
 
 

@@ -157,7 +157,7 @@ class Session:
             if old is None or isinstance(exc, AuthError) or now >= old.ends_at_s:
                 self._failure = (now, exc)
                 raise
-            self._recorder.fault("renewing the login", str(exc))
+            self._recorder.fault("login renewal", str(exc))
             self._token = attrs.evolve(old, renew_at_s=min(now + _LATER_S, old.ends_at_s))
 
     def _adopt(self) -> bool:
@@ -204,9 +204,12 @@ class Session:
             with trio.move_on_after(_RELOAD_WITHIN_S):
                 found = await trio.to_thread.run_sync(self._reload, abandon_on_cancel=True)
         except Exception as exc:  # noqa: BLE001 - on any error of the keyring, the old credentials stay
-            self._recorder.fault("login", f"the credentials cannot be read again ({type(exc).__name__})")
+            self._recorder.fault(
+                "login",
+                f"the saved credentials cannot be read ({type(exc).__name__}); rcfs keeps the refused ones",
+            )
         if found is not None and found != self._credentials:
-            self._recorder.note("other credentials")
+            self._recorder.note("new credentials found")
             self._credentials, self.refused = found, None
 
     async def _refresh(self) -> bool:
@@ -218,7 +221,7 @@ class Session:
         try:
             self._token = await self._attempt(refresh_token(old))
         except PlatformError as exc:
-            self._recorder.note("refresh failed, logging in again", code=exc.code)
+            self._recorder.note("login renewal failed, logging in again", code=exc.code)
             return False
         self._refreshed = True
         return True
@@ -255,7 +258,7 @@ class Session:
                     await trio.sleep(backoff_s(failures, exc))
             else:
                 if self.refused is not None:
-                    self._recorder.note("the login is accepted again")
+                    self._recorder.note("login accepted again")
                     self.refused = None
                 self.judged.set()
                 return token
@@ -285,7 +288,7 @@ class Session:
                     async with self._send(revoke_token(token)):
                         pass
             except PlatformError as exc:
-                self._recorder.fault("logging out", str(exc))
+                self._recorder.fault("logout", str(exc))
 
     @asynccontextmanager
     async def _send(self, request: Request) -> AsyncIterator[Answer]:

@@ -287,7 +287,7 @@ class Failing:
         (errors.StoreError("the index is damaged"), errno.EIO, "the index is damaged"),
         (errors.ServerError("500"), errno.EIO, "500"),
         (pyfuse3.FUSEError(errno.EIO), errno.EIO, "input/output error"),
-        (ValueError("odd"), errno.EIO, "ValueError: unexpected, see the log"),
+        (ValueError("odd"), errno.EIO, "unexpected error (ValueError); see the log"),
         (errors.NotFoundError("gone"), errno.ENOENT, None),
         (pyfuse3.FUSEError(errno.EROFS), errno.EROFS, None),
     ],

@@ -253,7 +253,7 @@ async def test_a_broken_body_is_a_transport_error(end: End) -> None:
 @abandoned_body
 async def test_a_body_that_arrives_too_slowly_is_a_transport_error(autojump_clock: object) -> None:
     drip = streamed(Reply(pieces=[b"x"] * 1000, gap_s=BODY_GAP_S - 1))
-    with pytest.raises(TransportError, match="almost stopped sending"):
+    with pytest.raises(TransportError, match="sent fewer than"):
         await drip.beginning(1000)
     assert trio.current_time() < 4 * BODY_GAP_S
     slow = streamed(Reply(pieces=[b"x" * 1024] * 100, gap_s=2.0))

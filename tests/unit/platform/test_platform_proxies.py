@@ -261,7 +261,7 @@ async def test_a_tls_version_that_is_too_old(authority: secure.Authority, way_of
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(trio.to_thread.run_sync, refuse, listener)
-            with pytest.raises(UntrustedError, match=r"needs TLS 1\.2"):
+            with pytest.raises(UntrustedError, match=r"set up TLS 1\.2"):
                 await way_of(Proxies(), listener.getsockname()[1], "localhost")
 
 
