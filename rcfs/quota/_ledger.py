@@ -161,7 +161,7 @@ class Ledger:
             TimeoutError: The ledger stays locked; nothing was changed.
         """
         if self._change(lambda book: book.reset(), patient=True) is Reply.LOCKED:
-            raise TimeoutError("another process keeps the ledger locked")
+            raise TimeoutError("another process has locked the quota ledger")
 
     def close(self, now: float) -> None:
         """End this process's part: it waits for nothing, and its requests in flight count as failed.
@@ -234,7 +234,7 @@ class Ledger:
 
     def _continue_in_memory(self, error: StoreError) -> None:
         """Keep the book in memory from now on; all other processes then count as dead."""
-        self._warn(f"{error}; from now on it is kept in memory")
+        self._warn(f"{error}; this process now counts its requests in memory")
         self._home.close()
         self._home = MemoryHome(book=self._book, owner=self._home.owner)
         self._version, self._look_at_s = 0, -math.inf

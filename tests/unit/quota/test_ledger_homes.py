@@ -185,7 +185,7 @@ def test_a_ledger_whose_home_fails_continues_in_memory_and_takes_the_others_for_
     slot = taken(ledger, 1.0)
     setattr(home, failing, broken)
     ledger.settle(slot, 2.0, None)
-    assert lines == ["the server is gone; from now on it is kept in memory"]
+    assert lines == ["the server is gone; this process now counts its requests in memory"]
     assert not isinstance(ledger.take(MEDIUM, ONE, 3.0), Slot)
     (state,) = ledger.states(3.0)
     assert (state.in_flight, state.used) == (0, 2)
