@@ -332,7 +332,9 @@ class Collections:
                 entry.refusal, entry.refused_until_s = exc, trio.current_time() + _REFUSAL_S
         except Exception as exc:  # noqa: BLE001 - a fault in one collection must not end the mount
             self._recorder.crash(name, exc)
-            job.failure = PlatformError(f"the {kind.label(collection_id)} cannot be shown")
+            job.failure = PlatformError(
+                f"unexpected error while rcfs loaded the {kind.label(collection_id)}; see the log"
+            )
         finally:
             entry.job = None
             job.done.set()

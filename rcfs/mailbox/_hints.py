@@ -113,7 +113,7 @@ class Hints:
                 self._off_because = "the server has closed the connection"
             except (ForbiddenError, NotFoundError, BadRequestError) as exc:
                 await self._keep_refusal(
-                    f"the server does not allow it ({exc.code})" if exc.code else str(exc)
+                    f"the server does not allow notifications ({exc.code})" if exc.code else str(exc)
                 )
                 continue
             except RcfsError as exc:
@@ -121,7 +121,7 @@ class Hints:
                 if not isinstance(exc, (OfflineError, UnreachableError)):
                     self._context.recorder.failure("hints", exc)
             except Exception as exc:  # noqa: BLE001 - the mount works without hints, too
-                self._off_because = "something went wrong, see the log"
+                self._off_because = "unexpected error; see the log"
                 self._context.recorder.crash("hints", exc)
             failures = 1 if trio.current_time() - begun_s >= _STEADY_S else failures + 1
             pause_s = min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** (failures - 1))
@@ -140,7 +140,7 @@ class Hints:
 
     async def _keep_refusal(self, reason: str) -> None:
         self._off_because = reason
-        self._context.recorder.note("no hints", reason=reason)
+        self._context.recorder.note("hints refused", reason=reason)
         try:
             await self._context.note(self._topic, json.dumps(reason))
         except StoreError as exc:
@@ -157,7 +157,7 @@ class Hints:
         await self._context.lane.session.token(options)
         scopes = self._context.lane.session.scopes
         if scopes and not any(scope.lower().startswith(_SCOPE) for scope in scopes):
-            raise ForbiddenError("the app lacks the scope WebSocket")
+            raise ForbiddenError("the app lacks the scope WebSocket; add it in the developer console")
         access = await self._context.requester.read(socket_token(), socket_access, options)
         try:
             async with self._context.client.open_socket(access.url(self._recovery)) as socket:
@@ -182,7 +182,7 @@ class Hints:
             text = await socket.receive()
             frame = None if text is None else frame_from(text)
         if frame is None:
-            raise TransportError("the server sent no first frame over the WebSocket")
+            raise TransportError("the server sent no first frame on the WebSocket")
         if frame.kind != "ConnectionDetails":
             raise ServerError(f"the server refused the WebSocket: {frame.refusal('notifications')}")
         self._recovery = frame.recovery
@@ -250,7 +250,7 @@ class Hints:
                 self._subscription_id = ""  # It has ended; create another one.
             elif frame.status != 429:
                 raise frame.refusal("createSubscription")
-        raise RateLimitedError("the server refuses the subscription to notifications again and again")
+        raise RateLimitedError(f"the server refused the subscription to notifications {_ATTEMPTS} times")
 
     async def _question(self, socket: MessageStream, text_of: Callable[[str], str]) -> Frame:
         """Sends `text_of` a new number over the connection, and returns the answer.
@@ -263,7 +263,7 @@ class Hints:
         with trio.move_on_after(_ANSWER_WITHIN_S):
             await socket.send(text_of(number))
             return await answer.receive()
-        raise TransportError("the server did not answer a question over the WebSocket")
+        raise TransportError("the server did not answer a request on the WebSocket")
 
     async def _beat(self, socket: MessageStream) -> None:
         """Sends heartbeats, and ends a connection that has fallen silent.
@@ -278,4 +278,4 @@ class Hints:
                 await socket.send(heartbeat_frame(f"rcfs-{next(self._numbers)}"))
                 await heard.wait()
             if not heard.is_set():
-                raise TransportError("the WebSocket has fallen silent")
+                raise TransportError("the server did not answer a heartbeat on the WebSocket")

@@ -95,7 +95,7 @@ class Mailboxes:
             await self.refresh(extension_id)
             catalogue = self.catalogue(extension_id)
         if catalogue is None:
-            raise PlatformError(f"the mailbox of extension {extension_id} cannot be shown")
+            raise PlatformError(f"the index has lost the mailbox of extension {extension_id}; open it again")
         return catalogue
 
     def visit(self, extension_id: int) -> None:

@@ -96,7 +96,7 @@ class RetentionTracker:
     async def _ask(self, options: RequestOptions) -> Mapping[str, object]:
         scopes = self._context.lane.session.scopes
         if scopes and _SCOPE not in scopes:
-            return {"refused": f"the app lacks the scope {_SCOPE}"}
+            return {"refused": f"the app lacks the scope {_SCOPE}; add it in the developer console"}
         try:
             return {
                 "days": await self._context.requester.read(
@@ -104,7 +104,7 @@ class RetentionTracker:
                 )
             }
         except (ForbiddenError, NotFoundError, BadRequestError) as exc:
-            return {"refused": f"the server refuses to tell ({exc.code or type(exc).__name__})"}
+            return {"refused": f"the server refuses to tell it ({exc.code or type(exc).__name__})"}
 
     @property
     def _is_fresh(self) -> bool:

@@ -175,11 +175,15 @@ class Updater:
         except BadRequestError as exc:
             if not is_invalid_token(exc):
                 raise
-            self._recorder.note("sync token refused, comparing everything", extension=target.extension_id)
+            self._recorder.note(
+                "sync token refused, loading the mailbox again", extension=target.extension_id
+            )
             return False
         at_s = self._context.client.server_now_s()
         if at_s - state.synced_s > _TOLD_S:
-            self._recorder.note("not synced for days, comparing everything", extension=target.extension_id)
+            self._recorder.note(
+                "not synced for days, loading the mailbox again", extension=target.extension_id
+            )
             return False
         merged = await self._take_changes(target, state.number, answer.records)
         if len(merged.unclear) > _MOST_READ:
@@ -227,7 +231,7 @@ class Updater:
                 raise
             return {ids[0]: None}
         if len(ids) == 1 and not found:
-            raise ServerError(f"the server did not send message {ids[0]}")
+            raise ServerError(f"the server's answer lacks the message {ids[0]}")
         return found
 
     async def _take_changes(self, target: Target, number: int, records: Sequence[Record]) -> Merged:

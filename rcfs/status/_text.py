@@ -29,7 +29,7 @@ _T = TypeVar("_T")
 _NO_QUOTA = "no request sent yet"
 _NO_QUEUE = "nothing waits"
 _NO_ERRORS = "none"
-_UNTOLD = "unknown: its database is busy or fails"
+_UNTOLD = "unknown, because its database is busy or fails"
 _UNKNOWN = "unknown"
 """Stands for a part that a mount of another version of rcfs does not tell, or tells in another form."""
 _NAMED_EXPIRIES = 5
@@ -134,7 +134,7 @@ def _waiting(row: QueueStatus) -> str:
     if not row.waiting:
         return f"{row.elsewhere:,} waiting in other processes"
     count = f"{row.waiting:,} waiting"
-    others = f" (+{row.elsewhere:,} elsewhere)" if row.elsewhere else ""
+    others = f" (+{row.elsewhere:,} in other processes)" if row.elsewhere else ""
     outlook = f"next in {_time(row.next_in_s or 0.0)}"
     if row.waiting > 1:
         outlook += f", last in {_time(row.all_in_s or 0.0)}"
@@ -212,9 +212,9 @@ def _retention_lines(retention: RetentionStatus | None) -> list[str]:
         return [_UNTOLD]
     days, rows = retention.configured_days, retention.mailboxes
     known = (
-        f"faxes and voicemail for {_count(days, 'day')}, as the account is set"
+        f"faxes and voicemail for {_count(days, 'day')}, as your account is set"
         if days is not None
-        else f"faxes and voicemail: not known ({retention.unknown_because})"
+        else f"faxes and voicemail: not known, because {retention.unknown_because}"
     )
     lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
     lines += [
@@ -227,7 +227,7 @@ def _retention_lines(retention: RetentionStatus | None) -> list[str]:
         others = _count(len(rows) - _NAMED_EXPIRIES, "more mailbox", "es")
         lines.append(f"and messages of {others}; {_count(uncached, 'attachment')} not cached")
     if not rows:
-        lines.append(f"the platform deletes nothing within {retention.within_days:.0f} days")
+        lines.append(f"RingCentral deletes nothing within {retention.within_days:.0f} days")
     return lines
 
 

@@ -182,7 +182,9 @@ async def test_without_the_scope_nothing_is_asked(
     platform.scope = "ReadAccounts ReadMessages"
     async with hinted(101) as rig:
         await trio.sleep(20_000)
-        assert (await hints(rig))["off_because"] == "the app lacks the scope WebSocket"
+        assert (await hints(rig))[
+            "off_because"
+        ] == "the app lacks the scope WebSocket; add it in the developer console"
     assert platform.sent(TOKEN) == []
 
 
@@ -193,7 +195,7 @@ async def test_a_refusal_is_remembered_for_a_day(
     for _run in range(2):
         async with hinted(101) as rig:
             await trio.sleep(20_000)
-            assert (await hints(rig))["off_because"] == "the server does not allow it (CMN-401)"
+            assert (await hints(rig))["off_because"] == "the server does not allow notifications (CMN-401)"
     assert (len(platform.sent(TOKEN)), gateway.urls) == (1, [])
     monkeypatch.setattr("rcfs.mailbox._hints._ASK_AGAIN_S", 0.0)
     async with hinted(101) as rig:
@@ -206,7 +208,7 @@ async def test_a_subscription_that_is_refused_is_one_attempt(
     gateway.refusals.append(403)
     async with hinted(101) as rig:
         await trio.sleep(20_000)
-        assert (await hints(rig))["off_because"] == "the server does not allow it (CMN-401)"
+        assert (await hints(rig))["off_because"] == "the server does not allow notifications (CMN-401)"
         assert rig.used("medium") == 0
     assert (len(platform.sent(TOKEN)), len(gateway.asked)) == (1, 1)
 

@@ -80,7 +80,9 @@ async def test_without_the_scope_nothing_is_asked(platform: ScriptedPlatform, ne
     platform.scope = "ReadAccounts ReadMessages"
     async with new_rig() as rig:
         await trio.sleep(1)
-        assert (await retention(rig))["unknown_because"] == "the app lacks the scope EditAccounts"
+        assert (await retention(rig))[
+            "unknown_because"
+        ] == "the app lacks the scope EditAccounts; add it in the developer console"
     assert platform.sent(ASK) == []
 
 
@@ -89,7 +91,7 @@ async def test_a_refusal_is_remembered(platform: ScriptedPlatform, new_rig: Open
     for _run in range(2):
         async with new_rig() as rig:
             await trio.sleep(1)
-            assert (await retention(rig))["unknown_because"] == "the server refuses to tell (CMN-408)"
+            assert (await retention(rig))["unknown_because"] == "the server refuses to tell it (CMN-408)"
     assert len(platform.sent(ASK)) == 1
 
 

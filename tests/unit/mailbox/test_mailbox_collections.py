@@ -128,7 +128,7 @@ async def test_an_error_affects_only_its_collection(
     collections: Collections, kind: Calls, recorder: Recorder, autojump_clock: MockClock
 ) -> None:
     kind.error = ValueError("a fault of ours")
-    with pytest.raises(RcfsError, match=f"the call log {COMPANY} cannot be shown"):
+    with pytest.raises(RcfsError, match=f"error while rcfs loaded the call log {COMPANY}"):
         await collections.refresh(COMPANY)
     kind.error, kind.index_fails = None, True
     assert collections.state(OWN) is State.UNKNOWN

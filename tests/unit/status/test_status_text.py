@@ -169,14 +169,14 @@ def test_the_status_of_a_busy_mount() -> None:
         "           medium: 40 of 40 used in 1 min, next free in 3 s",
         "           heavy: 0 of 10 used in 1 min, penalty for 42 s",
         "           auth: 0 of 5 used in 1 min",
-        "queue      medium person: 1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
+        "queue      medium person: 1 waiting (+2 in other processes), oldest 1 s; next in 2 s",
         "           medium bulk: 1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
         "           light metadata: 3 waiting in other processes",
         "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
         "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
         "mailboxes  2 of 6 loaded, 3,000 messages",
         "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes",
-        f"retention  faxes and voicemail for 60 days, as the account is set; {ASSUMED}",
+        f"retention  faxes and voicemail for 60 days, as your account is set; {ASSUMED}",
         "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
         "           102 Jane: the first of 2 messages goes in 6 h 30 min; 1 attachment not cached",
         "           103 Jane: the first of 3 messages goes in 6 h 30 min; 2 attachments not cached",
@@ -204,9 +204,9 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["errors"] == "none"
     assert lines["hints"] == "off: cannot connect"
     assert lines["retention"].startswith(
-        "faxes and voicemail: not known (rcfs has not asked yet); sent faxes 30"
+        "faxes and voicemail: not known, because rcfs has not asked yet; sent faxes 30"
     )
-    assert "the platform deletes nothing within 7 days" in text_of(FRESH)
+    assert "RingCentral deletes nothing within 7 days" in text_of(FRESH)
 
 
 def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
@@ -230,7 +230,7 @@ def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
 
 def test_the_queue_names_the_first_waiting_requests() -> None:
     assert render_queue(status_from_json(BUSY).queue or ()).splitlines() == [
-        "medium  person    1 waiting (+2 elsewhere), oldest 1 s; next in 2 s",
+        "medium  person    1 waiting (+2 in other processes), oldest 1 s; next in 2 s",
         "  mpv   1/2/3/4  for 1 s, 2 s to go",
         "medium  bulk      1,812 waiting, oldest 1 min 15 s; next in 3 s, last in 45 min 18 s",
         "  cp    400131/62/1001/1  for 1 min 15 s, 3 s to go",
