@@ -212,9 +212,9 @@ class Readers:
             self._refused.move_to_end(key)
             if len(self._refused) > _MOST_REFUSALS:
                 self._refused.popitem(last=False)
-            self._recorder.note("refused a crawler", key=str(key), by=reader.name)
+            self._recorder.note("crawler refused", key=str(key), by=reader.name)
             raise CrawlerError(reader.name)
-        self._recorder.note("content wanted", key=str(key), by=reader.name, priority=priority.name.lower())
+        self._recorder.note("content requested", key=str(key), by=reader.name, priority=priority.name.lower())
         return priority
 
     def _crawls(self, reader: Reader, key: ContentKey, now: float, flags: int) -> bool:

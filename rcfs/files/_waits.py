@@ -68,7 +68,7 @@ class Waits:
         if self._ended is not None:
             raise self._ended.with_traceback(None)
         if len(self._waits) > MAX_WAITERS:
-            raise BudgetError(f"{MAX_WAITERS} processes wait already")
+            raise BudgetError(f"{MAX_WAITERS} processes wait already; try again later")
 
     async def until(
         self,
@@ -99,9 +99,9 @@ class Waits:
         if self._ended is not None and (seated or isinstance(self._ended, ClosingError)):
             raise self._ended.with_traceback(None)
         if read and self._readers >= MAX_READ_WAITERS:
-            raise BudgetError(f"{MAX_READ_WAITERS} reads wait already")
+            raise BudgetError(f"{MAX_READ_WAITERS} reads wait already; try again later")
         if seated and not read and len(self._waits) >= MAX_WAITERS:
-            raise BudgetError(f"{MAX_WAITERS} processes wait already")
+            raise BudgetError(f"{MAX_WAITERS} processes wait already; try again later")
         wait = _Wait(asker, trio.CancelScope(deadline=trio.current_time() + within_s))
         self._waits.add(wait)
         self._readers += read
@@ -114,7 +114,7 @@ class Waits:
             self._readers -= read
         if wait.reason is not None:
             raise wait.reason.with_traceback(None)
-        raise DeadlineError(f"not there within {within_s:.0f} s")
+        raise DeadlineError(f"no result within {within_s:.0f} s; try again later")
 
     async def briefly(self, asker: Asker | None, key: Hashable, operation: Callable[[], Awaitable[T]]) -> T:
         """As `until`, for a caller that holds a lock of a directory: two seconds at most.
@@ -151,12 +151,12 @@ class Waits:
 
     def close(self) -> None:
         """Ends all waits, now and from now on."""
-        self._end(ClosingError("the mount is being taken down"))
+        self._end(ClosingError("the mount is ending"))
 
     def pause(self) -> None:
         """Ends all waits, now and until `resume`, because the machine is about to be suspended."""
         if self._ended is None:
-            self._end(SuspendError("the machine is about to be suspended"))
+            self._end(SuspendError("the machine is about to be suspended; try again afterwards"))
 
     def resume(self) -> None:
         """Allows waits again after `pause`, but not after `close`."""

@@ -156,14 +156,16 @@ async def serve_mount(
         # after kill -9, and the next `rcfs mount` replaces the mount.
         unmount = ended or not ready
         pyfuse3.close(unmount=unmount)
-        engine.recorder.note("unmounted" if unmount else "given up", mountpoint=str(options.mountpoint))
+        engine.recorder.note(
+            "unmounted" if unmount else "ended without unmounting", mountpoint=str(options.mountpoint)
+        )
 
 
 async def _serve(scope: trio.CancelScope, fast_wait: bool, recorder: Recorder) -> None:
     """Answers the kernel until the mount is gone, then ends everything else in `scope`."""
     with faster_wait() if fast_wait else nullcontext(enter_result=True) as possible:
         if not possible:
-            recorder.note("the faster wait is not for this pyfuse3", version=pyfuse3.__version__)
+            recorder.note("faster wait unavailable for this pyfuse3", version=pyfuse3.__version__)
         await pyfuse3.main(max_tasks=_MAX_TASKS)
     scope.cancel()
 

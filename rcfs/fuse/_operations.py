@@ -94,7 +94,7 @@ class Operations(pyfuse3.Operations):
         """The target of a link."""
         node = await self._node(inode, ctx)
         if not isinstance(node, Link):
-            raise WrongKindError("only links point somewhere")
+            raise WrongKindError("this is not a link")
         return encoded(node.target)
 
     @answering_briefly
@@ -218,7 +218,7 @@ class Operations(pyfuse3.Operations):
     ) -> pyfuse3.FileInfo:
         """Opens a file; returns when its size is exact, and a small content is complete."""
         if flags & (os.O_WRONLY | os.O_RDWR | os.O_TRUNC):
-            raise ReadOnlyError("nothing can be written")
+            raise ReadOnlyError("files in a mount cannot be written")
         asker = Process(ctx.pid)
         node = await self._present(inode, ctx)
         # The kernel may have all pages of a content, so the content need not be read again.

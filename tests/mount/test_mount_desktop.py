@@ -189,7 +189,7 @@ def test_an_open_window_shows_new_messages_when_it_is_reloaded(mounting: Mountin
 def _wait_for_thumbnailer(mount: Mounted) -> None:
     """Returns when the thumbnailer has tried the picture, and was refused."""
     errors = mount.path / ".rcfs" / "log"
-    eventually(lambda: "refused a crawler" in errors.read_text())
+    eventually(lambda: "crawler refused" in errors.read_text())
 
 
 def _are_refused(mount: Mounted, program: str, times: int) -> bool:
@@ -200,4 +200,4 @@ def _are_refused(mount: Mounted, program: str, times: int) -> bool:
 def _refusals(mount: Mounted, program: str) -> int:
     """How often `program` was refused what is not cached."""
     log = (mount.path / ".rcfs" / "log").read_text()
-    return sum(line.endswith(f"by={program}") for line in log.splitlines() if "refused a crawler" in line)
+    return sum(line.endswith(f"by={program}") for line in log.splitlines() if "crawler refused" in line)

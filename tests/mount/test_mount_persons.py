@@ -51,7 +51,7 @@ def attachments(mount: Mounted) -> list[Path]:
 def classes(mount: Mounted) -> list[str]:
     """The classes in which contents were wanted, in that order."""
     log = (mount.path / ".rcfs" / "log").read_text()
-    return re.findall(r" content wanted .* priority=(\w+)$", log, re.MULTILINE)
+    return re.findall(r" content requested .* priority=(\w+)$", log, re.MULTILINE)
 
 
 def spent(mount: Mounted) -> int:
