@@ -108,7 +108,7 @@ class Copy:
             return lacks
         renamed = "1 file" if self._renamed == 1 else f"{self._renamed} files"
         return [
-            f"{renamed} of the copy had a name of an earlier version of rcfs, and got the new one",
+            f"rcfs gave {renamed} of the copy the name that this version uses",
             *lacks,
         ]
 
@@ -341,7 +341,7 @@ class Copy:
     def _writable(self) -> Iterator[None]:
         try:
             if not self._disk.lock(self._fd):
-                raise StoreError(f"another pull is writing to {self._path}")
+                raise StoreError(f"another pull is writing to {self._path}; wait until it has ended")
             FileWriter(self._disk, self._fd, COPY_MANIFEST).close()  # Shows at once what the disk lacks.
             self._write_manifest()
             self._log = open_regular(COPY_MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)

@@ -53,11 +53,11 @@ _PROBE = ".rcfs-0000000000000000.part"
 class Lack(StrEnum):
     """Something that a disk cannot do, as the message to the user."""
 
-    LINKS = "this disk takes no links: those in Conversations, By-Contact and Unread are left out"
-    MODES = "this disk keeps no modes: whoever can open it can read the copy"
+    LINKS = "this disk holds no links, so the copy lacks those in Conversations, By-Contact and Unread"
+    MODES = "this disk keeps no permissions, so all who can open it can read the copy"
     TIMES = "this disk does not keep the times of all files"
-    SYNC = "this disk cannot be told to write files out: unmount it before you unplug it"
-    LOCKS = "this disk has no locks: see that no other pull writes to this copy"
+    SYNC = "rcfs cannot make this disk write files out; unmount it before you unplug it"
+    LOCKS = "this disk has no locks; run no other pull into this copy at the same time"
 
 
 class Disk:
