@@ -66,7 +66,7 @@ def info(cache_dir: Path | None, *, as_json: bool) -> None:
 def clear(cache_dir: Path | None, *, pinned: bool, yes: bool, as_json: bool) -> None:
     """Delete the cached contents, except pinned ones.
 
-    To read a deleted content again costs a request.
+    Reading a deleted content again costs a request.
     """
     with _opened(cache_dir) as content_cache:
         stats = content_cache.stats()

@@ -41,7 +41,7 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
 
     That is the index, the archive of purged messages, the cache, the fetch history and the logs. The
     credentials stay (`rcfs logout` removes them). The count of requests stays, too: it names no account, and
-    without it rcfs could break the rate limit. rcfs deletes the files and does not overwrite them. Unmount
+    without it rcfs could exceed the quota. rcfs deletes the files and does not overwrite them. Unmount
     first.
     """
     settings = read_settings(options, login=False)

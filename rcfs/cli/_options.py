@@ -232,7 +232,7 @@ mount_options = _several(
         "words",
         multiple=True,
         metavar="WORD,…",
-        help="Take options as in /etc/fstab: allow_other,uid=jane,umask=022,ro, and all others.",
+        help="Take options as in /etc/fstab, such as allow_other,uid=jane,umask=022,ro.",
     ),
     _value("--fs-subtype", "NAME", f"Give the mount the type fuse.NAME.  [default: {DEFAULT_SUBTYPE}]"),
     _value(

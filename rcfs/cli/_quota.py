@@ -37,7 +37,7 @@ _RISK = (
 )
 @state_dir_option
 @limit_option
-@click.option("--reset", is_flag=True, help="Forget the limits that the server told, and all penalties.")
+@click.option("--reset", is_flag=True, help="Forget the limits that the server reported, and all penalties.")
 @click.option("-y", "--yes", is_flag=True, help="Skip the question.")
 @json_option
 def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: bool, as_json: bool) -> None:
@@ -64,7 +64,7 @@ def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: b
         for document in documents:
             say("\n".join(_lines(document, with_title=len(documents) > 1)))
         if reset:
-            say("Forgot the limits that the server told, and all penalties.")
+            say("Forgot the limits that the server reported, and all penalties.")
 
 
 def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, str]]:
@@ -130,7 +130,7 @@ def _lines(document: dict[str, Any], *, with_title: bool) -> list[str]:
     width = max((len(group["group"]) for group in groups), default=0)
     for group in groups:
         window = format_duration(group["window_s"])
-        source = "told by the server" if group["told_by_server"] else "assumed"
+        source = "from the server" if group["told_by_server"] else "assumed"
         line = f"{group['group']:<{width}}  {group['used']} of {group['limit']} used in {window} ({source})"
         if group["frozen_until"]:
             line += f", penalty until {group['frozen_until']} ({format_duration(group['frozen_for_s'])})"

@@ -94,8 +94,10 @@ seed_option = click.option(
 @_flag("--fixed-window", "Start each window at its first request, instead of a sliding window.")
 @_flag("--refuse-duplicates", "Refuse a request while the same one is being answered (CMN-304).")
 @_flag("--standard-user", "Let a user log in who is not an administrator.")
-@_names("--without-scope", "missing_scopes", "NAME", "Take a scope such as SMS from the app (CMN-401).")
-@_names("--without-permission", "missing_permissions", "NAME", "Take a permission from all users (CMN-408).")
+@_names("--without-scope", "missing_scopes", "NAME", "Remove a scope, such as SMS, from the app (CMN-401).")
+@_names(
+    "--without-permission", "missing_permissions", "NAME", "Remove a permission from all users (CMN-408)."
+)
 @_names(
     "--redirect-uri",
     "redirect_uris",

@@ -38,7 +38,7 @@ def read_credentials_file(warn: Callable[[str], None]) -> Credentials | None:
     except FileNotFoundError:
         return None
     except OSError as exc:
-        warn(f"{path} cannot be read: {exc.strerror}; its credentials are not used")
+        warn(f"{path} cannot be read: {exc.strerror}; rcfs does not use the credentials in it")
         return None
     except ValueError:
         warn(f"{path} does not hold credentials of rcfs; run `rcfs login` again")

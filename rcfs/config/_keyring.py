@@ -56,7 +56,7 @@ def read_keyring(warn: Callable[[str], None]) -> Credentials | None:
     except NoKeyringError:
         pass
     except ValueError:
-        warn("the keyring's entry was not written by rcfs")
+        warn("the keyring does not hold credentials of rcfs; run `rcfs login` again")
     except TimeoutError as exc:
         warn(str(exc))
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
@@ -101,7 +101,9 @@ def clear_keyring() -> bool:
     except NoKeyringError:
         return False
     except TimeoutError as exc:
-        raise ConfigError(f"{exc}; what it holds of rcfs is still there") from None
+        raise ConfigError(
+            f"{exc}; your credentials are still in it, so unlock it and run this again"
+        ) from None
     except Exception as exc:
         raise ConfigError(f"the keyring cannot be changed ({type(exc).__name__})") from exc
 

@@ -96,7 +96,7 @@ def find_config(environ: Mapping[str, str]) -> Path:
         return platformdirs.user_config_path("rcfs") / "config.toml"
     path = _read(Found(named, _CONFIG_VARIABLE), parse_path)
     if not path.exists():
-        raise ConfigError(f"{_CONFIG_VARIABLE}: there is no file {path}")
+        raise ConfigError(f"{_CONFIG_VARIABLE}: there is no file {path}; create it, or unset the variable")
     return path
 
 

@@ -53,7 +53,7 @@ def test_nothing_is_known_yet(run: Callable[..., Result], state_dir: Path) -> No
 def test_learned_limits_use_and_penalties_are_shown(run: Callable[..., Result], mounted: Ledger) -> None:
     result = run("quota")
     assert result.exit_code == 0
-    assert "\nmedium  2 of 7 used in 1 min (told by the server), penalty until 20" in result.stdout
+    assert "\nmedium  2 of 7 used in 1 min (from the server), penalty until 20" in result.stdout
     (document,) = json.loads(run("quota", "--json").stdout)
     (group,) = (group for group in document["groups"] if group["group"] == "medium")
     assert (group["used"], group["limit"], group["told_by_server"]) == (2, 7, True)
@@ -67,7 +67,7 @@ def test_a_reset_reaches_a_mount_that_is_up(
     assert isinstance(mounted.take(MEDIUM, ONE, machine.clock_s()), float)
     result = run("quota", "--reset", "--yes")
     assert result.exit_code == 0
-    assert result.stdout.endswith("Forgot the limits that the server told, and all penalties.\n")
+    assert result.stdout.endswith("Forgot the limits that the server reported, and all penalties.\n")
     assert mounted.plan(MEDIUM) == Plan(40)
     assert isinstance(mounted.take(MEDIUM, ONE, machine.clock_s()), Slot)
     assert mounted.states(machine.clock_s())[0].used == 3, "what was sent still counts"

@@ -181,7 +181,7 @@ def test_a_locked_keyring_is_reported_and_a_missing_one_is_not(vault: Any) -> No
 def test_a_keyring_entry_of_another_program_is_not_used(vault: Any, text: str) -> None:
     vault.saved["rcfs", "credentials"] = text
     assert load().credentials is None
-    assert load().keyring_problem == "the keyring's entry was not written by rcfs"
+    assert load().keyring_problem == ("the keyring does not hold credentials of rcfs; run `rcfs login` again")
 
 
 @pytest.mark.parametrize(
