@@ -25,7 +25,7 @@ class Reply(Enum):
 
 @attrs.frozen
 class Held:
-    """The contents of a home."""
+    """The book that a home holds, and the number of its version."""
 
     version: int
     """Rises by one with each change; 0 when nothing was ever stored."""

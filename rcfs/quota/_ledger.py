@@ -154,8 +154,8 @@ class Ledger:
     def reset(self) -> None:
         """Forget learned plans and all penalties; requests that were sent still count.
 
-        For people who know better: a request inside a penalty that the server still keeps restarts it. Waits
-        some seconds for a lock.
+        Only a user may decide this, because a request during a penalty that the server still counts restarts
+        that penalty. Waits some seconds for a lock.
 
         Raises:
             TimeoutError: The ledger stays locked; nothing was changed.
@@ -233,7 +233,7 @@ class Ledger:
         book.bound(now)
 
     def _continue_in_memory(self, error: StoreError) -> None:
-        """Keep the book in memory from now on; all other processes then count as dead."""
+        """Keep the book in memory after `error` of the home; all other processes then count as dead."""
         self._warn(f"{error}; this process now counts its requests in memory")
         self._home.close()
         self._home = MemoryHome(book=self._book, owner=self._home.owner)
@@ -241,4 +241,4 @@ class Ledger:
 
 
 def _no_change(_book: Book) -> None:
-    """For a call that only stores what is unstored."""
+    """Changes nothing, so that the call stores only the unstored reports."""

@@ -47,7 +47,7 @@ class Opener:
     """The process that opens a file, and the jobs that its open may be part of."""
 
     jobs: tuple[Hashable, ...]
-    """The process, then each process above it; at least one. Equal for opens that belong together."""
+    """The process, then each of its ancestors; at least one. Equal for opens that belong together."""
     session: Hashable = None
     """The session of the process."""
     user: Hashable = None
@@ -176,7 +176,7 @@ class OpenClassifier:
 
 
 def _touch(remembered: dict[Hashable, T], key: Hashable, make: Callable[[], T]) -> T:
-    """The value of `key`, made if the key is new; it is now the last that will be forgotten."""
+    """The value of `key`, made by `make` if the key is new; the key is now the last to be forgotten."""
     value = remembered.pop(key) if key in remembered else make()
     remembered[key] = value
     if len(remembered) > _MOST_JOBS:

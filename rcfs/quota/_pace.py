@@ -60,7 +60,7 @@ class Pace:
         return cls(*(-math.inf if value is None else float(value) + shift_s for value in values))
 
     def dump(self) -> list[float | None]:
-        """The state as JSON values: five times, None for -inf."""
+        """The state as JSON values: the five times in the order of the fields, None for -inf."""
         times = (self._person_s, self._sent_s, self._before_s, self._paced_from_s, self._paced_until_s)
         return [None if time_s == -math.inf else time_s for time_s in times]
 

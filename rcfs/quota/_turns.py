@@ -34,7 +34,7 @@ class _Process:
 
 @attrs.frozen
 class Ahead:
-    """The claim of all other processes before a process has its turn."""
+    """The slots and the turn that other processes get before a process gets its own."""
 
     slots: int
     """Number of slots that they need first."""
@@ -88,7 +88,7 @@ class Turns:
         }
 
     def ahead(self, owner: str, waiting: Waiting, plan: Plan, now: float) -> Ahead:
-        """The claim of others before the first of `waiting`, which wait in `owner`."""
+        """The slots and the turn that others get before the first of `waiting`, which wait in `owner`."""
         first, slots, turn_s = waiting.first, 0, -math.inf
         mine = _rank(self._processes.get(owner), waiting)
         for process, theirs in self._others(owner, plan, now):

@@ -26,7 +26,7 @@ class Waiting:
     counts: tuple[int, ...] = attrs.field()
     """Number of requests of each class, in the order of `Priority`."""
     since_s: float
-    """Since when the first request waits: the oldest of the most urgent class."""
+    """When the first request began to wait: the oldest one of the most urgent class."""
     first: Priority = attrs.field(init=False)
     """The most urgent class in which something waits."""
 
