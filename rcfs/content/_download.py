@@ -55,7 +55,7 @@ class Job:
     wanted: Wanted
     """The content and its record."""
     content: Content
-    """Where the bytes are read."""
+    """Receives the bytes."""
     source: Source
     """Sends the bytes."""
     sink: Sink
@@ -67,7 +67,7 @@ class Job:
     is_awaited: bool = True
     """Whether a reader has the content open; the library sets it."""
     downloads: "list[Download]" = attrs.field(factory=list)
-    """All that are running."""
+    """The downloads that are running."""
 
 
 @attrs.define(eq=False)
@@ -86,7 +86,7 @@ class Download:
     has_sent: bool = False
     """Whether a request was sent for it."""
     brought_bytes: int = 0
-    """Number of bytes that were missing and that it brought."""
+    """Number of missing bytes that it has brought."""
     body: Body | None = None
     """The body that is being received; None between two bodies."""
     _storing: trio.Event | None = None

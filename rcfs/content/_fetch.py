@@ -29,7 +29,7 @@ _LATER_S = 1.0
 
 
 class ElsewhereError(WaitError):
-    """Another process fetches this content, or did since the cache was looked into; nothing was sent."""
+    """Another process fetches this content, or has since the look into the cache; nothing was sent."""
 
 
 class Fetch:

@@ -42,7 +42,7 @@ class IdleContents:
         self._sweeping = False
 
     def keep(self, content: Content) -> bool:
-        """Keeps `content` open, which has no reader and no fetch; False if the caller must close it."""
+        """Whether `content`, without a reader or a fetch, stays open here; else the caller must close it."""
         most = self._most if content.is_on_disk else 1
         if not content.complete or content.chunk_count > most or content.is_removed:
             return False

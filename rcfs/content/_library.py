@@ -61,13 +61,13 @@ class _Use:
     priority: Priority | None = None
     """The class that the latest `Library.fetch` gave; None before the first."""
     program: str = ""
-    """The program that it named."""
+    """The program that the latest `Library.fetch` named; empty when unknown."""
     is_purged: bool = False
     """Whether the content is dropped with its last reader, because its message was purged."""
 
 
 class Library:
-    """Gives out contents; all methods run in the trio thread."""
+    """Opens contents for readers, and fetches what is missing; all methods run in the trio thread."""
 
     def __init__(
         self,

@@ -37,7 +37,7 @@ class Placement:
 
 
 class MisplacedError(ServerError):
-    """The position of a body is not certain; the whole content must be asked for, without a range."""
+    """The position of a body is not certain; the next request must ask for the whole content."""
 
 
 def place(head: Head, asked: ByteRange | None, first: int, *, lenient: bool = False) -> Placement:

@@ -26,7 +26,7 @@ _PRIOR_BYTES: Final = 64 << 10
 """Weight of the average rate in the rate of one body, in bytes: a body that has brought much more than this
 has its own rate."""
 _FADE: Final = 0.75
-"""Weight of the earlier observations after a further one: the last four make two thirds of the figure."""
+"""Weight of earlier observations when one is added: the latest four then make two thirds of the estimate."""
 _CLOCK_S: Final = 1e-3
 """Shorter times count as a millisecond: they measure the clock rather than the line, and a wait that is too
 short may not move the clock at all."""
@@ -143,7 +143,7 @@ def range_for(
 
 
 class Meter:
-    """How long first bytes take and how fast bodies arrive, by the latest answers."""
+    """Estimates the time to the first byte (seconds) and the rate of a body (bytes a second) from answers."""
 
     def __init__(self) -> None:
         self.first_byte_s = _PRIOR_FIRST_BYTE_S
