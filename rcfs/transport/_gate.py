@@ -133,8 +133,7 @@ class Gate:
         recorder: Counts the requests. Logs numbers of the server that rcfs does not believe, at most once an
             hour for each kind of number.
         clock: The ledger's clock, in seconds. A shared ledger needs another one than trio's, which stops
-        while
-            the machine is suspended and differs between processes.
+            while the machine is suspended and differs between processes.
     """
 
     def __init__(

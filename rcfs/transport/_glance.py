@@ -16,7 +16,7 @@ takes longer."""
 
 
 class Glance(Generic[T]):
-    """One question that is asked repeatedly, in a thread of its own; all methods run in the trio thread."""
+    """The answers to one question, asked in a thread of its own; all methods run in the trio thread."""
 
     def __init__(
         self, question: Callable[[], T], name: str, nursery: trio.Nursery, recorder: Recorder

@@ -27,7 +27,7 @@ class PagedList:
         self.of_pages: int | None = None
         """Number of pages of the whole list, as the server says; None when it does not say."""
         self.of_records: int | None = None
-        """Number of records of the whole list, likewise."""
+        """Number of records of the whole list, as the server says; None when it does not say."""
 
     async def page(self) -> Sequence[Mapping[str, Any]] | None:
         """The records of the next page; None at the end. A record may come twice if the list changes.

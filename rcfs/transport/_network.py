@@ -19,7 +19,7 @@ from rcfs.transport._reachability import Reachability
 from rcfs.transport._recorder import Recorder
 
 _LOOK_EVERY_S = 1.0
-"""How often a bulk request that waits for a server looks whether its class has become more urgent."""
+"""Time between two looks of a waiting bulk request whether its class has become more urgent, in seconds."""
 _SILENCE_S = 10.0
 """How long a server may leave every request without an answer's headers before rcfs sends a probe: as long as
 rcfs waits for a connection. A slow page is not an outage, because the server answers the probe."""

@@ -16,7 +16,7 @@ _FAILURES = 2
 PROBE_S = 5.0
 """Seconds between two probes: a person who waits for the network looks about that often."""
 LASTING_PROBE_S = 30.0
-"""The same for a lasting reason, which takes a person minutes to change."""
+"""Seconds between two probes while the reason is a lasting one, which takes a person minutes to change."""
 BLIP_S = 60.0
 """Seconds of an outage in which bulk requests wait before they fail as well: a router that restarts must not
 break a copy that runs all night, and a `grep -r` on a train must not wait for every file."""

@@ -16,9 +16,9 @@ from rcfs.model import iso_time, one_line
 from rcfs.status import RequestCounts
 
 _KEPT_LINES = 500
-"""Lines kept for `.rcfs/log`: a screenful or ten, under 100 kB."""
+"""Most lines that `.rcfs/log` shows: some ten screens, under 100 kB."""
 _KEPT_FAULTS = 50
-"""Entries kept for `.rcfs/errors`."""
+"""Most faults that `.rcfs/errors` shows: one screen."""
 
 
 @attrs.frozen

@@ -26,7 +26,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MOST_HOPS = 5
 """Redirects that rcfs follows for one request; browsers allow 20, no API of this kind needs more than one."""
 _ERROR_BODY_BYTES = 64 << 10
-"""An error's envelope is a few hundred bytes; an HTML page is cut."""
+"""Most bytes that rcfs reads of an error: RingCentral's errors have a few hundred; an HTML page is cut."""
 _EVENTS: tuple[tuple[type[PlatformError], str], ...] = (
     (RateLimitedError, "refused for quota"),
     (AuthError, "token refused"),
