@@ -27,11 +27,11 @@ _AHEAD_S = 300.0
 """How long before its end a token is renewed, in seconds. Five minutes let the longest request (60 s to its
 headers) and a penalty of the auth group pass before the token ends."""
 _AHEAD_SHARE = 0.2
-"""The same as a share of the lifetime, for short-lived tokens."""
+"""Renewal before the end of a short-lived token, as a share of its lifetime; the shorter of both counts."""
 _LIFETIME_S = 3600.0
 """Lifetime of an access token if the answer has none: the documented one."""
 _REFRESH_LIFETIME_S = 7 * 86_400.0
-"""The same for a refresh token."""
+"""Lifetime of a refresh token if the answer has none: the documented one."""
 _LONGEST_LIFETIME_S = 30 * 86_400.0
 """Longest lifetime of a token that rcfs believes: four times the longest documented one, a refresh
 token's."""

@@ -18,7 +18,8 @@ from rcfs.model import Record, objects
 from rcfs.platform._document import decoded
 
 MOST_AT_ONCE = 50
-"""Most ids in a path; the server refuses more with CMN-106. Source: description of updateMessage."""
+"""Most ids in the path of a request; the server refuses more with CMN-106. Source: updateMessage in the
+official description."""
 
 
 def records_by_id(

@@ -34,7 +34,7 @@ _MEANING: tuple[tuple[type[httpx.HTTPError], type[TransportError], str], ...] = 
 """The first match wins, so the more general classes are last."""
 
 _NOT_READY = "MSG-368"
-"""Code for a fax that the platform still processes: it will be there later."""
+"""Code for a fax that the platform still processes; a later request gets it."""
 
 _TRANSIENT = frozenset({408, 421, 425})
 """Request Timeout, Misdirected Request, Too Early: a retry may help. Source: RFC 9110, 15.5; RFC 8470,

@@ -1,4 +1,4 @@
-"""The frames on a WebSocket of the platform, as values. Pure.
+"""Makes and reads the frames on a WebSocket of the platform. Pure.
 
 A frame is a JSON array of its metadata and a body. Of a notification, rcfs uses only the id of the extension
 whose mailbox changed. Source: "WebSockets" of the API's documentation; the operation createSubscription.

@@ -20,7 +20,7 @@ _SCHEMES = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 _LONGEST_LOGIN = 255
 """Most bytes of a user or a password. Source: RFC 1929, 2."""
 _ALIASES = {"socks": "socks5h"}
-"""GNOME writes ``socks://`` into ALL_PROXY."""
+"""Further names of protocols: GNOME writes ``socks://`` into ALL_PROXY."""
 
 
 @attrs.frozen

@@ -24,7 +24,7 @@ class Body:
     """The body of a request."""
 
     content: bytes = attrs.field(repr=False)
-    """Its bytes."""
+    """The bytes, as they are sent."""
     media_type: str
     """Its ``Content-Type``."""
 
@@ -56,7 +56,7 @@ class Request:
     method: str = "GET"
     """HTTP method."""
     body: Body | None = None
-    """Body; None for none."""
+    """The body; None for a request without one."""
     repeatable: bool = attrs.field()
     """Whether sending it again is harmless when the server may have carried it out already. By default True
     for a GET and False for everything else: a second DELETE purges a message, a second POST sends a text

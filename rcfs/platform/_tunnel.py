@@ -31,7 +31,7 @@ _SOCKS_REPLIES = {
     7: "command not supported",
     8: "address type not supported",
 }
-"""Source: RFC 1928, 6."""
+"""The meaning of each reply code except 0, success. Source: RFC 1928, 6."""
 
 
 @attrs.frozen
@@ -63,7 +63,7 @@ class Tunnel:
             ) from exc
 
     async def _connect(self) -> None:
-        """Source: RFC 9110, 9.3.6."""
+        """Opens the tunnel through an HTTP proxy. Source: RFC 9110, 9.3.6."""
         target = f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
         headers = [("Host", target)]
         if self.proxy.login is not None:
@@ -92,7 +92,7 @@ class Tunnel:
         self._refused(f"HTTP {status}")
 
     async def _socks(self) -> None:
-        """Source: RFC 1928, RFC 1929."""
+        """Opens the tunnel through a SOCKS 5 proxy. Source: RFC 1928, RFC 1929."""
         protocol = socks5.SOCKS5Connection()
 
         async def answer(request: NamedTuple, length: Callable[[bytes], int]) -> NamedTuple:
