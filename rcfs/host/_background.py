@@ -29,13 +29,13 @@ from rcfs.errors import StoreError
 from rcfs.private import private_directory
 
 READY_WITHIN_S = 120.0
-"""A login may wait for a penalty of 60 s, and then takes seconds."""
+"""Longest time from leaving the terminal to being ready, in seconds: a login may wait for a penalty of 60."""
 _END_WITHIN_S = 10.0
-"""Before it is ready, a child that gets SIGTERM has little to close."""
+"""Longest wait for a child after SIGTERM, in seconds: before it is ready it has little to close."""
 _GRACE_S = 2.0
-"""A child that has reported a failure, or closed its socket, ends by itself within this time."""
+"""Longest wait for a child that has reported a failure or closed its socket, in seconds: it is ending."""
 _MESSAGE_BYTES = 65536
-"""Longest message; most have some hundred bytes."""
+"""Size of the longest message in bytes; most have some hundred."""
 _STREAMS = 3
 """Descriptors below this are stdin, stdout and stderr."""
 
@@ -45,7 +45,7 @@ class Outcome:
     """The result of a start in the background."""
 
     pid: int
-    """The child."""
+    """Process id of the child."""
     mountpoint: Path | None = None
     """Its mount point; None when it is not ready."""
     log: Path | None = None

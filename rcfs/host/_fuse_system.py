@@ -10,7 +10,7 @@ import attrs
 from rcfs.errors import FuseUnavailableError
 
 _UNMOUNT_WITHIN_S = 10.0
-"""An unmount takes milliseconds, unless the server of the mount hangs."""
+"""Longest wait for an unmount, in seconds: it takes milliseconds, unless the process of the mount hangs."""
 
 
 @attrs.frozen

@@ -24,11 +24,12 @@ FSTYPE = f"fuse.{DEFAULT_SUBTYPE}"
 """Type of a mount of rcfs in the mount table, unless --fs-subtype changes it."""
 
 _PROBE_WITHIN_S = 5.0
-"""A stat of a local directory takes microseconds, starting Python 20 ms, a busy machine some seconds."""
+"""Longest wait for the answer of a path, in seconds: a stat takes microseconds, the start of Python 20 ms,
+and on a busy machine some seconds."""
 
 
 class MountKind(StrEnum):
-    """The use of a path."""
+    """Whether a path can be a mount point."""
 
     FREE = "free"
     """An empty directory, ready for a mount."""
@@ -47,7 +48,7 @@ class MountState:
     path: Path
     """The path, resolved if it answers."""
     kind: MountKind
-    """Its use."""
+    """Whether the path can be a mount point."""
     detail: str
     """A sentence about it that begins with the path."""
     advice: str = ""
@@ -56,7 +57,7 @@ class MountState:
 
 @attrs.frozen
 class Probe:
-    """The answer of a path."""
+    """The facts about a path that answers."""
 
     real: Path
     """The path with all symbolic links followed."""
@@ -69,7 +70,7 @@ class Probe:
 
 
 def probe_path(path: Path) -> Probe | None:
-    """The answer of `path`; None if it does not answer in time."""
+    """The facts about `path`, from a separate process; None if it does not answer within 5 s."""
     done = run_limited(script_command("probe", str(path)), _PROBE_WITHIN_S)
     if done is None or done.returncode != 0:
         return None

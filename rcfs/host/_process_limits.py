@@ -19,7 +19,7 @@ _USUAL_FILES = 1024
 """The soft limit that nearly every system has."""
 _ARENAS = 2
 _M_ARENA_MAX = -8
-"""Source: <malloc.h> of glibc, mallopt(3)."""
+"""Parameter of mallopt for the number of heaps. Source: <malloc.h> of glibc, mallopt(3)."""
 
 
 def forbid_core_dumps() -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from rcfs.procfs import start_time
 
 _KILL_GRACE_S = 1.0
-"""A killed process is gone within milliseconds, unless it waits in the kernel for a hung mount."""
+"""Longest wait for a killed process, in seconds: it is gone within milliseconds, unless it waits in the
+kernel for a hung mount."""
 
 
 def ended_within(pid: int, started: int, sign: signal.Signals, within_s: float) -> bool:

@@ -19,11 +19,12 @@ from rcfs.model import one_line, safe_lines
 from rcfs.private import private_directory
 
 _ROTATE_BYTES = 5 << 20
-"""5 MiB of lines of some 200 bytes: a day of a busy mount."""
+"""Size at which a log is rotated, in bytes: 5 MiB of lines of some 200 bytes are a day of a busy mount."""
 _ROTATED_FILES = 3
-"""With these, the log of a mount point takes at most 20 MiB."""
+"""Number of rotated files that are kept: with these, the log of a mount point takes at most 20 MiB."""
 _QUIET_LIBRARIES = ("httpx", "httpcore", "hpack", "asyncio")
-"""They log every request with its query at INFO. rcfs logs requests itself, without the query."""
+"""Libraries whose INFO lines are dropped: they contain the query of every request. rcfs logs requests itself,
+without the query."""
 
 
 def log_to_terminal(level: str) -> None:

@@ -11,8 +11,7 @@ def ask(path: str) -> str:
 
     Raises:
         OSError: EOPNOTSUPP outside a mount of rcfs, EPROTONOSUPPORT in a mount of an older version, ENODATA
-        if
-            `path` is not in a mailbox, or the error of the mount.
+            if `path` is not in a mailbox, or the error of the mount.
     """
     path = top = os.path.realpath(path, strict=True)
     device = os.lstat(path).st_dev
