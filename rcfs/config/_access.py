@@ -12,9 +12,9 @@ _UMASK = re.compile(r"(?:0o?)?([0-7]{1,3})", re.ASCII)
 _NUMBER = re.compile(r"[0-9]{1,10}", re.ASCII)
 
 ALONE_UMASK = 0o077
-"""Only the owner may enter."""
+"""Default umask without ``--allow-other``: only the owner may enter."""
 OTHERS_UMASK = 0o022
-"""Everyone may read. The default with ``--allow-other``, which would let nobody in otherwise."""
+"""Default umask with ``--allow-other``, which would let nobody in otherwise: everyone may read."""
 
 
 def parse_user(user: str | int) -> int:

@@ -15,7 +15,7 @@ from rcfs.errors import ConfigError, StoreError
 from rcfs.private import private_directory, write_private
 
 _LARGEST_BYTES = 1 << 20
-"""A JWT has some thousand characters, so rcfs never writes a file of this size."""
+"""Most bytes that rcfs reads of the file: a JWT has some thousand characters, so it never writes as many."""
 
 
 def credentials_path() -> Path:

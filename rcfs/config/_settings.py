@@ -20,7 +20,7 @@ DEFAULT_MAX_CONTENT_BYTES = 4 << 30
 DEFAULT_MAX_WAIT_S = 300.0
 """Five penalties of 60 s: longer than a busy minute lasts, shorter than a desktop's patience."""
 DEFAULT_WAIT_ONLINE_S = 60.0
-"""For a mount in the background: a machine that boots has its network within a minute."""
+"""Longest wait of a mount in the background, in seconds: a machine that boots has its network by then."""
 DEFAULT_SUBTYPE = "rcfs"
 CRAWLER_POLICIES = ("refuse", "lowest")
 """The answer to a crawler that opens a file which is not cached: EBUSY, or a request of the lowest class."""

@@ -37,7 +37,7 @@ _T = TypeVar("_T")
 
 @attrs.frozen
 class _Setting:
-    """A setting: its parser and its sources. Its option is called like it, with dashes."""
+    """A setting: its parser and its sources. Its option has the same name, with dashes for underscores."""
 
     parse: Callable[[Any], Any] = attrs.field(default=lambda value: value)
     """Reads the value of any source; raises ValueError if the value is wrong."""

@@ -15,7 +15,7 @@ from rcfs.config._settings import CRAWLER_POLICIES
 from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
 
 _MOST_WAIT_ONLINE_S = 86_400.0
-"""A day: by then people have given up."""
+"""Longest wait for the network that a user may set, in seconds: a day, by which people have given up."""
 
 LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
 """How a limit is written: requests per window, then the lengths of window and penalty in seconds."""
@@ -28,7 +28,7 @@ _AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _ALIKE = 0.75
 """Likeness to a known group from which a name is a slip: of `medum` it is 0.91, of `meduim` 0.83."""
 _SUBTYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}", re.ASCII)
-"""A comma would begin another mount option."""
+"""A subtype that cannot be misread; a comma, for example, would begin another mount option."""
 _GROUP = re.compile(r"[a-z][a-z0-9_-]*", re.ASCII)
 _SECONDS = r"\d+(?:\.\d+)?"
 _LIMIT = re.compile(
