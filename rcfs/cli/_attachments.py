@@ -16,7 +16,7 @@ from rcfs.host import run_limited, script_command
 from rcfs.model import ContentKey
 
 _WALK_WITHIN_S = 300.0
-"""A walk of 50,000 messages takes seconds; it may have to wait for mailboxes to load."""
+"""Longest time for a walk, in seconds: 50,000 messages take seconds, but mailboxes may have to load first."""
 
 
 @attrs.frozen

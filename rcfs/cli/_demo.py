@@ -36,13 +36,16 @@ from rcfs.host import Parent, Registry, rcfs_command, run_limited
 _NO_CONFIG = Path(os.devnull)
 """An empty config file: the settings of the real account are not for the simulated one."""
 _SIMULATOR_WITHIN_S = 60.0
-"""The simulator makes 3,000 messages in about a second, and a million in most of a minute."""
+"""Longest wait for the simulator, in seconds: it makes 3,000 messages in about a second, and a million in
+most of a minute."""
 _SIMULATOR_ENDS_WITHIN_S = 5.0
 _TOUR_WITHIN_S = 20.0
-"""Time to load the first mailbox. After it, the tour shows commands without a message's path."""
+"""Longest wait for the first mailbox, in seconds. After that the tour shows commands without a message's
+path."""
 _LINE_BYTES = 65536
 _PORTS = range(20_000, 32_000)
-"""Linux gives ports from 32768 on to connections: ip(7), ip_local_port_range."""
+"""Ports for the simulator of a demo, below those that Linux gives to connections. Source: ip(7),
+ip_local_port_range."""
 
 
 @click.command(

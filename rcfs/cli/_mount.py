@@ -34,7 +34,8 @@ from rcfs.host import (
 )
 
 UNMOUNT_WITHIN_S = 20.0
-"""A mount ends its waits at once; to revoke the login and close the cache may take it some seconds."""
+"""Longest wait for a mount to end, in seconds: it ends its waits at once, but may need some seconds to revoke
+its login and to close the cache."""
 
 _MOUNT_EXAMPLES = examples(
     "rcfs login                             save your credentials first",

@@ -26,7 +26,7 @@ _Decorator = Callable[[_Decorated], _Decorated]
 
 
 _SUMMARY = 1000
-"""Characters of the longest summary, more than any summary has."""
+"""Number of characters from which click would cut a summary: more than any has."""
 
 
 class SummarisingGroup(click.Group):
@@ -45,7 +45,7 @@ class SummarisingGroup(click.Group):
 
 
 class PathText(click.ParamType[Path]):
-    """A path, without a look at it: `click.Path` would call stat, which never returns on a hung mount."""
+    """A path that is not touched: `click.Path` would call stat, which never returns on a hung mount."""
 
     name = "path"
 
@@ -113,7 +113,7 @@ class MountpointText(PathText):
 
 
 class TreePathText(click.ParamType[str]):
-    """A path in the tree or in a mount, without a look at it."""
+    """A path in the tree or in a mount, which is not touched."""
 
     name = "path"
 

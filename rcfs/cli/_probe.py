@@ -16,7 +16,7 @@ from rcfs.platform import Proxies, Request, list_messages, read_account, read_ow
 from rcfs.transport import Recorder, Requester, RequestOptions
 
 _CLOCK_TOLERANCE_S = 60.0
-"""With a clock that is further off, new messages appear late, and JWT logins fail."""
+"""Most seconds that the clock may be off: with more, new messages appear late, and JWT logins fail."""
 _NEEDED: tuple[tuple[str, str, Callable[[], Request]], ...] = (
     ("account", "ReadAccounts", read_account),
     ("extensions", "ReadAccounts", read_own_extension),

@@ -34,7 +34,7 @@ class Report:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Nothing to give back."""
+        """Does nothing; a bar gives the terminal back here."""
 
     def surveyed(self, survey: Survey) -> None:
         """Called about every second with the state of the survey."""

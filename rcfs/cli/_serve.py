@@ -129,7 +129,7 @@ class Stores:
     cache: ContentCache
     """The content cache."""
     index: MailboxIndex
-    """The index of mailboxes."""
+    """The index."""
     sizes: SizeIndex
     """The learned sizes."""
 

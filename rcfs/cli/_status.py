@@ -14,7 +14,8 @@ from rcfs.errors import MountError
 from rcfs.host import MountRecord, Registry, run_limited
 
 _ANSWER_WITHIN_S = 5.0
-"""A mount answers from memory in milliseconds, so one that takes this long hangs."""
+"""Longest wait for a mount, in seconds: it answers from memory in milliseconds, so one that takes longer
+hangs."""
 
 
 @click.command(
