@@ -75,7 +75,7 @@ set_up() {
         fi
         install_packages "$(missing_commands fusermount3 fuse3 "$@" && missing_for_building "$python")"
         python=${python:-$(find_python)}
-        [[ -n $python ]] || fail "Python 3.11 or newer is needed, and not on PATH; install python3.11" \
+        [[ -n $python ]] || fail "rcfs needs Python 3.11 or newer, which is not on PATH; install python3.11" \
             "(Debian 12 and Ubuntu 23.04 have a new enough python3), then run this again"
         make_environment "$kind" "$python"
     fi
@@ -214,5 +214,5 @@ install_with_pip() {
     if grep -qE "$unreachable" "$LOG"; then
         fail_with_log "pip cannot reach the package index; check the network or proxy, then run this again"
     fi
-    fail_with_log "pip failed; if the reason above is no help, remove $VENV and run this again"
+    fail_with_log "pip failed; if the reason above does not help, remove $VENV and run this again"
 }
