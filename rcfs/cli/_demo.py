@@ -204,7 +204,11 @@ def _endpoints(process: "subprocess.Popen[bytes]", deadline: float) -> Mapping[s
         ready, _, _ = select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))
         piece = os.read(descriptor, _LINE_BYTES) if ready else b""
         if not piece:
-            how = "; its error is above" if ready else f" within {_SIMULATOR_WITHIN_S:.0f} s"
+            how = (
+                "; its error is above"
+                if ready
+                else f" within {_SIMULATOR_WITHIN_S:.0f} s; try fewer --messages"
+            )
             raise RcfsError(f"the simulator did not start{how}")
         line += piece
     endpoints: dict[str, str] = json.loads(line)

@@ -44,7 +44,10 @@ def status(context: click.Context, state_dir: Path | None, *, as_json: bool) -> 
 
         for record, document in documents:
             if document is None:
-                say(f"{record.mountpoint} does not answer (process {record.pid}, since {record.started}).")
+                say(
+                    f"{record.mountpoint} does not answer (process {record.pid}, since {record.started});"
+                    f" try again, or end it: rcfs umount {shlex.quote(str(record.mountpoint))}"
+                )
             else:
                 say(render_status(status_from_json(document)).rstrip("\n"))
         for record in stale:

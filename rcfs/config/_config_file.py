@@ -98,7 +98,7 @@ def read_config(path: Path, warn: Callable[[str], None]) -> ConfigFile:
     except FileNotFoundError:
         return ConfigFile()
     except UnicodeDecodeError as exc:
-        raise ConfigError(f"{path}: not UTF-8 text") from exc
+        raise ConfigError(f"{path}: not UTF-8 text; save it as UTF-8") from exc
     except OSError as exc:
         raise ConfigError(f"{path} cannot be read: {exc.strerror}") from exc
     try:
