@@ -162,7 +162,7 @@ class Download:
         await complete_if_whole(content, self._job.sink)
         if self.brought_bytes == brought_bytes and self._missing(self.start) is not None:
             # The requester counts this as a fault: the next answer may be sound.
-            raise ServerError(f"the server's answer has no missing bytes of {self._job.wanted.key}")
+            raise ServerError(f"the server's answer brought no missing bytes of {self._job.wanted.key}")
 
     async def _agree(self, part: Part) -> None:
         """Notes the total size, and starts over when it contradicts an earlier one.

@@ -27,7 +27,7 @@ async def answer_before_suspend(waits: Waits, recorder: Recorder) -> None:
     try:
         await _watch(waits, recorder)
     except Exception as exc:  # noqa: BLE001 - the mount works without the bus
-        recorder.note("suspend cannot be noticed", reason=str(exc) or type(exc).__name__)
+        recorder.note("suspend watch failed", reason=str(exc) or type(exc).__name__)
     finally:
         waits.resume()
 
@@ -57,7 +57,7 @@ async def _watch(waits: Waits, recorder: Recorder) -> None:
                     for value in unwrap_msg(message):
                         if isinstance(value, FileDescriptor):
                             lock = value
-                            recorder.note("suspend can be noticed")
+                            recorder.note("suspend watch started")
                 elif heard.matches(message):
                     (begins,) = message.body
                     if begins:
