@@ -39,10 +39,12 @@ _SIMULATOR_WITHIN_S = 60.0
 """Longest wait for the simulator, in seconds: it makes 3,000 messages in about a second, and a million in
 most of a minute."""
 _SIMULATOR_ENDS_WITHIN_S = 5.0
+"""Longest wait for the end of the simulator, in seconds; then it is killed."""
 _TOUR_WITHIN_S = 20.0
 """Longest wait for the first mailbox, in seconds. After that the tour shows commands without a message's
 path."""
 _LINE_BYTES = 65536
+"""Longest line of the simulator with its endpoints, in bytes: it has some hundred."""
 _PORTS = range(20_000, 32_000)
 """Ports for the simulator of a demo, below those that Linux gives to connections. Source: ip(7),
 ip_local_port_range."""

@@ -24,7 +24,7 @@ def end_session(settings: Settings) -> None:
     try:
         trio.run(_end, settings, login)
     except RcfsError as exc:
-        warn(f"the server did not end the login: {exc}; its token expires by itself")
+        warn(f"rcfs could not end the login on the server: {exc}; its token expires by itself")
 
 
 async def _end(settings: Settings, login: Credentials) -> None:

@@ -96,7 +96,7 @@ class RetentionTracker:
     async def _ask(self, options: RequestOptions) -> Mapping[str, object]:
         scopes = self._context.lane.session.scopes
         if scopes and _SCOPE not in scopes:
-            return {"refused": f"the app lacks the scope {_SCOPE}; add it in the developer console"}
+            return {"refused": f"the app lacks the scope {_SCOPE} (add it in the developer console)"}
         try:
             return {
                 "days": await self._context.requester.read(

@@ -26,6 +26,7 @@ _INT_LETTERS = 20
 """Most characters of an integer: 20 digits for 64 bits unsigned, as conversation ids are, or a sign and
 19."""
 _INT_END = 1 << 64
+"""End of the integers that rcfs keeps: ids are 64 bits unsigned at most."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """An escaped half of a pair; usually the other half is there, too."""
 _PAIR = re.compile(r"(?<!\\)\\u[dD][89abAB]..\\u[dD][c-fC-F]..", re.DOTALL)

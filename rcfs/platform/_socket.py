@@ -48,6 +48,7 @@ _MOST_BYTES = 4 << 20
 kB, and no account has 200 a second. After a broken connection the server sends the missed ones at once, about
 a hundred frames."""
 _PIECE_BYTES = 1 << 14
+"""Most bytes to receive at a time: more than a notification has."""
 
 
 class MessageStream(Protocol):

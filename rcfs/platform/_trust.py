@@ -98,8 +98,8 @@ def _of_certificate(host: str, error: ssl.SSLCertVerificationError) -> str:
         clock = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
         what = "has expired" if code == _EXPIRED else "is not yet valid"
         return (
-            f"the certificate of {host} {what}, or this machine's clock, which says {clock}, is wrong; then"
-            " set the clock, for example with timedatectl set-ntp true"
+            f"the certificate of {host} {what}, or this machine's clock, which says {clock}, is wrong; set"
+            " the clock if it is wrong, for example with timedatectl set-ntp true"
         )
     if code in _WRONG_NAME:
         return (

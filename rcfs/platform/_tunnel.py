@@ -17,6 +17,7 @@ from rcfs.errors import ProxyError, UnreachableError
 from rcfs.platform._proxies import Proxy
 
 _PIECE_BYTES = 4096
+"""Most bytes to receive from the proxy at a time: more than a usual answer has."""
 _MOST_ANSWER_BYTES = 64 << 10
 """Most bytes of a proxy's answer to CONNECT, interim answers included: real ones have a few hundred."""
 _GATEWAY_FAILED = (500, 502, 503, 504)

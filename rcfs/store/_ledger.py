@@ -133,7 +133,7 @@ class SqliteHome(Home):
             document = msgspec.json.decode(text)
             # Earlier versions wrote none.
             if document.get(_ROW, row := [self._credential, boot, clock_s, wall_s]) != row:
-                raise ValueError("its columns contradict it")
+                raise ValueError("a row contradicts the book in it")
             written = Stamp(boot, clock_s, wall_s)
             return Held(version, restore_book(document, written, self._now(), self._plans, _POLL_S))
         except (AttributeError, ValueError, msgspec.DecodeError) as exc:

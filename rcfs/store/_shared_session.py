@@ -40,7 +40,9 @@ class SharedSession:
             # Waits only while the last process logs out, which takes a few seconds at most.
             fcntl.flock(self._users, fcntl.LOCK_SH)
         except OSError as exc:
-            raise StoreError(f"processes cannot share the login in {directory}: {reason_of(exc)}") from exc
+            raise StoreError(
+                f"processes cannot share the login in {directory} ({reason_of(exc)}); each logs in by itself"
+            ) from exc
 
     def read(self) -> Mapping[str, Any] | None:
         """The document that was written last; None if nobody wrote one since the boot."""
@@ -59,7 +61,9 @@ class SharedSession:
         try:
             replace_private_file(self._path, json.dumps({**document, "boot": self._boot}))
         except OSError as exc:
-            raise StoreError(f"processes cannot share the login: {reason_of(exc)}") from exc
+            raise StoreError(
+                f"processes cannot share the login ({reason_of(exc)}); each logs in by itself"
+            ) from exc
 
     def forget(self) -> None:
         """Remove the document."""

@@ -21,6 +21,7 @@ from rcfs.model import LONGEST_S
 
 _FIRST_S = 2.0
 _LONGEST_S = 60.0
+"""First and longest pause of `backoff_s`, in seconds; the longest is as long as a window."""
 _MOST_LOGINS = 4
 """New tokens that rcfs tries for one request: as many as repetitions after any other fault."""
 _MOST_REFUSALS = 5

@@ -82,7 +82,7 @@ async def test_without_the_scope_nothing_is_asked(platform: ScriptedPlatform, ne
         await trio.sleep(1)
         assert (await retention(rig))[
             "unknown_because"
-        ] == "the app lacks the scope EditAccounts; add it in the developer console"
+        ] == "the app lacks the scope EditAccounts (add it in the developer console)"
     assert platform.sent(ASK) == []
 
 

@@ -91,7 +91,7 @@ async def test_a_damaged_file_is_fetched_again(
     damaged = sorted(old_copy.rglob(OLD))[0]
     damaged.write_bytes(b"x" * 300)
     _pull, notes = await pulled(new_rig, old_copy)
-    assert notes[0].startswith("9 files ")
+    assert notes[0].startswith("rcfs gave 9 files ")
     assert len(platform.sent(FETCH)) == asked + 1
     assert damaged.read_bytes() == b"x" * 300, "what rcfs has not written is not removed"
 
