@@ -34,7 +34,7 @@ class Report:
         return self
 
     def __exit__(self, *_exception: object) -> None:
-        """Does nothing; a bar gives the terminal back here."""
+        """Nothing to give back."""
 
     def surveyed(self, survey: Survey) -> None:
         """Called about every second with the state of the survey."""
