@@ -10,10 +10,17 @@
     (time)    ended → free         one window later
 
 **The window.** A slot is taken before its request is sent, and is free again one window after the response
-headers arrived or the request failed. The server saw the request no later than that, and sees the request
-that reuses the slot no earlier than its sending. So whatever the latencies, no window of the server, sliding
-or fixed, holds more of our requests than the limit. A slot is held a little longer than the plan says, as the
-server's clock may be slower (`hold_s`). The price is that and one round trip per window.
+headers arrived, or `LINGER_S` and one window after the request was given up. The server counted the request
+no later than at the beginning of that window, and sees the request that reuses the slot no earlier than its
+sending. So whatever the latencies, no window of the server, sliding or fixed, holds more of our requests than
+the limit. A slot is held a little longer than the plan says, as the server's clock may be slower (`hold_s`).
+The price is that and one round trip per window.
+
+**Requests without an answer.** To give a request up does not stop it: the kernel still sends what was written
+to a socket, after a `close` as after the end of the process. So the server may count it, or restart a penalty
+for it, until `LINGER_S` later. This holds for `fail`, for the slots of a process that ended, and for entries
+of the book that were lost. It does not hold for `cancel`, as nothing was written. If the network is gone for
+longer, the kernel may deliver a request later still; nobody can know when.
 
 **What responses teach.** A limit or window that differs from the plan counts from that response on, also for
 slots held already: while a lowered limit is reached, no slot is given. Requests sent before may still be
@@ -33,8 +40,8 @@ process that was served least recently, however many requests each has. So a pro
 delays the others by a moment only. Background work leaves a reserve and keeps a pace, both shared by all
 processes (`rcfs.quota._pace`).
 
-**Processes.** A slot in flight belongs to the process that took it. When that process is dead, the slot ends
-as by `fail`.
+**Processes.** A slot in flight belongs to the process that took it. When that process has ended, the slot
+ends as by `fail`.
 
 The book knows neither where it is kept (`rcfs.quota._home`) nor how it is changed (`rcfs.quota._ledger`).
 Each method is told for which process it is called, by the process's owner name, a text that is unique.
@@ -62,8 +69,8 @@ FREEZE_MARGIN_S: Final = 1.0
 request that is early by a millisecond restarts a penalty of a minute."""
 
 LINGER_S: Final = 5.0
-"""How long after a process died the server may still get its requests, in seconds: the kernel keeps sending
-data that was written, and repeats lost packets after 1 and 3 s (RFC 6298)."""
+"""How long after rcfs gave a request up, or its process died, the server may still get it, in seconds: the
+kernel keeps sending data that was written, and repeats lost packets after 1 and 3 s (RFC 6298)."""
 
 MOST_GROUPS: Final = 64
 """Number of groups that have budgets of their own: the documentation names a handful. All further groups
@@ -186,23 +193,23 @@ class Book:
         """Record that `owner` uses the book from now on."""
         self._owners[owner] = None
 
-    def remove_owner(self, owner: str, ended_s: float) -> None:
-        """Record that `owner` ended, at `ended_s` at the latest: its requests failed, and none waits."""
+    def remove_owner(self, owner: str, now: float) -> None:
+        """Record that `owner` has ended, before `now`: its requests failed, and none waits."""
         self._owners.pop(owner, None)
         for entry in list(self._groups.values()):
             entry.turns.forget(owner)
             for slot in entry.bucket.in_flight:
                 if slot.owner == owner:
-                    self.fail(slot, ended_s)
+                    self.fail(slot, now)
 
     def freeze_everything(self, now: float) -> None:
         """Stop all requests, as entries of the book were lost that were written before `now`.
 
         They may have been requests that still count, or a penalty. Neither lasts longer than the longest
-        window or penalty, and so does this stop.
+        window or penalty after the server got the last request, and so does this stop.
         """
         plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
-        self._freeze(None, now, max(max(plan.window_s, plan.penalty_s) for plan in plans))
+        self._freeze(None, now + LINGER_S, max(max(plan.window_s, plan.penalty_s) for plan in plans))
 
     # The ledger's methods, for one process
 
@@ -263,10 +270,11 @@ class Book:
 
     def fail(self, slot: Slot, now: float) -> None:
         """See `Ledger.fail`."""
-        if self._end(slot, now, None, counted=False):
+        latest_s = now + LINGER_S
+        if self._end(slot, latest_s, None, counted=False):
             for scope in (self._name(slot.group), None):
                 if self._frozen_until_s.get(scope, now) > now:
-                    self._freeze(scope, now, self._penalty_s(slot.group))
+                    self._freeze(scope, latest_s, self._penalty_s(slot.group))
 
     def refuse(
         self, slot: Slot, now: float, headers: RateHeaders | None, retry_after_s: float | None
@@ -334,21 +342,28 @@ class Book:
         """The name of the budget that `group` counts for."""
         return group if group in self._groups or len(self._groups) < MOST_GROUPS else _REST
 
-    def _end(self, slot: Slot, now: float, headers: RateHeaders | None, *, counted: bool) -> bool:
-        """Move `slot` from in flight to ended, in the group where it counts; False if it had ended before."""
+    def _end(self, slot: Slot, ended_s: float, headers: RateHeaders | None, *, counted: bool) -> bool:
+        """Move `slot` from in flight to ended, in the group where it counts; False if it had ended before.
+
+        Args:
+            slot: The slot.
+            ended_s: The latest time at which the server may have counted its request.
+            headers: The rate headers of the answer; None without any.
+            counted: Whether the server certainly counted the request.
+        """
         if not self._group(slot.group).bucket.drop(slot):
             return False
         bucket = self._group(headers.group if headers else slot.group).bucket
-        bucket.end(slot, now, counted=counted)
+        bucket.end(slot, ended_s, counted=counted)
         if headers:
-            bucket.learn(slot, now, headers)
+            bucket.learn(slot, ended_s, headers)
         return True
 
     def _penalty_s(self, group: UsageGroup) -> float:
         return max(FREEZE_MIN_S, self.plan(group).penalty_s)
 
     def _freeze(self, scope: UsageGroup | None, now: float, wait_s: float) -> None:
-        # Requests of a dead process may still reach the server, and restart the penalty.
+        # Requests that were given up may still reach the server, and restart the penalty.
         entries = self._groups.values() if scope is None else [self._group(scope)]
         last_s = max(now, *(entry.bucket.last_end_s for entry in entries))
         until_s = last_s + wait_s + FREEZE_MARGIN_S

@@ -33,7 +33,8 @@ class _Ended:
     taken_s: float
     """Earliest time at which the first was sent."""
     ended_s: float
-    """Latest time at which the server counted one: its response headers arrived then, or it failed."""
+    """Latest time at which the server counted one: its response headers arrived then, or it was given up
+    `LINGER_S` before."""
     counted: bool
     """Whether the server certainly counted them: they were answered, and not with a 429."""
     count: int = 1
@@ -141,9 +142,9 @@ class Bucket:
         del self._in_flight[slot.id]
         return True
 
-    def end(self, slot: Slot, now: float, *, counted: bool) -> None:
-        """Count `slot`, which is no longer in flight, until one window from `now`."""
-        self._ended.append(self._joined(_Ended(slot.taken_s, now, counted)))
+    def end(self, slot: Slot, ended_s: float, *, counted: bool) -> None:
+        """Count `slot`, which is no longer in flight, until one window from `ended_s`."""
+        self._ended.append(self._joined(_Ended(slot.taken_s, ended_s, counted)))
         # A request that has left the window may still explain the `Remaining` of one sent before it left.
         oldest = next(iter(self._in_flight.values()), slot)
         horizon = min(oldest.taken_s, slot.taken_s)

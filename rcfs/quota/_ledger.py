@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeVar
 
 from rcfs.errors import StoreError
 from rcfs.model import Plan, RateHeaders, UsageGroup
-from rcfs.quota._book import LINGER_S, Book
+from rcfs.quota._book import Book
 from rcfs.quota._forecast import Forecast, forecast
 from rcfs.quota._home import Home, MemoryHome, Reply
 from rcfs.quota._values import GroupState, Slot, Waiting
@@ -101,8 +101,9 @@ class Ledger:
     def fail(self, slot: Slot, now: float) -> None:
         """Record that the request ended without response headers, so the server may have counted it.
 
-        It is taken as counted now. In a penalty it is taken as refused now, because every request that
-        reaches the server in a penalty restarts it.
+        It is taken as counted `LINGER_S` from now, because the kernel still sends what was written. In a
+        penalty it is taken as refused then, because every request that reaches the server in a penalty
+        restarts it.
         """
         self._report(lambda book: book.fail(slot, now))
 
@@ -229,7 +230,7 @@ class Ledger:
     def _tend(self, book: Book, now: float) -> None:
         """End the requests of dead processes, and cut times that an earlier version let last too long."""
         for owner in self._home.ended(book.owners):
-            book.remove_owner(owner, now + LINGER_S)
+            book.remove_owner(owner, now)
         book.bound(now)
 
     def _continue_in_memory(self, error: StoreError) -> None:

@@ -159,14 +159,21 @@ class Fleet:
         match trip.fate:
             case Fate.UNSENT:
                 self._end_at(arrival_s, request, lambda: ledger.cancel(slot))
-            case Fate.VANISHED:
-                self._end_at(arrival_s + trip.down_s, request, lambda: ledger.fail(slot, self.now))
+            case Fate.VANISHED | Fate.LATE:
+                failure_s = self.now + trip.ended_s
+                self._end_at(failure_s, request, lambda: ledger.fail(slot, self.now))
+                if trip.fate is Fate.LATE:
+                    self.at(failure_s + trip.down_s, lambda: self._judge(request))
             case _:
                 self.at(arrival_s, lambda: self._arrive(request, trip))
 
-    def _arrive(self, request: Request, trip: Trip) -> None:
+    def _judge(self, request: Request) -> Verdict:
         verdict = self._police.arrive(request.ticket.group, self.server_s)
         self._judged(request, verdict)
+        return verdict
+
+    def _arrive(self, request: Request, trip: Trip) -> None:
+        verdict = self._judge(request)
         self._end_at(self.now + trip.down_s, request, lambda: self._answer(request, trip.fate, verdict))
 
     def _end_at(self, time_s: float, request: Request, event: Callable[[], None]) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 import attrs
 
 from rcfs.model import Plan, UsageGroup
-from rcfs.quota import LINGER_S, Book, Ledger, MemoryHome
+from rcfs.quota import Book, Ledger, MemoryHome
 from rcfs.store import SqliteHome, open_ledger
 
 POLL_S = 1.0
@@ -44,7 +44,7 @@ class InMemory:
         ledger = self._ledgers.pop(owner)
         ledger._book = deepcopy(self._book)
         ledger._home = MemoryHome(book=ledger._book, owner=owner, is_alive=lambda _owner: True)
-        self._book.remove_owner(owner, now + LINGER_S)
+        self._book.remove_owner(owner, now)
 
 
 @attrs.define

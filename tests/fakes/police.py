@@ -122,6 +122,7 @@ class Fate(Enum):
     BARE = "the response arrives without rate headers"
     LOST = "the police see the request, the response never arrives"
     VANISHED = "neither arrives, the request fails"
+    LATE = "the request fails, and the police see it after that"
     UNSENT = "it is never sent"
 
 
@@ -130,11 +131,16 @@ class Trip:
     """The way of a request."""
 
     up_s: float = 0.1
-    """Seconds from taking the slot to the arrival at the police."""
+    """Seconds from taking the slot to the arrival at the police; of a late request, to its failure."""
     down_s: float = 0.1
-    """Seconds from then to the response headers, or to the failure."""
+    """Seconds from then to the response headers, or to the failure; of a late request, to its arrival."""
     fate: Fate = Fate.ANSWERED
     """Its outcome."""
+
+    @property
+    def ended_s(self) -> float:
+        """Seconds from taking the slot until the client reports the outcome."""
+        return self.up_s if self.fate in (Fate.UNSENT, Fate.LATE) else self.up_s + self.down_s
 
 
 @attrs.frozen
@@ -235,15 +241,21 @@ class World:
         match trip.fate:
             case Fate.UNSENT:
                 self.at(arrival_s, lambda: end(lambda: self._ledger.cancel(sent.slot)))
-            case Fate.VANISHED:
-                failure_s = arrival_s + trip.down_s
+            case Fate.VANISHED | Fate.LATE:
+                failure_s = self.now + trip.ended_s
                 self.at(failure_s, lambda: end(lambda: self._ledger.fail(sent.slot, self.now)))
+                if trip.fate is Fate.LATE:
+                    self.at(failure_s + trip.down_s, lambda: self._judge(sent))
             case _:
                 self.at(arrival_s, lambda: self._arrive(sent, trip, end))
 
-    def _arrive(self, sent: Sent, trip: Trip, end: Callable[[Callable[[], None]], None]) -> None:
+    def _judge(self, sent: Sent) -> Verdict:
         verdict = self._police.arrive(sent.ticket.group, self.now)
         self.verdicts.append((sent, verdict))
+        return verdict
+
+    def _arrive(self, sent: Sent, trip: Trip, end: Callable[[Callable[[], None]], None]) -> None:
+        verdict = self._judge(sent)
         self.at(self.now + trip.down_s, lambda: end(lambda: self._answer(sent.slot, trip.fate, verdict)))
 
     def _answer(self, slot: Slot, fate: Fate, verdict: Verdict) -> None:

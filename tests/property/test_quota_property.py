@@ -10,7 +10,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rcfs.model import Plan, Priority, UsageGroup
-from rcfs.quota import FREEZE_MARGIN_S, FREEZE_MIN_S, Idle, Ledger, MemoryHome, Scheduler, Send, hold_s
+from rcfs.quota import (
+    FREEZE_MARGIN_S,
+    FREEZE_MIN_S,
+    LINGER_S,
+    Idle,
+    Ledger,
+    MemoryHome,
+    Scheduler,
+    Send,
+    hold_s,
+)
 from tests.fakes.police import Fate, Police, Trip, World
 
 GROUP = UsageGroup("medium")
@@ -30,7 +40,12 @@ LONGEST_TRIP_S = 24.0  # less than any freeze
 
 # Whole seconds now and then, so that times coincide.
 delays_s = st.one_of(st.integers(0, 12).map(float), st.floats(0.0, LONGEST_TRIP_S / 2))
-trips = st.builds(Trip, delays_s, delays_s, st.sampled_from([*Fate] + [Fate.ANSWERED] * 5))
+fates = st.sampled_from([fate for fate in Fate if fate is not Fate.LATE] + [Fate.ANSWERED] * 5)
+trips = st.one_of(
+    st.builds(Trip, delays_s, delays_s, fates),
+    # After a failure the kernel sends for a moment only.
+    st.builds(Trip, delays_s, st.floats(0.0, LINGER_S, exclude_max=True), st.just(Fate.LATE)),
+)
 jobs = st.builds(
     Job, st.sampled_from([0.0, 0.0, 0.0, 0.5, 7.0, 30.0, 150.0]), st.sampled_from(Priority), trips
 )
@@ -112,9 +127,11 @@ def test_our_own_use_is_never_taken_for_that_of_others(jobs: list[Job], limit: i
         held = 0
         for sent in world.sent:
             trip = jobs[sent.ticket.seq].trip
-            end_s = sent.at_s + trip.up_s
+            end_s = sent.at_s + trip.ended_s
+            if trip.fate in (Fate.LOST, Fate.VANISHED, Fate.LATE):
+                end_s = end_s + LINGER_S
             if trip.fate is not Fate.UNSENT:
-                end_s = end_s + trip.down_s + hold_s(plan)
+                end_s = end_s + hold_s(plan)
             held += sent.at_s <= now < end_s
         assert used == held
 

@@ -24,8 +24,8 @@ from tests.fakes.police import Fate, Police, Trip, Verdict
 GROUPS = (UsageGroup("medium"), UsageGroup("heavy"))
 WINDOW_S = 60.0
 LONGEST_WAY_S = 4.9
-"""Longest trip in seconds: below the time that the kernel may send for a dead process, far below any
-freeze."""
+"""Longest trip in seconds: below the time that the kernel may send for a request that was given up, far below
+any freeze."""
 RATES = (1 - CLOCK_DRIFT * 0.999, 1.0, 1 + CLOCK_DRIFT)
 """Seconds on the police's clock per second on ours."""
 SOAK = int(os.environ.get("RCFS_SOAK", "10000"))
@@ -74,7 +74,11 @@ class Trial:
         longest_s = self.dice.choice([0.0, 0.05, 0.5, LONGEST_WAY_S])
         up_s, down_s = self.dice.uniform(0, longest_s), self.dice.choice([0.0, longest_s])
         troubled = self.dice.random() < self.trouble
-        return Trip(up_s, down_s, self.dice.choice([*Fate]) if troubled else Fate.ANSWERED)
+        fate = self.dice.choice([*Fate]) if troubled else Fate.ANSWERED
+        if fate is Fate.LATE:
+            # Its whole way is as short as that of others: its process may be killed when it has just begun.
+            down_s = self.dice.uniform(0, LONGEST_WAY_S - up_s)
+        return Trip(up_s, down_s, fate)
 
     def use_foreign(self, group: UsageGroup) -> None:
         self.foreign_s[group] = self.fleet.server_s

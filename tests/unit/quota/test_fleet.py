@@ -12,7 +12,7 @@ from rcfs.model import Plan, Priority, UsageGroup
 from rcfs.quota import Scheduler
 from tests.fakes.fleet import Fleet, Process, Request
 from tests.fakes.ledgers import HOMES
-from tests.fakes.police import Police, Trip
+from tests.fakes.police import Fate, Police, Trip
 
 GROUP = UsageGroup("medium")
 PERSON, METADATA, READAHEAD, BULK, CRAWLER = Priority
@@ -195,6 +195,19 @@ def test_requests_that_the_kernel_sends_for_a_dead_process_count(new_fleet_anywh
     fleet.kill(killed)
     fleet.submit(fleet.start(), GROUP, PERSON, 30)
     fleet.run(300.0)
+    assert len(fleet.requests) == 40
+    assert police.violations == []
+
+
+def test_requests_that_the_kernel_sends_for_a_living_process_that_gave_them_up_count(
+    new_fleet_anywhere: NewFleet,
+) -> None:
+    """Given up after 45 s of silence; the server sees them 4.9 s later."""
+    fleet, police = new_fleet_anywhere(10)
+    trips = chain([Trip(45.0, 4.9, Fate.LATE)] * 10, repeat(Trip(0.01, 0.01)))
+    fleet.travel = lambda _: next(trips)
+    fleet.submit(fleet.start(), GROUP, PERSON, 40)
+    fleet.run(400.0)
     assert len(fleet.requests) == 40
     assert police.violations == []
 

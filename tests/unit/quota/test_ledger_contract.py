@@ -7,6 +7,7 @@ import pytest
 from rcfs.model import Plan
 from rcfs.quota import (
     CLOCK_DRIFT,
+    LINGER_S,
     UNKNOWN_PLAN,
     Book,
     GroupState,
@@ -44,11 +45,13 @@ def test_a_slot_is_free_one_window_after_the_headers_arrived(new_ledger: NewLedg
     taken(ledger, 62.5)
 
 
-def test_a_slot_is_free_one_window_after_the_request_failed(new_ledger: NewLedger) -> None:
+def test_the_window_of_a_request_that_was_given_up_begins_when_the_kernel_has_surely_sent_it(
+    new_ledger: NewLedger,
+) -> None:
     ledger = new_ledger(limit=1)
     ledger.fail(taken(ledger, 0.0), 20.0)
-    assert free_s(ledger, 79.0) == 80.0
-    taken(ledger, 80.0)
+    assert free_s(ledger, 79.0) == 80.0 + LINGER_S
+    taken(ledger, 80.0 + LINGER_S)
 
 
 def test_a_request_in_flight_keeps_its_slot_and_frees_one_a_window_from_now_at_best(

@@ -4,6 +4,7 @@ import pytest
 
 from rcfs.model import LONGEST_S, MOST_REQUESTS, RateHeaders, UsageGroup
 from rcfs.quota import (
+    LINGER_S,
     MOST_GROUPS,
     Waiting,
 )
@@ -95,9 +96,38 @@ def test_a_request_lost_in_a_penalty_may_have_restarted_it(
     refused, lost, lost_later = (taken(ledger, 0.0) for _ in range(3))
     ledger.refuse(refused, 1.0, refusal, 60.0)
     ledger.fail(lost, 20.0)
-    assert free_s(ledger, 20.0) == 81.0
-    ledger.fail(lost_later, 81.0)
-    taken(ledger, 81.0)
+    assert free_s(ledger, 20.0) == 81.0 + LINGER_S
+    ledger.fail(lost_later, 81.0 + LINGER_S)
+    taken(ledger, 81.0 + LINGER_S)
+
+
+@pytest.mark.parametrize("refusal", [headers(), None])
+def test_a_request_may_restart_a_penalty_that_began_after_it_was_given_up(
+    new_ledger: NewLedger, refusal: RateHeaders | None
+) -> None:
+    ledger = new_ledger(limit=9)
+    refused, lost = taken(ledger, 0.0), taken(ledger, 0.0)
+    ledger.fail(lost, 10.0)
+    ledger.refuse(refused, 11.0, refusal, 60.0)
+    assert free_s(ledger, 12.0) == 10.0 + LINGER_S + 61.0
+
+
+def test_a_request_given_up_just_before_a_penalty_ends_may_restart_it(
+    new_ledger: NewLedger,
+) -> None:
+    ledger = new_ledger(limit=9)
+    refused, lost = taken(ledger, 0.0), taken(ledger, 0.0)
+    ledger.refuse(refused, 1.0, headers(), 60.0)
+    ledger.fail(lost, 61.0)
+    assert free_s(ledger, 61.0) == 61.0 + LINGER_S + 61.0
+
+
+def test_a_request_that_was_never_sent_prolongs_no_penalty(new_ledger: NewLedger) -> None:
+    ledger = new_ledger(limit=9)
+    refused, unsent = taken(ledger, 0.0), taken(ledger, 0.0)
+    ledger.refuse(refused, 1.0, headers(), 60.0)
+    ledger.cancel(unsent)
+    assert free_s(ledger, 20.0) == 62.0
 
 
 @pytest.mark.parametrize("wait_s", [31_536_000.0, 1e17])

@@ -85,6 +85,14 @@ def test_requests_of_a_killed_process_end_when_others_only_read_the_states(new_h
     assert state(second, 93.0 + LINGER_S).used == 0
 
 
+def test_a_request_of_a_process_that_closed_its_ledger_may_still_arrive(new_home: NewHome) -> None:
+    home = new_home(1)
+    first, second = home.open("first"), home.open("second")
+    taken(first, 0.0)
+    first.close(30.0)
+    assert free_s(second, 30.0) == 90.0 + LINGER_S
+
+
 def test_a_request_of_a_process_killed_in_a_penalty_may_have_restarted_it(new_home: NewHome) -> None:
     home = new_home(9)
     first = home.open("first")

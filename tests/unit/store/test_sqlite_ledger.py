@@ -19,15 +19,16 @@ import pytest
 
 from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, Priority, RateHeaders, UsageGroup
 from rcfs.platform import Credentials
-from rcfs.quota import CLOCK_DRIFT, Ledger, Slot, Waiting
+from rcfs.quota import CLOCK_DRIFT, LINGER_S, Ledger, Slot, Waiting
 from rcfs.store import LinuxMachine, SqliteHome, open_ledger
 from tests.fakes.ledgers import FakeMachine, close_file
 
 MEDIUM = UsageGroup("medium")
 PLANS = {MEDIUM: Plan(2, 60 * (1 - CLOCK_DRIFT))}
 ONE = Waiting.only(Priority.METADATA, 0.0)
-PENALTY_S = 61.0
-"""The longest window and penalty, and the margin of every freeze."""
+STOP_S = LINGER_S + 61.0
+"""The time in which a lost request may still arrive, the longest window and penalty, and the margin of every
+freeze."""
 
 
 @pytest.fixture
@@ -146,7 +147,7 @@ def test_after_the_loss_of_a_file_nothing_is_sent_until_it_cannot_matter(
     harmed = path.read_bytes()
     machine = FakeMachine(clock=500.0, wall=wall_s + age_s, owner="next")
     again = opened(path, machine, warnings.append)
-    assert frozen_s(again, 500.0) == pytest.approx(max(0.0, PENALTY_S - max(0.0, age_s)))
+    assert frozen_s(again, 500.0) == pytest.approx(max(0.0, STOP_S - max(0.0, age_s)))
     # A later process knows of the loss, too, with any credential.
     other = opened(path, attrs.evolve(machine, owner="third"), warnings.append, "somebody else")
     assert frozen_s(other, 500.0) == frozen_s(again, 500.0)
@@ -180,9 +181,9 @@ def test_a_book_that_is_not_as_it_was_written_is_begun_anew_after_a_pause(path: 
         connection.commit()
     again = opened(path, FakeMachine(clock=5.0, wall=path.stat().st_mtime), warnings.append)
     assert not isinstance(again.take(MEDIUM, ONE, 5.0), Slot)
-    assert frozen_s(again, 5.0) == pytest.approx(PENALTY_S, abs=1.0)
+    assert frozen_s(again, 5.0) == pytest.approx(STOP_S, abs=1.0)
     assert len(warnings) == 1
-    taken(again, 5.0 + PENALTY_S)
+    taken(again, 5.0 + STOP_S)
 
 
 def test_a_file_that_begins_to_fail_is_left_for_memory_and_nothing_is_forgotten(path: Path) -> None:
@@ -320,8 +321,8 @@ def test_after_a_power_cut_nothing_is_sent_until_what_was_lost_cannot_matter(pat
     close_file(ledger)
     reborn = FakeMachine(boot="second boot", clock=20.0, wall=FakeMachine().wall + 1000.0)
     again = opened(path, reborn)
-    assert frozen_s(again, 20.0) == PENALTY_S - 20.0
-    taken(again, PENALTY_S)
+    assert frozen_s(again, 20.0) == STOP_S - 20.0
+    taken(again, STOP_S)
 
 
 # Processes
