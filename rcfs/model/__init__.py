@@ -3,8 +3,10 @@
 from rcfs.model._call_codec import call_from as call_from
 from rcfs.model._calls import CALLS_VIEW as CALLS_VIEW
 from rcfs.model._calls import COMPANY as COMPANY
+from rcfs.model._calls import LOG_ENDINGS as LOG_ENDINGS
 from rcfs.model._calls import RECORDINGS_VIEW as RECORDINGS_VIEW
 from rcfs.model._calls import Call as Call
+from rcfs.model._calls import CallContext as CallContext
 from rcfs.model._calls import CallMonth as CallMonth
 from rcfs.model._calls import Leg as Leg
 from rcfs.model._calls import Recording as Recording
@@ -35,6 +37,14 @@ from rcfs.model._fields import object_field as object_field
 from rcfs.model._fields import objects as objects
 from rcfs.model._fields import text_field as text_field
 from rcfs.model._fields import uri_field as uri_field
+from rcfs.model._filter import CALL_LOG as CALL_LOG
+from rcfs.model._filter import FILTER_TYPES as FILTER_TYPES
+from rcfs.model._filter import GREETING as GREETING
+from rcfs.model._filter import INBOUND as INBOUND
+from rcfs.model._filter import OUTBOUND as OUTBOUND
+from rcfs.model._filter import RECORDING as RECORDING
+from rcfs.model._filter import Filter as Filter
+from rcfs.model._filter import is_party as is_party
 from rcfs.model._formatting import format_duration as format_duration
 from rcfs.model._formatting import format_size as format_size
 from rcfs.model._greetings import Greeting as Greeting
@@ -57,6 +67,10 @@ from rcfs.model._keys import ReportKey as ReportKey
 from rcfs.model._keys import StandardGreetingKey as StandardGreetingKey
 from rcfs.model._keys import is_usable_id as is_usable_id
 from rcfs.model._login import login_digest as login_digest
+from rcfs.model._months import is_month as is_month
+from rcfs.model._months import month_of as month_of
+from rcfs.model._months import month_span_s as month_span_s
+from rcfs.model._months import months_between as months_between
 from rcfs.model._ranges import RangeSet as RangeSet
 from rcfs.model._records import TEXTUAL_TYPES as TEXTUAL_TYPES
 from rcfs.model._records import Attachment as Attachment

@@ -4,6 +4,8 @@ Any field may be absent in a record. Times are seconds since 1970-01-01 UTC, Non
 Source: schemas CallLogRecord, CallLogRecordLegInfo, CallLogRecordingInfo of the official description.
 """
 
+from collections.abc import Callable, Mapping
+
 import attrs
 
 from rcfs.model._records import Party
@@ -14,6 +16,8 @@ CALLS_VIEW = "Calls"
 """Directory of the call logs of an owner."""
 RECORDINGS_VIEW = "Recordings"
 """Directory of the recordings of an owner."""
+LOG_ENDINGS = (".csv", ".jsonl")
+"""Endings of the files of a month in `CALLS_VIEW`: its lines, and its records."""
 COMPANY = 0
 """Owner of what belongs to the whole company, where the id of an extension stands otherwise."""
 
@@ -160,6 +164,19 @@ class ShelvedCall:
     message: tuple[int, int] | None = None
     """(extension id, message id) of the voicemail or fax that belongs to it, so that the line can be written
     again when the message is loaded; None without one."""
+
+
+@attrs.frozen
+class CallContext:
+    """The names that lines and places of calls contain besides those of the record; for any thread."""
+
+    directories: Mapping[int, str]
+    """The directories of the extensions that the root shows, by id of the extension."""
+    numbers: Mapping[int, str]
+    """The numbers of these extensions, likewise; empty for one without a number."""
+    message_path: Callable[[int, int], str | None]
+    """Gives the path of a message below the directory of its extension, by the ids of the extension and of
+    the message; None if it is not known."""
 
 
 @attrs.frozen

@@ -60,8 +60,6 @@ class StandardGreeting:
     """Its name, such as Default; presets of different types share names. Empty when absent."""
     type: str = ""
     """The occasion for which it is played, such as Voicemail; empty when absent."""
-    usage: str = ""
-    """The kind of rule that it is for (``usageType``); empty when absent."""
     uri: str = ""
     """Absolute URI of the content (``contentUri``); empty for silence, which has no content."""
     content_type: str = ""
@@ -96,8 +94,7 @@ def greeting_with_content(greeting: Greeting, record: object) -> Greeting:
 
 def prompt_from(record: object) -> Prompt | None:
     """The prompt of one record; None if `record` is no object, or has no usable id."""
-    prompt_id = id_field(record) if isinstance(record, dict) else ""
-    if not isinstance(record, dict) or not prompt_id:
+    if not isinstance(record, dict) or not (prompt_id := id_field(record)):
         return None
     return Prompt(
         id=prompt_id,
@@ -109,14 +106,12 @@ def prompt_from(record: object) -> Prompt | None:
 
 def standard_greeting_from(record: object) -> StandardGreeting | None:
     """The preset of one record; None if `record` is no object, or has no usable id."""
-    greeting_id = id_field(record) if isinstance(record, dict) else ""
-    if not isinstance(record, dict) or not greeting_id:
+    if not isinstance(record, dict) or not (greeting_id := id_field(record)):
         return None
     return StandardGreeting(
         id=greeting_id,
         name=text_field(record, "name"),
         type=text_field(record, "type"),
-        usage=text_field(record, "usageType"),
         uri=uri_field(record, "contentUri"),
         content_type=media_type_field(record),
     )

@@ -1,10 +1,10 @@
-"""The times at which the platform deletes messages by itself.
+"""The times at which the platform deletes messages and recordings by itself.
 
 Each rule is certain or assumed: the account's setting can be read, the other limits are only documented. A
 rule that should have deleted a message long ago evidently does not hold for it, and is ignored. Times are
 seconds since 1970-01-01 UTC.
 
-Source: "Message Store" and "Message Store Exports" of the API's documentation; schema
+Source: "Message Store", "Message Store Exports" and "Call Recordings" of the API's documentation; schema
 MessageStoreConfiguration.
 """
 
@@ -15,6 +15,9 @@ from rcfs.model._records import Availability, Message
 DAY_S = 86_400.0
 _SENT_FAX_DAYS = 30
 """Documented number of days that a sent fax is kept."""
+_RECORDING_DAYS = 90
+"""Documented number of days that a recording is kept. An account with HIPAA settings keeps it for 30 days,
+which no request tells; and any account keeps at most 100,000 recordings, and drops the oldest."""
 _TRASH_DAYS = 5
 """Documented approximate number of days that a deleted message can be restored."""
 _GRACE_S = DAY_S
@@ -52,7 +55,7 @@ class Rule:
 
 @attrs.frozen
 class End:
-    """The deletion of a message."""
+    """The deletion of a message or recording."""
 
     at_s: float
     """When it happens."""
@@ -84,6 +87,18 @@ class Retention:
             if (at_s := rule.end_s(message)) is not None and at_s > now_s - _GRACE_S
         ]
         return min(ends, key=lambda end: end.at_s, default=None)
+
+    def end_of_recording(self, started_s: float | None, now_s: float) -> End | None:
+        """The deletion of a recording whose leg began at `started_s`; None if it should be gone already."""
+        if started_s is None:
+            return None
+        at_s = started_s + _RECORDING_DAYS * DAY_S
+        return End(at_s, certain=False) if at_s > now_s - _GRACE_S else None
+
+    def span_of_recordings_s(self, now_s: float, within_s: float) -> tuple[float, float]:
+        """(earliest, latest) start of the recordings that the platform deletes in the next `within_s`."""
+        oldest_s = now_s - _RECORDING_DAYS * DAY_S
+        return oldest_s - _GRACE_S, oldest_s + within_s
 
     def span_s(self, rule: Rule, now_s: float, within_s: float) -> tuple[float, float] | None:
         """(earliest, latest) creation of what `rule` deletes in the next `within_s`; None if any."""

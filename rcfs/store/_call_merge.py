@@ -153,7 +153,7 @@ class CallMerge:
         for log in self._logs_of(call):
             self._enter(log, call, texts)
             self._new_places.append((log.number, started_s or 0.0, number, self._listing_of(log)))
-        self.recordings.add(number, call.recordings)
+        self.recordings.put(number, call.recordings, is_new=True)
 
     def _replace(
         self,

@@ -1,8 +1,9 @@
 """Questions about the calls in the index; none of them changes it, or waits for a process that does."""
 
+import json
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 from operator import itemgetter
 
@@ -16,14 +17,23 @@ from rcfs.store._index_database import IndexDatabase
 
 _THIS_LOG = "account_id = ? AND owner = ? AND month = ?"
 _LOG = f"(SELECT log FROM call_months WHERE {_THIS_LOG})"  # noqa: S608 - our own words
-_ORDERED = f"SELECT started_s, call FROM call_places WHERE log = {_LOG} ORDER BY started_s, call"  # noqa: S608
+_ORDERED = (
+    f"SELECT p.started_s, p.call, {TEXTS.listed('c')}"  # noqa: S608
+    " FROM call_places p LEFT JOIN calls c ON c.call = p.call"
+    f" WHERE p.log = {_LOG} ORDER BY p.started_s, p.call"
+)
+"""Calls with their texts: a call that is missing is damage, hence the outer join."""
 _LOCATED = (
     f"SELECT {RECORDINGS.listed('r')}, {CALL_MONTHS.listed('l')}"  # noqa: S608
     " FROM {joined} LEFT JOIN call_months l ON l.log = r.log"
 )
 """Recordings with their logs: a recording without a log is damage, hence the outer join."""
+_OLDEST_RECORDING = (
+    "SELECT min(started_s) FROM recordings JOIN call_months USING (log)"
+    " WHERE account_id = ? AND month IN (SELECT value FROM json_each(?))"
+)
 _RECORDING_WIDTH = len(RECORDINGS.columns) + 2
-_MISSING = (None, None)
+_MISSING: Row = (None, None)
 """Stands for the texts of a call that is missing although a log shows it; their checksum never fits."""
 _AT_ONCE = 500
 """Calls that are read in one question where the index may change between two of them."""
@@ -49,13 +59,11 @@ class CallReader:
         rows = self._database.select(CALL_MONTHS, f"WHERE {_THIS_LOG}", account_id, owner, month)
         return _call_month(rows[0]) if rows else None
 
-    def months(self, account_id: str, owner: int) -> list[str]:
+    def months(self, account_id: str, owner: int) -> dict[str, CallMonth]:
         """The months of which the index has calls, or that were loaded; newest first."""
-        return self._months("calls OR loaded", account_id, owner)
-
-    def recording_months(self, account_id: str, owner: int) -> list[str]:
-        """The months of which the index has recordings that the owner shows; newest first."""
-        return self._months("recordings", account_id, owner)
+        condition = "account_id = ? AND owner = ? AND (calls OR loaded)"
+        rows = self._database.select(CALL_MONTHS, f"WHERE {condition} ORDER BY month DESC", account_id, owner)
+        return {row[3]: _call_month(row) for row in rows}
 
     def recordings(
         self, account_id: str, owner: int, month: str, after: int, limit: int
@@ -109,14 +117,6 @@ class CallReader:
         rows = self._database.select(TEXTS, "WHERE call = ?", call)
         return unpacked(rows[0][0]).raw if rows else None
 
-    def _months(self, condition: str, account_id: str, owner: int) -> list[str]:
-        rows = self._database.select(
-            CALL_MONTHS,
-            f"WHERE account_id = ? AND owner = ? AND ({condition}) ORDER BY month DESC",
-            *(account_id, owner),
-        )
-        return [row[3] for row in rows]
-
     def _located(self, joined: str, rest: str, *parameters: object) -> list[RecordingRow]:
         query = f"{_LOCATED.format(joined=joined)} {rest}"
         rows = self._database.verified((RECORDINGS, CALL_MONTHS), query, *parameters)
@@ -165,14 +165,17 @@ class CallReader:
             )
             return [(row[0], row[1], unpacked(row[-2]).raw) for row in verified(rows, CALLS, TEXTS)]
 
-    def counts(self, account_id: str) -> dict[int, tuple[int, int]]:
-        """(number of calls, number of recordings) by owner."""
+    def all_months(self, account_id: str) -> dict[tuple[int, str], CallMonth]:
+        """The months of all owners, by owner and month: as `month`, but one question for thousands."""
         with self._database.reading() as connection:
-            found: dict[int, tuple[int, int]] = {}
-            for row in select(connection, CALL_MONTHS, "WHERE account_id = ?", account_id):
-                calls, recordings = found.get(row[2], (0, 0))
-                found[row[2]] = calls + row[8], recordings + row[9]
-        return found
+            rows = select(connection, CALL_MONTHS, "WHERE account_id = ?", account_id)
+        return {(row[2], row[3]): _call_month(row) for row in rows}
+
+    def oldest_recording_s(self, account_id: str, months: Iterable[str]) -> float | None:
+        """The start of the oldest recording in these months; None without any that has a time."""
+        with self._database.reading() as connection:
+            ((oldest_s,),) = connection.execute(_OLDEST_RECORDING, (account_id, json.dumps(sorted(months))))
+        return None if oldest_s is None else float(oldest_s)
 
     def _in_order(
         self, account_id: str, owner: int, month: str, part: Callable[[CallTexts], str]
@@ -180,8 +183,15 @@ class CallReader:
         with self._database.reading() as connection:
             places = connection.execute(_ORDERED, (account_id, owner, month))
             for _started_s, same in groupby(places, itemgetter(0)):
-                for number in _by_id(connection, [call for _started, call in same]):
-                    yield part(_texts(connection, number))
+                # Only their numbers are kept: a hostile server may send a million calls without a time.
+                numbers, place = array("q"), _MISSING
+                for place in same:
+                    numbers.append(place[1])
+                if len(numbers) == 1:
+                    yield part(_unpacked([place[2:]]))
+                    continue
+                for number in _by_id(connection, numbers):
+                    yield part(_unpacked(select(connection, TEXTS, "WHERE call = ?", number)))
 
     def _records_of(self, query: str, *parameters: object) -> Iterator[str]:
         with self._database.reading() as connection:
@@ -216,10 +226,8 @@ def located_row(row: Row) -> RecordingRow:
     return recording_row(row, owner, month)
 
 
-def _by_id(connection: sqlite3.Connection, numbers: list[int]) -> list[int]:
+def _by_id(connection: sqlite3.Connection, numbers: Iterable[int]) -> list[int]:
     """The calls that began at the same time, ordered by their ids."""
-    if len(numbers) < 2:
-        return numbers
     ids: list[tuple[str, int]] = []
     for number in numbers:
         rows = select(connection, CALLS, "WHERE call = ?", number)
@@ -229,6 +237,10 @@ def _by_id(connection: sqlite3.Connection, numbers: list[int]) -> list[int]:
     return [number for _id, number in sorted(ids)]
 
 
-def _texts(connection: sqlite3.Connection, number: int) -> CallTexts:
-    rows = select(connection, TEXTS, "WHERE call = ?", number)
+def _unpacked(rows: list[Row]) -> CallTexts:
+    """The texts in the only one of `rows`.
+
+    Raises:
+        DamagedRowError: They are not as they were written, or missing.
+    """
     return unpacked(verified(rows or [_MISSING], TEXTS)[0][0])

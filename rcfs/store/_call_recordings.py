@@ -45,21 +45,15 @@ class ChangedRecordings:
         self.changed: set[tuple[int, str, str]] = set()
         """(owner, month, file name) of the recordings that changed."""
 
-    def put(self, call: int, recordings: Sequence[ShelvedRecording]) -> None:
-        """Make `recordings` those of a call, in this order."""
-        known = {recording.id: recording for recording in self._of(call)}
+    def put(self, call: int, recordings: Sequence[ShelvedRecording], *, is_new: bool = False) -> None:
+        """Make `recordings` those of a call, in this order; a new call has none yet."""
+        known = {} if is_new else {recording.id: recording for recording in self._of(call)}
         wanted = {recording.id: recording for recording in recordings[:MOST_RECORDINGS]}
         for place, recording in enumerate(wanted.values()):
             self._put(call, place, recording, known.get(recording.id))
         for recording_id, before in known.items():
             if recording_id not in wanted:
                 self._remove(before)
-
-    def add(self, call: int, recordings: Sequence[ShelvedRecording]) -> None:
-        """Add the recordings of a new call."""
-        wanted = {recording.id: recording for recording in recordings[:MOST_RECORDINGS]}
-        for place, recording in enumerate(wanted.values()):
-            self._put(call, place, recording, None)
 
     def remove(self, call: int) -> None:
         """Remove all recordings of a call."""
@@ -96,11 +90,15 @@ class ChangedRecordings:
     def _put(self, call: int, place: int, recording: ShelvedRecording, before: KnownRecording | None) -> None:
         log = self._logs.at(recording.owner, recording.month)
         name, started_s = valid(recording.name), finite(recording.started_s)
-        if self._is_taken(log.number, name, 0 if before is None else before.number):
+        other = self._named(log.number, name, 0 if before is None else before.number)
+        if other is not None:
             # Another record of the same call has it, under the same name in the same directory.
             if before is not None:
                 self._remove(before)
-            return
+            if other.id != recording.id:
+                return
+            # The newest record keeps it, because that record may have taken the place of the other.
+            before = other
         uri = valid(recording.uri)
         fields = (log.number, call, place, recording.id, name, name_checksum(name), started_s)
         row = RECORDINGS.row(*fields, recording.duration_s, uri, 0 if before is None else before.gone)
@@ -111,20 +109,20 @@ class ChangedRecordings:
             self._count(log.number, name, 1)
         else:
             number = before.number
-            if not after.is_shown_as(before):
+            if other is not None or not after.is_shown_as(before):
                 self._connection.execute(_UPDATE, (*row, number))
                 self._count(before.log, before.name, -1)
                 self._count(log.number, name, 1)
         links = recording.links if recording.owner != COMPANY else ()
         self._link(ShownEntry(number, name, started_s, started_s), recording.owner, links, before)
 
-    def _is_taken(self, log: int, name: str, number: int) -> bool:
-        """Whether a recording other than that with `number` has this name in a log."""
-        rows = self._connection.execute(
-            "SELECT 1 FROM recordings WHERE log = ? AND named = ? AND name = ? AND recording != ?",
-            (log, name_checksum(name), name, number),
+    def _named(self, log: int, name: str, number: int) -> KnownRecording | None:
+        """The recording of this name in a log, unless its number is `number`; None without one."""
+        found = self._select(
+            "WHERE log = ? AND named = ? AND name = ? AND recording != ?",
+            *(log, name_checksum(name), name, number),
         )
-        return rows.fetchone() is not None
+        return _known(found[0]) if found else None
 
     def _count(self, log_number: int, name: str, change: int) -> None:
         log = self._logs.numbered(log_number)

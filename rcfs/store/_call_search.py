@@ -9,7 +9,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 
-from rcfs.model import CALLS_VIEW, COMPANY, RECORDINGS_VIEW, FoundRow, RecordingRow
+from rcfs.model import CALLS_VIEW, COMPANY, LOG_ENDINGS, RECORDINGS_VIEW, FoundRow, RecordingRow
 from rcfs.store._call_reader import located_row
 from rcfs.store._call_recordings import MOST_RECORDINGS
 from rcfs.store._call_schema import CALL_MONTHS, CALLS, RECORDINGS, TEXTS
@@ -24,10 +24,11 @@ _NUMBERS = 1 << MOST_RECORDINGS.bit_length()
 """Numbers of each call: one for each of its recordings."""
 _MATCHES = "SELECT rowid FROM call_words WHERE call_words MATCH ? AND rowid >= ? ORDER BY rowid"
 _MATCHES_ITSELF = "SELECT 1 FROM call_words WHERE call_words MATCH ? AND rowid = ?"
+# The plus keeps SQLite from looking for each log of the scope, once for each match.
 _BY_AGE = (
     "SELECT DISTINCT w.rowid, p.started_s FROM call_words w"
     " CROSS JOIN call_places p INDEXED BY call_places_of ON p.call = w.rowid"
-    " WHERE call_words MATCH :query AND p.log IN (SELECT log FROM call_months WHERE account_id = :account"
+    " WHERE call_words MATCH :query AND +p.log IN (SELECT log FROM call_months WHERE account_id = :account"
     " AND owner IN (SELECT value FROM json_each(:owners))) AND (:since IS NULL OR p.started_s >= :since)"
     " ORDER BY p.started_s DESC, w.rowid DESC"
 )
@@ -131,7 +132,7 @@ class CallMatches:
         )
         for _is_company, owner, month in logs[:1]:
             row = self._row(call)
-            started_s, name = row[3], f"{month}.csv"
+            started_s, name = row[3], month + LOG_ENDINGS[0]
             link = unpacked(row[-2]).name
             yield FoundRow(_number(call, 0), owner, 0, name, started_s, started_s, CALLS_VIEW, "", link=link)
 

@@ -1,6 +1,6 @@
 """Changes to the calls in the index: each method is one transaction, in a worker thread."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from rcfs.errors import StoreError
@@ -36,7 +36,7 @@ class CallWriter:
         calls: Sequence[ShelvedCall],
         name: NameFolder,
         *,
-        removed: Sequence[str] = (),
+        removed: Collection[str] = (),
         listing: int | None = None,
         again: bool = False,
     ) -> ChangedCalls:
@@ -51,7 +51,7 @@ class CallWriter:
             account_id: Decimal account id.
             calls: In any order, all with a month.
             name: Names the folders of contacts.
-            removed: Ids of calls that no longer exist.
+            removed: Ids of calls that no longer exist, even if they are among `calls`.
             listing: From `begin` when this is a part of a whole listing; None for a change.
             again: Whether to put calls again that are in the index unchanged, because names have changed, or
                 the rules of shelving.
@@ -60,9 +60,11 @@ class CallWriter:
             StoreError: The index fails, or was replaced after the listing had begun.
         """
         with self._merging(account_id, name, listing) as merge:
-            for call in calls:
-                merge.put(call, again=again)
+            # Removed calls go first: another record with the same recording may take the place of one.
             merge.remove(removed)
+            for call in calls:
+                if call.id not in removed:
+                    merge.put(call, again=again)
             return merge.finish()
 
     def finish(

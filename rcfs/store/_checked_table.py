@@ -27,6 +27,11 @@ class CheckedTable:
     """Name of the column that holds the checksum."""
     covers_name: bool = True
     """Whether the checksum covers the table's name, so that no row passes for one of another table."""
+    _real_places: tuple[int, ...] = attrs.field(init=False)
+
+    @_real_places.default
+    def _find_real_places(self) -> tuple[int, ...]:
+        return tuple(place for place, name in enumerate(self.columns) if name in self.real)
 
     @property
     def checksum(self) -> str:
@@ -78,11 +83,11 @@ class CheckedTable:
         return row_checksum(self.name, *values) if self.covers_name else row_checksum(*values)
 
     def _with_reals(self, values: Row) -> Row:
-        names = (*self.columns, self.crc)
-        return tuple(
-            float(value) if name in self.real and isinstance(value, int) else value
-            for name, value in zip(names, values, strict=False)
-        )
+        row = list(values)
+        for place in self._real_places:
+            if isinstance(row[place], int):
+                row[place] = float(row[place])
+        return tuple(row)
 
 
 def verified(rows: Iterable[Row], *tables: CheckedTable) -> list[Row]:
@@ -93,16 +98,20 @@ def verified(rows: Iterable[Row], *tables: CheckedTable) -> list[Row]:
     Raises:
         DamagedRowError: A row is not as it was written.
     """
-    parts, stop = [], -1
+    parts, numbers, stop = [], [], -1
     for table in tables:
         start = stop + 1 + bool(table.number)
         stop = start + len(table.columns)
         parts.append((start, stop))
+        if table.number:
+            numbers.append(start - 1)
     found = list(rows)
     for row in found:
         for start, stop in parts:
             if row_checksum(*row[start:stop]) != row[stop]:
                 raise DamagedRowError("the checksum of a row is wrong")
+        if not all(type(row[place]) is int for place in numbers):
+            raise DamagedRowError("a row has no number, so the schema of its table is damaged")
     return found
 
 

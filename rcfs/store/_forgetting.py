@@ -11,6 +11,7 @@ from pathlib import Path
 
 from rcfs.filenames import CacheFiles
 from rcfs.store._call_texts import unpacked
+from rcfs.store._checksum import DamagedRowError
 from rcfs.store._database import SQLITE_SIDE_FILES
 
 _MAILBOXES = "(SELECT mailbox FROM mailboxes WHERE account_id = :account)"
@@ -51,17 +52,22 @@ def erase_index_rows(connection: sqlite3.Connection, account_id: str) -> None:
 
 
 def _erase_call_words(connection: sqlite3.Connection, account_id: str) -> None:
-    """Delete the words of the calls of an account; the full-text index has to be told which they are."""
-    others = "SELECT 1 FROM calls WHERE account_id != ? LIMIT 1"
-    if connection.execute(others, (account_id,)).fetchone() is None:
-        connection.execute("INSERT INTO call_words (call_words) VALUES ('delete-all')")
-        return
-    rows = connection.execute("SELECT call, texts FROM calls WHERE account_id = ? AND worded", (account_id,))
+    """Delete the words of the calls of an account.
+
+    The full-text index keeps no texts, so it cannot delete the words of a call that is damaged or missing. So
+    it is emptied, and gets the words of all other accounts again.
+    """
+    connection.execute("INSERT INTO call_words (call_words) VALUES ('delete-all')")
+    rows = connection.execute("SELECT call, texts FROM calls WHERE account_id != ? AND worded", (account_id,))
+    damaged: list[tuple[int]] = []
     for call, texts in rows:
-        connection.execute(
-            "INSERT INTO call_words (call_words, rowid, people) VALUES ('delete', ?, ?)",
-            (call, unpacked(texts).people),
-        )
+        try:
+            people = unpacked(texts).people
+        except DamagedRowError:
+            damaged.append((call,))
+        else:
+            connection.execute("INSERT INTO call_words (rowid, people) VALUES (?, ?)", (call, people))
+    connection.executemany("UPDATE calls SET worded = 0 WHERE call = ?", damaged)
 
 
 def rewrite(connection: sqlite3.Connection) -> None:

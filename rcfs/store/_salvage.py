@@ -7,9 +7,11 @@ Source: https://www.sqlite.org/fileformat2.html, "B-tree Pages", "Record Format"
 """
 
 import contextlib
+import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 _PAGE_BYTES = 4096
 """Size of a page: SQLite's default since 3.12, so that a damaged header does not matter."""
@@ -18,6 +20,8 @@ _FRAME_HEADER_BYTES = 24
 _INTERIOR_INDEX, _LEAF_INDEX, _LEAF_TABLE = 0x02, 0x0A, 0x0D
 """Kinds of pages with rows: tables without row numbers are stored as indices, with rows on interior pages,
 too."""
+_LONGEST_ROW_BYTES = 64 << 20
+"""Longest row that is read: a record of the platform has 16 MiB at most, and damage may tell any length."""
 _INTEGER_BYTES = {1: 1, 2: 2, 3: 3, 4: 4, 5: 6, 6: 8}
 """Length of integers in bytes, by the type in the record's header."""
 _REAL = 7
@@ -35,20 +39,46 @@ def salvaged_rows(path: Path) -> Iterator[Row]:
     Raises:
         OSError: It cannot be read.
     """
-    pages = _pages(path)
-    for number, page in pages.items():
-        for offset in _cells(page) if number > 1 else ():  # The first page has the schema.
-            # A damaged cell is skipped.
-            with contextlib.suppress(IndexError, KeyError, ValueError, struct.error):
-                yield _row(pages, page, offset)
+    with path.open("rb") as file:
+        pages = _Pages(file, _logged_pages(path))
+        for number in pages:
+            page = pages[number]
+            for offset in _cells(page) if number > 1 else ():  # The first page has the schema.
+                # A damaged cell is skipped.
+                with contextlib.suppress(IndexError, KeyError, ValueError, struct.error):
+                    yield _row(pages, page, offset)
 
 
-def _pages(path: Path) -> dict[int, bytes]:
-    data = path.read_bytes()
-    pages = {
-        start // _PAGE_BYTES + 1: data[start : start + _PAGE_BYTES]
-        for start in range(0, len(data) - _PAGE_BYTES + 1, _PAGE_BYTES)
-    }
+class _Pages:
+    """The pages of a database by their numbers, from 1 on; they are read when they are needed."""
+
+    def __init__(self, file: BinaryIO, logged: Mapping[int, bytes]) -> None:
+        """`logged` has the pages that are newer in the log than in `file`."""
+        self._file = file
+        self._logged = logged
+        stored = file.seek(0, os.SEEK_END) // _PAGE_BYTES
+        self._stored = range(1, stored + 1)
+
+    def __len__(self) -> int:
+        return len(self._stored) + len(self._logged)
+
+    def __iter__(self) -> Iterator[int]:
+        yield from self._stored
+        # Damage may tell any number.
+        yield from (number for number in self._logged if number not in self._stored)
+
+    def __getitem__(self, number: int) -> bytes:
+        if number in self._logged:
+            return self._logged[number]
+        if number not in self._stored:
+            raise KeyError(number)
+        self._file.seek((number - 1) * _PAGE_BYTES)
+        return self._file.read(_PAGE_BYTES).ljust(_PAGE_BYTES, b"\0")
+
+
+def _logged_pages(path: Path) -> dict[int, bytes]:
+    """The pages in the log of the database `path`, by their numbers."""
+    pages: dict[int, bytes] = {}
     with contextlib.suppress(FileNotFoundError):
         log = path.with_name(f"{path.name}-wal").read_bytes()
         pending: dict[int, bytes] = {}
@@ -75,7 +105,7 @@ def _cells(page: bytes) -> Iterator[int]:
             yield struct.unpack_from(">H", page, place)[0]
 
 
-def _row(pages: dict[int, bytes], page: bytes, offset: int) -> Row:
+def _row(pages: _Pages, page: bytes, offset: int) -> Row:
     kind = page[0]
     if kind == _INTERIOR_INDEX:
         offset += 4  # the page below
@@ -86,6 +116,8 @@ def _row(pages: dict[int, bytes], page: bytes, offset: int) -> Row:
     most = _PAGE_BYTES - 35 if kind == _LEAF_TABLE else (_PAGE_BYTES - 12) * 64 // 255 - 23
     if size <= most:
         return rowid, _record(page[offset : offset + size])
+    if size > _LONGEST_ROW_BYTES:
+        raise ValueError("it is too long")
     least = (_PAGE_BYTES - 12) * 32 // 255 - 23
     local = least + (size - least) % (_PAGE_BYTES - 4)
     local = local if local <= most else least

@@ -1,6 +1,22 @@
-"""Calls as the tree would shelve them, made in a few words."""
+"""Calls as the tree would shelve them, and as their records have them, made in a few words."""
 
-from rcfs.model import COMPANY, FolderNames, Place, ShelvedCall, ShelvedRecording
+import json
+from typing import Any
+
+import attrs
+
+from rcfs.model import (
+    COMPANY,
+    Call,
+    Extension,
+    FolderNames,
+    Leg,
+    Party,
+    Place,
+    Recording,
+    ShelvedCall,
+    ShelvedRecording,
+)
 
 CONTACT = "+12125557464"
 
@@ -59,3 +75,27 @@ def shelved_call(
 
 OWNERS = (COMPANY, 101, 102)
 MONTHS = ("2026-10", "2026-11")
+
+# Calls as their records have them
+
+NOV_S = 1793726825.0  # 2026-11-03T17:27:05Z
+JANE, BOB = Extension(5, "101", "Jane"), Extension(6, "102", "Bob")
+RAY = Party("Bob Ray", "+12125557464")
+LEG = Leg(
+    "Inbound",
+    RAY,
+    Party("Jane", "+1000"),
+    5,
+    NOV_S,
+    151,
+    Recording("77", "Automatic", "https://m/77/content"),
+)
+NAME = "2026-11-03T17.27.05Z from +12125557464 Bob Ray 2m31s [77].mp3"
+
+
+def call(call_id: str = "c1", leg: Leg = LEG, *legs: Leg, **fields: Any) -> Call:
+    """A call with these legs; other fields by name."""
+    # A leg and the whole call are never the same object.
+    legs = tuple(map(attrs.evolve, legs))
+    made = Call(call_id, leg, "321", "Voice", "Phone Call", "Call connected", legs, NOV_S + 200)
+    return attrs.evolve(made, **{"raw": json.dumps({"id": call_id}), **fields})

@@ -82,7 +82,7 @@ def test_prompts_and_presets() -> None:
     assert prompt_from(PROMPT) == Prompt("5000004", "Welcome.mp3", PROMPT["contentUri"], "audio/mpeg")
     assert prompt_from({"id": 5}) == Prompt("5")
     assert standard_greeting_from(PRESET) == StandardGreeting(
-        "65536", "Default", "Introductory", "UserExtensionAnsweringRule", PRESET["contentUri"]
+        "65536", "Default", "Introductory", PRESET["contentUri"]
     )
     assert standard_greeting_from({"id": "1", "category": "None"}) == StandardGreeting("1")
 

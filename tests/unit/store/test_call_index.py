@@ -129,7 +129,12 @@ def test_a_month_is_loaded_for_its_owner_alone(opened: Callable[[], MailboxIndex
     assert own.revision == 1
     assert reader.month("1", 101, MONTH) == attrs.evolve(own, synced_s=9.0)
     assert reader.month("1", 101, "2026-01") is None
-    assert reader.counts("1") == {COMPANY: (1, 0), 101: (1, 1)}
+    months = reader.all_months("1")
+    assert {log: (state.calls, state.recordings) for log, state in months.items()} == {
+        (COMPANY, "2026-11"): (1, 0),
+        (101, "2026-11"): (1, 1),
+    }
+    assert months[101, "2026-11"] == reader.month("1", 101, "2026-11")
     assert index.reader.counts("1") == {}, "of mailboxes that are loaded"
 
 
@@ -250,6 +255,27 @@ def test_a_recording_in_two_records_is_shown_once_in_a_directory(opened: Callabl
     assert [len(reader.recordings("1", owner, MONTH, 0, 9)) for owner in (101, 102)] == [1, 1]
     index.writer.calls.mark_gone("1", "900")
     assert all(reader.recordings("1", owner, MONTH, 0, 9)[0].gone for owner in (101, 102))
+    index.find_damage()
+
+
+def test_a_record_that_takes_the_place_of_another_keeps_its_recording(
+    opened: Callable[[], MailboxIndex],
+) -> None:
+    index, reader = opened(), opened().reader.calls
+    load(index, shelved_call("old", LINKED))
+    index.writer.calls.put("1", [shelved_call("new", LINKED)], name_by_key, removed=["old"])
+    assert [row.id for row in reader.recordings("1", 101, MONTH, 0, 9)] == ["900"]
+    load(index, shelved_call("newer", LINKED))
+    assert [row.id for row in reader.recordings("1", 101, MONTH, 0, 9)] == ["900"]
+    put(index, shelved_call("newest", LINKED))
+    index.writer.calls.put("1", [], name_by_key, removed=["newer"])
+    (row,) = reader.recordings("1", 101, MONTH, 0, 9)
+    assert reader.raw(row.call) is not None
+    load_mailbox(index)
+    assert contacts(index) == {"+12125557464": ([], ["900"])}
+    index.find_damage()
+    load(index)
+    assert reader.recordings("1", 101, MONTH, 0, 9) == []
     index.find_damage()
 
 
@@ -415,7 +441,7 @@ def test_no_call_of_a_forgotten_account_is_left(
         index.writer.note(f"calls {account}/company/{MONTH}", f"token{account}", 5.0)
     index.forget_account("1")
     assert lines(index) == []
-    assert index.reader.calls.counts("1") == {}
+    assert index.reader.calls.all_months("1") == {}
     assert index.reader.noted(f"calls 1/company/{MONTH}") is None
     for account in accounts[1:]:
         assert lines(index, account=account) == ["a"]
@@ -426,6 +452,30 @@ def test_no_call_of_a_forgotten_account_is_left(
     assert b"person1" not in data
     assert b"[900].mp3" not in data or len(accounts) > 1
     assert (b"person2" in data) == (len(accounts) > 1)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "UPDATE calls SET texts = x'ff'",
+        "UPDATE calls SET texts = 5",
+        "UPDATE calls SET id = 'x'",
+        "DELETE FROM calls",
+        "DELETE FROM call_months",
+        "UPDATE recordings SET name = CAST(x'ff' AS TEXT)",
+    ],
+)
+def test_a_damaged_account_is_forgotten_too(
+    opened: Callable[[], MailboxIndex], path: Path, harm: str
+) -> None:
+    index = opened()
+    for account in ("1", "2"):
+        load(index, shelved_call(f"c{account}", LINKED, people=f"Person{account}"), account=account)
+    where = " WHERE account_id = '1'" if "calls" in harm or "months" in harm else ""
+    change(path, harm + where)
+    index.forget_account("1")
+    assert b"person1" not in path.read_bytes()
+    assert index.reader.calls.all_months("1") == {}
 
 
 @pytest.mark.parametrize(
@@ -505,6 +555,22 @@ def test_damaged_calls_cost_no_mailbox(
     index.find_damage()
 
 
+def test_a_damaged_schema_is_damage(path: Path, opened: Callable[[], MailboxIndex]) -> None:
+    load(opened(), shelved_call("a", LINKED))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = 1")
+        connection.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'log INTEGER PRIMARY', 'log INTEGEQ PRIMARY')"
+            " WHERE name = 'call_months'"
+        )
+    index = opened()
+    with pytest.raises(IndexDamagedError):
+        index.writer.calls.begin("1", COMPANY, MONTH)
+    assert index.renew()
+    load(index, shelved_call("a", LINKED))
+    index.find_damage()
+
+
 def test_no_question_of_the_file_system_looks_through_the_calls(opened: Callable[[], MailboxIndex]) -> None:
     index = opened()
     load(index, *(shelved_call(f"{n}", shelved_recording(f"{n}", links=(contact(),))) for n in range(99)))
@@ -515,8 +581,7 @@ def test_no_question_of_the_file_system_looks_through_the_calls(opened: Callable
     asked: list[str] = []
     connection.set_trace_callback(asked.append)
     reader = index.reader.calls
-    assert reader.month("1", 101, MONTH) is not None
-    assert reader.months("1", 101) == reader.recording_months("1", 101) == [MONTH]
+    assert reader.months("1", 101) == {MONTH: reader.month("1", 101, MONTH)}
     (row,) = reader.recordings("1", 101, MONTH, 50, 1)
     assert reader.recording("1", 101, MONTH, row.name) == row
     assert reader.recording_by_id("1", row.id) == row
@@ -524,7 +589,7 @@ def test_no_question_of_the_file_system_looks_through_the_calls(opened: Callable
     assert reader.link(folder.number, row.name) == row
     assert reader.raw(row.call) is not None
     connection.set_trace_callback(None)
-    assert len(asked) == 9
+    assert len(asked) == 8
     for question in asked:
         plan = [line[3] for line in connection.execute(f"EXPLAIN QUERY PLAN {question}")]
         assert not [line for line in plan if line.startswith("SCAN") or "TEMP B-TREE" in line], (
