@@ -1,12 +1,32 @@
 """The tree: its directories and files, their names, and the bytes of its texts.
 
 The room is pure: it has no clock, network or disk. `Root` shows the extensions, and `ExtensionDirectory.show`
-gives an extension the catalogue of its mailbox. The nodes below are made on demand. `shelve` and
-`name_folder` decide in which folders a message is shown; the index calls them when it stores a message.
+gives an extension the catalogue of its mailbox. `CallCatalogue` answers for calls and recordings, and
+`GreetingCatalogue` for greetings and prompts. The nodes below are made on demand. `shelve` and `name_folder`
+decide in which folders a message is shown, and `shelve_call` does that for a call; the index calls them when
+it stores one.
 """
 
+from rcfs.tree._call_catalogue import CallCatalogue as CallCatalogue
+from rcfs.tree._call_shelving import shelve_call as shelve_call
+from rcfs.tree._calls import CallLogFile as CallLogFile
+from rcfs.tree._calls import CallsDirectory as CallsDirectory
+from rcfs.tree._calls import RecordingFile as RecordingFile
+from rcfs.tree._calls import RecordingMonthDirectory as RecordingMonthDirectory
+from rcfs.tree._calls import RecordingsDirectory as RecordingsDirectory
 from rcfs.tree._catalogue import Catalogue as Catalogue
+from rcfs.tree._company import CompanyDirectory as CompanyDirectory
 from rcfs.tree._extension import ExtensionDirectory as ExtensionDirectory
+from rcfs.tree._extension_names import COMPANY_DIRECTORY as COMPANY_DIRECTORY
+from rcfs.tree._extension_names import COPY_MANIFEST as COPY_MANIFEST
+from rcfs.tree._extension_names import SEARCH_DIRECTORY as SEARCH_DIRECTORY
+from rcfs.tree._extension_names import extension_names as extension_names
+from rcfs.tree._extension_names import shown_extensions as shown_extensions
+from rcfs.tree._greetings import PROMPTS_VIEW as PROMPTS_VIEW
+from rcfs.tree._greetings import GreetingCatalogue as GreetingCatalogue
+from rcfs.tree._greetings import GreetingFile as GreetingFile
+from rcfs.tree._greetings import GreetingsDirectory as GreetingsDirectory
+from rcfs.tree._greetings import PromptsDirectory as PromptsDirectory
 from rcfs.tree._headline import headline as headline
 from rcfs.tree._headline import people_of as people_of
 from rcfs.tree._mailbox import MessageDirectory as MessageDirectory
@@ -24,10 +44,8 @@ from rcfs.tree._nodes import Node as Node
 from rcfs.tree._nodes import RefreshFile as RefreshFile
 from rcfs.tree._nodes import TextFile as TextFile
 from rcfs.tree._paths import tree_parts as tree_parts
-from rcfs.tree._root import COPY_MANIFEST as COPY_MANIFEST
 from rcfs.tree._root import Root as Root
 from rcfs.tree._root import build_root as build_root
-from rcfs.tree._search import SEARCH_DIRECTORY as SEARCH_DIRECTORY
 from rcfs.tree._search import Owner as Owner
 from rcfs.tree._search import SearchCatalogue as SearchCatalogue
 from rcfs.tree._search import SearchDirectory as SearchDirectory
@@ -36,9 +54,11 @@ from rcfs.tree._search import link_name as link_name
 from rcfs.tree._search import namesake as namesake
 from rcfs.tree._search import search_name as search_name
 from rcfs.tree._search import search_query as search_query
+from rcfs.tree._shelving import GREETINGS_VIEW as GREETINGS_VIEW
 from rcfs.tree._shelving import LINK_VIEWS as LINK_VIEWS
 from rcfs.tree._shelving import PURGED as PURGED
 from rcfs.tree._shelving import SHELVING_EDITION as SHELVING_EDITION
 from rcfs.tree._shelving import TYPE_VIEWS as TYPE_VIEWS
 from rcfs.tree._shelving import name_folder as name_folder
 from rcfs.tree._shelving import shelve as shelve
+from rcfs.tree._times import Times as Times

@@ -6,6 +6,7 @@ from typing import Protocol
 import attrs
 
 from rcfs.model import Attachment, ContentKey, FolderRow, Message, MessageRow
+from rcfs.tree._call_catalogue import CallCatalogue
 from rcfs.tree._message import attachment_names
 
 
@@ -72,6 +73,7 @@ class Shelf:
     """Internal id of the extension that owns the mailbox."""
     fallback_s: float
     """Time of nodes whose records have none, in seconds since 1970-01-01 UTC."""
+    _calls: CallCatalogue | None = attrs.field(default=None, kw_only=True)
     _catalogue: Catalogue | None = None
     _named: tuple[Message, tuple[tuple[str, Attachment], ...]] | None = None
 
@@ -90,6 +92,11 @@ class Shelf:
         if self._catalogue is None:
             raise RuntimeError(f"the mailbox of extension {self.extension_id} has not been loaded")
         return self._catalogue
+
+    @property
+    def calls(self) -> CallCatalogue | None:
+        """The calls of the account; None for a tree without calls, or a login that may not read any."""
+        return self._calls if self._calls is not None and self._calls.has_calls else None
 
     def read(self, message_id: int) -> Message | None:
         """The whole message; None when it is gone, or the mailbox is not loaded."""

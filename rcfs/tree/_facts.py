@@ -1,8 +1,8 @@
-"""The parties of a message, and the extended attributes of its directory and files."""
+"""The parties of messages and calls, and the extended attributes of their directories and files."""
 
 import json
 
-from rcfs.model import Attachment, Availability, Message, Party, one_line
+from rcfs.model import Attachment, Availability, Leg, Message, Party, one_line
 
 UNKNOWN = "unknown"
 """Name of a party without a name and a number."""
@@ -16,9 +16,14 @@ def counterparts(message: Message) -> tuple[Party, ...]:
     return message.recipients if is_outbound(message) else (message.sender,)
 
 
-def is_outbound(message: Message) -> bool:
-    """Whether the owner of the mailbox sent the message; a record without a direction counts as inbound."""
-    return message.direction == "Outbound"
+def other_party(leg: Leg) -> Party:
+    """The party at the other end of a leg: the receiver if it is outbound, else the sender."""
+    return leg.receiver if is_outbound(leg) else leg.sender
+
+
+def is_outbound(record: Message | Leg) -> bool:
+    """Whether the owner sent the message or made the call; one without a direction counts as inbound."""
+    return record.direction == "Outbound"
 
 
 def number_of(party: Party) -> str:
@@ -34,13 +39,13 @@ def message_xattrs(message: Message) -> dict[str, str]:
     ``availability``.
     """
     durations = (a.duration_s for a in message.attachments if a.duration_s is not None)
-    return _named(
+    return named_facts(
         message_id=message.id,
         uri=_bare(_record_uri(message)),
         type=message.type,
         direction=message.direction,
-        **{"from": _address(message.sender)},
-        to=",".join(filter(None, map(_address, message.recipients))),
+        **{"from": address_of(message.sender)},
+        to=",".join(filter(None, map(address_of, message.recipients))),
         read_status=message.read_status,
         availability="" if message.availability == Availability.ALIVE else message.availability,
         duration=next(durations, None),
@@ -49,17 +54,18 @@ def message_xattrs(message: Message) -> dict[str, str]:
 
 def attachment_xattrs(message: Message, attachment: Attachment) -> dict[str, str]:
     """The extended attributes of an attachment: those of its message, but its own id, URI and duration."""
-    return message_xattrs(message) | _named(
+    return message_xattrs(message) | named_facts(
         attachment_id=attachment.id, uri=_bare(attachment.uri), duration=attachment.duration_s
     )
 
 
-def _named(**facts: object) -> dict[str, str]:
+def named_facts(**facts: object) -> dict[str, str]:
     """Extended attributes for `facts`, without the absent ones."""
     return {_PREFIX + name: one_line(str(fact)) for name, fact in facts.items() if fact not in (None, "")}
 
 
-def _address(party: Party) -> str:
+def address_of(party: Party) -> str:
+    """The number of a party, or else its name; empty if there is neither."""
     return number_of(party) or party.name
 
 

@@ -19,6 +19,7 @@ from rcfs.model import (
     MessageRow,
     collection_of,
 )
+from rcfs.tree._calls import recording_link
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._facts import message_xattrs
 from rcfs.tree._media import estimated_size
@@ -30,7 +31,7 @@ from rcfs.tree._message import (
     pretty_json,
 )
 from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Link, Node, TextFile
-from rcfs.tree._shelving import CONVERSATIONS, LINK_VIEWS
+from rcfs.tree._shelving import BY_CONTACT, CONVERSATIONS, LINK_VIEWS
 from rcfs.tree._speech import conversation_pieces
 from rcfs.tree._times import Times, sane, times_of
 
@@ -38,6 +39,8 @@ CONVERSATION_FILE = "conversation.txt"
 """File in the folder of a conversation that holds the text of all its messages."""
 _CONVERSATION_CURSOR = 1
 """It is listed first; the cursors of messages begin at 2."""
+_RECORDINGS_CURSOR = 1 << 40
+"""The cursors of recordings are above this, and those of messages below: no index has 10^12 messages."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -102,7 +105,9 @@ class FolderDirectory(MailboxDirectory):
         if name == CONVERSATION_FILE and self._view == CONVERSATIONS:
             return self._conversation(row)
         message_id = message_id_of(name)
-        found = None if message_id is None else self._shelf.catalogue.message(row.number, message_id)
+        if message_id is None:
+            return self._recording(row, name)
+        found = self._shelf.catalogue.message(row.number, message_id)
         return self._node(found) if found is not None and found.name == name else None
 
     def page(self, after: int, limit: int) -> list[Entry]:
@@ -112,7 +117,21 @@ class FolderDirectory(MailboxDirectory):
         entries = []
         if after < _CONVERSATION_CURSOR and self._view == CONVERSATIONS:
             entries.append(Entry(_CONVERSATION_CURSOR, CONVERSATION_FILE, self._conversation(row)))
-        begin, room = max(0, after - _CONVERSATION_CURSOR), limit - len(entries)
+        if after < _RECORDINGS_CURSOR:
+            entries += self._messages(row, max(0, after - _CONVERSATION_CURSOR), limit - len(entries))
+        calls = self._shelf.calls
+        if self._view != BY_CONTACT or calls is None or len(entries) >= limit:
+            return entries
+        begin = max(0, after - _RECORDINGS_CURSOR)
+        for found in calls.links(row.number, begin, limit - len(entries)):
+            link = recording_link(calls, found)
+            entries.append(Entry(found.number + _RECORDINGS_CURSOR, found.name, link))
+        return entries
+
+    def volatile_names(self) -> list[str]:
+        return [CONVERSATION_FILE] if self._view == CONVERSATIONS else []
+
+    def _messages(self, row: FolderRow, begin: int, room: int) -> list[Entry]:
         if self._view in LINK_VIEWS:
             nodes: list[tuple[MessageRow, Node]] = [
                 (message, self._link(message, home))
@@ -123,11 +142,13 @@ class FolderDirectory(MailboxDirectory):
                 (message, MessageDirectory(shelf=self._shelf, row=message))
                 for message in self._shelf.catalogue.messages(row.number, begin, room)
             ]
-        entries += [Entry(m.number + _CONVERSATION_CURSOR, m.name, node) for m, node in nodes]
-        return entries
+        return [Entry(m.number + _CONVERSATION_CURSOR, m.name, node) for m, node in nodes]
 
-    def volatile_names(self) -> list[str]:
-        return [CONVERSATION_FILE] if self._view == CONVERSATIONS else []
+    def _recording(self, row: FolderRow, name: str) -> Node | None:
+        """The link to a recording; None if the folder has none of that name."""
+        calls = self._shelf.calls
+        found = calls.link(row.number, name) if calls is not None and self._view == BY_CONTACT else None
+        return None if calls is None or found is None else recording_link(calls, found)
 
     def _row(self) -> FolderRow | None:
         return self._shelf.catalogue.folder(self._view, self._name)

@@ -82,13 +82,17 @@ _WAV_BYTES_PER_S = 32_000
 _OTHER_BYTES_PER_S = 40_000
 """320 kbit/s, the highest rate of MPEG-1 layer III (ISO/IEC 11172-3, 2.4.2.3)."""
 
+_RECORDED_BYTES_PER_S: Mapping[str, int] = MappingProxyType({".wav": 16_000, ".mp3": 4_000, "": 16_000})
+"""Highest rates of call recordings, by extension: telephone audio of 8 kHz and 16 bit (G.711, decoded), and
+MP3 at 32 kbit/s. Most records do not say which of the two a recording is."""
+
 _PAGE_BYTES = 512 << 10
 """A fax page at the fine resolution of ITU-T T.4, 1728 x 2200 dots, is 464 KiB before compression."""
 
 _MMS_BYTES = 1_500_000
 """Limit of all files of an MMS together. Source: the API's MMS guide."""
 
-_LEAST_BYTES = 1 << 20
+LEAST_BYTES = 1 << 20
 """Smallest estimate: too large a size looks odd until the file is opened, too small a size truncates it."""
 
 _MOST_BYTES = 1 << 30
@@ -117,9 +121,29 @@ def split_extension(name: str, content_type: str) -> tuple[str, str]:
     return name, extension_for(content_type)
 
 
+def recording_extension(uri: str) -> str:
+    """The file extension of a call recording: ``.wav`` if its URI ends that way, else ``.mp3``.
+
+    Records of calls have no media type.
+    """
+    return _uri_extension(uri) or ".mp3"
+
+
+def estimated_recording(duration_s: int | None, uri: str) -> int:
+    """A size in bytes that a call recording is unlikely to exceed, as in `estimated_size`.
+
+    Args:
+        duration_s: Its length in seconds; None if that is unknown.
+        uri: Its URI, whose ending may be that of a file.
+    """
+    # The duration is in whole seconds: one more covers the fraction and the header.
+    size = 0 if duration_s is None else (duration_s + 1) * _RECORDED_BYTES_PER_S[_uri_extension(uri)]
+    return _rounded(size)
+
+
 def estimated_size(message: Message, attachment: Attachment) -> int:
     """A size in bytes that the content is unlikely to exceed: a multiple of 4096, from 1 MiB to 1 GiB."""
-    size = _LEAST_BYTES
+    size = 0
     if attachment.duration_s is not None:
         is_wav = extension_for(attachment.content_type) == ".wav"
         rate = _WAV_BYTES_PER_S if is_wav else _OTHER_BYTES_PER_S
@@ -129,4 +153,15 @@ def estimated_size(message: Message, attachment: Attachment) -> int:
         size = max(size, message.fax_pages * _PAGE_BYTES)
     if attachment.kind == "MmsAttachment":
         size = max(size, _MMS_BYTES)
-    return min(-(-size // _BLOCK_BYTES) * _BLOCK_BYTES, _MOST_BYTES)
+    return _rounded(size)
+
+
+def _rounded(size: int) -> int:
+    """`size`, at least 1 MiB and at most 1 GiB, rounded up to a multiple of 4096."""
+    return min(-(-max(size, LEAST_BYTES) // _BLOCK_BYTES) * _BLOCK_BYTES, _MOST_BYTES)
+
+
+def _uri_extension(uri: str) -> str:
+    """``.wav`` or ``.mp3`` if the path of `uri` ends so in any case, else empty."""
+    path = uri.partition("#")[0].partition("?")[0].lower()
+    return next((extension for extension in (".wav", ".mp3") if path.endswith(extension)), "")

@@ -19,6 +19,7 @@ must stay the same when a newer Python knows it.
 import re
 import unicodedata
 from collections.abc import Iterable
+from hashlib import blake2b
 
 from rcfs.model import with_few_marks
 
@@ -61,6 +62,9 @@ _PLAIN = re.compile(r"[ !#-)+-.0-9;=@A-Z\[\]^_`a-z{}~]*")
 
 _NUMBERED_BYTES = 200
 """Names with the same first bytes share one counter, because adding a number may cut the rest."""
+
+_LONGEST_ID = 20
+"""Most digits of an id of the platform: 19 in an int64, 20 if unsigned."""
 
 
 def clean(text: str) -> str:
@@ -112,6 +116,16 @@ def fit(stem: str, suffix: str = "") -> str:
 def is_device(name: str) -> bool:
     """Whether Windows opens a device when a program opens a file of that name."""
     return _DEVICE.match(name) is not None
+
+
+def shown_id(key: str) -> str:
+    """The key if it looks like an id of the platform, else a digest: a stranger may have chosen it.
+
+    A digest is also different for keys that differ in case only.
+    """
+    if key.isascii() and key.isdecimal() and len(key) <= _LONGEST_ID:
+        return key
+    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()
 
 
 class Names:

@@ -76,6 +76,15 @@ class Directory(Node):
     """Whether a page with fewer entries than the limit is the last one, so that no empty page has to
     follow."""
 
+    @property
+    def shows_others(self) -> bool:
+        """Whether the directory also shows what is no part of its collection.
+
+        Then it is listed even if the login may not read the collection, or if the collection is not loaded
+        and there is no network.
+        """
+        return False
+
     def find(self, name: str) -> Node | None:
         """The node of that name; None if the directory has no such entry.
 
@@ -141,8 +150,10 @@ class TextFile(Node):
     """Whether the text usually changes by an addition at its end."""
     _times: Times
     size_bytes: int
-    """Exact size in bytes at present; the caller of `content` updates it when the content has another
-    size."""
+    """Size in bytes at present; the caller of `content` updates it when the content has another size."""
+    size_is_exact: bool = True
+    """Whether `size_bytes` is exact; otherwise the collection has not been loaded, and it is an estimate. The
+    caller that updates the size sets this as well."""
 
     def times(self) -> Times:
         return self._times
@@ -268,7 +279,7 @@ class AttachmentFile(ContentFile):
 
 @attrs.define(eq=False, kw_only=True)
 class Link(Node):
-    """A symbolic link to the directory of a message."""
+    """A symbolic link to the directory of a message, or to a file."""
 
     mode: ClassVar[int] = 0o777
     _times: Times

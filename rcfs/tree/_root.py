@@ -1,17 +1,29 @@
-"""The root of the tree: a directory for each extension, ``Search``, and ``.rcfs``, which is not listed."""
+"""The root of the tree: extensions, ``Company``, ``Search``, and ``.rcfs``, which is not listed."""
 
-from collections import Counter
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 
 import attrs
 
-from rcfs.model import Extension
+from rcfs.model import COMPANY, AttachmentKey, ContentKey, Extension, RecordingKey
+from rcfs.tree._call_catalogue import CallCatalogue
+from rcfs.tree._calls import recording_file
 from rcfs.tree._catalogue import Shelf
+from rcfs.tree._company import CompanyDirectory
 from rcfs.tree._extension import ExtensionDirectory
-from rcfs.tree._names import Names, clean, fit, folded
+from rcfs.tree._extension_names import (
+    COMPANY_DIRECTORY,
+    LIVE_DIRECTORY,
+    SEARCH_DIRECTORY,
+    extension_names,
+)
+from rcfs.tree._greetings import GreetingCatalogue, GreetingShelf
+from rcfs.tree._names import clean
 from rcfs.tree._nodes import (
     LIVE_TOPICS,
     REFRESH_ALL,
+    ContentFile,
     Directory,
     Entry,
     FixedDirectory,
@@ -19,21 +31,11 @@ from rcfs.tree._nodes import (
     Node,
     RefreshFile,
 )
-from rcfs.tree._search import SEARCH_DIRECTORY, Owner, SearchCatalogue, SearchesDirectory
+from rcfs.tree._search import Owner, SearchCatalogue, SearchesDirectory
 from rcfs.tree._times import Times
-
-LIVE_DIRECTORY = ".rcfs"
-"""Directory of the files about the program; no directory of an extension has a name with a leading dot.
-
-It can be looked up, but is listed on request only: a program that copies or compares the tree would take it
-for a part of the account.
-"""
 
 _REFRESH = "refresh"
 """Directory in `LIVE_DIRECTORY` whose files start a refresh when they are opened."""
-
-COPY_MANIFEST = "SHA256SUMS"
-"""File of digests at the top of a copy; no extension gets this name."""
 
 _LABEL_LENGTH = 40
 """Most characters of an extension's number in the names of links; real numbers are shorter."""
@@ -56,7 +58,7 @@ class RefreshDirectory(FixedDirectory):
     _root: "Root"
 
     def find(self, name: str) -> Node | None:
-        known = isinstance(self._root.find(name), (ExtensionDirectory, SearchesDirectory))
+        known = isinstance(self._root.find(name), (ExtensionDirectory, CompanyDirectory, SearchesDirectory))
         if not known and name != REFRESH_ALL:
             return None
         return RefreshFile(times=self.times(), topic=_REFRESH, name=name)
@@ -68,18 +70,23 @@ class Root(Directory):
 
     _fallback_s: float
     _searches: SearchCatalogue | None = None
+    _calls: CallCatalogue | None = None
+    _greetings: GreetingShelf | None = None
     _list_control: bool = False
     _extensions: dict[int, ExtensionDirectory] = attrs.field(factory=dict)
     _named: dict[str, Node] = attrs.field(factory=dict)
     _names: dict[int, str] = attrs.field(factory=dict)
     _cursors: dict[str, int] = attrs.field(factory=dict)
+    _listed: list[tuple[int, str]] = attrs.field(factory=list)
+    _company: CompanyDirectory = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._company = CompanyDirectory(times=self.times(), calls=self._calls, greetings=self._greetings)
 
     def show(self, extensions: Iterable[Extension]) -> set[str]:
-        """Shows these extensions and no others.
+        """Shows these extensions and no others, and the company if the login may see something of it.
 
-        The directory of an extension is called ``<number> <name>``, or by one of the two if the other is
-        missing, or ``extension <id>`` if both are. If two names were equal without regard to case, both get
-        an ``[id]``. The directory of an extension stays the same node.
+        Names are as in `extension_names`. The directory of an extension stays the same node.
 
         Args:
             extensions: Those that the user may read; the last record of an id counts.
@@ -88,20 +95,16 @@ class Root(Directory):
             The names that are new, gone, or stand for something else than before.
         """
         by_id = {extension.id: extension for extension in extensions}
-        stems = {extension.id: _stem(extension) for extension in by_id.values()}
-        equal = Counter(folded(fit(stem)) for stem in stems.values())
-        taken = Names((LIVE_DIRECTORY, SEARCH_DIRECTORY, COPY_MANIFEST))
+        names = extension_names(by_id.values())
         named: dict[str, Node] = {}
-        names: dict[int, str] = {}
         kept: dict[int, ExtensionDirectory] = {}
         changed: set[str] = set()
-        for extension_id, extension in sorted(by_id.items()):
-            suffix = f" [{extension_id}]" if equal[folded(fit(stems[extension_id]))] > 1 else ""
-            name = names[extension_id] = taken.unique(stems[extension_id], suffix)
+        for extension_id, name in names.items():
+            extension = by_id[extension_id]
             directory = self._extensions.get(extension_id)
             if directory is None:
-                shelf = Shelf(extension_id, self._fallback_s)
-                directory = ExtensionDirectory(extension=extension, shelf=shelf)
+                shelf = Shelf(extension_id, self._fallback_s, calls=self._calls)
+                directory = ExtensionDirectory(extension=extension, shelf=shelf, greetings=self._greetings)
             elif directory.extension != extension:
                 directory.extension = extension
                 changed.add(name)
@@ -109,6 +112,11 @@ class Root(Directory):
         times = self.times()
         live = {topic: LiveFile(times=times, topic=topic) for topic in LIVE_TOPICS}
         entries = dict(sorted(named.items()))
+        has_company = self._calls is not None and self._calls.has_company
+        if has_company:
+            entries[COMPANY_DIRECTORY] = self._company
+        if self._greetings is not None:
+            self._greetings.has_company = has_company
         if self._searches is not None:
             entries[SEARCH_DIRECTORY] = self._named.get(SEARCH_DIRECTORY) or SearchesDirectory(
                 catalogue=self._searches, owner_of=self.owner_of, times=times
@@ -122,6 +130,8 @@ class Root(Directory):
         self._extensions, self._named, self._names = kept, entries, names
         for name in entries:
             self._cursors.setdefault(name, len(self._cursors) + 1)
+        listed = entries if self._list_control else entries.keys() - {LIVE_DIRECTORY}
+        self._listed = sorted((self._cursors[name], name) for name in listed)
         return changed
 
     def extension(self, extension_id: int) -> ExtensionDirectory:
@@ -133,11 +143,31 @@ class Root(Directory):
         return self._extensions[extension_id]
 
     def name_of(self, extension_id: int) -> str | None:
-        """The name of the directory of an extension; None if the root does not show the extension."""
+        """The name of the directory of an extension, or of `COMPANY`; None if the root does not show it."""
+        if extension_id == COMPANY and COMPANY_DIRECTORY in self._named:
+            return COMPANY_DIRECTORY
         return self._names.get(extension_id)
 
+    def content_file(self, key: ContentKey) -> ContentFile | None:
+        """The file of a content; None if the tree does not show it, or its collection is not loaded."""
+        match key:
+            case AttachmentKey():
+                directory = self._extensions.get(key.extension_id)
+                return None if directory is None else directory.attachment(key)
+            case RecordingKey() if self._calls is not None:
+                row = self._calls.recording_by_id(key.recording_id)
+                recording = None if row is None else recording_file(self._calls, row)
+                return recording if recording is not None and recording.key == key else None
+            case _ if self._greetings is not None:
+                greeting = self._greetings.file(key)
+                return greeting if greeting is not None and greeting.key == key else None
+            case _:
+                return None
+
     def owner_of(self, extension_id: int) -> Owner | None:
-        """The owner of a mailbox, by extension; None if the root does not show it. For any thread."""
+        """The owner of a mailbox or recording; None if the root does not show it. For any thread."""
+        if extension_id == COMPANY and COMPANY_DIRECTORY in self._named:
+            return Owner(COMPANY_DIRECTORY, COMPANY_DIRECTORY)
         directory, name = self._extensions.get(extension_id), self._names.get(extension_id)
         if directory is None or name is None:
             return None
@@ -150,9 +180,8 @@ class Root(Directory):
         return self._named.get(name)
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        names = self._named if self._list_control else self._named.keys() - {LIVE_DIRECTORY}
-        listed = sorted((self._cursors[name], name) for name in names)
-        return [Entry(at, name, self._named[name]) for at, name in listed if at > after][:limit]
+        start = bisect_right(self._listed, after, key=itemgetter(0))
+        return [Entry(at, name, self._named[name]) for at, name in self._listed[start : start + limit]]
 
 
 def build_root(
@@ -160,6 +189,8 @@ def build_root(
     *,
     fallback_s: float,
     searches: SearchCatalogue | None = None,
+    calls: CallCatalogue | None = None,
+    greetings: GreetingCatalogue | None = None,
     list_control: bool = False,
 ) -> Root:
     """The root that shows `extensions`.
@@ -168,13 +199,16 @@ def build_root(
         extensions: As in `Root.show`.
         fallback_s: Time of nodes whose records have none, in seconds since 1970-01-01 UTC.
         searches: The searches to show; None for a tree without a directory of searches.
+        calls: The calls and recordings to show; None for a tree without them, and without the company.
+        greetings: The greetings and prompts to show; None for a tree without them.
         list_control: Whether ``.rcfs`` is listed.
     """
-    root = Root(fallback_s=fallback_s, searches=searches, list_control=list_control)
+    root = Root(
+        fallback_s=fallback_s,
+        searches=searches,
+        calls=calls,
+        greetings=None if greetings is None else GreetingShelf(greetings),
+        list_control=list_control,
+    )
     root.show(extensions)
     return root
-
-
-def _stem(extension: Extension) -> str:
-    parts = filter(None, (clean(extension.number), clean(extension.name)))
-    return " ".join(parts) or f"extension {extension.id}"

@@ -1,11 +1,12 @@
-"""Searches as directories: ``Search/<query>/`` holds a link to every message that the query finds.
+"""Searches as directories: ``Search/<query>/`` holds a link to all that the query finds.
 
 The name of the directory is the query. Characters that exFAT and NTFS refuse are listed in their full-width
 forms: U+FF02 for a quotation mark, U+FF0A for an asterisk. A lookup takes both forms, so people type the
 plain one, and copies work.
 
-The directories hold no data: each listing runs the query again. A link has the name of the directory of its
-message. If messages of several mailboxes have the same name, the number of the extension is added.
+The directories hold no data: each listing runs the query again. A link to a message or a recording has the
+name of its target. If messages of several mailboxes have the same name, the number of the extension is added.
+A call without a recording has a name of its own, which links to the call log of its month.
 """
 
 import re
@@ -16,13 +17,11 @@ from typing import ClassVar, Protocol
 import attrs
 
 from rcfs.model import FoundRow, SearchRow
+from rcfs.tree._call_names import call_id_of
 from rcfs.tree._message import message_id_of
 from rcfs.tree._names import clean, fit, is_device
 from rcfs.tree._nodes import Directory, Entry, Link, Node
 from rcfs.tree._times import Times, times_of
-
-SEARCH_DIRECTORY = "Search"
-"""Directory of the searches in the root; no extension gets this name."""
 
 _WIDE_DOT = "\uff0e"
 _WIDE = {ord(one): chr(ord(one) + 0xFEE0) for one in '"*:<>?\\|'}
@@ -79,7 +78,11 @@ class SearchCatalogue(Protocol):
         ...
 
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
-        """The matches of `query` with that message id, which several mailboxes may have."""
+        """The messages with that id that match `query`; several mailboxes may have one."""
+        ...
+
+    def calls_with_id(self, query: str, call_or_recording: str) -> list[FoundRow]:
+        """The matches of `query` that are the recording with that id, or belong to the call with that id."""
         ...
 
 
@@ -146,7 +149,11 @@ class SearchDirectory(Directory):
 
     def find(self, name: str) -> Node | None:
         message_id = message_id_of(name)
-        rows = [] if message_id is None else self._catalogue.matches_with_id(self._row.name, message_id)
+        call_id = call_id_of(name)
+        if message_id is not None:
+            rows = self._catalogue.matches_with_id(self._row.name, message_id)
+        else:
+            rows = [] if call_id is None else self._catalogue.calls_with_id(self._row.name, call_id)
         for row in rows:
             owner = self._owner_of(row.extension_id)
             # The listing may have shown the longer name, because of a namesake that is gone now.
@@ -164,8 +171,8 @@ class SearchDirectory(Directory):
 
 
 def link_name(row: FoundRow, owner: Owner) -> str:
-    """The name of the link to a message."""
-    return namesake(row.name, row.id, owner) if row.ambiguous else row.name
+    """The name of the link to a match."""
+    return row.link or (namesake(row.name, row.id, owner) if row.ambiguous else row.name)
 
 
 def namesake(name: str, message_id: int, owner: Owner) -> str:

@@ -11,13 +11,23 @@ A message has one home, the folder that holds its directory. Folders of other vi
 """
 
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 from types import MappingProxyType
 
-from rcfs.model import TEXTUAL_TYPES, Availability, FolderNames, Message, Party, Place, ShelvedMessage, valid
+from rcfs.model import (
+    CALLS_VIEW,
+    RECORDINGS_VIEW,
+    TEXTUAL_TYPES,
+    Availability,
+    FolderNames,
+    Message,
+    Party,
+    Place,
+    ShelvedMessage,
+    valid,
+)
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
 from rcfs.tree._message import attachment_names, message_name
-from rcfs.tree._names import clean, cut, fit, folded
+from rcfs.tree._names import clean, cut, fit, folded, shown_id
 from rcfs.tree._speech import spoken_lines
 from rcfs.tree._times import month_name, sane
 
@@ -27,8 +37,9 @@ TYPE_VIEWS: Mapping[str, str] = MappingProxyType(
 """Views by message type, for the types that every mailbox can hold. Source: ``messageType`` of
 listMessages."""
 
-SHELVING_EDITION = "2"
-"""Version of the rules of `shelve` and `name_folder`: a new one makes the index shelve all messages again."""
+SHELVING_EDITION = "3"
+"""Version of the rules of `shelve`, `shelve_call` and `name_folder`: a new one makes the index shelve all
+messages and calls again."""
 
 CONVERSATIONS = "Conversations"
 BY_CONTACT = "By-Contact"
@@ -46,13 +57,17 @@ FLAT_VIEWS = frozenset({UNREAD, TRASH, PURGED})
 RECORD_NAME = "extension.json"
 """File of an extension directory that holds the record of the extension."""
 
-_RESERVED = {folded(name) for name in (*LINK_VIEWS, *FLAT_VIEWS, RECORD_NAME)}
+GREETINGS_VIEW = "Greetings"
+"""Directory of the greetings of an extension, or of the company."""
+
+_RESERVED = {
+    folded(name)
+    for name in (*LINK_VIEWS, *FLAT_VIEWS, RECORD_NAME, CALLS_VIEW, RECORDINGS_VIEW, GREETINGS_VIEW)
+}
+"""Names that no view of a message type has."""
 
 _NAMED_PARTIES = 3
 """Most parties in the name of a folder, so that it stays readable in a terminal; the others are counted."""
-
-_LONGEST_ID = 20
-"""Most digits of an id of the platform: 19 in an int64, 20 if unsigned."""
 
 _SUFFIX_DIGITS = range(7, 11)
 """Numbers of last digits by which a search finds a phone number: the local number, and the number without
@@ -87,7 +102,7 @@ def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | N
         spoken_bytes=len(spoken_lines(message)) if _converses(message) else 0,
         own=_own_identity(message),
         said=valid(message.subject or ""),
-        people=" ".join(_searchable(party) for party in _everybody(message)),
+        people=" ".join(searchable(party) for party in _everybody(message)),
         files=" ".join(name for name, _attachment in attachment_names(message)),
     )
 
@@ -113,7 +128,7 @@ def name_folder(place: Place, parties: Mapping[str, str], owners: frozenset[str]
     )
     label = ", ".join(known[:_NAMED_PARTIES]) or UNKNOWN
     more = f" +{len(known) - _NAMED_PARTIES}" if len(known) > _NAMED_PARTIES else ""
-    plain, qualified = fit(label, more), fit(label, f"{more} [{_shown_key(place.key)}]")
+    plain, qualified = fit(label, more), fit(label, f"{more} [{shown_id(place.key)}]")
     # A party may choose the qualified name of another folder: only qualified names may end with a bracket.
     return FolderNames(qualified if plain.endswith("]") else plain, qualified, folded(plain))
 
@@ -131,10 +146,10 @@ def _view_of(kind: str) -> str:
 
 def _links(message: Message) -> Iterator[Place]:
     if _converses(message):
-        parties = tuple(dict.fromkeys((_identity(p), valid(p.name)) for p in _everybody(message)))
+        parties = tuple(dict.fromkeys((identity_of(p), valid(p.name)) for p in _everybody(message)))
         key = message.conversation_id or " ".join(sorted({identity for identity, _name in parties}))
         yield Place(CONVERSATIONS, key or UNKNOWN, parties or (("", ""),))
-    for identity, name in {_identity(p): valid(p.name) for p in _others(message)}.items():
+    for identity, name in {identity_of(p): valid(p.name) for p in _others(message)}.items():
         yield Place(BY_CONTACT, identity or UNKNOWN, ((identity or UNKNOWN, name),))
     if message.read_status == "Unread" and not is_outbound(message):
         yield Place(UNREAD)
@@ -156,7 +171,7 @@ def _others(message: Message) -> tuple[Party, ...]:
     return (message.recipients or (Party(),)) if is_outbound(message) else (message.sender,)
 
 
-def _identity(party: Party) -> str:
+def identity_of(party: Party) -> str:
     """The number or name by which records of one party are equal; empty if the party withholds both."""
     return valid(number_of(party) or party.name)
 
@@ -168,18 +183,12 @@ def _own_identity(message: Message) -> str:
     recipients.
     """
     if is_outbound(message):
-        return _identity(message.sender)
-    return _identity(message.recipients[0]) if len(message.recipients) == 1 else ""
+        return identity_of(message.sender)
+    return identity_of(message.recipients[0]) if len(message.recipients) == 1 else ""
 
 
-def _shown_key(key: str) -> str:
-    """The key if it looks like an id of the platform, else a digest: a stranger may have chosen it."""
-    if key.isascii() and key.isdecimal() and len(key) <= _LONGEST_ID:
-        return key
-    return blake2b(key.encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()
-
-
-def _searchable(party: Party) -> str:
+def searchable(party: Party) -> str:
+    """The name and numbers of a party for the full-text index, and the ends of its phone number."""
     digits = "".join(filter(str.isdigit, party.phone_number))
     ends = (digits[-length:] for length in _SUFFIX_DIGITS if len(digits) > length)
     return valid(" ".join(filter(None, (party.name, party.phone_number, *ends, party.extension_number))))

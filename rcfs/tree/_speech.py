@@ -6,14 +6,12 @@ from rcfs.model import Message, one_line
 from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
 from rcfs.tree._message import attachment_names
 from rcfs.tree._names import clean, cut
+from rcfs.tree._pieces import pieces_of
 from rcfs.tree._times import clock_text
 
 _MORE_TEXT = "    "
 _FILE = "  "
 """Indentation of further lines of a text, and of files; only messages begin at the left margin."""
-
-_PIECE_BYTES = 1 << 16
-"""Least size of a piece: a message has some hundred bytes, and each write to a file costs 2 µs."""
 
 _SPEAKER_BYTES = 80
 """Longest name of a speaker: a terminal could wrap a longer one, whose end would look like a new line."""
@@ -36,14 +34,7 @@ def conversation_pieces(messages: Iterable[Message]) -> Iterator[bytes]:
     by two spaces, with its name in brackets as in the directory of the message. Control characters become
     spaces, so the file is safe to show on a terminal.
     """
-    piece = bytearray()
-    for message in messages:
-        piece += spoken_lines(message)
-        if len(piece) >= _PIECE_BYTES:
-            yield bytes(piece)
-            piece.clear()
-    if piece:
-        yield bytes(piece)
+    return pieces_of(map(spoken_lines, messages))
 
 
 def spoken_lines(message: Message) -> bytes:

@@ -36,6 +36,11 @@ def month_name(created_s: float | None) -> str:
     return _formatted(created_s, "%04d-%02d", 2)
 
 
+def day_name(created_s: float | None) -> str:
+    """The day as ``2026-11-03``, or ``undated``."""
+    return _formatted(created_s, "%04d-%02d-%02d", 3)
+
+
 def stamp(created_s: float | None) -> str:
     """The second as ``2026-11-03T17.27.05Z`` (every file system accepts the dots), or ``undated``."""
     return _formatted(created_s, "%04d-%02d-%02dT%02d.%02d.%02dZ", 6)

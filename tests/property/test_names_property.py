@@ -9,9 +9,33 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rcfs.model import Attachment, Extension, Message, Party
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Node, TextFile, build_root
+from rcfs.model import (
+    Attachment,
+    Call,
+    Extension,
+    Greeting,
+    Leg,
+    Message,
+    Party,
+    Prompt,
+    Recording,
+    StandardGreeting,
+    is_usable_id,
+)
+from rcfs.tree import (
+    AttachmentFile,
+    ContentFile,
+    Directory,
+    ExtensionDirectory,
+    Link,
+    Node,
+    RecordingFile,
+    Root,
+    TextFile,
+    build_root,
+)
 from rcfs.tree._names import clean, cut, fit, folded
+from tests.fakes.call_catalogue import PlainCalls, PlainGreetings
 from tests.fakes.catalogue import shown
 
 FORBIDDEN = {"/", *map(chr, [*range(32), *range(127, 160), 0x61C, 0x200E, 0x200F, 0x2028, 0x2029])}
@@ -27,6 +51,7 @@ PIECES = [
     "\U000e0067", "k\u0131", "\ue000", ".jpg", ".JPG", "message.json", "text.txt", "Text",
     "(2)", " (2)", "[1]", " [2]", "x" * 130,
     "\u00e9" * 130, "\u0301" * 130, "+1212", "SMS", "Trash", "conversation.txt", "Other", ".rcfs", "undated",
+    "Company", "search", "Standard", "Calls",
 ]  # fmt: skip
 
 hostile = st.lists(st.sampled_from(PIECES), max_size=5).map("".join)
@@ -54,6 +79,40 @@ messages = st.builds(
     conversation_id=st.sampled_from(["", "1", "2"]) | hostile,
     attachments=st.lists(attachments, max_size=4).map(tuple),
 )
+ids = st.sampled_from(["1", "2", "01", "aB", "Ab", "a/b", "..", ""]) | hostile
+recordings = st.none() | st.builds(Recording, id=ids, kind=hostile, uri=hostile)
+legs = st.builds(
+    Leg,
+    direction=st.sampled_from(["", "Inbound", "Outbound"]),
+    sender=parties,
+    receiver=parties,
+    extension_id=st.none() | st.integers(0, 3),
+    started_s=times,
+    duration_s=st.none() | st.sampled_from([-1, 0, 59, 3600, 2**63 - 1]),
+    recording=recordings,
+    message_id=st.none() | st.integers(0, 2),
+)
+calls = st.builds(
+    Call,
+    id=ids,
+    whole=legs,
+    session_id=hostile,
+    type=hostile,
+    result=hostile,
+    legs=st.lists(legs, max_size=3).map(tuple),
+    modified_s=times,
+)
+call_logs = st.lists(calls, max_size=4, unique_by=lambda call: call.id)
+greetings = st.builds(
+    Greeting, hostile, hostile, ids, hostile, st.sampled_from(["", "audio/wav"]), st.booleans(), hostile
+)
+prompts = st.builds(Prompt, ids, hostile, hostile, st.sampled_from(["", "audio/wav", "audio/mpeg"]))
+presets = st.builds(StandardGreeting, ids, hostile, hostile, hostile, hostile)
+extensions = st.lists(
+    st.builds(Extension, id=st.integers(1, 3), number=hostile, name=hostile),
+    max_size=3,
+    unique_by=lambda extension: extension.id,
+)
 mailboxes = st.lists(messages, max_size=5, unique_by=lambda message: message.id)
 
 
@@ -79,7 +138,7 @@ def describe(node: Node) -> object:
         return (times_and_facts, listing(node))
     if isinstance(node, TextFile):
         return (times_and_facts, node.content())
-    if isinstance(node, AttachmentFile):
+    if isinstance(node, ContentFile):
         return (times_and_facts, node.key, node.size_bytes)
     assert isinstance(node, Link)
     return (times_and_facts, node.target)
@@ -176,3 +235,73 @@ def test_extensions_are_safe_unique_and_the_same_in_any_order(extensions: list[E
         again = build_root(order, fallback_s=1.0)
         assert list(again.entries()) == list(root.entries())
         assert [again.extension(e.id).extension for e in unique] == unique
+
+
+def company_of(shown_ones: list[Extension], found: list[Call], voices: PlainGreetings | None = None) -> Root:
+    made = PlainCalls(shown_ones, months=["2026-11"])
+    made.put(*found)
+    root = build_root(shown_ones, fallback_s=1.0, calls=made, greetings=voices)
+    for extension in shown_ones:
+        root.extension(extension.id).show_none()
+    return root
+
+
+def check_everywhere(root: Root) -> None:
+    for directory in directories(root):
+        entries = directory.entries()
+        check_names(list(entries))
+        listed, after = [], 0
+        while page := directory.page(after, 1):
+            listed += [entry.name for entry in page]
+            assert page[-1].cursor > after
+            after = page[-1].cursor
+        assert listed == list(entries)
+        for name, node in entries.items():
+            found = directory.find(name)
+            assert found is not None
+            assert describe(found) == describe(node)
+
+
+@settings(max_examples=50)
+@given(extensions, call_logs)
+def test_every_name_of_calls_is_safe_unique_and_found(shown_ones: list[Extension], found: list[Call]) -> None:
+    check_everywhere(company_of(shown_ones, found))
+
+
+@settings(max_examples=50)
+@given(extensions, call_logs)
+def test_every_recording_is_shown_exactly_once(shown_ones: list[Extension], found: list[Call]) -> None:
+    root = company_of(shown_ones, found)
+    shown_files: dict[str, int] = {}
+    for directory in directories(root):
+        for node in directory.entries().values():
+            if isinstance(node, RecordingFile):
+                shown_files[node.row.id] = shown_files.get(node.row.id, 0) + 1
+    recorded = {leg.recording.id for call in found for leg in call.recorded_legs if leg.recording is not None}
+    assert shown_files == {each: 1 for each in recorded if is_usable_id(each)}
+
+
+@settings(max_examples=50)
+@given(
+    extensions,
+    st.lists(greetings, max_size=5).map(tuple),
+    st.lists(presets, max_size=3).map(tuple),
+    st.lists(prompts, max_size=4).map(tuple),
+)
+def test_every_name_of_greetings_is_safe_unique_and_found(
+    shown_ones: list[Extension],
+    found: tuple[Greeting, ...],
+    standard: tuple[StandardGreeting, ...],
+    recorded: tuple[Prompt, ...],
+) -> None:
+    owners = (0, *(extension.id for extension in shown_ones))
+    root = company_of(shown_ones, [], PlainGreetings(dict.fromkeys(owners, found), standard, recorded))
+    check_everywhere(root)
+    for directory in directories(root):
+        for node in directory.entries().values():
+            if isinstance(node, Link):
+                parent: Node = root
+                for part in node.target.removeprefix("../../../").split("/"):
+                    assert isinstance(parent, Directory)
+                    parent = parent.entries()[part]
+                assert isinstance(parent, ContentFile)

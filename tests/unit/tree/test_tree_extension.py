@@ -5,8 +5,9 @@ import attrs
 import pytest
 
 from rcfs.model import Attachment, AttachmentKey, Extension, Message, Party
-from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, Node, TextFile, build_root
+from rcfs.tree import AttachmentFile, Directory, ExtensionDirectory, Link, TextFile, build_root
 from tests.fakes.catalogue import PlainCatalogue, shown
+from tests.fakes.nodes import at, names
 
 NOV_S = 1793726825.0  # 2026-11-03T17:27:05Z
 DEC_S = NOV_S + 30 * 86400
@@ -24,21 +25,6 @@ def sms(id_: int, created_s: float | None = NOV_S, **fields: Any) -> Message:
     return attrs.evolve(
         Message(id_, "SMS", "Inbound", Party("Bob"), created_s=created_s, subject="hi"), **fields
     )
-
-
-def at(root: Node, *path: str) -> Node:
-    for name in path:
-        assert isinstance(root, Directory)
-        found = root.find(name)
-        assert found is not None, name
-        root = found
-    return root
-
-
-def names(root: Node, *path: str) -> list[str]:
-    directory = at(root, *path)
-    assert isinstance(directory, Directory)
-    return list(directory.entries())
 
 
 def walk(directory: Directory, path: str = "") -> Iterator[str]:

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from rcfs.model import Attachment, AttachmentKey, ContentKey, Message, MessageRow, Party
+from rcfs.tree import Times
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._mailbox import MessageDirectory
 from rcfs.tree._message import attachment_names, message_id_of, message_name
 from rcfs.tree._nodes import AttachmentFile, TextFile
-from rcfs.tree._times import Times
 from tests.fakes.catalogue import PlainCatalogue
 
 NOON_S = 1793726825.0  # 2026-11-03T17:27:05Z

@@ -1,8 +1,7 @@
 import pytest
 
 from rcfs.model import Extension
-from rcfs.tree import LIVE_TOPICS, REFRESH_ALL, Directory, LiveFile, RefreshFile, build_root
-from rcfs.tree._times import Times
+from rcfs.tree import LIVE_TOPICS, REFRESH_ALL, Directory, LiveFile, RefreshFile, Times, build_root
 from tests.fakes.searches import PlainSearches
 
 

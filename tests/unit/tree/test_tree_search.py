@@ -2,7 +2,7 @@
 
 import pytest
 
-from rcfs.model import Extension, FoundRow
+from rcfs.model import COMPANY, Extension, FoundRow
 from rcfs.tree import (
     Directory,
     Link,
@@ -10,12 +10,13 @@ from rcfs.tree import (
     Root,
     SearchDirectory,
     SearchesDirectory,
+    Times,
     build_root,
     search_name,
     search_query,
 )
 from rcfs.tree._names import clean, fit
-from rcfs.tree._times import Times
+from tests.fakes.call_catalogue import PlainCalls
 from tests.fakes.searches import PlainSearches
 
 JANE, BOB = Extension(5, "101", "Jane"), Extension(6, "", "Bob")
@@ -49,6 +50,12 @@ def search(root: Root) -> SearchDirectory:
 def at(directory: Directory, name: str) -> Node:
     node = directory.find(name)
     assert node is not None
+    return node
+
+
+def at_directory(directory: Directory, name: str) -> Directory:
+    node = at(directory, name)
+    assert isinstance(node, Directory)
     return node
 
 
@@ -158,3 +165,37 @@ def test_a_search_is_listed_as_every_disk_takes_it(typed: str, query: str, liste
 def test_a_query_without_a_valid_name_is_refused(character: str) -> None:
     with pytest.raises(ValueError, match="cannot stand in a name"):
         search_query(f"a{character}b")
+
+
+def test_recordings_and_calls_are_found_as_well(searches: PlainSearches) -> None:
+    root = build_root([JANE, BOB], fallback_s=1.0, searches=searches, calls=PlainCalls())
+    search = at(at_directory(root, "Search"), "invoice")
+    assert isinstance(search, SearchDirectory)
+    name, called = (
+        "2026-11-03T17.27.05Z from Eve 9s [77].mp3",
+        "2026-11-03T17.27.05Z from Eve [aB-c].csv",
+    )
+    month = "2026-11.csv"
+    searches.rows = [
+        FoundRow((1 << 40) + 1, 5, 0, name, 2.0, 3.0, "Recordings", "2026-11"),
+        FoundRow((1 << 40) + 2, COMPANY, 0, name.replace("77", "78"), 2.0, 3.0, "Recordings", "2026-11"),
+        FoundRow((1 << 40) + 3, 6, 0, month, 2.0, 3.0, "Calls", "", link=called),
+    ]
+    expected = {
+        name: f"../../101 Jane/Recordings/2026-11/{name}",
+        name.replace("77", "78"): f"../../Company/Recordings/2026-11/{name.replace('77', '78')}",
+        called: "../../Bob/Calls/2026-11.csv",
+    }
+    assert {name: target(node) for name, node in search.entries().items()} == expected
+    assert {name: target(search.find(name)) for name in expected} == expected
+    assert search.find(month) is None
+    assert search.find(name.replace("77", "79")) is None
+
+
+def test_what_the_company_has_is_not_found_while_it_is_not_shown(searches: PlainSearches) -> None:
+    root = build_root([JANE], fallback_s=1.0, searches=searches, calls=PlainCalls(has_company=False))
+    search = at(at_directory(root, "Search"), "invoice")
+    assert isinstance(search, SearchDirectory)
+    searches.rows = [FoundRow(1, COMPANY, 0, "x [7].mp3", 2.0, 3.0, "Recordings", "2026-11")]
+    assert search.entries() == {}
+    assert search.find("x [7].mp3") is None
