@@ -109,8 +109,8 @@ class Bucket:
 
     @property
     def round_trips_s(self) -> list[float]:
-        """Seconds from taking a slot to the end of its request, for each request that is remembered."""
-        return [ended.ended_s - ended.taken_s for ended in self._ended]
+        """Seconds from taking a slot to the answer, for each request that is remembered and was counted."""
+        return [ended.ended_s - ended.taken_s for ended in self._ended if ended.counted]
 
     @property
     def last_end_s(self) -> float:

@@ -30,7 +30,12 @@ PRESENCE_S: Final = 120.0
 voicemail after another (a minute is a long one) is one visit."""
 
 RESERVE_DIVISOR: Final = 10
-"""The reserve is the limit divided by this, but at least 1: 4 of 40, 1 of 10."""
+"""The reserve is the limit divided by this: 4 of 40."""
+
+_SMALL_RESERVE: Final = 2
+_SMALL_DIVISOR: Final = 5
+"""A small limit has a reserve of 2, or of the limit divided by this, but at least 1: 2 of 10, 1 of 5. Anyone
+who opens a recording mostly opens a second one within the minute, or looks into another month of calls."""
 
 
 @attrs.define(eq=False)
@@ -116,4 +121,5 @@ class Pace:
 
 
 def _reserve(plan: Plan) -> int:
-    return min(max(1, plan.limit // RESERVE_DIVISOR), plan.limit - 1)
+    small = max(1, min(_SMALL_RESERVE, plan.limit // _SMALL_DIVISOR))
+    return min(max(small, plan.limit // RESERVE_DIVISOR), plan.limit - 1)

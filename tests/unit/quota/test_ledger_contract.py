@@ -95,6 +95,14 @@ def test_an_unknown_group_starts_small_and_learns(new_ledger: NewLedger) -> None
     taken(ledger, 1.0, OTHER)
 
 
+def test_a_request_that_was_given_up_says_nothing_of_the_time_to_an_answer(new_ledger: NewLedger) -> None:
+    ledger = new_ledger(limit=9)
+    answered, lost = taken(ledger, 0.0), taken(ledger, 0.0)
+    ledger.settle(answered, 0.5, None)
+    ledger.fail(lost, 45.0)
+    assert ledger.forecast(MEDIUM, Waiting.only(METADATA, 45.0), 45.0).round_trip_s == 0.5
+
+
 # Plans that responses teach
 
 

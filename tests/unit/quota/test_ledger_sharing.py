@@ -29,7 +29,7 @@ from tests.fakes.ledger_calls import (
 
 @pytest.fixture
 def two(new_home: NewHome) -> tuple[Ledger, Ledger]:
-    """Two processes on one ledger of ten requests, of which one is the reserve."""
+    """Two processes on one ledger of ten requests, of which two are the reserve."""
     home = new_home(10)
     return home.open("first"), home.open("second")
 
@@ -203,29 +203,31 @@ def test_background_work_of_processes_takes_turns_however_much_each_has(
             served.append(number)
         else:
             asks[number] = answer
-    assert served == [0] * 9 + [1, 0, 1, 0, 1]
+    assert served == [0] * 8 + [1, 0, 1, 0, 1]
 
 
 def test_the_pace_is_that_of_all_processes_together(two: tuple[Ledger, Ledger]) -> None:
     first, second = two
-    for _ in range(9):
+    for _ in range(8):
         first.settle(taken(first, 0.0, priority=BULK), 0.0, None)
     waits(first, 0.0, BULK)
-    # The reserve is sent at the pace: one in 6 s, from 54 s on.
-    waits(second, 53.9, BULK)
-    taken(second, 54.0, priority=BULK)
-    waits(first, 59.9, BULK)
+    # The reserve is sent at the pace: one in 6 s, from 48 s on.
+    waits(second, 47.9, BULK)
+    taken(second, 48.0, priority=BULK)
+    waits(first, 53.9, BULK)
+    taken(first, 54.0, priority=BULK)
+    waits(second, 59.9, BULK)
 
 
 def test_a_person_in_one_process_makes_the_others_leave_a_reserve(two: tuple[Ledger, Ledger]) -> None:
     first, second = two
-    for _ in range(9):
+    for _ in range(8):
         first.settle(taken(first, 0.0, priority=BULK), 0.0, None)
     waits(first, 0.0, BULK)
-    taken(second, 50.0, priority=PERSON)
+    taken(second, 47.0, priority=PERSON)
     waits(first, 59.9, BULK)
-    assert state(first, 59.9).used == 10
-    taken(first, 60.0, priority=BULK)  # nine are back, so the reserve stays
+    assert state(first, 59.9).used == 9
+    taken(first, 60.0, priority=BULK)  # eight are back, so the reserve stays
     assert state(first, 60.0).used == 2
 
 

@@ -213,7 +213,7 @@ def test_one_call_looks_at_one_ticket_of_each_group() -> None:
 
 
 @pytest.mark.parametrize(
-    ("limit", "burst"), [(40, 36), (10, 9), (5, 4), (2, 1), (1, 1), (1000, 900), (50, 45)]
+    ("limit", "burst"), [(40, 36), (10, 8), (5, 4), (20, 18), (2, 1), (1, 1), (1000, 900), (50, 45)]
 )
 def test_background_work_bursts_down_to_the_reserve(limit: int, burst: int) -> None:
     scheduler, _ = a_scheduler(limit)
@@ -383,7 +383,7 @@ def test_a_person_waits_an_interval_at_most_and_not_at_all_while_present(limit: 
     world, scheduler, police = a_world(limit)
     submit(scheduler, 10_000, BULK)
     arrivals = [500.0 * n + 0.37 * n for n in range(1, 10)]
-    visit = limit // 10
+    visit = max(2, limit // 10)
     for arrival_s in arrivals:
         # First one file out of nowhere, then, while present, as many at once as the reserve has.
         world.at(arrival_s, lambda: submit(scheduler, 1, PERSON, world.now))
@@ -431,11 +431,13 @@ def test_steady_throughput_is_at_least_98_percent_of_the_limit(limit: int, *, se
     assert police.violations == []
 
 
-def test_throughput_with_a_person_present_is_all_except_the_reserve() -> None:
-    world, scheduler, _ = a_world()
+@pytest.mark.parametrize(("limit", "others"), [(40, 36), (10, 8)])
+def test_throughput_with_a_person_present_is_all_except_the_reserve(limit: int, others: int) -> None:
+    world, scheduler, _ = a_world(limit)
     submit(scheduler, 10_000, BULK)
     for n in range(40):
         world.at(100.0 * n, lambda: submit(scheduler, 1, PERSON, world.now))
     world.run(3600.0)
     bulk = sum(sent.ticket.priority is BULK for sent in world.sent)
-    assert 0.98 * 60 * 36 <= bulk <= 60 * 36
+    assert bulk <= 60 * others
+    assert 0.98 * 60 * others <= len(world.sent), "what a person sends is not sent besides"
