@@ -9,7 +9,8 @@ import trio
 
 from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource, Storage
 from rcfs.errors import RcfsError
-from rcfs.mailbox import Account, Context, Hints, Preload, RetentionTracker, Searches, Shelving
+from rcfs.mailbox import Account, CallCounts, Context, Hints, Preload, RetentionTracker, Searches, Shelving
+from rcfs.model import ContentKey, RecordingKey
 from rcfs.platform import Client, Credentials
 from rcfs.quota import Ledger
 from rcfs.status import RetentionStatus
@@ -51,8 +52,10 @@ class Engine:
     """Size and use of the cache."""
     counts: Glance[Mapping[int, int]]
     """Number of messages of each loaded mailbox, by extension."""
+    call_counts: Glance[CallCounts]
+    """Number of calls and recordings in the index."""
     outlook: Glance[RetentionStatus]
-    """How long the platform keeps messages, and which it deletes next."""
+    """How long the platform keeps messages and recordings, and which it deletes next."""
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
 
@@ -131,8 +134,18 @@ async def open_engine(
             history=history,
             max_content_bytes=max_content_bytes,
         )
+
+        def note_missing(key: ContentKey) -> None:
+            if isinstance(key, RecordingKey):
+                nursery.start_soon(account.calls.mark_gone, key)
+
         library = Library(
-            PlatformSource(connection.requester, recorder), storage, recorder, nursery, now_s=wall_clock
+            PlatformSource(connection.requester, recorder),
+            storage,
+            recorder,
+            nursery,
+            now_s=wall_clock,
+            on_missing=note_missing,
         )
         context = Context(
             login=login,
@@ -152,7 +165,7 @@ async def open_engine(
         )
         account = Account(context)
         preload = Preload(context, account)
-        retention = RetentionTracker(context)
+        retention = RetentionTracker(context, account.calls)
 
         async def learn() -> None:
             await account.wait_asked()  # which is where refused credentials are reported
@@ -178,10 +191,11 @@ async def open_engine(
                 network=connection.network,
                 retention=retention,
                 searches=Searches(context, account),
-                hints=Hints(context, account.collections),
+                hints=Hints(context, account.collections, account.rights),
                 preload=preload,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
+                call_counts=Glance(account.calls.outlook.counts, "calls", nursery, recorder),
                 outlook=Glance(
                     lambda: retention.outlook(account.id, account.extensions), "retention", nursery, recorder
                 ),

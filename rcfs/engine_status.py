@@ -8,12 +8,18 @@ import trio
 
 from rcfs import __version__
 from rcfs.engine import Engine
-from rcfs.model import iso_time
+from rcfs.mailbox import READ_RECORDING, CallCounts
+from rcfs.model import COMPANY, DAY_S, HEAVY, PRIOR_PLANS, iso_time, owner_of, part_of
 from rcfs.quota import GroupState, QueueState
 from rcfs.status import (
+    AbsentStatus,
     AccountStatus,
     CacheStatus,
+    CallLoadStatus,
+    CallOwnerStatus,
+    CallsStatus,
     ErrorStatus,
+    GreetingsStatus,
     GroupStatus,
     LoadStatus,
     LoginStatus,
@@ -38,7 +44,7 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
     Waits at most 0.2 s for the databases: a part that is not there by then is the previous one, or None.
     """
     async with trio.open_nursery() as nursery:
-        for glance in (engine.cache_stats, engine.counts, engine.outlook):
+        for glance in (engine.cache_stats, engine.counts, engine.call_counts, engine.outlook):
             nursery.start_soon(glance.look)
     return Status(
         version=__version__,
@@ -57,6 +63,8 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
         requests=engine.recorder.requests(),
         mailboxes=_mailboxes(engine, engine.counts.newest),
         loads=load_status(engine),
+        calls=_calls(engine, engine.call_counts.newest),
+        greetings=_greetings(engine),
         retention=engine.outlook.newest,
         hints=engine.hints.status(),
         readers=readers,
@@ -117,6 +125,68 @@ def _mailboxes(engine: Engine, counts: Mapping[int, int] | None) -> MailboxesSta
     mailboxes = engine.account.mailboxes
     known = sum(not mailboxes.is_absent(extension.id) for extension in engine.account.extensions)
     return MailboxesStatus(loaded=len(counts), known=known, messages=sum(counts.values()))
+
+
+def _calls(engine: Engine, counts: CallCounts | None) -> CallsStatus | None:
+    if counts is None:
+        return None
+    access = engine.account.calls.access
+    extensions = {extension.id: extension for extension in engine.account.extensions}
+    # The company first, then the owners with the most calls.
+    order = sorted(counts.by_owner.items(), key=lambda row: (row[0] != COMPANY, -row[1][0], row[0]))
+    lacks_scope = engine.account.rights.lacks(READ_RECORDING)
+    return CallsStatus(
+        off_because=access.missing or None,
+        log="extensions" if access.company_refusal else "company",
+        company_refused=access.company_refusal or None,
+        recordings_refused=f"the app lacks the scope {READ_RECORDING}" if lacks_scope else None,
+        calls=counts.by_owner.get(COMPANY, (0, 0))[0],
+        recordings=sum(recordings for _calls, recordings in counts.by_owner.values()),
+        owners=tuple(
+            CallOwnerStatus(
+                extension=owner or None,
+                number=extensions[owner].number if owner in extensions else "",
+                name=extensions[owner].name if owner in extensions else "",
+                calls=calls,
+                recordings=recordings,
+            )
+            for owner, (calls, recordings) in order
+            if calls or recordings
+        ),
+        recordings_a_day=counts.recordings_a_day,
+        fetched_a_day=_fetched_a_day(engine),
+        loads=_call_loads(engine),
+    )
+
+
+def _fetched_a_day(engine: Engine) -> float:
+    """Most contents of recordings that the budget brings in a day."""
+    plans = {state.group: (state.limit, state.window_s) for state in engine.lane.gate.states()}
+    prior = PRIOR_PLANS[HEAVY]
+    limit, window_s = plans.get(HEAVY, (prior.limit, prior.window_s))
+    return DAY_S / window_s * limit
+
+
+def _call_loads(engine: Engine) -> tuple[CallLoadStatus, ...]:
+    now = trio.current_time()
+    return tuple(
+        CallLoadStatus(
+            extension=owner_of(collection_id) or None,
+            month=part_of(collection_id),
+            since_s=now - progress.begun_s,
+            pages=progress.pages,
+            of_pages=progress.of_pages,
+            calls=progress.records,
+            of_calls=progress.of_records,
+            left_s=progress.left_s(now),
+        )
+        for collection_id, progress in engine.account.calls.loads()
+    )
+
+
+def _greetings(engine: Engine) -> GreetingsStatus:
+    loaded, absent = engine.account.greetings.known()
+    return GreetingsStatus(loaded, tuple(AbsentStatus(*each) for each in sorted(absent.items())))
 
 
 def _queue(engine: Engine, state: QueueState) -> QueueStatus:

@@ -77,6 +77,7 @@ class Library:
         nursery: trio.Nursery,
         *,
         now_s: Callable[[], float] = time.time,
+        on_missing: Callable[[ContentKey], None] = lambda _key: None,
     ) -> None:
         """Starts with no content open.
 
@@ -86,6 +87,7 @@ class Library:
             recorder: Logs faults.
             nursery: Where fetches run.
             now_s: The time in seconds since 1970 UTC.
+            on_missing: Called when the server answers that it does not have a content (404).
         """
         self._source = source
         self._storage = storage
@@ -94,6 +96,7 @@ class Library:
         self._recorder = recorder
         self._nursery = nursery
         self._now_s = now_s
+        self._on_missing = on_missing
         self._meter = Meter()
         self._live: dict[ContentKey, _Use] = {}
         """The uses that a further `look` joins."""
@@ -314,6 +317,8 @@ class Library:
             failure = exc
             if isinstance(exc, (ForbiddenError, NotFoundError, TooLargeError)):
                 self._remember(content.key, exc)
+            if isinstance(exc, NotFoundError):
+                self._on_missing(content.key)
             # An outage is logged once, not for every file that a reader tries.
             if not isinstance(exc, (AbandonedError, OfflineError, UnreachableError)):
                 self._recorder.failure("content", exc, key=str(content.key))

@@ -1,18 +1,29 @@
 """Mailboxes: what is known of an account, and how that stays true."""
 
 from rcfs.mailbox._account import Account as Account
+from rcfs.mailbox._call_catalogue import CallCatalogue as CallCatalogue
+from rcfs.mailbox._call_intake import CallShelving as CallShelving
+from rcfs.mailbox._call_logs import CallLogs as CallLogs
+from rcfs.mailbox._call_outlook import CallCounts as CallCounts
 from rcfs.mailbox._catalogue import MailboxCatalogue as MailboxCatalogue
+from rcfs.mailbox._changes import CallsChanged as CallsChanged
+from rcfs.mailbox._changes import CallsLoaded as CallsLoaded
 from rcfs.mailbox._changes import Change as Change
 from rcfs.mailbox._changes import ExtensionsChanged as ExtensionsChanged
+from rcfs.mailbox._changes import GreetingsChanged as GreetingsChanged
 from rcfs.mailbox._changes import MailboxChanged as MailboxChanged
 from rcfs.mailbox._changes import MailboxesLost as MailboxesLost
 from rcfs.mailbox._changes import MailboxLoaded as MailboxLoaded
 from rcfs.mailbox._changes import MailboxUsed as MailboxUsed
+from rcfs.mailbox._collections import Progress as Progress
+from rcfs.mailbox._collections import State as State
 from rcfs.mailbox._context import Context as Context
+from rcfs.mailbox._greetings import Greetings as Greetings
 from rcfs.mailbox._hints import Hints as Hints
 from rcfs.mailbox._intake import Intake as Intake
 from rcfs.mailbox._intake import Shelving as Shelving
 from rcfs.mailbox._mailboxes import Mailboxes as Mailboxes
 from rcfs.mailbox._preload import Preload as Preload
 from rcfs.mailbox._retention import RetentionTracker as RetentionTracker
+from rcfs.mailbox._rights import READ_RECORDING as READ_RECORDING
 from rcfs.mailbox._searches import Searches as Searches

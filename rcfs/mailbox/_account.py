@@ -12,12 +12,28 @@ from collections.abc import Callable
 import trio
 
 from rcfs.errors import OfflineError, RcfsError, ServerError, StoreError, TransportError, UnreachableError
+from rcfs.mailbox._call_logs import CallLogs
 from rcfs.mailbox._changes import ExtensionsChanged, MailboxesLost
 from rcfs.mailbox._collections import Collections
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._first_seen import FirstSeen
+from rcfs.mailbox._greetings import Greetings
 from rcfs.mailbox._mailboxes import Mailboxes
-from rcfs.model import Extension, Priority, account_from, extension_from, is_admin
+from rcfs.mailbox._rights import Rights
+from rcfs.model import (
+    CALLS,
+    GREETINGS,
+    MAILBOX,
+    PROMPTS,
+    Extension,
+    Priority,
+    account_from,
+    extension_from,
+    is_admin,
+    kind_of,
+    owner_of,
+    part_of,
+)
 from rcfs.platform import list_extensions, read_account, read_own_extension
 from rcfs.store import Login
 from rcfs.transport import PagedList, RequestOptions, keep_going, run_together
@@ -61,6 +77,12 @@ class Account:
         """Loads mailboxes and keeps them current."""
         self.mailboxes = Mailboxes(context, self.collections)
         """All mailboxes."""
+        self.rights = Rights(context)
+        """The rights that the app and the user lack."""
+        self.calls = CallLogs(context, self.collections, self.rights)
+        """All call logs."""
+        self.greetings = Greetings(context, self.collections)
+        """All greetings and prompts."""
         self.own_id: int | None = None
         """Id of the login's own extension; None when it is not known."""
         self.extensions: tuple[Extension, ...] = ()
@@ -121,6 +143,7 @@ class Account:
                     "offline: rcfs has never seen this account; mount it once without --offline"
                 )
             await self._take(await self._ask_patiently(wait_online_s, on_wait))
+            await self._learn_rights()
             self._asked.set()
             self._context.nursery.start_soon(self._run, _REFRESH_S)
             return
@@ -147,6 +170,7 @@ class Account:
             pause_s = _RETRY_S
             try:
                 await self._take(await self._ask())
+                await self._learn_rights()
                 pause_s = _REFRESH_S
             except RcfsError as exc:
                 self._recorder.failure("account", exc)
@@ -155,13 +179,59 @@ class Account:
             self._asked.set()
 
     async def refresh(self) -> int:
-        """Reads the list of extensions and syncs all loaded mailboxes now; returns the number of mailboxes.
+        """Reads the list of extensions and syncs all loaded mailboxes and call logs now.
+
+        Returns:
+            The number of mailboxes.
 
         Raises:
             PlatformError: The server failed or could not be reached; changes up to then are kept.
         """
         await self._take(await self._ask())
-        return await self.collections.refresh_all()
+        await self._learn_rights()
+        await self.collections.refresh_all()
+        return len(self.collections.loaded(MAILBOX))
+
+    # Collections of any kind, by their ids
+
+    async def open_collection(self, collection_id: str, priority: Priority = Priority.PERSON) -> None:
+        """Loads a collection, if it never was; it can be shown afterwards. A mailbox is a person's.
+
+        A collection that the platform does not have is shown as empty.
+
+        Raises:
+            ForbiddenError: The login may not read it, now or within the last minute.
+            PlatformError: The server failed or could not be reached.
+        """
+        kind, owner = kind_of(collection_id), owner_of(collection_id)
+        if kind == CALLS:
+            await self.calls.open(owner, part_of(collection_id), priority)
+        elif kind in (GREETINGS, PROMPTS):
+            await self.greetings.open(collection_id, priority)
+        elif await self.mailboxes.exists(owner):
+            await self.mailboxes.open(owner)
+
+    def visit(self, collection_id: str) -> None:
+        """Syncs a collection that a person looks at, unless its last sync is recent; returns at once."""
+        kind, owner = kind_of(collection_id), owner_of(collection_id)
+        if kind == CALLS:
+            self.calls.visit(owner, part_of(collection_id))
+        elif kind in (GREETINGS, PROMPTS):
+            self.greetings.visit(collection_id)
+        else:
+            self.mailboxes.visit(owner)
+
+    async def refresh_collection(self, collection_id: str) -> None:
+        """Loads or syncs a collection now; raises as `open_collection`."""
+        if kind_of(collection_id) == CALLS:
+            await self.calls.refresh(owner_of(collection_id), part_of(collection_id))
+        else:
+            await self.collections.refresh(collection_id)
+
+    async def _learn_rights(self) -> None:
+        """Shows what the scopes of the app allow, if they are others than before."""
+        if await self.rights.learn():
+            self.changes.tell(ExtensionsChanged())
 
     def report_damage(self) -> None:
         """Makes `mend` replace the index, which is damaged."""
@@ -203,6 +273,7 @@ class Account:
             renewed = True
         self._index.close_retired()
         if renewed:
+            self.calls.forget()
             self.mailboxes.forget()
             self.changes.tell(MailboxesLost())
             await self._first_seen.save()
@@ -272,5 +343,7 @@ class Account:
         found = (extension_from(json.loads(raw)) for raw in seen.extensions)
         self.extensions = self._first_seen.date(extension for extension in found if extension is not None)
         self.mailboxes.keep_current(seen.account_id, self.extensions)
+        self.calls.keep_current(seen.account_id, self.extensions, self.own_id, self.since_s)
+        self.greetings.account_id, self.greetings.fallback_s = seen.account_id, self.since_s
         self.changes.tell(ExtensionsChanged())
         await self._first_seen.save()

@@ -41,4 +41,42 @@ class MailboxUsed:
     """The owner of the mailbox."""
 
 
-Change = ExtensionsChanged | MailboxesLost | MailboxLoaded | MailboxChanged | MailboxUsed
+@attrs.frozen
+class CallsLoaded:
+    """A month of call logs can be shown from now on."""
+
+    owner: int
+    """The extension whose log it is; `COMPANY` for the logs of all extensions and of the company."""
+    month: str
+    """The month, such as ``2026-11``."""
+
+
+@attrs.frozen
+class CallsChanged:
+    """Something in the call logs or recordings of one owner has changed."""
+
+    owner: int
+    """The extension, or `COMPANY`."""
+    paths: ChangedPaths
+    """The changed paths below the owner's directory, such as ``("Calls", "2026-11.csv")`` and
+    ``("Recordings", "2026-11", <file name>)``."""
+
+
+@attrs.frozen
+class GreetingsChanged:
+    """A list of greetings or prompts was loaded, has changed, or turned out not to exist."""
+
+    collection_id: str
+    """Id of the collection, such as ``greetings/101`` or ``prompts/company``."""
+
+
+Change = (
+    ExtensionsChanged
+    | MailboxesLost
+    | MailboxLoaded
+    | MailboxChanged
+    | MailboxUsed
+    | CallsLoaded
+    | CallsChanged
+    | GreetingsChanged
+)

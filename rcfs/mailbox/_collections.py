@@ -47,7 +47,7 @@ class State(Enum):
     LOADED = "loaded"
     """It was loaded whole, can be shown, and is kept current."""
     ABSENT = "absent"
-    """It does not exist, so rcfs never asks for it."""
+    """It does not exist, or rcfs can never see it, so rcfs does not ask for it; see `Collections.absence`."""
 
 
 @attrs.define
@@ -58,10 +58,14 @@ class Progress:
     """When the load or sync began."""
     is_load: bool = False
     """Whether the whole list is read; False for a sync, which has no progress."""
+    is_asked: bool = False
+    """Whether somebody wants the present state, so that a recent sync of another process is not enough."""
     pages: int = 0
     """Pages that are in the index."""
     records: int = 0
     """Records on those pages."""
+    requests: int = 0
+    """Requests that a sync of a kind that counts them has sent so far, without repetitions."""
     of_pages: int | None = None
     """Pages of the whole list; None when the server does not say."""
     of_records: int | None = None
@@ -101,6 +105,9 @@ class Kind(Protocol):
             PlatformError: The server refused, failed or could not be reached.
             StoreError: The index fails.
         """
+
+    def absence(self, collection_id: str) -> str:
+        """Why a collection is ABSENT, as part of a sentence; empty if it is not."""
 
     def on_changed(self, collection_id: str) -> None:
         """Called when a collection has become LOADED or ABSENT."""
@@ -156,13 +163,18 @@ class Collections:
         """How much rcfs knows of a collection; sends no request."""
         return self._entry(collection_id).state
 
-    def loaded(self, kind: str) -> frozenset[str]:
-        """The collections of a kind that are kept current."""
-        return frozenset(each for each in self._kept.get(kind, ()) if self.state(each) is State.LOADED)
+    def absence(self, collection_id: str) -> str:
+        """Why a collection is ABSENT, as part of a sentence; empty if it is not."""
+        return self._kinds[kind_of(collection_id)].absence(collection_id)
 
-    async def wait_loaded(self, kind: str, known: frozenset[str]) -> frozenset[str]:
-        """Waits until `loaded` of a kind is neither `known` nor empty, and returns it."""
-        while (loaded := self.loaded(kind)) in (known, frozenset()):
+    def loaded(self, *kinds: str) -> frozenset[str]:
+        """The collections of these kinds that are kept current."""
+        kept = (each for kind in kinds for each in self._kept.get(kind, ()))
+        return frozenset(each for each in kept if self.state(each) is State.LOADED)
+
+    async def wait_loaded(self, kinds: tuple[str, ...], known: frozenset[str]) -> frozenset[str]:
+        """Waits until `loaded` of these kinds is neither `known` nor empty, and returns it."""
+        while (loaded := self.loaded(*kinds)) in (known, frozenset()):
             await self._changed.wait()
         return loaded
 
@@ -230,6 +242,7 @@ class Collections:
         if entry.refusal is not None and trio.current_time() < entry.refused_until_s:
             raise entry.refusal.with_traceback(None)
         job = entry.job or self._start(collection_id, entry, priority)
+        job.progress.is_asked = True
         job.options.raise_to(priority)
         await job.done.wait()
         if job.failure is not None:
@@ -276,8 +289,8 @@ class Collections:
             with trio.move_on_at(next_s):
                 await self._rescheduled.wait()
 
-    def _all_loaded(self) -> list[str]:
-        return [each for kind in self._kept for each in self.loaded(kind)]
+    def _all_loaded(self) -> frozenset[str]:
+        return self.loaded(*self._kept)
 
     def _tell_changed(self) -> None:
         self._changed.set()

@@ -31,7 +31,8 @@ class SyncPolicy:
     """Time between syncs when nobody has looked for long; inf for never. With a quarter of an hour 200
     mailboxes cost 13 requests a minute, and a first look shows nothing older than that."""
     burst: int = 3
-    """Syncs that hints may cause beyond one per `poll_s`: messages in quick succession each show at once."""
+    """Syncs that hints may cause beyond one per `poll_s`: messages in quick succession each show at once. 0
+    for none: then only a request by a person comes sooner."""
 
 
 class Freshness:
@@ -46,7 +47,7 @@ class Freshness:
         self._looked_s = -math.inf
         self._wanted = False
         self._credit = float(policy.burst)
-        self._credit_s = now
+        self._credit_s = self._synced_s
 
     def looked_at(self, now: float) -> None:
         """Notes that a person looks at the collection."""

@@ -1,10 +1,12 @@
-"""Hints: over a WebSocket the platform names the mailbox in which something happened, and rcfs syncs it.
+"""Hints: over a WebSocket the platform names the mailbox or call log in which something happened.
 
 A hint is only a reason to sync: rcfs takes nothing else from a notification than the extension, and continues
-to poll, less often. Without a WebSocket it polls as usual.
+to poll, less often. Without a WebSocket it polls as usual. The platform tells at once that a call has ended,
+but its record comes up to half a minute later, and its recording another minute later. So rcfs waits with the
+sync.
 
 Each connection costs a request of the auth group, and one of the medium group that subscribes to the loaded
-mailboxes; the subscription is changed when more are loaded. rcfs remembers a refusal for a day.
+mailboxes and call logs; the subscription is changed when more are loaded. rcfs remembers a refusal for a day.
 
 Concurrency: all methods run in the trio thread. There is one connection at a time; its tasks end with it.
 """
@@ -12,7 +14,7 @@ Concurrency: all methods run in the trio thread. There is one connection at a ti
 import itertools
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import trio
 
@@ -30,7 +32,8 @@ from rcfs.errors import (
 )
 from rcfs.mailbox._collections import Collections
 from rcfs.mailbox._context import Context
-from rcfs.model import MAILBOX, Priority, collection_of, iso_time, owner_of
+from rcfs.mailbox._rights import CALL_CONTROL, Rights
+from rcfs.model import CALLS, MAILBOX, Priority, collection_of, iso_time, kind_of, owner_of
 from rcfs.platform import (
     MEDIUM,
     Frame,
@@ -65,18 +68,28 @@ connections after some minutes, and rcfs should notice a dead peer before a pers
 _SETTLE_S = 20.0
 """Time from the first load of a mailbox to the change of the subscription: more loads may follow, and each
 change costs a request."""
+_RECORD_AFTER_S = 30.0
+"""Time from the end of a call to its record in the call log, at most. Source: documentation of the call
+log, 15 to 30 s."""
+_RECORDING_AFTER_S = 120.0
+"""Time from the end of a call after which its record usually names the recording."""
 _ATTEMPTS = 3
 """Attempts to subscribe within one connection, when the platform answers with 429."""
 
 
 class Hints:
-    """Keeps a WebSocket open and syncs the mailboxes that it names; `run` it once."""
+    """Keeps a WebSocket open and syncs the mailboxes and call logs that it names; `run` it once."""
 
-    def __init__(self, context: Context, collections: Collections) -> None:
-        """Syncs mailboxes of `collections`."""
+    def __init__(self, context: Context, collections: Collections, rights: Rights) -> None:
+        """Syncs mailboxes and call logs of `collections`."""
         self._context = context
         self._topic = f"hints {context.login}"
         self._collections = collections
+        self._rights = rights
+        self._calls_refused = False
+        """Whether the server refused a subscription because of the calls in it."""
+        self._ended_s: dict[int, float] = {}
+        """By owner of a call log: when a call last ended, while rcfs waits for its record."""
         self._jitter = random.random
         self._numbers = itertools.count(1)
         self._questions: dict[str, trio.MemorySendChannel[Frame]] = {}
@@ -94,7 +107,8 @@ class Hints:
         return HintsStatus(
             state="on" if on else "off",
             since=None if self._since_s is None else iso_time(self._since_s),
-            mailboxes=len(self._covered) if on else 0,
+            mailboxes=len(_owners(MAILBOX, self._covered)) if on else 0,
+            call_logs=len(_owners(CALLS, self._covered)) if on else 0,
             off_because=None if on else self._off_because,
         )
 
@@ -102,7 +116,7 @@ class Hints:
         """Passes hints on until it is cancelled; while the platform refuses, it waits for the day to pass."""
         failures = 0
         while True:
-            await self._collections.wait_loaded(MAILBOX, frozenset())
+            await self._collections.wait_loaded((MAILBOX, CALLS), frozenset())
             await self._context.network.wait_up()
             if self._is_refused():
                 await trio.sleep(_LOOK_EVERY_S)
@@ -201,53 +215,91 @@ class Hints:
                 mailbox = collection_of(MAILBOX, frame.told_extension)
                 if mailbox in self._covered:
                     self._collections.hint(mailbox)
+            elif frame.kind == "ServerNotification" and frame.told_call is not None:
+                self._call_ended(frame.told_call)
             elif frame.kind == "Error":
                 raise ServerError(str(frame.refusal("notifications")))
 
+    def _call_ended(self, owner: int) -> None:
+        """Notes that a call has ended, and syncs its log when the platform has its record and recording."""
+        is_waiting = owner in self._ended_s
+        self._ended_s[owner] = trio.current_time()
+        if not is_waiting:
+            self._context.nursery.start_soon(self._hint_later, owner)
+
+    async def _hint_later(self, owner: int) -> None:
+        await trio.sleep(_RECORD_AFTER_S)
+        self._hint_calls(owner)
+        while (due_s := self._ended_s[owner] + _RECORDING_AFTER_S) > trio.current_time():
+            await trio.sleep_until(due_s)
+            self._hint_calls(owner)
+        del self._ended_s[owner]
+
+    def _hint_calls(self, owner: int) -> None:
+        for collection_id in self._covered:
+            if kind_of(collection_id) == CALLS and owner_of(collection_id) == owner:
+                self._collections.hint(collection_id)
+
     async def _subscribe(self, socket: MessageStream) -> None:
-        """Makes the subscription cover the loaded mailboxes, and no others, since only those are synced."""
+        """Makes the subscription cover what is loaded, and nothing else, since only that is synced."""
         if self._covered:  # A recovered connection delivers the notifications that were missed.
             self._tell_covered(self._covered)
         while True:
-            wanted = await self._collections.wait_loaded(MAILBOX, self._covered)
+            wanted = await self._collections.wait_loaded(self._kinds(), self._covered)
             if self._covered:
                 await trio.sleep(_SETTLE_S)
-                wanted = self._collections.loaded(MAILBOX) or self._covered
-            if wanted != self._covered:
-                await self._ask(socket, wanted)
-            new, self._covered = wanted - self._covered, wanted
+                wanted = self._collections.loaded(*self._kinds()) or self._covered
+            # The months of a call log have one subscription.
+            before = _filters(self._covered)
+            if _filters(wanted) != before and not await self._ask(socket, wanted):
+                continue
+            self._covered = wanted
             self._tell_covered(wanted)
-            for mailbox in new:
-                self._collections.hint(mailbox)  # for what happened before the subscription
+            for collection_id in wanted:
+                if _filter(collection_id) not in before:
+                    self._collections.hint(collection_id)  # for what happened before the subscription
 
-    def _tell_covered(self, mailboxes: frozenset[str]) -> None:
+    def _kinds(self) -> tuple[str, ...]:
+        """The kinds of collections that the app may have notifications about."""
+        if self._calls_refused or self._rights.lacks(CALL_CONTROL):
+            return (MAILBOX,)
+        return (MAILBOX, CALLS)
+
+    def _tell_covered(self, collection_ids: frozenset[str]) -> None:
         if self._since_s is None:
             self._since_s = self._context.wall_clock()
-            self._context.recorder.note("hints", mailboxes=len(mailboxes))
-        self._collections.listen(mailboxes)
+            self._context.recorder.note("hints", mailboxes=len(_owners(MAILBOX, collection_ids)))
+        self._collections.listen(collection_ids)
 
-    async def _ask(self, socket: MessageStream, mailboxes: frozenset[str]) -> None:
-        """Creates the subscription, or changes it, so that it covers `mailboxes`.
+    async def _ask(self, socket: MessageStream, collection_ids: frozenset[str]) -> bool:
+        """Creates the subscription, or changes it, so that it covers `collection_ids`.
+
+        Returns:
+            False if the server refuses, perhaps because of the calls: later ones must not have them.
 
         Raises:
-            PlatformError: The server refused.
+            PlatformError: The server refused for another reason.
             TransportError: The server did not answer.
         """
-        extension_ids = frozenset(map(owner_of, mailboxes))
+        extension_ids, callers = _owners(MAILBOX, collection_ids), _owners(CALLS, collection_ids)
         for _attempt in range(_ATTEMPTS):
             operation = "updateSubscription" if self._subscription_id else "createSubscription"
             options = RequestOptions(Priority.METADATA, label="subscription")
             async with self._context.lane.gate.slot(operation, MEDIUM, options) as slot:
                 frame = await self._question(
                     socket,
-                    lambda number: subscription_frame(number, extension_ids, self._subscription_id),
+                    lambda number: subscription_frame(number, extension_ids, self._subscription_id, callers),
                 )
                 slot.answered(frame.status, frame.rate, frame.retry_after_s)
             if frame.status < 400:
                 self._subscription_id = frame.subscription_id
-                return
+                return True
             if frame.status == 404 and self._subscription_id:
                 self._subscription_id = ""  # It has ended; create another one.
+            elif frame.status == 403 and callers:
+                self._calls_refused = True
+                self._context.recorder.note("no hints about calls")
+                return False
             elif frame.status != 429:
                 raise frame.refusal("createSubscription")
         raise RateLimitedError(f"the server refused the subscription to notifications {_ATTEMPTS} times")
@@ -279,3 +331,17 @@ class Hints:
                 await heard.wait()
             if not heard.is_set():
                 raise TransportError("the server did not answer a heartbeat on the WebSocket")
+
+
+def _filter(collection_id: str) -> tuple[str, int]:
+    """(kind, owner): what a subscription distinguishes."""
+    return kind_of(collection_id), owner_of(collection_id)
+
+
+def _filters(collection_ids: Iterable[str]) -> frozenset[tuple[str, int]]:
+    return frozenset(map(_filter, collection_ids))
+
+
+def _owners(kind: str, collection_ids: Iterable[str]) -> frozenset[int]:
+    """The owners of the collections of a kind."""
+    return frozenset(owner for each, owner in _filters(collection_ids) if each == kind)

@@ -19,6 +19,7 @@ from operator import itemgetter
 
 import attrs
 
+from rcfs.mailbox._call_intake import CallShelving
 from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
     AttachmentKey,
@@ -50,6 +51,8 @@ class Shelving:
     """Views that are not shown even if the index holds them: those of kept messages, unless wanted."""
     edition: str = ""
     """Differs between versions of these rules; all messages are shelved again when it changes."""
+    calls: CallShelving | None = None
+    """The rules for showing calls; None for a program that shows none."""
 
 
 @attrs.frozen

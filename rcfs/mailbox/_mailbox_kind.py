@@ -13,12 +13,10 @@ from rcfs.mailbox._intake import Intake
 from rcfs.mailbox._mailbox_notes import read_note, write_note
 from rcfs.mailbox._update import Target, Updater
 from rcfs.model import DAY_S, Extension, owner_of
+from rcfs.platform import is_no_feature
 from rcfs.store import ChangedPaths, MailboxState
 from rcfs.transport import RequestOptions
 
-_NO_MAILBOX = "CMN-403"
-"""``errorCode`` (with HTTP 403) of "The feature is not available for this extension type". Source: the lists
-of error codes in the API's documentation."""
 _ABSENT_S = 30 * DAY_S
 """How long rcfs believes that an extension has no mailbox, while its type stays the same: the platform may
 give mailboxes to more types one day."""
@@ -70,7 +68,7 @@ class MailboxKind:
             await self._updater.update(Target(self.account_id, extension_id, number, tell, progress), options)
         except ForbiddenError as exc:
             state = self._state(extension_id)
-            if exc.code != _NO_MAILBOX or (state is not None and state.loaded):
+            if not is_no_feature(exc) or (state is not None and state.loaded):
                 raise
             self._context.recorder.note("no mailbox", extension=extension_id)
             if extension is not None:
@@ -78,6 +76,10 @@ class MailboxKind:
             return State.ABSENT
         self._tell_other_changes(extension_id)
         return State.LOADED
+
+    def absence(self, collection_id: str) -> str:
+        is_absent = self.recall(collection_id)[0] is State.ABSENT
+        return "the platform gives no mailbox to an extension of this type" if is_absent else ""
 
     def on_changed(self, collection_id: str) -> None:
         self._context.changes.tell(MailboxLoaded(owner_of(collection_id)))

@@ -1,4 +1,6 @@
-"""How long the platform keeps messages, and which of them it deletes next; rcfs reads the setting once a day.
+"""How long the platform keeps messages and recordings, and which it deletes next.
+
+rcfs reads the setting of the account once a day.
 
 Concurrency: all methods run in the trio thread, except `outlook`, which is for a worker thread.
 """
@@ -18,6 +20,7 @@ from rcfs.errors import (
     StoreError,
     UnreachableError,
 )
+from rcfs.mailbox._call_logs import CallLogs
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
@@ -39,7 +42,7 @@ from rcfs.store import Note
 from rcfs.transport import RequestOptions
 
 _SOON_S = 7 * DAY_S
-"""The status names the messages that the platform deletes within a week: time for a pull at the weekend."""
+"""The status names what the platform deletes within a week: time for a pull at the weekend."""
 _ASK_AGAIN_S = DAY_S
 """How long rcfs believes the setting, or a refusal to tell it: administrators seldom change it."""
 _LOOK_EVERY_S = 3600.0
@@ -50,11 +53,12 @@ readMessageStoreConfiguration."""
 
 
 class RetentionTracker:
-    """Knows how long the platform keeps the messages of one account."""
+    """Knows how long the platform keeps the messages and recordings of one account."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, calls: CallLogs) -> None:
         """Begins with the setting that the index remembers for the login, if there is one."""
         self._context = context
+        self._calls = calls
         self._topic = f"retention {context.login}"
         self._asking = trio.Lock()
         self._note: Note | None = None
@@ -114,7 +118,7 @@ class RetentionTracker:
         return {} if self._note is None else dict(json.loads(self._note.text))
 
     def outlook(self, account_id: str, extensions: Iterable[Extension]) -> RetentionStatus:
-        """How long the platform keeps messages, and which of them it deletes soon; for a worker thread.
+        """How long the platform keeps messages and recordings, and which go soon; for a worker thread.
 
         Raises:
             StoreError: The index fails.
@@ -127,6 +131,7 @@ class RetentionTracker:
             unknown_because=None if "days" in known else known.get("refused", "rcfs has not asked yet"),
             within_days=_SOON_S / DAY_S,
             mailboxes=tuple(sorted(filter(None, expiring), key=lambda each: each.first_goes)),
+            recordings=self._calls.outlook.expiring(self.current, _SOON_S),
         )
 
     def _expiring(self, account_id: str, extension: Extension, now_s: float) -> ExpiryStatus | None:

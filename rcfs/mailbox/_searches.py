@@ -109,3 +109,7 @@ class Searches:
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
         """The matches of `query` that have that message id."""
         return self._index.search.matches_with_id(query, self._scope, message_id)
+
+    def calls_with_id(self, query: str, call_or_recording: str) -> list[FoundRow]:
+        """The matches of `query` that are the recording with that id, or belong to the call with that id."""
+        return self._index.search.calls_with_id(query, self._scope, call_or_recording)

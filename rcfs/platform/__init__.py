@@ -24,7 +24,7 @@ from rcfs.platform._call_requests import call_sync_answer as call_sync_answer
 from rcfs.platform._call_requests import is_call_token_invalid as is_call_token_invalid
 from rcfs.platform._call_requests import is_missing_scope as is_missing_scope
 from rcfs.platform._call_requests import is_new_call_handling as is_new_call_handling
-from rcfs.platform._call_requests import is_no_permission as is_no_permission
+from rcfs.platform._call_requests import is_no_feature as is_no_feature
 from rcfs.platform._call_requests import list_answering_rules as list_answering_rules
 from rcfs.platform._call_requests import list_calls as list_calls
 from rcfs.platform._call_requests import list_prompts as list_prompts

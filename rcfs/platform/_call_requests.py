@@ -139,9 +139,9 @@ def is_call_token_invalid(error: PlatformError) -> bool:
     return error.code in ("CLG-101", "CLG-102", "CLG-103", "CLG-104", "CLG-105", "CMN-101")
 
 
-def is_no_permission(error: PlatformError) -> bool:
-    """Whether the user of the login lacks a permission, such as that for the company's call log (CMN-408)."""
-    return error.code == "CMN-408"
+def is_no_feature(error: PlatformError) -> bool:
+    """Whether the platform has no such thing for an extension of this type (CMN-403)."""
+    return error.code == "CMN-403"
 
 
 def is_missing_scope(error: PlatformError) -> bool:

@@ -1,7 +1,8 @@
 """Makes and reads the frames on a WebSocket of the platform. Pure.
 
 A frame is a JSON array of its metadata and a body. Of a notification, rcfs uses only the id of the extension
-whose mailbox changed. Source: "WebSockets" of the API's documentation; the operation createSubscription.
+whose mailbox changed, or whose call ended. Source: "WebSockets" and "Event filters" of the API's
+documentation; the operation createSubscription.
 """
 
 import json
@@ -13,7 +14,7 @@ from urllib.parse import urlencode
 import attrs
 
 from rcfs.errors import PlatformError, ServerError
-from rcfs.model import RateHeaders, object_field, text_field
+from rcfs.model import COMPANY, RateHeaders, object_field, text_field
 from rcfs.platform._answer import rate_headers, retry_after_s
 from rcfs.platform._document import decoded
 from rcfs.platform._errors import refusal
@@ -21,6 +22,10 @@ from rcfs.platform._errors import refusal
 SUBSCRIPTION_PATH = "/restapi/v1.0/subscription"
 _STORE = "/restapi/v1.0/account/~/extension/{}/message-store"
 _EXTENSION = re.compile(r"/extension/([0-9]{1,18})/message-store\b", re.ASCII)
+_COMPANY_CALLS = "/restapi/v1.0/account/~/telephony/sessions?statusCode=Disconnected"
+_CALLS = "/restapi/v1.0/account/~/extension/{}/telephony/sessions?statusCode=Disconnected"
+"""The ends of calls; without the status, several notifications would come while a call lasts."""
+_CALL = re.compile(r"/account/[^/]{1,32}(?:/extension/([0-9]{1,18}))?/telephony/sessions\b", re.ASCII)
 
 _MAX_STATUS = 999
 """Largest HTTP status: three digits."""
@@ -99,6 +104,17 @@ class Frame:
         match = _EXTENSION.search(text_field(self.body, "event"))
         return int(match[1]) if match else None
 
+    @property
+    def told_call(self) -> int | None:
+        """The owner of the calls of which one has ended, by a notification; None for other frames.
+
+        It is the id of an extension, or `COMPANY` if the subscription is for all calls of the account.
+        """
+        match = _CALL.search(text_field(self.body, "event"))
+        if match is None:
+            return None
+        return int(match[1]) if match[1] else COMPANY
+
     def refusal(self, operation: str) -> PlatformError:
         """The error for an answer that refuses `operation`."""
         body = json.dumps(self.body).encode()
@@ -127,8 +143,22 @@ def frame_from(text: str) -> Frame:
     )
 
 
-def subscription_frame(message_id: str, extension_ids: Collection[int], subscription_id: str) -> str:
-    """The frame that subscribes to exactly these mailboxes; `subscription_id` is empty for the first time."""
+def subscription_frame(
+    message_id: str,
+    extension_ids: Collection[int],
+    subscription_id: str,
+    callers: Collection[int] = (),
+) -> str:
+    """The frame that subscribes to exactly these mailboxes and ends of calls.
+
+    Args:
+        message_id: Id of the request.
+        extension_ids: The owners of the mailboxes.
+        subscription_id: The subscription to change; empty for a new one.
+        callers: The owners of the calls: ids of extensions, or `COMPANY` for all calls of the account.
+    """
+    stores = [_STORE.format(number) for number in sorted(extension_ids)]
+    calls = [_COMPANY_CALLS if owner == COMPANY else _CALLS.format(owner) for owner in sorted(callers)]
     request = {
         "type": "ClientRequest",
         "messageId": message_id,
@@ -136,7 +166,7 @@ def subscription_frame(message_id: str, extension_ids: Collection[int], subscrip
         "path": f"{SUBSCRIPTION_PATH}/{subscription_id}" if subscription_id else SUBSCRIPTION_PATH,
     }
     body = {
-        "eventFilters": [_STORE.format(number) for number in sorted(extension_ids)],
+        "eventFilters": stores + calls,
         "deliveryMode": {"transportType": "WebSocket"},
     }
     return json.dumps([request, body])

@@ -45,7 +45,7 @@ def _read(hint: Any, value: Any) -> Any:
     """`value` as a value of the type `hint`.
 
     Raises:
-        KeyError: A field of an object is missing.
+        KeyError: A field of an object is missing that has no default.
         TypeError: `value` is of another type.
     """
     if get_origin(hint) is UnionType:
@@ -57,7 +57,8 @@ def _read(hint: Any, value: Any) -> Any:
         return {str(name): _read(get_args(hint)[1], item) for name, item in _checked(dict, value).items()}
     if attrs.has(hint):
         found, hints = _checked(dict, value), get_type_hints(hint)
-        fields = attrs.fields(hint)
+        # A field with a default was added by a later version than the first.
+        fields = [each for each in attrs.fields(hint) if each.default is attrs.NOTHING or _key(each) in found]
         return hint(**{field.name: _read(hints[field.name], found[_key(field)]) for field in fields})
     return _checked((int, float) if hint is float else hint, value)
 

@@ -10,14 +10,19 @@ from typing import TypeVar
 from rcfs.model import format_duration, format_size, one_line
 from rcfs.status._values import (
     CacheStatus,
+    CallLoadStatus,
+    CallOwnerStatus,
+    CallsStatus,
     ErrorStatus,
     ExpiryStatus,
+    GreetingsStatus,
     GroupStatus,
     HintsStatus,
     LoadStatus,
     LoginStatus,
     MailboxesStatus,
     QueueStatus,
+    RecordingExpiryStatus,
     RequestCounts,
     RetentionStatus,
     Status,
@@ -32,6 +37,8 @@ _NO_ERRORS = "none"
 _UNTOLD = "unknown, because its database is busy or fails"
 _UNKNOWN = "unknown"
 """Stands for a part that a mount of another version of rcfs does not tell, or tells in another form."""
+_NAMED_OWNERS = 5
+"""The status names at most 5 owners of calls, and 5 missing lists, and counts the others."""
 _NAMED_EXPIRIES = 5
 """The status names at most 5 mailboxes that lose messages soon, and counts the others."""
 
@@ -58,6 +65,8 @@ def render_status(status: Status) -> str:
         ("requests", _requests_line(status.requests) if status.requests else _UNKNOWN),
         ("mailboxes", _mailboxes_line(status.mailboxes)),
         *(("", f"loading {_loading_line(row)}") for row in status.loads or ()),
+        *_labelled("calls", _call_lines(status.calls)),
+        *_labelled("greetings", _greeting_lines(status.greetings)),
         ("hints", _hints_line(status.hints) if status.hints else _UNKNOWN),
         *_labelled("retention", _retention_lines(status.retention)),
         ("readers", f"{readers.waiting} of at most {readers.limit} wait" if readers else _UNKNOWN),
@@ -196,13 +205,64 @@ def _part(number: int, of: int | None, noun: str) -> str:
     return _count(number, noun) if of is None or of < number else f"{number:,} of {_count(of, noun)}"
 
 
-def _owner(row: LoadStatus | ExpiryStatus) -> str:
+def _owner(row: LoadStatus | ExpiryStatus | CallOwnerStatus) -> str:
     return f"{row.number} {row.name}".strip() or f"extension {row.extension}"
+
+
+def _call_lines(calls: CallsStatus | None) -> list[str]:
+    """How many calls and recordings are known, of whom, what is missing, and whether rcfs can keep up."""
+    if calls is None:
+        return [_UNTOLD]
+    if calls.off_because:
+        return [f"none: {calls.off_because}"]
+    lines = [f"{_count(calls.calls, 'call')}, {_count(calls.recordings, 'recording')}"]
+    if calls.company_refused:
+        lines.append(f"each extension's own log, since {calls.company_refused}")
+    if calls.recordings_refused:
+        lines.append(f"recordings cannot be read: {calls.recordings_refused}")
+    owners = [row for row in calls.owners if row.extension is not None]
+    lines += [
+        f"{_owner(row)}: {_count(row.calls, 'call')}, {_count(row.recordings, 'recording')}"
+        for row in owners[:_NAMED_OWNERS]
+    ]
+    if len(owners) > _NAMED_OWNERS:
+        lines.append(f"and calls of {_count(len(owners) - _NAMED_OWNERS, 'more extension')}")
+    lines += [f"loading {_call_loading_line(row)}" for row in calls.loads]
+    new, possible = calls.recordings_a_day, calls.fetched_a_day
+    if new is not None and new > possible:
+        lines += [
+            f"about {new:,.0f} new recordings a day; this login can fetch at most {possible:,.0f}",
+            f"a copy of all falls {new - possible:,.0f} a day behind; more logins or a higher limit help",
+        ]
+    return lines
+
+
+def _call_loading_line(row: CallLoadStatus) -> str:
+    whose = "the company" if row.extension is None else f"extension {row.extension}"
+    log, since = f"{row.month} of {whose}", _time(row.since_s)
+    if not row.pages:
+        return f"{log}: no page yet, for {since}"
+    pages, calls = _part(row.pages, row.of_pages, "page"), _part(row.calls, row.of_calls, "call")
+    left = "the total is not known" if row.left_s is None else f"about {_time(row.left_s)} to go"
+    return f"{log}: {pages}, {calls}; {left}"
+
+
+def _greeting_lines(greetings: GreetingsStatus | None) -> list[str]:
+    """How many lists are loaded, and why others do not exist."""
+    if greetings is None:
+        return [_UNTOLD]
+    absent = greetings.absent
+    lines = [f"{_count(greetings.loaded, 'list')} loaded" if greetings.loaded else "none loaded yet"]
+    lines += [f"no {row.collection}: {row.because}" for row in absent[:_NAMED_OWNERS]]
+    if len(absent) > _NAMED_OWNERS:
+        lines.append(f"and {_count(len(absent) - _NAMED_OWNERS, 'more list')} that do not exist")
+    return lines
 
 
 def _hints_line(hints: HintsStatus) -> str:
     if hints.state == "on":
-        return f"on since {hints.since}, for {_count(hints.mailboxes, 'mailbox', 'es')}"
+        logs = f" and {_count(hints.call_logs, 'call log')}" if hints.call_logs else ""
+        return f"on since {hints.since}, for {_count(hints.mailboxes, 'mailbox', 'es')}{logs}"
     return f"off: {hints.off_because}"
 
 
@@ -226,13 +286,22 @@ def _retention_lines(retention: RetentionStatus | None) -> list[str]:
         uncached = sum(row.uncached for row in rows[_NAMED_EXPIRIES:])
         others = _count(len(rows) - _NAMED_EXPIRIES, "more mailbox", "es")
         lines.append(f"and messages of {others}; {_count(uncached, 'attachment')} not cached")
-    if not rows:
+    if retention.recordings is not None:
+        lines.append(_recordings_line(retention.recordings))
+    elif not rows:
         lines.append(f"RingCentral deletes nothing within {retention.within_days:.0f} days")
     return lines
 
 
-def _going(row: ExpiryStatus) -> str:
-    """In words, when the first message of a mailbox goes."""
+def _recordings_line(row: RecordingExpiryStatus) -> str:
+    return (
+        f"calls: the first of {_count(row.recordings, 'recording')} {_going(row)};"
+        f" {row.uncached:,} not cached"
+    )
+
+
+def _going(row: ExpiryStatus | RecordingExpiryStatus) -> str:
+    """In words, when the first message of a mailbox goes, or the first recording."""
     if row.first_goes_in_s <= 0:
         return "is overdue"
     return f"{'goes' if row.certain else 'should go'} in {_time(row.first_goes_in_s)}"

@@ -136,6 +136,75 @@ class LoadStatus:
 
 
 @attrs.frozen
+class CallOwnerStatus:
+    """The calls of one owner in the index."""
+
+    extension: int | None
+    """Internal id; None for the company, which has the calls of everybody."""
+    number: str
+    name: str
+    calls: int
+    recordings: int
+    """Recordings that the owner shows; those of the company belong to no extension that is shown."""
+
+
+@attrs.frozen
+class CallLoadStatus:
+    """The load of a month of a call log that is under way."""
+
+    extension: int | None
+    """Internal id; None for the company."""
+    month: str
+    since_s: float
+    pages: int
+    of_pages: int | None
+    calls: int
+    of_calls: int | None
+    left_s: float | None
+    """Time that the rest takes; None when it is not known."""
+
+
+@attrs.frozen
+class CallsStatus:
+    """The call logs and recordings."""
+
+    off_because: str | None
+    """Why the tree shows no calls, such as a missing scope; None if it shows them."""
+    log: str
+    """``company`` if rcfs reads the log of the company, ``extensions`` if it reads that of each extension."""
+    company_refused: str | None
+    """Why rcfs does not read the company's log; None if it does."""
+    recordings_refused: str | None
+    """Why rcfs cannot read recordings, such as a missing scope; None if it may."""
+    calls: int
+    recordings: int
+    owners: tuple[CallOwnerStatus, ...]
+    """The owners with calls in the index; the company first, then those with the most calls."""
+    recordings_a_day: float | None
+    """New recordings a day, by the newest loaded months; None if too little is loaded."""
+    fetched_a_day: float
+    """Most recordings that the budget of the login brings in a day."""
+    loads: tuple[CallLoadStatus, ...]
+
+
+@attrs.frozen
+class AbsentStatus:
+    """A list that the platform does not have, or never shows to this login."""
+
+    collection: str
+    """Its id, such as ``greetings/101``."""
+    because: str
+
+
+@attrs.frozen
+class GreetingsStatus:
+    """The lists of greetings and prompts."""
+
+    loaded: int
+    absent: tuple[AbsentStatus, ...]
+
+
+@attrs.frozen
 class ExpiryStatus:
     """The messages of one mailbox that the platform deletes soon."""
 
@@ -153,8 +222,22 @@ class ExpiryStatus:
 
 
 @attrs.frozen
+class RecordingExpiryStatus:
+    """The recordings of calls that the platform deletes soon."""
+
+    recordings: int
+    uncached: int
+    """Those that are not whole in the cache."""
+    first_started: str
+    first_goes: str
+    first_goes_in_s: float
+    certain: bool
+    """Whether the server told the retention; False where only the documentation does."""
+
+
+@attrs.frozen
 class RetentionStatus:
-    """How long the platform keeps messages, and which it deletes next."""
+    """How long the platform keeps messages and recordings, and which it deletes next."""
 
     configured_days: int | None
     """Retention of faxes and voicemail as the account sets it; None when that is not known."""
@@ -162,8 +245,10 @@ class RetentionStatus:
     """When rcfs last asked the server."""
     unknown_because: str | None
     within_days: float
-    """`mailboxes` has the messages that go within this time."""
+    """`mailboxes` and `recordings` have what goes within this time."""
     mailboxes: tuple[ExpiryStatus, ...]
+    recordings: RecordingExpiryStatus | None = None
+    """None if no recording that rcfs knows goes within that time."""
 
 
 @attrs.frozen
@@ -176,6 +261,8 @@ class HintsStatus:
     mailboxes: int
     """Mailboxes that the server sends hints about."""
     off_because: str | None
+    call_logs: int = 0
+    """Call logs that the server sends hints about."""
 
 
 @attrs.frozen
@@ -218,6 +305,8 @@ class Status:
     requests: RequestCounts | None = None
     mailboxes: MailboxesStatus | None = None
     loads: tuple[LoadStatus, ...] | None = None
+    calls: CallsStatus | None = None
+    greetings: GreetingsStatus | None = None
     retention: RetentionStatus | None = None
     hints: HintsStatus | None = None
     readers: ReadersStatus | None = None

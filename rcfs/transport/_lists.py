@@ -1,5 +1,6 @@
 """Lists that come in pages, read to their end."""
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -22,6 +23,8 @@ class PagedList:
         self._first = first
         self._next: Request | None = first
         self._seen: set[str] = set()
+        self._known_pages: set[tuple[int, int]] = set()
+        """Hashes of the first and last record of the pages that were read."""
         self.pages = 0
         """Number of pages that were read."""
         self.of_pages: int | None = None
@@ -41,10 +44,20 @@ class PagedList:
         if self.pages == _MOST_PAGES:
             raise ServerError(f"{self._first.operation}: the list does not end after {_MOST_PAGES:,} pages")
         records, next_url, totals = await self._requester.read(self._next, _page_of, self._demand)
+        self._check_is_new(records)
         self.pages += 1
         self.of_pages, self.of_records = totals
         self._next = self._following(next_url) if next_url else None
         return records
+
+    def _check_is_new(self, records: Sequence[Mapping[str, Any]]) -> None:
+        # A list that changes meanwhile repeats a few records, never a page.
+        if not records:
+            return
+        first, last = (hash(json.dumps(records[place], sort_keys=True)) for place in (0, -1))
+        if (first, last) in self._known_pages:
+            raise ServerError(f"{self._first.operation}: the server repeats a page of the list without end")
+        self._known_pages.add((first, last))
 
     def _following(self, url: str) -> Request:
         if url in self._seen or not self._requester.hosts.may_see_token(url):

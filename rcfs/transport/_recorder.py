@@ -83,7 +83,7 @@ class Recorder:
         """Counts a request that was sent; `status` is the HTTP status, 0 without an answer."""
         self._sent[group] += 1
         self._refused += status == 429
-        self._content += operation == "readMessageContent"
+        self._content += operation.endswith("Content")
         self._keep("request", {"operation": operation, "group": group, "status": status})
         self._log("debug", "request", operation=operation, group=group, status=status)
 

@@ -28,8 +28,15 @@ URLS = {
 class Platform:
     """A simulated platform. Make it within the event loop; it is served for as long as `nursery` is open."""
 
-    def __init__(self, config: SimulatorConfig, nursery: trio.Nursery, *, page_messages: int = 1000) -> None:
-        """A platform with `config`; a page of a list of messages holds at most `page_messages`."""
+    def __init__(
+        self,
+        config: SimulatorConfig,
+        nursery: trio.Nursery,
+        *,
+        page_messages: int = 1000,
+        page_calls: int = 1000,
+    ) -> None:
+        """A platform with `config`; a page holds at most `page_messages` or `page_calls`."""
         self.simulator = Simulator(config)
         credentials = self.simulator.auth.credentials
         self.endpoints = Endpoints(
@@ -43,6 +50,7 @@ class Platform:
         self.backend: Backend = self.simulator._backend(self.endpoints)
         self.nursery = nursery
         self.page_messages = page_messages
+        self.page_calls = page_calls
         faults = self.simulator.faults
         self.apps = {urlsplit(url).netloc: App(self.backend, faults, name) for name, url in URLS.items()}
         self.origins = {urlsplit(url).netloc: name for name, url in URLS.items()}
@@ -92,9 +100,11 @@ class Line(httpx.AsyncBaseTransport):
 
     def _scope(self, request: httpx.Request) -> dict[str, Any]:
         query = request.url.query
+        # The platform silently lowers a page size above its maximum.
         if request.url.path.endswith("/message-store"):
-            # The platform silently lowers a page size above its maximum.
             query = query.replace(b"perPage=1000", b"perPage=%d" % self.platform.page_messages)
+        elif request.url.path.endswith("/call-log"):
+            query = query.replace(b"perPage=1000", b"perPage=%d" % self.platform.page_calls)
         return {
             "type": "http",
             "http_version": "1.1",

@@ -28,3 +28,7 @@ class PlainSearches:
     def matches_with_id(self, query: str, message_id: int) -> list[FoundRow]:
         self.queries.add(query)
         return [row for row in self.rows if row.id == message_id]
+
+    def calls_with_id(self, query: str, call_or_recording: str) -> list[FoundRow]:
+        self.queries.add(query)
+        return [row for row in self.rows if f" [{call_or_recording}]." in (row.link or row.name)]

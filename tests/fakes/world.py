@@ -235,7 +235,7 @@ class Process:
             with self.kernel.serving():
                 listener(*arguments)
 
-        shown = files.mailboxes
+        shown = files.collections
         engine.account.changes.subscribe(self._note)
         engine.account.changes.subscribe(partial(served, shown.heard))
         self.heard = {extension.id: self.revision(extension.id) for extension in self.world.extensions}

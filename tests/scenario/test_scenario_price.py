@@ -8,11 +8,11 @@ import pytest
 import trio
 
 from rcfs.content import Content
-from rcfs.model import CHUNK_BYTES, UsageGroup, Wanted
+from rcfs.model import CHUNK_BYTES, RecordingKey, UsageGroup, Wanted
 from rcfs.quota import GroupState
 from rcfs.store import ContentInfo
 from tests.fakes.rig import Rig, noise
-from tests.fakes.scripted import End, Reply, ScriptedPlatform
+from tests.fakes.scripted import ACCOUNT_ID, End, Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
 
 FETCH = "readMessageContent"
@@ -23,7 +23,7 @@ PIECE = 256 << 10
 MEDIUM = UsageGroup("medium")
 
 
-def flow(platform: ScriptedPlatform, rate: float, *, times: int = 50) -> None:
+def flow(platform: ScriptedPlatform, rate: float, *, times: int = 50, operation: str = FETCH) -> None:
     """Lets contents come at `rate` bytes a second for each request, in the way that it asks for."""
 
     def answer(request: httpx.Request) -> Reply:
@@ -32,7 +32,7 @@ def flow(platform: ScriptedPlatform, rate: float, *, times: int = 50) -> None:
         pieces = [reply.body[at : at + size] for at in range(0, len(reply.body), size)]
         return attrs.evolve(reply, pieces=pieces, gap_s=size / rate)
 
-    platform.script(FETCH, *[answer] * times)
+    platform.script(operation, *[answer] * times)
 
 
 async def opened(rig: Rig, wanted: Wanted) -> Content:
@@ -102,6 +102,19 @@ async def test_the_price_is_what_the_ledger_says(rig: Rig) -> None:
     content = await opened(rig, rig.wanted(1, DATA))
     await read(rig, content, SIZE - 1000)
     assert rig.ranges() == [""], "a request costs 30 s, and in 25 s the tail is there"
+    rig.engine.library.release(content)
+
+
+@pytest.mark.parametrize(("rate", "ranges"), [(10.0 * MB, [""]), (2.0 * MB, ["", f"bytes={49 * MB}-"])])
+async def test_the_price_of_a_recording_is_that_of_its_group(
+    rig: Rig, rate: float, ranges: list[str]
+) -> None:
+    """One of ten requests a minute costs 6 s: a tail that comes within 5 s is worth none, one in 25 s is."""
+    key = RecordingKey(ACCOUNT_ID, "99")
+    flow(rig.platform, rate, operation="readCallRecordingContent")
+    content = await opened(rig, Wanted(key, rig.platform.add_content(key, DATA), "audio/mpeg"))
+    await read(rig, content, SIZE - 1000)
+    assert [seen.byte_range for seen in rig.platform.sent("readCallRecordingContent")] == ranges
     rig.engine.library.release(content)
 
 

@@ -53,6 +53,9 @@ class Calls:
             raise self.error
         return self.becomes
 
+    def absence(self, collection_id: str) -> str:
+        return "nobody has it"
+
     def on_changed(self, collection_id: str) -> None:
         self.told.append(collection_id)
 

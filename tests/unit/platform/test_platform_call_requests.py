@@ -21,7 +21,7 @@ from rcfs.platform import (
     is_call_token_invalid,
     is_missing_scope,
     is_new_call_handling,
-    is_no_permission,
+    is_no_feature,
     list_answering_rules,
     list_calls,
     list_prompts,
@@ -149,7 +149,7 @@ def refused(status: int, code: str) -> PlatformError:
 
 
 def test_refusals() -> None:
-    tests = (is_call_token_invalid, is_no_permission, is_missing_scope, is_new_call_handling)
+    tests = (is_call_token_invalid, is_no_feature, is_missing_scope, is_new_call_handling)
 
     def meant(status: int, code: str) -> list[bool]:
         return [test(refused(status, code)) for test in tests]
@@ -157,8 +157,8 @@ def test_refusals() -> None:
     for number in range(101, 106):
         assert meant(400, f"CLG-{number}") == [True, False, False, False]
     assert meant(400, "CMN-101") == [True, False, False, False]
-    assert meant(400, "CLG-106") == meant(403, "CMN-419") == meant(500, "") == [False] * 4
-    assert meant(403, "CMN-408") == [False, True, False, False]
+    assert meant(400, "CLG-106") == meant(403, "CMN-408") == meant(500, "") == [False] * 4
+    assert meant(403, "CMN-403") == [False, True, False, False]
     assert meant(403, "CMN-401") == [False, False, True, False]
     assert meant(403, "CMN-468") == [False, False, False, True]
     assert isinstance(refused(403, "CMN-401"), ForbiddenError)

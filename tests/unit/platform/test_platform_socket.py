@@ -12,6 +12,7 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, Request
 
 from rcfs.errors import PlatformError, ServerError, TransportError, UnreachableError
+from rcfs.model import COMPANY
 from rcfs.platform import (
     AllowedHosts,
     Client,
@@ -259,6 +260,44 @@ async def test_only_trusted_hosts_get_a_websocket_with_a_token(url: str, allowed
             async with client.open_socket(url):
                 pass
         await client.aclose()
+
+
+async def test_the_simulators_notifications_of_calls() -> None:
+    async with in_process(NO_MESSAGES) as (simulator, endpoints), logged_in(endpoints) as http:
+        first, second = (each.id for each in simulator.account.extensions[:2])
+        client = Client(AllowedHosts(endpoints.platform_url), user_agent="rcfs/test")
+        async with client.open_socket(await socket_url(http)) as socket:
+            await heard(socket)
+            await socket.send(subscription_frame("1", [first], "", [COMPANY]))
+            made = await heard(socket)
+            assert made.status == 200
+            await http.post("/simulator/call", json={"extension_id": second, "direction": "Inbound"})
+            told = await heard(socket)
+            assert (told.told_call, told.told_extension) == (COMPANY, None)
+            await socket.send(subscription_frame("2", [], made.subscription_id, [second]))
+            assert (await heard(socket)).status == 200, "and nothing else of the call before its end"
+            await http.post("/simulator/call", json={"extension_id": second})
+            assert (await heard(socket)).told_call == second
+
+
+@pytest.mark.parametrize(
+    ("event", "owner"),
+    [
+        ("/restapi/v1.0/account/400123/telephony/sessions", COMPANY),
+        ("/restapi/v1.0/account/~/telephony/sessions?statusCode=Disconnected", COMPANY),
+        ("/restapi/v1.0/account/400123/extension/62/telephony/sessions?x=1", 62),
+        ("/restapi/v1.0/account/400123/extension/62/message-store", None),
+        ("/restapi/v1.0/account/400123/extension/x/telephony/sessions", None),
+        ("/restapi/v1.0/account/400123/telephony/sessionsx", None),
+        (f"/account/{'9' * 99}/telephony/sessions", None),
+        (f"/account/1/extension/{'9' * 99}/telephony/sessions", None),
+        ({"x": 1}, None),
+        (None, None),
+    ],
+)
+def test_the_owner_of_an_ended_call(event: object, owner: int | None) -> None:
+    frame = frame_from(json.dumps([{"type": "ServerNotification"}, {"event": event}]))
+    assert frame.told_call == owner
 
 
 def test_a_simulator_on_loopback_has_its_websockets_there() -> None:

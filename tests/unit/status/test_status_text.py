@@ -112,7 +112,52 @@ BUSY: dict[str, Any] = {
     },
     "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
     "mailboxes": {"loaded": 2, "known": 6, "messages": 3000},
-    "hints": {"state": "on", "since": "2026-11-03T17:27:08Z", "mailboxes": 2, "off_because": None},
+    "calls": {
+        "off_because": None,
+        "log": "company",
+        "company_refused": None,
+        "recordings_refused": None,
+        "calls": 30_000,
+        "recordings": 2000,
+        "owners": [
+            {"extension": None, "number": "", "name": "", "calls": 30_000, "recordings": 0},
+            *(
+                {
+                    "extension": 62 + number,
+                    "number": str(101 + number),
+                    "name": "Jane\x1b[2J",
+                    "calls": 100 - number,
+                    "recordings": 1 + number,
+                }
+                for number in range(6)
+            ),
+        ],
+        "recordings_a_day": 40_000.4,
+        "fetched_a_day": 14_400.0,
+        "loads": [
+            {
+                "extension": None,
+                "month": "2026-10",
+                "since_s": 20.0,
+                "pages": 3,
+                "of_pages": 12,
+                "calls": 3000,
+                "of_calls": 12_000,
+                "left_s": 60.0,
+            }
+        ],
+    },
+    "greetings": {
+        "loaded": 3,
+        "absent": [{"collection": "greetings/62", "because": "new call\nhandling (CMN-468)"}],
+    },
+    "hints": {
+        "state": "on",
+        "since": "2026-11-03T17:27:08Z",
+        "mailboxes": 2,
+        "off_because": None,
+        "call_logs": 1,
+    },
     "retention": {
         "configured_days": 60,
         "asked": "2026-11-03T17:27:06Z",
@@ -132,6 +177,14 @@ BUSY: dict[str, Any] = {
             }
             for number in range(7)
         ],
+        "recordings": {
+            "recordings": 214,
+            "uncached": 200,
+            "first_started": "2026-08-09T00:00:00Z",
+            "first_goes": "2026-11-07T00:00:00Z",
+            "first_goes_in_s": 259_200.0,
+            "certain": False,
+        },
     },
     "readers": {"waiting": 1, "limit": 8},
     "errors": [{"at": "2026-11-03T17:30:00Z", "event": "content_failed", "detail": "reset\nby peer"}],
@@ -143,6 +196,9 @@ FRESH = BUSY | {
     "queue": [],
     "cache": BUSY["cache"] | {"size_bytes": 0, "contents": 0, "hit_ratio": None},
     "requests": {"sent": 0, "refused": 0, "by_group": {}, "content": 0},
+    "calls": BUSY["calls"]
+    | {"calls": 0, "recordings": 0, "owners": [], "recordings_a_day": None, "loads": []},
+    "greetings": {"loaded": 0, "absent": []},
     "hints": {"state": "off", "since": None, "mailboxes": 0, "off_because": "cannot connect"},
     "retention": {
         "configured_days": None,
@@ -175,7 +231,19 @@ def test_the_status_of_a_busy_mount() -> None:
         "cache      1.5 GiB of 10.0 GiB, 1 content, 75% of reads hit, in /home/jane/.cache/rcfs",
         "requests   1,043 sent (light 3, medium 1,040), 1,040 for content, 0 refused",
         "mailboxes  2 of 6 loaded, 3,000 messages",
-        "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes",
+        "calls      30,000 calls, 2,000 recordings",
+        "           101 Jane [2J: 100 calls, 1 recording",
+        "           102 Jane [2J: 99 calls, 2 recordings",
+        "           103 Jane [2J: 98 calls, 3 recordings",
+        "           104 Jane [2J: 97 calls, 4 recordings",
+        "           105 Jane [2J: 96 calls, 5 recordings",
+        "           and calls of 1 more extension",
+        "           loading 2026-10 of the company: 3 of 12 pages, 3,000 of 12,000 calls; about 1 min to go",
+        "           about 40,000 new recordings a day; this login can fetch at most 14,400",
+        "           a copy of all falls 25,600 a day behind; more logins or a higher limit help",
+        "greetings  3 lists loaded",
+        "           no greetings/62: new call handling (CMN-468)",
+        "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes and 1 call log",
         f"retention  faxes and voicemail for 60 days, as your account is set; {ASSUMED}",
         "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
         "           102 Jane: the first of 2 messages goes in 6 h 30 min; 1 attachment not cached",
@@ -183,6 +251,7 @@ def test_the_status_of_a_busy_mount() -> None:
         "           104 Jane: the first of 4 messages goes in 6 h 30 min; 3 attachments not cached",
         "           105 Jane: the first of 5 messages should go in 6 h 30 min; 4 attachments not cached",
         "           and messages of 2 more mailboxes; 11 attachments not cached",
+        "           calls: the first of 214 recordings should go in 3 d; 200 not cached",
         "readers    1 of at most 8 wait",
         "errors     2026-11-03T17:30:00Z content_failed reset by peer",
     ]
@@ -202,11 +271,45 @@ def test_the_status_of_a_fresh_mount() -> None:
     assert lines["cache"] == "0 B of 10.0 GiB, 0 contents, nothing read yet, in /home/jane/.cache/rcfs"
     assert lines["requests"] == "0 sent, 0 for content, 0 refused"
     assert lines["errors"] == "none"
+    assert lines["calls"] == "0 calls, 0 recordings"
+    assert lines["greetings"] == "none loaded yet"
     assert lines["hints"] == "off: cannot connect"
     assert lines["retention"].startswith(
         "faxes and voicemail: not known, because rcfs has not asked yet; sent faxes 30"
     )
     assert "RingCentral deletes nothing within 7 days" in text_of(FRESH)
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"off_because": "the app lacks the scope ReadCallLog"}, "none: the app lacks the scope ReadCallLog"),
+        (
+            {"log": "extensions", "company_refused": "the user may not read it"},
+            "each extension's own log, since the user may not read it",
+        ),
+        ({"recordings_refused": "the app lacks a scope"}, "recordings cannot be read: the app lacks a scope"),
+        (
+            {"loads": [BUSY["calls"]["loads"][0] | {"extension": 62, "pages": 0}]},
+            "loading 2026-10 of extension 62: no page yet, for 20 s",
+        ),
+        (
+            {"loads": [BUSY["calls"]["loads"][0] | {"of_pages": None, "of_calls": None, "left_s": None}]},
+            "loading 2026-10 of the company: 3 pages, 3,000 calls; the total is not known",
+        ),
+    ],
+)
+def test_the_lines_of_calls(fields: dict[str, Any], line: str) -> None:
+    text = text_of(FRESH | {"calls": FRESH["calls"] | fields})
+    assert any(each.endswith(line) for each in text.splitlines()), text
+
+
+def test_the_status_of_an_earlier_version_is_still_told() -> None:
+    hints = {name: value for name, value in BUSY["hints"].items() if name != "call_logs"}
+    retention = {name: value for name, value in BUSY["retention"].items() if name != "recordings"}
+    text = text_of(BUSY | {"hints": hints, "retention": retention})
+    assert "on since 2026-11-03T17:27:08Z, for 2 mailboxes\n" in text
+    assert "extension 62: the first of 1 message goes" in text
 
 
 def test_the_chart_of_each_window_is_readable_at_80_columns() -> None:
