@@ -13,9 +13,30 @@ from rcfs.cli._treepaths import TreePath
 from rcfs.errors import ConfigError
 from rcfs.filenames import StateFiles
 from rcfs.host import MountRecord
-from rcfs.model import Message, extension_from, iso_time, message_from, one_line
+from rcfs.model import (
+    CALL_LOG,
+    COMPANY,
+    FILTER_TYPES,
+    GREETING,
+    OUTBOUND,
+    RECORDING,
+    Call,
+    Filter,
+    FoundRow,
+    Leg,
+    Message,
+    Party,
+    call_from,
+    extension_from,
+    iso_time,
+    message_from,
+    one_line,
+)
 from rcfs.store import MARKS, Hit, IndexReader, MailboxIndex, Scope
-from rcfs.tree import PURGED, Root, build_root, headline, people_of
+from rcfs.tree import COMPANY_DIRECTORY, PURGED, Root, build_root, headline, people_of
+
+_MESSAGES = frozenset(FILTER_TYPES) - {CALL_LOG, GREETING, RECORDING}
+"""The types of messages."""
 
 
 @attrs.frozen
@@ -26,17 +47,28 @@ class Query:
     """The query, in the language of `rcfs.store.match_expression`."""
     place: TreePath | None
     """The place to search below; None to search everywhere."""
-    since_s: float | None
-    """Time of the oldest message to find, in seconds since 1970 UTC; None for any age."""
-    types: frozenset[str]
-    """Types of the messages to find; empty for all types."""
+    wanted: Filter
+    """The choice of messages to find."""
     limit: int
     """Largest number of matches of each account; older ones are left out."""
+
+    def fits(self, found: FoundRow, record: str) -> bool:
+        """Whether the filter takes a match, by its record as JSON text."""
+        if self.wanted.is_everything:
+            return True
+        if found.id:
+            return self.wanted.fits(message_from(json.loads(record)))
+        call = call_from(json.loads(record))
+        if call is None:
+            return False
+        # A call with recordings is found by those.
+        leg = _leg_of(found, call)
+        return self.wanted.fits_call(call) or (leg.recording is not None and self.wanted.fits_recording(leg))
 
 
 @attrs.frozen
 class Match:
-    """A message that matches, and its path."""
+    """A message, recording or call that matches, and its path."""
 
     hit: Hit
     path: str
@@ -53,7 +85,7 @@ class Match:
         snippet = [(marked, part) for marked, part in self._snippet() if part]
         there = any(part.strip() for _marked, part in snippet)
         return [
-            (False, headline(self._message)),
+            (False, self._headline()),
             *([(False, "  "), *snippet] if there else ()),
             (False, f"  {self.path}"),
         ]
@@ -61,7 +93,10 @@ class Match:
     @property
     def document(self) -> Mapping[str, object]:
         """The match as a JSON object for programs."""
-        message, created_s = self._message, self.hit.found.created_s
+        created_s = self.hit.found.created_s
+        if not self.hit.found.id:
+            return self._call_document(created_s)
+        message = self._message
         return {
             "path": self.path,
             "id": message.id,
@@ -71,6 +106,40 @@ class Match:
             "people": people_of(message),
             "snippet": "".join(part for _marked, part in self._snippet()).strip(),
         }
+
+    def _call_document(self, created_s: float | None) -> Mapping[str, object]:
+        call = self._call
+        leg = _leg_of(self.hit.found, call)
+        parties = (
+            one_line(" ".join(filter(None, (p.name, _number_of(p))))) for p in (leg.sender, leg.receiver)
+        )
+        return {
+            "path": self.path,
+            "id": call.id,
+            "type": "Call" if leg.recording is None else "Recording",
+            "direction": leg.direction,
+            "time": None if created_s is None else iso_time(created_s),
+            "people": list(filter(None, parties)),
+            "snippet": "",
+        }
+
+    def _headline(self) -> str:
+        if self.hit.found.id:
+            return headline(self._message)
+        leg = _leg_of(self.hit.found, self._call)
+        is_outbound = leg.direction == OUTBOUND
+        other = leg.receiver if is_outbound else leg.sender
+        kind = "Call" if leg.recording is None else "Recording"
+        created_s = self.hit.found.created_s
+        time = "" if created_s is None else iso_time(created_s).replace("T", " ")
+        who = " ".join(one_line(other.name or _number_of(other)).split()) or "unknown"
+        return one_line(f"{time}  {kind} {'to' if is_outbound else 'from'} {who}".strip())
+
+    @property
+    def _call(self) -> Call:
+        call = call_from(json.loads(self.hit.record))
+        assert call is not None  # noqa: S101 - the index holds only records of calls
+        return call
 
     @property
     def _message(self) -> Message:
@@ -114,7 +183,7 @@ def find(
                 known = True
                 if not index.keeps_purged:
                     scope = attrs.evolve(scope, hidden_views=frozenset({PURGED}))
-                for hit in index.search.newest(wanted.words, scope, wanted.limit):
+                for hit in index.search.newest(wanted.words, scope, wanted.limit, wanted.fits):
                     yield Match(hit, account.path_of(hit))
     if known:
         return
@@ -136,27 +205,36 @@ class _Account:
 
     def scope(self, wanted: Query) -> Scope | None:
         """The part of this account to search; None if the place is not in it."""
-        extension_ids: Iterable[int] = self.extensions
+        extension_ids = [*self.extensions, COMPANY]
         parts = () if wanted.place is None else wanted.place.parts
         if parts:
             extension_ids = [each for each in self.extensions if self._is_called(each, parts[0])]
+            if fnmatchcase(COMPANY_DIRECTORY, parts[0]):
+                extension_ids.append(COMPANY)
             if not extension_ids or len(parts) > len(("extension", "view", "folder")):
                 return None
         view, folder = (*parts[1:], "", "")[:2]
-        return Scope(self.id, tuple(extension_ids), wanted.since_s, wanted.types, view, folder)
+        chosen = wanted.wanted
+        # The index knows these conditions as well, and need not read the records of what it leaves out.
+        types = chosen.message_types if chosen.kinds <= _MESSAGES else frozenset[str]()
+        return Scope(self.id, tuple(extension_ids), chosen.since_s, types, view=view, folder=folder)
 
     def _is_called(self, extension_id: int, name: str) -> bool:
         called = self.root.name_of(extension_id) or ""
         return name in (called, self.extensions[extension_id]) or fnmatchcase(called, name)
 
     def knows(self, index: IndexReader, scope: Scope) -> bool:
-        """Whether at least one mailbox of `scope` is loaded."""
+        """Whether at least one mailbox of `scope`, or a month of calls, is loaded."""
         states = (index.mailbox(self.id, extension_id) for extension_id in scope.extension_ids)
-        return any(state is not None and state.loaded for state in states)
+        if any(state is not None and state.loaded for state in states):
+            return True
+        return any(index.calls.months(self.id, owner) for owner in scope.extension_ids)
 
     def path_of(self, hit: Hit) -> str:
         """The path of the message: in the mount, if the account is mounted, else in the tree."""
-        path = Path(self.root.name_of(hit.found.extension_id) or "", *hit.found.path)
+        owner = hit.found.extension_id
+        name = COMPANY_DIRECTORY if owner == COMPANY else self.root.name_of(owner) or ""
+        path = Path(name, *hit.found.path)
         return str(path if self.mountpoint is None else self.mountpoint / path)
 
 
@@ -173,3 +251,13 @@ def _accounts(index: IndexReader, mounts: Mapping[str, Path]) -> Iterator[_Accou
             next((mounts[login] for login in own if login in mounts), None),
             {extension.id: extension.number for extension in extensions.values()},
         )
+
+
+def _leg_of(found: FoundRow, call: Call) -> Leg:
+    """The leg whose recording was found, by the id in its name; of a call without one, the whole call."""
+    legs = (leg for leg in call.recorded_legs if leg.recording and f"[{leg.recording.id}]" in found.name)
+    return next(legs, attrs.evolve(call.whole, recording=None))
+
+
+def _number_of(party: Party) -> str:
+    return party.phone_number or party.extension_number

@@ -1,8 +1,7 @@
 """Arguments and options that several commands share."""
 
 import os
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +16,6 @@ from rcfs.config import (
     DEFAULT_WAIT_ONLINE_S,
     LIMIT_FORM,
     LOG_LEVELS,
-    parse_since,
 )
 from rcfs.model import Plan
 
@@ -78,19 +76,6 @@ class Seconds(click.ParamType[float]):
             self.fail(f"{value!r} is not a number of seconds, such as 60 or 2.5", param, ctx)
 
 
-class Since(click.ParamType[float]):
-    """A date or an age, as the seconds since 1970 UTC; see `rcfs.config.parse_since`."""
-
-    name = "date"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """`value` as seconds since 1970 UTC."""
-        try:
-            return parse_since(value, time.time())
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
-
-
 class MountpointText(PathText):
     """A mount point of rcfs."""
 
@@ -132,11 +117,6 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def message_types(chosen: Iterable[str]) -> frozenset[str]:
-    """The types of messages as the API calls them; `chosen` are the values of `type_option`."""
-    return frozenset(_TYPES[each] for each in chosen)
-
-
 def _several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
     def decorate(command: Any) -> Any:
         for decorator in reversed(decorators):
@@ -162,22 +142,6 @@ state_dir_option = _value(
 cache_dir_option = _value("--cache-dir", "DIR", "Use DIR for the cache.", type=PathText())
 cache_size_option = _value("--cache-size", "SIZE", "Limit the cache to SIZE, such as 10GiB or 500M.")
 max_content_option = _value("--max-content", "SIZE", "Fetch no file larger than SIZE.  [default: 4GiB]")
-_TYPES = {"sms": "SMS", "voicemail": "VoiceMail", "fax": "Fax", "pager": "Pager"}
-"""The types of messages: the name in a command, and the name in the API."""
-since_option = click.option(
-    "--since",
-    "since_s",
-    type=Since(),
-    metavar="DATE",
-    help="Take only messages since DATE: 2026-11-01 (UTC), an ISO time, or an age such as 30d.",
-)
-type_option = click.option(
-    "--type",
-    "types",
-    multiple=True,
-    type=click.Choice(tuple(_TYPES)),
-    help="Take only messages of this type. Repeatable.",
-)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for programs.")
 limit_option = click.option(
     "--limit",

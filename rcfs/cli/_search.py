@@ -10,19 +10,18 @@ from pathlib import Path
 import click
 
 from rcfs._interrupt import loading
+from rcfs.cli._filter_options import filter_options
 from rcfs.cli._options import (
     TreePathText,
     examples,
     json_option,
-    message_types,
-    since_option,
     state_dir_option,
-    type_option,
 )
 from rcfs.cli._output import say_json, say_marked, tell
 from rcfs.cli._settings import read_settings
 from rcfs.cli._treepaths import locate
 from rcfs.host import Registry, as_typed
+from rcfs.model import Filter
 
 _LIMIT = 50
 """Default number of matches: as many as a person reads."""
@@ -44,8 +43,7 @@ _LIMIT = 50
 @click.option(
     "--in", "where", type=TreePathText(), metavar="PATH", help="Search only below PATH, such as an extension."
 )
-@since_option
-@type_option
+@filter_options
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
@@ -63,8 +61,7 @@ def search(
     words: tuple[str, ...],
     *,
     where: str | None,
-    since_s: float | None,
-    types: tuple[str, ...],
+    wanted: Filter,
     limit: int,
     as_json: bool,
     state_dir: Path | None,
@@ -92,7 +89,7 @@ def search(
     else:
         own_dir = settings.state_dir
         state_dirs = {settings.state_dir, *(record.state_dir for record in records if record.state_dir)}
-    query = Query(text, place, since_s, message_types(types), limit + 1)
+    query = Query(text, place, wanted, limit + 1)
     matches = sorted(find(query, sorted(state_dirs), own_dir, records), key=lambda match: match.age)
     shown = matches[:limit]
     if as_json:

@@ -28,6 +28,7 @@ from rcfs.config._sources import find_config as find_config
 from rcfs.config._sources import load_settings as load_settings
 from rcfs.config._sources import read_limits as read_limits
 from rcfs.config._units import LIMIT_FORM as LIMIT_FORM
+from rcfs.config._units import parse_duration as parse_duration
 from rcfs.config._units import parse_group as parse_group
 from rcfs.config._units import parse_limit as parse_limit
 from rcfs.config._units import parse_since as parse_since

@@ -25,6 +25,7 @@ _BINARY = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCII)
 _AGO_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 _AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
+_DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?", re.ASCII)
 _ALIKE = 0.75
 """Likeness to a known group from which a name is a slip: of `medum` it is 0.91, of `meduim` 0.83."""
 _SUBTYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}", re.ASCII)
@@ -69,6 +70,19 @@ def parse_since(text: str, now_s: float) -> float:
             f"{text!r} is not a date; write 2026-11-01, 2026-11-01T12:00:00Z, or an age: 12h, 30d, 2w"
         ) from None
     return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def parse_duration(text: str) -> float:
+    """Seconds of a length such as ``30s``, ``2m``, ``1h30m`` or ``90``, which are seconds.
+
+    Raises:
+        ValueError: `text` has another form.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if match is None or not any(match.groups()):
+        raise ValueError(f"{text!r} is not a length of time; write 30s, 2m, 1h30m or a number of seconds")
+    hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(hours * 3600 + minutes * 60 + seconds)
 
 
 def parse_limit(text: str) -> tuple[UsageGroup, Plan]:

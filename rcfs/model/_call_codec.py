@@ -26,10 +26,7 @@ def call_from(record: object, raw: str = "") -> Call | None:
 
     `raw` is the record as compact JSON text, if the caller has it.
     """
-    if not isinstance(record, dict):
-        return None
-    call_id = id_field(record)
-    if not call_id:
+    if not isinstance(record, dict) or not (call_id := id_field(record)):
         return None
     return Call(
         id=call_id,

@@ -14,9 +14,9 @@ from click.testing import CliRunner, Result
 from rcfs.cli._main import rcfs
 from rcfs.filenames import StateFiles
 from rcfs.host import Registry
-from rcfs.model import message_from
+from rcfs.model import call_from, extension_from, message_from
 from rcfs.store import Login, MailboxIndex
-from rcfs.tree import name_folder, shelve
+from rcfs.tree import name_folder, shelve, shelve_call, shown_extensions
 
 EXTENSIONS = (
     '{"id":5,"extensionNumber":"101","name":"Jane Smith"}',
@@ -59,7 +59,13 @@ def known(state_dir: Path) -> Path:
         state_dir,
         "me",
         "1",
-        {5: [record(1, "the invoice\nis \x1b[31m due"), fax], 6: [record(2, "an invoice, too", to=[])]},
+        {
+            5: [
+                record(1, "the invoice\nis \x1b[31m due", readStatus="Unread", conversationId="77"),
+                fax,
+            ],
+            6: [record(2, "an invoice, too", to=[])],
+        },
     )
     return state_dir
 
@@ -121,13 +127,23 @@ def test_json_for_programs(run: Run) -> None:
         (["--in", "101 Jane Smith/Fax/2026-11/", "invoice"], [3]),
         (["--in", ".", "invoice"], [3, 2, 1]),
         (["--limit", "2", "invoice"], [3, 2]),
+        (["--until", "2026-11-03T17:27:03Z", "invoice"], [2, 1]),
+        (["--direction", "out", "invoice"], []),
+        (["--direction", "in", "--type", "sms", "invoice"], [2, 1]),
+        (["--with", "ann", "--unread", "invoice"], [1]),
+        (["--with", "(555) 010-0123", "invoice"], [3, 2, 1]),
+        (["--with", "Jane", "invoice"], []),
+        (["--conversation", "77", "invoice"], [1]),
+        (["--trash", "invoice"], []),
+        (["--unread", "--limit", "2", "invoice"], [1]),
     ],
 )
 def test_what_is_found(run: Run, arguments: list[str], ids: list[int]) -> None:
     result = run("search", "--json", *arguments)
+    limit = 2 if "--limit" in arguments else 50
     assert [each["id"] for each in json.loads(result.stdout)] == ids
     assert result.stderr == (
-        "rcfs: only the newest 2 matches are shown; --limit shows more\n" if "2" in arguments else ""
+        "rcfs: only the newest 2 matches are shown; --limit shows more\n" if len(ids) == 2 == limit else ""
     )
 
 
@@ -189,3 +205,37 @@ def test_an_index_can_be_searched_while_it_is_written(run: Run, known: Path) -> 
     with closing(sqlite3.connect(StateFiles(known).mailboxes, isolation_level=None)) as connection:
         connection.execute("UPDATE messages SET generation = 0")
         assert run("search", "invoice").exit_code == 0
+
+
+@pytest.mark.usefixtures("known")
+def test_recordings_and_calls_are_found(run: Run, state_dir: Path) -> None:
+    party = {"phoneNumber": "+15550100199", "name": "Zoe"}
+    whole = {"direction": "Inbound", "from": party, "extension": {"id": 5}, "result": "Accepted"}
+    recording = {"id": "77", "type": "Automatic", "contentUri": "https://media.example.com/77"}
+    records = [
+        {"id": "a", "startTime": "2026-11-04T10:00:00Z", "duration": 90, "recording": recording} | whole,
+        {"id": "b", "startTime": "2026-11-05T10:00:00Z", "duration": 5} | whole,
+    ]
+    extensions = [each for each in map(extension_from, map(json.loads, EXTENSIONS)) if each is not None]
+    context = shown_extensions(extensions, lambda _extension_id, _message_id: None)
+    with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
+        writer = index.writer.calls
+        listing = writer.begin("1", 5, "2026-11")
+        calls = [call for call in map(call_from, records) if call is not None]
+        writer.put("1", [shelve_call(call, context) for call in calls], name_folder, listing=listing)
+        writer.finish("1", 5, "2026-11", listing, 5.0, name_folder)
+
+    def found(*arguments: str) -> list[tuple[str, str, str]]:
+        matches = json.loads(run("search", "--json", *arguments, "zoe").stdout)
+        return [(each["id"], each["type"], each["path"]) for each in matches]
+
+    log = ("b", "Call", "101 Jane Smith/Calls/2026-11.csv")
+    (audio,) = found("--type", "recording")
+    assert audio[:2] == ("a", "Recording")
+    assert audio[2].startswith("101 Jane Smith/Recordings/2026-11/2026-11-04T10.00.00Z from +15550100199 Zoe")
+    assert found() == [log, audio]
+    assert found("--type", "calls", "--until", "2026-11-05") == [audio]
+    assert found("--min-duration", "1m") == [audio]
+    assert found("--type", "sms") == found("--unread") == found("--with", "Bob") == []
+    lines = run("search", "zoe").stdout.splitlines()
+    assert lines[0] == f"2026-11-05 10:00:00Z  Call from Zoe  {log[2]}"
