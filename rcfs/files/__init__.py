@@ -9,9 +9,9 @@ from rcfs.files._attributes import Kind as Kind
 from rcfs.files._attributes import encoded as encoded
 from rcfs.files._changes import Listener as Listener
 from rcfs.files._changes import TreePath as TreePath
+from rcfs.files._collections import show_mailbox as show_mailbox
+from rcfs.files._collections import tree_of as tree_of
 from rcfs.files._filesystem import FileSystem as FileSystem
-from rcfs.files._mailboxes import show_mailbox as show_mailbox
-from rcfs.files._mailboxes import tree_of as tree_of
 from rcfs.files._openers import Listing as Listing
 from rcfs.files._openers import OpenContent as OpenContent
 from rcfs.files._openers import Opener as Opener

@@ -49,7 +49,7 @@ def attributes_of(node: Node, live_bytes: Mapping[str, int]) -> Attributes:
     if isinstance(node, Directory):
         kind, links = _DIRECTORY, node.nlink
     elif isinstance(node, TextFile):
-        size_bytes = node.size_bytes
+        size_bytes, is_exact = node.size_bytes, node.size_is_exact
     elif isinstance(node, ContentFile):
         size_bytes, is_exact = node.size()
     elif isinstance(node, Link):

@@ -16,8 +16,8 @@ class Listener:
     def changed(self, paths: Collection[TreePath]) -> None:
         """The nodes at `paths` are new, gone or different, and the directories above have new times."""
 
-    def all_changed(self, name: str) -> None:
-        """The directory `name` of the root, and anything below it, may have changed."""
+    def all_changed(self, path: TreePath) -> None:
+        """The directory at `path`, which is not the root, and anything below it may have changed."""
 
     def found_changed(self, names: Collection[str], *, everything: bool) -> None:
         """Links of these names in searches may have changed; with `everything`, any link."""
@@ -49,9 +49,9 @@ class Changes(Listener):
         for listener in self._listeners:
             listener.changed(paths)
 
-    def all_changed(self, name: str) -> None:
+    def all_changed(self, path: TreePath) -> None:
         for listener in self._listeners:
-            listener.all_changed(name)
+            listener.all_changed(path)
 
     def found_changed(self, names: Collection[str], *, everything: bool) -> None:
         for listener in self._listeners:

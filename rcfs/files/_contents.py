@@ -5,6 +5,7 @@ from collections.abc import Callable, Hashable, Iterable
 import trio
 
 from rcfs.content import Content, Library
+from rcfs.errors import NotFoundError, PurgedError
 from rcfs.files._openers import OpenContent
 from rcfs.files._readers import Asker, CrawlerError, Readers
 from rcfs.files._waits import MAX_READ_WAITERS, Waits
@@ -87,8 +88,15 @@ class Contents:
         """The content of `node`: complete, or the beginning of one that may be read while it arrives.
 
         Raises:
+            PurgedError: The platform no longer has it. The name is there, so this is no "no such file".
             RcfsError: The content is not available.
         """
+        try:
+            return await self._obtain_known(node, asker, flags)
+        except NotFoundError as exc:
+            raise PurgedError("RingCentral no longer has this file") from exc
+
+    async def _obtain_known(self, node: ContentFile, asker: Asker, flags: int) -> Content:
         content = await self._library.look(node.wanted())
         settled = False
         try:

@@ -1,6 +1,6 @@
 """The file system of an account: look up, list, open, read, wait, change. It knows neither FUSE nor a kernel.
 
-`list` waits for a mailbox and `open` for content, as long as the user allows. `find`, `page`, `xattr` and
+`list` waits for a collection and `open` for content, as long as the user allows. `find`, `page`, `xattr` and
 changes of searches wait for the disk only, two seconds at most. Then they raise `DeadlineError` while the
 work continues, because the kernel holds a lock of the directory during these calls. One exception: `find`
 below a mailbox that was never loaded waits for the mailbox, two seconds at most as well, because a false "no
@@ -14,13 +14,21 @@ from operator import attrgetter
 import trio
 
 from rcfs.engine import Engine
-from rcfs.errors import NotFoundError, StoreError, WrongKindError
+from rcfs.errors import (
+    ForbiddenError,
+    NotFoundError,
+    OfflineError,
+    StoreError,
+    UnreachableError,
+    WrongKindError,
+)
 from rcfs.files._attributes import Attributes, attributes_of
 from rcfs.files._changes import Changes, Listener
+from rcfs.files._collections import ShownCollections
 from rcfs.files._contents import Contents
-from rcfs.files._mailboxes import ShownMailboxes
 from rcfs.files._openers import Listing, OpenContent, Opener, OpenLive, OpenText
 from rcfs.files._readers import USUAL_CRAWLERS, Asker, CrawlerRule, Readers
+from rcfs.files._renderings import Renderer
 from rcfs.files._searching import Searching
 from rcfs.files._texts import Texts
 from rcfs.files._waits import Waits
@@ -43,8 +51,6 @@ _PAGE = 32
 _SLOW_PAGE = 2000
 """Entries to a page of a directory that is not quick: in 100,000 messages each page of a search for a common
 prefix takes 0.3 s (measured 2026-11)."""
-_TEXT_THREADS = 4
-"""Texts of conversations that are rendered at the same time."""
 _XATTR_CACHED = "user.rcfs.cached"
 """It is not listed: it is a state that changes, so `rsync -X` would write it to a copy again and again."""
 
@@ -86,10 +92,10 @@ class FileSystem:
         self._contents = Contents(
             engine.library, waits, self._readers, max_wait_s, self._changes.size_changed
         )
-        self.texts = Texts(self._changes)
+        self.texts = Texts(self._changes, Renderer(engine.cache.spill))
         """The open texts."""
         self._searching = Searching(root, engine.searches, self._changes)
-        self.mailboxes = ShownMailboxes(
+        self.collections = ShownCollections(
             root,
             engine,
             waits,
@@ -99,9 +105,7 @@ class FileSystem:
             changes=self._changes,
             max_wait_s=max_wait_s,
         )
-        """The mailboxes that are shown."""
-        # A limiter of its own: threads that wait for a lock must not keep a text from its readers.
-        self._threads = trio.CapacityLimiter(_TEXT_THREADS)
+        """The mailboxes, call logs and greetings that are shown."""
         self._live_bytes: dict[str, int] = {}
 
     @property
@@ -122,8 +126,8 @@ class FileSystem:
             node = await self._find(directory, name, asker, _lock_of(directory))
         # A mailbox has no names with a leading dot, and desktops that probe for some must not load it.
         if node is None and directory.collection_id is not None and not name.startswith("."):
-            await self.mailboxes.need(directory, asker, briefly=True)
-            # The directory is not known if the extension turned out to have no mailbox.
+            await self.collections.need(directory, asker, briefly=True)
+            # The directory is not known if it turned out that there is nothing to show.
             node = directory.find(name) if directory.is_known else None
         return node
 
@@ -154,19 +158,26 @@ class FileSystem:
     # Directories
 
     async def list(self, directory: Directory, asker: Asker) -> Listing:
-        """Begins a listing; the first listing in a mailbox waits until that is loaded.
+        """Begins a listing; the first listing in a collection waits until that is loaded.
+
+        Calls and recordings of an extension are there even if its mailbox is not: the listing then has the
+        views of the mailbox, each of which fails.
 
         Raises:
-            NotFoundError: The directory belongs to a mailbox, and its extension turned out to have none.
+            NotFoundError: It turned out that there is nothing to show, as for an extension without a mailbox.
         """
-        await self.mailboxes.need(directory, asker)
+        try:
+            await self.collections.need(directory, asker)
+        except (ForbiddenError, OfflineError, UnreachableError):
+            if not directory.shows_others:
+                raise
         if not directory.is_known:
-            raise NotFoundError("the extension has no mailbox")
+            raise NotFoundError("there is nothing to show here")
         if directory.collection_id is not None and self._readers.looks_around(asker, trio.current_time()):
             self._engine.lane.gate.mark_present()
         listing = Listing(directory)
         if isinstance(directory, SearchDirectory):
-            self.mailboxes.visit_all()
+            self.collections.visit_all()
             # Run the query here, where a wait blocks no one else, and not for the first page.
             await self._waits.until(
                 asker, lambda: self._read_ahead(listing, directory, 0), within_s=self._max_wait_s
@@ -177,11 +188,11 @@ class FileSystem:
         """The next entries after the cursor `after` (0 for the beginning); empty at the end.
 
         Raises:
-            StoreError: The index has lost the mailbox since `list`, so the listing would be incomplete.
+            StoreError: The index has lost the collection since `list`, so the listing would be incomplete.
         """
         directory = listing.directory
         if not directory.is_known:
-            raise StoreError("the mailbox was lost while it was listed")
+            raise StoreError("the index has lost this while it was listed")
         if listing.end == after != 0:
             return ()  # The kernel asks until a reply is empty: every second call in most directories.
         if isinstance(directory, SearchDirectory):
@@ -260,7 +271,7 @@ class FileSystem:
         """
         if isinstance(node, RefreshFile):
             said = await self._waits.until(
-                asker, lambda: self.mailboxes.refresh(node.name), within_s=_REFRESH_WITHIN_S
+                asker, lambda: self.collections.refresh(node.name), within_s=_REFRESH_WITHIN_S
             )
             return OpenLive(f"{said}\n".encode())
         if isinstance(node, LiveFile):
@@ -268,22 +279,19 @@ class FileSystem:
             self._live_bytes[node.topic] = len(data)
             return OpenLive(data)
         if isinstance(node, TextFile):
-            await self.mailboxes.need(node, asker)
+            await self.collections.need(node, asker)
             number = self.texts.ask()
-            data = node.content() if node.is_quick else await self._rendered(node, asker)
-            return self.texts.open(place, node, data, number)
+            if node.is_quick:
+                text = await self.texts.render(place, node)
+            else:
+                text = await self._waits.until(
+                    asker, lambda: self.texts.render(place, node), within_s=self._max_wait_s
+                )
+            return self.texts.open(place, node, text, number)
         if not isinstance(node, ContentFile):
             raise WrongKindError("only files can be opened")
         opener = await self._contents.open_again(place, node, asker) if has_bytes else None
         return opener or await self._contents.open(place, node, asker, flags)
-
-    async def _rendered(self, node: TextFile, asker: Asker) -> bytes:
-        """The bytes of a text that takes long to render."""
-        return await self._waits.until(
-            asker,
-            lambda: trio.to_thread.run_sync(node.content, limiter=self._threads, abandon_on_cancel=True),
-            within_s=self._max_wait_s,
-        )
 
     async def read(self, opener: Opener, off: int, size: int) -> bytes:
         """Up to `size` bytes from `off` on; fewer only at the end.

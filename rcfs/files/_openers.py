@@ -10,6 +10,7 @@ import attrs
 from rcfs.content import Content
 from rcfs.errors import StaleError
 from rcfs.files._readers import Asker
+from rcfs.files._renderings import Rendering
 from rcfs.tree import ContentFile, Directory, Entry, TextFile
 
 
@@ -52,12 +53,12 @@ class OpenText:
     """The place of its opens."""
     node: TextFile
     """The node of the last open."""
-    data: bytes
+    text: Rendering
     """All bytes, as of the newest open or of a later change that only added some."""
     users: int = 0
     """Number of opens that have not ended."""
     number: int = 0
-    """Number of the rendering of `data`; a rendering that began later has a higher one."""
+    """Number of the rendering `text`; a rendering that began later has a higher one."""
     is_stale: bool = False
     """Whether the text has changed other than by an addition at its end."""
 
@@ -66,10 +67,11 @@ class OpenText:
 
         Raises:
             StaleError: The text is stale.
+            StoreError: The disk failed.
         """
         if self.is_stale:
             raise StaleError("the text has changed; open the file again")
-        return self.data[off : off + size]
+        return self.text.read(off, size)
 
 
 @attrs.define(eq=False)

@@ -139,7 +139,7 @@ def _kept(name: str) -> str:
 
 
 class CrawlerError(BudgetError):
-    """A crawler opened a content that is not cached, or a mailbox that is not loaded.
+    """A crawler opened a content that is not cached, or something that is not loaded.
 
     Attributes:
         name: Name of the program.
@@ -179,14 +179,14 @@ class Readers:
         return True
 
     def require_no_crawler(self, asker: Asker) -> None:
-        """Returns if `asker` may cause the load of a mailbox; a crawler sees only loaded mailboxes.
+        """Returns if `asker` may cause the load of a collection; a crawler sees only loaded ones.
 
         Raises:
             CrawlerError: The asker is a crawler, and the rule refuses those.
         """
         reader = asker.reader()
         if self._crawlers.names_one(reader) and self._crawlers.policy is CrawlerPolicy.REFUSE:
-            raise CrawlerError(reader.name, "this mailbox is not loaded")
+            raise CrawlerError(reader.name, "this is not loaded yet")
 
     def priority(
         self, reader: Reader, key: ContentKey, place: Hashable, now: float, *, flags: int = 0

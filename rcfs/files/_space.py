@@ -61,7 +61,7 @@ class SpaceMeter(Listener):
     def changed(self, paths: Collection[TreePath]) -> None:  # noqa: ARG002 - any change calls for a new sum
         self._changed.set()
 
-    def all_changed(self, name: str) -> None:  # noqa: ARG002 - the same
+    def all_changed(self, path: TreePath) -> None:  # noqa: ARG002 - the same
         self._changed.set()
 
     async def run(self) -> None:

@@ -11,21 +11,27 @@ from typing import Final
 
 import trio
 
-from rcfs.errors import NotFoundError, StaleError
+from rcfs.errors import NotFoundError, RcfsError, StaleError
 from rcfs.files._changes import Changes
 from rcfs.files._openers import OpenText
+from rcfs.files._renderings import Renderer, Rendering
 from rcfs.tree import TextFile
 
 LOOK_S: Final = 60.0
 """Time between two visits to the collection of an open text: the time between two syncs."""
+_THREADS: Final = 4
+"""Slow texts that are rendered at the same time."""
 
 
 class Texts:
     """The open texts; all methods run in the trio thread."""
 
-    def __init__(self, changes: Changes) -> None:
+    def __init__(self, changes: Changes, renderer: Renderer) -> None:
         """Tells `changes` when open texts grow or become stale."""
         self._changes = changes
+        self._renderer = renderer
+        # A limiter of its own: threads that wait for a lock must not keep a text from its readers.
+        self._threads = trio.CapacityLimiter(_THREADS)
         self._open: dict[Hashable, OpenText] = {}
         self._asked = 0
         self._changed: set[str] = set()  # ids of collections
@@ -36,13 +42,31 @@ class Texts:
         self._asked += 1
         return self._asked
 
-    def open(self, place: Hashable, node: TextFile, data: bytes, number: int) -> OpenText:
+    async def render(self, place: Hashable, node: TextFile) -> Rendering:
+        """The present bytes of `node`, which may be open at `place` already.
+
+        A slow text is rendered in a worker thread, and a cancelled caller leaves at once.
+
+        Raises:
+            NoRoomError: The text is long, and the disk of the cache has no room for it.
+        """
+        if node.is_quick:
+            return Rendering(node.content())
+        text = self._open.get(place)
+        before = None if text is None else text.text
+        return await trio.to_thread.run_sync(
+            lambda: self._renderer.render(node.pieces(), before),
+            limiter=self._threads,
+            abandon_on_cancel=True,
+        )
+
+    def open(self, place: Hashable, node: TextFile, data: Rendering, number: int) -> OpenText:
         """The open text of `place`, with one more user.
 
         Args:
             place: The place of the open.
             node: The text.
-            data: Its bytes.
+            data: Its bytes, from `render`.
             number: Number of their rendering, from `ask`.
 
         Raises:
@@ -53,20 +77,21 @@ class Texts:
         if text is not None and text.is_stale:
             raise StaleError("the text has changed; open the file again")
         if text is not None and number < text.number:
-            data = text.data
-        if not data and node.size_bytes:
+            data = text.text
+        if not data.size_bytes and node.size_bytes and node.size_is_exact:
             raise NotFoundError("the text is gone")
-        if len(data) != node.size_bytes:
+        if data.size_bytes != node.size_bytes:
             # It has changed since its size was read.
-            node.size_bytes = len(data)
+            node.size_bytes = data.size_bytes
             self._changes.size_changed(place)
+        node.size_is_exact = True
         if text is not None and not _continues(text, node, data):
             # The new text gets another place, because readers of the old one may share pages of this one.
             self._retire(text)
             raise StaleError("the text has changed; open the file again")
         if text is None:
             text = self._open[place] = OpenText(place, node, data)
-        text.node, text.data = node, data
+        text.node, text.text = node, data
         text.number = max(number, text.number)
         text.users += 1
         return text
@@ -122,16 +147,22 @@ class Texts:
     async def _update(self, text: OpenText) -> None:
         """Renders an open text again, and lets it grow or retires it."""
         node, number = text.node, self.ask()
-        data = node.content() if node.is_quick else await trio.to_thread.run_sync(node.content)
+        try:
+            data = await self.render(text.place, node)
+        except RcfsError:
+            # Its readers must not mistake an old text for the present one. The next open says what is wrong.
+            if self._open.get(text.place) is text and not text.is_stale:
+                self._retire(text)
+            return
         if self._open.get(text.place) is not text or text.is_stale or number < text.number:
             return
         text.number = number
-        if data == text.data:
+        if data.equals(text.text):
             return
-        if data and _continues(text, node, data):
-            text.data = data
-            text.node.size_bytes = len(data)
-            self._changes.text_grew(text.place, len(data))
+        if data.size_bytes and _continues(text, node, data):
+            text.text = data
+            text.node.size_bytes = data.size_bytes
+            self._changes.text_grew(text.place, data.size_bytes)
         else:
             self._retire(text)
 
@@ -141,6 +172,6 @@ class Texts:
         self._changes.text_replaced(text.place)
 
 
-def _continues(text: OpenText, node: TextFile, data: bytes) -> bool:
+def _continues(text: OpenText, node: TextFile, data: Rendering) -> bool:
     """Whether readers of `text` can continue with `data`, the present bytes of `node`."""
-    return data == text.data or (node.grows and data.startswith(text.data))
+    return text.text.begins(data) if node.grows else text.text.equals(data)

@@ -23,7 +23,7 @@ class Invalidation(Listener):
     def __init__(self, root: Root, inodes: InodeTable) -> None:
         self._root = root
         self._inodes = inodes
-        self._whole: set[str] = set()  # directories in the root that changed as a whole
+        self._whole: set[TreePath] = set()  # directories that changed as a whole
         self._links = False  # whether any link in a search may have changed
         self._much_changed = trio.Event()
 
@@ -38,13 +38,15 @@ class Invalidation(Listener):
                 self._links = False
                 await self._forget_links()
 
-    async def _forget_whole(self, name: str) -> None:
-        """Makes the kernel forget a directory in the root and everything below it."""
-        top = self._inodes.number(pyfuse3.ROOT_INODE, encoded(name))
+    async def _forget_whole(self, top_path: TreePath) -> None:
+        """Makes the kernel forget a directory and everything below it."""
+        above, top = 0, int(pyfuse3.ROOT_INODE)
+        for name in top_path:
+            above, top = top, self._inodes.number(top, encoded(name))
         for parent, path in await self._inodes.paths_below(top):
-            self._forget_path(parent, (name, *path))
+            self._forget_path(parent, (*top_path, *path))
             await trio.lowlevel.checkpoint()  # There may be millions.
-        self._forget_path(pyfuse3.ROOT_INODE, (name,))
+        self._forget_path(above, top_path)
 
     async def _forget_links(self) -> None:
         """Makes the kernel forget all links in searches."""
@@ -53,8 +55,8 @@ class Invalidation(Listener):
                 forget_name(parent, path[-1])
                 await trio.lowlevel.checkpoint()
 
-    def all_changed(self, name: str) -> None:
-        self._whole.add(name)
+    def all_changed(self, path: TreePath) -> None:
+        self._whole.add(path)
         self._much_changed.set()
 
     def changed(self, paths: Collection[TreePath]) -> None:

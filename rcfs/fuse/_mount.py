@@ -132,7 +132,7 @@ async def serve_mount(
                 ("hints", engine.hints.run),
                 ("invalidation", operations.invalidation.run),
                 ("texts", files.texts.run),
-                ("look", partial(files.texts.look, engine.account.mailboxes.follow)),
+                ("look", partial(files.texts.look, files.collections.follow_text)),
                 ("space", space.run),
             ]
             if options.preload:
@@ -141,7 +141,7 @@ async def serve_mount(
                 nursery.start_soon(keep_going, engine.recorder, event, job)
             nursery.start_soon(_end_when, end, waits)
             nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
-            files.mailboxes.follow()
+            files.collections.follow()
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
             ready = True

@@ -238,7 +238,7 @@ class Operations(pyfuse3.Operations):
             # gets the new size would read the zeros (seen with Linux 6.18), so the kernel must keep no pages.
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         # The kernel may have pages of an earlier version, because the record of a message changes.
-        return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, opener.data))
+        return pyfuse3.FileInfo(fh=number, keep_cache=self._inodes.serve(inode, opener.text.version))
 
     @answering
     async def read(self, fh: pyfuse3.FileHandleT, off: int, size: int) -> bytes:
@@ -273,7 +273,7 @@ class Operations(pyfuse3.Operations):
         """The node of an inode; waits for its mailbox if the index has lost that since the lookup."""
         above = None if self._inodes.node(inode) else self._inodes.known_above(inode)
         if above is not None:
-            await self._files.mailboxes.need(above, Process(ctx.pid), briefly=briefly)
+            await self._files.collections.need(above, Process(ctx.pid), briefly=briefly)
         return await self._node(inode, ctx)
 
     async def _directory(

@@ -49,9 +49,10 @@ def small() -> FileSystem:
     """A file system with one message."""
     mailboxes = SimpleNamespace(visit=lambda _extension_id: None)
     engine = SimpleNamespace(
-        account=SimpleNamespace(mailboxes=mailboxes),
+        account=SimpleNamespace(mailboxes=mailboxes, visit=lambda _collection_id: None),
         searches=None,
         library=None,
+        cache=SimpleNamespace(spill=None),
         recorder=Recorder(structlog.get_logger()),
         lane=SimpleNamespace(gate=SimpleNamespace(mark_present=lambda: None)),
     )

@@ -9,7 +9,7 @@ import pytest
 from rcfs.engine import Engine
 from rcfs.files import FileSystem, Waits
 from rcfs.files._changes import Changes
-from rcfs.files._mailboxes import _VISITED
+from rcfs.files._collections import _VISITED
 from rcfs.files._searching import Searching
 from rcfs.mailbox import Searches
 from rcfs.model import Extension, FoundRow
@@ -73,7 +73,11 @@ async def test_a_look_at_a_search_is_one_at_a_few_mailboxes(
         root.extension(number).show(PlainCatalogue())
     looks: list[int] = []
     account = SimpleNamespace(extensions=extensions, mailboxes=SimpleNamespace(visit=looks.append))
-    engine = cast("Engine", SimpleNamespace(account=account, searches=searches, recorder=None, library=None))
+    cache = SimpleNamespace(spill=None)
+    engine = cast(
+        "Engine",
+        SimpleNamespace(account=account, searches=searches, recorder=None, library=None, cache=cache),
+    )
     files = FileSystem(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     search = cast("Any", root.entries()["Search"]).entries()["invoice"]
     await files.list(search, Somebody())

@@ -40,7 +40,11 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
 
     library = SimpleNamespace(look=look, fetch=lambda *_arguments: None, release=lambda _content: None)
     recorder = SimpleNamespace(note=lambda *_arguments, **_fields: None)
-    engine = cast("Engine", SimpleNamespace(library=library, recorder=recorder, searches=None))
+    cache = SimpleNamespace(spill=None)
+    engine = cast(
+        "Engine",
+        SimpleNamespace(library=library, cache=cache, recorder=recorder, searches=None),
+    )
     files = FileSystem(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     opened = []
 

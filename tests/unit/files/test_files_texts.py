@@ -9,6 +9,7 @@ from trio.testing import MockClock
 
 from rcfs.errors import StaleError
 from rcfs.files._changes import Changes, Listener
+from rcfs.files._renderings import Renderer, Rendering
 from rcfs.files._texts import LOOK_S, Texts
 from rcfs.model import Extension, Message, Party
 from rcfs.tree import Directory, Node, Root, TextFile, build_root
@@ -59,11 +60,11 @@ class Scene:
         (node,) = (node for node in self.root.extension(5).entries().values() if isinstance(node, TextFile))
         return node
 
-    def render(self) -> tuple[int, TextFile, bytes, int]:
+    def render(self) -> tuple[int, TextFile, Rendering, int]:
         """Present arguments for `Texts.open`."""
         place, node = self.look_up()
         number = self.texts.ask()
-        return place, node, node.content(), number
+        return place, node, Rendering(node.content()), number
 
 
 @pytest.fixture
@@ -73,7 +74,7 @@ def scene() -> Scene:
     root.extension(5).show(catalogue)
     places, changes = Places(), Changes()
     changes.listen(places)
-    made = Scene(catalogue, root, places, Texts(changes))
+    made = Scene(catalogue, root, places, Texts(changes, Renderer(pytest.fail)))
     made.put(1, 0.0)
     return made
 
@@ -86,9 +87,9 @@ def test_a_rendering_that_took_long_is_no_news(scene: Scene) -> None:
     late = scene.texts.open(*slow)
     assert late is quick
     assert not quick.is_stale
-    assert b"No. 2" in late.data
+    assert b"No. 2" in late.text.read(0, 999)
     place, node, _data, _number = slow
-    assert node.size_bytes == len(late.data)
+    assert node.size_bytes == late.text.size_bytes
     assert scene.look_up()[0] == place
 
 
@@ -101,7 +102,7 @@ def test_readers_of_the_old_version_share_no_pages_with_the_new_one(scene: Scene
     assert old.is_stale
     new = scene.texts.open(*scene.render())
     assert new.place != old.place
-    assert new.data.index(b"No. 2") < new.data.index(b"No. 1")
+    assert new.text.read(0, 999).index(b"No. 2") < new.text.read(0, 999).index(b"No. 1")
 
 
 def test_only_texts_without_pages_in_the_kernel_grow_while_they_are_open(scene: Scene) -> None:
@@ -109,9 +110,9 @@ def test_only_texts_without_pages_in_the_kernel_grow_while_they_are_open(scene: 
     place, node = scene.look_up()
     assert node.grows
     record = attrs.evolve(scene.record(), size_bytes=1)
-    old = scene.texts.open(place, record, b"a", scene.texts.ask())
+    old = scene.texts.open(place, record, Rendering(b"a"), scene.texts.ask())
     with pytest.raises(StaleError):
-        scene.texts.open(place, record, b"ab", scene.texts.ask())
+        scene.texts.open(place, record, Rendering(b"ab"), scene.texts.ask())
     assert old.is_stale
 
 

@@ -77,7 +77,7 @@ def changed(invalidation: Invalidation) -> Callable[..., None]:
 
     def tell(*paths: tuple[str, ...]) -> None:
         if () in paths:
-            invalidation.all_changed(NAME)
+            invalidation.all_changed((NAME,))
         else:
             invalidation.changed({(NAME, *path) for path in paths})
 

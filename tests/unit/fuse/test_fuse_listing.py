@@ -12,8 +12,7 @@ import structlog
 from rcfs.files import FileSystem, Waits
 from rcfs.fuse._operations import Operations
 from rcfs.transport import Recorder
-from rcfs.tree import Directory, Entry, MessageDirectory, Node, Root
-from rcfs.tree._times import Times
+from rcfs.tree import Directory, Entry, MessageDirectory, Node, Root, Times
 
 PAGE = 32
 """How many entries are looked up at a time."""
@@ -73,8 +72,15 @@ def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
 
         monkeypatch.setattr(pyfuse3, "readdir_reply", fits)
         root = Top(fallback_s=0.0, shown=directory)
+        cache = SimpleNamespace(spill=None)
         engine = cast(
-            Any, SimpleNamespace(recorder=Recorder(structlog.get_logger()), searches=None, library=None)
+            Any,
+            SimpleNamespace(
+                recorder=Recorder(structlog.get_logger()),
+                searches=None,
+                library=None,
+                cache=cache,
+            ),
         )
         files = FileSystem(root, engine, Waits(), max_wait_s=1.0, render_live=cast(Any, None))
         operations = Operations(files)
