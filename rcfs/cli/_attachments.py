@@ -82,7 +82,8 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     import trio
 
     from rcfs.cli._serve import engine_of, open_stores
-    from rcfs.pull import Filter, Pull, Walk
+    from rcfs.model import Filter
+    from rcfs.pull import Pull, Walk
     from rcfs.transport import Recorder
     from rcfs.tree import ContentFile
 

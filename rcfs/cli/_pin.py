@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any) -> None:
     """Keep what is below each PATH in the cache.
 
-    This pins the attachments that are there now; they stay however full the cache gets. Pinning does not
-    fetch them; `rcfs pull` does.
+    This pins the attachments, recordings and greetings that are there now; they stay however full the cache
+    gets. Pinning does not fetch them; `rcfs pull` does.
     """
     if listing == bool(paths):
         raise click.UsageError("give either a PATH or --list")

@@ -17,7 +17,8 @@ from rcfs.engine import Engine
 from rcfs.errors import PartialError
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.signals import endings, lasting
-from rcfs.pull import Copy, Filter, Pull, Survey
+from rcfs.model import Filter
+from rcfs.pull import Copy, Pull, Survey
 from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5

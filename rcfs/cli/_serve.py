@@ -24,11 +24,11 @@ from rcfs.files import CrawlerPolicy, CrawlerRule
 from rcfs.fuse import MountOptions, Ownership, serve_mount
 from rcfs.host import allow_many_files, forbid_core_dumps, share_heaps, switch_threads_soon
 from rcfs.host.signals import endings, lasting
-from rcfs.mailbox import Shelving
+from rcfs.mailbox import CallShelving, Shelving
 from rcfs.platform import Credentials, Proxies
 from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
 from rcfs.transport import Recorder
-from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
+from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve, shelve_call, shown_extensions
 
 _NOT_STOPPED = "not stopped, because programs that use the mount would hang; Ctrl-C unmounts it"
 
@@ -233,4 +233,5 @@ def _shelving(settings: Settings, index: MailboxIndex, recorder: Recorder) -> Sh
         name_folder,
         frozenset() if keep else frozenset({PURGED}),
         SHELVING_EDITION,
+        CallShelving(shelve_call, shown_extensions),
     )

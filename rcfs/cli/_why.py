@@ -1,4 +1,4 @@
-"""`rcfs why`: shows when and for which program attachments were fetched."""
+"""`rcfs why`: shows when and for which program files were fetched."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 @json_option
 @engine_options
 def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Show when and for which program attachments were fetched.
+    """Show when and for which program files were fetched.
 
-    It shows every attachment at or below PATH, from the fetch history of the latest 100,000 fetches. It also
-    shows the last crawler that was refused the content.
+    It shows every attachment, recording and greeting at or below PATH, from the history of the latest 100,000
+    fetches, and the last crawler that rcfs refused the content.
     """
     from rcfs.cli._attachments import attachments_of
     from rcfs.model import iso_time

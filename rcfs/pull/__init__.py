@@ -6,11 +6,11 @@ the disk.
 """
 
 from rcfs.pull._copy import Copy as Copy
-from rcfs.pull._filter import Filter as Filter
+from rcfs.pull._needs import needs_of as needs_of
 from rcfs.pull._pull import Pull as Pull
 from rcfs.pull._survey import Failure as Failure
 from rcfs.pull._survey import Survey as Survey
+from rcfs.pull._todo import Kind as Kind
 from rcfs.pull._transfer import Progress as Progress
 from rcfs.pull._walk import Item as Item
 from rcfs.pull._walk import Walk as Walk
-from rcfs.pull._walk import extensions_of as extensions_of

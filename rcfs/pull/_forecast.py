@@ -3,13 +3,36 @@
 from collections import Counter
 from collections.abc import Mapping
 
+import attrs
 import trio
 
 from rcfs.model import Priority, UsageGroup
 from rcfs.transport import Gate
 
 _LEAST_PACED = 20
-"""Contents from which the forecast takes a pace, at least: with fewer it is wrong by more than 5 %."""
+"""Contents of a group from which the forecast takes a pace, at least: with fewer it is wrong by more than
+5 %."""
+
+
+@attrs.define
+class _Pace:
+    """The contents of one group that came since the last penalty."""
+
+    count: int = 0
+    from_s: float = 0.0
+    to_s: float = 0.0
+
+    def note(self, now_s: float) -> None:
+        self.from_s, self.to_s = self.from_s if self.count else now_s, now_s
+        self.count += 1
+
+    def left_s(self, count: int, now_s: float) -> float:
+        """Seconds until `count` more have come at this pace; 0.0 while too few came to tell."""
+        if self.count < _LEAST_PACED:
+            return 0.0
+        # Divided by the contents and not by the gaps, so that a burst, after which the quota pauses, does not
+        # look like a slow line.
+        return self.to_s + count * (self.to_s - self.from_s) / self.count - now_s
 
 
 class Forecast:
@@ -18,18 +41,19 @@ class Forecast:
     def __init__(self, gate: Gate) -> None:
         """Begins without a pace; `gate` knows the quota."""
         self._gate = gate
-        self._paced = 0
-        """Contents that came since the last penalty; the first and the last of them came at these times:"""
-        self._paced_from_s = self._paced_to_s = 0.0
+        self._paces: dict[UsageGroup, _Pace] = {}
 
-    def note_arrival(self) -> None:
-        """Notes that a content has come now."""
-        now_s = trio.current_time()
-        self._paced_from_s, self._paced_to_s = self._paced_from_s if self._paced else now_s, now_s
-        self._paced += 1
+    def note_arrival(self, group: UsageGroup) -> None:
+        """Notes that a content, whose request counted in `group`, has come now."""
+        self._paces.setdefault(group, _Pace()).note(trio.current_time())
+
+    def interval_s(self, group: UsageGroup) -> float:
+        """Seconds between two requests of a group when its whole budget is used; 0.0 if it is unknown."""
+        states = (state for state in self._gate.states() if state.group == group)
+        return next((state.window_s / state.limit for state in states), 0.0)
 
     def left_s(self, left: Mapping[UsageGroup, int], asked: Counter[UsageGroup]) -> float:
-        """Seconds until the last content comes.
+        """Seconds until the last content comes; each group has a budget of its own.
 
         A slow line, or other processes of the login, may keep the pull from using all that the quota allows.
 
@@ -37,18 +61,13 @@ class Forecast:
             left: Contents that have not come yet, by the usage plan group of their requests.
             asked: Those of them whose requests wait or were sent already.
         """
-        groups = {group: count for group, count in left.items() if count > 0}
-        if not groups:
-            return 0.0
-        by_quota_s = max(
-            self._gate.answered_s(group, Priority.BULK, max(0, count - asked[group]))
-            for group, count in groups.items()
-        )
-        if any(state.group in groups and state.frozen_for_s for state in self._gate.states()):
-            self._paced = 0  # A penalty says nothing of the pace that comes after.
-        if self._paced < _LEAST_PACED:
-            return by_quota_s
-        # Divided by the contents and not by the gaps, so that a burst, after which the quota pauses, does not
-        # look like a slow line.
-        pace_s = (self._paced_to_s - self._paced_from_s) / self._paced
-        return max(by_quota_s, self._paced_to_s + sum(groups.values()) * pace_s - trio.current_time())
+        for state in self._gate.states():
+            if state.frozen_for_s:
+                self._paces.pop(state.group, None)  # A penalty says nothing of the pace that comes after.
+        times_s = [0.0]
+        for group, count in left.items():
+            if count > 0:
+                times_s.append(self._gate.answered_s(group, Priority.BULK, max(0, count - asked[group])))
+                if group in self._paces:
+                    times_s.append(self._paces[group].left_s(count, trio.current_time()))
+        return max(times_s)

@@ -1,4 +1,4 @@
-"""Carries a pull out: loads the mailboxes, finds the files that are missing, fetches and copies them.
+"""Carries a pull out: loads what it needs, finds the files that are missing, fetches and copies them.
 
 Concurrency: all methods run in the trio thread. Many workers fetch contents, so that the whole window of the
 quota is used at any latency; a few others copy texts and cached contents meanwhile, so that no slot of the
@@ -8,26 +8,29 @@ quota waits for a disk.
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 import trio
 
 from rcfs.engine import Engine
+from rcfs.model import Filter
 from rcfs.pull._complete import CompleteMailboxes
 from rcfs.pull._copy import Copy
-from rcfs.pull._filter import Filter
 from rcfs.pull._load import in_parallel, load_tree
+from rcfs.pull._needs import Parts, owners_of
 from rcfs.pull._places import date_directories, make_places, sweep_directories
 from rcfs.pull._survey import Failure, Survey, Surveyor
-from rcfs.pull._todo import Kind
+from rcfs.pull._todo import FETCHES, Kind
 from rcfs.pull._transfer import Progress, Transfer
-from rcfs.pull._walk import Item, Parts, Walk, are_whole_extensions, extensions_of
+from rcfs.pull._walk import Item, Walk, are_whole_extensions
 from rcfs.transport import run_together
 from rcfs.tree import Root
 
 _FETCHERS = 64
 """Contents fetched at the same time, at most. A request holds a slot for the window and its latency, so 40 a
 minute keep 40 fetchers busy at a latency of a whole window, and 1,000 a minute keep 64 busy at 3.8 s."""
+_HEAVY_FETCHERS = 16
+"""The same for contents of other groups: 10 a minute keep 10 fetchers busy at a latency of a whole window."""
 _COPIERS = 8
 """Files copied at the same time: a copier mostly waits for the sync, and a disk takes several at once."""
 _LOOKED_AT_ONCE = 100
@@ -76,7 +79,7 @@ class Pull:
         return self._transfer.left_s()
 
     async def tree(self, paths: Sequence[Parts]) -> tuple[Root, tuple[Failure, ...]]:
-        """The tree with the mailboxes that `paths` lead into, and those that could not be loaded or synced.
+        """The tree with what `paths` lead into, and the collections that could not be loaded or synced.
 
         A mailbox that could not be synced shows its last known state. A mailbox that the login may not read,
         and never could, is no failure, unless there is no other.
@@ -85,7 +88,7 @@ class Pull:
             AuthError: The credentials are refused.
             StoreError: The index of mailboxes fails.
         """
-        loaded = await load_tree(self._engine, paths)
+        loaded = await load_tree(self._engine, paths, Filter())
         return loaded.root, loaded.failures
 
     async def survey(self, paths: Sequence[Parts], wanted: Filter) -> tuple[Survey, list[Parts]]:
@@ -99,18 +102,19 @@ class Pull:
         """
         self.surveyed = survey = Survey()
         engine = self._engine
-        await engine.retention.learn()
-        loaded = await load_tree(engine, paths)
+        if wanted.takes_messages:
+            await engine.retention.learn()
+        loaded = await load_tree(engine, paths, wanted)
         survey.root, survey.failures, survey.closed = loaded.root, loaded.failures, loaded.closed
-        extensions = extensions_of(loaded.root, paths) if are_whole_extensions(paths) else {}
-        filled = {name: extension for name, extension in extensions.items() if extension.is_filled}
-        self._complete = CompleteMailboxes(engine, self._copy, wanted, filled, self._wall_clock)
+        owners = owners_of(loaded.root, paths) if are_whole_extensions(paths) else {}
+        self._complete = CompleteMailboxes(engine, self._copy, wanted, owners, self._wall_clock)
         await self._complete.pass_over(survey, trust=not self._verify)
         walk = Walk(
             loaded.root,
             paths,
             wanted,
-            without=frozenset(survey.unchanged),
+            without=frozenset() if self._copy is None else frozenset(survey.unchanged),
+            without_mailboxes=frozenset(survey.unchanged) if self._copy is None else frozenset(),
             attachments_only=self._copy is None,
         )
         items = iter(walk)
@@ -119,6 +123,7 @@ class Pull:
             surveyor.look_at, islice(items, _LOOKED_AT_ONCE), self._wall_clock()
         ):
             pass
+        surveyor.finish(self._wall_clock(), self._transfer.interval_s)
         self.progress.files = survey.present
         self.progress.failures = list(survey.failures)
         self.progress.left = survey.missing_in.copy()
@@ -136,7 +141,9 @@ class Pull:
             PlatformError: The server fails for one file after the other.
         """
         todo, copy, transfer = survey.todo, self._copy, self._transfer
-        jobs = [in_parallel(_FETCHERS, partial(transfer.fetch_all, survey.root), todo.steps(Kind.FETCH))]
+        fetch_all = partial(transfer.fetch_all, survey.root)
+        fetchers = {Kind.FETCH: _FETCHERS, Kind.FETCH_HEAVY: _HEAVY_FETCHERS}
+        jobs = [in_parallel(count, fetch_all, todo.steps(kind)) for kind, count in fetchers.items()]
         if copy is not None:
             pairs = ((step.detail.split("/"), step.parts) for step in todo.steps(Kind.RENAME))
             for new, error in await trio.to_thread.run_sync(copy.rename, pairs):
@@ -159,7 +166,7 @@ class Pull:
         contains = self._engine.cache.contains
 
         def count() -> int:
-            steps = survey.todo.steps(Kind.FETCH)
+            steps = chain.from_iterable(map(survey.todo.steps, FETCHES))
             keys = (step.key for step in steps if "/".join(step.parts) not in failed)
             return sum(contains(key) != "yes" for key in keys if key is not None)
 

@@ -2,19 +2,20 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from hashlib import sha256
 
 import attrs
 
 from rcfs.errors import RcfsError
-from rcfs.model import Message, Retention, UsageGroup
+from rcfs.model import Retention, UsageGroup
 from rcfs.pull._copy import Copy
 from rcfs.pull._former import former_name
+from rcfs.pull._needs import Parts
 from rcfs.pull._todo import Kind, Step, Todo
-from rcfs.pull._walk import Item, Parts, find
+from rcfs.pull._walk import Item, find
 from rcfs.store import ContentCache
-from rcfs.tree import ContentFile, Directory, Link, Root, TextFile, build_root
+from rcfs.tree import AttachmentFile, ContentFile, Directory, Link, RecordingFile, Root, TextFile, build_root
 
 
 @attrs.frozen
@@ -36,34 +37,39 @@ class Survey:
     present: int = 0
     """Files that are at their places."""
     local: int = 0
-    """Files to copy without a request: texts, and attachments from the cache."""
+    """Files to copy without a request: texts, and contents from the cache."""
     missing_in: Counter[UsageGroup] = attrs.field(factory=Counter)
-    """Attachments that cost a request each, by its usage plan group."""
+    """Contents that cost a request each, by its usage plan group."""
     gone: int = 0
-    """Attachments that the platform purged before anybody fetched them."""
+    """Contents that the platform purged before anybody fetched them."""
+    late: int = 0
+    """Missing contents that the platform deletes before the quota lets this pull fetch them."""
     estimated_bytes: int = 0
-    """Size of the missing attachments: exact where it is known, else an estimate that is rather too large."""
+    """Size of the missing contents: exact where it is known, else an estimate that is rather too large."""
     is_exact: bool = True
     """Whether `estimated_bytes` is exact."""
     failures: tuple[Failure, ...] = ()
-    """Mailboxes that could not be loaded or synced."""
+    """Mailboxes, call logs and greetings that could not be loaded or synced."""
     closed: tuple[Failure, ...] = ()
-    """Mailboxes of others that this login may not read, and never could: left out, which is no failure."""
+    """Mailboxes of others that this login may not read, and never could, and call logs and greetings: left
+    out, which is no failure."""
     root: Root = attrs.field(factory=lambda: build_root((), fallback_s=0.0))
     """The tree of the survey."""
     todo: Todo = attrs.field(factory=Todo)
     """The steps that are to be done."""
     files_in: Counter[str] = attrs.field(factory=Counter)
-    """Number of files, including those that are gone, by name of the extension's directory."""
+    """Number of files, including those that are gone, by name of the directory in the root; without a copy
+    only those of mailboxes."""
     unchanged: set[str] = attrs.field(factory=set)
-    """The extensions' directories that the survey passed over, because nothing is missing or has changed."""
+    """The directories in the root that the survey passed over, because nothing is missing or has changed;
+    without a copy, the extensions whose mailboxes it passed over."""
     lacking: set[str] = attrs.field(factory=set)
-    """The extensions' directories in which a file is gone, or is to be fetched into the cache, which may not
+    """The directories in the root in which a file is gone, or is to be fetched into the cache, which may not
     keep it."""
 
     @property
     def missing(self) -> int:
-        """Attachments that cost a request each."""
+        """Contents that cost a request each."""
         return self.missing_in.total()
 
     @property
@@ -96,7 +102,7 @@ class Surveyor:
             count += 1
             node = item.node
             if isinstance(node, ContentFile):
-                self._look_at_attachment(item, node, now_s)
+                self._look_at_content(item, node, now_s)
             elif self._copy is None:
                 continue
             elif isinstance(node, TextFile):
@@ -112,14 +118,32 @@ class Surveyor:
                 self._add(Kind.LINK, item, node.target)
         return count
 
+    def finish(self, now_s: float, interval_of: Callable[[UsageGroup], float]) -> None:
+        """Notes how many contents come too late, if a content of a group takes that many seconds."""
+        survey = self._survey
+        intervals = {Kind.FETCH: 0.0, Kind.FETCH_HEAVY: 0.0}
+        for group in survey.missing_in:
+            kind = Kind.of_group(group)
+            intervals[kind] = max(intervals[kind], interval_of(group))
+        survey.late = sum(survey.todo.late(kind, now_s, interval_s) for kind, interval_s in intervals.items())
+
     def _count(self, item: Item) -> None:
         self._survey.looked += 1
-        self._survey.files_in[item.parts[0]] += 1
+        if self._is_noted(item):
+            self._survey.files_in[item.parts[0]] += 1
+
+    def _is_noted(self, item: Item) -> bool:
+        """Whether the note of a complete directory counts the file; without a copy it is about a mailbox."""
+        return self._copy is not None or item.is_in_mailbox
+
+    def _lacks(self, item: Item) -> None:
+        if self._is_noted(item):
+            self._survey.lacking.add(item.parts[0])
 
     def _add(self, kind: Kind, item: Item, detail: str = "", *, time_s: float = 0.0) -> None:
         self._survey.todo.add(kind, Step(item.parts, detail, time_s))
 
-    def _look_at_attachment(self, item: Item, node: ContentFile, now_s: float) -> None:
+    def _look_at_content(self, item: Item, node: ContentFile, now_s: float) -> None:
         survey = self._survey
         self._count(item)
         if self._copy is not None and self._is_there(self._copy, item):
@@ -132,27 +156,30 @@ class Surveyor:
                 self._add(Kind.COPY, item, str(node.key))
         elif node.purged:
             survey.gone += 1
-            survey.lacking.add(item.parts[0])
+            self._lacks(item)
         else:
             size_bytes, is_exact = node.size()
             survey.missing_in[node.key.group] += 1
             if self._copy is None:
-                survey.lacking.add(item.parts[0])
+                self._lacks(item)
             survey.estimated_bytes += size_bytes
             survey.is_exact = survey.is_exact and is_exact
-            end_s, created_s = self._order(item.message or node.message(), now_s)
+            end_s, created_s = self._order(item, node, now_s)
             step = Step(item.parts, str(node.key))
-            survey.todo.add(Kind.FETCH, step, end_s=end_s, created_s=created_s)
+            survey.todo.add(Kind.of_fetch(node.key), step, end_s=end_s, created_s=created_s)
 
-    def _order(self, message: Message | None, now_s: float) -> tuple[float, float]:
-        """(end, creation) of a message: rcfs first fetches the contents that the platform drops first.
+    def _order(self, item: Item, node: ContentFile, now_s: float) -> tuple[float, float]:
+        """(end, creation) of a content: rcfs first fetches the contents that the platform drops first.
 
         Of the others it fetches the oldest first, because a full mailbox drops its oldest message.
         """
-        if message is None:
-            return math.inf, math.inf
-        end = self._retention.end_of(message, now_s)
-        created_s = message.created_s
+        if isinstance(node, RecordingFile):
+            created_s = node.row.started_s
+            end = self._retention.end_of_recording(created_s, now_s)
+        else:
+            message = item.message or node.message()
+            created_s = None if message is None else message.created_s
+            end = None if message is None else self._retention.end_of(message, now_s)
         return math.inf if end is None else end.at_s, math.inf if created_s is None else created_s
 
     def _is_there(self, copy: Copy, item: Item) -> bool:
@@ -170,7 +197,7 @@ class Surveyor:
     def _is_text_there(self, copy: Copy, parts: Parts, node: TextFile) -> bool:
         digest = copy.digest(parts)
         size_bytes = None if digest is None else copy.size_of(parts)
-        if size_bytes is None:
+        if size_bytes is None or (node.size_is_exact and size_bytes != node.size_bytes):
             return False
         # A text may change, and rendering it costs less than reading the copy.
         hasher, rendered_bytes = sha256(), 0
@@ -204,6 +231,8 @@ class Surveyor:
 
     def _former(self, copy: Copy, item: Item) -> Parts | None:
         """The path at which the copy may have the attachment of `item` under an earlier name."""
+        if not isinstance(item.node, AttachmentFile):
+            return None
         *above, name = item.parts
         copied = copy.noted_in(above)
         parent = find(self._survey.root, tuple(above)) if copied else None

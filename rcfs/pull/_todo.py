@@ -7,9 +7,9 @@ from enum import IntEnum
 
 import attrs
 
-from rcfs.model import AttachmentKey, ContentKey
+from rcfs.model import MEDIUM, ContentKey, UsageGroup
+from rcfs.pull._needs import Parts
 from rcfs.pull._scratch import decoded, encoded, open_scratch
-from rcfs.pull._walk import Parts
 
 _SCHEMA = """CREATE TABLE steps (
     kind INTEGER NOT NULL, end_s REAL NOT NULL, created_s REAL NOT NULL, number INTEGER NOT NULL,
@@ -24,15 +24,32 @@ class Kind(IntEnum):
     """The kinds of steps."""
 
     FETCH = 0
-    """Fetch an attachment, which costs a request."""
+    """Fetch a content whose request counts in the medium group, such as an attachment."""
     COPY = 1
-    """Copy a text, or an attachment from the cache."""
+    """Copy a text, or a content from the cache."""
     DIRECTORY = 2
     """Make a directory of the copy, and set its time at the end."""
     LINK = 3
     """Make a link of the copy."""
     RENAME = 4
     """Rename a file of the copy."""
+    FETCH_HEAVY = 5
+    """Fetch a content of another group, such as a recording: a queue of its own, so that attachments do not
+    wait behind the few recordings that a minute allows."""
+
+    @classmethod
+    def of_fetch(cls, key: ContentKey) -> "Kind":
+        """The kind of the step that fetches `key`."""
+        return cls.of_group(key.group)
+
+    @classmethod
+    def of_group(cls, group: UsageGroup) -> "Kind":
+        """The kind of the steps that fetch contents of a usage plan group."""
+        return cls.FETCH if group == MEDIUM else cls.FETCH_HEAVY
+
+
+FETCHES = (Kind.FETCH, Kind.FETCH_HEAVY)
+"""The kinds of steps that cost a request each."""
 
 
 @attrs.frozen
@@ -42,18 +59,14 @@ class Step:
     parts: Parts
     """Its path in the tree and in the copy."""
     detail: str = ""
-    """Key of an attachment; target of a link; old path of a file to rename."""
+    """Key of a content; target of a link; old path of a file to rename."""
     time_s: float = 0.0
     """Time of a directory, in seconds since 1970 UTC."""
 
     @property
-    def key(self) -> AttachmentKey | None:
+    def key(self) -> ContentKey | None:
         """Of a file, the key of its bytes; None for a text."""
-        if not self.detail:
-            return None
-        key = ContentKey.parse(self.detail)
-        assert isinstance(key, AttachmentKey)  # noqa: S101 - the tree shows no other contents
-        return key
+        return ContentKey.parse(self.detail) if self.detail else None
 
 
 class Todo:
@@ -72,6 +85,18 @@ class Todo:
             self._count += 1
             row = (kind, end_s, created_s, self._count, path, detail, step.time_s)
             self._database.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def late(self, kind: Kind, now_s: float, interval_s: float) -> int:
+        """Number of steps of a kind whose `end_s` comes before their turn, if each takes `interval_s`."""
+        query = (
+            "SELECT count(*) FROM"
+            " (SELECT end_s, row_number() OVER (ORDER BY end_s, created_s, number) AS turn"
+            "  FROM steps WHERE kind = ?1)"
+            " WHERE end_s < ?2 + turn * ?3"
+        )
+        with self._lock:
+            (count,) = self._database.execute(query, (kind, now_s, interval_s)).fetchone()
+        return int(count)
 
     def steps(self, kind: Kind, *, backwards: bool = False) -> Iterator[Step]:
         """The steps of a kind in their order, read page by page."""

@@ -1,4 +1,4 @@
-"""Brings files to their places: attachments into the cache and the copy, texts into the copy.
+"""Brings files to their places: contents into the cache and the copy, texts into the copy.
 
 Concurrency: all methods run in the trio thread, and send disk work to worker threads. Each content is asked
 for once, whatever becomes of it.
@@ -14,13 +14,14 @@ import trio
 from rcfs.content import Content
 from rcfs.engine import Engine
 from rcfs.errors import AuthError, NotFoundError, RcfsError, StoreError, UnreachableError
-from rcfs.model import CHUNK_BYTES, Priority, UsageGroup
+from rcfs.model import CHUNK_BYTES, AttachmentKey, Priority, UsageGroup
 from rcfs.pull._copy import Copy
 from rcfs.pull._forecast import Forecast
+from rcfs.pull._needs import Parts
 from rcfs.pull._survey import Failure
 from rcfs.pull._todo import Step
-from rcfs.pull._walk import Item, Parts, find
-from rcfs.tree import AttachmentFile, ExtensionDirectory, Root, TextFile
+from rcfs.pull._walk import Item, find
+from rcfs.tree import ContentFile, Root, TextFile
 
 _PROGRAM = "rcfs pull"
 """The name of the program in the record of fetches."""
@@ -76,8 +77,12 @@ class Transfer:
         """Seconds until the last content comes; see `Forecast`."""
         return self._forecast.left_s(self.progress.left, Counter(self._asked.values()))
 
+    def interval_s(self, group: UsageGroup) -> float:
+        """See `Forecast.interval_s`."""
+        return self._forecast.interval_s(group)
+
     async def fetch_all(self, root: Root, steps: Iterator[Step]) -> None:
-        """Brings the attachments of `steps`, each of which costs a request; several tasks may share `steps`.
+        """Brings the contents of `steps`, each of which costs a request; several tasks may share `steps`.
 
         Raises:
             AuthError: The credentials are refused.
@@ -90,7 +95,7 @@ class Transfer:
                 self.progress.left[step.key.group] -= 1
 
     async def copy_all(self, root: Root, steps: Iterator[Step]) -> None:
-        """Brings the texts and cached attachments of `steps`, in the same way."""
+        """Brings the texts and cached contents of `steps`, in the same way."""
         for step in steps:
             await self._bring(root, step)
 
@@ -113,11 +118,10 @@ class Transfer:
             if step.key is None:
                 item, size_bytes = await trio.to_thread.run_sync(self._write_text, root, step.parts)
             else:
-                extension = root.find(step.parts[0])
-                assert isinstance(extension, ExtensionDirectory)  # noqa: S101 - attachments are in mailboxes
-                node = extension.attachment(step.key)
+                node = root.content_file(step.key)
                 if node is None:
-                    raise NotFoundError("the message is gone")
+                    what = "message" if isinstance(step.key, AttachmentKey) else "recording or greeting"
+                    raise NotFoundError(f"the {what} is gone")
                 item = Item(step.parts, node)
                 size_bytes = await self._obtain(item, node)
         except (AuthError, StoreError, UnreachableError):
@@ -145,8 +149,8 @@ class Transfer:
         size_bytes = self._copy.write_pieces(parts, node.times().mtime_s, _pieces(node))
         return Item(parts, node), size_bytes
 
-    async def _obtain(self, item: Item, node: AttachmentFile) -> int:
-        """Brings an attachment into the cache and the copy, if there is one; returns its size in bytes."""
+    async def _obtain(self, item: Item, node: ContentFile) -> int:
+        """Brings a content into the cache and the copy, if there is one; returns its size in bytes."""
         library = self._engine.library
         content = await library.look(node.wanted())
         library.fetch(content, Priority.BULK, _PROGRAM)
@@ -156,7 +160,7 @@ class Transfer:
             await content.wait_complete()
             if self._asked.pop(content, None) is not None:
                 self.progress.fetched += 1
-                self._forecast.note_arrival()
+                self._forecast.note_arrival(node.key.group)
             assert content.size_bytes is not None  # noqa: S101 - a complete content knows its size
             if self._copy is not None:
                 await self._write(self._copy, item.parts, node.times().mtime_s, content)
@@ -193,11 +197,11 @@ def _pieces(node: TextFile) -> Iterator[bytes]:
     """The bytes of a text.
 
     Raises:
-        NotFoundError: The message is gone, so the text would be empty.
+        NotFoundError: Its source is gone, so the text would be empty.
     """
     is_empty = True
     for piece in node.pieces():
         is_empty = is_empty and not piece
         yield piece
-    if is_empty and node.size_bytes:
+    if is_empty and node.size_bytes and node.size_is_exact:
         raise NotFoundError("the message is gone")

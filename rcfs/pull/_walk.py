@@ -9,13 +9,17 @@ from fnmatch import fnmatchcase
 
 import attrs
 
-from rcfs.model import Message
-from rcfs.pull._filter import Filter
+from rcfs.model import Filter, Message
+from rcfs.pull._fitting import can_hold, fits, is_in_mailbox
+from rcfs.pull._needs import BESIDES, Parts, matches, owners_of
 from rcfs.pull._seen import Seen
 from rcfs.tree import (
+    COMPANY_DIRECTORY,
     LINK_VIEWS,
     SEARCH_DIRECTORY,
     TYPE_VIEWS,
+    AttachmentFile,
+    CallLogFile,
     ContentFile,
     Directory,
     ExtensionDirectory,
@@ -24,13 +28,11 @@ from rcfs.tree import (
     MessageDirectory,
     Node,
     Root,
-    SearchDirectory,
     SearchesDirectory,
     TextFile,
     tree_parts,
 )
 
-Parts = tuple[str, ...]
 _PAGE = 1000
 """Entries of a directory that a walk holds in memory at a time."""
 
@@ -47,15 +49,14 @@ class Item:
     """The message that it belongs to; None when it belongs to none, or the walk has not read it."""
 
     @property
+    def is_in_mailbox(self) -> bool:
+        """Whether its bytes are an attachment of a message."""
+        return isinstance(self.node, AttachmentFile)
+
+    @property
     def path(self) -> str:
         """Its path below the root as text."""
         return "/".join(self.parts)
-
-
-def extensions_of(root: Root, paths: Sequence[Parts]) -> dict[str, ExtensionDirectory]:
-    """The extensions that `paths` lead into, by name; load their mailboxes before a walk."""
-    found = (item for path in paths for item in _expanded(root, Item((), root), path[:1] or ("*",)))
-    return {item.parts[0]: item.node for item in found if isinstance(item.node, ExtensionDirectory)}
 
 
 def leads_anywhere(paths: Sequence[Parts]) -> bool:
@@ -64,7 +65,7 @@ def leads_anywhere(paths: Sequence[Parts]) -> bool:
 
 
 def are_whole_extensions(paths: Sequence[Parts]) -> bool:
-    """Whether each of `paths` selects whole extensions, so that no link leads out of them."""
+    """Whether each of `paths` selects whole extensions, so that links lead out to the company only."""
     return all(not path or (len(path) == 1 and not fnmatchcase(SEARCH_DIRECTORY, path[0])) for path in paths)
 
 
@@ -73,8 +74,8 @@ class Walk:
 
     The walk gives each directory on the way before its entries, and nothing twice. With a link it also gives
     the directory that the link points to. A file that belongs to no message (``conversation.txt``,
-    ``extension.json``) comes with the other entries of its directory. The walk passes over ``.rcfs`` and
-    over mailboxes that were not loaded.
+    ``extension.json``) comes with the other entries of its directory; a call log comes if it has a call that
+    fits. The walk passes over ``.rcfs`` and over collections that were not loaded.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Walk:
         wanted: Filter,
         *,
         without: frozenset[str] = frozenset(),
+        without_mailboxes: frozenset[str] = frozenset(),
         attachments_only: bool = False,
     ) -> None:
         """Prepares a walk.
@@ -91,18 +93,20 @@ class Walk:
         Args:
             root: The tree.
             paths: The paths; the empty one selects the whole account.
-            wanted: The messages to give.
+            wanted: The messages, calls and greetings to give.
             without: Names in the root to pass over.
-            attachments_only: Whether to give attachments and nothing else.
+            without_mailboxes: Names of extensions whose mailboxes to pass over.
+            attachments_only: Whether to give the files whose bytes the platform has, and nothing else.
         """
         self._root = root
         self._paths = paths
         self._filter = wanted
         self._without = without
+        self._without_mailboxes = without_mailboxes
         self._attachments_only = attachments_only
         self._are_whole = are_whole_extensions(paths)
         self._useless = {
-            view for kind, view in TYPE_VIEWS.items() if wanted.types and kind not in wanted.types
+            view for kind, view in TYPE_VIEWS.items() if wanted.types and kind not in wanted.message_types
         }
         """Views with messages of other types, or with links to messages that the walk gives anyway."""
         if attachments_only and self._are_whole:
@@ -126,7 +130,8 @@ class Walk:
         """Gives the directories above `start` and the wanted entries at and below it; whether it gave any."""
         if start.parts[:1] and start.parts[0] in self._without:
             return True
-        if self._are_whole and len(start.parts) == 1 and not self._seen.add(start.parts):
+        # The company may have been given in part, as the target of links.
+        if self._are_whole and len(start.parts) == 1 and not self._seen.add(("", *start.parts)):
             return True
         before = len(self._pending)
         for depth in range(1, len(start.parts)):
@@ -146,7 +151,7 @@ class Walk:
         if isinstance(node, Link):
             wanted = yield from self._follow(item, node)
         else:
-            wanted = not isinstance(node, LiveFile) and self._fits(node)
+            wanted = not isinstance(node, LiveFile) and fits(self._filter, node)
         if wanted:
             yield from self._give(item)
         return wanted
@@ -162,12 +167,10 @@ class Walk:
         return True
 
     def _visit_below(self, item: Item, directory: Directory) -> Generator[Item, None, bool]:
-        if item.parts and (_is_about_rcfs(directory) or not directory.is_known or _is_unfilled(directory)):
-            return False
-        if self._is_useless(item.parts):
+        if item.parts and (not directory.is_known or not self._can_hold(item.parts, directory)):
             return False
         before = len(self._pending)
-        wanted = self._filter.is_everything and bool(item.parts)
+        wanted = self._filter.is_everything and bool(item.parts) and not _is_unfilled(directory)
         if wanted:
             yield from self._give(item)
         elif item.parts:
@@ -177,7 +180,7 @@ class Walk:
             if isinstance(below.node, SearchesDirectory) and not item.parts:
                 continue  # The messages that it finds come with their mailboxes.
             # Files of messages are in directories of their own.
-            if isinstance(below.node, TextFile):
+            if isinstance(below.node, TextFile) and not isinstance(below.node, CallLogFile):
                 companions.append(below)
             elif item.parts:
                 wanted |= yield from self._visit(below)
@@ -190,14 +193,15 @@ class Walk:
         return wanted
 
     def _follow(self, item: Item, link: Link) -> Generator[Item, None, bool]:
-        if self._are_whole and self._filter.is_everything:
-            return True  # The walk gives its target anyway, and need not look it up.
         target = tree_parts("/".join((*item.parts[:-1], link.target)))
+        stays = self._are_whole and target[:1] == item.parts[:1]
+        if stays and self._filter.is_everything:
+            return True  # The walk gives its target anyway, and need not look it up.
         there = None if self._is_useless(target) else find(self._root, target)
         if there is None:
             return False
-        if self._are_whole:
-            return self._fits(there)
+        if stays:
+            return fits(self._filter, there)
         return (yield from self._enter(Item(target, there)))
 
     def _give(self, item: Item) -> Iterator[Item]:
@@ -207,15 +211,19 @@ class Walk:
         else:
             pending, self._pending = [*self._pending, item], []
         for each in pending:
-            if self._are_whole or self._seen.add(each.parts):
+            if (self._are_whole and each.parts[0] != COMPANY_DIRECTORY) or self._seen.add(each.parts):
                 yield each
 
     def _is_useless(self, parts: Parts) -> bool:
         return bool(parts[1:]) and parts[1] in self._useless and parts[0] != SEARCH_DIRECTORY
 
-    def _fits(self, node: Node) -> bool:
-        # `message` reads a record.
-        return self._filter.is_everything or self._filter.fits(node.message())
+    def _can_hold(self, parts: Parts, directory: Directory) -> bool:
+        """Whether the directory at `parts` can hold something that the walk has to give."""
+        if parts[0].startswith(".") or self._is_useless(parts):  # The files in `.rcfs` are about the program.
+            return False
+        if parts[0] in self._without_mailboxes and is_in_mailbox(directory):
+            return False
+        return can_hold(self._filter, parts[-1], directory)
 
 
 def _expanded(root: Root, start: Item, path: Parts) -> Iterator[Item]:
@@ -238,14 +246,9 @@ def _named(root: Root, start: Item, name: str) -> Iterable[Item]:
     exact = node.find(name)
     if exact is not None:
         return (Item((*parts, node.listed_as(name)), exact),)
-    literal = name.replace("[", "[[]")
-    return (
-        item
-        for item in _listed(parts, node)
-        # As in a shell, a pattern does not match a name that begins with a dot.
-        if not item.parts[-1].startswith(".")
-        and (fnmatchcase(item.parts[-1], name) or fnmatchcase(item.parts[-1], literal))
-    )
+    # As in a shell, a pattern does not match a name that begins with a dot.
+    shown = (item for item in _listed(parts, node) if not item.parts[-1].startswith("."))
+    return (item for item in shown if matches(item.parts[-1], name))
 
 
 def _listed(parts: Parts, directory: Directory) -> Iterator[Item]:
@@ -267,14 +270,10 @@ def find(root: Root, parts: Parts) -> Node | None:
     return node
 
 
-def _is_about_rcfs(directory: Directory) -> bool:
-    return directory.collection_id is None and not isinstance(directory, (SearchesDirectory, SearchDirectory))
-
-
 def _is_unfilled(directory: Directory) -> bool:
     return isinstance(directory, ExtensionDirectory) and not directory.is_filled
 
 
 def _is_hidden_by_a_failure(root: Root, path: Parts) -> bool:
-    """Whether `path` may lead to an entry of a mailbox that could not be loaded."""
-    return any(map(_is_unfilled, extensions_of(root, [path]).values()))
+    """Whether `path` may lead to an entry of a mailbox that was not loaded."""
+    return "".join(path[1:2]) not in BESIDES and any(map(_is_unfilled, owners_of(root, [path]).values()))

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from rcfs.errors import PurgedError
-from rcfs.model import AttachmentKey, Availability, ContentKey, Message, Wanted
-from rcfs.pull import Filter, Pull
+from rcfs.model import AttachmentKey, Availability, ContentKey, Filter, Message, Wanted
+from rcfs.pull import Pull
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 from tests.scenario.conftest import OpenRig

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import trio
 
-from rcfs.model import DAY_S, AttachmentKey
+from rcfs.model import DAY_S, AttachmentKey, Filter
 from rcfs.platform import wire_time
-from rcfs.pull import Filter, Pull
+from rcfs.pull import Pull
 from rcfs.pull._todo import Kind
 from rcfs.pull._walk import find
 from tests.fakes.rig import EXTENSION_ID, Rig, noise

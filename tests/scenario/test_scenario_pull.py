@@ -12,8 +12,8 @@ import pytest
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError, TransportError, UnreachableError
-from rcfs.model import PRIOR_PLANS, AttachmentKey, ContentKey, Plan, UsageGroup
-from rcfs.pull import Copy, Filter, Pull, Walk
+from rcfs.model import PRIOR_PLANS, AttachmentKey, ContentKey, Filter, Plan, UsageGroup
+from rcfs.pull import Copy, Pull, Walk
 from rcfs.store import FetchHistory
 from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
 from tests.fakes.scripted import ACCOUNT_ID, PLATFORM, Reply, ScriptedPlatform, Unreachable

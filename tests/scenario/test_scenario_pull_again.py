@@ -9,8 +9,8 @@ import pytest
 import trio
 
 from rcfs.cli._pull_report import plan_line
-from rcfs.model import AttachmentKey
-from rcfs.pull import Copy, Filter, Pull, Survey
+from rcfs.model import AttachmentKey, Filter
+from rcfs.pull import Copy, Pull, Survey
 from rcfs.store import IndexReader
 from rcfs.tree._mailbox import RecordFile
 from tests.fakes.rig import EXTENSION_ID, noise
@@ -224,7 +224,7 @@ async def test_a_file_without_a_line_in_the_manifest_is_checked(new_rig: OpenRig
 
 
 async def test_verify_and_another_filter_check_everything(new_rig: OpenRig, tmp_path: Path) -> None:
-    await pulled(new_rig, tmp_path / "copy", wanted=Filter(types=frozenset({"Fax"})))
+    await pulled(new_rig, tmp_path / "copy", wanted=Filter(types=frozenset({"fax"})))
     survey, _pull = await pulled(new_rig, tmp_path / "copy")
     assert survey.missing == COUNT
     sound = next((tmp_path / "copy").rglob("*.wav"))

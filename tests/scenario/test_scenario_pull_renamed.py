@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import trio
 
-from rcfs.pull import Copy, Filter, Pull
+from rcfs.model import Filter
+from rcfs.pull import Copy, Pull
 from rcfs.tree import COPY_MANIFEST
 from tests.fakes.manifests import parse
 from tests.fakes.rig import noise

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from rcfs.mailbox import MailboxCatalogue
-from rcfs.model import Extension, Retention, message_from
-from rcfs.pull import Copy, Filter, Item, Survey, Walk
+from rcfs.model import Extension, Filter, Retention, message_from
+from rcfs.pull import Copy, Item, Survey, Walk
 from rcfs.pull._survey import Surveyor
 from rcfs.pull._todo import Kind, Step
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex

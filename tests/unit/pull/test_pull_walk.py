@@ -2,10 +2,11 @@
 
 import pytest
 
-from rcfs.model import Attachment, Availability, Extension, FoundRow, Message, Party
-from rcfs.pull import Filter, Item, Walk, extensions_of
+from rcfs.model import Attachment, Availability, Extension, Filter, FoundRow, Message, Party
+from rcfs.pull import Item, Walk, needs_of
 from rcfs.pull._former import former_name
 from rcfs.tree import AttachmentFile, Link, MessageDirectory, Root, build_root, tree_parts
+from tests.fakes.call_catalogue import PlainCalls
 from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches
 
@@ -126,7 +127,7 @@ def test_a_walk_for_one_type_reads_no_message_of_another_type(
         return catalogue.messages_by_id.get(message_id)
 
     monkeypatch.setattr(PlainCatalogue, "read", reading)
-    assert attachments(root, "", wanted=Filter(types=frozenset({"Fax"}))) == [4, 5]
+    assert attachments(root, "", wanted=Filter(types=frozenset({"fax"}))) == [4, 5]
     assert set(read) == {4, 5}
 
 
@@ -202,7 +203,7 @@ def test_a_link_brings_what_it_leads_to(root: Root) -> None:
 
 
 def test_filters(root: Root) -> None:
-    faxes = Filter(types=frozenset({"Fax"}))
+    faxes = Filter(types=frozenset({"fax"}))
     assert attachments(root, "", wanted=faxes) == [4, 5]
     assert not [path for path in chosen(root, "", wanted=faxes) if "Conversations" in path or "Bob" in path]
     november = Filter(since_s=NOVEMBER_S)
@@ -210,13 +211,13 @@ def test_filters(root: Root) -> None:
     paths = chosen(root, "", wanted=november)
     assert [path for path in paths if path.endswith("conversation.txt")], "it has a new message"
     assert not [path for path in paths if "[1]" in path]
-    assert attachments(root, "", wanted=Filter(JUNE_S, frozenset({"SMS"}))) == [1]
+    assert attachments(root, "", wanted=Filter(since_s=JUNE_S, types=frozenset({"sms"}))) == [1]
 
 
 def test_only_the_mailboxes_on_the_way_are_needed(root: Root) -> None:
     def names(*paths: str) -> list[str]:
-        found = extensions_of(root, [tree_parts(path) for path in paths])
-        return [each.extension.name for each in found.values()]
+        needs = needs_of(root, [tree_parts(path) for path in paths], EVERYTHING, PlainCalls())
+        return [each.extension.name for each in needs.mailboxes.values()]
 
     assert names("") == ["Jane", "Bob [x]"]
     assert names("101*/Fax", "101 Jane") == ["Jane"]
@@ -235,7 +236,7 @@ def test_a_search_is_what_it_finds_and_is_not_everything(root: Root) -> None:
         assert attachments(root, path) == [3]
         assert {f"Search/invoice/{NAME}", f"{VOICEMAIL}/message.json"} <= set(chosen(root, path))
     assert attachments(root, f"Search/invoice/{NAME}/{FILE}") == [3]
-    assert attachments(root, "Search", wanted=Filter(types=frozenset({"Fax"}))) == []
+    assert attachments(root, "Search", wanted=Filter(types=frozenset({"fax"}))) == []
 
 
 def test_an_earlier_name_is_recognised_only_when_it_is_certain(root: Root) -> None:
