@@ -10,6 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
+from bench._calls import CallsBench
+from bench._calls_results import CallsResults, calls_table
 from bench._conditions import circumstances, conditions
 from bench._delay import delayed
 from bench._material import Material
@@ -31,6 +33,8 @@ ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
 _PROXY_WITHIN_S = 10.0
 _SCALE = "scale.json"
+_CALLS_PER_DAY, _CALLS_PER_USER = 40_000, 10
+"""The example of the documentation of recordings: 4,000 users with ten calls a day each."""
 
 
 def main() -> int:
@@ -53,6 +57,8 @@ def main() -> int:
         signal.signal(number, _interrupt)
     if options.scale is not None:
         return _scale(results, options.scale)
+    if options.calls is not None:
+        return _calls(results, options.calls)
     plan = quick() if options.quick else full()
     peers = [PEERS[name]() for name in options.peer or USUAL]
     try:
@@ -91,6 +97,28 @@ def _scale(folder: Path, sizes: Sequence[int]) -> int:
     return 0
 
 
+def _calls(folder: Path, numbers: Sequence[int]) -> int:
+    """Runs ``--calls`` and returns the exit code."""
+    per_day = numbers[0] if numbers else _CALLS_PER_DAY
+    users = numbers[1] if len(numbers) > 1 else max(1, per_day // _CALLS_PER_USER)
+    with tempfile.TemporaryDirectory(prefix="rcfs-bench-", ignore_cleanup_errors=True) as name:
+        try:
+            bench = CallsBench(per_day, users, Path(name), lambda line: print(line, flush=True))
+            measured = CallsResults({**circumstances(ROOT), "account": bench.described}, bench.run())
+        except KeyboardInterrupt:
+            sys.stderr.write("contrib/bench: interrupted; everything was unmounted and ended\n")
+            return 130
+        except PeerError as exc:
+            sys.stderr.write(f"contrib/bench: {exc}\n")
+            return 1
+    sys.stdout.write("\n" + calls_table(measured))
+    if not numbers:
+        folder.mkdir(exist_ok=True)
+        folder.joinpath("calls.json").write_text(measured.to_json(), encoding="utf-8")
+        folder.joinpath("calls.md").write_text(calls_table(measured), encoding="utf-8")
+    return 0
+
+
 def write(folder: Path, results: Results) -> None:
     """Writes the results to `folder` as JSON, as tables and as a picture."""
     folder.mkdir(exist_ok=True)
@@ -101,11 +129,18 @@ def write(folder: Path, results: Results) -> None:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="contrib/bench", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="run a tenth of it, once, within two minutes")
+    parser.add_argument("--quick", action="store_true", help="run a tenth of it, once, within three minutes")
     parser.add_argument("--peer", action="append", choices=list(PEERS), help="only this one; repeatable")
     parser.add_argument("--readme", action="store_true", help="take the last results into README.md")
     parser.add_argument(
         "--scale", nargs="*", type=int, metavar="MESSAGES", help="measure accounts of these sizes"
+    )
+    parser.add_argument(
+        "--calls",
+        nargs="*",
+        type=int,
+        metavar="NUMBER",
+        help="measure the call log of an account with NUMBER calls a day, and NUMBER users",
     )
     parser.add_argument("--soak", action="store_true", help="run the tests that can run longer, for long")
     parser.add_argument("--offline", action="store_true", help="measure a known account without its server")
@@ -132,7 +167,7 @@ def _measured(plan: Plan, peers: Sequence[Peer]) -> Results:
         folder = Path(name)
         near = {index: _origin(index) for index in ("api", "html", "json")}
         far = {index: _far(origin) for index, origin in near.items()}
-        material = Material(folder / "material", plan.sets, plan.walks)
+        material = Material(folder / "material", plan.sets, plan.walks, (plan.recording, plan.recordings))
         material.write_files()
         for texts in plan.walks:
             write_mirror(texts, near["api"].url, material.files / texts.name)

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,13 @@ ACCOUNT_ID = 4_000_004
 PAGE = 1000
 """Messages per page of a list, as rcfs asks for them."""
 _FIRST = datetime(2025, 1, 1, tzinfo=UTC)
+_CALLED = (datetime.now(UTC).replace(day=1) - timedelta(days=1)).replace(
+    day=1, hour=0, minute=0, second=0, microsecond=0
+)
+"""The beginning of last month, whose recordings are always shown; those of 2025 are, once they are loaded."""
+_TALKED = "2m31s"
+_TALKED_S = 151
+"""Length of each call."""
 _ID_STEP = 8
 """Ids rise with gaps between them, as real ones do."""
 _LINE = 76
@@ -80,6 +88,21 @@ class FileSet:
 
 
 @attrs.frozen
+class Recordings(FileSet):
+    """Recordings of calls of one extension for rcfs, a folder for the others."""
+
+    def created(self, index: int) -> datetime:
+        """Begin of the call: all are in last month, one minute apart."""
+        return _CALLED + timedelta(minutes=index)
+
+    def file_name(self, index: int) -> str:
+        """Name of the recording `index` in rcfs."""
+        recording_id = self.message_id(index)
+        line = f"{self.created(index):%Y-%m-%dT%H.%M.%SZ} from {sender(recording_id)} {_TALKED}"
+        return f"{line} [{recording_id}].mp3"
+
+
+@attrs.frozen
 class Texts:
     """A mailbox of text messages; the peers get its whole tree as files."""
 
@@ -124,6 +147,32 @@ def fax_record(files: FileSet, index: int, origin: str) -> Json:
             }
         ],
     }
+
+
+def call_record(files: Recordings, index: int, origin: str) -> Json:
+    """The record of the call that a file is the recording of."""
+    recording_id = files.message_id(index)
+    moment = files.created(index).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    uri = f"{origin}{_account()}/recording/{recording_id}"
+    leg = {
+        "startTime": moment,
+        "duration": _TALKED_S,
+        "type": "Voice",
+        "direction": "Inbound",
+        "action": "Phone Call",
+        "result": "Accepted",
+        "from": {"phoneNumber": sender(recording_id)},
+        "to": {"phoneNumber": "+12125559999"},
+        "extension": {"id": files.extension_id},
+        "recording": {
+            "id": str(recording_id),
+            "uri": uri,
+            "type": "Automatic",
+            "contentUri": f"{uri}/content",
+        },
+    }
+    call = {"id": f"call-{recording_id}", "sessionId": str(recording_id), "lastModifiedTime": moment}
+    return {**leg, **call, "legs": [{**leg, "master": True}]}
 
 
 def text_record(texts: Texts, index: int, origin: str) -> Json:
@@ -183,6 +232,8 @@ class Material:
     """Files."""
     texts: Sequence[Texts]
     """Mailboxes of text messages."""
+    recordings: Sequence[Recordings] = ()
+    """Recordings of calls."""
 
     @property
     def files(self) -> Path:
@@ -193,7 +244,7 @@ class Material:
         """Writes the files, and links each under its name as an attachment."""
         content = self.folder / "content"
         content.mkdir(parents=True)
-        for files in self.sets:
+        for files in (*self.sets, *self.recordings):
             for index in range(files.count):
                 path = self.files / files.peer_path(index)
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -205,6 +256,7 @@ class Material:
         folder = self.folder / name
         folder.mkdir()
         owners = [(files.extension_id, files.name) for files in self.sets]
+        owners += [(calls.extension_id, calls.name) for calls in self.recordings]
         owners += [(texts.extension_id, texts.name) for texts in self.texts]
         extensions = [extension_record(number, called, origin) for number, called in owners]
         account = {"uri": f"{origin}/restapi/v1.0/account/{ACCOUNT_ID}", "id": ACCOUNT_ID}
@@ -220,6 +272,11 @@ class Material:
         for texts in self.texts:
             messages = [text_record(texts, index, origin) for index in range(texts.count)]
             self._write_store(folder, texts.extension_id, messages, origin)
+        # The log of the whole company, whatever the period; the bench asks for one month only.
+        calls = [call_record(each, index, origin) for each in self.recordings for index in range(each.count)]
+        calls.sort(key=itemgetter("startTime"), reverse=True)
+        for number, page in pages(f"{_account()}/call-log", calls, origin):
+            _write(folder / f"calls-{number}.json", page)
 
     @staticmethod
     def _write_store(folder: Path, extension_id: int, records: list[Json], origin: str) -> None:

@@ -154,9 +154,16 @@ class Bench:
         Raises:
             PeerError: It printed something unexpected, or took too long.
         """
-        truth = self.material.files / self.plan.large.peer_path(0)
+        truth = {
+            "TRUTH": self.plan.large.peer_path(0),
+            "RECORDING_TRUTH": self.plan.recording.peer_path(0),
+            "RECORDINGS_TRUTH": self.plan.recordings.name,
+        }
         layout = Layout(is_rcfs=peer.index == "api")
-        variables = {**layout.variables(self.plan), "TRUTH": str(truth)}
+        variables = {
+            **layout.variables(self.plan),
+            **{name: str(self.material.files / path) for name, path in truth.items()},
+        }
         seconds, printed = run_script(case.script, place.mountpoint, variables, case.within_s)
         requests = len(self.log.take())
         if printed != case.expected:

@@ -33,6 +33,7 @@ http {{
     default_type application/octet-stream;
     map $uri $group {{
         ~/content/ medium;
+        ~/(recording/|call-log) heavy;
         ~/oauth/ auth;
         default light;
     }}
@@ -75,6 +76,19 @@ _SERVER = """\
             location ~ /extension/(?<owner>[0-9]+)/message-sync$ {{
                 root {records};
                 try_files /sync-$owner.json /sync.json =404;
+            }}
+            location ~ ^/restapi/v1.0/account/(~|{account})/call-log$ {{
+                root {records};
+                try_files /calls-$arg_page.json =404;
+            }}
+            location ~ ^/restapi/v1.0/account/(~|{account})/call-log-sync$ {{
+                root {records};
+                try_files /sync.json =404;
+            }}
+            location ~ /recording/(?<content>[0-9]+)/content$ {{
+                root {root}/content;
+                default_type audio/mpeg;
+                try_files /$content =404;
             }}
             location ~ /message-store/[0-9]+/content/(?<content>[0-9]+)$ {{
                 root {root}/content;

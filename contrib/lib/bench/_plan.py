@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import attrs
 
-from bench._material import NEEDLE, FileSet, Texts
+from bench._material import NEEDLE, FileSet, Recordings, Texts
 
 COLD = "cold"
 """With an empty cache, on a mount that has just been made."""
@@ -45,6 +45,10 @@ class Plan:
     """Files of the size of a voicemail, in one folder."""
     large: FileSet
     """A few large files."""
+    recording: Recordings
+    """A few large recordings of calls."""
+    recordings: Recordings
+    """Recordings of ordinary length, in one folder."""
     walks: Sequence[Texts]
     """Mailboxes to walk through."""
     repeats: int
@@ -68,6 +72,7 @@ class Plan:
     def cases(self) -> Sequence[Case]:
         """The commands that read files."""
         small, media, large = self.small, self.media, self.large
+        recording, recordings = self.recording, self.recordings
         return (
             Case(
                 "cat of a small file",
@@ -103,6 +108,26 @@ class Plan:
                 str(small.count),
                 within_s=300.0,
             ),
+            Case(
+                f"tail of a recording of {recording.size_bytes / 1e6:.0f} MB",
+                'tail -c 4096 "$RECORDING" | wc -c',
+                "4096",
+            ),
+            Case(
+                f"cat of a recording of {recording.size_bytes / 1e6:.0f} MB",
+                'cat "$RECORDING" > /dev/null',
+                "",
+                verify='cmp "$RECORDING" "$RECORDING_TRUTH"',
+                size_bytes=recording.size_bytes,
+            ),
+            Case(
+                f"cp of {recordings.count:,} recordings",
+                'to=$(mktemp -d) && cp -r "$RECORDINGS/." "$to" && ls "$to" | wc -l && rm -r "$to"',
+                str(recordings.count),
+                within_s=120.0,
+                # In the order of their names, which is that of the calls.
+                verify='test "$(cat "$RECORDINGS"/* | cksum)" = "$(cat "$RECORDINGS_TRUTH"/* | cksum)"',
+            ),
         )
 
     def walk_cases(self, texts: Texts, entries: int, hits: int) -> Sequence[Case]:
@@ -119,18 +144,20 @@ class Plan:
 
 
 def full() -> Plan:
-    """The whole bench, about twenty minutes."""
+    """The whole bench, about twenty-five minutes."""
     return Plan(
         small=FileSet("small", 101, 2000, 10_000, 100),
         media=FileSet("media", 102, 500, 100_000, 500),
         large=FileSet("large", 103, 2, 50_000_000, 2),
+        recording=Recordings("recording", 105, 2, 50_000_000, 2),
+        recordings=Recordings("recordings", 106, 200, 250_000, 200),
         walks=(Texts(104, 10_000),),
         repeats=3,
         slow_s=4.0,
         opened=50,
         one_way_s=0.05,
         walk_within_s=60.0,
-        whole_within_s=1100.0,
+        whole_within_s=1500.0,
     )
 
 
@@ -140,13 +167,15 @@ def quick() -> Plan:
         small=FileSet("small", 101, 100, 10_000, 20),
         media=FileSet("media", 102, 20, 100_000, 20),
         large=FileSet("large", 103, 2, 50_000_000, 2),
+        recording=Recordings("recording", 105, 2, 50_000_000, 2),
+        recordings=Recordings("recordings", 106, 20, 250_000, 20),
         walks=(Texts(104, 500),),
         repeats=1,
         slow_s=0.0,
         opened=10,
         one_way_s=0.05,
         walk_within_s=10.0,
-        whole_within_s=110.0,
+        whole_within_s=150.0,
     )
 
 
@@ -195,6 +224,8 @@ class Layout:
             "MEDIA": f"{self.folder(media)}/{media.created(0):%Y-%m}" if self.is_rcfs else media.name,
             "EACH": "*/*.pdf" if self.is_rcfs else "*.pdf",
             "LARGE_FILE": self.file(plan.large, 0),
+            "RECORDING": self.recording(plan.recording, 0),
+            "RECORDINGS": self.recording(plan.recordings, 0).rpartition("/")[0],
             **{f"WALK_{texts.count}": self.folder(texts) for texts in plan.walks},
         }
 
@@ -213,3 +244,10 @@ class Layout:
         line = f"{created:%Y-%m-%dT%H.%M.%SZ} from {files.sender(index)}"
         message = f"{line} [{files.message_id(index)}]"
         return f"{self.folder(files)}/{created:%Y-%m}/{message}/fax {line}.pdf"
+
+    def recording(self, files: Recordings, index: int) -> str:
+        """Path of the recording `index`."""
+        if not self.is_rcfs:
+            return files.peer_path(index)
+        month = f"{files.created(index):%Y-%m}"
+        return f"{files.extension_id} {files.name}/Recordings/{month}/{files.file_name(index)}"

@@ -3,16 +3,16 @@ from pathlib import Path
 
 import attrs
 import pytest
-from bench._material import NEEDLE, FileSet, Material, Texts
+from bench._material import NEEDLE, FileSet, Material, Recordings, Texts
 from bench._measure import run_script
 from bench._mirror import write_mirror
 from bench._nginx import AccessLog, Origin, config
 from bench._peers import PeerError
 from bench._plan import Layout, Plan, quick
 
-from rcfs.model import extension_from, message_from
+from rcfs.model import Extension, call_from, extension_from, message_from
 from rcfs.platform import next_page_url, records_of
-from rcfs.tree import AttachmentFile, Directory, build_root
+from rcfs.tree import AttachmentFile, Directory, build_root, shelve_call, shown_extensions
 from tests.fakes.catalogue import PlainCatalogue
 
 ORIGIN = "http://127.0.0.1:40001"
@@ -25,20 +25,22 @@ def plan() -> Plan:
         small=FileSet("small", 101, 7, 300, 3),
         media=FileSet("media", 102, 2, 400, 2),
         large=FileSet("large", 103, 1, 500, 1),
+        recording=Recordings("recording", 105, 1, 600, 1),
+        recordings=Recordings("recordings", 106, 3, 200, 3),
         walks=(Texts(104, 1200),),
     )
 
 
 @pytest.fixture
 def material(plan: Plan, tmp_path: Path) -> Material:
-    made = Material(tmp_path, plan.sets, plan.walks)
+    made = Material(tmp_path, plan.sets, plan.walks, (plan.recording, plan.recordings))
     made.write_files()
     made.write_records("api", ORIGIN)
     return made
 
 
 def test_files_have_their_size_and_end_with_the_needle(plan: Plan, material: Material) -> None:
-    for files in plan.sets:
+    for files in (*plan.sets, plan.recording, plan.recordings):
         for index in range(files.count):
             data = material.files.joinpath(files.peer_path(index)).read_bytes()
             assert len(data) == files.size_bytes
@@ -73,6 +75,28 @@ def test_the_tree_that_rcfs_makes_of_the_records_has_the_paths_of_the_layout(
     months = _node(root, layout.folder(texts))
     assert isinstance(months, Directory)
     assert sum(len(_entries(month)) for month in months.entries().values()) == texts.count
+
+
+def test_the_recordings_that_rcfs_makes_of_the_call_log_have_the_paths_of_the_layout(
+    plan: Plan, material: Material
+) -> None:
+    records = records_of(json.loads((material.folder / "api" / "calls-1.json").read_text()))
+    context = shown_extensions(
+        [Extension(105, "105", "recording"), Extension(106, "106", "recordings")], _none
+    )
+    calls = [call for call in map(call_from, records) if call is not None]
+    assert len(calls) == 4
+    found = {}
+    for call in calls:
+        (recording,) = shelve_call(call, context).recordings
+        directory = context.directories[recording.owner]
+        found[f"{directory}/Recordings/{recording.month}/{recording.name}"] = recording.uri
+    layout, account = Layout(is_rcfs=True), f"{ORIGIN}/restapi/v1.0/account/4000004"
+    assert found == {
+        layout.recording(files, index): f"{account}/recording/{files.message_id(index)}/content"
+        for files in (plan.recording, plan.recordings)
+        for index in range(files.count)
+    }
 
 
 def test_the_mirror_is_the_tree_of_the_texts(tmp_path: Path) -> None:
@@ -127,6 +151,10 @@ def test_a_script_gives_what_it_prints_or_says_why_not(tmp_path: Path) -> None:
         run_script("sleep 60", tmp_path, {}, 0.1)
     with pytest.raises(PeerError, match="exit"):
         run_script("true", tmp_path / "missing", {}, 10)
+
+
+def _none(_extension_id: int, _message_id: int) -> None:
+    """There is no message."""
 
 
 def _content_path(files: FileSet, index: int) -> str:
