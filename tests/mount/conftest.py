@@ -91,6 +91,19 @@ class Mounted:
                     found[key] = path
         return found
 
+    def contents(self) -> dict[str, Path]:
+        """Every file whose bytes the platform has, by its key."""
+        walked = (Path(folder, name) for folder, _directories, files in os.walk(self.path) for name in files)
+        keys = ((content_key(path), path) for path in walked)
+        return {key: path for key, path in keys if key}
+
+
+def content_key(path: Path) -> str:
+    """The key of a content; empty for other files."""
+    if "user.rcfs.key" not in os.listxattr(path, follow_symlinks=False):
+        return ""
+    return os.getxattr(path, "user.rcfs.key").decode()
+
 
 def attachment_key(path: Path) -> tuple[int, int] | None:
     """(message id, attachment id) of an attachment file; None for other files."""

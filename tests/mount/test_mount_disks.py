@@ -8,8 +8,8 @@ from shutil import which
 
 import pytest
 
-from rcfs.model import Attachment, Extension, Message, Party
-from rcfs.pull import Copy, Filter, Walk
+from rcfs.model import Attachment, Extension, Filter, Message, Party
+from rcfs.pull import Copy, Walk
 from rcfs.tree import Directory, Link, Root, build_root
 from tests.fakes.catalogue import PlainCatalogue
 from tests.fakes.searches import PlainSearches

@@ -23,7 +23,7 @@ def test_listings_of_a_known_account_need_no_server(mounting: Mounting) -> None:
 
     again = mount.tool("ls", "-lR", check=False)
     small = mount.tool("find", ".", "-type", "f", "-size", "-4k", check=False)
-    assert {entry["operation"] for entry in mount.server.journal()} <= {"syncMessages"}
+    assert {entry["operation"] for entry in mount.server.journal()} <= {"syncMessages", "updateSubscription"}
     mount.server.kill()
     assert mount.tool("find", ".", "-type", "f", "-size", "-4k", check=False).stdout == small.stdout
     offline = mount.tool("ls", "-lR", check=False)

@@ -142,7 +142,7 @@ def ask_everything(mount: Mounted) -> set[str]:
 
     def refuse(error: OSError) -> None:
         # One mailbox is refused to everybody, and so is not known.
-        if error.errno != errno.ENETUNREACH or Path(error.filename).parent != mount.path:
+        if error.errno != errno.ENETUNREACH or Path(error.filename).parent.parent != mount.path:
             raise error
 
     asked = set()

@@ -65,7 +65,7 @@ def counts(mount: Mounted) -> tuple[int, int]:
 
 
 def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting, tmp_path: Path) -> None:
-    mount = mounting("--messages=200", *FAST, mount=False)
+    mount = mounting("--messages=200", "--calls=8", "--limit=heavy=100000", *FAST, mount=False)
     preview = pull(mount, "--dry-run").stdout
     assert counts(mount) == (0, 0)
     wanted = int(preview.split()[0])
@@ -76,9 +76,13 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
     mount.mount()
     truth = {(row["message_id"], row["attachment_id"]): row["sha256"] for row in mount.server.truth()}
     mount.tool("ls", "-R", check=False)
-    found = mount.attachments()
-    assert len(found) == wanted
+    found, media = mount.attachments(), mount.contents()
+    assert len(media) == wanted
     assert [key for key, path in found.items() if sha256(path) != truth[key]] == []
+    others = set(media.values()) - set(found.values())
+    sums = {row["sha256"] for row in mount.server.media_truth()}
+    assert [path for path in others if sha256(path) not in sums] == []
+    assert {path.suffix.lower() for path in others} == {".mp3", ".wav"}
     assert counts(mount) == (wanted, wanted)
 
     # The copy is the tree as the mount shows it, and costs no content request either.
@@ -86,7 +90,12 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
     pull(mount, "--to", str(target))
     run(["sha256sum", "--check", "--strict", "--quiet", "SHA256SUMS"], cwd=target)
     for directory in sorted(path for path in target.iterdir() if path.is_dir()):
-        run(["diff", "-r", "--no-dereference", str(mount.path / directory.name), str(directory)])
+        names = {path.name for path in directory.iterdir()}
+        is_partial = directory.name == "104 Alex Kim"  # the mailbox of which may not be read
+        assert is_partial or names == {path.name for path in (mount.path / directory.name).iterdir()}
+        for name in names:
+            there = mount.path / directory.name / name
+            run(["diff", "-r", "--no-dereference", str(there), str(directory / name)])
     sound = next(target.glob("*/Voicemail/*/*/voicemail *.*"))
     shown = mount.path / sound.relative_to(target)
     assert sound.stat().st_mtime == pytest.approx(shown.stat().st_mtime, abs=1e-3)

@@ -307,7 +307,7 @@ def test_a_search_can_be_removed_with_all_that_it_shows(module_mount: Mounted, s
         shown[0].lstat()
     module_mount.tool("rm", "-r", "Search/2*")
     assert not search.exists()
-    assert all((home / "message.json").exists() for home in homes)
+    assert all(home.is_file() or (home / "message.json").exists() for home in homes)
     # A search that is made again shows all links again; mailboxes that were loaded meanwhile may add more.
     search.mkdir()
     assert set(shown) <= set(search.iterdir())
