@@ -155,7 +155,7 @@ def test_nobody_notices_400_parked_readers_and_they_end_at_once(
         refused_s = time.monotonic() - began
         assert refused_s < SLOW_S
         beside = latencies_ms(known, never_read)
-        run(["ls", "-lR", str(next(spent.path.glob("101 *")))])
+        run(["ls", "-lR", str(next(spent.path.glob("101 */SMS")))])
         assert waiting(spent) == LIMIT
 
         ends = []
