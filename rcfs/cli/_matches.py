@@ -18,14 +18,12 @@ from rcfs.model import (
     COMPANY,
     FILTER_TYPES,
     GREETING,
-    OUTBOUND,
     RECORDING,
     Call,
     Filter,
     FoundRow,
     Leg,
     Message,
-    Party,
     call_from,
     extension_from,
     iso_time,
@@ -33,7 +31,7 @@ from rcfs.model import (
     one_line,
 )
 from rcfs.store import MARKS, Hit, IndexReader, MailboxIndex, Scope
-from rcfs.tree import COMPANY_DIRECTORY, PURGED, Root, build_root, headline, people_of
+from rcfs.tree import COMPANY_DIRECTORY, PURGED, Root, build_root, call_headline, headline, people_of
 
 _MESSAGES = frozenset(FILTER_TYPES) - {CALL_LOG, GREETING, RECORDING}
 """The types of messages."""
@@ -110,30 +108,20 @@ class Match:
     def _call_document(self, created_s: float | None) -> Mapping[str, object]:
         call = self._call
         leg = _leg_of(self.hit.found, call)
-        parties = (
-            one_line(" ".join(filter(None, (p.name, _number_of(p))))) for p in (leg.sender, leg.receiver)
-        )
         return {
             "path": self.path,
             "id": call.id,
             "type": "Call" if leg.recording is None else "Recording",
             "direction": leg.direction,
             "time": None if created_s is None else iso_time(created_s),
-            "people": list(filter(None, parties)),
+            "people": people_of(leg),
             "snippet": "",
         }
 
     def _headline(self) -> str:
         if self.hit.found.id:
             return headline(self._message)
-        leg = _leg_of(self.hit.found, self._call)
-        is_outbound = leg.direction == OUTBOUND
-        other = leg.receiver if is_outbound else leg.sender
-        kind = "Call" if leg.recording is None else "Recording"
-        created_s = self.hit.found.created_s
-        time = "" if created_s is None else iso_time(created_s).replace("T", " ")
-        who = " ".join(one_line(other.name or _number_of(other)).split()) or "unknown"
-        return one_line(f"{time}  {kind} {'to' if is_outbound else 'from'} {who}".strip())
+        return call_headline(_leg_of(self.hit.found, self._call), self.hit.found.created_s)
 
     @property
     def _call(self) -> Call:
@@ -257,7 +245,3 @@ def _leg_of(found: FoundRow, call: Call) -> Leg:
     """The leg whose recording was found, by the id in its name; of a call without one, the whole call."""
     legs = (leg for leg in call.recorded_legs if leg.recording and f"[{leg.recording.id}]" in found.name)
     return next(legs, attrs.evolve(call.whole, recording=None))
-
-
-def _number_of(party: Party) -> str:
-    return party.phone_number or party.extension_number

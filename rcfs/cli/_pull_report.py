@@ -208,7 +208,7 @@ def plan_line(survey: Survey, left_s: float) -> str:
     if not requests:
         return f"{survey.files} files{gone}, {survey.present} of them here already; no request is needed"
     size = f"{'' if survey.is_exact else 'at most '}{format_size(survey.estimated_bytes)}"
-    late = f"; the platform deletes {survey.late} of them before their turn" if survey.late else ""
+    late = f"; RingCentral deletes {survey.late} of them before their turn" if survey.late else ""
     return (
         f"{survey.files} files{gone}, {survey.present} of them here already; {requests} requests"
         f" for {size}, about {format_duration(left_s)}{late}"

@@ -28,12 +28,12 @@ from rcfs.model import (
     CALLS_VIEW,
     COMPANY,
     GREETINGS,
-    LOG_ENDINGS,
     MAILBOX,
     PROMPTS,
     RECORDINGS_VIEW,
     collection_of,
     kind_of,
+    log_paths,
     owner_of,
 )
 from rcfs.store import ChangedPaths
@@ -271,9 +271,8 @@ class ShownCollections:
     def _calls_loaded(self, owner: int, month: str) -> None:
         """Shows a month of calls; that of the company has the calls of all extensions."""
         others = (each.id for each in self._engine.account.extensions) if owner == COMPANY else ()
-        logs = {(CALLS_VIEW, month + ending) for ending in LOG_ENDINGS}
         for each in (owner, *others):
-            self._tell(each, {*logs, (RECORDINGS_VIEW, month)})
+            self._tell(each, {*log_paths(month), (RECORDINGS_VIEW, month)})
         self._searching.mailbox_changed(owner, {()})
 
     def _calls_changed(self, owner: int, touched: ChangedPaths) -> None:

@@ -15,7 +15,7 @@ from rcfs.mailbox._changes import CallsChanged
 from rcfs.mailbox._collections import Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._freshness import SyncPolicy
-from rcfs.model import CALLS_VIEW, COMPANY, LOG_ENDINGS, RECORDINGS_VIEW, CallContext, owner_of, part_of
+from rcfs.model import CALLS_VIEW, COMPANY, RECORDINGS_VIEW, CallContext, log_paths, owner_of, part_of
 from rcfs.store import ChangedCalls, ChangedPaths
 from rcfs.transport import RequestOptions
 
@@ -77,7 +77,8 @@ class CallKind:
 
     async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         log = Log(self._access.account_id, owner_of(collection_id), part_of(collection_id))
-        await self._context.lane.session.token(options)  # which names the scopes of the app
+        # A token first: it names the scopes of the app, and with its answer rcfs knows the server's clock.
+        await self._context.lane.session.token(options)
         if self._access.missing:
             return self._refused(collection_id, ForbiddenError(self._access.missing))
         was_loaded = self.recall(collection_id)[0] is State.LOADED
@@ -112,7 +113,7 @@ class CallKind:
         """Tells the account's listeners of changes by this process."""
         paths: dict[int, ChangedPaths] = defaultdict(set)
         for owner, month in changed.logs:
-            paths[owner] |= {(CALLS_VIEW,), *((CALLS_VIEW, month + ending) for ending in LOG_ENDINGS)}
+            paths[owner] |= {(CALLS_VIEW,), *log_paths(month)}
         for owner, month, name in changed.recordings:
             paths[owner] |= {(RECORDINGS_VIEW,), (RECORDINGS_VIEW, month), (RECORDINGS_VIEW, month, name)}
         for owner, path in changed.folders:
@@ -129,10 +130,8 @@ class CallKind:
             present = self._revision(owner, month)
             if present != revision:
                 self._revisions[owner, month] = present
-                logs = {(CALLS_VIEW, month + ending) for ending in LOG_ENDINGS}
-                self._context.changes.tell(
-                    CallsChanged(owner, {(CALLS_VIEW,), *logs, (RECORDINGS_VIEW,), (RECORDINGS_VIEW, month)})
-                )
+                touched = {(CALLS_VIEW,), *log_paths(month), (RECORDINGS_VIEW,), (RECORDINGS_VIEW, month)}
+                self._context.changes.tell(CallsChanged(owner, touched))
 
     def _refused(self, collection_id: str, error: ForbiddenError) -> State:
         """The state of a log that the platform has refused for a while.

@@ -95,7 +95,7 @@ class CallUpdater:
         self._intake = intake
 
     async def update(self, target: CallTarget, options: RequestOptions) -> None:
-        """Loads a month, or syncs its log if it is loaded.
+        """Loads a month, or syncs its log if it is loaded; the server must have told its time before.
 
         Raises:
             PlatformError: The server refused, failed or could not be reached.
@@ -103,8 +103,6 @@ class CallUpdater:
         """
         log = target.log
         month = self._reader.month(log.account_id, log.owner, log.month)
-        # A token first: with its answer, rcfs knows the server's clock.
-        await self._context.lane.session.token(options)
         if month is None or not month.loaded:
             await self._load(target, options)
         elif target.progress.is_asked or not self._is_recent(target.log, month):

@@ -13,6 +13,7 @@ from rcfs.model._calls import Recording as Recording
 from rcfs.model._calls import RecordingRow as RecordingRow
 from rcfs.model._calls import ShelvedCall as ShelvedCall
 from rcfs.model._calls import ShelvedRecording as ShelvedRecording
+from rcfs.model._calls import log_paths as log_paths
 from rcfs.model._codec import account_from as account_from
 from rcfs.model._codec import extension_from as extension_from
 from rcfs.model._codec import is_admin as is_admin
@@ -40,8 +41,6 @@ from rcfs.model._fields import uri_field as uri_field
 from rcfs.model._filter import CALL_LOG as CALL_LOG
 from rcfs.model._filter import FILTER_TYPES as FILTER_TYPES
 from rcfs.model._filter import GREETING as GREETING
-from rcfs.model._filter import INBOUND as INBOUND
-from rcfs.model._filter import OUTBOUND as OUTBOUND
 from rcfs.model._filter import RECORDING as RECORDING
 from rcfs.model._filter import Filter as Filter
 from rcfs.model._filter import is_party as is_party
@@ -56,6 +55,7 @@ from rcfs.model._greetings import greetings_from_json as greetings_from_json
 from rcfs.model._greetings import greetings_to_json as greetings_to_json
 from rcfs.model._greetings import prompt_from as prompt_from
 from rcfs.model._greetings import standard_greeting_from as standard_greeting_from
+from rcfs.model._keys import CONTENT_OPERATIONS as CONTENT_OPERATIONS
 from rcfs.model._keys import AttachmentKey as AttachmentKey
 from rcfs.model._keys import CompanyGreetingKey as CompanyGreetingKey
 from rcfs.model._keys import ContentKey as ContentKey
@@ -72,6 +72,8 @@ from rcfs.model._months import month_of as month_of
 from rcfs.model._months import month_span_s as month_span_s
 from rcfs.model._months import months_between as months_between
 from rcfs.model._ranges import RangeSet as RangeSet
+from rcfs.model._records import INBOUND as INBOUND
+from rcfs.model._records import OUTBOUND as OUTBOUND
 from rcfs.model._records import TEXTUAL_TYPES as TEXTUAL_TYPES
 from rcfs.model._records import Attachment as Attachment
 from rcfs.model._records import Availability as Availability

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
-from rcfs.model._records import Party
+from rcfs.model._records import OUTBOUND, Party
 from rcfs.model._shelving import Place
 
 _NOBODY = Party()
@@ -20,6 +20,11 @@ LOG_ENDINGS = (".csv", ".jsonl")
 """Endings of the files of a month in `CALLS_VIEW`: its lines, and its records."""
 COMPANY = 0
 """Owner of what belongs to the whole company, where the id of an extension stands otherwise."""
+
+
+def log_paths(month: str) -> frozenset[tuple[str, str]]:
+    """The paths of the files of a month below the directory of their owner."""
+    return frozenset((CALLS_VIEW, month + ending) for ending in LOG_ENDINGS)
 
 
 @attrs.frozen
@@ -54,6 +59,16 @@ class Leg:
     """Its recording; None without one."""
     message_id: int | None = None
     """Id of the voicemail or fax that belongs to it; None without one."""
+
+    @property
+    def is_outbound(self) -> bool:
+        """Whether the owner made the call; a leg without a direction counts as inbound."""
+        return self.direction == OUTBOUND
+
+    @property
+    def other_party(self) -> Party:
+        """The party at the other end: the receiver of an outbound leg, else the sender."""
+        return self.receiver if self.is_outbound else self.sender
 
 
 @attrs.frozen

@@ -13,7 +13,7 @@ import attrs
 
 from rcfs.model._calls import Call, Leg
 from rcfs.model._months import month_span_s
-from rcfs.model._records import Availability, Message, Party
+from rcfs.model._records import OUTBOUND, Availability, Message, Party
 
 RECORDING: Final = "recording"
 GREETING: Final = "greeting"
@@ -31,10 +31,6 @@ _MESSAGE_TYPES: Final = {
 
 FILTER_TYPES: Final = (*_MESSAGE_TYPES, RECORDING, GREETING, CALL_LOG)
 """All types; ``sms`` holds all texts, and ``mms`` those with files."""
-
-INBOUND: Final = "Inbound"
-OUTBOUND: Final = "Outbound"
-"""Directions, as the API names them."""
 
 _NUMBER = re.compile(r"[+0-9().\-/\s\u2010-\u2015]*[0-9][+0-9().\-/\s\u2010-\u2015]*")
 """A phone number in any notation."""
@@ -99,7 +95,7 @@ class Filter:
             and self.conversation_id in ("", message.conversation_id)
             and (not self.trash or message.availability == Availability.DELETED)
             and self._fits_duration(_longest(message))
-            and self._fits_party(_others(message))
+            and self._fits_party(message.counterparts)
         )
 
     def fits_call(self, call: Call) -> bool:
@@ -108,12 +104,12 @@ class Filter:
         return (
             CALL_LOG in self.kinds
             and self._fits_leg(whole)
-            and self._fits_party(_other(leg) for leg in (whole, *call.legs))
+            and self._fits_party(leg.other_party for leg in (whole, *call.legs))
         )
 
     def fits_recording(self, leg: Leg) -> bool:
         """Whether it takes the recording of `leg`, one of `Call.recorded_legs`."""
-        return RECORDING in self.kinds and self._fits_leg(leg) and self._fits_party((_other(leg),))
+        return RECORDING in self.kinds and self._fits_leg(leg) and self._fits_party((leg.other_party,))
 
     @property
     def fits_greetings(self) -> bool:
@@ -210,15 +206,6 @@ def _digits(number: str) -> str:
 def _folded(name: str) -> str:
     plain = "".join(each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each))
     return " ".join(plain.casefold().split())
-
-
-def _others(message: Message) -> tuple[Party, ...]:
-    """The parties of a message other than the owner of the mailbox, as By-Contact has them."""
-    return message.recipients if message.direction == OUTBOUND else (message.sender,)
-
-
-def _other(leg: Leg) -> Party:
-    return leg.receiver if leg.direction == OUTBOUND else leg.sender
 
 
 def _longest(message: Message) -> int | None:

@@ -215,3 +215,6 @@ _KINDS: Final[dict[str, type[ContentKey]]] = {
     )
 }
 """The class of each kind that a path names."""
+
+CONTENT_OPERATIONS: Final = frozenset((AttachmentKey.operation, *(cls.operation for cls in _KINDS.values())))
+"""The requests for contents."""

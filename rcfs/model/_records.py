@@ -13,6 +13,11 @@ TEXTUAL_TYPES = ("SMS", "Pager")
 ``conversationId`` of the schema GetMessageInfoResponse."""
 
 
+INBOUND = "Inbound"
+OUTBOUND = "Outbound"
+"""Directions of messages and calls, as the API names them."""
+
+
 class Availability(StrEnum):
     """The state of a message: first Alive, then Deleted (in the trash), then Purged, then gone."""
 
@@ -31,6 +36,11 @@ class Party:
     """Number as sent, usually E.164; empty when unknown."""
     extension_number: str = ""
     """Short number within the account; empty when outside or unknown."""
+
+    @property
+    def number(self) -> str:
+        """The phone number, or else the extension number; empty if there is neither."""
+        return self.phone_number or self.extension_number
 
 
 @attrs.frozen
@@ -86,6 +96,16 @@ class Message:
     """The attachments in the record's order, without entries that are no objects or have no id."""
     raw: str = "{}"
     """The record itself as compact JSON text, nothing left out."""
+
+    @property
+    def is_outbound(self) -> bool:
+        """Whether the owner sent the message; one without a direction counts as inbound."""
+        return self.direction == OUTBOUND
+
+    @property
+    def counterparts(self) -> tuple[Party, ...]:
+        """The recipients of an outbound message, in the order of the record; the sender of any other."""
+        return self.recipients if self.is_outbound else (self.sender,)
 
     @property
     def has_text(self) -> bool:

@@ -37,7 +37,7 @@ class Priority(IntEnum):
     METADATA = 1
     """Listings and sync."""
     READAHEAD = 2
-    """Content that a reader will probably want next."""
+    """Syncs that come by time, for whoever looks next."""
     BULK = 3
     """One of many files, for a program that walks through them."""
     CRAWLER = 4

@@ -81,7 +81,7 @@ class RequestSlot:
     _gate: "Gate"
     _operation: str
     _group: UsageGroup
-    _demand: RequestOptions
+    _options: RequestOptions
     _held: Slot | None = None
     """The slot, until the ledger has been told how the request ended."""
     _is_sent: bool = True
@@ -93,7 +93,7 @@ class RequestSlot:
         Raises:
             AbandonedError: `RequestOptions.abandon` was called while it waited.
         """
-        self._held = await self._gate.wait_for_slot(self._group, self._demand)
+        self._held = await self._gate.wait_for_slot(self._group, self._options)
         return self
 
     async def __aexit__(

@@ -19,7 +19,7 @@ class PagedList:
     def __init__(self, requester: Requester, first: Request, options: RequestOptions) -> None:
         """Prepares a list whose first page answers `first`; nothing is sent."""
         self._requester = requester
-        self._demand = options
+        self._options = options
         self._first = first
         self._next: Request | None = first
         self._seen: set[str] = set()
@@ -43,7 +43,7 @@ class PagedList:
             return None
         if self.pages == _MOST_PAGES:
             raise ServerError(f"{self._first.operation}: the list does not end after {_MOST_PAGES:,} pages")
-        records, next_url, totals = await self._requester.read(self._next, _page_of, self._demand)
+        records, next_url, totals = await self._requester.read(self._next, _page_of, self._options)
         self._check_is_new(records)
         self.pages += 1
         self.of_pages, self.of_records = totals

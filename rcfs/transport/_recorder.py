@@ -12,7 +12,7 @@ import attrs
 import structlog
 
 from rcfs.errors import AuthError, RcfsError
-from rcfs.model import iso_time, one_line
+from rcfs.model import CONTENT_OPERATIONS, iso_time, one_line
 from rcfs.status import RequestCounts
 
 _KEPT_LINES = 500
@@ -83,7 +83,7 @@ class Recorder:
         """Counts a request that was sent; `status` is the HTTP status, 0 without an answer."""
         self._sent[group] += 1
         self._refused += status == 429
-        self._content += operation.endswith("Content")
+        self._content += operation in CONTENT_OPERATIONS
         self._keep("request", {"operation": operation, "group": group, "status": status})
         self._log("debug", "request", operation=operation, group=group, status=status)
 

@@ -27,6 +27,7 @@ from rcfs.tree._greetings import GreetingCatalogue as GreetingCatalogue
 from rcfs.tree._greetings import GreetingFile as GreetingFile
 from rcfs.tree._greetings import GreetingsDirectory as GreetingsDirectory
 from rcfs.tree._greetings import PromptsDirectory as PromptsDirectory
+from rcfs.tree._headline import call_headline as call_headline
 from rcfs.tree._headline import headline as headline
 from rcfs.tree._headline import people_of as people_of
 from rcfs.tree._mailbox import MessageDirectory as MessageDirectory

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 
 from rcfs.model import RECORDINGS_VIEW, Call, CallContext, Leg, ShelvedRecording, iso_time, one_line
 from rcfs.tree._extension_names import COMPANY_DIRECTORY
-from rcfs.tree._facts import number_of
 from rcfs.tree._times import sane
 
 COLUMNS = (
@@ -61,9 +60,9 @@ def call_line(call: Call, whole: Leg, recordings: Iterable[ShelvedRecording], co
     cells = (
         "" if started_s is None else iso_time(started_s),
         whole.direction,
-        number_of(whole.sender),
+        whole.sender.number,
         whole.sender.name,
-        number_of(whole.receiver),
+        whole.receiver.number,
         whole.receiver.name,
         "" if whole.extension_id is None else context.numbers.get(whole.extension_id, ""),
         call.result,

@@ -5,7 +5,7 @@ import re
 import attrs
 
 from rcfs.model import Call, Leg, Recording
-from rcfs.tree._facts import UNKNOWN, is_outbound, number_of, other_party
+from rcfs.tree._facts import UNKNOWN
 from rcfs.tree._media import recording_extension
 from rcfs.tree._names import clean, fit, shown_id
 from rcfs.tree._times import stamp
@@ -73,9 +73,9 @@ _NOBODY = Leg()
 
 
 def _headline(leg: Leg) -> str:
-    party = other_party(leg)
-    known = dict.fromkeys(filter(None, (clean(number_of(party)), clean(party.name))))
-    return f"{stamp(leg.started_s)} {'to' if is_outbound(leg) else 'from'} {' '.join(known) or UNKNOWN}"
+    party = leg.other_party
+    known = dict.fromkeys(filter(None, (clean(party.number), clean(party.name))))
+    return f"{stamp(leg.started_s)} {'to' if leg.is_outbound else 'from'} {' '.join(known) or UNKNOWN}"
 
 
 def _lasting(leg: Leg) -> str:

@@ -23,7 +23,7 @@ from rcfs.model import (
 )
 from rcfs.tree._call_lines import call_line, message_of
 from rcfs.tree._call_names import call_name, recording_name, whole_of
-from rcfs.tree._facts import UNKNOWN, other_party
+from rcfs.tree._facts import UNKNOWN
 from rcfs.tree._shelving import BY_CONTACT, identity_of, searchable
 from rcfs.tree._times import UNDATED, day_name, month_name, sane
 
@@ -85,7 +85,7 @@ def _line_of_json(raw: str) -> str:
 
 def _contact(leg: Leg) -> Place:
     """The folder of the other party, which messages exchanged with it have, too."""
-    party = other_party(leg)
+    party = leg.other_party
     identity = identity_of(party) or UNKNOWN
     return Place(BY_CONTACT, identity, ((identity, valid(party.name)),))
 

@@ -2,33 +2,13 @@
 
 import json
 
-from rcfs.model import Attachment, Availability, Leg, Message, Party, one_line
+from rcfs.model import Attachment, Availability, Message, Party, one_line
 
 UNKNOWN = "unknown"
 """Name of a party without a name and a number."""
 
 _PREFIX = "user.rcfs."
 """Prefix of the names of all extended attributes; scripts rely on it."""
-
-
-def counterparts(message: Message) -> tuple[Party, ...]:
-    """The recipients of an outbound message, in the order of the record; the sender of any other."""
-    return message.recipients if is_outbound(message) else (message.sender,)
-
-
-def other_party(leg: Leg) -> Party:
-    """The party at the other end of a leg: the receiver if it is outbound, else the sender."""
-    return leg.receiver if is_outbound(leg) else leg.sender
-
-
-def is_outbound(record: Message | Leg) -> bool:
-    """Whether the owner sent the message or made the call; one without a direction counts as inbound."""
-    return record.direction == "Outbound"
-
-
-def number_of(party: Party) -> str:
-    """The phone number, or else the extension number; empty if there is neither."""
-    return party.phone_number or party.extension_number
 
 
 def message_xattrs(message: Message) -> dict[str, str]:
@@ -66,7 +46,7 @@ def named_facts(**facts: object) -> dict[str, str]:
 
 def address_of(party: Party) -> str:
     """The number of a party, or else its name; empty if there is neither."""
-    return number_of(party) or party.name
+    return party.number or party.name
 
 
 def _record_uri(message: Message) -> str:

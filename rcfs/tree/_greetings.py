@@ -228,8 +228,7 @@ class RuleDirectory(GreetingDirectory):
         return partial(standard_file, self._shelf, preset if presets is None else presets[target])
 
     def _link(self, name: str) -> Node:
-        up = (".." for _ in (self._rule, GREETINGS_VIEW, "the owner"))
-        target = "/".join((*up, COMPANY_DIRECTORY, GREETINGS_VIEW, STANDARD_DIRECTORY, name))
+        target = "/".join(("../../..", COMPANY_DIRECTORY, GREETINGS_VIEW, STANDARD_DIRECTORY, name))
         return Link(times=self.times(), target=target)
 
 

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import msgspec
 
 from rcfs.model import Attachment, Message, valid
-from rcfs.tree._facts import UNKNOWN, counterparts, is_outbound, number_of
+from rcfs.tree._facts import UNKNOWN
 from rcfs.tree._media import extension_for, split_extension
 from rcfs.tree._names import Names, clean, cut, fit
 from rcfs.tree._times import stamp
@@ -89,10 +89,10 @@ def exact_text(text: str) -> bytes:
 
 def _headline(message: Message) -> tuple[str, str]:
     """The time and the first party of a message as a clean text, and a count of the other parties."""
-    parties = counterparts(message)
-    party = next((clean(p.name) or clean(number_of(p)) for p in parties), "") or UNKNOWN
+    parties = message.counterparts
+    party = next((clean(p.name) or clean(p.number) for p in parties), "") or UNKNOWN
     more = f" +{len(parties) - 1}" if len(parties) > 1 else ""
-    word = "to" if is_outbound(message) else "from"
+    word = "to" if message.is_outbound else "from"
     return f"{stamp(message.created_s)} {word} {party}", more
 
 

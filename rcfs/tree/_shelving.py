@@ -25,7 +25,7 @@ from rcfs.model import (
     ShelvedMessage,
     valid,
 )
-from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
+from rcfs.tree._facts import UNKNOWN
 from rcfs.tree._message import attachment_names, message_name
 from rcfs.tree._names import clean, cut, fit, folded, shown_id
 from rcfs.tree._speech import spoken_lines
@@ -151,7 +151,7 @@ def _links(message: Message) -> Iterator[Place]:
         yield Place(CONVERSATIONS, key or UNKNOWN, parties or (("", ""),))
     for identity, name in {identity_of(p): valid(p.name) for p in _others(message)}.items():
         yield Place(BY_CONTACT, identity or UNKNOWN, ((identity or UNKNOWN, name),))
-    if message.read_status == "Unread" and not is_outbound(message):
+    if message.read_status == "Unread" and not message.is_outbound:
         yield Place(UNREAD)
 
 
@@ -168,12 +168,12 @@ def _everybody(message: Message) -> tuple[Party, ...]:
 
 def _others(message: Message) -> tuple[Party, ...]:
     """The parties of a message other than the owner: the recipients if it is outbound, else the sender."""
-    return (message.recipients or (Party(),)) if is_outbound(message) else (message.sender,)
+    return message.counterparts or (Party(),)
 
 
 def identity_of(party: Party) -> str:
     """The number or name by which records of one party are equal; empty if the party withholds both."""
-    return valid(number_of(party) or party.name)
+    return valid(party.number or party.name)
 
 
 def _own_identity(message: Message) -> str:
@@ -182,7 +182,7 @@ def _own_identity(message: Message) -> str:
     An extension record does not hold its phone numbers, and a group message lists its owner among the
     recipients.
     """
-    if is_outbound(message):
+    if message.is_outbound:
         return identity_of(message.sender)
     return identity_of(message.recipients[0]) if len(message.recipients) == 1 else ""
 

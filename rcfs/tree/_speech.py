@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from rcfs.model import Message, one_line
-from rcfs.tree._facts import UNKNOWN, is_outbound, number_of
+from rcfs.tree._facts import UNKNOWN
 from rcfs.tree._message import attachment_names
 from rcfs.tree._names import clean, cut
 from rcfs.tree._pieces import pieces_of
@@ -49,5 +49,5 @@ def spoken_lines(message: Message) -> bytes:
 
 def _speaker(message: Message) -> str:
     sender = message.sender
-    name = clean(sender.name) or clean(number_of(sender)) or ("me" if is_outbound(message) else UNKNOWN)
+    name = clean(sender.name) or clean(sender.number) or ("me" if message.is_outbound else UNKNOWN)
     return cut(" ".join(name.split()), _SPEAKER_BYTES)

@@ -98,6 +98,13 @@ class Mounted:
         return {key: path for key, path in keys if key}
 
 
+def message_views(extension: Path) -> list[str]:
+    """The entries of an extension except those that load call logs and greetings."""
+    return [
+        str(path) for path in extension.iterdir() if path.name not in ("Calls", "Recordings", "Greetings")
+    ]
+
+
 def content_key(path: Path) -> str:
     """The key of a content; empty for other files."""
     if "user.rcfs.key" not in os.listxattr(path, follow_symlinks=False):

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from tests.fakes.logind import bus, logind
-from tests.mount.conftest import Mounted, Mounting, run
+from tests.mount.conftest import Mounted, Mounting, message_views, run
 
 pytestmark = pytest.mark.mount
 
@@ -155,7 +155,7 @@ def test_nobody_notices_400_parked_readers_and_they_end_at_once(
         refused_s = time.monotonic() - began
         assert refused_s < SLOW_S
         beside = latencies_ms(known, never_read)
-        run(["ls", "-lR", str(next(spent.path.glob("101 */SMS")))])
+        run(["ls", "-lR", *message_views(next(spent.path.glob("101 *")))])
         assert waiting(spent) == LIMIT
 
         ends = []

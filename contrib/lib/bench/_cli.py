@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
@@ -32,7 +32,8 @@ from bench._soak import soak
 ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
 _PROXY_WITHIN_S = 10.0
-_SCALE = "scale.json"
+_SCALE, _CALLS = "scale.json", "calls.json"
+_INTERRUPTED = "contrib/bench: interrupted; everything was unmounted and ended\n"
 _CALLS_PER_DAY, _CALLS_PER_USER = 40_000, 10
 """The example of the documentation of recordings: 4,000 users with ten calls a day each."""
 
@@ -64,7 +65,7 @@ def main() -> int:
     try:
         measured = _measured(plan, peers)
     except KeyboardInterrupt:
-        sys.stderr.write("contrib/bench: interrupted; everything was unmounted and ended\n")
+        sys.stderr.write(_INTERRUPTED)
         return 130
     sys.stdout.write("\n" + tables(measured))
     if not options.quick and not options.peer:
@@ -79,44 +80,53 @@ def _scale(folder: Path, sizes: Sequence[int]) -> int:
     plan = ScalePlan(sizes=tuple(sizes)) if sizes else ScalePlan()
     kept = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "rcfs-bench")
     measured = ScaleResults({**circumstances(ROOT), "account": plan.described})
-    with tempfile.TemporaryDirectory(prefix="rcfs-bench-", ignore_cleanup_errors=True) as name:
-        bench = ScaleBench(plan, kept, Path(name), measured, lambda line: print(line, flush=True))
-        try:
-            bench.run()
-        except KeyboardInterrupt:
-            sys.stderr.write("contrib/bench: interrupted; everything was unmounted and ended\n")
-            return 130
-        except PeerError as exc:
-            sys.stderr.write(f"contrib/bench: {exc}\n")
-            return 1
-    sys.stdout.write("\n" + scale_table(measured))
-    if not sizes:
-        folder.mkdir(exist_ok=True)
-        folder.joinpath(_SCALE).write_text(measured.to_json(), encoding="utf-8")
-        folder.joinpath("scale.md").write_text(scale_table(measured), encoding="utf-8")
-    return 0
+    code = _ended(lambda place: ScaleBench(plan, kept, place, measured, _say).run())
+    if not code:
+        _put(None if sizes else folder / _SCALE, measured.to_json(), scale_table(measured))
+    return code
 
 
 def _calls(folder: Path, numbers: Sequence[int]) -> int:
     """Runs ``--calls`` and returns the exit code."""
     per_day = numbers[0] if numbers else _CALLS_PER_DAY
     users = numbers[1] if len(numbers) > 1 else max(1, per_day // _CALLS_PER_USER)
+    measured: list[CallsResults] = []
+
+    def run(place: Path) -> None:
+        bench = CallsBench(per_day, users, place, _say)
+        measured.append(CallsResults({**circumstances(ROOT), "account": bench.described}, bench.run()))
+
+    code = _ended(run)
+    for results in measured:
+        _put(None if numbers else folder / _CALLS, results.to_json(), calls_table(results))
+    return code
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _ended(run: Callable[[Path], None]) -> int:
+    """Runs a bench in an empty directory of its own; 0, or the exit code if it did not come to its end."""
     with tempfile.TemporaryDirectory(prefix="rcfs-bench-", ignore_cleanup_errors=True) as name:
         try:
-            bench = CallsBench(per_day, users, Path(name), lambda line: print(line, flush=True))
-            measured = CallsResults({**circumstances(ROOT), "account": bench.described}, bench.run())
+            run(Path(name))
         except KeyboardInterrupt:
-            sys.stderr.write("contrib/bench: interrupted; everything was unmounted and ended\n")
+            sys.stderr.write(_INTERRUPTED)
             return 130
         except PeerError as exc:
             sys.stderr.write(f"contrib/bench: {exc}\n")
             return 1
-    sys.stdout.write("\n" + calls_table(measured))
-    if not numbers:
-        folder.mkdir(exist_ok=True)
-        folder.joinpath("calls.json").write_text(measured.to_json(), encoding="utf-8")
-        folder.joinpath("calls.md").write_text(calls_table(measured), encoding="utf-8")
     return 0
+
+
+def _put(path: Path | None, as_json: str, table: str) -> None:
+    """Prints a table, and writes it beside the JSON file `path`; None writes nothing."""
+    sys.stdout.write("\n" + table)
+    if path is not None:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(as_json, encoding="utf-8")
+        path.with_suffix(".md").write_text(table, encoding="utf-8")
 
 
 def write(folder: Path, results: Results) -> None:

@@ -175,7 +175,7 @@ async def test_a_request_that_is_cancelled_makes_room_for_the_next(
     assert trio.current_time() == pytest.approx(10.0)
 
 
-async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
+async def test_an_abandoned_request_leaves_the_queue_with_an_error(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
@@ -200,7 +200,9 @@ async def test_an_abandoned_demand_leaves_the_queue_with_an_error(
     assert used(gate) == 2
 
 
-async def test_a_demand_that_does_not_wait_cannot_be_abandoned(autojump_clock: MockClock, gate: Gate) -> None:
+async def test_a_request_that_does_not_wait_cannot_be_abandoned(
+    autojump_clock: MockClock, gate: Gate
+) -> None:
     options = RequestOptions(PERSON)
     assert not options.abandon()
     slot = await hold(gate, options)
@@ -209,7 +211,7 @@ async def test_a_demand_that_does_not_wait_cannot_be_abandoned(autojump_clock: M
     assert used(gate) == 1
 
 
-async def test_a_demand_that_was_just_admitted_is_not_abandoned(
+async def test_a_request_that_was_just_admitted_is_not_abandoned(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     first = await hold(gate)
@@ -229,7 +231,7 @@ async def test_a_demand_that_was_just_admitted_is_not_abandoned(
     assert used(gate) == 2
 
 
-async def test_a_raised_demand_overtakes_the_others(autojump_clock: MockClock, gate: Gate) -> None:
+async def test_a_raised_request_overtakes_the_others(autojump_clock: MockClock, gate: Gate) -> None:
     await exhaust(gate)
     demands = [RequestOptions(BULK) for _ in range(3)]
     order: list[int] = []
@@ -251,7 +253,7 @@ async def test_a_raised_demand_overtakes_the_others(autojump_clock: MockClock, g
     assert order == [2, 0, 1]
 
 
-async def test_a_demand_that_is_raised_between_two_requests_keeps_its_class(
+async def test_options_that_are_raised_between_two_requests_keep_their_class(
     autojump_clock: MockClock, gate: Gate
 ) -> None:
     await exhaust(gate)
