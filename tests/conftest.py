@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import structlog
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from rcfs.errors import FuseUnavailableError
 from rcfs.host import FuseSystem
@@ -24,9 +24,17 @@ MOUNT_TESTS = Path(__file__).parent / "mount"
 
 @pytest.hookimpl(tryfirst=True)  # before hypothesis' plugin, whose --hypothesis-profile wins
 def pytest_configure(config: pytest.Config) -> None:
-    # No deadlines: they measure the machine, and virtual clocks pause at will. Fixed examples in CI: a
-    # failure must come from the change, not from a new example.
-    settings.register_profile("rcfs", deadline=None, derandomize="CI" in os.environ)
+    # No deadlines and no check of the speed: they measure the machine, and virtual clocks pause at will.
+    # Fixed examples in CI: a failure must come from the change, not from a new example.
+    everyday = settings(
+        max_examples=40,
+        deadline=None,
+        derandomize="CI" in os.environ,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
+    settings.register_profile("rcfs", everyday)
+    # For a night: --hypothesis-profile=long
+    settings.register_profile("long", everyday, max_examples=1000, derandomize=False)
     settings.load_profile("rcfs")
     # A shell starts background jobs with SIGINT ignored, and all processes of the tests would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -18,6 +18,10 @@ from tests.fakes import simulated as simulator
 COMMAND_S = 120.0
 """Longest run of a tool in these tests; a mount that hangs must fail a test, not the suite."""
 
+FEW_CALLS = ("--calls=8", "--limit=heavy=1000")
+"""Options of every simulated account; later ones win. Most tests are about messages, and a walk through an
+account with its 300 calls would fetch recordings of 250 MB, ten a minute."""
+
 
 @pytest.fixture(autouse=True)
 def _needs_fuse(request: pytest.FixtureRequest) -> None:
@@ -143,7 +147,7 @@ def run(
     return done
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
     """Returns when `condition` holds; there is no event to wait for in another process."""
     deadline = time.monotonic() + within_s
     while not condition():
@@ -167,7 +171,7 @@ def mounts(home: Path) -> Iterator[Mounting]:
     with ExitStack() as stack:
 
         def mounting(*simulator_options: str, options: tuple[str, ...] = (), mount: bool = True) -> Mounted:
-            server = stack.enter_context(simulator.start(*simulator_options))
+            server = stack.enter_context(simulator.start(*FEW_CALLS, *simulator_options))
             place = home / f"home-{next(numbers)}"
             place.mkdir()
             mounted = Mounted(place, server, *options)

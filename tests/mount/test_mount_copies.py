@@ -60,8 +60,7 @@ def test_a_second_rsync_has_nothing_to_do(mount: Mounted, tmp_path: Path) -> Non
 
 
 def test_df_tells_the_size_of_the_tree_and_the_room_of_the_disk(mount: Mounted) -> None:
-    contents = mount.attachments().values()
-    size = sum(len(path.read_bytes()) for path in contents)
+    size = sum(len(path.read_bytes()) for path in mount.contents().values())
     mount.remount()
     texts = 2000 * 4000  # more messages than there are, of more than they have
 

@@ -5,7 +5,7 @@ from itertools import count
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.model import COMPANY, ShelvedCall
@@ -267,7 +267,6 @@ def revision(index: MailboxIndex, account: str, log: Log) -> int:
     return 0 if state is None else state.revision
 
 
-@settings(max_examples=100)
 @given(st.lists(steps, min_size=6, max_size=16))
 def test_the_index_agrees_with_a_dictionary_of_calls(index: MailboxIndex, steps: list[object]) -> None:
     account, plain = str(next(ACCOUNTS)), PlainCalls()

@@ -9,7 +9,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.mailbox import CallCatalogue, CallShelving
@@ -137,7 +137,6 @@ class World:
 
 
 @given(page=st.lists(hostile(CALL), min_size=1, max_size=3), changes=st.lists(hostile(CALL), max_size=2))
-@settings(max_examples=100, deadline=None)
 def test_a_page_with_odd_calls_is_accepted_and_shown(
     stores: tuple[MailboxIndex, SizeIndex], page: list[dict[str, Any]], changes: list[dict[str, Any]]
 ) -> None:

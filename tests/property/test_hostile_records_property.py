@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.mailbox import MailboxCatalogue, Shelving
@@ -96,7 +96,6 @@ def shown(stores: tuple[MailboxIndex, SizeIndex], extension_id: int, mailbox: in
 
 
 @given(page=st.lists(hostile(MESSAGE), min_size=1, max_size=3))
-@settings(max_examples=150, deadline=None)
 def test_a_page_with_odd_records_is_accepted_and_shown(
     stores: tuple[MailboxIndex, SizeIndex], page: list[dict[str, Any]]
 ) -> None:
@@ -141,7 +140,6 @@ def test_odd_conversation_ids_cost_no_mailbox(stores: tuple[MailboxIndex, SizeIn
         max_size=3,
     )
 )
-@settings(max_examples=100, deadline=None)
 def test_odd_extensions_and_accounts_are_shown_or_left_out(
     stores: tuple[MailboxIndex, SizeIndex], records: list[dict[str, Any]]
 ) -> None:

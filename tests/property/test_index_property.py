@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.mailbox import MailboxCatalogue
@@ -86,7 +86,6 @@ def everything(catalogue: Catalogue) -> object:
     return shelves, times
 
 
-@settings(max_examples=60)
 @given(changes, st.booleans())
 def test_the_index_agrees_with_a_plain_mailbox(
     stores: tuple[MailboxIndex, SizeIndex], changes: list[list[Message] | int], keep: bool
@@ -116,7 +115,6 @@ def test_the_index_agrees_with_a_plain_mailbox(
             assert json.loads(known.raw) == json.loads(message.raw)
 
 
-@settings(max_examples=60)
 @given(
     st.lists(st.integers(1, 12), unique=True),
     st.lists(st.sets(st.integers(1, 12)), max_size=6),

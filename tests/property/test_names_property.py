@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import permutations
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.model import (
@@ -174,7 +174,6 @@ def test_a_cut_text_is_a_prefix_within_the_limit(text: str, limit: int) -> None:
     assert kept == text or len(text.encode()) > limit
 
 
-@settings(max_examples=150)
 @given(mailboxes)
 def test_every_name_of_a_mailbox_is_safe_unique_and_found(found: list[Message]) -> None:
     made = extension_of(found)
@@ -189,7 +188,6 @@ def test_every_name_of_a_mailbox_is_safe_unique_and_found(found: list[Message]) 
                 assert node.size_bytes > 0
 
 
-@settings(max_examples=100)
 @given(mailboxes)
 def test_every_message_is_shown_exactly_once_and_every_link_leads_to_one(found: list[Message]) -> None:
     made = extension_of(found)
@@ -214,7 +212,6 @@ def test_every_message_is_shown_exactly_once_and_every_link_leads_to_one(found: 
         assert f"[{parent.xattrs()['user.rcfs.message_id']}]" in name
 
 
-@settings(max_examples=100)
 @given(mailboxes, st.randoms(use_true_random=False))
 def test_the_order_of_the_mailbox_changes_nothing(found: list[Message], random: Random) -> None:
     shuffled = list(found)
@@ -222,7 +219,6 @@ def test_the_order_of_the_mailbox_changes_nothing(found: list[Message], random: 
     assert listing(extension_of(found)) == listing(extension_of(shuffled))
 
 
-@settings(max_examples=100)
 @given(st.lists(st.builds(Extension, id=st.integers(0, 9), number=hostile, name=hostile), max_size=4))
 def test_extensions_are_safe_unique_and_the_same_in_any_order(extensions: list[Extension]) -> None:
     unique = list({extension.id: extension for extension in extensions}.values())
@@ -262,13 +258,11 @@ def check_everywhere(root: Root) -> None:
             assert describe(found) == describe(node)
 
 
-@settings(max_examples=50)
 @given(extensions, call_logs)
 def test_every_name_of_calls_is_safe_unique_and_found(shown_ones: list[Extension], found: list[Call]) -> None:
     check_everywhere(company_of(shown_ones, found))
 
 
-@settings(max_examples=50)
 @given(extensions, call_logs)
 def test_every_recording_is_shown_exactly_once(shown_ones: list[Extension], found: list[Call]) -> None:
     root = company_of(shown_ones, found)
@@ -281,7 +275,6 @@ def test_every_recording_is_shown_exactly_once(shown_ones: list[Extension], foun
     assert shown_files == {each: 1 for each in recorded if is_usable_id(each)}
 
 
-@settings(max_examples=50)
 @given(
     extensions,
     st.lists(greetings, max_size=5).map(tuple),

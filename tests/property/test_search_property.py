@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rcfs.store import match_expression
@@ -31,7 +31,6 @@ def find(connection: sqlite3.Connection, query: str) -> bool:
     return bool(rows.fetchall())
 
 
-@settings(max_examples=400)
 @given(HOSTILE | st.text(max_size=60) | st.text(alphabet="abc 019", max_size=40))
 @example("a\x00b OR c")
 @example("a " * 500)
@@ -59,7 +58,6 @@ def test_any_text_finds_itself_or_is_refused_with_reason(words: sqlite3.Connecti
     assert find(words, text) or "-" in text
 
 
-@settings(max_examples=100)
 @given(st.lists(WORD, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_all_words_of_a_text_find_it(words: sqlite3.Connection, said: list[str], random: object) -> None:
     words.execute("DELETE FROM words")

@@ -22,7 +22,7 @@ from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from tests.fakes.rig import Rig, noise, open_rig
 from tests.fakes.scripted import End, Reply, ScriptedPlatform
 
-READS = int(os.environ.get("RCFS_RANDOM_READS", "100000"))
+READS = int(os.environ.get("RCFS_RANDOM_READS", "40000"))
 SEEDS = 10
 CHUNK = 64 << 10
 READERS = 8

@@ -4,6 +4,7 @@ import io
 import math
 import struct
 import wave
+from functools import cache
 
 import attrs
 
@@ -62,7 +63,7 @@ class WavMedia:
         dice = Dice("voice", self.key)
         periods = [dice.between(36, 80) for _ in range(4)]  # 100 to 222 Hz: spoken pitch
         cycles = {
-            (period, vowel): self._cycles(period, _VOWELS[vowel])
+            (period, vowel): _cycles(period, vowel, self.sample_bytes)
             for period in periods
             for vowel in range(len(_VOWELS))
         }
@@ -79,23 +80,25 @@ class WavMedia:
             made += len(syllable) + len(pause)
         return b"".join(pieces)[:wanted]
 
-    def _cycles(self, period: int, weights: tuple[float, ...]) -> list[bytes]:
-        """One cycle of `period` samples for each loudness of the envelope."""
-        scale = _PEAK[self.sample_bytes] / sum(weights)
-        shape = [
-            scale
-            * sum(
-                weight * math.sin(2 * math.pi * (harmonic * at % period) / period)
-                for harmonic, weight in enumerate(weights, 1)
-            )
-            for at in range(period)
-        ]
-        if self.sample_bytes == 1:
-            return [bytes(128 + round(sample * loudness) for sample in shape) for loudness in _ENVELOPE]
-        return [
-            struct.pack(f"<{period}h", *(round(sample * loudness) for sample in shape))
-            for loudness in _ENVELOPE
-        ]
+
+@cache
+def _cycles(period: int, vowel: int, sample_bytes: int) -> list[bytes]:
+    """One cycle of `period` samples for each loudness of the envelope. There are a few hundred, 0.2 MB."""
+    weights = _VOWELS[vowel]
+    scale = _PEAK[sample_bytes] / sum(weights)
+    shape = [
+        scale
+        * sum(
+            weight * math.sin(2 * math.pi * (harmonic * at % period) / period)
+            for harmonic, weight in enumerate(weights, 1)
+        )
+        for at in range(period)
+    ]
+    if sample_bytes == 1:
+        return [bytes(128 + round(sample * loudness) for sample in shape) for loudness in _ENVELOPE]
+    return [
+        struct.pack(f"<{period}h", *(round(sample * loudness) for sample in shape)) for loudness in _ENVELOPE
+    ]
 
 
 @attrs.frozen

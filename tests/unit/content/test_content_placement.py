@@ -1,7 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.content._placement import Head, MisplacedError, Placement, place
@@ -150,7 +150,6 @@ def test_a_part_without_a_position_counts_as_the_requested_one_only_when_lenient
 lengths = st.none() | st.integers(0, 200)
 
 
-@settings(max_examples=150)
 @given(
     st.sampled_from([200, 206, 416]),
     lengths,

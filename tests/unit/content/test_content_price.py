@@ -6,7 +6,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.content._price import NEAR_BYTES, InFlight, Meter, RequestCost, Wait, decide, range_for
@@ -184,7 +184,6 @@ class Line:
         return self.now - began
 
 
-@settings(max_examples=60)
 @given(st.integers(0, 2**32), st.sampled_from([0.2, 2.0, 50.0]), st.sampled_from([0.5, 1.5, 6.0]))
 def test_no_pattern_of_reads_costs_more_than_a_request_per_price_or_waits_longer(
     seed: int, rate_mb: float, price_s: float
@@ -203,7 +202,6 @@ def test_no_pattern_of_reads_costs_more_than_a_request_per_price_or_waits_longer
     assert line.held.end <= line.size
 
 
-@settings(max_examples=40)
 @given(st.integers(1, 64 * MB), st.floats(1e3, 1e9), st.sampled_from([32_768, 131_072, MB]))
 def test_a_sequential_reader_never_causes_a_request(size: int, rate: float, step: int) -> None:
     line = Line(size, rate, 1.5)

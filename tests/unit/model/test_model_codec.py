@@ -49,7 +49,6 @@ documents = st.recursive(
 records = st.dictionaries(names, documents, max_size=10)
 
 
-@settings(max_examples=80)
 @given(records)
 def test_no_record_is_an_error_and_raw_is_all_of_it(record: dict[str, Any]) -> None:
     for value in (message_from(record), extension_from(record)):

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.model import Plan, UsageGroup
@@ -105,7 +105,6 @@ def _reference(limit: int, window_s: int, penalty_s: int, *, fixed: bool) -> Cal
     return arrive
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     gaps=st.lists(st.integers(0, 12), max_size=60),
     limit=st.integers(1, 4),
@@ -124,7 +123,6 @@ def test_the_police_agree_with_a_naive_implementation(
         assert p.arrive(KEY, float(now)).admitted == reference(now)
 
 
-@settings(max_examples=60, deadline=None)
 @given(arrivals=st.lists(st.integers(0, 100), min_size=1, max_size=50))
 def test_obeying_retry_after_is_always_enough(arrivals: list[int]) -> None:
     p = police(3, 20, 7)

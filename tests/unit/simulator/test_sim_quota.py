@@ -7,7 +7,7 @@ rules as the documentation words them.
 import math
 
 import attrs
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.model import Plan, UsageGroup
@@ -94,7 +94,6 @@ class History:
             assert not [m for m in self.admitted if begun < m < begun + self.plan.penalty_s]
 
 
-@settings(max_examples=200, deadline=None)
 @given(arrivals=arrivals, light=plans, medium=plans, fixed=st.booleans())
 def test_every_verdict_follows_from_the_history(
     arrivals: list[tuple[float, BucketKey]], light: Plan, medium: Plan, fixed: bool
@@ -115,7 +114,6 @@ def test_every_verdict_follows_from_the_history(
         history.check_windows()
 
 
-@settings(max_examples=60, deadline=None)
 @given(plan=plans, fixed=st.booleans(), early=st.lists(st.floats(0.0, 0.99), max_size=6))
 def test_each_early_request_restarts_the_penalty(plan: Plan, fixed: bool, early: list[float]) -> None:
     police = Police({GROUPS[0]: plan}, fixed_window=fixed)

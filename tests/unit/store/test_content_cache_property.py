@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rcfs.model import AttachmentKey, ContentKey
@@ -122,7 +122,6 @@ def key(number: int) -> ContentKey:
     return AttachmentKey("1", 2, number, 1)
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(steps, max_size=20))
 def test_no_wrong_byte_is_ever_loaded(script: list[tuple[str, int, int]]) -> None:
     with (

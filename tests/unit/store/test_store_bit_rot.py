@@ -16,7 +16,7 @@ from tests.fakes.integrity import LONG, disk_usage, key, known_sizes, put, small
 
 LIMIT = 4 << 20
 PUT = range(40)
-ROUNDS = 2000 if LONG else 40
+ROUNDS = 2000 if LONG else 20
 DATABASE = ("cache.db", "cache.db-wal", "cache.db-shm")
 
 
