@@ -23,7 +23,7 @@ DAY_S = 86_400.0
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[CallWorld]:
-    async with open_calls(tmp_path, spec=AccountSpec(messages=60, months=1), calls=120) as world:
+    async with open_calls(tmp_path, spec=AccountSpec(messages=60, months=1), calls=160) as world:
         yield world
 
 
