@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shlex
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +11,10 @@ import attrs
 import click
 from click.core import ParameterSource
 
+from rcfs.cli._filter_options import MOMENT
 from rcfs.cli._options import SummarisingGroup, examples, json_option, limit_option
 from rcfs.cli._output import say
+from rcfs.cli._simulator_export import export
 from rcfs.cli._simulator_fault import fault
 from rcfs.cli._simulator_journal import print_journal
 from rcfs.config import read_limits
@@ -66,13 +69,14 @@ seed_option = click.option(
     "simulator",
     cls=SummarisingGroup,
     invoke_without_command=True,
-    subcommand_metavar="[fault URL ...]",
+    subcommand_metavar="[fault URL ... | export URL ...]",
     epilog=examples(
         "rcfs simulator                              print the variables that `rcfs mount` needs",
         "rcfs simulator --messages 100 --limit medium=4 --limit heavy=2/10/10",
         "rcfs simulator --day 60                     play a scripted day, one hour a minute",
         "rcfs simulator --journal http://127.0.0.1:PORT    print the requests to a running simulator",
         "rcfs simulator fault http://127.0.0.1:PORT reset  let the next request fail",
+        "rcfs simulator export http://127.0.0.1:PORT --outcome Failed  let the next export fail",
         "rcfs simulator --json --until-eof           for programs: print JSON, end with stdin",
     ),
 )
@@ -81,6 +85,12 @@ seed_option = click.option(
 @_whole("--extensions", "Create N extensions.", least=1)
 @_whole("--menus", "Create N IVR menus, which are extensions without a mailbox (CMN-403).")
 @_whole("--months", "Spread the messages over N months.", least=1)
+@click.option(
+    "--present",
+    type=MOMENT,
+    metavar="DATE",
+    help="Begin at DATE, such as 2026-11-20T12:00:00Z; the account ends on its last Friday.  [default: now]",
+)
 @_whole("--calls", "Create N calls.")
 @_whole("--calls-per-day", "Let N recorded calls happen each day, without end, in place of --calls.")
 @_whole("--call-days", "With --calls-per-day: begin N days before the present.  [default: 30]", least=1)
@@ -89,6 +99,16 @@ seed_option = click.option(
 )
 @_seconds("--export-time", "export_s", "Let an export take SECONDS.")
 @_whole("--archive-bytes", "Limit an archive of an export to N bytes.", least=1, most=1 << 30)
+@_seconds("--export-kept", "export_kept_s", "Forget a report SECONDS after its end.", zero=True)
+@_seconds(
+    "--archives-kept", "archives_kept_s", "Delete archives of an export SECONDS after its end.", zero=True
+)
+@_names(
+    "--export-quirk",
+    "export_quirks",
+    "NAME",
+    "Give the archives of exports a quirk; `rcfs simulator export --quirks` lists them.",
+)
 @_flag("--new-call-handling", "Refuse user answering rules (CMN-468).")
 @limit_option
 @_flag("--fixed-window", "Start each window at its first request, instead of a sliding window.")
@@ -139,6 +159,7 @@ def simulator(
     /,
     *,
     limit: tuple[str, ...],
+    present: float | None,
     journal: str | None,
     until_eof: bool,
     as_json: bool,
@@ -159,13 +180,15 @@ def simulator(
         return
     plans = read_limits(limit)
     require_demo_extra()
-    from rcfs.simulator import AccountSpec, SimulatorConfig, run_simulator
+    from rcfs.simulator import AccountSpec, SimulatorConfig, latest_present_s, run_simulator
 
     # The other options have the names of the fields that they set; a field without an option has its default.
     given = {name: value for name, value in options.items() if value not in (None, ())}
     spec = {name: given.pop(name) for name in attrs.fields_dict(AccountSpec) if name in given}
+    present_s = time.time() if present is None else present
     try:
-        config = SimulatorConfig(AccountSpec(**spec), plans, **given)
+        account = AccountSpec(**spec, end_s=latest_present_s(present_s))
+        config = SimulatorConfig(account, plans, present_s=present_s, **given)
         run_simulator(config, on_ready=_print_json if as_json else _print_exports, until_eof=until_eof)
     except ValueError as exc:
         raise ConfigError(str(exc)) from exc
@@ -174,6 +197,7 @@ def simulator(
 
 
 simulator.add_command(fault)
+simulator.add_command(export)
 
 
 def _print_json(endpoints: "Endpoints") -> None:

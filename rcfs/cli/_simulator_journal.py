@@ -6,7 +6,7 @@ from typing import Any
 from rcfs.cli._output import say
 from rcfs.cli._simulator_admin import SimulatorAdmin
 
-SHOWN = ("limited", "in_penalty", "duplicates_in_flight", "heads", "tokens_abroad", "forgotten")
+SHOWN = ("limited", "in_penalty", "duplicates_in_flight", "heads", "tokens_abroad", "violations", "forgotten")
 """Counts of the summary that the table ends with, if they are not 0."""
 
 
@@ -38,6 +38,7 @@ def _line(entry: dict[str, Any]) -> str:
             (f"range={entry['range']}", entry["range"]),
             (f"fault={entry['fault']}", entry["fault"]),
             ("with-token", entry["has_token"] and entry["origin"] == "foreign"),
+            (f"violation={entry['violation']!r}", entry["violation"]),
             ("in-penalty", entry["in_penalty"]),
             ("duplicate", entry["duplicate_in_flight"]),
         )

@@ -7,9 +7,11 @@ demand, and a journal of every request. It needs the ``demo`` extra of the packa
 from rcfs.simulator._config import Credentials as Credentials
 from rcfs.simulator._config import Endpoints as Endpoints
 from rcfs.simulator._config import SimulatorConfig as SimulatorConfig
+from rcfs.simulator._quirks import Quirk as Quirk
 from rcfs.simulator._server import Simulator as Simulator
 from rcfs.simulator._server import run_simulator as run_simulator
 from rcfs.simulator.account._account import AccountSpec as AccountSpec
 from rcfs.simulator.account._account import SimAccount as SimAccount
 from rcfs.simulator.account._account import TruthRow as TruthRow
+from rcfs.simulator.account._account import latest_present_s as latest_present_s
 from rcfs.simulator.faults._faults import all_kinds as all_kinds

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from email.utils import formatdate
 from typing import Any
 
 import trio
 from starlette.routing import Route, Router, WebSocketRoute
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from rcfs.simulator._backend import Backend, Operation
 from rcfs.simulator._delivery import Connection
@@ -107,6 +108,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or serve one WebSocket (ASGI)."""
+        send = self._dated(send)
         if scope["type"] == "websocket" or self._is_beside_the_api(scope["path"]):
             why = stranger(scope, _PAGES)
             if why:
@@ -128,6 +130,17 @@ class App:
                 nursery.cancel_scope.cancel()
         finally:
             self._backend.journal.close(exchange.entry)
+
+    def _dated(self, send: Send) -> Send:
+        """`send` that adds the account's time as ``Date`` to an answer's headers."""
+
+        async def send_dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                date = formatdate(self._backend.account_time(), usegmt=True).encode()
+                message = {**message, "headers": [*message.get("headers", ()), (b"date", date)]}
+            await send(message)
+
+        return send_dated
 
     def _is_beside_the_api(self, path: str) -> bool:
         """Whether `path` is for people or tests, so that its requests are neither counted nor recorded."""

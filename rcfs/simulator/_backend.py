@@ -160,6 +160,8 @@ class Call:
     """Headers by name in lower case; none over a WebSocket."""
     channel: Channel | None = None
     """The channel of the WebSocket that the request came over; None over HTTP."""
+    violation: str = ""
+    """The rule for clients that it breaks although it may be answered, for the journal; empty for none."""
 
     def login(self) -> Session:
         """The login.

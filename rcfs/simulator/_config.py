@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 import attrs
 
 from rcfs.model import PRIOR_PLANS, Plan, UsageGroup
+from rcfs.simulator._quirks import Quirk, quirks_of
 from rcfs.simulator.account._account import AccountSpec
 from rcfs.simulator.account._call_values import RECORDING_LIMIT
 
@@ -19,6 +20,9 @@ DEFAULT_TOKEN_LIFETIME_S = 3600.0
 DEFAULT_REDIRECT_URI = "http://127.0.0.1:8477/callback"
 """Default redirect URI of a login in a browser: with a fixed port, because apps have to register it."""
 
+FIRST_PRESENT_S = 946_684_800.0
+LAST_PRESENT_S = 4_102_444_800.0
+"""The account's clock starts from 2000-01-01 on, before 2100-01-01: all its dates have four digits then."""
 
 MAX_ARCHIVE_BYTES = 1 << 30
 """Most bytes of an archive of an export (documentation of message store exports: 1 GB)."""
@@ -88,14 +92,26 @@ def _as_tuple(uris: Iterable[str]) -> tuple[str, ...]:
     return tuple(uris)
 
 
+def _as_quirks(quirks: Iterable[Quirk | str]) -> frozenset[Quirk]:
+    return quirks_of([quirk.value if isinstance(quirk, Quirk) else quirk for quirk in quirks])
+
+
 @attrs.frozen
 class SimulatorConfig:
     """Settings of one simulator."""
 
     spec: AccountSpec
-    """The account to simulate. The account's clock starts at its ``end_s``."""
+    """The account to simulate."""
     plans: Mapping[UsageGroup, Plan] = PRIOR_PLANS
     """Rate limits; groups without an entry have the documented defaults."""
+    present_s: float | None = attrs.field(
+        default=None,
+        validator=attrs.validators.optional(
+            attrs.validators.and_(attrs.validators.ge(FIRST_PRESENT_S), attrs.validators.lt(LAST_PRESENT_S))
+        ),
+    )
+    """The time at which the account's clock starts, in seconds since 1970 UTC, not before the ``end_s`` of
+    `spec`; None for that time. The ``Date`` of all answers follows this clock."""
     fixed_window: bool = False
     """Windows start at the first request and end all at once, instead of sliding."""
     token_lifetime_s: float = attrs.field(default=DEFAULT_TOKEN_LIFETIME_S, validator=attrs.validators.gt(0))
@@ -140,6 +156,13 @@ class SimulatorConfig:
         validator=attrs.validators.and_(attrs.validators.ge(1), attrs.validators.le(MAX_ARCHIVE_BYTES)),
     )
     """Most bytes of an archive with more than one content; a larger content gets an archive for itself."""
+    export_kept_s: float = attrs.field(default=math.inf, validator=attrs.validators.ge(0))
+    """Seconds of the account's clock that a finished message store report is kept. U: the documentation does
+    not say."""
+    archives_kept_s: float = attrs.field(default=math.inf, validator=attrs.validators.ge(0))
+    """Seconds that the archives of a finished export are kept, if those are fewer."""
+    export_quirks: frozenset[Quirk] = attrs.field(default=frozenset(), converter=_as_quirks)
+    """Quirks of the archives of exports, or their names."""
     new_call_handling: bool = False
     """Refuse user answering rules with CMN-468, as on accounts with the new call handling."""
     hipaa: bool = False
@@ -165,4 +188,5 @@ class SimulatorConfig:
     )
     """Play a scripted day from the start, this many times as fast as real time; None for no scripted day."""
     credentials: Credentials | None = None
-    """The credentials to accept; None derives them from the seed of `spec`."""
+    """The credentials to accept; None derives them from the account's id, so that two accounts at the same
+    address are not mistaken for one."""

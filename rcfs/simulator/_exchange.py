@@ -131,6 +131,8 @@ class Exchange:
             return await cut(found, self.entry.range) if isinstance(found, Whole) else found
         except ApiError as error:
             return error.answer
+        finally:
+            self.entry.violation = call.violation
 
     def _operation(self, operations: Mapping[str, Operation]) -> Operation:
         """The operation that the request asks for.

@@ -49,6 +49,8 @@ class Entry:
     """Whether it arrived during a penalty, which it restarted."""
     fault: str = ""
     """Kind of the fault applied to it; empty for none."""
+    violation: str = ""
+    """The rule for clients of exports that it breaks, in words; empty for none."""
     done: bool = False
     """Whether its answer has ended in any way, or its last byte is being sent."""
 
@@ -75,6 +77,8 @@ class JournalSummary:
     """HEAD requests."""
     tokens_abroad: int
     """Requests that carried a token to the foreign host."""
+    violations: int
+    """Requests that break a rule for clients of exports: a third task at once, or polls in a hurry."""
     forgotten: int
     """Entries dropped because there were too many; above 0 the other figures are too low."""
 
@@ -169,6 +173,7 @@ class Journal:
             duplicates_in_flight=sum(entry.duplicate_in_flight for entry in entries),
             heads=sum(entry.method == "HEAD" for entry in entries),
             tokens_abroad=sum(entry.has_token and entry.origin == "foreign" for entry in entries),
+            violations=sum(bool(entry.violation) for entry in entries),
             forgotten=self._forgotten,
         )
 

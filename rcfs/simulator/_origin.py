@@ -146,4 +146,5 @@ def _hypercorn_config() -> Config:
     config = Config()
     config.keep_alive_timeout = KEEP_ALIVE_S
     config.include_server_header = False
+    config.include_date_header = False  # `App` adds the account's time.
     return config

@@ -18,7 +18,15 @@ from rcfs.simulator._journal import Journal
 from rcfs.simulator._notifications import Notifications
 from rcfs.simulator._origin import listening
 from rcfs.simulator._police import Police
-from rcfs.simulator._tasks import EXPORT_COURSES, EXPORT_KEPT_S, REPORT_COURSES, TaskBook
+from rcfs.simulator._tasks import (
+    EXPORT_COURSES,
+    EXPORT_KEPT_S,
+    REPORT_COURSES,
+    SUCCESS,
+    Course,
+    TaskBook,
+    TaskPlan,
+)
 from rcfs.simulator.account._account import SimAccount
 from rcfs.simulator.account._call_log_state import CallLogState
 from rcfs.simulator.account._calls import CallBook
@@ -69,7 +77,7 @@ class Simulator:
         self.faults = FaultList()
         self._permissions = Permissions(config.missing_scopes, config.missing_permissions)
         self.auth = Auth(
-            config.credentials or Credentials.from_seed(config.spec.seed),
+            config.credentials or Credentials.from_seed(self.account.account_id),
             owner=_owner(self.account, standard_user=config.standard_user),
             token_lifetime_s=config.token_lifetime_s,
             scopes=self._permissions.scopes,
@@ -109,6 +117,12 @@ class Simulator:
                 nursery.start_soon(let_time_pass, backend.messages, backend.account_clock)
                 task_status.started(endpoints)
 
+    @property
+    def _present_s(self) -> float:
+        """The time at which the account's clock starts."""
+        present_s = self.config.present_s
+        return self.config.spec.end_s if present_s is None else present_s
+
     def _endpoints(self, urls: Mapping[str, str]) -> Endpoints:
         credentials = self.auth.credentials
         return Endpoints(
@@ -118,6 +132,13 @@ class Simulator:
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             jwt=credentials.jwt,
+        )
+
+    def _task_book(self, courses: Mapping[str, Course], kept_s: float) -> TaskBook:
+        config = self.config
+        return TaskBook(
+            TaskPlan(courses[SUCCESS], config.export_s, kept_s, config.archives_kept_s, config.export_quirks),
+            courses,
         )
 
     def _backend(self, endpoints: Endpoints) -> Backend:
@@ -134,13 +155,13 @@ class Simulator:
             messages=messages,
             store_rules=rules,
             limits=MailboxLimits(self.account, messages, rules),
-            account_clock=AccountClock(self.config.spec.end_s, trio.current_time),
+            account_clock=AccountClock(self._present_s, trio.current_time),
             calls=self.calls,
             call_logs=CallLogState(),
             greetings=self.greetings,
             prompts=self.prompts,
-            reports=TaskBook(self.config.export_s, REPORT_COURSES),
-            team_exports=TaskBook(self.config.export_s, EXPORT_COURSES, EXPORT_KEPT_S),
+            reports=self._task_book(REPORT_COURSES, self.config.export_kept_s),
+            team_exports=self._task_book(EXPORT_COURSES, EXPORT_KEPT_S),
             archive_bytes=self.config.archive_bytes,
             new_call_handling=self.config.new_call_handling,
             auth=self.auth,

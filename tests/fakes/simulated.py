@@ -13,6 +13,7 @@ import httpx
 import trio
 
 from rcfs.simulator import Endpoints, Simulator, SimulatorConfig
+from tests.fakes.fork_server import ForkedProcess, start_forked
 
 START_S = 30.0
 """Longest wait for the simulator's first line, in seconds; it takes 0.5 s on an idle machine."""
@@ -23,14 +24,19 @@ STOP_S = 10.0
 ADMIN_S = 120.0
 """Longest wait for an answer of the admin interface, in seconds: `truth` makes every content."""
 
+PRESENT = "2026-11-20T12:00:00Z"
+"""Start of the account's clock, so that what tests expect does not depend on the day of the run."""
+
 Fields = Mapping[str, Any]
 """Fields of a JSON record."""
+
+Process = subprocess.Popen[str] | ForkedProcess
 
 
 class Simulated:
     """A simulator in a process; use `start`, which also stops it."""
 
-    def __init__(self, process: "subprocess.Popen[str]", endpoints: Endpoints) -> None:
+    def __init__(self, process: Process, endpoints: Endpoints) -> None:
         self.process = process
         self.platform_url = endpoints.platform_url
         self.media_url = endpoints.media_url
@@ -133,6 +139,14 @@ class Simulated:
 
     def api(self, method: str, path: str, **options: Any) -> Any:
         """The API's answer to a user at another device; `path` is relative to the account."""
+        answer = self._answer(method, f"/restapi/v1.0/account/~/{path}", **options)
+        return answer.json() if answer.content else None
+
+    def download(self, path: str) -> bytes:
+        """The content at `path` of the platform, as another device gets it."""
+        return self._answer("GET", path).content
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         with httpx.Client(base_url=self.platform_url, timeout=ADMIN_S) as http:
             if not self._token:
                 grant = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -143,10 +157,10 @@ class Simulated:
                 )
                 self._token = login.json()["access_token"]
             headers = {"Authorization": f"Bearer {self._token}"}
-            answer = http.request(method, f"/restapi/v1.0/account/~/{path}", headers=headers, **options)
+            answer = http.request(method, path, headers=headers, **options)
         if answer.is_error:
             raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
-        return answer.json() if answer.content else None
+        return answer
 
     def environment(self) -> dict[str, str]:
         """The variables with which a program logs in here."""
@@ -192,18 +206,18 @@ class Simulated:
 
 
 @contextmanager
-def start(*arguments: str) -> Iterator[Simulated]:
+def start(*arguments: str, forked: bool = True) -> Iterator[Simulated]:
     """A running simulator; it ends with the context, and with this process however that dies.
+
+    The account's clock starts at `PRESENT`, whatever the time of this machine.
 
     Args:
         arguments: Options of ``rcfs simulator``, such as ``--messages=200`` or ``--limit=medium=5/2/2``.
+        forked: Whether it is a copy of a process that has loaded it, which takes a fifth of the time; else it
+            loads everything itself.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "rcfs", "simulator", "--json", "--until-eof", *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    words = ("simulator", "--json", "--until-eof", f"--present={PRESENT}", *arguments)
+    process = start_forked(*words) if forked else _start_afresh(*words)
     try:
         endpoints = Endpoints(**json.loads(_first_line(process)))
     except BaseException:
@@ -238,7 +252,12 @@ async def logged_in(endpoints: Endpoints) -> AsyncIterator[httpx.AsyncClient]:
         yield http
 
 
-def _first_line(process: "subprocess.Popen[str]") -> str:
+def _start_afresh(*words: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, "-m", "rcfs", *words]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def _first_line(process: Process) -> str:
     """The first line of the process's output.
 
     Raises:

@@ -40,6 +40,20 @@ _DOCUMENTED_FROM = 20
 """Smallest account, in messages, that contains the documentation's examples."""
 
 
+_WEEK_S = 7 * DAY_S
+_REFERENCE_S = 1_795_176_000.0
+"""2026-11-20T12:00:00Z, a Friday: the present of an account unless its specification names another."""
+
+
+def latest_present_s(now_s: float) -> float:
+    """The latest Friday noon in UTC at `now_s` or before it, in seconds since 1970 UTC.
+
+    It suits as ``end_s`` of an account that is to look recent: all runs within a week get the same account,
+    and the accounts of two weeks differ only in times, all by whole weeks.
+    """
+    return now_s - (now_s - _REFERENCE_S) % _WEEK_S
+
+
 @attrs.frozen
 class AccountSpec:
     """The parameters that determine a whole account."""
@@ -53,8 +67,8 @@ class AccountSpec:
     """Number of extensions, at least 1; 6 or more include all kinds."""
     months: int = attrs.field(default=24, validator=attrs.validators.ge(1))
     """How many months the messages reach back, at least 1."""
-    end_s: float = 1_795_176_000.0
-    """The account's present, seconds since 1970 UTC; 2026-11-20T12:00:00Z by default."""
+    end_s: float = _REFERENCE_S
+    """The end of the generated period, seconds since 1970 UTC; 2026-11-20T12:00:00Z by default."""
     menus: int = attrs.field(default=0, validator=attrs.validators.ge(0))
     """Number of additional IVR menus, which have no mailbox, at least 0."""
 

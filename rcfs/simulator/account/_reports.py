@@ -5,12 +5,13 @@ JSON; this module assumes that of a message list.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import attrs
 
 from rcfs.model import Availability
-from rcfs.simulator._archives import Archive, PackedFile, SizedFile, cut_archives
+from rcfs.simulator._archives import Archive, PackedFile, Packing, SizedFile, cut_archives
+from rcfs.simulator._quirks import Quirk, packing_of, spoil, with_quirks
 from rcfs.simulator.account._account import SimAccount
 from rcfs.simulator.account._drafts import Draft
 from rcfs.simulator.account._mailbox import Mailbox
@@ -32,6 +33,9 @@ SUFFIXES = {
     "video/mp4": "mp4",
 }
 """File name extensions of contents in archives; ``bin`` for any other content."""
+
+STRANGE_RECORDS = b'null, 7, "text", [], {}, {"id": "1"}, {"id": -1, "attachments": 5, "type": []}, '
+"""Records that `Quirk.BAD_RECORDS` puts before the others."""
 
 
 @attrs.frozen
@@ -81,30 +85,37 @@ class Report:
         }
         return cls(account, *urls, date_from, date_to, types, mailboxes, account.revised())
 
-    def archives(self, most_bytes: int) -> Iterator[Archive]:
+    def archives(self, most_bytes: int, quirks: Collection[Quirk]) -> Iterator[Archive]:
         """The archive of the records, then those of the contents, each of at most `most_bytes`."""
-        yield Archive(self._record_files(), compressed=True)
-        yield from cut_archives(self._content_files(), most_bytes)
+        yield Archive(self._record_files(quirks), Packing.DEFLATED)
+        contents = with_quirks(self._content_files(in_prose=Quirk.PROSE_PATHS in quirks), quirks)
+        for number, archive in enumerate(cut_archives(contents, most_bytes, packing_of(quirks))):
+            if number == 0:
+                spoil(archive, quirks)
+            yield archive
 
-    def _record_files(self) -> Iterator[PackedFile]:
+    def _record_files(self, quirks: Collection[Quirk]) -> Iterator[PackedFile]:
         """A list of records for each mailbox with messages."""
+        if Quirk.BAD_RECORDS in quirks:
+            yield SizedFile.of(f"{self._place(1)}/message-store.json", self.date_to, b'{"records": [')
         for extension_id, mailbox in self.mailboxes.items():
             newest = next(self._chosen(mailbox), None)
             if newest is not None:
                 name = f"{self._place(extension_id)}/message-store.json"
-                yield PackedFile(name, created_s(newest), self._record_list(mailbox))
+                yield PackedFile(name, created_s(newest), self._record_list(mailbox, quirks))
 
-    def _record_list(self, mailbox: Mailbox) -> Iterator[bytes]:
+    def _record_list(self, mailbox: Mailbox, quirks: Collection[Quirk]) -> Iterator[bytes]:
         """The file with the records of `mailbox`, in small pieces."""
-        yield b'{"records": ['
+        begin, end = (b"[", b"]") if Quirk.BARE_RECORDS in quirks else (b'{"records": [', b"]}")
+        yield begin + (STRANGE_RECORDS if Quirk.BAD_RECORDS in quirks else b"")
         urls, account_id = (self.platform_url, self.media_url), self.account.account_id
         for number, message in enumerate(self._chosen(mailbox)):
             record = message_record(*urls, account_id, message, self._draft(message))
             yield (b", " if number else b"") + json.dumps(record, ensure_ascii=False).encode()
-        yield b"]}"
+        yield end
 
-    def _content_files(self) -> Iterator[SizedFile]:
-        """All attachments that the records name."""
+    def _content_files(self, *, in_prose: bool) -> Iterator[SizedFile]:
+        """All attachments that the records name, under the paths of the documentation's prose or picture."""
         bases = MediaBases()
         for mailbox in self.mailboxes.values():
             for message in self._chosen(mailbox):
@@ -113,8 +124,8 @@ class Report:
                         continue
                     content = SimContent(part.media, bases)
                     suffix = SUFFIXES.get(content.content_type, "bin")
-                    place = f"{self._place(message.extension_id)}/message-store/{message.id}"
-                    name = f"{place}/content/{part.id}.{suffix}"
+                    folder = f"content/{message.id}" if in_prose else f"{message.id}/content"
+                    name = f"{self._place(message.extension_id)}/message-store/{folder}/{part.id}.{suffix}"
                     yield SizedFile(name, created_s(message), content.pieces(), content.size_bytes)
 
     def _draft(self, message: SimMessage) -> Draft:

@@ -25,7 +25,10 @@
     POST   /simulator/recording         let a recording appear now: {call_id, leg, duration_s}
     POST   /simulator/recording/delete  delete a recording: {recording_id, still_named}
     POST   /simulator/notify            notify subscribers of changes: {extension_id, changes}, see `_events`
-    POST   /simulator/exports           set the outcome of the next export: {kind, outcome}, see `_tasks`
+    GET    /simulator/exports           exports with their states, sizes and checksums
+    POST   /simulator/exports           plan the next one: {kind, outcome, states, takes_s, kept_s,
+                                        archives_kept_s, quirks}, see `TaskBook.plan`
+    GET    /simulator/exports/quirks    every quirk of archives, see `Quirk`
 
 The answer to an invalid request is 400 with ``{"error": …}``, to one of a foreign web page 403 (`_guard`).
 """

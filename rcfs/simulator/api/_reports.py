@@ -1,13 +1,14 @@
 """Message store reports: a task, its state, the list of its archives, and the archives."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
 from rcfs.simulator._backend import ACCOUNT_PATH, HEAVY, Call, Operation
 from rcfs.simulator._params import Query, iso_time
-from rcfs.simulator._tasks import FINAL, ExportTask
-from rcfs.simulator._wire import Answer, Later, Whole, bad_parameter, json_answer, not_found
+from rcfs.simulator._tasks import FINAL, MOST_AT_ONCE, ExportTask, Make, TaskBook
+from rcfs.simulator._wire import Answer, ApiError, Later, Whole, bad_parameter, json_answer, not_found
 from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.account._records import account_uri
 from rcfs.simulator.account._reports import Report
@@ -33,10 +34,10 @@ def create_report(call: Call) -> Answer:
         backend.messages.settle(extension.id, now_s)
     urls = (backend.endpoints.platform_url, backend.endpoints.media_url)
     report = Report.of(backend.account, urls, date_from, date_to, types)
-    task = backend.reports.create(
+    task = create_task(
+        call,
+        backend.reports,
         f"{backend.account.account_id}-{call.user.id}",
-        call.user.id,
-        now_s,
         {"dateFrom": iso_time(date_from), "dateTo": iso_time(date_to)}
         | ({"messageTypes": sorted(types)} if types else {}),
         partial(report.archives, backend.archive_bytes),
@@ -47,7 +48,7 @@ def create_report(call: Call) -> Answer:
 def read_report(call: Call) -> Answer:
     """The state of a task."""
     call.check_account()
-    return json_answer(_record(call, call.backend.reports.find(call.path["task_id"])))
+    return json_answer(_record(call, poll_task(call, call.backend.reports)))
 
 
 def list_archives(call: Call) -> Later:
@@ -56,7 +57,7 @@ def list_archives(call: Call) -> Later:
     uri = f"{_uri(call, task)}/archive"
 
     def answer() -> Answer:
-        sizes = [archive.size_bytes for archive in task.archives()]
+        sizes = [archive.listed_bytes for archive in task.listed_archives()]
         return json_answer(
             {"records": [{"size": size, "uri": f"{uri}/{number}"} for number, size in enumerate(sizes)]}
         )
@@ -68,6 +69,31 @@ def read_archive(call: Call) -> Later:
     """One archive of a finished task."""
     task, number = _completed(call), call.path["archive_id"]
     return Later(partial(archive_content, task, number, 0, "archiveId"))
+
+
+def create_task(call: Call, book: TaskBook, prefix: str, wanted: Mapping[str, Any], make: Make) -> ExportTask:
+    """A new task in `book`, see `TaskBook.create`; the journal notes that there were too many.
+
+    Raises:
+        ApiError: 400, too many tasks are unfinished.
+    """
+    try:
+        return book.create(prefix, call.user.id, call.backend.account_time(), wanted, make)
+    except ApiError:
+        call.violation = f"more than {MOST_AT_ONCE} tasks"
+        raise
+
+
+def poll_task(call: Call, book: TaskBook) -> ExportTask:
+    """The task that the path names, whose state `call` asks for.
+
+    Raises:
+        ApiError: 404, no such task exists.
+    """
+    now_s = call.backend.account_time()
+    task = book.find(call.path["task_id"], now_s)
+    call.violation = task.note_poll(call.backend.clock(), now_s)
+    return task
 
 
 def archive_content(task: ExportTask, number: str, first: int, parameter: str) -> Whole:

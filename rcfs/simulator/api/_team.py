@@ -3,14 +3,13 @@
 from functools import partial
 from typing import Any
 
-from rcfs.simulator._archives import cut_archives
 from rcfs.simulator._backend import HEAVY, MEDIUM, Call, Operation
 from rcfs.simulator._params import Query, iso_time, make_page
 from rcfs.simulator._tasks import SUCCESS, ExportTask
 from rcfs.simulator._wire import Answer, ApiError, Later, bad_parameter, json_answer
 from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.account._team import TeamExport
-from rcfs.simulator.api._reports import archive_content, body_query, optional_body
+from rcfs.simulator.api._reports import archive_content, body_query, create_task, optional_body, poll_task
 
 EXPORT_PATH = "/team-messaging/v1/data-export"
 TASK_PATH = EXPORT_PATH + "/{task_id}"
@@ -45,12 +44,12 @@ def create_export(call: Call) -> Answer:
     specific |= {"contacts": contacts} if contacts else {}
     people = {value for contact in contacts for value in contact.values()}
     export = TeamExport(backend.account, specific, time_from, time_to, set(chat_ids), people)
-    task = backend.team_exports.create(
+    task = create_task(
+        call,
+        backend.team_exports,
         str(backend.account.account_id),
-        call.user.id,
-        now_s,
         specific,
-        lambda: cut_archives(export.files(), backend.archive_bytes),
+        partial(export.archives, backend.archive_bytes),
     )
     return json_answer(_record(call, task), status=202)
 
@@ -76,7 +75,7 @@ def list_exports(call: Call) -> Answer:
 def read_export(call: Call) -> Answer | Later:
     """The state of a task, with its datasets once it is finished."""
     _check_admin(call)
-    task = call.backend.team_exports.find(call.path["task_id"])
+    task = poll_task(call, call.backend.team_exports)
     record = _record(call, task)
     if record["status"] != SUCCESS:
         return json_answer(record)
@@ -84,8 +83,8 @@ def read_export(call: Call) -> Answer | Later:
 
     def answer() -> Answer:
         datasets = [
-            {"id": str(number), "uri": f"{uri}/datasets/{number}", "size": archive.size_bytes}
-            for number, archive in enumerate(task.archives(), 1)
+            {"id": str(number), "uri": f"{uri}/datasets/{number}", "size": archive.listed_bytes}
+            for number, archive in enumerate(task.listed_archives(), 1)
         ]
         return json_answer({**record, "datasets": datasets})
 

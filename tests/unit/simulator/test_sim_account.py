@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 import pytest
 
-from rcfs.simulator.account._account import AccountSpec, SimAccount, SimExtension
+from rcfs.simulator.account._account import AccountSpec, SimAccount, SimExtension, latest_present_s
 
 PLATFORM, MEDIA = "http://127.0.0.1:1", "http://127.0.0.1:2"
 REPOSITORY = Path(__file__).parents[3]
@@ -108,6 +108,34 @@ def test_another_spec_is_another_account(account: SimAccount, change: dict[str, 
     other = SimAccount(attrs.evolve(AccountSpec(), **change))
     assert other.account_id != account.account_id
     assert not {e.id for e in other.extensions} & {e.id for e in account.extensions}
+
+
+@pytest.mark.parametrize(
+    ("now_s", "end_s"),
+    [
+        (1_795_176_000.0, 1_795_176_000.0),
+        (1_795_780_799.5, 1_795_176_000.0),
+        (1_795_780_800.0, 1_795_780_800.0),
+        (1_795_175_999.0, 1_794_571_200.0),
+        (1_830_297_600.0, 1_830_254_400.0),  # 2028-01-01
+    ],
+)
+def test_the_latest_friday_noon(now_s: float, end_s: float) -> None:
+    assert latest_present_s(now_s) == end_s
+
+
+def test_the_accounts_of_two_weeks_differ_only_in_times() -> None:
+    later_s = 60 * 7 * 86_400.0
+    one, other = (SimAccount(AccountSpec(messages=90, end_s=AccountSpec().end_s + by)) for by in (0, later_s))
+    for mine, its in zip(one.extensions, other.extensions, strict=True):
+        assert one.message_ids(mine.id) == other.message_ids(its.id)
+        for number in one.message_ids(mine.id):
+            first, second = one.message(mine.id, number), other.message(its.id, number)
+            assert first is not None
+            assert second is not None
+            assert (first.created_s or 0) + later_s == second.created_s
+            assert (first.type, first.read_status) == (second.type, second.read_status)
+            assert one.draft(first).fields.get("subject") == other.draft(second).fields.get("subject")
 
 
 @pytest.mark.parametrize("wrong", [{"messages": -1}, {"extensions": 0}, {"months": 0}], ids=str)

@@ -120,3 +120,23 @@ async def test_unknown_admin_paths_are_no_part_of_the_api(method: str) -> None:
     async with running() as (simulator, http):
         assert (await http.request(method, "/simulator/nothing")).status_code == 404
         assert len(simulator.journal.entries()) == 1
+
+
+async def test_every_answer_tells_the_accounts_time() -> None:
+    config = SimulatorConfig(AccountSpec(messages=0), present_s=1_830_297_600.0)
+    async with in_process(config) as (_simulator, endpoints), logged_in(endpoints) as http:
+        await http.post("/simulator/clock", json={"advance_s": 3 * 86_400})
+        assert (await http.get("/simulator/clock")).json()["time"].startswith("2028-01-04T00:0")
+        for path in (MINE, "/nothing", "/simulator/journal"):
+            answer = await http.get(path)
+            assert answer.headers.get_list("Date")[0].startswith("Tue, 04 Jan 2028 00:0")
+            assert len(answer.headers.get_list("Date")) == 1
+
+
+def test_two_accounts_have_different_credentials() -> None:
+    one, other = (
+        Simulator(SimulatorConfig(AccountSpec(messages=0, end_s=end_s))).auth.credentials
+        for end_s in (0.0, 604_800.0)
+    )
+    assert one.jwt != other.jwt
+    assert one.client_id != other.client_id

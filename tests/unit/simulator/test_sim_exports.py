@@ -15,10 +15,10 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
-from rcfs.simulator._archives import Archive, PackedFile, SizedFile, cut_archives
+from rcfs.simulator._archives import Archive, PackedFile, Packing, SizedFile, cut_archives
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._params import iso_time
-from rcfs.simulator._tasks import REPORT_COURSES, TaskBook
+from rcfs.simulator._tasks import REPORT_COURSES, TaskBook, TaskPlan
 from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.account._team import chats_of, posts_of
 from tests.fakes.simulated import in_process, logged_in
@@ -273,9 +273,23 @@ async def test_a_task_has_the_planned_outcome(
 
 @pytest.mark.parametrize(
     "wish",
-    [{"kind": "report", "outcome": "Expired"}, {"kind": "call", "outcome": "Failed"}, {"kind": "team"}, []],
+    [
+        {"kind": "report", "outcome": "Expired"},
+        {"kind": "report", "outcome": 7},
+        {"kind": "call", "outcome": "Failed"},
+        {"kind": ["report"]},
+        {"kind": "team", "takes_s": 0},
+        {"kind": "team", "takes_s": True},
+        {"kind": "team", "kept_s": "long"},
+        {"kind": "team", "archives_kept_s": -1},
+        {"kind": "team", "states": ["Pending"]},
+        {"kind": "team", "states": "Failed"},
+        {"kind": "team", "quirks": ["odd"]},
+        {"kind": "team", "mood": "bad"},
+        [],
+    ],
 )
-async def test_unknown_outcomes_are_refused(wish: Any) -> None:
+async def test_wrong_plans_are_refused(wish: Any) -> None:
     async with running() as (_, http):
         answer = await http.post("/simulator/exports", json=wish)
         assert (answer.status_code, list(answer.json())) == (400, ["error"])
@@ -390,7 +404,7 @@ async def test_bad_requests_for_team_exports(body: dict[str, Any], parameter: st
 
 def test_archives_are_filled_to_the_last_byte() -> None:
     files = [SizedFile.of(f"f{number}", 1e9, bytes(100)) for number in range(4)]
-    whole = Archive(files[:2], compressed=False)
+    whole = Archive(files[:2])
     exact = list(cut_archives(files, whole.size_bytes))
     tighter = list(cut_archives(files, whole.size_bytes - 1))
     try:
@@ -412,7 +426,7 @@ def test_a_file_of_unknown_size_is_written_piece_by_piece() -> None:
             taken.append(number)
             yield bytes([number]) * 5
 
-    archive = Archive([PackedFile("a", 1e9, pieces())], compressed=True)
+    archive = Archive([PackedFile("a", 1e9, pieces())], Packing.DEFLATED)
     try:
         packed = zipfile.ZipFile(io.BytesIO(archive.read(0, archive.size_bytes)))
         assert packed.read("a") == b"\0\0\0\0\0\1\1\1\1\1\2\2\2\2\2"
@@ -424,12 +438,12 @@ def test_a_file_of_unknown_size_is_written_piece_by_piece() -> None:
 def test_a_failed_archive_leaves_no_file_behind() -> None:
     made = []
 
-    def make() -> Iterator[Archive]:
-        made.append(Archive([], compressed=False))
+    def make(_quirks: object) -> Iterator[Archive]:
+        made.append(Archive([]))
         yield made[0]
         raise OSError("no space")
 
-    book = TaskBook(1.0, REPORT_COURSES)
+    book = TaskBook(TaskPlan(REPORT_COURSES["Completed"], takes_s=1.0), REPORT_COURSES)
     task = book.create("x", 1, 0.0, {}, make)
     with pytest.raises(OSError, match="no space"):
         task.archives()

@@ -1,15 +1,21 @@
 """The simulator as a process: its start, the fake that controls it, and all ways to end it."""
 
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from rcfs.simulator import AccountSpec, SimulatorConfig, run_simulator
-from tests.fakes.simulated import STOP_S, Simulated, start
+from tests.fakes.simulated import START_S, STOP_S, Simulated, start
+
+ROOT = Path(__file__).parents[3]
+EITHER = pytest.mark.parametrize("forked", [True, False], ids=["forked", "afresh"])
 
 
 @contextmanager
@@ -82,26 +88,42 @@ def test_fake_changes_calls_and_recordings() -> None:
             simulated.api("GET", "call-log-sync", params={"syncType": "ISync", "syncToken": token})
 
 
-def test_until_eof_ends_with_its_parent() -> None:
-    with start("--messages=0") as simulated:
+@EITHER
+def test_until_eof_ends_with_its_parent(forked: bool) -> None:
+    with start("--messages=0", forked=forked) as simulated:
         assert simulated.process.stdin is not None
         simulated.process.stdin.close()
         assert simulated.process.wait(STOP_S) == 0
 
 
-def test_interrupt_and_kill() -> None:
-    with start("--messages=0") as simulated:
+@EITHER
+def test_interrupt_and_kill(forked: bool) -> None:
+    with start("--messages=0", forked=forked) as simulated:
         simulated.process.send_signal(signal.SIGINT)
         assert simulated.process.wait(STOP_S) == 0
-    with start("--messages=0") as simulated:
+    with start("--messages=0", forked=forked) as simulated:
         assert simulated.kill() == -signal.SIGKILL
         with pytest.raises(httpx.ConnectError):
             httpx.get(simulated.platform_url)
 
 
-def test_a_simulator_that_cannot_start_is_reported() -> None:
-    with pytest.raises(AssertionError, match="said nothing"), start("--messages=-1"):
+@EITHER
+def test_a_simulator_that_cannot_start_is_reported(forked: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(AssertionError, match="said nothing"), start("--messages=-1", forked=forked):
         pass
+    assert "--messages" in capfd.readouterr().err
+
+
+def test_forked_simulators_end_with_the_process_that_started_them() -> None:
+    code = "from tests.fakes.simulated import start; import os\n"
+    code += "with start('--messages=0') as one: print(one.platform_url, flush=True); os.kill(os.getpid(), 9)"
+    # The simulator and its server have the same stderr, so that this returns after their end.
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=START_S
+    )
+    assert done.returncode == -signal.SIGKILL
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(done.stdout.strip())
 
 
 def test_an_account_without_a_suitable_user_is_refused() -> None:

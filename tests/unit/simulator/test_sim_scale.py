@@ -378,7 +378,10 @@ def test_memory_of_a_million_messages(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, logger="httpx")
     mailboxes = int(os.environ.get("RCFS_SCALE_MAILBOXES", "4"))
     options = ("--messages=1000000", "--extensions=200", "--limit=light=100000")
-    with start(*options) as simulated, httpx.Client(base_url=simulated.platform_url, timeout=60) as http:
+    with (
+        start(*options, forked=False) as simulated,
+        httpx.Client(base_url=simulated.platform_url, timeout=60) as http,
+    ):
         process = psutil.Process(simulated.process.pid)
         answer = http.post(
             "/restapi/oauth/token",
