@@ -31,6 +31,8 @@
     │   │   └── NameTooLongError        it is longer than names may be
     │   ├── WrongKindError              the entry is not of the kind for this: no file, no link
     │   │   └── NoDirectoryError        it is not a directory
+    │   ├── UnsupportedError            its bytes are encrypted, or packed in a way that rcfs does not know
+    │   ├── DamagedError                its bytes are not those that they should be
     │   └── StaleError                  the entry that was looked up or opened no longer exists
     └── WaitError                   1   a wait inside the mount ended without its result
         ├── DeadlineError               its deadline passed
@@ -224,6 +226,14 @@ class WrongKindError(FileError):
 
 class NoDirectoryError(WrongKindError):
     """The entry is not a directory, and only directories have entries."""
+
+
+class UnsupportedError(FileError):
+    """The bytes of the entry are encrypted, or packed in a way that rcfs does not know."""
+
+
+class DamagedError(FileError):
+    """The bytes of the entry are not those that they should be, and no attempt makes them so."""
 
 
 class StaleError(FileError):

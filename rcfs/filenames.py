@@ -48,6 +48,16 @@ class StateFiles:
         return self.directory / "ledger.sqlite"
 
     @property
+    def exports(self) -> Path:
+        """The exports that were asked for, with their task ids (SQLite)."""
+        return self.directory / "exports.sqlite"
+
+    def exports_lock(self, account_id: str) -> Path:
+        """The file that the process locks which asks and polls for the exports of an account."""
+        digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
+        return self.directory / f"exports-{digest}.lock"
+
+    @property
     def sessions(self) -> Path:
         """The directory of sessions, each shared by the processes of one login."""
         return self.directory / "sessions"
@@ -76,6 +86,11 @@ class StateFiles:
     def pull_log(self) -> Path:
         """The log of pulls that run without a mount."""
         return self.logs / "pull.log"
+
+    @property
+    def export_log(self) -> Path:
+        """The log of `rcfs export` without a mount."""
+        return self.logs / "export.log"
 
     def mount_log(self, mountpoint: Path) -> Path:
         """The log of the mount at `mountpoint`, named after it with a digest of its path, as names repeat."""

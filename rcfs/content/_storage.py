@@ -104,7 +104,11 @@ class Storage:
     def tell_text(self, wanted: Wanted, content: Content) -> None:
         """Passes a complete content to `on_text` if it is a short text."""
         if wanted.content_type == "text/plain" and content.arrived <= _TEXT_BYTES:
-            self._nursery.start_soon(self._on_text, content.key, content.read(0, content.arrived))
+            self.tell(content.key, content.read(0, content.arrived))
+
+    def tell(self, key: ContentKey, text: bytes) -> None:
+        """Passes a short text to `on_text`."""
+        self._nursery.start_soon(self._on_text, key, text)
 
     def has_memory(self) -> bool:
         """Whether contents may hold more in memory."""

@@ -32,10 +32,18 @@ from rcfs.model._content import CHUNK_BYTES as CHUNK_BYTES
 from rcfs.model._content import DEFAULT_CACHE_BYTES as DEFAULT_CACHE_BYTES
 from rcfs.model._content import ByteRange as ByteRange
 from rcfs.model._content import Wanted as Wanted
+from rcfs.model._exports import EXPORT_TYPES as EXPORT_TYPES
+from rcfs.model._exports import Export as Export
+from rcfs.model._exports import ExportArchive as ExportArchive
+from rcfs.model._exports import ExportKind as ExportKind
+from rcfs.model._exports import ExportQuery as ExportQuery
+from rcfs.model._exports import ExportState as ExportState
 from rcfs.model._fields import Record as Record
+from rcfs.model._fields import id_field as id_field
 from rcfs.model._fields import natural as natural
 from rcfs.model._fields import object_field as object_field
 from rcfs.model._fields import objects as objects
+from rcfs.model._fields import size_field as size_field
 from rcfs.model._fields import text_field as text_field
 from rcfs.model._fields import uri_field as uri_field
 from rcfs.model._filter import CALL_LOG as CALL_LOG
@@ -81,6 +89,7 @@ from rcfs.model._records import Extension as Extension
 from rcfs.model._records import Message as Message
 from rcfs.model._records import Party as Party
 from rcfs.model._retention import DAY_S as DAY_S
+from rcfs.model._retention import RECORDING_DAYS as RECORDING_DAYS
 from rcfs.model._retention import End as End
 from rcfs.model._retention import Retention as Retention
 from rcfs.model._retention import Rule as Rule

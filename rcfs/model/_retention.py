@@ -15,7 +15,7 @@ from rcfs.model._records import Availability, Message
 DAY_S = 86_400.0
 _SENT_FAX_DAYS = 30
 """Documented number of days that a sent fax is kept."""
-_RECORDING_DAYS = 90
+RECORDING_DAYS = 90
 """Documented number of days that a recording is kept. An account with HIPAA settings keeps it for 30 days,
 which no request tells; and any account keeps at most 100,000 recordings, and drops the oldest."""
 _TRASH_DAYS = 5
@@ -92,12 +92,12 @@ class Retention:
         """The deletion of a recording whose leg began at `started_s`; None if it should be gone already."""
         if started_s is None:
             return None
-        at_s = started_s + _RECORDING_DAYS * DAY_S
+        at_s = started_s + RECORDING_DAYS * DAY_S
         return End(at_s, certain=False) if at_s > now_s - _GRACE_S else None
 
     def span_of_recordings_s(self, now_s: float, within_s: float) -> tuple[float, float]:
         """(earliest, latest) start of the recordings that the platform deletes in the next `within_s`."""
-        oldest_s = now_s - _RECORDING_DAYS * DAY_S
+        oldest_s = now_s - RECORDING_DAYS * DAY_S
         return oldest_s - _GRACE_S, oldest_s + within_s
 
     def span_s(self, rule: Rule, now_s: float, within_s: float) -> tuple[float, float] | None:

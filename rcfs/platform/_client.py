@@ -78,6 +78,7 @@ class Client:
         self.hosts = hosts
         self._clock = clock
         self._boot_clock = boot_clock
+        self._assumed_offset_s = 0.0
         self._user_agent = user_agent
         self._proxies = Proxies() if proxies is None else proxies
         self._sockets = sockets
@@ -140,11 +141,17 @@ class Client:
         return 0.0 if self._server_boot_s is None else self.server_now_s() - self._clock()
 
     def server_now_s(self) -> float:
-        """The server's time in seconds since 1970 UTC; this machine's before the first answer.
+        """The server's time in seconds since 1970 UTC; before the first answer, what is assumed.
 
         After an answer, neither setting this machine's clock nor suspending the machine changes it.
         """
-        return self._clock() if self._server_boot_s is None else self._server_boot_s + self._boot_clock()
+        if self._server_boot_s is None:
+            return self._clock() + self._assumed_offset_s
+        return self._server_boot_s + self._boot_clock()
+
+    def assume_clock_offset(self, offset_s: float) -> None:
+        """Before the first answer, assume that the server's clock is `offset_s` ahead of this machine's."""
+        self._assumed_offset_s = offset_s
 
     async def aclose(self) -> None:
         """Closes all connections."""

@@ -43,6 +43,8 @@ from rcfs.quota._opens import OpenClassifier as OpenClassifier
 from rcfs.quota._opens import Opener as Opener
 from rcfs.quota._pace import PRESENCE_S as PRESENCE_S
 from rcfs.quota._pace import RESERVE_DIVISOR as RESERVE_DIVISOR
+from rcfs.quota._pace import DailyShare as DailyShare
+from rcfs.quota._pace import daily_share as daily_share
 from rcfs.quota._scheduler import Expected as Expected
 from rcfs.quota._scheduler import Idle as Idle
 from rcfs.quota._scheduler import QueueState as QueueState

@@ -22,7 +22,7 @@ from typing import Final
 
 import attrs
 
-from rcfs.model import Plan
+from rcfs.model import DAY_S, Plan
 from rcfs.quota._bucket import hold_s
 
 PRESENCE_S: Final = 120.0
@@ -118,6 +118,22 @@ class Pace:
         burst_back_s = self._paced_from_s + hold_s(plan)
         reserve_lasts_s = _reserve(plan) * hold_s(plan) / plan.limit
         return max(self._person_s + PRESENCE_S, burst_back_s - reserve_lasts_s)
+
+
+@attrs.frozen
+class DailyShare:
+    """The requests of one group that background work can send in a day, if it has the whole budget."""
+
+    most: float
+    """While nobody is present."""
+    beside_persons: float
+    """While somebody is present all day, for whom it leaves the reserve free."""
+
+
+def daily_share(plan: Plan) -> DailyShare:
+    """How much background work can do in a day under `plan`."""
+    windows = DAY_S / plan.window_s
+    return DailyShare(windows * plan.limit, windows * (plan.limit - _reserve(plan)))
 
 
 def _reserve(plan: Plan) -> int:

@@ -13,6 +13,7 @@ from rcfs.store._call_changes import ChangedCalls as ChangedCalls
 from rcfs.store._call_reader import CallReader as CallReader
 from rcfs.store._call_writer import CallWriter as CallWriter
 from rcfs.store._claims import Claims as Claims
+from rcfs.store._exports import ExportBook as ExportBook
 from rcfs.store._forgetting import erase_cache as erase_cache
 from rcfs.store._forgetting import erase_database as erase_database
 from rcfs.store._history import FetchHistory as FetchHistory
@@ -51,11 +52,17 @@ if TYPE_CHECKING:
     from rcfs.store._cache import ContentCache as ContentCache
     from rcfs.store._content import ContentInfo as ContentInfo
     from rcfs.store._content import StoredContent as StoredContent
+    from rcfs.store._incoming import Hidden as Hidden
+    from rcfs.store._incoming import Incoming as Incoming
+    from rcfs.store._incoming import WholeContent as WholeContent
 else:
     _MODULES = {
         "ContentCache": "_cache",
         "ContentInfo": "_content",
+        "Hidden": "_incoming",
+        "Incoming": "_incoming",
         "StoredContent": "_content",
+        "WholeContent": "_incoming",
     }
 
     def __getattr__(name: str) -> object:

@@ -27,10 +27,11 @@ from rcfs.store._content import (
     ContentInfo,
     StoredContent,
     forget_damaged,
-    held_indices,
     load_content,
-    read_info,
+    presence,
+    verify_content,
 )
+from rcfs.store._incoming import Incoming
 from rcfs.store._keys import INFO_INDEX, value_key
 from rcfs.store._mended import MendedTable
 from rcfs.store._pins import PinFile
@@ -181,6 +182,10 @@ class ContentCache:
         """Store `info` in place of the present one; whether that succeeded."""
         return bool(self._store(key, {INFO_INDEX: info.to_bytes()}))
 
+    def incoming(self) -> Incoming:
+        """Puts whole contents into this cache."""
+        return Incoming(self._table, self._room, self._tell, self.put_chunk, self.drop)
+
     def admits(self, size_bytes: int) -> bool:
         """Whether a content of this size fits under the cap; if not, that is reported once."""
         return self._room.admits(size_bytes)
@@ -232,7 +237,15 @@ class ContentCache:
 
     def contains(self, key: ContentKey) -> Literal["yes", "partial", "no"]:
         """How much of a content is there, judged without reading its chunks."""
-        return self._table.attempt(lambda table: _presence(table, key), "no")
+        return self._table.attempt(lambda table: presence(table, key), "no")
+
+    def verify(self, key: ContentKey) -> tuple[int | None, int]:
+        """As `verify_content`, without counting as a use; (None, 0) if the database fails."""
+        none: tuple[int | None, int] = (None, 0)
+        size_bytes, damaged = self._table.attempt(lambda table: verify_content(table, key), none)
+        if damaged:
+            self._tell_damaged(damaged, key)
+        return size_bytes, damaged
 
     def fingerprint(self, account_id: str, extension_id: int) -> str | None:
         """A digest of the names and sizes of all chunk files of a mailbox; None if the database fails.
@@ -355,7 +368,7 @@ class ContentCache:
                 if not self._room.make(table, key, payloads):
                     return ()
                 try:
-                    replaced = table.write(values, tag=str(key))
+                    replaced = table.write(values)
                 except FileNotFoundError:
                     raise  # The whole directory is gone: `MendedTable` can mend that.
                 except OSError as exc:
@@ -381,11 +394,3 @@ class ContentCache:
             self._told.add(text)
         if not known:
             self._warn(text)
-
-
-def _presence(table: ChunkTable, key: ContentKey) -> Literal["yes", "partial", "no"]:
-    held = held_indices(table, key)
-    info = read_info(table, key) if INFO_INDEX in held else None
-    if info is not None and held.issuperset(range(info.chunk_count)):
-        return "yes"
-    return "partial" if held - {INFO_INDEX} else "no"

@@ -37,6 +37,7 @@ class Claims:
     def __init__(self, fd: int | None) -> None:
         """Use `open` instead."""
         self._fd = fd
+        self._held: set[ContentKey] = set()
 
     @classmethod
     def open(cls, directory: Path) -> "Claims":
@@ -67,11 +68,17 @@ class Claims:
             except BlockingIOError:
                 return False
             except OSError:
-                return True  # No locks on this file system, or no more of them.
+                pass  # No locks on this file system, or no more of them.
+        self._held.add(key)
         return True
+
+    def holds(self, key: ContentKey) -> bool:
+        """Whether this process claims a content; any thread may ask."""
+        return key in self._held
 
     def give_back(self, key: ContentKey) -> None:
         """Release the claim of a content, after its bytes were put into the cache."""
+        self._held.discard(key)
         if self._fd is not None:
             with contextlib.suppress(OSError):
                 os.pwrite(self._fd, os.urandom(_MARK_BYTES), _mark_offset(key))

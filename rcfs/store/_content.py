@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from typing import Literal
 
 import attrs
 
@@ -104,6 +105,15 @@ def read_info(table: ChunkTable, key: ContentKey) -> ContentInfo | None:
         return None
 
 
+def presence(table: ChunkTable, key: ContentKey) -> Literal["yes", "partial", "no"]:
+    """How much of a content has rows; see `ContentCache.contains`."""
+    held = held_indices(table, key)
+    info = read_info(table, key) if INFO_INDEX in held else None
+    if info is not None and held.issuperset(range(info.chunk_count)):
+        return "yes"
+    return "partial" if held - {INFO_INDEX} else "no"
+
+
 def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int]:
     """The cached part of a content, and the number of its values that were damaged and removed.
 
@@ -153,6 +163,25 @@ def load_content(table: ChunkTable, key: ContentKey) -> tuple[StoredContent, int
     for entry in damaged:
         table.forget(entry)
     return StoredContent(info, chunks, found), len(damaged)
+
+
+def verify_content(table: ChunkTable, key: ContentKey) -> tuple[int | None, int]:
+    """(size in bytes, number of damaged values) of a content after reading and checking every byte of it.
+
+    The size is None unless the content is whole. Damaged values are removed.
+    """
+    stored, damaged = load_content(table, key)
+    try:
+        size_bytes = None if stored.info is None or not stored.complete else stored.info.size_bytes
+        for index, unchecked in stored.unchecked.items():
+            try:
+                unchecked.check().close()
+            except DamagedValueError:
+                damaged += 1
+                forget_damaged(table, value_key(str(key), index), unchecked.name)
+    finally:
+        stored.close()
+    return (None if damaged else size_bytes), damaged
 
 
 def forget_damaged(table: ChunkTable, name: str, filename: str) -> None:

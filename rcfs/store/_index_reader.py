@@ -250,6 +250,25 @@ class IndexReader:
             )
             return [(message, mailbox, raw) for raw, _crc, message, mailbox in verified(rows, RECORDS)]
 
+    def records_of(self, mailbox: int, after: int, limit: int) -> list[tuple[int, str]]:
+        """(id, record) of at most `limit` messages of a mailbox by id, from the id after `after` on."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT raw, raw_crc, id FROM messages WHERE mailbox = ? AND id > ? ORDER BY id LIMIT ?",
+                (mailbox, after, limit),
+            )
+            return [(message_id, raw) for raw, _crc, message_id in verified(rows, RECORDS)]
+
+    def count_of(self, mailbox: int, without: str) -> int:
+        """Number of messages of a mailbox, except those whose home is in the view `without`."""
+        with self._database.reading() as connection:
+            rows = connection.execute(
+                "SELECT COUNT(*) FROM messages WHERE mailbox = ?1 AND home NOT IN"
+                " (SELECT folder FROM folders WHERE mailbox = ?1 AND view = ?2)",
+                (mailbox, without),
+            )
+            return int(rows.fetchone()[0])
+
     def unseen(self, mailbox: int, listing: int) -> list[int]:
         """The ids of the messages that the listing `listing` (see `IndexWriter.begin`) did not bring."""
         with self._database.reading() as connection:

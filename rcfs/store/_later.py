@@ -45,7 +45,11 @@ class LaterWriter:
             sqlite3.Error: The database fails in another way than being locked; the waiting statements are
             lost.
         """
-        self._waiting.append((statement, values))
+        self.write_all([(statement, values)])
+
+    def write_all(self, statements: Sequence[Statement]) -> None:
+        """Execute statements in one transaction, now or later; raises as `write`."""
+        self._waiting.extend(statements)
         with self._lock:
             if time.monotonic() >= self._not_before_s:
                 self._write(_WAIT_S)

@@ -1,7 +1,7 @@
 """Room for new values of the cache: the cap, the free space of the disk, and the eviction of contents."""
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -50,23 +50,27 @@ class Room:
 
     def make(self, table: ChunkTable, key: ContentKey, payloads: Mapping[int, bytes | bytearray]) -> bool:
         """Evict whole other contents until `payloads` of `key` fit; whether they fit now."""
-        needed_bytes = sum(allocated_bytes(HEADER_BYTES + len(payload)) for payload in payloads.values())
-        overhead_bytes = table.overhead_bytes()
-        room_bytes = self.limit_bytes - overhead_bytes - _GROWTH_BYTES
+        needed_bytes = file_bytes(payloads.values())
         before_bytes = max(0, *payloads) * allocated_bytes(HEADER_BYTES + CHUNK_BYTES)
-        if before_bytes + needed_bytes > room_bytes:
+        if before_bytes + needed_bytes > self._room_bytes(table):
             # It can never be cached whole, so no other content is evicted for it, and its beginning is
             # removed.
             table.discard_content(str(key))
             self._tell_too_large()
             return False
-        missing = self._missing_bytes(table.value_bytes() + overhead_bytes, needed_bytes)
+        return self.make_for(table, {str(key)}, needed_bytes)
+
+    def make_for(self, table: ChunkTable, contents: AbstractSet[str], needed_bytes: int) -> bool:
+        """Evict whole contents other than `contents` until `needed_bytes` fit; whether they fit now."""
+        if needed_bytes > self._room_bytes(table):
+            return False
+        missing = self._missing_bytes(used_bytes(table), needed_bytes)
         if missing <= 0:
             return True
         table.write_uses()
         pins = self._read_pins()
         while missing > 0:
-            coldest = table.coldest_content(besides=pins | {str(key)})
+            coldest = table.coldest_content(besides=pins | contents)
             if coldest is None:
                 break
             missing -= table.discard_content(*coldest)
@@ -79,6 +83,10 @@ class Room:
             )
             return False
         return True
+
+    def _room_bytes(self, table: ChunkTable) -> int:
+        """Bytes that all value files together may take."""
+        return self.limit_bytes - table.overhead_bytes() - _GROWTH_BYTES
 
     def _missing_bytes(self, used_bytes: int, needed_bytes: int) -> int:
         """Bytes to evict before `needed_bytes` fit beside `used_bytes`; 0 or less if they fit now."""
@@ -93,6 +101,11 @@ class Room:
             f"a content is larger than the limit of the cache in {self._directory}, so rcfs does not cache"
             " it; raise --cache-size"
         )
+
+
+def file_bytes(payloads: Iterable[bytes | bytearray]) -> int:
+    """Bytes on the disk of value files with these payloads."""
+    return sum(allocated_bytes(HEADER_BYTES + len(payload)) for payload in payloads)
 
 
 def used_bytes(table: ChunkTable) -> int:

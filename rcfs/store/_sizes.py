@@ -5,7 +5,7 @@ short or read nothing. Learning a size costs a request, so rcfs keeps all of the
 """
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
@@ -142,14 +142,18 @@ class SizeIndex:
 
         While another process has the database locked, the size stays in memory and is written later.
         """
+        self.record_all({key: size_bytes})
+
+    def record_all(self, sizes: Mapping[ContentKey, int]) -> None:
+        """As `record`, for several contents in one transaction."""
         upsert = (
             "INSERT INTO sizes VALUES (?1, ?2, ?3) ON CONFLICT"
             " DO UPDATE SET size_bytes = ?2, crc = ?3 WHERE size_bytes IS NOT ?2 OR crc IS NOT ?3"
         )
-        content = str(key)
-        self._unwritten[content] = size_bytes
+        found = {str(key): size_bytes for key, size_bytes in sizes.items()}
+        self._unwritten |= found
         try:
-            self._writer.write(upsert, _TABLE.row(content, size_bytes))
+            self._writer.write_all([(upsert, _TABLE.row(*each)) for each in found.items()])
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             self._unwritten.clear()
             self._tell(exc)

@@ -124,12 +124,32 @@ class ChunkTable(CacheDatabase):
                         total += allocated_bytes(file.stat(follow_symlinks=False).st_size)
         return total
 
-    def write(self, values: Sequence[tuple[str, bytes | bytearray]], *, tag: str) -> list[object]:
-        """Store one or two keys with their values, of the content `tag`.
+    def spare_count(self) -> int:
+        """The number of values that the next `write` may have: those for whose files names are committed."""
+        return max(2, int(self._sql("SELECT COUNT(*) FROM Spare").fetchone()[0]))
+
+    def reserve(self, count: int) -> None:
+        """Commit the names of `count` files (2 or more) for the next `write`."""
+        with self.transact():
+            self._clear_spare()
+            self._choose_spare((), count)
+
+    def _clear_spare(self) -> list[str]:
+        """The names that were committed for new files; what a SIGKILL left of such files is removed."""
+        names = [
+            name for (name,) in self._sql("SELECT filename FROM Spare").fetchall() if self._is_free(name)
+        ]
+        for name in names:
+            if self.disk.path(name).exists():
+                self.disk.remove(name)
+        return names
+
+    def write(self, values: Sequence[tuple[str, bytes | bytearray]], *, next_values: int = 2) -> list[object]:
+        """Store keys with their values: at most `spare_count`, so that a SIGKILL leaves no file uncounted.
 
         The caller has begun a transaction. It removes the replaced files after the commit: with a SIGKILL
         before the commit, the keys would be left without a file. The previous write has committed the names
-        of the new files.
+        of the new files; this one commits those of the next `next_values` (2 or more).
 
         Returns:
             The names of the replaced files.
@@ -137,11 +157,7 @@ class ChunkTable(CacheDatabase):
         Raises:
             OSError: A file cannot be written; no file is left.
         """
-        spare = [
-            name for (name,) in self._sql("SELECT filename FROM Spare").fetchall() if self._is_free(name)
-        ]
-        for name in spare:
-            self.disk.remove(name)
+        spare = self._clear_spare()
         spare += [new_value_name() for _ in range(len(values) - len(spare))]
         written: list[tuple[str, str, int]] = []
         try:
@@ -150,13 +166,15 @@ class ChunkTable(CacheDatabase):
         except OSError:
             self.disk.remove_uncommitted()
             raise
-        linked = [self._link(key, name, size, tag) for key, name, size in written]
+        used_s = self._next_use_s()
+        linked = [self._link(key, name, size, used_s) for key, name, size in written]
         replaced = [filename for filename in linked if filename is not None]
-        self._choose_spare(replaced)
+        self._choose_spare(replaced, next_values)
         return replaced
 
-    def _link(self, key: str, name: str, size: int, tag: str) -> object:
+    def _link(self, key: str, name: str, size: int, used_s: float) -> object:
         """Make the file `name` the value of `key`; the name of its previous file, None if it had none."""
+        tag = key.rpartition("#")[0]
         replaced = self.entry(key)
         upsert = (
             "INSERT INTO Cache (key, raw, store_time, access_time, tag, size, mode, filename)"
@@ -164,23 +182,20 @@ class ChunkTable(CacheDatabase):
             " store_time = excluded.store_time, access_time = excluded.access_time, tag = excluded.tag,"
             " size = excluded.size, mode = excluded.mode, filename = excluded.filename, value = NULL"
         )
-        used_s = self._next_use_s()
         self._sql(upsert, (key, used_s, used_s, tag, size, FILE_OF_BYTES, name))
         return replaced.filename if replaced is not None else None
 
-    def _choose_spare(self, replaced: Iterable[object]) -> None:
-        """Write down the names of the next two files, and of the files `replaced`, which will be removed."""
+    def _choose_spare(self, replaced: Iterable[object], count: int = 2) -> None:
+        """Write down the names of the next `count` files, and of the files `replaced`, to be removed."""
         self._sql("DELETE FROM Spare")
-        for name in (new_value_name(), new_value_name(), *replaced):
-            self._sql("INSERT INTO Spare VALUES (?)", (name,))
+        names = (*(new_value_name() for _ in range(count)), *replaced)
+        self._sql(f"INSERT INTO Spare VALUES {'(?), ' * (len(names) - 1)}(?)", names)  # noqa: S608
 
     def _is_free(self, name: object) -> bool:
         """Whether `name` is that of a value file, and no row has it."""
-        if not is_value_name(name):
-            return False
-        if not self.disk.path(name).exists():
-            return True
-        # A slow scan, but rare: after a SIGKILL, or if the database is older than the files.
+        if not is_value_name(name) or not self.disk.path(name).exists():
+            return is_value_name(name)
+        # A slow scan, but rare: after a SIGKILL, or with a database older than the files.
         return self._sql("SELECT 1 FROM Cache WHERE filename = ?", (name,)).fetchone() is None
 
     def touch_content(self, tag: str) -> bool:

@@ -11,6 +11,9 @@ from rcfs.transport._requester import Requester
 
 _MOST_PAGES = 10_000
 """Pages of one list, at most: ten million messages. A longer list is a server that repeats itself."""
+_MOST_EMPTY = 3
+"""Pages without a record in a row that end a list with a fault: each costs a request. One may come at the end
+of a list that becomes shorter meanwhile."""
 
 
 class PagedList:
@@ -25,6 +28,8 @@ class PagedList:
         self._seen: set[str] = set()
         self._known_pages: set[tuple[int, int]] = set()
         """Hashes of the first and last record of the pages that were read."""
+        self._empty_pages = 0
+        """Number of pages without a record that came last."""
         self.pages = 0
         """Number of pages that were read."""
         self.of_pages: int | None = None
@@ -52,6 +57,11 @@ class PagedList:
 
     def _check_is_new(self, records: Sequence[Mapping[str, Any]]) -> None:
         # A list that changes meanwhile repeats a few records, never a page.
+        self._empty_pages = 0 if records else self._empty_pages + 1
+        if self._empty_pages == _MOST_EMPTY:
+            raise ServerError(
+                f"{self._first.operation}: the server sends empty pages of the list without end"
+            )
         if not records:
             return
         first, last = (hash(json.dumps(records[place], sort_keys=True)) for place in (0, -1))

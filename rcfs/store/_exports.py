@@ -1,0 +1,304 @@
+"""The exports that were asked for: their periods, task ids, states and archives.
+
+No request lists message store reports, so a task whose id is lost is lost, and its archives with it. Hence
+every change is on the disk, also through a power cut, before the method that makes it returns.
+"""
+
+import fcntl
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from rcfs.errors import StoreError
+from rcfs.filenames import StateFiles
+from rcfs.model import (
+    ContentKey,
+    DatasetKey,
+    Export,
+    ExportArchive,
+    ExportKind,
+    ExportQuery,
+    ExportState,
+    ReportKey,
+)
+from rcfs.private import FILE_MODE, reason_of
+from rcfs.store._checked_table import CheckedTable, Row
+from rcfs.store._database import READ_WAIT_S
+from rcfs.store._forgetting import rewrite
+from rcfs.store._small_database import DatabaseKind
+from rcfs.store._sqlite import transaction
+
+_MOST_DURATIONS = 20
+"""Durations that are kept of each kind: enough for a median, and few enough to follow a change."""
+_EXPORTS = CheckedTable(
+    "exports",
+    (
+        *("id", "account_id", "kind", "name", "from_s", "to_s", "types", "contacts", "chats"),
+        *("task_id", "state", "asked_s", "since_s", "next_look_s", "archives", "problem"),
+    ),
+    real=frozenset({"from_s", "to_s", "asked_s", "since_s", "next_look_s"}),
+)
+_DURATIONS = CheckedTable(
+    "durations", ("account_id", "kind", "took_s", "ended_s"), real=frozenset({"took_s", "ended_s"})
+)
+_KIND = DatabaseKind(
+    "the list of exports",
+    int.from_bytes(b"rcfx"),
+    (_EXPORTS, _DURATIONS),
+    """
+    CREATE TABLE IF NOT EXISTS exports (
+        id TEXT PRIMARY KEY,
+        account_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        from_s REAL NOT NULL,
+        to_s REAL NOT NULL,
+        types TEXT NOT NULL,
+        contacts TEXT NOT NULL,
+        chats TEXT NOT NULL,
+        task_id TEXT NOT NULL,
+        state TEXT NOT NULL,
+        asked_s REAL NOT NULL,
+        since_s REAL NOT NULL,
+        next_look_s REAL NOT NULL,
+        archives TEXT NOT NULL,
+        problem TEXT NOT NULL,
+        UNIQUE (account_id, kind, name)
+    );
+    CREATE TABLE IF NOT EXISTS durations (
+        account_id TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        took_s REAL NOT NULL,
+        ended_s REAL NOT NULL
+    );
+    """,
+)
+
+
+class ExportBook:
+    """The exports of one state directory; any thread may use it, and several processes a directory.
+
+    Raises (all methods but `close`):
+        StoreError: The database fails.
+    """
+
+    def __init__(
+        self,
+        files: StateFiles,
+        connection: sqlite3.Connection,
+        reader: sqlite3.Connection,
+        watcher: sqlite3.Connection,
+    ) -> None:
+        """Use `open` instead."""
+        self._files = files
+        self._connection = connection
+        self._reader = reader
+        self._watcher = watcher
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, files: StateFiles, warn: Callable[[str], None]) -> "ExportBook":
+        """The exports in the state directory of `files`, created when missing (0600, 0700).
+
+        A damaged or foreign database is moved aside as ``*.damaged``, and its good rows are copied into a new
+        one; `warn` gets a line. No database in memory takes the place of one that cannot be written: it would
+        lose the task ids.
+        """
+        with _store_errors():
+            connection = _KIND.open(files.exports, warn, thorough=True)
+            with ExitStack() as opened:
+                opened.callback(connection.close)
+                connection.execute("PRAGMA synchronous = FULL")
+                reader = _KIND.connect(files.exports, READ_WAIT_S)
+                opened.callback(reader.close)
+                watcher = _KIND.connect(files.exports, READ_WAIT_S)
+                opened.pop_all()
+            return cls(files, connection, reader, watcher)
+
+    def version(self) -> int:
+        """A number that changes with every change of the exports, by this process or another.
+
+        For the event loop: it never waits for another thread, and takes some microseconds.
+        """
+        with _store_errors():
+            ((number,),) = self._watcher.execute("PRAGMA data_version")
+            return int(number)
+
+    def all(self, account_id: str) -> tuple[Export, ...]:
+        """The exports of an account, in the order in which they were wanted; damaged rows are left out."""
+        query = f"SELECT {_EXPORTS.row_columns} FROM exports WHERE account_id = ? ORDER BY rowid"  # noqa: S608
+        with self._lock, _store_errors():
+            rows = self._reader.execute(query, (account_id,)).fetchall()
+        found = (_export_from(row) for row in rows if _EXPORTS.is_sound(row))
+        return tuple(export for export in found if export is not None)
+
+    def add(self, account_id: str, export: Export) -> Export:
+        """Keep a new export; an earlier one with the same kind and name stays, and is the result."""
+        query = f"SELECT {_EXPORTS.row_columns} FROM exports"  # noqa: S608
+        query += " WHERE account_id = ? AND kind = ? AND name = ?"
+        of_name = (account_id, export.query.kind.value, export.query.name)
+        with self._lock, _store_errors(), transaction(self._connection):
+            for row in self._connection.execute(query, of_name).fetchall():
+                earlier = _export_from(row) if _EXPORTS.is_sound(row) else None
+                if earlier is not None:
+                    return earlier
+            self._connection.execute(_EXPORTS.insert(), _row_of(account_id, export))
+        return export
+
+    def change(self, account_id: str, before: Export, after: Export) -> bool:
+        """Replace `before` by `after`, which has the same id; False if `before` is not its present value.
+
+        So a process that has waited for an answer does not overwrite what another did meanwhile.
+        """
+        row = _row_of(account_id, after)
+        sets = ", ".join(f"{name} = ?" for name in (*_EXPORTS.columns, _EXPORTS.crc))
+        update = f"UPDATE exports SET {sets} WHERE id = ? AND task_id = ? AND state = ? AND asked_s = ?"  # noqa: S608
+        present = (before.id, before.task_id, before.state.value, before.asked_s)
+        with self._lock, _store_errors(), transaction(self._connection):
+            return self._connection.execute(update, (*row, *present)).rowcount == 1
+
+    def remove(self, export_id: str) -> bool:
+        """Forget an export; False if no export has this id."""
+        with self._lock, _store_errors():
+            deleted = self._connection.execute("DELETE FROM exports WHERE id = ?", (export_id,))
+            return deleted.rowcount == 1
+
+    def withdraw(self, export: Export) -> bool:
+        """Forget an export unless another process has asked for it meanwhile; False if one has."""
+        delete = "DELETE FROM exports WHERE id = ? AND task_id = ? AND state = ? AND asked_s = ?"
+        present = (export.id, export.task_id, export.state.value, export.asked_s)
+        with self._lock, _store_errors():
+            return self._connection.execute(delete, present).rowcount == 1
+
+    def add_duration(self, account_id: str, kind: ExportKind, took_s: float, ended_s: float) -> None:
+        """Remember how long a completed export took, from the request to its end, and when it ended."""
+        delete = (
+            "DELETE FROM durations WHERE account_id = ? AND kind = ? AND rowid NOT IN"
+            " (SELECT rowid FROM durations WHERE account_id = ? AND kind = ? ORDER BY ended_s DESC LIMIT ?)"
+        )
+        of_kind = (account_id, kind.value)
+        with self._lock, _store_errors(), transaction(self._connection):
+            self._connection.execute(
+                _DURATIONS.insert(), _DURATIONS.row(*of_kind, float(took_s), float(ended_s))
+            )
+            self._connection.execute(delete, (*of_kind, *of_kind, _MOST_DURATIONS))
+
+    def durations(self, account_id: str, kind: ExportKind) -> tuple[float, ...]:
+        """How long the latest completed exports of a kind took, in seconds, in any order."""
+        query = f"SELECT {_DURATIONS.row_columns} FROM durations WHERE account_id = ? AND kind = ?"  # noqa: S608
+        with self._lock, _store_errors():
+            rows = self._reader.execute(query, (account_id, kind.value)).fetchall()
+        return tuple(row[2] for row in rows if _DURATIONS.is_sound(row))
+
+    @contextmanager
+    def turn(self, account_id: str) -> Iterator[bool]:
+        """A block in which this process alone asks the platform about exports of the account, if True.
+
+        It is False while another process, or another book, is in such a block. The kernel ends the block of a
+        process that dies.
+        """
+        lock = _locked(self._files.exports_lock(account_id))
+        try:
+            yield lock is not None
+        finally:
+            if lock is not None:
+                os.close(lock)
+
+    def forget_account(self, account_id: str) -> None:
+        """Erase the exports of an account."""
+        with self._lock, _store_errors():
+            for table in ("exports", "durations"):
+                self._connection.execute(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608
+            rewrite(self._connection)
+
+    def close(self) -> None:
+        """Close the database; nothing may be called afterwards."""
+        with self._lock, suppress(sqlite3.Error):
+            self._watcher.close()
+            self._reader.close()
+            self._connection.close()
+
+
+def _locked(path: Path) -> int | None:
+    """A descriptor that holds the lock of `path`; None if another holds it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
+    except OSError as exc:
+        raise StoreError(f"{path} cannot be locked: {reason_of(exc)}") from exc
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    except OSError as exc:
+        os.close(descriptor)
+        raise StoreError(f"{path} cannot be locked: {reason_of(exc)}") from exc
+    return descriptor
+
+
+@contextmanager
+def _store_errors() -> Iterator[None]:
+    try:
+        yield
+    except (OSError, sqlite3.Error) as exc:
+        raise StoreError(f"the list of exports cannot be used: {reason_of(exc)}") from exc
+
+
+def _row_of(account_id: str, export: Export) -> Row:
+    query = export.query
+    return _EXPORTS.row(
+        export.id,
+        account_id,
+        query.kind.value,
+        query.name,
+        float(query.from_s),
+        float(query.to_s),
+        json.dumps(query.types),
+        json.dumps(query.contacts),
+        json.dumps(query.chats),
+        export.task_id,
+        export.state.value,
+        float(export.asked_s),
+        float(export.since_s),
+        float(export.next_look_s),
+        json.dumps([(each.number, str(each.key), each.size_bytes, each.uri) for each in export.archives]),
+        export.problem,
+    )
+
+
+def _export_from(row: Row) -> Export | None:
+    """The export of a sound row; None if another version of rcfs wrote it, with other words."""
+    fields = dict(zip(_EXPORTS.columns, row, strict=False))
+    try:
+        query = ExportQuery(
+            ExportKind(fields["kind"]),
+            fields["from_s"],
+            fields["to_s"],
+            tuple(json.loads(fields["types"])),
+            tuple(json.loads(fields["contacts"])),
+            tuple(json.loads(fields["chats"])),
+        )
+        return Export(
+            id=fields["id"],
+            query=query,
+            task_id=fields["task_id"],
+            state=ExportState(fields["state"]),
+            asked_s=fields["asked_s"],
+            since_s=fields["since_s"],
+            next_look_s=fields["next_look_s"],
+            archives=tuple(_archive_from(*each) for each in json.loads(fields["archives"])),
+            problem=fields["problem"],
+        )
+    except (TypeError, ValueError):
+        return None
+
+
+def _archive_from(number: int, key_text: str, size_bytes: int | None, uri: str) -> ExportArchive:
+    key = ContentKey.parse(key_text)
+    if not isinstance(key, (ReportKey, DatasetKey)):
+        raise ValueError(f"{key_text!r} is no archive")
+    return ExportArchive(number, key, size_bytes, uri)
