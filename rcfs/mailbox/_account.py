@@ -19,6 +19,7 @@ from rcfs.mailbox._context import Context
 from rcfs.mailbox._first_seen import FirstSeen
 from rcfs.mailbox._greetings import Greetings
 from rcfs.mailbox._mailboxes import Mailboxes
+from rcfs.mailbox._platform_clock import PlatformClock
 from rcfs.mailbox._rights import Rights
 from rcfs.model import (
     CALLS,
@@ -69,6 +70,8 @@ class Account:
         self._own_topic = f"own extension {context.login}"
         self._seen: Login | None = None
         self._first_seen = FirstSeen(context.login, context.index, context.recorder, context.wall_clock)
+        self._clock = PlatformClock(context)
+        self._keeps_current = True
         self._asked = trio.Event()
         self._damaged = trio.Event()
         self.changes = context.changes
@@ -110,6 +113,7 @@ class Account:
         barred: RcfsError | None = None,
         wait_online_s: float = 0.0,
         on_wait: Callable[[str], None] = lambda _reason: None,
+        keeps_current: bool = True,
     ) -> None:
         """Reads the extensions: at once from the index, or with at least three requests for a new login.
 
@@ -119,15 +123,19 @@ class Account:
         A known account waits half a second for the login, or until it is clear that it takes longer: the user
         hears at once of refused credentials, and a missing network costs no time.
 
+        Without `keeps_current` nothing is synced by time, so that no request is sent that nobody asked for.
+
         Raises:
             AuthError: The server refused the credentials.
             OfflineError: The login is new, and `offline` is set.
             RcfsError: The login is new, and this is `barred`.
             PlatformError: The login is new, and the server failed or could not be reached.
         """
+        self._keeps_current = keeps_current
         if self._index.is_small:
             # A large index is checked later, in the background.
             await self._check_index()
+        self._clock.recall()
         try:
             known = self._index.reader.login(self._context.login)
             own = self._index.reader.noted(self._own_topic)
@@ -163,7 +171,8 @@ class Account:
 
     async def _run(self, pause_s: float) -> None:
         """Keeps the list of extensions and the mailboxes current until it is cancelled."""
-        self._context.nursery.start_soon(keep_going, self._recorder, "mailboxes", self.collections.run)
+        if self._keeps_current:
+            self._context.nursery.start_soon(keep_going, self._recorder, "mailboxes", self.collections.run)
         while True:
             await trio.sleep(pause_s)
             await self._network.wait_up()
@@ -327,6 +336,7 @@ class Account:
                 await self._context.note(self._own_topic, str(own.id))
         except StoreError as exc:  # The next mount asks the platform again.
             self._recorder.fault("account", str(exc))
+        await self._clock.keep()
         return seen
 
     async def _take(self, seen: Login) -> None:

@@ -28,13 +28,13 @@ class CallCatalogue:
         self,
         index: MailboxIndex,
         sizes: SizeIndex,
-        wall_clock: Callable[[], float],
+        now_s: Callable[[], float],
         access: CallAccess,
     ) -> None:
-        """The calls in `index`; `access` knows what the login may see."""
+        """The calls in `index`; `access` knows what the login may see, `now_s` gives the platform's time."""
         self._calls = index.reader.calls
         self._sizes = sizes
-        self._wall_clock = wall_clock
+        self._now_s = now_s
         self._access = access
         # Keyed by the record's text, which is read each time: a changed record is parsed again.
         self._parsed = lru_cache(_AT_HAND)(_parse)
@@ -62,7 +62,7 @@ class CallCatalogue:
 
     def months_to_show(self, owner: int) -> list[str]:
         """The months of the last 90 days, and those of which the index has calls, newest first."""
-        now_s = self._wall_clock()
+        now_s = self._now_s()
         recent = months_between(now_s - _SHOWN_S, now_s)
         return sorted({*recent, *self._calls.months(self.account_id, owner)}, reverse=True)
 

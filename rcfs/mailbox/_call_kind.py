@@ -69,7 +69,7 @@ class CallKind:
         owner = owner_of(collection_id)
         state = self._context.index.reader.calls.month(self._access.account_id, owner, part_of(collection_id))
         if state is not None and state.loaded:
-            return State.LOADED, self._context.age_s(state.synced_s)
+            return State.LOADED, self._context.sync_age_s(state.synced_s)
         return (State.ABSENT if self._access.absence(owner) else State.UNKNOWN), math.inf
 
     def absence(self, collection_id: str) -> str:

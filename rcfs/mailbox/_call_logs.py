@@ -18,10 +18,21 @@ from rcfs.mailbox._changes import CallsLoaded, ExtensionsChanged
 from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._rights import Rights
-from rcfs.model import CALLS, Extension, Priority, RecordingKey, collection_of, owner_of, part_of
+from rcfs.model import (
+    CALLS,
+    Extension,
+    Priority,
+    RecordingKey,
+    RecordingRow,
+    collection_of,
+    owner_of,
+    part_of,
+)
 
 _LATE_S = 3600.0
 """Time from the end of a call within which its recording may still appear: usually it takes a minute."""
+_LONGEST_S = 86_400
+"""Longest call whose end a recording may follow: a day. A record may claim any duration."""
 
 
 class CallLogs:
@@ -36,7 +47,7 @@ class CallLogs:
         """By owner of a log: its newest loaded month."""
         self.access = CallAccess(context, rights)
         """Which call logs the login may read."""
-        self.catalogue = CallCatalogue(context.index, context.sizes, context.wall_clock, self.access)
+        self.catalogue = CallCatalogue(context.index, context.sizes, context.now_s, self.access)
         """The calls and recordings, for the tree."""
         self.outlook = CallOutlook(context, self.access)
         """Numbers about them, for a worker thread."""
@@ -148,8 +159,7 @@ class CallLogs:
         row = None if self._kind is None else self.catalogue.recording_by_id(key.recording_id)
         if self._kind is None or row is None:
             return
-        ended_s = (row.started_s or 0.0) + (row.duration_s or 0)
-        if self._context.wall_clock() - ended_s < _LATE_S:
+        if self._may_be_late(row):
             return
         try:
             changed = await self._context.in_thread(
@@ -159,6 +169,11 @@ class CallLogs:
             self._context.recorder.fault("recording", str(exc), key=str(key))
         else:
             self._kind.tell(changed)
+
+    def _may_be_late(self, row: RecordingRow) -> bool:
+        ended_s = (row.started_s or 0.0) + min(row.duration_s or 0, _LONGEST_S)
+        # A record may claim any time; one that ends long after the present is no reason to ask without end.
+        return -_LONGEST_S < self._context.now_s() - ended_s < _LATE_S
 
     def forget(self) -> None:
         """Looks again which months are loaded, because another index took the place of a damaged one."""

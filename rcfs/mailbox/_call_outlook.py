@@ -54,7 +54,7 @@ class CallOutlook:
     def __init__(self, context: Context, access: CallAccess) -> None:
         self._calls = context.index.reader.calls
         self._cache = context.cache
-        self._wall_clock = context.wall_clock
+        self._now_s = context.now_s
         self._access = access
         self._found: _Found | None = None
 
@@ -77,7 +77,7 @@ class CallOutlook:
         Raises:
             StoreError: The index fails.
         """
-        now_s = self._wall_clock()
+        now_s = self._now_s()
         found = self._expiring(retention.span_of_recordings_s(now_s, within_s), now_s)
         first = found.first
         end = None if first is None else retention.end_of_recording(first.started_s, now_s)

@@ -17,9 +17,14 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
+_JITTER_S = 60.0
+"""How far the platform's time may differ between two processes: they know it from headers in whole seconds,
+or, before the first answer, from a remembered difference."""
+
+
 @attrs.frozen
 class Context:
-    """The parts that serve one login; for the trio thread, except `wall_clock` and `age_s`."""
+    """The parts that serve one login; for the trio thread, except the times."""
 
     login: str
     """A digest of server, app and user."""
@@ -41,6 +46,13 @@ class Context:
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
 
+    def now_s(self) -> float:
+        """The platform's time, in seconds since 1970 UTC; for any thread.
+
+        Months, retention and the time of a sync follow this clock; notes of this machine follow `wall_clock`.
+        """
+        return self.client.server_now_s()
+
     async def in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """The result of `work(*arguments)`, which runs in one of the index's worker threads."""
         return await trio.to_thread.run_sync(work, *arguments, limiter=self.index.threads)
@@ -52,6 +64,11 @@ class Context:
             StoreError: The index fails.
         """
         await self.in_thread(self.index.writer.note, topic, text, self.wall_clock())
+
+    def sync_age_s(self, synced_s: float) -> float:
+        """Seconds since a sync at `synced_s` by the platform's clock; infinite if that is in the future."""
+        ago_s = self.now_s() - synced_s
+        return max(0.0, ago_s) if ago_s > -_JITTER_S else math.inf
 
     def age_s(self, since_s: float) -> float:
         """Seconds since the time `since_s`, which is in seconds since 1970 UTC.

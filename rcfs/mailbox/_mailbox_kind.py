@@ -4,7 +4,10 @@ import math
 from collections.abc import Mapping
 from functools import partial
 
+import trio
+
 from rcfs.errors import ForbiddenError
+from rcfs.mailbox._adoption import Adoption
 from rcfs.mailbox._changes import MailboxChanged, MailboxLoaded
 from rcfs.mailbox._collections import Progress, State
 from rcfs.mailbox._context import Context
@@ -27,7 +30,9 @@ class MailboxKind:
 
     def __init__(self, context: Context, intake: Intake) -> None:
         self._context = context
-        self._updater = Updater(context, intake)
+        self.adoption = Adoption(context)
+        """The mailboxes whose records come out of exports."""
+        self._updater = Updater(context, intake, self.adoption)
         self._revisions: dict[int, int | None] = {}
         """By extension: the last revision of its mailbox that listeners were told about; None when they must
         be told that all of it has changed."""
@@ -47,7 +52,7 @@ class MailboxKind:
         state = self._state(extension_id)
         self._revisions.setdefault(extension_id, 0 if state is None else state.revision)
         if state is not None and state.loaded:
-            return State.LOADED, self._context.age_s(state.synced_s)
+            return State.LOADED, self._context.sync_age_s(state.synced_s)
         extension = self.extensions.get(extension_id)
         note = read_note(self._context, "none", self.account_id, extension_id)
         if extension is None or note is None or note.text != extension.type:
@@ -62,10 +67,8 @@ class MailboxKind:
     async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         extension_id = owner_of(collection_id)
         extension = self.extensions.get(extension_id)
-        number = "" if extension is None else extension.number
-        tell = partial(self._tell, extension_id)
         try:
-            await self._updater.update(Target(self.account_id, extension_id, number, tell, progress), options)
+            await self._updater.update(self._target(extension_id, progress), options)
         except ForbiddenError as exc:
             state = self._state(extension_id)
             if not is_no_feature(exc) or (state is not None and state.loaded):
@@ -76,6 +79,24 @@ class MailboxKind:
             return State.ABSENT
         self._tell_other_changes(extension_id)
         return State.LOADED
+
+    async def prepare(self, extension_id: int, options: RequestOptions) -> bool:
+        """See `Updater.prepare`."""
+        return await self._updater.prepare(self._target(extension_id, Progress(trio.current_time())), options)
+
+    def _target(self, extension_id: int, progress: Progress) -> Target:
+        return Target(
+            self.account_id,
+            extension_id,
+            self.number_of(extension_id),
+            partial(self._tell, extension_id),
+            progress,
+        )
+
+    def number_of(self, extension_id: int) -> str:
+        """Number of an extension; empty when unknown."""
+        extension = self.extensions.get(extension_id)
+        return "" if extension is None else extension.number
 
     def absence(self, collection_id: str) -> str:
         is_absent = self.recall(collection_id)[0] is State.ABSENT

@@ -11,9 +11,9 @@ from rcfs.errors import StoreError
 from rcfs.mailbox._context import Context
 from rcfs.store import Note
 
-Topic = Literal["used", "refused", "none"]
+Topic = Literal["used", "refused", "none", "records"]
 """``used``: a person looked into the mailbox. ``refused``: the login may not read it; the text is the error
-code. ``none``: the extension has no mailbox; the text is its type."""
+code. ``none``: the extension has no mailbox; the text is its type. ``records``: see `_adoption`."""
 
 
 def read_note(context: Context, topic: Topic, account_id: str, extension_id: int) -> Note | None:

@@ -7,14 +7,24 @@ from collections.abc import Iterable
 
 import trio
 
-from rcfs.errors import PlatformError, RcfsError, StoreError
+from rcfs.errors import ForbiddenError, NotFoundError, PlatformError, RcfsError, StoreError
 from rcfs.mailbox._catalogue import MailboxCatalogue
 from rcfs.mailbox._changes import MailboxChanged, MailboxUsed
 from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake
 from rcfs.mailbox._mailbox_kind import MailboxKind
-from rcfs.model import MAILBOX, AttachmentKey, ContentKey, Extension, Priority, collection_of, owner_of
+from rcfs.model import (
+    MAILBOX,
+    AttachmentKey,
+    ContentKey,
+    Extension,
+    Priority,
+    Record,
+    collection_of,
+    owner_of,
+)
+from rcfs.transport import RequestOptions
 
 
 class Mailboxes:
@@ -127,6 +137,64 @@ class Mailboxes:
         """Loads or syncs a mailbox now, as `Collections.refresh` does."""
         await self._collections.refresh(collection_of(MAILBOX, extension_id), priority)
 
+    # Records out of exports
+
+    async def prepare_records(self, extension_ids: Iterable[int], priority: Priority) -> int:
+        """Asks for the sync tokens of those mailboxes that were never loaded, a Light request for each.
+
+        If exports that are asked for afterwards hold the whole past of a mailbox, it needs no list: its first
+        load is then a sync from this token. Mailboxes that the login may not read are left out.
+
+        Returns:
+            The number of mailboxes that were prepared now.
+
+        Raises:
+            PlatformError: The server failed or could not be reached.
+            StoreError: The index fails.
+        """
+        prepared = 0
+        for extension_id in extension_ids:
+            if not self.needs_load(extension_id):
+                continue
+            options = RequestOptions(priority, label=f"mailbox of extension {extension_id}")
+            try:
+                prepared += await self._kind.prepare(extension_id, options)
+            except (ForbiddenError, NotFoundError):
+                continue
+        return prepared
+
+    def begin_records(self, extension_id: int) -> tuple[int, int] | None:
+        """Numbers for `take_records`; None if the mailbox was loaded, so that syncs keep it current.
+
+        For a worker thread.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        account_id, index = self._kind.account_id, self._context.index
+        state = index.reader.mailbox(account_id, extension_id)
+        if state is not None and state.loaded:
+            return None
+        plan = self._kind.adoption.plan(extension_id)
+        if plan is not None:
+            return plan.mailbox, plan.listing
+        return index.writer.begin(account_id, extension_id, self._kind.number_of(extension_id))
+
+    def take_records(self, numbers: tuple[int, int], records: Iterable[Record]) -> None:
+        """Writes records out of an export into the index, in one transaction; for a worker thread.
+
+        The mailbox is not shown before it is loaded, which removes what no longer exists.
+
+        Raises:
+            StoreError: The index fails, and has none of the records.
+        """
+        mailbox, listing = numbers
+        self._intake.take(mailbox, records, listing)
+
+    async def note_records(self, extension_id: int, span_s: tuple[float, float], asked_s: float) -> None:
+        """Notes that all records of a mailbox from a period were taken; see `Adoption.add_period`."""
+        await self._kind.adoption.add_period(extension_id, span_s, asked_s)
+
     async def learn_text(self, key: ContentKey, data: bytes) -> None:
         """Lets searches find a message by `data`, if that is its transcript. Never raises."""
         if not isinstance(key, AttachmentKey):
@@ -144,7 +212,7 @@ class Mailboxes:
     def keep_current(self, account_id: str, extensions: Iterable[Extension]) -> None:
         """Keeps the mailboxes of these extensions current once they are loaded, and no others."""
         before = self._kind.extensions
-        self._kind.account_id = account_id
+        self._kind.account_id = self._kind.adoption.account_id = account_id
         self._kind.extensions = now = {extension.id: extension for extension in extensions}
         # An extension whose type has changed may have a mailbox now.
         changed = (each for each in before.keys() & now.keys() if before[each].type != now[each].type)

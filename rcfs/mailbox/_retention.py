@@ -25,6 +25,7 @@ from rcfs.mailbox._context import Context
 from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
     DAY_S,
+    RECORDING_DAYS,
     AttachmentKey,
     Availability,
     End,
@@ -123,7 +124,7 @@ class RetentionTracker:
         Raises:
             StoreError: The index fails.
         """
-        known, now_s = self._known(), self._context.wall_clock()
+        known, now_s = self._known(), self._context.now_s()
         expiring = (self._expiring(account_id, extension, now_s) for extension in extensions)
         return RetentionStatus(
             configured_days=known.get("days"),
@@ -131,6 +132,7 @@ class RetentionTracker:
             unknown_because=None if "days" in known else known.get("refused", "rcfs has not asked yet"),
             within_days=_SOON_S / DAY_S,
             mailboxes=tuple(sorted(filter(None, expiring), key=lambda each: each.first_goes)),
+            recording_days=RECORDING_DAYS,
             recordings=self._calls.outlook.expiring(self.current, _SOON_S),
         )
 

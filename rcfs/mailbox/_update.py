@@ -5,6 +5,9 @@
     sync    ISync with the token: new and changed messages, and tombstones for deleted and purged ones.
             Records may come twice and out of order; the one with the later lastModifiedTime wins.
 
+    adopt   The records of a mailbox came out of exports that hold all of it, and a token was asked for before
+            them: then one sync makes it current, and no list is read.
+
 When the platform refuses the token, the mailbox is loaded again and compared whole.
 
 The index is written in worker threads, page by page: a mailbox is never whole in memory.
@@ -19,6 +22,7 @@ import attrs
 import trio
 
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
+from rcfs.mailbox._adoption import Adoption, AdoptionPlan
 from rcfs.mailbox._collections import Progress
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake, Merged, purged_record
@@ -89,8 +93,9 @@ class _Listing:
 class Updater:
     """Loads and syncs mailboxes, several at a time, but each in one task only."""
 
-    def __init__(self, context: Context, intake: Intake) -> None:
+    def __init__(self, context: Context, intake: Intake, adoption: Adoption) -> None:
         self._context = context
+        self._adoption = adoption
         self._index = context.index
         self._in_thread = context.in_thread
         self._recorder = context.recorder
@@ -104,8 +109,48 @@ class Updater:
             StoreError: The index fails.
         """
         state = self._index.reader.mailbox(target.account_id, target.extension_id)
-        if state is None or not state.loaded or not await self._sync(target, state, options):
+        if state is not None and state.loaded:
+            is_current = await self._sync(target, state, options)
+        else:
+            is_current = state is not None and await self._adopt(target, state, options)
+        if not is_current:
             await self._load(target, options)
+
+    async def prepare(self, target: Target, options: RequestOptions) -> bool:
+        """Asks for a sync token, so that records of later exports can be adopted; whether it was needed.
+
+        Raises:
+            PlatformError: The server refused, failed or could not be reached.
+            StoreError: The index fails.
+        """
+        state = self._index.reader.mailbox(target.account_id, target.extension_id)
+        if (state is not None and state.loaded) or self._adoption.plan(target.extension_id) is not None:
+            return False
+        mailbox, listing = await self._in_thread(
+            self._index.writer.begin, target.account_id, target.extension_id, target.number
+        )
+        answer = await self._ask_changes(target, "", options)
+        if not answer.token:
+            raise ServerError("the server sent no sync token for the mailbox")
+        at_s = self._context.client.server_now_s()
+        await self._adoption.begin(target.extension_id, AdoptionPlan(mailbox, listing, answer.token, at_s))
+        return True
+
+    async def _adopt(self, target: Target, state: MailboxState, options: RequestOptions) -> bool:
+        """Makes a mailbox current whose records are all in the index; False when it must be loaded."""
+        plan = self._adoption.plan(target.extension_id)
+        if plan is None or not plan.is_complete:
+            return False
+        left = await self._in_thread(self._index.reader.unseen, plan.mailbox, plan.listing)
+        for gone in _batches(left):
+            await self._take_changes(target, plan.mailbox, [purged_record(each) for each in gone])
+        await self._bring_back(target, plan.mailbox)
+        # Everything that happened since the token was asked for, which is before the exports were.
+        adopted = attrs.evolve(state, sync_token=plan.token, synced_s=plan.at_s)
+        is_current = await self._sync(target, adopted, options)
+        if is_current:
+            self._recorder.note("mailbox adopted", extension=target.extension_id, gone=len(left))
+        return is_current
 
     async def _load(self, target: Target, options: RequestOptions) -> None:
         """Reads the whole list, and removes from the index what the list lacks."""
