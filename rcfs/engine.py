@@ -8,14 +8,31 @@ import attrs
 import trio
 
 from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource, Storage
-from rcfs.errors import RcfsError
+from rcfs.errors import RcfsError, StoreError
+from rcfs.exports import Exports, FastLane, FillParts
 from rcfs.mailbox import Account, CallCounts, Context, Hints, Preload, RetentionTracker, Searches, Shelving
-from rcfs.model import ContentKey, RecordingKey
+from rcfs.model import (
+    PRIOR_PLANS,
+    ContentKey,
+    DatasetKey,
+    Plan,
+    RecordingKey,
+    ReportKey,
+    UsageGroup,
+)
 from rcfs.platform import Client, Credentials
-from rcfs.quota import Ledger
+from rcfs.quota import DailyShare, Ledger, daily_share
 from rcfs.status import RetentionStatus
-from rcfs.store import CacheStats, ContentCache, FetchHistory, MailboxIndex, SharedSession, SizeIndex
-from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, keep_going, open_connection
+from rcfs.store import (
+    CacheStats,
+    ContentCache,
+    ExportBook,
+    FetchHistory,
+    MailboxIndex,
+    SharedSession,
+    SizeIndex,
+)
+from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, Requester, keep_going, open_connection
 
 
 @attrs.frozen
@@ -28,6 +45,8 @@ class Engine:
     """The contents."""
     lane: Lane
     """The login: its session, and the queue for its budget."""
+    requester: Requester
+    """Sends requests to the platform."""
     recorder: Recorder
     """The requests and errors since the start."""
     cache: ContentCache
@@ -48,6 +67,10 @@ class Engine:
     """Syncs mailboxes when the platform tells of changes; works only while its `run` does."""
     preload: Preload
     """Loads mailboxes in the background; works only while its `run` does."""
+    exports: Exports
+    """The exports of the account; asks and polls only while its `run` does."""
+    fast_lane: FastLane
+    """Fills the cache from archives of exports."""
     cache_stats: Glance[CacheStats]
     """Size and use of the cache."""
     counts: Glance[Mapping[int, int]]
@@ -58,6 +81,11 @@ class Engine:
     """How long the platform keeps messages and recordings, and which it deletes next."""
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
+
+    def daily_share(self, group: UsageGroup) -> DailyShare:
+        """The requests of a group that the budget of the login brings in a day."""
+        plans = (Plan(each.limit, each.window_s) for each in self.lane.gate.states() if each.group == group)
+        return daily_share(next(plans, PRIOR_PLANS[group]))
 
 
 @asynccontextmanager
@@ -87,6 +115,7 @@ async def open_engine(
     shelving: Shelving,
     recorder: Recorder,
     history: FetchHistory | None = None,
+    exports: ExportBook | None = None,
     clock: Callable[[], float] = trio.current_time,
     wall_clock: Callable[[], float] = time.time,
     offline: bool = False,
@@ -96,13 +125,16 @@ async def open_engine(
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
     barred: RcfsError | None = None,
+    keeps_current: bool = True,
 ) -> AsyncIterator[Engine]:
     """An engine that knows the account's extensions; logs out and closes `client` at the end.
 
-    `login` is a digest of server, app and user. `history` records the fetches. `clock` is the clock of
+    `login` is a digest of server, app and user. `history` records the fetches; without
+    `exports` the account has no exports. `clock` is the clock of
     `ledger`, in seconds; `wall_clock` gives seconds since 1970 UTC. With `offline` nothing is sent: the index
     and the cache are shown, everything else fails at once. `barred` has the same effect, and is the reason
-    why nothing can be sent although the user did not ask for that. No content above `max_content_bytes` is
+    why nothing can be sent although the user did not ask for that. Without `keeps_current` nothing is synced
+    by time. No content above `max_content_bytes` is
     fetched. For `wait_online_s` and `on_wait` see `Account.start`. All processes of a login use the session
     `shared`. `reload` reads the credentials again, in a thread, after the server has refused them.
 
@@ -138,9 +170,12 @@ async def open_engine(
         def note_missing(key: ContentKey) -> None:
             if isinstance(key, RecordingKey):
                 nursery.start_soon(account.calls.mark_gone, key)
+            elif isinstance(key, (ReportKey, DatasetKey)):
+                nursery.start_soon(wanted.recheck, key.task_id)
 
+        source = PlatformSource(connection.requester, recorder)
         library = Library(
-            PlatformSource(connection.requester, recorder),
+            source,
             storage,
             recorder,
             nursery,
@@ -165,6 +200,9 @@ async def open_engine(
         )
         account = Account(context)
         preload = Preload(context, account)
+        wanted = Exports(
+            account, connection.requester, connection.network, recorder, exports, wall_clock=wall_clock
+        )
         retention = RetentionTracker(context, account.calls)
 
         async def learn() -> None:
@@ -178,11 +216,22 @@ async def open_engine(
         index.listen(lambda: loop.run_sync_soon(account.report_damage))
         try:
             await account.mailboxes.reshelve()
-            await account.start(offline=offline, barred=barred, wait_online_s=wait_online_s, on_wait=on_wait)
+            await account.start(
+                offline=offline,
+                barred=barred,
+                wait_online_s=wait_online_s,
+                on_wait=on_wait,
+                keeps_current=keeps_current,
+            )
+            try:
+                await wanted.read()
+            except StoreError as exc:
+                recorder.fault("exports", str(exc))
             yield Engine(
                 account=account,
                 library=library,
                 lane=connection.lane,
+                requester=connection.requester,
                 recorder=recorder,
                 cache=cache,
                 client=client,
@@ -193,6 +242,8 @@ async def open_engine(
                 searches=Searches(context, account),
                 hints=Hints(context, account.collections, account.rights),
                 preload=preload,
+                exports=wanted,
+                fast_lane=FastLane(FillParts(account, library, storage, source, index, recorder, wall_clock)),
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
                 call_counts=Glance(account.calls.outlook.counts, "calls", nursery, recorder),

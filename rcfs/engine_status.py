@@ -9,7 +9,7 @@ import trio
 from rcfs import __version__
 from rcfs.engine import Engine
 from rcfs.mailbox import READ_RECORDING, CallCounts
-from rcfs.model import COMPANY, DAY_S, HEAVY, PRIOR_PLANS, iso_time, owner_of, part_of
+from rcfs.model import COMPANY, HEAVY, iso_time, owner_of, part_of
 from rcfs.quota import GroupState, QueueState
 from rcfs.status import (
     AbsentStatus,
@@ -65,6 +65,7 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
         loads=load_status(engine),
         calls=_calls(engine, engine.call_counts.newest),
         greetings=_greetings(engine),
+        exports=engine.exports.status(),
         retention=engine.outlook.newest,
         hints=engine.hints.status(),
         readers=readers,
@@ -154,17 +155,9 @@ def _calls(engine: Engine, counts: CallCounts | None) -> CallsStatus | None:
             if calls or recordings
         ),
         recordings_a_day=counts.recordings_a_day,
-        fetched_a_day=_fetched_a_day(engine),
+        fetched_a_day=engine.daily_share(HEAVY).most,
         loads=_call_loads(engine),
     )
-
-
-def _fetched_a_day(engine: Engine) -> float:
-    """Most contents of recordings that the budget brings in a day."""
-    plans = {state.group: (state.limit, state.window_s) for state in engine.lane.gate.states()}
-    prior = PRIOR_PLANS[HEAVY]
-    limit, window_s = plans.get(HEAVY, (prior.limit, prior.window_s))
-    return DAY_S / window_s * limit
 
 
 def _call_loads(engine: Engine) -> tuple[CallLoadStatus, ...]:

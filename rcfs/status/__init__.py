@@ -1,5 +1,6 @@
 """The status of a running mount, as values, as JSON and as text."""
 
+from rcfs.status._export_text import export_line as export_line
 from rcfs.status._json import status_from_json as status_from_json
 from rcfs.status._json import to_json as to_json
 from rcfs.status._text import render_errors as render_errors
@@ -14,6 +15,9 @@ from rcfs.status._values import CallOwnerStatus as CallOwnerStatus
 from rcfs.status._values import CallsStatus as CallsStatus
 from rcfs.status._values import ErrorStatus as ErrorStatus
 from rcfs.status._values import ExpiryStatus as ExpiryStatus
+from rcfs.status._values import ExportRefusalStatus as ExportRefusalStatus
+from rcfs.status._values import ExportsStatus as ExportsStatus
+from rcfs.status._values import ExportStatus as ExportStatus
 from rcfs.status._values import GreetingsStatus as GreetingsStatus
 from rcfs.status._values import GroupStatus as GroupStatus
 from rcfs.status._values import HintsStatus as HintsStatus

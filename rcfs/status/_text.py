@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from rcfs.model import format_duration, format_size, one_line
+from rcfs.status._export_text import export_lines
 from rcfs.status._values import (
     CacheStatus,
     CallLoadStatus,
@@ -67,6 +68,7 @@ def render_status(status: Status) -> str:
         *(("", f"loading {_loading_line(row)}") for row in status.loads or ()),
         *_labelled("calls", _call_lines(status.calls)),
         *_labelled("greetings", _greeting_lines(status.greetings)),
+        *_labelled("exports", export_lines(status.exports) if status.exports else [_UNKNOWN]),
         ("hints", _hints_line(status.hints) if status.hints else _UNKNOWN),
         *_labelled("retention", _retention_lines(status.retention)),
         ("readers", f"{readers.waiting} of at most {readers.limit} wait" if readers else _UNKNOWN),
@@ -276,7 +278,8 @@ def _retention_lines(retention: RetentionStatus | None) -> list[str]:
         if days is not None
         else f"faxes and voicemail: not known, because {retention.unknown_because}"
     )
-    lines = [f"{known}; sent faxes 30 days, the trash about 5, as documented"]
+    recordings = f"recordings {retention.recording_days} (30 on a HIPAA account, which no request tells)"
+    lines = [f"{known}; sent faxes 30 days, the trash about 5, {recordings}, as documented"]
     lines += [
         f"{_owner(row)}: the first of {_count(row.messages, 'message')} {_going(row)};"
         f" {_count(row.uncached, 'attachment')} not cached"

@@ -205,6 +205,47 @@ class GreetingsStatus:
 
 
 @attrs.frozen
+class ExportStatus:
+    """An export that was asked for."""
+
+    kind: str
+    """Name of its directory, such as ``Messages``."""
+    name: str
+    state: str
+    """``Waiting``, ``Asked``, or a word of the platform such as ``InProgress``."""
+    is_final: bool
+    """Whether the state stays."""
+    since: str
+    next_look: str | None
+    """When rcfs asks the platform again; None if it does not, or if that depends on other exports."""
+    left_s: float | None
+    """Time until it is probably complete, by how long earlier ones took; None when that is not known."""
+    task_id: str | None
+    """The platform's id; None until it is known."""
+    archives: int
+    size_bytes: int
+    """Sum of the known sizes of the archives."""
+    problem: str | None
+    """Why it waits, or what is wrong; None for nothing."""
+
+
+@attrs.frozen
+class ExportRefusalStatus:
+    """A kind of exports that the login does not have."""
+
+    kind: str
+    because: str
+
+
+@attrs.frozen
+class ExportsStatus:
+    """The exports of the account."""
+
+    refused: tuple[ExportRefusalStatus, ...]
+    exports: tuple[ExportStatus, ...]
+
+
+@attrs.frozen
 class ExpiryStatus:
     """The messages of one mailbox that the platform deletes soon."""
 
@@ -249,6 +290,9 @@ class RetentionStatus:
     mailboxes: tuple[ExpiryStatus, ...]
     recordings: RecordingExpiryStatus | None = None
     """None if no recording that rcfs knows goes within that time."""
+    recording_days: int = 90
+    """Days that recordings are kept, as documented. It is assumed: an account with HIPAA settings keeps them
+    for 30 days, and no request tells whether it is one."""
 
 
 @attrs.frozen
@@ -307,6 +351,7 @@ class Status:
     loads: tuple[LoadStatus, ...] | None = None
     calls: CallsStatus | None = None
     greetings: GreetingsStatus | None = None
+    exports: ExportsStatus | None = None
     retention: RetentionStatus | None = None
     hints: HintsStatus | None = None
     readers: ReadersStatus | None = None

@@ -1,0 +1,216 @@
+"""The records of a zip file: headers before members, data descriptors, and the directory at the end.
+
+Source: APPNOTE.TXT of PKWARE, version 6.3.10; the numbers below are its sections.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from hashlib import blake2b
+from typing import Final
+
+import attrs
+
+MEMBER: Final = b"PK\3\4"
+DESCRIPTOR: Final = b"PK\7\x08"
+ENTRY: Final = b"PK\1\2"
+END: Final = b"PK\5\6"
+END_64: Final = b"PK\6\6"
+LOCATOR_64: Final = b"PK\6\7"
+"""Signatures (4.3.7, 4.3.9, 4.3.12, 4.3.16, 4.3.14, 4.3.15)."""
+
+STORED: Final = 0
+DEFLATED: Final = 8
+"""Methods of compression (4.4.5); rcfs reads no others."""
+
+LOCAL: Final = struct.Struct("<4sHHHHHIIIHH")
+CENTRAL: Final = struct.Struct("<4sHHHHHHIIIHHHHHII")
+LOCATOR_64_BYTES: Final = 20
+END_64_HEAD: Final = struct.Struct("<4sQ")
+
+_ENCRYPTED: Final = 1 << 0
+_DESCRIBED: Final = 1 << 3
+_UTF8: Final = 1 << 11
+"""Bits of the general purpose flag (4.4.4)."""
+_UNKNOWN: Final = 0xFFFFFFFF
+"""A size of 32 bits whose true value stands in the extra field (4.4.8)."""
+_ZIP64: Final = 1
+_UNICODE_PATH: Final = 0x7075
+"""Ids of extra fields (4.5.3, 4.6.9)."""
+_TALLY_END: Final = 1 << 64
+
+
+@attrs.frozen
+class Member:
+    """A member, as the header before it tells."""
+
+    offset: int
+    """Position of its header in the archive."""
+    name: str
+    """Its path, from a stranger; characters that cannot be decoded are U+FFFD."""
+    raw_name: bytes
+    """Its path as it stands in the header."""
+    method: int
+    """Method of compression."""
+    size_bytes: int | None
+    """Size of its content; None when it follows the content."""
+    packed_bytes: int | None
+    """Bytes that it takes in the archive; None when that follows the content."""
+    crc: int
+    """CRC-32 of its content; 0 when it follows the content."""
+    is_described: bool
+    """Whether a data descriptor follows the content."""
+    problem: str
+    """Why its content cannot be read, as part of a sentence; empty when it can."""
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it stands for a directory, and has no content."""
+        return self.name.endswith("/")
+
+
+@attrs.define
+class Tally:
+    """A sum over members that does not depend on their order: of equal tallies the members are the same."""
+
+    count: int = 0
+    """Number of members."""
+    total: int = 0
+    """Sum of a digest of each member, modulo 2^64."""
+
+    def add(self, offset: int, raw_name: bytes, crc: int, size_bytes: int) -> None:
+        """Add a member."""
+        digest = blake2b(b"%d %d %d " % (offset, crc, size_bytes) + raw_name, digest_size=8).digest()
+        self.count += 1
+        self.total = (self.total + int.from_bytes(digest)) % _TALLY_END
+
+
+def header_bytes(head: bytes) -> int:
+    """Length in bytes of the header of a member whose first bytes are `head`."""
+    *_fields, name_bytes, extra_bytes = LOCAL.unpack(head[: LOCAL.size])
+    return LOCAL.size + int(name_bytes) + int(extra_bytes)
+
+
+def parse_member(header: bytes, offset: int) -> Member:
+    """The member whose whole header is `header`."""
+    _sig, _version, flags, method, _time, _date, crc, packed, size, name_end, _extra = LOCAL.unpack_from(
+        header
+    )
+    raw_name = header[LOCAL.size : LOCAL.size + name_end]
+    extras = dict(_extras(header[LOCAL.size + name_end :]))
+    sizes = _sizes(extras.get(_ZIP64, b""), size, packed)
+    is_described = bool(flags & _DESCRIBED)
+    # With a descriptor the header has zeros, or the true values (4.4.4, bit 3), which some writers know.
+    is_known = sizes is not None and not (is_described and sizes[1] == 0)
+    return Member(
+        offset=offset,
+        name=_decoded(raw_name, flags, extras.get(_UNICODE_PATH, b"")),
+        raw_name=raw_name,
+        method=method,
+        size_bytes=sizes[0] if sizes is not None and is_known else None,
+        packed_bytes=sizes[1] if sizes is not None and is_known else None,
+        crc=crc,
+        is_described=is_described,
+        problem=_problem(flags, method, is_damaged=sizes is None),
+    )
+
+
+def entry_bytes(head: bytes) -> int:
+    """Length in bytes of the directory's entry whose first bytes are `head`."""
+    *_fields, name, extra, comment, _disk, _internal, _external, _offset = CENTRAL.unpack(
+        head[: CENTRAL.size]
+    )
+    return CENTRAL.size + int(name) + int(extra) + int(comment)
+
+
+def add_entry(tally: Tally, entry: bytes) -> None:
+    """Add the member of a whole directory entry to `tally`."""
+    fields = CENTRAL.unpack_from(entry)
+    crc, packed, size, name_end, extra_end, offset = *fields[7:12], fields[16]
+    raw_name = entry[CENTRAL.size : CENTRAL.size + name_end]
+    extras = dict(_extras(entry[CENTRAL.size + name_end : CENTRAL.size + name_end + extra_end]))
+    wide = _wide(extras.get(_ZIP64, b""))
+    size, packed, offset = (
+        next(wide, value) if value == _UNKNOWN else value for value in (size, packed, offset)
+    )
+    tally.add(offset, raw_name, crc, size)
+
+
+def descriptor_bytes(found: bytes, crc: int | None, packed_bytes: int, size_bytes: int) -> int:
+    """Length in bytes of the data descriptor at the beginning of `found`; 0 if none there has these values.
+
+    The signature may be missing, and sizes have 32 or 64 bits, which nothing tells for certain (4.3.9). So a
+    descriptor counts only if the signature of the next record follows. A `crc` of None fits any.
+    """
+    for signature in (DESCRIPTOR, b""):
+        for form in ("<II", "<QQ"):
+            sizes = (
+                struct.pack(form, packed_bytes, size_bytes) if _fits(form, packed_bytes, size_bytes) else b""
+            )
+            begin = len(signature) + 4
+            end = begin + len(sizes)
+            if (
+                sizes
+                and found.startswith(signature)
+                and found[begin:end] == sizes
+                and (crc is None or found[len(signature) : begin] == crc.to_bytes(4, "little"))
+                and begins_record(found[end : end + 4])
+            ):
+                return end
+    return 0
+
+
+def unchecked_descriptor_bytes(found: bytes) -> int:
+    """As `descriptor_bytes`, whatever the values of the descriptor are."""
+    lengths = (16, 24) if found.startswith(DESCRIPTOR) else (12, 20)
+    return next((each for each in lengths if begins_record(found[each : each + 4])), 0)
+
+
+def begins_record(signature: bytes) -> bool:
+    """Whether a record that may follow a member begins with `signature`."""
+    return signature in (MEMBER, ENTRY)
+
+
+def _fits(form: str, *values: int) -> bool:
+    return form == "<QQ" or max(values) < 1 << 32
+
+
+def _sizes(zip64: bytes, size: int, packed: int) -> tuple[int, int] | None:
+    """(size, packed size) of a header; None if the extra field lacks one."""
+    wide = _wide(zip64)
+    found = [next(wide, None) if value == _UNKNOWN else value for value in (size, packed)]
+    first, second = found
+    return None if first is None or second is None else (first, second)
+
+
+def _wide(data: bytes) -> Iterator[int]:
+    """The numbers of 64 bits in the extra field of zip64."""
+    return (value for (value,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]))
+
+
+def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """(id, data) of each extra field (4.5.1) that is not cut."""
+    while len(data) >= 4:
+        number, length = struct.unpack_from("<HH", data)
+        if length > len(data) - 4:
+            return
+        yield number, data[4 : 4 + length]
+        data = data[4 + length :]
+
+
+def _decoded(raw_name: bytes, flags: int, unicode_path: bytes) -> str:
+    """The name: in UTF-8 if the header has that flag (appendix D), else in the code page of DOS."""
+    if flags & _UTF8:
+        return raw_name.decode("utf-8", "replace")
+    version_and_crc = b"\1" + zlib.crc32(raw_name).to_bytes(4, "little")
+    if unicode_path.startswith(version_and_crc):
+        return unicode_path[len(version_and_crc) :].decode("utf-8", "replace")
+    return raw_name.decode("cp437")
+
+
+def _problem(flags: int, method: int, *, is_damaged: bool) -> str:
+    if is_damaged:
+        return "its header lacks a size"
+    if flags & _ENCRYPTED:
+        return "it is encrypted"
+    return "" if method in (STORED, DEFLATED) else f"rcfs does not know its compression, method {method}"
