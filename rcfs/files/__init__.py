@@ -16,6 +16,7 @@ from rcfs.files._openers import Listing as Listing
 from rcfs.files._openers import OpenContent as OpenContent
 from rcfs.files._openers import Opener as Opener
 from rcfs.files._openers import OpenLive as OpenLive
+from rcfs.files._openers import OpenMember as OpenMember
 from rcfs.files._openers import OpenText as OpenText
 from rcfs.files._readers import USUAL_CRAWLERS as USUAL_CRAWLERS
 from rcfs.files._readers import Asker as Asker

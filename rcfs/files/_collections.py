@@ -7,6 +7,7 @@ import trio
 from rcfs.engine import Engine
 from rcfs.errors import NotFoundError, StaleError
 from rcfs.files._changes import Changes
+from rcfs.files._exporting import ShownExports
 from rcfs.files._readers import Asker, Readers
 from rcfs.files._searching import Searching
 from rcfs.files._texts import Texts
@@ -67,6 +68,7 @@ def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
         searches=engine.searches,
         calls=account.calls.catalogue if shows_calls else None,
         greetings=account.greetings if shows_calls else None,
+        exports=ShownExports.of(engine),
         list_control=list_control,
     )
 

@@ -1,10 +1,10 @@
 """The file system of an account: look up, list, open, read, wait, change. It knows neither FUSE nor a kernel.
 
-`list` waits for a collection and `open` for content, as long as the user allows. `find`, `page`, `xattr` and
-changes of searches wait for the disk only, two seconds at most. Then they raise `DeadlineError` while the
-work continues, because the kernel holds a lock of the directory during these calls. One exception: `find`
-below a mailbox that was never loaded waits for the mailbox, two seconds at most as well, because a false "no
-such file" would be worse.
+`list` waits for a collection and `open` for content, as long as the user allows. `find`, `page`, `xattr`, and
+changes of searches and exports wait for the disk only, two seconds at most. Then they raise `DeadlineError`
+while the work continues, because the kernel holds a lock of the directory during these calls. One exception:
+`find` below a mailbox that was never loaded waits for the mailbox, two seconds at most as well, because a
+false "no such file" would be worse.
 """
 
 from bisect import bisect_right
@@ -22,11 +22,13 @@ from rcfs.errors import (
     UnreachableError,
     WrongKindError,
 )
+from rcfs.files._archives import Archives
 from rcfs.files._attributes import Attributes, attributes_of
 from rcfs.files._changes import Changes, Listener
 from rcfs.files._collections import ShownCollections
 from rcfs.files._contents import Contents
-from rcfs.files._openers import Listing, OpenContent, Opener, OpenLive, OpenText
+from rcfs.files._exporting import Exporting
+from rcfs.files._openers import Listing, OpenContent, Opener, OpenLive, OpenMember, OpenText
 from rcfs.files._readers import USUAL_CRAWLERS, Asker, CrawlerRule, Readers
 from rcfs.files._renderings import Renderer
 from rcfs.files._searching import Searching
@@ -34,10 +36,14 @@ from rcfs.files._texts import Texts
 from rcfs.files._waits import Waits
 from rcfs.transport import Recorder
 from rcfs.tree import (
+    ArchiveDirectory,
     ContentFile,
     Directory,
     Entry,
+    ExportDirectory,
+    ExportKindDirectory,
     LiveFile,
+    MemberFile,
     MessageDirectory,
     Node,
     RefreshFile,
@@ -106,6 +112,9 @@ class FileSystem:
             max_wait_s=max_wait_s,
         )
         """The mailboxes, call logs and greetings that are shown."""
+        self.archives = Archives(root.exports, engine.library, waits, engine.recorder, max_wait_s)
+        """The archives that people look into."""
+        self._exporting = Exporting(root, engine, self._changes, self.collections.extensions_changed)
         self._live_bytes: dict[str, int] = {}
 
     @property
@@ -117,12 +126,17 @@ class FileSystem:
         """Adds a listener for every change."""
         self._changes.listen(listener)
 
+    def follow(self) -> None:
+        """Shows all changes from now on, and those since the tree was built."""
+        self.collections.follow()
+        self._exporting.follow()
+
     # Names and attributes
 
     async def find(self, directory: Directory, name: str, asker: Asker) -> Node | None:
         """The node that `directory` shows under a name; None if it shows no such name."""
         node = None
-        if directory.is_known:
+        if directory.is_known or isinstance(directory, ArchiveDirectory):
             node = await self._find(directory, name, asker, _lock_of(directory))
         # A mailbox has no names with a leading dot, and desktops that probe for some must not load it.
         if node is None and directory.collection_id is not None and not name.startswith("."):
@@ -136,12 +150,41 @@ class FileSystem:
         return await self._find(directory, name, asker, ("again", *_lock_of(directory), name))
 
     async def _find(self, directory: Directory, name: str, asker: Asker, lock: Hashable) -> Node | None:
+        # An export's other files are there whether the cache has its archives or not.
+        may_be_inside = isinstance(directory, ExportDirectory) and not name.endswith((".zip", ".txt"))
+        if may_be_inside or isinstance(directory, ArchiveDirectory):
+            await self._waits.briefly(asker, lock, lambda: self._look_into(directory))
         if not isinstance(directory, SearchDirectory):
             return directory.find(name)
         searching, key = self._searching, (directory.query, name)
         return await self._waits.briefly(
             asker, lock, lambda: searching.ask(lambda: searching.find(directory, name), key)
         )
+
+    async def need(self, directory: Directory, asker: Asker, *, briefly: bool = False) -> None:
+        """Returns when the entries of a directory are known again, which somebody has listed before.
+
+        With `briefly` it waits for two seconds at most. Raises as `find`.
+        """
+        if not isinstance(directory, ArchiveDirectory):
+            await self.collections.need(directory, asker, briefly=briefly)
+        elif briefly:
+            await self._waits.briefly(asker, _lock_of(directory), lambda: self.archives.enter(directory))
+        else:
+            await self._waits.until(
+                asker, lambda: self.archives.enter(directory), within_s=self._max_wait_s, seated=False
+            )
+
+    async def _look_into(self, directory: Directory) -> None:
+        """Returns when the entries of an export or archive are known.
+
+        Raises:
+            NotFoundError: The cache no longer has all of the archive.
+        """
+        if isinstance(directory, ExportDirectory):
+            await self.archives.look(directory)
+        elif isinstance(directory, ArchiveDirectory):
+            await self.archives.enter(directory)
 
     def attributes(self, node: Node) -> Attributes:
         """The attributes of `node`, without a wait."""
@@ -171,6 +214,10 @@ class FileSystem:
         except (ForbiddenError, OfflineError, UnreachableError):
             if not directory.shows_others:
                 raise
+        if isinstance(directory, (ArchiveDirectory, ExportDirectory)):
+            await self._waits.until(
+                asker, lambda: self._look_into(directory), within_s=self._max_wait_s, seated=False
+            )
         if not directory.is_known:
             raise NotFoundError("there is nothing to show here")
         if directory.collection_id is not None and self._readers.looks_around(asker, trio.current_time()):
@@ -191,6 +238,8 @@ class FileSystem:
             StoreError: The index has lost the collection since `list`, so the listing would be incomplete.
         """
         directory = listing.directory
+        if isinstance(directory, ArchiveDirectory) and not directory.is_known:
+            await self._waits.briefly(None, _lock_of(directory), lambda: self.archives.enter(directory))
         if not directory.is_known:
             raise StoreError("the index has lost this while it was listed")
         if listing.end == after != 0:
@@ -225,17 +274,30 @@ class FileSystem:
         )
         listing.ahead_after, listing.ahead_edition = after, edition
 
-    # Changes: searches are the only thing that users can make
+    # Changes: searches and exports are the only things that users can make
 
     async def make_directory(self, parent: Node, name: str, asker: Asker) -> Node:
-        """Makes a search; see `Searching.make`."""
-        return await self._waits.briefly(asker, _lock_of(parent), lambda: self._searching.make(parent, name))
+        """Makes a search or asks for an export; see `Searching.make` and `Exporting.make`."""
+
+        def make() -> Awaitable[Node]:
+            if isinstance(parent, ExportKindDirectory):
+                return self._exporting.make(parent, name)
+            return self._searching.make(parent, name)
+
+        return await self._waits.briefly(asker, _lock_of(parent), make)
 
     async def remove_directory(self, parent: Node, name: str, asker: Asker) -> tuple[str, ...]:
-        """Removes a search; all the names that it had. See `Searching.remove`."""
-        return await self._waits.briefly(
-            asker, _lock_of(parent), lambda: self._searching.remove(parent, name)
-        )
+        """Removes a search or forgets an export; all the names that it had.
+
+        See `Searching.remove` and `Exporting.remove`.
+        """
+
+        def remove() -> Awaitable[tuple[str, ...]]:
+            if isinstance(parent, ExportKindDirectory):
+                return self._exporting.remove(parent, name)
+            return self._searching.remove(parent, name)
+
+        return await self._waits.briefly(asker, _lock_of(parent), remove)
 
     async def rename(
         self, parents: tuple[Node, Node], name: str, new_name: str, asker: Asker, *, exchange: bool
@@ -288,6 +350,8 @@ class FileSystem:
                     asker, lambda: self.texts.render(place, node), within_s=self._max_wait_s
                 )
             return self.texts.open(place, node, text, number)
+        if isinstance(node, MemberFile):
+            return await self.archives.open(node, asker)
         if not isinstance(node, ContentFile):
             raise WrongKindError("only files can be opened")
         opener = await self._contents.open_again(place, node, asker) if has_bytes else None
@@ -302,16 +366,30 @@ class FileSystem:
         """
         if isinstance(opener, OpenContent):
             return await self._contents.read(opener, off, size)
+        if isinstance(opener, OpenMember):
+            return await self.archives.read(opener, off, size)
         return opener.read(off, size)
 
     def close(self, opener: Opener) -> None:
         """Ends one use of an open file."""
         if isinstance(opener, OpenContent):
             self._contents.release(opener)
+        elif isinstance(opener, OpenMember):
+            self.archives.close(opener)
         elif isinstance(opener, OpenText):
             self.texts.release(opener)
 
 
 def _lock_of(directory: Node) -> tuple[Hashable, ...]:
     """The key of all brief waits in a directory; the kernel locks the directory, not one name."""
-    return ("search", directory.query) if isinstance(directory, SearchDirectory) else ("searches",)
+    match directory:
+        case SearchDirectory():
+            return "search", directory.query
+        case ArchiveDirectory():
+            return "archive", directory.file.key
+        case ExportDirectory():
+            return "export", directory.kind, directory.name
+        case ExportKindDirectory():
+            return "exports", directory.kind
+        case _:
+            return ("searches",)

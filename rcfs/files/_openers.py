@@ -9,9 +9,10 @@ import attrs
 
 from rcfs.content import Content
 from rcfs.errors import StaleError
+from rcfs.files._members import MemberStream
 from rcfs.files._readers import Asker
 from rcfs.files._renderings import Rendering
-from rcfs.tree import ContentFile, Directory, Entry, TextFile
+from rcfs.tree import ContentFile, Directory, Entry, MemberFile, TextFile
 
 
 @attrs.define(eq=False)
@@ -90,4 +91,16 @@ class OpenContent:
     """Whether it holds one of the few seats for contents that are read while they arrive."""
 
 
-Opener = OpenLive | OpenText | OpenContent
+@attrs.frozen(eq=False)
+class OpenMember:
+    """An open member of an archive."""
+
+    node: MemberFile
+    """The member."""
+    asker: Asker
+    """The asker of the open."""
+    stream: MemberStream
+    """Its bytes."""
+
+
+Opener = OpenLive | OpenText | OpenContent | OpenMember

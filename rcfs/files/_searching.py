@@ -188,7 +188,7 @@ class Searching:
     @staticmethod
     def _directory(parent: Node) -> SearchesDirectory:
         if not isinstance(parent, SearchesDirectory):
-            raise ReadOnlyError("only searches can be created")
+            raise ReadOnlyError("only searches and exports can be created")
         return parent
 
 

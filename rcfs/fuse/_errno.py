@@ -29,6 +29,7 @@ from rcfs.errors import (
     SuspendError,
     TooLargeError,
     UnreachableError,
+    UnsupportedError,
     WrongKindError,
 )
 from rcfs.transport import Recorder
@@ -45,6 +46,7 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (InvalidNameError, errno.EINVAL),
     (NoDirectoryError, errno.ENOTDIR),
     (WrongKindError, errno.EINVAL),
+    (UnsupportedError, errno.EOPNOTSUPP),
     (NotReadyError, errno.EBUSY),  # the platform still makes the fax: try again later
     (UnreachableError, errno.ENETUNREACH),
     (OfflineError, errno.ENETUNREACH),

@@ -117,7 +117,7 @@ class Invalidation(Listener):
             forget_name(self._searches(), name)
 
     def search_removed(self, inode: int, name: bytes, names: Collection[str]) -> None:
-        """Retires the search `name`, which the kernel has removed from `inode`, and its other `names`."""
+        """Retires the search or export `name`, which the kernel has removed from `inode`, and its `names`."""
         self._inodes.retire(self._inodes.number(inode, name))
         for other in map(encoded, names):
             if other != name:

@@ -130,10 +130,12 @@ async def serve_mount(
                 ("suspend", partial(answer_before_suspend, waits, engine.recorder)),
                 ("stacks", partial(dump_on_signal, engine.recorder)),
                 ("hints", engine.hints.run),
+                ("exports", engine.exports.run),
                 ("invalidation", operations.invalidation.run),
                 ("texts", files.texts.run),
                 ("look", partial(files.texts.look, files.collections.follow_text)),
                 ("space", space.run),
+                ("archives", files.archives.run),
             ]
             if options.preload:
                 jobs.append(("preload", engine.preload.run))
@@ -141,7 +143,7 @@ async def serve_mount(
                 nursery.start_soon(keep_going, engine.recorder, event, job)
             nursery.start_soon(_end_when, end, waits)
             nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
-            files.collections.follow()
+            files.follow()
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
             ready = True

@@ -15,14 +15,14 @@ from typing import Any, NoReturn
 import pyfuse3
 
 from rcfs.errors import NoDirectoryError, ReadOnlyError, StaleError, WrongKindError
-from rcfs.files import FileSystem, Listing, OpenContent, OpenLive, SpaceMeter, encoded
+from rcfs.files import FileSystem, Listing, OpenContent, OpenLive, OpenMember, SpaceMeter, encoded
 from rcfs.fuse._attributes import Ownership, decoded, entry_of, statvfs_of
 from rcfs.fuse._errno import answering, answering_briefly
 from rcfs.fuse._inodes import HandleTable, InodeTable
 from rcfs.fuse._invalidation import Invalidation
 from rcfs.fuse._processes import Process
 from rcfs.transport import Recorder
-from rcfs.tree import Directory, Link, Node
+from rcfs.tree import Directory, ExportArchiveFile, Link, Node
 
 
 async def _refused(*_request: Any, **_more: Any) -> NoReturn:  # noqa: ASYNC124 - handlers are awaited
@@ -35,9 +35,9 @@ class Operations(pyfuse3.Operations):
     supports_dot_lookup = False
     enable_writeback_cache = False
 
-    # A mount is not read-only to the kernel, because users make searches. Without a handler pyfuse3 answers
-    # ENOSYS, after which the kernel tries other requests. Users whom the modes do not let write get EACCES
-    # from the kernel.
+    # A mount is not read-only to the kernel, because users make searches and exports. Without a handler
+    # pyfuse3 answers ENOSYS, after which the kernel tries other requests. Users whom the modes do not let
+    # write get EACCES from the kernel.
     setattr = mknod = create = symlink = link = write = setxattr = removexattr = _refused
 
     def __init__(
@@ -158,7 +158,7 @@ class Operations(pyfuse3.Operations):
         """Ends a listing."""
         self._handles.pop(fh)
 
-    # Changes: searches are the only thing that users can make
+    # Changes: searches and exports are the only things that users can make
 
     @answering_briefly
     async def mkdir(
@@ -168,7 +168,7 @@ class Operations(pyfuse3.Operations):
         mode: pyfuse3.ModeT,
         ctx: pyfuse3.RequestContext,
     ) -> pyfuse3.EntryAttributes:
-        """Makes a search."""
+        """Makes a search, or asks for an export."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
         node = await self._files.make_directory(parent, _text(name, errno.EINVAL), asker)
@@ -178,7 +178,7 @@ class Operations(pyfuse3.Operations):
     async def rmdir(
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Removes a search."""
+        """Removes a search, or forgets an export."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
         names = await self._files.remove_directory(parent, _text(name), asker)
@@ -232,7 +232,12 @@ class Operations(pyfuse3.Operations):
         if isinstance(opener, OpenContent):
             if not opener.streaming:
                 self._inodes.note_whole(inode)
+            if isinstance(node, ExportArchiveFile):
+                # An export that was made again has other archives of the same names.
+                return pyfuse3.FileInfo(fh=number, keep_cache=self._same(inode, node))
             return pyfuse3.FileInfo(fh=number, keep_cache=True)  # It never changes.
+        if isinstance(opener, OpenMember):
+            return pyfuse3.FileInfo(fh=number, keep_cache=self._same(inode, opener.node.file))
         if opener.node.grows:
             # The last page holds zeros after the end of the text. A process that reads it while another one
             # gets the new size would read the zeros (seen with Linux 6.18), so the kernel must keep no pages.
@@ -258,6 +263,10 @@ class Operations(pyfuse3.Operations):
 
     # Shared by the handlers
 
+    def _same(self, inode: int, file: ExportArchiveFile) -> bool:
+        """Whether the kernel's pages of `inode`, which is or is in an archive, are of this archive."""
+        return self._inodes.serve(inode, str(file.key).encode())
+
     async def _node(self, inode: int, ctx: pyfuse3.RequestContext) -> Node:
         """The node of an inode; waits only if a search has to run again to find it."""
         node = self._inodes.node(inode)
@@ -273,7 +282,7 @@ class Operations(pyfuse3.Operations):
         """The node of an inode; waits for its mailbox if the index has lost that since the lookup."""
         above = None if self._inodes.node(inode) else self._inodes.known_above(inode)
         if above is not None:
-            await self._files.collections.need(above, Process(ctx.pid), briefly=briefly)
+            await self._files.need(above, Process(ctx.pid), briefly=briefly)
         return await self._node(inode, ctx)
 
     async def _directory(

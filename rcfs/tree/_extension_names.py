@@ -19,6 +19,9 @@ SEARCH_DIRECTORY = "Search"
 COMPANY_DIRECTORY = "Company"
 """Directory in the root for all that belongs to the whole company; no extension gets this name."""
 
+EXPORTS_DIRECTORY = "Exports"
+"""Directory of the exports in the root; no extension gets this name."""
+
 COPY_MANIFEST = "SHA256SUMS"
 """File of digests at the top of a copy; no extension gets this name."""
 
@@ -34,7 +37,7 @@ def extension_names(extensions: Iterable[Extension]) -> dict[int, str]:
     """
     stems = {extension.id: _stem(extension) for extension in extensions}
     equal = Counter(folded(fit(stem)) for stem in stems.values())
-    taken = Names((LIVE_DIRECTORY, SEARCH_DIRECTORY, COMPANY_DIRECTORY, COPY_MANIFEST))
+    taken = Names((LIVE_DIRECTORY, SEARCH_DIRECTORY, COMPANY_DIRECTORY, EXPORTS_DIRECTORY, COPY_MANIFEST))
     return {
         extension_id: taken.unique(stem, f" [{extension_id}]" if equal[folded(fit(stem))] > 1 else "")
         for extension_id, stem in sorted(stems.items())

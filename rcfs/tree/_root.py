@@ -1,4 +1,4 @@
-"""The root of the tree: extensions, ``Company``, ``Search``, and ``.rcfs``, which is not listed."""
+"""The root: extensions, ``Company``, ``Exports``, ``Search``, and ``.rcfs``, which is not listed."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
@@ -6,14 +6,24 @@ from operator import itemgetter
 
 import attrs
 
-from rcfs.model import COMPANY, AttachmentKey, ContentKey, Extension, RecordingKey
+from rcfs.model import (
+    COMPANY,
+    AttachmentKey,
+    ContentKey,
+    DatasetKey,
+    Extension,
+    RecordingKey,
+    ReportKey,
+)
 from rcfs.tree._call_catalogue import CallCatalogue
 from rcfs.tree._calls import recording_file
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._company import CompanyDirectory
+from rcfs.tree._exports import ExportCatalogue, ExportsDirectory, ExportShelf, NoExports
 from rcfs.tree._extension import ExtensionDirectory
 from rcfs.tree._extension_names import (
     COMPANY_DIRECTORY,
+    EXPORTS_DIRECTORY,
     LIVE_DIRECTORY,
     SEARCH_DIRECTORY,
     extension_names,
@@ -72,6 +82,8 @@ class Root(Directory):
     _searches: SearchCatalogue | None = None
     _calls: CallCatalogue | None = None
     _greetings: GreetingShelf | None = None
+    exports: ExportShelf = attrs.field(factory=lambda: ExportShelf(NoExports()))
+    """The exports."""
     _list_control: bool = False
     _extensions: dict[int, ExtensionDirectory] = attrs.field(factory=dict)
     _named: dict[str, Node] = attrs.field(factory=dict)
@@ -84,7 +96,7 @@ class Root(Directory):
         self._company = CompanyDirectory(times=self.times(), calls=self._calls, greetings=self._greetings)
 
     def show(self, extensions: Iterable[Extension]) -> set[str]:
-        """Shows these extensions and no others, and the company if the login may see something of it.
+        """Shows these extensions and no others, and the company and exports if the login may see any of them.
 
         Names are as in `extension_names`. The directory of an extension stays the same node.
 
@@ -117,6 +129,10 @@ class Root(Directory):
             entries[COMPANY_DIRECTORY] = self._company
         if self._greetings is not None:
             self._greetings.has_company = has_company
+        if self.exports.catalogue.kinds:
+            entries[EXPORTS_DIRECTORY] = self._named.get(EXPORTS_DIRECTORY) or ExportsDirectory(
+                shelf=self.exports
+            )
         if self._searches is not None:
             entries[SEARCH_DIRECTORY] = self._named.get(SEARCH_DIRECTORY) or SearchesDirectory(
                 catalogue=self._searches, owner_of=self.owner_of, times=times
@@ -158,6 +174,8 @@ class Root(Directory):
                 row = self._calls.recording_by_id(key.recording_id)
                 recording = None if row is None else recording_file(self._calls, row)
                 return recording if recording is not None and recording.key == key else None
+            case ReportKey() | DatasetKey():
+                return self.exports.file(key)
             case _ if self._greetings is not None:
                 greeting = self._greetings.file(key)
                 return greeting if greeting is not None and greeting.key == key else None
@@ -191,6 +209,7 @@ def build_root(
     searches: SearchCatalogue | None = None,
     calls: CallCatalogue | None = None,
     greetings: GreetingCatalogue | None = None,
+    exports: ExportCatalogue | None = None,
     list_control: bool = False,
 ) -> Root:
     """The root that shows `extensions`.
@@ -201,6 +220,7 @@ def build_root(
         searches: The searches to show; None for a tree without a directory of searches.
         calls: The calls and recordings to show; None for a tree without them, and without the company.
         greetings: The greetings and prompts to show; None for a tree without them.
+        exports: The exports to show; None for a tree without them.
         list_control: Whether ``.rcfs`` is listed.
     """
     root = Root(
@@ -208,6 +228,7 @@ def build_root(
         searches=searches,
         calls=calls,
         greetings=None if greetings is None else GreetingShelf(greetings),
+        exports=ExportShelf(NoExports() if exports is None else exports),
         list_control=list_control,
     )
     root.show(extensions)
