@@ -21,6 +21,7 @@ from rcfs.engine import Engine
 from rcfs.errors import StoreError
 from rcfs.model import COMPANY, Filter
 from rcfs.pull._copy import Copy
+from rcfs.pull._facts import FACTS_EDITION
 from rcfs.pull._fingerprint import Found
 from rcfs.pull._manifest import Complete
 from rcfs.pull._needs import OwnerDirectory, owner_of_directory
@@ -99,7 +100,7 @@ class CompleteMailboxes:
             catalogue = self._engine.account.mailboxes.catalogue(owner)
             facts += (directory.extension.raw, None if catalogue is None else catalogue.revision)
         if self._copy is not None:
-            facts += self._state_of_calls(owner), self._state_of_greetings(owner)
+            facts += self._state_of_calls(owner), self._state_of_greetings(owner), FACTS_EDITION
         return blake2b(ascii(facts).encode(), digest_size=16).hexdigest()
 
     def _state_of_calls(self, owner: int) -> list[tuple[object, ...]]:

@@ -12,7 +12,7 @@ All methods are synchronous; several threads may write different files at the sa
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from hashlib import sha256
 from itertools import islice
@@ -33,9 +33,11 @@ from rcfs.pull._disk import (
     sweep,
     write_all,
 )
+from rcfs.pull._facts import Fact, PullNote, had_line, pull_line
 from rcfs.pull._file_writer import FileWriter
 from rcfs.pull._fingerprint import Fingerprint, Found
-from rcfs.pull._manifest import Complete, complete_line, line
+from rcfs.pull._manifest import Complete, complete_line
+from rcfs.pull._manifest_file import open_manifest
 from rcfs.tree import COPY_MANIFEST
 
 _DIRECTORY_MODE = 0o700
@@ -108,7 +110,7 @@ class Copy:
             return lacks
         renamed = "1 file" if self._renamed == 1 else f"{self._renamed} files"
         return [
-            f"rcfs gave {renamed} of the copy the name that this version uses",
+            f"rcfs gave {renamed} of the copy the name that the tree has now",
             *lacks,
         ]
 
@@ -132,6 +134,21 @@ class Copy:
             if self._digests.complete.get(name) != complete:
                 self._digests.put_complete(name, complete)
                 write_all(self._log, complete_line(name, complete).encode())
+
+    def know(self, parts: Sequence[str], fact: Fact, *, is_message: bool, gone: bool) -> None:
+        """Notes what the file at `parts` is; see `Digests.put_fact`."""
+        self._digests.put_fact("/".join(parts), fact, is_message=is_message, gone=gone)
+
+    def note_pull(self, note: PullNote, owners: Mapping[int, str]) -> None:
+        """Notes a pull, and what it found at the platform for `owners`, whose values are their directories.
+
+        Raises:
+            StoreError: The disk of the copy fails.
+        """
+        with hopeless_errors(self._path), self._lock:
+            for owner, name in owners.items():
+                write_all(self._log, had_line(self._digests.note_had(owner, name, note.at_s)).encode())
+            write_all(self._log, pull_line(self._digests.note_pull(note)).encode())
 
     def confirm(self, parts: Sequence[str], size_bytes: int) -> None:
         """Notes that the file at `parts`, which the manifest has, is right and has that size."""
@@ -220,7 +237,7 @@ class Copy:
             writer.finish(mtime_s)
             with self._lock:
                 self._digests.put("/".join(parts), writer.digest, writer.size_bytes)
-                write_all(self._log, line("/".join(parts), writer.digest).encode())
+                write_all(self._log, self._digests.entry_lines("/".join(parts)).encode())
 
     def write(self, parts: Sequence[str], mtime_s: float, data: bytes) -> None:
         """Writes the file at `parts`, whose bytes are `data`.
@@ -367,22 +384,14 @@ class Copy:
 
 
 def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
-    try:
-        file = open_regular(COPY_MANIFEST, fd)
-    except FileNotFoundError:
-        if any(name != partial_name(COPY_MANIFEST) for name in os.listdir(fd)):
-            raise StoreError(
-                f"{path} is not empty and not a copy of rcfs pull (it has no {COPY_MANIFEST}); choose another"
-                " directory"
-            ) from None
-        return Digests(is_current=False)
-    except OSError as exc:
-        raise StoreError(f"{path / COPY_MANIFEST} cannot be read: {exc.strerror}") from exc
-    digests = Digests()
-    with open(file, encoding="utf-8", errors="surrogateescape", newline="\n") as reading:  # noqa: PTH123
-        account = digests.read(reading)
-    if account is None:
-        raise StoreError(f"{path / COPY_MANIFEST} was not made by rcfs pull; choose another directory")
-    if account_id not in ("", account):
-        raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
-    return digests
+    with open_manifest(fd, path, account_id) as manifest:
+        if manifest is None:
+            if any(name != partial_name(COPY_MANIFEST) for name in os.listdir(fd)):
+                raise StoreError(
+                    f"{path} is not empty and not a copy of rcfs pull (it has no {COPY_MANIFEST}); choose"
+                    " another directory"
+                )
+            return Digests(is_current=False)
+        digests = Digests()
+        digests.read(manifest)
+        return digests

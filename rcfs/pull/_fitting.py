@@ -7,6 +7,7 @@ from rcfs.tree import (
     CallLogFile,
     CallsDirectory,
     Directory,
+    ExportArchiveFile,
     ExtensionDirectory,
     GreetingFile,
     Node,
@@ -30,6 +31,8 @@ def fits(wanted: Filter, node: Node) -> bool:
             return wanted.fits_greetings
         case CallLogFile():
             return _fits_log(wanted, node)
+        case ExportArchiveFile():
+            return False  # It holds what the filter takes, and all the rest.
         case _:
             return wanted.fits(node.message())
 

@@ -1,7 +1,13 @@
-"""Names that an earlier version of rcfs gave to the files of a copy, such as ``voicemail.wav``. Pure."""
+"""Former names of the files of a copy. Pure.
+
+An earlier version of rcfs named attachments otherwise, such as ``voicemail.wav``; and a recording gets
+another name when the platform changes the record of its call.
+"""
 
 from collections.abc import Collection
 from pathlib import PurePosixPath
+
+from rcfs.tree import call_id_of
 
 
 def former_name(name: str, shown: Collection[str], copied: Collection[str]) -> str | None:
@@ -23,6 +29,11 @@ def former_name(name: str, shown: Collection[str], copied: Collection[str]) -> s
     if len(strangers) != 1 or sum(_kind(each) == kind for each in shown) != 1:
         return None
     return strangers[0]
+
+
+def recordings_by_id(copied: Collection[str]) -> dict[str, str]:
+    """The names of recordings in a directory of a copy, by id, which stays when the record changes."""
+    return {recording_id: name for name in copied if (recording_id := call_id_of(name)) is not None}
 
 
 def _kind(name: str) -> str:

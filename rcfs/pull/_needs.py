@@ -23,6 +23,7 @@ from rcfs.model import (
     is_month,
 )
 from rcfs.tree import (
+    BY_CONTACT,
     GREETINGS_VIEW,
     PROMPTS_VIEW,
     CallCatalogue,
@@ -56,7 +57,7 @@ def owner_of_directory(directory: OwnerDirectory) -> int:
 
 def owners_of(root: Root, paths: Sequence[Parts]) -> dict[str, OwnerDirectory]:
     """The directories of extensions and of the company that `paths` lead into, by name."""
-    return {name: directory for name, directory, _path in _owners(root, paths)}
+    return {name: directory for name, directory, _path in owner_paths(root, paths)}
 
 
 def needs_of(root: Root, paths: Sequence[Parts], wanted: Filter, calls: CallCatalogue) -> Needs:
@@ -64,10 +65,11 @@ def needs_of(root: Root, paths: Sequence[Parts], wanted: Filter, calls: CallCata
     mailboxes: dict[str, ExtensionDirectory] = {}
     months: set[tuple[int, str]] = set()
     lists: dict[str, None] = {}
-    for name, directory, path in _owners(root, paths):
+    for name, directory, path in owner_paths(root, paths):
         view = path[1] if len(path) > 1 else "*"
         owner = owner_of_directory(directory)
-        if isinstance(directory, ExtensionDirectory) and wanted.takes_messages and view not in BESIDES:
+        takes_any = wanted.takes_messages or _links_to_recordings(path, wanted)
+        if isinstance(directory, ExtensionDirectory) and takes_any and view not in BESIDES:
             mailboxes[name] = directory
         if calls.has_calls:
             months.update((owner, month) for month in _months(path, owner, wanted, calls))
@@ -89,7 +91,7 @@ def matches(name: str, pattern: str) -> bool:
     return name == pattern or fnmatchcase(name, pattern) or fnmatchcase(name, pattern.replace("[", "[[]"))
 
 
-def _owners(root: Root, paths: Sequence[Parts]) -> Iterator[tuple[str, OwnerDirectory, Parts]]:
+def owner_paths(root: Root, paths: Sequence[Parts]) -> Iterator[tuple[str, OwnerDirectory, Parts]]:
     """The directories in the root that `paths` lead into, each with its name and the path."""
     for path in paths:
         pattern = path[0] if path else "*"
@@ -102,8 +104,17 @@ def _owners(root: Root, paths: Sequence[Parts]) -> Iterator[tuple[str, OwnerDire
                 yield name, node, path
 
 
+def _links_to_recordings(path: Parts, wanted: Filter) -> bool:
+    """Whether `path` names links to recordings, and not the recordings as well."""
+    if RECORDING not in wanted.kinds or len(path) < 2:
+        return False
+    return matches(BY_CONTACT, path[1]) and not matches(RECORDINGS_VIEW, path[1])
+
+
 def _months(path: Parts, owner: int, wanted: Filter, calls: CallCatalogue) -> Iterator[str]:
     view, entry = (*path[1:], "*", "*")[:2]
+    if _links_to_recordings(path, wanted):
+        view, entry = RECORDINGS_VIEW, "*"
     logs = CALL_LOG in wanted.kinds and matches(CALLS_VIEW, view)
     recordings = RECORDING in wanted.kinds and matches(RECORDINGS_VIEW, view)
     if not (logs or recordings):

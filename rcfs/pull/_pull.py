@@ -5,24 +5,30 @@ quota is used at any latency; a few others copy texts and cached contents meanwh
 quota waits for a disk.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain, islice
 
+import attrs
 import trio
 
 from rcfs.engine import Engine
-from rcfs.model import Filter
+from rcfs.model import HEAVY, MEDIUM, Filter
 from rcfs.pull._complete import CompleteMailboxes
 from rcfs.pull._copy import Copy
+from rcfs.pull._export_lane import ExportLane
+from rcfs.pull._fill import fill_of
+from rcfs.pull._keeping_up import keeping_up
 from rcfs.pull._load import in_parallel, load_tree
 from rcfs.pull._needs import Parts, owners_of
 from rcfs.pull._places import date_directories, make_places, sweep_directories
+from rcfs.pull._scope import bounds_of, scope_of
 from rcfs.pull._survey import Failure, Survey, Surveyor
+from rcfs.pull._telling import FactTeller, PullRecord
 from rcfs.pull._todo import FETCHES, Kind
 from rcfs.pull._transfer import Progress, Transfer
 from rcfs.pull._walk import Item, Walk, are_whole_extensions
+from rcfs.pull._way import Via, choose_way, known_exports
 from rcfs.transport import run_together
 from rcfs.tree import Root
 
@@ -48,7 +54,9 @@ class Pull:
         verify: bool = False,
         on_done: Callable[[Item, int], None] = lambda _item, _size_bytes: None,
         on_failure: Callable[[Failure], None] = lambda _failure: None,
-        wall_clock: Callable[[], float] = time.time,
+        via: Via = Via.ATTACHMENTS,
+        on_note: Callable[[str], None] = lambda _note: None,
+        wall_clock: Callable[[], float] | None = None,
     ) -> None:
         """Prepares a pull.
 
@@ -58,25 +66,36 @@ class Pull:
             verify: Whether to read and check the files that were copied before.
             on_done: Called with each file that was fetched or copied, and its size in bytes.
             on_failure: Called with each failure when it happens.
-            wall_clock: Gives seconds since 1970 UTC.
+            via: The way of attachments.
+            on_note: Called with each thing that exports did not bring, and why.
+            wall_clock: Gives seconds since 1970 UTC; None for the platform's clock.
         """
         self._engine = engine
         self._copy = copy
         self._verify = verify
-        self._wall_clock = wall_clock
+        self._wall_clock = wall_clock or engine.client.server_now_s
+        self._via = via
+        self._on_note = on_note
+        self._lane: ExportLane | None = None
         self._transfer = Transfer(engine, copy, on_done, on_failure)
-        self._complete = CompleteMailboxes(engine, copy, Filter(), {}, wall_clock)
+        self._complete = CompleteMailboxes(engine, copy, Filter(), {}, self._wall_clock)
+        self._record: PullRecord | None = None
+        self._teller: FactTeller | None = None
         self.surveyed = Survey()
         """The survey so far."""
 
     @property
     def progress(self) -> Progress:
         """How far the pull is."""
-        return self._transfer.progress
+        progress = self._transfer.progress
+        if self._lane is not None:
+            progress.archives, progress.waits_for = self._lane.archives, self._lane.waits_for
+        return progress
 
     def left_s(self) -> float:
-        """Seconds until all missing contents have been fetched."""
-        return self._transfer.left_s()
+        """Seconds until all missing contents have come."""
+        lane_s = 0.0 if self._lane is None else self._lane.left_s()
+        return max(self._transfer.left_s(), lane_s)
 
     async def tree(self, paths: Sequence[Parts]) -> tuple[Root, tuple[Failure, ...]]:
         """The tree with what `paths` lead into, and the collections that could not be loaded or synced.
@@ -118,15 +137,25 @@ class Pull:
             attachments_only=self._copy is None,
         )
         items = iter(walk)
-        surveyor = Surveyor(survey, engine.cache, self._copy, engine.retention.current, verify=self._verify)
+        surveyor = Surveyor(
+            survey,
+            engine.cache,
+            self._copy,
+            engine.retention.current,
+            verify=self._verify,
+            on_item=self._tell_of(survey, paths, wanted),
+        )
         while await trio.to_thread.run_sync(
             surveyor.look_at, islice(items, _LOOKED_AT_ONCE), self._wall_clock()
         ):
             pass
-        surveyor.finish(self._wall_clock(), self._transfer.interval_s)
+        if survey.missing_in[HEAVY]:
+            survey.keeping_up = await keeping_up(engine)
         self.progress.files = survey.present
         self.progress.failures = list(survey.failures)
         self.progress.left = survey.missing_in.copy()
+        await self._choose_way(survey, paths, wanted)
+        surveyor.finish(self._wall_clock(), self._transfer.interval_s)
         return survey, walk.unknown
 
     async def run(self, survey: Survey) -> None:
@@ -141,9 +170,13 @@ class Pull:
             PlatformError: The server fails for one file after the other.
         """
         todo, copy, transfer = survey.todo, self._copy, self._transfer
+        if self._teller is not None and self._record is not None:
+            await trio.to_thread.run_sync(self._record.begin, survey, self._teller)
         fetch_all = partial(transfer.fetch_all, survey.root)
         fetchers = {Kind.FETCH: _FETCHERS, Kind.FETCH_HEAVY: _HEAVY_FETCHERS}
         jobs = [in_parallel(count, fetch_all, todo.steps(kind)) for kind, count in fetchers.items()]
+        if self._lane is not None:
+            jobs.append(partial(self._use_exports, survey, self._lane))
         if copy is not None:
             pairs = ((step.detail.split("/"), step.parts) for step in todo.steps(Kind.RENAME))
             for new, error in await trio.to_thread.run_sync(copy.rename, pairs):
@@ -157,6 +190,16 @@ class Pull:
             await trio.to_thread.run_sync(date_directories, copy, todo)
         failed = {failure.path.partition("/")[0] for failure in self.progress.failures}
         await self._complete.note(survey, failed)
+        if self._record is not None:
+            await trio.to_thread.run_sync(self._record.end, tuple(self.progress.failures))
+
+    def _tell_of(self, survey: Survey, paths: Sequence[Parts], wanted: Filter) -> Callable[[Item], None]:
+        """A function that tells the copy, if there is one, what an item is."""
+        if self._copy is None:
+            return lambda _item: None
+        self._record = PullRecord(self._engine, self._copy, paths, wanted, self._wall_clock)
+        self._teller = FactTeller(self._copy, self._engine.account.id, survey.root)
+        return self._teller.tell
 
     async def lost(self, survey: Survey) -> int:
         """Number of contents that were fetched into the cache and are not there now; 0 for a copy."""
@@ -177,6 +220,33 @@ class Pull:
         with trio.move_on_after(within_s):
             await trio.lowlevel.checkpoint()
             await self._transfer.finish_asked()
+
+    async def _choose_way(self, survey: Survey, paths: Sequence[Parts], wanted: Filter) -> None:
+        """Chooses the way of the missing attachments; sends nothing."""
+        engine, count = self._engine, survey.missing_in[MEDIUM]
+        scope, exports = None, []
+        if self._via is not Via.ATTACHMENTS and count:
+            exports = await known_exports(engine)
+            scope = await scope_of(engine, survey.root, paths, wanted, survey.days, survey.unchanged)
+        if self._via is Via.EXPORTS:
+            scope = attrs.evolve(scope or bounds_of(engine, wanted, survey.days), is_eager=True)
+        survey.way = way = choose_way(engine, survey.days, count, via=self._via, scope=scope, exports=exports)
+        if way.via is Via.EXPORTS:
+            spans = [(period.query.from_s, period.until_s) for period in way.periods]
+            expected = await trio.to_thread.run_sync(survey.todo.expect, spans)
+            self.progress.expected = expected
+            self.progress.left[MEDIUM] -= expected
+            taken = partial(self._transfer.take_exported, survey.root, survey.todo)
+            self._lane = ExportLane(engine, way, fill_of(engine), arrived=taken, on_note=self._on_note)
+
+    async def _use_exports(self, survey: Survey, lane: ExportLane) -> None:
+        """Takes what the exports bring, and fetches the rest of it."""
+        await lane.run()
+        progress = self.progress
+        progress.left[MEDIUM] += progress.expected
+        progress.expected = 0
+        fetch_all = partial(self._transfer.fetch_all, survey.root)
+        await in_parallel(_FETCHERS, fetch_all, survey.todo.steps(Kind.EXPORT))()
 
     async def _make_places(self, copy: Copy, survey: Survey) -> None:
         """Makes the directories, which may be empty, and the links of the copy."""

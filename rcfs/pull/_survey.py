@@ -10,12 +10,25 @@ import attrs
 from rcfs.errors import RcfsError
 from rcfs.model import Retention, UsageGroup
 from rcfs.pull._copy import Copy
-from rcfs.pull._former import former_name
+from rcfs.pull._days import Days
+from rcfs.pull._former import former_name, recordings_by_id
+from rcfs.pull._keeping_up import KeepingUp
 from rcfs.pull._needs import Parts
 from rcfs.pull._todo import Kind, Step, Todo
 from rcfs.pull._walk import Item, find
+from rcfs.pull._way import Via, Way
 from rcfs.store import ContentCache
-from rcfs.tree import AttachmentFile, ContentFile, Directory, Link, RecordingFile, Root, TextFile, build_root
+from rcfs.tree import (
+    AttachmentFile,
+    ContentFile,
+    Directory,
+    Link,
+    RecordingFile,
+    Root,
+    TextFile,
+    build_root,
+    call_id_of,
+)
 
 
 @attrs.frozen
@@ -44,6 +57,8 @@ class Survey:
     """Contents that the platform purged before anybody fetched them."""
     late: int = 0
     """Missing contents that the platform deletes before the quota lets this pull fetch them."""
+    keeping_up: KeepingUp | None = None
+    """Whether the login can keep up with new recordings; None if that is unknown, or none is missing."""
     estimated_bytes: int = 0
     """Size of the missing contents: exact where it is known, else an estimate that is rather too large."""
     is_exact: bool = True
@@ -53,6 +68,10 @@ class Survey:
     closed: tuple[Failure, ...] = ()
     """Mailboxes of others that this login may not read, and never could, and call logs and greetings: left
     out, which is no failure."""
+    days: Days = attrs.field(factory=Days)
+    """The attachments by day."""
+    way: Way = attrs.field(factory=lambda: Way(Via.ATTACHMENTS, 0))
+    """The way of the missing attachments."""
     root: Root = attrs.field(factory=lambda: build_root((), fallback_s=0.0))
     """The tree of the survey."""
     todo: Todo = attrs.field(factory=Todo)
@@ -82,14 +101,27 @@ class Surveyor:
     """Looks at items, one after the other; for one thread at a time."""
 
     def __init__(
-        self, survey: Survey, cache: ContentCache, copy: Copy | None, retention: Retention, *, verify: bool
+        self,
+        survey: Survey,
+        cache: ContentCache,
+        copy: Copy | None,
+        retention: Retention,
+        *,
+        verify: bool,
+        on_item: Callable[[Item], None] = lambda _item: None,
     ) -> None:
-        """Fills `survey`, whose `root` is the tree of the items; see `Pull` for the other arguments."""
+        """Fills `survey`, whose `root` is the tree of the items; see `Pull` for the other arguments.
+
+        `on_item` is called with each item before it is looked at.
+        """
         self._survey = survey
         self._cache = cache
         self._copy = copy
         self._retention = retention
         self._verify = verify
+        self._recordings: tuple[Parts, dict[str, str]] = ((), {})
+        """A directory, and the recordings that the copy has in it: their names by id."""
+        self._on_item = on_item
 
     def look_at(self, items: Iterable[Item], now_s: float) -> int:
         """Looks at `items`, and returns their number; `now_s` is the time in seconds since 1970 UTC.
@@ -100,6 +132,7 @@ class Surveyor:
         count = 0
         for item in items:
             count += 1
+            self._on_item(item)
             node = item.node
             if isinstance(node, ContentFile):
                 self._look_at_content(item, node, now_s)
@@ -148,7 +181,9 @@ class Surveyor:
         self._count(item)
         if self._copy is not None and self._is_there(self._copy, item):
             survey.present += 1
+            self._note_day(item)
         elif self._cache.contains(node.key) == "yes":
+            self._note_day(item)
             if self._copy is None:
                 survey.present += 1
             else:
@@ -164,14 +199,23 @@ class Surveyor:
                 self._lacks(item)
             survey.estimated_bytes += size_bytes
             survey.is_exact = survey.is_exact and is_exact
-            end_s, created_s = self._order(item, node, now_s)
+            end_s, created_s = self._order(item, node, now_s, size_bytes if is_exact else None)
             step = Step(item.parts, str(node.key))
             survey.todo.add(Kind.of_fetch(node.key), step, end_s=end_s, created_s=created_s)
 
-    def _order(self, item: Item, node: ContentFile, now_s: float) -> tuple[float, float]:
-        """(end, creation) of a content: rcfs first fetches the contents that the platform drops first.
+    def _note_day(self, item: Item) -> None:
+        """Notes an attachment that is here; without a message at hand it is not worth a read."""
+        message = item.message
+        if message is not None and message.created_s is not None:
+            self._survey.days.note(message.created_s, message.type, None, is_missing=False)
 
-        Of the others it fetches the oldest first, because a full mailbox drops its oldest message.
+    def _order(
+        self, item: Item, node: ContentFile, now_s: float, size_bytes: int | None
+    ) -> tuple[float, float]:
+        """(end, creation) of a missing content: rcfs first fetches those that the platform drops first.
+
+        Of the others it fetches the oldest first, because a full mailbox drops its oldest message. An
+        attachment is noted by its day, with its size if that is known.
         """
         if isinstance(node, RecordingFile):
             created_s = node.row.started_s
@@ -180,6 +224,8 @@ class Surveyor:
             message = item.message or node.message()
             created_s = None if message is None else message.created_s
             end = None if message is None else self._retention.end_of(message, now_s)
+            if message is not None and created_s is not None and isinstance(node, AttachmentFile):
+                self._survey.days.note(created_s, message.type, size_bytes, is_missing=True)
         return math.inf if end is None else end.at_s, math.inf if created_s is None else created_s
 
     def _is_there(self, copy: Copy, item: Item) -> bool:
@@ -230,7 +276,9 @@ class Surveyor:
         return is_there
 
     def _former(self, copy: Copy, item: Item) -> Parts | None:
-        """The path at which the copy may have the attachment of `item` under an earlier name."""
+        """The path at which the copy may have the content of `item` under an earlier name."""
+        if isinstance(item.node, RecordingFile):
+            return self._former_recording(copy, item.parts)
         if not isinstance(item.node, AttachmentFile):
             return None
         *above, name = item.parts
@@ -239,6 +287,14 @@ class Surveyor:
         if not isinstance(parent, Directory):
             return None
         former = former_name(name, parent.entries(), copied)
+        return None if former is None else (*above, former)
+
+    def _former_recording(self, copy: Copy, parts: Parts) -> Parts | None:
+        above = parts[:-1]
+        if self._recordings[0] != above:
+            # Kept for the rest of the directory, which may have a hundred thousand.
+            self._recordings = above, recordings_by_id(copy.noted_in(above))
+        former = self._recordings[1].get(call_id_of(parts[-1]) or "")
         return None if former is None else (*above, former)
 
 

@@ -2,7 +2,7 @@
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 import attrs
@@ -37,6 +37,11 @@ class Kind(IntEnum):
     """Fetch a content of another group, such as a recording: a queue of its own, so that attachments do not
     wait behind the few recordings that a minute allows."""
 
+    EXPORT = 6
+    """Take a content from an archive of an export, or else fetch it."""
+    ARRIVED = 7
+    """A content that an archive has brought."""
+
     @classmethod
     def of_fetch(cls, key: ContentKey) -> "Kind":
         """The kind of the step that fetches `key`."""
@@ -48,8 +53,8 @@ class Kind(IntEnum):
         return cls.FETCH if group == MEDIUM else cls.FETCH_HEAVY
 
 
-FETCHES = (Kind.FETCH, Kind.FETCH_HEAVY)
-"""The kinds of steps that cost a request each."""
+FETCHES = (Kind.FETCH, Kind.FETCH_HEAVY, Kind.EXPORT, Kind.ARRIVED)
+"""The kinds of steps that bring a content from the platform."""
 
 
 @attrs.frozen
@@ -85,6 +90,36 @@ class Todo:
             self._count += 1
             row = (kind, end_s, created_s, self._count, path, detail, step.time_s)
             self._database.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def expect(self, periods: Iterable[tuple[float, float]]) -> int:
+        """Makes the steps of kind FETCH whose `created_s` is in one of `periods` steps of kind EXPORT.
+
+        Returns:
+            Their number. `arrived` is fast from now on.
+        """
+        moved = 0
+        with self._lock:
+            for from_s, to_s in periods:
+                moved += self._database.execute(
+                    "UPDATE steps SET kind = ?1 WHERE kind = ?2 AND created_s >= ?3 AND created_s < ?4",
+                    (Kind.EXPORT, Kind.FETCH, from_s, to_s),
+                ).rowcount
+            self._database.execute(
+                f"CREATE INDEX IF NOT EXISTS expected ON steps (detail) WHERE kind = {int(Kind.EXPORT)}"
+            )
+        return moved
+
+    def arrived(self, key: ContentKey) -> Step | None:
+        """Makes the step of kind EXPORT for a content that has come one of kind ARRIVED; None without one."""
+        query = (  # Numbers of our own.
+            f"UPDATE steps SET kind = {int(Kind.ARRIVED)} WHERE (kind, end_s, created_s, number) IN"  # noqa: S608
+            f" (SELECT kind, end_s, created_s, number FROM steps WHERE kind = {int(Kind.EXPORT)}"
+            "  AND detail = ? LIMIT 1) RETURNING path, detail, time_s"
+        )
+        with self._lock:
+            for path, detail, time_s in self._database.execute(query, (encoded(str(key)),)).fetchall():
+                return Step(tuple(decoded(path).split("/")), decoded(detail), time_s)
+        return None
 
     def late(self, kind: Kind, now_s: float, interval_s: float) -> int:
         """Number of steps of a kind whose `end_s` comes before their turn, if each takes `interval_s`."""

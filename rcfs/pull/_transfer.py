@@ -14,12 +14,12 @@ import trio
 from rcfs.content import Content
 from rcfs.engine import Engine
 from rcfs.errors import AuthError, NotFoundError, RcfsError, StoreError, UnreachableError
-from rcfs.model import CHUNK_BYTES, AttachmentKey, Priority, UsageGroup
+from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey, Priority, UsageGroup
 from rcfs.pull._copy import Copy
 from rcfs.pull._forecast import Forecast
 from rcfs.pull._needs import Parts
 from rcfs.pull._survey import Failure
-from rcfs.pull._todo import Step
+from rcfs.pull._todo import Step, Todo
 from rcfs.pull._walk import Item, find
 from rcfs.tree import ContentFile, Root, TextFile
 
@@ -44,6 +44,14 @@ class Progress:
     """Files and mailboxes that could not be pulled."""
     left: Counter[UsageGroup] = attrs.field(factory=Counter)
     """Contents that are still to be fetched, by the usage plan group of their requests."""
+    expected: int = 0
+    """Contents that are to come in the archives of exports."""
+    exported: int = 0
+    """Contents that have come in archives."""
+    archives: int = 0
+    """Archives that were read."""
+    waits_for: int = 0
+    """Exports that are still to come."""
 
     @property
     def requests_left(self) -> int:
@@ -93,6 +101,25 @@ class Transfer:
             await self._bring(root, step)
             if step.key is not None:
                 self.progress.left[step.key.group] -= 1
+
+    async def take_exported(self, root: Root, todo: Todo, key: ContentKey, size_bytes: int) -> None:
+        """Brings a content that an archive has brought into the cache, if the pull wants it.
+
+        Raises: See `fetch_all`.
+        """
+        step = await trio.to_thread.run_sync(todo.arrived, key)
+        if step is None:
+            return
+        if self._copy is None:
+            node = root.content_file(key)
+            self.progress.files += 1
+            self.progress.size_bytes += size_bytes
+            if node is not None:
+                self._on_done(Item(step.parts, node), size_bytes)
+        else:
+            await self._bring(root, step)
+        self.progress.exported += 1
+        self.progress.expected -= 1
 
     async def copy_all(self, root: Root, steps: Iterator[Step]) -> None:
         """Brings the texts and cached contents of `steps`, in the same way."""

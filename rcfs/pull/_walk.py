@@ -9,19 +9,23 @@ from fnmatch import fnmatchcase
 
 import attrs
 
-from rcfs.model import Filter, Message
+from rcfs.model import RECORDING, Filter, Message
 from rcfs.pull._fitting import can_hold, fits, is_in_mailbox
 from rcfs.pull._needs import BESIDES, Parts, matches, owners_of
 from rcfs.pull._seen import Seen
 from rcfs.tree import (
+    BY_CONTACT,
     COMPANY_DIRECTORY,
     LINK_VIEWS,
     SEARCH_DIRECTORY,
     TYPE_VIEWS,
+    ArchiveDirectory,
     AttachmentFile,
     CallLogFile,
     ContentFile,
     Directory,
+    ExportsDirectory,
+    ExportStatusFile,
     ExtensionDirectory,
     Link,
     LiveFile,
@@ -177,8 +181,10 @@ class Walk:
             self._pending.append(item)
         companions: list[Item] = []
         for below in _listed(item.parts, directory):
-            if isinstance(below.node, SearchesDirectory) and not item.parts:
-                continue  # The messages that it finds come with their mailboxes.
+            if isinstance(below.node, (SearchesDirectory, ExportsDirectory)) and not item.parts:
+                continue  # The messages in them come with their mailboxes.
+            if isinstance(below.node, (ArchiveDirectory, ExportStatusFile)):
+                continue  # The archive is given as it is, and a state is no part of a copy.
             # Files of messages are in directories of their own.
             if isinstance(below.node, TextFile) and not isinstance(below.node, CallLogFile):
                 companions.append(below)
@@ -223,6 +229,9 @@ class Walk:
             return False
         if parts[0] in self._without_mailboxes and is_in_mailbox(directory):
             return False
+        if is_in_mailbox(directory) and not self._filter.takes_messages:
+            # Links to recordings, which a walk through whole extensions gives anyway.
+            return not self._are_whole and RECORDING in self._filter.kinds and parts[1] == BY_CONTACT
         return can_hold(self._filter, parts[-1], directory)
 
 
@@ -247,7 +256,9 @@ def _named(root: Root, start: Item, name: str) -> Iterable[Item]:
     if exact is not None:
         return (Item((*parts, node.listed_as(name)), exact),)
     # As in a shell, a pattern does not match a name that begins with a dot.
-    shown = (item for item in _listed(parts, node) if not item.parts[-1].startswith("."))
+    # Archives hold what the mailboxes show, and are large: they come if somebody names the directory.
+    listed = (item for item in _listed(parts, node) if not isinstance(item.node, ExportsDirectory))
+    shown = (item for item in listed if not item.parts[-1].startswith("."))
     return (item for item in shown if matches(item.parts[-1], name))
 
 

@@ -2,12 +2,13 @@
 
 import pytest
 
-from rcfs.model import Attachment, Availability, Extension, Filter, FoundRow, Message, Party
+from rcfs.model import Attachment, Availability, ExportState, Extension, Filter, FoundRow, Message, Party
 from rcfs.pull import Item, Walk, needs_of
 from rcfs.pull._former import former_name
-from rcfs.tree import AttachmentFile, Link, MessageDirectory, Root, build_root, tree_parts
+from rcfs.tree import AttachmentFile, Link, MessageDirectory, Root, ZipDirectory, build_root, tree_parts
 from tests.fakes.call_catalogue import PlainCalls
 from tests.fakes.catalogue import PlainCatalogue
+from tests.fakes.exports import PERIOD, PlainExports, an_export
 from tests.fakes.searches import PlainSearches
 
 JUNE_S, NOVEMBER_S = 1_780_000_000.0, 1_793_700_000.0
@@ -275,3 +276,25 @@ def test_an_earlier_name_is_recognised_only_when_it_is_certain(root: Root) -> No
     # The path selects only one of two pictures, but the tree still has the name of the other.
     entries, _strays = choose(root, [tree_parts(two)], EVERYTHING)
     assert former(one) == {}
+
+
+def test_exports_come_if_they_are_named() -> None:
+    messages = an_export(10, 20)
+    waiting = an_export(name="2026-04-01 to 2026-04-30", state=ExportState.PENDING)
+    root = build_root(
+        [Extension(id=5, number="101")], fallback_s=0, exports=PlainExports([messages, waiting])
+    )
+    root.extension(5).show(PlainCatalogue())
+    key = messages.archives[0].key
+    root.exports.whole.add(key)
+    root.exports.insides[key] = ZipDirectory([], 0)
+    for paths in ([""], ["*"], ["101*"]):
+        assert not any(path.startswith("Exports") for path in chosen(root, *paths))
+    first, second = (f"Exports/Messages/{PERIOD}/archive-{at}.zip" for at in range(2))
+    assert [path for path in chosen(root, "Exports") if path.endswith((".zip", ".txt"))] == [first, second]
+    assert f"Exports/Messages/{PERIOD}/archive-0" not in chosen(root, "Exports")
+    assert second in chosen(root, "Exports/Messages/2026-01*/*-1.zip")
+    assert first not in chosen(root, "Exports/Messages/2026-01*/*-1.zip")
+    assert not any(
+        path.endswith(".zip") for path in chosen(root, "Exports", wanted=Filter(types=frozenset({"SMS"})))
+    )
