@@ -38,6 +38,10 @@ class _Parsed(click.ParamType[Any]):
             self.fail(str(exc), param, ctx)
 
 
+MOMENT: Final = _Parsed("date", parse_since)
+"""A point in time, in seconds since 1970 UTC: a date, an ISO time, or an age such as ``30d``."""
+
+
 def _party(text: str, _now_s: float) -> str:
     if not any(map(str.isalnum, text)):
         raise ValueError("write a number or a part of a name, such as +12125557464 or 'Bob Ray'")
@@ -63,14 +67,14 @@ _OPTIONS: Final = (
     click.option(
         "--since",
         "since_s",
-        type=_Parsed("date", parse_since),
+        type=MOMENT,
         metavar="DATE",
         help="Take only what is from DATE or later: 2026-11-01 (UTC), an ISO time, or an age such as 30d.",
     ),
     click.option(
         "--until",
         "until_s",
-        type=_Parsed("date", parse_since),
+        type=MOMENT,
         metavar="DATE",
         help="Take only what is older than DATE.",
     ),

@@ -19,7 +19,7 @@ from rcfs.host import MountRecord, Registry
 from rcfs.model import format_size
 
 if TYPE_CHECKING:
-    from rcfs.store import ContentCache, FetchHistory, Login, MailboxIndex, SizeIndex
+    from rcfs.store import ContentCache, ExportBook, FetchHistory, Login, MailboxIndex, SizeIndex
 
 
 @click.command(
@@ -86,6 +86,7 @@ class _Kept:
     index: "MailboxIndex"
     sizes: "SizeIndex"
     history: "FetchHistory"
+    exports: "ExportBook"
     cache: "ContentCache"
     logins: Mapping[str, "Login"]
     """The account and extensions of each login, by its identity."""
@@ -129,20 +130,22 @@ class _Kept:
         self.index.forget_account(account_id)
         self.sizes.forget_account(account_id)
         self.history.forget_account(account_id)
+        self.exports.forget_account(account_id)
         self.cache.forget_account(account_id)
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[_Kept]:
-    from rcfs.store import FetchHistory, MailboxIndex, SizeIndex
+    from rcfs.store import ExportBook, FetchHistory, MailboxIndex, SizeIndex
 
     with (
         closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index,
         closing(SizeIndex.open(settings.files.sizes, warn, former=settings.files.former_sizes)) as sizes,
         closing(FetchHistory.open(settings.files.history, warn)) as history,
+        closing(ExportBook.open(settings.files, warn)) as exports,
         open_cache(settings) as cache,
     ):
-        yield _Kept(index, sizes, history, cache, index.reader.logins())
+        yield _Kept(index, sizes, history, exports, cache, index.reader.logins())
 
 
 def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) -> None:
@@ -189,10 +192,17 @@ def _erase_everything(settings: Settings) -> None:
 
     files = settings.files
     with _plain_errors():
-        for path in (files.mailboxes, files.archive, files.sizes, files.former_sizes, files.history):
+        for path in (
+            files.mailboxes,
+            files.archive,
+            files.sizes,
+            files.former_sizes,
+            files.history,
+            files.exports,
+        ):
             erase_database(path)
         erase_cache(settings.cache_dir)
-        for path in files.sessions.glob("*"):
+        for path in (*files.sessions.glob("*"), *files.directory.glob("exports-*.lock")):
             path.unlink(missing_ok=True)
 
 

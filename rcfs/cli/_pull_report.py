@@ -11,7 +11,7 @@ import click
 from rcfs.cli._output import erase_line, error_line, say, tell
 from rcfs.errors import RcfsError
 from rcfs.model import format_duration, format_size
-from rcfs.pull import Failure, Item, Progress, Survey
+from rcfs.pull import Failure, Item, KeepingUp, Progress, Survey, Way
 
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
@@ -43,6 +43,9 @@ class Report:
         """Called last in a dry run: the pull would do this in `left_s` seconds."""
         _tell_closed(survey)
         say(plan_line(survey, left_s))
+        _tell_hard(survey)
+        if str(survey.way):
+            say(str(survey.way))
 
     def planned(self, survey: Survey, left_s: float) -> None:
         """Called once: the pull will do this in `left_s` seconds."""
@@ -68,7 +71,7 @@ class Report:
         new = progress.files - survey.present
         say(
             f"{progress.files} of {survey.files} files are here, {new} of them new"
-            f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests."
+            f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests{_exported(progress)}."
         )
 
 
@@ -96,7 +99,9 @@ class JsonReport(Report):
             late=survey.late,
             estimated_bytes=survey.estimated_bytes,
             eta_s=round(left_s, 1),
+            recordings=_recordings(survey.keeping_up),
         )
+        _write("via", **_way(survey.way))
         for closed in survey.closed:
             _write("note", path=closed.path, reason=reason_of(closed))
 
@@ -134,7 +139,7 @@ class LineReport(Report):
 
     def planned(self, survey: Survey, left_s: float) -> None:
         self._of, self._written_files = survey.files, survey.present
-        tell(plan_line(survey, left_s))
+        _tell_plan(survey, left_s)
 
     def advanced(self, progress: Progress, left_s: float) -> None:
         share = (progress.files - self._written_files) / max(1, self._of)
@@ -162,7 +167,7 @@ class BarReport(Report):
 
     def planned(self, survey: Survey, left_s: float) -> None:
         erase_line()
-        tell(plan_line(survey, left_s))
+        _tell_plan(survey, left_s)
         self._bar = click.progressbar(
             length=survey.files,
             width=0,  # as wide as the terminal
@@ -209,9 +214,26 @@ def plan_line(survey: Survey, left_s: float) -> str:
         return f"{survey.files} files{gone}, {survey.present} of them here already; no request is needed"
     size = f"{'' if survey.is_exact else 'at most '}{format_size(survey.estimated_bytes)}"
     late = f"; RingCentral deletes {survey.late} of them before their turn" if survey.late else ""
+    work = f"{requests} files of {size} to bring" if survey.way.periods else f"{requests} requests for {size}"
     return (
-        f"{survey.files} files{gone}, {survey.present} of them here already; {requests} requests"
-        f" for {size}, about {format_duration(left_s)}{late}"
+        f"{survey.files} files{gone}, {survey.present} of them here already; {work},"
+        f" about {format_duration(left_s)}{late}"
+    )
+
+
+def keeping_up_line(found: KeepingUp) -> str:
+    """Says that the login cannot keep up with the new recordings, or only just; empty if it can."""
+    if not found.is_hard:
+        return ""
+    rates = (
+        f"about {found.new_a_day:,.0f} new recordings come each day; this login can fetch at most"
+        f" {found.fetched_a_day:,.0f}, or {found.beside_persons_a_day:,.0f} while somebody reads in a mount"
+    )
+    if not found.behind_a_day:
+        return f"{rates}: a copy keeps up only while nobody does"
+    return (
+        f"{rates}: a complete copy can never keep up, and falls {found.behind_a_day:,.0f} further behind each"
+        " day; use more logins, or ask RingCentral for a higher limit"
     )
 
 
@@ -236,12 +258,63 @@ def _looked(survey: Survey) -> str:
 def _state(progress: Progress, left_s: float) -> str:
     failed = f", {len(progress.failures)} failed" if progress.failures else ""
     left = f", {progress.requests_left} requests left" if progress.requests_left else ""
+    if progress.expected:
+        exports = "export" if progress.waits_for == 1 else "exports"
+        left += f", {progress.expected} files in {progress.waits_for} {exports} to come"
     return f"{format_size(progress.size_bytes)}{left}, {format_duration(left_s)} to go{failed}"
+
+
+def _exported(progress: Progress) -> str:
+    if not progress.archives:
+        return ""
+    archives = "1 archive" if progress.archives == 1 else f"{progress.archives} archives"
+    return f" and {archives} of exports, which brought {progress.exported}"
+
+
+def _tell_plan(survey: Survey, left_s: float) -> None:
+    tell(plan_line(survey, left_s))
+    if str(survey.way):
+        tell(str(survey.way))
+    _tell_hard(survey)
+
+
+def _way(way: Way) -> dict[str, Any]:
+    return {
+        "way": way.via.value,
+        "line": str(way),
+        "reason": way.reason,
+        "attachments": way.count,
+        "by_exports": way.by_exports,
+        "archives": way.archives,
+        "archive_bytes": round(way.total_bytes),
+        "exports": [period.query.name for period in way.periods],
+        "eta_s": round(way.left_s, 1),
+        "other_eta_s": None if way.other_s is None else round(way.other_s, 1),
+        "report_s": round(way.report_s, 1),
+        "report_s_is_assumed": way.is_assumed,
+    }
 
 
 def _tell_closed(survey: Survey) -> None:
     for closed in survey.closed:
         tell(f"note: {closed.path} is left out, because this login may not read it ({reason_of(closed)})")
+
+
+def _tell_hard(survey: Survey) -> None:
+    line = keeping_up_line(survey.keeping_up) if survey.keeping_up is not None else ""
+    if line:
+        tell(f"note: {line}")
+
+
+def _recordings(found: KeepingUp | None) -> dict[str, float] | None:
+    if found is None:
+        return None
+    return {
+        "new_a_day": round(found.new_a_day, 1),
+        "fetched_a_day": round(found.fetched_a_day, 1),
+        "fetched_beside_persons_a_day": round(found.beside_persons_a_day, 1),
+        "behind_a_day": round(found.behind_a_day, 1),
+    }
 
 
 def _counts(progress: Progress) -> dict[str, int]:
@@ -250,6 +323,9 @@ def _counts(progress: Progress) -> dict[str, int]:
         "fetched": progress.fetched,
         "size_bytes": progress.size_bytes,
         "requests_left": progress.requests_left,
+        "expected": progress.expected,
+        "exported": progress.exported,
+        "archives": progress.archives,
         "failures": len(progress.failures),
     }
 

@@ -18,7 +18,7 @@ from rcfs.errors import PartialError
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.signals import endings, lasting
 from rcfs.model import Filter
-from rcfs.pull import Copy, Pull, Survey
+from rcfs.pull import Copy, Pull, Survey, Via
 from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5
@@ -38,6 +38,8 @@ class Job:
     """The messages to pull."""
     target: Path | None = None
     """Directory of the copy; None for a pull into the cache."""
+    via: str = "auto"
+    """The way of attachments, a value of `Via`."""
     verify: bool = False
     """Whether to read the copy again and check it."""
     dry_run: bool = False
@@ -97,6 +99,12 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
 
 
 async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interruption) -> None:
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        report.noted(text)
+
     with _copy_of(job, engine.account.id) as copy:
         pull = Pull(
             engine,
@@ -104,6 +112,8 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             verify=job.verify,
             on_done=report.done,
             on_failure=report.failed,
+            via=Via(job.via),
+            on_note=note,
         )
 
         async def show() -> None:
@@ -135,8 +145,8 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
                 nursery.cancel_scope.cancel()
         if interruption.received:
             await pull.finish_sent(_GRACE_S)
-        for note in () if copy is None else copy.notes:
-            report.noted(note)
+        for text in () if copy is None else copy.notes:
+            report.noted(text)
     if interruption.received:
         report.ended(survey, pull.progress, "interrupted", 128 + interruption.received)
         tell("interrupted; run the same command again to resume, which fetches nothing twice")
@@ -151,9 +161,9 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             " --cache-size, or free space"
         )
     if failures:
-        raise PartialError(
-            f"{failures} of {survey.files + len(survey.failures)} files could not be pulled; run it again"
-        )
+        why = f" ({notes[0]})" if notes and job.via == Via.EXPORTS.value else ""
+        of = survey.files + len(survey.failures)
+        raise PartialError(f"{failures} of {of} files could not be pulled{why}; run it again")
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from rcfs.host import allow_many_files, forbid_core_dumps, share_heaps, switch_t
 from rcfs.host.signals import endings, lasting
 from rcfs.mailbox import CallShelving, Shelving
 from rcfs.platform import Credentials, Proxies
-from rcfs.store import ContentCache, FetchHistory, MailboxIndex, SizeIndex
+from rcfs.store import ContentCache, ExportBook, FetchHistory, MailboxIndex, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve, shelve_call, shown_extensions
 
@@ -163,8 +163,9 @@ async def engine_of(
     tolerant: bool = False,
     wait_online_s: float = 0.0,
     on_wait: Callable[[str], None] = lambda _reason: None,
+    keeps_current: bool = True,
 ) -> AsyncIterator[Engine]:
-    """An engine for `settings`, logged in; for the waits see `rcfs.mailbox.Account.start`.
+    """An engine for `settings`, logged in; for the waits and syncs see `rcfs.mailbox.Account.start`.
 
     With `tolerant`, an environment with a wrong proxy is no error for an account in the index: the engine
     serves the index and the cache.
@@ -186,7 +187,11 @@ async def engine_of(
         recorder.fault("proxy", line)
     identity = credentials.identity
     history = FetchHistory.open(settings.files.history, lambda line: recorder.fault("store", line))
-    with closing(history), open_ledger(settings, identity, recorder) as (ledger, clock):
+    with (
+        closing(history),
+        _exports(settings, recorder) as exports,
+        open_ledger(settings, identity, recorder) as (ledger, clock),
+    ):
         async with open_engine(
             login=identity,
             client=client_of(settings, proxies),
@@ -198,6 +203,7 @@ async def engine_of(
             shelving=_shelving(settings, stores.index, recorder),
             recorder=recorder,
             history=history,
+            exports=exports,
             clock=clock,
             offline=settings.offline,
             max_content_bytes=settings.max_content_bytes,
@@ -206,8 +212,22 @@ async def engine_of(
             shared=shared_session(settings, identity, recorder),
             reload=partial(_credentials_now, credentials.server_url, identity),
             barred=barred,
+            keeps_current=keeps_current,
         ) as engine:
             yield engine
+
+
+@contextmanager
+def _exports(settings: Settings, recorder: Recorder) -> Iterator[ExportBook | None]:
+    """The exports that were asked for; None if they cannot be kept on the disk."""
+    try:
+        book = ExportBook.open(settings.files, lambda line: recorder.fault("store", line))
+    except StoreError as exc:
+        recorder.fault("store", str(exc))
+        yield None
+        return
+    with closing(book):
+        yield book
 
 
 def _credentials_now(server_url: str, identity: str) -> Credentials | None:

@@ -12,9 +12,24 @@ from click.testing import Result
 from rcfs.config import Credentials
 from rcfs.filenames import StateFiles
 from rcfs.host import Registry
-from rcfs.model import AttachmentKey, message_from
+from rcfs.model import (
+    AttachmentKey,
+    CompanyGreetingKey,
+    ContentKey,
+    Export,
+    ExportKind,
+    ExportQuery,
+    ExportState,
+    GreetingKey,
+    PromptKey,
+    RecordingKey,
+    call_from,
+    extension_from,
+    message_from,
+)
 from rcfs.store import (
     ContentCache,
+    ExportBook,
     FetchHistory,
     FetchRecord,
     Login,
@@ -22,7 +37,7 @@ from rcfs.store import (
     Refusal,
     SizeIndex,
 )
-from rcfs.tree import name_folder, shelve
+from rcfs.tree import name_folder, shelve, shelve_call, shown_extensions
 
 Run = Callable[..., Result]
 
@@ -63,6 +78,12 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
     with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
         history.add(FetchRecord(key, 5.0, "cat", "person", 1, 42))
         history.refuse(Refusal(key, 5.0, "tumblerd"))
+    with closing(ExportBook.open(StateFiles(state_dir), pytest.fail)) as exports:
+        query = ExportQuery.of_days(ExportKind.MESSAGES, "2026-01-01", "2026-01-02")
+        exports.add(account, Export(f"of {word}", query, word, ExportState.FAILED, 5.0, 5.0, 0.0))
+        exports.add_duration(account, ExportKind.MESSAGES, 1.0, 5.0)
+        with exports.turn(account):
+            pass
     with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
         for number in (1, 2):
             chunk = cache.put_chunk(AttachmentKey(account, 5, number, 1), 0, f"{word} bytes".encode() * 100)
@@ -93,7 +114,7 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
     run: Run, dirs: tuple[Path, Path]
 ) -> None:
     state_dir, cache_dir = dirs
-    assert {"mailboxes.sqlite", "archive.sqlite"} <= set(traces(dirs, "alpha"))
+    assert {"mailboxes.sqlite", "archive.sqlite", "exports.sqlite"} <= set(traces(dirs, "alpha"))
     result = run("forget", "--account", "alpha Ltd", "--yes", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["accounts"] == ["1111"]
@@ -117,6 +138,68 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
         assert cache.pins() == {kept}
         assert cache.stats().contents == 2
     assert run("search", "spoken").exit_code == 0
+
+
+def fill_calls(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
+    """A call with its recording, a greeting, a prompt, and what rcfs has noted of them."""
+    party = {"phoneNumber": "+15550100199", "name": f"Zoe {word}"}
+    recording = {"id": f"77{word}", "type": "Automatic", "contentUri": f"https://media.example.com/{word}"}
+    record = {"id": word, "startTime": "2026-11-04T10:00:00Z", "from": party, "recording": recording}
+    call = call_from(record | {"extension": {"id": 5}})
+    extension = extension_from({"id": 5, "extensionNumber": "101", "name": f"Jane {word}"})
+    assert call is not None
+    assert extension is not None
+    context = shown_extensions([extension], lambda _extension_id, _message_id: None)
+    with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
+        writer = index.writer.calls
+        listing = writer.begin(account, 5, "2026-11")
+        writer.put(account, [shelve_call(call, context)], name_folder, listing=listing)
+        writer.finish(account, 5, "2026-11", listing, 5.0, name_folder)
+        for topic in ("calls/company", "greetings/5", "prompts/company", "clock"):
+            index.writer.note(f"{topic} login-of-{word}", f"{word} noted", 5.0)
+    with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
+        cache.pin(media_of(account, word))
+    with (
+        closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache,
+        closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes,
+        closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history,
+    ):
+        for key in media_of(account, word):
+            chunk = cache.put_chunk(key, 0, f"{word} sounds".encode() * 100)
+            assert chunk is not None
+            chunk.close()
+            sizes.record(key, 42)
+            history.add(FetchRecord(key, 5.0, "cat", "person", 1, 42))
+
+
+def media_of(account: str, word: str) -> list[ContentKey]:
+    return [
+        RecordingKey(account, f"77{word}"),
+        GreetingKey(account, 5, f"78{word}"),
+        CompanyGreetingKey(account, f"79{word}"),
+        PromptKey(account, f"80{word}"),
+    ]
+
+
+def test_calls_recordings_greetings_and_prompts_are_erased(run: Run, dirs: tuple[Path, Path]) -> None:
+    state_dir, cache_dir = dirs
+    for account, word in ACCOUNTS.items():
+        fill_calls(state_dir, cache_dir, account, word)
+    assert run("forget", "--account", "1111", "--yes").exit_code == 0
+    assert traces(dirs, "alpha") == traces(dirs, "1111/") == []
+    kept, gone = media_of("2222", "beta"), media_of("1111", "alpha")
+    with closing(MailboxIndex.open(StateFiles(state_dir).mailboxes, pytest.fail)) as index:
+        assert list(index.reader.calls.months("2222", 5)) == ["2026-11"]
+        assert not index.reader.calls.months("1111", 5)
+        assert index.reader.noted("clock login-of-beta") is not None
+        assert index.reader.noted("clock login-of-alpha") is None
+    with closing(SizeIndex.open(StateFiles(state_dir).sizes, pytest.fail)) as sizes:
+        assert [sizes.size(key) for key in kept + gone] == [42] * 4 + [None] * 4
+    with closing(FetchHistory.open(state_dir / "history.sqlite", pytest.fail)) as history:
+        assert history.fetches(kept + gone).keys() == set(kept)
+    with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
+        assert cache.pins() == {AttachmentKey("2222", 5, 1, 1), *kept}
+        assert cache.stats().contents == 2 + len(kept)
 
 
 def test_everything_is_erased_but_the_ledger_and_foreign_files(run: Run, dirs: tuple[Path, Path]) -> None:

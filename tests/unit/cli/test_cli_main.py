@@ -74,6 +74,8 @@ def test_the_table_of_exit_codes() -> None:
         "NameTooLongError": 1,
         "WrongKindError": 1,
         "NoDirectoryError": 1,
+        "UnsupportedError": 1,
+        "DamagedError": 1,
         "StaleError": 1,
         "WaitError": 1,
         "DeadlineError": 1,

@@ -1,18 +1,29 @@
 """The usage errors of `rcfs pull`, and how it reads paths and dates."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
+from rcfs.cli._pull_report import JsonReport, LineReport, Report
 from rcfs.cli._treepaths import check_outside, locate, resolve
 from rcfs.config import parse_since
 from rcfs.errors import ConfigError
 from rcfs.host import MountRecord, Registry
 from rcfs.model import format_duration
+from rcfs.pull import KeepingUp, Survey
 
 SERVER = "https://platform.ringcentral.com"
+RATES = (
+    "about {} new recordings come each day; this login can fetch at most 14,400, or 11,520 while somebody"
+    " reads in a mount"
+)
+NEVER = (
+    "a complete copy can never keep up, and falls 25,600 further behind each day; use more logins, or ask"
+    " RingCentral for a higher limit"
+)
 
 
 @pytest.fixture
@@ -51,6 +62,39 @@ def test_a_wrong_date_is_refused(text: str) -> None:
 )
 def test_durations(duration_s: float, text: str) -> None:
     assert format_duration(duration_s) == text
+
+
+@pytest.mark.parametrize(
+    ("new_a_day", "line"),
+    [
+        (11_520, ""),
+        (14_400, f"{RATES.format('14,400')}: a copy keeps up only while nobody does"),
+        (
+            40_000.4,
+            f"{RATES.format('40,000')}: {NEVER}",
+        ),
+    ],
+)
+def test_a_plan_says_if_a_login_cannot_keep_up(
+    new_a_day: float, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    survey = Survey()
+    survey.keeping_up = KeepingUp(new_a_day, 14_400.0, 11_520.0)
+    for report in (LineReport(), Report()):
+        report.planned(survey, 0.0)
+        report.previewed(survey, 0.0)
+        told = [each for each in capsys.readouterr().err.splitlines() if "note: " in each]
+        assert told == ([f"rcfs: note: {line}"] if line else []) * (
+            2 if isinstance(report, LineReport) else 1
+        )
+    JsonReport().planned(survey, 0.0)
+    plan, _way = capsys.readouterr().out.splitlines()
+    assert json.loads(plan)["recordings"] == {
+        "new_a_day": round(new_a_day, 1),
+        "fetched_a_day": 14_400.0,
+        "fetched_beside_persons_a_day": 11_520.0,
+        "behind_a_day": pytest.approx(max(0.0, new_a_day - 14_400), abs=0.1),
+    }
 
 
 def test_a_path_in_a_mount_is_a_path_in_the_tree(

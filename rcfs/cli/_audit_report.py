@@ -1,0 +1,160 @@
+"""The output of `rcfs audit`: progress on stderr, and a report as text or JSON on stdout."""
+
+import json
+import sys
+import threading
+import time
+from typing import Any, Self
+
+import attrs
+import click
+
+from rcfs.audit import Finding, OwnerReport, Row, Summary
+from rcfs.cli._audit_text import report_lines
+from rcfs.cli._output import erase_line, say, say_json, tell
+from rcfs.model import format_size, iso_time, one_line
+
+_LINE_EVERY_S = 10.0
+"""Time between two lines of progress where stderr is no terminal."""
+_MOST_FINDINGS = 100
+"""Findings that the text shows; --json lists all."""
+
+
+class Report:
+    """The text for a person; a context manager, because the progress must give the terminal back."""
+
+    def __init__(self) -> None:
+        """Begins without findings."""
+        self._owners: list[OwnerReport] = []
+        self._findings: list[Finding] = []
+        self._left_out = 0
+        self._is_terminal = sys.stderr.isatty()
+        self._written_s = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._erase()
+
+    def found(self, finding: Finding) -> None:
+        """Called with each finding, in any thread, one at a time."""
+        if len(self._findings) < _MOST_FINDINGS:
+            self._findings.append(finding)
+        else:
+            self._left_out += 1
+
+    def owner_done(self, report: OwnerReport) -> None:
+        """Called with each owner when it is done."""
+        months_to_show = {place: row for place, row in report.rows.items() if row.missing}
+        rest = Row()
+        for place, row in report.rows.items():
+            if place not in months_to_show:
+                rest.add(row)
+        # Only the rows that the text shows stay in memory.
+        self._owners.append(attrs.evolve(report, rows={**months_to_show, ("", ""): rest}))
+
+    def advanced(self, summary: Summary, doing: str) -> None:
+        """Called twice a second with the audit so far."""
+        files = summary.files
+        read = f", {files.listed} files read ({format_size(files.size_bytes)})" if files.listed else ""
+        text = f"{doing}; {summary.owners} extensions done, {summary.total.messages} messages{read}"
+        if self._is_terminal:
+            erase_line()
+            click.echo(one_line(text), err=True, nl=False)
+        elif time.monotonic() >= self._written_s + _LINE_EVERY_S:
+            self._written_s = time.monotonic()
+            tell(text)
+
+    def ended(self, summary: Summary) -> None:
+        """Called last."""
+        self._erase()
+        for line in report_lines(summary, self._owners, self._findings, self._left_out):
+            say(one_line(line))
+
+    def _erase(self) -> None:
+        if self._is_terminal:
+            erase_line()
+
+
+class JsonReport(Report):
+    """One JSON object per line on stdout."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._is_terminal = False
+        self._lock = threading.Lock()
+
+    def found(self, finding: Finding) -> None:
+        self._write(
+            "finding",
+            trouble=finding.trouble,
+            path=finding.path,
+            detail=finding.detail,
+            count=finding.count,
+            lack=finding.trouble.is_lack,
+        )
+
+    def owner_done(self, report: OwnerReport) -> None:
+        rows = [{"kind": kind, "month": month, **_row(row)} for kind, month, row in report.sorted_rows()]
+        self._write(
+            "mailbox",
+            extension_id=report.owner,
+            name=report.name,
+            basis=report.basis,
+            platform_messages=report.platform_messages,
+            index_messages=report.index_messages,
+            complete=report.is_complete,
+            total=_row(report.total()),
+            rows=rows,
+            findings=report.troubles,
+        )
+
+    def advanced(self, summary: Summary, doing: str) -> None:
+        if time.monotonic() >= self._written_s + _LINE_EVERY_S:
+            self._written_s = time.monotonic()
+            self._write("progress", doing=doing, mailboxes=summary.owners, files_read=summary.files.listed)
+
+    def ended(self, summary: Summary) -> None:
+        files = summary.files
+        self._write(
+            "end",
+            complete=summary.is_complete,
+            begun=iso_time(summary.begun_s),
+            ended=iso_time(summary.ended_s),
+            account_id=summary.account_id,
+            account=summary.account,
+            login=summary.login,
+            server=summary.server,
+            compared=summary.compared,
+            requests=summary.requests,
+            archive=summary.archive,
+            paths=summary.paths,
+            filter=summary.wanted,
+            pulls=[attrs.asdict(note) for note in summary.pulls],
+            mailboxes=summary.owners,
+            total=_row(summary.total),
+            kinds={kind: _row(row) for kind, row in summary.kinds.items()},
+            files={
+                "read": files.listed,
+                "sound": files.sound,
+                "size_bytes": files.size_bytes,
+                "extra": files.extra,
+                "states": {state.value: count for state, count in files.states.items()},
+            },
+            findings=summary.troubles,
+            unproven=summary.unproven,
+        )
+
+    def _write(self, event: str, **fields: Any) -> None:
+        with self._lock:
+            say_json(json.dumps({"event": event, **fields}))
+
+
+def report_for(*, as_json: bool) -> Report:
+    """The report that suits the output."""
+    return JsonReport() if as_json else Report()
+
+
+def _row(row: Row) -> dict[str, int]:
+    return {**attrs.asdict(row), "missing": row.missing}

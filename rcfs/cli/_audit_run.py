@@ -1,0 +1,147 @@
+"""Runs an audit to its end, or to the signal that ends it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import attrs
+import structlog
+import trio
+
+from rcfs.audit import Archive, ArchiveAudit, ArchiveSelection, Audit, Summary, check_paths
+from rcfs.cli._audit_report import Report
+from rcfs.cli._output import tell
+from rcfs.cli._serve import engine_of, open_stores
+from rcfs.cli._treepaths import not_in_tree
+from rcfs.config import Settings
+from rcfs.host import allow_many_files, forbid_core_dumps
+from rcfs.host.logs import log_to_file
+from rcfs.host.signals import endings, lasting
+from rcfs.model import Filter
+from rcfs.transport import Recorder
+
+_REPORT_EVERY_S = 0.5
+"""Time between two updates of the progress."""
+
+
+@attrs.frozen
+class Job:
+    """The order of an audit."""
+
+    paths: tuple[tuple[str, ...], ...]
+    """Paths in the tree, name by name; the empty path is the root."""
+    wanted: Filter
+    """The messages, calls and greetings to audit."""
+    archive: Path | None = None
+    """Directory of the copy; None for the cache."""
+    offline: bool = False
+    """Whether to ask the platform nothing."""
+
+
+class _Watched(Protocol):
+    """An audit that is under way."""
+
+    summary: Summary
+    doing: str
+
+
+def audit_account(settings: Settings, job: Job, report: Report) -> tuple[Summary | None, int]:
+    """Audits the account of `settings`; returns the summary, and 0 or the signal that interrupted it.
+
+    Raises:
+        ConfigError: A path leads to nothing, or to links.
+        RcfsError: The audit could not start, or not continue.
+    """
+    check_paths(job.paths)
+    allow_many_files()
+    forbid_core_dumps()
+    settings = attrs.evolve(settings, offline=job.offline)
+    log_to_file(settings.files.pull_log, settings.log_level)
+    recorder = Recorder(structlog.get_logger("rcfs"))
+
+    async def work() -> Summary:
+        with _archive_of(job) as archive:
+            async with engine_of(settings, recorder, stores, keeps_current=False) as engine:
+                if archive is not None:
+                    archive.check_account(engine.account.id)
+                audit = Audit(
+                    engine, archive, offline=job.offline, on_finding=report.found, on_owner=report.owner_done
+                )
+                async with _watching(audit, report):
+                    summary, unknown = await audit.run(job.paths, job.wanted)
+        if unknown:
+            raise not_in_tree(unknown[0])
+        return summary
+
+    with lasting(), open_stores(settings, recorder) as stores:
+        return trio.run(_interruptible, work)
+
+
+def audit_copy(job: Job, report: Report) -> tuple[Summary | None, int]:
+    """Audits a copy by itself, without settings, a server or an index; returns as `audit_account`.
+
+    Raises:
+        ConfigError: The manifest cannot answer for a condition of the filter.
+        StoreError: The directory is no copy, or cannot be read.
+    """
+    check_paths(job.paths)
+    selection = ArchiveSelection(job.paths, job.wanted)
+
+    async def work() -> Summary:
+        with _archive_of(job) as archive:
+            assert archive is not None  # noqa: S101 - the command has seen to that
+            audit = ArchiveAudit(archive, selection, on_finding=report.found, on_owner=report.owner_done)
+            async with _watching(audit, report):
+                return await audit.run()
+
+    with lasting():
+        return trio.run(_interruptible, work)
+
+
+async def _interruptible(work: Callable[[], Awaitable[Summary]]) -> tuple[Summary | None, int]:
+    """The result of `work`, and 0; or None and the signal that ended it."""
+    received = 0
+
+    async def hear(*, task_status: trio.TaskStatus[None]) -> None:
+        nonlocal received
+        with endings() as numbers:
+            task_status.started()
+            async for number in numbers:
+                received = received or number
+                nursery.cancel_scope.cancel()
+
+    summary: Summary | None = None
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hear)
+        summary = await work()
+        nursery.cancel_scope.cancel()
+    if received:
+        tell("interrupted; an audit keeps nothing, so run it again from the beginning")
+        return None, received
+    return summary, 0
+
+
+@asynccontextmanager
+async def _watching(audit: _Watched, report: Report) -> AsyncIterator[None]:
+    """Shows the progress of `audit` during the block."""
+
+    async def show() -> None:
+        while True:
+            await trio.sleep(_REPORT_EVERY_S)
+            report.advanced(audit.summary, audit.doing)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(show)
+        yield
+        nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def _archive_of(job: Job) -> Iterator[Archive | None]:
+    """The copy of `job`; None for an audit of the cache."""
+    if job.archive is None:
+        yield None
+    else:
+        with Archive.open(job.archive) as archive:
+            yield archive

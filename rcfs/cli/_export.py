@@ -1,0 +1,246 @@
+"""`rcfs export`: asks for message store reports and exports of team messaging, and lists and forgets them."""
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from rcfs._interrupt import loading
+from rcfs.cli._forget import kept_accounts
+from rcfs.cli._options import (
+    SummarisingGroup,
+    engine_options,
+    examples,
+    json_option,
+    server_url_option,
+    state_dir_option,
+)
+from rcfs.cli._output import say, say_json, warn
+from rcfs.cli._settings import read_settings
+from rcfs.config import Settings
+from rcfs.errors import BadRequestError, ConfigError
+from rcfs.model import EXPORT_TYPES, Export, ExportKind, ExportQuery, ExportState
+
+if TYPE_CHECKING:
+    from rcfs.store import ExportBook
+
+_TYPES = {name.lower(): name for name in EXPORT_TYPES}
+_UNCANCELLABLE = (
+    "RingCentral has no request that cancels an export, so it continues there, and counts as one of at most"
+    " two unfinished ones until it ends; `rcfs export forget` makes rcfs forget it, and nothing lists it then"
+)
+
+
+class ExportName(click.ParamType[tuple[ExportKind, str]]):
+    """The name of an export, or its path: the last two names count."""
+
+    name = "name"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[ExportKind, str]:
+        """`value` as kind and name."""
+        *above, name = PurePath(value).parts or ("",)
+        if not name:
+            self.fail("a name must not be empty", param, ctx)
+        kind = ExportKind.TEAM if above[-1:] == [ExportKind.TEAM.value] else ExportKind.MESSAGES
+        return kind, name
+
+
+@click.group(
+    "export",
+    cls=SummarisingGroup,
+    epilog=examples(
+        "rcfs export request --from 2026-01-01 --to 2026-03-31",
+        "rcfs export request --from 2026-01-01 --to 2026-03-31 --type fax --wait",
+        "rcfs export request --team --from 2026-01-01 --to 2026-06-30 --chat 4711",
+        "rcfs export list --json | jq -r '.[].name'",
+        "rcfs export wait '2026-01-01 to 2026-03-31'",
+        "rcfs export forget 'Team Messaging/2026-01-01 to 2026-06-30 chats 4711'",
+    ),
+)
+def export() -> None:
+    """Ask for exports of whole mailboxes, and follow them."""
+
+
+@export.command("request")
+@click.option(
+    "--from", "first", required=True, metavar="DAY", help="Begin with DAY, such as 2026-01-01, in UTC."
+)
+@click.option("--to", "last", metavar="DAY", help="End with DAY, which is included.  [default: today]")
+@click.option(
+    "--type",
+    "types",
+    multiple=True,
+    type=click.Choice(tuple(_TYPES), case_sensitive=False),
+    help="Take only messages of this type. Repeatable.",
+)
+@click.option(
+    "--team", is_flag=True, help="Ask for team messaging instead: chats with their posts and files."
+)
+@click.option(
+    "--contact", "contacts", multiple=True, metavar="ID|ADDRESS", help="With --team: only this person."
+)
+@click.option("--chat", "chats", multiple=True, metavar="ID", help="With --team: only this chat.")
+@click.option("--again", is_flag=True, help="Ask once more for one that failed, expired, or got no answer.")
+@click.option("--wait", is_flag=True, help="Return when the export has ended.")
+@json_option
+@engine_options
+def request(
+    first: str,
+    last: str | None,
+    types: tuple[str, ...],
+    contacts: tuple[str, ...],
+    chats: tuple[str, ...],
+    *,
+    team: bool,
+    again: bool,
+    wait: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Ask for an export of a period, for administrators.
+
+    It may take minutes or hours. RingCentral makes two at a time; rcfs asks for more when one of them ends,
+    while a mount is up or `rcfs export wait` runs. The result appears in the directory Exports of a mount.
+    """
+    settings = read_settings(options)
+    today = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
+    kind = ExportKind.TEAM if team else ExportKind.MESSAGES
+    try:
+        query = ExportQuery.of_days(
+            kind, first, last or today, types=[_TYPES[each] for each in types], contacts=contacts, chats=chats
+        )
+    except ValueError as exc:
+        raise click.UsageError(str(exc)) from exc
+    with loading():
+        from rcfs.cli._export_run import ask
+
+    _show(settings, [ask(settings, query, again=again, wait=wait)], as_json=as_json)
+
+
+@export.command("list")
+@json_option
+@server_url_option
+@state_dir_option
+def list_exports(*, as_json: bool, **options: Any) -> None:
+    """List the exports that were asked for, and their states, without asking the server."""
+    settings = read_settings(options)
+    with _opened(settings) as kept:
+        found = () if kept is None else kept.book.all(kept.account_id)
+    _show(settings, found, as_json=as_json)
+
+
+@export.command("wait")
+@click.argument("places", nargs=-1, metavar="[NAME]...", type=ExportName())
+@json_option
+@engine_options
+def wait_command(places: tuple[tuple[ExportKind, str], ...], *, as_json: bool, **options: Any) -> None:
+    """Wait until each export NAME has ended; without NAME, until all have.
+
+    Every change of a state is a line on stderr. The time that is left is known only if earlier exports of the
+    account show how long one takes.
+    """
+    settings = read_settings(options)
+    with loading():
+        from rcfs.cli._export_run import wait_for
+
+    _show(settings, wait_for(settings, places), as_json=as_json)
+
+
+@export.command("cancel")
+@click.argument("place", metavar="NAME", type=ExportName())
+@server_url_option
+@state_dir_option
+def cancel(place: tuple[ExportKind, str], **options: Any) -> None:
+    """Withdraw an export that was not asked for yet; RingCentral cannot cancel others.
+
+    An export that RingCentral may be making stays as it is, and the command fails.
+    """
+    settings = read_settings(options)
+    with _opened(settings) as kept:
+        found = _find(kept, place)
+        if found.state.is_final:
+            raise ConfigError(f"{place[1]} has ended already; `rcfs export forget` forgets it")
+        # A mount may ask for it at this moment; then its task id must not be lost.
+        if kept is None or found.state is not ExportState.WAITING or not kept.book.withdraw(found):
+            raise BadRequestError(_UNCANCELLABLE)
+    say(f"Withdrawn: {place[0].value}/{place[1]}")
+
+
+@export.command("forget")
+@click.argument("places", nargs=-1, required=True, metavar="NAME...", type=ExportName())
+@server_url_option
+@state_dir_option
+def forget(places: tuple[tuple[ExportKind, str], ...], **options: Any) -> None:
+    """Forget each export NAME here; RingCentral keeps it for as long as it does."""
+    settings = read_settings(options)
+    with _opened(settings) as kept:
+        for found in [_find(kept, place) for place in places]:
+            if kept is not None:
+                kept.book.remove(found.id)
+            say(f"Forgotten: {found.query.kind.value}/{found.query.name}")
+
+
+@attrs.frozen
+class _Kept:
+    """The exports on this disk."""
+
+    book: "ExportBook"
+    account_id: str
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[_Kept | None]:
+    """The exports of the login of `settings`; None if rcfs has never seen its account."""
+    account_id = kept_accounts(settings).get(settings.require_credentials().identity)
+    if account_id is None or not settings.files.exports.exists():
+        yield None
+        return
+    from rcfs.store import ExportBook
+
+    with closing(ExportBook.open(settings.files, warn)) as book:
+        yield _Kept(book, account_id)
+
+
+def _find(kept: _Kept | None, place: tuple[ExportKind, str]) -> Export:
+    """The export at `place`.
+
+    Raises:
+        ConfigError: There is no such export.
+    """
+    for found in () if kept is None else kept.book.all(kept.account_id):
+        if (found.query.kind, found.query.name) == place:
+            return found
+    raise ConfigError(f"no export {place[0].value}/{place[1]}; `rcfs export list` shows all")
+
+
+def _show(settings: Settings, found: Sequence[Export], *, as_json: bool) -> None:
+    from rcfs.exports import left_s, status_of
+    from rcfs.status import export_line, to_json
+
+    with _opened(settings) as kept:
+        durations = {
+            kind: () if kept is None else kept.book.durations(kept.account_id, kind) for kind in ExportKind
+        }
+    now_s = time.time()
+    rows = [
+        status_of(each, left_s=left_s(each, durations[each.query.kind], now_s), reason=each.problem)
+        for each in found
+    ]
+    if as_json:
+        files = [
+            [{"name": each.name, "id": str(each.key), "size_bytes": each.size_bytes} for each in one.archives]
+            for one in found
+        ]
+        documents = [to_json(row) | {"files": listed} for row, listed in zip(rows, files, strict=True)]
+        say_json(json.dumps(documents, indent=2))
+        return
+    for row in rows:
+        say(f"{row.kind}/{row.name}\n  {export_line(row)}")

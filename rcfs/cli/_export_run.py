@@ -1,0 +1,166 @@
+"""Runs `rcfs export request` and `rcfs export wait`: asks the platform, and follows until the end."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+import trio
+
+from rcfs.cli._explain import Interrupted
+from rcfs.cli._output import tell
+from rcfs.cli._serve import engine_of, open_stores
+from rcfs.config import Settings
+from rcfs.errors import ConfigError, ForbiddenError, PartialError, PlatformError
+from rcfs.exports import Exports, ExportsChanged, status_of
+from rcfs.host import allow_many_files, forbid_core_dumps
+from rcfs.host.logs import log_to_file
+from rcfs.host.signals import endings, lasting
+from rcfs.model import Export, ExportKind, ExportQuery, ExportState
+from rcfs.status import export_line
+from rcfs.transport import Recorder
+
+_ANSWER_S = 90.0
+"""Longest wait for the answer to the request, in seconds: a slot of the Heavy group may be a minute away."""
+
+Place = tuple[ExportKind, str]
+"""The kind and name of an export."""
+
+
+def ask(settings: Settings, query: ExportQuery, *, again: bool, wait: bool) -> Export:
+    """Asks for the export `query`, and returns it as it is then; with `wait`, when it has ended.
+
+    Raises:
+        ForbiddenError: The login has no such exports.
+        PlatformError: The platform refused it; or with `wait`, it ended without success.
+        RcfsError: rcfs could not log in, or not keep the export.
+    """
+
+    async def work(exports: Exports) -> list[Export]:
+        try:
+            export = await exports.request(query, again=again)
+        except ValueError as exc:
+            raise ConfigError(str(exc)) from exc
+        if wait:
+            return await _follow(exports, [export])
+        with trio.move_on_after(_ANSWER_S):
+            answered = await exports.wait(export.id, _is_answered)
+            export = export if answered is None else answered
+        if export.state is ExportState.FAILED:
+            raise _error_of(exports, export)
+        return [export]
+
+    return _run(settings, work)[0]
+
+
+def wait_for(settings: Settings, places: Sequence[Place]) -> list[Export]:
+    """The exports at `places` when all have ended; all unfinished ones if `places` is empty.
+
+    Raises:
+        ConfigError: There is no such export.
+        PartialError: Some ended without success.
+        PlatformError: All ended without success.
+        RcfsError: rcfs could not log in.
+    """
+
+    async def work(exports: Exports) -> list[Export]:
+        if not places:
+            return await _follow(exports, [each for each in exports.all() if not each.state.is_final])
+        found = []
+        for kind, name in places:
+            export = exports.find(kind, name)
+            if export is None:
+                raise ConfigError(f"no export {kind.value}/{name}; `rcfs export list` shows all")
+            found.append(export)
+        return await _follow(exports, found)
+
+    return _run(settings, work)
+
+
+def _is_answered(export: Export) -> bool:
+    return (
+        bool(export.task_id)
+        or export.state.is_final
+        or (export.state is ExportState.WAITING and bool(export.problem))
+    )
+
+
+async def _follow(exports: Exports, wanted: Sequence[Export]) -> list[Export]:
+    """`wanted` when all have ended; tells every change of a state."""
+    states: dict[str, tuple[ExportState, str]] = {}
+
+    def show(event: ExportsChanged) -> None:
+        for export in event.changed:
+            told = export.state, export.problem
+            if export.id in ids and states.get(export.id) != told:
+                states[export.id] = told
+                tell(f"{export.query.kind.value}/{export.query.name}: {line_of(exports, export)}")
+
+    ids = {export.id for export in wanted}
+    show(ExportsChanged(tuple(wanted)))
+    stop = exports.changes.subscribe(show)
+    ended: list[Export] = []
+    try:
+        for each in wanted:
+            export = await exports.wait(each.id, lambda found: found.state.is_final)
+            if export is not None:
+                ended.append(export)
+    finally:
+        stop()
+    bad = [export for export in ended if export.state is not ExportState.COMPLETED]
+    if bad and len(bad) == len(wanted):
+        raise _error_of(exports, bad[0])
+    if len(ended) < len(wanted) or bad:
+        failed = len(wanted) - len(ended) + len(bad)
+        raise PartialError(f"{failed} of {len(wanted)} exports did not complete; `rcfs export list` says why")
+    return ended
+
+
+def line_of(exports: Exports, export: Export) -> str:
+    """The state of an export in one line."""
+    return export_line(status_of(export, left_s=exports.left_s(export), reason=exports.reason(export)))
+
+
+def _error_of(exports: Exports, export: Export) -> PlatformError:
+    name = f"{export.query.kind.value}/{export.query.name}"
+    refusal = exports.refusal(export.query.kind)
+    if refusal:
+        return ForbiddenError(f"no exports of {export.query.kind.value}: {refusal}")
+    return PlatformError(f"{name}: {line_of(exports, export)}; `rcfs export request --again` asks once more")
+
+
+def _run(settings: Settings, work: Callable[[Exports], Awaitable[list[Export]]]) -> list[Export]:
+    """The result of `work`, while an engine asks and polls.
+
+    Raises:
+        Interrupted: A signal ended it; what was asked for is kept.
+    """
+    allow_many_files()
+    forbid_core_dumps()
+    log_to_file(settings.files.export_log, settings.log_level)
+    recorder = Recorder(structlog.get_logger("rcfs"))
+    found: list[Export] = []
+    received = 0
+
+    async def until_signal(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+        nonlocal received
+        with endings() as signals:
+            task_status.started()
+            async for number in signals:
+                received = received or number
+                scope.cancel()
+
+    async def run() -> None:
+        async with trio.open_nursery() as outer:
+            with trio.CancelScope() as scope:
+                await outer.start(until_signal, scope)  # noqa: ASYNC111 - to cancel a closed scope does nothing
+                async with engine_of(settings, recorder, stores) as engine, trio.open_nursery() as nursery:
+                    nursery.start_soon(engine.exports.run)
+                    found.extend(await work(engine.exports))
+                    nursery.cancel_scope.cancel()
+            outer.cancel_scope.cancel()
+
+    with lasting(), open_stores(settings, recorder) as stores:
+        trio.run(run)
+    if received:
+        tell("interrupted; what was asked for is kept, and `rcfs export wait` or a mount follows it")
+        raise Interrupted(received)
+    return found

@@ -1,0 +1,159 @@
+"""`rcfs export`: wrong usage, and the commands against a simulator, beside each other and without a mount."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import attrs
+import pytest
+from click.testing import Result
+
+from tests.fakes.simulated import Simulated, start
+
+ASK, ASK_TEAM = "createMessageStoreReport", "createDataExportTaskNew"
+WITHIN_S = 60.0
+"""Longest run of a command, in seconds; most take one."""
+
+Run = Callable[..., Result]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "because"),
+    [
+        (["request"], "Missing option '--from'"),
+        (["request", "--from", "yesterday"], "'yesterday' is no day; a day looks like '2026-03-31'"),
+        (["request", "--from", "2026-02-01", "--to", "2026-01-01"], "the last day is before the first"),
+        (["request", "--from", "2026-01-01", "--chat", "7"], "cannot be restricted to contacts or chats"),
+        (["request", "--team", "--from", "2026-01-01", "--type", "fax"], "cannot be restricted to types"),
+        (["request", "--team", "--from", "2025-01-01", "--to", "2026-01-01"], "at most six months"),
+        (
+            ["request", "--team", "--from", "2026-01-01", "--to", "2026-01-02", "--chat", "\udcff"],
+            "not UTF-8",
+        ),
+        (["forget"], "Missing argument 'NAME...'"),
+        (["cancel", ""], "a name must not be empty"),
+    ],
+)
+@pytest.mark.usefixtures("home", "credentials")
+def test_wrong_usage(run: Run, arguments: list[str], because: str) -> None:
+    result = run("export", *arguments)
+    assert result.exit_code == 2
+    assert because in result.output
+
+
+def test_nothing_is_listed_for_an_account_that_was_never_seen(
+    run: Run, home: Path, credentials: None
+) -> None:
+    assert run("export", "list").output == ""
+    assert json.loads(run("export", "list", "--json").output) == []
+    assert run("export", "forget", "2026-01-01 to 2026-01-02").exit_code == 2
+
+
+@attrs.frozen
+class Done:
+    """A command that has ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@attrs.frozen
+class Commands:
+    """Runs commands with a state directory of their own."""
+
+    simulated: Simulated
+    directory: Path
+    run: Run
+
+    def __call__(self, *arguments: str) -> Done:
+        """Runs `rcfs export`: in a process of its own if it asks the server, which takes a second."""
+        environment = {
+            **self.simulated.environment(),
+            "RCFS_STATE_DIR": str(self.directory / "state"),
+            "RCFS_CACHE_DIR": str(self.directory / "cache"),
+        }
+        if arguments[0] not in ("request", "wait"):
+            result = self.run("export", *arguments, env=environment)
+            return Done(result.exit_code, result.stdout, result.stderr)
+        done = subprocess.run(
+            [sys.executable, "-m", "rcfs", "export", *arguments],
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=WITHIN_S,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def asked(self, operation: str) -> int:
+        """Number of requests for an export."""
+        return len(self.simulated.journal(operation=operation))
+
+
+@pytest.fixture(scope="module")
+def simulated() -> Iterator[Simulated]:
+    # A slow machine must not see an export end, nor run out of logins: each command logs in.
+    with start("--messages=5", "--calls=0", "--export-time=3000", "--limit=auth=100") as running:
+        yield running
+
+
+@pytest.fixture
+def export(simulated: Simulated, tmp_path: Path, run: Run, home: Path) -> Iterator[Commands]:
+    assert home.is_dir()
+    simulated.reset_journal()
+    yield Commands(simulated, tmp_path, run)
+    simulated.advance(3600)  # so that the tasks of one test do not run in the next
+
+
+def test_two_are_asked_for_and_the_third_waits_and_can_be_withdrawn(export: Commands) -> None:
+    days = [("--from", "2026-01-01", "--to", f"2026-01-0{day}") for day in (1, 2, 3)]
+    done = [export("request", *each) for each in days]
+    assert [each.returncode for each in done] == [0, 0, 0]
+    assert {each.stderr for each in done} == {""}
+    assert "Messages/2026-01-01 to 2026-01-01\n  accepted since" in done[0].stdout
+    assert "not asked for yet since" in done[2].stdout
+    assert "two other exports are unfinished" in done[2].stdout
+    assert export.asked(ASK) == 2
+    rows = json.loads(export("list", "--json").stdout)
+    assert [row["state"] for row in rows] == ["Accepted", "Accepted", "Waiting"]
+    assert [bool(row["task_id"]) for row in rows] == [True, True, False]
+    withdrawn = export("cancel", "Exports/Messages/2026-01-01 to 2026-01-03/")
+    assert (withdrawn.returncode, withdrawn.stdout) == (0, "Withdrawn: Messages/2026-01-01 to 2026-01-03\n")
+    cancelled = export("cancel", "2026-01-01 to 2026-01-01")
+    assert cancelled.returncode == 7
+    assert "has no request that cancels an export" in cancelled.stderr
+    kept = [row["task_id"] for row in json.loads(export("list", "--json").stdout)]
+    assert kept == [row["task_id"] for row in rows[:2]], "nothing else knows the task id"
+    forgotten = export("forget", "2026-01-01 to 2026-01-01", "2026-01-01 to 2026-01-02")
+    assert "Forgotten: Messages/2026-01-01 to 2026-01-02\n" in forgotten.stdout
+    assert json.loads(export("list", "--json").stdout) == []
+    assert export.asked(ASK) == 2
+
+
+def test_waiting_tells_the_states_and_the_result(export: Commands) -> None:
+    done = export("request", "--team", "--from", "2026-01-01", "--to", "2026-01-31", "--json")
+    (row,) = json.loads(done.stdout)
+    assert (row["kind"], row["state"]) == ("Team Messaging", "Accepted")
+    export.simulated.advance(3600)
+    waited = export("wait", "--json")
+    assert waited.returncode == 0, waited.stderr
+    (row,) = json.loads(waited.stdout)
+    assert row["state"] == "Completed"
+    assert row["files"][0]["name"] == "archive-0.zip"
+    assert row["size_bytes"] == sum(each["size_bytes"] for each in row["files"]) > 0
+    assert "Team Messaging/2026-01-01 to 2026-01-31: accepted since" in waited.stderr
+    assert export.asked(ASK_TEAM) == 1
+    ended = export("cancel", "Team Messaging/2026-01-01 to 2026-01-31")
+    assert ended.returncode == 2
+    assert "has ended already" in ended.stderr
+
+
+def test_a_standard_user_gets_one_line(tmp_path: Path, run: Run) -> None:
+    with start("--messages=5", "--calls=0", "--standard-user") as simulated:
+        done = Commands(simulated, tmp_path, run)("request", "--from", "2026-01-01", "--to", "2026-01-02")
+    assert done.returncode == 3
+    assert done.stderr == "rcfs: no exports of Messages: the login is no administrator\n"
