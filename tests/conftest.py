@@ -10,6 +10,7 @@ Two environment variables forbid what is convenient on a developer's machine and
 import os
 import signal
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if required("OPENAPI") and not Path(os.environ.get("RCFS_OPENAPI", "")).is_file():
         raise pytest.UsageError("RCFS_REQUIRE_OPENAPI is set, but RCFS_OPENAPI does not name a file")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Lets processes keep compiled modules in pytest's cache where they must not beside the source.
+
+    Compiling rcfs takes 0.9 s of each `rcfs mount`, which the tests start hundreds of times.
+    """
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        with suppress(OSError):  # a source tree that cannot be written to
+            os.environ["PYTHONPYCACHEPREFIX"] = str(cache.mkdir("bytecode"))
+            del os.environ["PYTHONDONTWRITEBYTECODE"]
 
 
 def required(what: str) -> bool:

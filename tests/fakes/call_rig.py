@@ -12,6 +12,7 @@ import structlog
 import trio
 
 from rcfs.engine import Engine, open_engine
+from rcfs.filenames import StateFiles
 from rcfs.mailbox import CallsChanged, CallShelving, CallsLoaded, Change, Shelving
 from rcfs.model import PRIOR_PLANS, Call, RecordingRow, call_from
 from rcfs.platform import AllowedHosts, Client, Credentials
@@ -22,7 +23,7 @@ from rcfs.simulator._journal import Entry
 from rcfs.simulator.account._call_values import APPEARS_S, RECORDING_APPEARS_S, SimCall
 from rcfs.simulator.account._calls import NewLeg
 from rcfs.simulator.account._people import Contact
-from rcfs.store import ContentCache, MailboxIndex, SizeIndex
+from rcfs.store import ContentCache, ExportBook, MailboxIndex, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import name_folder, shelve, shelve_call, shown_extensions
 from tests.fakes.in_memory import Line, Platform
@@ -153,11 +154,14 @@ class CallWorld:
         sockets: SocketOpener = open_socket,
         life: Life | None = None,
         may_warn: bool = False,
+        ahead_s: float = 0.0,
+        exports: bool = False,
     ) -> AsyncIterator[CallRig]:
         """Another process with the same state directory; fails at the end on unexpected errors.
 
         With `life`, it may die as with SIGKILL, see `tests.fakes.mortal`. With `may_warn`, it may complain
-        about its databases.
+        about its databases. The clock of its machine is `ahead_s` ahead of the platform's. With `exports`,
+        it keeps exports.
         """
         if life is not None:
             life.begin()
@@ -183,6 +187,11 @@ class CallWorld:
             sizes = stack.enter_context(
                 closing(SizeIndex.open(self._directory / "sizes.sqlite", warnings.append))
             )
+            book = None
+            if exports:
+                book = stack.enter_context(
+                    closing(ExportBook.open(StateFiles(self._directory), warnings.append))
+                )
             async with open_engine(
                 login="somebody",
                 client=Client(
@@ -190,7 +199,7 @@ class CallWorld:
                     user_agent="rcfs/test",
                     transport=line,
                     sockets=sockets,
-                    clock=lambda: self.now_s,
+                    clock=lambda: self.now_s + ahead_s,
                     boot_clock=trio.current_time,
                 ),
                 credentials=Credentials(endpoints.client_id, endpoints.client_secret, endpoints.jwt),
@@ -200,8 +209,9 @@ class CallWorld:
                 sizes=sizes,
                 shelving=SHELVING,
                 recorder=recorder,
-                wall_clock=lambda: self.now_s,
+                wall_clock=lambda: self.now_s + ahead_s,
                 offline=offline,
+                exports=book,
             ) as engine:
                 rig = CallRig(self, engine, line)
                 engine.account.changes.subscribe(rig.heard.append)
@@ -222,7 +232,12 @@ async def open_calls(directory: Path, *, page_calls: int = 1000, **config: Any) 
     options: dict[str, Any] = {"spec": AccountSpec(messages=200, months=2), "latency_s": 0.1} | config
     async with trio.open_nursery() as nursery:
         platform = Platform(SimulatorConfig(**options), nursery, page_calls=page_calls)
-        yield CallWorld(platform, directory)
-        limited = [each for each in platform.simulator.journal.entries() if each.status == 429]
+        try:
+            yield CallWorld(platform, directory)
+        finally:
+            platform.backend.reports.close()
+            platform.backend.team_exports.close()
+        entries = platform.simulator.journal.entries()
+        limited = [each for each in entries if each.status == 429 and not each.fault]
         assert limited == []
         nursery.cancel_scope.cancel()

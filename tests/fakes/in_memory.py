@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import AsyncIterator
-from email.utils import formatdate
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -166,8 +165,7 @@ class _Exchange(httpx.AsyncByteStream):
     async def _send(self, message: Any) -> None:
         await trio.lowlevel.checkpoint()
         if message["type"] == "http.response.start":
-            date = formatdate(self.platform.now_s, usegmt=True).encode()
-            self.status, self.headers = message["status"], [*message["headers"], (b"date", date)]
+            self.status, self.headers = message["status"], message["headers"]
             self.begun.set()
             return
         self._pieces.send_nowait(message.get("body", b""))

@@ -129,6 +129,7 @@ async def open_rig(
     on_wait: Callable[[str], None] = lambda _reason: None,
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
+    keeps_current: bool = True,
     clock: Callable[[], float] = time.time,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Rig]:
@@ -170,6 +171,7 @@ async def open_rig(
             shared=shared,
             reload=reload,
             wall_clock=wall_clock,
+            keeps_current=keeps_current,
         ) as engine:
             rig = Rig(platform, engine, cache, index, sizes, warnings, trio.current_time())
             engine.account.changes.subscribe(rig.hear)

@@ -51,6 +51,7 @@ GROUPS: Mapping[str, str] = {
     "readMessageStoreConfiguration": "light",
     "readMessageContent": "medium",
     "readCallRecordingContent": "heavy",
+    "messageStoreReportArchiveContent": "heavy",
 }
 
 
@@ -300,6 +301,8 @@ class ScriptedPlatform:
         if path.startswith("/restapi/oauth/"):
             names = {"token": "getToken", "wstoken": "authWsToken", "revoke": "revokeToken"}
             return names[path.rpartition("/")[2]]
+        if "/message-store-report/" in path and "/archive/" in path:
+            return "messageStoreReportArchiveContent"
         if "/content/" in path:
             return "readMessageContent"
         if "/recording/" in path:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
@@ -18,9 +19,14 @@ from tests.fakes import simulated as simulator
 COMMAND_S = 120.0
 """Longest run of a tool in these tests; a mount that hangs must fail a test, not the suite."""
 
-FEW_CALLS = ("--calls=8", "--limit=heavy=1000")
-"""Options of every simulated account; later ones win. Most tests are about messages, and a walk through an
-account with its 300 calls would fetch recordings of 250 MB, ten a minute."""
+FEW_CALLS = ("--calls-per-day=4", "--call-days=2")
+"""Options of an account whose test names no number of calls: it has 8, with recordings of 6 MB. Among the
+first calls of each user of other accounts is a meeting of 70 MB, which a walk that reads all would fetch."""
+
+
+def right_clock() -> str:
+    """The option of a simulated account whose clock agrees with this machine's."""
+    return f"--present={datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +177,9 @@ def mounts(home: Path) -> Iterator[Mounting]:
     with ExitStack() as stack:
 
         def mounting(*simulator_options: str, options: tuple[str, ...] = (), mount: bool = True) -> Mounted:
-            server = stack.enter_context(simulator.start(*FEW_CALLS, *simulator_options))
+            has_calls = any(option.startswith("--calls") for option in simulator_options)
+            calls = () if has_calls else FEW_CALLS
+            server = stack.enter_context(simulator.start("--limit=heavy=1000", *calls, *simulator_options))
             place = home / f"home-{next(numbers)}"
             place.mkdir()
             mounted = Mounted(place, server, *options)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, run
+from tests.mount.conftest import Mounted, Mounting, right_clock, run
 
 pytestmark = pytest.mark.mount
 
@@ -149,7 +149,7 @@ def test_no_secret_is_logged(mounting: Mounting) -> None:
 
 
 def test_doctor_and_status_and_cache_commands(mounting: Mounting) -> None:
-    mount = mounting("--messages=50", "--limit=medium=1000")
+    mount = mounting("--messages=50", "--limit=medium=1000", right_clock())
     places = [f"--cache-dir={mount.cache}", f"--state-dir={mount.state}"]
     findings = json.loads(mount.rcfs("doctor", "--json", *places, check=False).stdout)
     assert {"login", "clock"} <= {finding["name"] for finding in findings if finding["state"] == "ok"}

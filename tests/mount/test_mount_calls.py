@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, mounts
+from tests.mount.conftest import Mounted, Mounting, eventually, mounts
 from tests.mount.test_mount_live import following, shown
 
 pytestmark = pytest.mark.mount
@@ -159,3 +159,32 @@ def test_a_login_without_the_companys_log(mounting: Mounting) -> None:
     smallest = min(recordings, key=lambda path: path.stat().st_size)
     assert len(smallest.read_bytes()) == smallest.stat().st_size > 0
     assert mount.server.summary()["limited"] == 0
+
+
+def test_calls_of_the_time_without_notifications_come_when_these_begin(mounting: Mounting) -> None:
+    mount = mounting("--messages=10", "--calls=40", "--limit=auth=40")
+    server, log = mount.server, mount.path / f"Company/Calls/{MONTH}.csv"
+    before = log.read_text()
+    owner = int(json.loads(next(mount.path.glob("101 */extension.json")).read_text())["id"])
+    mount.umount()
+    # Between two syncs are five minutes. The first mount after that learns the platform's time, and the next
+    # one knows from its beginning how old the log is.
+    server.advance(1000)
+    mount.mount()
+    eventually(lambda: requests(mount, "listExtensions") == 2)
+    mount.umount()
+    call = server.call(owner, log_after_s=0)
+    server.reset_journal()
+    mount.mount()
+    eventually(lambda: hints_of(mount)["call_logs"] == 1)
+    eventually(lambda: requests(mount, *SYNCS) == 1)
+    eventually(lambda: log.stat().st_size > len(before.encode()))
+    assert call["session_id"] in log.read_text()
+    assert requests(mount, *LOADS) == 0
+    assert server.summary()["limited"] == 0
+
+
+def hints_of(mount: Mounted) -> dict[str, Any]:
+    """The part of the status about notifications."""
+    found: dict[str, Any] = json.loads((mount.path / ".rcfs/status.json").read_text())["hints"]
+    return found

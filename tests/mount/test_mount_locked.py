@@ -28,7 +28,6 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     with mounts(tmp_path_factory.mktemp("locked")) as make:
         mount = make(
             "--messages=120",
-            "--calls=6",
             *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy")),
             options=("--keep-purged",),
         )

@@ -65,7 +65,7 @@ def counts(mount: Mounted) -> tuple[int, int]:
 
 
 def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting, tmp_path: Path) -> None:
-    mount = mounting("--messages=200", "--calls=8", "--limit=heavy=100000", *FAST, mount=False)
+    mount = mounting("--messages=100", *FAST, mount=False)
     preview = pull(mount, "--dry-run").stdout
     assert counts(mount) == (0, 0)
     wanted = int(preview.split()[0])

@@ -4,7 +4,7 @@ import json
 import os
 import signal
 
-from tests.mount.conftest import Mounted, Mounting, run
+from tests.mount.conftest import Mounted, Mounting, right_clock, run
 
 
 def used(mounted: Mounted, group: str) -> int:
@@ -14,7 +14,7 @@ def used(mounted: Mounted, group: str) -> int:
 
 def test_a_doctor_beside_a_mount_and_the_next_mount_know_what_was_spent(mounting: Mounting) -> None:
     # A window that is longer than this test, on whatever machine.
-    mounted = mounting("--messages=20", "--limit=auth=5/600/60", "--limit=light=50/600/60")
+    mounted = mounting("--messages=20", "--limit=auth=5/600/60", "--limit=light=50/600/60", right_clock())
     assert used(mounted, "auth") == 1
     light = used(mounted, "light")
     mounted.rcfs("doctor", *mounted.engine_options)

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -179,6 +180,28 @@ async def test_a_recording_that_is_gone_is_asked_for_once(world: CallWorld) -> N
         await rig.watch(owner, 601)
         (after,) = (each for each in rig.recordings(owner) if each.id == row.id)
         assert after.gone, "a sync does not bring it back"
+
+
+@pytest.mark.parametrize("absurd", [{"duration": 10**12}, {"startTime": "2031-01-01T00:00:00Z"}], ids=str)
+async def test_an_absurd_record_of_a_recording_that_is_gone(world: CallWorld, absurd: dict[str, Any]) -> None:
+    owner = world.extensions[0]
+    async with world.engine() as rig:
+        await rig.open(owner)
+        row = rig.recordings(owner)[0]
+        call = rig.engine.account.calls.catalogue.call(row.call)
+        assert call is not None
+        await rig.watch(owner, 601)  # From here on the platform tells changes of old calls as well.
+        world.backend.calls.rewrite(call.id, {}, absurd, world.now_s)
+        world.backend.calls.delete_recording(int(row.id), world.now_s, still_named=True)
+        await rig.watch(owner, 601)
+        key = RecordingKey(rig.engine.account.id, row.id)
+        with pytest.raises(NotFoundError):
+            await fetch(rig, key, row.uri, purged=row.gone)
+        await trio.sleep(1)
+        after = rig.engine.account.calls.catalogue.recording_by_id(row.id)
+        assert after is not None
+        assert (after.duration_s, after.started_s) != (row.duration_s, row.started_s)
+        assert after.gone
 
 
 async def test_a_recording_that_may_only_be_late_is_not_gone(world: CallWorld) -> None:

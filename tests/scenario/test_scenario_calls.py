@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from rcfs.model import COMPANY
+from rcfs.model import COMPANY, Retention
 from tests.fakes.call_rig import BEFORE, NOW, CallWorld, open_calls
 
 LIST, SYNC = "readCompanyCallLog", "syncAccountCallLog"
@@ -66,6 +66,26 @@ async def test_the_list_of_the_months_costs_nothing(world: CallWorld) -> None:
 
 
 # Keeping current
+
+
+async def test_months_and_syncs_follow_the_platforms_clock(tmp_path: Path) -> None:
+    months = ["2026-11", "2026-10", "2026-09", "2026-08"]
+    years_s = 3 * 365 * 86_400.0
+    async with open_calls(tmp_path) as world:
+        owner = world.extensions[0]
+        for ahead_s in (years_s, years_s, -years_s, 0.0):
+            async with world.engine(ahead_s=ahead_s) as rig:
+                await rig.engine.account.wait_asked()
+                assert rig.engine.account.calls.catalogue.months_to_show(owner) == months
+                await rig.open(owner)
+                assert len(world.heavy()) == 1, "loaded once, and not old in the next run"
+                expiring = rig.engine.account.calls.outlook.expiring(Retention(), 90 * 86_400.0)
+                assert expiring is not None
+                assert expiring.first_started.startswith("2026-11")
+        async with world.engine(ahead_s=years_s) as rig:
+            await rig.engine.account.wait_asked()
+        async with world.engine(ahead_s=years_s, offline=True) as rig:
+            assert rig.engine.account.calls.catalogue.months_to_show(owner) == months
 
 
 async def test_at_most_one_request_in_five_minutes_while_somebody_looks(world: CallWorld) -> None:

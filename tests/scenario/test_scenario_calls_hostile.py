@@ -104,6 +104,21 @@ async def test_a_page_that_repeats_without_end_ends_the_load(world: CallWorld, h
         assert len(hostile.asked) <= 3
 
 
+async def test_empty_pages_without_end_end_the_load(world: CallWorld, hostile: Hostile) -> None:
+    numbers = count(2)
+
+    def empty(request: httpx.Request) -> httpx.Response:
+        url = f"{request.url.copy_set_param('page', next(numbers))}"
+        return answer(200, {"records": [], "navigation": {"nextPage": {"uri": url}}})
+
+    hostile.script = empty
+    async with world.engine() as rig:
+        with trio.move_on_after(HOUR_S) as scope, pytest.raises(PlatformError, match="empty pages"):
+            await rig.open(COMPANY)
+        assert not scope.cancelled_caught
+        assert len(hostile.asked) == 3
+
+
 @pytest.mark.parametrize(
     "url",
     [

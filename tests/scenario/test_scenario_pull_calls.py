@@ -3,18 +3,32 @@
 from collections.abc import AsyncIterator
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
 import trio
 
-from rcfs.model import COMPANY, HEAVY, MEDIUM, Filter, RecordingKey, RecordingRow
-from rcfs.pull import Copy, Kind, Pull, Survey
+from rcfs.model import (
+    COMPANY,
+    HEAVY,
+    MEDIUM,
+    CompanyGreetingKey,
+    ContentKey,
+    Filter,
+    GreetingKey,
+    Plan,
+    PromptKey,
+    RecordingKey,
+    RecordingRow,
+    StandardGreetingKey,
+)
+from rcfs.pull import Copy, Kind, Pull, Survey, Walk
 from rcfs.simulator import AccountSpec
 from rcfs.simulator._journal import Entry
 from rcfs.simulator.admin._truth import MEDIA_KINDS, media_truth
-from rcfs.tree import extension_names
-from tests.fakes.call_rig import CallRig, CallWorld, open_calls
+from rcfs.tree import ContentFile, extension_names
+from tests.fakes.call_rig import NOW, CallRig, CallWorld, open_calls
 
 CONTENT = "readCallRecordingContent"
 RECORDINGS = Filter(types=frozenset({"recording"}))
@@ -185,6 +199,90 @@ async def test_recordings_that_come_too_late_are_counted(world: CallWorld) -> No
         late = Pull(rig.engine, wall_clock=lambda: oldest_s + 90 * DAY_S - 3.0)
         survey, _unknown = await late.survey(((),), RECORDINGS)
         assert survey.late >= 1
+
+
+async def test_a_recording_that_gets_another_name_is_renamed_in_the_copy(
+    world: CallWorld, tmp_path: Path
+) -> None:
+    paths = ("*", "Recordings", NOW)
+    async with world.engine() as rig:
+        for _pull in range(2):
+            # The second one gets the token with which the platform tells changes of old calls.
+            await pulled(rig, tmp_path / "copy", RECORDINGS, paths)
+            await trio.sleep(400)
+        files = {path.name: path.read_bytes() for path in (tmp_path / "copy").rglob("*.mp3")}
+        before = {row.id: row.name for row in rows_of(rig, NOW)}
+        renamed = next(row for row in rows_of(rig, NOW) if row.owner == world.extensions[0])
+        call = rig.engine.account.calls.catalogue.call(renamed.call)
+        assert call is not None
+        party = {"phoneNumber": "+15550100123", "name": "Zoe Renamed"}
+        fields = {"from": party, "to": party}
+        world.backend.calls.rewrite(call.id, fields, fields, world.now_s)
+        begun = world.mark()
+        await pulled(rig, tmp_path / "copy", RECORDINGS, paths)
+        now = {row.id: row.name for row in rows_of(rig, NOW)}
+        assert "Zoe Renamed" in now[renamed.id] != before[renamed.id]
+        assert world.sent(CONTENT, since=begun) == []
+        after = {path.name: path.read_bytes() for path in (tmp_path / "copy").rglob("*.mp3")}
+        assert after.keys() == set(now.values())
+        assert {now[number]: files[name] for number, name in before.items()} == after
+
+
+async def test_links_in_by_contact_lead_to_recordings(world: CallWorld) -> None:
+    async with world.engine() as rig:
+        survey, unknown = await Pull(rig.engine, wall_clock=lambda: world.now_s).survey(
+            [("*", "By-Contact", "*")], RECORDINGS
+        )
+        assert unknown == []
+        closed = rig.engine.account.extensions[3].id  # It has no views that the login may read.
+        rows = [row for row in rows_of(rig) if row.owner not in (COMPANY, closed)]
+        assert fetched_by(survey) == {row.id for row in rows} != set()
+        assert len(world.heavy()) == len(MONTHS), "the call logs are loaded for them"
+        assert survey.missing_in.keys() == {HEAVY}, "and no attachment of a message is fetched"
+        owner = rig.engine.account.extensions[0].id
+        name = next(name for each, name in names_of(rig).items() if each == owner)
+        survey, unknown = await Pull(rig.engine, wall_clock=lambda: world.now_s).survey(
+            [(name, "By-Contact", "nobody at all")], RECORDINGS
+        )
+        assert (survey.missing, unknown) == (0, [(name, "By-Contact", "nobody at all")])
+
+
+async def test_what_why_and_pin_find_is_found_without_a_content_request(world: CallWorld) -> None:
+    async with world.engine() as rig:
+        everything = [("*", "Recordings", NOW), ("*", "Greetings"), ("Company", "IVR Prompts")]
+        root, failures = await Pull(rig.engine).tree(everything)
+        assert failures == ()
+        walk = Walk(root, everything, Filter())
+        keys = {item.node.key for item in walk if isinstance(item.node, ContentFile)}
+        assert walk.unknown == []
+        assert {key.recording_id for key in keys if isinstance(key, RecordingKey)} == {
+            row.id for row in rows_of(rig, NOW)
+        }
+        kinds = {type(key) for key in keys}
+        assert kinds == {RecordingKey, GreetingKey, CompanyGreetingKey, StandardGreetingKey, PromptKey}
+        assert world.sent(*{key.operation for key in keys}) == []
+        assert len(world.sent("readCompanyCallLog")) == 1
+        await trio.to_thread.run_sync(rig.engine.cache.pin, keys)
+        assert rig.engine.cache.pins() == keys == {ContentKey.parse(str(key)) for key in keys}
+
+
+def names_of(rig: CallRig) -> dict[int, str]:
+    """The names of the extensions in the tree, by id."""
+    return {each.id: directory_of(rig, place) for place, each in enumerate(rig.engine.account.extensions)}
+
+
+async def test_a_login_that_can_never_keep_up_is_told(tmp_path: Path) -> None:
+    plans = {HEAVY: Plan(limit=5, window_s=3600.0)}
+    config: dict[str, Any] = {"plans": plans, "calls_per_day": 150, "call_days": 4}
+    async with open_calls(tmp_path, **config) as world, world.engine() as rig:
+        pull = Pull(rig.engine, wall_clock=lambda: world.now_s)
+        survey, _unknown = await pull.survey((("*", "Recordings", NOW),), Filter())
+        found = survey.keeping_up
+        assert found is not None
+        assert found.new_a_day == pytest.approx(150, rel=0.05)
+        assert (found.fetched_a_day, found.beside_persons_a_day) == (120, 96)
+        assert found.behind_a_day == found.new_a_day - 120
+        assert found.is_hard
 
 
 async def test_the_recordings_that_a_filter_takes(world: CallWorld) -> None:

@@ -70,7 +70,7 @@ async def test_files_get_their_new_names_without_a_request(
     assert plan.missing == 0, "a dry run knows it, and changes nothing"
     assert len(list(old_copy.rglob(OLD))) == 10
     pull, notes = await pulled(new_rig, old_copy)
-    assert notes == ["rcfs gave 10 files of the copy the name that this version uses"]
+    assert notes == ["rcfs gave 10 files of the copy the name that the tree has now"]
     assert pull.progress.failures == []
     assert list(old_copy.rglob(OLD)) == []
     files = list(old_copy.rglob("*.wav"))
