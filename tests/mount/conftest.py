@@ -23,6 +23,9 @@ FEW_CALLS = ("--calls-per-day=4", "--call-days=2")
 """Options of an account whose test names no number of calls: it has 8, with recordings of 6 MB. Among the
 first calls of each user of other accounts is a meeting of 70 MB, which a walk that reads all would fetch."""
 
+CALL_VIEWS = ("Calls", "Recordings", "Greetings")
+"""The entries of an extension that load call logs and greetings when somebody looks into them."""
+
 
 def right_clock() -> str:
     """The option of a simulated account whose clock agrees with this machine's."""
@@ -109,10 +112,8 @@ class Mounted:
 
 
 def message_views(extension: Path) -> list[str]:
-    """The entries of an extension except those that load call logs and greetings."""
-    return [
-        str(path) for path in extension.iterdir() if path.name not in ("Calls", "Recordings", "Greetings")
-    ]
+    """The entries of an extension except `CALL_VIEWS`."""
+    return [str(path) for path in extension.iterdir() if path.name not in CALL_VIEWS]
 
 
 def content_key(path: Path) -> str:

@@ -27,7 +27,7 @@ from tests.fakes.expected_tree import expected
 from tests.fakes.kernel import XATTRS, Seen
 from tests.fakes.kernel import Path as Names
 from tests.fakes.world import difference
-from tests.mount.conftest import Mounted, Mounting, eventually
+from tests.mount.conftest import CALL_VIEWS, Mounted, Mounting, eventually
 
 pytestmark = pytest.mark.mount
 
@@ -49,7 +49,6 @@ ACCOUNT = (
     *(f"--limit={group}=100000" for group in ("auth", "light", "medium")),
 )
 VIEWS = ("SMS", "Voicemail", "Fax", "Pager", "Conversations", "Trash")
-CALL_VIEWS = ("Calls", "Recordings", "Greetings")
 TOOLS = ("find", "grep", "cat")
 LEAST_KILLS = 2
 DEAD_S = 0.1

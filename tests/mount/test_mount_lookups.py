@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, eventually, message_views, mounts, run
+from tests.mount.conftest import CALL_VIEWS, Mounted, Mounting, eventually, message_views, mounts, run
 
 pytestmark = pytest.mark.mount
 
@@ -113,7 +113,7 @@ def test_mailboxes_are_loaded_before_anybody_looks(mounting: Mounting) -> None:
 
 def test_an_extension_without_a_mailbox_has_no_folders(mounting: Mounting) -> None:
     mount = mounting("--messages=60", "--menus=1", *ROOMY, options=("--preload",))
-    menu, beside = next(mount.path.glob("900 *")), {"Calls", "Recordings", "Greetings", "extension.json"}
+    menu, beside = next(mount.path.glob("900 *")), {*CALL_VIEWS, "extension.json"}
     for _look in range(2):
         assert {path.name for path in menu.iterdir()} == beside
         assert not (menu / "SMS").exists()
