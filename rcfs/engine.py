@@ -115,7 +115,7 @@ async def open_engine(
     shelving: Shelving,
     recorder: Recorder,
     history: FetchHistory | None = None,
-    exports: ExportBook | None = None,
+    export_book: ExportBook | None = None,
     clock: Callable[[], float] = trio.current_time,
     wall_clock: Callable[[], float] = time.time,
     offline: bool = False,
@@ -129,14 +129,28 @@ async def open_engine(
 ) -> AsyncIterator[Engine]:
     """An engine that knows the account's extensions; logs out and closes `client` at the end.
 
-    `login` is a digest of server, app and user. `history` records the fetches; without
-    `exports` the account has no exports. `clock` is the clock of
-    `ledger`, in seconds; `wall_clock` gives seconds since 1970 UTC. With `offline` nothing is sent: the index
-    and the cache are shown, everything else fails at once. `barred` has the same effect, and is the reason
-    why nothing can be sent although the user did not ask for that. Without `keeps_current` nothing is synced
-    by time. No content above `max_content_bytes` is
-    fetched. For `wait_online_s` and `on_wait` see `Account.start`. All processes of a login use the session
-    `shared`. `reload` reads the credentials again, in a thread, after the server has refused them.
+    Args:
+        login: A digest of server, app and user.
+        client: Sends the requests.
+        credentials: Those of the app and the user.
+        ledger: The budget, which all processes of the login share.
+        cache: The contents on the disk.
+        index: The mailboxes and calls on the disk.
+        sizes: The exact sizes of contents on the disk.
+        shelving: Decides where messages and calls are shown.
+        recorder: Counts the requests and logs the errors.
+        history: Keeps a record of every fetch; None for no record.
+        export_book: Keeps the exports that were asked for; without it the account has no exports.
+        clock: The clock of `ledger`, in seconds.
+        wall_clock: Seconds since 1970 UTC.
+        offline: Whether nothing is sent: the index and the cache are shown, everything else fails at once.
+        max_content_bytes: Size of the largest content that is fetched.
+        wait_online_s: See `Account.start`.
+        on_wait: See `Account.start`.
+        shared: The session, which all processes of the login use.
+        reload: Reads the credentials again, in a thread, after the server has refused them.
+        barred: Why nothing can be sent although the user did not ask for that; has the effect of `offline`.
+        keeps_current: See `Account.start`.
 
     Raises:
         AuthError: The credentials were refused.
@@ -171,7 +185,7 @@ async def open_engine(
             if isinstance(key, RecordingKey):
                 nursery.start_soon(account.calls.mark_gone, key)
             elif isinstance(key, (ReportKey, DatasetKey)):
-                nursery.start_soon(wanted.recheck, key.task_id)
+                nursery.start_soon(exports.recheck, key.task_id)
 
         source = PlatformSource(connection.requester, recorder)
         library = Library(
@@ -200,8 +214,8 @@ async def open_engine(
         )
         account = Account(context)
         preload = Preload(context, account)
-        wanted = Exports(
-            account, connection.requester, connection.network, recorder, exports, wall_clock=wall_clock
+        exports = Exports(
+            account, connection.requester, connection.network, recorder, export_book, wall_clock=wall_clock
         )
         retention = RetentionTracker(context, account.calls)
 
@@ -224,7 +238,7 @@ async def open_engine(
                 keeps_current=keeps_current,
             )
             try:
-                await wanted.read()
+                await exports.read()
             except StoreError as exc:
                 recorder.fault("exports", str(exc))
             yield Engine(
@@ -242,7 +256,7 @@ async def open_engine(
                 searches=Searches(context, account),
                 hints=Hints(context, account.collections, account.rights),
                 preload=preload,
-                exports=wanted,
+                exports=exports,
                 fast_lane=FastLane(FillParts(account, library, storage, source, index, recorder, wall_clock)),
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),

@@ -5,7 +5,7 @@
     ├── MountError                  4   the mount point cannot be used, or is not mounted
     ├── FuseUnavailableError        5   FUSE is missing, or not permitted
     ├── StoreError                  6   the cache or state directory cannot be used
-    │   └── NoRoomError             6   neither the disk nor memory has room for what is being read
+    │   └── NoRoomError             6   neither the disk nor memory has room for a content
     ├── PlatformError               7   the RingCentral server refused, failed or could not be reached
     │   ├── AuthError               3   credentials refused
     │   ├── ForbiddenError          3   logged in, but this is not permitted (CMN-401, CMN-408, CMN-419)
@@ -82,7 +82,7 @@ class StoreError(RcfsError):
 
 
 class NoRoomError(StoreError):
-    """Neither the cache, nor its disk, nor memory has room for a content that is being read."""
+    """Neither the cache, nor its disk, nor memory has room for a content that is being read or stored."""
 
 
 class PlatformError(RcfsError):

@@ -39,7 +39,7 @@ class ArchiveAudit:
         self._on_finding = on_finding
         self._on_owner = on_owner
         self._wall_clock = wall_clock
-        last = archive.pulls[-1] if archive.pulls else None
+        last = archive.notes.pulls[-1] if archive.notes.pulls else None
         self.summary = Summary(
             begun_s=wall_clock(),
             account_id=archive.account_id,
@@ -66,7 +66,7 @@ class ArchiveAudit:
         unproven = [_UNSIGNED]
         if self._selection.may_lack_rows:
             unproven.append("The manifest has numbers by month, so below a month only files were checked.")
-        if archive.had and not any(note.is_everything for note in archive.pulls):
+        if archive.has_facts and not any(note.is_everything for note in archive.notes.pulls):
             unproven.append("No pull that the manifest remembers was of the whole account; see their scopes.")
         if archive.unknown_lines:
             unproven.append(

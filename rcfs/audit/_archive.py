@@ -6,7 +6,6 @@ of them is in memory. All methods are synchronous, and for one thread at a time.
 
 import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,9 +17,10 @@ from rcfs.audit._places import Places
 from rcfs.audit._values import FileSums, Held, Row, State
 from rcfs.errors import StoreError
 from rcfs.pull import (
+    NOTES_SCHEMA,
     FileEntry,
     Had,
-    HadRow,
+    Notes,
     PullNote,
     UnknownEntry,
     decoded,
@@ -31,21 +31,15 @@ from rcfs.pull import (
 )
 from rcfs.tree import COPY_MANIFEST
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE files (
     path BLOB PRIMARY KEY, digest BLOB NOT NULL, size_bytes INTEGER, key TEXT, owner INTEGER, kind TEXT,
     month TEXT, is_message INTEGER NOT NULL, state TEXT, wanted INTEGER NOT NULL DEFAULT 0,
     told INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE TABLE had (
-    owner INTEGER NOT NULL, kind TEXT NOT NULL, month TEXT NOT NULL,
-    messages INTEGER NOT NULL, contents INTEGER NOT NULL, gone INTEGER NOT NULL,
-    PRIMARY KEY (owner, kind, month)
-) WITHOUT ROWID"""
+{NOTES_SCHEMA}"""
 _PAGE = 500
 """Files in memory at a time, 200 kB."""
-_PULLS = 20
-"""Notes of pulls in a report."""
 _TOLD_EVERY = 1000
 _MESSAGE = re.compile(r"[0-9]+/[0-9]+/[0-9]+", re.ASCII)
 """The key of a message; one of a content has another form."""
@@ -74,15 +68,13 @@ class Archive:
         """The directory."""
         self.account_id = ""
         """Account of the copy."""
-        self.had: dict[int, tuple[str, float]] = {}
-        """(directory, time of the last look at the platform) of the owners of which a pull told, by id."""
-        self.pulls: deque[PullNote] = deque(maxlen=_PULLS)
-        """The latest pulls."""
         self.unknown_lines = 0
         """Lines of the manifest that make no sense."""
         self.sums = FileSums()
         """The files that were looked at so far."""
         self._database = open_scratch(_SCHEMA)
+        self.notes = Notes(self._database)
+        """The notes of the manifest about pulls."""
         self._places = Places(fd)
         self._fd = fd
 
@@ -121,7 +113,7 @@ class Archive:
     @property
     def has_facts(self) -> bool:
         """Whether the manifest says what pulls have found at the platform."""
-        return bool(self.had)
+        return bool(self.notes.owners)
 
     @property
     def files(self) -> int:
@@ -138,12 +130,9 @@ class Archive:
                         self._insert(rows)
                         rows.clear()
                 case Had():
-                    self.had[entry.owner] = entry.name, entry.at_s
-                    self._merge(entry)
+                    self.notes.merge(entry)
                 case PullNote():
-                    if self.pulls and self.pulls[-1].at_s == entry.at_s:
-                        self.pulls.pop()
-                    self.pulls.append(entry)
+                    self.notes.add_pull(entry)
                 case UnknownEntry():
                     self.unknown_lines += 1
         self._insert(rows)
@@ -154,13 +143,6 @@ class Archive:
             "INSERT OR REPLACE INTO files (path, digest, size_bytes, key, owner, kind, month, is_message)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             rows,
-        )
-
-    def _merge(self, had: Had) -> None:
-        self._database.executemany(
-            "INSERT INTO had VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
-            " messages = max(messages, ?4), contents = max(contents, ?5), gone = ?6",
-            ((had.owner, row.kind, row.month, row.messages, row.contents, row.gone) for row in had.rows),
         )
 
     # The files
@@ -189,13 +171,12 @@ class Archive:
 
     def extra(self) -> Iterator[str | None]:
         """The paths of the files that the manifest does not list; None from time to time."""
-        for number, stray in enumerate(self._places.walk(), start=1):
+        for number, path in enumerate(self._places.walk(), start=1):
             if number % _TOLD_EVERY == 0:
                 yield None
-            known = self._count("SELECT COUNT(*) FROM files WHERE path = ?", encoded(stray.path))
-            if not known and stray.path != COPY_MANIFEST:
+            if not self._lists(path) and path != COPY_MANIFEST:
                 self.sums.extra += 1
-                yield stray.path
+                yield path
 
     def state_of_key(self, key: str, row: Row) -> Held:
         """The state of a content or message by its key: that of its best file, read now unless it was before.
@@ -207,8 +188,7 @@ class Archive:
 
     def state_of_path(self, path: str, row: Row) -> Held:
         """The same by its path, for a copy whose manifest has no keys."""
-        known = self._count("SELECT COUNT(*) FROM files WHERE path = ?", encoded(path))
-        return self._best([encoded(path)] if known else [], row)
+        return self._best([encoded(path)] if self._lists(path) else [], row)
 
     def names_in(self, directory: str) -> list[str]:
         """Names of the files that the manifest has directly in a directory."""
@@ -218,6 +198,10 @@ class Archive:
         )
         names = (decoded(path)[len(directory) + 1 :] for (path,) in rows)
         return [name for name in names if "/" not in name]
+
+    def _lists(self, path: str) -> bool:
+        """Whether the manifest lists the file at `path`."""
+        return bool(self._count("SELECT COUNT(*) FROM files WHERE path = ?", encoded(path)))
 
     def _best(self, paths: list[bytes], row: Row) -> Held:
         best = Held(State.MISSING)
@@ -266,19 +250,11 @@ class Archive:
 
     def owners(self) -> list[tuple[int, str]]:
         """(id, directory) of the owners of which the manifest tells, in the order of their directories."""
-        named = {owner: name for owner, (name, _at_s) in self.had.items()}
+        named = {owner: name for owner, (name, _at_s) in self.notes.owners.items()}
         rows = self._database.execute("SELECT owner, MAX(path) FROM files WHERE key NOT NULL GROUP BY owner")
         for owner, path in rows:
             named.setdefault(owner, decoded(path).partition("/")[0])
         return sorted(named.items(), key=lambda each: each[1])
-
-    def had_rows(self, owner: int) -> list[HadRow]:
-        """The findings of pulls at the platform for `owner`, by kind and month."""
-        rows = self._database.execute(
-            "SELECT kind, month, messages, contents, gone FROM had WHERE owner = ? ORDER BY kind, month",
-            (owner,),
-        )
-        return [HadRow(*row) for row in rows]
 
     def own_rows(self, owner: int) -> list[tuple[str, str, Row]]:
         """(kind, month, numbers) of the files of `owner` that were looked at: by key, each once."""

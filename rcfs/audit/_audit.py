@@ -108,7 +108,14 @@ class Audit:
             takes = None if wanted.is_everything else lambda _path, _kind, _month: False
             await in_steps(copy_audit.check_files(takes=takes))
         others = OtherContents(
-            self._engine, root, self._holdings, self._archive, copy_audit, self._tally, offline=self._offline
+            self._engine,
+            root,
+            self._holdings,
+            self._archive,
+            copy_audit,
+            self._tally,
+            offline=self._offline,
+            refused=self._refused,
         )
         for selection in chosen:
             directory = selection.directory
@@ -117,7 +124,6 @@ class Audit:
             report = OwnerReport(selection.owner, selection.name)
             if isinstance(directory, ExtensionDirectory) and wanted.takes_messages:
                 await self._audit_mailbox(selection, report)
-                others.refused = self._refused
             self.doing = f"{selection.name}: recordings and greetings"
             await in_steps(others.audit(selection, report))
             self._tally.close(report)

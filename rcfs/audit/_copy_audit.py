@@ -48,7 +48,7 @@ class CopyAudit:
             report = OwnerReport(owner, name, Basis.MANIFEST if self._archive.has_facts else Basis.NOTHING)
             for kind, month, row in self._archive.own_rows(owner):
                 report.row(kind, month).add(row)
-            for had in self._archive.had_rows(owner):
+            for had in self._archive.notes.rows(owner):
                 if self._selection.takes_row(name, had.kind, had.month):
                     self.compare(report, had)
             if report.rows or self._selection.takes_row(name, "", ""):
@@ -57,8 +57,8 @@ class CopyAudit:
         self.note_manifest()
         if not self._archive.has_facts:
             self._tally.note(Finding(Trouble.UNPROVEN, COPY_MANIFEST, OLD_MANIFEST))
-        if self._archive.pulls:
-            self._note_last(self._archive.pulls[-1])
+        if self._archive.notes.pulls:
+            self._note_last(self._archive.notes.pulls[-1])
 
     def compare(self, report: OwnerReport, had: HadRow) -> None:
         """Adds to `report` what the manifest's own number says is missing."""
@@ -69,18 +69,17 @@ class CopyAudit:
             ("files", had.contents, row.contents),
         ):
             if number > known:
-                lack = number - known
-                row.messages += lack if what == "messages" else 0
-                row.contents += lack if what == "files" else 0
                 detail = f"a pull found {number} {what} at the platform; the manifest lists {known}"
                 place = f"{report.name}/{had.kind}/{had.month}"
-                self._tally.note(Finding(Trouble.MISSING, place, detail, lack))
+                self._tally.note(Finding(Trouble.MISSING, place, detail, number - known))
+        row.messages = max(row.messages, had.messages)
+        row.contents = max(row.contents, had.contents)
 
     def note_manifest(self) -> None:
         """Notes the pulls that made the copy, and the lines that the manifest has lost since."""
         archive, tally = self._archive, self._tally
-        tally.summary.pulls = tuple(archive.pulls)
-        listed = max((note.lines for note in archive.pulls), default=0)
+        tally.summary.pulls = tuple(archive.notes.pulls)
+        listed = max((note.lines for note in archive.notes.pulls), default=0)
         if listed > archive.files:
             detail = f"it listed {listed} files at the end of a pull, and lists {archive.files} now"
             tally.note(Finding(Trouble.MISSING, COPY_MANIFEST, detail, listed - archive.files))

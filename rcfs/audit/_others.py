@@ -3,14 +3,14 @@
 A copy is also compared with what its pulls have found, where the index of this machine knows nothing.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from rcfs.audit._archive import Archive
 from rcfs.audit._copy_audit import CopyAudit
 from rcfs.audit._holdings import Holdings
 from rcfs.audit._selection import OwnerSelection
 from rcfs.audit._tally import Tally
-from rcfs.audit._values import Basis, Finding, OwnerReport, Trouble
+from rcfs.audit._values import Basis, Finding, OwnerReport, Row, Trouble
 from rcfs.engine import Engine
 from rcfs.mailbox import State as CollectionState
 from rcfs.model import CALL_LOG, CALLS_VIEW, GREETINGS, LOG_ENDINGS, RECORDINGS_VIEW, collection_of, iso_time
@@ -33,8 +33,12 @@ class OtherContents:
         tally: Tally,
         *,
         offline: bool,
+        refused: Collection[int],
     ) -> None:
-        """For the tree `root`; see `Audit` for the other arguments."""
+        """For the tree `root`; see `Audit` for the other arguments.
+
+        `refused` has the owners whose mailboxes the platform has refused so far; it may grow.
+        """
         self._engine = engine
         self._root = root
         self._holdings = holdings
@@ -42,8 +46,7 @@ class OtherContents:
         self._copy_audit = copy_audit
         self._tally = tally
         self._offline = offline
-        self.refused: set[int] = set()
-        """The owners whose mailboxes the platform has refused."""
+        self._refused = refused
         self._oldest_s: float | None = None
         self._has_any = False
 
@@ -155,39 +158,37 @@ class OtherContents:
         """Compares the months that the index does not know with what pulls have found, if there is a copy."""
         if self._archive is not None and self._copy_audit is not None and selection.is_whole:
             own = {(kind, month): row for kind, month, row in self._archive.own_rows(selection.owner)}
-            for had in self._archive.had_rows(selection.owner):
+            for had in self._archive.notes.rows(selection.owner):
                 place = had.kind, had.month
                 asked = had.kind == RECORDINGS_VIEW and had.month in unknown
                 if asked or (had.kind == GREETINGS_VIEW and place not in report.rows):
                     unknown.discard(had.month)
-                    report.row(*place).add(own.get(place, report.row(*place)))
+                    report.row(*place).add(own.get(place, Row()))
                     self._copy_audit.compare(report, had)
-        for month in sorted(unknown):
-            if self._is_looked_at(selection.owner):
-                continue
-            path = f"{selection.name}/{RECORDINGS_VIEW}/{month}"
-            if self._is_closed(selection.owner, f"{selection.name}/{CALLS_VIEW}"):
-                continue
-            self._tally.note(
-                Finding(Trouble.NOT_LOADED, path, "calls and recordings; `rcfs pull` loads them")
-            )
+        closed = self._is_closed(selection.owner, f"{selection.name}/{CALLS_VIEW}")
+        if not closed and not self._is_looked_at(selection.owner):
+            for month in sorted(unknown):
+                path = f"{selection.name}/{RECORDINGS_VIEW}/{month}"
+                self._tally.note(
+                    Finding(Trouble.NOT_LOADED, path, "calls and recordings; `rcfs pull` loads them")
+                )
         if report.basis is Basis.NOTHING and report.rows:
             report.basis = Basis.INDEX
 
     def _is_closed(self, owner: int, path: str) -> bool:
         """Whether the login may not read what is at `path`: now, or when it was pulled."""
-        pulls = () if self._archive is None else self._archive.pulls
-        return owner in self.refused or any(
+        pulls = () if self._archive is None else self._archive.notes.pulls
+        return owner in self._refused or any(
             path == closed for note in pulls for closed, _reason in note.closed
         )
 
     def _is_looked_at(self, owner: int) -> bool:
         """Whether a pull of everything has looked at the owner: a month without a number had no recording."""
-        if self._archive is None or owner not in self._archive.had:
+        if self._archive is None or owner not in self._archive.notes.owners:
             return False
-        return any(note.is_everything and note.ended_s for note in self._archive.pulls)
+        return any(note.is_everything and note.ended_s for note in self._archive.notes.pulls)
 
     def _pulled(self, owner: int, kind: str, month: str) -> bool:
         """Whether a pull of everything, or of just this, has looked at a list."""
-        rows = [] if self._archive is None else self._archive.had_rows(owner)
+        rows = [] if self._archive is None else self._archive.notes.rows(owner)
         return self._is_looked_at(owner) or any((row.kind, row.month) == (kind, month) for row in rows)

@@ -18,16 +18,6 @@ _MOST_PARTS = 64
 
 
 @attrs.frozen
-class Stray:
-    """A file that the walk of a copy has found."""
-
-    path: str
-    """Its path below the copy."""
-    size_bytes: int
-    """Its size."""
-
-
-@attrs.frozen
 class _Entered:
     """A directory that a walk is in."""
 
@@ -80,8 +70,11 @@ class Places:
         else:
             yield State.OK, hasher.hexdigest(), size_bytes
 
-    def walk(self) -> Iterator[Stray]:
-        """All files below the directory, except links; a directory that cannot be read counts as a file."""
+    def walk(self) -> Iterator[str]:
+        """The paths of all files below the directory, except links.
+
+        A directory that cannot be read counts as a file.
+        """
         with ExitStack() as top:
             entered: list[_Entered] = [_Entered.of("", os.dup(self._top), top)]
             while entered:
@@ -99,7 +92,8 @@ class Places:
                         entered.append(_Entered.of(path, fd, top))
                         continue
                 with suppress(FileNotFoundError):
-                    yield Stray(path, entry.stat(follow_symlinks=False).st_size)
+                    entry.stat(follow_symlinks=False)  # It may be gone by now.
+                    yield path
 
     def _open(self, path: str) -> int:
         *above, name = path.split("/")

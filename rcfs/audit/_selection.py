@@ -38,8 +38,6 @@ _KINDS_OF_TYPES = {
     CALL_LOG: CALLS_VIEW,
 }
 """Kinds by the types of a filter; a manifest does not tell MMS from SMS."""
-MESSAGE_KINDS = frozenset(KINDS) - {RECORDINGS_VIEW, GREETINGS_VIEW, CALLS_VIEW}
-"""The kinds of messages."""
 
 
 def check_paths(paths: Sequence[Parts]) -> None:

@@ -60,7 +60,7 @@ def audit(
     with report_for(as_json=as_json) as report:
         if offline and archive is not None:
             places = tuple(tree_parts(text) for text in paths)
-            summary, received = audit_copy(Job(places or ((),), wanted, archive), report)
+            summary, received = audit_copy(archive, places or ((),), wanted, report)
         else:
             settings, found, _records = read_places(paths, options)
             job = Job(tuple(place.parts for place in found) or ((),), wanted, archive, offline)
@@ -69,4 +69,5 @@ def audit(
             context.exit(128 + received)
         report.ended(summary)
     if not summary.is_complete:
-        raise PartialError("the archive is not proven to be complete; the report says why")
+        what = "cache" if archive is None else "copy"
+        raise PartialError(f"the {what} is not proven to be complete; the report says why")

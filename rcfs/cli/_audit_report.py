@@ -62,8 +62,7 @@ class Report:
         if self._is_terminal:
             erase_line()
             click.echo(one_line(text), err=True, nl=False)
-        elif time.monotonic() >= self._written_s + _LINE_EVERY_S:
-            self._written_s = time.monotonic()
+        elif self._is_due():
             tell(text)
 
     def ended(self, summary: Summary) -> None:
@@ -71,6 +70,14 @@ class Report:
         self._erase()
         for line in report_lines(summary, self._owners, self._findings, self._left_out):
             say(one_line(line))
+
+    def _is_due(self) -> bool:
+        """Whether a line of progress is due; the next one is due later then."""
+        now_s = time.monotonic()
+        is_due = now_s >= self._written_s + _LINE_EVERY_S
+        if is_due:
+            self._written_s = now_s
+        return is_due
 
     def _erase(self) -> None:
         if self._is_terminal:
@@ -111,8 +118,7 @@ class JsonReport(Report):
         )
 
     def advanced(self, summary: Summary, doing: str) -> None:
-        if time.monotonic() >= self._written_s + _LINE_EVERY_S:
-            self._written_s = time.monotonic()
+        if self._is_due():
             self._write("progress", doing=doing, mailboxes=summary.owners, files_read=summary.files.listed)
 
     def ended(self, summary: Summary) -> None:

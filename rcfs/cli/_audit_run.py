@@ -78,19 +78,22 @@ def audit_account(settings: Settings, job: Job, report: Report) -> tuple[Summary
         return trio.run(_interruptible, work)
 
 
-def audit_copy(job: Job, report: Report) -> tuple[Summary | None, int]:
-    """Audits a copy by itself, without settings, a server or an index; returns as `audit_account`.
+def audit_copy(
+    directory: Path, paths: tuple[tuple[str, ...], ...], wanted: Filter, report: Report
+) -> tuple[Summary | None, int]:
+    """Audits the copy in `directory` by itself, without settings, a server or an index.
+
+    `paths` and `wanted` are as in `Job`; returns as `audit_account`.
 
     Raises:
         ConfigError: The manifest cannot answer for a condition of the filter.
         StoreError: The directory is no copy, or cannot be read.
     """
-    check_paths(job.paths)
-    selection = ArchiveSelection(job.paths, job.wanted)
+    check_paths(paths)
+    selection = ArchiveSelection(paths, wanted)
 
     async def work() -> Summary:
-        with _archive_of(job) as archive:
-            assert archive is not None  # noqa: S101 - the command has seen to that
+        with Archive.open(directory) as archive:
             audit = ArchiveAudit(archive, selection, on_finding=report.found, on_owner=report.owner_done)
             async with _watching(audit, report):
                 return await audit.run()

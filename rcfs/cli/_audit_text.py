@@ -6,7 +6,7 @@ from rcfs.audit import Finding, OwnerReport, Row, Summary, Trouble
 from rcfs.model import format_size, iso_time
 from rcfs.pull import PullNote
 
-_HEADS = ("Messages", "Here", "Files", "Here", "Damaged", "Purged", "Size")
+_HEADS = ("Messages", "Here", "Files", "Intact", "Damaged", "Purged", "Size")
 _MOST_PULLS = 5
 """Pulls that the report names, the last ones."""
 
@@ -65,7 +65,8 @@ def _head(summary: Summary) -> Iterator[str]:
     yield f"Account:  {summary.account_id}{name}"
     if summary.server:
         yield f"Login:    {summary.login or 'unknown'} at {summary.server}"
-    asked = f"{summary.requests} lists requested" if summary.compared else "not asked"
+    lists = "1 list" if summary.requests == 1 else f"{summary.requests} lists"
+    asked = f"{lists} requested" if summary.compared else "not asked"
     yield f"Platform: {asked}"
     yield f"Time:     {iso_time(summary.begun_s)} to {iso_time(summary.ended_s)}"
     yield f"Scope:    {_scope(summary.paths, summary.wanted)}"

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -22,13 +22,16 @@ from rcfs.cli._options import (
     state_dir_option,
 )
 from rcfs.cli._output import say, say_json, warn
-from rcfs.cli._settings import read_settings
+from rcfs.cli._treepaths import read_places
 from rcfs.config import Settings
 from rcfs.errors import BadRequestError, ConfigError
 from rcfs.model import EXPORT_TYPES, Export, ExportKind, ExportQuery, ExportState
 
 if TYPE_CHECKING:
     from rcfs.store import ExportBook
+
+Place = tuple[ExportKind, str]
+"""The kind and name of an export."""
 
 _TYPES = {name.lower(): name for name in EXPORT_TYPES}
 _UNCANCELLABLE = (
@@ -37,14 +40,12 @@ _UNCANCELLABLE = (
 )
 
 
-class ExportName(click.ParamType[tuple[ExportKind, str]]):
+class ExportName(click.ParamType[Place]):
     """The name of an export, or its path: the last two names count."""
 
     name = "name"
 
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[ExportKind, str]:
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Place:
         """`value` as kind and name."""
         *above, name = PurePath(value).parts or ("",)
         if not name:
@@ -110,7 +111,7 @@ def request(
     It may take minutes or hours. RingCentral makes two at a time; rcfs asks for more when one of them ends,
     while a mount is up or `rcfs export wait` runs. The result appears in the directory Exports of a mount.
     """
-    settings = read_settings(options)
+    settings = _settings(options)
     today = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
     kind = ExportKind.TEAM if team else ExportKind.MESSAGES
     try:
@@ -122,7 +123,9 @@ def request(
     with loading():
         from rcfs.cli._export_run import ask
 
-    _show(settings, [ask(settings, query, again=again, wait=wait)], as_json=as_json)
+    found = [ask(settings, query, again=again, wait=wait)]
+    with _opened(settings) as kept:
+        _show(kept, found, as_json=as_json)
 
 
 @export.command("list")
@@ -131,45 +134,46 @@ def request(
 @state_dir_option
 def list_exports(*, as_json: bool, **options: Any) -> None:
     """List the exports that were asked for, and their states, without asking the server."""
-    settings = read_settings(options)
+    settings = _settings(options)
     with _opened(settings) as kept:
-        found = () if kept is None else kept.book.all(kept.account_id)
-    _show(settings, found, as_json=as_json)
+        _show(kept, () if kept is None else kept.book.all(kept.account_id), as_json=as_json)
 
 
 @export.command("wait")
 @click.argument("places", nargs=-1, metavar="[NAME]...", type=ExportName())
 @json_option
 @engine_options
-def wait_command(places: tuple[tuple[ExportKind, str], ...], *, as_json: bool, **options: Any) -> None:
+def wait_command(places: tuple[Place, ...], *, as_json: bool, **options: Any) -> None:
     """Wait until each export NAME has ended; without NAME, until all have.
 
     Every change of a state is a line on stderr. The time that is left is known only if earlier exports of the
     account show how long one takes.
     """
-    settings = read_settings(options)
+    settings = _settings(options)
     with loading():
         from rcfs.cli._export_run import wait_for
 
-    _show(settings, wait_for(settings, places), as_json=as_json)
+    found = wait_for(settings, places)
+    with _opened(settings) as kept:
+        _show(kept, found, as_json=as_json)
 
 
 @export.command("cancel")
 @click.argument("place", metavar="NAME", type=ExportName())
 @server_url_option
 @state_dir_option
-def cancel(place: tuple[ExportKind, str], **options: Any) -> None:
+def cancel(place: Place, **options: Any) -> None:
     """Withdraw an export that was not asked for yet; RingCentral cannot cancel others.
 
     An export that RingCentral may be making stays as it is, and the command fails.
     """
-    settings = read_settings(options)
+    settings = _settings(options)
     with _opened(settings) as kept:
-        found = _find(kept, place)
+        book, found = _find(kept, place)
         if found.state.is_final:
             raise ConfigError(f"{place[1]} has ended already; `rcfs export forget` forgets it")
         # A mount may ask for it at this moment; then its task id must not be lost.
-        if kept is None or found.state is not ExportState.WAITING or not kept.book.withdraw(found):
+        if found.state is not ExportState.WAITING or not book.withdraw(found):
             raise BadRequestError(_UNCANCELLABLE)
     say(f"Withdrawn: {place[0].value}/{place[1]}")
 
@@ -178,14 +182,19 @@ def cancel(place: tuple[ExportKind, str], **options: Any) -> None:
 @click.argument("places", nargs=-1, required=True, metavar="NAME...", type=ExportName())
 @server_url_option
 @state_dir_option
-def forget(places: tuple[tuple[ExportKind, str], ...], **options: Any) -> None:
+def forget(places: tuple[Place, ...], **options: Any) -> None:
     """Forget each export NAME here; RingCentral keeps it for as long as it does."""
-    settings = read_settings(options)
+    settings = _settings(options)
     with _opened(settings) as kept:
-        for found in [_find(kept, place) for place in places]:
-            if kept is not None:
-                kept.book.remove(found.id)
+        for book, found in [_find(kept, place) for place in places]:
+            book.remove(found.id)
             say(f"Forgotten: {found.query.kind.value}/{found.query.name}")
+
+
+def _settings(options: Mapping[str, Any]) -> Settings:
+    """The settings of a command with `options`; like those of `rcfs pull`, of the mount if just one is up."""
+    settings, _places, _records = read_places((), {"cache_dir": None, **options})
+    return settings
 
 
 @attrs.frozen
@@ -209,38 +218,40 @@ def _opened(settings: Settings) -> Iterator[_Kept | None]:
         yield _Kept(book, account_id)
 
 
-def _find(kept: _Kept | None, place: tuple[ExportKind, str]) -> Export:
-    """The export at `place`.
+def _find(kept: _Kept | None, place: Place) -> tuple["ExportBook", Export]:
+    """The export at `place`, and the book that has it.
 
     Raises:
         ConfigError: There is no such export.
     """
-    for found in () if kept is None else kept.book.all(kept.account_id):
-        if (found.query.kind, found.query.name) == place:
-            return found
+    if kept is not None:
+        for found in kept.book.all(kept.account_id):
+            if (found.query.kind, found.query.name) == place:
+                return kept.book, found
     raise ConfigError(f"no export {place[0].value}/{place[1]}; `rcfs export list` shows all")
 
 
-def _show(settings: Settings, found: Sequence[Export], *, as_json: bool) -> None:
+def _show(kept: _Kept | None, found: Sequence[Export], *, as_json: bool) -> None:
     from rcfs.exports import left_s, status_of
     from rcfs.status import export_line, to_json
 
-    with _opened(settings) as kept:
-        durations = {
-            kind: () if kept is None else kept.book.durations(kept.account_id, kind) for kind in ExportKind
-        }
+    durations = {
+        kind: () if kept is None else kept.book.durations(kept.account_id, kind) for kind in ExportKind
+    }
     now_s = time.time()
     rows = [
         status_of(each, left_s=left_s(each, durations[each.query.kind], now_s), reason=each.problem)
         for each in found
     ]
     if as_json:
-        files = [
-            [{"name": each.name, "id": str(each.key), "size_bytes": each.size_bytes} for each in one.archives]
-            for one in found
-        ]
-        documents = [to_json(row) | {"files": listed} for row, listed in zip(rows, files, strict=True)]
+        documents = [to_json(row) | {"files": _files_of(each)} for row, each in zip(rows, found, strict=True)]
         say_json(json.dumps(documents, indent=2))
         return
     for row in rows:
         say(f"{row.kind}/{row.name}\n  {export_line(row)}")
+
+
+def _files_of(export: Export) -> list[dict[str, Any]]:
+    return [
+        {"name": each.name, "id": str(each.key), "size_bytes": each.size_bytes} for each in export.archives
+    ]

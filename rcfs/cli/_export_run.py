@@ -6,6 +6,7 @@ import structlog
 import trio
 
 from rcfs.cli._explain import Interrupted
+from rcfs.cli._export import Place
 from rcfs.cli._output import tell
 from rcfs.cli._serve import engine_of, open_stores
 from rcfs.config import Settings
@@ -14,15 +15,12 @@ from rcfs.exports import Exports, ExportsChanged, status_of
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.logs import log_to_file
 from rcfs.host.signals import endings, lasting
-from rcfs.model import Export, ExportKind, ExportQuery, ExportState
+from rcfs.model import Export, ExportQuery, ExportState
 from rcfs.status import export_line
 from rcfs.transport import Recorder
 
 _ANSWER_S = 90.0
 """Longest wait for the answer to the request, in seconds: a slot of the Heavy group may be a minute away."""
-
-Place = tuple[ExportKind, str]
-"""The kind and name of an export."""
 
 
 def ask(settings: Settings, query: ExportQuery, *, again: bool, wait: bool) -> Export:
@@ -92,7 +90,7 @@ async def _follow(exports: Exports, wanted: Sequence[Export]) -> list[Export]:
             told = export.state, export.problem
             if export.id in ids and states.get(export.id) != told:
                 states[export.id] = told
-                tell(f"{export.query.kind.value}/{export.query.name}: {line_of(exports, export)}")
+                tell(f"{export.query.kind.value}/{export.query.name}: {_line_of(exports, export)}")
 
     ids = {export.id for export in wanted}
     show(ExportsChanged(tuple(wanted)))
@@ -114,7 +112,7 @@ async def _follow(exports: Exports, wanted: Sequence[Export]) -> list[Export]:
     return ended
 
 
-def line_of(exports: Exports, export: Export) -> str:
+def _line_of(exports: Exports, export: Export) -> str:
     """The state of an export in one line."""
     return export_line(status_of(export, left_s=exports.left_s(export), reason=exports.reason(export)))
 
@@ -124,7 +122,7 @@ def _error_of(exports: Exports, export: Export) -> PlatformError:
     refusal = exports.refusal(export.query.kind)
     if refusal:
         return ForbiddenError(f"no exports of {export.query.kind.value}: {refusal}")
-    return PlatformError(f"{name}: {line_of(exports, export)}; `rcfs export request --again` asks once more")
+    return PlatformError(f"{name}: {_line_of(exports, export)}; `rcfs export request --again` asks once more")
 
 
 def _run(settings: Settings, work: Callable[[Exports], Awaitable[list[Export]]]) -> list[Export]:
@@ -138,20 +136,22 @@ def _run(settings: Settings, work: Callable[[Exports], Awaitable[list[Export]]])
     log_to_file(settings.files.export_log, settings.log_level)
     recorder = Recorder(structlog.get_logger("rcfs"))
     found: list[Export] = []
+    everything = trio.CancelScope()
     received = 0
 
-    async def until_signal(scope: trio.CancelScope, *, task_status: trio.TaskStatus[None]) -> None:
+    async def hear(*, task_status: trio.TaskStatus[None]) -> None:
+        """Also hears signals while the engine closes, so that a second one does not cut that short."""
         nonlocal received
         with endings() as signals:
             task_status.started()
             async for number in signals:
                 received = received or number
-                scope.cancel()
+                everything.cancel()
 
     async def run() -> None:
         async with trio.open_nursery() as outer:
-            with trio.CancelScope() as scope:
-                await outer.start(until_signal, scope)  # noqa: ASYNC111 - to cancel a closed scope does nothing
+            await outer.start(hear)
+            with everything:
                 async with engine_of(settings, recorder, stores) as engine, trio.open_nursery() as nursery:
                     nursery.start_soon(engine.exports.run)
                     found.extend(await work(engine.exports))

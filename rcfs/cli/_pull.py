@@ -45,7 +45,7 @@ from rcfs.model import Filter
     type=click.Choice(["auto", "attachments", "exports"]),
     default="auto",
     show_default=True,
-    help="Fetch attachments one by one, in the archives of message store exports, or the faster way.",
+    help="Fetch attachments the faster way, one by one, or in the archives of message store exports.",
 )
 @click.option(
     "-n", "--dry-run", is_flag=True, help="Show what would be fetched and how long it takes, and stop."

@@ -60,7 +60,7 @@ class Report:
         """Called about every second with the progress."""
 
     def noted(self, note: str) -> None:
-        """Called with something that the copy leaves out of all files."""
+        """Called with what the copy leaves out of all files, or with what exports did not bring."""
         tell(f"note: {note}")
 
     def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
@@ -103,7 +103,7 @@ class JsonReport(Report):
         )
         _write("via", **_way(survey.way))
         for closed in survey.closed:
-            _write("note", path=closed.path, reason=reason_of(closed))
+            _write("note", text=_left_out(closed), path=closed.path, reason=reason_of(closed))
 
     def done(self, item: Item, size_bytes: int) -> None:
         _write("file", path=item.path, size_bytes=size_bytes)
@@ -297,7 +297,11 @@ def _way(way: Way) -> dict[str, Any]:
 
 def _tell_closed(survey: Survey) -> None:
     for closed in survey.closed:
-        tell(f"note: {closed.path} is left out, because this login may not read it ({reason_of(closed)})")
+        tell(f"note: {_left_out(closed)}")
+
+
+def _left_out(closed: Failure) -> str:
+    return f"{closed.path} is left out, because this login may not read it ({reason_of(closed)})"
 
 
 def _tell_hard(survey: Survey) -> None:

@@ -38,8 +38,8 @@ class Job:
     """The messages to pull."""
     target: Path | None = None
     """Directory of the copy; None for a pull into the cache."""
-    via: str = "auto"
-    """The way of attachments, a value of `Via`."""
+    via: Via = attrs.field(default=Via.AUTO, converter=Via)
+    """The way of attachments."""
     verify: bool = False
     """Whether to read the copy again and check it."""
     dry_run: bool = False
@@ -112,7 +112,7 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             verify=job.verify,
             on_done=report.done,
             on_failure=report.failed,
-            via=Via(job.via),
+            via=job.via,
             on_note=note,
         )
 
@@ -161,7 +161,7 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             " --cache-size, or free space"
         )
     if failures:
-        why = f" ({notes[0]})" if notes and job.via == Via.EXPORTS.value else ""
+        why = f" ({notes[0]})" if notes and job.via is Via.EXPORTS else ""
         of = survey.files + len(survey.failures)
         raise PartialError(f"{failures} of {of} files could not be pulled{why}; run it again")
 

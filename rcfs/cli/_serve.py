@@ -189,7 +189,7 @@ async def engine_of(
     history = FetchHistory.open(settings.files.history, lambda line: recorder.fault("store", line))
     with (
         closing(history),
-        _exports(settings, recorder) as exports,
+        _export_book(settings, recorder) as export_book,
         open_ledger(settings, identity, recorder) as (ledger, clock),
     ):
         async with open_engine(
@@ -203,7 +203,7 @@ async def engine_of(
             shelving=_shelving(settings, stores.index, recorder),
             recorder=recorder,
             history=history,
-            exports=exports,
+            export_book=export_book,
             clock=clock,
             offline=settings.offline,
             max_content_bytes=settings.max_content_bytes,
@@ -218,7 +218,7 @@ async def engine_of(
 
 
 @contextmanager
-def _exports(settings: Settings, recorder: Recorder) -> Iterator[ExportBook | None]:
+def _export_book(settings: Settings, recorder: Recorder) -> Iterator[ExportBook | None]:
     """The exports that were asked for; None if they cannot be kept on the disk."""
     try:
         book = ExportBook.open(settings.files, lambda line: recorder.fault("store", line))

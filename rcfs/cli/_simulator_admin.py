@@ -3,9 +3,13 @@
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Callable, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import click
+
+from rcfs.cli._output import say
 from rcfs.errors import ConfigError, ServerError, TransportError
 from rcfs.model import is_loopback, server_origin
 
@@ -67,6 +71,27 @@ class SimulatorAdmin:
             raise TransportError(
                 f"no simulator answers at {url}: {exc}; start one with `rcfs simulator`"
             ) from exc
+
+
+def admin_of(url: str | None) -> SimulatorAdmin:
+    """The admin interface of the simulator at the argument URL of a command.
+
+    Raises:
+        UsageError: The argument is missing.
+        ConfigError: It is not a URL of this machine.
+    """
+    if url is None:
+        raise click.UsageError("give the URL that the simulator printed, such as http://127.0.0.1:PORT")
+    return SimulatorAdmin(url, name="URL")
+
+
+def say_each(records: Sequence[Any], text_of: Callable[[Any], str], *, as_json: bool) -> None:
+    """Prints `records` as JSON, or the text of each."""
+    if as_json:
+        say(json.dumps(records))
+        return
+    for record in records:
+        say(text_of(record))
 
 
 def _complaint(body: bytes) -> str:

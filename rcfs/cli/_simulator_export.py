@@ -8,7 +8,7 @@ import click
 
 from rcfs.cli._options import examples, json_option
 from rcfs.cli._output import say
-from rcfs.cli._simulator_admin import SimulatorAdmin
+from rcfs.cli._simulator_admin import admin_of, say_each
 from rcfs.model import format_size
 
 _PLAN = ("outcome", "states", "takes_s", "kept_s", "archives_kept_s", "quirks")
@@ -55,26 +55,14 @@ def export(*, url: str | None, kind: str | None, wants_quirks: bool, as_json: bo
     if wants_quirks:
         if url is not None or kind is not None or plan:
             raise click.UsageError("--quirks takes no URL and no plan")
-        quirks = _own_quirks()
-        say(
-            json.dumps(quirks)
-            if as_json
-            else "\n".join(f"{each['quirk']}\n    {each['help']}" for each in quirks)
-        )
+        say_each(_own_quirks(), _quirk_text, as_json=as_json)
         return
-    if url is None:
-        raise click.UsageError("give the URL that the simulator printed, such as http://127.0.0.1:PORT")
-    admin = SimulatorAdmin(url, name="URL")
+    admin = admin_of(url)
     if kind is not None or plan:
         planned = admin.ask("exports", method="POST", body={"kind": kind or "report", **plan})
         say(json.dumps(planned) if as_json else f"plans that wait for an export: {_counts(planned)}")
         return
-    exports = admin.ask("exports")
-    if as_json:
-        say(json.dumps(exports))
-        return
-    for one in exports:
-        say(_line(one))
+    say_each(admin.ask("exports"), _line, as_json=as_json)
 
 
 def _own_quirks() -> list[dict[str, str]]:
@@ -85,6 +73,10 @@ def _own_quirks() -> list[dict[str, str]]:
     from rcfs.simulator import Quirk
 
     return [{"quirk": quirk.value, "help": quirk.help} for quirk in Quirk]
+
+
+def _quirk_text(quirk: Mapping[str, str]) -> str:
+    return f"{quirk['quirk']}\n    {quirk['help']}"
 
 
 def _counts(planned: Mapping[str, int]) -> str:

@@ -8,8 +8,7 @@ import attrs
 import click
 
 from rcfs.cli._options import examples, json_option
-from rcfs.cli._output import say
-from rcfs.cli._simulator_admin import SimulatorAdmin
+from rcfs.cli._simulator_admin import admin_of, say_each
 
 
 @click.command(
@@ -67,12 +66,10 @@ def fault(
     if forever and "count" in chosen:
         raise click.UsageError("give only one of --count and --forever")
     if wants_kinds:
-        kinds = _own_kinds() if url is None else SimulatorAdmin(url, name="URL").ask("faults/kinds")
-        say(json.dumps(kinds) if as_json else "\n".join(map(_kind_text, kinds)))
+        kinds = _own_kinds() if url is None else admin_of(url).ask("faults/kinds")
+        say_each(kinds, _kind_text, as_json=as_json)
         return
-    if url is None:
-        raise click.UsageError("give the URL that the simulator printed, such as http://127.0.0.1:PORT")
-    admin = SimulatorAdmin(url, name="URL")
+    admin = admin_of(url)
     if clear:
         asked = admin.ask("faults", method="DELETE")
     elif kind is None:
@@ -81,11 +78,7 @@ def fault(
         endless = {"count": None} if forever else {}
         body = {"kind": kind, **_options(settings), **chosen, **endless}
         asked = admin.ask("faults", method="POST", body=body)
-    if as_json:
-        say(json.dumps(asked))
-        return
-    for one in asked:
-        say(_fault_text(one))
+    say_each(asked, _fault_text, as_json=as_json)
 
 
 def _own_kinds() -> Sequence[Mapping[str, Any]]:

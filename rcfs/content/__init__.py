@@ -7,4 +7,5 @@ from rcfs.content._source import Part as Part
 from rcfs.content._source import Source as Source
 from rcfs.content._source import Transfer as Transfer
 from rcfs.content._storage import MAX_CONTENT_BYTES as MAX_CONTENT_BYTES
+from rcfs.content._storage import MAX_TEXT_BYTES as MAX_TEXT_BYTES
 from rcfs.content._storage import Storage as Storage

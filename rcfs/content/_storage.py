@@ -36,7 +36,7 @@ some hundred, archives of an export 1 GB: a larger body probably never ends, and
 _MEMORY_BYTES = 64 << 20
 """Most bytes that all contents together may hold in memory when neither the cache nor its disk takes them:
 some hundred voicemails, and little enough for a small machine."""
-_TEXT_BYTES = 64 << 10
+MAX_TEXT_BYTES = 64 << 10
 """Longest text that `on_text` gets: a voicemail of ten minutes has 10 kB of transcript."""
 _READ_THREADS = 8
 """Threads that may read the cache at the same time; reads are quick."""
@@ -103,7 +103,7 @@ class Storage:
 
     def tell_text(self, wanted: Wanted, content: Content) -> None:
         """Passes a complete content to `on_text` if it is a short text."""
-        if wanted.content_type == "text/plain" and content.arrived <= _TEXT_BYTES:
+        if wanted.content_type == "text/plain" and content.arrived <= MAX_TEXT_BYTES:
             self.tell(content.key, content.read(0, content.arrived))
 
     def tell(self, key: ContentKey, text: bytes) -> None:

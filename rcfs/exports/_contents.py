@@ -7,19 +7,17 @@ from typing import Final, Protocol
 
 import attrs
 
-from rcfs.content import Storage
-from rcfs.errors import StoreError
+from rcfs.content import MAX_TEXT_BYTES, Storage
+from rcfs.errors import NoRoomError
 from rcfs.exports._report import FillReport
 from rcfs.model import CHUNK_BYTES, Attachment, AttachmentKey
 from rcfs.store import ContentCache, Hidden, StoredContent, WholeContent
 
-WHOLE_BYTES: Final = 8 << 20
+_WHOLE_BYTES: Final = 8 << 20
 """Largest content that is held in memory until its CRC is known: nearly all voicemails, faxes and MMS files.
 A larger one is written twice, see `rcfs.store.Hidden`."""
 _BATCH_BYTES: Final = 1 << 20
 """Contents that wait to be stored together, in bytes: a transaction costs as much as writing 100 kB."""
-_TEXT_BYTES: Final = 64 << 10
-"""Longest text that searches may find; see `Storage`."""
 _NO_ROOM: Final = "the cache takes no more now: it is full of pinned contents, or its disk is full or fails"
 
 
@@ -80,7 +78,7 @@ class ContentFiller:
         """Stores a content that is whole, now or with the next ones.
 
         Raises:
-            StoreError: The cache takes no more now.
+            NoRoomError: The cache takes no more now.
         """
         if target.key in self._waiting:
             self.flush()  # Twice in one archive: the second is compared with the first.
@@ -93,7 +91,7 @@ class ContentFiller:
         """Stores the contents that wait.
 
         Raises:
-            StoreError: The cache takes no more now; those that were stored are counted.
+            NoRoomError: The cache takes no more now; those that were stored are counted.
         """
         waiting, self._waiting, self._waiting_bytes = self._waiting, {}, 0
         claimed: list[tuple[Target, WholeContent]] = []
@@ -109,18 +107,17 @@ class ContentFiller:
                 self.cache.claims.give_back(target.key)
         for target, content in claimed[:stored]:
             self.count_filled(target, len(content.data))
-            if target.attachment.kind == "AudioTranscription" and len(content.data) <= _TEXT_BYTES:
+            if target.attachment.kind == "AudioTranscription" and len(content.data) <= MAX_TEXT_BYTES:
                 self.texts.append((target.key, bytes(content.data)))
         if stored < len(claimed):
-            raise StoreError(_NO_ROOM)
+            raise NoRoomError(_NO_ROOM)
 
     def claim(self, target: Target) -> bool:
         """Claims a content; if it is being fetched at this moment, it counts as present instead."""
-        claims = self.cache.claims
-        if claims.holds(target.key) or not claims.take(target.key):
-            self._report.present += 1
-            return False
-        return True
+        if self.cache.claims.take_free(target.key):
+            return True
+        self._report.present += 1
+        return False
 
     def count_filled(self, target: Target, size_bytes: int) -> None:
         """Counts a content that was filled."""
@@ -245,7 +242,7 @@ class _ContentSink:
 
     def write(self, data: memoryview) -> None:
         self._size_bytes += len(data)
-        if self._size_bytes <= WHOLE_BYTES:
+        if self._size_bytes <= _WHOLE_BYTES:
             self._data += data
             return
         if self._comparison is None and self._hidden is None and not self._is_elsewhere:
@@ -286,7 +283,7 @@ class _ContentSink:
             self._filler.count_comparison(self._target, same=same)
         elif self._hidden is not None:
             if not self._hidden.commit():
-                raise StoreError(_NO_ROOM)
+                raise NoRoomError(_NO_ROOM)
             self._hidden = None
             self._filler.learn(self._target, self._size_bytes)
             self._filler.cache.claims.give_back(self._target.key)

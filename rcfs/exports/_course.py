@@ -12,7 +12,7 @@ from rcfs.errors import RcfsError
 from rcfs.model import Export, ExportArchive, ExportKind, ExportState, iso_time
 from rcfs.platform import ExportAnswer, is_for
 
-_MOST_AT_ONCE = 2
+MOST_AT_ONCE = 2
 """Unfinished tasks of a kind that an account may have. Source: the descriptions of both creating
 operations."""
 _LOST_S = 600.0
@@ -25,6 +25,7 @@ _LATER_POLLS_S = (24.0, 30.0)
 """Shortest and longest pause between two polls, in seconds. The documentation allows 15 to 30 s; a poll of a
 report is a Heavy request, so a report that takes longer than a minute is polled less often."""
 _FIRST_S = 60.0
+"""Time after the request in which the first pauses apply, in seconds."""
 _RETRY_S = (60.0, 600.0)
 """Shortest and longest pause after a refusal because other exports run, in seconds."""
 _TROUBLE_S = 30.0
@@ -55,7 +56,7 @@ def is_blocked(export: Export, exports: Sequence[Export]) -> bool:
     """Whether an export waits because two others of its kind are unfinished."""
     kind = export.query.kind
     running = sum(each.state.is_running for each in exports if each.query.kind is kind)
-    return export.state is ExportState.WAITING and running >= _MOST_AT_ONCE
+    return export.state is ExportState.WAITING and running >= MOST_AT_ONCE
 
 
 def _is_due(export: Export, now_s: float) -> bool:

@@ -13,7 +13,6 @@ import random
 import secrets
 import statistics
 from collections.abc import Callable
-from typing import TypeVar, TypeVarTuple
 
 import attrs
 import trio
@@ -29,16 +28,11 @@ from rcfs.status import ExportRefusalStatus, ExportsStatus
 from rcfs.store import ExportBook
 from rcfs.transport import Listeners, Network, Recorder, Requester
 
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
-
 _NOTICE_S = 3.0
 """Time between two looks for changes by other processes, in seconds; a look reads a few bytes of shared
 memory."""
 _FAILED_S = 60.0
 """Pause after an error of the database, in seconds."""
-
-
 _UNKEPT = "the list of exports cannot be kept"
 _REPEATABLE = frozenset({ExportState.ASKED, ExportState.FAILED, ExportState.CANCELLED, ExportState.EXPIRED})
 """States in which a person may want an export asked for again."""
@@ -163,13 +157,13 @@ class Exports:
         if query.from_s > now_s:
             raise ValueError("the period begins in the future")
         new = Export(secrets.token_hex(8), query, "", ExportState.WAITING, now_s, now_s, now_s)
-        export = await self._in_thread(self._kept.add, self._account.id, new)
+        export = await trio.to_thread.run_sync(self._kept.add, self._account.id, new)
         if again and export.state in _REPEATABLE:
             renewed = attrs.evolve(new, id=export.id)
             if export.state is ExportState.ASKED and query.kind is ExportKind.TEAM:
                 # The platform lists those, so rcfs looks there first.
                 renewed = attrs.evolve(export, next_look_s=now_s)
-            await self._in_thread(self._kept.change, self._account.id, export, renewed)
+            await trio.to_thread.run_sync(self._kept.change, self._account.id, export, renewed)
             export = renewed
         await self.read()
         self._due.set()
@@ -181,7 +175,7 @@ class Exports:
         Raises:
             StoreError: The list of exports cannot be written.
         """
-        found = await self._in_thread(self._kept.remove, export_id)
+        found = await trio.to_thread.run_sync(self._kept.remove, export_id)
         await self.read()
         return found
 
@@ -254,7 +248,7 @@ class Exports:
             version = self._book.version()  # First: what changes in between is read again.
             if version == self._version:
                 return
-            found, durations = await self._in_thread(self._read)
+            found, durations = await trio.to_thread.run_sync(self._read)
             before = {each.id: each for each in self._all}
             self._version, self._all, self._durations = version, found, durations
         changed = tuple(each for each in found if before.pop(each.id, None) != each)
@@ -296,7 +290,7 @@ class Exports:
         A new task id that cannot be written stays in memory until it can be.
         """
         try:
-            done = await self._in_thread(self._write, before, after)
+            done = await trio.to_thread.run_sync(self._write, before, after)
         except StoreError as exc:
             if not after.task_id or before.task_id:
                 raise
@@ -308,7 +302,7 @@ class Exports:
 
     async def _write_unsaved(self) -> None:
         for export_id, (before, after) in list(self._unsaved.items()):
-            await self._in_thread(self._write, before, after)
+            await trio.to_thread.run_sync(self._write, before, after)
             del self._unsaved[export_id]
 
     def _write(self, before: Export, after: Export) -> bool:
@@ -337,6 +331,3 @@ class Exports:
         """The present exports, and how long the latest took; for a worker thread."""
         book, account_id = self._kept, self._account.id
         return book.all(account_id), {kind: book.durations(account_id, kind) for kind in ExportKind}
-
-    async def _in_thread(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await trio.to_thread.run_sync(work, *arguments)

@@ -106,13 +106,14 @@ class FastLane:
 
         Raises:
             PlatformError: The server or the connection failed for good; the next call continues.
-            StoreError: The cache takes no more now, or the index fails; the next call continues.
+            NoRoomError: The cache takes no more now; the next call continues.
+            StoreError: The index fails; the next call continues.
         """
         options = RequestOptions(priority, label=str(archive.key), program=program)
         run = _Run(self._parts, export, archive, options, progress, arrived)
         claims = self._parts.storage.cache.claims
         # No event tells when another process is done.
-        while claims.holds(archive.key) or not claims.take(archive.key):  # noqa: ASYNC110
+        while not claims.take_free(archive.key):  # noqa: ASYNC110
             await trio.sleep(_POLL_S)
         try:
             return await run.run(afresh=afresh)
@@ -151,8 +152,8 @@ class _Run:
     _filling: Filling = attrs.field(init=False)
     _position: int = 0
     """The next byte of the archive to receive."""
-    _total: int | None = None
-    """Size of the archive; None while it is unknown."""
+    _is_replaced: bool = False
+    """Whether the server has another archive now than at the beginning."""
     _batch: bytearray = attrs.field(factory=bytearray)
     """Bytes before the position that were not taken apart yet."""
 
@@ -160,7 +161,7 @@ class _Run:
         """See `FastLane.fill_from`."""
         parts, key = self._parts, self._archive.key
         mark = FillMark() if afresh else await parts.storage.reading(_read_mark, parts, key)
-        self._total, self._position = mark.archive_bytes, mark.done_bytes
+        self._position = mark.done_bytes
         self._filling = Filling(parts.account.id, parts.account.mailboxes, parts.storage, parts.index, mark)
         report = self._filling.report
         report.of_bytes = report.of_bytes or self._archive.size_bytes
@@ -171,6 +172,9 @@ class _Run:
                 report.problem = str(exc)
             finally:
                 self._filling.abort()
+                if self._is_replaced:
+                    # Only here: what had come before was still taken apart, and moved the mark.
+                    self._filling.mark = FillMark()
                 with trio.CancelScope(shield=True):
                     await parts.storage.writing(self._write_mark)
         self._progress(report)
@@ -252,7 +256,7 @@ class _Run:
 
     async def _ask(self, ready: trio.MemorySendChannel[bytes]) -> None:
         """Asks for the rest until all has come."""
-        archive, report = self._archive, self._filling.report
+        archive, filling = self._archive, self._filling
         wanted = Wanted(archive.key, archive.uri, "application/zip")
         transfer = self._parts.source.transfer(wanted)
         begin, before = self._position, -1
@@ -261,12 +265,12 @@ class _Run:
             await self._take_part(part, ready)
 
         def count() -> None:
-            report.requests += 1
+            filling.report.requests += 1
 
         failure: RcfsError | None = None
         try:
             for _answer in range(_MOST_ANSWERS):
-                if self._position in (before, self._total) or self._filling.is_done:
+                if self._position in (before, filling.archive_bytes) or filling.is_done:
                     break  # Nothing more comes, or nothing is missing.
                 before = self._position
                 await transfer.run(
@@ -321,10 +325,11 @@ class _Run:
         Raises:
             PlatformError: The archive had another size before; the next run begins again.
         """
-        if self._total not in (None, total):
-            self._filling.mark = FillMark()
-            raise PlatformError(f"the archive has {total:,} bytes now, and had {self._total:,} before")
-        self._filling.report.of_bytes = self._filling.archive_bytes = self._total = total
+        filling, before = self._filling, self._filling.archive_bytes
+        if before not in (None, total):
+            self._is_replaced = True
+            raise PlatformError(f"the archive has {total:,} bytes now, and had {before:,} before")
+        filling.report.of_bytes = filling.archive_bytes = total
 
     # On the disk
 

@@ -65,7 +65,8 @@ class Filling:
 
         Raises:
             DamagedArchiveError: The archive cannot be read any further; what came before is on the disk.
-            StoreError: The cache takes no more now, or the index fails.
+            NoRoomError: The cache takes no more now.
+            StoreError: The index fails.
         """
         try:
             for event in self._reader.feed(data):

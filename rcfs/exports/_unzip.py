@@ -121,7 +121,7 @@ class ZipReader:
         self._buffer = b""
         self._at = 0
         self._before = start
-        """Position of the buffer in the archive."""
+        """Position of the buffer in the archive; `_at` is the place in it that was read up to."""
         self._steps = self._run()
 
     def feed(self, data: bytes) -> Iterator[Event]:
@@ -190,8 +190,8 @@ class ZipReader:
 
     def _member(self) -> _Steps:
         yield from self._need(LOCAL.size)
-        yield from self._need(header_bytes(self._peek(LOCAL.size)))
         length = header_bytes(self._peek(LOCAL.size))
+        yield from self._need(length)
         member = parse_member(self._peek(length), self._position)
         self._at += length
         self._is_wanted, self._limit = not member.problem, self._most_bytes

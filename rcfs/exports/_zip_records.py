@@ -71,7 +71,7 @@ class Member:
 
 @attrs.define
 class Tally:
-    """A sum over members that does not depend on their order: of equal tallies the members are the same."""
+    """A sum over members, in any order: two lists with equal sums have the same members."""
 
     count: int = 0
     """Number of members."""

@@ -116,7 +116,7 @@ class Invalidation(Listener):
             # The kernel forgets everything below the name as well.
             forget_name(self._searches(), name)
 
-    def search_removed(self, inode: int, name: bytes, names: Collection[str]) -> None:
+    def directory_removed(self, inode: int, name: bytes, names: Collection[str]) -> None:
         """Retires the search or export `name`, which the kernel has removed from `inode`, and its `names`."""
         self._inodes.retire(self._inodes.number(inode, name))
         for other in map(encoded, names):
@@ -129,7 +129,7 @@ class Invalidation(Listener):
         moved = self._inodes.number(inode, name)
         self._inodes.replace(moved, node)
         # The kernel keeps the inode of the old name, which a new search could get: make it look up again.
-        self.search_removed(inode, name, names_of_search(decoded(name)))
+        self.directory_removed(inode, name, names_of_search(decoded(name)))
         for other in names_of_search(decoded(new_name)):
             forget_name(inode, other)
 

@@ -182,7 +182,7 @@ class Operations(pyfuse3.Operations):
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
         names = await self._files.remove_directory(parent, _text(name), asker)
-        self.invalidation.search_removed(parent_inode, name, names)
+        self.invalidation.directory_removed(parent_inode, name, names)
 
     @answering_briefly
     async def unlink(
@@ -264,7 +264,7 @@ class Operations(pyfuse3.Operations):
     # Shared by the handlers
 
     def _same(self, inode: int, file: ExportArchiveFile) -> bool:
-        """Whether the kernel's pages of `inode`, which is or is in an archive, are of this archive."""
+        """Whether the kernel's pages of `inode`, the archive `file` or a member of it, are still right."""
         return self._inodes.serve(inode, str(file.key).encode())
 
     async def _node(self, inode: int, ctx: pyfuse3.RequestContext) -> Node:

@@ -14,7 +14,8 @@ from rcfs.mailbox._context import Context
 _TOLERATED_S = 60.0
 """A difference by which nothing that rcfs shows changes; clocks that are set by the network differ less."""
 _MOST_S = 100 * 366 * 86_400.0
-"""Largest difference that is remembered: 100 years, which no dead battery reaches."""
+"""Largest difference that is remembered: 100 years. A clock without a battery, which begins in 1970
+or 2000, is wrong by less."""
 
 
 class PlatformClock:

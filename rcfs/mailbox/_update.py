@@ -126,14 +126,8 @@ class Updater:
         state = self._index.reader.mailbox(target.account_id, target.extension_id)
         if (state is not None and state.loaded) or self._adoption.plan(target.extension_id) is not None:
             return False
-        mailbox, listing = await self._in_thread(
-            self._index.writer.begin, target.account_id, target.extension_id, target.number
-        )
-        answer = await self._ask_changes(target, "", options)
-        if not answer.token:
-            raise ServerError("the server sent no sync token for the mailbox")
-        at_s = self._context.client.server_now_s()
-        await self._adoption.begin(target.extension_id, AdoptionPlan(mailbox, listing, answer.token, at_s))
+        plan = AdoptionPlan(*await self._begin(target, options))
+        await self._adoption.begin(target.extension_id, plan)
         return True
 
     async def _adopt(self, target: Target, state: MailboxState, options: RequestOptions) -> bool:
@@ -141,15 +135,12 @@ class Updater:
         plan = self._adoption.plan(target.extension_id)
         if plan is None or not plan.is_complete:
             return False
-        left = await self._in_thread(self._index.reader.unseen, plan.mailbox, plan.listing)
-        for gone in _batches(left):
-            await self._take_changes(target, plan.mailbox, [purged_record(each) for each in gone])
-        await self._bring_back(target, plan.mailbox)
+        gone = await self._drop_unseen(target, plan.mailbox, plan.listing)
         # Everything that happened since the token was asked for, which is before the exports were.
         adopted = attrs.evolve(state, sync_token=plan.token, synced_s=plan.at_s)
         is_current = await self._sync(target, adopted, options)
         if is_current:
-            self._recorder.note("mailbox adopted", extension=target.extension_id, gone=len(left))
+            self._recorder.note("mailbox adopted", extension=target.extension_id, gone=gone)
         return is_current
 
     async def _load(self, target: Target, options: RequestOptions) -> None:
@@ -157,12 +148,21 @@ class Updater:
         listings = 1
         while (listing := await self._list(target, options)).shifted and listings < _MOST_LISTINGS:
             listings += 1
-        left = await self._in_thread(self._index.reader.unseen, listing.mailbox, listing.number)
-        for gone in _batches(left):
-            await self._take_changes(target, listing.mailbox, [purged_record(each) for each in gone])
-        await self._bring_back(target, listing.mailbox)
+        gone = await self._drop_unseen(target, listing.mailbox, listing.number)
         await self._in_thread(self._index.writer.synced, listing.mailbox, listing.token, listing.at_s)
-        self._recorder.note("mailbox loaded", extension=target.extension_id, gone=len(left))
+        self._recorder.note("mailbox loaded", extension=target.extension_id, gone=gone)
+
+    async def _drop_unseen(self, target: Target, mailbox: int, listing: int) -> int:
+        """Removes from the index what a listing lacks, and brings back what the archive has of it.
+
+        Returns:
+            The number of messages that the listing lacks.
+        """
+        left = await self._in_thread(self._index.reader.unseen, mailbox, listing)
+        for gone in _batches(left):
+            await self._take_changes(target, mailbox, [purged_record(each) for each in gone])
+        await self._bring_back(target, mailbox)
+        return len(left)
 
     async def _bring_back(self, target: Target, mailbox: int) -> None:
         """Writes messages of the archive into the index that the index lacks, since it was replaced."""
@@ -181,18 +181,25 @@ class Updater:
         for batch in _batches(records):
             await self._take_changes(target, mailbox, batch)
 
+    async def _begin(self, target: Target, options: RequestOptions) -> tuple[int, int, str, float]:
+        """(mailbox, listing, token, time) of a new listing, as in `_Listing`.
+
+        The token comes first, so that the next sync has everything that happens from here on.
+        """
+        mailbox, listing = await self._in_thread(
+            self._index.writer.begin, target.account_id, target.extension_id, target.number
+        )
+        answer = await self._ask_changes(target, "", options)
+        if not answer.token:
+            raise ServerError("the server sent no sync token for the mailbox")
+        return mailbox, listing, answer.token, self._context.client.server_now_s()
+
     async def _list(self, target: Target, options: RequestOptions) -> _Listing:
         """Reads the whole list once into the index."""
         progress = target.progress
         progress.begin(trio.current_time())
-        mailbox, listing = await self._in_thread(
-            self._index.writer.begin, target.account_id, target.extension_id, target.number
-        )
-        # The token comes first, so that the next sync has everything that happens from here on.
-        answer = await self._ask_changes(target, "", options)
-        if not answer.token:
-            raise ServerError("the server sent no sync token for the mailbox")
-        token, at_s, shifted = answer.token, self._context.client.server_now_s(), False
+        mailbox, listing, token, at_s = await self._begin(target, options)
+        shifted = False
         first = list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S)
         messages = PagedList(self._context.requester, first, options)
         while (page := await messages.page()) is not None:

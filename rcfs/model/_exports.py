@@ -20,10 +20,10 @@ from rcfs.model._times import iso_time
 
 EXPORT_TYPES: Final = ("SMS", "Fax", "VoiceMail", "Pager")
 """Types of messages that a report can be restricted to, in the order of names. Source: PicMessageTypeEnum."""
-MOST_CONTACTS: Final = 30
-MOST_CHATS: Final = 10
+_MOST_CONTACTS: Final = 30
+_MOST_CHATS: Final = 10
 """Most contacts and chats of an export of team messaging. Source: CreateDataExportTaskRequest."""
-MOST_TEAM_S: Final = 184 * DAY_S
+_MOST_TEAM_S: Final = 184 * DAY_S
 """Longest period of an export of team messaging, in seconds. The platform allows six months: 184 days are six
 of the longest. Source: the same schema."""
 
@@ -131,11 +131,11 @@ class ExportQuery:
             return
         if self.types:
             raise ValueError("an export of team messaging cannot be restricted to types of messages")
-        if self.to_s - self.from_s > MOST_TEAM_S:
+        if self.to_s - self.from_s > _MOST_TEAM_S:
             raise ValueError("an export of team messaging has at most six months")
-        if len(self.contacts) > MOST_CONTACTS or len(self.chats) > MOST_CHATS:
+        if len(self.contacts) > _MOST_CONTACTS or len(self.chats) > _MOST_CHATS:
             raise ValueError(
-                f"an export of team messaging names at most {MOST_CONTACTS} contacts and {MOST_CHATS} chats"
+                f"an export of team messaging names at most {_MOST_CONTACTS} contacts and {_MOST_CHATS} chats"
             )
         if not all(0 < len(each) <= _MOST_NAME_BYTES for each in (*self.contacts, *self.chats)):
             raise ValueError("a contact or chat is empty or too long")

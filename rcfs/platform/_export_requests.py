@@ -32,7 +32,7 @@ from rcfs.model import (
 from rcfs.platform._pages import records_of
 from rcfs.platform._requests import Request, json_body, wire_time
 
-MOST_ARCHIVES = 10_000
+_MOST_ARCHIVES = 10_000
 """Archives of one export that rcfs keeps, at most: ten terabytes of messages."""
 
 _REPORTS = "/restapi/v1.0/account/~/message-store-report"
@@ -174,14 +174,14 @@ def report_archives(
     def found() -> Iterator[tuple[int, Record]]:
         for place, record in enumerate(records_of(document)):
             last = uri_field(record).partition("?")[0].rstrip("/").rpartition("/")[2]
-            is_number = last.isascii() and last.isdecimal() and len(last) <= len(str(MOST_ARCHIVES))
+            is_number = last.isascii() and last.isdecimal() and len(last) <= len(str(_MOST_ARCHIVES))
             yield int(last) if is_number else place, record
 
     archives: dict[int, ExportArchive] = {}
     for number, record in found():
         key = ReportKey(account_id, task_id, number)
         archives.setdefault(number, _archive(number, key, record, may_see_token))
-    return tuple(archives[number] for number in sorted(archives)[:MOST_ARCHIVES])
+    return tuple(archives[number] for number in sorted(archives)[:_MOST_ARCHIVES])
 
 
 def team_archives(
@@ -199,14 +199,14 @@ def team_archives(
     return tuple(
         _archive(number, DatasetKey(account_id, task_id, dataset_id), record, may_see_token)
         for number, (dataset_id, record) in enumerate(datasets.items())
-        if number < MOST_ARCHIVES
+        if number < _MOST_ARCHIVES
     )
 
 
 def is_wrong_request(error: PlatformError) -> bool:
-    """Whether the platform refused an export because of a parameter, and not because too many others run.
+    """Whether the platform refused an export for good, and not because too many others are unfinished.
 
-    The code for too many is not documented, so that is assumed of all other refusals with 400.
+    The code for too many is not documented, so each refusal with 400 that blames no parameter counts as that.
     """
     return not isinstance(error, BadRequestError) or error.code in _WRONG_PARAMETER
 

@@ -28,6 +28,8 @@ from rcfs.pull._needs import matches as matches
 from rcfs.pull._needs import needs_of as needs_of
 from rcfs.pull._needs import owner_of_directory as owner_of_directory
 from rcfs.pull._needs import owner_paths as owner_paths
+from rcfs.pull._notes import NOTES_SCHEMA as NOTES_SCHEMA
+from rcfs.pull._notes import Notes as Notes
 from rcfs.pull._periods import MOST_PERIOD_BYTES as MOST_PERIOD_BYTES
 from rcfs.pull._periods import Known as Known
 from rcfs.pull._periods import Period as Period

@@ -1,16 +1,18 @@
 """The contents of a manifest, in a scratch database: a copy of a million messages has millions of files."""
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator
 from typing import Any
+
+import attrs
 
 from rcfs.pull._facts import Fact, Had, HadRow, PullNote, fact_line, had_line, pull_line
 from rcfs.pull._manifest import Complete, CompleteEntry, FileEntry, complete_line, entries, header, line
 from rcfs.pull._manifest_file import OpenManifest
+from rcfs.pull._notes import NOTES_SCHEMA, Notes
 from rcfs.pull._scratch import decoded, encoded, open_scratch
 
-_SCHEMA = """
+_SCHEMA = f"""
 CREATE TABLE digests (
     path BLOB PRIMARY KEY, digest BLOB NOT NULL, size_bytes INTEGER, noted_bytes INTEGER
 ) WITHOUT ROWID;
@@ -18,15 +20,9 @@ CREATE TABLE facts (
     path BLOB PRIMARY KEY, key TEXT NOT NULL, owner INTEGER NOT NULL, kind TEXT NOT NULL, month TEXT NOT NULL,
     is_message INTEGER NOT NULL DEFAULT 0, seen INTEGER NOT NULL DEFAULT 0, gone INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
-CREATE TABLE had (
-    owner INTEGER NOT NULL, kind TEXT NOT NULL, month TEXT NOT NULL,
-    messages INTEGER NOT NULL, contents INTEGER NOT NULL, gone INTEGER NOT NULL,
-    PRIMARY KEY (owner, kind, month)
-) WITHOUT ROWID"""
+{NOTES_SCHEMA}"""
 _PAGE = 1000
 """Paths that `below` holds in memory at a time."""
-_PULLS = 20
-"""Notes of pulls that a manifest keeps: those of a month of daily ones would make nobody wiser."""
 _LATE_NOTES = 1000
 """Notes behind the files that are no reason to write the manifest again, which takes seconds for a million
 files."""
@@ -51,9 +47,7 @@ class Digests:
         """Whether the manifest on the disk is as `lines` would write it."""
         self.complete: dict[str, Complete] = {}
         """The notes about top-level directories, by name."""
-        self._owners: dict[int, tuple[str, float]] = {}
-        self.pulls: deque[PullNote] = deque(maxlen=_PULLS)
-        """The notes of the latest pulls, the last one at the end."""
+        self._notes = Notes(self._database)
 
     def read(self, manifest: OpenManifest) -> None:
         """Reads a manifest line by line; of several lines for one path the last one counts."""
@@ -96,9 +90,10 @@ class Digests:
                     self.is_current = self.is_current and not last
                     self.complete[entry.name] = entry.complete
                 case Had():
-                    self._merge(entry)
+                    with self._lock:
+                        self._notes.merge(entry)
                 case PullNote():
-                    self._add_pull(entry)
+                    self._notes.add_pull(entry)
                 case _:
                     self.is_current = False
         self.is_current = self.is_current and notes <= _LATE_NOTES
@@ -108,9 +103,9 @@ class Digests:
         yield header(account_id)
         for name, complete in sorted(self.complete.items()):
             yield complete_line(name, complete)
-        for owner in sorted(self._owners):
+        for owner in sorted(self._notes.owners):
             yield had_line(self.had(owner))
-        yield from map(pull_line, self.pulls)
+        yield from map(pull_line, self._notes.pulls)
         for row in self._paged(_ENTRY, ""):
             yield _lines_of(row)
 
@@ -195,13 +190,9 @@ class Digests:
 
     def had(self, owner: int) -> Had:
         """The findings of all pulls at the platform for `owner`, which `note_had` has noted once."""
-        name, at_s = self._owners[owner]
+        name, at_s = self._notes.owners[owner]
         with self._lock:
-            rows = self._database.execute(
-                "SELECT kind, month, messages, contents, gone FROM had WHERE owner = ? ORDER BY kind, month",
-                (owner,),
-            ).fetchall()
-        return Had(owner, name, at_s, tuple(HadRow(*row) for row in rows))
+            return Had(owner, name, at_s, self._notes.rows(owner))
 
     def note_had(self, owner: int, name: str, at_s: float) -> Had:
         """Adds up the facts that this pull has put for `owner`, and notes them beside those of earlier pulls.
@@ -213,29 +204,15 @@ class Digests:
         """
         with self._lock:
             rows = self._database.execute(_FOUND, (owner,)).fetchall()
-        self._merge(Had(owner, name, at_s, tuple(HadRow(*row) for row in rows)))
+            self._notes.merge(Had(owner, name, at_s, tuple(HadRow(*row) for row in rows)))
         return self.had(owner)
 
     def note_pull(self, note: PullNote) -> PullNote:
         """Notes a pull, with the number of files; a note of the same beginning is replaced."""
         with self._lock:
             ((lines,),) = self._database.execute("SELECT COUNT(*) FROM digests").fetchall()
-        return self._add_pull(note.with_lines(lines))
-
-    def _merge(self, had: Had) -> None:
-        """Notes the greatest numbers: a message that the platform purges later stays in the copy."""
-        self._owners[had.owner] = had.name, had.at_s
-        with self._lock:
-            self._database.executemany(
-                "INSERT INTO had VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO UPDATE SET"
-                " messages = max(messages, ?4), contents = max(contents, ?5), gone = ?6",
-                ((had.owner, row.kind, row.month, row.messages, row.contents, row.gone) for row in had.rows),
-            )
-
-    def _add_pull(self, note: PullNote) -> PullNote:
-        if self.pulls and self.pulls[-1].at_s == note.at_s:
-            self.pulls.pop()
-        self.pulls.append(note)
+        note = attrs.evolve(note, lines=lines)
+        self._notes.add_pull(note)
         return note
 
     def _value(self, column: str, path: str) -> Any:

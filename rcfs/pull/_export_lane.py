@@ -4,25 +4,33 @@ The exports are on the disk from the moment that the pull wants them, so a pull 
 again. Anything that goes wrong here is a note, and no failure: what the exports do not bring is fetched.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Callable
 
 import attrs
 import trio
 
 from rcfs.engine import Engine
-from rcfs.errors import AuthError, ForbiddenError, NotFoundError, RcfsError, StoreError, UnreachableError
-from rcfs.exports import ExportsChanged
+from rcfs.errors import (
+    AuthError,
+    ForbiddenError,
+    NoRoomError,
+    NotFoundError,
+    RcfsError,
+    StoreError,
+    UnreachableError,
+)
+from rcfs.exports import Arrived, ExportsChanged
 from rcfs.model import (
     HEAVY,
     ContentKey,
     Export,
-    ExportArchive,
     ExportState,
     Priority,
     format_duration,
 )
+from rcfs.pull._fill import problems_of
 from rcfs.pull._periods import Period
+from rcfs.pull._transfer import PROGRAM
 from rcfs.pull._way import ASSUMED_BYTES_S, Costs, Way, archives_of, contents_of
 from rcfs.transport import run_together
 
@@ -33,21 +41,6 @@ _RECHECK_S = 120.0
 """Longest wait for the platform's word on an export that lacks an archive, in seconds."""
 _LEAST_TIMED_S = 5.0
 """Seconds of transfer from which its speed is taken."""
-
-Arrived = Callable[[ContentKey, int], Awaitable[None]]
-"""Called with each content that an archive has brought into the cache, and its size in bytes."""
-
-
-class Fill(Protocol):
-    """Takes an archive apart, into the cache."""
-
-    async def __call__(self, export: Export, archive: ExportArchive, arrived: Arrived) -> Sequence[str]:
-        """Returns what was wrong with it, in lines.
-
-        Raises:
-            NotFoundError: The platform no longer has it.
-            RcfsError: It could not be read to its end.
-        """
 
 
 @attrs.define
@@ -65,13 +58,10 @@ class _Wait:
 class ExportLane:
     """The exports of one pull; `run` once, in the trio thread."""
 
-    def __init__(
-        self, engine: Engine, way: Way, fill: Fill, *, arrived: Arrived, on_note: Callable[[str], None]
-    ) -> None:
-        """Prepares the exports of `way`; see `Fill` and `Arrived`. `on_note` gets what went wrong."""
+    def __init__(self, engine: Engine, way: Way, *, arrived: Arrived, on_note: Callable[[str], None]) -> None:
+        """Prepares the exports of `way`. `arrived` gets what has come, and `on_note` what went wrong."""
         self._engine = engine
         self._way = way
-        self._fill = fill
         self._tell_arrival = arrived
         self._on_note = on_note
         self._costs = Costs(engine)
@@ -213,18 +203,23 @@ class ExportLane:
             subject = f"{archive.name} of export {name}"
             begun_s = self._taking_since_s = trio.current_time()
             try:
-                problems = await self._fill(export, archive, self._arrived)
+                report = await self._engine.fast_lane.fill_from(
+                    export, archive, priority=Priority.BULK, program=PROGRAM, arrived=self._arrived
+                )
                 self.archives += 1
+                problems = problems_of(report)
             except NotFoundError as exc:
                 if await self._has_expired(export):
                     return False
                 self._on_note(f"{subject} is gone ({exc}); its attachments come one by one")
                 return True
-            except (AuthError, StoreError, UnreachableError):
-                raise
             except RcfsError as exc:
+                # A cache without room ends no pull: a copy takes each attachment out of the next request.
+                is_fatal = isinstance(exc, (AuthError, StoreError, UnreachableError))
+                if is_fatal and not isinstance(exc, NoRoomError):
+                    raise
                 self._on_note(f"{subject}: {exc}; its other attachments come one by one")
-                problems = ()
+                problems = []
             finally:
                 self._taking_since_s = None
                 self._taking_s += trio.current_time() - begun_s
@@ -246,12 +241,8 @@ class ExportLane:
         await self._tell_arrival(key, size_bytes)
 
     def _report_left_s(self, export_id: str) -> float:
-        exports = self._engine.exports
-        export = next((each for each in exports.all() if each.id == export_id), None)
-        if export is None or export.state is ExportState.COMPLETED:
-            return 0.0
-        left_s = exports.left_s(export)
-        return self._costs.report_s if left_s is None else left_s
+        export = next((each for each in self._engine.exports.all() if each.id == export_id), None)
+        return 0.0 if export is None else self._costs.report_left_s(export)
 
 
 _ENDS = {

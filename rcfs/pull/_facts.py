@@ -44,7 +44,7 @@ _Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 53)]
 _Moment = Annotated[float, msgspec.Meta(ge=0, le=1e11)]
 """Seconds since 1970 UTC, up to a year that datetime can show."""
 Condition = bool | float | str | list[str]
-"""Value of a condition of a filter. Nothing deeper: whatever walks through a manifest's values recurses."""
+"""Value of a condition of a filter. Not nested: code that walks through such values recurses."""
 T = TypeVar("T")
 
 
@@ -127,10 +127,6 @@ class PullNote:
     def is_everything(self) -> bool:
         """Whether it was to copy the whole account."""
         return "" in self.paths and not self.wanted
-
-    def with_lines(self, lines: int) -> "PullNote":
-        """The note of the same pull with that number of files in the manifest."""
-        return attrs.evolve(self, lines=lines)
 
 
 def kind_of_message(message: Message) -> str:

@@ -1,14 +1,7 @@
-"""The fast lane as a pull uses it, and its outcome in words."""
+"""The outcome of an archive in words. Pure."""
 
-from collections.abc import Sequence
-
-from rcfs.engine import Engine
 from rcfs.exports import FillReport
-from rcfs.model import Export, ExportArchive, Priority
-from rcfs.pull._export_lane import Arrived, Fill
 
-PROGRAM = "rcfs pull"
-"""The name of the program in the record of fetches."""
 _WORDS = {
     "unknown": "belong to no known message",
     "damaged": "are damaged",
@@ -16,18 +9,6 @@ _WORDS = {
     "refused": "cannot be read",
 }
 """Problems of members, by the counts of a `FillReport`."""
-
-
-def fill_of(engine: Engine) -> Fill:
-    """The fast lane of `engine`."""
-
-    async def fill(export: Export, archive: ExportArchive, arrived: Arrived) -> Sequence[str]:
-        report = await engine.fast_lane.fill_from(
-            export, archive, priority=Priority.BULK, program=PROGRAM, arrived=arrived
-        )
-        return problems_of(report)
-
-    return fill
 
 
 def problems_of(report: FillReport) -> list[str]:

@@ -41,9 +41,7 @@ class Period:
     query: ExportQuery
     """The period and the types of messages."""
     missing: int
-    """Missing attachments that it can bring, of at least one."""
-    wanted_bytes: float
-    """Their size, if those of unknown size are like the others."""
+    """Number of missing attachments that it can bring, at least 1."""
     total_bytes: float
     """Size of its archives: as listed, or else an estimate."""
     until_s: float
@@ -87,7 +85,7 @@ def choose_periods(days: Days, scope: Scope, exports: Iterable[Known]) -> tuple[
         covered = {day for day in left if period.holds(day * DAY_S)}
         missing = total_of(left[day] for day in covered).missing
         if missing:
-            chosen.append(attrs.evolve(period, missing=missing, wanted_bytes=missing * days.mean_bytes))
+            chosen.append(attrs.evolve(period, missing=missing))
             left = {day: sums for day, sums in left.items() if day not in covered}
     for months in _runs(left, scope):
         for part in _split(months, left, days.mean_bytes * scope.factor):
@@ -112,7 +110,7 @@ def _reused(known: Known, days: Days) -> Period:
     until_s = query.to_s if export.state is ExportState.WAITING else min(query.to_s, export.asked_s)
     sums = total_of(sums for _day, sums in days.between(query.from_s, until_s))
     size_bytes = sums.seen * days.mean_bytes if known.archives is None else known.size_bytes
-    return Period(query, sums.missing, sums.missing * days.mean_bytes, size_bytes, until_s, known)
+    return Period(query, sums.missing, size_bytes, until_s, known)
 
 
 def _runs(left: Mapping[int, DaySums], scope: Scope) -> Iterator[Sequence[str]]:
@@ -168,4 +166,4 @@ def _new(
     sums = total_of(left[day] for day in within if from_s <= day * DAY_S < to_s)
     query = ExportQuery(ExportKind.MESSAGES, from_s, to_s, scope.types)
     total_bytes = sums.seen * scope.factor * mean_bytes
-    return Period(query, sums.missing, sums.missing * mean_bytes, total_bytes, min(to_s, scope.to_s))
+    return Period(query, sums.missing, total_bytes, min(to_s, scope.to_s))

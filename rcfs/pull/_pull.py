@@ -17,7 +17,6 @@ from rcfs.model import HEAVY, MEDIUM, Filter
 from rcfs.pull._complete import CompleteMailboxes
 from rcfs.pull._copy import Copy
 from rcfs.pull._export_lane import ExportLane
-from rcfs.pull._fill import fill_of
 from rcfs.pull._keeping_up import keeping_up
 from rcfs.pull._load import in_parallel, load_tree
 from rcfs.pull._needs import Parts, owners_of
@@ -237,7 +236,7 @@ class Pull:
             self.progress.expected = expected
             self.progress.left[MEDIUM] -= expected
             taken = partial(self._transfer.take_exported, survey.root, survey.todo)
-            self._lane = ExportLane(engine, way, fill_of(engine), arrived=taken, on_note=self._on_note)
+            self._lane = ExportLane(engine, way, arrived=taken, on_note=self._on_note)
 
     async def _use_exports(self, survey: Survey, lane: ExportLane) -> None:
         """Takes what the exports bring, and fetches the rest of it."""

@@ -1,6 +1,5 @@
 """Tells a copy what its files are and what the platform has: by that an audit proves the copy complete."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import attrs
@@ -83,9 +82,9 @@ class PullRecord:
         copy: Copy,
         paths: Sequence[Parts],
         wanted: Filter,
-        wall_clock: Callable[[], float] = time.time,
+        wall_clock: Callable[[], float],
     ) -> None:
-        """For a pull of what is `wanted` at `paths`."""
+        """For a pull of what is `wanted` at `paths`; `wall_clock` gives seconds since 1970 UTC."""
         self._copy = copy
         self._clock = wall_clock
         account, server = engine.account, engine.client.hosts.server_url
@@ -132,11 +131,10 @@ class PullRecord:
 
 def conditions_of(wanted: Filter) -> dict[str, Condition]:
     """The conditions of a filter that are set, as JSON has them."""
-    found = attrs.asdict(wanted, filter=lambda _field, value: bool(value) or value == 0.0)
     defaults = attrs.asdict(Filter())
     return {
         name: sorted(value) if isinstance(value, frozenset) else value
-        for name, value in found.items()
+        for name, value in attrs.asdict(wanted).items()
         if value != defaults[name]
     }
 

@@ -23,7 +23,7 @@ from rcfs.pull._todo import Step, Todo
 from rcfs.pull._walk import Item, find
 from rcfs.tree import ContentFile, Root, TextFile
 
-_PROGRAM = "rcfs pull"
+PROGRAM = "rcfs pull"
 """The name of the program in the record of fetches."""
 _MOST_FAILURES = 20
 """Failures of the server in a row that end a pull: each has been repeated five times, so this is an outage of
@@ -180,7 +180,7 @@ class Transfer:
         """Brings a content into the cache and the copy, if there is one; returns its size in bytes."""
         library = self._engine.library
         content = await library.look(node.wanted())
-        library.fetch(content, Priority.BULK, _PROGRAM)
+        library.fetch(content, Priority.BULK, PROGRAM)
         if not content.complete:
             self._asked[content] = node.key.group
         try:

@@ -12,7 +12,7 @@ from typing import Final
 import attrs
 
 from rcfs.engine import Engine
-from rcfs.exports import Exports
+from rcfs.exports import MOST_AT_ONCE
 from rcfs.model import (
     HEAVY,
     MEDIUM,
@@ -36,8 +36,6 @@ ARCHIVE_BYTES: Final = 1e9
 """Size of an archive that is full (documentation of message store exports: 1 GB)."""
 _POLL_S: Final = 20.0
 """Seconds between two looks at a report, about."""
-_AT_ONCE: Final = 2
-"""Reports that the platform makes at the same time."""
 _WORTH: Final = 2.0
 """Exports must be this many times faster: they are work for the platform, and their forecast is rougher."""
 
@@ -116,8 +114,8 @@ class Costs:
     def __init__(self, engine: Engine) -> None:
         """Asks the quota of `engine`, and how long its exports took."""
         self._gate = engine.lane.gate
-        self._exports: Exports = engine.exports
-        usual_s = engine.exports.usual_s(ExportKind.MESSAGES)
+        self._exports = engine.exports
+        usual_s = self._exports.usual_s(ExportKind.MESSAGES)
         self.is_assumed = usual_s is None
         """Whether no export has told how long it takes."""
         self.report_s = ASSUMED_REPORT_S if usual_s is None else usual_s
@@ -133,7 +131,7 @@ class Costs:
             return 0.0
         waits_s = sorted(self._wait_s(period) for period in periods)
         new = sum(period.known is None for period in periods)
-        rounds_s = max(waits_s[-1], math.ceil(new / _AT_ONCE) * self.report_s)
+        rounds_s = max(waits_s[-1], math.ceil(new / MOST_AT_ONCE) * self.report_s)
         requests = sum(self.requests(period) for period in periods)
         line_s = sum(period.total_bytes for period in periods) / ASSUMED_BYTES_S
         # The first archives come while later reports are still made.
@@ -155,11 +153,13 @@ class Costs:
             return archives_of(period)
         return archives_of(period) + 2 + math.ceil(self.report_s / _POLL_S)
 
-    def _wait_s(self, period: Period) -> float:
-        if period.known is None:
-            return self.report_s
-        left_s = self._exports.left_s(period.known.export)
+    def report_left_s(self, export: Export) -> float:
+        """Seconds until an export is complete; the duration of a whole report if that is unknown."""
+        left_s = self._exports.left_s(export)
         return self.report_s if left_s is None else left_s
+
+    def _wait_s(self, period: Period) -> float:
+        return self.report_s if period.known is None else self.report_left_s(period.known.export)
 
     def _answered_s(self, group: UsageGroup, count: int) -> float:
         return self._gate.answered_s(group, Priority.BULK, count) if count else 0.0
@@ -188,13 +188,11 @@ async def known_exports(engine: Engine) -> list[Known]:
         if export.state is not ExportState.COMPLETED:
             found.append(Known(export))
             continue
-        reports = [await engine.fast_lane.reported(each) for each in contents_of(export)]
-        sizes = [(each.size_bytes or 0) for each in contents_of(export)]
-        left = [
-            max(0, size - report.done_bytes)
-            for size, report in zip(sizes, reports, strict=True)
-            if not report.is_whole
-        ]
+        left = []
+        for archive in contents_of(export):
+            report = await engine.fast_lane.reported(archive)
+            if not report.is_whole:
+                left.append(max(0, (archive.size_bytes or 0) - report.done_bytes))
         found.append(Known(export, len(left), sum(left)))
     return found
 

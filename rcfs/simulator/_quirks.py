@@ -14,7 +14,7 @@ from typing import Final
 
 import attrs
 
-from rcfs.simulator._archives import Archive, Packing, SizedFile
+from rcfs.simulator._archives import Archive, Packing, SizedFile, cut_archives
 
 BOMB_BYTES: Final = 1 << 28
 """Size of the zeros that unpack from the 270 kB of a bomb: no attachment is as large."""
@@ -85,14 +85,24 @@ def quirks_of(names: Collection[str]) -> frozenset[Quirk]:
     return frozenset(known[name] for name in names)
 
 
-def packing_of(quirks: Collection[Quirk]) -> Packing:
-    """How the archives of contents are packed."""
+def archives_with_quirks(
+    files: Iterator[SizedFile], most_bytes: int, quirks: Collection[Quirk]
+) -> Iterator[Archive]:
+    """The archives of `files`, each of at most `most_bytes`, see `cut_archives`; with `quirks`."""
+    changed = _with_quirks(files, quirks)
+    for number, archive in enumerate(cut_archives(changed, most_bytes, _packing_of(quirks))):
+        if number == 0:
+            _spoil(archive, quirks)
+        yield archive
+
+
+def _packing_of(quirks: Collection[Quirk]) -> Packing:
     if Quirk.STREAMED in quirks:
         return Packing.STREAMED
     return Packing.DEFLATED if Quirk.DEFLATED in quirks else Packing.STORED
 
 
-def with_quirks(files: Iterator[SizedFile], quirks: Collection[Quirk]) -> Iterator[SizedFile]:
+def _with_quirks(files: Iterator[SizedFile], quirks: Collection[Quirk]) -> Iterator[SizedFile]:
     """`files` as an archive with `quirks` has them."""
     for place, file in enumerate(files):
         if place == 0:
@@ -102,7 +112,7 @@ def with_quirks(files: Iterator[SizedFile], quirks: Collection[Quirk]) -> Iterat
         yield from _changed(file, {quirk for quirk in quirks if _PLACES.get(quirk) == place})
 
 
-def spoil(archive: Archive, quirks: Collection[Quirk]) -> None:
+def _spoil(archive: Archive, quirks: Collection[Quirk]) -> None:
     """Apply the quirks that concern a whole archive to the first archive of contents."""
     if Quirk.TRUNCATED in quirks:
         archive.truncate(archive.size_bytes // 2)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 
 import attrs
 
+from rcfs.model import RECORDING_DAYS
+
 KEY = "key"
 """Metadata of a field: its key in JSON, where that is not the name of the field."""
 
@@ -290,7 +292,7 @@ class RetentionStatus:
     mailboxes: tuple[ExpiryStatus, ...]
     recordings: RecordingExpiryStatus | None = None
     """None if no recording that rcfs knows goes within that time."""
-    recording_days: int = 90
+    recording_days: int = RECORDING_DAYS
     """Days that recordings are kept, as documented. It is assumed: an account with HIPAA settings keeps them
     for 30 days, and no request tells whether it is one."""
 

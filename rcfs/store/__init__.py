@@ -53,14 +53,12 @@ if TYPE_CHECKING:
     from rcfs.store._content import ContentInfo as ContentInfo
     from rcfs.store._content import StoredContent as StoredContent
     from rcfs.store._incoming import Hidden as Hidden
-    from rcfs.store._incoming import Incoming as Incoming
     from rcfs.store._incoming import WholeContent as WholeContent
 else:
     _MODULES = {
         "ContentCache": "_cache",
         "ContentInfo": "_content",
         "Hidden": "_incoming",
-        "Incoming": "_incoming",
         "StoredContent": "_content",
         "WholeContent": "_incoming",
     }

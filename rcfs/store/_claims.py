@@ -61,7 +61,7 @@ class Claims:
         return b""
 
     def take(self, key: ContentKey) -> bool:
-        """Claim a content for this process; False if another process has claimed it."""
+        """Claim a content for this process, once or again; False if another process has claimed it."""
         if self._fd is not None:
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _lock_offset(key))
@@ -72,9 +72,9 @@ class Claims:
         self._held.add(key)
         return True
 
-    def holds(self, key: ContentKey) -> bool:
-        """Whether this process claims a content; any thread may ask."""
-        return key in self._held
+    def take_free(self, key: ContentKey) -> bool:
+        """As `take`; False as well if this process has claimed the content already."""
+        return key not in self._held and self.take(key)
 
     def give_back(self, key: ContentKey) -> None:
         """Release the claim of a content, after its bytes were put into the cache."""

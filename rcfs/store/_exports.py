@@ -45,6 +45,8 @@ _EXPORTS = CheckedTable(
 _DURATIONS = CheckedTable(
     "durations", ("account_id", "kind", "took_s", "ended_s"), real=frozenset({"took_s", "ended_s"})
 )
+_IF_UNCHANGED = "WHERE id = ? AND task_id = ? AND state = ? AND asked_s = ?"
+"""The export whose values `_present` gives, unless it has changed since."""
 _KIND = DatabaseKind(
     "the list of exports",
     int.from_bytes(b"rcfx"),
@@ -156,10 +158,9 @@ class ExportBook:
         """
         row = _row_of(account_id, after)
         sets = ", ".join(f"{name} = ?" for name in (*_EXPORTS.columns, _EXPORTS.crc))
-        update = f"UPDATE exports SET {sets} WHERE id = ? AND task_id = ? AND state = ? AND asked_s = ?"  # noqa: S608
-        present = (before.id, before.task_id, before.state.value, before.asked_s)
+        update = f"UPDATE exports SET {sets} {_IF_UNCHANGED}"  # noqa: S608
         with self._lock, _store_errors(), transaction(self._connection):
-            return self._connection.execute(update, (*row, *present)).rowcount == 1
+            return self._connection.execute(update, (*row, *_present(before))).rowcount == 1
 
     def remove(self, export_id: str) -> bool:
         """Forget an export; False if no export has this id."""
@@ -169,10 +170,9 @@ class ExportBook:
 
     def withdraw(self, export: Export) -> bool:
         """Forget an export unless another process has asked for it meanwhile; False if one has."""
-        delete = "DELETE FROM exports WHERE id = ? AND task_id = ? AND state = ? AND asked_s = ?"
-        present = (export.id, export.task_id, export.state.value, export.asked_s)
+        delete = f"DELETE FROM exports {_IF_UNCHANGED}"  # noqa: S608
         with self._lock, _store_errors():
-            return self._connection.execute(delete, present).rowcount == 1
+            return self._connection.execute(delete, _present(export)).rowcount == 1
 
     def add_duration(self, account_id: str, kind: ExportKind, took_s: float, ended_s: float) -> None:
         """Remember how long a completed export took, from the request to its end, and when it ended."""
@@ -182,9 +182,7 @@ class ExportBook:
         )
         of_kind = (account_id, kind.value)
         with self._lock, _store_errors(), transaction(self._connection):
-            self._connection.execute(
-                _DURATIONS.insert(), _DURATIONS.row(*of_kind, float(took_s), float(ended_s))
-            )
+            self._connection.execute(_DURATIONS.insert(), _DURATIONS.row(*of_kind, took_s, ended_s))
             self._connection.execute(delete, (*of_kind, *of_kind, _MOST_DURATIONS))
 
     def durations(self, account_id: str, kind: ExportKind) -> tuple[float, ...]:
@@ -248,6 +246,10 @@ def _store_errors() -> Iterator[None]:
         raise StoreError(f"the list of exports cannot be used: {reason_of(exc)}") from exc
 
 
+def _present(export: Export) -> Row:
+    return export.id, export.task_id, export.state.value, export.asked_s
+
+
 def _row_of(account_id: str, export: Export) -> Row:
     query = export.query
     return _EXPORTS.row(
@@ -255,16 +257,16 @@ def _row_of(account_id: str, export: Export) -> Row:
         account_id,
         query.kind.value,
         query.name,
-        float(query.from_s),
-        float(query.to_s),
+        query.from_s,
+        query.to_s,
         json.dumps(query.types),
         json.dumps(query.contacts),
         json.dumps(query.chats),
         export.task_id,
         export.state.value,
-        float(export.asked_s),
-        float(export.since_s),
-        float(export.next_look_s),
+        export.asked_s,
+        export.since_s,
+        export.next_look_s,
         json.dumps([(each.number, str(each.key), each.size_bytes, each.uri) for each in export.archives]),
         export.problem,
     )

@@ -16,7 +16,7 @@ from typing import Final
 
 import attrs
 
-from rcfs.errors import StoreError
+from rcfs.errors import NoRoomError
 from rcfs.model import CHUNK_BYTES, ContentKey
 from rcfs.private import reason_of
 from rcfs.store._content import ContentInfo
@@ -132,8 +132,9 @@ class Incoming:
                 try:
                     replaced = table.write(values, next_values=max(2, min(left or len(values), _MOST_VALUES)))
                 except FileNotFoundError:
-                    raise
+                    raise  # The whole directory is gone: `MendedTable` can mend that.
                 except OSError as exc:
+                    # Not raised, because the transaction must commit that contents were evicted to make room.
                     self._tell(f"the cache cannot be written: {reason_of(exc)}")
                     return 0
         except sqlite3.Error:
@@ -194,7 +195,7 @@ class Hidden:
         """Add the next bytes; full chunks go to the disk.
 
         Raises:
-            StoreError: The cache takes no more now.
+            NoRoomError: The cache takes no more now.
         """
         self._draft += data
         while len(self._draft) >= CHUNK_BYTES:
@@ -205,7 +206,7 @@ class Hidden:
         """Store the content under its own name, complete; False if the cache has lost some of it meanwhile.
 
         Raises:
-            StoreError: The cache takes no more now.
+            NoRoomError: The cache takes no more now.
         """
         size_bytes = self._count * CHUNK_BYTES + len(self._draft)
         if self._draft:
@@ -225,6 +226,6 @@ class Hidden:
     def _put(self, data: bytes) -> None:
         chunk = self._incoming.put_chunk(self._hidden, self._count, data, None)
         if chunk is None:
-            raise StoreError("the cache takes no more now: it is full of pinned contents, or its disk fails")
+            raise NoRoomError("the cache takes no more now: it is full of pinned contents, or its disk fails")
         chunk.close()
         self._count += 1

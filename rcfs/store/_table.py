@@ -136,12 +136,10 @@ class ChunkTable(CacheDatabase):
 
     def _clear_spare(self) -> list[str]:
         """The names that were committed for new files; what a SIGKILL left of such files is removed."""
-        names = [
-            name for (name,) in self._sql("SELECT filename FROM Spare").fetchall() if self._is_free(name)
-        ]
+        rows = self._sql("SELECT filename FROM Spare").fetchall()
+        names = [name for (name,) in rows if self._is_free(name)]
         for name in names:
-            if self.disk.path(name).exists():
-                self.disk.remove(name)
+            self.disk.remove(name)
         return names
 
     def write(self, values: Sequence[tuple[str, bytes | bytearray]], *, next_values: int = 2) -> list[object]:
@@ -193,8 +191,10 @@ class ChunkTable(CacheDatabase):
 
     def _is_free(self, name: object) -> bool:
         """Whether `name` is that of a value file, and no row has it."""
-        if not is_value_name(name) or not self.disk.path(name).exists():
-            return is_value_name(name)
+        if not is_value_name(name):
+            return False
+        if not self.disk.path(name).exists():
+            return True
         # A slow scan, but rare: after a SIGKILL, or with a database older than the files.
         return self._sql("SELECT 1 FROM Cache WHERE filename = ?", (name,)).fetchone() is None
 

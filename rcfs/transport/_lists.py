@@ -56,7 +56,6 @@ class PagedList:
         return records
 
     def _check_is_new(self, records: Sequence[Mapping[str, Any]]) -> None:
-        # A list that changes meanwhile repeats a few records, never a page.
         self._empty_pages = 0 if records else self._empty_pages + 1
         if self._empty_pages == _MOST_EMPTY:
             raise ServerError(
@@ -64,6 +63,7 @@ class PagedList:
             )
         if not records:
             return
+        # A list that changes meanwhile repeats a few records, never a page.
         first, last = (hash(json.dumps(records[place], sort_keys=True)) for place in (0, -1))
         if (first, last) in self._known_pages:
             raise ServerError(f"{self._first.operation}: the server repeats a page of the list without end")

@@ -3,9 +3,8 @@
 The room is pure: it has no clock, network or disk. `Root` shows the extensions, and `ExtensionDirectory.show`
 gives an extension the catalogue of its mailbox. `CallCatalogue` answers for calls and recordings, and
 `GreetingCatalogue` for greetings and prompts. `ExportCatalogue` answers for exports, and `ZipDirectory` for
-what is inside an archive. The nodes below are made on demand. `shelve` and `name_folder`
-decide in which folders a message is shown, and `shelve_call` does that for a call; the index calls them when
-it stores one.
+the members of an archive. The nodes below are made on demand. `shelve` and `name_folder` decide in which
+folders a message is shown, and `shelve_call` does that for a call; the index calls them when it stores one.
 """
 
 from rcfs.tree._call_catalogue import CallCatalogue as CallCatalogue

@@ -156,12 +156,13 @@ class CallWorld:
         may_warn: bool = False,
         ahead_s: float = 0.0,
         exports: bool = False,
+        cache_bytes: int = 1 << 30,
     ) -> AsyncIterator[CallRig]:
         """Another process with the same state directory; fails at the end on unexpected errors.
 
         With `life`, it may die as with SIGKILL, see `tests.fakes.mortal`. With `may_warn`, it may complain
         about its databases. The clock of its machine is `ahead_s` ahead of the platform's. With `exports`,
-        it keeps exports.
+        it keeps exports. Its cache holds `cache_bytes`.
         """
         if life is not None:
             life.begin()
@@ -175,7 +176,7 @@ class CallWorld:
                 closing(
                     ContentCache.open(
                         self._directory / "cache",
-                        size_limit_bytes=1 << 30,
+                        size_limit_bytes=cache_bytes,
                         free_floor_bytes=0,
                         warn=warnings.append,
                     )
@@ -211,7 +212,7 @@ class CallWorld:
                 recorder=recorder,
                 wall_clock=lambda: self.now_s + ahead_s,
                 offline=offline,
-                exports=book,
+                export_book=book,
             ) as engine:
                 rig = CallRig(self, engine, line)
                 engine.account.changes.subscribe(rig.heard.append)

@@ -184,6 +184,23 @@ async def open_rig(
     assert "s3cret" not in f"{logger.calls} {recorder.lines} {recorder.faults} {recorder.requests()}"
 
 
+def add_voicemail(
+    platform: ScriptedPlatform, number: int, data: bytes, *, time: str = "2026-11-03T10:00:00Z"
+) -> None:
+    """Adds the message `number` with a voicemail of the same id, as a sync returns it."""
+    key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+    attachment: dict[str, Any] = {"id": number, "type": "AudioRecording", "contentType": "audio/x-wav"}
+    platform.change(
+        id=number,
+        type="VoiceMail",
+        direction="Inbound",
+        availability="Alive",
+        creationTime=time,
+        lastModifiedTime=time,
+        attachments=[attachment | {"uri": platform.add_content(key, data)}],
+    )
+
+
 def noise(size_bytes: int, seed: int = 0) -> bytes:
     """Bytes in which every misplaced piece would be noticed."""
     return Random(seed).randbytes(size_bytes)

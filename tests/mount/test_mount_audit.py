@@ -85,6 +85,7 @@ def test_a_clean_copy_passes_and_each_harm_is_found(mounting: Mounting, tmp_path
     assert f"damaged: {names[0]}" in done.stdout
     assert f"missing: {names[1]}" in done.stdout
     assert "Result: NOT COMPLETE: 1 missing, 1 damaged" in done.stdout
+    assert "the copy is not proven to be complete" in done.stderr
     assert list(home.iterdir()) == []
     shutil.rmtree(copy)
     done = mount.rcfs("audit", archive, "--offline", check=False)
@@ -100,3 +101,4 @@ def test_the_cache_of_mailboxes_that_were_never_loaded_is_not_complete(mounting:
     assert not any(path.startswith("101 ") for paths in found.values() for path in paths)
     done = mount.rcfs("audit", *mount.engine_options, "101*/SMS")
     assert "Result: complete" in done.stdout
+    assert "Platform: 1 list requested\n" in done.stdout

@@ -1,14 +1,13 @@
 """With ``--keep-purged``, purged messages stay readable, and cost no request."""
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from rcfs.errors import PurgedError
 from rcfs.model import AttachmentKey, Availability, ContentKey, Filter, Message, Wanted
 from rcfs.pull import Pull
-from tests.fakes.rig import EXTENSION_ID, Rig, noise
+from tests.fakes.rig import EXTENSION_ID, Rig, add_voicemail, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
 
@@ -20,17 +19,7 @@ DATA = {number: noise(1000, number) for number in (1, 2, 3)}
 def voicemails(platform: ScriptedPlatform) -> None:
     """Messages 1 to 3 with a voicemail each."""
     for number, data in DATA.items():
-        key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
-        attachment: dict[str, Any] = {"id": number, "type": "AudioRecording", "contentType": "audio/x-wav"}
-        platform.change(
-            id=number,
-            type="VoiceMail",
-            direction="Inbound",
-            availability="Alive",
-            creationTime="2026-11-03T10:00:00Z",
-            lastModifiedTime="2026-11-03T10:00:00Z",
-            attachments=[attachment | {"uri": platform.add_content(key, data)}],
-        )
+        add_voicemail(platform, number, data)
 
 
 def wanted(message: Message) -> Wanted:

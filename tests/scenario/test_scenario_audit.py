@@ -24,7 +24,7 @@ from rcfs.audit import (
 from rcfs.errors import ConfigError
 from rcfs.model import AttachmentKey, Filter, parse_time
 from rcfs.pull import Copy, Pull
-from tests.fakes.rig import EXTENSION_ID, noise
+from tests.fakes.rig import EXTENSION_ID, add_voicemail, noise
 from tests.fakes.scripted import ACCOUNT_ID, Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
 
@@ -34,19 +34,8 @@ LISTS = ("listMessages", "syncMessages", "readMessage", "readMessageContent", "r
 EVERYTHING = ((),)
 
 
-def add_voicemail(platform: ScriptedPlatform, number: int, month: str = "2026-11") -> None:
-    key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
-    attachment: dict[str, Any] = {"id": number, "type": "AudioRecording", "contentType": "audio/x-wav"}
-    time = f"{month}-03T10:00:{number:02}Z"
-    platform.change(
-        id=number,
-        type="VoiceMail",
-        direction="Inbound",
-        availability="Alive",
-        creationTime=time,
-        lastModifiedTime=time,
-        attachments=[attachment | {"uri": platform.add_content(key, noise(300, number))}],
-    )
+def add_of_month(platform: ScriptedPlatform, number: int, month: str = "2026-11") -> None:
+    add_voicemail(platform, number, noise(300, number), time=f"{month}-03T10:00:{number:02}Z")
 
 
 def add_text(platform: ScriptedPlatform, number: int) -> None:
@@ -67,7 +56,7 @@ def add_text(platform: ScriptedPlatform, number: int) -> None:
 def mailbox(platform: ScriptedPlatform) -> None:
     """Voicemails 1 to 6 of two months, and a text."""
     for number in range(1, COUNT + 1):
-        add_voicemail(platform, number, "2026-10" if number <= 2 else "2026-11")
+        add_of_month(platform, number, "2026-10" if number <= 2 else "2026-11")
     add_text(platform, 7)
 
 
@@ -224,7 +213,7 @@ async def test_new_purged_and_evicted_messages_are_told_apart(
     platform: ScriptedPlatform, pulled: Pulling, audited: Pulling
 ) -> None:
     await pulled()
-    add_voicemail(platform, 9)
+    add_of_month(platform, 9)
     platform.messages[:] = [each for each in platform.messages if each["id"] != 1]
     count_pages(platform, 3)
     key = AttachmentKey(ACCOUNT_ID, EXTENSION_ID, 4, 4)
@@ -412,7 +401,7 @@ async def test_a_copy_is_compared_with_news_and_with_what_was_purged(
 ) -> None:
     copy = tmp_path / "copy"
     await pulled(copy)
-    add_voicemail(platform, 9)
+    add_of_month(platform, 9)
     platform.messages[:] = [each for each in platform.messages if each["id"] != 1]
     count_pages(platform)
     found = await audited(copy)

@@ -99,6 +99,24 @@ async def test_a_server_without_ranges_sends_it_again(platform: ScriptedPlatform
     await assert_read(rig, mails)
 
 
+async def test_after_another_archive_came_the_next_run_begins_again(
+    platform: ScriptedPlatform, rig: Rig
+) -> None:
+    mails = Mails.of(platform, 30, 100_000)
+    export = mails.serve()
+    archive = mails.archives[1]
+    await fill(rig, export, 0)
+    broken = Reply.sized(archive[:1_500_000], len(archive), end=End.RESET)
+    platform.script(ARCHIVE, broken, *[Reply.sized(archive + b"more")] * 2)
+    with pytest.raises(PlatformError, match="and had"):
+        await fill(rig, export, 1)
+    assert (await rig.engine.fast_lane.reported(export.archives[1])).done_bytes == 0
+    report = await fill(rig, export, 1)
+    assert (report.filled + report.present, report.requests, report.agrees) == (30, 1, True)
+    assert headers_of(platform)[1:] == ["", "bytes=1500000-", ""]
+    await assert_read(rig, mails)
+
+
 @pytest.mark.parametrize("tenth", range(1, 10))
 async def test_after_a_failure_the_next_run_continues_with_the_member_in_progress(
     platform: ScriptedPlatform, new_rig: OpenRig, tenth: int

@@ -17,6 +17,7 @@ from rcfs.pull import Copy, Pull, Walk
 from rcfs.store import FetchHistory
 from tests.fakes.rig import EXTENSION_ID, Rig, noise, open_rig
 from tests.fakes.scripted import ACCOUNT_ID, PLATFORM, Reply, ScriptedPlatform, Unreachable
+from tests.fakes.zips import Mails
 from tests.scenario.conftest import OpenRig
 
 FETCH = "readMessageContent"
@@ -25,20 +26,7 @@ EVERYTHING = ((),)
 
 def add_voicemails(platform: ScriptedPlatform, count: int, size_bytes: int = 300) -> dict[int, bytes]:
     """Messages 1 to `count` with a voicemail each; their bytes by message."""
-    contents = {}
-    for number in range(1, count + 1):
-        contents[number] = noise(size_bytes, number)
-        uri = platform.add_content(AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number), contents[number])
-        attachment = {"id": number, "uri": uri, "type": "AudioRecording", "contentType": "audio/x-wav"}
-        record: dict[str, Any] = {
-            "id": number,
-            "type": "VoiceMail",
-            "direction": "Inbound",
-            "creationTime": "2026-11-03T17:27:05.000Z",
-            "attachments": [attachment],
-        }
-        platform.messages.append(record)
-    return contents
+    return Mails.of(platform, count, size_bytes).contents
 
 
 async def pull_everything(pull: Pull) -> None:

@@ -13,7 +13,7 @@ from rcfs.model import AttachmentKey, Filter
 from rcfs.pull import Copy, Pull, Survey
 from rcfs.store import IndexReader
 from rcfs.tree._mailbox import RecordFile
-from tests.fakes.rig import EXTENSION_ID, noise
+from tests.fakes.rig import EXTENSION_ID, add_voicemail, noise
 from tests.fakes.scripted import ACCOUNT_ID, Reply, ScriptedPlatform
 from tests.scenario.conftest import OpenRig
 
@@ -31,21 +31,7 @@ def voicemails(platform: ScriptedPlatform) -> None:
 
 def add_voicemails(platform: ScriptedPlatform, numbers: range, size_bytes: int = 300) -> None:
     for number in numbers:
-        key = _key(number)
-        attachment: dict[str, Any] = {"id": number, "type": "AudioRecording", "contentType": "audio/x-wav"}
-        platform.change(
-            id=number,
-            type="VoiceMail",
-            direction="Inbound",
-            availability="Alive",
-            creationTime="2026-11-03T10:00:00Z",
-            lastModifiedTime="2026-11-03T10:00:00Z",
-            attachments=[attachment | {"uri": platform.add_content(key, noise(size_bytes, number))}],
-        )
-
-
-def _key(number: int) -> AttachmentKey:
-    return AttachmentKey(ACCOUNT_ID, EXTENSION_ID, number, number)
+        add_voicemail(platform, number, noise(size_bytes, number))
 
 
 @pytest.fixture
@@ -135,7 +121,7 @@ async def test_an_evicted_content_is_fetched_again(new_rig: OpenRig, platform: S
         await pulled(new_rig, None)
     assert len(platform.sent(FETCH)) == COUNT
     async with new_rig() as rig:
-        rig.cache.drop(_key(2))
+        rig.cache.drop(AttachmentKey(ACCOUNT_ID, EXTENSION_ID, 2, 2))
     survey, _pull = await pulled(new_rig, None)
     assert (survey.present, survey.missing) == (COUNT - 1, 1)
     assert len(platform.sent(FETCH)) == COUNT + 1

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trio
 
-from rcfs.model import CHUNK_BYTES, AttachmentKey, Filter, Wanted
+from rcfs.model import CHUNK_BYTES, AttachmentKey, ContentKey, Filter, Wanted
 from rcfs.pull import FETCHES, Copy, Pull, Survey, Via
 from rcfs.simulator import AccountSpec, Quirk
 from tests.fakes.call_rig import CallRig, CallWorld, open_calls
@@ -76,16 +76,21 @@ async def test_a_pull_by_exports_sends_no_request_for_a_content(tmp_path: Path) 
 
 async def check_contents(rig: CallRig, survey: Survey) -> None:
     """Reads everything that a survey found missing, and compares it with the simulator's."""
-    truth = {
-        (row.extension_id, row.message_id, row.attachment_id): row.sha256
-        for row in rig.world.backend.account.truth()
-    }
+    truth = truth_of(rig)
     keys = [step.key for kind in FETCHES for step in survey.todo.steps(kind)]
     assert len(keys) == survey.missing
     for key in keys:
         assert isinstance(key, AttachmentKey)
-        data = await read(rig, key)
-        assert sha256(data).hexdigest() == truth[key.extension_id, key.message_id, key.attachment_id]
+        assert sha256(await read(rig, key)).hexdigest() == truth[key]
+
+
+def truth_of(rig: CallRig) -> dict[ContentKey | None, str]:
+    """The SHA-256 of all attachments of the simulated account."""
+    account_id = rig.engine.account.id
+    return {
+        AttachmentKey(account_id, row.extension_id, row.message_id, row.attachment_id): row.sha256
+        for row in rig.world.backend.account.truth()
+    }
 
 
 async def read(rig: CallRig, key: AttachmentKey) -> bytes:
@@ -135,22 +140,34 @@ async def test_a_plan_sends_nothing_that_changes_anything(tmp_path: Path) -> Non
         assert calls.heavy() == calls.sent(CONTENT) == []
 
 
-@pytest.mark.parametrize(
-    ("config", "why"),
-    [
-        ({"standard_user": True}, "the login is no administrator"),
-        ({"missing_scopes": {"ReadMessages"}}, "the app lacks the scope ReadMessages"),
-    ],
-)
-async def test_a_login_without_exports_says_why(tmp_path: Path, config: Any, why: str) -> None:
-    async with planned(tmp_path, via=Via.EXPORTS, **config) as (calls, made):
+async def test_a_standard_user_reads_why_there_are_no_exports(tmp_path: Path) -> None:
+    async with planned(tmp_path, via=Via.EXPORTS, standard_user=True) as (calls, made):
         way = made.survey.way
-        if made.survey.missing:
-            assert str(way).endswith(f"; there are no exports, because {why}")
-            await made.pull.run(made.survey)
-            assert len(calls.sent(CONTENT)) == way.count
-        else:
-            assert made.survey.failures, "nothing can be done at all"
+        assert str(way).endswith("; there are no exports, because the login is no administrator")
+        await made.pull.run(made.survey)
+        assert len(calls.sent(CONTENT)) == way.count == made.survey.missing > 0
+        assert made.notes == []
+        assert calls.heavy() == []
+
+
+async def test_an_administrator_who_may_not_export_reads_why(tmp_path: Path) -> None:
+    async with planned(tmp_path, via=Via.EXPORTS, missing_permissions={"Users"}) as (calls, made):
+        way = made.survey.way
+        assert way.via is Via.EXPORTS, "only a refusal tells"
+        await made.pull.run(made.survey)
+        (said,) = made.notes
+        assert "the user may not export messages" in said
+        assert said.endswith("; its attachments come one by one")
+        assert len(calls.sent(CONTENT)) == way.count == made.survey.missing > 0
+        assert [entry.operation for entry in calls.heavy()] == [ASK]
+
+
+async def test_a_login_without_the_scope_has_nothing_to_export(tmp_path: Path) -> None:
+    async with planned(tmp_path, via=Via.EXPORTS, missing_scopes={"ReadMessages"}) as (calls, made):
+        assert made.survey.missing == 0
+        assert made.survey.failures
+        assert all("[ReadMessages]" in str(failure.error) for failure in made.survey.failures)
+        assert str(made.survey.way) == ""
         assert calls.heavy() == []
 
 
@@ -256,19 +273,49 @@ async def test_a_pull_that_was_killed_uses_the_export_that_it_asked_for(tmp_path
             await check_contents(rig, done.survey)
 
 
+def copied_bytes(made: Pulled, rig: CallRig, target: Path) -> int:
+    """The size of all attachments of a pull in its copy; each is there, byte for byte."""
+    truth = truth_of(rig)
+    steps = [step for kind in FETCHES for step in made.survey.todo.steps(kind)]
+    copied = {step.key: target.joinpath(*step.parts).read_bytes() for step in steps}
+    assert len(copied) == made.survey.missing
+    assert {key: sha256(data).hexdigest() for key, data in copied.items()} == {
+        key: truth[key] for key in copied
+    }
+    return sum(map(len, copied.values()))
+
+
 async def test_a_copy_by_exports_is_complete_although_the_cache_is_small(tmp_path: Path) -> None:
-    async with world(tmp_path) as calls, calls.engine(exports=True) as rig:
-        with Copy.open(tmp_path / "copy", rig.engine.account.id) as copy:
+    target, cache_bytes = tmp_path / "copy", 3 << 20
+    async with (
+        world(tmp_path, AccountSpec(messages=200, months=3)) as calls,
+        calls.engine(exports=True, cache_bytes=cache_bytes) as rig,
+    ):
+        with Copy.open(target, rig.engine.account.id) as copy:
             made = Pulled(rig, via=Via.EXPORTS, copy=copy)
             await made.run()
         progress = made.pull.progress
         assert (progress.failures, progress.fetched) == ([], 0)
-        assert progress.exported == made.survey.way.count
+        assert progress.exported == made.survey.way.count == made.survey.missing
         assert calls.sent(CONTENT) == []
-        truth = {row.sha256 for row in calls.backend.account.truth()}
-        copied = {sha256(path.read_bytes()).hexdigest() for path in (tmp_path / "copy").rglob("*.wav")}
-        assert copied
-        assert copied <= truth
+        assert copied_bytes(made, rig, target) > 2 * cache_bytes
+
+
+async def test_a_copy_is_complete_although_the_cache_has_no_room_for_exports(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "copy"
+    async with (
+        world(tmp_path, AccountSpec(messages=60, months=1)) as calls,
+        calls.engine(exports=True, cache_bytes=1 << 20, may_warn=True) as rig,
+    ):
+        with Copy.open(target, rig.engine.account.id) as copy:
+            made = Pulled(rig, via=Via.EXPORTS, copy=copy)
+            await made.run()
+        assert made.pull.progress.failures == []
+        assert any("the cache takes no more now" in note for note in made.notes)
+        assert any(calls.sent(CONTENT)), "the rest comes one by one"
+        assert copied_bytes(made, rig, target) > 0
 
 
 async def test_recordings_come_by_requests_meanwhile(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 import attrs
 
 from rcfs.model import Availability
-from rcfs.simulator._archives import Archive, PackedFile, Packing, SizedFile, cut_archives
-from rcfs.simulator._quirks import Quirk, packing_of, spoil, with_quirks
+from rcfs.simulator._archives import Archive, PackedFile, Packing, SizedFile
+from rcfs.simulator._quirks import Quirk, archives_with_quirks
 from rcfs.simulator.account._account import SimAccount
 from rcfs.simulator.account._drafts import Draft
 from rcfs.simulator.account._mailbox import Mailbox
@@ -88,11 +88,8 @@ class Report:
     def archives(self, most_bytes: int, quirks: Collection[Quirk]) -> Iterator[Archive]:
         """The archive of the records, then those of the contents, each of at most `most_bytes`."""
         yield Archive(self._record_files(quirks), Packing.DEFLATED)
-        contents = with_quirks(self._content_files(in_prose=Quirk.PROSE_PATHS in quirks), quirks)
-        for number, archive in enumerate(cut_archives(contents, most_bytes, packing_of(quirks))):
-            if number == 0:
-                spoil(archive, quirks)
-            yield archive
+        contents = self._content_files(in_prose=Quirk.PROSE_PATHS in quirks)
+        yield from archives_with_quirks(contents, most_bytes, quirks)
 
     def _record_files(self, quirks: Collection[Quirk]) -> Iterator[PackedFile]:
         """A list of records for each mailbox with messages."""

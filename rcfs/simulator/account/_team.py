@@ -9,10 +9,10 @@ from typing import Any
 
 import attrs
 
-from rcfs.simulator._archives import Archive, SizedFile, cut_archives
+from rcfs.simulator._archives import Archive, SizedFile
 from rcfs.simulator._dice import Dice
 from rcfs.simulator._params import iso_time
-from rcfs.simulator._quirks import Quirk, packing_of, spoil, with_quirks
+from rcfs.simulator._quirks import Quirk, archives_with_quirks
 from rcfs.simulator.account import _texts
 from rcfs.simulator.account._account import SimAccount
 from rcfs.simulator.account._hours import office_moment
@@ -63,11 +63,7 @@ class TeamExport:
 
     def archives(self, most_bytes: int, quirks: Collection[Quirk]) -> Iterator[Archive]:
         """The datasets, each of at most `most_bytes`."""
-        files = with_quirks(self.files(), quirks)
-        for number, archive in enumerate(cut_archives(files, most_bytes, packing_of(quirks))):
-            if number == 0:
-                spoil(archive, quirks)
-            yield archive
+        return archives_with_quirks(self.files(), most_bytes, quirks)
 
     def files(self) -> Iterator[SizedFile]:
         """The files of the dataset, each of at most `RECORDS_PER_FILE` records."""

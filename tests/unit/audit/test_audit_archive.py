@@ -52,5 +52,5 @@ def test_the_note_of_a_pull_is_never_deeper_than_a_filter(tmp_path: Path) -> Non
     (tmp_path / "SHA256SUMS").write_text("\n".join(lines) + "\n")
     with Archive.open(tmp_path) as archive:
         assert archive.unknown_lines == 3
-        found = [note.wanted["types"] for note in archive.pulls]
+        found = [note.wanted["types"] for note in archive.notes.pulls]
     assert found == [["SMS", "Fax"], 1796083200, True, "in"]

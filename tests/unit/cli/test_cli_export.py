@@ -11,6 +11,7 @@ import attrs
 import pytest
 from click.testing import Result
 
+from rcfs.host import Registry
 from tests.fakes.simulated import Simulated, start
 
 ASK, ASK_TEAM = "createMessageStoreReport", "createDataExportTaskNew"
@@ -50,6 +51,21 @@ def test_nothing_is_listed_for_an_account_that_was_never_seen(
     assert run("export", "list").output == ""
     assert json.loads(run("export", "list", "--json").output) == []
     assert run("export", "forget", "2026-01-01 to 2026-01-02").exit_code == 2
+
+
+def test_the_only_mount_is_meant(run: Run, tmp_path: Path, state_dir: Path) -> None:
+    assert "missing credentials" in run("export", "list").output
+    simulated = {"server_url": "http://127.0.0.1:1", "client_id": "i", "client_secret": "s", "jwt": "j"}
+    Registry(state_dir).add(
+        tmp_path / "rc", "http://127.0.0.1:1", state_dir=tmp_path / "demo", simulated=simulated
+    )
+    listed = run("export", "list", "--json")
+    assert (listed.exit_code, json.loads(listed.stdout)) == (0, [])
+    for command in ("cancel", "forget"):
+        assert (
+            "no export Messages/2026-01-01 to 2026-01-02"
+            in run("export", command, "2026-01-01 to 2026-01-02").output
+        )
 
 
 @attrs.frozen

@@ -10,10 +10,10 @@ from click.testing import Result
 from rcfs.cli._pull_report import JsonReport, LineReport, Report
 from rcfs.cli._treepaths import check_outside, locate, resolve
 from rcfs.config import parse_since
-from rcfs.errors import ConfigError
+from rcfs.errors import ConfigError, ForbiddenError
 from rcfs.host import MountRecord, Registry
 from rcfs.model import format_duration
-from rcfs.pull import KeepingUp, Survey
+from rcfs.pull import Failure, KeepingUp, Survey
 
 SERVER = "https://platform.ringcentral.com"
 RATES = (
@@ -95,6 +95,20 @@ def test_a_plan_says_if_a_login_cannot_keep_up(
         "fetched_beside_persons_a_day": 11_520.0,
         "behind_a_day": pytest.approx(max(0.0, new_a_day - 14_400), abs=0.1),
     }
+
+
+def test_every_note_in_json_has_a_text(capsys: pytest.CaptureFixture[str]) -> None:
+    survey = Survey()
+    survey.closed = (Failure("104 Alex Kim", ForbiddenError("HTTP 403")),)
+    report = JsonReport()
+    report.planned(survey, 0.0)
+    report.noted("the links are left out")
+    notes = [json.loads(line) for line in capsys.readouterr().out.splitlines()[2:]]
+    left_out = "104 Alex Kim is left out, because this login may not read it (HTTP 403)"
+    assert notes == [
+        {"event": "note", "text": left_out, "path": "104 Alex Kim", "reason": "HTTP 403"},
+        {"event": "note", "text": "the links are left out"},
+    ]
 
 
 def test_a_path_in_a_mount_is_a_path_in_the_tree(

@@ -5,57 +5,23 @@ import io
 import json
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import attrs
 import httpx
 import pytest
 
-from rcfs.model import Plan, UsageGroup
-from rcfs.simulator import AccountSpec, Quirk, Simulator, SimulatorConfig
+from rcfs.simulator import Quirk
 from rcfs.simulator._backend import Backend
-from tests.fakes.simulated import in_process, logged_in
+from tests.fakes.sim_exports import LONG_AGO, REPORTS, TEAM, Now, config_of, fetch, running_with
 
-REPORTS = "/restapi/v1.0/account/~/message-store-report"
-TEAM = "/team-messaging/v1/data-export"
-LONG_AGO = {"dateFrom": "2020-01-01T00:00:00Z"}
-PLENTY = {UsageGroup(group): Plan(limit=1000) for group in ("light", "medium", "heavy")}
-CONFIG = SimulatorConfig(AccountSpec(messages=40), plans=PLENTY, export_s=100.0)
-
-
-@attrs.define
-class Now:
-    """The time of the account and the simulator's clock."""
-
-    s: float
-
-    def later(self, by_s: float) -> None:
-        self.s += by_s
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> Now:
-    moment = Now(CONFIG.spec.end_s)
-    monkeypatch.setattr(Backend, "account_time", lambda _self: moment.s)
-    return moment
-
-
-@asynccontextmanager
-async def running(**settings: Any) -> AsyncIterator[tuple[Simulator, httpx.AsyncClient]]:
-    config = attrs.evolve(CONFIG, **settings)
-    async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
-        yield simulator, http
+running = partial(running_with, config_of(40))
 
 
 async def create(http: httpx.AsyncClient, path: str, **body: Any) -> dict[str, Any]:
     task: dict[str, Any] = (await http.post(path, json=body)).raise_for_status().json()
     return task
-
-
-async def fetch(http: httpx.AsyncClient, url: str) -> Any:
-    return (await http.get(url)).raise_for_status().json()
 
 
 async def plan(http: httpx.AsyncClient, kind: str = "report", **wish: Any) -> None:

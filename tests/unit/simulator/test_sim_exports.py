@@ -5,54 +5,24 @@ import io
 import json
 import re
 import zipfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import attrs
 import httpx
 import pytest
 
-from rcfs.model import Plan, UsageGroup
-from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
 from rcfs.simulator._archives import Archive, PackedFile, Packing, SizedFile, cut_archives
-from rcfs.simulator._backend import Backend
 from rcfs.simulator._params import iso_time
 from rcfs.simulator._tasks import REPORT_COURSES, TaskBook, TaskPlan
 from rcfs.simulator.account._plan import DAY_S
 from rcfs.simulator.account._team import chats_of, posts_of
+from tests.fakes.sim_exports import LONG_AGO, REPORTS, TEAM, Now, config_of, fetch, running_with
 from tests.fakes.simulated import in_process, logged_in
 
-REPORTS = "/restapi/v1.0/account/~/message-store-report"
-TEAM = "/team-messaging/v1/data-export"
-LONG_AGO = {"dateFrom": "2020-01-01T00:00:00Z"}
 AGAIN = "InProgress AttemptFailed InProgress"
-PLENTY = {UsageGroup(group): Plan(limit=1000) for group in ("light", "medium", "heavy")}
-CONFIG = SimulatorConfig(AccountSpec(messages=60), plans=PLENTY, export_s=100.0)
-
-
-@attrs.define
-class Now:
-    """The platform's time."""
-
-    s: float
-
-    def later(self, by_s: float) -> None:
-        self.s += by_s
-
-
-@pytest.fixture
-def now(monkeypatch: pytest.MonkeyPatch) -> Now:
-    moment = Now(CONFIG.spec.end_s)
-    monkeypatch.setattr(Backend, "account_time", lambda _self: moment.s)
-    return moment
-
-
-@asynccontextmanager
-async def running(**settings: Any) -> AsyncIterator[tuple[Simulator, httpx.AsyncClient]]:
-    config = attrs.evolve(CONFIG, **settings)
-    async with in_process(config) as (simulator, endpoints), logged_in(endpoints) as http:
-        yield simulator, http
+CONFIG = config_of(60)
+running = partial(running_with, CONFIG)
 
 
 def refusal(answer: httpx.Response) -> tuple[int, str]:
@@ -64,10 +34,6 @@ async def create(http: httpx.AsyncClient, path: str, **body: Any) -> dict[str, A
     assert answer.status_code == 202
     task: dict[str, Any] = answer.json()
     return task
-
-
-async def fetch(http: httpx.AsyncClient, url: str) -> Any:
-    return (await http.get(url)).raise_for_status().json()
 
 
 async def archives_of(http: httpx.AsyncClient, task: dict[str, Any]) -> list[zipfile.ZipFile]:
