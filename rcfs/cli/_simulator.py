@@ -17,6 +17,7 @@ from rcfs.cli._output import say
 from rcfs.cli._simulator_export import export
 from rcfs.cli._simulator_fault import fault
 from rcfs.cli._simulator_journal import print_journal
+from rcfs.cli._simulator_numbers import numbers
 from rcfs.config import read_limits
 from rcfs.errors import ConfigError
 
@@ -69,7 +70,7 @@ seed_option = click.option(
     "simulator",
     cls=SummarisingGroup,
     invoke_without_command=True,
-    subcommand_metavar="[fault URL ... | export URL ...]",
+    subcommand_metavar="[fault URL ... | export URL ... | numbers]",
     epilog=examples(
         "rcfs simulator                              print the variables that `rcfs mount` needs",
         "rcfs simulator --messages 100 --limit medium=4 --limit heavy=2/10/10",
@@ -77,6 +78,7 @@ seed_option = click.option(
         "rcfs simulator --journal http://127.0.0.1:PORT    print the requests to a running simulator",
         "rcfs simulator fault http://127.0.0.1:PORT reset  let the next request fail",
         "rcfs simulator export http://127.0.0.1:PORT --outcome Failed  let the next export fail",
+        "rcfs simulator numbers                      list the phone numbers to which sending fails",
         "rcfs simulator --json --until-eof           for programs: print JSON, end with stdin",
     ),
 )
@@ -198,6 +200,7 @@ def simulator(
 
 simulator.add_command(fault)
 simulator.add_command(export)
+simulator.add_command(numbers)
 
 
 def _print_json(endpoints: "Endpoints") -> None:

@@ -19,6 +19,7 @@ from rcfs.cli._simulator_admin import admin_of, say_each
         "rcfs simulator fault $URL reset               break the next request",
         "rcfs simulator fault $URL status status=500 retry_after_s=7 --count 3",
         "rcfs simulator fault $URL truncate --operation readMessageContent --probability 0.1",
+        "rcfs simulator fault $URL status_after --operation deleteMessage,updateMessage",
         "rcfs simulator fault $URL refuse for_s=5      refuse connections for 5 seconds",
         "rcfs simulator fault $URL --clear",
     ),
@@ -38,7 +39,9 @@ from rcfs.cli._simulator_admin import admin_of, say_each
 )
 @click.option("--seed", type=int, metavar="N", help="Seed the random numbers of --probability.")
 @click.option(
-    "--operation", metavar="ID", help="Apply the fault only to this operation, such as readMessageContent."
+    "--operation",
+    metavar="ID,ID",
+    help="Apply the fault only to these operations, such as readMessageContent,deleteMessage.",
 )
 @click.option("--path", metavar="PREFIX", help="Apply the fault only to paths that begin with PREFIX.")
 @click.option("--kinds", "wants_kinds", is_flag=True, help="List every kind of fault with its options.")

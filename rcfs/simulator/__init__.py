@@ -14,4 +14,6 @@ from rcfs.simulator.account._account import AccountSpec as AccountSpec
 from rcfs.simulator.account._account import SimAccount as SimAccount
 from rcfs.simulator.account._account import TruthRow as TruthRow
 from rcfs.simulator.account._account import latest_present_s as latest_present_s
+from rcfs.simulator.account._failing import FAILING_FAX as FAILING_FAX
+from rcfs.simulator.account._failing import FAILING_SMS as FAILING_SMS
 from rcfs.simulator.faults._faults import all_kinds as all_kinds

@@ -25,6 +25,7 @@ from rcfs.simulator.api import _greetings as _api_greetings
 from rcfs.simulator.api import _messages as _api_messages
 from rcfs.simulator.api import _oauth as _api_oauth
 from rcfs.simulator.api import _permissions as _api_permissions
+from rcfs.simulator.api import _phone_numbers as _api_phone_numbers
 from rcfs.simulator.api import _prompts as _api_prompts
 from rcfs.simulator.api import _recordings as _api_recordings
 from rcfs.simulator.api import _reports as _api_reports
@@ -33,6 +34,7 @@ from rcfs.simulator.api import _store_config as _api_store_config
 from rcfs.simulator.api import _subscriptions as _api_subscriptions
 from rcfs.simulator.api import _sync as _api_sync
 from rcfs.simulator.api import _team as _api_team
+from rcfs.simulator.api import _uploads as _api_uploads
 from rcfs.simulator.api._consent import ConsentPage
 from rcfs.simulator.api._oauth import CONSENT_PATH
 from rcfs.simulator.faults._faults import FaultList
@@ -40,6 +42,7 @@ from rcfs.simulator.faults._faults import FaultList
 OPERATIONS: tuple[Operation, ...] = (
     *_api_oauth.OPERATIONS,
     *_api_account.OPERATIONS,
+    *_api_phone_numbers.OPERATIONS,
     *_api_messages.OPERATIONS,
     *_api_sync.OPERATIONS,
     *_api_send.OPERATIONS,
@@ -49,6 +52,7 @@ OPERATIONS: tuple[Operation, ...] = (
     *_api_recordings.OPERATIONS,
     *_api_greetings.OPERATIONS,
     *_api_prompts.OPERATIONS,
+    *_api_uploads.OPERATIONS,
     *_api_reports.OPERATIONS,
     *_api_team.OPERATIONS,
     *_api_permissions.OPERATIONS,

@@ -5,9 +5,11 @@ from functools import partial
 from typing import Any
 
 import attrs
+import trio
 
 from rcfs.model import UsageGroup
 from rcfs.simulator._clock import AccountClock
+from rcfs.simulator._conduct import SendBook
 from rcfs.simulator._config import Endpoints
 from rcfs.simulator._journal import Journal
 from rcfs.simulator._notifications import Channel, Notifications
@@ -95,6 +97,10 @@ class Backend:
     """Round-trip time added to every request, in seconds."""
     sync_key: bytes = attrs.field(repr=False)
     """Key that signs sync tokens; random, so tokens of an earlier run are invalid."""
+    sends: SendBook = attrs.field(factory=SendBook, init=False, repr=False)
+    """Every message and upload of clients."""
+    background: trio.Nursery = attrs.field(init=False, repr=False)
+    """Tasks that end with the simulator, whatever becomes of the request that started them."""
     sent_abroad: dict[str, "Call"] = attrs.field(factory=dict, init=False, repr=False)
     """Requests redirected to the foreign host, which answers only these; by raw path and query."""
 
@@ -160,8 +166,14 @@ class Call:
     """Headers by name in lower case; none over a WebSocket."""
     channel: Channel | None = None
     """The channel of the WebSocket that the request came over; None over HTTP."""
+    refusals: Mapping[str, ApiError] = attrs.field(factory=dict)
+    """Refusals of single messages, by id, that a fault asks for."""
     violation: str = ""
-    """The rule for clients that it breaks although it may be answered, for the journal; empty for none."""
+    """The rules for clients that it breaks although it may be answered, for the journal; empty for none."""
+
+    def note(self, violation: str) -> None:
+        """Add a rule that the request breaks, in words; nothing if they are empty."""
+        self.violation = "; ".join(filter(None, (self.violation, violation)))
 
     def login(self) -> Session:
         """The login.

@@ -13,6 +13,7 @@ import trio
 from starlette.types import Send
 
 from rcfs.simulator._backend import AUTH, Backend, Call, Operation
+from rcfs.simulator._conduct import SENDS
 from rcfs.simulator._delivery import Connection, deliver
 from rcfs.simulator._journal import Entry
 from rcfs.simulator._params import Query, form_fields
@@ -76,13 +77,14 @@ class Exchange:
             await self._send(error.answer, Effect())
             return
         effect = self.faults.pick(call, self.entry.path)
+        self.entry.fault = kind_of(type(effect))
         answer = effect.replace(call)
         if answer is None:
-            found = await self._found(call)
+            found = await effect.carry_out(call, partial(self._found, call))
             if type(effect) is Effect:
                 effect = self.faults.pick(call, self.entry.path, found)
+                self.entry.fault = kind_of(type(effect))
             answer = effect.edit(found)
-        self.entry.fault = kind_of(type(effect))
         await self._send(answer, effect)
 
     async def run_abroad(self) -> None:
@@ -182,6 +184,8 @@ class Exchange:
         verdict = self.backend.police.arrive(BucketKey(user, client, operation.group), self.entry.time_s)
         self._verdict = verdict
         self.entry.remaining, self.entry.in_penalty = verdict.remaining, verdict.in_penalty
+        if verdict.in_penalty and operation.id in SENDS:
+            self.entry.violation = "sends in a penalty"
         if not verdict.admitted:
             headers = retry_after(verdict.retry_after_s)
             raise ApiError(429, "CMN-301", "Request rate exceeded", headers=headers)

@@ -50,7 +50,7 @@ class Entry:
     fault: str = ""
     """Kind of the fault applied to it; empty for none."""
     violation: str = ""
-    """The rule for clients of exports that it breaks, in words; empty for none."""
+    """The rules for clients that it breaks although it may be answered, in words; empty for none."""
     done: bool = False
     """Whether its answer has ended in any way, or its last byte is being sent."""
 
@@ -78,7 +78,8 @@ class JournalSummary:
     tokens_abroad: int
     """Requests that carried a token to the foreign host."""
     violations: int
-    """Requests that break a rule for clients of exports: a third task at once, or polls in a hurry."""
+    """Requests that break a rule for clients: sends and changes that are repeated or that nobody can want, a
+    third export at once, polls in a hurry."""
     forgotten: int
     """Entries dropped because there were too many; above 0 the other figures are too low."""
 
@@ -150,6 +151,14 @@ class Journal:
             if entry.seq > since
             and (not operation or entry.operation == operation)
             and (not group or entry.group == group)
+        ]
+
+    def violations(self) -> list[str]:
+        """A line for each request that breaks a rule for clients, oldest first."""
+        return [
+            f"{entry.method} {entry.path}{'?' if entry.query else ''}{entry.query}: {entry.violation}"
+            for entry in self._entries
+            if entry.violation
         ]
 
     def summary(self, content_operations: Iterable[str]) -> JournalSummary:

@@ -112,6 +112,7 @@ class Simulator:
             stack.callback(backend.reports.close)
             stack.callback(backend.team_exports.close)
             async with trio.open_nursery() as nursery:
+                backend.background = nursery
                 for name, origin in origins.items():
                     nursery.start_soon(origin.serve, App(backend, self.faults, name))
                 nursery.start_soon(let_time_pass, backend.messages, backend.account_clock)

@@ -22,6 +22,8 @@ PRESET_PATH = "/mobile/media/greeting/{greeting_id}"
 
 _FIRST_ID = 7_000_004
 """Smallest id of a greeting or custom rule."""
+_FIRST_UPLOADED_ID = 8_000_004
+"""Smallest id of an uploaded greeting."""
 _STEP = 1000
 """Distance between the ids of two extensions' greetings; the company's come first."""
 
@@ -57,7 +59,7 @@ class CustomGreeting:
     extension_id: int | None
     """The owner; None for the company."""
     rule_id: str
-    """The rule that plays it."""
+    """The rule that plays it; empty for none."""
     type: str
     """The occasion for which it is played."""
     media: Media
@@ -85,7 +87,7 @@ class SimRule:
 
 
 class GreetingBook:
-    """All rules and greetings of `account`, made at once because they are few."""
+    """All rules and greetings of `account`, made at once because they are few. Clients may upload others."""
 
     def __init__(self, account: SimAccount) -> None:
         self._seed = account.spec.seed
@@ -99,11 +101,32 @@ class GreetingBook:
             for rule in self._rules(owner)
         )
         """All rules: the company's first, then those of the extensions in their order."""
+        self._unapplied: list[CustomGreeting] = []
+        self._uploaded = 0
 
     def customs(self) -> Iterator[CustomGreeting]:
-        """All recorded greetings, in the order of their rules."""
+        """All recorded greetings: those of the rules in their order, then those that no rule plays."""
         for rule in self.rules:
             yield from (found for found in rule.greetings if isinstance(found, CustomGreeting))
+        yield from self._unapplied
+
+    def record(
+        self, extension_id: int | None, kind: str, media: Media, rule: SimRule | None
+    ) -> CustomGreeting:
+        """A new greeting of an extension, or of the company for None.
+
+        It takes the place of the greeting of the same `kind` in `rule`; with None no rule plays it.
+        """
+        new_id = _FIRST_UPLOADED_ID + _STEP * self._uploaded
+        self._uploaded += 1
+        made = CustomGreeting(new_id, extension_id, "" if rule is None else rule.id, kind, media)
+        if rule is None:
+            self._unapplied.append(made)
+            return made
+        greetings = (*(found for found in rule.greetings if found.type != kind), made)
+        changed = attrs.evolve(rule, greetings=greetings)
+        self.rules = tuple(changed if each is rule else each for each in self.rules)
+        return made
 
     def content(self, greeting: Preset | CustomGreeting) -> SimContent | None:
         """The audio of a greeting; None for the preset of silence."""

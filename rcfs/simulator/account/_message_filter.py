@@ -118,13 +118,13 @@ def created_s(message: SimMessage) -> float:
     return message.last_modified if message.created_s is None else message.created_s
 
 
-def flag(query: Query, name: str) -> bool:
-    """The value of the parameter `name`, ``true`` or ``false``; False if absent.
+def flag(query: Query, name: str, *, default: bool = False) -> bool:
+    """The value of the parameter `name`, ``true`` or ``false``, or `default`.
 
     Raises:
         ApiError: 400, it has another value.
     """
-    value = query.text(name, "false")
+    value = query.text(name, str(default).lower())
     if value not in ("true", "false"):
         raise bad_parameter(name, value)
     return value == "true"

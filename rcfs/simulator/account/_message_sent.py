@@ -8,10 +8,11 @@ import attrs
 from rcfs.simulator._multipart import Piece
 from rcfs.simulator._params import iso_time
 from rcfs.simulator.account._drafts import ATTACHMENT_STEP, Draft, Part, inside, outside, sized
+from rcfs.simulator.account._failing import FAILING_FAX, FAILING_SMS, TOO_MANY_PAGES
 from rcfs.simulator.account._people import Contact, SimExtension, contact
 from rcfs.simulator.account._plan import SimMessage
 from rcfs.simulator.account._writer import Writer
-from rcfs.simulator.media._content import Media, MediaBases, TextMedia
+from rcfs.simulator.media._content import BytesMedia, Media, MediaBases, TextMedia
 from rcfs.simulator.media._fax import Letter, PdfMedia
 
 KNOWN_CONTACTS = 400
@@ -20,6 +21,15 @@ KNOWN_CONTACTS = 400
 SEGMENT_CHARACTERS = 153
 """Characters of one segment of a long SMS (3GPP TS 23.040: 160, of which 7 number the segment)."""
 
+SMS_GOES_OUT_S, SMS_ARRIVES_S = 2.0, 5.0
+"""Seconds from the request until an SMS or MMS is sent, and until it is delivered. U: the real values."""
+
+FAX_PAGE_S = 60.0
+"""Seconds that a page of a fax takes: 1 to 5 minutes (documentation of faxes)."""
+
+MOST_FAX_PAGES = 200
+"""Most pages of a fax."""
+
 _PAGE = re.compile(rb"/Type\s*/Page\b")
 _LINES_PER_PAGE = 30
 """Lines that fit on a page of `Letter`."""
@@ -27,33 +37,14 @@ _COLUMNS = 90
 """Characters of Helvetica 11 that fit on a line of a letter."""
 
 
-@attrs.frozen
-class BytesMedia:
-    """A file that a client uploaded."""
-
-    data: bytes = attrs.field(repr=False)
-    """Its bytes."""
-    content_type: str
-    """Media type without parameters."""
-
-    @property
-    def size_bytes(self) -> int:
-        """Exact size."""
-        return len(self.data)
-
-    def render(self, _bases: MediaBases) -> bytes:
-        """The bytes."""
-        return self.data
-
-
 def sms_draft(
-    writer: Writer, message: SimMessage, numbers: Sequence[str], text: str, files: Sequence[Piece]
+    writer: Writer, message: SimMessage, own: str, numbers: Sequence[str], text: str, files: Sequence[Piece]
 ) -> Draft:
-    """A queued SMS to the phone `numbers`, or an MMS if there are `files`."""
+    """A queued SMS from the number `own` to the phone `numbers`, or an MMS if there are `files`."""
     parties = [_party(writer, number) for number in numbers]
     fields: dict[str, object] = {
         **writer.conversation(_with_whom(writer, numbers)),
-        "from": {"phoneNumber": writer.owner.phone_number, "name": writer.owner.name},
+        "from": {"phoneNumber": own, "name": writer.owner.name},
         "to": parties,
         "messageStatus": "Queued",
         "smsSendingAttemptsCount": 1,
@@ -71,7 +62,7 @@ def sms_draft(
 def received_sms_draft(writer: Writer, message: SimMessage, sender: SimExtension, sent_draft: Draft) -> Draft:
     """The SMS `sent_draft` of `sender` as it appears in the mailbox of the writer's owner, a colleague."""
     own = writer.owner.phone_number
-    numbers = [str(to["phoneNumber"]) for to in _parties(sent_draft)]
+    numbers = _numbers(sent_draft)
     others = [sender.phone_number, *(number for number in numbers if number != own)]
     fields: dict[str, object] = {
         **writer.conversation(_with_whom(writer, others)),
@@ -132,7 +123,7 @@ def fax_draft(
     fields: dict[str, object] = {
         "faxResolution": "High",
         **options,
-        "faxPageCount": len(_PAGE.findall(rendered.render(MediaBases()))) or 1,
+        "faxPageCount": sum(map(_pages, files)),
         "from": {"phoneNumber": writer.owner.phone_number, "name": writer.owner.name},
         "to": [{**_party(writer, to["phoneNumber"]), **to, "messageStatus": "Queued"} for to in recipients],
         "subject": number,
@@ -146,13 +137,55 @@ def fax_draft(
     return Draft(fields, tuple(parts))
 
 
-def sent(draft: Draft, at_s: float) -> Draft:
-    """The queued `draft` after its delivery at `at_s`."""
-    if "faxResolution" in draft.fields:
-        parties = [{**party, "messageStatus": "Sent"} for party in _parties(draft)]
-        return attrs.evolve(draft, fields={**draft.fields, "to": parties, "messageStatus": "Sent"})
-    fields = {**draft.fields, "messageStatus": "Delivered", "smsDeliveryTime": iso_time(at_s)}
-    return attrs.evolve(draft, fields=fields)
+def sms_course(draft: Draft, start_s: float) -> list[tuple[float, Draft]]:
+    """The states of the queued SMS or MMS `draft`, each with the time at which it begins.
+
+    It is sent, and then delivered. If one of its numbers always fails (`FAILING_SMS`), sending fails, or
+    delivery if the carrier reports the error.
+    """
+    out_s, done_s = start_s + SMS_GOES_OUT_S, start_s + SMS_ARRIVES_S
+    codes = [FAILING_SMS[number] for number in _numbers(draft) if number in FAILING_SMS]
+    failed = {"deliveryErrorCode": codes[0]} if codes else {}
+    if codes and not codes[0].startswith("SMS-CAR-"):
+        return [(out_s, _with(draft, messageStatus="SendingFailed", **failed))]
+    end = _with(draft, messageStatus="DeliveryFailed", **failed)
+    if not codes:
+        end = _with(draft, messageStatus="Delivered", smsDeliveryTime=iso_time(done_s))
+    return [(out_s, _with(draft, messageStatus="Sent")), (done_s, end)]
+
+
+def fax_course(draft: Draft, start_s: float) -> list[tuple[float, Draft]]:
+    """The states of the queued fax `draft`, each with the time at which it begins.
+
+    Sending fails for the numbers in `FAILING_FAX`, and for all numbers if it has too many pages.
+    """
+    pages = draft.fields["faxPageCount"]
+    if not isinstance(pages, int):
+        raise TypeError(f"faxPageCount is {pages!r}")
+    parties = []
+    for party in _parties(draft):
+        code = FAILING_FAX.get(str(party["phoneNumber"]), "") if pages <= MOST_FAX_PAGES else TOO_MANY_PAGES
+        failed = {"messageStatus": "SendingFailed", "faxErrorCode": code}
+        parties.append({**party, **(failed if code else {"messageStatus": "Sent"})})
+    has_failed = any("faxErrorCode" in party for party in parties)
+    end = _with(draft, to=parties, messageStatus="SendingFailed" if has_failed else "Sent")
+    return [(start_s + FAX_PAGE_S * min(pages, MOST_FAX_PAGES), end)]
+
+
+def _with(draft: Draft, **fields: object) -> Draft:
+    return attrs.evolve(draft, fields={**draft.fields, **fields})
+
+
+def _numbers(draft: Draft) -> list[str]:
+    return [str(party["phoneNumber"]) for party in _parties(draft)]
+
+
+def _pages(media: Media) -> int:
+    """The pages of a file of a fax, at least 1."""
+    if media.content_type == "text/plain":
+        lines = media.render(MediaBases()).count(b"\n")
+        return max(1, -(-lines // _LINES_PER_PAGE))
+    return len(_PAGE.findall(media.render(MediaBases()))) or 1
 
 
 def _parties(draft: Draft) -> list[dict[str, object]]:
@@ -196,6 +229,6 @@ def _rendered(writer: Writer, message: SimMessage, number: str, media: Media) ->
         date=when[:10],
         title="Fax",
         body=tuple(lines),
-        pages=1,
+        pages=_pages(media),
     )
     return PdfMedia(letter)

@@ -57,17 +57,29 @@ class SimPrompt:
 
 
 class PromptBook:
-    """All prompts of `account`."""
+    """All prompts of `account`. Clients may add and delete some."""
 
     def __init__(self, account: SimAccount) -> None:
         self._seed = account.spec.seed
         self._bases = MediaBases()
         self.prompts = tuple(map(self._prompt, range(len(PROMPT_NAMES)), PROMPT_NAMES))
         """All prompts, by ascending id."""
+        self._made = len(PROMPT_NAMES)
 
     def find(self, prompt_id: str) -> SimPrompt | None:
         """The prompt with this decimal id; None if it does not exist."""
         return next((prompt for prompt in self.prompts if str(prompt.id) == prompt_id), None)
+
+    def add(self, name: str, media: Media) -> SimPrompt:
+        """A new prompt."""
+        prompt = SimPrompt(_FIRST_ID + self._made * _STEP, name, media)
+        self._made += 1
+        self.prompts = (*self.prompts, prompt)
+        return prompt
+
+    def remove(self, prompt: SimPrompt) -> None:
+        """Delete `prompt`."""
+        self.prompts = tuple(other for other in self.prompts if other is not prompt)
 
     def content(self, prompt: SimPrompt) -> SimContent:
         """The audio of a prompt."""

@@ -59,7 +59,8 @@ class TeamExport:
     chat_ids: Collection[str]
     """Ids of the exported chats; empty for all."""
     contacts: Collection[str]
-    """Ids and addresses of the authors; empty for all."""
+    """Ids and addresses of people, whose posts and direct chats are exported; empty for all. Source:
+    CreateDataExportTaskRequest."""
 
     def archives(self, most_bytes: int, quirks: Collection[Quirk]) -> Iterator[Archive]:
         """The datasets, each of at most `most_bytes`."""
@@ -90,8 +91,12 @@ class TeamExport:
 
     def _posts(self, chat: Chat) -> Iterator[Json]:
         for post in posts_of(self.account, chat):
-            author = next(member for member in chat.members if str(member.id) == post["creatorId"])
-            known = {str(author.id), author.email}
+            people = [
+                member
+                for member in chat.members
+                if chat.type == "Direct" or str(member.id) == post["creatorId"]
+            ]
+            known = {name for member in people for name in (str(member.id), member.email)}
             if iso_time(self.time_from) <= post["creationTime"] <= iso_time(self.time_to) and (
                 not self.contacts or known.intersection(self.contacts)
             ):

@@ -3,6 +3,8 @@
     GET    /simulator/journal           entries; ?since=SEQ&operation=ID&group=NAME&last=N
     DELETE /simulator/journal           forget the entries
     GET    /simulator/journal/summary   counts, see `JournalSummary`
+    GET    /simulator/journal/violations  a line for each request that breaks a rule for clients
+    GET    /simulator/sends             every message and upload that was sent, see `Sent`
     GET    /simulator/truth             every attachment with its SHA-256, as JSON lines
     GET    /simulator/truth/media       every recording, greeting and prompt, as JSON lines, see `MediaRow`;
                                         ?kind=NAME, repeatable, for some kinds only
@@ -87,6 +89,12 @@ class _Admin:
         summary = await trio.to_thread.run_sync(self._backend.journal.summary, self._content_operations)
         return JSONResponse(as_json(summary))
 
+    async def violations(self, _request: Request) -> Response:
+        return JSONResponse(self._backend.journal.violations())
+
+    async def sends(self, _request: Request) -> Response:
+        return JSONResponse([attrs.asdict(sent) for sent in self._backend.sends.all()])
+
     async def truth(self, _request: Request) -> Response:
         account = self._backend.account
         for extension in account.extensions:
@@ -161,6 +169,8 @@ def admin_router(backend: Backend, faults: FaultList, content_operations: Sequen
         [
             Route("/simulator/journal", admin.journal, methods=["GET", "DELETE"]),
             Route("/simulator/journal/summary", admin.summary, methods=["GET"]),
+            Route("/simulator/journal/violations", admin.violations, methods=["GET"]),
+            Route("/simulator/sends", admin.sends, methods=["GET"]),
             Route("/simulator/truth", admin.truth, methods=["GET"]),
             Route("/simulator/truth/media", admin.media_truth, methods=["GET"]),
             Route("/simulator/plans", admin.plans, methods=["GET", "PUT"]),

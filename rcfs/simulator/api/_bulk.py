@@ -130,6 +130,8 @@ def ids_in_body(call: Call, most: int, name: str) -> list[str]:
         ApiError: 400 CMN-101, the body has another form; CMN-106, it has more than `most` ids.
     """
     ids = json_body(call)
+    if ids == []:
+        call.note(f"names no {name} to delete")
     if not isinstance(ids, list) or not ids or not all(isinstance(i, str | int) for i in ids):
         raise bad_parameter(name, "")
     check_count(ids, most, name)

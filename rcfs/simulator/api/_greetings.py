@@ -60,19 +60,7 @@ def read_user_rule(call: Call) -> Answer:
 
 def read_custom_greeting(call: Call) -> Answer:
     """A recorded greeting of a user."""
-    found = _find_custom(call, call.mailbox().id)
-    uri = _greeting_uri(call, found, call.backend.endpoints.platform_url)
-    rule = f"{_owner_uri(call, found.extension_id)}/answering-rule/{found.rule_id}"
-    return json_answer(
-        {
-            "uri": uri,
-            "id": str(found.id),
-            "type": found.type,
-            "contentType": found.media.content_type,
-            "contentUri": _greeting_uri(call, found, call.backend.endpoints.media_url) + "/content",
-            "answeringRule": {"uri": rule, "id": found.rule_id},
-        }
-    )
+    return json_answer(greeting_record(call, _find_custom(call, call.mailbox().id)))
 
 
 def read_user_content(call: Call) -> Whole:
@@ -119,10 +107,34 @@ def _user_with_rules(call: Call) -> int:
         ApiError: 403 CMN-419, this login may not read them; CMN-468, the account has new call handling.
     """
     extension = call.mailbox()
+    refuse_new_call_handling(call)
+    return extension.id
+
+
+def refuse_new_call_handling(call: Call) -> None:
+    """Refuse rules of users where their place was taken by the new call handling.
+
+    Raises:
+        ApiError: 403 CMN-468.
+    """
     if call.backend.new_call_handling:
         words = "This API is not available for accounts with new call handling"
         raise ApiError(403, "CMN-468", words)
-    return extension.id
+
+
+def greeting_record(call: Call, found: CustomGreeting) -> dict[str, Any]:
+    """The record of a recorded greeting."""
+    record: dict[str, Any] = {
+        "uri": _greeting_uri(call, found, call.backend.endpoints.platform_url),
+        "id": str(found.id),
+        "type": found.type,
+        "contentType": found.media.content_type,
+        "contentUri": _greeting_uri(call, found, call.backend.endpoints.media_url) + "/content",
+    }
+    if found.rule_id:
+        rule = f"{_owner_uri(call, found.extension_id)}/answering-rule/{found.rule_id}"
+        record["answeringRule"] = {"uri": rule, "id": found.rule_id}
+    return record
 
 
 def _list_rules(call: Call, extension_id: int | None, path: str, *, detailed: bool) -> Answer:

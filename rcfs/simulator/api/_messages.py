@@ -9,7 +9,7 @@ import trio
 from rcfs.model import Availability
 from rcfs.simulator._backend import EXTENSION_PATH, LIGHT, MEDIUM, Call, Operation
 from rcfs.simulator._params import iso_time, make_page
-from rcfs.simulator._wire import Answer, bad_parameter, json_answer, not_found
+from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
 from rcfs.simulator.account._message_filter import READ_STATUSES, MessageFilter, created_s, flag
 from rcfs.simulator.account._message_list import select
 from rcfs.simulator.account._plan import DAY_S, SimMessage
@@ -100,9 +100,9 @@ async def delete_message(call: Call) -> Answer:
     ids = ids_in_body(call, MAX_IN_BODY, "messageId") if in_body else ids_in_path(text, "messageId")
 
     def delete(message_id: str) -> Answer:
-        message = message_named(call, extension.id, message_id)
+        message = _message_to_change(call, extension.id, message_id)
         if not types or message.type in types:
-            call.backend.messages.delete(message, call.backend.account_time(), purge=purge)
+            _delete(call, message, call.backend.account_time(), purge=purge)
         return Answer(204)
 
     if len(ids) == 1 and not in_body:
@@ -126,6 +126,8 @@ async def delete_by_filter(call: Call) -> Answer:
         call.query.moment("dateTo", now_s),
     )
     conversations = _deleted_conversations(call)
+    if not (conversations or types or call.query.text("dateTo")):
+        call.note("deletes the whole mailbox")
     mailbox = account.mailbox(extension.id)
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - it ends with the mailbox
         for block in range(mailbox.blocks - 1, -1, -1):
@@ -137,7 +139,7 @@ async def delete_by_filter(call: Call) -> Answer:
                     and (not types or message.type in types)
                     and (not conversations or account.conversation_of(message) in conversations)
                 ):
-                    call.backend.messages.delete(message, now_s, purge=purge)
+                    _delete(call, message, now_s, purge=purge)
             await trio.lowlevel.checkpoint()
     return Answer(204)
 
@@ -178,13 +180,31 @@ def store_uri(call: Call, extension_id: int) -> str:
     return call.backend.endpoints.platform_url + path
 
 
+def _message_to_change(call: Call, extension_id: int, message_id: str) -> SimMessage:
+    """`message_named`; the change of a message that does not exist is noted as a violation."""
+    if message_id in call.refusals:
+        raise call.refusals[message_id]
+    try:
+        return message_named(call, extension_id, message_id)
+    except ApiError:
+        call.note(f"changes message {message_id!r}, which does not exist")
+        raise
+
+
+def _delete(call: Call, message: SimMessage, now_s: float, *, purge: bool) -> None:
+    """Delete `message`; a purge without `purge` is noted as a violation."""
+    if message.availability == Availability.DELETED and not purge:
+        call.note(f"purges message {message.id} by repetition")
+    call.backend.messages.delete(message, now_s, purge=purge)
+
+
 def _change(call: Call, *, may_restore: bool) -> Answer:
     """The records of the messages of the path or body, after the changes that the body asks for."""
     extension = call.mailbox()
     ids = ids_in_path(call.path["message_id"], "messageId")
 
     def change(message_id: str, wish: dict[str, Any]) -> Answer:
-        message = message_named(call, extension.id, message_id)
+        message = _message_to_change(call, extension.id, message_id)
         _apply(call, message, wish, may_restore=may_restore)
         return json_answer(record_of(call, message))
 
@@ -241,6 +261,7 @@ def _deleted_conversations(call: Call) -> frozenset[str]:
         return frozenset(ids_in_body(call, MAX_CONVERSATIONS_IN_BODY, "conversationId"))
     check_count(ids, MAX_IN_PATH, "conversationId")
     if "" in ids:
+        call.note("deletes a conversation without an id")
         raise bad_parameter("conversationId", "")
     return frozenset(ids)
 

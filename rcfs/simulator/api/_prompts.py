@@ -23,7 +23,7 @@ def list_prompts(call: Call) -> Answer:
     call.check_account()
     base = account_uri(call.backend.endpoints.platform_url, call.backend.account.account_id)
     page = make_page(call.backend.prompts.prompts, call.query, f"{base}/ivr-prompts", {})
-    records = [_record(call, prompt) for prompt in page.items]
+    records = [prompt_record(call, prompt) for prompt in page.items]
     return json_answer(
         {"uri": page.uri, "records": records, "paging": page.paging, "navigation": page.navigation}
     )
@@ -31,16 +31,16 @@ def list_prompts(call: Call) -> Answer:
 
 def read_prompt(call: Call) -> Answer:
     """One prompt."""
-    return json_answer(_record(call, _find(call)))
+    return json_answer(prompt_record(call, find_prompt(call)))
 
 
 def read_prompt_content(call: Call) -> Whole:
     """The content of a prompt."""
-    content = call.backend.prompts.content(_find(call))
+    content = call.backend.prompts.content(find_prompt(call))
     return Whole({"Content-Type": content.content_type} | disposition(call, None), content)
 
 
-def _find(call: Call) -> SimPrompt:
+def find_prompt(call: Call) -> SimPrompt:
     """The prompt that the path names.
 
     Raises:
@@ -53,7 +53,8 @@ def _find(call: Call) -> SimPrompt:
     return found
 
 
-def _record(call: Call, prompt: SimPrompt) -> dict[str, Any]:
+def prompt_record(call: Call, prompt: SimPrompt) -> dict[str, Any]:
+    """The record of a prompt."""
     endpoints, account_id = call.backend.endpoints, call.backend.account.account_id
     record: dict[str, Any] = {
         "uri": f"{account_uri(endpoints.platform_url, account_id)}/ivr-prompts/{prompt.id}",

@@ -1,53 +1,54 @@
 """Sending: SMS, MMS, pager messages and faxes. Nothing leaves the simulator.
 
-A sent message is in the sender's message store at once, as queued, and becomes sent a little later. An SMS or
-MMS to a colleague's number then arrives in that mailbox; a pager message arrives there at once.
+A sent message is in the sender's message store at once, as queued, and becomes sent a little later, unless
+one of its numbers always fails (`account._failing`). An SMS or MMS to a colleague's number then arrives in
+that mailbox; a pager message arrives there at once. A fax may be scheduled; its deletion cancels it.
 """
 
-import json
+import hashlib
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+from rcfs.model import Availability
 from rcfs.simulator._backend import EXTENSION_PATH, HEAVY, MEDIUM, Call, Operation
-from rcfs.simulator._multipart import Piece, parse
+from rcfs.simulator._conduct import Sent
+from rcfs.simulator._multipart import Piece
 from rcfs.simulator._wire import Answer, ApiError, bad_parameter, json_answer, not_found
 from rcfs.simulator.account._drafts import Draft
 from rcfs.simulator.account._message_sent import (
-    BytesMedia,
+    fax_course,
     fax_draft,
     pager_draft,
     received_sms_draft,
-    sent,
+    sms_course,
     sms_draft,
 )
 from rcfs.simulator.account._message_store import new_message
+from rcfs.simulator.account._numbers import MMS_SENDER, SMS_SENDER, numbers_of
 from rcfs.simulator.account._people import SimExtension
 from rcfs.simulator.account._plan import SimMessage
 from rcfs.simulator.api._bulk import json_object
 from rcfs.simulator.api._messages import message_named, record_of
-from rcfs.simulator.media._content import Media
+from rcfs.simulator.api._send_form import (
+    Form,
+    check_fax_files,
+    check_mms_files,
+    entries_of,
+    fax_options,
+    fax_recipient,
+    phone_number,
+    read_form,
+    send_time,
+    text_of,
+)
+from rcfs.simulator.media._content import BytesMedia, Media
 
 MAX_SMS_UNITS, MAX_PAGER_UNITS = 1000, 1024
 """Longest texts, in units of UTF-16 (schemas CreateSMSMessage, CreateInternalTextMessageRequest)."""
 
-MAX_MMS_FILES, MAX_MMS_BYTES = 10, 1_500_000
-"""Most files of an MMS, and most bytes of them together (description of createSMSMessage)."""
-
-MAX_FAX_BYTES = 50_000_000
-"""Most bytes of the files of a fax together (description of createFaxMessage)."""
-
-MAX_COVER_TEXT, COVERS = 1024, 13
-"""Longest text of a cover page, and the highest number of one (schema of createFaxMessage)."""
-
-SMS_GOES_OUT_S, FAX_GOES_OUT_S = 2.0, 30.0
-"""Seconds from the request until the message is sent; the real values are unknown."""
-
-RESOLUTIONS = ("High", "Low")
-"""Values of faxResolution."""
-
-Form = dict[str, Any]
-"""Fields of a request, from its JSON and its form."""
+SHORTEST_NUMBER = 7
+"""Digits of the shortest phone number; a shorter one is an extension's."""
 
 
 def send_sms(call: Call) -> Answer:
@@ -62,18 +63,20 @@ def send_mms(call: Call) -> Answer:
 
 def send_pager(call: Call) -> Answer:
     """A message to the named colleagues, or to the other parties of the message that it replies to."""
-    sender, form = call.mailbox(), json_object(call)
-    text = _text(form, MAX_PAGER_UNITS)
+    sender, form = _sender(call), json_object(call)
+    text = text_of(form, MAX_PAGER_UNITS)
     if not text:
         raise bad_parameter("text", text)
     if "from" in form and _colleague(call, form["from"], "from").id != sender.id:
         raise bad_parameter("from", str(form["from"]))
     recipients = [
-        _colleague(call, party, "to") for party in _entries(form, "to", needed="replyOn" not in form)
+        _colleague(call, party, "to") for party in entries_of(form, "to", needed="replyOn" not in form)
     ]
     if not recipients:
         recipients = _parties_of(call, sender, form["replyOn"])
     message = _put_pager(call, sender, sender, recipients, text)
+    to = [str(party.id) for party in recipients]
+    _note_send(call, message, to, text, out_s=message.last_modified)
     for recipient in {party.id: party for party in recipients if party.id != sender.id}.values():
         call.backend.messages.settle(recipient.id, call.backend.account_time())
         _put_pager(call, recipient, sender, recipients, text)
@@ -82,43 +85,64 @@ def send_pager(call: Call) -> Answer:
 
 def send_fax(call: Call) -> Answer:
     """A fax of the request's files, or of those of an earlier fax."""
-    owner = call.mailbox()
-    form, files = _form(call)
-    recipients = [_fax_recipient(entry) for entry in _entries(form, "to", needed=not _is_resend(form))]
+    owner = _sender(call)
+    form, files = read_form(call)
+    recipients = [fax_recipient(entry) for entry in entries_of(form, "to", needed=not _is_resend(form))]
+    check_fax_files(files)
     media: Sequence[Media] = [BytesMedia(piece.data, piece.content_type) for piece in files]
     if _is_resend(form):
         media, earlier = _earlier_fax(call, owner, str(form["originalMessageId"]))
         recipients = recipients or earlier
-    if not media or sum(piece.size_bytes or 0 for piece in media) > MAX_FAX_BYTES:
+    if not media:
         raise bad_parameter("attachment", "")
-    options = _fax_options(form)
-    message = new_message(call.backend.account, owner.id, "Fax", "Outbound", call.backend.account_time())
-    writer = call.backend.account.writer(owner.id)
-    draft = fax_draft(writer, message, recipients, media, options)
-    return _send(call, message, draft, FAX_GOES_OUT_S)
+    options, backend = fax_options(form), call.backend
+    start_s = send_time(form, backend.account_time())
+    message = new_message(backend.account, owner.id, "Fax", "Outbound", backend.account_time())
+    draft = fax_draft(backend.account.writer(owner.id), message, recipients, media, options)
+    to = [recipient["phoneNumber"] for recipient in recipients]
+    what = [options, form.get("originalMessageId"), form.get("sendTime")]
+    is_scheduled = start_s > message.last_modified + 1e-3
+    sent = _note_send(call, message, to, what, files, out_s=None if is_scheduled else start_s)
+    backend.messages.arrive(message, draft)
+    if is_scheduled:
+        backend.messages.plan(owner.id, start_s, partial(_start, call, message, draft, sent))
+    else:
+        _plan_course(call, message, fax_course(draft, start_s))
+    return json_answer(record_of(call, message))
+
+
+def _start(call: Call, message: SimMessage, draft: Draft, sent: Sent, due_s: float) -> None:
+    """Let a scheduled fax go out, unless it was deleted."""
+    present = call.backend.account.message(message.extension_id, message.id)
+    if present is not None and present.availability == Availability.ALIVE:
+        sent.out_s = due_s
+        _plan_course(call, message, fax_course(draft, due_s))
 
 
 def _send_sms(call: Call, *, needs_files: bool) -> Answer:
-    owner = call.mailbox()
-    form, files = _form(call)
-    sender = _phone_number(form.get("from"), "from")
-    if sender != owner.phone_number:
-        raise ApiError(400, "MSG-304", "Phone number doesn't belong to extension", parameter="from")
-    numbers = [_phone_number(entry, "to") for entry in _entries(form, "to", needed=True)]
-    text = _text(form, MAX_SMS_UNITS)
+    owner = _sender(call)
+    form, files = read_form(call)
+    own = _own_number(owner, form.get("from"), needs_files=needs_files or bool(files))
+    numbers = [phone_number(entry, "to") for entry in entries_of(form, "to", needed=True)]
+    if any(len(number) <= SHORTEST_NUMBER for number in numbers):
+        raise ApiError(400, "MSG-246", "Sending SMS from/to extension numbers is not available")
+    text = text_of(form, MAX_SMS_UNITS)
     if (not text and not files) or (needs_files and not files):
         raise bad_parameter("attachments" if needs_files else "text", "")
-    if len(files) > MAX_MMS_FILES or sum(len(piece.data) for piece in files) > MAX_MMS_BYTES:
-        raise bad_parameter("attachments", "")
-    account = call.backend.account
+    check_mms_files(files)
+    account, store = call.backend.account, call.backend.messages
     message = new_message(account, owner.id, "SMS", "Outbound", call.backend.account_time())
     message.has_files = bool(files)
-    draft = sms_draft(account.writer(owner.id), message, numbers, text, files)
-    store, out_s = call.backend.messages, message.last_modified + SMS_GOES_OUT_S
+    draft = sms_draft(account.writer(owner.id), message, own, numbers, text, files)
+    course = sms_course(draft, message.last_modified)
+    _note_send(call, message, numbers, [own, text], files, out_s=message.last_modified)
     for colleague in account.extensions:
         if colleague.phone_number in numbers and colleague.status == "Enabled":
-            store.plan(colleague.id, out_s, partial(_receive_sms, call, colleague, owner, message, draft))
-    return _send(call, message, draft, SMS_GOES_OUT_S)
+            receive = partial(_receive_sms, call, colleague, owner, message, draft)
+            store.plan(colleague.id, course[0][0], receive)
+    store.arrive(message, draft)
+    _plan_course(call, message, course)
+    return json_answer(record_of(call, message))
 
 
 def _receive_sms(
@@ -137,12 +161,63 @@ def _receive_sms(
     call.backend.messages.arrive(message, draft)
 
 
-def _send(call: Call, message: SimMessage, draft: Draft, after_s: float) -> Answer:
-    """Add `message` to its mailbox, and mark it as sent `after_s` seconds later."""
-    store, out_s = call.backend.messages, message.last_modified + after_s
-    store.arrive(message, draft)
-    store.plan(message.extension_id, out_s, partial(store.revise, message, sent(draft, out_s)))
-    return json_answer(record_of(call, message))
+def _plan_course(call: Call, message: SimMessage, course: Sequence[tuple[float, Draft]]) -> None:
+    """Plan the next states of `message`, each with its time."""
+    store = call.backend.messages
+    for due_s, draft in course:
+        store.plan(message.extension_id, due_s, partial(store.revise, message, draft))
+
+
+def _note_send(
+    call: Call,
+    message: SimMessage,
+    to: Sequence[str],
+    what: object,
+    files: Sequence[Piece] = (),
+    *,
+    out_s: float | None,
+) -> Sent:
+    """Note a message that is sent; an equal one soon after is a violation."""
+    sent = Sent(
+        operation=call.operation.id,
+        id=str(message.id),
+        sender=str(message.extension_id),
+        to=sorted(to),
+        what=what,
+        files=[hashlib.sha256(piece.data).hexdigest() for piece in files],
+        accepted_s=call.backend.account_time(),
+        out_s=out_s,
+    )
+    call.note(call.backend.sends.add(sent))
+    return sent
+
+
+def _sender(call: Call) -> SimExtension:
+    """The extension that the path names, which must be that of the login.
+
+    Raises:
+        ApiError: 403 CMN-419, this login may not read its mailbox; CMN-408, nobody sends for others.
+    """
+    owner = call.mailbox()
+    if owner.id != call.user.id:
+        words = "In order to call this API endpoint, user needs to be the sender"
+        raise ApiError(403, "CMN-408", words, permission="OutboundSMS")
+    return owner
+
+
+def _own_number(owner: SimExtension, party: object, *, needs_files: bool) -> str:
+    """The number of `owner` from which an SMS or MMS goes out.
+
+    Raises:
+        ApiError: 400 MSG-304, it has no such number; MSG-242, its number cannot send this.
+    """
+    wanted = phone_number(party, "from")
+    for number in numbers_of(owner):
+        if number.number == wanted and number.usage == "DirectNumber":
+            if (MMS_SENDER if needs_files else SMS_SENDER) not in number.features:
+                raise ApiError(400, "MSG-242", "The requested feature is not available", parameter="from")
+            return wanted
+    raise ApiError(400, "MSG-304", "Phone number doesn't belong to extension", parameter="from")
 
 
 def _put_pager(
@@ -159,113 +234,6 @@ def _put_pager(
     draft = pager_draft(account.writer(owner.id), message, sender, recipients, text)
     call.backend.messages.arrive(message, draft)
     return message
-
-
-# Parts of a request.
-
-
-def _form(call: Call) -> tuple[Form, list[Piece]]:
-    """The fields and the files of a request, in JSON or multipart.
-
-    A part in JSON contains fields, as the official SDKs send them. A part with a file name, or without a
-    field name, is a file. Any other part is a field; ``to`` may occur several times.
-
-    Raises:
-        ApiError: 400, the body has another form.
-    """
-    pieces = parse(call.headers.get("content-type", ""), call.body)
-    if pieces is None:
-        return json_object(call), []
-    form: Form = {}
-    files = []
-    for piece in pieces:
-        if piece.content_type == "application/json":
-            form |= _object(piece.data)
-        elif piece.file_name or not piece.name:
-            files.append(piece)
-        elif piece.name in ("to", "from"):
-            party = {"phoneNumber": piece.data.decode(errors="replace")}
-            form[piece.name] = [*form.get("to", []), party] if piece.name == "to" else party
-        else:
-            form[piece.name] = piece.data.decode(errors="replace")
-    return form, files
-
-
-def _object(data: bytes) -> Form:
-    try:
-        value = json.loads(data)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        raise bad_parameter("body", "")
-    return value
-
-
-def _text(form: Form, most_units: int) -> str:
-    """The text, which may be absent.
-
-    Raises:
-        ApiError: 400, it is not a string, or longer than `most_units` units of UTF-16.
-    """
-    text = form.get("text", "")
-    if not isinstance(text, str) or len(text.encode("utf-16-le", "surrogatepass")) > 2 * most_units:
-        raise bad_parameter("text", "")
-    return text
-
-
-def _entries(form: Form, name: str, *, needed: bool) -> list[Any]:
-    """The list `name`.
-
-    Raises:
-        ApiError: 400, it is not a list, or is empty although `needed`.
-    """
-    value = form.get(name, [])
-    if not isinstance(value, list) or (needed and not value):
-        raise bad_parameter(name, "")
-    return value
-
-
-def _phone_number(party: Any, name: str) -> str:
-    """The number of a party.
-
-    Raises:
-        ApiError: 400, the party has no number.
-    """
-    number = party.get("phoneNumber") if isinstance(party, dict) else None
-    if not isinstance(number, str) or not number.removeprefix("+").isdecimal():
-        raise bad_parameter(name, "")
-    return number
-
-
-def _fax_recipient(entry: Any) -> dict[str, str]:
-    """A recipient of a fax; the schema has objects, the documentation's examples also have numbers."""
-    party = {"phoneNumber": entry} if isinstance(entry, str) else entry
-    number = {"phoneNumber": _phone_number(party, "to")}
-    return number | ({"name": str(party["name"])} if party.get("name") else {})
-
-
-def _fax_options(form: Form) -> dict[str, object]:
-    """The fields of a fax request besides recipients and files, as the record shows them.
-
-    Raises:
-        ApiError: 400, a value is invalid.
-    """
-    options: dict[str, object] = {}
-    resolution = form.get("faxResolution", "High")
-    if resolution not in RESOLUTIONS:
-        raise bad_parameter("faxResolution", str(resolution))
-    options["faxResolution"] = resolution
-    if "coverIndex" in form:
-        index = str(form["coverIndex"])
-        if not (index.isascii() and index.isdecimal() and int(index) <= COVERS):
-            raise bad_parameter("coverIndex", index)
-        options["coverIndex"] = int(index)
-    if "coverPageText" in form:
-        cover = str(form["coverPageText"])
-        if len(cover) > MAX_COVER_TEXT:
-            raise bad_parameter("coverPageText", "")
-        options["coverPageText"] = cover
-    return options
 
 
 def _is_resend(form: Form) -> bool:
@@ -285,7 +253,7 @@ def _earlier_fax(
     if message.type != "Fax" or not draft.parts:
         raise bad_parameter("originalMessageId", message_id)
     to: Any = draft.fields.get("to", [])
-    return [draft.parts[0].media], [_fax_recipient(party) for party in to]
+    return [draft.parts[0].media], [fax_recipient(party) for party in to]
 
 
 def _colleague(call: Call, party: Any, name: str) -> SimExtension:

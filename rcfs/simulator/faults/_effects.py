@@ -6,7 +6,10 @@ wire it does exactly what its name says, or skips the request.
 
 # ruff: noqa: ARG002 - the interface passes to every step all that any effect needs
 
+from collections.abc import Awaitable, Callable
+
 import attrs
+import trio
 
 from rcfs.simulator._backend import Call
 from rcfs.simulator._delivery import Delivery
@@ -32,6 +35,10 @@ class Effect:
     def replace(self, call: Call) -> Answer | None:
         """An answer in place of the endpoint's; None to ask the endpoint."""
         return None
+
+    async def carry_out(self, call: Call, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The endpoint's answer, for which it calls `ask` once."""
+        return await ask()
 
     def edit(self, answer: Answer) -> Answer:
         """`answer`, changed by the effect."""
@@ -63,7 +70,7 @@ class Refuse(Effect):
 
 @attrs.frozen
 class Reset(Effect):
-    """Resets the connection instead of answering."""
+    """Carries out the request, then resets the connection instead of answering."""
 
     def delivery(self, size_bytes: int) -> Delivery:
         """Reset before the first byte."""
@@ -71,8 +78,47 @@ class Reset(Effect):
 
 
 @attrs.frozen
+class LostRequest(Reset):
+    """Resets the connection instead of carrying out the request."""
+
+    def replace(self, call: Call) -> Answer:
+        """An answer, which `delivery` does not send."""
+        return Answer(503)
+
+
+@attrs.frozen
+class Late(Effect):
+    """Carries out the request only some time after its arrival, even if the client has given up by then."""
+
+    delay_s: float = attrs.field(validator=_A_TIME)
+    """Seconds from its arrival."""
+    reset: bool = False
+    """Whether the connection is reset at once; otherwise the answer comes when the request is carried out."""
+
+    async def carry_out(self, call: Call, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The endpoint's answer; with `reset` another, which `delivery` does not send."""
+        answers: list[Answer] = []
+        done = trio.Event()
+
+        async def ask_later() -> None:
+            await trio.sleep(self.delay_s)
+            answers.append(await ask())
+            done.set()
+
+        call.backend.background.start_soon(ask_later)
+        if self.reset:
+            return Answer(503)
+        await done.wait()
+        return answers[0]
+
+    def delivery(self, size_bytes: int) -> Delivery:
+        """Reset before the first byte, if so asked."""
+        return Delivery(reset_first=self.reset)
+
+
+@attrs.frozen
 class Slow(Effect):
-    """Delays the answer."""
+    """Carries out the request, then delays the answer."""
 
     delay_s: float = attrs.field(validator=_A_TIME)
     """Seconds before the answer begins."""

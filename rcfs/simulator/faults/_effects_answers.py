@@ -3,6 +3,8 @@
 # ruff: noqa: ARG002 - the interface passes to every step all that any effect needs
 
 import json
+import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import attrs
@@ -25,6 +27,9 @@ from rcfs.simulator.login._auth import JWT_GRANT
 UNTOLD_PENALTY_S = 30.0
 """Penalty of a 429 without Retry-After, in seconds: the least that a client must wait then."""
 
+CHANGES = frozenset({"updateMessage", "patchMessage", "deleteMessage"})
+"""``operationId`` of the requests that name the messages to change."""
+
 _HTML = b"<html><body><h1>Bad Gateway</h1></body></html>"
 
 _FAILURE = attrs.validators.and_(attrs.validators.ge(400), attrs.validators.le(599))
@@ -34,7 +39,7 @@ _WHOLE_SECONDS = attrs.validators.optional(attrs.validators.ge(0))
 
 @attrs.frozen
 class Status(Effect):
-    """Fails with a 5xx or another status, with the API's JSON for errors."""
+    """Fails with a 5xx or another status and the API's JSON for errors, without carrying out the request."""
 
     status: int = attrs.field(default=503, validator=_FAILURE)
     """HTTP status."""
@@ -47,6 +52,58 @@ class Status(Effect):
         """The error."""
         headers = retry_after(self.retry_after_s)
         return ApiError(self.status, self.code, "Service Temporary Unavailable", headers=headers).answer
+
+
+@attrs.frozen
+class StatusAfter(Effect):
+    """Carries out the request, then fails with a 5xx or another status; skips requests that are refused."""
+
+    status: int = attrs.field(default=503, validator=_FAILURE)
+    """HTTP status."""
+    retry_after_s: int | None = attrs.field(default=None, validator=_WHOLE_SECONDS)
+    """``Retry-After`` in seconds; None leaves it out."""
+    body: str = attrs.field(default="json", validator=attrs.validators.in_(("json", "html", "empty")))
+    """``json`` for the API's JSON for errors; ``html`` or ``empty``, as from a proxy on the way."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether the request was carried out."""
+        return found is not None and found.status < 300
+
+    def edit(self, answer: Answer) -> Answer:
+        """The error."""
+        headers = retry_after(self.retry_after_s)
+        match self.body:
+            case "html":
+                return _html(self.status).with_headers(headers)
+            case "empty":
+                return Answer(self.status, headers, has_rate_headers=False)
+        return ApiError(self.status, "CMN-203", "Service Temporary Unavailable", headers=headers).answer
+
+
+@attrs.frozen
+class RefusedMessages(Effect):
+    """Refuses the change of some messages, and carries out that of the others in the same request."""
+
+    ids: str = ""
+    """Ids of these messages, separated by commas; requests without one of them are skipped."""
+    status: int = attrs.field(default=403, validator=_FAILURE)
+    """HTTP status of the refusal."""
+    code: str = "CMN-408"
+    """Error code of the refusal."""
+
+    def fits(self, call: Call, found: Answer | None) -> bool:
+        """Whether the request is to change one of the messages."""
+        return found is None and call.operation.id in CHANGES and not self._refused.isdisjoint(_ids(call))
+
+    async def carry_out(self, call: Call, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+        """The endpoint's answer, with the refusals."""
+        refusal = ApiError(self.status, self.code, "The change of this message is not permitted")
+        call.refusals = dict.fromkeys(self._refused, refusal)
+        return await ask()
+
+    @property
+    def _refused(self) -> frozenset[str]:
+        return frozenset(self.ids.split(","))
 
 
 @attrs.frozen
@@ -252,6 +309,11 @@ class SlowPages(Slow):
         """Whether the answer is a page."""
         value = _json_of(found)
         return isinstance(value, dict) and "paging" in value
+
+
+def _ids(call: Call) -> set[str]:
+    """The ids of messages, and further words, in the path and the body of a request for a change."""
+    return set(re.findall(r"\w+", call.path.get("message_id", "") + " " + call.body.decode(errors="replace")))
 
 
 def _html(status: int) -> Answer:

@@ -26,6 +26,8 @@ from rcfs.simulator.faults._effects import Effect, Refuse
 EFFECTS: tuple[type[Effect], ...] = (
     effects.Refuse,
     effects.Reset,
+    effects.LostRequest,
+    effects.Late,
     effects.ResetBody,
     effects.Truncate,
     effects.Stall,
@@ -40,6 +42,8 @@ EFFECTS: tuple[type[Effect], ...] = (
     content.MissingContentRange,
     content.NotReady,
     answers.Status,
+    answers.StatusAfter,
+    answers.RefusedMessages,
     answers.Html,
     answers.Empty,
     answers.MalformedJson,
@@ -62,7 +66,7 @@ class Fault:
     effect: Effect
     """The effect."""
     operation: str = ""
-    """``operationId`` of the requests; empty for all."""
+    """``operationId`` of the requests, or several, separated by commas; empty for all."""
     path: str = ""
     """Beginning of their path; empty for all."""
     count: int | None = attrs.field(default=1)
@@ -116,7 +120,7 @@ class Fault:
             found: The endpoint's answer; None before the endpoint is called.
         """
         wanted = (
-            self.operation in ("", call.operation.id)
+            (not self.operation or call.operation.id in self.operation.split(","))
             and path.startswith(self.path)
             and not self.spent
             and self.effect.fits(call, found)

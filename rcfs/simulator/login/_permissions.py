@@ -22,6 +22,7 @@ REQUIREMENTS = {
     "syncAccountCallLog": ("ReadCallLog", "ReadCallLog"),
     "readCompanyCallRecord": ("ReadCallLog", "FullCompanyCallLog"),
     "listExtensions": ("ReadAccounts", "ReadExtensions"),
+    "listExtensionPhoneNumbers": ("ReadAccounts", "ReadUserPhoneNumbers"),
     "readExtension": ("ReadAccounts", "ReadExtensions"),
     "listAnsweringRules": ("ReadAccounts", "ReadUserAnsweringRules"),
     "readAnsweringRule": ("ReadAccounts", "ReadUserAnsweringRules"),
@@ -32,6 +33,10 @@ REQUIREMENTS = {
     "createInternalTextMessage": ("InternalMessages", "InternalSMS"),
     "createFaxMessage": ("Faxes", "OutboundFaxes"),
     "readExtensionFeatures": ("ReadAccounts", "ReadExtensions"),
+    "createCustomUserGreeting": ("EditExtensions", "EditUserAnsweringRules"),
+    "createCompanyGreeting": ("EditAccounts", "ReadUserInfo"),
+    "createIVRPrompt": ("EditAccounts", "EditCompanyGreetings"),
+    "deleteIVRPrompt": ("EditAccounts", "EditCompanyGreetings"),
     "readCustomGreeting": ("ReadAccounts", "ReadUserInfo"),
     "readGreetingContent": ("ReadAccounts", ""),
     "deleteMessageByFilter": ("EditMessages", "EditMessages"),
@@ -77,6 +82,7 @@ The documentation names only the scope. I: the events of a whole account need an
 
 FEATURES = {
     "AccountAdministration": "AccountAdministration",
+    "EditExtensionAnsweringRules": "EditUserAnsweringRules",
     "EditMessages": "EditMessages",
     "EditUsers": "Users",
     "FaxSending": "OutboundFaxes",
@@ -100,7 +106,7 @@ MAILBOX_PERMISSIONS = frozenset({"EditMessages", "ReadMessageContent", "ReadMess
 
 ADMIN_PERMISSIONS = frozenset(
     {"AccountAdministration", "FullCompanyCallLog", "ReadCompanyAnsweringRules"}
-    | {"ReadCompanyGreetings", "Users"}
+    | {"EditCompanyGreetings", "ReadCompanyGreetings", "Users"}
 )
 """Permissions that a standard user lacks."""
 

@@ -73,6 +73,25 @@ class TextMedia:
 
 
 @attrs.frozen
+class BytesMedia:
+    """A file that a client uploaded."""
+
+    data: bytes = attrs.field(repr=False)
+    """Its bytes."""
+    content_type: str
+    """Media type without parameters."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Exact size."""
+        return len(self.data)
+
+    def render(self, _bases: MediaBases) -> bytes:
+        """The bytes."""
+        return self.data
+
+
+@attrs.frozen
 class LaterMedia:
     """A recipe that is made only when its bytes are needed: lists of messages need only its type."""
 
