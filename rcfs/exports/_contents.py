@@ -114,7 +114,7 @@ class ContentFiller:
 
     def claim(self, target: Target) -> bool:
         """Claims a content; if it is being fetched at this moment, it counts as present instead."""
-        if self.cache.claims.take_free(target.key):
+        if self.cache.claims.take(target.key):
             return True
         self._report.present += 1
         return False

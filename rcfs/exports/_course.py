@@ -80,17 +80,17 @@ def asking(export: Export, now_s: float) -> Export:
     """`export` immediately before the request; this is also what a killed process leaves."""
     if export.query.kind is ExportKind.MESSAGES:
         again_s = now_s + _LOST_S
-        plan = f"no request lists reports, so rcfs asks again at {iso_time(again_s)} if none comes"
+        plan = "asks again, since no request lists reports"
     else:
         again_s = now_s + _SEARCH_EVERY_S
-        plan = f"rcfs looks into the platform's list at {iso_time(again_s)} if none comes"
+        plan = "looks into the platform's list"
     return attrs.evolve(
         export,
         state=ExportState.ASKED,
         asked_s=now_s,
         since_s=now_s,
         next_look_s=again_s,
-        problem=f"no answer yet; {plan}",
+        problem=f"if no answer comes by {iso_time(again_s)}, rcfs {plan}",
     )
 
 

@@ -13,6 +13,7 @@ import random
 import secrets
 import statistics
 from collections.abc import Callable
+from contextlib import suppress
 
 import attrs
 import trio
@@ -26,7 +27,7 @@ from rcfs.mailbox import Account
 from rcfs.model import Export, ExportKind, ExportQuery, ExportState, Extension, is_admin
 from rcfs.status import ExportRefusalStatus, ExportsStatus
 from rcfs.store import ExportBook
-from rcfs.transport import Listeners, Network, Recorder, Requester
+from rcfs.transport import Listeners, Network, Recorder, Requester, run_together
 
 _NOTICE_S = 3.0
 """Time between two looks for changes by other processes, in seconds; a look reads a few bytes of shared
@@ -147,15 +148,14 @@ class Exports:
 
         Raises:
             ForbiddenError: The login has no exports of that kind; see `refusal`.
-            ValueError: The period begins in the future.
+            ValueError: A day of the period is in the future.
             StoreError: It cannot be kept.
         """
         because = self.refusal(query.kind)
         if because:
             raise ForbiddenError(f"no exports of {query.kind.value}: {because}")
         now_s = self._wall_clock()
-        if query.from_s > now_s:
-            raise ValueError("the period begins in the future")
+        query.check_begun(now_s)
         new = Export(secrets.token_hex(8), query, "", ExportState.WAITING, now_s, now_s, now_s)
         export = await trio.to_thread.run_sync(self._kept.add, self._account.id, new)
         if again and export.state in _REPEATABLE:
@@ -165,7 +165,8 @@ class Exports:
                 renewed = attrs.evolve(export, next_look_s=now_s)
             await trio.to_thread.run_sync(self._kept.change, self._account.id, export, renewed)
             export = renewed
-        await self.read()
+        with trio.CancelScope(shield=True):  # It is made: whoever waited for it must not hear that it failed.
+            await self.read()
         self._due.set()
         return export
 
@@ -176,7 +177,8 @@ class Exports:
             StoreError: The list of exports cannot be written.
         """
         found = await trio.to_thread.run_sync(self._kept.remove, export_id)
-        await self.read()
+        with trio.CancelScope(shield=True):  # As in `request`.
+            await self.read()
         return found
 
     async def look(self) -> None:
@@ -198,8 +200,20 @@ class Exports:
                 await self._advance_all()
 
     async def run(self) -> None:
-        """Asks and polls whenever something is due, until it is cancelled."""
-        while self._book is not None:
+        """Asks and polls whenever something is due, and follows other processes, until it is cancelled."""
+        if self._book is not None:
+            await run_together([self._work, self._follow])
+
+    async def _follow(self) -> None:
+        """Reads what other processes change, also while a request waits for its slot."""
+        while True:
+            await trio.sleep(_NOTICE_S)
+            with suppress(RcfsError):  # `_work` tells of it.
+                await self.read()
+
+    async def _work(self) -> None:
+        """Asks and polls whenever something is due."""
+        while True:
             self._due = trio.Event()
             pause_s = _NOTICE_S
             try:

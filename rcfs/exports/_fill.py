@@ -23,7 +23,7 @@ from rcfs.exports._report import FillMark, FillReport
 from rcfs.exports._unzip import DamagedArchiveError
 from rcfs.mailbox import Account
 from rcfs.model import CHUNK_BYTES, ByteRange, ContentKey, Export, ExportArchive, Priority, Wanted
-from rcfs.store import FetchRecord, MailboxIndex
+from rcfs.store import Claims, FetchRecord, MailboxIndex
 from rcfs.transport import Recorder, RequestOptions
 
 _MOST_ANSWERS: Final = 1000
@@ -31,7 +31,7 @@ _MOST_ANSWERS: Final = 1000
 _MOST_ARCHIVE_BYTES: Final = 16 << 30
 """Largest archive; the documentation allows 1 GB of contents in each."""
 _POLL_S: Final = 0.5
-"""Time between two looks whether another fill of the archive has ended, in seconds."""
+"""Time between two looks whether another fill or fetch of the archive has ended, in seconds."""
 
 Arrived = Callable[[ContentKey, int], Awaitable[None]]
 """Is told each content that was filled, and its size in bytes; nothing more arrives meanwhile."""
@@ -59,22 +59,6 @@ class FastLane:
     def __init__(self, parts: FillParts) -> None:
         self._parts = parts
 
-    async def prepare(self, priority: Priority = Priority.BULK) -> int:
-        """Asks for the sync tokens of all mailboxes that were never loaded; call it before `Exports.request`.
-
-        If the exports hold all of such a mailbox, its list need not be read; see `Mailboxes.prepare_records`.
-
-        Returns:
-            The number of mailboxes that were prepared, each for a Light request.
-
-        Raises:
-            PlatformError: The server failed or could not be reached.
-            StoreError: The index fails.
-        """
-        account = self._parts.account
-        extensions = [extension.id for extension in account.extensions]
-        return await account.mailboxes.prepare_records(extensions, priority)
-
     async def fill_from(
         self,
         export: Export,
@@ -88,9 +72,9 @@ class FastLane:
     ) -> FillReport:
         """Brings the members of an archive into the cache, and its records into the index.
 
-        The archive of the records (number 0) must come first, or the mailboxes must be loaded: a member of
-        which rcfs knows no message does not become a content. A fill that is whole is not repeated, unless
-        the cache has lost the last content of it.
+        Mailboxes must be loaded before, or prepared (`Mailboxes.prepare_records`) and get their records first
+        (archive 0): a member of which rcfs knows no message does not become a content. A fill that is whole
+        is not repeated, unless the cache has lost the last content of it.
 
         Args:
             export: A completed report on messages.
@@ -111,14 +95,25 @@ class FastLane:
         """
         options = RequestOptions(priority, label=str(archive.key), program=program)
         run = _Run(self._parts, export, archive, options, progress, arrived)
-        claims = self._parts.storage.cache.claims
-        # No event tells when another process is done.
-        while not claims.take_free(archive.key):  # noqa: ASYNC110
-            await trio.sleep(_POLL_S)
+        fill = f"fill {archive.key}"
+        await self._claim(fill)
         try:
+            # If somebody fetches the archive as a file at this moment, it comes from the cache afterwards. A
+            # reader need not wait for the fill, which leaves no file.
+            await self._claim(archive.key)
+            self._claims.give_back(archive.key)
             return await run.run(afresh=afresh)
         finally:
-            claims.give_back(archive.key)
+            self._claims.give_back(fill)
+
+    async def _claim(self, what: ContentKey | str) -> None:
+        # No event tells when another process is done.
+        while not self._claims.take(what):  # noqa: ASYNC110
+            await trio.sleep(_POLL_S)
+
+    @property
+    def _claims(self) -> Claims:
+        return self._parts.storage.cache.claims
 
     async def reported(self, archive: ExportArchive) -> FillReport:
         """How far the archive is, without doing anything.
@@ -162,7 +157,14 @@ class _Run:
         parts, key = self._parts, self._archive.key
         mark = FillMark() if afresh else await parts.storage.reading(_read_mark, parts, key)
         self._position = mark.done_bytes
-        self._filling = Filling(parts.account.id, parts.account.mailboxes, parts.storage, parts.index, mark)
+        self._filling = Filling(
+            parts.account.id,
+            parts.account.mailboxes,
+            parts.storage,
+            parts.index,
+            mark,
+            self._export.asked_s,
+        )
         report = self._filling.report
         report.of_bytes = report.of_bytes or self._archive.size_bytes
         if not report.is_whole:
@@ -342,11 +344,6 @@ class _Run:
         for key, size_bytes in filling.take_arrived():
             if self._arrived is not None:
                 await self._arrived(key, size_bytes)
-        for extension_id in filling.take_whole():
-            query = self._export.query
-            if not query.types:
-                span_s = (query.from_s, query.to_s)
-                await parts.account.mailboxes.note_records(extension_id, span_s, self._export.asked_s)
         self._progress(filling.report)
 
     def _take_in_thread(self, data: bytes) -> None:

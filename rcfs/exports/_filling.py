@@ -28,9 +28,16 @@ class Filling:
     """One archive that is being taken apart."""
 
     def __init__(
-        self, account_id: str, mailboxes: Mailboxes, storage: Storage, index: MailboxIndex, mark: FillMark
+        self,
+        account_id: str,
+        mailboxes: Mailboxes,
+        storage: Storage,
+        index: MailboxIndex,
+        mark: FillMark,
+        asked_s: float,
     ) -> None:
-        """Begins at `mark`."""
+        """Begins at `mark`; the export was asked for at `asked_s`, by this machine's clock."""
+        self._asked_s = asked_s
         self._account_id = account_id
         self._mailboxes = mailboxes
         self._index = index
@@ -53,7 +60,6 @@ class Filling:
         """The number of each extension's mailbox in the index; None for a mailbox that the index lacks."""
         self._latest: tuple[int, int, Message | None] = (-1, -1, None)
         """Extension, id and message of the last look into the index."""
-        self._whole: list[int] = []
 
     @property
     def is_done(self) -> bool:
@@ -114,11 +120,6 @@ class Filling:
         texts, self._contents.texts = self._contents.texts, []
         return texts
 
-    def take_whole(self) -> list[int]:
-        """The extensions whose records were all put into the index since the last call."""
-        whole, self._whole = self._whole, []
-        return whole
-
     def _begin(self, member: Member) -> None:
         self._member, self._sink = member, None
         if not member.is_directory:
@@ -137,18 +138,17 @@ class Filling:
         sink, self._sink = self._sink, None
         if sink is not None:
             sink.end(ended.problem)
-            if isinstance(sink, RecordsSink) and sink.whole_for is not None:
-                self._whole.append(sink.whole_for)
 
     def _records_sink(self, member: Member, extension_id: int) -> Sink | None:
         if member.problem:
             self.report.note("refused", member.name, member.problem)
             return None
-        numbers = self._mailboxes.begin_records(extension_id)
+        numbers = self._mailboxes.begin_records(extension_id, self._asked_s)
         if numbers is None:
-            return None  # Syncs keep it current, and know what was purged since the export.
+            self.report.present += 1  # Syncs keep the mailbox current, or it is not to be loaded.
+            return None
         self._numbers.pop(extension_id, None)
-        return RecordsSink(self._mailboxes, extension_id, numbers, member.name, self.report)
+        return RecordsSink(self._mailboxes, numbers, member.name, self.report)
 
     def _content_sink(self, member: Member, place: Place) -> Sink | None:
         message = self._message(place)

@@ -20,21 +20,15 @@ _OPERATION: Final = "messageStoreReportArchiveContent"
 class RecordsSink:
     """Takes the list of records of one mailbox, as it arrives."""
 
-    def __init__(
-        self, mailboxes: Mailboxes, extension_id: int, numbers: tuple[int, int], name: str, report: FillReport
-    ) -> None:
-        """Writes into the mailbox of an extension with `numbers`, see `Mailboxes.begin_records`."""
+    def __init__(self, mailboxes: Mailboxes, numbers: tuple[int, int], name: str, report: FillReport) -> None:
+        """Writes into the mailbox with `numbers`, see `Mailboxes.begin_records`."""
         self._mailboxes = mailboxes
-        self._extension_id = extension_id
         self._numbers = numbers
         self._name = name
         self._report = report
         self._cutter = RecordCutter()
         self._waiting: list[bytes] = []
         self._waiting_bytes = 0
-        self._has_bad = False
-        self.whole_for: int | None = None
-        """The extension, once all its records are in the index; None before."""
 
     def write(self, data: memoryview) -> None:
         for record in self._cutter.feed(bytes(data)):
@@ -49,8 +43,9 @@ class RecordsSink:
             self._report.note("damaged", self._name, problem)
         elif not self._cutter.is_whole:
             self._report.note("damaged", self._name, "it is no list of records")
-        elif not (self._has_bad or self._cutter.too_long):
-            self.whole_for = self._extension_id
+        elif self._cutter.too_long:
+            reason = f"records above 1 MiB, which were left out: {self._cutter.too_long}"
+            self._report.note("damaged", self._name, reason)
 
     def abort(self) -> None:
         self._flush()
@@ -68,7 +63,6 @@ class RecordsSink:
             found = decoded(b"[" + b",".join(records) + b"]", _OPERATION)
         except ServerError:
             if len(records) == 1:
-                self._has_bad = True
                 return []
             # One of them is not JSON, so each is decoded alone.
             return [found for each in records for found in self._decoded([each])]

@@ -36,7 +36,7 @@ class FillReport:
     """Members that became contents in the cache."""
     present: int = 0
     """Members whose content the cache had already, or that another process was fetching, or whose text the
-    record has."""
+    record has; and the records of mailboxes that need none."""
     unknown: int = 0
     """Members that fit no message and attachment that rcfs knows."""
     damaged: int = 0
@@ -65,6 +65,11 @@ class FillReport:
     """Why the archive could not be read to its end, as a sentence without a full stop; empty if it could."""
     examples: list[Example] = attrs.field(factory=list)
     """Some of the members that did not become contents, in this run."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the whole archive was read, and has neither contents nor records."""
+        return self.is_whole and not any(getattr(self, name) for name in _COUNTS)
 
     def note(self, kind: str, name: str, reason: str) -> None:
         """Counts a member that did not become a content."""

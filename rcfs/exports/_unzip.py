@@ -28,17 +28,6 @@ import attrs
 
 from rcfs.errors import RcfsError
 from rcfs.exports._zip_records import (
-    CENTRAL,
-    DEFLATED,
-    END,
-    END_64,
-    END_64_HEAD,
-    ENTRY,
-    LOCAL,
-    LOCATOR_64,
-    LOCATOR_64_BYTES,
-    MEMBER,
-    STORED,
     Member,
     Tally,
     add_entry,
@@ -47,6 +36,18 @@ from rcfs.exports._zip_records import (
     header_bytes,
     parse_member,
     unchecked_descriptor_bytes,
+)
+from rcfs.zipformat import (
+    DEFLATED,
+    END,
+    END_64,
+    ENTRY,
+    ENTRY_RECORD,
+    LOCAL_RECORD,
+    LOCATOR_64,
+    LOCATOR_64_RECORD,
+    MEMBER,
+    STORED,
 )
 
 _PACKED_PIECE: Final = 16 << 10
@@ -189,8 +190,8 @@ class ZipReader:
     # Members
 
     def _member(self) -> _Steps:
-        yield from self._need(LOCAL.size)
-        length = header_bytes(self._peek(LOCAL.size))
+        yield from self._need(LOCAL_RECORD.size)
+        length = header_bytes(self._peek(LOCAL_RECORD.size))
         yield from self._need(length)
         member = parse_member(self._peek(length), self._position)
         self._at += length
@@ -340,13 +341,13 @@ class ZipReader:
         """Compares the directory with the members; it holds at most one entry at a time."""
         listed = Tally()
         while (signature := self._peek(4)) == ENTRY:
-            yield from self._record(CENTRAL.size, entry_bytes, lambda entry: add_entry(listed, entry))
+            yield from self._record(ENTRY_RECORD.size, entry_bytes, lambda entry: add_entry(listed, entry))
             yield from self._need(4)
         if signature == END_64:
-            yield from self._record(END_64_HEAD.size, lambda head: 12 + END_64_HEAD.unpack(head)[1])
+            yield from self._record(12, lambda head: 12 + int.from_bytes(head[4:], "little"))
             yield from self._need(4)
         if self._peek(4) == LOCATOR_64:
-            yield from self._record(LOCATOR_64_BYTES, lambda _head: LOCATOR_64_BYTES)
+            yield from self._record(LOCATOR_64_RECORD.size, lambda _head: LOCATOR_64_RECORD.size)
             yield from self._need(4)
         self.agrees = listed == self.tally and self._peek(4) == END
 

@@ -1,42 +1,32 @@
-"""The records of a zip file: headers before members, data descriptors, and the directory at the end.
+"""The records of a zip file that arrives: headers before members, data descriptors, entries of the directory.
 
-Source: APPNOTE.TXT of PKWARE, version 6.3.10; the numbers below are its sections.
+See `rcfs.zipformat`, also for the numbers of sections.
 """
 
 import struct
 import zlib
-from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Final
 
 import attrs
 
-MEMBER: Final = b"PK\3\4"
-DESCRIPTOR: Final = b"PK\7\x08"
-ENTRY: Final = b"PK\1\2"
-END: Final = b"PK\5\6"
-END_64: Final = b"PK\6\6"
-LOCATOR_64: Final = b"PK\6\7"
-"""Signatures (4.3.7, 4.3.9, 4.3.12, 4.3.16, 4.3.14, 4.3.15)."""
+from rcfs.zipformat import (
+    DEFLATED,
+    DESCRIPTOR,
+    ENTRY,
+    ENTRY_RECORD,
+    IS_DESCRIBED,
+    IS_ENCRYPTED,
+    IS_UTF8,
+    LOCAL_RECORD,
+    MEMBER,
+    STORED,
+    extra_fields,
+    from_zip64,
+)
 
-STORED: Final = 0
-DEFLATED: Final = 8
-"""Methods of compression (4.4.5); rcfs reads no others."""
-
-LOCAL: Final = struct.Struct("<4sHHHHHIIIHH")
-CENTRAL: Final = struct.Struct("<4sHHHHHHIIIHHHHHII")
-LOCATOR_64_BYTES: Final = 20
-END_64_HEAD: Final = struct.Struct("<4sQ")
-
-_ENCRYPTED: Final = 1 << 0
-_DESCRIBED: Final = 1 << 3
-_UTF8: Final = 1 << 11
-"""Bits of the general purpose flag (4.4.4)."""
-_UNKNOWN: Final = 0xFFFFFFFF
-"""A size of 32 bits whose true value stands in the extra field (4.4.8)."""
-_ZIP64: Final = 1
 _UNICODE_PATH: Final = 0x7075
-"""Ids of extra fields (4.5.3, 4.6.9)."""
+"""Id of an extra field (4.6.9)."""
 _TALLY_END: Final = 1 << 64
 
 
@@ -87,53 +77,56 @@ class Tally:
 
 def header_bytes(head: bytes) -> int:
     """Length in bytes of the header of a member whose first bytes are `head`."""
-    *_fields, name_bytes, extra_bytes = LOCAL.unpack(head[: LOCAL.size])
-    return LOCAL.size + int(name_bytes) + int(extra_bytes)
+    *_fields, name_bytes, extra_bytes = LOCAL_RECORD.unpack(head[: LOCAL_RECORD.size])
+    return LOCAL_RECORD.size + int(name_bytes) + int(extra_bytes)
 
 
 def parse_member(header: bytes, offset: int) -> Member:
     """The member whose whole header is `header`."""
-    _sig, _version, flags, method, _time, _date, crc, packed, size, name_end, _extra = LOCAL.unpack_from(
-        header
+    _sig, _version, flags, method, _time, _date, crc, packed, size, name_end, _extra = (
+        LOCAL_RECORD.unpack_from(header)
     )
-    raw_name = header[LOCAL.size : LOCAL.size + name_end]
-    extras = dict(_extras(header[LOCAL.size + name_end :]))
-    sizes = _sizes(extras.get(_ZIP64, b""), size, packed)
-    is_described = bool(flags & _DESCRIBED)
+    raw_name = header[LOCAL_RECORD.size : LOCAL_RECORD.size + name_end]
+    extra = header[LOCAL_RECORD.size + name_end :]
+    size_bytes, packed_bytes = from_zip64(extra, size, packed)
+    is_damaged = size_bytes is None or packed_bytes is None
+    is_described = bool(flags & IS_DESCRIBED)
     # With a descriptor the header has zeros, or the true values (4.4.4, bit 3), which some writers know.
-    is_known = sizes is not None and not (is_described and sizes[1] == 0)
+    is_known = not is_damaged and not (is_described and packed_bytes == 0)
     return Member(
         offset=offset,
-        name=_decoded(raw_name, flags, extras.get(_UNICODE_PATH, b"")),
+        name=_decoded(raw_name, flags, dict(extra_fields(extra)).get(_UNICODE_PATH, b"")),
         raw_name=raw_name,
         method=method,
-        size_bytes=sizes[0] if sizes is not None and is_known else None,
-        packed_bytes=sizes[1] if sizes is not None and is_known else None,
+        size_bytes=size_bytes if is_known else None,
+        packed_bytes=packed_bytes if is_known else None,
         crc=crc,
         is_described=is_described,
-        problem=_problem(flags, method, is_damaged=sizes is None),
+        problem=_problem(flags, method, is_damaged=is_damaged),
     )
 
 
 def entry_bytes(head: bytes) -> int:
     """Length in bytes of the directory's entry whose first bytes are `head`."""
-    *_fields, name, extra, comment, _disk, _internal, _external, _offset = CENTRAL.unpack(
-        head[: CENTRAL.size]
+    *_fields, name, extra, comment, _disk, _internal, _external, _offset = ENTRY_RECORD.unpack(
+        head[: ENTRY_RECORD.size]
     )
-    return CENTRAL.size + int(name) + int(extra) + int(comment)
+    return ENTRY_RECORD.size + int(name) + int(extra) + int(comment)
 
 
 def add_entry(tally: Tally, entry: bytes) -> None:
     """Add the member of a whole directory entry to `tally`."""
-    fields = CENTRAL.unpack_from(entry)
+    fields = ENTRY_RECORD.unpack_from(entry)
     crc, packed, size, name_end, extra_end, offset = *fields[7:12], fields[16]
-    raw_name = entry[CENTRAL.size : CENTRAL.size + name_end]
-    extras = dict(_extras(entry[CENTRAL.size + name_end : CENTRAL.size + name_end + extra_end]))
-    wide = _wide(extras.get(_ZIP64, b""))
-    size, packed, offset = (
-        next(wide, value) if value == _UNKNOWN else value for value in (size, packed, offset)
+    raw_name = entry[ENTRY_RECORD.size : ENTRY_RECORD.size + name_end]
+    extra = entry[ENTRY_RECORD.size + name_end : ENTRY_RECORD.size + name_end + extra_end]
+    true_size, _packed, true_offset = from_zip64(extra, size, packed, offset)
+    tally.add(
+        offset if true_offset is None else true_offset,
+        raw_name,
+        crc,
+        size if true_size is None else true_size,
     )
-    tally.add(offset, raw_name, crc, size)
 
 
 def descriptor_bytes(found: bytes, crc: int | None, packed_bytes: int, size_bytes: int) -> int:
@@ -175,32 +168,9 @@ def _fits(form: str, *values: int) -> bool:
     return form == "<QQ" or max(values) < 1 << 32
 
 
-def _sizes(zip64: bytes, size: int, packed: int) -> tuple[int, int] | None:
-    """(size, packed size) of a header; None if the extra field lacks one."""
-    wide = _wide(zip64)
-    found = [next(wide, None) if value == _UNKNOWN else value for value in (size, packed)]
-    first, second = found
-    return None if first is None or second is None else (first, second)
-
-
-def _wide(data: bytes) -> Iterator[int]:
-    """The numbers of 64 bits in the extra field of zip64."""
-    return (value for (value,) in struct.iter_unpack("<Q", data[: len(data) // 8 * 8]))
-
-
-def _extras(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(id, data) of each extra field (4.5.1) that is not cut."""
-    while len(data) >= 4:
-        number, length = struct.unpack_from("<HH", data)
-        if length > len(data) - 4:
-            return
-        yield number, data[4 : 4 + length]
-        data = data[4 + length :]
-
-
 def _decoded(raw_name: bytes, flags: int, unicode_path: bytes) -> str:
     """The name: in UTF-8 if the header has that flag (appendix D), else in the code page of DOS."""
-    if flags & _UTF8:
+    if flags & IS_UTF8:
         return raw_name.decode("utf-8", "replace")
     version_and_crc = b"\1" + zlib.crc32(raw_name).to_bytes(4, "little")
     if unicode_path.startswith(version_and_crc):
@@ -211,6 +181,6 @@ def _decoded(raw_name: bytes, flags: int, unicode_path: bytes) -> str:
 def _problem(flags: int, method: int, *, is_damaged: bool) -> str:
     if is_damaged:
         return "its header lacks a size"
-    if flags & _ENCRYPTED:
+    if flags & IS_ENCRYPTED:
         return "it is encrypted"
     return "" if method in (STORED, DEFLATED) else f"rcfs does not know its compression, method {method}"

@@ -5,6 +5,9 @@ thread and directs both. However large the account is, a pull keeps only sums in
 the disk. An audit reads the manifest of a copy with `open_manifest` and `entries`.
 """
 
+from rcfs.pull._conditions import conditions_of as conditions_of
+from rcfs.pull._conditions import covers as covers
+from rcfs.pull._conditions import filter_of as filter_of
 from rcfs.pull._copy import Copy as Copy
 from rcfs.pull._days import TYPICAL_BYTES as TYPICAL_BYTES
 from rcfs.pull._days import Days as Days
@@ -42,7 +45,6 @@ from rcfs.pull._scratch import open_scratch as open_scratch
 from rcfs.pull._seen import Seen as Seen
 from rcfs.pull._survey import Failure as Failure
 from rcfs.pull._survey import Survey as Survey
-from rcfs.pull._telling import conditions_of as conditions_of
 from rcfs.pull._todo import FETCHES as FETCHES
 from rcfs.pull._todo import Kind as Kind
 from rcfs.pull._transfer import Progress as Progress

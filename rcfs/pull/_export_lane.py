@@ -50,7 +50,9 @@ class _Wait:
     period: Period
     state: ExportState
     since_s: float
-    """When the pull first saw it in that state, in seconds of trio's clock."""
+    """When the pull first saw it in that state, in seconds of trio's clock; asking again is no progress."""
+    is_asked: bool = False
+    """Whether it was asked for."""
     is_renewed: bool = False
     """Whether it had expired, and was asked for again."""
 
@@ -169,7 +171,11 @@ class ExportLane:
                 problem = f": {export.problem}" if export.problem else ""
                 self._give_up(export_id, f"{_ENDS[export.state]}{problem}")
             elif export.state is not wait.state:
-                wait.state, wait.since_s = export.state, now_s
+                # In turns, if the platform refuses it or its answers are lost: a pull must end then, too.
+                if not (wait.is_asked and export.state in (ExportState.WAITING, ExportState.ASKED)):
+                    wait.since_s = now_s
+                wait.is_asked |= export.state is ExportState.ASKED
+                wait.state = export.state
             elif now_s >= self._ends_s(export_id):
                 state = export.state.value
                 self._give_up(export_id, f"is still {state} after {format_duration(PATIENCE_S)}")
@@ -197,7 +203,8 @@ class ExportLane:
         name = export.query.name
         archives = contents_of(export)
         if not archives:
-            self._on_note(f"export {name} has no archives; its attachments come one by one")
+            lacks = "holds no attachments" if export.archives else "has no archives"
+            self._on_note(f"export {name} {lacks}; those of its period come one by one")
         self._left_bytes[name] = sum(archive.size_bytes or 0 for archive in archives)
         for archive in archives:
             subject = f"{archive.name} of export {name}"
@@ -206,7 +213,7 @@ class ExportLane:
                 report = await self._engine.fast_lane.fill_from(
                     export, archive, priority=Priority.BULK, program=PROGRAM, arrived=self._arrived
                 )
-                self.archives += 1
+                self.archives += report.requests > 0
                 problems = problems_of(report)
             except NotFoundError as exc:
                 if await self._has_expired(export):

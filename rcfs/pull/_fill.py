@@ -21,6 +21,8 @@ def problems_of(report: FillReport) -> list[str]:
         if count:
             example = next((f", such as {e.name}: {e.reason}" for e in report.examples if e.kind == kind), "")
             problems.append(f"{count} of its files {words}{example}")
+    if report.is_empty:
+        problems.append("it is empty: RingCentral has no attachments of that period")
     if report.is_whole and not report.agrees:
         problems.append("its directory does not list what it holds")
     return problems

@@ -22,7 +22,7 @@ T = TypeVar("T")
 _ANOTHERS = "CMN-419"
 """``errorCode`` for an extension that the login may not read. Other refusals are about the app or the login
 itself, and so about every mailbox."""
-_LOADERS = 8
+LOADERS = 8
 """Mailboxes, and lists of greetings, loaded at the same time: they keep the light group busy at a latency of
 10 s."""
 
@@ -51,8 +51,8 @@ async def load_tree(engine: Engine, paths: Sequence[Parts], wanted: Filter) -> L
     needs = needs_of(root, paths, wanted, engine.account.calls.catalogue)
     loader = _Loader(engine, root)
     jobs: list[Callable[[], Awaitable[None]]] = [
-        in_parallel(_LOADERS, loader.load_mailboxes, needs.mailboxes.items()),
-        in_parallel(_LOADERS, loader.load_lists, needs.lists),
+        in_parallel(LOADERS, loader.load_mailboxes, needs.mailboxes.items()),
+        in_parallel(LOADERS, loader.load_lists, needs.lists),
         partial(loader.load_months, needs, wanted),
     ]
     await run_together(jobs)

@@ -19,6 +19,11 @@ MOST_PERIOD_BYTES = 20 << 30
 """Size of the archives of one period, at most: twenty of the largest, which arrive in minutes to hours. The
 platform does not tell how long it keeps archives, and a period that fails is to cost little."""
 
+_MOST_NEEDLESS = 10
+"""How many times as large as what is missing the rest of a present export may be: sizes are often unknown,
+and another export takes minutes."""
+_LITTLE_BYTES = 1e9
+"""Rest of a present export that is always used: one archive."""
 _USELESS = frozenset({ExportState.FAILED, ExportState.CANCELLED, ExportState.EXPIRED})
 
 
@@ -84,7 +89,8 @@ def choose_periods(days: Days, scope: Scope, exports: Iterable[Known]) -> tuple[
     for period in sorted(usable, key=lambda each: -each.missing):
         covered = {day for day in left if period.holds(day * DAY_S)}
         missing = total_of(left[day] for day in covered).missing
-        if missing:
+        most_bytes = max(_LITTLE_BYTES, _MOST_NEEDLESS * missing * days.mean_bytes)
+        if missing and (period.known is None or period.known.size_bytes <= most_bytes):
             chosen.append(attrs.evolve(period, missing=missing))
             left = {day: sums for day, sums in left.items() if day not in covered}
     for months in _runs(left, scope):

@@ -21,7 +21,8 @@ from rcfs.pull._keeping_up import keeping_up
 from rcfs.pull._load import in_parallel, load_tree
 from rcfs.pull._needs import Parts, owners_of
 from rcfs.pull._places import date_directories, make_places, sweep_directories
-from rcfs.pull._scope import bounds_of, scope_of
+from rcfs.pull._records_lane import RecordsLane
+from rcfs.pull._scope import bounds_of, scope_of, takes_all_messages
 from rcfs.pull._survey import Failure, Survey, Surveyor
 from rcfs.pull._telling import FactTeller, PullRecord
 from rcfs.pull._todo import FETCHES, Kind
@@ -108,6 +109,19 @@ class Pull:
         """
         loaded = await load_tree(self._engine, paths, Filter())
         return loaded.root, loaded.failures
+
+    async def take_records(self, paths: Sequence[Parts], wanted: Filter) -> None:
+        """Before `survey`: takes records out of an export, if that saves requests for lists of mailboxes.
+
+        Raises:
+            AuthError: The credentials are refused.
+            StoreError: The index of mailboxes or the list of exports fails.
+        """
+        self.surveyed = survey = Survey()
+        if self._via is not Via.ATTACHMENTS and () in paths and takes_all_messages(wanted):
+            survey.waits_for = "an export of all messages, so that mailboxes need no whole list"
+            lane = RecordsLane(self._engine, is_eager=self._via is Via.EXPORTS, on_note=self._on_note)
+            await lane.run()
 
     async def survey(self, paths: Sequence[Parts], wanted: Filter) -> tuple[Survey, list[Parts]]:
         """Finds what is to be done for `paths`; also returns the paths that lead to nothing.
@@ -224,6 +238,8 @@ class Pull:
         """Chooses the way of the missing attachments; sends nothing."""
         engine, count = self._engine, survey.missing_in[MEDIUM]
         scope, exports = None, []
+        if self._via is Via.EXPORTS and not wanted.takes_messages:
+            self._on_note("exports hold messages only, so --via exports changes nothing here")
         if self._via is not Via.ATTACHMENTS and count:
             exports = await known_exports(engine)
             scope = await scope_of(engine, survey.root, paths, wanted, survey.days, survey.unchanged)

@@ -66,6 +66,16 @@ def _is_choosy(wanted: Filter) -> bool:
     )
 
 
+def takes_all_messages(wanted: Filter) -> bool:
+    """Whether a filter takes the messages of all types and times."""
+    is_bounded = wanted.since_s is not None or wanted.until_s is not None
+    return wanted.takes_messages and _takes_all_types(wanted) and not (is_bounded or _is_choosy(wanted))
+
+
+def _takes_all_types(wanted: Filter) -> bool:
+    return not wanted.message_types or wanted.message_types >= set(EXPORT_TYPES)
+
+
 def _is_broad(path: Parts) -> bool:
     """Whether a path selects whole mailboxes, or all messages of a type, or of a type and month."""
     return len(path) <= 1 or (
@@ -75,8 +85,8 @@ def _is_broad(path: Parts) -> bool:
 
 def _types(paths: Sequence[Parts], wanted: Filter, days: Days) -> Iterable[str]:
     """The types of messages to ask for; empty for all."""
-    takes_all = not wanted.message_types or wanted.message_types >= set(EXPORT_TYPES)
-    return () if takes_all and all(len(path) <= 1 for path in paths) else sorted(days.types)
+    takes_all = _takes_all_types(wanted) and all(len(path) <= 1 for path in paths)
+    return () if takes_all else sorted(days.types)
 
 
 def _factor(engine: Engine, counts: Mapping[int, int], walked: set[int]) -> float:

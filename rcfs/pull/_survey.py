@@ -45,6 +45,8 @@ class Failure:
 class Survey:
     """The files of a pull, and the steps that are to be done; grows until `Pull.survey` returns."""
 
+    waits_for: str = ""
+    """The event before which the pull lists no mailbox, as part of a sentence; empty without one."""
     looked: int = 0
     """Files that were looked at so far, including those of unchanged mailboxes."""
     present: int = 0

@@ -7,11 +7,11 @@ import attrs
 from rcfs import __version__
 from rcfs.engine import Engine
 from rcfs.model import RECORDINGS_VIEW, AttachmentKey, Filter
+from rcfs.pull._conditions import conditions_of
 from rcfs.pull._copy import Copy
 from rcfs.pull._facts import (
     MOST_REASONS,
     NO_MONTH,
-    Condition,
     Fact,
     PullNote,
     kind_of_message,
@@ -127,16 +127,6 @@ class PullRecord:
             reasons=_reasons(failures),
         )
         self._copy.note_pull(note, {})
-
-
-def conditions_of(wanted: Filter) -> dict[str, Condition]:
-    """The conditions of a filter that are set, as JSON has them."""
-    defaults = attrs.asdict(Filter())
-    return {
-        name: sorted(value) if isinstance(value, frozenset) else value
-        for name, value in attrs.asdict(wanted).items()
-        if value != defaults[name]
-    }
 
 
 def _reasons(failures: Sequence[Failure]) -> tuple[tuple[str, str], ...]:

@@ -26,6 +26,7 @@ from rcfs.model import (
     format_size,
 )
 from rcfs.pull._days import Days
+from rcfs.pull._forecast import Forecast
 from rcfs.pull._periods import Known, Period, Scope, choose_periods
 
 ASSUMED_REPORT_S: Final = 300.0
@@ -36,7 +37,7 @@ ARCHIVE_BYTES: Final = 1e9
 """Size of an archive that is full (documentation of message store exports: 1 GB)."""
 _POLL_S: Final = 20.0
 """Seconds between two looks at a report, about."""
-_WORTH: Final = 2.0
+WORTH: Final = 2.0
 """Exports must be this many times faster: they are work for the platform, and their forecast is rougher."""
 
 
@@ -100,11 +101,12 @@ class Way:
         archives = f"{self.archives} archives" if self.archives > 1 else "1 archive"
         rest = self.count - self.by_exports
         alone = f" and {rest:,} attachments one by one" if rest else ""
-        assumed = f"; assumed: {format_duration(self.report_s)} for a report" if self.is_assumed else ""
+        report = f", {format_duration(self.report_s)} for a report" if self.is_assumed else ""
         instead = "" if self.other_s is None else f", instead of {format_duration(self.other_s)}"
         return (
             f"via exports: {archives} of {format_size(round(self.total_bytes))}{alone},"
-            f" about {format_duration(self.left_s)}{instead} for {attachments} one by one{assumed}"
+            f" about {format_duration(self.left_s)}{instead} for {attachments} one by one;"
+            f" assumed: {ASSUMED_BYTES_S / 1e6:.0f} MB a second{report}"
         )
 
 
@@ -114,6 +116,7 @@ class Costs:
     def __init__(self, engine: Engine) -> None:
         """Asks the quota of `engine`, and how long its exports took."""
         self._gate = engine.lane.gate
+        self._interval_s = Forecast(self._gate).interval_s
         self._exports = engine.exports
         usual_s = self._exports.usual_s(ExportKind.MESSAGES)
         self.is_assumed = usual_s is None
@@ -144,7 +147,7 @@ class Costs:
         """
         alone_s = period.missing * self._interval_s(MEDIUM)
         heavy_s = self.requests(period) * self._interval_s(HEAVY)
-        return max(heavy_s, period.total_bytes / ASSUMED_BYTES_S) * _WORTH < alone_s
+        return max(heavy_s, period.total_bytes / ASSUMED_BYTES_S) * WORTH < alone_s
 
     def requests(self, period: Period) -> int:
         """Requests of the group `HEAVY` that a period takes: to ask, to look, to list, and the archives."""
@@ -163,10 +166,6 @@ class Costs:
 
     def _answered_s(self, group: UsageGroup, count: int) -> float:
         return self._gate.answered_s(group, Priority.BULK, count) if count else 0.0
-
-    def _interval_s(self, group: UsageGroup) -> float:
-        states = (state for state in self._gate.states() if state.group == group)
-        return next((state.window_s / state.limit for state in states), 0.0)
 
 
 def archives_of(period: Period) -> int:
@@ -233,7 +232,7 @@ def choose_way(
         return attrs.evolve(by_attachments, reason="an export would bring much that is here already")
     rest = count - sum(period.missing for period in periods)
     exports_s = max(costs.exports_s(periods), costs.attachments_s(rest, rest * mean_bytes))
-    if via is Via.AUTO and exports_s * _WORTH > alone_s:
+    if via is Via.AUTO and exports_s * WORTH > alone_s:
         return attrs.evolve(by_attachments, other_s=exports_s)
     return Way(
         Via.EXPORTS,

@@ -32,12 +32,15 @@ _LOCKS = 1 << 62
 
 
 class Claims:
-    """The claims of one process, for any thread; two objects of one process ignore each other's claims."""
+    """The claims of one process, for any thread; two objects of one process ignore each other's claims.
+
+    Besides contents, a text names other work that one task of all processes does at a time.
+    """
 
     def __init__(self, fd: int | None) -> None:
         """Use `open` instead."""
         self._fd = fd
-        self._held: set[ContentKey] = set()
+        self._held: set[ContentKey | str] = set()
 
     @classmethod
     def open(cls, directory: Path) -> "Claims":
@@ -60,8 +63,10 @@ class Claims:
                 return os.pread(self._fd, _MARK_BYTES, _mark_offset(key))
         return b""
 
-    def take(self, key: ContentKey) -> bool:
-        """Claim a content for this process, once or again; False if another process has claimed it."""
+    def take(self, key: ContentKey | str) -> bool:
+        """Claim a content; False if another task of this process, or another process, has claimed it."""
+        if key in self._held:
+            return False
         if self._fd is not None:
             try:
                 fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _lock_offset(key))
@@ -72,11 +77,7 @@ class Claims:
         self._held.add(key)
         return True
 
-    def take_free(self, key: ContentKey) -> bool:
-        """As `take`; False as well if this process has claimed the content already."""
-        return key not in self._held and self.take(key)
-
-    def give_back(self, key: ContentKey) -> None:
+    def give_back(self, key: ContentKey | str) -> None:
         """Release the claim of a content, after its bytes were put into the cache."""
         self._held.discard(key)
         if self._fd is not None:
@@ -88,17 +89,18 @@ class Claims:
     def close(self) -> None:
         """Release all claims of this process; nothing is claimed afterwards."""
         fd, self._fd = self._fd, None
+        self._held.clear()
         if fd is not None:
             os.close(fd)
 
 
-def _digest(key: ContentKey) -> int:
+def _digest(key: ContentKey | str) -> int:
     return int.from_bytes(blake2b(str(key).encode(), digest_size=8).digest())
 
 
-def _mark_offset(key: ContentKey) -> int:
+def _mark_offset(key: ContentKey | str) -> int:
     return _digest(key) % _MARKS * _MARK_BYTES
 
 
-def _lock_offset(key: ContentKey) -> int:
+def _lock_offset(key: ContentKey | str) -> int:
     return _FIRST_LOCK + _digest(key) % _LOCKS

@@ -6,8 +6,6 @@ collector does not visit: some 170 bytes for a member, so that 100,000 attachmen
 An archive comes from a server, and is not trusted. A member is left out if it reaches past the end of the
 archive, shares bytes with another member, claims more bytes than its packed ones can hold, or has no place in
 the tree. So all members together are at most `_MOST_RATIO` times as large as the archive.
-
-Source: APPNOTE.TXT of PKWARE, version 6.3.10, 4.3.7 to 4.3.16 and 4.5.3.
 """
 
 import re
@@ -22,8 +20,26 @@ import attrs
 
 from rcfs.tree._names import fit
 from rcfs.tree._zip_names import MemberNames
+from rcfs.zipformat import (
+    DEFLATED,
+    END,
+    END_64,
+    END_64_RECORD,
+    END_RECORD,
+    ENTRY,
+    ENTRY_RECORD,
+    IS_ENCRYPTED,
+    IS_ENCRYPTED_STRONGLY,
+    IS_MASKED,
+    IS_UTF8,
+    LOCAL_RECORD,
+    LOCATOR_64,
+    LOCATOR_64_RECORD,
+    STORED,
+    from_zip64,
+)
 
-TAIL_BYTES: Final = 76 + 22 + 0xFFFF
+TAIL_BYTES: Final = LOCATOR_64_RECORD.size + END_64_RECORD.size + END_RECORD.size + 0xFFFF
 """Bytes at the end of an archive that hold the record about its directory, with zip64 and any comment."""
 MOST_DIRECTORY_BYTES: Final = 96 << 20
 """Largest directory that is read: 500,000 members with names of 130 bytes have 88 MB."""
@@ -36,24 +52,8 @@ _MOST_RATIO = 1032
 _LARGEST = 1 << 40
 """Largest size of a member, so that no sum of them is too large for a file system."""
 
-STORED: Final = 0
-DEFLATED: Final = 8
-"""Methods that can be read."""
-_ENCRYPTED = 0x2041
-"""Flags of members that are encrypted (bits 0 and 6), or whose directory entry is masked (bit 13)."""
-_UTF8 = 0x800
-LOCAL_HEADER: Final = Struct("<I5H3I2H")
-"""The header in front of a member's bytes; a name and an extra field follow it."""
-LOCAL_SIGNATURE: Final = 0x04034B50
-_ENTRY = Struct("<I6H3I5H2I")
-_ENTRY_SIGNATURE = 0x02014B50
-_END = Struct("<I4H2IH")
-_END_SIGNATURE = b"PK\5\6"
-_LOCATOR = Struct("<IIQI")
-_LOCATOR_SIGNATURE = 0x07064B50
-_END64 = Struct("<IQ2H2I4Q")
-_END64_SIGNATURE = 0x06064B50
-_IN_ZIP64 = 0xFFFFFFFF
+_ENCRYPTED: Final = IS_ENCRYPTED | IS_ENCRYPTED_STRONGLY | IS_MASKED
+"""Flags of members that are encrypted, or whose directory entry is masked."""
 _FACTS = Struct("<HHIIQQQ")
 """The facts behind a path in the list: flags, method, time, CRC, packed size, size, position."""
 _BETWEEN = b"\1"
@@ -127,22 +127,22 @@ def zip_extent(tail: bytes, size_bytes: int) -> ZipExtent:
         BadZipError: It is no zip archive, has several parts, or its directory is too large.
     """
     at = len(tail)
-    while (at := tail.rfind(_END_SIGNATURE, 0, at)) >= 0:
-        if at + _END.size <= len(tail):
-            *_head, length, offset, comment = _END.unpack_from(tail, at)
+    while (at := tail.rfind(END, 0, at)) >= 0:
+        if at + END_RECORD.size <= len(tail):
+            *_head, length, offset, comment = END_RECORD.unpack_from(tail, at)
             # Another one may be in the comment.
-            if at + _END.size + comment == len(tail):
+            if at + END_RECORD.size + comment == len(tail):
                 return _extent(tail, at, length, offset, size_bytes)
     raise BadZipError("it is no zip archive, or its end is missing")
 
 
 def _extent(tail: bytes, at: int, length: int, offset: int, size_bytes: int) -> ZipExtent:
     stop = size_bytes - len(tail) + at
-    before = at - _LOCATOR.size
-    if before >= 0 and _LOCATOR.unpack_from(tail, before)[0] == _LOCATOR_SIGNATURE:
-        before -= _END64.size
-        end64 = _END64.unpack_from(tail, before) if before >= 0 else (0,)
-        if end64[0] == _END64_SIGNATURE:
+    before = at - LOCATOR_64_RECORD.size
+    if before >= 0 and LOCATOR_64_RECORD.unpack_from(tail, before)[0] == LOCATOR_64:
+        before -= END_64_RECORD.size
+        end64 = END_64_RECORD.unpack_from(tail, before) if before >= 0 else (0,)
+        if end64[0] == END_64:
             length, offset, stop = int(end64[8]), int(end64[9]), size_bytes - len(tail) + before
     start = stop - length
     if start < 0 or start < offset:
@@ -177,8 +177,8 @@ class ZipDirectory:
         left_out = 0
         for name, flags, facts in _entries_of(data, extent):
             method, _time, _crc, packed_bytes, size_bytes, position = facts
-            path, is_directory = names.path(name, is_utf8=bool(flags & _UTF8))
-            stop = position + LOCAL_HEADER.size + len(name) + packed_bytes
+            path, is_directory = names.path(name, is_utf8=bool(flags & IS_UTF8))
+            stop = position + LOCAL_RECORD.size + len(name) + packed_bytes
             if not path or stop > extent.start or not _is_plausible(method, flags, packed_bytes, size_bytes):
                 left_out += bool(path)
                 continue
@@ -248,39 +248,24 @@ def _member(entry: bytes) -> Member:
 def _entries_of(data: bytes, extent: ZipExtent) -> Iterator[tuple[bytes, int, tuple[int, ...]]]:
     """(name, flags, other facts in the order of `_FACTS`) of each member, up to the first broken entry."""
     at = 0
-    while at + _ENTRY.size <= len(data):
-        row = _ENTRY.unpack_from(data, at)
+    while at + ENTRY_RECORD.size <= len(data):
+        row = ENTRY_RECORD.unpack_from(data, at)
         flags, method, time, date, crc = row[3:8]
         packed_bytes, size_bytes, name_bytes, extra_bytes, comment_bytes = row[8:13]
         position = row[16]
-        at += _ENTRY.size
+        at += ENTRY_RECORD.size
         stop = at + name_bytes + extra_bytes
-        if row[0] != _ENTRY_SIGNATURE or stop > len(data):
+        if row[0] != ENTRY or stop > len(data):
             return
-        if _IN_ZIP64 in (packed_bytes, size_bytes, position):
-            extra = data[at + name_bytes : stop]
-            size_bytes, packed_bytes, position = _from_zip64(extra, size_bytes, packed_bytes, position)
+        told = size_bytes, packed_bytes, position
+        # A member with a missing number is left out: what stands there instead is too large.
+        wide = from_zip64(data[at + name_bytes : stop], *told)
+        size_bytes, packed_bytes, position = (
+            number if found is None else found for number, found in zip(told, wide, strict=True)
+        )
         facts = (method, date << 16 | time, crc, packed_bytes, size_bytes, position + extent.shift)
         yield data[at : at + name_bytes], flags, facts
         at = stop + comment_bytes
-
-
-def _from_zip64(extra: bytes, *numbers: int) -> tuple[int, ...]:
-    """`numbers` (size, packed size, position), those that are too large for 32 bits from the extra field."""
-    at = 0
-    while at + 4 <= len(extra):
-        kind, length = (
-            int.from_bytes(extra[at : at + 2], "little"),
-            int.from_bytes(extra[at + 2 : at + 4], "little"),
-        )
-        if kind == 1:
-            values = iter(extra[at + 4 + 8 * index : at + 12 + 8 * index] for index in range(length // 8))
-            return tuple(
-                int.from_bytes(next(values, b""), "little") if number == _IN_ZIP64 else number
-                for number in numbers
-            )
-        at += 4 + length
-    return numbers
 
 
 def _is_plausible(method: int, flags: int, packed_bytes: int, size_bytes: int) -> bool:

@@ -198,7 +198,7 @@ async def _engine(platform: Platform, folder: Path) -> AsyncIterator[Engine]:
             yield engine
 
 
-async def _run_inline(work: Callable[[*Ts], T], *arguments: *Ts, **_options: object) -> T:
+async def run_inline(work: Callable[[*Ts], T], *arguments: *Ts, **_options: object) -> T:
     """Runs the work of a thread in the event loop, since virtual time passes while a task waits."""
     await trio.lowlevel.checkpoint()
     return work(*arguments)
@@ -217,7 +217,7 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(40),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    with patch.object(trio.to_thread, "run_sync", _run_inline):
+    with patch.object(trio.to_thread, "run_sync", run_inline):
         loaded = trio.run(load, Path(folder), int(per_day), int(users), clock=MockClock(autojump_threshold=0))
     print(json.dumps(attrs.asdict(loaded)))
 

@@ -14,6 +14,7 @@ from bench._calls import CallsBench
 from bench._calls_results import CallsResults, calls_table
 from bench._conditions import circumstances, conditions
 from bench._delay import delayed
+from bench._exports import ExportsResults, described, exports_table, measure
 from bench._material import Material
 from bench._measure import Bench
 from bench._mirror import write_mirror
@@ -23,7 +24,7 @@ from bench._peers import PEERS, USUAL, Peer, PeerError
 from bench._picture import picture
 from bench._plan import Plan, ScalePlan, full, quick
 from bench._processes import free_port
-from bench._report import in_readme, short_tables, tables
+from bench._report import in_readme, short_table, tables
 from bench._results import Results
 from bench._scale import ScaleBench
 from bench._scale_results import ScaleResults, scale_table
@@ -32,10 +33,12 @@ from bench._soak import soak
 ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
 _PROXY_WITHIN_S = 10.0
-_SCALE, _CALLS = "scale.json", "calls.json"
+_SCALE, _CALLS, _EXPORTS = "scale.json", "calls.json", "exports.json"
 _INTERRUPTED = "contrib/bench: interrupted; everything was unmounted and ended\n"
 _CALLS_PER_DAY, _CALLS_PER_USER = 40_000, 10
 """The example of the documentation of recordings: 4,000 users with ten calls a day each."""
+_ATTACHMENTS = 12_000
+"""Attachments for ``--exports``: four archives; four minutes of CPU time."""
 
 
 def main() -> int:
@@ -50,7 +53,7 @@ def main() -> int:
         if not results.joinpath("bench.json").exists():
             sys.stderr.write("contrib/bench: there are no results yet; run contrib/bench first\n")
             return 1
-        text = short_tables(Results.load(results / "bench.json"))
+        text = short_table(Results.load(results / "bench.json"))
         readme = ROOT / "README.md"
         readme.write_text(in_readme(readme.read_text(encoding="utf-8"), text), encoding="utf-8")
         return 0
@@ -60,6 +63,8 @@ def main() -> int:
         return _scale(results, options.scale)
     if options.calls is not None:
         return _calls(results, options.calls)
+    if options.exports is not None:
+        return _exports(results, options.exports)
     plan = quick() if options.quick else full()
     peers = [PEERS[name]() for name in options.peer or USUAL]
     try:
@@ -99,6 +104,16 @@ def _calls(folder: Path, numbers: Sequence[int]) -> int:
     code = _ended(run)
     for results in measured:
         _put(None if numbers else folder / _CALLS, results.to_json(), calls_table(results))
+    return code
+
+
+def _exports(folder: Path, numbers: Sequence[int]) -> int:
+    """Runs ``--exports`` and returns the exit code."""
+    attachments = numbers[0] if numbers else _ATTACHMENTS
+    results = ExportsResults({**circumstances(ROOT), "account": described(attachments)})
+    code = _ended(lambda place: measure(attachments, place, results, _say))
+    if not code:
+        _put(None if numbers else folder / _EXPORTS, results.to_json(), exports_table(results))
     return code
 
 
@@ -151,6 +166,13 @@ def _options() -> argparse.Namespace:
         type=int,
         metavar="NUMBER",
         help="measure the call log of an account with NUMBER calls a day, and NUMBER users",
+    )
+    parser.add_argument(
+        "--exports",
+        nargs="*",
+        type=int,
+        metavar="ATTACHMENTS",
+        help="measure pulls by exports of an account with this many attachments",
     )
     parser.add_argument("--soak", action="store_true", help="run the tests that can run longer, for long")
     parser.add_argument("--offline", action="store_true", help="measure a known account without its server")

@@ -35,14 +35,13 @@ def tables(results: Results) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def short_tables(results: Results) -> str:
+def short_table(results: Results) -> str:
     """The requests and the seconds of the usual cases, for the README."""
-    cases = [case for case in results.cases if case in _SHORT]
-    parts = [
-        _phase_table(results, cases, lambda cell: _number(cell.median_requests), "Requests"),
-        _phase_table(results, cases, lambda cell: _seconds(cell.median_s), "Seconds"),
-    ]
-    return "\n\n".join(parts) + "\n"
+    rows = []
+    for case in (case for case in results.cases if case in _SHORT):
+        rows += _phase_rows(results, [case], lambda cell: _number(cell.median_requests), ": requests")
+        rows += _phase_rows(results, [case], lambda cell: _seconds(cell.median_s), ": seconds")
+    return _table(["", *results.peers], rows) + "\n"
 
 
 def in_readme(readme: str, text: str) -> str:
@@ -58,18 +57,24 @@ def in_readme(readme: str, text: str) -> str:
     return f"{before}{BEGIN}\n{text}{END}{after}"
 
 
-def _phase_table(
-    results: Results, cases: Sequence[str], figure: Callable[[Cell], str], title: str = ""
-) -> str:
+def _phase_table(results: Results, cases: Sequence[str], figure: Callable[[Cell], str]) -> str:
+    rows = _phase_rows(results, cases, figure)
+    return _table(["", *results.peers], rows) if rows else ""
+
+
+def _phase_rows(
+    results: Results, cases: Sequence[str], figure: Callable[[Cell], str], what: str = ""
+) -> list[list[str]]:
+    """A row for each case, whose name ends with `what`, with the figures of all phases for each peer."""
     rows = []
     for case in cases:
         phases = [COLD, REMOUNT] if case == "mount" else PHASES
-        cells = [case]
+        cells = [case + what]
         for peer in results.peers:
             figures = [figure(results.cell(case, phase, peer)) for phase in phases]
             cells.append(" / ".join(figures) if set(figures) != {_NOTHING} else _NOTHING)
         rows.append(cells)
-    return _table([title, *results.peers], rows) if rows else ""
+    return rows
 
 
 def _first_byte_table(results: Results) -> str:

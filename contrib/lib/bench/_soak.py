@@ -13,7 +13,7 @@ _MORE = {
 }
 """The amounts: every moment of the store's integrity, random reads, virtual requests, and seconds. Without
 them the suite does a tenth or less."""
-_TESTS = ("tests/property", "tests/mount", "tests/scenario", "tests/unit/store")
+_TESTS = ("tests/property", "tests/mount", "tests/scenario", "tests/unit/store", "tests/unit/exports")
 _KNOWN_BY = (*_MORE, "tests.fakes.integrity")
 """Texts by which to find the tests that use one of the variables, directly or through a shared module."""
 _WITHIN_S = 3600
