@@ -10,6 +10,8 @@ from rcfs.audit._archive import Archive as Archive
 from rcfs.audit._audit import Audit as Audit
 from rcfs.audit._selection import ArchiveSelection as ArchiveSelection
 from rcfs.audit._selection import check_paths as check_paths
+from rcfs.audit._selection import parts_of as parts_of
+from rcfs.audit._selection import pulled_scope as pulled_scope
 from rcfs.audit._values import Basis as Basis
 from rcfs.audit._values import Finding as Finding
 from rcfs.audit._values import OwnerReport as OwnerReport

@@ -11,12 +11,12 @@ from rcfs.audit._copy_audit import CopyAudit
 from rcfs.audit._selection import ArchiveSelection
 from rcfs.audit._tally import Tally
 from rcfs.audit._values import Finding, OwnerReport, Summary
-from rcfs.pull import conditions_of
+from rcfs.pull import conditions_of, covers
 
 _STEPS_AT_ONCE = 20
 """Files in one call of a worker thread, for which an interrupt has to wait."""
 _UNSIGNED = (
-    "The platform was not asked. The copy was compared with its own manifest, which has no signature: this"
+    "RingCentral was not asked. The copy was compared with its own manifest, which has no signature: this"
     " proves nothing against somebody who changes both."
 )
 
@@ -63,18 +63,27 @@ class ArchiveAudit:
         await in_steps(audit.check_files())
         self.doing = "comparing with the manifest"
         await trio.to_thread.run_sync(audit.report_owners, self._on_owner)
-        unproven = [_UNSIGNED]
+        limits = [_UNSIGNED]
         if self._selection.may_lack_rows:
-            unproven.append("The manifest has numbers by month, so below a month only files were checked.")
-        if archive.has_facts and not any(note.is_everything for note in archive.notes.pulls):
-            unproven.append("No pull that the manifest remembers was of the whole account; see their scopes.")
-        if archive.unknown_lines:
-            unproven.append(
-                f"{archive.unknown_lines} lines of the manifest make no sense; they were left out."
+            limits.append("The manifest has numbers by month, so below a month only files were checked.")
+        if archive.has_facts and not self._is_pulled():
+            limits.append(
+                "The pulls were asked for a part of the account. The copy has what they found, and nothing"
+                " tells about the rest."
+                if self._selection.is_everything
+                else "No pull that the manifest remembers was asked for all of this, so nothing tells whether"
+                " RingCentral has more."
             )
-        summary.unproven = tuple(unproven)
+        if archive.unknown_lines:
+            limits.append(f"{archive.unknown_lines} lines of the manifest make no sense; they were left out.")
+        summary.limits = tuple(limits)
         summary.ended_s = self._wall_clock()
         return summary
+
+    def _is_pulled(self) -> bool:
+        """Whether one of the pulls was to copy all that is audited."""
+        paths = tuple("/".join(path) for path in self._selection.paths)
+        return any(covers(note, paths, self._selection.wanted) for note in self._archive.notes.pulls)
 
 
 async def in_steps(steps: Iterator[object]) -> None:

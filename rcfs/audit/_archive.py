@@ -80,8 +80,8 @@ class Archive:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator["Archive"]:
-        """The copy in `path`, whose manifest is read.
+    def open(cls, path: Path, on_page: Callable[[], None] = lambda: None) -> Iterator["Archive"]:
+        """The copy in `path`, whose manifest is read; `on_page` is called often meanwhile, and may raise.
 
         Raises:
             StoreError: There is no copy, or it cannot be read.
@@ -96,7 +96,7 @@ class Archive:
                 if manifest is None:
                     raise StoreError(f"{path} is not a copy of rcfs pull: it has no {COPY_MANIFEST}")
                 archive.account_id = manifest.account_id
-                archive._read(manifest.lines)
+                archive._read(manifest.lines, on_page)
                 yield archive
         finally:
             os.close(fd)
@@ -120,7 +120,7 @@ class Archive:
         """Number of files in the manifest."""
         return self._count("SELECT COUNT(*) FROM files")
 
-    def _read(self, lines: Iterator[str]) -> None:
+    def _read(self, lines: Iterator[str], on_page: Callable[[], None]) -> None:
         rows: list[tuple[object, ...]] = []
         for entry in entries(lines):
             match entry:
@@ -129,6 +129,7 @@ class Archive:
                     if len(rows) == _PAGE:
                         self._insert(rows)
                         rows.clear()
+                        on_page()
                 case Had():
                     self.notes.merge(entry)
                 case PullNote():

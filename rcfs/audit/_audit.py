@@ -5,7 +5,7 @@ and not the latency sets the pace. Reading contents and the index happens in wor
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import trio
@@ -21,6 +21,7 @@ from rcfs.audit._selection import (
     OwnerSelection,
     check_paths,
     of_message,
+    pulled_scope,
     selections,
     unknown_paths,
 )
@@ -30,7 +31,7 @@ from rcfs.engine import Engine
 from rcfs.errors import AuthError, ForbiddenError, NotFoundError, PlatformError, UnreachableError
 from rcfs.files import show_mailbox, tree_of
 from rcfs.model import Availability, Filter, Message, message_from
-from rcfs.pull import Parts, conditions_of
+from rcfs.pull import Parts, conditions_of, covers, filter_of
 from rcfs.tree import ExtensionDirectory
 
 _ANOTHERS = "CMN-419"
@@ -103,10 +104,15 @@ class Audit:
         copy_audit = None
         if self._archive is not None:
             self.doing = "reading the files of the copy"
-            copy_audit = CopyAudit(self._archive, self._tally, ArchiveSelection(paths, Filter()))
-            # With a filter, only the files that it takes are read, when their messages come up.
-            takes = None if wanted.is_everything else lambda _path, _kind, _month: False
+            summary.is_as_pulled = (tuple(paths), wanted) == pulled_scope(self._archive.notes.pulls)
+            read = ((),) if summary.is_as_pulled else paths
+            copy_audit = CopyAudit(self._archive, self._tally, ArchiveSelection(read, Filter()))
+            # With another filter, only the files that it takes are read, when their messages come up.
+            reads_all = summary.is_as_pulled or wanted.is_everything
+            takes = None if reads_all else lambda _path, _kind, _month: False
             await in_steps(copy_audit.check_files(takes=takes))
+        if self._closed and wanted.takes_messages:
+            self._tally.note(Finding(Trouble.UNPROVEN, "", f"no mailbox can be read: {self._closed}"))
         others = OtherContents(
             self._engine,
             root,
@@ -132,9 +138,31 @@ class Audit:
             self._tally.note(Finding(Trouble.UNPROVEN, "", "the login may read no mailbox at all"))
         if copy_audit is not None:
             await trio.to_thread.run_sync(copy_audit.note_manifest)
-        summary.unproven = others.unproven()
+        summary.limits = (*self._limits(), *others.limits())
         summary.ended_s = self._engine.wall_clock()
         return summary, unknown_paths(root, paths, chosen)
+
+    @property
+    def _closed(self) -> str:
+        """Why the login may read no mailbox, as part of a sentence; empty if it may, or need not."""
+        return "" if self._offline else self._engine.account.rights.no_messages
+
+    def _limits(self) -> Iterator[str]:
+        """Sentences about what the pulls of the copy have to do with what was compared."""
+        pulls = () if self._archive is None else tuple(self._archive.notes.pulls)
+        if not self.summary.is_as_pulled or not pulls or any(note.is_everything for note in pulls):
+            return
+        *earlier, last = pulls
+        yield (
+            "Only what the last pull was asked for was compared with RingCentral; `rcfs audit --whole` looks"
+            " at the whole account."
+        )
+        filters = ((note, filter_of(note.wanted)) for note in earlier)
+        if any(wanted is None or not covers(last, note.paths, wanted) for note, wanted in filters):
+            yield (
+                "Earlier pulls were asked for other things, which were not compared with RingCentral; see"
+                " 'Pull' above."
+            )
 
     async def _audit_mailbox(self, selection: OwnerSelection, report: OwnerReport) -> None:
         """Audits the messages of an extension."""
@@ -167,6 +195,8 @@ class Audit:
         self, selection: OwnerSelection, report: OwnerReport, number: int | None
     ) -> Comparison | None:
         """The comparison with the platform; None if that failed, which is noted."""
+        if self._closed:
+            return None
         comparison = Comparison(self._engine, selection.owner, number, f"mailbox of {selection.name}")
         take = partial(self._check_all, selection, report, is_indexed=False)
         try:

@@ -31,6 +31,9 @@ class CopyAudit:
     def check_files(self, *, takes: Callable[[str, str, str], bool] | None = None) -> Iterator[None]:
         """Reads all files; yields from time to time. `takes` is by default that of the selection."""
         archive = self._archive
+        self._tally.summary.files = archive.sums
+        if takes is None and self._selection.is_everything:
+            archive.sums.of_files = archive.files
         for found in archive.check(takes or self._selection.takes_file):
             if found is not None:
                 self._tally.state(Held(found.state), found.path)
@@ -40,7 +43,6 @@ class CopyAudit:
                 if path is not None:
                     self._tally.note(Finding(Trouble.EXTRA, path))
                 yield
-        self._tally.summary.files = archive.sums
 
     def report_owners(self, on_owner: Callable[[OwnerReport], None]) -> None:
         """Compares the files that were read with the numbers of the manifest, owner by owner."""
@@ -87,7 +89,7 @@ class CopyAudit:
     def _note_last(self, note: PullNote) -> None:
         takes = self._selection.takes_file
         for path, reason in note.closed:
-            if takes(path, "", ""):
+            if self._selection.takes_closed(path):
                 self._tally.note(Finding(Trouble.REFUSED, path, reason))
         for path, reason in note.reasons:
             if takes(path, "", "") and self._archive.state_of_path(path, Row()).state is not State.OK:

@@ -50,17 +50,17 @@ class OtherContents:
         self._oldest_s: float | None = None
         self._has_any = False
 
-    def unproven(self) -> tuple[str, ...]:
+    def limits(self) -> tuple[str, ...]:
         """Sentences that say what the audit cannot prove."""
         notes = []
         if self._offline:
             notes.append(
-                "The platform was not asked: what it has got or lost since the last sync is not known."
+                "RingCentral was not asked: what it has got or lost since the last sync is not known."
             )
         if self._has_any:
             since = "" if self._oldest_s is None else f", last synced at {iso_time(self._oldest_s)} or later"
             notes.append(
-                f"Call logs, recordings and greetings are those that the index knows{since}; the platform was"
+                f"Call logs, recordings and greetings are those that the index knows{since}; RingCentral was"
                 " not asked for them, because its lists of calls count as Heavy."
             )
         return tuple(notes)

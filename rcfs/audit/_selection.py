@@ -20,6 +20,8 @@ from rcfs.pull import (
     NO_MONTH,
     OwnerDirectory,
     Parts,
+    PullNote,
+    filter_of,
     kind_of_message,
     matches,
     month_of_time,
@@ -52,6 +54,24 @@ def check_paths(paths: Sequence[Parts]) -> None:
                 f"'{'/'.join(path)}' holds only links; name the directory of the messages, such as SMS or"
                 " Voicemail"
             )
+
+
+def pulled_scope(pulls: Sequence[PullNote]) -> tuple[tuple[Parts, ...], Filter]:
+    """The paths and the filter that the pulls of a copy were asked for.
+
+    It is everything if one of them was to copy the whole account, or if the last one does not say what it was
+    to copy; else the scope of the last one.
+    """
+    last = pulls[-1] if pulls else None
+    wanted = None if last is None else filter_of(last.wanted)
+    if last is None or wanted is None or not last.paths or any(note.is_everything for note in pulls):
+        return ((),), Filter()
+    return tuple(parts_of(path) for path in last.paths), wanted
+
+
+def parts_of(path: str) -> Parts:
+    """The names in a path of the tree; none for the root."""
+    return tuple(filter(None, path.split("/")))
 
 
 @attrs.define
@@ -171,6 +191,13 @@ class ArchiveSelection:
             is_inside = self._takes_place(parts[0], kind, month)
         return is_inside and self._takes(*_kind_in(parts, kind, month))
 
+    def takes_closed(self, path: str) -> bool:
+        """Whether it takes something at `path`, which the login could not read: a mailbox, or a view."""
+        parts = parts_of(path)
+        view = parts[1] if len(parts) > 1 else ""
+        is_wanted = view in self._kinds if view else self.wanted.takes_messages
+        return is_wanted and any(_fits(parts, each) for each in self.paths)
+
     def takes_row(self, name: str, kind: str, month: str) -> bool:
         """Whether it takes the numbers of a kind and month of the owner whose directory is `name`."""
         return self._takes_place(name, kind, month) and self._takes(kind, month)
@@ -182,10 +209,13 @@ class ArchiveSelection:
     def _takes(self, kind: str, month: str) -> bool:
         if self.wanted.is_everything:
             return True
-        kinds = {_KINDS_OF_TYPES[each] for each in self.wanted.types} or set(KINDS)
         if self.wanted.since_s is not None and month in ("", NO_MONTH):
             return False
-        return kind in kinds and (not is_month(month) or self.wanted.fits_month(month))
+        return kind in self._kinds and (not is_month(month) or self.wanted.fits_month(month))
+
+    @property
+    def _kinds(self) -> set[str]:
+        return {_KINDS_OF_TYPES[each] for each in self.wanted.types} or set(KINDS)
 
 
 def _names_kind(pattern: str) -> bool:

@@ -5,6 +5,7 @@ from enum import Enum, StrEnum
 
 import attrs
 
+from rcfs import __version__
 from rcfs.pull import KINDS, PullNote
 
 
@@ -58,13 +59,18 @@ class Trouble(StrEnum):
 
 
 class Basis(StrEnum):
-    """How it is known what should be there, as part of a sentence."""
+    """How it is known what should be there, in a word for programs."""
 
-    LISTED = "compared with the platform, message by message"
-    COUNTED = "the platform's total, and its newest messages one by one"
-    INDEX = "the index of this machine, not compared with the platform"
-    MANIFEST = "what the pull found at the platform"
-    NOTHING = "unknown"
+    LISTED = "listed"
+    """By the platform's list, message by message."""
+    COUNTED = "counted"
+    """By the platform's total, and its newest messages one by one."""
+    INDEX = "index"
+    """By the index of this machine, which was not compared with the platform."""
+    MANIFEST = "manifest"
+    """By what the pulls found at the platform, as the manifest of the copy says."""
+    NOTHING = "nothing"
+    """Nothing tells it, or the login may not read it."""
 
 
 @attrs.frozen
@@ -167,8 +173,10 @@ def _sum(rows: Mapping[tuple[str, str], Row]) -> Row:
 class FileSums:
     """The files of a copy."""
 
+    of_files: int = 0
+    """Files that the audit is to look at; 0 if that is not known before."""
     listed: int = 0
-    """Files that the manifest lists, and the audit looks at."""
+    """Files that the manifest lists, and that the audit has looked at."""
     sound: int = 0
     """Those with the right checksum."""
     size_bytes: int = 0
@@ -185,6 +193,8 @@ class Summary:
 
     begun_s: float
     """When it began, in seconds since 1970 UTC."""
+    version: str = __version__
+    """Version of rcfs."""
     ended_s: float = 0.0
     """When it ended."""
     account_id: str = ""
@@ -205,6 +215,8 @@ class Summary:
     """The conditions of the filter."""
     pulls: tuple[PullNote, ...] = ()
     """The pulls that made the copy, the last one at the end."""
+    is_as_pulled: bool = False
+    """Whether paths and conditions are those of the last pull."""
     files: FileSums = attrs.field(factory=FileSums)
     """The files of the copy."""
     owners: int = 0
@@ -217,8 +229,8 @@ class Summary:
     """Numbers of the findings."""
     requests: int = 0
     """Lists of messages that were requested, page by page."""
-    unproven: tuple[str, ...] = ()
-    """Sentences that say what this audit cannot prove."""
+    limits: tuple[str, ...] = ()
+    """Sentences that say what this audit does not look at, or cannot prove."""
 
     @property
     def is_complete(self) -> bool:

@@ -1,7 +1,7 @@
 """Runs an audit to its end, or to the signal that ends it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -9,15 +9,16 @@ import attrs
 import structlog
 import trio
 
-from rcfs.audit import Archive, ArchiveAudit, ArchiveSelection, Audit, Summary, check_paths
+from rcfs.audit import Archive, ArchiveAudit, ArchiveSelection, Audit, Summary, check_paths, pulled_scope
 from rcfs.cli._audit_report import Report
 from rcfs.cli._output import tell
 from rcfs.cli._serve import engine_of, open_stores
 from rcfs.cli._treepaths import not_in_tree
 from rcfs.config import Settings
+from rcfs.errors import ConfigError
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.logs import log_to_file
-from rcfs.host.signals import endings, lasting
+from rcfs.host.signals import interruptible, lasting
 from rcfs.model import Filter
 from rcfs.transport import Recorder
 
@@ -35,6 +36,8 @@ class Job:
     """The messages, calls and greetings to audit."""
     archive: Path | None = None
     """Directory of the copy; None for the cache."""
+    as_pulled: bool = False
+    """Whether to audit what the pulls of the copy were asked for, and not `paths` and `wanted`."""
     offline: bool = False
     """Whether to ask the platform nothing."""
 
@@ -61,7 +64,13 @@ def audit_account(settings: Settings, job: Job, report: Report) -> tuple[Summary
     recorder = Recorder(structlog.get_logger("rcfs"))
 
     async def work() -> Summary:
-        with _archive_of(job) as archive:
+        async with AsyncExitStack() as stack:
+            archive = None
+            if job.archive is not None:
+                archive = await stack.enter_async_context(_opened(job.archive, report))
+            paths, wanted = job.paths, job.wanted
+            if archive is not None and job.as_pulled:
+                paths, wanted = _scope_of(archive)
             async with engine_of(settings, recorder, stores, keeps_current=False) as engine:
                 if archive is not None:
                     archive.check_account(engine.account.id)
@@ -69,13 +78,13 @@ def audit_account(settings: Settings, job: Job, report: Report) -> tuple[Summary
                     engine, archive, offline=job.offline, on_finding=report.found, on_owner=report.owner_done
                 )
                 async with _watching(audit, report):
-                    summary, unknown = await audit.run(job.paths, job.wanted)
+                    summary, unknown = await audit.run(paths, wanted)
         if unknown:
-            raise not_in_tree(unknown[0])
+            raise _not_there(unknown[0]) if job.as_pulled else not_in_tree(unknown[0])
         return summary
 
     with lasting(), open_stores(settings, recorder) as stores:
-        return trio.run(_interruptible, work)
+        return trio.run(_until_interrupted, work)
 
 
 def audit_copy(
@@ -93,36 +102,50 @@ def audit_copy(
     selection = ArchiveSelection(paths, wanted)
 
     async def work() -> Summary:
-        with Archive.open(directory) as archive:
+        async with _opened(directory, report) as archive:
             audit = ArchiveAudit(archive, selection, on_finding=report.found, on_owner=report.owner_done)
             async with _watching(audit, report):
                 return await audit.run()
 
     with lasting():
-        return trio.run(_interruptible, work)
+        return trio.run(_until_interrupted, work)
 
 
-async def _interruptible(work: Callable[[], Awaitable[Summary]]) -> tuple[Summary | None, int]:
+async def _until_interrupted(work: Callable[[], Awaitable[Summary]]) -> tuple[Summary | None, int]:
     """The result of `work`, and 0; or None and the signal that ended it."""
-    received = 0
-
-    async def hear(*, task_status: trio.TaskStatus[None]) -> None:
-        nonlocal received
-        with endings() as numbers:
-            task_status.started()
-            async for number in numbers:
-                received = received or number
-                nursery.cancel_scope.cancel()
-
     summary: Summary | None = None
-    async with trio.open_nursery() as nursery:
-        await nursery.start(hear)
+
+    async def audit() -> None:
+        nonlocal summary
         summary = await work()
-        nursery.cancel_scope.cancel()
+
+    received = await interruptible(audit)
     if received:
         tell("interrupted; an audit keeps nothing, so run it again from the beginning")
         return None, received
     return summary, 0
+
+
+def _scope_of(archive: Archive) -> tuple[tuple[tuple[str, ...], ...], Filter]:
+    """The scope of the pulls of a copy.
+
+    Raises:
+        ConfigError: It is one that no audit can compare.
+    """
+    paths, wanted = pulled_scope(archive.notes.pulls)
+    for path in paths:
+        try:
+            check_paths([path])
+        except ConfigError as exc:
+            raise _not_there(path) from exc
+    return paths, wanted
+
+
+def _not_there(path: tuple[str, ...]) -> ConfigError:
+    return ConfigError(
+        f"the last pull was asked for '{'/'.join(path)}', which RingCentral cannot be asked for; name a PATH,"
+        " or use --whole, or --offline"
+    )
 
 
 @asynccontextmanager
@@ -140,11 +163,11 @@ async def _watching(audit: _Watched, report: Report) -> AsyncIterator[None]:
         nursery.cancel_scope.cancel()
 
 
-@contextmanager
-def _archive_of(job: Job) -> Iterator[Archive | None]:
-    """The copy of `job`; None for an audit of the cache."""
-    if job.archive is None:
-        yield None
-    else:
-        with Archive.open(job.archive) as archive:
-            yield archive
+@asynccontextmanager
+async def _opened(directory: Path, report: Report) -> AsyncIterator[Archive]:
+    """The copy in `directory`."""
+    with ExitStack() as stack:
+        report.begins("reading the manifest of the copy")
+        # The manifest of a million files takes ten seconds, in which Ctrl-C must work.
+        opening = Archive.open(directory, on_page=trio.from_thread.check_cancelled)
+        yield await trio.to_thread.run_sync(stack.enter_context, opening)

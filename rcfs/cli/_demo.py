@@ -223,7 +223,11 @@ def _print_tour_aside(mountpoint: Path) -> None:
 
 
 def _print_tour(mountpoint: Path) -> None:
-    """Prints three commands to try, with paths that exist."""
+    """Prints the address of the simulator, and three commands to try, with paths that exist."""
+    server = _server_of(mountpoint)
+    if server:
+        announce(f"  Watch it:    rcfs simulator --journal {server}   (prints the requests so far)")
+        announce(f"  Disturb it:  rcfs simulator fault {server} reset   (lets the next request fail)")
     root = shlex.quote(str(mountpoint))
     text = _first(mountpoint, "*/SMS/*/text.txt")
     voicemail = _first(mountpoint, "*/Voicemail/*/voicemail *")
@@ -231,6 +235,13 @@ def _print_tour(mountpoint: Path) -> None:
     announce(f"  ls {shlex.quote(str(text.parent.parent))}" if text else f"  ls {root}")
     announce(f"  cat {shlex.quote(str(text))}" if text else f"  cat {root}/.rcfs/status")
     announce(f"  cp {shlex.quote(str(voicemail))} /tmp/" if voicemail else f"  cat {root}/.rcfs/quota")
+
+
+def _server_of(mountpoint: Path) -> str:
+    """The address of the simulator of a mount that is up; empty if the registry does not have it."""
+    common = load_settings({}, os.environ, _NO_CONFIG, keyring=None, warn=lambda _line: None)
+    records = Registry(common.state_dir).live()
+    return next((record.server for record in records if record.mountpoint == mountpoint), "")
 
 
 def _first(mountpoint: Path, pattern: str) -> Path | None:

@@ -4,13 +4,16 @@ import errno
 import json
 import sys
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import click
 
 from rcfs.cli._output import erase_line, error_line, say, tell
-from rcfs.errors import RcfsError
+from rcfs.errors import PlatformError, RcfsError
+from rcfs.mailbox import READ_MESSAGES
 from rcfs.model import format_duration, format_size
+from rcfs.platform import is_missing_scope
 from rcfs.pull import Failure, Item, KeepingUp, Progress, Survey, Way
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ class Report:
     def previewed(self, survey: Survey, left_s: float) -> None:
         """Called last in a dry run: the pull would do this in `left_s` seconds."""
         _tell_closed(survey)
+        _tell_failures(survey.failures)
         say(plan_line(survey, left_s))
         _tell_hard(survey)
         if str(survey.way):
@@ -66,8 +70,7 @@ class Report:
     def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:  # noqa: ARG002
         """Called last; `outcome` is ``done``, ``partial`` or ``interrupted``."""
         _tell_closed(survey)
-        for failure in progress.failures:
-            tell(f"{failure.path}: {reason_of(failure)}")
+        _tell_failures(progress.failures)
         new = progress.files - survey.present
         say(
             f"{progress.files} of {survey.files} files are here, {new} of them new"
@@ -104,6 +107,8 @@ class JsonReport(Report):
         _write("via", **_way(survey.way))
         for closed in survey.closed:
             _write("note", text=_left_out(closed), path=closed.path, reason=reason_of(closed))
+        for failure in survey.failures:
+            self.failed(failure)
 
     def done(self, item: Item, size_bytes: int) -> None:
         _write("file", path=item.path, size_bytes=size_bytes)
@@ -249,9 +254,35 @@ def reason_of(failure: Failure) -> str:
     return f"unexpected error ({type(error).__name__}); see pull.log in the log directory"
 
 
+def scope_line(failures: Sequence[Failure]) -> str:
+    """Says that the app lacks the scope of mailboxes; empty if no failure shows that, or another as well."""
+    scoped = [each for each in failures if _lacks_scope(each)]
+    if not scoped or len(scoped) < len(failures):
+        return ""
+    return (
+        f"no mailbox can be read: the app lacks the scope {READ_MESSAGES}; add it in RingCentral's developer"
+        " console"
+    )
+
+
+def _lacks_scope(failure: Failure) -> bool:
+    """Whether a mailbox could not be read because the app lacks the scope."""
+    error = failure.error
+    return "/" not in failure.path and isinstance(error, PlatformError) and is_missing_scope(error)
+
+
+def _tell_failures(failures: Sequence[Failure]) -> None:
+    scoped = [each for each in failures if _lacks_scope(each)]
+    if scoped:
+        tell(f"{scope_line(scoped)} ({len(scoped)} extensions)")
+    for failure in failures:
+        if not _lacks_scope(failure):
+            tell(f"{failure.path}: {reason_of(failure)}")
+
+
 def _looked(survey: Survey) -> str:
     if not survey.looked:
-        return "listing the mailboxes"
+        return f"waiting for {survey.waits_for}" if survey.waits_for else "listing the mailboxes"
     return f"checking which files are here already: {survey.looked} so far"
 
 

@@ -9,14 +9,14 @@ import structlog
 import trio
 
 from rcfs.cli._output import tell, warn
-from rcfs.cli._pull_report import Report
+from rcfs.cli._pull_report import Report, scope_line
 from rcfs.cli._serve import engine_of, open_stores
 from rcfs.cli._treepaths import not_in_tree
 from rcfs.config import Settings
 from rcfs.engine import Engine
-from rcfs.errors import PartialError
+from rcfs.errors import ForbiddenError, PartialError
 from rcfs.host import allow_many_files, forbid_core_dumps
-from rcfs.host.signals import endings, lasting
+from rcfs.host.signals import hearing, lasting
 from rcfs.model import Filter
 from rcfs.pull import Copy, Pull, Survey, Via
 from rcfs.transport import Recorder
@@ -57,17 +57,11 @@ class _Interruption:
     received: int = 0
     """The first signal; 0 before it."""
 
-
-async def _end_on_signal(
-    interruption: _Interruption, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
-) -> None:
-    """Hears signals until it is cancelled."""
-    with endings() as received:
-        task_status.started()
-        async for number in received:
-            gently = interruption.begun and not interruption.received
-            (interruption.work if gently else interruption.everything).cancel()
-            interruption.received = interruption.received or number
+    def hear(self, number: int) -> None:
+        """Takes a signal."""
+        gently = self.begun and not self.received
+        (self.work if gently else self.everything).cancel()
+        self.received = self.received or number
 
 
 def carry_out(settings: Settings, job: Job, report: Report) -> int:
@@ -85,16 +79,13 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
     interruption = _Interruption()
 
     async def run() -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(_end_on_signal, interruption)
-            with interruption.everything:
-                async with engine_of(settings, recorder, stores) as engine:
-                    await _pull(engine, job, report, interruption)
-            nursery.cancel_scope.cancel()
+        with interruption.everything:
+            async with engine_of(settings, recorder, stores) as engine:
+                await _pull(engine, job, report, interruption)
 
     recorder = Recorder(structlog.get_logger("rcfs"))
     with lasting(), open_stores(settings, recorder) as stores:
-        trio.run(run)
+        trio.run(hearing, interruption.hear, run)
     return interruption.received
 
 
@@ -131,12 +122,18 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
         with interruption.work:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(show_survey)
+                if not job.dry_run:
+                    await pull.take_records(job.paths, job.wanted)
                 survey, unknown = await pull.survey(job.paths, job.wanted)
                 nursery.cancel_scope.cancel()
             if unknown:
                 raise not_in_tree(unknown[0])
+            if not survey.files and scope_line(survey.failures):
+                raise ForbiddenError(scope_line(survey.failures))
             if job.dry_run:
                 report.previewed(survey, pull.left_s())
+                if survey.failures:
+                    raise PartialError("something could not be listed, so a pull would not be complete")
                 return
             report.planned(survey, pull.left_s())
             async with trio.open_nursery() as nursery:
@@ -163,6 +160,9 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
     if failures:
         why = f" ({notes[0]})" if notes and job.via is Via.EXPORTS else ""
         of = survey.files + len(survey.failures)
+        because = scope_line(pull.progress.failures)
+        if because:
+            raise PartialError(f"{because}; all else is here")
         raise PartialError(f"{failures} of {of} files could not be pulled{why}; run it again")
 
 

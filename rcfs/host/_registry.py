@@ -42,6 +42,8 @@ class MountRecord:
     """The identity of its login; empty in a record of an older version."""
     simulated: Mapping[str, str] | None = None
     """The credentials of a simulated platform, by field; None for a real platform."""
+    read_write: bool = False
+    """Whether people may change messages in it."""
 
     @property
     def is_alive(self) -> bool:
@@ -64,6 +66,7 @@ class Registry:
         state_dir: Path | None = None,
         login: str = "",
         simulated: Mapping[str, str] | None = None,
+        read_write: bool = False,
     ) -> MountRecord:
         """Records that this process serves `mountpoint`; for the arguments see `MountRecord`.
 
@@ -75,7 +78,9 @@ class Registry:
         if started is None:
             raise StoreError(f"/proc/{pid}/stat cannot be read; mount /proc")
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        record = MountRecord(pid, started, mountpoint, server, now, cache_dir, state_dir, login, simulated)
+        record = MountRecord(
+            pid, started, mountpoint, server, now, cache_dir, state_dir, login, simulated, read_write
+        )
         private_directory(self._directory)
         write_private(self._file(pid), json.dumps(attrs.asdict(record), default=str))
         return record
@@ -100,6 +105,7 @@ class Registry:
                     state_dir=_path(fields.get("state_dir")),
                     login=str(fields.get("login", "")),
                     simulated=_texts(fields.get("simulated")),
+                    read_write=bool(fields.get("read_write")),
                 )
             except (OSError, ValueError, TypeError, KeyError):
                 continue

@@ -6,7 +6,7 @@ not connected" until it is detached, so rcfs ignores signals such as SIGUSR2 and
 """
 
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 
@@ -34,7 +34,7 @@ because a write that a handler interrupts would repeat forever."""
 
 @contextmanager
 def lasting(on_stop: Callable[[], None] | None = None) -> Iterator[None]:
-    """While the block runs, only the signals of `endings`, and those of a crash, end this process.
+    """While the block runs, only the signals of `hearing`, and those of a crash, end this process.
 
     On Ctrl-Z this calls `on_stop` instead of stopping the process, because programs that use the mount of a
     stopped process hang, even the shell that should continue it. Then the process also ignores the signals
@@ -51,16 +51,42 @@ def lasting(on_stop: Callable[[], None] | None = None) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def endings() -> Iterator[AsyncIterator[int]]:
-    """The signals that ask this process to end, as they arrive; for use in a trio run.
+async def hearing(on_signal: Callable[[int], None], work: Callable[[], Awaitable[None]]) -> None:
+    """Does `work`, and calls `on_signal` with each signal that asks this process to end.
 
-    A signal that is already ignored stays ignored: ``nohup`` ignores SIGHUP, and a shell ignores SIGINT and
-    SIGQUIT for the background jobs of a script, so that Ctrl-C ends only the script.
+    It hears them until `work` has ended, so also while `work` closes what it has opened: a second Ctrl-C does
+    not cut that short. A signal that is already ignored stays ignored: ``nohup`` ignores SIGHUP, and a shell
+    ignores SIGINT and SIGQUIT for the background jobs of a script, so that Ctrl-C ends only the script.
     """
     heard = [number for number in _ENDING if signal.getsignal(number) is not signal.SIG_IGN]
-    with trio.open_signal_receiver(*heard) as received:
-        yield received
+
+    async def hear(*, task_status: trio.TaskStatus[None]) -> None:
+        with trio.open_signal_receiver(*heard) as received:
+            task_status.started()
+            async for number in received:
+                on_signal(number)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(hear)
+        await work()
+        nursery.cancel_scope.cancel()
+
+
+async def interruptible(work: Callable[[], Awaitable[None]]) -> int:
+    """Does `work` until it ends, or until a signal cancels it; returns the first signal, or 0."""
+    scope, first = trio.CancelScope(), 0
+
+    def cancel(number: int) -> None:
+        nonlocal first
+        first = first or number
+        scope.cancel()
+
+    async def inside() -> None:
+        with scope:
+            await work()
+
+    await hearing(cancel, inside)
+    return first
 
 
 @contextmanager
