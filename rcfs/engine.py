@@ -10,9 +10,20 @@ import trio
 from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource, Storage
 from rcfs.errors import RcfsError, StoreError
 from rcfs.exports import Exports, FastLane, FillParts
-from rcfs.mailbox import Account, CallCounts, Context, Hints, Preload, RetentionTracker, Searches, Shelving
+from rcfs.mailbox import (
+    Account,
+    CallCounts,
+    Context,
+    Hints,
+    NoOverlay,
+    Preload,
+    RetentionTracker,
+    Searches,
+    Shelving,
+)
 from rcfs.model import (
     PRIOR_PLANS,
+    ChangeRules,
     ContentKey,
     DatasetKey,
     Plan,
@@ -20,6 +31,7 @@ from rcfs.model import (
     ReportKey,
     UsageGroup,
 )
+from rcfs.outbox import ChangeOverlay, Outbox, Sends
 from rcfs.platform import Client, Credentials
 from rcfs.quota import DailyShare, Ledger, daily_share
 from rcfs.status import RetentionStatus
@@ -29,6 +41,7 @@ from rcfs.store import (
     ExportBook,
     FetchHistory,
     MailboxIndex,
+    OutboxBook,
     SharedSession,
     SizeIndex,
 )
@@ -69,8 +82,12 @@ class Engine:
     """Loads mailboxes in the background; works only while its `run` does."""
     exports: Exports
     """The exports of the account; asks and polls only while its `run` does."""
+    sends: Sends
+    """The messages to send; sends only while its `run` does."""
     fast_lane: FastLane
     """Fills the cache from archives of exports."""
+    outbox: Outbox
+    """The changes that people make; sends them only while its `run` does."""
     cache_stats: Glance[CacheStats]
     """Size and use of the cache."""
     counts: Glance[Mapping[int, int]]
@@ -116,6 +133,8 @@ async def open_engine(
     recorder: Recorder,
     history: FetchHistory | None = None,
     export_book: ExportBook | None = None,
+    outbox_book: OutboxBook | None = None,
+    rules: ChangeRules = ChangeRules(),  # noqa: B008 - a frozen value
     clock: Callable[[], float] = trio.current_time,
     wall_clock: Callable[[], float] = time.time,
     offline: bool = False,
@@ -141,6 +160,8 @@ async def open_engine(
         recorder: Counts the requests and logs the errors.
         history: Keeps a record of every fetch; None for no record.
         export_book: Keeps the exports that were asked for; without it the account has no exports.
+        outbox_book: Keeps what people change or send; without it nothing can be changed or sent.
+        rules: What this process may change.
         clock: The clock of `ledger`, in seconds.
         wall_clock: Seconds since 1970 UTC.
         offline: Whether nothing is sent: the index and the cache are shown, everything else fails at once.
@@ -211,11 +232,30 @@ async def open_engine(
             recorder=recorder,
             nursery=nursery,
             wall_clock=wall_clock,
+            overlay=NoOverlay() if outbox_book is None else ChangeOverlay(outbox_book),
         )
         account = Account(context)
         preload = Preload(context, account)
         exports = Exports(
             account, connection.requester, connection.network, recorder, export_book, wall_clock=wall_clock
+        )
+        outbox = Outbox(
+            account,
+            connection.requester,
+            connection.network,
+            recorder,
+            outbox_book,
+            rules,
+            wall_clock=wall_clock,
+            platform_clock=context.now_s,
+        )
+        sends = Sends(
+            account,
+            connection.requester,
+            connection.network,
+            recorder,
+            outbox_book,
+            now_s=client.server_now_s,
         )
         retention = RetentionTracker(context, account.calls)
 
@@ -237,10 +277,13 @@ async def open_engine(
                 on_wait=on_wait,
                 keeps_current=keeps_current,
             )
-            try:
-                await exports.read()
-            except StoreError as exc:
-                recorder.fault("exports", str(exc))
+            for name, begin in (("exports", exports.read), ("outbox", outbox.start), ("send", sends.read)):
+                try:
+                    await begin()
+                except StoreError as exc:
+                    recorder.fault(name, str(exc))
+            if keeps_current:
+                nursery.start_soon(keep_going, recorder, "outbox", outbox.watch)
             yield Engine(
                 account=account,
                 library=library,
@@ -257,7 +300,9 @@ async def open_engine(
                 hints=Hints(context, account.collections, account.rights),
                 preload=preload,
                 exports=exports,
+                sends=sends,
                 fast_lane=FastLane(FillParts(account, library, storage, source, index, recorder, wall_clock)),
+                outbox=outbox,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
                 call_counts=Glance(account.calls.outlook.counts, "calls", nursery, recorder),

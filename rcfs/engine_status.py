@@ -66,6 +66,7 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
         calls=_calls(engine, engine.call_counts.newest),
         greetings=_greetings(engine),
         exports=engine.exports.status(),
+        outbox=engine.outbox.status(),
         retention=engine.outlook.newest,
         hints=engine.hints.status(),
         readers=readers,
@@ -125,7 +126,12 @@ def _mailboxes(engine: Engine, counts: Mapping[int, int] | None) -> MailboxesSta
         return None
     mailboxes = engine.account.mailboxes
     known = sum(not mailboxes.is_absent(extension.id) for extension in engine.account.extensions)
-    return MailboxesStatus(loaded=len(counts), known=known, messages=sum(counts.values()))
+    return MailboxesStatus(
+        loaded=len(counts),
+        known=known,
+        messages=sum(counts.values()),
+        off_because=engine.account.rights.no_messages or None,
+    )
 
 
 def _calls(engine: Engine, counts: CallCounts | None) -> CallsStatus | None:

@@ -24,8 +24,11 @@
     │   │   └── SilentError         7   the server accepts connections and answers nothing; retryable
     │   └── OfflineError            7   it needs the server, but --offline is set
     ├── PartialError                8   some items failed; all others are done
+    ├── UndecidedError              9   a message was sent, or not: a person must look
     ├── FileError                   1   the file system cannot do this with the entry
     │   ├── ReadOnlyError               the entry cannot be changed, or none can be made here
+    │   ├── NotPermittedError           nobody may do this, or only with an option that is not given
+    │   ├── NotEmptyError               the directory is not empty
     │   ├── ExistsError                 an entry with that name exists
     │   ├── InvalidNameError            no entry here can have that name
     │   │   └── NameTooLongError        it is longer than names may be
@@ -200,12 +203,30 @@ class PartialError(RcfsError):
     exit_code = 8
 
 
+class UndecidedError(RcfsError):
+    """The answer to a message is lost, and rcfs cannot find out whether it was sent; a person decides."""
+
+    exit_code = 9
+
+
 class FileError(RcfsError):
     """The file system cannot do this with the entry."""
 
 
 class ReadOnlyError(FileError):
     """The entry cannot be changed, or no entry can be made here."""
+
+
+class NotPermittedError(FileError):
+    """Nobody may do this with the entry, or only with an option that is not given."""
+
+
+class NotEmptyError(FileError):
+    """The directory is not empty."""
+
+
+class BusyError(FileError):
+    """The entry is in use, and cannot be changed now."""
 
 
 class ExistsError(FileError):

@@ -54,8 +54,20 @@ class StateFiles:
 
     def exports_lock(self, account_id: str) -> Path:
         """The file that the process locks which asks and polls for the exports of an account."""
-        digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
-        return self.directory / f"exports-{digest}.lock"
+        return self._account_lock("exports", account_id)
+
+    @property
+    def outbox(self) -> Path:
+        """Changes and messages that wait to be sent, or whose answer is not known (SQLite)."""
+        return self.directory / "outbox.sqlite"
+
+    def outgoing(self, account_id: str) -> Path:
+        """The directory with the files of an account's messages to send, a directory for each message."""
+        return self.directory / "outbox" / account_id
+
+    def outbox_lock(self, account_id: str, kind: str) -> Path:
+        """The file that the process locks which sends one kind of intents of an account."""
+        return self._account_lock(f"outbox-{kind}", account_id)
 
     @property
     def sessions(self) -> Path:
@@ -92,11 +104,20 @@ class StateFiles:
         """The log of `rcfs export` without a mount."""
         return self.logs / "export.log"
 
+    @property
+    def change_log(self) -> Path:
+        """The log of commands that change messages or send, without a mount."""
+        return self.logs / "change.log"
+
     def mount_log(self, mountpoint: Path) -> Path:
         """The log of the mount at `mountpoint`, named after it with a digest of its path, as names repeat."""
         digest = hashlib.blake2b(os.fsencode(mountpoint), digest_size=4).hexdigest()
         name = os.fsencode(mountpoint.name or "root")[:200].decode(errors="replace")
         return self.logs / f"{name}-{digest}.log"
+
+    def _account_lock(self, name: str, account_id: str) -> Path:
+        digest = hashlib.blake2b(account_id.encode(), digest_size=8).hexdigest()
+        return self.directory / f"{name}-{digest}.lock"
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ import attrs
 from rcfs.config._access import ALONE_UMASK
 from rcfs.errors import ConfigError
 from rcfs.filenames import StateFiles
-from rcfs.model import DEFAULT_CACHE_BYTES, PRIOR_PLANS, Plan, UsageGroup, login_digest
+from rcfs.model import DEFAULT_CACHE_BYTES, DELETE_LIMIT, PRIOR_PLANS, Plan, UsageGroup, login_digest
 
 DEFAULT_SERVER_URL = "https://platform.ringcentral.com"
 """The production platform. RingCentral has discontinued the sandbox (its documentation, 2026-04)."""
@@ -83,6 +83,14 @@ class Settings:
     """Permission bits that nothing in the mount has."""
     read_only: bool = False
     """Whether the mount refuses to create, rename and remove searches."""
+    read_write: bool = False
+    """Whether the mount lets people change messages, and sends these changes to RingCentral."""
+    allow_purge: bool = False
+    """Whether people may also delete messages for good in the mount."""
+    delete_limit: int = DELETE_LIMIT
+    """Deletions in an hour that need no confirmation."""
+    send: bool = False
+    """Whether the mount sends what people put into its directory ``Outbox``."""
     list_control: bool = False
     """Whether the listing of the root names ``.rcfs``."""
     fs_subtype: str = DEFAULT_SUBTYPE

@@ -15,6 +15,8 @@ from rcfs.config._settings import CRAWLER_POLICIES
 from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
 
 _MOST_WAIT_ONLINE_S = 86_400.0
+_DELETE_LIMIT_DIGITS = 9
+"""Digits of the largest limit of deletions: more than anybody has messages."""
 """Longest wait for the network that a user may set, in seconds: a day, by which people have given up."""
 
 LIMIT_FORM = "GROUP=N[/WINDOW[/PENALTY]]"
@@ -177,6 +179,31 @@ def parse_wait_online(wait_s: float) -> float:
     if not 0 <= wait_s <= _MOST_WAIT_ONLINE_S:
         raise ValueError(f"the wait for the network must be 0 to {_MOST_WAIT_ONLINE_S:.0f} seconds")
     return float(wait_s)
+
+
+def parse_flag(value: str | bool) -> bool:
+    """Whether something is wanted, by a setting or a variable of the environment.
+
+    Raises:
+        ValueError: `value` is neither true nor false.
+    """
+    words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+    found = value if isinstance(value, bool) else words.get(value.lower())
+    if found is None:
+        raise ValueError("write true or false")
+    return found
+
+
+def parse_delete_limit(limit: str | int) -> int:
+    """Deletions in an hour that need no confirmation; 0 for none.
+
+    Raises:
+        ValueError: `limit` is no such number.
+    """
+    text = str(limit)
+    if not (text.isascii() and text.isdecimal()) or len(text) > _DELETE_LIMIT_DIGITS:
+        raise ValueError("the limit of deletions in an hour must be a number, such as 100, or 0")
+    return int(text)
 
 
 def parse_programs(names: Iterable[str]) -> tuple[str, ...]:

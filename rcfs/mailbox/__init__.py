@@ -23,7 +23,11 @@ from rcfs.mailbox._hints import Hints as Hints
 from rcfs.mailbox._intake import Intake as Intake
 from rcfs.mailbox._intake import Shelving as Shelving
 from rcfs.mailbox._mailboxes import Mailboxes as Mailboxes
+from rcfs.mailbox._overlay import NoOverlay as NoOverlay
+from rcfs.mailbox._overlay import Overlay as Overlay
 from rcfs.mailbox._preload import Preload as Preload
 from rcfs.mailbox._retention import RetentionTracker as RetentionTracker
+from rcfs.mailbox._rights import EDIT_MESSAGES as EDIT_MESSAGES
+from rcfs.mailbox._rights import READ_MESSAGES as READ_MESSAGES
 from rcfs.mailbox._rights import READ_RECORDING as READ_RECORDING
 from rcfs.mailbox._searches import Searches as Searches

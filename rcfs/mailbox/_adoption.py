@@ -1,8 +1,7 @@
-"""Mailboxes whose records come out of exports: which of them need no list any more.
+"""Mailboxes whose records come out of an export, so that their lists need not be read to the end.
 
-An export holds the messages of a period as they were when it was made. So rcfs asks for a sync token first,
-then for the exports; when their periods hold the whole past of a mailbox, a sync from that token tells what
-has changed since. A note in the index keeps the token and the periods, over restarts.
+An export holds messages as they were when it was made. So rcfs asks for a sync token first, and then for the
+export. A note in the index keeps the token over restarts; the load of the mailbox uses it, see `_update`.
 """
 
 import json
@@ -12,12 +11,10 @@ import attrs
 
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._mailbox_notes import read_note, write_note
-from rcfs.model import RangeSet
 
-_BEGINNING_S: Final = 946_684_800
-"""2000-01-01 UTC: no message is older, see `rcfs.platform.list_messages`."""
-_KEPT_S: Final = 4 * 86_400.0
-"""How long a token is worth waiting for; see the limit of a sync in `rcfs.mailbox._update`."""
+TOLD_S: Final = 4 * 86_400.0
+"""Longest time after a token was issued for which a sync from it is complete. The platform keeps the record
+of a purged message for "about 5 more days"; a later sync does not mention that message at all."""
 
 
 @attrs.frozen
@@ -27,21 +24,13 @@ class AdoptionPlan:
     mailbox: int
     """Number of the mailbox in the index."""
     listing: int
-    """The mark in the index of the messages that came out of exports."""
+    """The mark in the index of the messages that came out of the export."""
     token: str
-    """Token for the sync from before the exports."""
+    """Token for the sync from before the export."""
     at_s: float
     """When it was asked for, by the server's clock, in seconds since 1970 UTC."""
-    periods: tuple[tuple[int, int], ...] = ()
-    """Creation times of the messages whose records have come: [from, to) in seconds since 1970 UTC."""
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether the records of all messages from before the token have come."""
-        found = RangeSet()
-        for start, stop in self.periods:
-            found = found.plus(start, stop)
-        return found.has(_BEGINNING_S, int(self.at_s) + 1)
+    own_s: float
+    """The same by this machine's clock, which dates exports."""
 
 
 class Adoption:
@@ -59,12 +48,10 @@ class Adoption:
         if note is None or state is None:
             return None
         try:
-            fields = json.loads(note.text)
-            fields["periods"] = tuple((int(start), int(stop)) for start, stop in fields["periods"])
-            plan = AdoptionPlan(**fields)
-        except (ValueError, TypeError, KeyError):
+            plan = AdoptionPlan(**json.loads(note.text))
+        except (ValueError, TypeError):
             return None
-        is_fresh = self._context.client.server_now_s() - plan.at_s < _KEPT_S
+        is_fresh = self._context.now_s() - plan.at_s < TOLD_S
         return plan if is_fresh and plan.mailbox == state.number and not state.loaded else None
 
     async def begin(self, extension_id: int, plan: AdoptionPlan) -> None:
@@ -72,20 +59,3 @@ class Adoption:
         await write_note(
             self._context, "records", self.account_id, extension_id, json.dumps(attrs.asdict(plan))
         )
-
-    async def add_period(self, extension_id: int, span_s: tuple[float, float], asked_s: float) -> None:
-        """Notes that all records of a mailbox from a period [from, to) are in the index.
-
-        Args:
-            extension_id: Extension of the mailbox.
-            span_s: The period, in seconds since 1970 UTC.
-            asked_s: When the export was asked for, by this machine's clock.
-        """
-        plan = self.plan(extension_id)
-        # Clocks differ: the export must certainly be younger than the token.
-        if (
-            plan is not None
-            and asked_s + self._context.client.server_now_s() - self._context.wall_clock() >= plan.at_s
-        ):
-            span = (int(span_s[0]), int(span_s[1]))
-            await self.begin(extension_id, attrs.evolve(plan, periods=(*plan.periods, span)))

@@ -230,7 +230,10 @@ class Collections:
         return self._entry(collection_id).freshness.hints_come
 
     async def refresh(self, collection_id: str, priority: Priority = Priority.PERSON) -> None:
-        """Loads or syncs a collection now, or joins its load or sync under way; does nothing if it is ABSENT.
+        """Loads or syncs a collection now; does nothing if it is ABSENT.
+
+        It joins a load under way. After a sync under way another one begins, because the answer to the first
+        may be older than what the caller has just heard of.
 
         Raises:
             ForbiddenError: The platform refused the collection, now or less than a minute ago.
@@ -241,7 +244,12 @@ class Collections:
             return
         if entry.refusal is not None and trio.current_time() < entry.refused_until_s:
             raise entry.refusal.with_traceback(None)
-        job = entry.job or self._start(collection_id, entry, priority)
+        if entry.job is not None and entry.recalled is State.LOADED:
+            await self._wait(entry.job, priority)
+        await self._wait(entry.job or self._start(collection_id, entry, priority), priority)
+
+    @staticmethod
+    async def _wait(job: _Job, priority: Priority) -> None:
         job.progress.is_asked = True
         job.options.raise_to(priority)
         await job.done.wait()

@@ -9,6 +9,7 @@ import trio
 
 from rcfs.mailbox._changes import Change
 from rcfs.mailbox._intake import Shelving
+from rcfs.mailbox._overlay import NoOverlay, Overlay
 from rcfs.platform import Client
 from rcfs.store import ContentCache, MailboxIndex, SizeIndex
 from rcfs.transport import Lane, Listeners, Network, Recorder, Requester
@@ -45,6 +46,8 @@ class Context:
     """Runs background tasks until the engine ends."""
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
+    overlay: Overlay = attrs.field(factory=NoOverlay)
+    """The changes of messages that the platform does not show yet."""
 
     def now_s(self) -> float:
         """The platform's time, in seconds since 1970 UTC; for any thread.

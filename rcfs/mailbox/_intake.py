@@ -13,13 +13,14 @@ tombstone has no time, so these rules apply:
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
 import attrs
 
 from rcfs.mailbox._call_intake import CallShelving
+from rcfs.mailbox._overlay import NoOverlay, Overlay
 from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
     AttachmentKey,
@@ -77,9 +78,16 @@ class Merged:
 class Intake:
     """Writes records into an index, shelved by its rules."""
 
-    def __init__(self, index: MailboxIndex, shelving: Shelving, wall_clock: Callable[[], float]) -> None:
-        """`wall_clock` returns seconds since 1970 UTC."""
+    def __init__(
+        self,
+        index: MailboxIndex,
+        shelving: Shelving,
+        wall_clock: Callable[[], float],
+        overlay: Overlay | None = None,
+    ) -> None:
+        """`wall_clock` returns seconds since 1970 UTC; `overlay` has what people want of messages."""
         self._index = index
+        self._overlay = overlay or NoOverlay()
         self._wall_clock = wall_clock
         self._shelving = shelving
 
@@ -93,6 +101,17 @@ class Intake:
         """
         found = map(message_from, records)
         return self._put(mailbox, [message for message in found if message is not None], listing)
+
+    def show(self, mailbox: int, ids: Sequence[int], raws: Iterable[str] = ()) -> ChangedPaths:
+        """Writes messages that the index has once more, with what people want of them now.
+
+        `raws` are records of messages that the index may lack.
+
+        Raises:
+            StoreError: The index fails, and has none of the messages.
+        """
+        known = {message.id: message for message in parse_messages(raws)} | self._known(mailbox, ids)
+        return self._put(mailbox, list(known.values()), None)
 
     def reshelve(self) -> None:
         """Shelves all messages again if they were shelved by other rules; sends no request.
@@ -148,9 +167,20 @@ class Intake:
         gone = purged.difference(message.id for message in kept)
         return Merged(changed, tuple(unclear), tuple(kept), tuple(gone))
 
+    def known(self, mailbox: int, ids: Iterable[int]) -> tuple[dict[int, Message], dict[int, Message]]:
+        """The messages with these `ids` in the index, by id: as it shows them, and as the platform has them.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        shown = {m.id: m for m in parse_messages(self._index.reader.known(mailbox, list(ids)).values())}
+        owner = self._index.reader.owner_of(mailbox)
+        if not shown or owner is None:
+            return shown, shown
+        return shown, {m.id: m for m in self._overlay.taken_off(*owner, shown.values())}
+
     def _known(self, mailbox: int, ids: Iterable[int]) -> dict[int, Message]:
-        records = self._index.reader.known(mailbox, list(ids))
-        return {message.id: message for message in parse_messages(records.values())}
+        return self.known(mailbox, ids)[1]
 
     def take_text(self, mailbox: int, key: AttachmentKey, data: bytes) -> bool:
         """Lets searches find a message by `data`, its attachment `key`, if that is a transcript.
@@ -166,14 +196,24 @@ class Intake:
             return False
         return self._index.writer.put_transcript(mailbox, key.message_id, data.decode("utf-8", "replace"))
 
-    def _put(self, mailbox: int, messages: Iterable[Message], listing: int | None) -> ChangedPaths:
+    def _put(self, mailbox: int, messages: Sequence[Message], listing: int | None) -> ChangedPaths:
         shelved = [(message.id, self._shelving.shelve(message)) for message in messages]
+        removed: list[int] = []
+
+        def shown() -> Iterator[ShelvedMessage]:
+            # Within the transaction: a change that is wanted meanwhile is either found here, or written
+            # into the index afterwards.
+            owner = self._index.reader.owner_of(mailbox)
+            changed = {} if owner is None else self._overlay.laid_over(*owner, messages)
+            for message_id, found in shelved:
+                message = self._shelving.shelve(changed[message_id]) if message_id in changed else found
+                if message is None:
+                    removed.append(message_id)
+                else:
+                    yield message
+
         return self._index.writer.put(
-            mailbox,
-            [message for _id, message in shelved if message is not None],
-            self._shelving.name_folder,
-            removed=[message_id for message_id, message in shelved if message is None],
-            listing=listing,
+            mailbox, shown(), self._shelving.name_folder, removed=removed, listing=listing
         )
 
     def _apply_tombstones(

@@ -1,12 +1,12 @@
 """The mailbox as a kind of collection: one per extension."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import trio
 
-from rcfs.errors import ForbiddenError
+from rcfs.errors import ForbiddenError, NotFoundError
 from rcfs.mailbox._adoption import Adoption
 from rcfs.mailbox._changes import MailboxChanged, MailboxLoaded
 from rcfs.mailbox._collections import Progress, State
@@ -15,7 +15,7 @@ from rcfs.mailbox._freshness import SyncPolicy
 from rcfs.mailbox._intake import Intake
 from rcfs.mailbox._mailbox_notes import read_note, write_note
 from rcfs.mailbox._update import Target, Updater
-from rcfs.model import DAY_S, Extension, owner_of
+from rcfs.model import DAY_S, Extension, Record, owner_of
 from rcfs.platform import is_no_feature
 from rcfs.store import ChangedPaths, MailboxState
 from rcfs.transport import RequestOptions
@@ -66,30 +66,62 @@ class MailboxKind:
 
     async def update(self, collection_id: str, progress: Progress, options: RequestOptions) -> State:
         extension_id = owner_of(collection_id)
-        extension = self.extensions.get(extension_id)
         try:
             await self._updater.update(self._target(extension_id, progress), options)
         except ForbiddenError as exc:
-            state = self._state(extension_id)
-            if not is_no_feature(exc) or (state is not None and state.loaded):
+            if not self._tells_absence(extension_id, exc):
                 raise
-            self._context.recorder.note("no mailbox", extension=extension_id)
-            if extension is not None:
-                await write_note(self._context, "none", self.account_id, extension_id, extension.type)
+            await self._note_absence(extension_id)
             return State.ABSENT
-        self._tell_other_changes(extension_id)
+        self.tell_other_changes(extension_id)
         return State.LOADED
 
-    async def prepare(self, extension_id: int, options: RequestOptions) -> bool:
-        """See `Updater.prepare`."""
-        return await self._updater.prepare(self._target(extension_id, Progress(trio.current_time())), options)
+    async def prepare(self, extension_id: int, options: RequestOptions) -> None:
+        """See `Updater.prepare`; does nothing for a mailbox that the login may not read."""
+        try:
+            await self._updater.prepare(self._now(extension_id), options)
+        except NotFoundError:
+            pass
+        except ForbiddenError as exc:
+            if self._tells_absence(extension_id, exc):
+                await self._note_absence(extension_id)
+
+    def _tells_absence(self, extension_id: int, refusal: ForbiddenError) -> bool:
+        """Whether a refusal tells that an extension has no mailbox."""
+        state = self._state(extension_id)
+        return is_no_feature(refusal) and not (state is not None and state.loaded)
+
+    async def _note_absence(self, extension_id: int) -> None:
+        self._context.recorder.note("no mailbox", extension=extension_id)
+        extension = self.extensions.get(extension_id)
+        if extension is not None:
+            await write_note(self._context, "none", self.account_id, extension_id, extension.type)
+
+    async def read(
+        self, extension_id: int, ids: Sequence[int], options: RequestOptions
+    ) -> dict[int, Record | None]:
+        """See `Updater.read`."""
+        return await self._updater.read(self._now(extension_id), ids, options)
+
+    async def take(self, extension_id: int, found: Mapping[int, Record | None]) -> None:
+        """Writes records that are newer than the last sync into the index; None for messages that are gone.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        state = self._state(extension_id)
+        if state is not None and found:
+            await self._updater.take(self._now(extension_id), state.number, found)
+
+    def _now(self, extension_id: int) -> Target:
+        return self._target(extension_id, Progress(trio.current_time()))
 
     def _target(self, extension_id: int, progress: Progress) -> Target:
         return Target(
             self.account_id,
             extension_id,
             self.number_of(extension_id),
-            partial(self._tell, extension_id),
+            partial(self.tell, extension_id),
             progress,
         )
 
@@ -108,13 +140,14 @@ class MailboxKind:
     def _state(self, extension_id: int) -> MailboxState | None:
         return self._context.index.reader.mailbox(self.account_id, extension_id)
 
-    def _tell(self, extension_id: int, paths: ChangedPaths) -> None:
+    def tell(self, extension_id: int, paths: ChangedPaths) -> None:
+        """Tells the listeners that `paths` in a mailbox have changed in the index, by this process."""
         if paths:
             revision = self._revisions.get(extension_id, 0)
             self._revisions[extension_id] = None if revision is None else revision + 1
             self._context.changes.tell(MailboxChanged(extension_id, paths))
 
-    def _tell_other_changes(self, extension_id: int) -> None:
+    def tell_other_changes(self, extension_id: int) -> None:
         """Tells that all of a mailbox has changed, if another process changed it or it was loaded again."""
         state = self._state(extension_id)
         if state is not None and state.revision != self._revisions.get(extension_id, 0):

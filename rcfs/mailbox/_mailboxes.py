@@ -3,22 +3,27 @@
 Concurrency: all methods run in the trio thread.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 
 import trio
 
-from rcfs.errors import ForbiddenError, NotFoundError, PlatformError, RcfsError, StoreError
+from rcfs.errors import PlatformError, RcfsError, StoreError
 from rcfs.mailbox._catalogue import MailboxCatalogue
 from rcfs.mailbox._changes import MailboxChanged, MailboxUsed
 from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake
 from rcfs.mailbox._mailbox_kind import MailboxKind
+from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
+    CONVERSATIONS_VIEW,
     MAILBOX,
+    TRASH_VIEW,
     AttachmentKey,
     ContentKey,
     Extension,
+    Message,
     Priority,
     Record,
     collection_of,
@@ -33,7 +38,7 @@ class Mailboxes:
     def __init__(self, context: Context, collections: Collections) -> None:
         """Adds the mailbox as a kind to `collections`."""
         self._context = context
-        self._intake = Intake(context.index, context.shelving, context.wall_clock)
+        self._intake = Intake(context.index, context.shelving, context.wall_clock, context.overlay)
         self._kind = MailboxKind(context, self._intake)
         self._collections = collections
         collections.add(MAILBOX, self._kind)
@@ -137,48 +142,121 @@ class Mailboxes:
         """Loads or syncs a mailbox now, as `Collections.refresh` does."""
         await self._collections.refresh(collection_of(MAILBOX, extension_id), priority)
 
-    # Records out of exports
+    # Changes that people want
 
-    async def prepare_records(self, extension_ids: Iterable[int], priority: Priority) -> int:
-        """Asks for the sync tokens of those mailboxes that were never loaded, a Light request for each.
-
-        If exports that are asked for afterwards hold the whole past of a mailbox, it needs no list: its first
-        load is then a sync from this token. Mailboxes that the login may not read are left out.
-
-        Returns:
-            The number of mailboxes that were prepared now.
-
-        Raises:
-            PlatformError: The server failed or could not be reached.
-            StoreError: The index fails.
-        """
-        prepared = 0
-        for extension_id in extension_ids:
-            if not self.needs_load(extension_id):
-                continue
-            options = RequestOptions(priority, label=f"mailbox of extension {extension_id}")
-            try:
-                prepared += await self._kind.prepare(extension_id, options)
-            except (ForbiddenError, NotFoundError):
-                continue
-        return prepared
-
-    def begin_records(self, extension_id: int) -> tuple[int, int] | None:
-        """Numbers for `take_records`; None if the mailbox was loaded, so that syncs keep it current.
+    def known(
+        self, extension_id: int, message_ids: Iterable[int]
+    ) -> tuple[dict[int, Message], dict[int, Message]]:
+        """Messages that are in the index, by id: as it shows them, and as the platform has them.
 
         For a worker thread.
 
         Raises:
             StoreError: The index fails.
         """
-        account_id, index = self._kind.account_id, self._context.index
-        state = index.reader.mailbox(account_id, extension_id)
-        if state is not None and state.loaded:
-            return None
+        state = self._context.index.reader.mailbox(self._kind.account_id, extension_id)
+        return ({}, {}) if state is None else self._intake.known(state.number, message_ids)
+
+    def in_conversations(self, extension_id: int, conversation_ids: Sequence[str]) -> dict[str, list[int]]:
+        """The messages that the index shows in conversations, by the id of the conversation.
+
+        For a worker thread.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        reader = self._context.index.reader
+        state = reader.mailbox(self._kind.account_id, extension_id)
+        return {} if state is None else reader.ids_in(state.number, CONVERSATIONS_VIEW, conversation_ids)
+
+    def trashed(self, extension_id: int) -> list[Message]:
+        """The messages that the index shows in the trash; for a worker thread.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        reader = self._context.index.reader
+        state = reader.mailbox(self._kind.account_id, extension_id)
+        raws = [] if state is None else reader.records_between(state.number, TRASH_VIEW)
+        return list(parse_messages(raws))
+
+    async def show(self, extension_id: int, message_ids: Sequence[int], raws: Sequence[str] = ()) -> None:
+        """Shows messages as people want them now, see `Overlay`; `raws` has records that the index may lack.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        state = self._context.index.reader.mailbox(self._kind.account_id, extension_id)
+        if state is not None:
+            changed = await self._context.in_thread(self._intake.show, state.number, message_ids, raws)
+            self._kind.tell(extension_id, changed)
+
+    async def read(
+        self, extension_id: int, message_ids: Sequence[int], options: RequestOptions
+    ) -> dict[int, Record | None]:
+        """The present records of at most 50 messages, by id; None for a message that is gone.
+
+        Raises:
+            PlatformError: The server refused, failed or could not be reached.
+        """
+        return await self._kind.read(extension_id, message_ids, options)
+
+    async def take(self, extension_id: int, found: Mapping[int, Record | None]) -> None:
+        """Writes records that have just come into the index, by id; None for messages that are gone.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        await self._kind.take(extension_id, found)
+
+    def sync_age_s(self, extension_id: int) -> float:
+        """Seconds since the last sync of a mailbox; infinite if it was never loaded."""
+        state = self._context.index.reader.mailbox(self._kind.account_id, extension_id)
+        loaded = state is not None and state.loaded
+        return self._context.sync_age_s(state.synced_s) if state is not None and loaded else math.inf
+
+    def notice(self, extension_id: int) -> None:
+        """Tells the listeners if another process has changed a mailbox in the index."""
+        self._kind.tell_other_changes(extension_id)
+
+    # Records out of exports
+
+    async def prepare_records(self, extension_id: int, priority: Priority) -> float | None:
+        """Asks for the sync token of a mailbox that was never loaded, so that it can use records.
+
+        If an export that is asked for afterwards holds its whole past, its load reads one page of its list
+        only. The token takes the place of the one that a load asks for. It serves for days, and is not asked
+        for twice.
+
+        Returns:
+            When the token was asked for, by this machine's clock, in seconds since 1970 UTC; None for a
+            mailbox that is loaded, does not exist, or that the login may not read.
+
+        Raises:
+            PlatformError: The server failed or could not be reached.
+            StoreError: The index fails.
+        """
+        if self.needs_load(extension_id):
+            options = RequestOptions(priority, label=f"mailbox of extension {extension_id}")
+            await self._kind.prepare(extension_id, options)
+            self._collections.recall([collection_of(MAILBOX, extension_id)])
         plan = self._kind.adoption.plan(extension_id)
-        if plan is not None:
-            return plan.mailbox, plan.listing
-        return index.writer.begin(account_id, extension_id, self._kind.number_of(extension_id))
+        return None if plan is None else plan.own_s
+
+    def begin_records(self, extension_id: int, asked_s: float) -> tuple[int, int] | None:
+        """Numbers for `take_records`; None if the mailbox was not prepared before, or was loaded since.
+
+        Syncs keep a loaded mailbox current. For a worker thread.
+
+        Args:
+            extension_id: Extension of the mailbox.
+            asked_s: When the export was asked for, by this machine's clock, in seconds since 1970 UTC.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        plan = self._kind.adoption.plan(extension_id)
+        return None if plan is None or plan.own_s > asked_s else (plan.mailbox, plan.listing)
 
     def take_records(self, numbers: tuple[int, int], records: Iterable[Record]) -> None:
         """Writes records out of an export into the index, in one transaction; for a worker thread.
@@ -190,10 +268,6 @@ class Mailboxes:
         """
         mailbox, listing = numbers
         self._intake.take(mailbox, records, listing)
-
-    async def note_records(self, extension_id: int, span_s: tuple[float, float], asked_s: float) -> None:
-        """Notes that all records of a mailbox from a period were taken; see `Adoption.add_period`."""
-        await self._kind.adoption.add_period(extension_id, span_s, asked_s)
 
     async def learn_text(self, key: ContentKey, data: bytes) -> None:
         """Lets searches find a message by `data`, if that is its transcript. Never raises."""

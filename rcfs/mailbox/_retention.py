@@ -18,6 +18,7 @@ from rcfs.errors import (
     OfflineError,
     RcfsError,
     StoreError,
+    UncertainError,
     UnreachableError,
 )
 from rcfs.mailbox._call_logs import CallLogs
@@ -37,7 +38,7 @@ from rcfs.model import (
     iso_time,
     retention_days,
 )
-from rcfs.platform import read_store_configuration
+from rcfs.platform import read_store_configuration, update_store_configuration
 from rcfs.status import ExpiryStatus, RetentionStatus
 from rcfs.store import Note
 from rcfs.transport import RequestOptions
@@ -88,15 +89,45 @@ class RetentionTracker:
             options = RequestOptions(Priority.METADATA, attempts=1, label="retention")
             try:
                 await self._context.lane.session.token(options)
-                found = await self._ask(options)
-                self._note = Note(json.dumps(found), self._context.wall_clock())
-                await self._context.note(self._topic, self._note.text)
+                await self._keep(await self._ask(options))
             except (OfflineError, UnreachableError):
                 pass  # The network reports an outage, and `run` tries again.
             except RcfsError as exc:
                 self._context.recorder.failure("retention", exc)
             except Exception as exc:  # noqa: BLE001 - nothing depends on it
                 self._context.recorder.crash("retention", exc)
+
+    async def ask(self) -> int:
+        """Asks the platform now how long the account keeps faxes and voicemails, in days.
+
+        Raises:
+            PlatformError: The server refused, failed or could not be reached.
+        """
+        days = await self._context.requester.read(read_store_configuration(), retention_days, _by_a_person())
+        await self._keep({"days": days})
+        return days
+
+    async def change(self, days: int) -> int:
+        """Sets how long the account keeps faxes and voicemails, and returns the days that the platform tells.
+
+        Raises:
+            ValueError: `days` is out of the bounds of `RETENTION_DAYS`.
+            PlatformError: The server refused, failed or could not be reached.
+        """
+        request = update_store_configuration(days)
+        found = None
+        try:
+            found = await self._context.requester.read(request, retention_days, _by_a_person())
+        except UncertainError as exc:
+            self._context.recorder.failure("retention", exc)
+        if found is None:
+            found = await self.ask()
+        await self._keep({"days": found})
+        return found
+
+    async def _keep(self, found: Mapping[str, object]) -> None:
+        self._note = Note(json.dumps(found), self._context.wall_clock())
+        await self._context.note(self._topic, self._note.text)
 
     async def _ask(self, options: RequestOptions) -> Mapping[str, object]:
         scopes = self._context.lane.session.scopes
@@ -175,3 +206,7 @@ class RetentionTracker:
             return iter(())
         span_s = self.current.span_s(rule, now_s, _SOON_S)
         return parse_messages(self._context.index.reader.records_between(mailbox, shelved.home.view, span_s))
+
+
+def _by_a_person() -> RequestOptions:
+    return RequestOptions(Priority.PERSON, label="retention")

@@ -15,10 +15,14 @@ from rcfs.mailbox._context import Context
 from rcfs.model import DAY_S
 from rcfs.store import Note
 
+READ_MESSAGES = "ReadMessages"
+"""Scope of mailboxes."""
 READ_CALL_LOG = "ReadCallLog"
 """Scope of call logs."""
 READ_RECORDING = "ReadCallRecording"
 """Scope of the contents of recordings."""
+EDIT_MESSAGES = "EditMessages"
+"""Scope of changes of messages."""
 CALL_CONTROL = "CallControl"
 """Scope of notifications about telephony sessions."""
 _BELIEVED_S = DAY_S
@@ -37,6 +41,11 @@ class Rights:
         """Whether the app lacks `scope`, by its present token, else by its latest one; False if unknown."""
         scopes = self._known_scopes()
         return bool(scopes) and scope not in scopes
+
+    @property
+    def no_messages(self) -> str:
+        """Why the login may read no mailbox at all, as part of a sentence; empty if it may, or may be."""
+        return f"the app lacks the scope {READ_MESSAGES}" if self.lacks(READ_MESSAGES) else ""
 
     async def learn(self) -> bool:
         """Keeps the scopes of the present token for later mounts; returns whether they are new."""

@@ -5,8 +5,9 @@
     sync    ISync with the token: new and changed messages, and tombstones for deleted and purged ones.
             Records may come twice and out of order; the one with the later lastModifiedTime wins.
 
-    adopt   The records of a mailbox came out of exports that hold all of it, and a token was asked for before
-            them: then one sync makes it current, and no list is read.
+A load after an export (see `_adoption`) has its token already. Behind the first page it syncs with that token
+and counts: if the index has as many messages as the list, it has the rest of the list from the export, and
+the load is done. So a mailbox costs three requests instead of one for each thousand messages and two more.
 
 When the platform refuses the token, the mailbox is loaded again and compared whole.
 
@@ -14,7 +15,7 @@ The index is written in worker threads, page by page: a mailbox is never whole i
 """
 
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ import attrs
 import trio
 
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
-from rcfs.mailbox._adoption import Adoption, AdoptionPlan
+from rcfs.mailbox._adoption import TOLD_S, Adoption, AdoptionPlan
 from rcfs.mailbox._collections import Progress
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake, Merged, purged_record
@@ -50,9 +51,6 @@ _MOST_READ = 4 * MOST_AT_ONCE
 whole list is read, which costs one request for a token and one per thousand messages."""
 _MOST_LISTINGS = 3
 """A list is read at most 3 times from its beginning because messages were purged meanwhile."""
-_TOLD_S = 4 * 86_400.0
-"""Longest time after the last sync for which a sync is complete. The platform keeps the record of a purged
-message for "about 5 more days"; a later sync does not mention that message at all."""
 _AT_ONCE = 1000
 """Messages that are written or removed in one transaction: as many as a page of a list has."""
 
@@ -109,15 +107,11 @@ class Updater:
             StoreError: The index fails.
         """
         state = self._index.reader.mailbox(target.account_id, target.extension_id)
-        if state is not None and state.loaded:
-            is_current = await self._sync(target, state, options)
-        else:
-            is_current = state is not None and await self._adopt(target, state, options)
-        if not is_current:
+        if state is None or not (state.loaded and await self._sync(target, state, options)):
             await self._load(target, options)
 
-    async def prepare(self, target: Target, options: RequestOptions) -> bool:
-        """Asks for a sync token, so that records of later exports can be adopted; whether it was needed.
+    async def prepare(self, target: Target, options: RequestOptions) -> None:
+        """Asks for a sync token, so that records of a later export can be used, unless there is one.
 
         Raises:
             PlatformError: The server refused, failed or could not be reached.
@@ -125,28 +119,16 @@ class Updater:
         """
         state = self._index.reader.mailbox(target.account_id, target.extension_id)
         if (state is not None and state.loaded) or self._adoption.plan(target.extension_id) is not None:
-            return False
-        plan = AdoptionPlan(*await self._begin(target, options))
-        await self._adoption.begin(target.extension_id, plan)
-        return True
-
-    async def _adopt(self, target: Target, state: MailboxState, options: RequestOptions) -> bool:
-        """Makes a mailbox current whose records are all in the index; False when it must be loaded."""
-        plan = self._adoption.plan(target.extension_id)
-        if plan is None or not plan.is_complete:
-            return False
-        gone = await self._drop_unseen(target, plan.mailbox, plan.listing)
-        # Everything that happened since the token was asked for, which is before the exports were.
-        adopted = attrs.evolve(state, sync_token=plan.token, synced_s=plan.at_s)
-        is_current = await self._sync(target, adopted, options)
-        if is_current:
-            self._recorder.note("mailbox adopted", extension=target.extension_id, gone=gone)
-        return is_current
+            return
+        await self._adoption.begin(target.extension_id, await self._begin(target, options))
 
     async def _load(self, target: Target, options: RequestOptions) -> None:
         """Reads the whole list, and removes from the index what the list lacks."""
-        listings = 1
-        while (listing := await self._list(target, options)).shifted and listings < _MOST_LISTINGS:
+        plan = self._adoption.plan(target.extension_id)
+        listing = None if plan is None else await self._list(target, options, plan)
+        listings = 0
+        while listing is None or (listing.shifted and listings < _MOST_LISTINGS):
+            listing = await self._list(target, options)
             listings += 1
         gone = await self._drop_unseen(target, listing.mailbox, listing.number)
         await self._in_thread(self._index.writer.synced, listing.mailbox, listing.token, listing.at_s)
@@ -181,8 +163,8 @@ class Updater:
         for batch in _batches(records):
             await self._take_changes(target, mailbox, batch)
 
-    async def _begin(self, target: Target, options: RequestOptions) -> tuple[int, int, str, float]:
-        """(mailbox, listing, token, time) of a new listing, as in `_Listing`.
+    async def _begin(self, target: Target, options: RequestOptions) -> AdoptionPlan:
+        """A new listing, and a token.
 
         The token comes first, so that the next sync has everything that happens from here on.
         """
@@ -192,20 +174,34 @@ class Updater:
         answer = await self._ask_changes(target, "", options)
         if not answer.token:
             raise ServerError("the server sent no sync token for the mailbox")
-        return mailbox, listing, answer.token, self._context.client.server_now_s()
+        return AdoptionPlan(mailbox, listing, answer.token, self._context.now_s(), self._context.wall_clock())
 
-    async def _list(self, target: Target, options: RequestOptions) -> _Listing:
-        """Reads the whole list once into the index."""
+    async def _list(
+        self, target: Target, options: RequestOptions, plan: AdoptionPlan | None = None
+    ) -> _Listing | None:
+        """Reads the list once into the index: whole, or with `plan` only its first page if that suffices.
+
+        None if the platform refuses the token of `plan`, or if too much is unclear in the changes since then.
+        """
         progress = target.progress
         progress.begin(trio.current_time())
-        mailbox, listing, token, at_s = await self._begin(target, options)
+        begun = plan or await self._begin(target, options)
+        mailbox, token, at_s = begun.mailbox, begun.token, begun.at_s
         shifted = False
-        first = list_messages(target.extension_id, until_s=at_s + _DATE_STEP_S)
+        first = list_messages(target.extension_id, until_s=self._context.now_s() + _DATE_STEP_S)
         messages = PagedList(self._context.requester, first, options)
         while (page := await messages.page()) is not None:
-            target.tell(await self._in_thread(self._intake.take, mailbox, page, listing))
+            target.tell(await self._in_thread(self._intake.take, mailbox, page, begun.listing))
             progress.pages, progress.records = messages.pages, progress.records + len(page)
             progress.of_pages, progress.of_records = messages.of_pages, messages.of_records
+            if plan is not None and messages.pages == 1 and messages.has_more:
+                caught_up = await self._catch_up(target, mailbox, token, at_s, options)
+                if caught_up is None:
+                    return None
+                token, at_s = caught_up
+                count = await self._in_thread(self._index.reader.listed, mailbox, plan.listing)
+                if count == messages.of_records:
+                    break
         if messages.pages > 1:
             # When a message is purged while the list is read, the later ones move up, and one of them may
             # move to a page that was read before.
@@ -213,7 +209,7 @@ class Updater:
             merged = await self._take_changes(target, mailbox, answer.records)
             await self._clear(target, mailbox, merged.unclear, options)
             token, shifted = answer.token or token, merged.purged
-        return _Listing(mailbox, listing, token, at_s, shifted)
+        return _Listing(mailbox, begun.listing, token, at_s, shifted)
 
     async def _ask_changes(self, target: Target, token: str, options: RequestOptions) -> SyncAnswer:
         """The changes since the platform issued `token`; with an empty one, only a new token."""
@@ -222,28 +218,40 @@ class Updater:
 
     async def _sync(self, target: Target, state: MailboxState, options: RequestOptions) -> bool:
         """Writes the changes since the last sync into the index; False when a load is needed instead."""
+        caught_up = await self._catch_up(target, state.number, state.sync_token, state.synced_s, options)
+        if caught_up is None:
+            return False
+        # Only now, with everything in the index: the next sync does not repeat these changes.
+        await self._in_thread(self._index.writer.synced, state.number, *caught_up)
+        return True
+
+    async def _catch_up(
+        self, target: Target, number: int, token: str, issued_s: float, options: RequestOptions
+    ) -> tuple[str, float] | None:
+        """Writes the changes since `token` was issued into the index; (next token, time of this sync).
+
+        None when a load is needed instead.
+        """
         try:
-            answer = await self._ask_changes(target, state.sync_token, options)
+            answer = await self._ask_changes(target, token, options)
         except BadRequestError as exc:
             if not is_invalid_token(exc):
                 raise
             self._recorder.note(
                 "sync token refused, loading the mailbox again", extension=target.extension_id
             )
-            return False
-        at_s = self._context.client.server_now_s()
-        if at_s - state.synced_s > _TOLD_S:
+            return None
+        at_s = self._context.now_s()
+        if at_s - issued_s > TOLD_S:
             self._recorder.note(
                 "not synced for days, loading the mailbox again", extension=target.extension_id
             )
-            return False
-        merged = await self._take_changes(target, state.number, answer.records)
+            return None
+        merged = await self._take_changes(target, number, answer.records)
         if len(merged.unclear) > _MOST_READ:
-            return False
-        await self._clear(target, state.number, merged.unclear, options)
-        # Only now, with everything in the index: the next sync does not repeat these changes.
-        await self._in_thread(self._index.writer.synced, state.number, answer.token or state.sync_token, at_s)
-        return True
+            return None
+        await self._clear(target, number, merged.unclear, options)
+        return answer.token or token, at_s
 
     async def _clear(
         self, target: Target, number: int, unclear: Sequence[int], options: RequestOptions
@@ -251,12 +259,30 @@ class Updater:
         """Reads unclear messages and writes them into the index."""
         for start in range(0, len(unclear), MOST_AT_ONCE):
             ids = unclear[start : start + MOST_AT_ONCE]
-            found = await self._read(target, ids, options)
-            for message_id in ids:
-                if message_id not in found:
-                    found |= await self._read(target, [message_id], options)
-            records = [purged_record(each) if record is None else record for each, record in found.items()]
-            await self._take_changes(target, number, records)
+            await self.take(target, number, await self.read(target, ids, options))
+
+    async def read(
+        self, target: Target, ids: Sequence[int], options: RequestOptions
+    ) -> dict[int, Record | None]:
+        """The present records of at most `MOST_AT_ONCE` messages, by id; None for a message that is gone.
+
+        Raises:
+            PlatformError: The server refused, failed or could not be reached.
+        """
+        found = await self._read(target, ids, options)
+        for message_id in ids:
+            if message_id not in found:
+                found |= await self._read(target, [message_id], options)
+        return found
+
+    async def take(self, target: Target, number: int, found: Mapping[int, Record | None]) -> None:
+        """Writes the records that `read` has found into the mailbox with this number in the index.
+
+        Raises:
+            StoreError: The index fails.
+        """
+        records = [purged_record(each) if record is None else record for each, record in found.items()]
+        await self._take_changes(target, number, records)
 
     async def _read(
         self, target: Target, ids: Sequence[int], options: RequestOptions

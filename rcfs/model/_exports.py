@@ -56,7 +56,7 @@ class ExportState(enum.Enum):
     WAITING = "Waiting"
     """rcfs has not asked yet: two other exports run, or there is no connection."""
     ASKED = "Asked"
-    """rcfs has asked, and does not know the answer."""
+    """rcfs has asked, and waits for the answer."""
     ACCEPTED = "Accepted"
     PENDING = "Pending"
     IN_PROGRESS = "InProgress"
@@ -159,6 +159,18 @@ class ExportQuery:
             ValueError: No such export exists.
         """
         return cls(kind, _day_s(first), _day_s(last) + DAY_S, tuple(types), tuple(contacts), tuple(chats))
+
+    def check_begun(self, now_s: float) -> None:
+        """Checks that each of its days has begun at `now_s`: else its name would promise more than it holds.
+
+        Raises:
+            ValueError: Some have not.
+        """
+        today = f"today is {iso_time(now_s)[:10]} in UTC"
+        if self.from_s > now_s:
+            raise ValueError(f"the period begins in the future; {today}")
+        if self.to_s - DAY_S > now_s:
+            raise ValueError(f"the period ends in the future; {today}, which can be its last day")
 
     @classmethod
     def parse(cls, kind: ExportKind, name: str) -> "ExportQuery":

@@ -4,6 +4,11 @@ from collections.abc import Callable, Mapping
 
 import attrs
 
+CONVERSATIONS_VIEW = "Conversations"
+"""View whose folders link to the messages of a conversation; their keys are conversation ids."""
+TRASH_VIEW = "Trash"
+"""View of deleted messages."""
+
 
 @attrs.frozen
 class Place:

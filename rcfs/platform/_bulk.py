@@ -13,6 +13,8 @@ from email.parser import BytesParser
 from email.policy import HTTP
 from typing import Any
 
+import attrs
+
 from rcfs.errors import ServerError
 from rcfs.model import Record, objects
 from rcfs.platform._document import decoded
@@ -20,6 +22,45 @@ from rcfs.platform._document import decoded
 MOST_AT_ONCE = 50
 """Most ids in the path of a request; the server refuses more with CMN-106. Source: updateMessage in the
 official description."""
+
+
+@attrs.frozen
+class Result:
+    """The result for one of the records of a request."""
+
+    status: int
+    """HTTP status."""
+    body: Any = None
+    """Its JSON document; None without one."""
+
+
+def results_by_id(
+    status: int, body: bytes, content_type: str, ids: Sequence[int], operation: str
+) -> dict[int, Result]:
+    """The results for `ids` in the answer to `operation`, which has a `status` from 200 to 299.
+
+    An id is missing if the answer does not tell its result. For worker threads.
+
+    Raises:
+        ServerError: The answer has no known form.
+    """
+    if status == 204:
+        return dict.fromkeys(ids, Result(status))
+    if content_type.partition("/")[0].strip().lower() == "multipart":
+        results = _of_multipart(body, content_type, operation)
+    else:
+        document = decoded(body, operation)
+        if isinstance(document, dict) and len(ids) == 1:
+            return {ids[0]: Result(status, document)}
+        results = [
+            (str(each.get("resourceId")), each.get("status"), each.get("body")) for each in objects(document)
+        ]
+    wanted = {str(each): each for each in ids}
+    return {
+        wanted[name]: Result(found, record)
+        for name, found, record in results
+        if name in wanted and type(found) is int
+    }
 
 
 def records_by_id(
@@ -30,27 +71,21 @@ def records_by_id(
     The caller must ask again for ids that are missing here: their status was another. For worker threads.
 
     Raises:
-        ServerError: The answer has neither form.
+        ServerError: The answer has no known form.
     """
-    if content_type.partition("/")[0].strip().lower() == "multipart":
-        results = _of_multipart(body, content_type, operation)
-    else:
-        document = decoded(body, operation)
-        if isinstance(document, dict) and len(ids) == 1:
-            return {ids[0]: document}
-        results = [
-            (str(each.get("resourceId")), each.get("status"), each.get("body")) for each in objects(document)
-        ]
-    wanted = {str(each): each for each in ids}
     found: dict[int, Record | None] = {}
-    for name, status, record in results:
-        if name not in wanted:
-            continue
-        if status == 404:
-            found[wanted[name]] = None
-        elif status == 200 and isinstance(record, dict) and str(record.get("id")) == name:
-            found[wanted[name]] = record
+    for each, result in results_by_id(200, body, content_type, ids, operation).items():
+        record = result.body
+        if result.status == 404:
+            found[each] = None
+        elif result.status == 200 and isinstance(record, dict) and _is_of(record, each, ids):
+            found[each] = record
     return found
+
+
+def _is_of(record: Record, message_id: int, ids: Sequence[int]) -> bool:
+    """Whether `record` is that of `message_id`; the answer to a request for one record needs no id."""
+    return len(ids) == 1 or str(record.get("id")) == str(message_id)
 
 
 def _of_multipart(body: bytes, content_type: str, operation: str) -> list[tuple[str, Any, Any]]:

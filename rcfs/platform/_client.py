@@ -20,8 +20,9 @@ from rcfs.platform._answer import Answer
 from rcfs.platform._connecting import Connector
 from rcfs.platform._errors import translated
 from rcfs.platform._hosts import AllowedHosts, spoken_host
+from rcfs.platform._multipart import MultipartBody
 from rcfs.platform._proxies import Proxies
-from rcfs.platform._requests import Request
+from rcfs.platform._requests import Body, Request
 from rcfs.platform._routes import Routes
 from rcfs.platform._socket import MessageStream, open_socket
 from rcfs.platform._trust import read_certificates, trusting_context
@@ -31,9 +32,9 @@ CONNECT_WITHIN_S = 10.0
 this outlasts three losses, and rcfs reports a host that drops everything as unreachable within half a
 minute."""
 HEADERS_WITHIN_S = 60.0
-"""Longest wait from sending a request to its answer's headers, connection included, in seconds. The
-documentation has no figure; the guess is long enough for a report that the server makes during the
-request."""
+"""Longest wait from sending a request, or the latest piece of a large body, to its answer's headers,
+connection included, in seconds. The documentation has no figure; the guess is long enough for a report that
+the server makes during the request."""
 
 _PROBE_PATH = "/restapi"
 """readAPIVersions, of the group NoThrottling. Source: the official description."""
@@ -181,6 +182,8 @@ class Client:
             headers["Range"] = str(request.byte_range)
         if request.body is not None:
             headers["Content-Type"] = request.body.media_type
+        if isinstance(request.body, MultipartBody):
+            headers["Content-Length"] = str(request.body.size_bytes)
         if not self.hosts.may_see_token(url):
             if request.method != "GET":
                 raise PlatformError(
@@ -194,7 +197,7 @@ class Client:
             url,
             params=request.params,
             headers=headers,
-            content=None if request.body is None else request.body.content,
+            body=request.body,
             basic=basic,
         ) as answer:
             yield answer
@@ -236,7 +239,7 @@ class Client:
         *,
         params: tuple[tuple[str, str], ...] = (),
         headers: Mapping[str, str] | None = None,
-        content: bytes | None = None,
+        body: Body | MultipartBody | None = None,
         basic: tuple[str, str] | None = None,
     ) -> AsyncIterator[Answer]:
         if not self.hosts.may_follow(url):
@@ -245,17 +248,25 @@ class Client:
             )
         host = urlsplit(url).netloc
         http = await self._opened()
+        patience = trio.CancelScope()
         with self._noticing(), translated(host):
+            upload = _Upload(body, patience) if isinstance(body, MultipartBody) else None
+            content = body.content if isinstance(body, Body) else upload
             try:
                 outgoing = http.build_request(
                     method, url, params=params or None, headers=headers, content=content
                 )
             except httpx.InvalidURL as exc:
                 raise PlatformError(f"the server sent an invalid URL: {exc}") from exc
+            if upload is not None:
+                outgoing.stream = upload  # httpx has put it into an async generator.
             auth = httpx.BasicAuth(*basic) if basic else None
             sent_s = trio.current_time()
-            with trio.fail_after(HEADERS_WITHIN_S):
+            with patience:
+                patience.deadline = sent_s + HEADERS_WITHIN_S
                 response = await http.send(outgoing, auth=auth, stream=True)
+            if patience.cancelled_caught:
+                raise trio.TooSlowError
         answer = Answer(response, waited_s=trio.current_time() - sent_s)
         try:
             if answer.date_s is not None and self.hosts.may_see_token(url):
@@ -276,6 +287,27 @@ class Client:
         except UntrustedError:
             self._distrusted = True
             raise
+
+
+class _Upload(httpx.AsyncByteStream):
+    """The bytes of a large body; each piece moves a deadline, as a body may take longer than an answer may.
+
+    It is no async generator, which would have to be closed when a request ends in the middle of its body.
+    """
+
+    def __init__(self, body: MultipartBody, patience: trio.CancelScope) -> None:
+        self._pieces = body.pieces()
+        self._patience = patience
+
+    def __aiter__(self) -> "_Upload":
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await trio.to_thread.run_sync(next, self._pieces, None)
+        if piece is None:
+            raise StopAsyncIteration
+        self._patience.deadline = trio.current_time() + HEADERS_WITHIN_S
+        return piece
 
 
 class _NoCookies(CookieJar):

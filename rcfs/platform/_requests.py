@@ -12,6 +12,7 @@ import attrs
 
 from rcfs.errors import PlatformError
 from rcfs.model import AUTH, LIGHT, MEDIUM, ByteRange, ContentKey, UsageGroup
+from rcfs.platform._multipart import MultipartBody
 
 LIST_PAGE = 1000
 """Largest page of a list; the server silently reduces larger numbers."""
@@ -55,7 +56,7 @@ class Request:
     """The part to fetch; None for the whole."""
     method: str = "GET"
     """HTTP method."""
-    body: Body | None = None
+    body: Body | MultipartBody | None = None
     """The body; None for a request without one."""
     repeatable: bool = attrs.field()
     """Whether sending it again is harmless when the server may have carried it out already. By default True

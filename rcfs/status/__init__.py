@@ -24,6 +24,7 @@ from rcfs.status._values import HintsStatus as HintsStatus
 from rcfs.status._values import LoadStatus as LoadStatus
 from rcfs.status._values import LoginStatus as LoginStatus
 from rcfs.status._values import MailboxesStatus as MailboxesStatus
+from rcfs.status._values import OutboxStatus as OutboxStatus
 from rcfs.status._values import QueueStatus as QueueStatus
 from rcfs.status._values import ReadersStatus as ReadersStatus
 from rcfs.status._values import RecordingExpiryStatus as RecordingExpiryStatus

@@ -7,7 +7,7 @@ _NAMED = 10
 """The status names at most 10 exports, unfinished ones first, and counts the others."""
 _WORDS = {
     "Waiting": "not asked for yet",
-    "Asked": "asked for, no answer yet",
+    "Asked": "asked for",
     "Accepted": "accepted",
     "Pending": "pending",
     "InProgress": "in progress",

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from rcfs.model import format_duration, format_size, one_line
 from rcfs.status._export_text import export_lines
+from rcfs.status._outbox_text import outbox_lines
 from rcfs.status._values import (
     CacheStatus,
     CallLoadStatus,
@@ -69,6 +70,7 @@ def render_status(status: Status) -> str:
         *_labelled("calls", _call_lines(status.calls)),
         *_labelled("greetings", _greeting_lines(status.greetings)),
         *_labelled("exports", export_lines(status.exports) if status.exports else [_UNKNOWN]),
+        *_labelled("outbox", outbox_lines(status.outbox)),
         ("hints", _hints_line(status.hints) if status.hints else _UNKNOWN),
         *_labelled("retention", _retention_lines(status.retention)),
         ("readers", f"{readers.waiting} of at most {readers.limit} wait" if readers else _UNKNOWN),
@@ -187,7 +189,8 @@ def _mailboxes_line(mailboxes: MailboxesStatus | None) -> str:
     if mailboxes is None:
         return _UNTOLD
     messages = _count(mailboxes.messages, "message")
-    return f"{mailboxes.loaded:,} of {mailboxes.known:,} loaded, {messages}"
+    off = f"; none can be read: {mailboxes.off_because}" if mailboxes.off_because else ""
+    return f"{mailboxes.loaded:,} of {mailboxes.known:,} loaded, {messages}{off}"
 
 
 def _loading_line(row: LoadStatus) -> str:

@@ -119,6 +119,8 @@ class MailboxesStatus:
     """Extensions, without those that are known to have no mailbox."""
     messages: int
     """Messages in the loaded mailboxes."""
+    off_because: str | None = None
+    """Why the login may read no mailbox; None if it may, or if that is not known."""
 
 
 @attrs.frozen
@@ -248,6 +250,22 @@ class ExportsStatus:
 
 
 @attrs.frozen
+class OutboxStatus:
+    """The messages with changes that RingCentral has not confirmed yet."""
+
+    waiting: int
+    """Those that wait to be sent."""
+    asked: int
+    """Those of which a request is under way, or its answer lost."""
+    held: int
+    """Those that are held, as they would be too many deletions in an hour."""
+    since: str | None
+    """When the oldest of these changes was made; None without any."""
+    problem: str | None
+    """Why they wait; None for nothing."""
+
+
+@attrs.frozen
 class ExpiryStatus:
     """The messages of one mailbox that the platform deletes soon."""
 
@@ -354,6 +372,7 @@ class Status:
     calls: CallsStatus | None = None
     greetings: GreetingsStatus | None = None
     exports: ExportsStatus | None = None
+    outbox: OutboxStatus | None = None
     retention: RetentionStatus | None = None
     hints: HintsStatus | None = None
     readers: ReadersStatus | None = None

@@ -33,6 +33,8 @@ from rcfs.store._ledger import credentials_in_ledger as credentials_in_ledger
 from rcfs.store._ledger import open_ledger as open_ledger
 from rcfs.store._machine import LinuxMachine as LinuxMachine
 from rcfs.store._machine import Machine as Machine
+from rcfs.store._outbox import Intent as Intent
+from rcfs.store._outbox import OutboxBook as OutboxBook
 from rcfs.store._query import match_expression as match_expression
 from rcfs.store._search import SearchIndex as SearchIndex
 from rcfs.store._search_values import CALL_TYPE as CALL_TYPE

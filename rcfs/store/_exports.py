@@ -4,14 +4,11 @@ No request lists message store reports, so a task whose id is lost is lost, and 
 every change is on the disk, also through a power cut, before the method that makes it returns.
 """
 
-import fcntl
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
-from pathlib import Path
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
@@ -25,12 +22,13 @@ from rcfs.model import (
     ExportState,
     ReportKey,
 )
-from rcfs.private import FILE_MODE, reason_of
+from rcfs.private import reason_of
 from rcfs.store._checked_table import CheckedTable, Row
 from rcfs.store._database import READ_WAIT_S
 from rcfs.store._forgetting import rewrite
 from rcfs.store._small_database import DatabaseKind
 from rcfs.store._sqlite import transaction
+from rcfs.store._turns import turn
 
 _MOST_DURATIONS = 20
 """Durations that are kept of each kind: enough for a median, and few enough to follow a change."""
@@ -110,7 +108,7 @@ class ExportBook:
         one; `warn` gets a line. No database in memory takes the place of one that cannot be written: it would
         lose the task ids.
         """
-        with _store_errors():
+        with _store_errors(f"the list of exports {files.exports}"):
             connection = _KIND.open(files.exports, warn, thorough=True)
             with ExitStack() as opened:
                 opened.callback(connection.close)
@@ -192,19 +190,12 @@ class ExportBook:
             rows = self._reader.execute(query, (account_id, kind.value)).fetchall()
         return tuple(row[2] for row in rows if _DURATIONS.is_sound(row))
 
-    @contextmanager
-    def turn(self, account_id: str) -> Iterator[bool]:
+    def turn(self, account_id: str) -> AbstractContextManager[bool]:
         """A block in which this process alone asks the platform about exports of the account, if True.
 
-        It is False while another process, or another book, is in such a block. The kernel ends the block of a
-        process that dies.
+        It is False while another process, or another book, is in such a block.
         """
-        lock = _locked(self._files.exports_lock(account_id))
-        try:
-            yield lock is not None
-        finally:
-            if lock is not None:
-                os.close(lock)
+        return turn(self._files.exports_lock(account_id))
 
     def forget_account(self, account_id: str) -> None:
         """Erase the exports of an account."""
@@ -221,29 +212,12 @@ class ExportBook:
             self._connection.close()
 
 
-def _locked(path: Path) -> int | None:
-    """A descriptor that holds the lock of `path`; None if another holds it."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, FILE_MODE)
-    except OSError as exc:
-        raise StoreError(f"{path} cannot be locked: {reason_of(exc)}") from exc
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    except OSError as exc:
-        os.close(descriptor)
-        raise StoreError(f"{path} cannot be locked: {reason_of(exc)}") from exc
-    return descriptor
-
-
 @contextmanager
-def _store_errors() -> Iterator[None]:
+def _store_errors(subject: str = "the list of exports") -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as exc:
-        raise StoreError(f"the list of exports cannot be used: {reason_of(exc)}") from exc
+        raise StoreError(f"{subject} cannot be used: {reason_of(exc)}") from exc
 
 
 def _present(export: Export) -> Row:

@@ -183,6 +183,25 @@ class IndexReader:
 
     # Longer ones: in worker threads
 
+    def owner_of(self, mailbox: int) -> tuple[str, int] | None:
+        """(account, extension) of the mailbox with that number; None if it is not in the index."""
+        with self._database.reading() as connection:
+            rows = select(connection, MAILBOXES, "WHERE mailbox = ?", mailbox)
+        return (rows[0][1], rows[0][2]) if rows else None
+
+    def ids_in(self, mailbox: int, view: str, keys: Sequence[str]) -> dict[str, list[int]]:
+        """The ids of the messages in those folders of a view that have one of these `keys`, by key."""
+        found: dict[str, list[int]] = {}
+        with self._database.reading() as connection:
+            for key in keys:
+                rows = connection.execute(
+                    "SELECT m.id FROM folders f JOIN places p USING (folder) JOIN messages m USING (message)"
+                    " WHERE f.mailbox = ? AND f.view = ? AND f.key = ? ORDER BY p.message",
+                    (mailbox, view, key),
+                )
+                found[key] = [message_id for (message_id,) in rows]
+        return found
+
     def records(self, mailbox: int, view: str, name: str) -> Iterator[str]:
         """The records of all messages of a folder, oldest first; those without a time precede all others.
 
@@ -276,6 +295,14 @@ class IndexReader:
                 "SELECT id FROM messages WHERE mailbox = ? AND generation < ?", (mailbox, listing)
             )
             return [message_id for (message_id,) in rows]
+
+    def listed(self, mailbox: int, listing: int) -> int:
+        """The number of messages that the listing `listing`, or a later one, has brought."""
+        with self._database.reading() as connection:
+            ((count,),) = connection.execute(
+                "SELECT COUNT(*) FROM messages WHERE mailbox = ? AND generation >= ?", (mailbox, listing)
+            )
+            return int(count)
 
     def counts(self, account_id: str) -> dict[int, int]:
         """The number of messages of each mailbox that was loaded, by extension."""

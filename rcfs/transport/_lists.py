@@ -37,6 +37,11 @@ class PagedList:
         self.of_records: int | None = None
         """Number of records of the whole list, as the server says; None when it does not say."""
 
+    @property
+    def has_more(self) -> bool:
+        """Whether the server named another page."""
+        return self._next is not None
+
     async def page(self) -> Sequence[Mapping[str, Any]] | None:
         """The records of the next page; None at the end. A record may come twice if the list changes.
 
