@@ -21,10 +21,10 @@ from rcfs.cli._options import (
     server_url_option,
     state_dir_option,
 )
-from rcfs.cli._output import say, say_json, warn
+from rcfs.cli._output import confirmed, say, say_json, warn
 from rcfs.cli._treepaths import read_places
 from rcfs.config import Settings
-from rcfs.errors import BadRequestError, ConfigError
+from rcfs.errors import ConfigError
 from rcfs.model import EXPORT_TYPES, Export, ExportKind, ExportQuery, ExportState
 
 if TYPE_CHECKING:
@@ -36,7 +36,11 @@ Place = tuple[ExportKind, str]
 _TYPES = {name.lower(): name for name in EXPORT_TYPES}
 _UNCANCELLABLE = (
     "RingCentral has no request that cancels an export, so it continues there, and counts as one of at most"
-    " two unfinished ones until it ends; `rcfs export forget` makes rcfs forget it, and nothing lists it then"
+    " two unfinished ones until it ends; `rcfs export forget` makes rcfs forget it"
+)
+_UNFINDABLE = (
+    "RingCentral is making {names}, and no request lists reports: once it is forgotten, rcfs cannot find the"
+    " result, and until it ends it counts as one of at most two unfinished ones. Forget it?"
 )
 
 
@@ -74,7 +78,12 @@ def export() -> None:
 @click.option(
     "--from", "first", required=True, metavar="DAY", help="Begin with DAY, such as 2026-01-01, in UTC."
 )
-@click.option("--to", "last", metavar="DAY", help="End with DAY, which is included.  [default: today]")
+@click.option(
+    "--to",
+    "last",
+    metavar="DAY",
+    help="End with DAY, which is included; of today it has what there is now.  [default: today]",
+)
 @click.option(
     "--type",
     "types",
@@ -118,6 +127,7 @@ def request(
         query = ExportQuery.of_days(
             kind, first, last or today, types=[_TYPES[each] for each in types], contacts=contacts, chats=chats
         )
+        query.check_begun(time.time())
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
     with loading():
@@ -174,21 +184,35 @@ def cancel(place: Place, **options: Any) -> None:
             raise ConfigError(f"{place[1]} has ended already; `rcfs export forget` forgets it")
         # A mount may ask for it at this moment; then its task id must not be lost.
         if found.state is not ExportState.WAITING or not book.withdraw(found):
-            raise BadRequestError(_UNCANCELLABLE)
+            raise ConfigError(_UNCANCELLABLE)
     say(f"Withdrawn: {place[0].value}/{place[1]}")
 
 
 @export.command("forget")
 @click.argument("places", nargs=-1, required=True, metavar="NAME...", type=ExportName())
+@click.option("-y", "--yes", is_flag=True, help="Do not ask whether to forget an unfinished one.")
 @server_url_option
 @state_dir_option
-def forget(places: tuple[Place, ...], **options: Any) -> None:
-    """Forget each export NAME here; RingCentral keeps it for as long as it does."""
+def forget(places: tuple[Place, ...], *, yes: bool, **options: Any) -> None:
+    """Forget each export NAME here; RingCentral keeps it for as long as it does.
+
+    Without its task id, which this prints, nothing finds a report again.
+    """
     settings = _settings(options)
     with _opened(settings) as kept:
-        for book, found in [_find(kept, place) for place in places]:
+        chosen = [_find(kept, place) for place in places]
+        running = [found.query.name for _book, found in chosen if _is_lost_if_forgotten(found)]
+        if running and not confirmed(_UNFINDABLE.format(names=" and ".join(running)), "forget it", yes=yes):
+            return
+        for book, found in chosen:
             book.remove(found.id)
-            say(f"Forgotten: {found.query.kind.value}/{found.query.name}")
+            task = f" (task {found.task_id})" if found.task_id else ""
+            say(f"Forgotten: {found.query.kind.value}/{found.query.name}{task}")
+
+
+def _is_lost_if_forgotten(export: Export) -> bool:
+    """Whether the platform works on an export that it does not list."""
+    return export.query.kind is ExportKind.MESSAGES and export.state.is_running
 
 
 def _settings(options: Mapping[str, Any]) -> Settings:

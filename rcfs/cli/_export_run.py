@@ -2,22 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 
-import structlog
 import trio
 
-from rcfs.cli._explain import Interrupted
+from rcfs.cli._engine_run import run_engine
 from rcfs.cli._export import Place
 from rcfs.cli._output import tell
-from rcfs.cli._serve import engine_of, open_stores
 from rcfs.config import Settings
+from rcfs.engine import Engine
 from rcfs.errors import ConfigError, ForbiddenError, PartialError, PlatformError
 from rcfs.exports import Exports, ExportsChanged, status_of
-from rcfs.host import allow_many_files, forbid_core_dumps
-from rcfs.host.logs import log_to_file
-from rcfs.host.signals import endings, lasting
 from rcfs.model import Export, ExportQuery, ExportState
 from rcfs.status import export_line
-from rcfs.transport import Recorder
 
 _ANSWER_S = 90.0
 """Longest wait for the answer to the request, in seconds: a slot of the Heavy group may be a minute away."""
@@ -131,36 +126,10 @@ def _run(settings: Settings, work: Callable[[Exports], Awaitable[list[Export]]])
     Raises:
         Interrupted: A signal ended it; what was asked for is kept.
     """
-    allow_many_files()
-    forbid_core_dumps()
-    log_to_file(settings.files.export_log, settings.log_level)
-    recorder = Recorder(structlog.get_logger("rcfs"))
-    found: list[Export] = []
-    everything = trio.CancelScope()
-    received = 0
 
-    async def hear(*, task_status: trio.TaskStatus[None]) -> None:
-        """Also hears signals while the engine closes, so that a second one does not cut that short."""
-        nonlocal received
-        with endings() as signals:
-            task_status.started()
-            async for number in signals:
-                received = received or number
-                everything.cancel()
+    async def ask_and_work(engine: Engine, nursery: trio.Nursery) -> list[Export]:
+        nursery.start_soon(engine.exports.run)
+        return await work(engine.exports)
 
-    async def run() -> None:
-        async with trio.open_nursery() as outer:
-            await outer.start(hear)
-            with everything:
-                async with engine_of(settings, recorder, stores) as engine, trio.open_nursery() as nursery:
-                    nursery.start_soon(engine.exports.run)
-                    found.extend(await work(engine.exports))
-                    nursery.cancel_scope.cancel()
-            outer.cancel_scope.cancel()
-
-    with lasting(), open_stores(settings, recorder) as stores:
-        trio.run(run)
-    if received:
-        tell("interrupted; what was asked for is kept, and `rcfs export wait` or a mount follows it")
-        raise Interrupted(received)
-    return found
+    kept = "interrupted; what was asked for is kept, and `rcfs export wait` or a mount follows it"
+    return run_engine(settings, settings.files.export_log, ask_and_work, on_interrupt=lambda: kept)

@@ -9,7 +9,7 @@ import attrs
 import click
 
 from rcfs.config import parse_duration, parse_since
-from rcfs.model import FILTER_TYPES, INBOUND, OUTBOUND, Filter
+from rcfs.model import FILTER_TYPES, INBOUND, OUTBOUND, Filter, iso_time
 
 _DIRECTIONS: Final = {"in": INBOUND, "out": OUTBOUND}
 _LONGEST_ID: Final = 20
@@ -120,6 +120,22 @@ def filter_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         decorated = option(decorated)
     return decorated
+
+
+def filter_arguments(wanted: Filter) -> list[str]:
+    """The arguments of a command line that give it the choice `wanted`."""
+    words = {value: name for name, value in _DIRECTIONS.items()}
+    options = {
+        "--since": "" if wanted.since_s is None else iso_time(wanted.since_s),
+        "--until": "" if wanted.until_s is None else iso_time(wanted.until_s),
+        "--direction": words.get(wanted.direction, ""),
+        "--with": wanted.party,
+        "--conversation": wanted.conversation_id,
+        "--min-duration": "" if wanted.min_duration_s is None else f"{wanted.min_duration_s:.0f}s",
+    }
+    types = [word for each in sorted(wanted.types) for word in ("--type", each)]
+    flags = [f"--{name}" for name in ("unread", "trash") if getattr(wanted, name)]
+    return types + [word for name, value in options.items() if value for word in (name, value)] + flags
 
 
 def _filter_of(options: dict[str, Any]) -> Filter:

@@ -19,7 +19,7 @@ from rcfs.host import MountRecord, Registry
 from rcfs.model import format_size
 
 if TYPE_CHECKING:
-    from rcfs.store import ContentCache, ExportBook, FetchHistory, Login, MailboxIndex, SizeIndex
+    from rcfs.store import ContentCache, ExportBook, FetchHistory, Login, MailboxIndex, OutboxBook, SizeIndex
 
 
 @click.command(
@@ -87,6 +87,7 @@ class _Kept:
     sizes: "SizeIndex"
     history: "FetchHistory"
     exports: "ExportBook"
+    outbox: "OutboxBook"
     cache: "ContentCache"
     logins: Mapping[str, "Login"]
     """The account and extensions of each login, by its identity."""
@@ -131,21 +132,23 @@ class _Kept:
         self.sizes.forget_account(account_id)
         self.history.forget_account(account_id)
         self.exports.forget_account(account_id)
+        self.outbox.forget_account(account_id)
         self.cache.forget_account(account_id)
 
 
 @contextmanager
 def _opened(settings: Settings) -> Iterator[_Kept]:
-    from rcfs.store import ExportBook, FetchHistory, MailboxIndex, SizeIndex
+    from rcfs.store import ExportBook, FetchHistory, MailboxIndex, OutboxBook, SizeIndex
 
     with (
         closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index,
         closing(SizeIndex.open(settings.files.sizes, warn, former=settings.files.former_sizes)) as sizes,
         closing(FetchHistory.open(settings.files.history, warn)) as history,
         closing(ExportBook.open(settings.files, warn)) as exports,
+        closing(OutboxBook.open(settings.files, warn)) as outbox,
         open_cache(settings) as cache,
     ):
-        yield _Kept(index, sizes, history, exports, cache, index.reader.logins())
+        yield _Kept(index, sizes, history, exports, outbox, cache, index.reader.logins())
 
 
 def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) -> None:
@@ -199,10 +202,12 @@ def _erase_everything(settings: Settings) -> None:
             files.former_sizes,
             files.history,
             files.exports,
+            files.outbox,
         ):
             erase_database(path)
         erase_cache(settings.cache_dir)
-        for path in (*files.sessions.glob("*"), *files.directory.glob("exports-*.lock")):
+        locks = (path for name in ("exports", "outbox") for path in files.directory.glob(f"{name}-*.lock"))
+        for path in (*files.sessions.glob("*"), *locks):
             path.unlink(missing_ok=True)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from rcfs.cli._change import waiting_changes
 from rcfs.cli._fstab_options import MountCommand
 from rcfs.cli._options import (
     MountpointText,
@@ -16,7 +17,7 @@ from rcfs.cli._options import (
     mount_options,
     state_dir_option,
 )
-from rcfs.cli._output import announce
+from rcfs.cli._output import announce, warn
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import read_settings
 from rcfs.errors import MountError
@@ -47,7 +48,8 @@ _MOUNT_EXAMPLES = examples(
 _MOUNT_ENVIRONMENT = """\b
 Environment:
   RC_SERVER_URL, RC_APP_CLIENT_ID, RC_APP_CLIENT_SECRET, RC_USER_JWT
-  RCFS_CONFIG, RCFS_CACHE_DIR, RCFS_CACHE_SIZE, RCFS_STATE_DIR, RCFS_MEDIA_URL"""
+  RCFS_CONFIG, RCFS_CACHE_DIR, RCFS_CACHE_SIZE, RCFS_STATE_DIR, RCFS_MEDIA_URL
+  RCFS_READ_WRITE, RCFS_ALLOW_PURGE, RCFS_DELETE_LIMIT"""
 
 
 @click.command("mount", cls=MountCommand, epilog=f"{_MOUNT_EXAMPLES}\n\n{_MOUNT_ENVIRONMENT}")
@@ -80,7 +82,10 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
 @click.argument("mountpoint", type=MountpointText())
 @state_dir_option
 def umount(mountpoint: Path, state_dir: Path | None) -> None:
-    """Unmount MOUNTPOINT, and wait until its process has ended."""
+    """Unmount MOUNTPOINT, and wait until its process has ended.
+
+    It sends the changes of messages that wait, for some seconds at most; the next mount sends the others.
+    """
     settings = read_settings({"state_dir": state_dir}, login=False)
     answer = probe_path(mountpoint.absolute())
     path = answer.real if answer is not None else mountpoint.absolute()
@@ -90,6 +95,14 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
     else:
         _unmount_unknown(path)
     announce(f"Unmounted {path}.")
+    if record is not None and record.read_write:
+        _tell_waiting(len(waiting_changes(settings, record.login)))
+
+
+def _tell_waiting(left: int) -> None:
+    if left:
+        changes = "1 change of a message is" if left == 1 else f"{left:,} changes of messages are"
+        warn(f"{changes} not sent yet; `rcfs mount --read-write` or `rcfs flush` sends them")
 
 
 def end_mount(record: MountRecord, *, within_s: float) -> None:

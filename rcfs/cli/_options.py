@@ -17,7 +17,7 @@ from rcfs.config import (
     LIMIT_FORM,
     LOG_LEVELS,
 )
-from rcfs.model import Plan
+from rcfs.model import DELETE_LIMIT, Plan
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _Decorator = Callable[[_Decorated], _Decorated]
@@ -190,6 +190,15 @@ mount_options = _several(
         "--umask", "OCTAL", "Remove these permissions from all files.  [default: 077, with --allow-other 022]"
     ),
     _switch("read-only", "Refuse all changes, even new searches in Search."),
+    _switch("read-write", "Let programs change messages: mark them, delete them, restore them."),
+    _switch("allow-purge", "With --read-write: let programs delete messages for good, in Trash."),
+    _value(
+        "--delete-limit",
+        "N",
+        f"Hold back more than N deletions in an hour until you confirm them.  [default: {DELETE_LIMIT}]",
+        type=click.IntRange(0),
+    ),
+    _switch("send", "Send what programs put into the directory Outbox of your extension."),
     _switch("list-control", "List the directory .rcfs; it opens by name in any case."),
     click.option(
         "-o",

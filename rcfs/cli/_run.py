@@ -92,6 +92,7 @@ def serve_here(
             state_dir=settings.state_dir,
             login=credentials.identity,
             simulated=attrs.asdict(credentials) if simulated else None,
+            read_write=settings.read_write and not settings.read_only,
         )
         if parent is not None:
             parent.ready(mountpoint, log)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 import structlog
@@ -23,12 +24,15 @@ from rcfs.errors import ConfigError, StoreError
 from rcfs.files import CrawlerPolicy, CrawlerRule
 from rcfs.fuse import MountOptions, Ownership, serve_mount
 from rcfs.host import allow_many_files, forbid_core_dumps, share_heaps, switch_threads_soon
-from rcfs.host.signals import endings, lasting
+from rcfs.host.signals import hearing, lasting
 from rcfs.mailbox import CallShelving, Shelving
+from rcfs.model import ChangeRules
 from rcfs.platform import Credentials, Proxies
-from rcfs.store import ContentCache, ExportBook, FetchHistory, MailboxIndex, SizeIndex
+from rcfs.store import ContentCache, ExportBook, FetchHistory, MailboxIndex, OutboxBook, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve, shelve_call, shown_extensions
+
+B = TypeVar("B", ExportBook, OutboxBook)
 
 _NOT_STOPPED = "not stopped, because programs that use the mount would hang; Ctrl-C unmounts it"
 
@@ -68,6 +72,7 @@ def serve(
             umask=settings.umask,
         ),
         read_only=settings.read_only,
+        sends=settings.send and not settings.read_only,
         list_control=settings.list_control,
         fs_subtype=settings.fs_subtype,
         fast_wait=settings.fast_wait,
@@ -79,22 +84,19 @@ def serve(
     ending = _Ending()
 
     async def run() -> None:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(ending.hear)
-            with ending.beginning:
-                async with engine_of(
-                    settings, recorder, stores, tolerant=True, wait_online_s=wait_online_s, on_wait=on_wait
-                ) as engine:
-                    ending.mounting = True
-                    await serve_mount(engine, options, on_ready, ending.asked, started_s=time.time())
-            nursery.cancel_scope.cancel()
+        with ending.beginning:
+            async with engine_of(
+                settings, recorder, stores, tolerant=True, wait_online_s=wait_online_s, on_wait=on_wait
+            ) as engine:
+                ending.mounting = True
+                await serve_mount(engine, options, on_ready, ending.asked, started_s=time.time())
 
     recorder = Recorder(structlog.get_logger("rcfs"))
     with lasting(partial(recorder.note, _NOT_STOPPED)), open_stores(settings, recorder) as stores:
         # The 50,000 objects of the program itself stay to its end. Each time that the garbage collector
         # searched them, it stopped the event loop for 25 to 60 ms (measured 2026-11).
         gc.freeze()
-        trio.run(run)
+        trio.run(hearing, ending.hear, run)
     if not ending.mounting and ending.first:
         raise Interrupted(ending.first)
 
@@ -111,15 +113,12 @@ class _Ending:
     first: int = 0
     """The first signal; 0 before it."""
 
-    async def hear(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Receives signals until it is cancelled; a terminal that closes may send two."""
-        with endings() as received:
-            task_status.started()
-            async for number in received:
-                self.first = self.first or number
-                self.asked.set()
-                if not self.mounting:
-                    self.beginning.cancel()
+    def hear(self, number: int) -> None:
+        """Takes a signal; a terminal that closes may send two."""
+        self.first = self.first or number
+        self.asked.set()
+        if not self.mounting:
+            self.beginning.cancel()
 
 
 @attrs.frozen
@@ -173,6 +172,7 @@ async def engine_of(
     Raises:
         ConfigError: Credentials are missing, or the environment names a wrong proxy.
         PlatformError: The server refused, failed or could not be reached.
+        StoreError: Messages are to be changed, and the outbox cannot be used.
     """
     credentials = settings.require_credentials()
     proxies, barred = Proxies(), None
@@ -186,10 +186,14 @@ async def engine_of(
     for line in proxies.oddities:
         recorder.fault("proxy", line)
     identity = credentials.identity
+    rules = ChangeRules(
+        settings.read_write and not settings.read_only, settings.allow_purge, settings.delete_limit
+    )
     history = FetchHistory.open(settings.files.history, lambda line: recorder.fault("store", line))
     with (
         closing(history),
-        _export_book(settings, recorder) as export_book,
+        _kept(partial(ExportBook.open, settings.files), recorder) as export_book,
+        _kept(partial(OutboxBook.open, settings.files), recorder, is_needed=rules.read_write) as outbox_book,
         open_ledger(settings, identity, recorder) as (ledger, clock),
     ):
         async with open_engine(
@@ -204,6 +208,8 @@ async def engine_of(
             recorder=recorder,
             history=history,
             export_book=export_book,
+            outbox_book=outbox_book,
+            rules=rules,
             clock=clock,
             offline=settings.offline,
             max_content_bytes=settings.max_content_bytes,
@@ -218,11 +224,19 @@ async def engine_of(
 
 
 @contextmanager
-def _export_book(settings: Settings, recorder: Recorder) -> Iterator[ExportBook | None]:
-    """The exports that were asked for; None if they cannot be kept on the disk."""
+def _kept(
+    open_book: Callable[[Callable[[str], None]], B], recorder: Recorder, *, is_needed: bool = False
+) -> Iterator[B | None]:
+    """The book of exports or the outbox; None if it cannot be kept on the disk.
+
+    Raises:
+        StoreError: It cannot, and it `is_needed`.
+    """
     try:
-        book = ExportBook.open(settings.files, lambda line: recorder.fault("store", line))
+        book = open_book(lambda line: recorder.fault("store", line))
     except StoreError as exc:
+        if is_needed:
+            raise
         recorder.fault("store", str(exc))
         yield None
         return

@@ -1,0 +1,58 @@
+"""Runs the work of a command in an engine of its own, until it is done or a signal ends it."""
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import structlog
+import trio
+
+from rcfs.cli._explain import Interrupted
+from rcfs.cli._output import tell
+from rcfs.cli._serve import engine_of, open_stores
+from rcfs.config import Settings
+from rcfs.engine import Engine
+from rcfs.host import allow_many_files, forbid_core_dumps
+from rcfs.host.logs import log_to_file
+from rcfs.host.signals import interruptible, lasting
+from rcfs.transport import Recorder
+
+T = TypeVar("T")
+
+
+def run_engine(
+    settings: Settings,
+    log: Path,
+    work: Callable[[Engine, trio.Nursery], Awaitable[T]],
+    *,
+    on_interrupt: Callable[[], str],
+    keeps_current: bool = True,
+) -> T:
+    """The result of `work`, which gets an engine and a nursery; what runs in that is cancelled at the end.
+
+    `keeps_current` is as in `rcfs.mailbox.Account.start`.
+
+    Raises:
+        Interrupted: A signal ended it; the user was told `on_interrupt()`.
+        RcfsError: rcfs could not log in, or as `work`.
+    """
+    allow_many_files()
+    forbid_core_dumps()
+    log_to_file(log, settings.log_level)
+    recorder = Recorder(structlog.get_logger("rcfs"))
+    found: list[T] = []
+
+    async def run() -> None:
+        async with (
+            engine_of(settings, recorder, stores, keeps_current=keeps_current) as engine,
+            trio.open_nursery() as nursery,
+        ):
+            found.append(await work(engine, nursery))
+            nursery.cancel_scope.cancel()
+
+    with lasting(), open_stores(settings, recorder) as stores:
+        received = trio.run(interruptible, run)
+    if received:
+        tell(on_interrupt())
+        raise Interrupted(received)
+    return found[0]

@@ -1,0 +1,49 @@
+"""`rcfs retention`: how long RingCentral keeps faxes and voicemails."""
+
+import json
+from typing import Any
+
+import click
+
+from rcfs.cli._options import engine_options, examples, json_option
+from rcfs.cli._output import confirmed, say, say_json
+from rcfs.cli._treepaths import read_places
+from rcfs.errors import ForbiddenError, PlatformError
+
+
+@click.command("retention", epilog=examples("rcfs retention", "rcfs retention 90 --yes"))
+@click.argument("days", type=click.IntRange(7, 90), required=False)
+@click.option("-y", "--yes", is_flag=True, help="Skip the question.")
+@json_option
+@engine_options
+def retention(days: int | None, *, yes: bool, as_json: bool, **options: Any) -> None:
+    """Show or set how long RingCentral keeps faxes and voicemails.
+
+    DAYS are 7 to 90. This is a setting of the whole account, for administrators whose app has the scope
+    EditAccounts. With fewer days, RingCentral deletes older faxes and voicemails for good.
+    """
+    settings, _places, _records = read_places((), options)
+    settings.require_credentials()
+    question = f"Keep faxes and voicemails for {days} days, and delete older ones for good?"
+    if days is not None and not confirmed(question, "set it", yes=yes):
+        return
+    from rcfs.cli._change_run import set_retention
+    from rcfs.platform import is_fixed_retention
+
+    try:
+        found = set_retention(settings, days)
+    except PlatformError as exc:
+        if is_fixed_retention(exc):
+            raise ForbiddenError(
+                "the account has HIPAA settings, so RingCentral keeps messages for 30 days, and nobody can"
+                f" change that ({exc.code})",
+                code=exc.code,
+                request_id=exc.request_id,
+            ) from exc
+        raise
+    if days not in (None, found):
+        raise PlatformError(f"RingCentral has not changed it: it keeps faxes and voicemails for {found} days")
+    if as_json:
+        say_json(json.dumps({"days": found}))
+    else:
+        say(f"RingCentral keeps faxes and voicemails for {found} days.")
