@@ -9,11 +9,14 @@ from rcfs.files._attributes import Kind as Kind
 from rcfs.files._attributes import encoded as encoded
 from rcfs.files._changes import Listener as Listener
 from rcfs.files._changes import TreePath as TreePath
+from rcfs.files._changing import FLUSH_S as FLUSH_S
 from rcfs.files._collections import show_mailbox as show_mailbox
 from rcfs.files._collections import tree_of as tree_of
+from rcfs.files._dropping import Dropping as Dropping
 from rcfs.files._filesystem import FileSystem as FileSystem
 from rcfs.files._openers import Listing as Listing
 from rcfs.files._openers import OpenContent as OpenContent
+from rcfs.files._openers import OpenDrop as OpenDrop
 from rcfs.files._openers import Opener as Opener
 from rcfs.files._openers import OpenLive as OpenLive
 from rcfs.files._openers import OpenMember as OpenMember

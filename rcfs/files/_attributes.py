@@ -6,7 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from rcfs.model import file_time_ns
-from rcfs.tree import ContentFile, Directory, Link, LiveFile, MemberFile, Node, TextFile
+from rcfs.tree import ContentFile, Directory, DropFile, Link, LiveFile, MemberFile, Node, TextFile
 
 _LIVE_BYTES = 4096
 """Size of a live file that was never opened; later it has the size of the last open."""
@@ -54,6 +54,8 @@ def attributes_of(node: Node, live_bytes: Mapping[str, int]) -> Attributes:
         size_bytes, is_exact = node.size()
     elif isinstance(node, MemberFile):
         size_bytes = node.size_bytes
+    elif isinstance(node, DropFile):
+        size_bytes, is_exact = node.size_bytes, False
     elif isinstance(node, Link):
         kind, size_bytes = _LINK, len(encoded(node.target))
     elif isinstance(node, LiveFile):

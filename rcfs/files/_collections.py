@@ -43,6 +43,7 @@ from rcfs.tree import (
     PROMPTS_VIEW,
     REFRESH_ALL,
     CompanyDirectory,
+    Drops,
     ExtensionDirectory,
     Node,
     Root,
@@ -58,8 +59,11 @@ _VISIT_EVERY_S = 0.25
 second, and no person can tell the difference."""
 
 
-def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
-    """The tree of an account, still without mailboxes; `list_control` as in `build_root`."""
+def tree_of(engine: Engine, *, list_control: bool = False, sends: bool = False) -> Root:
+    """The tree of an account, still without mailboxes, and with ``Outbox`` only if `sends` is set.
+
+    `list_control` as in `build_root`.
+    """
     account = engine.account
     shows_calls = account.calls.is_shown
     return build_root(
@@ -69,6 +73,7 @@ def tree_of(engine: Engine, *, list_control: bool = False) -> Root:
         calls=account.calls.catalogue if shows_calls else None,
         greetings=account.greetings if shows_calls else None,
         exports=ShownExports.of(engine),
+        drops=Drops(lambda: account.own_id, account.since_s) if sends else None,
         list_control=list_control,
     )
 
@@ -246,8 +251,12 @@ class ShownCollections:
         self._changes.changed([(name,) for name in names])
         if names:
             self._searching.owners_changed()
+        has_none = bool(self._engine.account.rights.no_messages)
         for extension in extensions:
-            show_mailbox(self._root.extension(extension.id), self._engine.account.mailboxes)
+            directory = self._root.extension(extension.id)
+            show_mailbox(directory, self._engine.account.mailboxes)
+            if has_none and not directory.is_filled:
+                directory.show_none()  # Folders that nobody can open would only raise questions.
 
     def changed(self, extension_id: int, touched: ChangedPaths) -> None:
         """Passes on that these paths of an extension changed; the empty path stands for all of it."""

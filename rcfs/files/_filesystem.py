@@ -1,8 +1,8 @@
 """The file system of an account: look up, list, open, read, wait, change. It knows neither FUSE nor a kernel.
 
 `list` waits for a collection and `open` for content, as long as the user allows. `find`, `page`, `xattr`, and
-changes of searches and exports wait for the disk only, two seconds at most. Then they raise `DeadlineError`
-while the work continues, because the kernel holds a lock of the directory during these calls. One exception:
+all changes wait for the disk only, two seconds at most. Then they raise `DeadlineError` while the work
+continues, because the kernel holds a lock of the directory during these calls. One exception:
 `find` below a mailbox that was never loaded waits for the mailbox, two seconds at most as well, because a
 false "no such file" would be worse.
 """
@@ -25,10 +25,12 @@ from rcfs.errors import (
 from rcfs.files._archives import Archives
 from rcfs.files._attributes import Attributes, attributes_of
 from rcfs.files._changes import Changes, Listener
+from rcfs.files._changing import FLUSH_S, Changing
 from rcfs.files._collections import ShownCollections
 from rcfs.files._contents import Contents
+from rcfs.files._dropping import Dropping
 from rcfs.files._exporting import Exporting
-from rcfs.files._openers import Listing, OpenContent, Opener, OpenLive, OpenMember, OpenText
+from rcfs.files._openers import Listing, OpenContent, OpenDrop, Opener, OpenLive, OpenMember, OpenText
 from rcfs.files._readers import USUAL_CRAWLERS, Asker, CrawlerRule, Readers
 from rcfs.files._renderings import Renderer
 from rcfs.files._searching import Searching
@@ -39,10 +41,12 @@ from rcfs.tree import (
     ArchiveDirectory,
     ContentFile,
     Directory,
+    DropFile,
     Entry,
     ExportDirectory,
     ExportKindDirectory,
     LiveFile,
+    MailboxDirectory,
     MemberFile,
     MessageDirectory,
     Node,
@@ -115,6 +119,10 @@ class FileSystem:
         self.archives = Archives(root.exports, engine.library, waits, engine.recorder, max_wait_s)
         """The archives that people look into."""
         self._exporting = Exporting(root, engine, self._changes, self.collections.extensions_changed)
+        self.changing = Changing(root, engine, self._changes)
+        """The changes of messages."""
+        self.dropping = Dropping(root, root.drops, engine, self._changes) if root.drops else None
+        """The files that people drop into ``Outbox``; None if the tree has none."""
         self._live_bytes: dict[str, int] = {}
 
     @property
@@ -142,7 +150,7 @@ class FileSystem:
         if node is None and directory.collection_id is not None and not name.startswith("."):
             await self.collections.need(directory, asker, briefly=True)
             # The directory is not known if it turned out that there is nothing to show.
-            node = directory.find(name) if directory.is_known else None
+            node = self.changing.find(directory, name) if directory.is_known else None
         return node
 
     async def find_again(self, directory: Directory, name: str, asker: Asker) -> Node | None:
@@ -150,12 +158,11 @@ class FileSystem:
         return await self._find(directory, name, asker, ("again", *_lock_of(directory), name))
 
     async def _find(self, directory: Directory, name: str, asker: Asker, lock: Hashable) -> Node | None:
-        # An export's other files are there whether the cache has its archives or not.
-        may_be_inside = isinstance(directory, ExportDirectory) and not name.endswith((".zip", ".txt"))
-        if may_be_inside or isinstance(directory, ArchiveDirectory):
+        is_archive = isinstance(directory, ExportDirectory) and directory.is_inside(name)
+        if is_archive or isinstance(directory, ArchiveDirectory):
             await self._waits.briefly(asker, lock, lambda: self._look_into(directory))
         if not isinstance(directory, SearchDirectory):
-            return directory.find(name)
+            return self.changing.find(directory, name)
         searching, key = self._searching, (directory.query, name)
         return await self._waits.briefly(
             asker, lock, lambda: searching.ask(lambda: searching.find(directory, name), key)
@@ -222,6 +229,7 @@ class FileSystem:
             raise NotFoundError("there is nothing to show here")
         if directory.collection_id is not None and self._readers.looks_around(asker, trio.current_time()):
             self._engine.lane.gate.mark_present()
+        self.changing.listed(directory, asker)
         listing = Listing(directory)
         if isinstance(directory, SearchDirectory):
             self.collections.visit_all()
@@ -246,7 +254,7 @@ class FileSystem:
             return ()  # The kernel asks until a reply is empty: every second call in most directories.
         if isinstance(directory, SearchDirectory):
             return await self._slow_page(listing, directory, after)
-        page = directory.page(after, _PAGE)
+        page = self.changing.page(directory, after, _PAGE)
         if not page or (len(page) < _PAGE and directory.ends_short):
             listing.end = page[-1].cursor if page else after
         return page
@@ -274,7 +282,7 @@ class FileSystem:
         )
         listing.ahead_after, listing.ahead_edition = after, edition
 
-    # Changes: searches and exports are the only things that users can make
+    # Changes: searches and exports are the only things that users can make, and messages all that they delete
 
     async def make_directory(self, parent: Node, name: str, asker: Asker) -> Node:
         """Makes a search or asks for an export; see `Searching.make` and `Exporting.make`."""
@@ -287,12 +295,14 @@ class FileSystem:
         return await self._waits.briefly(asker, _lock_of(parent), make)
 
     async def remove_directory(self, parent: Node, name: str, asker: Asker) -> tuple[str, ...]:
-        """Removes a search or forgets an export; all the names that it had.
+        """Removes a search, forgets an export, or deletes a message; all the names that it had.
 
-        See `Searching.remove` and `Exporting.remove`.
+        See `Searching.remove`, `Exporting.remove` and `Changing.remove_directory`.
         """
 
         def remove() -> Awaitable[tuple[str, ...]]:
+            if self.changing.has(parent):
+                return self.changing.remove_directory(parent, name, asker)
             if isinstance(parent, ExportKindDirectory):
                 return self._exporting.remove(parent, name)
             return self._searching.remove(parent, name)
@@ -301,17 +311,44 @@ class FileSystem:
 
     async def rename(
         self, parents: tuple[Node, Node], name: str, new_name: str, asker: Asker, *, exchange: bool
-    ) -> Node:
-        """Changes the query of a search: file managers make a directory first, and then rename it."""
-        return await self._waits.briefly(
-            asker,
-            _lock_of(parents[1]),
-            lambda: self._searching.rename(parents, name, new_name, exchange=exchange),
+    ) -> Node | None:
+        """Changes the query of a search, or moves a message into the trash or out of it.
+
+        See `Searching.rename` and `Changing.move`.
+
+        Returns:
+            The search; None for a message, which has its own name in the directory to which it was moved.
+        """
+
+        async def rename() -> Node | None:
+            if self.changing.has(parents[0]):
+                await self.changing.move(parents, name, new_name, exchange=exchange)
+                return None
+            return await self._searching.rename(parents, name, new_name, exchange=exchange)
+
+        return await self._waits.briefly(asker, _lock_of(parents[1]), rename)
+
+    async def remove(self, parent: Node, name: str, asker: Asker) -> None:
+        """Hides a file of a message or of a search, or marks a message as read.
+
+        See `Changing.remove` and `Searching.hide`.
+        """
+        if self.changing.has(parent):
+            await self._waits.briefly(
+                asker, _lock_of(parent), lambda: self.changing.remove(parent, name, asker)
+            )
+        else:
+            self._searching.hide(parent, name)
+
+    async def mark(self, node: Node, name: str, value: bytes, asker: Asker) -> None:
+        """Sets an extended attribute of messages; see `Changing.set_xattr`."""
+        await self._waits.briefly(
+            asker, _lock_of(node), lambda: self.changing.set_xattr(node, name, value, asker)
         )
 
-    def remove(self, parent: Node, name: str) -> None:
-        """Hides a link of a search; no other file can be removed. See `Searching.hide`."""
-        self._searching.hide(parent, name)
+    async def flush(self) -> None:
+        """Returns when all changes of messages are sent; see `Changing.flush`."""
+        await self._waits.until(None, self.changing.flush, within_s=2 * FLUSH_S)
 
     # Files
 
@@ -352,6 +389,8 @@ class FileSystem:
             return self.texts.open(place, node, text, number)
         if isinstance(node, MemberFile):
             return await self.archives.open(node, asker)
+        if isinstance(node, DropFile) and self.dropping is not None:
+            return await self.dropping.open(node, flags)
         if not isinstance(node, ContentFile):
             raise WrongKindError("only files can be opened")
         opener = await self._contents.open_again(place, node, asker) if has_bytes else None
@@ -368,6 +407,8 @@ class FileSystem:
             return await self._contents.read(opener, off, size)
         if isinstance(opener, OpenMember):
             return await self.archives.read(opener, off, size)
+        if isinstance(opener, OpenDrop):
+            return await Dropping.read(opener, off, size)
         return opener.read(off, size)
 
     def close(self, opener: Opener) -> None:
@@ -376,6 +417,8 @@ class FileSystem:
             self._contents.release(opener)
         elif isinstance(opener, OpenMember):
             self.archives.close(opener)
+        elif isinstance(opener, OpenDrop) and self.dropping is not None:
+            self.dropping.close(opener)
         elif isinstance(opener, OpenText):
             self.texts.release(opener)
 
@@ -391,5 +434,7 @@ def _lock_of(directory: Node) -> tuple[Hashable, ...]:
             return "export", directory.kind, directory.name
         case ExportKindDirectory():
             return "exports", directory.kind
+        case MailboxDirectory():
+            return "messages", directory.owner_id
         case _:
             return ("searches",)

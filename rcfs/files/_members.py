@@ -17,7 +17,8 @@ import attrs
 import trio
 
 from rcfs.errors import DamagedError, UnsupportedError
-from rcfs.tree import LOCAL_HEADER, LOCAL_SIGNATURE, STORED, Member
+from rcfs.tree import Member
+from rcfs.zipformat import LOCAL_RECORD, MEMBER, STORED
 
 BLOCK_BYTES: Final = 1 << 20
 """Bytes that are unpacked at a time: about 5 ms of a core."""
@@ -109,11 +110,11 @@ class MemberStream:
 
     async def _find_data(self) -> int:
         """The position of the first packed byte."""
-        header = await self._read_archive(self.member.position, LOCAL_HEADER.size)
-        signature, *_facts, name_bytes, extra_bytes = LOCAL_HEADER.unpack(header)
-        if signature != LOCAL_SIGNATURE:
+        header = await self._read_archive(self.member.position, LOCAL_RECORD.size)
+        signature, *_facts, name_bytes, extra_bytes = LOCAL_RECORD.unpack(header)
+        if signature != MEMBER:
             raise DamagedError("the member does not begin where the archive says")
-        return self.member.position + LOCAL_HEADER.size + int(name_bytes) + int(extra_bytes)
+        return self.member.position + LOCAL_RECORD.size + int(name_bytes) + int(extra_bytes)
 
     async def _read_stored(self, data_at: int, off: int, size: int) -> bytes:
         data = await self._read_archive(data_at + off, size)

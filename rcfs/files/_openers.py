@@ -12,7 +12,7 @@ from rcfs.errors import StaleError
 from rcfs.files._members import MemberStream
 from rcfs.files._readers import Asker
 from rcfs.files._renderings import Rendering
-from rcfs.tree import ContentFile, Directory, Entry, MemberFile, TextFile
+from rcfs.tree import ContentFile, Directory, DropFile, Entry, MemberFile, TextFile
 
 
 @attrs.define(eq=False)
@@ -103,4 +103,20 @@ class OpenMember:
     """Its bytes."""
 
 
-Opener = OpenLive | OpenText | OpenContent | OpenMember
+@attrs.define(eq=False)
+class OpenDrop:
+    """An open file in ``Outbox``."""
+
+    file: DropFile
+    """The file."""
+    descriptor: int
+    """Descriptor of its bytes in the state directory."""
+    writes: bool
+    """Whether it is open for writing."""
+    appends: bool
+    """Whether every write goes to its end."""
+    pid: int = 0
+    """The process that opened it; 0 if that is not known."""
+
+
+Opener = OpenLive | OpenText | OpenContent | OpenMember | OpenDrop

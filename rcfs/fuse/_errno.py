@@ -10,6 +10,7 @@ import pyfuse3
 from rcfs.errors import (
     AuthError,
     BudgetError,
+    BusyError,
     CallerGoneError,
     ClosingError,
     DeadlineError,
@@ -19,7 +20,9 @@ from rcfs.errors import (
     NameTooLongError,
     NoDirectoryError,
     NoRoomError,
+    NotEmptyError,
     NotFoundError,
+    NotPermittedError,
     NotReadyError,
     OfflineError,
     PurgedError,
@@ -41,7 +44,10 @@ _ERRNOS: tuple[tuple[type[RcfsError], int], ...] = (
     (AuthError, errno.EACCES),
     (StaleError, errno.ESTALE),  # the kernel looks the name up again
     (ReadOnlyError, errno.EROFS),
+    (NotPermittedError, errno.EPERM),
+    (NotEmptyError, errno.ENOTEMPTY),
     (ExistsError, errno.EEXIST),
+    (BusyError, errno.EBUSY),
     (NameTooLongError, errno.ENAMETOOLONG),
     (InvalidNameError, errno.EINVAL),
     (NoDirectoryError, errno.ENOTDIR),
@@ -83,7 +89,7 @@ def errno_of(error: RcfsError) -> int:
 def answering(handler: Handler[S, P, T]) -> Handler[S, P, T]:
     """Wraps `handler` to raise FUSEError only: any other exception would end the mount.
 
-    Each EIO is recorded, because the process sees only the number.
+    Each EIO, and each name that is refused, is recorded, because the process sees only the number.
     """
     return _guarded(handler, errno.ETIMEDOUT)
 
@@ -108,7 +114,7 @@ def _guarded(handler: Handler[S, P, T], late: int) -> Handler[S, P, T]:
             raise pyfuse3.FUSEError(late) from exc
         except RcfsError as exc:
             number = errno_of(exc)
-            if number == errno.EIO:
+            if number == errno.EIO or isinstance(exc, InvalidNameError):
                 self.recorder.fault(f"fuse {handler.__name__}", str(exc) or type(exc).__name__)
             raise pyfuse3.FUSEError(number) from exc
         except Exception as exc:

@@ -117,12 +117,19 @@ class Invalidation(Listener):
             forget_name(self._searches(), name)
 
     def directory_removed(self, inode: int, name: bytes, names: Collection[str]) -> None:
-        """Retires the search or export `name`, which the kernel has removed from `inode`, and its `names`."""
+        """Retires the directory `name`, which the kernel has removed from `inode`, and its `names`."""
         self._inodes.retire(self._inodes.number(inode, name))
         for other in map(encoded, names):
             if other != name:
                 self._inodes.retire(self._inodes.number(inode, other))
                 forget_name(inode, decoded(other))
+
+    def message_moved(self, inode: int, new_name: bytes) -> None:
+        """Makes the kernel look up the name under which it has moved a message into `inode`.
+
+        In the tree the message has another inode there, and the name that it had before.
+        """
+        forget_name(inode, decoded(new_name))
 
     def search_renamed(self, inode: int, name: bytes, new_name: bytes, node: Node) -> None:
         """Retires the search `name`, which the kernel has renamed to `new_name`, now `node`."""

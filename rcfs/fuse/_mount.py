@@ -12,8 +12,9 @@ import trio
 
 from rcfs.engine import Engine
 from rcfs.engine_status import error_status, load_status, mount_status, queue_status, quota_status
-from rcfs.errors import FuseUnavailableError
+from rcfs.errors import FuseUnavailableError, StoreError
 from rcfs.files import (
+    FLUSH_S,
     MAX_WAITERS,
     USUAL_CRAWLERS,
     CrawlerRule,
@@ -23,6 +24,7 @@ from rcfs.files import (
     tree_of,
 )
 from rcfs.fuse._attributes import Ownership
+from rcfs.fuse._dropping import DroppingOperations
 from rcfs.fuse._fast_wait import faster_wait
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._stacks import dump_on_signal
@@ -36,7 +38,7 @@ from rcfs.status import (
     render_status,
     to_json,
 )
-from rcfs.transport import Recorder, keep_going
+from rcfs.transport import keep_going
 
 _MAX_TASKS = 500
 """Most handlers at the same time; waiting readers could use up the 99 of pyfuse3. See `MAX_WAITERS`."""
@@ -56,6 +58,8 @@ class MountOptions:
     """Owner and permissions of all files."""
     read_only: bool = False
     """Whether the mount is read-only to the kernel, so that users cannot make searches."""
+    sends: bool = False
+    """Whether the tree has an ``Outbox``, and what people put into it is sent."""
     list_control: bool = False
     """Whether the directory ``.rcfs`` is listed; it can always be opened."""
     fs_subtype: str = "rcfs"
@@ -73,7 +77,8 @@ async def serve_mount(
 ) -> None:
     """Mounts the tree, serves it, and returns when it is unmounted: because `end` was set, or by umount(8).
 
-    All waits of processes end before the mount is taken down; open files then fail with ENOTCONN. A mount
+    Changes of messages are sent before the mount is taken down, within `FLUSH_S`; the others stay in the
+    outbox. All waits of processes end then, and open files fail with ENOTCONN. A mount
     that ends by an error or a cancellation after it was ready leaves a mount point that fails with ENOTCONN.
     A process can serve one mount.
 
@@ -94,7 +99,7 @@ async def serve_mount(
         return await mount_status(engine, options.mountpoint, started_s, readers)
 
     files = FileSystem(
-        tree_of(engine, list_control=options.list_control),
+        tree_of(engine, list_control=options.list_control, sends=options.sends),
         engine,
         waits,
         max_wait_s=options.max_wait_s,
@@ -103,7 +108,8 @@ async def serve_mount(
     )
     space = SpaceMeter(engine)
     files.listen(space)
-    operations = Operations(files, owner=options.owner, space=space)
+    kind = Operations if files.dropping is None else DroppingOperations
+    operations = kind(files, owner=options.owner, space=space)
     fuse_options = {
         "fsname=rcfs",
         f"subtype={options.fs_subtype}",
@@ -136,13 +142,18 @@ async def serve_mount(
                 ("look", partial(files.texts.look, files.collections.follow_text)),
                 ("space", space.run),
                 ("archives", files.archives.run),
+                ("changing", files.changing.run),
             ]
+            if engine.outbox.rules.read_write:
+                jobs.append(("outbox", engine.outbox.run))
+            if files.dropping is not None:
+                jobs += [("send", engine.sends.run), ("outbox", files.dropping.run)]
             if options.preload:
                 jobs.append(("preload", engine.preload.run))
             for event, job in jobs:
                 nursery.start_soon(keep_going, engine.recorder, event, job)
-            nursery.start_soon(_end_when, end, waits)
-            nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, engine.recorder)
+            nursery.start_soon(_end_when, end, waits, engine, files)
+            nursery.start_soon(_serve, nursery.cancel_scope, options.fast_wait, end, engine, files)
             files.follow()
             engine.recorder.note("mounted", mountpoint=str(options.mountpoint))
             on_ready()
@@ -163,21 +174,46 @@ async def serve_mount(
         )
 
 
-async def _serve(scope: trio.CancelScope, fast_wait: bool, recorder: Recorder) -> None:
+async def _serve(
+    scope: trio.CancelScope, fast_wait: bool, end: trio.Event, engine: Engine, files: FileSystem
+) -> None:
     """Answers the kernel until the mount is gone, then ends everything else in `scope`."""
     with faster_wait() if fast_wait else nullcontext(enter_result=True) as possible:
         if not possible:
-            recorder.note("faster wait unavailable for this pyfuse3", version=pyfuse3.__version__)
+            engine.recorder.note("faster wait unavailable for this pyfuse3", version=pyfuse3.__version__)
         await pyfuse3.main(max_tasks=_MAX_TASKS)
+    if not end.is_set():  # It was umount(8).
+        await _flush(engine, files)
     scope.cancel()
 
 
-async def _end_when(end: trio.Event, waits: Waits) -> None:
+async def _end_when(end: trio.Event, waits: Waits, engine: Engine, files: FileSystem) -> None:
     """Takes the mount down when `end` is set."""
     await end.wait()
+    await _flush(engine, files)
     # pyfuse3.main() does not return while a handler waits, so the waits end first.
     waits.close()
     pyfuse3.terminate()
+
+
+async def _flush(engine: Engine, files: FileSystem) -> None:
+    """Waits until the changes of messages are sent, for `FLUSH_S` at most; never raises.
+
+    Before that, each message that is complete in ``Outbox`` goes into the outbox on the disk.
+    """
+    if files.dropping is not None:
+        await files.dropping.settle()
+    if not engine.outbox.rules.read_write:
+        return
+    try:
+        left = await engine.outbox.flush(FLUSH_S)
+    except StoreError as exc:
+        engine.recorder.failure("outbox", exc)
+    else:
+        if left:
+            engine.recorder.fault(
+                "outbox", f"{left} changes of messages are kept, and the next mount sends them"
+            )
 
 
 def _live_renderer(

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import pyfuse3
 
 from rcfs.errors import NoDirectoryError, ReadOnlyError, StaleError, WrongKindError
-from rcfs.files import FileSystem, Listing, OpenContent, OpenLive, OpenMember, SpaceMeter, encoded
+from rcfs.files import FileSystem, Listing, OpenContent, OpenDrop, OpenLive, OpenMember, SpaceMeter, encoded
 from rcfs.fuse._attributes import Ownership, decoded, entry_of, statvfs_of
 from rcfs.fuse._errno import answering, answering_briefly
 from rcfs.fuse._inodes import HandleTable, InodeTable
@@ -35,10 +35,14 @@ class Operations(pyfuse3.Operations):
     supports_dot_lookup = False
     enable_writeback_cache = False
 
-    # A mount is not read-only to the kernel, because users make searches and exports. Without a handler
-    # pyfuse3 answers ENOSYS, after which the kernel tries other requests. Users whom the modes do not let
-    # write get EACCES from the kernel.
-    setattr = mknod = create = symlink = link = write = setxattr = removexattr = _refused
+    # A mount is not read-only to the kernel, because users make searches, and may delete messages. Without a
+    # handler pyfuse3 answers ENOSYS, after which the kernel tries other requests. Users whom the modes do not
+    # let write get EACCES from the kernel.
+    mknod = symlink = link = _refused
+    removexattr: Any = _refused
+    setattr: Any = _refused
+    create: Any = _refused
+    write: Any = _refused
 
     def __init__(
         self, files: FileSystem, *, owner: Ownership | None = None, space: SpaceMeter | None = None
@@ -121,6 +125,19 @@ class Operations(pyfuse3.Operations):
             raise pyfuse3.FUSEError(pyfuse3.ENOATTR)
         return encoded(value)
 
+    @answering_briefly
+    async def setxattr(
+        self,
+        inode: pyfuse3.InodeT,
+        name: pyfuse3.XAttrNameT,
+        value: bytes,
+        ctx: pyfuse3.RequestContext,
+    ) -> None:
+        """Marks messages as read or unread."""
+        asker = Process(ctx.pid)
+        node = await self._node(inode, ctx)
+        await self._files.mark(node, name.decode("utf-8", "replace"), value, asker)
+
     @answering
     async def statfs(self, ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         """Size of the tree, and free room on the disk of the cache; never waits for a lock."""
@@ -158,7 +175,16 @@ class Operations(pyfuse3.Operations):
         """Ends a listing."""
         self._handles.pop(fh)
 
-    # Changes: searches and exports are the only things that users can make
+    @answering
+    async def fsyncdir(
+        self,
+        fh: pyfuse3.FileHandleT,
+        datasync: bool,
+    ) -> None:
+        """Returns when the changes of messages are sent."""
+        await self._files.flush()
+
+    # Changes: searches and exports are the only things that users can make, and messages all that they delete
 
     @answering_briefly
     async def mkdir(
@@ -178,7 +204,7 @@ class Operations(pyfuse3.Operations):
     async def rmdir(
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Removes a search, or forgets an export."""
+        """Removes a search, forgets an export, or deletes a message."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
         names = await self._files.remove_directory(parent, _text(name), asker)
@@ -188,8 +214,9 @@ class Operations(pyfuse3.Operations):
     async def unlink(
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Hides a link of a search; no other file can be removed."""
-        self._files.remove(await self._node(parent_inode, ctx), _text(name))
+        """Hides a file of a message or of a search, or marks a message as read."""
+        asker = Process(ctx.pid)
+        await self._files.remove(await self._node(parent_inode, ctx), _text(name), asker)
 
     @answering_briefly
     async def rename(
@@ -201,14 +228,17 @@ class Operations(pyfuse3.Operations):
         flags: pyfuse3.FlagT,
         ctx: pyfuse3.RequestContext,
     ) -> None:
-        """Changes the query of a search."""
+        """Changes the query of a search, or moves a message into the trash or out of it."""
         asker = Process(ctx.pid)
         parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
         node = await self._files.rename(
             parents, _text(name_old), _text(name_new, errno.EINVAL), asker, exchange=exchange
         )
-        self.invalidation.search_renamed(parent_inode_old, name_old, name_new, node)
+        if node is None:
+            self.invalidation.message_moved(parent_inode_new, name_new)
+        else:
+            self.invalidation.search_renamed(parent_inode_old, name_old, name_new, node)
 
     # Files
 
@@ -226,7 +256,7 @@ class Operations(pyfuse3.Operations):
             node, asker, inode, flags=flags, has_bytes=self._inodes.is_whole(inode)
         )
         number = self._handles.add(inode, node, opener)
-        if isinstance(opener, OpenLive):
+        if isinstance(opener, (OpenLive, OpenDrop)):
             # Each open has another text, so the kernel must neither keep pages nor trust the size.
             return pyfuse3.FileInfo(fh=number, direct_io=True)
         if isinstance(opener, OpenContent):

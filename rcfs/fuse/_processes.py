@@ -26,6 +26,7 @@ _ENDING_MASK = sum(1 << (number - 1) for number in (1, 2, 3, 9, 15))
 _SIGNALS = re.compile(
     rb"^State:\t(\S).*^SigPnd:\t(\w+)\nShdPnd:\t(\w+)\nSigBlk:\t(\w+)$", re.DOTALL | re.MULTILINE
 )
+_LEADER = re.compile(rb"^Tgid:\t(\d+)$", re.MULTILINE)
 _STATUS_BYTES = 8192
 """More bytes than a status file has."""
 
@@ -72,6 +73,15 @@ class Process:
         jobs = (line[0], *((identity, process.name, user) for identity in line[1:]))
         opener = Opener(jobs, process.session, user)
         return Reader(process.name, opener, thread, _plugin(process, self.proc), tuple(line))
+
+    def process(self) -> int:
+        """The process to which this thread belongs; 0 if it is gone, or outside this pid namespace."""
+        try:
+            with (self.proc / str(self.pid) / "status").open("rb", buffering=0) as file:
+                found = _LEADER.search(file.read(_STATUS_BYTES))
+        except OSError:
+            return 0
+        return 0 if found is None else int(found[1])
 
     def is_ending(self) -> bool:
         """Whether the process is gone, or has a pending signal that will end its wait.

@@ -10,7 +10,7 @@ _AGAIN = "To ask again, remove this directory and make it again, or use `rcfs ex
 _WORDS: Mapping[ExportState, str] = MappingProxyType(
     {
         ExportState.WAITING: "rcfs has not asked RingCentral for it yet.",
-        ExportState.ASKED: "rcfs has asked RingCentral for it, and does not know the answer.",
+        ExportState.ASKED: "rcfs has asked RingCentral for it, and waits for the answer.",
         ExportState.ACCEPTED: "RingCentral has accepted the request.",
         ExportState.PENDING: "RingCentral will begin to make it.",
         ExportState.IN_PROGRESS: "RingCentral is making it.",

@@ -193,6 +193,11 @@ class ExportDirectory(Directory):
             return []
         return [archive_file(self._shelf, export, archive) for archive in export.archives]
 
+    def is_inside(self, name: str) -> bool:
+        """Whether a name is that of the directory of an archive, which is there if the cache has it whole."""
+        export = self._export()
+        return export is not None and any(f"{name}.zip" == archive.name for archive in export.archives)
+
     def find(self, name: str) -> Node | None:
         return next((entry.node for entry in self._entries() if entry.name == name), None)
 

@@ -8,10 +8,13 @@ import attrs
 from rcfs.model import CALLS_VIEW, MAILBOX, RECORDINGS_VIEW, AttachmentKey, Extension, collection_of
 from rcfs.tree._calls import CallsDirectory, RecordingsDirectory
 from rcfs.tree._catalogue import Catalogue, Shelf
+from rcfs.tree._dropping import OUTBOX
+from rcfs.tree._drops import Drops
 from rcfs.tree._greetings import GreetingsDirectory, GreetingShelf
 from rcfs.tree._mailbox import FolderDirectory, ViewDirectory, attachment_file
 from rcfs.tree._message import pretty_json
 from rcfs.tree._nodes import AttachmentFile, Directory, Entry, Node, TextFile
+from rcfs.tree._outbox import DropDirectory
 from rcfs.tree._shelving import (
     BY_CONTACT,
     CONVERSATIONS,
@@ -40,6 +43,7 @@ class ExtensionDirectory(Directory):
     """The record of the extension."""
     _shelf: Shelf
     _greetings: GreetingShelf | None = None
+    _drops: Drops | None = None
     _has_mailbox: bool = True
 
     def show(self, catalogue: Catalogue) -> None:
@@ -119,6 +123,8 @@ class ExtensionDirectory(Directory):
             yield RECORDINGS_VIEW, partial(RecordingsDirectory, calls=calls, owner=owner)
         if self._greetings is not None:
             yield GREETINGS_VIEW, partial(GreetingsDirectory, shelf=self._greetings, owner=owner)
+        if self._drops is not None and self._drops.owner_id() == owner:
+            yield OUTBOX, partial(DropDirectory, drops=self._drops)
 
     def _view(self, name: str) -> Node:
         if name in FLAT_VIEWS:

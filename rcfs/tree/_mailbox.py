@@ -39,6 +39,8 @@ CONVERSATION_FILE = "conversation.txt"
 """File in the folder of a conversation that holds the text of all its messages."""
 _CONVERSATION_CURSOR = 1
 """It is listed first; the cursors of messages begin at 2."""
+_IDS = 1000
+"""Messages to ask the catalogue for at a time, where all are needed."""
 _RECORDINGS_CURSOR = 1 << 40
 """The cursors of recordings are above this, and those of messages below: no index has 10^12 messages."""
 
@@ -48,6 +50,11 @@ class MailboxDirectory(Directory):
     """A directory below an extension directory."""
 
     _shelf: Shelf
+
+    @property
+    def owner_id(self) -> int:
+        """The extension whose mailbox it is."""
+        return self._shelf.extension_id
 
     @property
     def collection_id(self) -> str:
@@ -66,23 +73,25 @@ class MailboxDirectory(Directory):
 class ViewDirectory(MailboxDirectory):
     """A view that holds folders of messages."""
 
-    _view: str
+    view: str
+    """Name of the view."""
 
     def times(self) -> Times:
-        known = self._shelf.catalogue.times(self._view) if self._shelf.is_known else (None, None)
+        known = self._shelf.catalogue.times(self.view) if self._shelf.is_known else (None, None)
         return times_of(*known, self._shelf.fallback_s)
 
     def find(self, name: str) -> Node | None:
         # The row with an empty name stands for the view itself.
-        row = self._shelf.catalogue.folder(self._view, name) if name else None
-        return None if row is None else self._node(row)
+        row = self._shelf.catalogue.folder(self.view, name) if name else None
+        return None if row is None else self.folder(row.name)
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        rows = self._shelf.catalogue.folders(self._view, after, limit)
-        return [Entry(row.number, row.name, self._node(row)) for row in rows]
+        rows = self._shelf.catalogue.folders(self.view, after, limit)
+        return [Entry(row.number, row.name, self.folder(row.name)) for row in rows]
 
-    def _node(self, row: FolderRow) -> Node:
-        return FolderDirectory(shelf=self._shelf, view=self._view, name=row.name)
+    def folder(self, name: str) -> "FolderDirectory":
+        """The folder of that name, which is empty if the view has none."""
+        return FolderDirectory(shelf=self._shelf, view=self.view, name=name)
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -92,17 +101,39 @@ class FolderDirectory(MailboxDirectory):
     A view without folders is a folder with an empty name.
     """
 
-    _view: str
-    _name: str
+    view: str
+    """Name of the view."""
+    name: str
+    """Name of the folder."""
+
+    @property
+    def row(self) -> FolderRow | None:
+        """The folder in the index; None if that has no message in it."""
+        return self._shelf.catalogue.folder(self.view, self.name)
+
+    def message_ids(self) -> list[int]:
+        """The messages that the folder shows; for a worker thread, since there may be many."""
+        row, found, after = self.row, list[int](), 0
+        while row is not None and (page := self._shelf.catalogue.messages(row.number, after, _IDS)):
+            found += [each.id for each in page]
+            after = page[-1].number
+        return found
+
+    def conversation_id(self) -> str:
+        """The platform's id of the conversation that the folder shows; empty if it has none."""
+        row = self.row
+        first = [] if row is None else self._shelf.catalogue.messages(row.number, 0, 1)
+        message = self._shelf.read(first[0].id) if first else None
+        return row.key if row is not None and message and message.conversation_id == row.key else ""
 
     def times(self) -> Times:
-        return self._times_of(self._row() if self._shelf.is_known else None)
+        return self._times_of(self.row if self._shelf.is_known else None)
 
     def find(self, name: str) -> Node | None:
-        row = self._row()
+        row = self.row
         if row is None:
             return None
-        if name == CONVERSATION_FILE and self._view == CONVERSATIONS:
+        if name == CONVERSATION_FILE and self.view == CONVERSATIONS:
             return self._conversation(row)
         message_id = message_id_of(name)
         if message_id is None:
@@ -111,16 +142,16 @@ class FolderDirectory(MailboxDirectory):
         return self._node(found) if found is not None and found.name == name else None
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        row = self._row()
+        row = self.row
         if row is None:
             return []
         entries = []
-        if after < _CONVERSATION_CURSOR and self._view == CONVERSATIONS:
+        if after < _CONVERSATION_CURSOR and self.view == CONVERSATIONS:
             entries.append(Entry(_CONVERSATION_CURSOR, CONVERSATION_FILE, self._conversation(row)))
         if after < _RECORDINGS_CURSOR:
             entries += self._messages(row, max(0, after - _CONVERSATION_CURSOR), limit - len(entries))
         calls = self._shelf.calls
-        if self._view != BY_CONTACT or calls is None or len(entries) >= limit:
+        if self.view != BY_CONTACT or calls is None or len(entries) >= limit:
             return entries
         begin = max(0, after - _RECORDINGS_CURSOR)
         for found in calls.links(row.number, begin, limit - len(entries)):
@@ -129,10 +160,10 @@ class FolderDirectory(MailboxDirectory):
         return entries
 
     def volatile_names(self) -> list[str]:
-        return [CONVERSATION_FILE] if self._view == CONVERSATIONS else []
+        return [CONVERSATION_FILE] if self.view == CONVERSATIONS else []
 
     def _messages(self, row: FolderRow, begin: int, room: int) -> list[Entry]:
-        if self._view in LINK_VIEWS:
+        if self.view in LINK_VIEWS:
             nodes: list[tuple[MessageRow, Node]] = [
                 (message, self._link(message, home))
                 for message, home in self._shelf.catalogue.links(row.number, begin, room)
@@ -147,29 +178,26 @@ class FolderDirectory(MailboxDirectory):
     def _recording(self, row: FolderRow, name: str) -> Node | None:
         """The link to a recording; None if the folder has none of that name."""
         calls = self._shelf.calls
-        found = calls.link(row.number, name) if calls is not None and self._view == BY_CONTACT else None
+        found = calls.link(row.number, name) if calls is not None and self.view == BY_CONTACT else None
         return None if calls is None or found is None else recording_link(calls, found)
-
-    def _row(self) -> FolderRow | None:
-        return self._shelf.catalogue.folder(self._view, self._name)
 
     def _conversation(self, row: FolderRow) -> Node:
         return ConversationFile(
             times=self._times_of(row),
             size_bytes=row.spoken_bytes,
             shelf=self._shelf,
-            view=self._view,
+            view=self.view,
             name=row.name,
         )
 
     def _node(self, row: MessageRow) -> Node | None:
-        if self._view not in LINK_VIEWS:
+        if self.view not in LINK_VIEWS:
             return MessageDirectory(shelf=self._shelf, row=row)
         home = self._shelf.catalogue.home(row.id)
         return None if home is None else self._link(row, home)
 
     def _link(self, row: MessageRow, home: FolderRow) -> Node:
-        up = "../.." if self._name else ".."
+        up = "../.." if self.name else ".."
         folder = f"{home.view}/{home.name}" if home.name else home.view
         return Link(times=self._times_of(row), target=f"{up}/{folder}/{row.name}")
 
@@ -180,6 +208,11 @@ class MessageDirectory(MailboxDirectory):
 
     ends_short: ClassVar[bool] = True
     _row: MessageRow
+
+    @property
+    def message_id(self) -> int:
+        """Id of the message."""
+        return self._row.id
 
     def times(self) -> Times:
         return self._times_of(self._row)
@@ -259,16 +292,22 @@ class MailboxText(TextFile):
 class MessageFile(MailboxText):
     """A text made from the record of one message."""
 
-    _message_id: int
+    message_id: int
+    """Id of the message."""
+
+    @property
+    def owner_id(self) -> int:
+        """The extension whose mailbox has the message."""
+        return self._shelf.extension_id
 
     def message(self) -> Message | None:
-        return self._shelf.read(self._message_id)
+        return self._shelf.read(self.message_id)
 
     def xattrs(self) -> dict[str, str]:
         return xattrs_of(self.message())
 
     def content(self) -> bytes:
-        message = self._shelf.catalogue.read(self._message_id)
+        message = self._shelf.catalogue.read(self.message_id)
         return b"" if message is None else self.rendered(message)
 
     @staticmethod

@@ -19,6 +19,7 @@ from rcfs.tree._call_catalogue import CallCatalogue
 from rcfs.tree._calls import recording_file
 from rcfs.tree._catalogue import Shelf
 from rcfs.tree._company import CompanyDirectory
+from rcfs.tree._drops import Drops
 from rcfs.tree._exports import ExportCatalogue, ExportsDirectory, ExportShelf, NoExports
 from rcfs.tree._extension import ExtensionDirectory
 from rcfs.tree._extension_names import (
@@ -84,6 +85,8 @@ class Root(Directory):
     _greetings: GreetingShelf | None = None
     exports: ExportShelf = attrs.field(factory=lambda: ExportShelf(NoExports()))
     """The exports."""
+    drops: Drops | None = None
+    """The files that people drop into ``Outbox``; None for a tree without it."""
     _list_control: bool = False
     _extensions: dict[int, ExtensionDirectory] = attrs.field(factory=dict)
     _named: dict[str, Node] = attrs.field(factory=dict)
@@ -116,7 +119,9 @@ class Root(Directory):
             directory = self._extensions.get(extension_id)
             if directory is None:
                 shelf = Shelf(extension_id, self._fallback_s, calls=self._calls)
-                directory = ExtensionDirectory(extension=extension, shelf=shelf, greetings=self._greetings)
+                directory = ExtensionDirectory(
+                    extension=extension, shelf=shelf, greetings=self._greetings, drops=self.drops
+                )
             elif directory.extension != extension:
                 directory.extension = extension
                 changed.add(name)
@@ -210,6 +215,7 @@ def build_root(
     calls: CallCatalogue | None = None,
     greetings: GreetingCatalogue | None = None,
     exports: ExportCatalogue | None = None,
+    drops: Drops | None = None,
     list_control: bool = False,
 ) -> Root:
     """The root that shows `extensions`.
@@ -221,6 +227,7 @@ def build_root(
         calls: The calls and recordings to show; None for a tree without them, and without the company.
         greetings: The greetings and prompts to show; None for a tree without them.
         exports: The exports to show; None for a tree without them.
+        drops: The files that people drop into ``Outbox``; None for a tree without it.
         list_control: Whether ``.rcfs`` is listed.
     """
     root = Root(
@@ -229,6 +236,7 @@ def build_root(
         calls=calls,
         greetings=None if greetings is None else GreetingShelf(greetings),
         exports=ExportShelf(NoExports() if exports is None else exports),
+        drops=drops,
         list_control=list_control,
     )
     root.show(extensions)

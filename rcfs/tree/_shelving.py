@@ -15,8 +15,10 @@ from types import MappingProxyType
 
 from rcfs.model import (
     CALLS_VIEW,
+    CONVERSATIONS_VIEW,
     RECORDINGS_VIEW,
     TEXTUAL_TYPES,
+    TRASH_VIEW,
     Availability,
     FolderNames,
     Message,
@@ -41,10 +43,10 @@ SHELVING_EDITION = "3"
 """Version of the rules of `shelve`, `shelve_call` and `name_folder`: a new one makes the index shelve all
 messages and calls again."""
 
-CONVERSATIONS = "Conversations"
+CONVERSATIONS = CONVERSATIONS_VIEW
 BY_CONTACT = "By-Contact"
 UNREAD = "Unread"
-TRASH = "Trash"
+TRASH = TRASH_VIEW
 PURGED = "Purged"
 """The other views."""
 
@@ -89,7 +91,7 @@ def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | N
     elif message.availability == Availability.DELETED:
         home = Place(TRASH)
     else:
-        home = Place(_view_of(message.type), month_name(message.created_s))
+        home = alive_home(message)
         links += _links(message)
     return ShelvedMessage(
         id=message.id,
@@ -105,6 +107,11 @@ def shelve(message: Message, *, keep_purged: bool = False) -> ShelvedMessage | N
         people=" ".join(searchable(party) for party in _everybody(message)),
         files=" ".join(name for name, _attachment in attachment_names(message)),
     )
+
+
+def alive_home(message: Message) -> Place:
+    """The home of a message while it is neither in the trash nor purged."""
+    return Place(_view_of(message.type), month_name(message.created_s))
 
 
 def name_folder(place: Place, parties: Mapping[str, str], owners: frozenset[str]) -> FolderNames:

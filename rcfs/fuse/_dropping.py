@@ -1,0 +1,213 @@
+"""The handlers of a mount that sends: files can be written, renamed and removed in ``Outbox``.
+
+Everything else is as in `Operations`. The kernel keeps no pages of these files, so every write arrives here
+before the call returns.
+"""
+
+import errno
+import os
+
+import pyfuse3
+
+from rcfs.errors import InvalidNameError, ReadOnlyError, StaleError
+from rcfs.files import Dropping, OpenDrop
+from rcfs.fuse._attributes import decoded
+from rcfs.fuse._errno import answering, answering_briefly
+from rcfs.fuse._invalidation import forget_name
+from rcfs.fuse._operations import Operations
+from rcfs.procfs import ending_signal
+from rcfs.tree import DropDirectory, DropFile
+
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
+
+
+class DroppingOperations(Operations):
+    """The handlers of a mount that has an ``Outbox``."""
+
+    @property
+    def _dropping(self) -> Dropping:
+        dropping = self._files.dropping
+        assert dropping is not None  # noqa: S101 - the mount has an Outbox
+        return dropping
+
+    # Files
+
+    @answering
+    async def create(
+        self,
+        parent_inode: pyfuse3.InodeT,
+        name: pyfuse3.FileNameT,
+        mode: pyfuse3.ModeT,
+        flags: pyfuse3.FlagT,
+        ctx: pyfuse3.RequestContext,
+    ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
+        """Makes a file, and opens it for writing."""
+        parent = await self._node(parent_inode, ctx)
+        file, opener = await self._dropping.create(parent, _new_name(name))
+        opener.pid = ctx.pid
+        inode = self._inodes.remember(parent_inode, name, file)
+        number = self._handles.add(inode, file, opener)
+        return pyfuse3.FileInfo(fh=number, direct_io=True), self._entry(inode, file)
+
+    @answering
+    async def open(
+        self, inode: pyfuse3.InodeT, flags: pyfuse3.FlagT, ctx: pyfuse3.RequestContext
+    ) -> pyfuse3.FileInfo:
+        """Opens a file; those in ``Outbox`` also for writing."""
+        if flags & _WRITING:
+            node = await self._node(inode, ctx)
+            if not isinstance(node, DropFile):
+                raise ReadOnlyError("files can be written in Outbox only")
+            opener = await self._dropping.open(node, flags)
+            opener.pid = ctx.pid
+            return pyfuse3.FileInfo(fh=self._handles.add(inode, node, opener), direct_io=True)
+        return await super().open(inode, flags, ctx)
+
+    @answering
+    async def write(self, fh: pyfuse3.FileHandleT, off: int, buf: bytes) -> int:
+        """Writes into a file; returns the number of bytes."""
+        return await self._dropping.write(self._drop(fh), off, buf)
+
+    @answering
+    async def flush(self, fh: pyfuse3.FileHandleT) -> None:
+        """Notes that a file is not whole, if a signal ends its writer; the kernel asks at each close."""
+        opener = self._handles.opener(fh)
+        if isinstance(opener, OpenDrop) and opener.writes and ending_signal(opener.pid):
+            opener.file.is_cut = True
+
+    @answering
+    async def fsync(self, fh: pyfuse3.FileHandleT, datasync: bool) -> None:
+        """Returns at once: the files end with the mount, and the outbox syncs its copies."""
+
+    @answering
+    async def setattr(
+        self,
+        inode: pyfuse3.InodeT,
+        attr: pyfuse3.EntryAttributes,
+        fields: pyfuse3.SetattrFields,
+        fh: pyfuse3.FileHandleT | None,
+        ctx: pyfuse3.RequestContext,
+    ) -> pyfuse3.EntryAttributes:
+        """Sets size and time of a file; modes and owners stay as they are, without an error."""
+        node = await self._node(inode, ctx) if fh is None else self._drop(fh).file
+        if isinstance(node, DropFile):
+            if fields.update_size:
+                await self._dropping.truncate(node, attr.st_size)
+            self._dropping.set_times(node, attr.st_mtime_ns / 1e9 if fields.update_mtime else None)
+        elif not (isinstance(node, DropDirectory) and len(node.path) == 2):
+            raise ReadOnlyError("only what is in Outbox can be changed")
+        return self._entry(inode, node)
+
+    @answering_briefly
+    async def setxattr(
+        self,
+        inode: pyfuse3.InodeT,
+        name: pyfuse3.XAttrNameT,
+        value: bytes,
+        ctx: pyfuse3.RequestContext,
+    ) -> None:
+        """As `Operations`; what is in ``Outbox`` has no attributes, which `cp -p` takes without an error."""
+        if isinstance(await self._node(inode, ctx), (DropFile, DropDirectory)):
+            raise pyfuse3.FUSEError(errno.EOPNOTSUPP)
+        await super().setxattr(inode, name, value, ctx)
+
+    @answering_briefly
+    async def removexattr(
+        self, inode: pyfuse3.InodeT, name: pyfuse3.XAttrNameT, ctx: pyfuse3.RequestContext
+    ) -> None:
+        """Always fails: there is no attribute to remove."""
+        is_drop = isinstance(await self._node(inode, ctx), (DropFile, DropDirectory))
+        raise pyfuse3.FUSEError(errno.EOPNOTSUPP if is_drop else errno.EROFS)
+
+    def _drop(self, fh: pyfuse3.FileHandleT) -> OpenDrop:
+        opener = self._handles.opener(fh)
+        if not isinstance(opener, OpenDrop):
+            raise StaleError("this file is not in Outbox")
+        return opener
+
+    # Names
+
+    @answering_briefly
+    async def mkdir(
+        self,
+        parent_inode: pyfuse3.InodeT,
+        name: pyfuse3.FileNameT,
+        mode: pyfuse3.ModeT,
+        ctx: pyfuse3.RequestContext,
+    ) -> pyfuse3.EntryAttributes:
+        """Makes a directory in ``Outbox``, or as `Operations`."""
+        parent = await self._node(parent_inode, ctx)
+        if not isinstance(parent, DropDirectory):
+            return await super().mkdir(parent_inode, name, mode, ctx)
+        made = self._dropping.make_directory(parent, _new_name(name))
+        return self._entry(self._inodes.remember(parent_inode, name, made), made)
+
+    @answering_briefly
+    async def rmdir(
+        self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
+    ) -> None:
+        """Removes an empty directory in ``Outbox``, or as `Operations`."""
+        parent = await self._node(parent_inode, ctx)
+        if not isinstance(parent, DropDirectory):
+            await super().rmdir(parent_inode, name, ctx)
+            return
+        self._dropping.remove_directory(parent, _name(name))
+        self._retire(parent_inode, name)
+
+    @answering_briefly
+    async def unlink(
+        self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
+    ) -> None:
+        """Removes a file in ``Outbox``, or as `Operations`."""
+        parent = await self._node(parent_inode, ctx)
+        if not isinstance(parent, DropDirectory):
+            await super().unlink(parent_inode, name, ctx)
+            return
+        await self._dropping.remove(parent, _name(name))
+        self._retire(parent_inode, name)
+
+    @answering_briefly
+    async def rename(
+        self,
+        parent_inode_old: pyfuse3.InodeT,
+        name_old: pyfuse3.FileNameT,
+        parent_inode_new: pyfuse3.InodeT,
+        name_new: pyfuse3.FileNameT,
+        flags: pyfuse3.FlagT,
+        ctx: pyfuse3.RequestContext,
+    ) -> None:
+        """Renames what is in ``Outbox``, or as `Operations`; a program copies what crosses its border."""
+        parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
+        within = sum(isinstance(parent, DropDirectory) for parent in parents)
+        if within == 0:
+            await super().rename(parent_inode_old, name_old, parent_inode_new, name_new, flags, ctx)
+            return
+        if within == 1:
+            raise pyfuse3.FUSEError(errno.EXDEV)
+        if flags & pyfuse3.RENAME_EXCHANGE:
+            raise InvalidNameError("two files in Outbox cannot exchange their names")
+        self._dropping.rename(parents, _name(name_old), _new_name(name_new))
+        self._retire(parent_inode_old, name_old)
+        self._retire(parent_inode_new, name_new)
+        # The kernel keeps the inode of the old name, which has no name here any more.
+        forget_name(parent_inode_new, decoded(name_new))
+
+    def _retire(self, parent: int, name: bytes) -> None:
+        """Gives the next file of this name another inode."""
+        self._inodes.retire(self._inodes.number(parent, name))
+
+
+def _name(name: bytes, otherwise: int = errno.ENOENT) -> str:
+    """A name as text.
+
+    Raises:
+        pyfuse3.FUSEError: It is not UTF-8. The errno is `otherwise`.
+    """
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        raise pyfuse3.FUSEError(otherwise) from None
+
+
+def _new_name(name: bytes) -> str:
+    return _name(name, errno.EINVAL)
