@@ -7,6 +7,7 @@ Two environment variables forbid what is convenient on a developer's machine and
   path is in ``RCFS_OPENAPI``.
 """
 
+import gc
 import os
 import signal
 from collections.abc import Generator, Iterator
@@ -19,6 +20,7 @@ from hypothesis import HealthCheck, settings
 
 from rcfs.errors import FuseUnavailableError
 from rcfs.host import FuseSystem
+from tests.fakes.scratch import scratch_directory
 
 MOUNT_TESTS = Path(__file__).parent / "mount"
 
@@ -64,6 +66,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(MOUNT_TESTS):
             item.add_marker("mount")
+
+
+def pytest_collection_finish() -> None:
+    """Spares the garbage collector the thousands of tests, which live until the end."""
+    gc.freeze()
+
+
+@pytest.fixture
+def tmp_path(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A directory in memory if there is room; for tests that mount, on the disk."""
+    if request.node.get_closest_marker("mount") is not None:
+        yield tmp_path
+        return
+    with scratch_directory() as directory:
+        yield directory
 
 
 @pytest.hookimpl(tryfirst=True)  # before fixtures, which mount

@@ -16,9 +16,13 @@ class Somebody:
 
     _reader: Reader = _CAT
     _is_ending: Callable[[], bool] = lambda: False
+    number: int = 1
 
     def reader(self) -> Reader:
         return self._reader
+
+    def process(self) -> int:
+        return self.number
 
     def is_ending(self) -> bool:
         return self._is_ending()

@@ -6,6 +6,7 @@ from contextlib import ExitStack, asynccontextmanager, closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import attrs
 import structlog
@@ -14,16 +15,17 @@ import trio
 from rcfs.engine import Engine, open_engine
 from rcfs.filenames import StateFiles
 from rcfs.mailbox import CallsChanged, CallShelving, CallsLoaded, Change, Shelving
-from rcfs.model import PRIOR_PLANS, Call, RecordingRow, call_from
+from rcfs.model import PRIOR_PLANS, Call, ChangeRules, RecordingRow, call_from
 from rcfs.platform import AllowedHosts, Client, Credentials
 from rcfs.platform._client import SocketOpener
 from rcfs.platform._socket import open_socket
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._journal import Entry
+from rcfs.simulator.account import _call_plan
 from rcfs.simulator.account._call_values import APPEARS_S, RECORDING_APPEARS_S, SimCall
 from rcfs.simulator.account._calls import NewLeg
 from rcfs.simulator.account._people import Contact
-from rcfs.store import ContentCache, ExportBook, MailboxIndex, SizeIndex
+from rcfs.store import ContentCache, ExportBook, MailboxIndex, OutboxBook, SizeIndex
 from rcfs.transport import Recorder
 from rcfs.tree import name_folder, shelve, shelve_call, shown_extensions
 from tests.fakes.in_memory import Line, Platform
@@ -34,6 +36,8 @@ END_S = 1_795_176_000.0
 """Present of the simulated account when it starts: 2026-11-20T12:00:00Z."""
 NOW, BEFORE = "2026-11", "2026-10"
 """The present month of the account, and the one before."""
+MEETING_S = (300, 400)
+"""Length of the longest calls: with recordings of 5 MB and not 70, which take a second of CPU to read."""
 SHELVING = Shelving(shelve, name_folder, calls=CallShelving(shelve_call, shown_extensions))
 
 
@@ -100,8 +104,10 @@ class CallWorld:
         self.extensions = [each.id for each in self.backend.account.extensions if each.type == "User"]
         """Ids of the users; the first is the administrator's."""
         self._directory = directory
-        self._ledgers = InMemory(PRIOR_PLANS, directory)
-        self._started = 0
+        self.ledgers = InMemory(dict(PRIOR_PLANS), directory)
+        """The ledgers of the processes, which are called ``process 1`` and so on."""
+        self.started = 0
+        """Number of processes that were started."""
 
     @property
     def now_s(self) -> float:
@@ -156,18 +162,21 @@ class CallWorld:
         may_warn: bool = False,
         ahead_s: float = 0.0,
         exports: bool = False,
+        rules: ChangeRules | None = None,
+        outbox: bool = False,
         cache_bytes: int = 1 << 30,
     ) -> AsyncIterator[CallRig]:
         """Another process with the same state directory; fails at the end on unexpected errors.
 
         With `life`, it may die as with SIGKILL, see `tests.fakes.mortal`. With `may_warn`, it may complain
         about its databases. The clock of its machine is `ahead_s` ahead of the platform's. With `exports`,
-        it keeps exports. Its cache holds `cache_bytes`.
+        it keeps exports; with `outbox` what is to be sent, and with `rules` also what is to be changed. Its
+        cache holds `cache_bytes`.
         """
         if life is not None:
             life.begin()
-        self._started += 1
-        name, logger = f"process {self._started}", structlog.testing.CapturingLogger()
+        self.started += 1
+        name, logger = f"process {self.started}", structlog.testing.CapturingLogger()
         warnings: list[str] = []
         recorder = Recorder(logger, lambda: self.now_s)
         line, endpoints = Line(self.platform), self.platform.endpoints
@@ -193,6 +202,11 @@ class CallWorld:
                 book = stack.enter_context(
                     closing(ExportBook.open(StateFiles(self._directory), warnings.append))
                 )
+            outbox_book = None
+            if outbox or rules is not None:
+                outbox_book = stack.enter_context(
+                    closing(OutboxBook.open(StateFiles(self._directory), warnings.append))
+                )
             async with open_engine(
                 login="somebody",
                 client=Client(
@@ -204,7 +218,7 @@ class CallWorld:
                     boot_clock=trio.current_time,
                 ),
                 credentials=Credentials(endpoints.client_id, endpoints.client_secret, endpoints.jwt),
-                ledger=self._ledgers.open(name),
+                ledger=self.ledgers.open(name),
                 cache=cache,
                 index=index,
                 sizes=sizes,
@@ -213,6 +227,8 @@ class CallWorld:
                 wall_clock=lambda: self.now_s + ahead_s,
                 offline=offline,
                 export_book=book,
+                outbox_book=outbox_book,
+                rules=rules or ChangeRules(),
             ) as engine:
                 rig = CallRig(self, engine, line)
                 engine.account.changes.subscribe(rig.heard.append)
@@ -228,11 +244,22 @@ def _month(moment_s: float) -> str:
 
 
 @asynccontextmanager
-async def open_calls(directory: Path, *, page_calls: int = 1000, **config: Any) -> AsyncIterator[CallWorld]:
+async def open_calls(
+    directory: Path, *, page_calls: int = 1000, page_messages: int = 1000, **config: Any
+) -> AsyncIterator[CallWorld]:
     """A world with the simulated account; `config` as in `SimulatorConfig`. No request is one too many."""
     options: dict[str, Any] = {"spec": AccountSpec(messages=200, months=2), "latency_s": 0.1} | config
+    with mock.patch.object(_call_plan, "_LARGE_S", MEETING_S):
+        async with _open_calls(SimulatorConfig(**options), directory, page_calls, page_messages) as world:
+            yield world
+
+
+@asynccontextmanager
+async def _open_calls(
+    config: SimulatorConfig, directory: Path, page_calls: int, page_messages: int
+) -> AsyncIterator[CallWorld]:
     async with trio.open_nursery() as nursery:
-        platform = Platform(SimulatorConfig(**options), nursery, page_calls=page_calls)
+        platform = Platform(config, nursery, page_calls=page_calls, page_messages=page_messages)
         try:
             yield CallWorld(platform, directory)
         finally:

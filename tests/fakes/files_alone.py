@@ -14,7 +14,7 @@ import trio
 
 from rcfs.errors import ReadOnlyError, WrongKindError
 from rcfs.files import FileSystem, Kind, Waits
-from rcfs.model import Extension, Message
+from rcfs.model import ChangeRules, Extension, Message
 from rcfs.transport import Recorder
 from rcfs.tree import Directory, LiveFile, Node, build_root
 from tests.fakes.askers import Somebody
@@ -51,6 +51,7 @@ def small() -> FileSystem:
     engine = SimpleNamespace(
         account=SimpleNamespace(mailboxes=mailboxes, visit=lambda _collection_id: None),
         searches=None,
+        outbox=SimpleNamespace(rules=ChangeRules()),
         library=None,
         cache=SimpleNamespace(spill=None),
         recorder=Recorder(structlog.get_logger()),

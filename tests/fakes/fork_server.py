@@ -1,7 +1,8 @@
-"""Processes that have loaded the simulator when they start: copies of a process that has loaded it once.
+"""Processes that have loaded rcfs when they start: copies of a process that has loaded it once.
 
-Loading it takes a second of CPU, and the tests start it two hundred times. The server is this module, run as
-a program. It ends with the process that started it; so do the simulators, whose standard input ends then.
+Loading the simulator takes a second of CPU, loading what a mount needs half a second, and the tests start
+each of them two hundred times. The server is this module, run as a program. It ends with the process that
+started it; so do the simulators, whose standard input ends then.
 """
 
 import atexit
@@ -14,23 +15,34 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, NoReturn
 
-MOST_BYTES = 1 << 16
-"""Longest command line, as JSON."""
+MOST_BYTES = 1 << 17
+"""Longest command line with its environment, as JSON."""
 
 ROOT = Path(__file__).parents[2]
 
-PRELOADED = ("rcfs.cli._simulator", "rcfs.cli._explain", "rcfs.simulator", "rcfs.model")
+PRELOADED = (
+    *("rcfs.cli._simulator", "rcfs.cli._explain", "rcfs.simulator", "rcfs.model"),
+    *("rcfs.cli._serve", "rcfs.cli._mount", "rcfs.cli._pull", "rcfs.cli._pull_run", "rcfs.cli._refresh"),
+    *("rcfs.cli._search", "rcfs.cli._status"),
+)
+
+READ_AT_START = ("LANG", "LC_", "PYTHON")
+"""Beginnings of the names of variables that Python reads when it starts, so that a fork has its parent's."""
+READ_LATER = frozenset({"PYTHON_KEYRING_BACKEND"})
+"""Names like those, of variables that others read."""
 
 
 class ForkedProcess:
     """A process of the fork server; its methods are some of `subprocess.Popen`, and mean the same."""
 
-    def __init__(self, pid: int, stdin: IO[str], stdout: IO[str], status: int) -> None:
+    def __init__(self, pid: int, stdin: IO[str] | None, stdout: IO[str] | None, status: int) -> None:
         self.pid = pid
         self.stdin = stdin
         self.stdout = stdout
@@ -65,6 +77,12 @@ class ForkedProcess:
         """Sends it SIGKILL."""
         self.send_signal(signal.SIGKILL)
 
+    def close(self) -> None:
+        """Closes its pipes."""
+        for pipe in (self.stdin, self.stdout):
+            if pipe is not None:
+                pipe.close()
+
     def _returncode_within(self, timeout_s: float) -> int | None:
         if self._returncode is None and select.select([self._status], [], [], timeout_s)[0]:
             self._returncode = int(_read_line(self._status))
@@ -72,20 +90,71 @@ class ForkedProcess:
         return self._returncode
 
 
-def start_forked(*arguments: str) -> ForkedProcess:
-    """A process that runs ``python -m rcfs`` with `arguments`, in the environment of the first one.
+def start_forked(*arguments: str, environment: Mapping[str, str] | None = None) -> ForkedProcess:
+    """A process that runs ``python -m rcfs`` with `arguments`.
 
-    Its standard input and output are pipes, its standard error is that of this process.
+    Its standard input and output are pipes, its standard error is that of this process. Without an
+    `environment`, which is as of `can_fork_in`, it has that of the first one.
     """
     their_stdin, stdin = os.pipe()
     stdout, their_stdout = os.pipe()
-    status, their_status = os.pipe()
-    theirs = [their_stdin, their_stdout, 2, their_status]
-    socket.send_fds(_server(), [json.dumps(arguments).encode()], theirs)
-    for number in (their_stdin, their_stdout, their_status):
-        os.close(number)
-    pid = int(_read_line(status))
+    pid, status = _start(arguments, environment, (their_stdin, their_stdout, 2))
+    os.close(their_stdin)
+    os.close(their_stdout)
     return ForkedProcess(pid, os.fdopen(stdin, "w"), os.fdopen(stdout), status)
+
+
+def can_fork_in(environment: Mapping[str, str]) -> bool:
+    """Whether a fork can be what a process that starts in `environment` is."""
+
+    def read_at_start(variables: Mapping[str, str]) -> dict[str, str]:
+        names = (name for name in variables if name.startswith(READ_AT_START) and name not in READ_LATER)
+        return {name: variables[name] for name in names}
+
+    return read_at_start(environment) == read_at_start(os.environ)
+
+
+def run_forked(
+    arguments: Sequence[str], environment: Mapping[str, str], timeout_s: float
+) -> "subprocess.CompletedProcess[str]":
+    """A finished run of ``python -m rcfs`` with `arguments`, without input, in `environment`.
+
+    Args:
+        arguments: The command line.
+        environment: As of `can_fork_in`.
+        timeout_s: Longest run.
+
+    Raises:
+        subprocess.TimeoutExpired: It ran longer, and was killed.
+    """
+    with (
+        Path(os.devnull).open("rb") as null,
+        os.fdopen(os.memfd_create("stdout"), "w+", errors="replace") as stdout,
+        os.fdopen(os.memfd_create("stderr"), "w+", errors="replace") as stderr,
+    ):
+        streams = (null.fileno(), stdout.fileno(), stderr.fileno())
+        pid, status = _start(arguments, environment, streams)
+        process = ForkedProcess(pid, None, None, status)
+        try:
+            returncode = process.wait(timeout_s)
+        except BaseException:
+            process.kill()
+            process.wait(timeout_s)
+            raise
+        for stream in (stdout, stderr):
+            stream.seek(0)
+        return subprocess.CompletedProcess(["rcfs", *arguments], returncode, stdout.read(), stderr.read())
+
+
+def _start(
+    arguments: Sequence[str], environment: Mapping[str, str] | None, streams: tuple[int, int, int]
+) -> tuple[int, int]:
+    """(id, where its end is written to) of a process with these streams."""
+    status, their_status = os.pipe()
+    request = json.dumps({"arguments": arguments, "environment": environment and dict(environment)})
+    socket.send_fds(_server(), [request.encode()], [*streams, their_status])
+    os.close(their_status)
+    return int(_read_line(status)), status
 
 
 @cache
@@ -126,16 +195,16 @@ def _serve(requests: socket.socket) -> None:
             return
         if os.fork() == 0:
             requests.close()
-            _watch(json.loads(message), *numbers)
+            _watch(**json.loads(message), numbers=numbers)
         for number in numbers:
             os.close(number)
 
 
-def _watch(arguments: list[str], stdin: int, stdout: int, stderr: int, status: int) -> NoReturn:
-    """Starts a process, writes its id to `status`, and how it ended when it has."""
+def _watch(arguments: list[str], environment: dict[str, str] | None, numbers: list[int]) -> NoReturn:
+    """Starts a process, writes its id to the last of `numbers`, and how it ended when it has."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    *streams, status = numbers
     pid = os.fork()
-    streams = (stdin, stdout, stderr)
     if pid == 0:
         for number, theirs in enumerate(streams):
             os.dup2(theirs, number)
@@ -143,23 +212,35 @@ def _watch(arguments: list[str], stdin: int, stdout: int, stderr: int, status: i
         os.close(number)
     if pid == 0:
         os.close(status)
-        _run(arguments)
+        _run(arguments, environment)
     os.write(status, b"%d\n" % pid)
     _pid, ending = os.waitpid(pid, 0)
     os.write(status, b"%d\n" % os.waitstatus_to_exitcode(ending))
     os._exit(0)
 
 
-def _run(arguments: list[str]) -> NoReturn:
+def _run(arguments: list[str], environment: dict[str, str] | None) -> NoReturn:
     """Runs the command line, as ``python -m rcfs`` does."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.argv = ["rcfs", *arguments]
-    runpy.run_module("rcfs", run_name="__main__")
+    if environment is not None:
+        os.environ.clear()
+        os.environ.update(environment)
+    try:
+        runpy.run_module("rcfs", run_name="__main__")
+    except SystemExit as exc:
+        if isinstance(exc.code, int) and threading.active_count() == 1:
+            # As Python does, but without taking all modules apart, which takes 50 ms.
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(exc.code)
+        raise
     sys.exit()
 
 
 def _load() -> None:
-    """Loads what the simulator does, and leaves it out of all garbage collections, which would copy it."""
+    """Loads rcfs, and leaves it out of all garbage collections, which would copy it."""
     for name in PRELOADED:
         import_module(name)
     gc.freeze()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,8 +35,13 @@ class Platform:
         *,
         page_messages: int = 1000,
         page_calls: int = 1000,
+        held_pieces: float = math.inf,
     ) -> None:
-        """A platform with `config`; a page holds at most `page_messages` or `page_calls`."""
+        """A platform with `config`; a page holds at most `page_messages` or `page_calls`.
+
+        A connection holds `held_pieces` of a body that its reader has not taken; with fewer than all, the
+        simulator waits for the reader.
+        """
         self.simulator = Simulator(config)
         credentials = self.simulator.auth.credentials
         self.endpoints = Endpoints(
@@ -47,9 +53,10 @@ class Platform:
             jwt=credentials.jwt,
         )
         self.backend: Backend = self.simulator._backend(self.endpoints)
-        self.nursery = nursery
+        self.backend.background = self.nursery = nursery
         self.page_messages = page_messages
         self.page_calls = page_calls
+        self.held_pieces = held_pieces
         faults = self.simulator.faults
         self.apps = {urlsplit(url).netloc: App(self.backend, faults, name) for name, url in URLS.items()}
         self.origins = {urlsplit(url).netloc: name for name, url in URLS.items()}
@@ -83,7 +90,7 @@ class Line(httpx.AsyncBaseTransport):
         await trio.lowlevel.checkpoint()
         if self.is_cut or self._is_refused(self.platform.origins[netloc]):
             raise httpx.ConnectError("no connection")
-        exchange = _Exchange(self.platform, self._scope(request), request.content)
+        exchange = _Exchange(self.platform, self._scope(request), await request.aread())
         self.platform.nursery.start_soon(exchange.run, self.platform.apps[netloc])
         try:
             await exchange.begun.wait()
@@ -146,7 +153,7 @@ class _Exchange(httpx.AsyncByteStream):
     _is_whole: bool = False
 
     def __attrs_post_init__(self) -> None:
-        self._pieces, self._received = trio.open_memory_channel[bytes](math.inf)
+        self._pieces, self._received = trio.open_memory_channel[bytes](self.platform.held_pieces)
 
     async def run(self, app: App) -> None:
         try:
@@ -168,7 +175,11 @@ class _Exchange(httpx.AsyncByteStream):
             self.status, self.headers = message["status"], message["headers"]
             self.begun.set()
             return
-        self._pieces.send_nowait(message.get("body", b""))
+        try:
+            self._pieces.send_nowait(message.get("body", b""))
+        except trio.WouldBlock:
+            with suppress(trio.BrokenResourceError):
+                await self._pieces.send(message.get("body", b""))
         self._is_whole = not message.get("more_body", False)
 
     async def __aiter__(self) -> AsyncIterator[bytes]:  # noqa: ASYNC900 - httpx wants it
@@ -182,3 +193,5 @@ class _Exchange(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         self.gone.set()
+        if self.platform.held_pieces < math.inf:
+            self._received.close()

@@ -1,6 +1,6 @@
 """A simulator with faults, and a client that sees the bytes on the wire."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -58,7 +58,7 @@ class Setup:
     async def log_in(self, **form: str) -> httpx.Response:
         """The answer to a token request, by default one with the JWT; `form` replaces its fields."""
         jwt = {"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": self.endpoints.jwt}
-        async with httpx.AsyncClient(base_url=self.endpoints.platform_url) as http:
+        async with httpx.AsyncClient(base_url=self.endpoints.platform_url, verify=False) as http:
             client = (self.endpoints.client_id, self.endpoints.client_secret)
             return await http.post("/restapi/oauth/token", data=form or jwt, auth=client)
 
@@ -100,3 +100,12 @@ async def running(config: SimulatorConfig = CONFIG) -> AsyncIterator[Setup]:
         content = (await http.get(path)).content
         simulator.journal.clear()
         yield Setup(simulator, endpoints, http, path, content)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return as soon as `condition` holds; the simulator runs meanwhile."""
+    with trio.fail_after(LIMIT_S):
+        while True:
+            await trio.lowlevel.checkpoint()
+            if condition():
+                return

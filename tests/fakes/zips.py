@@ -9,8 +9,17 @@ from typing import Any
 
 import attrs
 
-from rcfs.model import AttachmentKey, Export, ExportArchive, ExportKind, ExportQuery, ExportState, ReportKey
-from tests.fakes.rig import EXTENSION_ID, noise
+from rcfs.model import (
+    AttachmentKey,
+    Export,
+    ExportArchive,
+    ExportKind,
+    ExportQuery,
+    ExportState,
+    Priority,
+    ReportKey,
+)
+from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, ScriptedPlatform
 
 OWNER = f"account/{ACCOUNT_ID}/extension/{EXTENSION_ID}"
@@ -116,6 +125,11 @@ def export_of(
     """A completed report on messages with these archives."""
     query = ExportQuery.of_days(ExportKind.MESSAGES, first, last)
     return Export("e1", query, TASK, ExportState.COMPLETED, asked_s, asked_s, 0.0, tuple(archives))
+
+
+async def prepare(rig: Rig) -> float | None:
+    """Prepares the mailbox for its records."""
+    return await rig.engine.account.mailboxes.prepare_records(EXTENSION_ID, Priority.BULK)
 
 
 def headers_of(platform: ScriptedPlatform) -> list[str]:

@@ -15,9 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import simulated as simulator
+from tests.fakes.fork_server import can_fork_in, run_forked
 
 COMMAND_S = 120.0
-"""Longest run of a tool in these tests; a mount that hangs must fail a test, not the suite."""
+"""Longest run of a tool in these tests, and longest wait for anything else that happens in milliseconds on an
+idle machine. A mount that hangs must fail a test, not the suite; a machine with other work is slow."""
 
 FEW_CALLS = ("--calls-per-day=4", "--call-days=2")
 """Options of an account whose test names no number of calls: it has 8, with recordings of 6 MB. Among the
@@ -25,6 +27,12 @@ first calls of each user of other accounts is a meeting of 70 MB, which a walk t
 
 CALL_VIEWS = ("Calls", "Recordings", "Greetings")
 """The entries of an extension that load call logs and greetings when somebody looks into them."""
+
+
+UNASKED = frozenset(
+    {"authWsToken", "createSubscription", "updateSubscription", "readMessageStoreConfiguration"}
+)
+"""The requests for hints and retention, which a mount sends when it gets to them, whatever is looked at."""
 
 
 def right_clock() -> str:
@@ -61,8 +69,10 @@ class Mounted:
         self.path.mkdir(exist_ok=True)
 
     def rcfs(self, *arguments: str, check: bool = True) -> "subprocess.CompletedProcess[str]":
-        """A finished run of the rcfs command."""
-        return run([sys.executable, "-m", "rcfs", *arguments], env=self.environment, check=check)
+        """A finished run of the rcfs command, in a fork of a process that has loaded it where that can be."""
+        if not can_fork_in(self.environment):
+            return run([sys.executable, "-m", "rcfs", *arguments], env=self.environment, check=check)
+        return checked(run_forked(arguments, self.environment, COMMAND_S), check=check)
 
     def mount(self) -> None:
         """Mount in the background."""
@@ -148,13 +158,20 @@ def run(
         check=False,
         errors="replace",
     )
+    return checked(done, check=check)
+
+
+def checked(
+    done: "subprocess.CompletedProcess[str]", *, check: bool = True
+) -> "subprocess.CompletedProcess[str]":
+    """`done`, which must have ended well if `check` is true."""
     assert not check or done.returncode == 0, (
-        f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        f"{done.args}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     )
     return done
 
 
-def eventually(condition: Callable[[], bool], within_s: float = 60.0) -> None:
+def eventually(condition: Callable[[], bool], within_s: float = COMMAND_S) -> None:
     """Returns when `condition` holds; there is no event to wait for in another process."""
     deadline = time.monotonic() + within_s
     while not condition():
@@ -212,4 +229,4 @@ def mounting(tmp_path: Path) -> Iterator[Mounting]:
 def shared_mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """A mount with a fast plan, shared by the tests of a module."""
     with mounts(tmp_path_factory.mktemp("shared")) as make:
-        yield make("--messages=600", "--limit=medium=100000", "--limit=light=100000")
+        yield make("--messages=300", "--limit=medium=100000", "--limit=light=100000")

@@ -1,6 +1,7 @@
 """`rcfs audit` against the simulator, in processes: a clean archive passes, and each harm is found."""
 
 import json
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
@@ -101,4 +102,19 @@ def test_the_cache_of_mailboxes_that_were_never_loaded_is_not_complete(mounting:
     assert not any(path.startswith("101 ") for paths in found.values() for path in paths)
     done = mount.rcfs("audit", *mount.engine_options, "101*/SMS")
     assert "Result: complete" in done.stdout
-    assert "Platform: 1 list requested\n" in done.stdout
+    assert "Platform: RingCentral was asked for 1 list of messages\n" in done.stdout
+
+
+def test_a_copy_of_one_type_passes_for_what_it_was_asked_for(mounting: Mounting, tmp_path: Path) -> None:
+    mount = mounting("--messages=19", "--calls=0", *FAST, mount=False)
+    archive = f"--archive={tmp_path / 'copy'}"
+    mount.rcfs("pull", *mount.engine_options, "--to", str(tmp_path / "copy"), "--type=fax")
+    done = mount.rcfs("audit", *mount.engine_options, archive)
+    assert "only type fax, as the last pull\n" in done.stdout
+    assert "Result: complete" in done.stdout
+    events = audit(mount, *mount.engine_options, archive, "--whole", code=PARTIAL)
+    end = events[-1]
+    (pull,) = end["pulls"]
+    assert (pull["wanted"], end["filter"]) == ({"types": ["fax"]}, {})
+    moments = (pull["began"], pull["ended"], end["begun"], end["ended"])
+    assert all(re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", moment) for moment in moments)

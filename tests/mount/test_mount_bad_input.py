@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, right_clock, run
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting, right_clock, run
 
 pytestmark = pytest.mark.mount
 
@@ -94,6 +94,14 @@ def test_a_config_file_with_a_typo(unmounted: Mounted, tmp_path: Path) -> None:
 def test_a_wrong_option(unmounted: Mounted) -> None:
     refused(unmounted, "mount", "--chache-size=1", str(unmounted.path), code=2)
     refused(unmounted, "mount", *unmounted.options, "--cache-size=lots", str(unmounted.path), code=2)
+
+
+def test_nothing_is_mounted_for_changes_that_cannot_be_kept(unmounted: Mounted) -> None:
+    outbox = unmounted.state / "outbox.sqlite"
+    outbox.mkdir(parents=True)
+    line = refused(unmounted, "mount", *unmounted.options, "--read-write", str(unmounted.path), code=6)
+    assert str(outbox) in line
+    outbox.rmdir()
 
 
 def test_umount_of_a_directory_that_is_not_a_mount(unmounted: Mounted) -> None:
@@ -190,6 +198,6 @@ def test_foreground_ends_cleanly_on_a_signal(unmounted: Mounted) -> None:
     assert unmounted.is_mounted
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
-    assert process.wait(20) == 0, rest
+    assert process.wait(COMMAND_S) == 0, rest
     process.stderr.close()
     assert not unmounted.is_mounted

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, eventually, run
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting, eventually, run
 
 TUMBLERD = next((str(path) for path in Path("/usr/lib").glob("*/tumbler-1/tumblerd")), "tumblerd")
 """Xfce's thumbnailer, which Thunar asks for a picture of every image, sound and document it shows."""
@@ -54,7 +54,7 @@ class Desktop:
             yield
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(COMMAND_S)
 
     def browse(self, folder: Path) -> None:
         """Opens a window that shows `folder`, and waits until it is there."""
@@ -102,9 +102,9 @@ def _line(process: "subprocess.Popen[str]") -> str:
 def _end(process: "subprocess.Popen[str]") -> None:
     process.send_signal(signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
-        process.wait(10)
+        process.wait(COMMAND_S)
     process.kill()
-    process.wait(10)
+    process.wait(COMMAND_S)
     if process.stdout is not None:
         process.stdout.close()
 
@@ -136,8 +136,9 @@ def test_browsing_shows_the_tree_and_costs_nothing(mounting: Mounting, desktop: 
     _wait_for_thumbnailer(mount)
     assert mount.server.summary()["content_requests"] == 0
 
-    # A person's double click is served, and from then on there is a thumbnail for free.
-    assert picture.read_bytes()
+    # A person's double click is served, and from then on there is a thumbnail for free. The reader is another
+    # process than this one, which has started the thumbnailer that was refused.
+    assert run(["cat", str(picture)]).stdout
     assert mount.server.summary()["content_requests"] == 1
 
 

@@ -1,6 +1,7 @@
 """Exports through a mount: asked for by mkdir, read as archives, looked into, and forgotten by rmdir."""
 
 import errno
+import hashlib
 import os
 import shutil
 import zipfile
@@ -9,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from ringcentral import SDK
 
 from rcfs.model import ContentKey
 from tests.mount.conftest import Mounted, eventually, mounts, run, sha256
@@ -99,13 +101,16 @@ def test_archives_are_contents_and_can_be_looked_into(
     sizes = {path: path.stat().st_size for path in found.values()}
     assert content_requests(mount) == []
 
-    # Each is fetched once, by whichever program.
+    # Each is fetched once, by whichever program, and resumed where a connection broke.
+    mount.server.fault("reset_body", operation=CONTENTS[0])
     for path in found.values():
         run(["unzip", "-tqq", str(path)])
-    assert content_requests(mount) == sorted(found)
+    (resumed,) = (entry for entry in mount.server.journal(operation=CONTENTS[0]) if entry["range"])
+    assert resumed["status"] == 206
+    assert content_requests(mount) == sorted([*found, resumed["path"]])
     digests = {resource: sha256(path) for resource, path in found.items()}
     assert {path: path.stat().st_size for path in found.values()} == sizes
-    assert content_requests(mount) == sorted(found)
+    assert content_requests(mount) == sorted([*found, resumed["path"]])
 
     # Looking inside costs nothing.
     mount.server.reset_journal()
@@ -141,6 +146,36 @@ def test_pull_copies_archives_from_the_cache(
     assert content_requests(mount) == []
 
 
+def test_the_official_package_gets_the_same_bytes(mount: Mounted, exports: tuple[Path, Path]) -> None:
+    report, team = exports
+    server = mount.server
+    platform = SDK(server.client_id, server.client_secret, server.platform_url).platform()
+    platform.login(jwt=server.jwt)
+
+    def digests(url: str, records: str) -> list[str]:
+        """The SHA-256 of each archive in the list at `url`, whose sizes are right."""
+        found = []
+        for each in platform.get(url).json_dict()[records]:
+            body = platform.get(each["uri"]).body()
+            assert len(body) == each["size"]
+            found.append(hashlib.sha256(body).hexdigest())
+        return found
+
+    def ours(directory: Path) -> list[str]:
+        paths = {int(path.stem.partition("-")[2]): path for path in directory.glob("*.zip")}
+        return [sha256(paths[number]) for number in sorted(paths)]
+
+    reports, tasks = "/account/~/message-store-report", "/team-messaging/v1/data-export"
+    own = platform.post(reports, {"dateFrom": "2020-01-01T00:00:00Z"}).json_dict()
+    poll = f"{reports}/{own['id']}"
+    eventually(lambda: platform.get(poll).json_dict()["status"] == "Completed")
+    task_id, team_id = (os.getxattr(each / "archive-0.zip", "user.rcfs.task_id").decode() for each in exports)
+    for url in (poll, f"{reports}/{task_id}"):
+        assert digests(f"{url}/archive", "records") == ours(report)
+    assert [each["id"] for each in platform.get(tasks).json_dict()["tasks"]] == [team_id]
+    assert digests(f"{tasks}/{team_id}", "datasets") == ours(team)
+
+
 def test_names_and_rmdir(mount: Mounted, exports: tuple[Path, Path]) -> None:
     report, _team = exports
     for name, number in [
@@ -153,6 +188,9 @@ def test_names_and_rmdir(mount: Mounted, exports: tuple[Path, Path]) -> None:
     ]:
         with pytest.raises(OSError, match=os.strerror(number)):
             (report.parent / name).mkdir()
+    errors = (mount.path / ".rcfs" / "errors").read_text()
+    assert errors.count("no export has this name: ") == 4
+    assert "the period begins in the future" in errors
     with pytest.raises(OSError, match=os.strerror(errno.EROFS)):
         (mount.path / "Exports" / "Faxes").mkdir()
     with pytest.raises(OSError, match=os.strerror(errno.EROFS)):

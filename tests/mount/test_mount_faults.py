@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.mount.conftest import Mounted, Mounting, sha256
+from tests.mount.test_mount_seeks import ACCOUNT, large_fax
 
 pytestmark = pytest.mark.mount
 
@@ -86,11 +87,9 @@ def test_a_fax_still_being_made_is_busy_and_then_there(mounting: Mounting) -> No
 
 
 def test_a_large_fax_is_read_while_it_arrives(mounting: Mounting) -> None:
-    mount = mounting("--messages=1000", "--limit=medium=1000")
-    rows = [row for row in mount.server.truth() if row["size_bytes"] > 8 << 20]
-    (row,) = rows
-    path = next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax *.pdf"))
-    mount.server.fault("stall", operation="readMessageContent", at_byte=6 << 20, for_s=3.0)
+    mount = mounting(ACCOUNT, "--limit=medium=1000")
+    row, path = large_fax(mount)
+    mount.server.fault("stall", operation="readMessageContent", at_byte=6 << 20, for_s=10.0)
     with path.open("rb") as file:
         beginning = file.read(1 << 20)
         assert os.getxattr(path, "user.rcfs.cached") == b"partial"
@@ -102,9 +101,8 @@ def test_a_large_fax_is_read_while_it_arrives(mounting: Mounting) -> None:
 
 
 def test_several_readers_of_one_arriving_content_share_it(mounting: Mounting) -> None:
-    mount = mounting("--messages=1000", "--limit=medium=1000")
-    row = next(row for row in mount.server.truth() if row["size_bytes"] > 8 << 20)
-    path = next(mount.path.glob(f"*/Fax/*/*{row['message_id']}?/fax *.pdf"))
+    mount = mounting(ACCOUNT, "--limit=medium=1000")
+    row, path = large_fax(mount)
     mount.server.fault("stall", operation="readMessageContent", at_byte=3 << 20, for_s=2.0)
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(path.open("rb")) for _ in range(3)]

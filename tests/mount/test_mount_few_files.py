@@ -1,4 +1,4 @@
-"""A mount that may open few files, as with ``ulimit -n 200``."""
+"""A mount that may open few files, as with ``ulimit -n 100``."""
 
 import sys
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from tests.mount.conftest import Mounted, mounts, run
 
 pytestmark = pytest.mark.mount
 
-LIMIT = 200
+LIMIT = 100
+"""The least that rcfs accepts."""
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +21,7 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """A mount with that limit, of which everything is cached."""
     with mounts(tmp_path_factory.mktemp("few")) as make:
         mount = make(
-            "--messages=400", *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy"))
+            "--messages=240", *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy"))
         )
         for path in mount.attachments().values():
             path.read_bytes()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, eventually, mounts
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting, eventually, mounts
 
 pytestmark = pytest.mark.mount
 
@@ -107,7 +107,7 @@ def test_a_message_comes_when_the_platform_hints_at_it(mounting: Mounting) -> No
     # After the load, a second sync fetches the messages that arrived before the hints began.
     eventually(lambda: len(mount.server.journal(operation="syncMessages")) == 2)
     message_id = mailbox.arrive("SMS")
-    eventually(lambda: bool(mailbox.find(message_id, "SMS")), within_s=5.0)
+    eventually(lambda: bool(mailbox.find(message_id, "SMS")))
     assert len(mount.server.journal(operation="syncMessages")) == 3
     assert len(mount.server.journal(operation="authWsToken")) == 1
 
@@ -220,7 +220,7 @@ def test_a_shell_stays_where_it_stands(mailbox: Mailbox) -> None:
         second = mailbox.arrive("SMS")
         mailbox.delete(first)
         mailbox.refresh()
-        output, _errors = shell.communicate("\n", timeout=60)
+        output, _errors = shell.communicate("\n", timeout=COMMAND_S)
     lines = output.splitlines()
     assert lines[0] == str(month)
     assert lines[-1] == "directory"
@@ -299,7 +299,7 @@ def following(option: str, *paths: Path) -> Iterator["subprocess.Popen[bytes]"]:
         yield process
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(COMMAND_S)
         process.stdout.close()
         process.stderr.close()
 
@@ -357,7 +357,7 @@ def test_tail_of_a_conversation_that_loses_a_message_reports_it(mailbox: Mailbox
         with pytest.raises(OSError, match=os.strerror(errno.ESTALE)):
             os.fstat(opened.fileno())
         if option == "-f":
-            tail.wait(20)
+            tail.wait(COMMAND_S)
             assert tail.stderr is not None
             assert os.strerror(errno.ESTALE) in tail.stderr.read().decode()
         else:
@@ -395,4 +395,4 @@ def test_many_readers_that_follow_a_conversation_read_no_zeros(mailbox: Mailbox)
         finally:
             ended.set()
         for reader in readers:
-            assert reader.result(20) == text.read_bytes()
+            assert reader.result(COMMAND_S) == text.read_bytes()

@@ -7,18 +7,24 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, mounts
+from tests.mount.conftest import COMMAND_S, Mounted, mounts
 
 pytestmark = pytest.mark.mount
 
 LIVE = ("status", "status.json", "quota", "queue", "errors", "log")
-BOUND_S = 0.05
-TOGETHER_S = 3.5
-"""Longest time that several wait for one lock of the kernel: one wait of two seconds, not one for each."""
+SLOW_S = 0.05
+"""A look that takes longer has waited for a lock, or for a turn on a machine with other work."""
+TRIES = 3
+"""A look is delayed by a lock if it is slow each time: the lock lasts as long as all looks."""
+MAKERS = 10
+TOGETHER_S = 15.0
+"""Longest time that all makers wait for one lock of the kernel: one wait of two seconds, and not one for
+each, which would be 20."""
 DATABASES = ("mailboxes", "ledger", "sizes", "history", "archive", "cache")
 
 
@@ -27,7 +33,7 @@ def mount(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
     """A mount of which everything is known and cached; what was purged is kept."""
     with mounts(tmp_path_factory.mktemp("locked")) as make:
         mount = make(
-            "--messages=120",
+            "--messages=60",
             *(f"--limit={group}=100000" for group in ("auth", "light", "medium", "heavy")),
             options=("--keep-purged",),
         )
@@ -61,19 +67,19 @@ def looks(mount: Mounted) -> list[Callable[[], object]]:
     found += [(mount.path / ".rcfs" / name).read_bytes for name in LIVE * 5]
     found += [path.read_bytes for path in (*texts, *files)]
     found += [path.lstat for path in paths]
-    found += [lambda path=path: list(path.iterdir()) for path in paths if path.is_dir()]  # type: ignore[misc]
-    found += [lambda path=path: os.getxattr(path, "user.rcfs.cached") for path in files[:100] if path.suffix]  # type: ignore[misc]
+    found += [partial(os.listdir, path) for path in paths if path.is_dir()]
+    found += [partial(os.getxattr, path, "user.rcfs.cached") for path in files[:100] if path.suffix]
     return found
 
 
-def time_of(look: Callable[[], object]) -> float:
+def is_slow(look: Callable[[], object]) -> bool:
     started_s = time.monotonic()
     try:
         look()
     except OSError as exc:
         # The file has no such attribute, or the login may not read the mailbox.
         assert exc.errno in (errno.ENODATA, errno.EACCES)  # noqa: PT017
-    return time.monotonic() - started_s
+    return time.monotonic() - started_s > SLOW_S
 
 
 @pytest.mark.parametrize("name", DATABASES)
@@ -81,9 +87,9 @@ def test_a_lock_of_another_process_delays_no_reader(mount: Mounted, name: str) -
     questions = looks(mount)
     with closing(sqlite3.connect(database(mount, name), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        times_s = sorted(time_of(question) for question in questions)
+        delayed = sum(all(is_slow(question) for _try in range(TRIES)) for question in questions)
         other.execute("ROLLBACK")
-    assert times_s[int(len(times_s) * 0.99)] <= BOUND_S, times_s[-20:]
+    assert delayed <= len(questions) * 0.01
 
 
 def test_a_mount_begins_while_everything_is_locked(mount: Mounted) -> None:
@@ -102,9 +108,9 @@ def test_many_callers_that_make_searches_wait_together_and_not_in_turn(mount: Mo
     with closing(sqlite3.connect(database(mount, "mailboxes"), isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
         started_s = time.monotonic()
-        makers = [subprocess.Popen(["mkdir", mount.path / "Search" / f"roof {n}"]) for n in range(4)]
+        makers = [subprocess.Popen(["mkdir", mount.path / "Search" / f"roof {n}"]) for n in range(MAKERS)]
         for maker in makers:
-            maker.wait(20)
+            maker.wait(COMMAND_S)
         took_s = time.monotonic() - started_s
         other.execute("ROLLBACK")
     assert took_s < TOGETHER_S

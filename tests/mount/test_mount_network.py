@@ -10,7 +10,7 @@ import pytest
 import trio
 
 from tests.fakes import secure, simulated
-from tests.mount.conftest import Mounted, eventually, run
+from tests.mount.conftest import COMMAND_S, Mounted, eventually, run
 
 pytestmark = pytest.mark.mount
 
@@ -41,13 +41,13 @@ def network(
 
     thread = threading.Thread(target=trio.run, args=(serve,))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(COMMAND_S)
     origin, proxy, token = told[0]
     try:
         yield origin, proxy
     finally:
         token.run_sync_soon(scope.cancel)
-        thread.join(20)
+        thread.join(COMMAND_S)
 
 
 def test_the_way_to_the_server(tmp_path: Path) -> None:

@@ -4,12 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.fakes.fork_server import ForkedProcess, start_forked
 from tests.mount.conftest import COMMAND_S, Mounted, Mounting, run, sha256
 
 pytestmark = pytest.mark.mount
@@ -26,18 +28,19 @@ def pull(mount: Mounted, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return done
 
 
-def start_pull(mount: Mounted, *arguments: str) -> "subprocess.Popen[str]":
-    """A pull that runs, and writes JSON lines."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "rcfs", "pull", "--json", *mount.engine_options, *arguments],
-        env=mount.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+@contextmanager
+def running_pull(mount: Mounted, *arguments: str) -> Iterator[ForkedProcess]:
+    """A pull that writes JSON lines; it has ended after the block."""
+    process = start_forked("pull", "--json", *mount.engine_options, *arguments, environment=mount.environment)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait(COMMAND_S)
+        process.close()
 
 
-def events(process: "subprocess.Popen[str]", wanted: str, count: int) -> list[dict[str, Any]]:
+def events(process: ForkedProcess, wanted: str, count: int) -> list[dict[str, Any]]:
     """The next `count` events of one kind."""
     assert process.stdout is not None
     found: list[dict[str, Any]] = []
@@ -47,13 +50,14 @@ def events(process: "subprocess.Popen[str]", wanted: str, count: int) -> list[di
             found.append(event)
             if len(found) == count:
                 return found
-    raise AssertionError(f"the pull ended after {len(found)} events: {process.communicate()[1]}")
+    raise AssertionError(f"the pull ended after {len(found)} events; see its stderr")
 
 
-def finish(process: "subprocess.Popen[str]") -> tuple[int, str]:
+def finish(process: ForkedProcess) -> tuple[int, str]:
     """Exit code and last line of output of a pull that ends by itself."""
-    output, _errors = process.communicate(timeout=COMMAND_S)
-    return process.returncode, output.strip().rpartition("\n")[2]
+    assert process.stdout is not None
+    output = process.stdout.read()
+    return process.wait(COMMAND_S), output.strip().rpartition("\n")[2]
 
 
 def counts(mount: Mounted) -> tuple[int, int]:
@@ -65,7 +69,7 @@ def counts(mount: Mounted) -> tuple[int, int]:
 
 
 def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting, tmp_path: Path) -> None:
-    mount = mounting("--messages=100", *FAST, mount=False)
+    mount = mounting("--messages=40", *FAST, mount=False)
     preview = pull(mount, "--dry-run").stdout
     assert counts(mount) == (0, 0)
     wanted = int(preview.split()[0])
@@ -110,20 +114,20 @@ def test_a_mount_reads_all_that_was_pulled_without_a_request(mounting: Mounting,
 def test_an_interrupted_pull_resumes_without_a_repeated_request(
     mounting: Mounting, tmp_path: Path, number: signal.Signals
 ) -> None:
-    # Ten requests at first, then the window is used up: nothing is in flight when the signal comes.
-    mount = mounting("--messages=60", "--limit=medium=10/5/5", *FAST[1:], mount=False)
+    # Ten requests at first, then none for 15 s: nothing is in flight when the signal comes.
+    mount = mounting("--messages=60", "--limit=medium=10/15/5", *FAST[1:], mount=False)
     target = ("--to", str(tmp_path / "copy"), "--type=voicemail", "--type=fax", "--type=sms")
-    process = start_pull(mount, *target)
-    (plan,) = events(process, "plan", 1)
-    assert plan["requests"] > 15
-    fetched: list[str] = []
-    while len(fetched) < 9:
-        (file,) = events(process, "file", 1)
-        if not file["path"].endswith((".txt", ".json")):
-            fetched.append(file["path"])
-    process.send_signal(signal.SIGUSR2)  # means nothing to a pull
-    process.send_signal(number)
-    code, last = finish(process)
+    with running_pull(mount, *target) as process:
+        (plan,) = events(process, "plan", 1)
+        assert plan["requests"] > 15
+        fetched: list[str] = []
+        while len(fetched) < 9:
+            (file,) = events(process, "file", 1)
+            if not file["path"].endswith((".txt", ".json")):
+                fetched.append(file["path"])
+        process.send_signal(signal.SIGUSR2)  # means nothing to a pull
+        process.send_signal(number)
+        code, last = finish(process)
     if number is signal.SIGKILL:
         assert code == -number
     else:
@@ -138,18 +142,49 @@ def test_an_interrupted_pull_resumes_without_a_repeated_request(
 
 
 def test_a_person_reads_beside_a_pull(mounting: Mounting) -> None:
-    mount = mounting("--messages=100", *FAST)
+    mount = mounting("--messages=60", *FAST)
     mount.tool("ls", "-R", check=False)
-    process = start_pull(mount)
-    events(process, "file", 3)
-    paths = mount.attachments()
-    for path in list(paths.values())[-5:]:
-        assert os.path.getsize(path) >= 0  # noqa: PTH202
-        path.read_bytes()
-    code, last = finish(process)
+    with running_pull(mount) as process:
+        events(process, "file", 3)
+        paths = mount.attachments()
+        for path in list(paths.values())[-5:]:
+            assert os.path.getsize(path) >= 0  # noqa: PTH202
+            path.read_bytes()
+        code, last = finish(process)
     assert code in (0, PARTIAL)
     total = json.loads(last)["of"]
     requests, contents = counts(mount)
     assert contents == total
     # Two processes that want the same content at the same moment may both ask for it.
     assert requests <= total + 5
+
+
+def test_an_app_without_the_scope_of_mailboxes_says_so(mounting: Mounting) -> None:
+    mount = mounting("--messages=19", "--calls=0", "--without-scope=ReadMessages", *FAST, mount=False)
+    because = "no mailbox can be read: the app lacks the scope ReadMessages; "
+    done = mount.rcfs("pull", *mount.engine_options, "--dry-run", "--type=fax", check=False)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"rcfs: {because}" in done.stderr
+    done = mount.rcfs("pull", *mount.engine_options, "--dry-run", check=False)
+    assert done.returncode == PARTIAL, "greetings can be read"
+    assert done.stderr.count(because) == 1
+    done = mount.rcfs("pull", *mount.engine_options, "--json", check=False)
+    assert done.returncode == PARTIAL
+    assert (
+        done.stderr.splitlines()[-1]
+        == f"rcfs: {because}add it in RingCentral's developer console; all else is here"
+    )
+    failed = [event for line in done.stdout.splitlines() if (event := json.loads(line))["event"] == "failure"]
+    assert len(failed) > 1
+    asked = len(mount.server.journal(operation="listMessages"))
+    done = mount.rcfs("audit", *mount.engine_options, "--type=fax", check=False)
+    assert done.returncode == PARTIAL
+    assert done.stdout.count("lacks the scope ReadMessages") == 1
+    assert len(mount.server.journal(operation="listMessages")) == asked
+    mount.mount()
+    own = next(mount.path.glob("101 *"))
+    assert {each.name for each in own.iterdir()} == {"Calls", "Greetings", "Recordings", "extension.json"}
+    assert (
+        "none can be read: the app lacks the scope ReadMessages"
+        in mount.rcfs("status", f"--state-dir={mount.state}").stdout
+    )

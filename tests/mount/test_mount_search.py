@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, eventually, mounts
+from tests.mount.conftest import COMMAND_S, Mounted, eventually, mounts
 
 pytestmark = pytest.mark.mount
 
@@ -146,7 +146,7 @@ def test_a_search_is_made_again_while_a_shell_is_in_the_old_one(searches: Path) 
         assert {path.name for path in searches.iterdir()} == {"parking", "invoice"}
         assert {link.name for link in first.iterdir()} >= said(searches, "invoice")
         assert {link.name for link in (searches / "parking").iterdir()} >= said(searches, "parking")
-        output, _errors = shell.communicate("\n", timeout=60)
+        output, _errors = shell.communicate("\n", timeout=COMMAND_S)
     assert int(output) >= len(said(searches, "parking")), "it has become what the directory is now"
 
 

@@ -4,25 +4,27 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.mount.conftest import Mounted, Mounting, eventually, message_views, mounts, run
+from tests.mount.conftest import COMMAND_S, Mounted, Mounting, eventually, message_views, mounts, run
 
 pytestmark = pytest.mark.mount
 
 # Without hints, because their subscription would take one of the five.
 TIGHT = (
-    "--messages=300",
+    "--messages=160",
+    "--extensions=2",
     "--limit=light=100000",
     "--limit=medium=5/600/600",
     "--without-scope=WebSocket",
 )
 """Five content requests, of which mounting takes one, and then none for ten minutes."""
+IN_FLIGHT = 2
+"""Most requests of a copy that may be on their way when a person opens a file."""
 
 
 def voicemails(mount: Mounted) -> list[Path]:
@@ -53,43 +55,52 @@ def readers(paths: list[Path]) -> "Iterator[list[subprocess.Popen[bytes]]]":
     finally:
         for process in processes:
             process.kill()
-            process.wait(20)
+            process.wait(COMMAND_S)
             assert process.stderr is not None
             process.stderr.close()
 
 
-@pytest.fixture
-def spent(mounting: Mounting) -> Mounted:
-    """A mount whose content budget is spent, and one voicemail of which is cached."""
-    mount = mounting(*TIGHT)
+def spend(mount: Mounted) -> Mounted:
+    """`mount`, after its content budget was spent for four voicemails, which are cached."""
     for path in voicemails(mount)[:4]:
         path.read_bytes()
     return mount
 
 
+@pytest.fixture
+def spent(mounting: Mounting) -> Mounted:
+    """A mount whose content budget is spent, for one test."""
+    return spend(mounting(*TIGHT))
+
+
+@pytest.fixture(scope="module")
+def shared_spent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mounted]:
+    """The same, for tests that leave it as it is."""
+    with mounts(tmp_path_factory.mktemp("spent")) as make:
+        yield spend(make(*TIGHT))
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_a_signal_ends_a_reader_that_waits_for_quota(spent: Mounted, number: signal.Signals) -> None:
+def test_a_signal_ends_a_reader_that_waits_for_quota(shared_spent: Mounted, number: signal.Signals) -> None:
+    spent = shared_spent
     with readers([voicemails(spent)[5]]) as (process,):
         eventually(lambda: waiting(spent) == 1)
-        began = time.monotonic()
         process.send_signal(number)
-        assert process.wait(20) != 0
-        assert time.monotonic() - began < 2.0
+        assert process.wait(COMMAND_S) != 0
         eventually(lambda: waiting(spent) == 0)
     assert spent.server.summary()["content_requests"] == 4, "what nobody waits for is not sent"
 
 
-def test_others_go_on_while_many_readers_are_parked(spent: Mounted) -> None:
+def test_others_go_on_while_many_readers_are_parked(shared_spent: Mounted) -> None:
+    spent = shared_spent
     cold = voicemails(spent)[4:]
     files = [*cold, *sorted(spent.path.glob("102 */Voicemail/*/*/voicemail *.*"))][:100]
     with readers(files):
         eventually(lambda: waiting(spent) == len(files))
-        began = time.monotonic()
         assert len(voicemails(spent)[0].read_bytes()) > 1000, "cached content"
         run(["ls", "-lR", *message_views(next(spent.path.glob("101 *")))])
         assert (spent.path / ".rcfs" / "queue").read_text()
-        assert time.monotonic() - began < 10, "none of it waited for the parked readers"
-        assert waiting(spent) == len(files)
+        assert waiting(spent) == len(files), "none of it waited for the parked readers"
 
 
 def test_umount_ends_the_waits(spent: Mounted) -> None:
@@ -97,7 +108,7 @@ def test_umount_ends_the_waits(spent: Mounted) -> None:
         eventually(lambda: waiting(spent) == 10)
         spent.umount()
         assert not spent.is_mounted
-        assert all(process.wait(5) == 1 for process in processes)
+        assert all(process.wait(COMMAND_S) == 1 for process in processes)
         assert processes[0].stderr is not None
         assert b"not connected" in processes[0].stderr.read()
 
@@ -114,14 +125,16 @@ def test_sigterm_unmounts_and_revokes(spent: Mounted) -> None:
 
 def test_a_plain_umount_is_enough(mounting: Mounting) -> None:
     mount = mounting("--messages=50")
-    run(["fusermount3", "-u", str(mount.path)])
+    # Other programs look at every new mount for a moment, and it is busy meanwhile: `df`, file managers.
+    umount = ["fusermount3", "-u", str(mount.path)]
+    eventually(lambda: run(umount, check=False).returncode == 0)
     eventually(lambda: not list((mount.state / "mounts").glob("*.json")))
     mount.mount()
     assert mount.is_mounted
 
 
 def test_mounting_again_after_a_crash_needs_no_manual_step(mounting: Mounting) -> None:
-    mount = mounting("--messages=300")
+    mount = mounting("--messages=160", "--extensions=2")
     known = voicemails(mount)[0]
     expected = known.read_bytes()
     pid = mount.pid
@@ -134,20 +147,19 @@ def test_mounting_again_after_a_crash_needs_no_manual_step(mounting: Mounting) -
     assert mount.server.summary()["content_requests"] == 1
 
 
-def test_a_wait_ends_at_its_deadline(mounting: Mounting) -> None:
-    mount = mounting(*TIGHT, options=("--max-wait=1",))
-    for path in voicemails(mount)[:4]:
-        path.read_bytes()
+def test_a_wait_ends_at_its_deadline(spent: Mounted) -> None:
+    spent.options += ("--max-wait=1",)
+    spent.remount()
     with pytest.raises(OSError, match="timed out"):
-        voicemails(mount)[5].read_bytes()
+        voicemails(spent)[5].read_bytes()
 
 
 def test_a_person_does_not_wait_behind_a_copy(mounting: Mounting, tmp_path: Path) -> None:
-    # 40 requests in 4 s, so that a copy of 200 attachments takes about 20 s.
-    mount = mounting("--messages=1500", "--limit=light=100000", "--limit=medium=40/4/4")
+    # 10 requests in 4 s, so that a copy of 50 attachments takes about 20 s.
+    mount = mounting("--messages=800", "--limit=light=100000", "--limit=medium=10/4/4")
     sources = sorted(mount.path.glob("101 */Voicemail/*/*/voicemail *.*"))
-    assert len(sources) >= 100
-    others = sorted(mount.path.glob("102 */Voicemail/*/*/voicemail *.*"))
+    assert len(sources) >= 50
+    others = sorted(mount.path.glob("102 */Voicemail/*/*/voicemail *.*"))[:4]
     month_folders = sorted({str(path.parent.parent) for path in sources})
     copy = subprocess.Popen(
         ["cp", "-r", *month_folders, str(tmp_path)],
@@ -156,19 +168,28 @@ def test_a_person_does_not_wait_behind_a_copy(mounting: Mounting, tmp_path: Path
         start_new_session=True,
     )
     try:
-        eventually(lambda: mount.server.summary()["content_requests"] >= 45)
-        waits = []
-        for path in others[:4]:
-            began = time.monotonic()
+        eventually(lambda: mount.server.summary()["content_requests"] >= 12)
+        for path in others:
             run(["setsid", "--wait", "cat", str(path)])
-            waits.append(time.monotonic() - began)
         assert copy.poll() is None, "the copy is still under way"
-        assert max(waits) < 2.0, waits
     finally:
         copy.kill()
-        copy.wait(20)
+        copy.wait(COMMAND_S)
+    assert all(overtaken(mount, path) <= IN_FLIGHT for path in others)
     summary = mount.server.summary()
     assert (summary["limited"], summary["in_penalty"]) == (0, 0)
+
+
+def overtaken(mount: Mounted, path: Path) -> int:
+    """How many requests for contents were sent between the moment when a person opened a file and its own."""
+    key = os.getxattr(path, "user.rcfs.key").decode()
+    log = (mount.path / ".rcfs" / "log").read_text()
+    before, opened, _after = log.partition(f"content requested key={key} by=cat priority=person")
+    assert opened
+    sent = [entry["path"] for entry in mount.server.journal(operation="readMessageContent")]
+    message, attachment = key.split("/")[-2:]
+    (place,) = (i for i, each in enumerate(sent) if each.endswith(f"/{message}/content/{attachment}"))
+    return place - before.count("operation=readMessageContent ")
 
 
 @contextmanager
@@ -188,7 +209,7 @@ def in_the_foreground(mount: Mounted, *prefix: str) -> Iterator["subprocess.Pope
         yield process
     finally:
         process.kill()
-        process.wait(20)
+        process.wait(COMMAND_S)
         process.stderr.close()
 
 
@@ -215,7 +236,7 @@ def test_no_signal_leaves_a_mount_behind(foreground: Mounted) -> None:
         process.send_signal(signal.SIGHUP)
         assert process.stderr is not None
         assert "programs that use the mount would hang" in process.stderr.read()
-        assert process.wait(20) == 0
+        assert process.wait(COMMAND_S) == 0
     assert not foreground.is_mounted
     assert not list((foreground.state / "mounts").glob("*.json"))
 
@@ -223,7 +244,7 @@ def test_no_signal_leaves_a_mount_behind(foreground: Mounted) -> None:
 def test_quitting_unmounts(foreground: Mounted) -> None:
     with in_the_foreground(foreground) as process:
         process.send_signal(signal.SIGQUIT)
-        assert process.wait(20) == 0
+        assert process.wait(COMMAND_S) == 0
     assert not foreground.is_mounted
 
 
@@ -232,7 +253,7 @@ def test_a_mount_that_is_to_outlive_its_terminal_does(foreground: Mounted) -> No
         process.send_signal(signal.SIGHUP)
         assert any(foreground.path.iterdir())
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(COMMAND_S) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM])
@@ -250,11 +271,11 @@ def test_a_mount_that_is_ended_while_it_logs_in(mounting: Mounting, number: sign
             eventually(lambda: bool(mount.server.journal()) or (mount.state / "ledger.sqlite").exists())
             eventually(lambda: catches(process.pid, number))
             process.send_signal(number)
-            assert process.wait(20) == 128 + number
+            assert process.wait(COMMAND_S) == 128 + number
             assert process.stderr.read() == "rcfs: interrupted\n"
         finally:
             process.kill()
-            process.wait(20)
+            process.wait(COMMAND_S)
     assert not mount.is_mounted
 
 

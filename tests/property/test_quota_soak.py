@@ -4,10 +4,10 @@
 """
 
 import os
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import attrs
 import pytest
@@ -20,6 +20,7 @@ from rcfs.quota import CLOCK_DRIFT
 from tests.fakes.fleet import Fleet, Process, Request
 from tests.fakes.ledgers import HOMES
 from tests.fakes.police import Fate, Police, Trip, Verdict
+from tests.fakes.scratch import scratch_directory
 
 GROUPS = (UsageGroup("medium"), UsageGroup("heavy"))
 WINDOW_S = 60.0
@@ -28,7 +29,7 @@ LONGEST_WAY_S = 4.9
 any freeze."""
 RATES = (1 - CLOCK_DRIFT * 0.999, 1.0, 1 + CLOCK_DRIFT)
 """Seconds on the police's clock per second on ours."""
-SOAK = int(os.environ.get("RCFS_SOAK", "10000"))
+SOAK = int(os.environ.get("RCFS_SOAK", "5000"))
 
 
 @attrs.define(eq=False)
@@ -137,10 +138,10 @@ class QuotaMachine(RuleBasedStateMachine):
     def begin(
         self, limits: tuple[int, int], seed: int, rate: float, *, fixed: bool, retry_after: bool
     ) -> None:
-        self.directory = TemporaryDirectory()
+        self.resources = ExitStack()
         self.trial = Trial(
             self.home,
-            Path(self.directory.name),
+            self.resources.enter_context(scratch_directory()),
             dict(zip(GROUPS, limits, strict=True)),
             Random(seed),
             fixed,
@@ -200,7 +201,7 @@ class QuotaMachine(RuleBasedStateMachine):
         if hasattr(self, "trial"):
             self.trial.finish()
             self.trial.fleet.close()
-            self.directory.cleanup()
+            self.resources.close()
 
 
 class SharedFileMachine(QuotaMachine):
@@ -210,7 +211,7 @@ class SharedFileMachine(QuotaMachine):
 
 
 TestInMemory = QuotaMachine.TestCase
-TestInMemory.settings = settings(max_examples=40, stateful_step_count=40, deadline=None)
+TestInMemory.settings = settings(max_examples=20, stateful_step_count=40, deadline=None)
 TestInAFile = SharedFileMachine.TestCase
 TestInAFile.settings = settings(max_examples=8, stateful_step_count=25, deadline=None)
 

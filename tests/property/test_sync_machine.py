@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from tempfile import TemporaryDirectory
 
 import pytest
 import trio
@@ -20,11 +19,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from trio.testing import MockClock
 
+from tests.fakes.scratch import scratch_directory
 from tests.fakes.world import KINDS, Death, World, open_world
 
 Step = Callable[[World], Awaitable[object] | None]
 
-SOAK_S = float(os.environ.get("RCFS_SOAK_S", "2"))
+SOAK_S = float(os.environ.get("RCFS_SOAK_S", "1"))
 DAY_S = 86_400.0
 
 CHANGES: dict[str, Callable[[World, int, int], None]] = {
@@ -182,8 +182,8 @@ async def play(directory: Path, steps: list[Step], page_messages: int) -> World:
 
 
 def run(steps: list[Step], page_messages: int) -> World:
-    with TemporaryDirectory() as directory:
-        return trio.run(play, Path(directory), steps, page_messages, clock=MockClock(autojump_threshold=0))
+    with scratch_directory() as directory:
+        return trio.run(play, directory, steps, page_messages, clock=MockClock(autojump_threshold=0))
 
 
 class SyncMachine(RuleBasedStateMachine):

@@ -20,6 +20,7 @@ from rcfs.audit import (
     OwnerReport,
     Summary,
     Trouble,
+    pulled_scope,
 )
 from rcfs.errors import ConfigError
 from rcfs.model import AttachmentKey, Filter, parse_time
@@ -299,7 +300,7 @@ async def test_offline_the_index_stands_for_the_platform(
     assert found.summary.is_complete
     assert found.sent == []
     assert found.owners[0].basis is Basis.INDEX
-    assert "was not asked" in found.summary.unproven[0]
+    assert "was not asked" in found.summary.limits[0]
 
 
 async def test_paths_and_filters_select_as_those_of_a_pull(
@@ -411,6 +412,33 @@ async def test_a_copy_is_compared_with_news_and_with_what_was_purged(
     assert (await alone(copy)).summary.is_complete, "of what the pull found, nothing is missing"
 
 
+async def test_a_copy_of_a_part_is_audited_for_what_the_last_pull_was_asked_for(
+    platform: ScriptedPlatform, pulled: Pulling, audited: Pulling, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    november = Filter(types=frozenset({"voicemail"}), since_s=parse_time("2026-11-01T00:00:00Z"))
+    await pulled(copy, Filter(types=frozenset({"sms"})))
+    await pulled(copy, november)
+    with Archive.open(copy) as archive:
+        paths, wanted = pulled_scope(archive.notes.pulls)
+    assert (paths, wanted) == (EVERYTHING, november)
+    count_pages(platform)
+    found = await audited(copy, paths, wanted)
+    assert found.summary.is_complete
+    assert (found.summary.total.messages, found.summary.is_as_pulled) == (4, True)
+    assert ["--whole" in limit for limit in found.summary.limits] == [True, False]
+    assert "Earlier pulls were asked for other things" in found.summary.limits[1]
+    # Its other files are read, too.
+    flip(next(copy.glob("*/SMS/*/*/message.json")))
+    assert [each.trouble for each in (await audited(copy, paths, wanted)).findings] == [Trouble.DAMAGED]
+    whole = await audited(copy)
+    assert len(whole.troubles[Trouble.MISSING]) == 2
+    await pulled(copy)
+    with Archive.open(copy) as archive:
+        assert pulled_scope(archive.notes.pulls) == (EVERYTHING, Filter())
+    assert (await alone(copy)).summary.limits[1:] == ()
+
+
 async def test_lines_that_a_manifest_has_lost_are_missing(pulled: Pulling, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     await pulled(copy)
@@ -484,9 +512,10 @@ async def test_a_copy_of_one_type_is_audited_by_itself_by_type_and_month(
     found = await alone(copy)
     assert found.summary.is_complete
     assert found.summary.total.messages_here == COUNT
-    assert "No pull that the manifest remembers" in found.summary.unproven[-1]
+    assert found.summary.limits[-1].startswith("The pulls were asked for a part of the account.")
     since_s = parse_time("2026-11-01T00:00:00Z")
     month = await alone(copy, wanted=Filter(since_s=since_s))
+    assert "No pull that the manifest remembers" in month.summary.limits[-1]
     assert month.summary.total.contents_here == 4
     there = await alone(copy, [(NAME, "Voicemail", "2026-10")])
     assert there.summary.total.contents_here == 2

@@ -10,7 +10,7 @@ from rcfs.model import Filter
 from rcfs.pull import Copy, Pull
 from rcfs.simulator import AccountSpec
 from rcfs.tree import extension_names
-from tests.fakes.call_rig import CallRig, CallWorld, open_calls
+from tests.fakes.call_rig import NOW, CallRig, CallWorld, open_calls
 
 CALLS = Filter(types=frozenset({"recording", "calls"}))
 GREETINGS = Filter(types=frozenset({"greeting"}))
@@ -55,14 +55,14 @@ async def test_recordings_and_logs_are_audited_as_the_index_knows_them(
             assert findings == []
             recordings = summary.kinds["Recordings"]
             assert recordings.contents_here == recordings.contents > 0
-            assert "its lists of calls count as Heavy" in summary.unproven[-1]
-        logs = list(target.glob("*/Calls/*.csv"))
+            assert "its lists of calls count as Heavy" in summary.limits[-1]
+        (log,) = target.glob(f"*/Calls/{NOW}.csv")
         recording = next(target.glob("*/Recordings/*/*.mp3"))
-        logs[0].unlink()
+        log.unlink()
         recording.write_bytes(b"other")
         summary, findings = await audited(rig, target, name)
         assert {(each.trouble, each.path) for each in findings} >= {
-            (Trouble.MISSING, str(logs[0].relative_to(target))),
+            (Trouble.MISSING, str(log.relative_to(target))),
             (Trouble.DAMAGED, str(recording.relative_to(target))),
         }
         assert summary.kinds["Recordings"].damaged == 1

@@ -16,7 +16,7 @@ from tests.fakes.scripted import ScriptedPlatform
 from tests.scenario.conftest import OpenRig
 
 MESSAGES = 60
-ROUNDS = 25
+ROUNDS = 12
 HARM_BYTES = 64
 
 

@@ -12,9 +12,10 @@ import trio
 
 from rcfs.errors import PlatformError
 from rcfs.model import COMPANY
+from rcfs.simulator import AccountSpec
 from rcfs.simulator.account._call_log_state import TOKEN_ERRORS
 from tests.fakes import mortal
-from tests.fakes.call_rig import BEFORE, NOW, CallRig, CallWorld, open_calls
+from tests.fakes.call_rig import BEFORE, END_S, NOW, CallRig, CallWorld, open_calls
 from tests.fakes.mortal import Life
 
 LIST, SYNC = "readCompanyCallLog", "syncAccountCallLog"
@@ -97,11 +98,12 @@ async def test_a_sync_after_weeks_loads_the_months_again(world: CallWorld) -> No
         assert operations(world, mark) == [SYNC, SYNC]
 
 
-async def test_a_new_month_becomes_the_one_that_is_kept_current(world: CallWorld) -> None:
-    owner = world.extensions[1]
-    async with world.engine() as rig:
+async def test_a_new_month_becomes_the_one_that_is_kept_current(tmp_path: Path) -> None:
+    spec = AccountSpec(messages=20, months=2, end_s=END_S + 10 * DAY_S)
+    async with open_calls(tmp_path, spec=spec) as world, world.engine() as rig:
+        owner = world.extensions[1]
         await rig.open(owner)
-        await trio.sleep(11 * DAY_S)
+        await trio.sleep(DAY_S)
         rig.visit(owner)
         await trio.sleep(1)
         mark = world.mark()

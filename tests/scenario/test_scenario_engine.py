@@ -168,7 +168,7 @@ async def test_the_status_is_json_without_secrets(rig: Rig) -> None:
         "by_group": {"auth": 1, "light": 4, "medium": 1},
         "content": 1,
     }
-    assert status["mailboxes"] == {"loaded": 1, "known": 1, "messages": 0}
+    assert status["mailboxes"] == {"loaded": 1, "known": 1, "messages": 0, "off_because": None}
     assert status["queue"] == []
     assert {entry["group"]: entry["used"] for entry in status["quota"]} == {
         "light": 4,

@@ -22,7 +22,7 @@ from tests.fakes.call_rig import CallRig, CallWorld, open_calls
 ASK, POLL, LIST = "createMessageStoreReport", "readMessageStoreReportTask", "readMessageStoreReportArchive"
 ASK_TEAM, POLL_TEAM, LIST_TEAM = "createDataExportTaskNew", "readDataExportTaskNew", "listDataExportTasksNew"
 MONTHS = [
-    ExportQuery.of_days(ExportKind.MESSAGES, f"2026-{month:02}-01", f"2026-{month:02}-28")
+    ExportQuery.of_days(ExportKind.MESSAGES, f"2026-{month:02}-01", f"2026-{month:02}-19")
     for month in (9, 10, 11)
 ]
 TEAM = ExportQuery.of_days(ExportKind.TEAM, "2026-09-01", "2026-10-31")
@@ -340,6 +340,46 @@ async def test_a_forgotten_one_is_not_asked_for(tmp_path: Path) -> None:
         await rig.engine.exports.look()
         assert rig.engine.exports.all() == ()
         assert sent(calls) == []
+
+
+async def test_a_change_by_another_process_is_seen_while_a_request_waits_for_its_slot(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as calls, running(calls) as rig:
+        exports = rig.engine.exports
+        calls.platform.fault("rate_limited", operation=ASK)
+        export = await exports.request(MONTHS[0])
+        await trio.sleep(5)
+        assert [each.state for each in exports.all()] == [ExportState.ASKED]
+        async with calls.engine(exports=True) as other:
+            await other.engine.exports.read()
+            assert await other.engine.exports.forget(export.id)
+        await trio.sleep(4)
+        assert exports.all() == ()
+        assert len(sent(calls, ASK)) == 1
+        await trio.sleep(300)
+        assert len(sent(calls, ASK)) == 1, "what was forgotten is not asked for"
+
+
+@pytest.mark.parametrize("method", ["add", "remove"])
+async def test_a_caller_who_gives_up_too_late_hears_what_was_done(
+    tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change, scope = getattr(ExportBook, method), trio.CancelScope()
+
+    def change_late(book: ExportBook, *arguments: Any) -> Any:
+        done = change(book, *arguments)
+        scope.cancel()
+        return done
+
+    async with world(tmp_path) as calls, calls.engine(exports=True) as rig:
+        exports = rig.engine.exports
+        export = await exports.request(MONTHS[0]) if method == "remove" else None
+        monkeypatch.setattr(ExportBook, method, change_late)
+        with scope:
+            done = await (exports.forget(export.id) if export is not None else exports.request(MONTHS[0]))
+        assert not scope.cancelled_caught
+        assert exports.all() == (() if method == "remove" else (done,))
 
 
 async def test_a_task_id_that_cannot_be_written_is_written_later(

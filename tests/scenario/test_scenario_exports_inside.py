@@ -138,6 +138,27 @@ async def test_members_are_read_without_a_request(mounted: Mounted) -> None:
     assert list(mounted.rig.engine.recorder.faults) == []
 
 
+async def test_only_the_name_of_an_archive_asks_the_cache(
+    mounted: Mounted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ContentKey] = []
+    library = mounted.rig.engine.library
+    state = library.state
+
+    async def counted(key: ContentKey) -> str:
+        asked.append(key)
+        return await state(key)
+
+    monkeypatch.setattr(library, "state", counted)
+    for name in (".git", "archive-2", "archive-x", "HEAD", "desktop.ini", "status.txt"):
+        with pytest.raises(pyfuse3.FUSEError):
+            await mounted.lookup(f"{ABOVE}/{name}")
+    await mounted.lookup(f"{ABOVE}/archive-0.zip")
+    assert asked == []
+    await mounted.lookup(f"{ABOVE}/archive-0")
+    assert asked == [archive.key for archive in mounted.catalogue.exports[0].archives]
+
+
 async def test_an_archive_is_open_while_it_is_used_and_a_minute_longer(mounted: Mounted) -> None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(mounted.files.archives.run)

@@ -65,7 +65,8 @@ async def test_a_process_that_is_killed_anywhere_loses_no_export(
             assert 1 <= len(asked) <= 2
             if kind is ExportKind.TEAM:
                 assert len(asked) == 1 or asked[1] - asked[0] > 590, "the platform's list had the first"
-            assert all(later - earlier > 590 for earlier, later in pairwise(asked))
+            # Ten minutes after it was noted, and the first may have waited a minute for its slot.
+            assert all(later - earlier > 530 for earlier, later in pairwise(asked))
             most = max(most, len(asked))
             statements += STRIDE
     assert statements > 30

@@ -13,7 +13,7 @@ from rcfs.model import CHUNK_BYTES, AttachmentKey, Export, Wanted
 from rcfs.store import ContentInfo
 from tests.fakes.rig import EXTENSION_ID, Rig, noise
 from tests.fakes.scripted import ACCOUNT_ID, End, Reply, ScriptedPlatform
-from tests.fakes.zips import ARCHIVE, Mails, headers_of, keys_of, packed, path_of
+from tests.fakes.zips import ARCHIVE, Mails, headers_of, keys_of, packed, path_of, prepare
 from tests.scenario.conftest import OpenRig
 
 FETCH = "readMessageContent"
@@ -22,6 +22,7 @@ FETCH = "readMessageContent"
 async def fill(rig: Rig, export: Export, *numbers: int) -> FillReport:
     """Fill from these archives, or from all; the last report."""
     report = FillReport()
+    await prepare(rig)
     for archive in export.archives:
         if not numbers or archive.number in numbers:
             report = await rig.engine.fast_lane.fill_from(export, archive)
@@ -47,7 +48,7 @@ async def test_two_requests_fill_the_cache(
     export = mails.serve(mails.records(), packed(mails.files(), method, piped=piped))
     before = len(platform.seen)
     report = await fill(rig, export)
-    assert [seen.operation for seen in platform.seen[before:]] == [ARCHIVE, ARCHIVE]
+    assert [seen.operation for seen in platform.seen[before:]] == ["syncMessages", ARCHIVE, ARCHIVE]
     assert (report.filled, report.is_whole, report.agrees, report.examples) == (42, True, True, [])
     assert report.size_bytes == sum(map(len, mails.contents.values()))
     assert rig.sizes.size(keys_of(mails.contents)[-1]) == 9 << 20
@@ -295,6 +296,48 @@ async def test_a_reader_that_waits_for_its_turn_needs_no_request(
         await content.wait_complete()
         rig.engine.library.release(content)
     assert len(platform.sent(FETCH)) == sent
+
+
+async def test_two_fills_of_an_archive_at_once_send_one_request(platform: ScriptedPlatform, rig: Rig) -> None:
+    mails = Mails.of(platform, 3, 5000)
+    export = mails.serve()
+    await fill(rig, export, 0)
+    before = len(platform.sent(ARCHIVE))
+    async with trio.open_nursery() as nursery:
+        for _ in range(2):
+            nursery.start_soon(fill, rig, export, 1)
+    assert len(platform.sent(ARCHIVE)) == before + 1
+    await assert_read(rig, mails)
+
+
+@pytest.mark.parametrize(("reads_first", "requests"), [(True, 1), (False, 2)])
+async def test_a_reader_of_the_archive_as_a_file_does_not_wait_for_its_fill(
+    platform: ScriptedPlatform, rig: Rig, reads_first: bool, requests: int
+) -> None:
+    mails = Mails.of(platform, 3, 5000)
+    export = mails.serve()
+    await fill(rig, export, 0)
+    archive, data = export.archives[1], mails.archives[1]
+    slow = Reply.sized(data, gap_s=20, pieces=[data[:100], data[100:]])
+    platform.script(ARCHIVE, slow)
+    before, read_s = len(platform.sent(ARCHIVE)), 0.0
+
+    async def read() -> None:
+        nonlocal read_s
+        assert await rig.read(Wanted(archive.key, archive.uri)) == data
+        read_s = trio.current_time()
+
+    async def take_apart() -> None:
+        assert (await fill(rig, export, 1)).is_whole
+
+    begun_s = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for job in (read, take_apart) if reads_first else (take_apart, read):
+            nursery.start_soon(job)
+            await trio.sleep(10)
+    assert len(platform.sent(ARCHIVE)) - before == requests
+    assert read_s - begun_s < (50 if reads_first else 20)
+    await assert_read(rig, mails)
 
 
 async def test_the_other_layout(platform: ScriptedPlatform, rig: Rig) -> None:

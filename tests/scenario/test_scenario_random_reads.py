@@ -1,6 +1,6 @@
 """Random reads, by many handles, of contents from a server that breaks, splits and mislabels bodies.
 
-``RCFS_RANDOM_READS=N`` sets how many reads there are in all; 100,000 without it. Chunks are small here, so
+``RCFS_RANDOM_READS=N`` sets how many reads there are in all; 20,000 without it. Chunks are small here, so
 that there are many of them.
 """
 
@@ -22,8 +22,8 @@ from rcfs.model import PRIOR_PLANS, Plan, Priority, UsageGroup
 from tests.fakes.rig import Rig, noise, open_rig
 from tests.fakes.scripted import End, Reply, ScriptedPlatform
 
-READS = int(os.environ.get("RCFS_RANDOM_READS", "40000"))
-SEEDS = 10
+READS = int(os.environ.get("RCFS_RANDOM_READS", "20000"))
+SEEDS = 5
 CHUNK = 64 << 10
 READERS = 8
 ROUNDS = 3

@@ -374,6 +374,20 @@ async def test_a_visit_returns_at_once(rig: Rig) -> None:
     assert await told(rig) == {1: ("SMS", "hi")}
 
 
+async def test_a_refresh_shows_what_came_after_the_answer_to_a_sync_under_way(rig: Rig) -> None:
+    await rig.mailbox()
+    await trio.sleep(61)
+    before = len(sync_times(rig))
+    rig.engine.account.mailboxes.visit(101)
+    await trio.sleep(rig.platform.latency_s * 3 / 4)
+    rig.platform.change(**sms(1))
+    async with trio.open_nursery() as nursery:
+        for _both in range(2):
+            nursery.start_soon(refresh, rig)
+    assert await told(rig) == {1: ("SMS", "hi")}
+    assert len(sync_times(rig)) == before + 2, "both share the second sync"
+
+
 async def test_constant_visits_cost_one_sync_a_minute(rig: Rig) -> None:
     await rig.mailbox()
     while rig.now < 3600:

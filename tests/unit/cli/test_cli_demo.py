@@ -177,9 +177,16 @@ def test_a_demo_is_in_the_registry_of_all_mounts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(_demo, "_print_tour_aside", lambda path: seen.extend(Registry(state_dir).live()))
-    run("demo", "-f")
+
+    def note(path: Path) -> None:
+        seen.extend(Registry(state_dir).live())
+        _demo._print_tour(path)
+
+    monkeypatch.setattr(_demo, "_print_tour_aside", note)
+    shown = run("demo", "-f").stdout
     assert [record.server for record in seen] == ["http://127.0.0.1:1001"]
+    assert "rcfs simulator --journal http://127.0.0.1:1001 " in shown
+    assert "rcfs simulator fault http://127.0.0.1:1001 reset " in shown
 
 
 def test_a_mount_point_that_cannot_be_made(run: Callable[..., Result], served: object) -> None:

@@ -34,6 +34,14 @@ Run = Callable[..., Result]
             ["request", "--team", "--from", "2026-01-01", "--to", "2026-01-02", "--chat", "\udcff"],
             "not UTF-8",
         ),
+        (
+            ["request", "--from", "2999-01-01", "--to", "2999-01-02"],
+            "the period begins in the future; today is",
+        ),
+        (
+            ["request", "--from", "2026-01-01", "--to", "2999-01-02"],
+            "the period ends in the future; today is",
+        ),
         (["forget"], "Missing argument 'NAME...'"),
         (["cancel", ""], "a name must not be empty"),
     ],
@@ -140,12 +148,17 @@ def test_two_are_asked_for_and_the_third_waits_and_can_be_withdrawn(export: Comm
     withdrawn = export("cancel", "Exports/Messages/2026-01-01 to 2026-01-03/")
     assert (withdrawn.returncode, withdrawn.stdout) == (0, "Withdrawn: Messages/2026-01-01 to 2026-01-03\n")
     cancelled = export("cancel", "2026-01-01 to 2026-01-01")
-    assert cancelled.returncode == 7
+    assert cancelled.returncode == 2
     assert "has no request that cancels an export" in cancelled.stderr
     kept = [row["task_id"] for row in json.loads(export("list", "--json").stdout)]
     assert kept == [row["task_id"] for row in rows[:2]], "nothing else knows the task id"
-    forgotten = export("forget", "2026-01-01 to 2026-01-01", "2026-01-01 to 2026-01-02")
-    assert "Forgotten: Messages/2026-01-01 to 2026-01-02\n" in forgotten.stdout
+    both = ("2026-01-01 to 2026-01-01", "2026-01-01 to 2026-01-02")
+    refused = export("forget", *both)
+    assert refused.returncode == 2
+    assert "give --yes to forget it" in refused.stderr
+    assert len(json.loads(export("list", "--json").stdout)) == 2
+    forgotten = export("forget", "--yes", *both)
+    assert f"Forgotten: Messages/2026-01-01 to 2026-01-02 (task {kept[1]})\n" in forgotten.stdout
     assert json.loads(export("list", "--json").stdout) == []
     assert export.asked(ASK) == 2
 

@@ -7,7 +7,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from rcfs.cli._filter_options import filter_options
+from rcfs.cli._filter_options import filter_arguments, filter_options
 from rcfs.cli._main import rcfs
 from rcfs.model import Filter
 
@@ -70,6 +70,8 @@ def test_the_choice(arguments: list[str], expected: dict[str, Any]) -> None:
     result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 0, result.output
     assert taken == [Filter(**expected)]
+    assert CliRunner().invoke(command, filter_arguments(taken[0])).exit_code == 0
+    assert taken[1] == taken[0], "the arguments of a choice make the same choice"
 
 
 @pytest.mark.usefixtures("credentials")

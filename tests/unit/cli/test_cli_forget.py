@@ -32,8 +32,10 @@ from rcfs.store import (
     ExportBook,
     FetchHistory,
     FetchRecord,
+    Intent,
     Login,
     MailboxIndex,
+    OutboxBook,
     Refusal,
     SizeIndex,
 )
@@ -84,6 +86,10 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         exports.add_duration(account, ExportKind.MESSAGES, 1.0, 5.0)
         with exports.turn(account):
             pass
+    with closing(OutboxBook.open(StateFiles(state_dir), pytest.fail)) as outbox:
+        outbox.add([Intent(f"of {word}", account, "send", "waiting", 5.0, 5.0, word)])
+        with outbox.turn(account, "send"):
+            pass
     with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
         for number in (1, 2):
             chunk = cache.put_chunk(AttachmentKey(account, 5, number, 1), 0, f"{word} bytes".encode() * 100)
@@ -114,7 +120,9 @@ def test_one_account_is_erased_to_the_last_byte_and_the_other_stays(
     run: Run, dirs: tuple[Path, Path]
 ) -> None:
     state_dir, cache_dir = dirs
-    assert {"mailboxes.sqlite", "archive.sqlite", "exports.sqlite"} <= set(traces(dirs, "alpha"))
+    assert {"mailboxes.sqlite", "archive.sqlite", "exports.sqlite", "outbox.sqlite"} <= set(
+        traces(dirs, "alpha")
+    )
     result = run("forget", "--account", "alpha Ltd", "--yes", "--json")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["accounts"] == ["1111"]

@@ -91,3 +91,19 @@ def test_options_of_the_simulator_are_refused_before_fault(run: Callable[..., Re
     result = run("simulator", "--messages", "3", "fault", "http://127.0.0.1:1")
     assert result.exit_code == 2
     assert "options before fault have no effect" in result.stderr
+
+
+def test_failing_numbers_are_listed(run: Callable[..., Result]) -> None:
+    lines = run("simulator", "numbers").stdout.splitlines()
+    assert "+12025551413  sms  SMS-RC-413" in lines
+    assert "+12025554007  fax  LineBusy" in lines
+    rows = json.loads(run("simulator", "numbers", "--json").stdout)
+    assert len(rows) == len(lines) == len({row["number"] for row in rows})
+
+
+def test_sends_and_violations_are_read_from_another_process(simulated: Simulated) -> None:
+    message = {"to": [{"extensionNumber": "102"}], "text": "Hi"}
+    ids = [simulated.api("POST", "extension/~/company-pager", json=message)["id"] for _ in range(2)]
+    assert [sent["id"] for sent in simulated.sends()] == list(map(str, ids))
+    (violation,) = simulated.violations()
+    assert violation.startswith("POST /restapi/v1.0/account/~/extension/~/company-pager: sends again")

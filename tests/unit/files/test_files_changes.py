@@ -18,7 +18,7 @@ from rcfs.mailbox import (
     MailboxesLost,
     MailboxLoaded,
 )
-from rcfs.model import COMPANY, Extension
+from rcfs.model import COMPANY, ChangeRules, Extension
 from rcfs.transport import Listeners, Recorder
 from rcfs.tree import build_root
 from tests.fakes.catalogue import PlainCatalogue
@@ -57,7 +57,8 @@ class Known:
 @pytest.fixture
 def account() -> SimpleNamespace:
     changes: Listeners[Change] = Listeners(Recorder(structlog.get_logger()))
-    return SimpleNamespace(extensions=(JANE,), mailboxes=Known(), changes=changes)
+    rights = SimpleNamespace(no_messages="")
+    return SimpleNamespace(extensions=(JANE,), mailboxes=Known(), changes=changes, rights=rights)
 
 
 @pytest.fixture
@@ -67,6 +68,7 @@ def files(account: SimpleNamespace) -> FileSystem:
     engine = SimpleNamespace(
         account=account,
         searches=searches,
+        outbox=SimpleNamespace(rules=ChangeRules()),
         library=None,
         cache=cache,
         recorder=Recorder(structlog.get_logger()),

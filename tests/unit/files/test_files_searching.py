@@ -12,7 +12,7 @@ from rcfs.files._changes import Changes
 from rcfs.files._collections import _VISITED
 from rcfs.files._searching import Searching
 from rcfs.mailbox import Searches
-from rcfs.model import Extension, FoundRow
+from rcfs.model import ChangeRules, Extension, FoundRow
 from rcfs.tree import Root, build_root
 from tests.fakes.askers import Somebody
 from tests.fakes.catalogue import PlainCatalogue
@@ -76,7 +76,14 @@ async def test_a_look_at_a_search_is_one_at_a_few_mailboxes(
     cache = SimpleNamespace(spill=None)
     engine = cast(
         "Engine",
-        SimpleNamespace(account=account, searches=searches, recorder=None, library=None, cache=cache),
+        SimpleNamespace(
+            account=account,
+            outbox=SimpleNamespace(rules=ChangeRules()),
+            searches=searches,
+            recorder=None,
+            library=None,
+            cache=cache,
+        ),
     )
     files = FileSystem(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     search = cast("Any", root.entries()["Search"]).entries()["invoice"]

@@ -10,7 +10,7 @@ from rcfs.content import Content
 from rcfs.engine import Engine
 from rcfs.files import FileSystem, Waits
 from rcfs.files._contents import _STREAMS, WHOLE_BYTES
-from rcfs.model import CHUNK_BYTES, Attachment, Extension, Message
+from rcfs.model import CHUNK_BYTES, Attachment, ChangeRules, Extension, Message
 from rcfs.tree import AttachmentFile, Directory, Node, build_root
 from tests.fakes.askers import Somebody
 from tests.fakes.catalogue import PlainCatalogue
@@ -43,7 +43,13 @@ async def test_opens_that_wait_together_take_no_more_seats_than_there_are(nurser
     cache = SimpleNamespace(spill=None)
     engine = cast(
         "Engine",
-        SimpleNamespace(library=library, cache=cache, recorder=recorder, searches=None),
+        SimpleNamespace(
+            library=library,
+            cache=cache,
+            recorder=recorder,
+            searches=None,
+            outbox=SimpleNamespace(rules=ChangeRules()),
+        ),
     )
     files = FileSystem(root, engine, Waits(), max_wait_s=60, render_live=cast("Any", None))
     opened = []

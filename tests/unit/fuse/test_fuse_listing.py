@@ -11,6 +11,7 @@ import structlog
 
 from rcfs.files import FileSystem, Waits
 from rcfs.fuse._operations import Operations
+from rcfs.model import ChangeRules
 from rcfs.transport import Recorder
 from rcfs.tree import Directory, Entry, MessageDirectory, Node, Root, Times
 
@@ -79,6 +80,7 @@ def listing(monkeypatch: pytest.MonkeyPatch) -> Listing:
                 recorder=Recorder(structlog.get_logger()),
                 searches=None,
                 library=None,
+                outbox=SimpleNamespace(rules=ChangeRules()),
                 cache=cache,
             ),
         )

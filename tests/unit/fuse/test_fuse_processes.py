@@ -81,6 +81,13 @@ def test_a_thread_is_known_by_its_program(proc: Proc) -> None:
     assert proc.reader(21).opener == proc.reader(20).opener
 
 
+def test_all_threads_of_a_program_are_one_process(proc: Proc) -> None:
+    proc.start(1, "Thunar")
+    proc.thread(2, "pool", of=1)
+    assert [Process(number, proc.path).process() for number in (1, 2, 3)] == [1, 1, 0]
+    assert Process(os.getpid()).process() == os.getpid()
+
+
 def test_the_line_ends_below_an_interactive_shell(proc: Proc) -> None:
     proc.start(30, "bash", 0, session=30, terminal=5, foreground=31)
     proc.start(31, "cat", 30, session=30, terminal=5, foreground=31)

@@ -43,6 +43,7 @@ def test_a_record_lives_as_long_as_its_process(registry: Registry, tmp_path: Pat
     assert set(json.loads(file.read_text())) == {
         *("pid", "pid_start_time", "mountpoint", "server", "started", "cache_dir", "state_dir", "login"),
         "simulated",
+        "read_write",
     }
     registry.remove(record)
     registry.remove(record)

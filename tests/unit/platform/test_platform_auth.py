@@ -17,6 +17,7 @@ from rcfs.model import AttachmentKey, ByteRange
 from rcfs.platform import (
     AllowedHosts,
     Answer,
+    Body,
     Client,
     Credentials,
     Request,
@@ -130,7 +131,7 @@ def test_the_requests_have_the_documented_forms() -> None:
 
 def fields_of(request: Request) -> dict[str, list[str]]:
     assert (request.method, request.repeatable) == ("POST", False)
-    assert request.body is not None
+    assert isinstance(request.body, Body)
     assert request.body.media_type == "application/x-www-form-urlencoded"
     return parse_qs(request.body.content.decode())
 

@@ -8,6 +8,7 @@ import pytest
 from rcfs.errors import BadRequestError, NotFoundError, ServerError
 from rcfs.model import DatasetKey, ExportKind, ExportQuery, ExportState, ReportKey
 from rcfs.platform import (
+    Body,
     create_export,
     export_answer,
     is_for,
@@ -33,7 +34,7 @@ def ours(url: str) -> bool:
 
 def body_of(query: ExportQuery) -> Any:
     body = create_export(query, query.to_s - 0.001).body
-    assert body is not None
+    assert isinstance(body, Body)
     return json.loads(body.content)
 
 

@@ -170,3 +170,21 @@ def test_a_period_holds_times_up_to_its_end() -> None:
 def test_an_export_whose_archives_were_all_read_is_of_no_use() -> None:
     days = days_of(d2026_01_10=(4, 0))
     assert choose_periods(days, ALL, [export("2026-01-01 to 2026-02-28", archives=0)])[0].known is None
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "is_used"), [(1_000_000_000, True), (1_000_000_001, False), (10**12, False)]
+)
+def test_an_export_that_holds_little_of_what_is_missing_is_left_alone(size_bytes: int, is_used: bool) -> None:
+    days = days_of(d2026_01_10=(4, 0), d2026_02_10=(0, 2))
+    present = export("2000-01-01 to 2026-11-20", archives=1, size_bytes=size_bytes)
+    wanted = "2000-01-01 to 2026-11-20" if is_used else "2026-01-01 to 2026-01-31"
+    assert chosen(days, EAGER, present) == [(wanted, 4)]
+
+
+def test_an_export_that_holds_a_tenth_of_it_is_used() -> None:
+    days = Days()
+    days.note(at("2026-01-10"), "Fax", 200_000_000, is_missing=True)
+    name = "2000-01-01 to 2026-11-20"
+    assert chosen(days, EAGER, export(name, archives=2, size_bytes=2_000_000_000)) == [(name, 1)]
+    assert chosen(days, EAGER, export(name, archives=3, size_bytes=2_000_000_001)) != [(name, 1)]

@@ -102,7 +102,7 @@ def test_only_loopback_addresses_are_accepted(host: str) -> None:
 async def client() -> AsyncIterator[tuple[Simulator, Endpoints, httpx.AsyncClient]]:
     async with (
         in_process(SimulatorConfig(AccountSpec(messages=0))) as (simulator, endpoints),
-        httpx.AsyncClient(base_url=endpoints.platform_url) as http,
+        httpx.AsyncClient(base_url=endpoints.platform_url, verify=False) as http,
     ):
         yield simulator, endpoints, http
 

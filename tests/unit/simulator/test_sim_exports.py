@@ -313,10 +313,12 @@ async def test_a_team_export_holds_the_posts_of_its_time_in_the_documented_files
         assert {post["creatorId"] for post in posts} <= members
 
 
-async def test_a_team_export_of_chats_and_people(now: Now) -> None:
+@pytest.mark.parametrize("kind", ["Everyone", "Direct"])
+async def test_a_team_export_of_chats_and_people(now: Now, kind: str) -> None:
     async with running() as (simulator, http):
         account = simulator.account
-        chat, person = chats_of(account)[0], account.extensions[0]
+        chat = next(each for each in chats_of(account) if each.type == kind)
+        person = chat.members[-1]
         task = await create(
             http,
             TEAM,
@@ -330,7 +332,8 @@ async def test_a_team_export_of_chats_and_people(now: Now) -> None:
         files = contents_of([zipfile.ZipFile(io.BytesIO(content))])
         posts = json.loads(files["posts/posts_1.json"])["records"]
         assert {post["groupId"] for post in posts} == {str(chat.id)}
-        assert {post["creatorId"] for post in posts} == {str(person.id)}
+        authors = {str(person.id)} if kind == "Everyone" else {str(each.id) for each in chat.members}
+        assert {post["creatorId"] for post in posts} == authors
         (shown,) = json.loads(files["chats/chats_1.json"])["records"]
         assert shown["id"] == str(chat.id)
 

@@ -2,7 +2,6 @@
 
 import errno
 import gzip
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -13,16 +12,7 @@ from trio.testing import wait_all_tasks_blocked
 from rcfs.simulator import Endpoints, Simulator
 from rcfs.simulator.faults._faults import EFFECTS, all_kinds, fault_from_json, kind_of
 from tests.fakes.simulated import logged_in
-from tests.fakes.wire import ACCOUNT, CONFIG, LIMIT_S, MINE, Wire, running
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return as soon as `condition` holds; the simulator runs meanwhile."""
-    with trio.fail_after(LIMIT_S):
-        while True:
-            await trio.lowlevel.checkpoint()
-            if condition():
-                return
+from tests.fakes.wire import ACCOUNT, CONFIG, LIMIT_S, MINE, Wire, running, until
 
 
 async def test_reset_before_the_answer() -> None:
@@ -88,7 +78,7 @@ async def connect_error(url: str) -> int:
 async def test_refused_until_the_faults_are_cleared(origin: str) -> None:
     async with running() as s:
         url = getattr(s.endpoints, f"{origin}_url")
-        async with httpx.AsyncClient(base_url=url, headers=s.http.headers) as http:
+        async with httpx.AsyncClient(base_url=url, headers=s.http.headers, verify=False) as http:
             before = await http.get(s.path)
             s.fault("refuse", origin=origin, count=None)
             await until(lambda: s.simulator.faults.refusals(origin) != [])

@@ -32,7 +32,7 @@ async def browser(**settings: Any) -> AsyncIterator[tuple[Simulator, Endpoints, 
     config = attrs.evolve(SimulatorConfig(AccountSpec(messages=0)), **settings)
     async with (
         in_process(config) as (simulator, endpoints),
-        httpx.AsyncClient(base_url=endpoints.platform_url) as http,
+        httpx.AsyncClient(base_url=endpoints.platform_url, verify=False) as http,
     ):
         yield simulator, endpoints, http
 

@@ -95,7 +95,7 @@ def test_it_updates_sends_and_deletes(sdk: SDK) -> None:
     text = {"from": {"phoneNumber": sender}, "to": [{"phoneNumber": "+14155550100"}], "text": "Hello"}
     message = platform.post(f"{MAILBOX}/sms", text).json_dict()
     builder = sdk.create_multipart_builder().set_body({k: v for k, v in text.items() if k != "text"})
-    builder.add(("a.txt", "some text", "text/plain"))
+    builder.add(("a.vcf", "some text", "text/vcard"))
     picture = platform.send_request(builder.request(f"{MAILBOX}/mms")).json_dict()
     assert platform.get(picture["attachments"][0]["uri"]).text() == "some text"
     assert [r["id"] for r in listed(sdk)[:2]] == [picture["id"], message["id"]]

@@ -37,9 +37,9 @@ def code(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["errorCode"]
 
 
-async def later(http: httpx.AsyncClient, message: dict[str, Any]) -> dict[str, Any]:
-    """The record of a message a minute later."""
-    await http.post("/simulator/clock", json={"advance_s": 60})
+async def later(http: httpx.AsyncClient, message: dict[str, Any], seconds: float = 60) -> dict[str, Any]:
+    """The record of a message some time later."""
+    await http.post("/simulator/clock", json={"advance_s": seconds})
     found: dict[str, Any] = (await http.get(f"{STORE}/{message['id']}")).raise_for_status().json()
     return found
 
@@ -172,10 +172,9 @@ async def test_pager_reaches_all_mailboxes_and_can_be_replied_to() -> None:
             assert (await http.get(newest["attachments"][0]["uri"])).text == "Lunch?"
             received.append(newest)
         assert len({r["id"] for r in (sent, *received)}) == 3
-        zoes = f"/restapi/v1.0/account/~/extension/{zoe.id}"
-        reply = {"replyOn": received[0]["id"], "text": "Yes"}
-        answer = (await http.post(f"{zoes}/company-pager", json=reply)).raise_for_status().json()
-        assert {party["extensionId"] for party in answer["to"]} == {str(jane.id), str(alex.id)}
+        reply = {"replyOn": sent["id"], "text": "Yes"}
+        answer = (await http.post(f"{MINE}/company-pager", json=reply)).raise_for_status().json()
+        assert {party["extensionId"] for party in answer["to"]} == {str(zoe.id), str(alex.id)}
         assert (await http.get(STORE)).json()["records"][0]["subject"] == "Yes"
 
 
@@ -193,6 +192,7 @@ async def test_fax_shows_its_pages_and_can_be_sent_again() -> None:
         for attachment in fax["attachments"]:
             assert (await http.get(attachment["uri"])).content == PDF
         assert fax["to"][0]["messageStatus"] == "Queued"
+        assert (await later(http, fax))["messageStatus"] == "Queued", "a page takes a minute"
         done = await later(http, fax)
         assert (done["messageStatus"], done["to"][0]["messageStatus"]) == ("Sent", "Sent")
         again = await http.post(f"{MINE}/fax", json={"originalMessageId": str(fax["id"])})
@@ -217,7 +217,9 @@ async def test_a_text_is_faxed_as_a_letter() -> None:
     ("path", "change", "expected"),
     [
         ("sms", {"from": {"phoneNumber": "+19995550100"}}, (400, "MSG-304")),
+        ("sms", {"from": {"phoneNumber": "+16505550100"}}, (400, "MSG-304")),
         ("sms", {"from": {}}, (400, "CMN-101")),
+        ("sms", {"to": [{"phoneNumber": "102"}]}, (400, "MSG-246")),
         ("sms", {"to": []}, (400, "CMN-101")),
         ("sms", {"to": [{"phoneNumber": "Bob"}]}, (400, "CMN-101")),
         ("sms", {"text": ""}, (400, "CMN-101")),
@@ -243,13 +245,81 @@ async def test_invalid_messages_are_refused(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"faxResolution": "Fine"}, {"coverIndex": "14"}, {"coverPageText": "x" * 1025}]
+    "wrong",
+    [
+        {"faxResolution": "Fine"},
+        {"coverIndex": "14"},
+        {"coverPageText": "x" * 1025},
+        {"sendTime": "tomorrow"},
+        {"isoCode": "USA"},
+    ],
 )
 async def test_invalid_fax_options_are_refused(wrong: dict[str, str]) -> None:
     async with running() as (_, http):
         file = {"attachment": ("scan.pdf", PDF, "application/pdf")}
         answer = await http.post(f"{MINE}/fax", data={"to": "+14155550100", **wrong}, files=file)
         assert code(answer) == (400, "CMN-101")
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "fine"),
+    [
+        ("mms", ("a.mp4", b"1", "video/mp4"), True),
+        ("mms", ("a.pdf", b"1", "application/pdf"), False),
+        ("fax", ("a.docx", b"1", "application/octet-stream"), True),
+        (
+            "fax",
+            ("a.x", b"1", "application/vnd.openxmlformats-officedocument.wordprocessingml.document"),
+            True,
+        ),
+        ("fax", ("a.zip", b"1", "application/zip"), False),
+        ("fax", ("50%.pdf", PDF, "application/pdf"), False),
+        ("fax", ("", PDF, "application/pdf"), True),
+    ],
+)
+async def test_only_some_types_and_names_of_files_are_sent(
+    path: str, file: tuple[str, bytes, str], fine: bool
+) -> None:
+    async with running() as (simulator, http):
+        fields = sms(simulator) if path == "mms" else {"to": [{"phoneNumber": "14155550100"}]}
+        parts = [("json", ("request.json", json_bytes(fields), "application/json")), ("attachment", file)]
+        answer = await http.post(f"{MINE}/{path}", files=parts)
+        if fine:
+            assert answer.raise_for_status().json()["to"][0]["phoneNumber"] == "+14155550100"
+        else:
+            assert code(answer) == (400, "CMN-101")
+
+
+async def test_own_numbers_say_what_they_send() -> None:
+    async with running() as (simulator, http):
+        listed = (await http.get(f"{MINE}/phone-number")).raise_for_status()
+        assert listed.headers["x-rate-limit-group"] == "light"
+        numbers = {record["phoneNumber"]: record for record in listed.json()["records"]}
+        text_only = sms(simulator) | {"from": {"phoneNumber": "+18885558300"}}
+        assert [number["features"] for number in numbers.values()] == [
+            ["CallerId", "SmsSender", "MmsSender"],
+            ["CallerId", "SmsSender"],
+            ["CallerId"],
+        ]
+        sent = (await http.post(f"{MINE}/sms", json=text_only)).raise_for_status().json()
+        assert sent["from"]["phoneNumber"] == "+18885558300"
+        parts = [
+            ("json", ("request.json", json_bytes(text_only), "application/json")),
+            ("attachment", ("cat.gif", GIF, "image/gif")),
+        ]
+        assert code(await http.post(f"{MINE}/sms", files=parts)) == (400, "MSG-242")
+        direct = await http.get(f"{MINE}/phone-number", params={"usageType": "MainCompanyNumber"})
+        assert [record["phoneNumber"] for record in direct.json()["records"]] == ["+16505550100"]
+
+
+@pytest.mark.parametrize("path", ["sms", "mms", "company-pager", "fax"])
+async def test_nobody_sends_for_others(path: str) -> None:
+    async with running() as (simulator, http):
+        zoe = simulator.account.extensions[1]
+        fields = {"from": {"phoneNumber": zoe.phone_number}, "to": [{"phoneNumber": "+14155550100"}]}
+        theirs = MINE.replace("extension/~", f"extension/{zoe.id}")
+        assert code(await http.post(f"{theirs}/{path}", json=fields | {"text": "Hi"})) == (403, "CMN-408")
+        assert simulator.journal.violations() == []
 
 
 def test_multipart_bodies_come_out_as_they_went_in() -> None:

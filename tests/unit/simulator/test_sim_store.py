@@ -11,6 +11,7 @@ import pytest
 
 from rcfs.model import Plan, UsageGroup
 from rcfs.simulator import AccountSpec, Simulator, SimulatorConfig
+from rcfs.simulator.faults._faults import fault_from_json
 from tests.fakes.simulated import in_process, logged_in
 
 ACCOUNT = "/restapi/v1.0/account/~"
@@ -173,6 +174,42 @@ async def test_invalid_bulk_bodies_are_refused(path: str, body: Any, error: str)
     async with running() as (_, http):
         answer = await http.put(f"{STORE}/{path}", json=body, headers={"Content-Type": VENDOR})
         assert code(answer) == (400, error)
+
+
+async def test_each_id_of_a_bulk_request_has_its_own_result() -> None:
+    async with running() as (simulator, http):
+        alive, refused, twice, *rest = [r["id"] for r in await records(http)]
+        trash = (await records(http, availability="Deleted"))[0]["id"]
+        purged = rest[0]
+        await http.delete(f"{STORE}/{purged}?purge=true")
+        simulator.faults.add(
+            fault_from_json({"kind": "refused_messages", "ids": str(refused), "count": None})
+        )
+        ids = [alive, refused, trash, purged, twice, twice, 5]
+
+        async def change(method: str, body: dict[str, str]) -> list[tuple[int, int, str]]:
+            entries = [{"resourceId": str(i), "body": body} for i in ids]
+            vendor = {"Content-Type": VENDOR, "Accept": VENDOR}
+            by_body = await http.request(method, f"{STORE}/*", json=entries, headers=vendor)
+            by_path = await http.request(
+                method, f"{STORE}/{joined(ids)}", json=[{"body": body}] * len(ids), headers=vendor
+            )
+            assert by_body.status_code == by_path.status_code == 207
+            assert by_body.json() == by_path.json()
+            return [(int(e["resourceId"]), e["status"], e["body"].get("errorCode")) for e in by_path.json()]
+
+        fine = [(i, 200, None) for i in ids]
+        expected = [*fine[:1], (refused, 403, "CMN-408"), *fine[2:6], (5, 404, "CMN-102")]
+        assert await change("PUT", {"readStatus": "Read"}) == expected
+        expected[3] = (purged, 400, "CMN-101")
+        assert await change("PATCH", {"availability": "Alive"}) == expected
+        states = {i: (await record(http, i))["availability"] for i in ids[:-1]}
+        assert states == {alive: "Alive", refused: "Alive", trash: "Alive", purged: "Purged", twice: "Alive"}
+        answer = await http.request("DELETE", f"{STORE}/*", json=list(map(str, ids[:2])))
+        assert str(parts(answer)[1].get_payload()).strip() == "", "a success has no body"
+        assert (await record(http, refused))["availability"] == "Alive"
+        assert (await record(http, alive))["availability"] == "Deleted"
+        assert code(await http.delete(f"{STORE}/{refused}")) == (403, "CMN-408"), "a single id: no 207"
 
 
 # The life of a message.

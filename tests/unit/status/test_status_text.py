@@ -114,7 +114,7 @@ BUSY: dict[str, Any] = {
         "hit_ratio": 0.75,
     },
     "requests": {"sent": 1043, "refused": 0, "by_group": {"medium": 1040, "light": 3}, "content": 1040},
-    "mailboxes": {"loaded": 2, "known": 6, "messages": 3000},
+    "mailboxes": {"loaded": 2, "known": 6, "messages": 3000, "off_because": None},
     "calls": {
         "off_because": None,
         "log": "company",
@@ -153,6 +153,13 @@ BUSY: dict[str, Any] = {
     "greetings": {
         "loaded": 3,
         "absent": [{"collection": "greetings/62", "because": "new call\nhandling (CMN-468)"}],
+    },
+    "outbox": {
+        "waiting": 3,
+        "asked": 1,
+        "held": 0,
+        "since": "2026-11-20T12:00:00Z",
+        "problem": "the server cannot be reached",
     },
     "exports": {
         "refused": [{"kind": "Team Messaging", "because": "the app lacks a scope"}],
@@ -281,6 +288,11 @@ def test_the_status_of_a_busy_mount() -> None:
         f"           Messages, 2026-04-01 to 2026-04-28: Paused {SINCE}; {UNKNOWN}; {LOOK}",
         f"           Messages, 2026-01-01 to 2026-01-28: complete {SINCE}; 2 archives, 3.0 MiB",
         "           none of Team Messaging: the app lacks a scope",
+        (
+            "outbox     changes of messages: 3 waiting, 1 sent and not confirmed yet, the oldest since"
+            " 2026-11-20T12:00:00Z"
+        ),
+        "           the server cannot be reached",
         "hints      on since 2026-11-03T17:27:08Z, for 2 mailboxes and 1 call log",
         f"retention  faxes and voicemail for 60 days, as your account is set; {ASSUMED}",
         "           extension 62: the first of 1 message goes in 6 h 30 min; 0 attachments not cached",
@@ -299,6 +311,12 @@ def test_messages_that_should_be_gone_are_overdue() -> None:
     row = BUSY["retention"]["mailboxes"][0] | {"first_goes_in_s": 0.0}
     status = text_of(BUSY | {"retention": BUSY["retention"] | {"mailboxes": [row]}})
     assert "extension 62: the first of 1 message is overdue; 0 attachments not cached" in status
+
+
+def test_mailboxes_that_cannot_be_read() -> None:
+    mailboxes = {"loaded": 0, "known": 6, "messages": 0, "off_because": "the app lacks the scope X"}
+    status = text_of(BUSY | {"mailboxes": mailboxes})
+    assert "mailboxes  0 of 6 loaded, 0 messages; none can be read: the app lacks the scope X\n" in status
 
 
 def test_the_status_of_a_fresh_mount() -> None:
@@ -509,3 +527,8 @@ def test_a_malformed_part_of_another_version(odd: object) -> None:
 def test_fields_of_a_later_version_are_ignored() -> None:
     later = BUSY | {"cache": BUSY["cache"] | {"compressed": True}, "weather": "fair"}
     assert text_of(later) == text_of(BUSY)
+
+
+def test_an_empty_outbox_is_not_shown() -> None:
+    empty = {"waiting": 0, "asked": 0, "held": 0, "since": None, "problem": None}
+    assert "outbox" not in render_status(status_from_json(BUSY | {"outbox": empty}))

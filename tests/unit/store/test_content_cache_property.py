@@ -1,6 +1,5 @@
 """The cache never returns a byte that was not put, in any state of its files."""
 
-import tempfile
 from pathlib import Path
 from unittest import mock
 
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from rcfs.model import AttachmentKey, ContentKey
 from rcfs.store import ContentCache, ContentInfo
+from tests.fakes.scratch import scratch_directory
 
 CHUNK = 100_000
 LIMIT = 2 << 20
@@ -125,13 +125,13 @@ def key(number: int) -> ContentKey:
 @given(st.lists(steps, max_size=20))
 def test_no_wrong_byte_is_ever_loaded(script: list[tuple[str, int, int]]) -> None:
     with (
-        tempfile.TemporaryDirectory() as directory,
+        scratch_directory() as directory,
         mock.patch("rcfs.store._cache.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._room.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._content.CHUNK_BYTES", CHUNK),
         mock.patch("rcfs.store._content.CHECKED_AT_ONCE", 10),  # more than any content has
     ):
-        pair = Pair(Path(directory))
+        pair = Pair(directory)
         for action, a, b in script:
             pair.do(action, a, b)
             assert pair.cache.stats().size_bytes <= LIMIT

@@ -160,7 +160,7 @@ def test_a_damaged_database_keeps_its_good_rows(files: StateFiles, book: ExportB
 def test_no_list_in_memory_takes_its_place(files: StateFiles) -> None:
     files.directory.parent.mkdir(exist_ok=True)
     files.directory.write_text("a file")
-    with pytest.raises(StoreError, match="the list of exports cannot be used"):
+    with pytest.raises(StoreError, match=f"the list of exports {files.exports} cannot be used"):
         ExportBook.open(files, pytest.fail)
 
 

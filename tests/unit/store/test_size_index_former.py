@@ -14,13 +14,13 @@ KEYS = [AttachmentKey("1", 2, 3, number) for number in range(5)]
 
 
 @pytest.fixture
-def files(quick_directory: Path) -> tuple[Path, Path]:
+def files(tmp_path: Path) -> tuple[Path, Path]:
     """Where the sizes are to lie, and where three of them do."""
-    former = quick_directory / "index.sqlite"
+    former = tmp_path / "index.sqlite"
     with closing(SizeIndex.open(former, pytest.fail)) as sizes:
         for number, key in enumerate(KEYS[:3]):
             sizes.record(key, 100 + number)
-    return quick_directory / "sizes.sqlite", former
+    return tmp_path / "sizes.sqlite", former
 
 
 def open_both(files: tuple[Path, Path], warnings: list[str] | None = None) -> SizeIndex:

@@ -35,9 +35,9 @@ ASKING = textwrap.dedent("""
 """)
 
 
-def test_sizes_are_asked_for_while_they_are_summed(quick_directory: Path) -> None:
+def test_sizes_are_asked_for_while_they_are_summed(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", ASKING, str(quick_directory / "index.sqlite")],
+        [sys.executable, "-c", ASKING, str(tmp_path / "index.sqlite")],
         capture_output=True,
         text=True,
         timeout=WITHIN_S,

@@ -31,9 +31,9 @@ def open_cache(directory: Path, warn: Callable[[str], None]) -> ContentCache:
 
 
 @pytest.fixture
-def killed(quick_directory: Path) -> Path:
+def killed(tmp_path: Path) -> Path:
     """A cache as a killed process left it: with all contents, and with a log that was not folded in."""
-    before, directory = quick_directory / "before", quick_directory / "killed"
+    before, directory = tmp_path / "before", tmp_path / "killed"
     cache = open_cache(before, pytest.fail)
     for number in PUT:
         assert put(cache, number)
@@ -88,10 +88,10 @@ def goes_on(cache: ContentCache, directory: Path, told: list[str]) -> None:
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_whatever_happens_to_the_files_no_byte_is_wrong_and_the_cache_goes_on(
-    killed: Path, quick_directory: Path, harm: Callable[[Path, Random], None]
+    killed: Path, tmp_path: Path, harm: Callable[[Path, Random], None]
 ) -> None:
     random = Random(harm.__name__)
-    directory = quick_directory / "harmed"
+    directory = tmp_path / "harmed"
     for _round in range(ROUNDS // len(HARMS)):
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(killed, directory)
@@ -110,10 +110,10 @@ def test_whatever_happens_to_the_files_no_byte_is_wrong_and_the_cache_goes_on(
 
 @pytest.mark.parametrize("harm", [zero, scramble, cut, lose])
 def test_harm_to_whole_pages_of_the_database_loses_no_content(
-    killed: Path, quick_directory: Path, harm: Callable[[Path, Random], None]
+    killed: Path, tmp_path: Path, harm: Callable[[Path, Random], None]
 ) -> None:
     random = Random(harm.__name__)
-    directory = quick_directory / "harmed"
+    directory = tmp_path / "harmed"
     for _round in range(ROUNDS // 6):
         shutil.rmtree(directory, ignore_errors=True)
         shutil.copytree(killed, directory)
@@ -226,36 +226,36 @@ def test_a_schema_that_only_calls_a_column_something_else_is_found_out_by_using_
     cache.close()
 
 
-def test_databases_moved_aside_count_for_the_cap(quick_directory: Path) -> None:
+def test_databases_moved_aside_count_for_the_cap(tmp_path: Path) -> None:
     warnings: list[str] = []
     for round_number in range(5):
-        cache = open_cache(quick_directory, warnings.append)
+        cache = open_cache(tmp_path, warnings.append)
         assert put(cache, round_number)
         cache.close()
-        (quick_directory / "cache.db").write_bytes(os.urandom(500_000))
-    cache = open_cache(quick_directory, warnings.append)
+        (tmp_path / "cache.db").write_bytes(os.urandom(500_000))
+    cache = open_cache(tmp_path, warnings.append)
     assert len(warnings) == 5
     for number in range(100, 200):
         assert put(cache, number)
-        assert disk_usage(quick_directory) <= LIMIT
-    assert cache.stats().size_bytes == disk_usage(quick_directory)
+        assert disk_usage(tmp_path) <= LIMIT
+    assert cache.stats().size_bytes == disk_usage(tmp_path)
     cache.close()
 
 
 @pytest.mark.parametrize("harm", HARMS)
 def test_whatever_happens_to_the_index_it_goes_on(
-    quick_directory: Path, harm: Callable[[Path, Random], None]
+    tmp_path: Path, harm: Callable[[Path, Random], None]
 ) -> None:
     random = Random(harm.__name__)
-    good, directory = quick_directory / "good", quick_directory / "harmed"
+    good, directory = tmp_path / "good", tmp_path / "harmed"
     index = SizeIndex.open(good / "sizes.sqlite", pytest.fail)
     for number in range(500):
         index.record(key(number), number)
-    shutil.copytree(good, quick_directory / "killed")
+    shutil.copytree(good, tmp_path / "killed")
     index.close()
     for _round in range(ROUNDS // len(HARMS)):
         shutil.rmtree(directory, ignore_errors=True)
-        shutil.copytree(quick_directory / "killed", directory)
+        shutil.copytree(tmp_path / "killed", directory)
         harm(random.choice(sorted(directory.iterdir())), random)
         index = SizeIndex.open(directory / "sizes.sqlite", lambda _line: None)
         assert all(size >= 0 for size in known_sizes(index, map(key, range(500))).values())
@@ -270,8 +270,8 @@ def test_whatever_happens_to_the_index_it_goes_on(
     "UPDATE sizes SET content = CAST(x'3430303133312f36322fff' AS TEXT) WHERE content LIKE '400131/62/7/%'",
     "UPDATE sizes SET size_bytes = 'many' WHERE content LIKE '400131/62/7/%'",
 ])  # fmt: skip
-def test_a_row_that_is_none_costs_no_other(quick_directory: Path, statement: str) -> None:
-    path = quick_directory / "sizes.sqlite"
+def test_a_row_that_is_none_costs_no_other(tmp_path: Path, statement: str) -> None:
+    path = tmp_path / "sizes.sqlite"
     index = SizeIndex.open(path, pytest.fail)
     for number in (6, 7, 8):
         index.record(key(number), number)

@@ -22,18 +22,14 @@ Work = Callable[[int], object]
 
 
 @pytest.fixture
-def works(quick_directory: Path) -> Iterator[list[Work]]:
+def works(tmp_path: Path) -> Iterator[list[Work]]:
     """The work of the threads with each database; each call gets the number of its turn."""
     with ExitStack() as stack:
-        index = stack.enter_context(
-            closing(MailboxIndex.open(quick_directory / "mailboxes.sqlite", pytest.fail))
-        )
-        sizes = stack.enter_context(closing(SizeIndex.open(quick_directory / "index.sqlite", pytest.fail)))
-        history = stack.enter_context(
-            closing(FetchHistory.open(quick_directory / "history.sqlite", pytest.fail))
-        )
+        index = stack.enter_context(closing(MailboxIndex.open(tmp_path / "mailboxes.sqlite", pytest.fail)))
+        sizes = stack.enter_context(closing(SizeIndex.open(tmp_path / "index.sqlite", pytest.fail)))
+        history = stack.enter_context(closing(FetchHistory.open(tmp_path / "history.sqlite", pytest.fail)))
         cache = stack.enter_context(
-            closing(ContentCache.open(quick_directory / "cache", free_floor_bytes=0, warn=pytest.fail))
+            closing(ContentCache.open(tmp_path / "cache", free_floor_bytes=0, warn=pytest.fail))
         )
         index.writer.begin(ACCOUNT, 101)
         scope = Scope(ACCOUNT, (101,))
@@ -71,7 +67,7 @@ def open_files(directory: Path) -> Counter[str]:
     return Counter(name.rsplit("/", 1)[1].split("-")[0] for name in below)
 
 
-def test_threads_that_come_and_go_leave_no_connections(works: list[Work], quick_directory: Path) -> None:
+def test_threads_that_come_and_go_leave_no_connections(works: list[Work], tmp_path: Path) -> None:
     counts: list[Counter[str]] = []
     failures: list[Exception] = []
     together = threading.Barrier(THREADS)
@@ -92,6 +88,6 @@ def test_threads_that_come_and_go_leave_no_connections(works: list[Work], quick_
         for thread in threads:
             thread.join()
         assert failures == []
-        counts.append(open_files(quick_directory))
+        counts.append(open_files(tmp_path))
     assert all(number <= MOST_OPEN for count in counts for number in count.values()), counts
     assert not any(name.endswith(".val") or "deleted" in name for name in counts[-1])

@@ -31,11 +31,11 @@ def clock() -> Iterator[WallClock]:
 
 
 def test_the_least_recently_used_goes_first_however_the_clock_is_set(
-    clock: WallClock, quick_directory: Path
+    clock: WallClock, tmp_path: Path
 ) -> None:
     random = Random(3)
     cache = ContentCache.open(
-        quick_directory, size_limit_bytes=LIMIT, free_floor_bytes=0, warn=pytest.fail, wall_clock=clock
+        tmp_path, size_limit_bytes=LIMIT, free_floor_bytes=0, warn=pytest.fail, wall_clock=clock
     )
     used: list[int] = []
     there: list[int] = []
@@ -51,7 +51,7 @@ def test_the_least_recently_used_goes_first_however_the_clock_is_set(
                 used.append(again)
         assert cache.put_chunk(key(number), 0, bytes(CHUNK)) is not None
         used.append(number)
-        assert disk_usage(quick_directory) <= LIMIT
+        assert disk_usage(tmp_path) <= LIMIT
         there = [number for number in used if cache.contains(key(number)) != "no"]
         assert there == used[-len(there) :]
         assert len(there) >= min(len(used), 8)
@@ -59,10 +59,10 @@ def test_the_least_recently_used_goes_first_however_the_clock_is_set(
     cache.close()
 
 
-def test_nothing_expires(clock: WallClock, quick_directory: Path) -> None:
+def test_nothing_expires(clock: WallClock, tmp_path: Path) -> None:
     for jump_s in (0.0, 1000 * YEAR_S, -1040 * YEAR_S):
         clock.now_s += jump_s
-        cache = ContentCache.open(quick_directory, free_floor_bytes=0, warn=pytest.fail, wall_clock=clock)
+        cache = ContentCache.open(tmp_path, free_floor_bytes=0, warn=pytest.fail, wall_clock=clock)
         if not jump_s:
             cache.put_chunk(key(1), 0, b"kept")
         stored = cache.load(key(1))

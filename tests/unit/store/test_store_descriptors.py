@@ -39,8 +39,8 @@ def open_cache(directory: Path) -> ContentCache:
 
 
 @pytest.mark.usefixtures("few_files")
-def test_more_contents_are_open_than_the_process_may_open_files(quick_directory: Path) -> None:
-    cache = open_cache(quick_directory)
+def test_more_contents_are_open_than_the_process_may_open_files(tmp_path: Path) -> None:
+    cache = open_cache(tmp_path)
     for number in range(60):
         assert put(cache, number)
     stored = {number: cache.load(key(number)) for number in range(60)}
@@ -54,8 +54,8 @@ def test_more_contents_are_open_than_the_process_may_open_files(quick_directory:
     cache.close()
 
 
-def test_a_churn_leaves_no_descriptors_behind(quick_directory: Path) -> None:
-    cache = open_cache(quick_directory)
+def test_a_churn_leaves_no_descriptors_behind(tmp_path: Path) -> None:
+    cache = open_cache(tmp_path)
     assert put(cache, 0)
     assert whole(cache, [0]) == {0}
     counts = []

@@ -94,17 +94,15 @@ class Story:
 
 
 @pytest.fixture
-def story(quick_directory: Path) -> Iterator[Story]:
-    (quick_directory / "story").mkdir()
-    story = Story(quick_directory / "story")
+def story(tmp_path: Path) -> Iterator[Story]:
+    (tmp_path / "story").mkdir()
+    story = Story(tmp_path / "story")
     yield story
     story.close()
 
 
-def test_the_next_process_finds_what_was_promised_and_no_leftover(
-    story: Story, quick_directory: Path
-) -> None:
-    copy, moments = quick_directory / "copy", 0
+def test_the_next_process_finds_what_was_promised_and_no_leftover(story: Story, tmp_path: Path) -> None:
+    copy, moments = tmp_path / "copy", 0
     for promised in story.moments(copy, every=37):
         assert disk_usage(copy) <= LIMIT
         cache = open_cache(copy)
@@ -122,9 +120,9 @@ def test_the_next_process_finds_what_was_promised_and_no_leftover(
 
 
 def test_a_process_that_goes_on_keeps_the_cap(
-    story: Story, quick_directory: Path, monkeypatch: pytest.MonkeyPatch
+    story: Story, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    copy, moments = quick_directory / "copy", 0
+    copy, moments = tmp_path / "copy", 0
     # It had opened the cache before the other one was killed.
     monkeypatch.setattr(opening_module, "_reconcile", lambda _table: 0)
     for promised in story.moments(copy, every=151):

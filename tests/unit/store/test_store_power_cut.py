@@ -48,16 +48,16 @@ def whole_when_mended(cache: ContentCache, told: list[str]) -> set[int]:
     raise AssertionError(f"there is no end to it: {told}")
 
 
-def test_the_model_of_the_disk_holds_what_the_disk_holds(quick_directory: Path) -> None:
+def test_the_model_of_the_disk_holds_what_the_disk_holds(tmp_path: Path) -> None:
     disk = LossyDisk()
-    for change in changes(lambda: fill(quick_directory), quick_directory):
+    for change in changes(lambda: fill(tmp_path), tmp_path):
         disk.apply(change)
-    found = {path.relative_to(quick_directory): path for path in quick_directory.rglob("*") if path.is_file()}
+    found = {path.relative_to(tmp_path): path for path in tmp_path.rglob("*") if path.is_file()}
     assert {str(name): path.read_bytes() for name, path in found.items()} == disk.contents()
 
 
-def test_a_chunk_is_right_or_not_there_and_the_cache_goes_on(quick_directory: Path) -> None:
-    before, after = quick_directory / "before", quick_directory / "after"
+def test_a_chunk_is_right_or_not_there_and_the_cache_goes_on(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
     disk, random, cuts, survived = LossyDisk(), Random(1), 0, 0
     for moment, change in enumerate(changes(lambda: fill(before), before)):
@@ -92,8 +92,8 @@ def learn(directory: Path) -> None:
     index.close()
 
 
-def test_a_learned_size_is_right_or_not_there(quick_directory: Path) -> None:
-    before, after = quick_directory / "before", quick_directory / "after"
+def test_a_learned_size_is_right_or_not_there(tmp_path: Path) -> None:
+    before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
     disk, random, counts = LossyDisk(), Random(2), []
     for number, change in enumerate(changes(lambda: learn(before), before)):

@@ -82,8 +82,8 @@ def killed(pid: int) -> bool:
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
-def test_processes_and_kills_leave_every_byte_right_and_the_cap_kept(quick_directory: Path) -> None:
-    random, directory = Random(5), quick_directory / "cache"
+def test_processes_and_kills_leave_every_byte_right_and_the_cap_kept(tmp_path: Path) -> None:
+    random, directory = Random(5), tmp_path / "cache"
     cache = open_cache(directory)
     children = [start(directory, seed) for seed in range(3)]
     kills, most = 0, 0

@@ -94,10 +94,10 @@ def spoil_page(data: bytearray, random: Random) -> None:
 @pytest.mark.parametrize(("harm", "share"), [(flip_bits, 0.8), (scatter_bytes, 0.5), (spoil_page, 0.6)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_row_is_wrong_and_good_ones_are_saved(
-    quick_directory: Path, kind: str, harm: Callable[[bytearray, Random], None], share: float
+    tmp_path: Path, kind: str, harm: Callable[[bytearray, Random], None], share: float
 ) -> None:
     fill, read = KINDS[kind]
-    path = quick_directory / "state" / "it.sqlite"
+    path = tmp_path / "state" / "it.sqlite"
     fill(path)
     truth = read(path, pytest.fail)
     sound = path.read_bytes()
@@ -119,9 +119,9 @@ def test_no_row_is_wrong_and_good_ones_are_saved(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_rows_that_are_only_in_the_log_are_saved_too(quick_directory: Path, kind: str) -> None:
+def test_rows_that_are_only_in_the_log_are_saved_too(tmp_path: Path, kind: str) -> None:
     fill, read = KINDS[kind]
-    path, killed = quick_directory / "it.sqlite", quick_directory / "killed" / "it.sqlite"
+    path, killed = tmp_path / "it.sqlite", tmp_path / "killed" / "it.sqlite"
     killed.parent.mkdir()
     with closing(sqlite3.connect(path)) as holds_the_log:
         holds_the_log.execute("PRAGMA journal_mode = WAL")
@@ -137,9 +137,9 @@ def test_rows_that_are_only_in_the_log_are_saved_too(quick_directory: Path, kind
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_database_without_checksums_gets_them_with_nothing_lost(quick_directory: Path, kind: str) -> None:
+def test_a_database_without_checksums_gets_them_with_nothing_lost(tmp_path: Path, kind: str) -> None:
     fill, read = KINDS[kind]
-    path = quick_directory / "it.sqlite"
+    path = tmp_path / "it.sqlite"
     fill(path)
     truth = read(path, pytest.fail)
     with closing(sqlite3.connect(path)) as other, other:
