@@ -49,6 +49,16 @@ def read_stat(pid: int, proc: Path = PROC) -> ProcessStat:
     return ProcessStat(pid, name, fields[0], *(int(fields[index]) for index in (1, 2, 3, 4, 5, 19)))
 
 
+def ending_signal(pid: int, proc: Path = PROC) -> int:
+    """The signal that is just ending the process `pid`; 0 if none is, or if the process is gone."""
+    try:
+        text = (proc / str(pid) / "stat").read_text("utf-8", "replace")
+        # The last field, exit_code, is set before the kernel closes the files of the process.
+        return int(text.split()[-1]) & 0x7F
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
 def start_time(pid: int) -> int | None:
     """Start time of the process `pid`, in clock ticks since boot; None if it is gone or a zombie."""
     try:
