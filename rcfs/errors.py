@@ -29,6 +29,7 @@
     │   ├── ReadOnlyError               the entry cannot be changed, or none can be made here
     │   ├── NotPermittedError           nobody may do this, or only with an option that is not given
     │   ├── NotEmptyError               the directory is not empty
+    │   ├── BusyError                   the entry is in use, so it cannot be changed now
     │   ├── ExistsError                 an entry with that name exists
     │   ├── InvalidNameError            no entry here can have that name
     │   │   └── NameTooLongError        it is longer than names may be

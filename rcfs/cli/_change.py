@@ -108,7 +108,7 @@ def flush(*, confirm: bool, as_json: bool, **options: Any) -> None:
 @json_option
 @engine_options
 def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any) -> None:
-    """List the changes, and the messages to send, that RingCentral has not confirmed yet.
+    """List the changes and messages that RingCentral has not confirmed.
 
     A message is unknown if its answer was lost, and rcfs cannot find out whether it was sent. Look at your
     sent messages; then choose --again or --forget.
