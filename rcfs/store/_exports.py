@@ -5,12 +5,10 @@ every change is on the disk, also through a power cut, before the method that ma
 """
 
 import json
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Self
 
-from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
 from rcfs.model import (
     ContentKey,
@@ -22,12 +20,10 @@ from rcfs.model import (
     ExportState,
     ReportKey,
 )
-from rcfs.private import reason_of
+from rcfs.store._book import Book
 from rcfs.store._checked_table import CheckedTable, Row
-from rcfs.store._database import READ_WAIT_S
 from rcfs.store._forgetting import rewrite
 from rcfs.store._small_database import DatabaseKind
-from rcfs.store._sqlite import transaction
 from rcfs.store._turns import turn
 
 _MOST_DURATIONS = 20
@@ -79,60 +75,23 @@ _KIND = DatabaseKind(
 )
 
 
-class ExportBook:
+class ExportBook(Book):
     """The exports of one state directory; any thread may use it, and several processes a directory.
 
     Raises (all methods but `close`):
         StoreError: The database fails.
     """
 
-    def __init__(
-        self,
-        files: StateFiles,
-        connection: sqlite3.Connection,
-        reader: sqlite3.Connection,
-        watcher: sqlite3.Connection,
-    ) -> None:
-        """Use `open` instead."""
-        self._files = files
-        self._connection = connection
-        self._reader = reader
-        self._watcher = watcher
-        self._lock = threading.Lock()
-
     @classmethod
-    def open(cls, files: StateFiles, warn: Callable[[str], None]) -> "ExportBook":
-        """The exports in the state directory of `files`, created when missing (0600, 0700).
-
-        A damaged or foreign database is moved aside as ``*.damaged``, and its good rows are copied into a new
-        one; `warn` gets a line. No database in memory takes the place of one that cannot be written: it would
-        lose the task ids.
-        """
-        with _store_errors(f"the list of exports {files.exports}"):
-            connection = _KIND.open(files.exports, warn, thorough=True)
-            with ExitStack() as opened:
-                opened.callback(connection.close)
-                connection.execute("PRAGMA synchronous = FULL")
-                reader = _KIND.connect(files.exports, READ_WAIT_S)
-                opened.callback(reader.close)
-                watcher = _KIND.connect(files.exports, READ_WAIT_S)
-                opened.pop_all()
-            return cls(files, connection, reader, watcher)
-
-    def version(self) -> int:
-        """A number that changes with every change of the exports, by this process or another.
-
-        For the event loop: it never waits for another thread, and takes some microseconds.
-        """
-        with _store_errors():
-            ((number,),) = self._watcher.execute("PRAGMA data_version")
-            return int(number)
+    def open(cls, files: StateFiles, warn: Callable[[str], None]) -> Self:
+        """The exports in the state directory of `files`; see `Book` for damaged ones."""
+        return cls._opened(_KIND, files.exports, files, warn)
 
     def all(self, account_id: str) -> tuple[Export, ...]:
         """The exports of an account, in the order in which they were wanted; damaged rows are left out."""
         query = f"SELECT {_EXPORTS.row_columns} FROM exports WHERE account_id = ? ORDER BY rowid"  # noqa: S608
-        with self._lock, _store_errors():
-            rows = self._reader.execute(query, (account_id,)).fetchall()
+        with self._reading() as reader:
+            rows = reader.execute(query, (account_id,)).fetchall()
         found = (_export_from(row) for row in rows if _EXPORTS.is_sound(row))
         return tuple(export for export in found if export is not None)
 
@@ -141,12 +100,12 @@ class ExportBook:
         query = f"SELECT {_EXPORTS.row_columns} FROM exports"  # noqa: S608
         query += " WHERE account_id = ? AND kind = ? AND name = ?"
         of_name = (account_id, export.query.kind.value, export.query.name)
-        with self._lock, _store_errors(), transaction(self._connection):
-            for row in self._connection.execute(query, of_name).fetchall():
+        with self._changing() as connection:
+            for row in connection.execute(query, of_name).fetchall():
                 earlier = _export_from(row) if _EXPORTS.is_sound(row) else None
                 if earlier is not None:
                     return earlier
-            self._connection.execute(_EXPORTS.insert(), _row_of(account_id, export))
+            connection.execute(_EXPORTS.insert(), _row_of(account_id, export))
         return export
 
     def change(self, account_id: str, before: Export, after: Export) -> bool:
@@ -157,20 +116,20 @@ class ExportBook:
         row = _row_of(account_id, after)
         sets = ", ".join(f"{name} = ?" for name in (*_EXPORTS.columns, _EXPORTS.crc))
         update = f"UPDATE exports SET {sets} {_IF_UNCHANGED}"  # noqa: S608
-        with self._lock, _store_errors(), transaction(self._connection):
-            return self._connection.execute(update, (*row, *_present(before))).rowcount == 1
+        with self._changing() as connection:
+            return connection.execute(update, (*row, *_present(before))).rowcount == 1
 
     def remove(self, export_id: str) -> bool:
         """Forget an export; False if no export has this id."""
-        with self._lock, _store_errors():
-            deleted = self._connection.execute("DELETE FROM exports WHERE id = ?", (export_id,))
+        with self._writing() as connection:
+            deleted = connection.execute("DELETE FROM exports WHERE id = ?", (export_id,))
             return deleted.rowcount == 1
 
     def withdraw(self, export: Export) -> bool:
         """Forget an export unless another process has asked for it meanwhile; False if one has."""
         delete = f"DELETE FROM exports {_IF_UNCHANGED}"  # noqa: S608
-        with self._lock, _store_errors():
-            return self._connection.execute(delete, _present(export)).rowcount == 1
+        with self._writing() as connection:
+            return connection.execute(delete, _present(export)).rowcount == 1
 
     def add_duration(self, account_id: str, kind: ExportKind, took_s: float, ended_s: float) -> None:
         """Remember how long a completed export took, from the request to its end, and when it ended."""
@@ -179,15 +138,15 @@ class ExportBook:
             " (SELECT rowid FROM durations WHERE account_id = ? AND kind = ? ORDER BY ended_s DESC LIMIT ?)"
         )
         of_kind = (account_id, kind.value)
-        with self._lock, _store_errors(), transaction(self._connection):
-            self._connection.execute(_DURATIONS.insert(), _DURATIONS.row(*of_kind, took_s, ended_s))
-            self._connection.execute(delete, (*of_kind, *of_kind, _MOST_DURATIONS))
+        with self._changing() as connection:
+            connection.execute(_DURATIONS.insert(), _DURATIONS.row(*of_kind, took_s, ended_s))
+            connection.execute(delete, (*of_kind, *of_kind, _MOST_DURATIONS))
 
     def durations(self, account_id: str, kind: ExportKind) -> tuple[float, ...]:
         """How long the latest completed exports of a kind took, in seconds, in any order."""
         query = f"SELECT {_DURATIONS.row_columns} FROM durations WHERE account_id = ? AND kind = ?"  # noqa: S608
-        with self._lock, _store_errors():
-            rows = self._reader.execute(query, (account_id, kind.value)).fetchall()
+        with self._reading() as reader:
+            rows = reader.execute(query, (account_id, kind.value)).fetchall()
         return tuple(row[2] for row in rows if _DURATIONS.is_sound(row))
 
     def turn(self, account_id: str) -> AbstractContextManager[bool]:
@@ -199,25 +158,10 @@ class ExportBook:
 
     def forget_account(self, account_id: str) -> None:
         """Erase the exports of an account."""
-        with self._lock, _store_errors():
+        with self._writing() as connection:
             for table in ("exports", "durations"):
-                self._connection.execute(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608
-            rewrite(self._connection)
-
-    def close(self) -> None:
-        """Close the database; nothing may be called afterwards."""
-        with self._lock, suppress(sqlite3.Error):
-            self._watcher.close()
-            self._reader.close()
-            self._connection.close()
-
-
-@contextmanager
-def _store_errors(subject: str = "the list of exports") -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as exc:
-        raise StoreError(f"{subject} cannot be used: {reason_of(exc)}") from exc
+                connection.execute(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608
+            rewrite(connection)
 
 
 def _present(export: Export) -> Row:

@@ -5,22 +5,18 @@ cut, before the method that keeps it returns, and so is the note that a request 
 """
 
 import shutil
-import sqlite3
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Self
 
 import attrs
 
-from rcfs.errors import StoreError
 from rcfs.filenames import StateFiles
-from rcfs.private import reason_of
+from rcfs.store._book import Book
 from rcfs.store._checked_table import CheckedTable
-from rcfs.store._database import READ_WAIT_S
 from rcfs.store._forgetting import rewrite
 from rcfs.store._small_database import DatabaseKind
-from rcfs.store._sqlite import transaction
 from rcfs.store._turns import turn
 
 _INTENTS = CheckedTable(
@@ -67,72 +63,35 @@ class Intent:
     """All else, as JSON that the kind knows."""
 
 
-class OutboxBook:
+class OutboxBook(Book):
     """The intents of one state directory; any thread may use it, and several processes a directory.
 
     Raises (all methods but `close`):
         StoreError: The database fails.
     """
 
-    def __init__(
-        self,
-        files: StateFiles,
-        connection: sqlite3.Connection,
-        reader: sqlite3.Connection,
-        watcher: sqlite3.Connection,
-    ) -> None:
-        """Use `open` instead."""
-        self._files = files
-        self._connection = connection
-        self._reader = reader
-        self._watcher = watcher
-        self._lock = threading.Lock()
-
     @classmethod
-    def open(cls, files: StateFiles, warn: Callable[[str], None]) -> "OutboxBook":
-        """The outbox in the state directory of `files`, created when missing (0600, 0700).
-
-        A damaged or foreign database is moved aside as ``*.damaged``, and its good rows are copied into a new
-        one; `warn` gets a line. No database in memory takes the place of one that cannot be written: it would
-        lose the intents.
-        """
-        with _store_errors(f"the outbox {files.outbox}"):
-            connection = _KIND.open(files.outbox, warn, thorough=True)
-            with ExitStack() as opened:
-                opened.callback(connection.close)
-                connection.execute("PRAGMA synchronous = FULL")
-                reader = _KIND.connect(files.outbox, READ_WAIT_S)
-                opened.callback(reader.close)
-                watcher = _KIND.connect(files.outbox, READ_WAIT_S)
-                opened.pop_all()
-            return cls(files, connection, reader, watcher)
+    def open(cls, files: StateFiles, warn: Callable[[str], None]) -> Self:
+        """The outbox in the state directory of `files`; see `Book` for a damaged one."""
+        return cls._opened(_KIND, files.outbox, files, warn)
 
     def outgoing(self, account_id: str) -> Path:
         """The directory for the files of an account's messages that are not sent yet."""
         return self._files.outgoing(account_id)
 
-    def version(self) -> int:
-        """A number that changes with every change of the outbox, by this process or another.
-
-        For the event loop: it never waits for another thread, and takes some microseconds.
-        """
-        with _store_errors():
-            ((number,),) = self._watcher.execute("PRAGMA data_version")
-            return int(number)
-
     def all(self, account_id: str, kind: str | None = None) -> tuple[Intent, ...]:
         """The intents of an account, of one kind or of all, in their order; damaged ones are left out."""
         query = f"SELECT {_INTENTS.row_columns} FROM intents"  # noqa: S608 - our own words
         query += " WHERE account_id = ? AND (? IS NULL OR kind = ?) ORDER BY rowid"
-        with self._lock, _store_errors():
-            rows = self._reader.execute(query, (account_id, kind, kind)).fetchall()
+        with self._reading() as reader:
+            rows = reader.execute(query, (account_id, kind, kind)).fetchall()
         return tuple(Intent(*row[:-1]) for row in rows if _INTENTS.is_sound(row))
 
     def find(self, ids: Sequence[str]) -> tuple[Intent, ...]:
         """The intents with these ids, in any order; missing and damaged ones are left out."""
         query = f"SELECT {_INTENTS.row_columns} FROM intents WHERE id = ?"  # noqa: S608 - our own words
-        with self._lock, _store_errors():
-            rows = [row for each in ids for row in self._reader.execute(query, (each,))]
+        with self._reading() as reader:
+            rows = [row for each in ids for row in reader.execute(query, (each,))]
         return tuple(Intent(*row[:-1]) for row in rows if _INTENTS.is_sound(row))
 
     def add(self, intents: Sequence[Intent]) -> bool:
@@ -151,20 +110,20 @@ class OutboxBook:
         overwrite what another did meanwhile. A new intent whose id is there already is such a change, too.
         """
         old, new = ({intent.id for intent in intents} for intents in (before, after))
-        with self._lock, _store_errors(), transaction(self._connection):
+        with self._changing() as connection:
             query = f"SELECT {_INTENTS.row_columns} FROM intents WHERE id = ?"  # noqa: S608 - our own words
             for intent in before:
-                if self._connection.execute(query, (intent.id,)).fetchone() != _row_of(intent):
+                if connection.execute(query, (intent.id,)).fetchone() != _row_of(intent):
                     return False
-            if any(self._connection.execute(query, (each,)).fetchone() for each in new - old):
+            if any(connection.execute(query, (each,)).fetchone() for each in new - old):
                 return False
             removed = [(intent.id,) for intent in before if intent.id not in new]
-            self._connection.executemany("DELETE FROM intents WHERE id = ?", removed)
+            connection.executemany("DELETE FROM intents WHERE id = ?", removed)
             update = f"UPDATE intents SET {_OF_ID} WHERE id = ?"  # noqa: S608 - our own words
             changed = [(*_row_of(intent), intent.id) for intent in after if intent.id in old]
-            self._connection.executemany(update, changed)
+            connection.executemany(update, changed)
             added = [_row_of(intent) for intent in after if intent.id not in old]
-            self._connection.executemany(_INTENTS.insert(), added)
+            connection.executemany(_INTENTS.insert(), added)
         return True
 
     def turn(self, account_id: str, kind: str) -> AbstractContextManager[bool]:
@@ -178,24 +137,9 @@ class OutboxBook:
     def forget_account(self, account_id: str) -> None:
         """Erase the outbox of an account, and the files of its messages."""
         shutil.rmtree(self.outgoing(account_id), ignore_errors=True)
-        with self._lock, _store_errors():
-            self._connection.execute("DELETE FROM intents WHERE account_id = ?", (account_id,))
-            rewrite(self._connection)
-
-    def close(self) -> None:
-        """Close the database; nothing may be called afterwards."""
-        with self._lock, suppress(sqlite3.Error):
-            self._watcher.close()
-            self._reader.close()
-            self._connection.close()
-
-
-@contextmanager
-def _store_errors(subject: str = "the outbox") -> Iterator[None]:
-    try:
-        yield
-    except (OSError, sqlite3.Error) as exc:
-        raise StoreError(f"{subject} cannot be used: {reason_of(exc)}") from exc
+        with self._writing() as connection:
+            connection.execute("DELETE FROM intents WHERE account_id = ?", (account_id,))
+            rewrite(connection)
 
 
 def _row_of(intent: Intent) -> tuple[object, ...]:
