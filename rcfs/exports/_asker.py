@@ -9,15 +9,10 @@ from collections.abc import Awaitable, Callable, Sequence
 import trio
 
 from rcfs.errors import (
-    AuthError,
     ForbiddenError,
     NotFoundError,
-    OfflineError,
     PlatformError,
-    RateLimitedError,
-    ServerError,
     UncertainError,
-    UnreachableError,
 )
 from rcfs.exports import _course as course
 from rcfs.mailbox import Account
@@ -25,7 +20,6 @@ from rcfs.model import Export, ExportArchive, ExportKind, ExportState, Priority
 from rcfs.platform import (
     Answer,
     ExportAnswer,
-    Request,
     create_export,
     decoded_object,
     export_answer,
@@ -41,7 +35,14 @@ from rcfs.platform import (
     team_archives,
     team_exports,
 )
-from rcfs.transport import AbandonedError, Recorder, Requester, RequestOptions
+from rcfs.transport import (
+    AbandonedError,
+    Recorder,
+    Requester,
+    RequestOptions,
+    UnrepeatableRequest,
+    is_undone,
+)
 
 SCOPES = {ExportKind.MESSAGES: "ReadMessages", ExportKind.TEAM: "TeamMessaging"}
 """The scope that each kind needs. Source: ``x-app-permission`` of the two creating operations."""
@@ -51,8 +52,6 @@ _FORBIDDEN_S = 600.0
 """Pause after a poll that the platform does not allow, in seconds: rights seldom change."""
 _MOST_PAGES = 20
 """Pages of the list of exports that rcfs reads: 5,000 tasks, of which the newest usually come first."""
-_NOT_SENT = (UnreachableError, OfflineError, RateLimitedError, AuthError)
-"""Errors after which a request was certainly not carried out."""
 
 
 class _ForgottenError(AbandonedError):
@@ -116,41 +115,31 @@ class Asker:
             return
         request = create_export(asked.query, course.until_s(asked))
 
-        is_open = True  # whether it has neither been sent nor refused for good
-
-        def plan() -> Request:
-            nonlocal is_open
-            is_open = True  # An attempt before this one was certainly not carried out.
-            return request
-
         def confirm() -> None:
-            nonlocal is_open
             if not self._is_wanted(asked):
                 raise _ForgottenError("the export was forgotten")
-            is_open = False
 
-        async def use(answer: Answer) -> None:
-            try:
-                with trio.fail_after(_ANSWER_S, shield=True):
-                    await self._take(asked, await answer.body(), request.operation)
-            except trio.TooSlowError as exc:
-                raise ServerError(f"{request.operation}: the answer does not end") from exc
+        async def withdraw() -> None:
+            await self._save(asked, course.not_asked(asked, None, self._now_s()))
 
         try:
-            await self._requester.run(plan, use, self._options(asked), confirm=confirm)
+            await UnrepeatableRequest(request, answer_s=_ANSWER_S).run(
+                self._requester,
+                lambda answer: self._take(asked, answer, request.operation),
+                self._options(asked),
+                withdraw=withdraw,
+                confirm=confirm,
+            )
         except AbandonedError:
             pass  # It is forgotten.
         except UncertainError as exc:
             self._recorder.failure("export", exc)  # The export says already what happens next.
         except PlatformError as exc:
-            is_open = False
             await self._save(asked, await self._after_refusal(asked, before, exc))
-        finally:
-            if is_open:  # It was cancelled, or failed otherwise, while it waited for its slot.
-                with trio.move_on_after(_ANSWER_S, shield=True):
-                    await self._save(asked, course.not_asked(asked, None, self._now_s()))
 
-    async def _take(self, asked: Export, body: bytes, operation: str) -> None:
+    async def _take(self, asked: Export, told: Answer, operation: str) -> None:
+        body = await told.body()
+
         def parse() -> ExportAnswer:
             return new_export(decoded_object(body, operation))
 
@@ -160,8 +149,7 @@ class Asker:
     async def _after_refusal(self, asked: Export, before: Export, error: PlatformError) -> Export:
         """The export after the platform has not accepted it."""
         now_s = self._now_s()
-        is_by_proxy = isinstance(error, ForbiddenError) and not error.code
-        if isinstance(error, _NOT_SENT) or is_by_proxy:
+        if is_undone(error):
             return course.not_asked(asked, error, now_s)
         self._recorder.failure("export", error)
         if isinstance(error, ForbiddenError):

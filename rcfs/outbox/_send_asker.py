@@ -10,22 +10,15 @@ from pathlib import Path
 import trio
 
 from rcfs.errors import (
-    AuthError,
-    ForbiddenError,
     NotReadyError,
-    OfflineError,
     PlatformError,
-    RateLimitedError,
-    ServerError,
     StoreError,
     UncertainError,
-    UnreachableError,
 )
 from rcfs.model import Message, Priority, Send, SendKind, SendState, send_words
 from rcfs.outbox import _send_course as course
 from rcfs.platform import (
     Answer,
-    Request,
     decoded_object,
     is_missing_scope,
     list_sent,
@@ -33,14 +26,19 @@ from rcfs.platform import (
     sent_message,
     sent_messages,
 )
-from rcfs.transport import AbandonedError, Recorder, Requester, RequestOptions
+from rcfs.transport import (
+    AbandonedError,
+    Recorder,
+    Requester,
+    RequestOptions,
+    UnrepeatableRequest,
+    is_undone,
+)
 
 SCOPES = {SendKind.SMS: "SMS", SendKind.MMS: "SMS", SendKind.FAX: "Faxes", SendKind.PAGE: "InternalMessages"}
 """The scope that each kind needs. Source: ``x-app-permission`` of the operations."""
 _ANSWER_S = 10.0
 """Time for the body of the answer to a sent message, in seconds, even if the task is cancelled."""
-_NOT_SENT = (UnreachableError, OfflineError, RateLimitedError, AuthError, NotReadyError)
-"""Errors after which a request was certainly not carried out, and may be later."""
 
 Save = Callable[[Send, Send], Awaitable[bool]]
 """Replaces a send by its next value; False if it has changed meanwhile."""
@@ -78,8 +76,8 @@ class SendAsker:
         self._note_refusal = note_refusal
         self._note_messages = note_messages
         self._now_s = now_s
-        self.unsent: set[str] = set()
-        """Ids of the sends whose requests still wait for their slots, so that they can be dropped."""
+        self._requests: dict[str, UnrepeatableRequest] = {}
+        """The requests under way, by the ids of their sends."""
 
     async def send(self, before: Send) -> None:
         """Sends a waiting message; failures become part of the send.
@@ -91,44 +89,37 @@ class SendAsker:
         if not await self._save(before, asked):
             return
         request = send_message(asked.outgoing, self._paths(asked), f"rcfs-{asked.id}")
-        is_open = True  # whether it has neither been sent nor refused for good
-
-        def plan() -> Request:
-            nonlocal is_open
-            is_open = True  # An attempt before this one was certainly not carried out.
-            self.unsent.add(asked.id)
-            return request
+        once = self._requests[asked.id] = UnrepeatableRequest(request, answer_s=_ANSWER_S)
 
         def confirm() -> None:
-            nonlocal is_open
             if not self._is_wanted(asked):
                 raise _DroppedError("the message was dropped")
-            is_open = False
-            self.unsent.discard(asked.id)
 
-        async def use(answer: Answer) -> None:
-            try:
-                with trio.fail_after(_ANSWER_S, shield=True):
-                    await self._take(asked, await answer.body(), request.operation)
-            except trio.TooSlowError as exc:
-                raise ServerError(f"{request.operation}: the answer does not end") from exc
+        async def withdraw() -> None:
+            await self._save(asked, course.not_asked(before, None, self._now_s()))
 
         try:
-            await self._requester.run(plan, use, self._options(asked), confirm=confirm)
+            await once.run(
+                self._requester,
+                lambda answer: self._take(asked, answer, request.operation),
+                self._options(asked),
+                withdraw=withdraw,
+                confirm=confirm,
+            )
         except AbandonedError:
             pass  # It was dropped.
         except (UncertainError, StoreError) as exc:
             self._recorder.failure("send", exc)
-            is_open = False
             await self._save(asked, course.lost(asked, exc, self._now_s()))
         except PlatformError as exc:
-            is_open = False
             await self._save(asked, await self._after_refusal(asked, before, exc))
         finally:
-            if is_open:  # It was cancelled, or failed otherwise, while it waited for its slot.
-                with trio.move_on_after(_ANSWER_S, shield=True):
-                    await self._save(asked, course.not_asked(before, None, self._now_s()))
-            self.unsent.discard(asked.id)
+            del self._requests[asked.id]
+
+    def is_unsent(self, send_id: str) -> bool:
+        """Whether the request of a send still waits for its slot, so that the send can be dropped."""
+        request = self._requests.get(send_id)
+        return request is not None and request.is_unsent
 
     async def look(self, asked: Send, claimed: Callable[[], set[int]]) -> None:
         """Looks for a message whose answer is lost; `claimed` are the ids of the messages of other sends.
@@ -149,7 +140,9 @@ class SendAsker:
                 self._recorder.fault("send", send_words(after))
             await self._save(asked, after)
 
-    async def _take(self, asked: Send, body: bytes, operation: str) -> None:
+    async def _take(self, asked: Send, told: Answer, operation: str) -> None:
+        body = await told.body()
+
         def parse() -> Message:
             return sent_message(decoded_object(body, operation))
 
@@ -160,8 +153,7 @@ class SendAsker:
     async def _after_refusal(self, asked: Send, before: Send, error: PlatformError) -> Send:
         """The send after the platform has not taken it."""
         now_s = self._now_s()
-        is_by_proxy = isinstance(error, ForbiddenError) and not error.code
-        if isinstance(error, _NOT_SENT) or is_by_proxy:
+        if is_undone(error) or isinstance(error, NotReadyError):
             return course.not_asked(before, error, now_s)
         self._recorder.failure("send", error)
         if is_missing_scope(error):

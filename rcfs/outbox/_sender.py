@@ -12,15 +12,10 @@ import attrs
 import trio
 
 from rcfs.errors import (
-    AuthError,
     BadRequestError,
     ForbiddenError,
     NotFoundError,
-    OfflineError,
     PlatformError,
-    RateLimitedError,
-    ServerError,
-    UnreachableError,
 )
 from rcfs.mailbox import EDIT_MESSAGES, Account
 from rcfs.model import (
@@ -38,12 +33,19 @@ from rcfs.platform import (
     MOST_AT_ONCE,
     MOST_IN_BODY,
     Answer,
-    Request,
     Result,
     is_missing_scope,
     results_by_id,
 )
-from rcfs.transport import Recorder, Requester, RequestOptions, backoff_s
+from rcfs.transport import (
+    Recorder,
+    Requester,
+    RequestOptions,
+    UnrepeatableRequest,
+    backoff_s,
+    is_by_proxy,
+    is_undone,
+)
 
 _ANSWER_S = 60.0
 """Time for the body of an answer, in seconds, even if the task is cancelled: it tells what has happened."""
@@ -54,8 +56,6 @@ _FORBIDDEN_S = 60.0
 """Pause after a refusal that is not the platform's, such as that of a captive portal, in seconds."""
 _MOST_LINES = 5
 """Refused messages of a request that are named in the list of errors; the others are counted."""
-_NOT_SENT = (UnreachableError, OfflineError, RateLimitedError, AuthError)
-"""Errors after which a request was certainly not carried out."""
 
 Results = Mapping[int, Result]
 
@@ -188,37 +188,23 @@ class Sender:
             return
         ago_s = self._now_s() - max(each.created_s for each in asked)
         request = request_for(batch.owner_id, batch.action, asked, asked_s - ago_s)
-        is_open = True  # whether it has neither been sent nor refused for good
-
-        def plan() -> Request:
-            nonlocal is_open
-            is_open = True  # An attempt before this one was certainly not carried out.
-            return request
-
-        def confirm() -> None:
-            nonlocal is_open
-            is_open = False
 
         async def use(answer: Answer) -> None:
-            try:
-                with trio.fail_after(_ANSWER_S, shield=True):
-                    told = await self._results(batch, asked, answer)
-                    await self._each(
-                        asked, lambda each: fate_of(each, told.get(each.message_id), asked_s, self._now_s())
-                    )
-            except trio.TooSlowError as exc:
-                raise ServerError(f"{request.operation}: the answer does not end") from exc
+            told = await self._results(batch, asked, answer)
+            await self._each(
+                asked, lambda each: fate_of(each, told.get(each.message_id), asked_s, self._now_s())
+            )
+
+        async def withdraw() -> None:
+            await self._each(asked, lambda each: Fate(course.not_asked(each, self._now_s())))
 
         try:
-            await self._requester.run(plan, use, self._options(batch.owner_id), confirm=confirm)
+            await UnrepeatableRequest(request, answer_s=_ANSWER_S).run(
+                self._requester, use, self._options(batch.owner_id), withdraw=withdraw
+            )
             self._faults = 0
         except PlatformError as exc:
-            is_open = False
             await self._fail(batch, asked, exc)
-        finally:
-            if is_open:  # It was cancelled, or failed otherwise, before it was sent.
-                with trio.move_on_after(_ANSWER_S, shield=True):
-                    await self._each(asked, lambda each: Fate(course.not_asked(each, self._now_s())))
 
     async def _ask(self, batch: course.Batch) -> list[MessageChange]:
         """Those changes of `batch` that nobody has changed meanwhile, after they have become ASKED."""
@@ -249,9 +235,8 @@ class Sender:
     async def _fail(self, batch: course.Batch, asked: Sequence[MessageChange], error: PlatformError) -> None:
         """Settles changes whose request has failed as a whole."""
         now_s = self._now_s()
-        by_proxy = isinstance(error, ForbiddenError) and not error.code
-        if isinstance(error, _NOT_SENT) or by_proxy:
-            self._pause(batch.owner_id, error, _FORBIDDEN_S if by_proxy else 0.0)
+        if is_undone(error):
+            self._pause(batch.owner_id, error, _FORBIDDEN_S if is_by_proxy(error) else 0.0)
             await self._each(asked, lambda each: Fate(course.not_asked(each, now_s)))
         elif isinstance(error, ForbiddenError):
             because = await self._note_refusal(batch.owner_id, error)

@@ -201,7 +201,7 @@ class Sends:
             while True:
                 await self.read()
                 send = self.find(send_id)
-                if send is None or (send.state is SendState.ASKED and send_id not in self._asker.unsent):
+                if send is None or (send.state is SendState.ASKED and not self._asker.is_unsent(send_id)):
                     return False
                 if await self._save(send, None):
                     return True  # Otherwise it has just changed.

@@ -11,6 +11,9 @@ from rcfs.transport._lane import Lane as Lane
 from rcfs.transport._listeners import Listeners as Listeners
 from rcfs.transport._lists import PagedList as PagedList
 from rcfs.transport._network import Network as Network
+from rcfs.transport._once import UnrepeatableRequest as UnrepeatableRequest
+from rcfs.transport._once import is_by_proxy as is_by_proxy
+from rcfs.transport._once import is_undone as is_undone
 from rcfs.transport._recorder import Recorder as Recorder
 from rcfs.transport._requester import Requester as Requester
 from rcfs.transport._retry import Retry as Retry
