@@ -255,7 +255,7 @@ async def open_engine(
             connection.network,
             recorder,
             outbox_book,
-            now_s=client.server_now_s,
+            now_s=context.now_s,
         )
         retention = RetentionTracker(context, account.calls)
 
