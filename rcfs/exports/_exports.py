@@ -94,10 +94,7 @@ class Exports:
             return _UNKEPT
         if self._is_admin is False:
             return "the login is no administrator"
-        scope = SCOPES[kind]
-        if self._account.rights.lacks(scope):
-            return f"the app lacks the scope {scope}"
-        return self._account.rights.refusal(subject(kind))
+        return self._account.rights.refusal(subject(kind), SCOPES[kind])
 
     @property
     def kinds(self) -> tuple[ExportKind, ...]:

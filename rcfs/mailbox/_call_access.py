@@ -46,9 +46,7 @@ class CallAccess:
         """Why the login may read no call log at all, as part of a sentence; empty if it may, or may be."""
         if self._context.shelving.calls is None:
             return "this program shows no calls"
-        if self._rights.lacks(READ_CALL_LOG):
-            return f"the app lacks the scope {READ_CALL_LOG}"
-        return self._rights.refusal(_ALL)
+        return self._rights.refusal(_ALL, READ_CALL_LOG)
 
     @property
     def company_refusal(self) -> str:

@@ -45,7 +45,7 @@ class Rights:
     @property
     def no_messages(self) -> str:
         """Why the login may read no mailbox at all, as part of a sentence; empty if it may, or may be."""
-        return f"the app lacks the scope {READ_MESSAGES}" if self.lacks(READ_MESSAGES) else ""
+        return self._lacking(READ_MESSAGES)
 
     async def learn(self) -> bool:
         """Keeps the scopes of the present token for later mounts; returns whether they are new."""
@@ -56,8 +56,14 @@ class Rights:
         await self._write(self._scopes_topic, json.dumps(sorted(scopes)))
         return True
 
-    def refusal(self, subject: str) -> str:
-        """Why the platform refused `subject` in the last day, as part of a sentence; empty if it did not."""
+    def refusal(self, subject: str, scope: str = "") -> str:
+        """Why the login may not have `subject`, as part of a sentence; empty if it may, or may be.
+
+        The app lacks `scope`, if one is named, or the platform refused `subject` in the last day.
+        """
+        lacking = self._lacking(scope) if scope else ""
+        if lacking:
+            return lacking
         note = self._read(f"refused {subject} {self._context.login}")
         if note is None or self._context.age_s(note.noted_s) >= _BELIEVED_S:
             return ""
@@ -66,6 +72,9 @@ class Rights:
     async def note_refusal(self, subject: str, because: str) -> None:
         """Remembers that the platform refused `subject`; an empty `because` forgets it."""
         await self._write(f"refused {subject} {self._context.login}", because)
+
+    def _lacking(self, scope: str) -> str:
+        return f"the app lacks the scope {scope}" if self.lacks(scope) else ""
 
     @property
     def _scopes_topic(self) -> str:

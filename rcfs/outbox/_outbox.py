@@ -95,9 +95,7 @@ class Outbox:
         """Why nothing can be changed in a mailbox, as part of a sentence; empty if it can, or may be."""
         if self._book is None:
             return _UNKEPT
-        if self._account.rights.lacks(EDIT_MESSAGES):
-            return f"the app lacks the scope {EDIT_MESSAGES}"
-        return self._account.rights.refusal(subject(owner_id))
+        return self._account.rights.refusal(subject(owner_id), EDIT_MESSAGES)
 
     def all(self) -> tuple[MessageChange, ...]:
         """The changes that are not done, oldest first, as of the latest `read`."""

@@ -99,10 +99,7 @@ class Sends:
         """Why the login cannot send messages of that kind, as part of a sentence; empty if it may be able."""
         if self._book is None:
             return UNKEPT
-        scope = SCOPES[kind]
-        if self._account.rights.lacks(scope):
-            return f"the app lacks the scope {scope}"
-        return self._account.rights.refusal(_subject(kind))
+        return self._account.rights.refusal(_subject(kind), SCOPES[kind])
 
     @property
     def directory(self) -> Path | None:
