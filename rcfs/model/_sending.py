@@ -55,7 +55,7 @@ class SendKind(enum.Enum):
         return {SendKind.FAX: "Fax", SendKind.PAGE: "Pager"}.get(self, "SMS")
 
 
-MMS_TYPES: Final = MappingProxyType(
+_PICTURE_TYPES: Final = MappingProxyType(
     {
         "jpg": "image/jpeg",
         "jpeg": "image/jpeg",
@@ -64,6 +64,12 @@ MMS_TYPES: Final = MappingProxyType(
         "bmp": "image/bmp",
         "tif": "image/tiff",
         "tiff": "image/tiff",
+    }
+)
+"""Media types of pictures that both texts and faxes may have, by the ends of their names."""
+MMS_TYPES: Final = MappingProxyType(
+    {
+        **_PICTURE_TYPES,
         "svg": "image/svg+xml",
         "3gp": "video/3gpp",
         "mp4": "video/mp4",
@@ -100,13 +106,7 @@ FAX_TYPES: Final = MappingProxyType(
         "xml": "text/xml",
         "htm": "text/html",
         "html": "text/html",
-        "jpg": "image/jpeg",
-        "jpeg": "image/jpeg",
-        "png": "image/png",
-        "gif": "image/gif",
-        "bmp": "image/bmp",
-        "tif": "image/tiff",
-        "tiff": "image/tiff",
+        **_PICTURE_TYPES,
     }
 )
 """Media types of the files that a fax may have, by the ends of their names."""
