@@ -29,6 +29,7 @@ from rcfs.model import (
 from rcfs.outbox import _course as course
 from rcfs.outbox._fates import Fate, fate_of, found, request_for
 from rcfs.outbox._rows import Edited, Rows
+from rcfs.outbox._waits import Waits
 from rcfs.platform import (
     MOST_AT_ONCE,
     MOST_IN_BODY,
@@ -42,7 +43,6 @@ from rcfs.transport import (
     Requester,
     RequestOptions,
     UnrepeatableRequest,
-    backoff_s,
     is_by_proxy,
     is_undone,
 )
@@ -93,14 +93,7 @@ class Sender:
         self._limit = limit
         self.refused = 0
         """Messages whose changes the platform has refused so far."""
-        self._faults = 0
-        """Requests in a row that did not tell what the platform has done."""
-        self._until_s: dict[int, float] = {}
-        """By mailbox: until when nothing is sent, in seconds of trio's clock."""
-        self._lost_s: dict[tuple[int, int], float] = {}
-        """By message: when its request ended without an answer, in seconds of trio's clock."""
-        self._looked: set[tuple[int, int]] = set()
-        """The messages of such requests that rcfs has read once, and that were as before."""
+        self._waits = Waits()
 
     async def advance(self, since_s: float, until_s: float) -> float | None:
         """Sends what is due; seconds until something else is, or None if nothing waits.
@@ -114,9 +107,9 @@ class Sender:
         """
         while True:
             changes, now_s = await self._tidy(), trio.current_time()
-            barred = {owner for owner, end_s in self._until_s.items() if end_s > now_s}
+            barred = self._waits.barred(now_s)
             uncertain = [each for each in changes if each.state is ChangeState.ASKED]
-            due = [each for each in uncertain if self._settles_s(each, since_s) <= now_s]
+            due = [each for each in uncertain if self._waits.settles_s(each, since_s) <= now_s]
             due = [each for each in due if each.owner_id not in barred]
             ready = [each for each in changes if each.changed_s <= until_s]
             batch = course.next_batch(ready, _most, barred)
@@ -125,7 +118,7 @@ class Sender:
             elif batch is not None:
                 await self._send(batch)
             else:
-                return self._pause_s(changes, since_s)
+                return self._waits.left_s(changes, since_s, trio.current_time())
 
     async def _tidy(self) -> list[MessageChange]:
         """Holds back too many deletions, and puts back what is no longer wanted; returns all other changes.
@@ -202,7 +195,7 @@ class Sender:
             await UnrepeatableRequest(request, answer_s=_ANSWER_S).run(
                 self._requester, use, self._options(batch.owner_id), withdraw=withdraw
             )
-            self._faults = 0
+            self._waits.succeed()
         except PlatformError as exc:
             await self._fail(batch, asked, exc)
 
@@ -236,7 +229,8 @@ class Sender:
         """Settles changes whose request has failed as a whole."""
         now_s = self._now_s()
         if is_undone(error):
-            self._pause(batch.owner_id, error, _FORBIDDEN_S if is_by_proxy(error) else 0.0)
+            least_s = _FORBIDDEN_S if is_by_proxy(error) else 0.0
+            self._waits.fail(batch.owner_id, error, trio.current_time(), least_s)
             await self._each(asked, lambda each: Fate(course.not_asked(each, now_s)))
         elif isinstance(error, ForbiddenError):
             because = await self._note_refusal(batch.owner_id, error)
@@ -250,7 +244,7 @@ class Sender:
             is_alone = isinstance(error, (NotFoundError, BadRequestError))
             self._recorder.failure("outbox", error)
             if not is_alone:
-                self._pause(batch.owner_id, error)
+                self._waits.fail(batch.owner_id, error, trio.current_time())
             await self._each(
                 asked, lambda each: Fate(attrs.evolve(course.lost(each, now_s), is_alone=is_alone))
             )
@@ -268,9 +262,9 @@ class Sender:
 
         def decide(change: MessageChange) -> Fate:
             fate = found(change, records.get(change.message_id), self._now_s())
-            if self._end_s(change, since_s) <= now_s or fate.is_settling:
+            if self._waits.end_s(change, since_s) <= now_s or fate.is_settling:
                 return fate
-            self._looked.add(change.key)
+            self._waits.look_once_more(change)
             return Fate(change)
 
         await self._each(asked, decide)
@@ -304,11 +298,12 @@ class Sender:
             await self._unread(owner_id, exc)
         else:
             if self._account.mailboxes.sync_age_s(owner_id) > _FRESH_S:
-                self._until_s[owner_id] = trio.current_time() + _FORBIDDEN_S  # The clock is wrong.
+                self._waits.bar(owner_id, trio.current_time() + _FORBIDDEN_S)  # The clock is wrong.
 
     async def _unread(self, owner_id: int, error: PlatformError) -> None:
         self._recorder.failure("outbox", error)
-        self._pause(owner_id, error, _FORBIDDEN_S if isinstance(error, ForbiddenError) else 0.0)
+        least_s = _FORBIDDEN_S if isinstance(error, ForbiddenError) else 0.0
+        self._waits.fail(owner_id, error, trio.current_time(), least_s)
 
     async def _may_delete(self, batch: course.Batch) -> bool:
         """Whether conversations can be deleted as a whole.
@@ -358,7 +353,7 @@ class Sender:
 
         fates = await self._rows.edit(plan, keys.keys())
         for each, fate in fates.items():
-            self._remember(each, fate.after)
+            self._waits.note(each, fate.after, trio.current_time())
         self._tell(fates)
         for owner_id, changes in _by_owner(fates):
             records = {
@@ -367,14 +362,6 @@ class Sender:
                 if fates[each].record is not None or fates[each].is_gone
             }
             await self._account.mailboxes.take(owner_id, records)
-
-    def _remember(self, before: MessageChange, after: MessageChange) -> None:
-        """Takes note of an answer that is lost, or no longer is."""
-        if after.state is not ChangeState.ASKED:
-            self._lost_s.pop(after.key, None)
-            self._looked.discard(after.key)
-        elif after != before:
-            self._lost_s[after.key] = trio.current_time()
 
     def _tell(self, fates: Mapping[MessageChange, Fate]) -> None:
         refused = [(each, fate.refusal) for each, fate in fates.items() if fate.refusal]
@@ -395,35 +382,6 @@ class Sender:
         )
         await self._account.rights.note_refusal(subject(owner_id), because)
         return because
-
-    # Time
-
-    def _pause(self, owner_id: int, error: PlatformError, least_s: float = 0.0) -> None:
-        self._faults += 1
-        self._until_s[owner_id] = trio.current_time() + max(least_s, backoff_s(min(self._faults, 10), error))
-
-    def _settles_s(self, change: MessageChange, since_s: float) -> float:
-        """When a message is read, after a request without a clear answer."""
-        if change.key in self._looked:
-            return self._end_s(change, since_s)
-        return self._end_s(change, since_s) - course.SETTLE_S + course.LOOK_S
-
-    def _end_s(self, change: MessageChange, since_s: float) -> float:
-        """From when on the request is not carried out any more, in seconds of trio's clock."""
-        return max(self._lost_s.get(change.key, since_s), since_s) + course.SETTLE_S
-
-    def _pause_s(self, changes: Sequence[MessageChange], since_s: float) -> float | None:
-        """Seconds until something is due; None if nothing waits."""
-        now_s = trio.current_time()
-        ends_s = [
-            max(
-                self._settles_s(each, since_s) if each.state is ChangeState.ASKED else now_s,
-                self._until_s.get(each.owner_id, 0.0),
-            )
-            for each in changes
-            if each.state in (ChangeState.WAITING, ChangeState.ASKED)
-        ]
-        return max(0.0, min(ends_s) - now_s) if ends_s else None
 
     @staticmethod
     def _options(owner_id: int) -> RequestOptions:
