@@ -145,9 +145,9 @@ def lost(change: MessageChange, now_s: float) -> MessageChange:
     return attrs.evolve(change, changed_s=now_s)
 
 
-def not_asked(change: MessageChange, now_s: float, *, is_alone: bool = False) -> MessageChange:
-    """A change whose request was certainly not carried out; with `is_alone` the next one is for it alone."""
-    return _onward(attrs.evolve(change, asked=None, changed_s=now_s, is_alone=is_alone or change.is_alone))
+def not_asked(change: MessageChange, now_s: float) -> MessageChange:
+    """A change whose request was certainly not carried out."""
+    return _onward(attrs.evolve(change, asked=None, changed_s=now_s))
 
 
 def settled(change: MessageChange, standing: Standing, now_s: float) -> MessageChange:
@@ -184,9 +184,14 @@ def made(change: MessageChange, at_s: float) -> Standing:
     if change.asked in (Action.MARK_READ, Action.MARK_UNREAD):
         read_status = READ if change.asked is Action.MARK_READ else UNREAD
         return Standing(read_status, was.availability, modified_s)
-    availability = {Action.RESTORE: Availability.ALIVE, Action.PURGE: Availability.PURGED}
-    after = Availability.DELETED if change.asked is None else availability.get(change.asked)
-    return Standing(was.read_status, after or Availability.DELETED, modified_s)
+    match change.asked:
+        case Action.RESTORE:
+            availability = Availability.ALIVE
+        case Action.PURGE:
+            availability = Availability.PURGED
+        case _:
+            availability = Availability.DELETED
+    return Standing(was.read_status, availability, modified_s)
 
 
 def refused(change: MessageChange, now_s: float) -> MessageChange:

@@ -108,7 +108,7 @@ def stale(send: Send, now_s: float) -> Send | None:
     if send.state is not SendState.WAITING or now_s - send.created_s < _STALE_S:
         return None
     because = f"; {send.problem}" if send.problem else ""
-    return _refused(send, f"it could not be sent within a day{because}", now_s)
+    return refused(send, f"it could not be sent within a day{because}", now_s)
 
 
 def not_asked(before: Send, error: RcfsError | None, now_s: float) -> Send:
@@ -137,9 +137,9 @@ def told(sent: Send, message: Message) -> Send:
     return attrs.evolve(sent, status=delivery.status, is_final=delivery.is_final, problem=problem)
 
 
-def refused(asked: Send, because: str, now_s: float) -> Send:
-    """`asked` after an answer that says that the platform does not take it."""
-    return _refused(asked, because, now_s)
+def refused(send: Send, because: str, now_s: float) -> Send:
+    """`send` as one that the platform does not take, or that rcfs gives up."""
+    return attrs.evolve(send, state=SendState.REFUSED, since_s=now_s, next_s=0.0, problem=because)
 
 
 def lost(asked: Send, error: RcfsError | None, now_s: float) -> Send:
@@ -184,7 +184,7 @@ def looked(asked: Send, messages: Sequence[Message], claimed: Collection[int], n
         return _unknown(asked, unsure, now_s)
     if asked.attempts >= _MOST_ATTEMPTS:
         because = f"{asked.attempts} requests got no answer, and the message does not exist"
-        return _refused(asked, because, now_s)
+        return refused(asked, because, now_s)
     return attrs.evolve(
         asked,
         state=SendState.WAITING,
@@ -206,10 +206,6 @@ def is_over(send: Send, now_s: float) -> bool:
         is_early = send.outgoing.send_at_s is not None and now_s < send.outgoing.send_at_s
         return not is_early and age_s > (_KEPT_SENT_S if send.is_final else _KEPT_S)
     return send.state is SendState.REFUSED and age_s > _KEPT_S
-
-
-def _refused(send: Send, because: str, now_s: float) -> Send:
-    return attrs.evolve(send, state=SendState.REFUSED, since_s=now_s, next_s=0.0, problem=because)
 
 
 def _unknown(asked: Send, messages: Sequence[Message], now_s: float) -> Send:

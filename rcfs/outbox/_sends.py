@@ -182,7 +182,6 @@ class Sends:
         if because:
             raise ForbiddenError(f"cannot send: {because}")
         send = course.new(secrets.token_hex(8), outgoing, self._now_s())
-
         await self._list.add(send, paths)
         self._due.set()
         return send
