@@ -285,8 +285,6 @@ class Exports:
                 await self._save(export, blocked(export))
 
     def _is_due(self) -> bool:
-        if all(each.state.is_final and not each.next_look_s for each in self._all):
-            return False
         return next_due(self._all, self.kinds, self._wall_clock(), ()) is not None
 
     def _pause_s(self, most_s: float) -> float:
