@@ -115,13 +115,11 @@ class RetentionTracker:
             PlatformError: The server refused, failed or could not be reached.
         """
         request = update_store_configuration(days)
-        found = None
         try:
             found = await self._context.requester.read(request, retention_days, _by_a_person())
         except UncertainError as exc:
             self._context.recorder.failure("retention", exc)
-        if found is None:
-            found = await self.ask()
+            return await self.ask()
         await self._keep({"days": found})
         return found
 
