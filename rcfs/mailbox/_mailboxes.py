@@ -29,6 +29,7 @@ from rcfs.model import (
     collection_of,
     owner_of,
 )
+from rcfs.store import MailboxState
 from rcfs.transport import RequestOptions
 
 
@@ -70,15 +71,14 @@ class Mailboxes:
 
     def catalogue(self, extension_id: int) -> MailboxCatalogue | None:
         """The mailbox of an extension; None if it was never loaded. Sends no request."""
-        account_id, context = self._kind.account_id, self._context
-        state = context.index.reader.mailbox(account_id, extension_id)
+        context, state = self._context, self._stored(extension_id)
         if state is None or not state.loaded:
             return None
         return MailboxCatalogue(
             context.index.reader,
             context.sizes,
             state.number,
-            account_id,
+            self._kind.account_id,
             extension_id,
             context.shelving.hidden_views,
         )
@@ -154,7 +154,7 @@ class Mailboxes:
         Raises:
             StoreError: The index fails.
         """
-        state = self._context.index.reader.mailbox(self._kind.account_id, extension_id)
+        state = self._stored(extension_id)
         return ({}, {}) if state is None else self._intake.known(state.number, message_ids)
 
     def in_conversations(self, extension_id: int, conversation_ids: Sequence[str]) -> dict[str, list[int]]:
@@ -165,8 +165,7 @@ class Mailboxes:
         Raises:
             StoreError: The index fails.
         """
-        reader = self._context.index.reader
-        state = reader.mailbox(self._kind.account_id, extension_id)
+        reader, state = self._context.index.reader, self._stored(extension_id)
         return {} if state is None else reader.ids_in(state.number, CONVERSATIONS_VIEW, conversation_ids)
 
     def trashed(self, extension_id: int) -> list[Message]:
@@ -175,8 +174,7 @@ class Mailboxes:
         Raises:
             StoreError: The index fails.
         """
-        reader = self._context.index.reader
-        state = reader.mailbox(self._kind.account_id, extension_id)
+        reader, state = self._context.index.reader, self._stored(extension_id)
         raws = [] if state is None else reader.records_between(state.number, TRASH_VIEW)
         return list(parse_messages(raws))
 
@@ -186,7 +184,7 @@ class Mailboxes:
         Raises:
             StoreError: The index fails.
         """
-        state = self._context.index.reader.mailbox(self._kind.account_id, extension_id)
+        state = self._stored(extension_id)
         if state is not None:
             changed = await self._context.in_thread(self._intake.show, state.number, message_ids, raws)
             self._kind.tell(extension_id, changed)
@@ -211,9 +209,10 @@ class Mailboxes:
 
     def sync_age_s(self, extension_id: int) -> float:
         """Seconds since the last sync of a mailbox; infinite if it was never loaded."""
-        state = self._context.index.reader.mailbox(self._kind.account_id, extension_id)
-        loaded = state is not None and state.loaded
-        return self._context.sync_age_s(state.synced_s) if state is not None and loaded else math.inf
+        state = self._stored(extension_id)
+        if state is None or not state.loaded:
+            return math.inf
+        return self._context.sync_age_s(state.synced_s)
 
     def notice(self, extension_id: int) -> None:
         """Tells the listeners if another process has changed a mailbox in the index."""
@@ -297,6 +296,10 @@ class Mailboxes:
         """Looks again which mailboxes are loaded, because another index took the place of a damaged one."""
         self._kind.forget()
         self._collections.recall()
+
+    def _stored(self, extension_id: int) -> MailboxState | None:
+        """The mailbox in the index; None if it was never loaded or prepared."""
+        return self._context.index.reader.mailbox(self._kind.account_id, extension_id)
 
     def _state(self, extension_id: int) -> State:
         return self._collections.state(collection_of(MAILBOX, extension_id))
