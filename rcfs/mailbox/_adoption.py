@@ -33,29 +33,24 @@ class AdoptionPlan:
     """The same by this machine's clock, which dates exports."""
 
 
-class Adoption:
-    """The plans of one account's mailboxes."""
+def adoption_plan(context: Context, account_id: str, extension_id: int) -> AdoptionPlan | None:
+    """The plan for a mailbox; None without one, or if it is too old or the index was replaced since.
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
-        self.account_id = ""
-        """Decimal account id; must be set before any other use."""
+    Raises:
+        StoreError: The index fails.
+    """
+    note = read_note(context, "records", account_id, extension_id)
+    state = context.index.reader.mailbox(account_id, extension_id)
+    if note is None or state is None:
+        return None
+    try:
+        plan = AdoptionPlan(**json.loads(note.text))
+    except (ValueError, TypeError):
+        return None
+    is_fresh = context.now_s() - plan.at_s < TOLD_S
+    return plan if is_fresh and plan.mailbox == state.number and not state.loaded else None
 
-    def plan(self, extension_id: int) -> AdoptionPlan | None:
-        """The plan for a mailbox; None without one, or if it is too old or the index was replaced since."""
-        note = read_note(self._context, "records", self.account_id, extension_id)
-        state = self._context.index.reader.mailbox(self.account_id, extension_id)
-        if note is None or state is None:
-            return None
-        try:
-            plan = AdoptionPlan(**json.loads(note.text))
-        except (ValueError, TypeError):
-            return None
-        is_fresh = self._context.now_s() - plan.at_s < TOLD_S
-        return plan if is_fresh and plan.mailbox == state.number and not state.loaded else None
 
-    async def begin(self, extension_id: int, plan: AdoptionPlan) -> None:
-        """Keeps a plan, in place of an earlier one."""
-        await write_note(
-            self._context, "records", self.account_id, extension_id, json.dumps(attrs.asdict(plan))
-        )
+async def keep_plan(context: Context, account_id: str, extension_id: int, plan: AdoptionPlan) -> None:
+    """Keeps the plan for a mailbox, in place of an earlier one."""
+    await write_note(context, "records", account_id, extension_id, json.dumps(attrs.asdict(plan)))

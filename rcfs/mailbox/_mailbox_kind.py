@@ -7,7 +7,6 @@ from functools import partial
 import trio
 
 from rcfs.errors import ForbiddenError, NotFoundError
-from rcfs.mailbox._adoption import Adoption
 from rcfs.mailbox._changes import MailboxChanged, MailboxLoaded
 from rcfs.mailbox._collections import Progress, State
 from rcfs.mailbox._context import Context
@@ -30,9 +29,7 @@ class MailboxKind:
 
     def __init__(self, context: Context, intake: Intake) -> None:
         self._context = context
-        self.adoption = Adoption(context)
-        """The mailboxes whose records come out of exports."""
-        self._updater = Updater(context, intake, self.adoption)
+        self._updater = Updater(context, intake)
         self._revisions: dict[int, int | None] = {}
         """By extension: the last revision of its mailbox that listeners were told about; None when they must
         be told that all of it has changed."""

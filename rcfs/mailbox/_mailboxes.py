@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import trio
 
 from rcfs.errors import PlatformError, RcfsError, StoreError
+from rcfs.mailbox._adoption import adoption_plan
 from rcfs.mailbox._catalogue import MailboxCatalogue
 from rcfs.mailbox._changes import MailboxChanged, MailboxUsed
 from rcfs.mailbox._collections import Collections, Progress, State
@@ -239,7 +240,7 @@ class Mailboxes:
             options = RequestOptions(priority, label=f"mailbox of extension {extension_id}")
             await self._kind.prepare(extension_id, options)
             self._collections.recall([collection_of(MAILBOX, extension_id)])
-        plan = self._kind.adoption.plan(extension_id)
+        plan = adoption_plan(self._context, self._kind.account_id, extension_id)
         return None if plan is None else plan.own_s
 
     def begin_records(self, extension_id: int, asked_s: float) -> tuple[int, int] | None:
@@ -254,7 +255,7 @@ class Mailboxes:
         Raises:
             StoreError: The index fails.
         """
-        plan = self._kind.adoption.plan(extension_id)
+        plan = adoption_plan(self._context, self._kind.account_id, extension_id)
         return None if plan is None or plan.own_s > asked_s else (plan.mailbox, plan.listing)
 
     def take_records(self, numbers: tuple[int, int], records: Iterable[Record]) -> None:
@@ -285,7 +286,7 @@ class Mailboxes:
     def keep_current(self, account_id: str, extensions: Iterable[Extension]) -> None:
         """Keeps the mailboxes of these extensions current once they are loaded, and no others."""
         before = self._kind.extensions
-        self._kind.account_id = self._kind.adoption.account_id = account_id
+        self._kind.account_id = account_id
         self._kind.extensions = now = {extension.id: extension for extension in extensions}
         # An extension whose type has changed may have a mailbox now.
         changed = (each for each in before.keys() & now.keys() if before[each].type != now[each].type)

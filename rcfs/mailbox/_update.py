@@ -23,7 +23,7 @@ import attrs
 import trio
 
 from rcfs.errors import BadRequestError, NotFoundError, ServerError, StoreError
-from rcfs.mailbox._adoption import TOLD_S, Adoption, AdoptionPlan
+from rcfs.mailbox._adoption import TOLD_S, AdoptionPlan, adoption_plan, keep_plan
 from rcfs.mailbox._collections import Progress
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._intake import Intake, Merged, purged_record
@@ -91,9 +91,8 @@ class _Listing:
 class Updater:
     """Loads and syncs mailboxes, several at a time, but each in one task only."""
 
-    def __init__(self, context: Context, intake: Intake, adoption: Adoption) -> None:
+    def __init__(self, context: Context, intake: Intake) -> None:
         self._context = context
-        self._adoption = adoption
         self._index = context.index
         self._in_thread = context.in_thread
         self._recorder = context.recorder
@@ -118,13 +117,17 @@ class Updater:
             StoreError: The index fails.
         """
         state = self._index.reader.mailbox(target.account_id, target.extension_id)
-        if (state is not None and state.loaded) or self._adoption.plan(target.extension_id) is not None:
+        if (state is not None and state.loaded) or self._plan(target) is not None:
             return
-        await self._adoption.begin(target.extension_id, await self._begin(target, options))
+        plan = await self._begin(target, options)
+        await keep_plan(self._context, target.account_id, target.extension_id, plan)
+
+    def _plan(self, target: Target) -> AdoptionPlan | None:
+        return adoption_plan(self._context, target.account_id, target.extension_id)
 
     async def _load(self, target: Target, options: RequestOptions) -> None:
         """Reads the whole list, and removes from the index what the list lacks."""
-        plan = self._adoption.plan(target.extension_id)
+        plan = self._plan(target)
         listing = None if plan is None else await self._list(target, options, plan)
         listings = 0
         while listing is None or (listing.shifted and listings < _MOST_LISTINGS):
