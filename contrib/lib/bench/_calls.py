@@ -1,9 +1,7 @@
 """Measures the call log of a large account: its load in virtual time, then a mount of the loaded index."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,7 +12,7 @@ import attrs
 
 from bench._calls_load import DAYS, NOW, PLATFORM_URL
 from bench._calls_results import CallsFigures, Timed
-from bench._measure import evict, run_script
+from bench._measure import evict, run_module, run_script
 from bench._nginx import Origin
 from bench._peers import PeerError, Place, rcfs
 
@@ -66,27 +64,11 @@ class CallsBench:
             PeerError: It failed.
         """
         began = time.perf_counter()
-        with (self.folder / "load.json").open("w+", encoding="utf-8") as output:
-            process = subprocess.Popen(
-                [
-                    *("timeout", f"{_LOADS_WITHIN_S:.0f}", sys.executable, "-P", "-m", "bench._calls_load"),
-                    *(str(state), str(self.per_day), str(self.users)),
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-            )
-            # Unlike `Popen.wait`, this gives the usage of one process and not that of all children together.
-            _pid, code, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(code)
-            if process.returncode:
-                raise PeerError(f"the load ended with {process.returncode}")
-            output.seek(0)
-            loaded = json.load(output)
+        arguments = (str(state), str(self.per_day), str(self.users))
+        loaded, peak_bytes = run_module("bench._calls_load", *arguments, within_s=_LOADS_WITHIN_S)
         for month in loaded["months"]:
             self.say(f"{month['month']}: {month['calls']:,} calls, {month['requests']:,} requests")
-        return CallsFigures(
-            load=loaded, load_s=time.perf_counter() - began, load_rss_bytes=usage.ru_maxrss * 1024
-        )
+        return CallsFigures(load=loaded, load_s=time.perf_counter() - began, load_rss_bytes=peak_bytes)
 
     def mount(self, state: Path, figures: CallsFigures) -> CallsFigures:
         """Mounts what is in the folder `state`, named ``state``, without the network, and reads it.

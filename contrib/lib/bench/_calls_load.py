@@ -4,38 +4,23 @@ Run as a program: ``python -m bench._calls_load FOLDER CALLS USERS``. It leaves 
 prints a `Loaded` as JSON. Its peak memory is that of rcfs and the simulator together.
 """
 
-import json
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager, closing
 from pathlib import Path
-from typing import TypeVar, TypeVarTuple
-from unittest.mock import patch
-from warnings import warn
 
 import attrs
-import structlog
 import trio
-from trio.testing import MockClock
 
-from bench._peers import CREDENTIAL
-from rcfs.engine import Engine, open_engine
+from bench._virtual import print_result, virtual_engine
+from rcfs.engine import Engine
 from rcfs.engine_status import mount_status
-from rcfs.mailbox import CallShelving, Shelving
-from rcfs.model import COMPANY, HEAVY, PRIOR_PLANS, login_digest
-from rcfs.platform import AllowedHosts, Client, Credentials
-from rcfs.quota import Ledger, MemoryHome
+from rcfs.mailbox import CallShelving
+from rcfs.model import COMPANY, HEAVY, PRIOR_PLANS
 from rcfs.simulator import AccountSpec, SimulatorConfig
 from rcfs.simulator._exchange import PLATFORM
 from rcfs.status import ReadersStatus, render_status
-from rcfs.store import ContentCache, MailboxIndex, SizeIndex
-from rcfs.transport import Recorder
-from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve, shelve_call, shown_extensions
+from rcfs.tree import shelve_call, shown_extensions
 from tests.fakes.in_memory import URLS, Line, Platform
-
-T = TypeVar("T")
-Ts = TypeVarTuple("Ts")
 
 NOW, BEFORE = "2026-11", "2026-10"
 """The months of the simulated account in which it has calls: its present is 2026-11-20T12:00:00Z."""
@@ -101,7 +86,11 @@ async def load(folder: Path, per_day: int, users: int) -> Loaded:
     async with trio.open_nursery() as nursery:
         platform = Platform(config, nursery)
         idle_bytes = _resident_bytes()
-        async with _engine(platform, folder) as engine, trio.open_nursery() as telling:
+        calls = CallShelving(shelve_call, shown_extensions)
+        async with (
+            virtual_engine(folder, Line(platform), cache_bytes=1 << 30, calls=calls) as engine,
+            trio.open_nursery() as telling,
+        ):
             telling.start_soon(_tell, engine)
             months = [await _first_look(platform, engine, month) for month in (NOW, BEFORE)]
             before = len(platform.simulator.journal.entries(group="heavy"))
@@ -159,51 +148,6 @@ async def _tell(engine: Engine) -> None:
         await trio.sleep(_SAY_EVERY_S)
 
 
-@asynccontextmanager
-async def _engine(platform: Platform, folder: Path) -> AsyncIterator[Engine]:
-    endpoints = platform.endpoints
-
-    def now_s() -> float:
-        return platform.now_s
-
-    with ExitStack() as stack:
-        cache = ContentCache.open(folder / "cache", size_limit_bytes=1 << 30, free_floor_bytes=0, warn=warn)
-        stack.enter_context(closing(cache))
-        index = stack.enter_context(closing(MailboxIndex.open(folder / "mailboxes.sqlite", warn)))
-        sizes = stack.enter_context(closing(SizeIndex.open(folder / "sizes.sqlite", warn)))
-        async with open_engine(
-            login=login_digest(endpoints.platform_url, CREDENTIAL, CREDENTIAL),
-            client=Client(
-                AllowedHosts(endpoints.platform_url, endpoints.media_url),
-                user_agent="rcfs/bench",
-                transport=Line(platform),
-                clock=now_s,
-                boot_clock=trio.current_time,
-            ),
-            credentials=Credentials(endpoints.client_id, endpoints.client_secret, endpoints.jwt),
-            ledger=Ledger(MemoryHome(PRIOR_PLANS)),
-            cache=cache,
-            index=index,
-            sizes=sizes,
-            shelving=Shelving(
-                shelve,
-                name_folder,
-                frozenset({PURGED}),
-                SHELVING_EDITION,
-                CallShelving(shelve_call, shown_extensions),
-            ),
-            recorder=Recorder(structlog.get_logger(), now_s),
-            wall_clock=now_s,
-        ) as engine:
-            yield engine
-
-
-async def run_inline(work: Callable[[*Ts], T], *arguments: *Ts, **_options: object) -> T:
-    """Runs the work of a thread in the event loop, since virtual time passes while a task waits."""
-    await trio.lowlevel.checkpoint()
-    return work(*arguments)
-
-
 def _resident_bytes() -> int:
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     sizes = {line.split(":")[0]: line.split()[1] for line in lines if line.endswith(" kB")}
@@ -213,13 +157,7 @@ def _resident_bytes() -> int:
 def main() -> None:
     """Runs the program."""
     folder, per_day, users = sys.argv[1:]
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(40),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    with patch.object(trio.to_thread, "run_sync", run_inline):
-        loaded = trio.run(load, Path(folder), int(per_day), int(users), clock=MockClock(autojump_threshold=0))
-    print(json.dumps(attrs.asdict(loaded)))
+    print_result(load, Path(folder), int(per_day), int(users))
 
 
 if __name__ == "__main__":

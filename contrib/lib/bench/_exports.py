@@ -1,9 +1,6 @@
 """Measures the pull of a large account by exports against attachments one by one, in virtual time."""
 
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any, Final
 import attrs
 
 from bench._exports_load import ARCHIVE_BYTES, ATTACHMENTS, EVERY, LATENCY_S, LISTS, RECORDS, Case
-from bench._peers import PeerError
+from bench._measure import run_module
 
 LARGE: Final = 600_000
 """Attachments of the large account, to which the figures are extrapolated."""
@@ -72,26 +69,10 @@ def run(case: Case, folder: Path) -> dict[str, Any]:
     Raises:
         PeerError: It failed.
     """
-    with tempfile.TemporaryFile("w+", dir=folder) as output, tempfile.TemporaryDirectory(dir=folder) as place:
-        process = subprocess.Popen(
-            [
-                *("timeout", f"{_WITHIN_S:.0f}", sys.executable, "-P", "-m", "bench._exports_load"),
-                *(place, json.dumps(attrs.asdict(case))),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-        )
-        # Unlike `Popen.wait`, this gives the usage of one process and not that of all children together.
-        _pid, code, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(code)
-        if process.returncode:
-            raise PeerError(f"the pull ended with {process.returncode}")
-        output.seek(0)
-        return {
-            "case": attrs.asdict(case),
-            **json.load(output),
-            "rss_bytes": usage.ru_maxrss * 1024,
-        }
+    with tempfile.TemporaryDirectory(dir=folder) as place:
+        wanted = attrs.asdict(case)
+        pulled, peak_bytes = run_module("bench._exports_load", place, json.dumps(wanted), within_s=_WITHIN_S)
+    return {"case": wanted, **pulled, "rss_bytes": peak_bytes}
 
 
 def measure(attachments: int, folder: Path, results: ExportsResults, say: Callable[[str], None]) -> None:

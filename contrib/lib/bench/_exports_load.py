@@ -15,30 +15,17 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from unittest.mock import patch
-from warnings import warn
 
 import attrs
 import httpx
-import structlog
 import trio
-from trio.testing import MockClock
 
-from bench._calls_load import run_inline
-from bench._peers import CREDENTIAL
-from rcfs.engine import Engine, open_engine
-from rcfs.filenames import StateFiles
-from rcfs.mailbox import Shelving
-from rcfs.model import PRIOR_PLANS, Filter, login_digest
-from rcfs.platform import AllowedHosts, Client, Credentials
+from bench._virtual import print_result, virtual_engine
+from rcfs.model import Filter
 from rcfs.pull import Pull, Via
-from rcfs.quota import Ledger, MemoryHome
 from rcfs.simulator import AccountSpec, SimulatorConfig
-from rcfs.store import ContentCache, ExportBook, MailboxIndex, SizeIndex
-from rcfs.transport import Recorder
-from rcfs.tree import PURGED, SHELVING_EDITION, name_folder, shelve
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.plain_mail import plain_mail
 
@@ -160,7 +147,9 @@ async def pull(folder: Path, case: Case) -> Pulled:
     phases_s: dict[str, float] = {}
     async with trio.open_nursery() as nursery:
         platform = Platform(config, nursery, held_pieces=_HELD_PIECES)
-        async with _engine(platform, folder, case) as engine:
+        async with virtual_engine(
+            folder, SlowLine(platform, case), cache_bytes=1 << 40, exports=True
+        ) as engine:
             disk = _Disk(folder)
             nursery.start_soon(disk.watch)
             job = Pull(engine, via=Via(case.via), on_note=notes.append)
@@ -220,52 +209,11 @@ def _timed(phases_s: dict[str, float], name: str) -> Iterator[None]:
     phases_s[name] = trio.current_time() - began_s
 
 
-@asynccontextmanager
-async def _engine(platform: Platform, folder: Path, case: Case) -> AsyncIterator[Engine]:
-    endpoints = platform.endpoints
-
-    def now_s() -> float:
-        return platform.now_s
-
-    with ExitStack() as stack:
-        cache = ContentCache.open(folder / "cache", size_limit_bytes=1 << 40, free_floor_bytes=0, warn=warn)
-        stack.enter_context(closing(cache))
-        index = stack.enter_context(closing(MailboxIndex.open(folder / "mailboxes.sqlite", warn)))
-        sizes = stack.enter_context(closing(SizeIndex.open(folder / "sizes.sqlite", warn)))
-        book = stack.enter_context(closing(ExportBook.open(StateFiles(folder), warn)))
-        async with open_engine(
-            login=login_digest(endpoints.platform_url, CREDENTIAL, CREDENTIAL),
-            client=Client(
-                AllowedHosts(endpoints.platform_url, endpoints.media_url),
-                user_agent="rcfs/bench",
-                transport=SlowLine(platform, case),
-                clock=now_s,
-                boot_clock=trio.current_time,
-            ),
-            credentials=Credentials(endpoints.client_id, endpoints.client_secret, endpoints.jwt),
-            ledger=Ledger(MemoryHome(PRIOR_PLANS)),
-            cache=cache,
-            index=index,
-            sizes=sizes,
-            shelving=Shelving(shelve, name_folder, frozenset({PURGED}), SHELVING_EDITION),
-            recorder=Recorder(structlog.get_logger(), now_s),
-            wall_clock=now_s,
-            export_book=book,
-        ) as engine:
-            yield engine
-
-
 def main() -> None:
     """Runs the program."""
     folder, case = Path(sys.argv[1]), Case(**json.loads(sys.argv[2]))
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(40),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
-    size_bytes = case.each_bytes // case.scale
-    with plain_mail(size_bytes, EVERY), patch.object(trio.to_thread, "run_sync", run_inline):
-        pulled = trio.run(pull, folder, case, clock=MockClock(autojump_threshold=0))
-    print(json.dumps(attrs.asdict(pulled)))
+    with plain_mail(case.each_bytes // case.scale, EVERY):
+        print_result(pull, folder, case)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -21,6 +23,7 @@ from bench._material import NEEDLE, Material, Texts
 from bench._nginx import AccessLog, Origin
 from bench._peers import Peer, PeerError, Place
 from bench._plan import AGAIN, COLD, PHASES, REMOUNT, Case, Layout, Plan
+from bench._processes import wait_measured
 from bench._results import FirstByte, Memory, Results
 
 _DIES_WITHIN_S = 3.0
@@ -188,6 +191,22 @@ class Bench:
     @staticmethod
     def _clear(place: Place) -> None:
         shutil.rmtree(place.cache, ignore_errors=True)
+
+
+def run_module(module: str, *arguments: str, within_s: float) -> tuple[Any, int]:
+    """The JSON that `module` prints when it is run as a program, and its peak memory in bytes.
+
+    Raises:
+        PeerError: It failed, or took longer than `within_s`.
+    """
+    command = ["timeout", f"{within_s:.0f}", sys.executable, "-P", "-m", module, *arguments]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output)
+        usage = wait_measured(process)
+        if process.returncode:
+            raise PeerError(f"{module} ended with {process.returncode}")
+        output.seek(0)
+        return json.load(output), usage.ru_maxrss * 1024
 
 
 def run_script(script: str, root: Path, variables: Mapping[str, str], within_s: float) -> tuple[float, str]:

@@ -1,6 +1,7 @@
 """Processes that end with the bench, even if it is killed."""
 
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -48,6 +49,14 @@ def end(process: "subprocess.Popen[bytes]") -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def wait_measured(process: "subprocess.Popen[bytes]") -> resource.struct_rusage:
+    """Waits until `process` has ended; what it used, of CPU time and memory."""
+    # Unlike `Popen.wait`, this gives the usage of one process and not that of all children together.
+    _pid, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return usage
 
 
 def free_port() -> int:

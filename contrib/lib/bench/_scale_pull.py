@@ -10,6 +10,7 @@ import attrs
 
 from bench._nginx import Origin
 from bench._peers import Peer, PeerError, Place
+from bench._processes import wait_measured
 
 
 @attrs.frozen
@@ -43,9 +44,7 @@ def pull(peer: Peer, origin: Origin, place: Place, options: Sequence[str], withi
             stdout=log,
             stderr=log,
         )
-        # Unlike `Popen.wait`, this gives the usage of one process and not that of all children together.
-        _pid, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+        usage = wait_measured(process)
         log.seek(0)
         lines = log.read().decode("utf-8", "replace").splitlines()
     if process.returncode:
