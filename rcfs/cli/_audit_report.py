@@ -3,22 +3,18 @@
 import json
 import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Self
 
 import attrs
-import click
 
 from rcfs.audit import Finding, OwnerReport, Row, Summary, Trouble
 from rcfs.cli._audit_text import report_lines
-from rcfs.cli._output import erase_line, say, say_json, tell
+from rcfs.cli._output import Pace, erase_line, redraw_line, say, say_json, tell
 from rcfs.model import format_size, iso_time, one_line
 from rcfs.pull import PullNote, filter_of
 
-_LINE_EVERY_S = 10.0
-"""Time between two lines of progress where stderr is no terminal."""
 _MOST_FINDINGS = 10
 _MOST_VERBOSE = 10_000
 """Findings of each kind that the text shows, and with --verbose, 3 MB of text; --json lists all."""
@@ -34,7 +30,7 @@ class Report:
         self._findings: list[Finding] = []
         self._counts: Counter[Trouble] = Counter()
         self._is_terminal = sys.stderr.isatty()
-        self._written_s = time.monotonic()
+        self._pace = Pace()
 
     def __enter__(self) -> Self:
         return self
@@ -73,9 +69,8 @@ class Report:
 
     def _show(self, text: str) -> None:
         if self._is_terminal:
-            erase_line()
-            click.echo(one_line(text), err=True, nl=False)
-        elif self._is_due():
+            redraw_line(text)
+        elif self._pace.is_due():
             tell(text)
 
     def ended(self, summary: Summary) -> None:
@@ -83,14 +78,6 @@ class Report:
         self._erase()
         for line in report_lines(summary, self._owners, self._findings, verbose=self._verbose):
             say(one_line(line))
-
-    def _is_due(self) -> bool:
-        """Whether a line of progress is due; the next one is due later then."""
-        now_s = time.monotonic()
-        is_due = now_s >= self._written_s + _LINE_EVERY_S
-        if is_due:
-            self._written_s = now_s
-        return is_due
 
     def _erase(self) -> None:
         if self._is_terminal:
@@ -134,7 +121,7 @@ class JsonReport(Report):
         """Says nothing: there are no numbers yet."""
 
     def advanced(self, summary: Summary, doing: str) -> None:
-        if self._is_due():
+        if self._pace.is_due():
             self._write("progress", doing=doing, mailboxes=summary.owners, files_read=summary.files.listed)
 
     def ended(self, summary: Summary) -> None:

@@ -5,6 +5,7 @@ server, words of the command line) cannot control the terminal.
 """
 
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 
@@ -13,6 +14,9 @@ import click
 from rcfs.cli._streams import OutputError
 from rcfs.errors import PlatformError, RcfsError
 from rcfs.model import one_line, safe_json, safe_lines
+
+LINE_EVERY_S = 10.0
+"""Time between two lines of progress where stderr is no terminal, so that a log gets few."""
 
 
 def say(lines: str) -> None:
@@ -79,6 +83,27 @@ def error_line(error: RcfsError) -> str:
 def erase_line() -> None:
     """Erases the line of the terminal that stderr is on."""
     click.echo("\r\033[K", err=True, nl=False)
+
+
+def redraw_line(text: str) -> None:
+    """Shows `text` instead of what stands in the line of the terminal that stderr is on."""
+    erase_line()
+    click.echo(one_line(text), err=True, nl=False)
+
+
+class Pace:
+    """The pace of lines of progress that stay, in a log or for a program: at most one in ten seconds."""
+
+    def __init__(self) -> None:
+        self._written_s = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether a line is due; if it is, the next one is due ten seconds later."""
+        now_s = time.monotonic()
+        is_due = now_s >= self._written_s + LINE_EVERY_S
+        if is_due:
+            self._written_s = now_s
+        return is_due
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import click
 
-from rcfs.cli._output import erase_line, error_line, say, tell
+from rcfs.cli._output import LINE_EVERY_S, Pace, erase_line, error_line, redraw_line, say, tell
 from rcfs.errors import PlatformError, RcfsError
 from rcfs.mailbox import READ_MESSAGES
 from rcfs.model import format_duration, format_size
@@ -19,7 +19,6 @@ from rcfs.pull import Failure, Item, KeepingUp, Progress, Survey, Way
 if TYPE_CHECKING:
     from click._termui_impl import ProgressBar
 
-_LINE_EVERY_S = 10.0
 _LINE_EVERY_SHARE = 0.05
 """A line of progress is due after 10 s or 5 % of the files, whichever comes first: a log gets neither too few
 lines nor too many."""
@@ -82,11 +81,10 @@ class JsonReport(Report):
     """One JSON object per line on stdout."""
 
     def __init__(self) -> None:
-        self._written_s = time.monotonic()
+        self._pace = Pace()
 
     def surveyed(self, survey: Survey) -> None:
-        if time.monotonic() >= self._written_s + _LINE_EVERY_S:
-            self._written_s = time.monotonic()
+        if self._pace.is_due():
             _write("survey", looked=survey.looked)
 
     def previewed(self, survey: Survey, left_s: float) -> None:
@@ -120,8 +118,7 @@ class JsonReport(Report):
         _write("note", text=note)
 
     def advanced(self, progress: Progress, left_s: float) -> None:
-        if time.monotonic() >= self._written_s + _LINE_EVERY_S:
-            self._written_s = time.monotonic()
+        if self._pace.is_due():
             _write("progress", **_counts(progress), eta_s=round(left_s, 1))
 
     def ended(self, survey: Survey, progress: Progress, outcome: str, exit_code: int) -> None:
@@ -139,7 +136,7 @@ class LineReport(Report):
 
     def surveyed(self, survey: Survey) -> None:
         if time.monotonic() >= self._survey_line_s:
-            self._survey_line_s = time.monotonic() + _LINE_EVERY_S
+            self._survey_line_s = time.monotonic() + LINE_EVERY_S
             tell(_looked(survey))
 
     def planned(self, survey: Survey, left_s: float) -> None:
@@ -148,7 +145,7 @@ class LineReport(Report):
 
     def advanced(self, progress: Progress, left_s: float) -> None:
         share = (progress.files - self._written_files) / max(1, self._of)
-        if share >= _LINE_EVERY_SHARE or time.monotonic() >= self._written_s + _LINE_EVERY_S:
+        if share >= _LINE_EVERY_SHARE or time.monotonic() >= self._written_s + LINE_EVERY_S:
             self._written_s, self._written_files = time.monotonic(), progress.files
             tell(f"{progress.files} of {self._of} files, {_state(progress, left_s)}")
 
@@ -160,8 +157,7 @@ class BarReport(Report):
         self._bar: ProgressBar[str] | None = None
 
     def surveyed(self, survey: Survey) -> None:
-        erase_line()
-        click.echo(_looked(survey), err=True, nl=False)
+        redraw_line(_looked(survey))
 
     def previewed(self, survey: Survey, left_s: float) -> None:
         erase_line()
