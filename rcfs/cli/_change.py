@@ -86,7 +86,8 @@ def purge(paths: tuple[str, ...], *, yes: bool, as_json: bool, **options: Any) -
 def flush(*, confirm: bool, as_json: bool, **options: Any) -> None:
     """Send the changes that wait, and wait until they are made."""
     settings = _settings(options)
-    if not _waiting(settings, settings.require_credentials().identity)[0]:
+    changes, _sends = unconfirmed(settings, settings.require_credentials().identity)
+    if not changes:
         say_json('{"messages": 0, "refused": 0, "left": 0}') if as_json else say(_NOTHING)
         return
     from rcfs.cli._change_run import send
@@ -116,10 +117,10 @@ def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any
     if drop + bool(again) + bool(forget) > 1:
         raise click.UsageError("give one of --drop, --again and --forget")
     settings = _settings(options)
-    login = settings.require_credentials().identity
+    changes, sends = unconfirmed(settings, settings.require_credentials().identity)
     if again or forget:
-        if all(send.id != again + forget for send in _waiting(settings, login)[1]):
-            raise ConfigError(f"the outbox has no message {again + forget}; `rcfs outbox` lists them")
+        if all(send.id != (again or forget) for send in sends):
+            raise ConfigError(f"the outbox has no message {again or forget}; `rcfs outbox` lists them")
         from rcfs.cli._send_run import forget_send, send_again
 
         if again:
@@ -127,17 +128,15 @@ def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any
         else:
             forget_send(settings, forget)
             say_json(json.dumps({"forgot": forget})) if as_json else say(f"Forgot message {forget}.")
-        return
-    changes, sends = _waiting(settings, login)
-    if not drop:
-        _show(changes, sends, as_json=as_json)
-        return
-    dropped = 0
-    if any(change.state == "held" for change in changes):
-        from rcfs.cli._change_run import forget as forget_held
+    elif drop:
+        dropped = 0
+        if any(change.state == "held" for change in changes):
+            from rcfs.cli._change_run import forget as forget_held
 
-        dropped = forget_held(settings)
-    say_json(json.dumps({"dropped": dropped})) if as_json else say(f"Forgot {dropped} deletions.")
+            dropped = forget_held(settings)
+        say_json(json.dumps({"dropped": dropped})) if as_json else say(f"Forgot {dropped} deletions.")
+    else:
+        _show(changes, sends, as_json=as_json)
 
 
 def _change(
@@ -181,16 +180,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     return settings
 
 
-def waiting_changes(settings: Settings, login: str) -> "list[MessageChange]":
-    """The changes of the account of a login that are not done, oldest first; sends no request.
-
-    Raises:
-        StoreError: The outbox cannot be read.
-    """
-    return _waiting(settings, login)[0]
-
-
-def _waiting(settings: Settings, login: str) -> "tuple[list[MessageChange], list[Send]]":
+def unconfirmed(settings: Settings, login: str) -> "tuple[list[MessageChange], list[Send]]":
     """The changes and the messages of a login's account that are not done, oldest first; sends no request.
 
     Raises:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from rcfs.cli._change import waiting_changes
+from rcfs.cli._change import unconfirmed
 from rcfs.cli._fstab_options import MountCommand
 from rcfs.cli._options import (
     MountpointText,
@@ -96,7 +96,8 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
         _unmount_unknown(path)
     announce(f"Unmounted {path}.")
     if record is not None and record.read_write:
-        _tell_waiting(len(waiting_changes(settings, record.login)))
+        changes, _sends = unconfirmed(settings, record.login)
+        _tell_waiting(len(changes))
 
 
 def _tell_waiting(left: int) -> None:
