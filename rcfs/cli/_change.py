@@ -10,7 +10,7 @@ import click
 from rcfs.cli._forget import kept_accounts
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import confirmed, say, say_json, warn
-from rcfs.cli._treepaths import read_places
+from rcfs.cli._treepaths import read_mounted, read_places
 from rcfs.config import Settings
 from rcfs.errors import ConfigError
 
@@ -85,7 +85,7 @@ def purge(paths: tuple[str, ...], *, yes: bool, as_json: bool, **options: Any) -
 @engine_options
 def flush(*, confirm: bool, as_json: bool, **options: Any) -> None:
     """Send the changes that wait, and wait until they are made."""
-    settings = _settings(options)
+    settings = read_mounted(options)
     changes, _sends = unconfirmed(settings, settings.require_credentials().identity)
     if not changes:
         say_json('{"messages": 0, "refused": 0, "left": 0}') if as_json else say(_NOTHING)
@@ -116,7 +116,7 @@ def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any
     """
     if drop + bool(again) + bool(forget) > 1:
         raise click.UsageError("give one of --drop, --again and --forget")
-    settings = _settings(options)
+    settings = read_mounted(options)
     changes, sends = unconfirmed(settings, settings.require_credentials().identity)
     if again or forget:
         if all(send.id != (again or forget) for send in sends):
@@ -172,12 +172,6 @@ def _report(outcome: "Outcome", words: str, *, as_json: bool) -> None:
         warn(line)
     if error is not None:
         raise error
-
-
-def _settings(options: dict[str, Any]) -> Settings:
-    """The settings of a command; like those of the mount if just one is up."""
-    settings, _places, _records = read_places((), options)
-    return settings
 
 
 def unconfirmed(settings: Settings, login: str) -> "tuple[list[MessageChange], list[Send]]":

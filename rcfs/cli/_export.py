@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import PurePath
@@ -22,7 +22,7 @@ from rcfs.cli._options import (
     state_dir_option,
 )
 from rcfs.cli._output import confirmed, say, say_json, warn
-from rcfs.cli._treepaths import read_places
+from rcfs.cli._treepaths import read_mounted
 from rcfs.config import Settings
 from rcfs.errors import ConfigError
 from rcfs.model import EXPORT_TYPES, Export, ExportKind, ExportQuery, ExportState
@@ -120,7 +120,7 @@ def request(
     It may take minutes or hours. RingCentral makes two at a time; rcfs asks for more when one of them ends,
     while a mount is up or `rcfs export wait` runs. The result appears in the directory Exports of a mount.
     """
-    settings = _settings(options)
+    settings = read_mounted(options)
     today = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
     kind = ExportKind.TEAM if team else ExportKind.MESSAGES
     try:
@@ -144,7 +144,7 @@ def request(
 @state_dir_option
 def list_exports(*, as_json: bool, **options: Any) -> None:
     """List the exports that were asked for, and their states, without asking the server."""
-    settings = _settings(options)
+    settings = read_mounted(options)
     with _opened(settings) as kept:
         _show(kept, () if kept is None else kept.book.all(kept.account_id), as_json=as_json)
 
@@ -159,7 +159,7 @@ def wait_command(places: tuple[Place, ...], *, as_json: bool, **options: Any) ->
     Every change of a state is a line on stderr. The time that is left is known only if earlier exports of the
     account show how long one takes.
     """
-    settings = _settings(options)
+    settings = read_mounted(options)
     with loading():
         from rcfs.cli._export_run import wait_for
 
@@ -177,7 +177,7 @@ def cancel(place: Place, **options: Any) -> None:
 
     An export that RingCentral may be making stays as it is, and the command fails.
     """
-    settings = _settings(options)
+    settings = read_mounted(options)
     with _opened(settings) as kept:
         book, found = _find(kept, place)
         if found.state.is_final:
@@ -198,7 +198,7 @@ def forget(places: tuple[Place, ...], *, yes: bool, **options: Any) -> None:
 
     Without its task id, which this prints, nothing finds a report again.
     """
-    settings = _settings(options)
+    settings = read_mounted(options)
     with _opened(settings) as kept:
         chosen = [_find(kept, place) for place in places]
         running = [found.query.name for _book, found in chosen if _is_lost_if_forgotten(found)]
@@ -213,12 +213,6 @@ def forget(places: tuple[Place, ...], *, yes: bool, **options: Any) -> None:
 def _is_lost_if_forgotten(export: Export) -> bool:
     """Whether the platform works on an export that it does not list."""
     return export.query.kind is ExportKind.MESSAGES and export.state.is_running
-
-
-def _settings(options: Mapping[str, Any]) -> Settings:
-    """The settings of a command with `options`; like those of `rcfs pull`, of the mount if just one is up."""
-    settings, _places, _records = read_places((), {"cache_dir": None, **options})
-    return settings
 
 
 @attrs.frozen

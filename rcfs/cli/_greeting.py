@@ -9,7 +9,7 @@ import click
 from rcfs._interrupt import loading
 from rcfs.cli._options import SummarisingGroup, engine_options, examples
 from rcfs.cli._output import say
-from rcfs.cli._treepaths import read_places
+from rcfs.cli._treepaths import read_mounted
 from rcfs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _run(options: Mapping[str, Any], work: Callable[["Uploads"], Awaitable[str]]
         except ValueError as exc:
             raise ConfigError(str(exc)) from exc
 
-    settings, _places, _records = read_places((), {"cache_dir": None, **options})
+    settings = read_mounted(options)
     return run_engine(
         settings,
         settings.files.change_log,

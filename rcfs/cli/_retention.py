@@ -7,7 +7,7 @@ import click
 
 from rcfs.cli._options import engine_options, examples, json_option
 from rcfs.cli._output import confirmed, say, say_json
-from rcfs.cli._treepaths import read_places
+from rcfs.cli._treepaths import read_mounted
 from rcfs.errors import ForbiddenError, PlatformError
 
 
@@ -22,7 +22,7 @@ def retention(days: int | None, *, yes: bool, as_json: bool, **options: Any) -> 
     DAYS are 7 to 90. This is a setting of the whole account, for administrators whose app has the scope
     EditAccounts. With fewer days, RingCentral deletes older faxes and voicemails for good.
     """
-    settings, _places, _records = read_places((), options)
+    settings = read_mounted(options)
     settings.require_credentials()
     question = f"Keep faxes and voicemails for {days} days, and delete older ones for good?"
     if days is not None and not confirmed(question, "set it", yes=yes):

@@ -11,7 +11,7 @@ import click
 
 from rcfs._interrupt import loading
 from rcfs.cli._options import SummarisingGroup, engine_options, examples, json_option
-from rcfs.cli._treepaths import read_places
+from rcfs.cli._treepaths import read_mounted
 from rcfs.model import SendKind
 
 _MESSAGE = re.compile(r"(?:.*\[)?(?P<id>[0-9]{1,19})\]?/?")
@@ -196,7 +196,7 @@ def _send(kind: SendKind, options: dict[str, Any]) -> None:
         send_at_s=options.pop("send_at_s", None),
         resend_id=options.pop("resend_id", None),
     )
-    settings, _places, _records = read_places((), {"cache_dir": None, **options})
+    settings = read_mounted(options)
     send_wish(settings, wish, yes=yes, wait=wait, as_json=as_json)
 
 

@@ -53,6 +53,16 @@ def read_places(
     return settings_of(settings, places), places, records
 
 
+def read_mounted(options: Mapping[str, Any]) -> Settings:
+    """The settings of a command with `options` and without paths; like those of the mount if just one is up.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    settings, _places, _records = read_places((), {"cache_dir": None, **options})
+    return settings
+
+
 def locate(text: str, records: Iterable[MountRecord]) -> TreePath:
     """The place that `text` names: in one of the mounts of `records`, else in the tree itself.
 
