@@ -188,16 +188,3 @@ def _unchanged(engine: Engine, action: str, found: Mapping[int, Sequence[int]]) 
 
 def _reasons(engine: Engine) -> list[str]:
     return [fault.detail for fault in engine.recorder.faults if fault.event == "change"]
-
-
-def set_retention(settings: Settings, days: int | None) -> int:
-    """The days for which the account keeps faxes and voicemails, after setting them if `days` is not None.
-
-    Raises:
-        PlatformError: RingCentral refused, failed or could not be reached.
-    """
-
-    async def work(engine: Engine) -> int:
-        return await (engine.retention.ask() if days is None else engine.retention.change(days))
-
-    return _run(settings, work)

@@ -1,7 +1,7 @@
 """`rcfs retention`: how long RingCentral keeps faxes and voicemails."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -9,6 +9,11 @@ from rcfs.cli._options import engine_options, examples, json_option
 from rcfs.cli._output import confirmed, say, say_json
 from rcfs.cli._treepaths import read_mounted
 from rcfs.errors import ForbiddenError, PlatformError
+
+if TYPE_CHECKING:
+    import trio
+
+    from rcfs.engine import Engine
 
 
 @click.command("retention", epilog=examples("rcfs retention", "rcfs retention 90 --yes"))
@@ -27,11 +32,16 @@ def retention(days: int | None, *, yes: bool, as_json: bool, **options: Any) -> 
     question = f"Keep faxes and voicemails for {days} days, and delete older ones for good?"
     if days is not None and not confirmed(question, "set it", yes=yes):
         return
-    from rcfs.cli._change_run import set_retention
+    from rcfs.cli._engine_run import run_engine
     from rcfs.platform import is_fixed_retention
 
+    async def work(engine: "Engine", _nursery: "trio.Nursery") -> int:
+        return await (engine.retention.ask() if days is None else engine.retention.change(days))
+
+    told = "interrupted; `rcfs retention` shows what RingCentral has now"
+    log = settings.files.change_log
     try:
-        found = set_retention(settings, days)
+        found = run_engine(settings, log, work, on_interrupt=lambda: told, keeps_current=False)
     except PlatformError as exc:
         if is_fixed_retention(exc):
             raise ForbiddenError(
