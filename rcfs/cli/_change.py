@@ -1,14 +1,13 @@
 """`rcfs mark`, `trash`, `restore`, `purge`, `flush` and `outbox`: changes of messages at RingCentral."""
 
 import json
-from collections.abc import Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from rcfs.cli._forget import kept_accounts
-from rcfs.cli._options import TreePathText, engine_options, examples, json_option
+from rcfs.cli._options import TreePathText, engine_options, examples, json_option, several
 from rcfs.cli._output import confirmed, say, say_json, warn
 from rcfs.cli._treepaths import read_mounted, read_places
 from rcfs.config import Settings
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
     from rcfs.model import MessageChange, Send
 
 _NOTHING = "No change waits."
-_PATHS = click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=TreePathText())
-
-
-def _changing(command: Callable[..., None]) -> Any:
-    return _PATHS(json_option(engine_options(command)))
+_changing = several(
+    click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=TreePathText()),
+    json_option,
+    engine_options,
+)
 
 
 @click.command(

@@ -117,7 +117,9 @@ def examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
 
 
-def _several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
+def several(*decorators: Callable[[Any], Any]) -> _Decorator[Any]:
+    """All of these decorators as one, the first one outermost."""
+
     def decorate(command: Any) -> Any:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -162,7 +164,7 @@ keep_purged_option = _switch(
     " time]",
 )
 server_url_option = _value("--server-url", "URL", "Log in to the server at URL.")
-engine_options = _several(
+engine_options = several(
     server_url_option,
     cache_dir_option,
     cache_size_option,
@@ -171,7 +173,7 @@ engine_options = _several(
     limit_option,
     log_level_option,
 )
-mount_options = _several(
+mount_options = several(
     server_url_option,
     cache_dir_option,
     cache_size_option,

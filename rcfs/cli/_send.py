@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from rcfs._interrupt import loading
-from rcfs.cli._options import SummarisingGroup, engine_options, examples, json_option
+from rcfs.cli._options import SummarisingGroup, engine_options, examples, json_option, several
 from rcfs.cli._treepaths import read_mounted
 from rcfs.model import SendKind
 
@@ -77,8 +77,12 @@ _FILES = click.option(
     metavar="FILE",
     help="Send FILE. Repeatable.",
 )
-_YES = click.option("--yes", is_flag=True, help="Send without asking.")
-_WAIT = click.option("--wait", is_flag=True, help="Return when it was delivered, or failed.")
+_sending = several(
+    click.option("--yes", is_flag=True, help="Send without asking."),
+    click.option("--wait", is_flag=True, help="Return when it was delivered, or failed."),
+    json_option,
+    engine_options,
+)
 
 
 @click.group(
@@ -107,10 +111,7 @@ def send() -> None:
 @_TO_NUMBERS
 @_FROM
 @_TEXT
-@_YES
-@_WAIT
-@json_option
-@engine_options
+@_sending
 def sms(**options: Any) -> None:
     """Send a text."""
     _send(SendKind.SMS, options)
@@ -121,10 +122,7 @@ def sms(**options: Any) -> None:
 @_FROM
 @_TEXT
 @_FILES
-@_YES
-@_WAIT
-@json_option
-@engine_options
+@_sending
 def mms(**options: Any) -> None:
     """Send a text with pictures or other files: 10 files, and 1.5 MB together, at most."""
     _send(SendKind.MMS, options)
@@ -149,10 +147,7 @@ def mms(**options: Any) -> None:
     metavar="MESSAGE",
     help="Send an earlier fax again, by id or path.",
 )
-@_YES
-@_WAIT
-@json_option
-@engine_options
+@_sending
 def fax(**options: Any) -> None:
     """Send a fax: 50 MB and 200 pages at most.
 
@@ -165,10 +160,7 @@ def fax(**options: Any) -> None:
 @send.command("page")
 @_recipients("Send to the colleague with extension NUMBER. Repeatable.")
 @_TEXT
-@_YES
-@_WAIT
-@json_option
-@engine_options
+@_sending
 def page(**options: Any) -> None:
     """Send a message to colleagues, by the numbers of their extensions."""
     _send(SendKind.PAGE, options)
