@@ -29,6 +29,18 @@ async def fill(rig: Rig, export: Export, *numbers: int) -> FillReport:
     return report
 
 
+async def serve(rig: Rig, mails: Mails, *archives: bytes) -> Export:
+    """The report with these archives, as by `Mails.serve`, when its records are in the index."""
+    export = mails.serve(*archives)
+    await fill(rig, export, 0)
+    return export
+
+
+def cut(archive: bytes, stop: int) -> Reply:
+    """The first bytes of `archive`, up to `stop`; then the connection breaks."""
+    return Reply.sized(archive[:stop], len(archive), end=End.RESET)
+
+
 async def assert_read(rig: Rig, mails: Mails) -> None:
     """Every attachment reads byte for byte, without a request."""
     before = len(rig.platform.seen)
@@ -77,10 +89,9 @@ async def test_a_broken_connection_is_resumed_without_a_byte_twice(
     platform: ScriptedPlatform, rig: Rig
 ) -> None:
     mails = Mails.of(platform, 30, 100_000)
-    export = mails.serve()
+    export = await serve(rig, mails)
     archive = mails.archives[1]
-    await fill(rig, export, 0)
-    platform.script(ARCHIVE, Reply.sized(archive[:1_234_567], len(archive), end=End.RESET))
+    platform.script(ARCHIVE, cut(archive, 1_234_567))
     report = await fill(rig, export, 1)
     assert (report.filled, report.requests) == (30, 2)
     assert headers_of(platform)[1:] == ["", "bytes=1234567-"]
@@ -89,12 +100,9 @@ async def test_a_broken_connection_is_resumed_without_a_byte_twice(
 
 async def test_a_server_without_ranges_sends_it_again(platform: ScriptedPlatform, rig: Rig) -> None:
     mails = Mails.of(platform, 30, 100_000)
-    export = mails.serve()
+    export = await serve(rig, mails)
     archive = mails.archives[1]
-    await fill(rig, export, 0)
-    platform.script(
-        ARCHIVE, Reply.sized(archive[:1_234_567], len(archive), end=End.RESET), Reply.sized(archive)
-    )
+    platform.script(ARCHIVE, cut(archive, 1_234_567), Reply.sized(archive))
     report = await fill(rig, export, 1)
     assert (report.filled, report.damaged, report.agrees) == (30, 0, True)
     await assert_read(rig, mails)
@@ -104,10 +112,9 @@ async def test_after_another_archive_came_the_next_run_begins_again(
     platform: ScriptedPlatform, rig: Rig
 ) -> None:
     mails = Mails.of(platform, 30, 100_000)
-    export = mails.serve()
+    export = await serve(rig, mails)
     archive = mails.archives[1]
-    await fill(rig, export, 0)
-    broken = Reply.sized(archive[:1_500_000], len(archive), end=End.RESET)
+    broken = cut(archive, 1_500_000)
     platform.script(ARCHIVE, broken, *[Reply.sized(archive + b"more")] * 2)
     with pytest.raises(PlatformError, match="and had"):
         await fill(rig, export, 1)
@@ -123,17 +130,14 @@ async def test_after_a_failure_the_next_run_continues_with_the_member_in_progres
     platform: ScriptedPlatform, new_rig: OpenRig, tenth: int
 ) -> None:
     mails = Mails.of(platform, 30, 100_000)
-    export = mails.serve()
-    archive = mails.archives[1]
-    cut = len(archive) * tenth // 10
     async with new_rig() as rig:
-        await fill(rig, export, 0)
-        broken = Reply.sized(archive[:cut], len(archive), end=End.RESET)
-        platform.script(ARCHIVE, broken, *[Reply.error(503)] * 5)
+        export = await serve(rig, mails)
+        stop = len(mails.archives[1]) * tenth // 10
+        platform.script(ARCHIVE, cut(mails.archives[1], stop), *[Reply.error(503)] * 5)
         with pytest.raises(PlatformError):
             await fill(rig, export, 1)
         told = await rig.engine.fast_lane.reported(export.archives[1])
-        assert 0 <= cut - told.done_bytes < 101_000
+        assert 0 <= stop - told.done_bytes < 101_000
     async with new_rig() as rig:
         report = await fill(rig, export, 1)
         assert (report.filled, report.present, report.agrees) == (30, 0, True)
@@ -143,8 +147,7 @@ async def test_after_a_failure_the_next_run_continues_with_the_member_in_progres
 
 async def test_an_archive_in_the_cache_needs_no_request(platform: ScriptedPlatform, rig: Rig) -> None:
     mails = Mails.of(platform, 30, 100_000)
-    export = mails.serve()
-    await fill(rig, export, 0)
+    export = await serve(rig, mails)
     archive = export.archives[1]
     assert await rig.read(Wanted(archive.key, archive.uri)) == mails.archives[1]
     before = len(platform.seen)
@@ -183,10 +186,8 @@ async def test_what_the_cache_has_is_kept_and_a_difference_is_reported(
 ) -> None:
     mails = Mails.of(platform, 4, 5000)
     mails.add(5, noise(9 << 20))
-    export = mails.serve(
-        mails.records(), packed([(path_of(n), noise(len(d), 99)) for n, d in mails.contents.items()])
-    )
-    await fill(rig, export, 0)
+    others = [(path_of(number), noise(len(data), 99)) for number, data in mails.contents.items()]
+    export = await serve(rig, mails, mails.records(), packed(others))
     await rig.mailbox()
     for key in keys_of(mails.contents):
         if key.message_id != 2:
@@ -226,7 +227,6 @@ async def test_the_cache_never_exceeds_its_limit(
 ) -> None:
     mails = Mails.of(platform, 80, 100_000)
     mails.add(81, noise(9 << 20))
-    export = mails.serve()
     limit = 24 << 20
     sizes: list[int] = []
 
@@ -234,7 +234,7 @@ async def test_the_cache_never_exceeds_its_limit(
         sizes.append(sum(file.stat().st_blocks * 512 for file in (tmp_path / "cache").rglob("*")))
 
     async with new_rig(cache_bytes=limit) as rig:
-        await fill(rig, export, 0)
+        export = await serve(rig, mails)
         await rig.engine.fast_lane.fill_from(export, export.archives[1], progress=measure)
         assert max(sizes) <= limit
         await assert_read(rig, mails)
@@ -244,9 +244,8 @@ async def test_a_cache_full_of_pins_ends_the_fill_and_later_it_continues(
     platform: ScriptedPlatform, new_rig: OpenRig
 ) -> None:
     mails = Mails.of(platform, 80, 100_000)
-    export = mails.serve()
     async with new_rig(cache_bytes=6 << 20) as rig:
-        await fill(rig, export, 0)
+        export = await serve(rig, mails)
         rig.cache.pin(keys_of(mails.contents))
         with pytest.raises(StoreError, match="no more"):
             await fill(rig, export, 1)
@@ -262,15 +261,10 @@ async def test_a_content_that_is_being_fetched_is_left_alone(
     platform: ScriptedPlatform, new_rig: OpenRig, tmp_path: Path
 ) -> None:
     mails = Mails.of(platform, 3, 5000)
-    export = mails.serve()
+    data = mails.contents[2]
     async with new_rig() as rig:
-        await fill(rig, export, 0)
-        platform.script(
-            FETCH,
-            Reply.sized(
-                mails.contents[2], gap_s=5, pieces=[mails.contents[2][:100], mails.contents[2][100:]]
-            ),
-        )
+        export = await serve(rig, mails)
+        platform.script(FETCH, Reply.sized(data, gap_s=5, pieces=[data[:100], data[100:]]))
         content = await rig.open(Wanted(keys_of(mails.contents)[1]))
         await content.wait_size()
         report = await fill(rig, export, 1)
@@ -284,8 +278,7 @@ async def test_a_reader_that_waits_for_its_turn_needs_no_request(
     platform: ScriptedPlatform, rig: Rig
 ) -> None:
     mails = Mails.of(platform, 60, 5000)
-    export = mails.serve()
-    await fill(rig, export, 0)
+    export = await serve(rig, mails)
     contents = [await rig.open(Wanted(key)) for key in keys_of(mails.contents)]
     await trio.sleep(1)
     sent = len(platform.sent(FETCH))
@@ -300,8 +293,7 @@ async def test_a_reader_that_waits_for_its_turn_needs_no_request(
 
 async def test_two_fills_of_an_archive_at_once_send_one_request(platform: ScriptedPlatform, rig: Rig) -> None:
     mails = Mails.of(platform, 3, 5000)
-    export = mails.serve()
-    await fill(rig, export, 0)
+    export = await serve(rig, mails)
     before = len(platform.sent(ARCHIVE))
     async with trio.open_nursery() as nursery:
         for _ in range(2):
@@ -315,8 +307,7 @@ async def test_a_reader_of_the_archive_as_a_file_does_not_wait_for_its_fill(
     platform: ScriptedPlatform, rig: Rig, reads_first: bool, requests: int
 ) -> None:
     mails = Mails.of(platform, 3, 5000)
-    export = mails.serve()
-    await fill(rig, export, 0)
+    export = await serve(rig, mails)
     archive, data = export.archives[1], mails.archives[1]
     slow = Reply.sized(data, gap_s=20, pieces=[data[:100], data[100:]])
     platform.script(ARCHIVE, slow)
