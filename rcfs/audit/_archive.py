@@ -5,7 +5,6 @@ of them is in memory. All methods are synchronous, and for one thread at a time.
 """
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from rcfs.pull import (
     decoded,
     encoded,
     entries,
+    is_record_key,
     open_manifest,
     open_scratch,
 )
@@ -41,8 +41,6 @@ CREATE TABLE files (
 _PAGE = 500
 """Files in memory at a time, 200 kB."""
 _TOLD_EVERY = 1000
-_MESSAGE = re.compile(r"[0-9]+/[0-9]+/[0-9]+", re.ASCII)
-"""The key of a message; one of a content has another form."""
 
 
 @attrs.frozen
@@ -286,7 +284,7 @@ class Archive:
 def _row_of(entry: FileEntry) -> tuple[object, ...]:
     fact = entry.fact
     about = (None, None, None, None) if fact is None else (fact.key, fact.owner, fact.kind, fact.month)
-    is_message = fact is not None and _MESSAGE.fullmatch(fact.key) is not None
+    is_message = fact is not None and is_record_key(fact.key)
     return (encoded(entry.path), bytes.fromhex(entry.digest), entry.size_bytes, *about, is_message)
 
 

@@ -5,6 +5,7 @@ from typing import Protocol
 from rcfs.audit._archive import Archive
 from rcfs.audit._values import Held, Row, State
 from rcfs.model import AttachmentKey, ContentKey, Message
+from rcfs.pull import record_key
 from rcfs.store import ContentCache
 from rcfs.tree import RECORD_FILE, TEXT_FILE
 
@@ -64,8 +65,7 @@ class CopyHoldings:
     def message(self, owner: int, message: Message, path: str, *, is_indexed: bool) -> Held:  # noqa: ARG002
         """As `Holdings.message`: the state of ``message.json``."""
         row = Row()
-        key = f"{self._archive.account_id}/{owner}/{message.id}"
-        held = self._archive.state_of_key(key, row)
+        held = self._archive.state_of_key(record_key(self._archive.account_id, owner, message.id), row)
         if held == _UNKNOWN:
             held = self._archive.state_of_path(f"{path}/{RECORD_FILE}", row)
         return held

@@ -18,8 +18,10 @@ from rcfs.pull._facts import Fact as Fact
 from rcfs.pull._facts import Had as Had
 from rcfs.pull._facts import HadRow as HadRow
 from rcfs.pull._facts import PullNote as PullNote
+from rcfs.pull._facts import is_record_key as is_record_key
 from rcfs.pull._facts import kind_of_message as kind_of_message
 from rcfs.pull._facts import month_of_time as month_of_time
+from rcfs.pull._facts import record_key as record_key
 from rcfs.pull._keeping_up import KeepingUp as KeepingUp
 from rcfs.pull._manifest import FileEntry as FileEntry
 from rcfs.pull._manifest import UnknownEntry as UnknownEntry

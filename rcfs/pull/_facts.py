@@ -37,6 +37,7 @@ _OF = re.compile(
     r"# of (?P<key>\S{1,600}) (?P<size>[0-9]{1,18}) (?P<owner>[0-9]{1,18}) (?P<kind>\S{1,40})"
     r" (?P<month>\S{1,10})\n"
 )
+_RECORD_KEY = re.compile(r"[0-9]+/[0-9]+/[0-9]+", re.ASCII)
 _HAD = "# had "
 _PULL = "# pull "
 
@@ -53,7 +54,7 @@ class Fact:
     """The identity of a file of a copy."""
 
     key: str
-    """Path of the key of a content; of a ``message.json`` ``account/extension/message``."""
+    """Path of the key of a content; of a ``message.json`` as `record_key`."""
     owner: int
     """Extension in whose directory it is, or `rcfs.model.COMPANY`."""
     kind: str
@@ -127,6 +128,16 @@ class PullNote:
     def is_everything(self) -> bool:
         """Whether it was to copy the whole account."""
         return "" in self.paths and not self.wanted
+
+
+def record_key(account_id: str, owner: int, message_id: int) -> str:
+    """The key that a ``message.json`` has in a manifest."""
+    return f"{account_id}/{owner}/{message_id}"
+
+
+def is_record_key(key: str) -> bool:
+    """Whether a key is one of a ``message.json``; those of contents have another form."""
+    return _RECORD_KEY.fullmatch(key) is not None
 
 
 def kind_of_message(message: Message) -> str:

@@ -16,6 +16,7 @@ from rcfs.pull._facts import (
     PullNote,
     kind_of_message,
     month_of_time,
+    record_key,
 )
 from rcfs.pull._needs import OwnerDirectory, Parts, owner_of_directory
 from rcfs.pull._survey import Failure, Survey
@@ -61,7 +62,7 @@ class FactTeller:
         message = item.message or node.message()
         if message is None:
             return None
-        key = f"{self._account_id}/{owner}/{message.id}"
+        key = record_key(self._account_id, owner, message.id)
         if isinstance(node, ContentFile):
             if not isinstance(node.key, AttachmentKey):
                 return None
