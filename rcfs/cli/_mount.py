@@ -7,7 +7,6 @@ from typing import Any
 
 import click
 
-from rcfs.cli._change import unconfirmed
 from rcfs.cli._fstab_options import MountCommand
 from rcfs.cli._options import (
     MountpointText,
@@ -96,6 +95,8 @@ def umount(mountpoint: Path, state_dir: Path | None) -> None:
         _unmount_unknown(path)
     announce(f"Unmounted {path}.")
     if record is not None and record.read_write:
+        from rcfs.cli._change import unconfirmed
+
         changes, _sends = unconfirmed(settings, record.login)
         _tell_waiting(len(changes))
 
