@@ -59,6 +59,16 @@ def is_interactive() -> bool:
     return sys.stdin.isatty()
 
 
+def require_terminal(action: str) -> None:
+    """Checks that rcfs can ask whether to do `action`.
+
+    Raises:
+        UsageError: stdin is not a terminal.
+    """
+    if not is_interactive():
+        raise click.UsageError(f"stdin is not a terminal, so rcfs cannot ask; give --yes to {action}")
+
+
 def confirmed(question: str, action: str, *, yes: bool) -> bool:
     """Whether to do `action`: True with `yes`, else the answer to `question` on the terminal.
 
@@ -67,8 +77,7 @@ def confirmed(question: str, action: str, *, yes: bool) -> bool:
     """
     if yes:
         return True
-    if not is_interactive():
-        raise click.UsageError(f"stdin is not a terminal, so rcfs cannot ask; give --yes to {action}")
+    require_terminal(action)
     return click.confirm(question, err=True)
 
 

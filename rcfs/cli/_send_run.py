@@ -10,7 +10,7 @@ import click
 import trio
 
 from rcfs.cli._engine_run import run_engine
-from rcfs.cli._output import announce, confirmed, is_interactive, say_json, tell
+from rcfs.cli._output import announce, confirmed, require_terminal, say_json, tell
 from rcfs.config import Settings
 from rcfs.engine import Engine
 from rcfs.errors import ConfigError, ForbiddenError, NotFoundError, PlatformError, StoreError, UndecidedError
@@ -75,8 +75,8 @@ def send_wish(settings: Settings, wish: Wish, *, yes: bool, wait: bool, as_json:
     except ValueError as exc:
         raise ConfigError(str(exc)) from exc
     told = "interrupted; nothing was sent"
-    if not yes and not is_interactive():
-        confirmed("", "send", yes=False)  # It says what to do.
+    if not yes:
+        require_terminal("send")
 
     async def work(engine: Engine, nursery: trio.Nursery) -> Send | None:
         nonlocal told
