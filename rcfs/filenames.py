@@ -61,9 +61,14 @@ class StateFiles:
         """Changes and messages that wait to be sent, or whose answer is not known (SQLite)."""
         return self.directory / "outbox.sqlite"
 
+    @property
+    def all_outgoing(self) -> Path:
+        """The directory with the files of messages to send, a directory for each account."""
+        return self.directory / "outbox"
+
     def outgoing(self, account_id: str) -> Path:
         """The directory with the files of an account's messages to send, a directory for each message."""
-        return self.directory / "outbox" / account_id
+        return self.all_outgoing / account_id
 
     def outbox_lock(self, account_id: str, kind: str) -> Path:
         """The file that the process locks which sends one kind of intents of an account."""

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
@@ -39,10 +40,10 @@ if TYPE_CHECKING:
 def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> None:
     """Erase what rcfs keeps of your accounts on this disk.
 
-    That is the index, the archive of purged messages, the cache, the fetch history and the logs. The
-    credentials stay (`rcfs logout` removes them). The count of requests stays, too: it names no account, and
-    without it rcfs could exceed the quota. rcfs deletes the files and does not overwrite them. Unmount
-    first.
+    That is the index, the archive of purged messages, the cache, the fetch history, the outbox with what was
+    not sent yet, and the logs. The credentials stay (`rcfs logout` removes them). The count of requests
+    stays, too: it names no account, and without it rcfs could exceed the quota. rcfs deletes the files and
+    does not overwrite them. Unmount first.
     """
     settings = read_settings(options, login=False)
     if not settings.state_dir.is_dir() and not settings.cache_dir.is_dir():
@@ -205,6 +206,8 @@ def _erase_everything(settings: Settings) -> None:
             files.outbox,
         ):
             erase_database(path)
+        if files.all_outgoing.exists():
+            shutil.rmtree(files.all_outgoing)
         erase_cache(settings.cache_dir)
         locks = (path for name in ("exports", "outbox") for path in files.directory.glob(f"{name}-*.lock"))
         for path in (*files.sessions.glob("*"), *locks):

@@ -90,6 +90,9 @@ def fill(state_dir: Path, cache_dir: Path, account: str, word: str) -> None:
         outbox.add([Intent(f"of {word}", account, "send", "waiting", 5.0, 5.0, word)])
         with outbox.turn(account, "send"):
             pass
+        letter = outbox.outgoing(account) / word / "letter.txt"
+        letter.parent.mkdir(parents=True)
+        letter.write_text(word)
     with closing(ContentCache.open(cache_dir, size_limit_bytes=1 << 30, warn=pytest.fail)) as cache:
         for number in (1, 2):
             chunk = cache.put_chunk(AttachmentKey(account, 5, number, 1), 0, f"{word} bytes".encode() * 100)
