@@ -32,7 +32,6 @@ from bench._soak import soak
 
 ROOT = Path(__file__).resolve().parents[3]
 """The checkout."""
-_PROXY_WITHIN_S = 10.0
 _SCALE, _CALLS, _EXPORTS = "scale.json", "calls.json", "exports.json"
 _INTERRUPTED = "contrib/bench: interrupted; everything was unmounted and ended\n"
 _CALLS_PER_DAY, _CALLS_PER_USER = 40_000, 10
