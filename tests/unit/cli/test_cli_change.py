@@ -1,10 +1,7 @@
 """The commands that change messages: wrong usage, and against a simulator, without a mount."""
 
 import json
-import os
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -16,10 +13,8 @@ from click.testing import Result
 from rcfs.filenames import StateFiles
 from rcfs.model import Outgoing, Send, SendKind, SendState, send_to_json
 from rcfs.store import Intent, OutboxBook
+from tests.fakes.commands import run_rcfs
 from tests.fakes.simulated import Simulated, start
-
-WITHIN_S = 60.0
-"""Longest run of a command, in seconds; most take one."""
 
 Run = Callable[..., Result]
 
@@ -65,16 +60,7 @@ def keep(state: Path, send: Send) -> None:
 
 
 def _rcfs(simulated: Simulated, directory: Path, *arguments: str, **more: str) -> tuple[int, str, str]:
-    directories = {f"RCFS_{name.upper()}_DIR": str(directory / name) for name in ("state", "cache")}
-    done = subprocess.run(
-        [sys.executable, "-m", "rcfs", *arguments],
-        env={**os.environ, **simulated.environment(), **directories, **more},
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    return done.returncode, done.stdout, done.stderr
+    return attrs.astuple(run_rcfs(simulated, directory, *arguments, **more))
 
 
 @pytest.mark.usefixtures("home")

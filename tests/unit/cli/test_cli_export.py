@@ -1,9 +1,6 @@
 """`rcfs export`: wrong usage, and the commands against a simulator, beside each other and without a mount."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,11 +9,10 @@ import pytest
 from click.testing import Result
 
 from rcfs.host import Registry
+from tests.fakes.commands import Done, environment_of, run_rcfs
 from tests.fakes.simulated import Simulated, start
 
 ASK, ASK_TEAM = "createMessageStoreReport", "createDataExportTaskNew"
-WITHIN_S = 60.0
-"""Longest run of a command, in seconds; most take one."""
 
 Run = Callable[..., Result]
 
@@ -77,15 +73,6 @@ def test_the_only_mount_is_meant(run: Run, tmp_path: Path, state_dir: Path) -> N
 
 
 @attrs.frozen
-class Done:
-    """A command that has ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@attrs.frozen
 class Commands:
     """Runs commands with a state directory of their own."""
 
@@ -95,23 +82,10 @@ class Commands:
 
     def __call__(self, *arguments: str) -> Done:
         """Runs `rcfs export`: in a process of its own if it asks the server, which takes a second."""
-        environment = {
-            **self.simulated.environment(),
-            "RCFS_STATE_DIR": str(self.directory / "state"),
-            "RCFS_CACHE_DIR": str(self.directory / "cache"),
-        }
-        if arguments[0] not in ("request", "wait"):
-            result = self.run("export", *arguments, env=environment)
-            return Done(result.exit_code, result.stdout, result.stderr)
-        done = subprocess.run(
-            [sys.executable, "-m", "rcfs", "export", *arguments],
-            env={**os.environ, **environment},
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
+        if arguments[0] in ("request", "wait"):
+            return run_rcfs(self.simulated, self.directory, "export", *arguments)
+        result = self.run("export", *arguments, env=environment_of(self.simulated, self.directory))
+        return Done(result.exit_code, result.stdout, result.stderr)
 
     def asked(self, operation: str) -> int:
         """Number of requests for an export."""

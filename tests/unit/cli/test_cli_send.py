@@ -1,13 +1,10 @@
 """`rcfs send` and `rcfs greeting`: wrong usage, and the commands against a simulator."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-import attrs
 import pytest
 from click.testing import Result
 
@@ -15,11 +12,10 @@ from rcfs.cli._send_run import _check
 from rcfs.errors import ForbiddenError, PlatformError, RcfsError, UndecidedError
 from rcfs.model import Outgoing, Send, SendKind, SendState
 from rcfs.simulator.account._failing import FAILING_SMS
+from tests.fakes.commands import Done, run_rcfs
 from tests.fakes.simulated import Simulated, start
 
 BOB = "212-555-7464"
-WITHIN_S = 60.0
-"""Longest run of a command, in seconds; most take one."""
 
 Run = Callable[..., Result]
 
@@ -71,15 +67,6 @@ def test_errors(state: SendState, problem: str, error: type[RcfsError], exit_cod
     assert type(caught.value).exit_code == exit_code
 
 
-@attrs.frozen
-class Done:
-    """A command that has ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture(scope="module")
 def simulated() -> Iterator[Simulated]:
     with start("--messages=5", "--calls=0", "--limit=auth=100") as running:
@@ -90,25 +77,7 @@ def simulated() -> Iterator[Simulated]:
 def rcfs(simulated: Simulated, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Done]:
     """Runs a command in a process of its own."""
     directory = tmp_path_factory.mktemp("home")
-
-    def rcfs(*arguments: str, typed: str = "") -> Done:
-        done = subprocess.run(
-            [sys.executable, "-m", "rcfs", *arguments],
-            env={
-                **os.environ,
-                **simulated.environment(),
-                "RCFS_STATE_DIR": str(directory / "state"),
-                "RCFS_CACHE_DIR": str(directory / "cache"),
-            },
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=WITHIN_S,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, done.stderr)
-
-    return rcfs
+    return partial(run_rcfs, simulated, directory)
 
 
 def test_a_text_from_stdin(rcfs: Callable[..., Done], simulated: Simulated) -> None:
