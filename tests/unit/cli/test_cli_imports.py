@@ -11,7 +11,10 @@ from rcfs.cli._main import _MODULES
 from rcfs.filenames import StateFiles
 from rcfs.store import MailboxIndex
 
-HEAVY = {"httpx", "trio", "structlog", "pyfuse3", "diskcache", "keyring", "rcfs.engine", "rcfs.platform"}
+HEAVY = frozenset(
+    {"httpx", "trio", "structlog", "pyfuse3", "diskcache", "keyring", "phonenumbers"}
+    | {"rcfs.engine", "rcfs.platform"}
+)
 COMMAND = """
 import sys
 from rcfs.__main__ import main
