@@ -40,6 +40,8 @@ never tell it."""
 _ASK_EVERY_S = (5.0, 30.0)
 """Shortest and longest pause between two questions for the delivery, in seconds."""
 
+_NOTHING_SENT = "interrupted; nothing was sent"
+
 
 @attrs.frozen
 class Wish:
@@ -74,7 +76,7 @@ def send_wish(settings: Settings, wish: Wish, *, yes: bool, wait: bool, as_json:
         files = tuple(described(wish.kind, path) for path in wish.files)
     except ValueError as exc:
         raise ConfigError(str(exc)) from exc
-    told = "interrupted; nothing was sent"
+    told = _NOTHING_SENT
     if not yes:
         require_terminal("send")
 
@@ -99,8 +101,7 @@ def send_wish(settings: Settings, wish: Wish, *, yes: bool, wait: bool, as_json:
             _show(engine, sent, as_json=as_json)
         except trio.Cancelled:
             with trio.CancelScope(shield=True):
-                if not await engine.sends.drop(send.id):
-                    told = "interrupted while it was being sent; `rcfs outbox` shows how far it is"
+                told = await _stopped(engine.sends, send.id)
             raise
         return sent
 
@@ -227,6 +228,20 @@ def _check(sent: Send) -> None:
     if sent.state is SendState.REFUSED:
         error = ForbiddenError if "lacks the scope" in sent.problem else PlatformError
         raise error(send_words(sent))
+
+
+async def _stopped(sends: Sends, send_id: str) -> str:
+    """Stops a message if it is not too late, and returns what to tell the user who interrupts its command.
+
+    Raises:
+        StoreError: The outbox cannot be written.
+    """
+    if await sends.drop(send_id, unsent=True):
+        return _NOTHING_SENT
+    found = sends.find(send_id)
+    if found is not None and found.state is SendState.SENT:
+        return f"interrupted, but it was sent: message {found.message_id}"
+    return "interrupted while it was being sent; `rcfs outbox` shows how far it is"
 
 
 async def _delivered(sends: Sends, sent: Send) -> Send:

@@ -186,8 +186,10 @@ class Sends:
         self._due.set()
         return send
 
-    async def drop(self, send_id: str) -> bool:
+    async def drop(self, send_id: str, *, unsent: bool = False) -> bool:
         """Forgets a message; one that RingCentral has stays there. False if its request was sent and is open.
+
+        With `unsent` it forgets only a message that certainly was not sent, and otherwise returns False.
 
         Raises:
             StoreError: The outbox cannot be written.
@@ -198,6 +200,8 @@ class Sends:
                 await self.read()
                 send = self.find(send_id)
                 if send is None or (send.state is SendState.ASKED and not self._asker.is_unsent(send_id)):
+                    return False
+                if unsent and send.state in (SendState.SENT, SendState.UNKNOWN):
                     return False
                 if await self._save(send, None):
                     return True  # Otherwise it has just changed.

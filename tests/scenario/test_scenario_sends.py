@@ -8,6 +8,7 @@ import attrs
 import pytest
 import trio
 
+from rcfs.cli._send_run import _stopped
 from rcfs.errors import ForbiddenError
 from rcfs.model import Outgoing, SendKind, SendState
 from rcfs.model._delivery import FAX_ERRORS, SMS_ERRORS
@@ -135,6 +136,7 @@ async def test_an_equal_text_from_elsewhere_is_left_to_a_person(tmp_path: Path) 
             with trio.move_on_after(1800):
                 await sends.wait(send.id, lambda each: each.state is not SendState.UNKNOWN)
             assert len(outbox_of(world)) == 2, "nothing is sent for it any more"
+            assert "`rcfs outbox` shows how far it is" in await _stopped(sends, send.id)
             assert await sends.drop(send.id)
             assert sends.all() == ()
 
@@ -321,6 +323,22 @@ async def test_a_person_who_interrupts_the_wait_for_a_slot_has_sent_nothing(
         await trio.sleep(300)
         assert rig.engine.sends.all() == ()
     assert len(world.sent("createSMSMessage")) == 1
+
+
+async def test_a_person_who_interrupts_is_told_what_became_of_the_message(
+    world: CallWorld, tmp_path: Path
+) -> None:
+    outgoing, _paths = outgoing_of(world, SendKind.SMS, tmp_path)
+    async with world.engine(outbox=True) as rig:
+        sends = rig.engine.sends
+        early = await sends.add(outgoing)
+        assert await _stopped(sends, early.id) == "interrupted; nothing was sent"
+        assert sends.all() == ()
+        late = await sends.add(outgoing)
+        await sends.look()
+        (message_id,) = outbox_of(world)
+        assert await _stopped(sends, late.id) == f"interrupted, but it was sent: message {message_id}"
+        assert [each.id for each in sends.all()] == [late.id], "its delivery is still to be told"
 
 
 async def test_a_file_that_changes_meanwhile_is_not_sent(world: CallWorld, tmp_path: Path) -> None:
