@@ -8,7 +8,6 @@ import structlog
 import trio
 
 from rcfs.cli._explain import Interrupted
-from rcfs.cli._output import tell
 from rcfs.cli._serve import engine_of, open_stores
 from rcfs.config import Settings
 from rcfs.engine import Engine
@@ -33,7 +32,7 @@ def run_engine(
     `keeps_current` is as in `rcfs.mailbox.Account.start`.
 
     Raises:
-        Interrupted: A signal ended it; the user was told `on_interrupt()`.
+        Interrupted: A signal ended it; its text is `on_interrupt()`.
         RcfsError: rcfs could not log in, or as `work`.
     """
     allow_many_files()
@@ -53,6 +52,5 @@ def run_engine(
     with lasting(), open_stores(settings, recorder) as stores:
         received = trio.run(interruptible, run)
     if received:
-        tell(on_interrupt())
-        raise Interrupted(received)
+        raise Interrupted(received, on_interrupt())
     return found[0]

@@ -17,10 +17,10 @@ INTERRUPTED = 130
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error, since the user wanted it
-    """The signal `number` ended a command before its work had begun."""
+    """The signal `number` ended a command before its work was done; the text is for the user."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__("interrupted")
+    def __init__(self, number: int, told: str = "interrupted") -> None:
+        super().__init__(told)
         self.number = number
 
 
@@ -37,7 +37,7 @@ def explained(error: BaseException) -> tuple[str, int]:
     if isinstance(error, OutputError):
         return f"the output cannot be written: {error.strerror}; the result is incomplete", 1
     if isinstance(error, Interrupted):
-        return "interrupted", 128 + error.number
+        return str(error), 128 + error.number
     state_dir = os.environ.get("RCFS_STATE_DIR")
     kept = keep_crash(Path(state_dir) if state_dir else platformdirs.user_state_path("rcfs"), error)
     where = f"its trace is in {kept}" if kept is not None else "its trace could not be written"

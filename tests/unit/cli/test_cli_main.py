@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 import rcfs.errors
 from rcfs import __version__
+from rcfs.cli._explain import Interrupted
 from rcfs.cli._main import RcfsGroup
 from rcfs.cli._main import rcfs as command
 from rcfs.errors import PlatformError, RcfsError
@@ -114,6 +115,11 @@ def test_an_interrupt(error: BaseException) -> None:
     result = run_raising(error)
     assert result.exit_code == 130
     assert "rcfs: interrupted" in result.stderr
+
+
+def test_an_interrupted_command_tells_one_line() -> None:
+    result = run_raising(Interrupted(15, "interrupted; nothing was sent"))
+    assert (result.exit_code, result.stderr) == (143, "rcfs: interrupted; nothing was sent\n")
 
 
 def test_an_unexpected_error_is_one_line_and_a_trace_in_a_file(state_dir: Path) -> None:
