@@ -59,10 +59,10 @@ def audit(
     of them are here, and what is missing, damaged, or purged since. Each file is read and checked. It takes
     one request for each mailbox, and more only if something differs. It changes nothing.
 
-    Without a PATH and a filter, a copy is audited for what the last pull was asked for, unless another pull
-    copied the whole account, and with --offline for all that it lists; its report names the scope. With
-    --json, each line is an object, whose event is finding, mailbox, progress, or at last end. All times are
-    in UTC, such as 2026-11-29T11:00:10Z.
+    Without a PATH and a filter, the audit of a copy expects what the last pull was asked for. It expects the
+    whole account if any pull was asked for that, and with --offline what the manifest of the copy lists. The
+    report names this scope. With --json, each line is an object, whose event is finding, mailbox, progress,
+    or at last end. All times are in UTC, such as 2026-11-29T11:00:10Z.
 
     Exits with 8 if something is missing, or cannot be proven.
     """

@@ -173,7 +173,7 @@ def wait_command(places: tuple[Place, ...], *, as_json: bool, **options: Any) ->
 @server_url_option
 @state_dir_option
 def cancel(place: Place, **options: Any) -> None:
-    """Withdraw an export that was not asked for yet; RingCentral cannot cancel others.
+    """Withdraw an export before rcfs has asked RingCentral for it; later ones cannot be cancelled.
 
     An export that RingCentral may be making stays as it is, and the command fails.
     """
@@ -194,7 +194,7 @@ def cancel(place: Place, **options: Any) -> None:
 @server_url_option
 @state_dir_option
 def forget(places: tuple[Place, ...], *, yes: bool, **options: Any) -> None:
-    """Forget each export NAME here; RingCentral keeps it for as long as it does.
+    """Forget each export NAME on this machine; nothing changes at RingCentral.
 
     Without its task id, which this prints, nothing finds a report again.
     """
