@@ -110,6 +110,9 @@ def flush(*, confirm: bool, as_json: bool, **options: Any) -> None:
 def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any) -> None:
     """List the changes and messages that RingCentral has not confirmed.
 
+    A mount with --read-write or `rcfs flush` sends the changes that wait. A mount with --send or the next
+    `rcfs send` sends the messages that wait, and looks for those that are being sent.
+
     A message is unknown if its answer was lost, and rcfs cannot find out whether it was sent. Look at your
     sent messages; then choose --again or --forget.
     """
