@@ -14,7 +14,7 @@ from rcfs.files import Dropping, OpenDrop
 from rcfs.fuse._attributes import decoded
 from rcfs.fuse._errno import answering, answering_briefly
 from rcfs.fuse._invalidation import forget_name
-from rcfs.fuse._operations import Operations
+from rcfs.fuse._operations import Operations, name_text
 from rcfs.procfs import ending_signal
 from rcfs.tree import DropDirectory, DropFile
 
@@ -151,7 +151,7 @@ class DroppingOperations(Operations):
         if not isinstance(parent, DropDirectory):
             await super().rmdir(parent_inode, name, ctx)
             return
-        self._dropping.remove_directory(parent, _name(name))
+        self._dropping.remove_directory(parent, name_text(name))
         self._retire(parent_inode, name)
 
     @answering_briefly
@@ -163,7 +163,7 @@ class DroppingOperations(Operations):
         if not isinstance(parent, DropDirectory):
             await super().unlink(parent_inode, name, ctx)
             return
-        await self._dropping.remove(parent, _name(name))
+        await self._dropping.remove(parent, name_text(name))
         self._retire(parent_inode, name)
 
     @answering_briefly
@@ -186,7 +186,7 @@ class DroppingOperations(Operations):
             raise pyfuse3.FUSEError(errno.EXDEV)
         if flags & pyfuse3.RENAME_EXCHANGE:
             raise InvalidNameError("two files in Outbox cannot exchange their names")
-        self._dropping.rename(parents, _name(name_old), _new_name(name_new))
+        self._dropping.rename(parents, name_text(name_old), _new_name(name_new))
         self._retire(parent_inode_old, name_old)
         self._retire(parent_inode_new, name_new)
         # The kernel keeps the inode of the old name, which has no name here any more.
@@ -197,17 +197,13 @@ class DroppingOperations(Operations):
         self._inodes.retire(self._inodes.number(parent, name))
 
 
-def _name(name: bytes, otherwise: int = errno.ENOENT) -> str:
-    """A name as text.
+def _new_name(name: bytes) -> str:
+    """The text of a new name in ``Outbox``: without the lone surrogates that `name_text` lets pass.
 
     Raises:
-        pyfuse3.FUSEError: It is not UTF-8. The errno is `otherwise`.
+        pyfuse3.FUSEError: It is not UTF-8; with EINVAL.
     """
     try:
-        return name.decode("utf-8")
+        return name.decode()
     except UnicodeDecodeError:
-        raise pyfuse3.FUSEError(otherwise) from None
-
-
-def _new_name(name: bytes) -> str:
-    return _name(name, errno.EINVAL)
+        raise pyfuse3.FUSEError(errno.EINVAL) from None

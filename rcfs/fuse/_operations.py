@@ -78,7 +78,7 @@ class Operations(pyfuse3.Operations):
         """The entry `name` of a directory."""
         asker = Process(ctx.pid)
         directory = await self._directory(parent_inode, ctx, briefly=True)
-        node = await self._files.find(directory, _text(name), asker)
+        node = await self._files.find(directory, name_text(name), asker)
         if node is None:
             raise pyfuse3.FUSEError(errno.ENOENT)
         return self._entry(self._inodes.remember(parent_inode, name, node), node)
@@ -197,7 +197,7 @@ class Operations(pyfuse3.Operations):
         """Makes a search, or asks for an export."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
-        node = await self._files.make_directory(parent, _text(name, errno.EINVAL), asker)
+        node = await self._files.make_directory(parent, name_text(name, errno.EINVAL), asker)
         return self._entry(self._inodes.remember(parent_inode, name, node), node)
 
     @answering_briefly
@@ -207,7 +207,7 @@ class Operations(pyfuse3.Operations):
         """Removes a search, forgets an export, or deletes a message."""
         asker = Process(ctx.pid)
         parent = await self._node(parent_inode, ctx)
-        names = await self._files.remove_directory(parent, _text(name), asker)
+        names = await self._files.remove_directory(parent, name_text(name), asker)
         self.invalidation.directory_removed(parent_inode, name, names)
 
     @answering_briefly
@@ -216,7 +216,7 @@ class Operations(pyfuse3.Operations):
     ) -> None:
         """Hides a file of a message or of a search, or marks a message as read."""
         asker = Process(ctx.pid)
-        await self._files.remove(await self._node(parent_inode, ctx), _text(name), asker)
+        await self._files.remove(await self._node(parent_inode, ctx), name_text(name), asker)
 
     @answering_briefly
     async def rename(
@@ -233,7 +233,7 @@ class Operations(pyfuse3.Operations):
         parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
         exchange = bool(flags & pyfuse3.RENAME_EXCHANGE)
         node = await self._files.rename(
-            parents, _text(name_old), _text(name_new, errno.EINVAL), asker, exchange=exchange
+            parents, name_text(name_old), name_text(name_new, errno.EINVAL), asker, exchange=exchange
         )
         if node is None:
             self.invalidation.message_moved(parent_inode_new, name_new)
@@ -327,8 +327,8 @@ class Operations(pyfuse3.Operations):
         return entry_of(inode, self._files.attributes(node), self._owner)
 
 
-def _text(name: bytes, otherwise: int = errno.ENOENT) -> str:
-    """A name from the kernel as text.
+def name_text(name: bytes, otherwise: int = errno.ENOENT) -> str:
+    """A name from the kernel as text, as `decoded`.
 
     Raises:
         pyfuse3.FUSEError: The name is not UTF-8, so the tree has nothing of that name. The errno is
