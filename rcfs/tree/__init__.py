@@ -17,14 +17,11 @@ from rcfs.tree._calls import RecordingMonthDirectory as RecordingMonthDirectory
 from rcfs.tree._calls import RecordingsDirectory as RecordingsDirectory
 from rcfs.tree._catalogue import Catalogue as Catalogue
 from rcfs.tree._company import CompanyDirectory as CompanyDirectory
-from rcfs.tree._dropping import DROP_DIRECTORIES as DROP_DIRECTORIES
 from rcfs.tree._dropping import OUTBOX as OUTBOX
 from rcfs.tree._dropping import Drop as Drop
 from rcfs.tree._dropping import drop_of as drop_of
 from rcfs.tree._dropping import dropped_text as dropped_text
-from rcfs.tree._dropping import failed_name as failed_name
 from rcfs.tree._dropping import is_unfinished as is_unfinished
-from rcfs.tree._dropping import recipients_of as recipients_of
 from rcfs.tree._drops import MOST_FILE_BYTES as MOST_FILE_BYTES
 from rcfs.tree._drops import DropFile as DropFile
 from rcfs.tree._drops import Dropped as Dropped

@@ -82,12 +82,7 @@ def locks_of(name: str) -> tuple[str, ...]:
     return f".{name}.swp", f".~lock.{name}#"
 
 
-def failed_name(name: str) -> str:
-    """The name of the file that says why the file called `name` was not sent."""
-    return name + FAILED_END
-
-
-def recipients_of(directory: str, name: str, country: str = "") -> tuple[str, ...]:
+def _recipients_of(directory: str, name: str, country: str = "") -> tuple[str, ...]:
     """The recipients that `name` in one of `DROP_DIRECTORIES` means.
 
     `country` as in `e164`.
@@ -121,7 +116,7 @@ def drop_of(parts: Sequence[str], country: str = "") -> Drop | None:
     stem, dot, end = name.rpartition(".")
     if len(above) == 1 and not dot:
         raise ValueError(f"{name!r} has no end such as .txt, which says what it is")
-    recipients = recipients_of(directory, above[1] if len(above) > 1 else stem, country)
+    recipients = _recipients_of(directory, above[1] if len(above) > 1 else stem, country)
     is_text = f".{end}".lower() == _TEXT_END
     if directory == "Fax":
         media_type_for(SendKind.FAX, name)
