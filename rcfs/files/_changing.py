@@ -178,10 +178,8 @@ class Changing:
         directory, node = self._entry(parent, name)
         if not isinstance(node, Directory):
             raise NoDirectoryError("only directories can be removed like this")
-        if self.page(node, 0, _PAGE):
-            by_name = _goes_by_files(node) and asker.reader().name in _WHOLE
-            if not by_name:
-                raise NotEmptyError("the directory is not empty")
+        if self.page(node, 0, _PAGE) and not (_goes_by_files(node) and asker.reader().name in _WHOLE):
+            raise NotEmptyError("the directory is not empty")
         if isinstance(node, MessageDirectory) and isinstance(directory, FolderDirectory):
             await self._delete(directory, node)
         elif isinstance(node, FolderDirectory) and node.view == CONVERSATIONS:

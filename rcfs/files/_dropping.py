@@ -380,9 +380,8 @@ class Dropping:
 
     def _paths(self, entry: Dropped) -> list[tuple[str, ...]]:
         """The paths of a drop, its files and its reports."""
-        reports = [path for path in self._drops.reports if path[1].startswith(entry.path[1])]
         files = [(*entry.path, name) for name in entry.files] if entry.is_folder else []
-        return [*files, entry.path, *reports]
+        return [*files, entry.path, *self._drops.reports_of(entry.path)]
 
     def _tell(self, *paths: tuple[str, ...]) -> None:
         """Tells the listeners that something changed at paths below ``Outbox``."""

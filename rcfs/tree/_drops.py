@@ -177,6 +177,11 @@ class Drops:
         """The drop whose message has that id in the outbox."""
         return next((each for each in self.entries.values() if send_id and each.send_id == send_id), None)
 
+    def reports_of(self, path: Path) -> set[Path]:
+        """The paths of the reports about the drop at `path`."""
+        named: set[Path] = {(path[0], path[1] + end) for end in (FAILED_END, UNKNOWN_END)}
+        return named & self.reports.keys()
+
     def _complete(self) -> Iterator[Dropped]:
         for path, entry in self.entries.items():
             if entry.stage is not Stage.OPEN or is_unfinished(path[-1]):
@@ -401,7 +406,7 @@ class Drops:
         self._forget_reports(entry.path)
 
     def _forget_reports(self, path: Path) -> None:
-        reports = {(path[0], path[1] + end) for end in (FAILED_END, UNKNOWN_END)} & self.reports.keys()
+        reports = self.reports_of(path)
         for each in reports:
             del self.reports[each]
         self.forgotten |= reports
