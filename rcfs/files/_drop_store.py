@@ -29,14 +29,17 @@ class DropStore:
         self._own: Path | None = None
         self._lock = -1
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether `prepare` has made the directory."""
+        return self._own is not None
+
     def prepare(self) -> None:
-        """Makes the directory, and erases those of processes that have died.
+        """Makes the directory, and erases those of processes that have died; once, and not twice at a time.
 
         Raises:
             StoreError: It cannot be made.
         """
-        if self._own is not None:
-            return
         try:
             make_private_directory(self._parent)
             for old in self._parent.glob(f"{DROPS_PREFIX}*"):

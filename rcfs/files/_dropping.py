@@ -70,6 +70,7 @@ class Dropping:
         self._changes = changes
         directory = engine.sends.directory
         self._store = None if directory is None else DropStore(directory)
+        self._preparing = trio.Lock()
         self._offset_s = engine.wall_clock() - trio.current_time()
         self._cancelling: set[str] = set()
         """Ids of messages that are being forgotten because somebody removes their files."""
@@ -219,7 +220,9 @@ class Dropping:
         """
         if self._store is None:
             raise StoreError("files for Outbox cannot be kept")
-        await trio.to_thread.run_sync(self._store.prepare)
+        async with self._preparing:
+            if not self._store.is_ready:
+                await trio.to_thread.run_sync(self._store.prepare)
         return self._store
 
     # Messages
