@@ -1,19 +1,15 @@
 """The exports of a tree: asking for them, forgetting them, and telling of changes."""
 
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from rcfs.engine import Engine
-from rcfs.errors import ExistsError, InvalidNameError, NameTooLongError, NotFoundError, ReadOnlyError
+from rcfs.errors import ExistsError, InvalidNameError, NotFoundError
 from rcfs.exports import Exports, ExportsChanged
-from rcfs.files._attributes import encoded
 from rcfs.files._changes import Changes, TreePath
+from rcfs.files._new_names import require_new_name
 from rcfs.model import ContentKey, Export, ExportKind, ExportQuery
 from rcfs.store import SizeIndex
 from rcfs.tree import EXPORTS_DIRECTORY, STATUS_FILE, ExportKindDirectory, Node, Root
-
-_MOST_NAME_BYTES: Final = 255
-"""Longest name in bytes: NAME_MAX of Linux, <linux/limits.h>."""
 
 
 class ShownExports:
@@ -69,15 +65,12 @@ class Exporting:
 
         Raises:
             ExistsError: The export exists.
-            ReadOnlyError: The name begins with a dot, as those that desktops make for their own purposes.
+            ReadOnlyError, NameTooLongError: As `require_new_name`.
             InvalidNameError: No export has that name; see `ExportQuery`.
             ForbiddenError: The login may have no such export.
             StoreError: It cannot be kept on the disk.
         """
-        if name.startswith("."):
-            raise ReadOnlyError("the name of an export must not begin with a dot")
-        if len(encoded(name)) > _MOST_NAME_BYTES:
-            raise NameTooLongError(f"a name has at most {_MOST_NAME_BYTES} bytes")
+        require_new_name(name, "an export")
         exports = self._engine.exports
         if exports.find(parent.kind, name) is not None:
             raise ExistsError("the export exists")

@@ -5,9 +5,9 @@ from typing import Any, TypeVar
 
 import trio
 
-from rcfs.errors import ExistsError, InvalidNameError, NameTooLongError, NotFoundError, ReadOnlyError
-from rcfs.files._attributes import encoded
+from rcfs.errors import ExistsError, InvalidNameError, NotFoundError, ReadOnlyError
 from rcfs.files._changes import Changes
+from rcfs.files._new_names import require_length, require_new_name
 from rcfs.mailbox import Searches
 from rcfs.store import ChangedPaths, match_expression
 from rcfs.tree import (
@@ -26,8 +26,6 @@ from rcfs.tree import (
 
 T = TypeVar("T")
 
-_MOST_NAME_BYTES = 255
-"""Longest name in bytes: NAME_MAX of Linux, <linux/limits.h>."""
 _MOST_ANSWERS = 3
 """Most runs of one question whose answer a change of a mailbox has made old: a load changes a mailbox all the
 time."""
@@ -213,18 +211,14 @@ def _query_of(name: str) -> str:
         InvalidNameError: The name is not a valid query.
         NameTooLongError: The name is too long.
     """
-    if name.startswith("."):
-        raise ReadOnlyError("the name of a search must not begin with a dot")
-    if len(encoded(name)) > _MOST_NAME_BYTES:
-        raise NameTooLongError(f"a name has at most {_MOST_NAME_BYTES} bytes")
+    require_new_name(name, "a search")
     try:
         name.encode()
         query = search_query(name)
         match_expression(query)
     except ValueError as exc:
         raise InvalidNameError(str(exc)) from exc
-    if len(search_name(query).encode()) > _MOST_NAME_BYTES:
-        raise NameTooLongError(f"a name has at most {_MOST_NAME_BYTES} bytes")
+    require_length(search_name(query))
     return query
 
 
