@@ -142,10 +142,9 @@ async def serve_mount(
                 ("look", partial(files.texts.look, files.collections.follow_text)),
                 ("space", space.run),
                 ("archives", files.archives.run),
-                ("changing", files.changing.run),
             ]
             if engine.outbox.rules.read_write:
-                jobs.append(("outbox", engine.outbox.run))
+                jobs += [("outbox", engine.outbox.run), ("changing", files.changing.run)]
             if files.dropping is not None:
                 jobs += [("send", engine.sends.run), ("outbox", files.dropping.run)]
             if options.preload:
