@@ -6,8 +6,11 @@
     ├── FuseUnavailableError        5   FUSE is missing, or not permitted
     ├── StoreError                  6   the cache or state directory cannot be used
     │   └── NoRoomError             6   neither the disk nor memory has room for a content
+    ├── SharedLedgerError           7   the server of the shared quota ledger cannot be used now; retryable
+    │   └── LedgerRefusedError      3   it refuses the user or the password, or a permission is missing
     ├── PlatformError               7   the RingCentral server refused, failed or could not be reached
     │   ├── AuthError               3   credentials refused
+    │   │   └── GrantError          3   the JWT, the code or the refresh token is not, or no longer, good
     │   ├── ForbiddenError          3   logged in, but this is not permitted (CMN-401, CMN-408, CMN-419)
     │   ├── NotFoundError           7   no such message, attachment, extension
     │   ├── PurgedError             7   the platform has purged the content, and the cache does not have it
@@ -86,7 +89,21 @@ class StoreError(RcfsError):
 
 
 class NoRoomError(StoreError):
-    """Neither the cache, nor its disk, nor memory has room for a content that is being read or stored."""
+    """No room: in the cache, on the disk of the cache or the state directory, or in memory."""
+
+
+class SharedLedgerError(RcfsError):
+    """The server that keeps the shared quota ledger cannot be reached, is too slow, or fails."""
+
+    exit_code = 7
+    retryable = True
+
+
+class LedgerRefusedError(SharedLedgerError):
+    """That server refuses the user or the password, or does not permit what rcfs needs."""
+
+    exit_code = 3
+    retryable = False
 
 
 class PlatformError(RcfsError):
@@ -109,6 +126,10 @@ class AuthError(PlatformError):
     """The credentials or the token were refused (401, or 400 from the token endpoint)."""
 
     exit_code = 3
+
+
+class GrantError(AuthError):
+    """The token endpoint refused what stands for the user: a JWT, a code or a refresh token (400)."""
 
 
 class ForbiddenError(PlatformError):

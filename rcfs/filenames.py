@@ -48,6 +48,11 @@ class StateFiles:
         return self.directory / "ledger.sqlite"
 
     @property
+    def ledger_peers(self) -> Path:
+        """How many clients shared each ledger on a server, as last seen from here."""
+        return self.directory / "ledger-peers.json"
+
+    @property
     def exports(self) -> Path:
         """The exports that were asked for, with their task ids (SQLite)."""
         return self.directory / "exports.sqlite"
@@ -73,6 +78,11 @@ class StateFiles:
     def outbox_lock(self, account_id: str, kind: str) -> Path:
         """The file that the process locks which sends one kind of intents of an account."""
         return self._account_lock(f"outbox-{kind}", account_id)
+
+    @property
+    def shared_erasures(self) -> Path:
+        """The objects of the shared store that wait to be erased: a text file."""
+        return self.directory / "shared-erasures"
 
     @property
     def sessions(self) -> Path:

@@ -39,20 +39,24 @@ def make_private_file(path: Path) -> None:
     An empty file is an empty SQLite database, and SQLite's side files get its mode. So a database whose file
     is created here is never readable for others, not even for a moment.
 
+    A file that exists is not opened: to close it would drop the record locks of all connections that this
+    process has to the database (fcntl(2)), and the next process that ends would delete their write-ahead log.
+
     Raises:
-        OSError: It cannot be created, or cannot be opened for writing.
+        OSError: It cannot be created, or may not be written.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-    try:
-        os.fchmod(fd, FILE_MODE)
-    finally:
-        os.close(fd)
+    if not path.exists():
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+        os.close(os.open(path, flags, FILE_MODE))
+    path.chmod(FILE_MODE)
+    if not path.is_file() or not os.access(path, os.R_OK | os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
 
-def replace_private_file(path: Path, text: str, *, sync: bool = False) -> None:
+def replace_private_file(path: Path, text: str, *, sync: bool = False, mode: int = FILE_MODE) -> None:
     """Replace the file `path` by `text`, with mode 0600; readers see the old file or the new one, whole.
 
-    With `sync` the new one survives a power cut.
+    With `sync` the new one survives a power cut. Another `mode` is for files that others are to read.
 
     Raises:
         OSError: It cannot be written; the old file stays.
@@ -62,14 +66,26 @@ def replace_private_file(path: Path, text: str, *, sync: bool = False) -> None:
     try:
         with os.fdopen(os.open(draft, flags, FILE_MODE), "w", encoding="utf-8") as file:
             file.write(text)
+            os.fchmod(file.fileno(), mode)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
         draft.replace(path)
+        if sync:
+            sync_directory(path.parent)
     except OSError:
         with suppress(OSError):
             draft.unlink(missing_ok=True)
         raise
+
+
+def sync_directory(path: Path) -> None:
+    """Puts the names in the directory `path` on the disk: a rename is not there before (fsync(2))."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def private_directory(path: Path) -> None:

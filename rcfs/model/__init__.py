@@ -86,6 +86,8 @@ from rcfs.model._keys import RecordingKey as RecordingKey
 from rcfs.model._keys import ReportKey as ReportKey
 from rcfs.model._keys import StandardGreetingKey as StandardGreetingKey
 from rcfs.model._keys import is_usable_id as is_usable_id
+from rcfs.model._ledger_address import LedgerAddress as LedgerAddress
+from rcfs.model._ledger_address import parse_ledger_address as parse_ledger_address
 from rcfs.model._login import login_digest as login_digest
 from rcfs.model._months import is_month as is_month
 from rcfs.model._months import month_of as month_of
@@ -97,6 +99,7 @@ from rcfs.model._phone_numbers import OwnNumber as OwnNumber
 from rcfs.model._phone_numbers import country_of as country_of
 from rcfs.model._phone_numbers import e164 as e164
 from rcfs.model._phone_numbers import extension_number as extension_number
+from rcfs.model._phone_numbers import load_numbers as load_numbers
 from rcfs.model._phone_numbers import own_number_from as own_number_from
 from rcfs.model._phone_numbers import sender_among as sender_among
 from rcfs.model._ranges import RangeSet as RangeSet
@@ -115,6 +118,7 @@ from rcfs.model._retention import Retention as Retention
 from rcfs.model._retention import Rule as Rule
 from rcfs.model._sending import GREETING_TYPES as GREETING_TYPES
 from rcfs.model._sending import MOST_FAX_BYTES as MOST_FAX_BYTES
+from rcfs.model._sending import MOST_GREETING_BYTES as MOST_GREETING_BYTES
 from rcfs.model._sending import Outgoing as Outgoing
 from rcfs.model._sending import SendFile as SendFile
 from rcfs.model._sending import SendKind as SendKind

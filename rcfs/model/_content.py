@@ -28,6 +28,8 @@ class Wanted:
     """Whether the index has the exact size."""
     purged: bool = False
     """Whether the platform has purged it: only the cache can have it then, so no request is sent for it."""
+    owner: int = 0
+    """Extension that a recording belongs to, 0 for the company; all other kinds have theirs in the key."""
 
 
 @attrs.frozen

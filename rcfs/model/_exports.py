@@ -160,17 +160,32 @@ class ExportQuery:
         """
         return cls(kind, _day_s(first), _day_s(last) + DAY_S, tuple(types), tuple(contacts), tuple(chats))
 
-    def check_begun(self, now_s: float) -> None:
-        """Checks that each of its days has begun at `now_s`: else its name would promise more than it holds.
+    def begun(self, now_s: float) -> "ExportQuery":
+        """The same without the days that have not begun at `now_s`, if those are of the present month.
+
+        With them, its name would promise more than the export holds.
 
         Raises:
-            ValueError: Some have not.
+            ValueError: The period begins in the future, or ends in a later month.
         """
-        today = f"today is {iso_time(now_s)[:10]} in UTC"
+        today, last = iso_time(now_s)[:10], iso_time(self.to_s - DAY_S)[:10]
         if self.from_s > now_s:
-            raise ValueError(f"the period begins in the future; {today}")
-        if self.to_s - DAY_S > now_s:
-            raise ValueError(f"the period ends in the future; {today}, which can be its last day")
+            raise ValueError(f"the period begins in the future; today is {today} in UTC")
+        if last <= today:
+            return self
+        if last[:7] != today[:7]:
+            raise ValueError(
+                f"the period ends in the future; today is {today} in UTC, which can be its last day"
+            )
+        return attrs.evolve(self, to_s=_day_s(today) + DAY_S)
+
+    def longer_names(self, now_s: float) -> list[str]:
+        """The names of the other queries that `begun` makes this one at `now_s`; empty for most."""
+        month = iso_time(now_s)[:7]
+        if not 0 < self.to_s - now_s <= DAY_S:
+            return []
+        ends = (self.to_s + days * DAY_S for days in range(1, 31))  # No month has more days to come.
+        return [attrs.evolve(self, to_s=to_s).name for to_s in ends if iso_time(to_s - DAY_S)[:7] == month]
 
     @classmethod
     def parse(cls, kind: ExportKind, name: str) -> "ExportQuery":

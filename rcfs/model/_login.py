@@ -5,13 +5,14 @@ import hashlib
 import json
 
 
-def login_digest(server_url: str, client_id: str, jwt: str) -> str:
+def login_digest(server_url: str, client_id: str, jwt: str, user: str = "") -> str:
     """The digest of server, app and user that names a login in the index, the ledger and the sessions.
 
     It is equal for all JWTs of one user, because the platform counts requests by app and user. The user is
-    the claim ``sub`` (RFC 7519, 4.1.2); a JWT without it stands for itself.
+    the claim ``sub`` (RFC 7519, 4.1.2); a JWT without it stands for itself. Without a JWT, `user` is the
+    user's id, as the token endpoint told it.
     """
-    text = json.dumps([server_url, client_id, _subject(jwt) or jwt])
+    text = json.dumps([server_url, client_id, (_subject(jwt) or jwt) if jwt else user])
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

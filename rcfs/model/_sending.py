@@ -18,6 +18,8 @@ MOST_MMS_BYTES: Final = 1_500_000
 """Most files of a text with files, and most bytes of all of them."""
 MOST_FAX_BYTES: Final = 50_000_000
 """Most bytes of all files of a fax."""
+MOST_GREETING_BYTES: Final = 20_000_000
+"""Most bytes of a greeting or prompt. Source: ``x-request-max-body-size`` of createCustomUserGreeting."""
 MOST_FAX_PAGES: Final = 200
 """Most pages of a fax; the platform counts them, after it has turned the files into pages."""
 MOST_COVER_LETTERS: Final = 1024

@@ -37,11 +37,11 @@ class Priority(IntEnum):
     METADATA = 1
     """Listings and sync."""
     READAHEAD = 2
-    """Syncs that come by time, for whoever looks next."""
+    """Syncs that probably bring news, or of what a person has just looked at."""
     BULK = 3
     """One of many files, for a program that walks through them."""
     CRAWLER = 4
-    """For an indexer, thumbnailer or scanner, which no user asked for."""
+    """For an indexer, thumbnailer or scanner, and loads and syncs in the background: no user asked for it."""
 
 
 @attrs.frozen
