@@ -27,12 +27,17 @@ from rcfs.quota._book import UNKNOWN_PLAN as UNKNOWN_PLAN
 from rcfs.quota._book import Book as Book
 from rcfs.quota._bucket import CLOCK_DRIFT as CLOCK_DRIFT
 from rcfs.quota._bucket import hold_s as hold_s
+from rcfs.quota._forecast import Forecast as Forecast
+from rcfs.quota._forecast import Outlook as Outlook
+from rcfs.quota._forecast import forecast as forecast
+from rcfs.quota._forecast import joint_wait_s as joint_wait_s
 from rcfs.quota._home import Held as Held
 from rcfs.quota._home import Home as Home
 from rcfs.quota._home import MemoryHome as MemoryHome
 from rcfs.quota._home import Reply as Reply
 from rcfs.quota._home import Stamp as Stamp
 from rcfs.quota._home import restore_book as restore_book
+from rcfs.quota._ledger import Grant as Grant
 from rcfs.quota._ledger import Ledger as Ledger
 from rcfs.quota._opens import ELSEWHERE_OPENS as ELSEWHERE_OPENS
 from rcfs.quota._opens import OPENS_WINDOW_S as OPENS_WINDOW_S
@@ -52,7 +57,9 @@ from rcfs.quota._scheduler import Scheduler as Scheduler
 from rcfs.quota._scheduler import Send as Send
 from rcfs.quota._scheduler import Ticket as Ticket
 from rcfs.quota._scheduler import WaitUntil as WaitUntil
+from rcfs.quota._slot_ledger import SlotLedger as SlotLedger
 from rcfs.quota._turns import GRACE_S as GRACE_S
 from rcfs.quota._values import GroupState as GroupState
+from rcfs.quota._values import Sharing as Sharing
 from rcfs.quota._values import Slot as Slot
 from rcfs.quota._values import Waiting as Waiting

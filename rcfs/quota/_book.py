@@ -48,7 +48,7 @@ Each method is told for which process it is called, by the process's owner name,
 """
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from statistics import fmean
 from typing import Any, Final
@@ -56,7 +56,8 @@ from typing import Any, Final
 import attrs
 
 from rcfs.model import LONGEST_S, PRIOR_PLANS, Plan, Priority, RateHeaders, UsageGroup
-from rcfs.quota._bucket import Bucket
+from rcfs.quota._bucket import Bucket, hold_s
+from rcfs.quota._outage import Outage
 from rcfs.quota._pace import Pace
 from rcfs.quota._turns import Elsewhere, Turns
 from rcfs.quota._values import GroupState, Slot, Waiting
@@ -109,6 +110,8 @@ class Book:
         self._owners: dict[str, None] = {}
         """The processes that use the book: a set that keeps its order."""
         self._next_id = 0
+        self.outage = Outage()
+        """See `rcfs.quota._outage`; only homes that have outages use it."""
 
     @classmethod
     def load(
@@ -146,10 +149,13 @@ class Book:
         }
         book._owners = dict.fromkeys(map(str, values["owners"]))
         book._next_id = int(values["next_id"])
+        if "outage" in values:
+            book.outage = Outage.load(values["outage"], shift_s)
         return book
 
     def dump(self) -> dict[str, Any]:
         """The state as JSON values: finite numbers, text, None, lists and dicts."""
+        outage = self.outage.dump()
         return {
             "groups": {
                 group: {
@@ -162,7 +168,12 @@ class Book:
             "frozen": {scope or "": until_s for scope, until_s in self._frozen_until_s.items()},
             "owners": list(self._owners),
             "next_id": self._next_id,
+            **({"outage": outage} if outage else {}),
         }
+
+    def copy(self) -> "Book":
+        """A book of its own with the same state."""
+        return Book.load(self.dump(), self._plans, poll_s=self._poll_s)
 
     def bound(self, now: float) -> None:
         """Cut all times to the longest that rcfs believes of a server; for books of earlier versions."""
@@ -174,6 +185,7 @@ class Book:
         for entry in self._groups.values():
             entry.bucket.bound(now + LINGER_S)
             entry.pace.bound(latest_s + longest_s)
+        self.outage.bound(self._owners, now)
 
     def reset(self) -> None:
         """See `Ledger.reset`."""
@@ -211,14 +223,42 @@ class Book:
         plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
         self._freeze(None, now + LINGER_S, max(max(plan.window_s, plan.penalty_s) for plan in plans))
 
+    # Outages
+
+    @property
+    def longest_s(self) -> float:
+        """Longest time in seconds for which a request, or a penalty without ``Retry-After``, may count."""
+        plans = [UNKNOWN_PLAN, *(entry.bucket.plan for entry in self._groups.values())]
+        return max(max(hold_s(plan), plan.penalty_s) for plan in plans) + LINGER_S + FREEZE_MARGIN_S
+
+    def adopt(self, slot: Slot) -> None:
+        """Record `slot`, which was taken from another version of the book, as in flight."""
+        self._group(slot.group).bucket.adopt(slot)
+        self._next_id = max(self._next_id, slot.id + 1)
+
+    def slots_of(self, owner: str) -> Sequence[Slot]:
+        """The slots that `owner` has in flight."""
+        entries = self._groups.values()
+        return [slot for entry in entries for slot in entry.bucket.in_flight if slot.owner == owner]
+
+    def releases(self, group: UsageGroup, now: float) -> Sequence[float]:
+        """The times after `now` at which the ended slots of `group` become free, sorted."""
+        return self._group(group).bucket.releases(now)
+
+    def foreign(self, group: UsageGroup, now: float) -> int:
+        """The number of slots of `group` that others use, as answers have shown."""
+        return self._group(group).bucket.foreign(now)
+
     # The ledger's methods, for one process
 
     def plan(self, group: UsageGroup) -> Plan:
         """See `Ledger.plan`."""
         return self._group(group).bucket.plan
 
-    def take(self, owner: str, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
-        """See `Ledger.take`."""
+    def take(
+        self, owner: str, group: UsageGroup, waiting: Waiting, now: float, *, left: int = 0
+    ) -> Slot | float:
+        """See `Ledger.take`; `left` slots stay free for processes that this one cannot hear."""
         entry = self._group(group)
         first = waiting.first
         if first is Priority.PERSON:
@@ -226,23 +266,25 @@ class Book:
         plan = entry.bucket.plan
         thaw_s = self._thaw_s(group, now)
         if first > Priority.METADATA:
-            at_s = self._background_s(entry, owner, waiting, now, thaw_s)
+            at_s = self._background_s(entry, owner, waiting, now, thaw_s, left)
         else:
             ahead = entry.turns.ahead(owner, waiting, plan, now)
-            at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=ahead.slots))
+            at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=ahead.slots + left))
         if at_s > now:
             at_s = min(at_s, now + self._poll_s)
             entry.turns.wait(owner, waiting, at_s)
             return at_s
         entry.turns.serve(owner, waiting, plan, now)
         if first > Priority.METADATA:
-            entry.pace.sent(now)
+            entry.pace.sent(plan, now)
         slot = Slot(self._next_id, group, now, owner)
         self._next_id += 1
         entry.bucket.open(slot)
         return slot
 
-    def _background_s(self, entry: _Group, owner: str, waiting: Waiting, now: float, thaw_s: float) -> float:
+    def _background_s(
+        self, entry: _Group, owner: str, waiting: Waiting, now: float, thaw_s: float, left: int
+    ) -> float:
         """The earliest time at which background work of `owner` may be sent; `now` if it may be now."""
         plan, pace = entry.bucket.plan, entry.pace
         due_s = pace.due_s(plan, now)
@@ -251,7 +293,7 @@ class Book:
         ahead = entry.turns.ahead(owner, waiting, plan, now)
         if pace.is_paced(now) and ahead.turn_s > now and thaw_s <= now:
             return ahead.turn_s
-        spare = pace.reserve(plan, now) + ahead.slots
+        spare = pace.reserve(plan, now) + ahead.slots + left
         at_s = max(thaw_s, entry.bucket.free_at_s(now, spare=spare))
         return pace.hold(plan, now, at_s) if at_s > now else now
 
@@ -294,7 +336,7 @@ class Book:
         """See `Ledger.cancel`."""
         entry = self._group(slot.group)
         if entry.bucket.drop(slot):
-            entry.pace.unsent(slot.taken_s)
+            entry.pace.unsent(entry.bucket.plan, slot.taken_s)
 
     def states(self, owner: str, now: float) -> tuple[GroupState, ...]:
         """See `Ledger.states`; the configured groups come first, then the others in the order of arrival."""

@@ -66,7 +66,7 @@ class Bucket:
     def __init__(self, prior: Plan) -> None:
         self.plan = prior
         self.is_learned = False
-        self._in_flight: dict[int, Slot] = {}
+        self._in_flight: dict[tuple[str, int], Slot] = {}
         self._ended: deque[_Ended] = deque()
         self._foreign: tuple[_Foreign, ...] = ()
 
@@ -132,14 +132,23 @@ class Bucket:
 
     def open(self, slot: Slot) -> None:
         """Record that `slot` is in flight."""
-        self._in_flight[slot.id] = slot
+        self._in_flight[slot.owner, slot.id] = slot
+
+    def adopt(self, slot: Slot) -> None:
+        """Record that `slot` is in flight; until now it was part of others' use, where that was seen."""
+        self.open(slot)
+        self._foreign = tuple(
+            attrs.evolve(step, count=step.count - 1) if step.seen_s >= slot.taken_s else step
+            for step in self._foreign
+            if step.count > 1 or step.seen_s < slot.taken_s
+        )
 
     def drop(self, slot: Slot) -> bool:
         """Record that `slot` is no longer in flight; False when it was not."""
         # Compared whole: a new ledger in the place of a lost one gives the same ids to other slots.
-        if self._in_flight.get(slot.id) != slot:
+        if self._in_flight.get((slot.owner, slot.id)) != slot:
             return False
-        del self._in_flight[slot.id]
+        del self._in_flight[slot.owner, slot.id]
         return True
 
     def end(self, slot: Slot, ended_s: float, *, counted: bool) -> None:
@@ -191,6 +200,10 @@ class Bucket:
         if k <= 0:
             return now
         return releases[k - 1] if k <= len(releases) else now + hold_s(self.plan)
+
+    def foreign(self, now: float) -> int:
+        """The number of slots that others use."""
+        return max((step.count for step in self._foreign if step.seen_s + hold_s(self.plan) > now), default=0)
 
     def releases(self, now: float) -> list[float]:
         """The times, all after `now`, at which the used slots that are not in flight become free; sorted."""

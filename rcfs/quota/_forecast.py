@@ -1,5 +1,6 @@
 """Forecasts of when requests will be sent: the future of one group, played on a copy of the book."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice, repeat
 from typing import Final
@@ -19,6 +20,9 @@ free again, a penalty is over, and a person who was present has left (`PRESENCE_
 _MOST_STEPS: Final = 200
 """Most requests that are played: each takes 70 µs (measured 2026-11), so a forecast takes 14 ms."""
 
+_PRECISION_S: Final = 0.1
+"""Error of a forecast for several logins, in seconds: a time left is shown in whole ones."""
+
 
 @attrs.frozen
 class Forecast:
@@ -34,6 +38,10 @@ class Forecast:
     """Seconds between the requests behind those."""
     round_trip_s: float
     """Seconds from sending a request to its response."""
+
+    def moved(self, by_s: float) -> "Forecast":
+        """The same on a clock that shows `by_s` more."""
+        return attrs.evolve(self, played_s=[at_s + by_s for at_s in self._played_s])
 
     def __iter__(self) -> Iterator[float]:
         return map(self.sent_s, range(sum(self._counts)))
@@ -51,6 +59,58 @@ class Forecast:
             before += count + sum(other.counts[i] for other in self._elsewhere)
         behind = before + 1 - len(self._played_s)
         return self._played_s[before] if behind <= 0 else self._played_s[-1] + behind * self._interval_s
+
+
+@attrs.frozen
+class Outlook:
+    """The forecast of one login for the requests of a class and the more urgent ones."""
+
+    _future: Forecast | None
+    """None if there is no request."""
+    count: int
+    """Number of the requests."""
+    _now_s: float
+
+    @property
+    def answered_s(self) -> float:
+        """Seconds until the last of them is answered if this login sends them all."""
+        if self._future is None or not self.count:
+            return 0.0
+        return self._future.sent_s(self.count - 1) - self._now_s + self.round_trip_s
+
+    @property
+    def round_trip_s(self) -> float:
+        """Seconds from sending a request to its response."""
+        return 0.0 if self._future is None else self._future.round_trip_s
+
+    def sent_within(self, time_s: float) -> int:
+        """How many of them this login can send within `time_s` from now."""
+        future, until_s = self._future, self._now_s + time_s
+        if future is None:
+            return 0
+        return bisect_right(range(self.count), until_s, key=future.sent_s)
+
+
+def joint_wait_s(outlooks: Sequence[Outlook]) -> float:
+    """Seconds until the last request is answered if each is sent by the login that is free first.
+
+    The same requests wait for all the logins; so the largest of their numbers counts.
+    """
+    if len(outlooks) == 1:
+        return outlooks[0].answered_s
+    count = max(each.count for each in outlooks)
+    able = [each for each in outlooks if each.count]
+    if not able:
+        return 0.0
+    trip_s = max(each.round_trip_s for each in able)
+    early_s, late_s = 0.0, max(each.answered_s for each in able)
+    while late_s - early_s > _PRECISION_S:
+        middle_s = (early_s + late_s) / 2
+        if sum(each.sent_within(middle_s) for each in able) < count:
+            early_s = middle_s
+        else:
+            late_s = middle_s
+    return late_s + trip_s
 
 
 def forecast(book: Book, owner: str, group: UsageGroup, waiting: Waiting, now: float) -> Forecast:

@@ -33,13 +33,27 @@ class Held:
     """The book, which the caller may change; None when the home holds no intact book."""
     lost_s: float | None = None
     """Without a book: the latest time at which a lost one may have been written; None when none was lost."""
+    behind: bool = False
+    """Whether the home has forgotten changes that this process has seen in it."""
 
 
 class Home(Protocol):
     """Holds the book of one credential for any number of processes; each process has its own `Home` object.
 
-    Methods return within a few milliseconds. They raise StoreError when the home fails for good.
+    Methods return within a few milliseconds, or those of a home on a server within a few seconds. They raise
+    StoreError when the home fails for good, and SharedLedgerError when it cannot be used for now; such a home
+    raises it at once until it is time for the next try.
     """
+
+    @property
+    def forgets(self) -> bool:
+        """Whether the home may forget changes that it stored, or be out of reach for a time."""
+        return False
+
+    @property
+    def parties(self) -> int:
+        """Number of processes, at least 1, when a home that `forgets` was last seen."""
+        return 1
 
     @property
     def owner(self) -> str:

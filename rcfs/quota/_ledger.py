@@ -3,19 +3,28 @@
 A change is made to the book that this process saw last, and stored. If another process has stored since, the
 home refuses it: the ledger then loads the new book and makes the change again. So a process that is alone on
 its ledger does not read it back. All state is in the home, so a process may be killed at any moment. Reports
-that come while the home is locked wait in `_unstored`, and are made before the next change.
+that come while the home is locked wait in `_changes`, and are made before the next change.
+
+While a home on a server cannot be reached, the ledger continues with the book that it saw last, and leaves
+the others their share (`rcfs.quota._outage`). When the home is back, its book counts again, and the changes
+that it lacks are made in it.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Literal, TypeVar
 
-from rcfs.errors import StoreError
+import attrs
+
+from rcfs.errors import SharedLedgerError, StoreError
 from rcfs.model import Plan, RateHeaders, UsageGroup
+from rcfs.quota._apart import Apart
 from rcfs.quota._book import Book
+from rcfs.quota._changes import Changes
 from rcfs.quota._forecast import Forecast, forecast
-from rcfs.quota._home import Home, MemoryHome, Reply
-from rcfs.quota._values import GroupState, Slot, Waiting
+from rcfs.quota._home import Held, Home, MemoryHome, Reply
+from rcfs.quota._outage import left_slots
+from rcfs.quota._values import GroupState, Sharing, Slot, Waiting
 
 T = TypeVar("T")
 
@@ -32,6 +41,21 @@ _LOOK_S: Final = 1.0
 2026-11)."""
 
 
+_NEWS_S: Final = 1.0
+"""How long after an answer the requests that remained tell of others, in seconds. A change that is made again
+after an outage meets a book that has the requests of others, which it had counted as unknown."""
+
+
+@attrs.frozen
+class Grant:
+    """The answer to the requests that wait for one group."""
+
+    slots: tuple[Slot, ...]
+    """The slots that the first of them have now."""
+    ask_s: float
+    """When to ask again for the others; inf without others."""
+
+
 class Ledger:
     """Slots, penalties and learned plans of one credential, and the processes that wait for slots.
 
@@ -45,17 +69,38 @@ class Ledger:
     Args:
         home: Where the book is kept. If it fails, the ledger continues in memory.
         warn: Is called with one line in that case.
+        gathers: Whether reports wait for the next `take_many` or `sync`, which store them with one change.
     """
 
-    def __init__(self, home: Home, warn: Callable[[str], None] = lambda _line: None) -> None:
+    def __init__(
+        self, home: Home, warn: Callable[[str], None] = lambda _line: None, *, gathers: bool = False
+    ) -> None:
         self._home = home
         self._warn = warn
         self._book = home.new_book()
         self._version: int | None = None
         """Version of the home's book that `_book` equals; None when it may equal none."""
-        self._unstored: list[Callable[[Book], None]] = []
-        """Reports that could not be stored yet, oldest first."""
+        self._gathers = gathers
+        self._changes = Changes(forgets=home.forgets)
+        """The reports that could not be stored yet, and all that the home may forget."""
         self._look_at_s = -math.inf
+        self._now_s = 0.0
+        """The latest time that the ledger was told; 0 before the first."""
+        self._seen_version: int | None = None
+        """The version of the home's book that was seen last; None before the first."""
+        self._is_known = False
+        """Whether the home's book names this process among those that use it."""
+        self._apart: Apart | None = None
+        """Its knowledge while it cannot reach its home; None while it can."""
+        self._before_s: Mapping[UsageGroup, Sequence[float]] = {}
+        """When the slots become free that were used before the latest outage, by group."""
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """See `SlotLedger.watch`; a home on this machine is asked again often enough."""
+
+    def sharing(self) -> Sharing | None:
+        """See `SlotLedger.sharing`."""
+        return None
 
     def plan(self, group: UsageGroup) -> Plan:
         """The plan of `group`: learned from responses, or else assumed."""
@@ -69,22 +114,38 @@ class Ledger:
         do. Until shortly after it the process keeps its place in the order, so it must ask in time, or
         `leave`. A process that gets a slot and has more requests must ask again at once.
         """
+        grant = self.take_many({group: waiting}, now, most=1)[group]
+        return grant.slots[0] if grant.slots else grant.ask_s
+
+    def take_many(
+        self, waiting: Mapping[UsageGroup, Waiting], now: float, *, most: int | None = None
+    ) -> Mapping[UsageGroup, Grant]:
+        """As `take`, with one change of the book: all slots that those that wait may have now.
+
+        Args:
+            waiting: The requests of this process that wait for each group.
+            now: The time.
+            most: Most slots of each group; None for as many as wait.
+        """
+        self._now_s = now
         is_due = now >= self._look_at_s
 
-        def work(book: Book) -> Slot | float:
+        def work(book: Book) -> Mapping[UsageGroup, Grant]:
             if is_due:
                 self._tend(book, now)
-            return book.take(self._home.owner, group, waiting, now)
+            return {group: self._granted(book, group, each, now, most) for group, each in waiting.items()}
 
-        answer = self._change(work)
-        if answer is Reply.LOCKED:
-            return now + _AGAIN_S
+        grants = self._change(work)
+        if grants is Reply.LOCKED:
+            return dict.fromkeys(waiting, Grant((), now + _AGAIN_S))
         if is_due:
             self._look_at_s = now + _LOOK_S
-        return answer
+        self._changes.took([slot for grant in grants.values() for slot in grant.slots])
+        return grants
 
     def note_person(self, now: float) -> None:
         """Record that a person lists directories and may soon open a file: bulk work leaves the reserve."""
+        self._now_s = now
         self._report(lambda book: book.note_person(now))
 
     def leave(self, group: UsageGroup) -> None:
@@ -96,7 +157,8 @@ class Ledger:
 
         From now on the slot counts in the group that `headers` name.
         """
-        self._report(lambda book: book.settle(slot, now, headers))
+        self._now_s = now
+        self._report(lambda book: book.settle(slot, now, self._news(headers, now)), now, slot)
 
     def fail(self, slot: Slot, now: float) -> None:
         """Record that the request ended without response headers, so the server may have counted it.
@@ -105,7 +167,8 @@ class Ledger:
         penalty it is taken as refused then, because every request that reaches the server in a penalty
         restarts it.
         """
-        self._report(lambda book: book.fail(slot, now))
+        self._now_s = now
+        self._report(lambda book: book.fail(slot, now), now, slot)
 
     def refuse(
         self, slot: Slot, now: float, headers: RateHeaders | None, retry_after_s: float | None
@@ -122,19 +185,61 @@ class Ledger:
             headers: The rate headers; None without any.
             retry_after_s: Its ``Retry-After`` in seconds, at least 0; None when absent.
         """
-        self._report(lambda book: book.refuse(slot, now, headers, retry_after_s))
+        self._now_s = now
+        self._report(
+            lambda book: book.refuse(slot, now, self._news(headers, now), retry_after_s),
+            now + (retry_after_s or 0.0),
+            slot,
+        )
 
     def cancel(self, slot: Slot) -> None:
         """Free the slot at once: the request was never sent, not even partly."""
-        self._report(lambda book: book.cancel(slot))
+        self._report(lambda book: book.cancel(slot), ended=slot)
 
     def sync(self, now: float) -> float:
         """Store the reports that a lock held up; the time to call this again, inf when all are stored.
 
         Until a report is stored, its slot counts as in flight.
         """
-        locked = self._unstored and self._change(_no_change) is Reply.LOCKED
-        return now + _AGAIN_S if locked else math.inf
+        if self._apart is not None or not self._changes.unstored:
+            return math.inf
+        return now + _AGAIN_S if self._change(_no_change) is Reply.LOCKED else math.inf
+
+    def refresh(self, now: float) -> None:
+        """Look at the home: end an outage when it is over, and tell the others that this process is there.
+
+        For a home that `forgets`, to be called when its book has changed, and every few seconds.
+        """
+        self._now_s = now
+        owner, book = self._home.owner, self._current()
+        told = self._is_known and owner not in book.outage.awaited(now)
+        if self._apart is None and (
+            not told or self._changes.lacks(book, owner) or self._home.ended(book.owners)
+        ):
+            self._change(lambda book: self._tend(book, now))
+
+    def earliest_s(self, waiting: Mapping[UsageGroup, Waiting], now: float) -> float:
+        """When the first of `waiting` could have a slot, as the book was seen last; inf in an outage."""
+        if self._apart is not None:
+            return math.inf
+        book = self._book.copy()
+        answers = [self._taken(book, group, each, now) for group, each in waiting.items()]
+        return min((now if isinstance(each, Slot) else each for each in answers), default=math.inf)
+
+    @property
+    def outage(self) -> str:
+        """Why the ledger cannot reach its home now, in one line; empty if it can."""
+        return self._apart.reason if self._apart else ""
+
+    @property
+    def owner(self) -> str:
+        """The name of this process in the book."""
+        return self._home.owner
+
+    @property
+    def book(self) -> Book:
+        """The book as this process saw it last, for reading only."""
+        return self._book
 
     def states(self, now: float) -> tuple[GroupState, ...]:
         """The state of every group that is configured or was named by a response."""
@@ -169,14 +274,63 @@ class Ledger:
 
         No method may be called afterwards.
         """
+        self._now_s = now
         # If the home is locked, the others soon find this process dead, and end its requests.
         self._change(lambda book: book.remove_owner(self._home.owner, now), patient=True)
         self._home.close()
 
-    def _report(self, change: Callable[[Book], None]) -> None:
+    def _granted(
+        self, book: Book, group: UsageGroup, waiting: Waiting | None, now: float, most: int | None
+    ) -> Grant:
+        """The slots that `waiting` may have now, taken from `book`."""
+        slots: list[Slot] = []
+        while waiting is not None and len(slots) != most:
+            answer = self._taken(book, group, waiting, now)
+            if not isinstance(answer, Slot):
+                return Grant(tuple(slots), answer)
+            slots.append(answer)
+            waiting = waiting.without_first()
+        return Grant(tuple(slots), math.inf)
+
+    def _taken(self, book: Book, group: UsageGroup, waiting: Waiting, now: float) -> Slot | float:
+        """See `Book.take`, which leaves the share of those that this process cannot hear."""
+        plan, apart = book.plan(group), self._apart
+        left = self._left(book, group, plan, now)
+        if apart is None or apart.parties <= plan.limit:
+            return book.take(self._home.owner, group, waiting, now, left=left)
+        turn_s = apart.turn_s(group, plan)
+        if turn_s > now:
+            return min(turn_s, now + _LOOK_S)
+        answer = book.take(self._home.owner, group, waiting, now, left=plan.limit - 1)
+        if isinstance(answer, Slot):
+            apart.sent_s[group] = now
+        return answer
+
+    def _left(self, book: Book, group: UsageGroup, plan: Plan, now: float) -> int:
+        """The number of slots that stay free for processes that this one cannot hear."""
+        if self._apart is not None:
+            heard, parties = 1, self._apart.parties
+        elif awaited := book.outage.awaited(now):
+            heard, parties = book.outage.parties - len(awaited), book.outage.parties
+        else:
+            return 0
+        before = sum(at_s > now for at_s in self._before_s.get(group, ()))
+        # Slots of others that the server's answers have shown are no longer to be left to them.
+        return max(0, left_slots(plan, before, heard, parties) - book.foreign(group, now))
+
+    def _news(self, headers: RateHeaders | None, at_s: float) -> RateHeaders | None:
+        """`headers` that came at `at_s`, without what remained if that is too old to tell of others."""
+        if headers is None or self._now_s <= at_s + _NEWS_S:
+            return headers
+        return attrs.evolve(headers, remaining=None)
+
+    def _report(
+        self, change: Callable[[Book], None], counts_s: float = -math.inf, ended: Slot | None = None
+    ) -> None:
         """Make `change` now, or before the next one; it is not lost while the process lives."""
-        self._unstored.append(change)
-        self._change(_no_change)
+        self._changes.add(change, counts_s, ended)
+        if not self._gathers:
+            self._change(_no_change)
 
     def _change(self, work: Callable[[Book], T], *, patient: bool = False) -> T | Literal[Reply.LOCKED]:
         """The result of `work`, which changes the book after all unstored reports; by then it is stored.
@@ -188,21 +342,30 @@ class Ledger:
                 break
             # Until the change is stored, `_book` equals no version of the home's.
             version, self._version = self._version or 0, None
-            for change in self._unstored:
-                change(self._book)
-            result = work(self._book)
+            result = self._changed(work)
+            if self._apart is not None:
+                return result
             try:
                 reply = self._home.store(self._book, version, patient=patient)
+            except SharedLedgerError as exc:
+                self._part(exc)
+                return self._changed(work)
             except StoreError as exc:
                 self._continue_in_memory(exc)
                 reply = Reply.STORED
             if reply is Reply.STORED:
-                self._version = version + 1
-                self._unstored.clear()
+                self._version = self._seen_version = version + 1
+                self._is_known = True
+                self._changes.stored(self._book.longest_s, self._now_s)
                 return result
             if reply is Reply.LOCKED:
                 break
         return Reply.LOCKED
+
+    def _changed(self, work: Callable[[Book], T]) -> T:
+        """The result of `work` on `_book`, in which all earlier changes were made before."""
+        self._changes.begin(self._book, self._home.owner, self._now_s)
+        return work(self._book)
 
     def _current(self) -> Book:
         """The home's book, for reading only; as this process saw it last if the home is locked."""
@@ -213,19 +376,66 @@ class Ledger:
         """Make `_book` equal to the home's book, if need be; False when the home is locked."""
         try:
             held = self._home.load(self._version, to_store=to_store)
+        except SharedLedgerError as exc:
+            self._part(exc)
+            return True
         except StoreError as exc:
             self._continue_in_memory(exc)
             return True
         if isinstance(held, Reply):
             return held is Reply.UNCHANGED
-        if held.book is not None:
+        self._is_known = held.book is not None and self._home.owner in held.book.owners
+        if held.behind or self._apart is not None:
+            self._resume(held)
+        elif held.book is not None:
             self._book = held.book
         elif held.lost_s is not None:
             self._book.freeze_everything(held.lost_s)
         # Else the home is new, and what this process knows is all there is.
         self._book.enter(self._home.owner)
-        self._version = held.version
+        self._version = self._seen_version = held.version
         return True
+
+    def _part(self, error: SharedLedgerError) -> None:
+        """Continue with what this process knows, after `error` of the home; nothing if it does so already."""
+        if self._apart is not None:
+            return
+        owner, now, book = self._home.owner, self._now_s, self._book
+        if self._seen_version is None:
+            base, version, parties, place = None, 0, self._home.parties, 0
+            book.freeze_everything(now)
+        else:
+            owners = sorted({*book.owners, owner})
+            base, version, parties, place = (
+                book.copy(),
+                self._seen_version,
+                len(owners),
+                owners.index(owner),
+            )
+            for other in owners:
+                if other != owner:
+                    book.remove_owner(other, now)
+        self._version = None
+        self._apart = Apart(str(error), base, version, parties, place, now)
+        self._before_s = {state.group: book.releases(state.group, now) for state in book.states(owner, now)}
+        self._warn(f"{error}; until it is back, rcfs uses 1/{parties} of each limit")
+
+    def _resume(self, held: Held) -> None:
+        """Continue with the book of a home that was out of reach, or has forgotten changes."""
+        apart, self._apart = self._apart, None
+        known = apart.base if apart else self._book
+        is_first = held.behind
+        if held.behind and known is not None:
+            self._book = known
+        elif held.book is not None:
+            self._book = held.book
+            # Perhaps the last change of this process was stored, and only the answer got lost.
+            is_first = apart is not None and apart.base is not None and held.version <= apart.version + 1
+        elif held.lost_s is not None:
+            self._book.freeze_everything(held.lost_s)
+        if is_first:
+            others = [other for other in self._book.owners if other != self._home.owner]
+            self._book.outage.await_all(others, self._now_s + self._book.longest_s)
 
     def _tend(self, book: Book, now: float) -> None:
         """End the requests of dead processes, and cut times that an earlier version let last too long."""

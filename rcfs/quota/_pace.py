@@ -77,13 +77,18 @@ class Pace:
         """Record that a person asks for something in this group, or is likely to soon."""
         self._person_s = now
 
-    def sent(self, now: float) -> None:
-        """Record that background work was sent."""
-        self._before_s, self._sent_s = self._sent_s, now
+    def sent(self, plan: Plan, now: float) -> None:
+        """Record that background work was sent, which counts from when it was due.
 
-    def unsent(self, taken_s: float) -> None:
+        A process wakes up late, and a ledger on a server answers late; the next turn is not late for that.
+        """
+        due_s = self._sent_s + self._interval_s(plan, now)
+        is_late = self.is_paced(now) and due_s <= now < due_s + self._interval_s(plan, now)
+        self._before_s, self._sent_s = self._sent_s, due_s if is_late else now
+
+    def unsent(self, plan: Plan, taken_s: float) -> None:
         """Free the turn of a request that was admitted at `taken_s` and not sent."""
-        if self._sent_s == taken_s:
+        if self._sent_s <= taken_s < self._sent_s + self._interval_s(plan, taken_s):
             self._sent_s = self._before_s
 
     def reserve(self, plan: Plan, now: float) -> int:
@@ -98,7 +103,11 @@ class Pace:
         """The earliest time at which the pace lets background work be sent; `now` if it may be now."""
         if not self.is_paced(now):
             return now
-        return max(now, self._sent_s + hold_s(plan) / (plan.limit - self.reserve(plan, now)))
+        return max(now, self._sent_s + self._interval_s(plan, now))
+
+    def _interval_s(self, plan: Plan, now: float) -> float:
+        """The time between two turns of paced work."""
+        return hold_s(plan) / (plan.limit - self.reserve(plan, now))
 
     def hold(self, plan: Plan, now: float, until_s: float) -> float:
         """Record that background work has to wait until `until_s`; the time to try again.

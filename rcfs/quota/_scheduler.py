@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import attrs
 
 from rcfs.model import Priority, UsageGroup
-from rcfs.quota._forecast import Forecast
-from rcfs.quota._ledger import Ledger
+from rcfs.quota._forecast import Forecast, Outlook
+from rcfs.quota._slot_ledger import SlotLedger
 from rcfs.quota._values import Slot, Waiting
 
 
@@ -128,7 +128,7 @@ class Scheduler:
         ledger: The ledger that gives slots. The scheduler takes them; the sender reports their end to it.
     """
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: SlotLedger) -> None:
         self._ledger = ledger
         self._queues: defaultdict[UsageGroup, _Queue] = defaultdict(_Queue)
         self._seqs = itertools.count()
@@ -197,10 +197,13 @@ class Scheduler:
 
         The forecast takes a few milliseconds, whatever their number.
         """
+        return self.outlook(group, priority, count, now).answered_s
+
+    def outlook(self, group: UsageGroup, priority: Priority, count: int, now: float) -> Outlook:
+        """The same as a value, for `joint_wait_s`."""
         if not count and group not in self._queues:
-            return 0.0
-        future, behind = self._future(group, priority, count, now)
-        return future.sent_s(behind - 1) - now + future.round_trip_s
+            return Outlook(None, 0, now)
+        return Outlook(*self._future(group, priority, count, now), now)
 
     def _future(self, group: UsageGroup, priority: Priority, count: int, now: float) -> tuple[Forecast, int]:
         """The forecast with `count` further requests, and the number of requests up to the last of them."""

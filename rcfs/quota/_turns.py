@@ -116,10 +116,9 @@ class Turns:
     def serve(self, owner: str, waiting: Waiting, plan: Plan, now: float) -> None:
         """Record that `owner` got a slot for the first of `waiting`; it asks again at once if others wait."""
         first = waiting.first
-        counts = tuple(count - (each is first) for each, count in zip(Priority, waiting.counts, strict=True))
         process = self._processes.setdefault(owner, _Process(None, now))
         process.ask_s = now
-        process.waiting = Waiting(counts, waiting.since_s) if any(counts) else None
+        process.waiting = waiting.without_first()
         if first > Priority.METADATA:
             process.served_s = now
         for other, process in list(self._processes.items()):

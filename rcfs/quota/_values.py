@@ -10,7 +10,7 @@ class Slot:
     """One admitted request."""
 
     id: int
-    """Unique within the ledger."""
+    """Unique among the slots of its owner."""
     group: UsageGroup
     """The group it was taken for; the response may name another, for which it then counts."""
     taken_s: float
@@ -39,6 +39,13 @@ class Waiting:
     def _first(self) -> Priority:
         found = (priority for priority, count in zip(Priority, self.counts, strict=False) if count)
         return next(found, Priority.PERSON)  # The validator of `counts` runs next, and refuses no request.
+
+    def without_first(self) -> "Waiting | None":
+        """The requests that wait when the first of these has its slot; None without any."""
+        counts = tuple(
+            count - (each is self.first) for each, count in zip(Priority, self.counts, strict=True)
+        )
+        return Waiting(counts, self.since_s) if any(counts) else None
 
     @classmethod
     def only(cls, priority: Priority, since_s: float, count: int = 1) -> "Waiting":
@@ -70,3 +77,15 @@ class GroupState:
     """Number of requests of each class that wait in other processes, in the order of `Priority`."""
     is_learned: bool = False
     """Whether the server has told limit and window; else they are assumed."""
+
+
+@attrs.frozen
+class Sharing:
+    """A ledger on a server, and the clients that share it."""
+
+    server: str
+    """Address of the server."""
+    outage: str
+    """Why the server cannot be reached now, in one line; empty if it can."""
+    peers: tuple[str, ...]
+    """All clients, this one included, as host:pid; in an outage those that were seen last."""
