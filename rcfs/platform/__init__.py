@@ -12,9 +12,12 @@ from rcfs.platform._auth import Credentials as Credentials
 from rcfs.platform._auth import Token as Token
 from rcfs.platform._auth import get_token as get_token
 from rcfs.platform._auth import is_bearer as is_bearer
+from rcfs.platform._auth import redeem_code as redeem_code
 from rcfs.platform._auth import refresh_token as refresh_token
 from rcfs.platform._auth import revoke_token as revoke_token
 from rcfs.platform._auth import token_from as token_from
+from rcfs.platform._browser import BrowserLogin as BrowserLogin
+from rcfs.platform._browser import OtherLoginError as OtherLoginError
 from rcfs.platform._bulk import MOST_AT_ONCE as MOST_AT_ONCE
 from rcfs.platform._bulk import Result as Result
 from rcfs.platform._bulk import records_by_id as records_by_id

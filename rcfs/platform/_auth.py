@@ -1,7 +1,7 @@
 """Logging in: credentials, the requests for tokens, and their answers.
 
-Source: "JWT credentials", "Refreshing an access token" and "Revoking" of the API documentation; RFC
-6749, RFC 7523, RFC 7009.
+Source: "JWT credentials", "Authorization code flow with PKCE", "Refreshing an access token" and "Revoking" of
+the API documentation; RFC 6749, RFC 7523, RFC 7636, RFC 7009.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any, TypeGuard
 
 import attrs
 
-from rcfs.errors import AuthError, ServerError
+from rcfs.errors import AuthError, GrantError, ServerError
 from rcfs.model import AUTH, login_digest
 from rcfs.platform._answer import Answer
 from rcfs.platform._document import decoded_object
@@ -43,22 +43,29 @@ _BEARER = re.compile(r"[!-~]+")
 
 @attrs.frozen
 class Credentials:
-    """The credentials of a login: an app and a user's JWT."""
+    """The credentials of a login: an app and a user's JWT, or a user who has logged in with a browser."""
 
     client_id: str
     """Client id of the app."""
     client_secret: str = attrs.field(repr=False)
-    """Client secret of the app."""
+    """Client secret of the app; empty for a public app, which proves itself by PKCE."""
     jwt: str = attrs.field(repr=False)
-    """JWT credential of the user."""
+    """JWT credential of the user; empty after a login with a browser."""
+    user: str = ""
+    """Id of the user who has logged in with a browser; the session then lives in refresh tokens."""
 
     def identity(self, server_url: str) -> str:
         """The digest that names this login at `server_url`; see `rcfs.model.login_digest`."""
-        return login_digest(server_url, self.client_id, self.jwt)
+        return login_digest(server_url, self.client_id, self.jwt, self.user)
+
+    @property
+    def basic(self) -> tuple[str, str] | None:
+        """Id and secret for the requests of the login; None for an app without a secret."""
+        return (self.client_id, self.client_secret) if self.client_secret else None
 
     def digest(self) -> str:
         """A digest that is equal for equal credentials and reveals nothing of them."""
-        secrets = (self.client_id, self.client_secret, self.jwt)
+        secrets = (self.client_id, self.client_secret, self.jwt, self.user)
         return hashlib.blake2b(json.dumps(secrets).encode(), digest_size=16).hexdigest()
 
 
@@ -78,6 +85,8 @@ class Token:
     """When the refresh token expires."""
     scopes: tuple[str, ...] = ()
     """Scopes that the server granted."""
+    user: str = ""
+    """Id of the user, if the server told it."""
 
 
 def get_token(credentials: Credentials) -> Request:
@@ -86,15 +95,32 @@ def get_token(credentials: Credentials) -> Request:
     return _form("getToken", TOKEN_PATH, {"grant_type": grant, "assertion": credentials.jwt})
 
 
-def refresh_token(token: Token) -> Request:
-    """The request for a new pair of tokens; the old access token ends at once."""
-    fields = {"grant_type": "refresh_token", "refresh_token": token.refresh}
+def refresh_token(refresh: str, credentials: Credentials) -> Request:
+    """The request for a new pair of tokens, for `refresh`; the old access token ends at once."""
+    fields = {"grant_type": "refresh_token", "refresh_token": refresh, **_claim(credentials)}
     return _form("getToken", TOKEN_PATH, fields)
 
 
-def revoke_token(token: Token) -> Request:
-    """The request that ends the session of `token`."""
-    return _form("revokeToken", REVOKE_PATH, {"token": token.access})
+def redeem_code(code: str, verifier: str, redirect_uri: str, credentials: Credentials) -> Request:
+    """The request for the first tokens of a login with a browser, for the `code` that the browser brought."""
+    fields = {
+        "grant_type": "authorization_code",
+        "code": code,
+        "redirect_uri": redirect_uri,
+        "code_verifier": verifier,
+        **_claim(credentials),
+    }
+    return _form("getToken", TOKEN_PATH, fields)
+
+
+def revoke_token(token: str, credentials: Credentials) -> Request:
+    """The request that ends the session of `token`, an access token or a refresh token."""
+    return _form("revokeToken", REVOKE_PATH, {"token": token, **_claim(credentials)})
+
+
+def _claim(credentials: Credentials) -> Mapping[str, str]:
+    """The field with which an app without a secret names itself."""
+    return {} if credentials.client_secret else {"client_id": credentials.client_id}
 
 
 def _form(operation: str, path: str, fields: Mapping[str, str]) -> Request:
@@ -107,7 +133,8 @@ async def token_from(answer: Answer, now: float) -> Token:
     Its lifetime began a little before `now`, which the margin of the renewal covers.
 
     Raises:
-        AuthError: The credentials were refused (400 or 401).
+        GrantError: The JWT, the code or the refresh token was refused (400).
+        AuthError: The app was refused (401).
         PlatformError: Any other refusal, by its status.
         ServerError: The answer holds no valid token.
     """
@@ -115,7 +142,9 @@ async def token_from(answer: Answer, now: float) -> Token:
     if answer.status != 200:
         request_id, wait_s = answer.request_id, answer.retry_after_s
         error = refusal(answer.status, body, operation="login", request_id=request_id, retry_after_s=wait_s)
-        if answer.status in (400, 401):
+        if answer.status == 400:
+            raise GrantError(str(error), code=error.code, request_id=request_id)
+        if answer.status == 401:
             raise AuthError(str(error), code=error.code, request_id=request_id)
         raise error
     try:
@@ -127,6 +156,7 @@ async def token_from(answer: Answer, now: float) -> Token:
             _lifetime_s(document.get("refresh_token_expires_in"), _REFRESH_LIFETIME_S) if refresh else 0.0
         )
         scopes = tuple(str(document.get("scope") or "").split())
+        user = str(document.get("owner_id") or "")
     except (ServerError, ValueError, TypeError, KeyError, OverflowError):
         # Without its cause: that may quote the token.
         raise ServerError("login: the answer holds no valid token; check the server's URL") from None
@@ -139,6 +169,7 @@ async def token_from(answer: Answer, now: float) -> Token:
         refresh=refresh,
         refresh_until_s=now + refresh_lifetime_s,
         scopes=scopes,
+        user=user,
     )
 
 

@@ -170,7 +170,8 @@ class Client:
         """The answer to `request`, as soon as its headers have arrived; the caller reads its body.
 
         The bearer `token`, or the app's id and secret in `basic`, is sent only to hosts that
-        `AllowedHosts.may_see_token` allows. Other hosts get only GET requests.
+        `AllowedHosts.may_see_token` allows. Other hosts get only GET requests. Without both there is no
+        header ``Authorization``: an app without a secret names itself in the body.
 
         Raises:
             PlatformError: The URL may not be followed, or the host may not get such a request.
@@ -190,7 +191,7 @@ class Client:
                     f"rcfs does not send {request.operation} to {spoken_host(url)}: it must not see the token"
                 )
             basic = None
-        elif basic is None:
+        elif basic is None and token:
             headers["Authorization"] = f"Bearer {token}"
         async with self._answer(
             request.method,

@@ -15,6 +15,10 @@ and an interim answer, of which servers send one every few seconds at most, has 
 _PIECE_BYTES = 4096
 """Most bytes of a head that httpcore parses at a time: 160 interim answers take 5 ms (measured 2026-11)."""
 
+_BODY_PIECE_BYTES = 256 << 10
+"""Most bytes of a body that arrive at a time. httpcore asks for 64 KiB, which takes 1.0 ms of CPU time a MiB
+instead of 0.65 ms (measured 2026-11), and four times as many turns of the reader."""
+
 
 class BoundedStream(httpcore.AsyncNetworkStream):
     """A connection over which at most MOST_HEAD_BYTES arrive between a request and `head_is_over`."""
@@ -32,13 +36,13 @@ class BoundedStream(httpcore.AsyncNetworkStream):
         max_bytes: int,
         timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
     ) -> bytes:
-        """Up to `max_bytes` of the data; empty at its end.
+        """Up to `max_bytes` of the data, of a body up to 256 KiB; empty at its end.
 
         Raises:
             httpcore.RemoteProtocolError: The head is larger than MOST_HEAD_BYTES.
         """
         if self._left is None:
-            return await self._stream.read(max_bytes, timeout)
+            return await self._stream.read(max(max_bytes, _BODY_PIECE_BYTES), timeout)
         if self._left <= 0:
             raise httpcore.RemoteProtocolError("its headers do not end")
         data = await self._stream.read(min(max_bytes, _PIECE_BYTES), timeout)
