@@ -28,6 +28,7 @@ from rcfs.store._index_values import Login as Login
 from rcfs.store._index_values import MailboxState as MailboxState
 from rcfs.store._index_values import Note as Note
 from rcfs.store._index_writer import IndexWriter as IndexWriter
+from rcfs.store._inherited import lock_inherited as lock_inherited
 from rcfs.store._ledger import SqliteHome as SqliteHome
 from rcfs.store._ledger import credentials_in_ledger as credentials_in_ledger
 from rcfs.store._ledger import open_ledger as open_ledger
@@ -43,7 +44,9 @@ from rcfs.store._search_values import RECORDING_TYPE as RECORDING_TYPE
 from rcfs.store._search_values import Hit as Hit
 from rcfs.store._search_values import Scope as Scope
 from rcfs.store._seats import share_of_descriptors as share_of_descriptors
+from rcfs.store._shared_session import GRANT_SUFFIX as GRANT_SUFFIX
 from rcfs.store._shared_session import SharedSession as SharedSession
+from rcfs.store._shared_session import grant_path as grant_path
 from rcfs.store._sizes import SizeIndex as SizeIndex
 from rcfs.store._spill import Spill as Spill
 from rcfs.store._spill import SpilledChunk as SpilledChunk
@@ -56,6 +59,12 @@ if TYPE_CHECKING:
     from rcfs.store._content import StoredContent as StoredContent
     from rcfs.store._incoming import Hidden as Hidden
     from rcfs.store._incoming import WholeContent as WholeContent
+    from rcfs.store._server_connection import ServerConnection as ServerConnection
+    from rcfs.store._server_home import peer_names as peer_names
+    from rcfs.store._server_opening import open_remote_ledger as open_remote_ledger
+    from rcfs.store._server_opening import open_server_home as open_server_home
+    from rcfs.store._server_parts import SharedParts as SharedParts
+    from rcfs.store._server_parts import Standing as Standing
 else:
     _MODULES = {
         "ContentCache": "_cache",
@@ -63,10 +72,16 @@ else:
         "Hidden": "_incoming",
         "StoredContent": "_content",
         "WholeContent": "_incoming",
+        "SharedParts": "_server_parts",
+        "Standing": "_server_parts",
+        "ServerConnection": "_server_connection",
+        "open_remote_ledger": "_server_opening",
+        "open_server_home": "_server_opening",
+        "peer_names": "_server_home",
     }
 
     def __getattr__(name: str) -> object:
-        """A class that needs diskcache, imported at its first use: a search in the index does without it."""
+        """A name whose module needs diskcache or threads, imported at its first use."""
         if name not in _MODULES:
             raise AttributeError(f"module {__name__} has no attribute {name}")
         return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

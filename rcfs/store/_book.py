@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Self
 
-from rcfs.errors import StoreError
+from rcfs.errors import NoRoomError, StoreError
 from rcfs.filenames import StateFiles
 from rcfs.private import reason_of
 from rcfs.store._database import READ_WAIT_S
 from rcfs.store._small_database import DatabaseKind
-from rcfs.store._sqlite import transaction
+from rcfs.store._sqlite import is_full, transaction
 
 
 class Book:
@@ -99,4 +99,5 @@ def _store_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as exc:
-        raise StoreError(f"{subject} cannot be used: {reason_of(exc)}") from exc
+        kind = NoRoomError if is_full(exc) else StoreError
+        raise kind(f"{subject} cannot be used: {reason_of(exc)}") from exc

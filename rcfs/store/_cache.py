@@ -111,23 +111,25 @@ class ContentCache:
             warn(f"{exc}; rcfs serves the contents in it, and adds none")
         return cls(table, directory, size_limit_bytes, free_floor_bytes, warn, clock)
 
-    def load(self, key: ContentKey) -> StoredContent | None:
+    def load(self, key: ContentKey, *, counts: bool = True) -> StoredContent | None:
         """All cached chunks of a content; None if there is nothing. The chunks of a short one are checked.
 
-        This counts as a use. A chunk that fails its check is removed and reported. If the process runs out of
-        descriptors, the result lacks the chunks that could not be opened. The caller closes the result.
+        If it `counts`, it is a use. A chunk that fails its check is removed and reported. If the process runs
+        out of descriptors, the result lacks chunks that could not be opened. The caller closes the result.
         """
         stored, damaged = self._table.attempt(
             lambda table: load_content(table, key), (StoredContent(None, {}), 0)
         )
         if damaged:
             self._tell_damaged(damaged, key)
-        with self._count_lock:
-            self._hits += stored.complete
-            self._misses += not stored.complete
+        if counts:
+            with self._count_lock:
+                self._hits += stored.complete
+                self._misses += not stored.complete
         if stored.info is None and not stored.chunks and not stored.unchecked:
             return None
-        self._table.attempt(lambda table: table.touch_content(str(key)), None)
+        if counts:
+            self._table.attempt(lambda table: table.touch_content(str(key)), None)
         return stored
 
     def touch(self, key: ContentKey) -> bool:

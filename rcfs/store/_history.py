@@ -27,6 +27,7 @@ _TRIM_EVERY = 1000
 """Entries of one process after which it deletes the oldest ones: there may be as many more until then."""
 _SMALL_BYTES = 2 << 20
 """A database of this size, with some 10,000 fetches, is checked whole when it is opened."""
+_COMMA = ", "
 _FETCHES = CheckedTable(
     "fetches",
     ("content", "at_s", "program", "priority", "requests", "size_bytes"),
@@ -74,6 +75,16 @@ class FetchRecord:
     """Requests sent for it, repetitions included; a redirected request counts once."""
     size_bytes: int
     """Size of the content."""
+    remark: str = ""
+    """How it came, such as "from the shared store"; empty if there is nothing to say."""
+
+    @classmethod
+    def of(
+        cls, key: ContentKey, at_s: float, program: str, priority: str, requests: int, size_bytes: int
+    ) -> "FetchRecord":
+        """The record of a row, in which the remark follows the class behind a comma."""
+        priority, _comma, remark = priority.partition(_COMMA)
+        return cls(key, at_s, program, priority, requests, size_bytes, remark)
 
 
 @attrs.frozen
@@ -122,7 +133,8 @@ class FetchHistory:
 
     def add(self, fetch: FetchRecord) -> None:
         """Record a fetch; the oldest ones are deleted when there are too many."""
-        values = (fetch.at_s, fetch.program, fetch.priority, fetch.requests, fetch.size_bytes)
+        priority = _COMMA.join(filter(None, (fetch.priority, fetch.remark)))
+        values = (fetch.at_s, fetch.program, priority, fetch.requests, fetch.size_bytes)
         self._write(_FETCHES, _FETCHES.row(str(fetch.key), *values))
 
     def refuse(self, refusal: Refusal) -> None:
@@ -131,7 +143,7 @@ class FetchHistory:
 
     def fetches(self, keys: Iterable[ContentKey]) -> dict[ContentKey, list[FetchRecord]]:
         """The fetches of each of `keys` that has some, oldest first; empty if the database fails."""
-        found = {key: [FetchRecord(key, *row) for row in self._read(_FETCHES, key, "id")] for key in keys}
+        found = {key: [FetchRecord.of(key, *row) for row in self._read(_FETCHES, key, "id")] for key in keys}
         return {key: fetches for key, fetches in found.items() if fetches}
 
     def refusals(self, keys: Iterable[ContentKey]) -> dict[ContentKey, Refusal]:

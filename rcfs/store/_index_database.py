@@ -17,7 +17,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from rcfs.errors import StoreError
+from rcfs.errors import NoRoomError, StoreError
 from rcfs.private import reason_of
 from rcfs.store._checked_table import CheckedTable, Row, verified
 from rcfs.store._checksum import DamagedRowError
@@ -26,7 +26,7 @@ from rcfs.store._forgetting import rewrite
 from rcfs.store._index_rescue import rescue
 from rcfs.store._index_schema import FORM, MIGRATIONS, find_damage
 from rcfs.store._pool import ConnectionPool
-from rcfs.store._sqlite import is_damage, transaction
+from rcfs.store._sqlite import is_damage, is_full, transaction
 
 _SMALL_BYTES = 8 << 20
 """An index of this size, with some 5,000 messages, is checked whole in about 0.1 s (measured 2026-11)."""
@@ -121,6 +121,15 @@ class IndexDatabase:
             return reader.execute(query, parameters).fetchall()
         except (sqlite3.Error, UnicodeDecodeError) as exc:
             raise self._store_error(exc, is_present=reader is self._reader) from exc
+
+    def version(self) -> object:
+        """A value that is another one after each commit; for the event loop. It takes a few microseconds.
+
+        Raises:
+            StoreError: As `all`.
+        """
+        # SQLite tells a connection of the commits of all others, and this one makes none.
+        return self._reader, self.one("PRAGMA data_version")
 
     def select(self, table: CheckedTable, rest: str, *parameters: object) -> list[Row]:
         """The rows of `table`, see `CheckedTable.listed`; `rest` of the statement chooses and sorts them."""
@@ -259,7 +268,8 @@ class IndexDatabase:
     def _store_error(self, error: sqlite3.Error | UnicodeDecodeError, *, is_present: bool) -> StoreError:
         """Our error for one of SQLite; if the present database is damaged, the listener is told."""
         if not is_damage(error):
-            return StoreError(f"the index {self._path} cannot be used: {reason_of(error)}")
+            kind = NoRoomError if is_full(error) else StoreError
+            return kind(f"the index {self._path} cannot be used: {reason_of(error)}")
         if is_present:
             self._fault = reason_of(error)
             self._damaged = True

@@ -66,6 +66,10 @@ class IndexReader:
         """The extensions that each login last saw."""
         return {row[0]: _login(row) for row in self._database.select(LOGINS, "")}
 
+    def version(self) -> object:
+        """A value that is another one after each change of the index."""
+        return self._database.version()
+
     def mailbox(self, account_id: str, extension_id: int) -> MailboxState | None:
         """The state of a mailbox; None if it was never in the index."""
         rows = self._database.select(
@@ -296,11 +300,18 @@ class IndexReader:
             )
             return [message_id for (message_id,) in rows]
 
-    def listed(self, mailbox: int, listing: int) -> int:
-        """The number of messages that the listing `listing`, or a later one, has brought."""
+    def listed(self, mailbox: int, listing: int, until_s: float, without: str) -> int:
+        """The number of messages that the listing `listing`, or a later one, has brought.
+
+        Only of those that have no time, or were created at `until_s`, in seconds since 1970 UTC, or before,
+        and whose home is not in the view `without`.
+        """
         with self._database.reading() as connection:
             ((count,),) = connection.execute(
-                "SELECT COUNT(*) FROM messages WHERE mailbox = ? AND generation >= ?", (mailbox, listing)
+                "SELECT COUNT(*) FROM messages WHERE mailbox = ?1 AND generation >= ?2"
+                " AND (created_s IS NULL OR created_s <= ?3)"
+                " AND home NOT IN (SELECT folder FROM folders WHERE mailbox = ?1 AND view = ?4)",
+                (mailbox, listing, until_s, without),
             )
             return int(count)
 

@@ -40,6 +40,8 @@ _KIND = DatabaseKind(
         body TEXT NOT NULL
     );
     """,
+    "changes may not be made, and messages not be sent: `rcfs outbox` lists what is left, so compare it with"
+    " what RingCentral has",
 )
 
 

@@ -1,9 +1,10 @@
 """The session of a login, shared by all processes of a state directory: the platform keeps about five.
 
-Three files below ``sessions``, named by a digest of server, app and user; each 0600, their directory 0700:
+Files below ``sessions``, named by a digest of server, app and user; each 0600, their directory 0700:
 
     <login>.json    the tokens, or why the login was refused; replaced as a whole, so a reader needs no lock
     <login>.lock    locked by the process that renews the session
+    <login>.grant   the refresh token of a login with a browser, for one use; survives reboots and power cuts
     <login>.users   shared lock of each process that uses the session; the last one can lock it exclusively
 
 The kernel drops the locks of a process that dies, so after a kill -9 the other processes, and the next mount,
@@ -21,6 +22,9 @@ from typing import Any
 from rcfs.errors import StoreError
 from rcfs.private import FILE_MODE, make_private_directory, reason_of, replace_private_file
 
+GRANT_SUFFIX = ".grant"
+"""Suffix of the file with the refresh token of a login with a browser."""
+
 
 class SharedSession:
     """The session as one process sees it; all methods are quick, and may be called from the event loop."""
@@ -34,6 +38,7 @@ class SharedSession:
         self._boot = boot
         self._path = directory / f"{login}.json"
         self._lock_path = directory / f"{login}.lock"
+        self._grant_path = grant_path(directory, login)
         try:
             make_private_directory(directory)
             self._users: int | None = _opened(directory / f"{login}.users")
@@ -64,6 +69,32 @@ class SharedSession:
             raise StoreError(
                 f"processes cannot share the login ({reason_of(exc)}); each logs in by itself"
             ) from exc
+
+    def grant(self) -> str:
+        """The refresh token of the login with a browser; empty without one."""
+        try:
+            document = json.loads(self._grant_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError):
+            return ""
+        refresh = document.get("refresh") if isinstance(document, dict) else None
+        return refresh if isinstance(refresh, str) else ""
+
+    def keep_grant(self, refresh: str) -> None:
+        """Put the refresh token `refresh` in place of the last one; it survives a power cut. This blocks.
+
+        Raises:
+            StoreError: The file cannot be written; the last one stays.
+        """
+        try:
+            replace_private_file(self._grant_path, json.dumps({"refresh": refresh}), sync=True)
+        except OSError as exc:
+            raise StoreError(f"{self._grant_path} cannot be written: {reason_of(exc)}") from exc
+
+    def drop_grant(self, refresh: str = "") -> None:
+        """Remove the refresh token; with `refresh`, only if it is still this one."""
+        if not refresh or self.grant() == refresh:
+            with suppress(OSError):
+                self._grant_path.unlink(missing_ok=True)
 
     def forget(self) -> None:
         """Remove the document."""
@@ -116,6 +147,11 @@ class SharedSession:
         if self._users is not None:
             os.close(self._users)
             self._users = None
+
+
+def grant_path(directory: Path, login: str) -> Path:
+    """The file with the refresh token of `login`, a digest, in the `directory` of the sessions."""
+    return directory / f"{login}{GRANT_SUFFIX}"
 
 
 def _opened(path: Path) -> int:

@@ -33,6 +33,8 @@ class DatabaseKind:
     """All tables."""
     schema: str
     """SQL statements that create the tables as in the first version: without checksums."""
+    loss: str = ""
+    """The consequence of lost rows, as a part of a sentence; empty if rcfs can ask for them again."""
 
     @property
     def format(self) -> Format:
@@ -54,9 +56,10 @@ class DatabaseKind:
         if damage is not None:
             saved, damaged = self._salvage(damage.aside, connection)
             rows = f" with its {saved} good rows; at least {damaged} are lost" if saved else ""
+            loss = f"; {self.loss}" if self.loss and (damaged or not saved) else ""
             warn(
                 f"{self.name} {path} is unusable ({damage.fault}); rcfs moved it to {damage.aside.name}, and"
-                f" made a new one{rows}"
+                f" made a new one{rows}{loss}"
             )
         return connection
 

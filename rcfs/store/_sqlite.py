@@ -1,5 +1,6 @@
 """Errors of SQLite and what they mean, transactions, and checks of a database before its use."""
 
+import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -33,6 +34,14 @@ def is_damage(error: sqlite3.Error | UnicodeDecodeError) -> bool:
         return isinstance(error, (sqlite3.OperationalError, UnicodeDecodeError))
     # The low byte is the primary code; an extended one keeps its detail above it.
     return code & 0xFF not in _BENIGN_CODES
+
+
+def is_full(error: Exception) -> bool:
+    """Whether `error` means that the disk has no room, or the user's share of it is used up."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    code: int | None = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF == sqlite3.SQLITE_FULL
 
 
 def is_busy(error: sqlite3.Error) -> bool:
