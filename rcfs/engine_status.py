@@ -1,15 +1,18 @@
 """Makes the values of `rcfs.status` from the parts of an engine."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import trio
 
 from rcfs import __version__
 from rcfs.engine import Engine
+from rcfs.errors import StoreError
 from rcfs.mailbox import READ_RECORDING, CallCounts
-from rcfs.model import COMPANY, HEAVY, iso_time, owner_of, part_of
+from rcfs.model import COMPANY, HEAVY, Priority, UsageGroup, iso_time, owner_of, part_of
 from rcfs.quota import GroupState, QueueState
 from rcfs.status import (
     AbsentStatus,
@@ -21,15 +24,18 @@ from rcfs.status import (
     ErrorStatus,
     GreetingsStatus,
     GroupStatus,
+    LedgerStatus,
     LoadStatus,
     LoginStatus,
     MailboxesStatus,
+    PoolLoginStatus,
     QueueStatus,
     ReadersStatus,
     Status,
     WaitingRequest,
 )
 from rcfs.store import CacheStats
+from rcfs.transport import Gate, Member, RequestOptions, Standing
 
 _CHART_COLUMNS = 60
 """Parts of the window for each of which the status has the number of returning slots: usually one a second,
@@ -43,8 +49,10 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
 
     Waits at most 0.2 s for the databases: a part that is not there by then is the previous one, or None.
     """
+    with suppress(StoreError):
+        await engine.sends.read()  # A mount that does not send has not read them.
     async with trio.open_nursery() as nursery:
-        for glance in (engine.cache_stats, engine.counts, engine.call_counts, engine.outlook):
+        for glance in (engine.cache_stats, engine.counts, engine.call_counts, engine.outlook, engine.pulls):
             nursery.start_soon(glance.look)
     return Status(
         version=__version__,
@@ -58,18 +66,25 @@ async def mount_status(engine: Engine, mountpoint: Path, started_s: float, reade
         account=AccountStatus(engine.account.id, engine.account.name),
         login=_login(engine),
         quota=quota_status(engine),
+        ledger=ledger_status(engine),
+        pool=pool_status(engine),
         queue=queue_status(engine),
         cache=_cache(engine.cache_stats.newest),
+        shared=engine.sharing.status() if engine.sharing else None,
         requests=engine.recorder.requests(),
-        mailboxes=_mailboxes(engine, engine.counts.newest),
+        mailboxes=mailboxes_status(engine),
         loads=load_status(engine),
         calls=_calls(engine, engine.call_counts.newest),
         greetings=_greetings(engine),
         exports=engine.exports.status(),
         outbox=engine.outbox.status(),
+        sends=engine.sends.status(),
         retention=engine.outlook.newest,
         hints=engine.hints.status(),
         readers=readers,
+        waits=engine.recorder.waits(),
+        traffic=engine.recorder.traffic(),
+        pulls=engine.pulls.newest,
         errors=error_status(engine),
     )
 
@@ -79,9 +94,35 @@ def quota_status(engine: Engine) -> tuple[GroupStatus, ...]:
     return tuple(_group(state) for state in engine.lane.gate.states())
 
 
+def ledger_status(engine: Engine) -> LedgerStatus | None:
+    """The server that keeps the quota; None if only this machine uses it."""
+    sharing = engine.lane.gate.sharing()
+    if sharing is None:
+        return None
+    state = "gone" if sharing.outage else "up"
+    return LedgerStatus(sharing.server, state, sharing.outage or None, sharing.peers)
+
+
+def pool_status(engine: Engine) -> tuple[PoolLoginStatus, ...]:
+    """The further logins."""
+    unusable = [
+        PoolLoginStatus(name, "unusable", because, (), 0, 0) for name, because in engine.pool_problems.items()
+    ]
+    if engine.pool is None:
+        return tuple(unusable)
+    used = (_pool_login(member) for member in engine.pool.others)
+    return (*used, *unusable)
+
+
 def queue_status(engine: Engine) -> tuple[QueueStatus, ...]:
     """The waiting requests, by usage plan group and class."""
-    return tuple(_queue(engine, state) for state in engine.lane.gate.queue())
+    gates = [member.lane.gate for member in engine.pool.members] if engine.pool else [engine.lane.gate]
+    found: dict[tuple[UsageGroup, Priority], list[tuple[Gate, QueueState]]] = {}
+    for gate in gates:
+        for state in gate.queue():
+            found.setdefault((state.group, state.priority), []).append((gate, state))
+    now_s = engine.lane.gate.now_s
+    return tuple(_queue(group, priority, states, now_s) for (group, priority), states in found.items())
 
 
 def load_status(engine: Engine) -> tuple[LoadStatus, ...]:
@@ -105,6 +146,21 @@ def load_status(engine: Engine) -> tuple[LoadStatus, ...]:
     )
 
 
+def mailboxes_status(engine: Engine) -> MailboxesStatus | None:
+    """The loaded mailboxes, by the newest answer of ``engine.counts``; None before the first."""
+    counts = engine.counts.newest
+    if counts is None:
+        return None
+    mailboxes = engine.account.mailboxes
+    known = sum(not mailboxes.is_absent(extension.id) for extension in engine.account.extensions)
+    return MailboxesStatus(
+        loaded=len(counts),
+        known=known,
+        messages=sum(counts.values()),
+        off_because=engine.account.rights.no_messages or None,
+    )
+
+
 def error_status(engine: Engine) -> tuple[ErrorStatus, ...]:
     """The latest errors, oldest first."""
     return tuple(
@@ -118,19 +174,6 @@ def _login(engine: Engine) -> LoginStatus:
         state="good" if refused is None else "refused",
         because=None if refused is None else str(refused),
         tried_again_in_s=engine.lane.session.refused_for_s,
-    )
-
-
-def _mailboxes(engine: Engine, counts: Mapping[int, int] | None) -> MailboxesStatus | None:
-    if counts is None:
-        return None
-    mailboxes = engine.account.mailboxes
-    known = sum(not mailboxes.is_absent(extension.id) for extension in engine.account.extensions)
-    return MailboxesStatus(
-        loaded=len(counts),
-        known=known,
-        messages=sum(counts.values()),
-        off_because=engine.account.rights.no_messages or None,
     )
 
 
@@ -161,7 +204,8 @@ def _calls(engine: Engine, counts: CallCounts | None) -> CallsStatus | None:
             if calls or recordings
         ),
         recordings_a_day=counts.recordings_a_day,
-        fetched_a_day=engine.daily_share(HEAVY).most,
+        fetched_a_day=engine.budget.daily_share(HEAVY).most,
+        logins=engine.budget.logins,
         loads=_call_loads(engine),
     )
 
@@ -188,26 +232,42 @@ def _greetings(engine: Engine) -> GreetingsStatus:
     return GreetingsStatus(loaded, tuple(AbsentStatus(*each) for each in sorted(absent.items())))
 
 
-def _queue(engine: Engine, state: QueueState) -> QueueStatus:
-    now_s = engine.lane.gate.now_s
-    waits_s = [expected.wait_s for expected in state.expected]
+def _pool_login(member: Member) -> PoolLoginStatus:
+    refused = member.lane.session.refused
+    is_refused = refused is not None and member.standing is Standing.GOOD
+    return PoolLoginStatus(
+        name=member.name,
+        state=Standing.REFUSED if is_refused else member.standing,
+        because=str(refused) if is_refused else member.because or None,
+        quota=tuple(map(_group, member.lane.gate.states())),
+        contents=member.contents,
+        closed=member.closed,
+    )
+
+
+def _queue(
+    group: UsageGroup, priority: Priority, states: Sequence[tuple[Gate, QueueState]], now_s: float
+) -> QueueStatus:
+    """The requests of a group and class, which may wait in the queues of several logins at once."""
+    since_s: dict[RequestOptions, float] = {}
+    for gate, state in states:
+        for each in state.expected:
+            options = gate.options(each.ticket)
+            if options is not None:
+                since_s.setdefault(options, each.ticket.submitted_s)
+    # Each login expects to send them all. Together they send the first as soon as one can, and so on.
+    waits_s = sorted(each.wait_s for _gate, state in states for each in state.expected)[: len(since_s)]
     return QueueStatus(
-        group=state.group,
-        priority=state.priority.name.lower(),
-        waiting=state.waiting,
-        elsewhere=state.elsewhere,
-        oldest_s=max((now_s - expected.ticket.submitted_s for expected in state.expected), default=0.0),
+        group=group,
+        priority=priority.name.lower(),
+        waiting=len(since_s),
+        elsewhere=max(state.elsewhere for _gate, state in states),
+        oldest_s=max((now_s - each_s for each_s in since_s.values()), default=0.0),
         next_in_s=min(waits_s, default=None),
         all_in_s=max(waits_s, default=None),
         requests=tuple(
-            WaitingRequest(
-                label=options.label,
-                by=options.program,
-                waited_s=now_s - expected.ticket.submitted_s,
-                sent_in_s=expected.wait_s,
-            )
-            for expected in state.expected[:_NAMED]
-            if (options := engine.lane.gate.options(expected.ticket)) is not None
+            WaitingRequest(options.label, options.program, now_s - each_s, wait_s)
+            for (options, each_s), wait_s in islice(zip(since_s.items(), waits_s, strict=True), _NAMED)
         ),
     )
 

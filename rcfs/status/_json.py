@@ -6,7 +6,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import attrs
 
-from rcfs.status._values import KEY, Status
+from rcfs.status._values import Status
+from rcfs.status._watch_values import KEY
 
 
 def to_json(value: object) -> Any:

@@ -9,7 +9,9 @@ from typing import TypeVar
 
 from rcfs.model import format_duration, format_size, one_line
 from rcfs.status._export_text import export_lines
-from rcfs.status._outbox_text import outbox_lines
+from rcfs.status._outbox_text import outbox_lines, send_lines
+from rcfs.status._pool_text import pool_lines
+from rcfs.status._reader_text import reader_lines
 from rcfs.status._values import (
     CacheStatus,
     CallLoadStatus,
@@ -20,13 +22,16 @@ from rcfs.status._values import (
     GreetingsStatus,
     GroupStatus,
     HintsStatus,
+    LedgerStatus,
     LoadStatus,
     LoginStatus,
     MailboxesStatus,
+    PoolLoginStatus,
     QueueStatus,
     RecordingExpiryStatus,
     RequestCounts,
     RetentionStatus,
+    SharedStatus,
     Status,
     WaitingRequest,
 )
@@ -62,31 +67,54 @@ def render_status(status: Status) -> str:
         *_login_rows(status.login),
         ("process", f"{status.pid or _UNKNOWN}, up {up}, since {status.started or _UNKNOWN}"),
         *_labelled("quota", _each(status.quota, lambda row: f"{row.group}: {_budget(row)}", _NO_QUOTA)),
+        *([("", ledger_line(status.ledger))] if status.ledger else []),
+        *_labelled("pool", pool_lines(status.pool or ())),
         *_labelled("queue", _each(status.queue, _queue_line, _NO_QUEUE)),
         ("cache", _cache_line(status.cache)),
+        *_labelled("shared", _shared_lines(status.shared)),
         ("requests", _requests_line(status.requests) if status.requests else _UNKNOWN),
         ("mailboxes", _mailboxes_line(status.mailboxes)),
         *(("", f"loading {_loading_line(row)}") for row in status.loads or ()),
         *_labelled("calls", _call_lines(status.calls)),
         *_labelled("greetings", _greeting_lines(status.greetings)),
         *_labelled("exports", export_lines(status.exports) if status.exports else [_UNKNOWN]),
-        *_labelled("outbox", outbox_lines(status.outbox)),
+        *_labelled("outbox", [*outbox_lines(status.outbox), *send_lines(status.sends)]),
         ("hints", _hints_line(status.hints) if status.hints else _UNKNOWN),
         *_labelled("retention", _retention_lines(status.retention)),
-        ("readers", f"{readers.waiting} of at most {readers.limit} wait" if readers else _UNKNOWN),
+        *_labelled("readers", reader_lines(readers) if readers else [_UNKNOWN]),
         *_labelled("errors", _each(status.errors, _error_line, _NO_ERRORS)),
     ]
     return _lines([f"rcfs {status.version or _UNKNOWN} at {status.mountpoint or _UNKNOWN}", *_table(rows)])
 
 
-def render_quota(groups: Sequence[GroupStatus]) -> str:
-    """The budget of each usage plan group, with a small chart of when its used slots return."""
+def render_quota(
+    groups: Sequence[GroupStatus], ledger: LedgerStatus | None = None, pool: Sequence[PoolLoginStatus] = ()
+) -> str:
+    """The budget of each usage plan group, with a small chart of when its used slots return.
+
+    The budgets of the logins in `pool` follow.
+    """
+    lines = [*([ledger_line(ledger)] if ledger else []), *_quota_lines(groups)]
+    for login in pool:
+        lines += [*([""] if lines else []), f"login {login.name}:", *_quota_lines(login.quota)]
+    return _lines([*lines, "", _CHART_KEY] if lines else [_NO_QUOTA])
+
+
+def _quota_lines(groups: Sequence[GroupStatus]) -> list[str]:
     lines = []
     for row, line in zip(groups, _table([(row.group, _budget(row)) for row in groups]), strict=True):
         lines.append(line)
         if row.used or row.frozen_for_s:
             lines += _chart(row)
-    return _lines([*lines, "", _CHART_KEY] if lines else [_NO_QUOTA])
+    return lines
+
+
+def ledger_line(ledger: LedgerStatus) -> str:
+    """The server that keeps the quota, and the processes that share it."""
+    many = len(ledger.peers)
+    if ledger.because:
+        return f"{ledger.because}; until it is back, rcfs uses 1/{max(1, many)} of each limit"
+    return f"shared by {many} through {ledger.server}: {', '.join(ledger.peers)}"
 
 
 def render_queue(queue: Sequence[QueueStatus], loads: Sequence[LoadStatus] = ()) -> str:
@@ -179,6 +207,26 @@ def _cache_line(cache: CacheStatus | None) -> str:
     return f"{size}, {_count(cache.contents, 'content')}, {ratio}, in {cache.directory}"
 
 
+def _shared_lines(shared: SharedStatus | None) -> list[str]:
+    """How the store of several machines is used; nothing if contents are not shared."""
+    if shared is None:
+        return []
+    asked = f"{_count(shared.hits, 'content')} from it, {shared.misses:,} not in it"
+    lines = [f"{shared.place}: {asked}, {shared.written:,} written, {shared.waiting:,} waiting"]
+    if shared.passed_over_because is not None:
+        lines.append(f"passed over: {shared.passed_over_because}")
+    for count, text in (
+        (shared.dropped, "could not be written"),
+        (shared.wrong, "wrong or damaged, so fetched again"),
+        (shared.taken_over, "taken over from a machine that died"),
+    ):
+        if count:
+            lines.append(f"{_count(count, 'content')} {text}")
+    if shared.to_erase:
+        lines.append(f"the contents of {_count(shared.to_erase, 'purged message')} wait to be erased")
+    return lines
+
+
 def _requests_line(requests: RequestCounts) -> str:
     groups = ", ".join(f"{group} {sent:,}" for group, sent in sorted(requests.by_group.items()))
     sent = f"{requests.sent:,} sent" + (f" ({groups})" if groups else "")
@@ -234,9 +282,10 @@ def _call_lines(calls: CallsStatus | None) -> list[str]:
         lines.append(f"and calls of {_count(len(owners) - _NAMED_OWNERS, 'more extension')}")
     lines += [f"loading {_call_loading_line(row)}" for row in calls.loads]
     new, possible = calls.recordings_a_day, calls.fetched_a_day
+    whose = "this login" if calls.logins == 1 else f"your {calls.logins} logins"
     if new is not None and new > possible:
         lines += [
-            f"about {new:,.0f} new recordings a day; this login can fetch at most {possible:,.0f}",
+            f"about {new:,.0f} new recordings a day; {whose} can fetch at most {possible:,.0f}",
             f"a copy of all falls {new - possible:,.0f} a day behind; more logins or a higher limit help",
         ]
     return lines

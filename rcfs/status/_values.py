@@ -9,9 +9,7 @@ from collections.abc import Mapping
 import attrs
 
 from rcfs.model import RECORDING_DAYS
-
-KEY = "key"
-"""Metadata of a field: its key in JSON, where that is not the name of the field."""
+from rcfs.status._watch_values import KEY, PullsStatus, ReaderStatus, TrafficStatus, WaitStatus
 
 
 @attrs.frozen
@@ -51,6 +49,37 @@ class GroupStatus:
     """Requests that were sent and not answered yet."""
     returns: tuple[int, ...]
     """How many slots return in each part of the next window."""
+
+
+@attrs.frozen
+class LedgerStatus:
+    """The server that keeps the quota for several machines."""
+
+    server: str
+    """Its address."""
+    state: str
+    """``up``, or ``gone`` while it cannot be reached."""
+    because: str | None
+    """Why it cannot be reached; None for ``up``."""
+    peers: tuple[str, ...]
+    """The processes that share the quota, as host:pid; those that were seen last for ``gone``."""
+
+
+@attrs.frozen
+class PoolLoginStatus:
+    """A further login, which fetches contents."""
+
+    name: str
+    state: str
+    """``good``, ``unused``, ``refused``, ``failing``, ``another account``, ``double`` or ``unusable``."""
+    because: str | None
+    """Why rcfs does not fetch with it; None if it does, or will."""
+    quota: tuple[GroupStatus, ...]
+    """Its budget."""
+    contents: int
+    """Contents that it has brought."""
+    closed: int
+    """Mailboxes, and owners of recordings, that it may not read."""
 
 
 @attrs.frozen
@@ -99,6 +128,31 @@ class CacheStatus:
 
 
 @attrs.frozen
+class SharedStatus:
+    """The store that shares contents with other machines."""
+
+    place: str
+    """A directory or a URL, without secrets."""
+    passed_over_because: str | None
+    """Why rcfs works without it at present; None while it is used."""
+    hits: int
+    """Contents that came from it since the start."""
+    misses: int
+    written: int
+    """Contents that were written to it."""
+    waiting: int
+    """Contents that wait to be written."""
+    dropped: int
+    """Contents that could not be written."""
+    wrong: int
+    """Objects that were damaged, or not what they should be."""
+    taken_over: int
+    """Claims that were taken over from machines that had died."""
+    to_erase: int
+    """Messages whose contents wait to be erased from it."""
+
+
+@attrs.frozen
 class RequestCounts:
     """The requests since the start."""
 
@@ -108,6 +162,9 @@ class RequestCounts:
     by_group: Mapping[str, int]
     content: int
     """Requests for attachments."""
+    by_outcome: Mapping[str, Mapping[str, int]] = attrs.field(factory=dict)
+    """By group, the numbers of requests with each outcome: ``ok``, ``rate_limited``, ``client_error``,
+    ``server_error`` or ``unanswered``."""
 
 
 @attrs.frozen
@@ -187,8 +244,10 @@ class CallsStatus:
     recordings_a_day: float | None
     """New recordings a day, by the newest loaded months; None if too little is loaded."""
     fetched_a_day: float
-    """Most recordings that the budget of the login brings in a day."""
+    """Most recordings that the budget of the logins brings in a day."""
     loads: tuple[CallLoadStatus, ...]
+    logins: int = 1
+    """Number of the logins that fetch recordings."""
 
 
 @attrs.frozen
@@ -266,6 +325,22 @@ class OutboxStatus:
 
 
 @attrs.frozen
+class SendsStatus:
+    """The messages to send that RingCentral has not confirmed, or has not delivered."""
+
+    waiting: int
+    """Those that wait to be sent."""
+    asked: int
+    """Those of which a request is under way, or its answer lost."""
+    unknown: int
+    """Those of which nobody knows whether they were sent."""
+    failed: int
+    """Those that were refused or not delivered."""
+    since: str | None
+    """When the oldest of those that are not sent was wanted; None without any."""
+
+
+@attrs.frozen
 class ExpiryStatus:
     """The messages of one mailbox that the platform deletes soon."""
 
@@ -280,6 +355,10 @@ class ExpiryStatus:
     first_goes_in_s: float
     certain: bool
     """Whether the server told the retention; False where only the documentation does."""
+    oldest_uncached: str | None = None
+    """When the oldest of those was created whose attachments are not all whole in the cache."""
+    loss_in_s: float | None = None
+    """Time until the first of those goes; None without any."""
 
 
 @attrs.frozen
@@ -294,6 +373,10 @@ class RecordingExpiryStatus:
     first_goes_in_s: float
     certain: bool
     """Whether the server told the retention; False where only the documentation does."""
+    oldest_uncached: str | None = None
+    """When the call of the oldest of those began that are not whole in the cache."""
+    loss_in_s: float | None = None
+    """Time until that recording goes; None without any."""
 
 
 @attrs.frozen
@@ -335,6 +418,8 @@ class ReadersStatus:
 
     waiting: int
     limit: int
+    programs: tuple[ReaderStatus, ...] = ()
+    """The processes that read, the latest first."""
 
 
 @attrs.frozen
@@ -364,8 +449,15 @@ class Status:
     account: AccountStatus | None = None
     login: LoginStatus | None = None
     quota: tuple[GroupStatus, ...] | None = None
+    """The budget of the mount's own login."""
+    ledger: LedgerStatus | None = None
+    """None for a quota that only this machine uses."""
+    pool: tuple[PoolLoginStatus, ...] | None = None
+    """The further logins."""
     queue: tuple[QueueStatus, ...] | None = None
     cache: CacheStatus | None = None
+    shared: SharedStatus | None = None
+    """None if contents are not shared."""
     requests: RequestCounts | None = None
     mailboxes: MailboxesStatus | None = None
     loads: tuple[LoadStatus, ...] | None = None
@@ -373,7 +465,11 @@ class Status:
     greetings: GreetingsStatus | None = None
     exports: ExportsStatus | None = None
     outbox: OutboxStatus | None = None
+    sends: SendsStatus | None = None
     retention: RetentionStatus | None = None
     hints: HintsStatus | None = None
     readers: ReadersStatus | None = None
+    waits: tuple[WaitStatus, ...] | None = None
+    traffic: TrafficStatus | None = None
+    pulls: PullsStatus | None = None
     errors: tuple[ErrorStatus, ...] | None = None

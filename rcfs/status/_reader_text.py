@@ -1,0 +1,12 @@
+"""The readers of the status as text."""
+
+from rcfs.status._values import ReadersStatus
+
+
+def reader_lines(readers: ReadersStatus) -> list[str]:
+    """How many wait, and a line for each process that is refused."""
+    refused = (row for row in readers.programs if row.refused)
+    return [
+        f"{readers.waiting} of at most {readers.limit} wait",
+        *(f"{row.program} ({row.pid}) is refused; `rcfs top` releases it" for row in refused),
+    ]
