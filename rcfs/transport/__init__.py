@@ -1,6 +1,8 @@
 """Transport: sends requests within the quota and with a login, and repeats or refuses them."""
 
+from rcfs.transport._budget import Budget as Budget
 from rcfs.transport._connection import Connection as Connection
+from rcfs.transport._connection import PoolLogin as PoolLogin
 from rcfs.transport._connection import open_connection as open_connection
 from rcfs.transport._gate import AbandonedError as AbandonedError
 from rcfs.transport._gate import Gate as Gate
@@ -8,12 +10,17 @@ from rcfs.transport._gate import RequestOptions as RequestOptions
 from rcfs.transport._gate import RequestSlot as RequestSlot
 from rcfs.transport._glance import Glance as Glance
 from rcfs.transport._lane import Lane as Lane
+from rcfs.transport._lane import Lanes as Lanes
 from rcfs.transport._listeners import Listeners as Listeners
 from rcfs.transport._lists import PagedList as PagedList
+from rcfs.transport._member import Member as Member
+from rcfs.transport._member import Standing as Standing
 from rcfs.transport._network import Network as Network
 from rcfs.transport._once import UnrepeatableRequest as UnrepeatableRequest
 from rcfs.transport._once import is_by_proxy as is_by_proxy
 from rcfs.transport._once import is_undone as is_undone
+from rcfs.transport._pool import Pool as Pool
+from rcfs.transport._pool import Route as Route
 from rcfs.transport._recorder import Recorder as Recorder
 from rcfs.transport._requester import Requester as Requester
 from rcfs.transport._retry import Retry as Retry

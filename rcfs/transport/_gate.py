@@ -6,7 +6,8 @@ either with the scheduler or has its slot, never both, never neither.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -14,8 +15,19 @@ import attrs
 import trio
 
 from rcfs.errors import UnreachableError, WaitError
-from rcfs.model import LONGEST_S, MOST_REQUESTS, Priority, RateHeaders, UsageGroup
-from rcfs.quota import GroupState, Ledger, QueueState, Scheduler, Send, Slot, Ticket, WaitUntil
+from rcfs.model import LONGEST_S, MOST_REQUESTS, Plan, Priority, RateHeaders, UsageGroup
+from rcfs.quota import (
+    GroupState,
+    Outlook,
+    QueueState,
+    Scheduler,
+    Send,
+    Sharing,
+    Slot,
+    SlotLedger,
+    Ticket,
+    WaitUntil,
+)
 from rcfs.transport._recorder import Recorder
 
 
@@ -40,32 +52,107 @@ class RequestOptions:
     """The subject of the request, for `.rcfs/queue`: a few words without names or content of messages."""
     program: str = ""
     """The program that the request is for; empty for rcfs itself."""
-    _gate: "Gate | None" = None
-    _ticket: Ticket | None = None
+    _waiter: "Waiter | None" = None
 
     def raise_to(self, priority: Priority) -> None:
         """Makes the request at least as urgent as `priority`, also while it waits."""
         if priority < self.priority:
             self.priority = priority
-            if self._gate is not None and self._ticket is not None:
-                self._gate.promote(self._ticket, priority)
+            if self._waiter is not None:
+                self._waiter.promote(priority)
 
     def abandon(self) -> bool:
         """Withdraws the request; False if it is not waiting. One that was sent continues."""
-        if self._gate is None or self._ticket is None:
-            return False
-        return self._gate.withdraw(self._ticket)
+        return self._waiter is not None and self._waiter.withdraw()
 
-    def attach(self, gate: "Gate | None", ticket: Ticket | None) -> None:
-        """Notes where the request waits; None when it does not. For the gate only."""
-        self._gate, self._ticket = gate, ticket
+    def attach(self, waiter: "Waiter | None") -> None:
+        """Notes how the request waits; None when it does not. For the waiter only."""
+        self._waiter = waiter
 
 
 @attrs.define(eq=False)
-class _Waiter:
+class Waiter:
+    """A request that waits for a slot, in one gate or in several; the first that admits it counts."""
+
+    group: UsageGroup
+    """The usage plan group that the request probably counts for."""
     options: RequestOptions
-    admitted: trio.Event = attrs.field(factory=trio.Event)
+    """How urgent it is."""
+    gate: "Gate | None" = None
+    """The gate that has admitted it; None before that."""
     slot: Slot | None = None
+    """The slot in that gate's ledger."""
+    _tickets: "dict[Gate, Ticket]" = attrs.field(factory=dict)
+    """Its place in each gate where it waits."""
+    _ended: trio.Event = attrs.field(factory=trio.Event)
+    """Set when it is admitted or withdrawn."""
+
+    @property
+    def gates(self) -> "Collection[Gate]":
+        """The gates in which it waits; none once it is admitted or withdrawn."""
+        return self._tickets.keys()
+
+    def enter(self, gate: "Gate") -> None:
+        """Waits in `gate` as well, unless it does already, or waits no more; it may be admitted at once."""
+        if not self._ended.is_set() and gate not in self._tickets:
+            gate.admit_in_turn(self)
+
+    def leave(self, gate: "Gate") -> None:
+        """Waits no longer in `gate`."""
+        gate.drop(self)
+
+    async def wait(self) -> Slot:
+        """The slot, in the ledger of `gate`; if the task is cancelled, all gates forget the request.
+
+        Raises:
+            AbandonedError: It was withdrawn.
+        """
+        self.options.attach(self)
+        handed_over = False
+        try:
+            await self._ended.wait()
+            handed_over = True
+        finally:
+            self.options.attach(None)
+            if not handed_over:
+                self.withdraw()
+                if self.gate is not None and self.slot is not None:
+                    self.gate.unsent(self.slot)
+        if self.slot is None:
+            raise AbandonedError("no reader waits for this request")
+        return self.slot
+
+    def promote(self, priority: Priority) -> None:
+        """Raises the class of the request in all gates."""
+        for gate in tuple(self._tickets):
+            if gate in self._tickets:  # The promotion in another gate may have admitted it.
+                gate.promote(self._tickets[gate], priority)
+
+    def withdraw(self) -> bool:
+        """Takes the request out of all gates; False if it does not wait."""
+        if self._ended.is_set():
+            return False
+        self._leave_all()
+        return True
+
+    def note_ticket(self, gate: "Gate", ticket: Ticket) -> None:
+        """Notes the request's place in `gate`. For gates only, like the methods below."""
+        self._tickets[gate] = ticket
+
+    def forget_ticket(self, gate: "Gate") -> Ticket | None:
+        """Forgets the request's place in `gate`, and returns it; None if it has none."""
+        return self._tickets.pop(gate, None)
+
+    def admit(self, gate: "Gate", slot: Slot) -> None:
+        """Notes that `gate` has admitted the request; the other gates forget it."""
+        self._tickets.pop(gate)
+        self.gate, self.slot = gate, slot
+        self._leave_all()
+
+    def _leave_all(self) -> None:
+        for gate in tuple(self._tickets):
+            gate.drop(self)
+        self._ended.set()
 
 
 @attrs.define(eq=False)
@@ -78,10 +165,13 @@ class RequestSlot:
     much. If it ends with UnreachableError, nothing was sent.
     """
 
-    _gate: "Gate"
+    gate: "Gate"
+    """Where the slot is from; of several gates, the first one before the block has begun."""
     _operation: str
     _group: UsageGroup
     _options: RequestOptions
+    _wait: Callable[[Waiter], Awaitable[Slot]]
+    """Waits for the slot."""
     _held: Slot | None = None
     """The slot, until the ledger has been told how the request ended."""
     _is_sent: bool = True
@@ -93,7 +183,10 @@ class RequestSlot:
         Raises:
             AbandonedError: `RequestOptions.abandon` was called while it waited.
         """
-        self._held = await self._gate.wait_for_slot(self._group, self._options)
+        waiter, begun_s = Waiter(self._group, self._options), self.gate.now_s
+        self._held = await self._wait(waiter)
+        self.gate = waiter.gate or self.gate
+        self.gate.recorder.waited(self._options.priority, max(0.0, self.gate.now_s - begun_s))
         return self
 
     async def __aexit__(
@@ -103,21 +196,21 @@ class RequestSlot:
             if isinstance(error, UnreachableError):
                 self.unsent()
             else:
-                self._gate.lost(self._take_back())
+                self.gate.lost(self._take_back())
         if self._is_sent:
-            self._gate.recorder.request(self._operation, self._group, self._status)
+            self.gate.recorder.request(self._operation, self._group, self._status)
 
     def answered(self, status: int, rate: RateHeaders | None, retry_after_s: float | None) -> None:
         """Tells the ledger the status of the answer and the quota in its headers, which have just come."""
         self._status = status
-        self._gate.answered(self._take_back(), status, rate, retry_after_s)
+        self.gate.answered(self._take_back(), status, rate, retry_after_s)
         if rate is not None:
             self._group = rate.group
 
     def unsent(self) -> None:
         """Tells the ledger that nothing was sent: the slot is free for the next request."""
         self._is_sent = False
-        self._gate.unsent(self._take_back())
+        self.gate.unsent(self._take_back())
 
     def _take_back(self) -> Slot:
         assert self._held is not None  # noqa: S101 - a slot ends once
@@ -137,7 +230,7 @@ class Gate:
     """
 
     def __init__(
-        self, ledger: Ledger, recorder: Recorder, clock: Callable[[], float] = trio.current_time
+        self, ledger: SlotLedger, recorder: Recorder, clock: Callable[[], float] = trio.current_time
     ) -> None:
         self._ledger = ledger
         self.recorder = recorder
@@ -145,7 +238,7 @@ class Gate:
         self._warned_s: dict[str, float] = {}
         """When each kind of number was last logged."""
         self._scheduler = Scheduler(ledger)
-        self._waiters: dict[Ticket, _Waiter] = {}
+        self._waiters: dict[Ticket, Waiter] = {}
         self._nap = trio.CancelScope()
         """Its deadline is the time to ask the scheduler again."""
 
@@ -156,6 +249,13 @@ class Gate:
 
     async def run(self) -> None:
         """Wakes waiting requests when their time comes; runs for as long as the gate is used."""
+        token = trio.lowlevel.current_trio_token()
+
+        def changed() -> None:
+            with suppress(trio.RunFinishedError):
+                token.run_sync_soon(self._something_changed, idempotent=True)
+
+        self._ledger.watch(changed)
         while True:
             with trio.CancelScope() as self._nap:
                 self._something_changed()
@@ -166,9 +266,7 @@ class Gate:
         while True:
             decision = self._scheduler.next(self._clock())
             if isinstance(decision, Send):
-                waiter = self._waiters.pop(decision.ticket)
-                waiter.slot = decision.slot
-                waiter.admitted.set()
+                self._waiters.pop(decision.ticket).admit(self, decision.slot)
             elif isinstance(decision, WaitUntil):
                 return decision.at_s
             else:
@@ -187,30 +285,32 @@ class Gate:
             group: The usage plan group that the request probably counts for.
             options: How urgent it is.
         """
-        return RequestSlot(self, operation, group, options)
+        return RequestSlot(self, operation, group, options, self._wait_here)
 
     async def wait_for_slot(self, group: UsageGroup, options: RequestOptions) -> Slot:
-        """The ledger's slot for a request of `group`, as soon as it may be sent. For RequestSlot only."""
-        ticket = self._scheduler.submit(group, options.priority, self._clock())
-        waiter = self._waiters[ticket] = _Waiter(options)
-        options.attach(self, ticket)
+        """The ledger's slot for a request of `group`, as soon as it may be sent."""
+        return await self._wait_here(Waiter(group, options))
+
+    async def _wait_here(self, waiter: Waiter) -> Slot:
+        self.admit_in_turn(waiter)
+        return await waiter.wait()
+
+    def admit_in_turn(self, waiter: Waiter) -> None:
+        """Puts a request into the queue. For waiters only, like `promote` and `drop`."""
+        ticket = self._scheduler.submit(waiter.group, waiter.options.priority, self._clock())
+        self._waiters[ticket] = waiter
+        waiter.note_ticket(self, ticket)
         self._something_changed()
-        handed_over = False
-        try:
-            await waiter.admitted.wait()
-            handed_over = True
-        finally:
-            options.attach(None, None)
-            if not handed_over:
-                self._waiters.pop(ticket, None)
-                if waiter.slot is None:
-                    self._scheduler.withdraw(ticket)
-                else:
-                    self._ledger.cancel(waiter.slot)
-                self._something_changed()
-        if waiter.slot is None:
-            raise AbandonedError("no reader waits for this request")
-        return waiter.slot
+
+    def drop(self, waiter: Waiter) -> None:
+        """Takes a request out of the queue; nothing happens if it is not there."""
+        ticket = waiter.forget_ticket(self)
+        if ticket is None:
+            return
+        del self._waiters[ticket]
+        self._scheduler.withdraw(ticket)
+        # Its task looks soon whom to admit now. Two gates with the same waiters would call each other here.
+        self._nap.deadline = trio.current_time()
 
     def mark_present(self) -> None:
         """Notes that a person is browsing and may soon open a file, so the ledger keeps a slot free."""
@@ -220,16 +320,6 @@ class Gate:
         """Raises the class of a waiting request."""
         self._scheduler.promote(ticket, priority)
         self._something_changed()
-
-    def withdraw(self, ticket: Ticket) -> bool:
-        """Takes a request out of the queue; its block raises AbandonedError. False if it is not waiting."""
-        waiter = self._waiters.pop(ticket, None)
-        if waiter is None:
-            return False
-        self._scheduler.withdraw(ticket)
-        waiter.admitted.set()
-        self._something_changed()
-        return True
 
     def answered(
         self, slot: Slot, status: int, rate: RateHeaders | None, retry_after_s: float | None
@@ -267,9 +357,17 @@ class Gate:
                     "quota", f"the server says {name}: {value:.0f}, which rcfs does not believe; rcfs {words}"
                 )
 
+    def plan(self, group: UsageGroup) -> Plan:
+        """The limits of a group: learned from responses, or else assumed."""
+        return self._ledger.plan(group)
+
     def states(self) -> tuple[GroupState, ...]:
         """The budget of every group at this moment."""
         return self._ledger.states(self._clock())
+
+    def sharing(self) -> Sharing | None:
+        """The server that keeps the ledger, and its clients; None for a ledger on this machine."""
+        return self._ledger.sharing()
 
     def queue(self) -> tuple[QueueState, ...]:
         """The waiting requests of this process and of others, by group and class."""
@@ -285,6 +383,10 @@ class Gate:
     def answered_s(self, group: UsageGroup, priority: Priority, count: int) -> float:
         """Seconds until the last of `count` further requests would be answered, as in `forecast`."""
         return self._scheduler.answered_s(group, priority, count, self._clock())
+
+    def outlook(self, group: UsageGroup, priority: Priority, count: int) -> Outlook:
+        """The same as a value that `rcfs.quota.joint_wait_s` combines with those of other gates."""
+        return self._scheduler.outlook(group, priority, count, self._clock())
 
     def options(self, ticket: Ticket) -> RequestOptions | None:
         """The options of the request that waits as `ticket`; None when it is not waiting any more."""

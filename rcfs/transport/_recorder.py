@@ -4,7 +4,8 @@ Callers never pass a token, a query string or message content; ids and error cod
 """
 
 import time
-from collections import Counter, deque
+from bisect import bisect_left
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -12,8 +13,8 @@ import attrs
 import structlog
 
 from rcfs.errors import AuthError, RcfsError
-from rcfs.model import CONTENT_OPERATIONS, iso_time, one_line
-from rcfs.status import RequestCounts
+from rcfs.model import CONTENT_OPERATIONS, Priority, iso_time, one_line
+from rcfs.status import WAIT_BOUNDS_S, RequestCounts, TrafficStatus, WaitStatus
 
 _KEPT_LINES = 500
 """Most lines that `.rcfs/log` shows: some ten screens, under 100 kB."""
@@ -44,7 +45,10 @@ class Recorder:
         self._clock = clock
         self._events: deque[tuple[float, str, Mapping[str, object]]] = deque(maxlen=_KEPT_LINES)
         self._faults: deque[Fault] = deque(maxlen=_KEPT_FAULTS)
-        self._sent: Counter[str] = Counter()
+        self._outcomes: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        self._waits = {priority: _Waits() for priority in Priority}
+        self._received_bytes = 0
+        self._read_bytes = 0
         self._refused = 0
         self._content = 0
 
@@ -81,11 +85,25 @@ class Recorder:
 
     def request(self, operation: str, group: str, status: int) -> None:
         """Counts a request that was sent; `status` is the HTTP status, 0 without an answer."""
-        self._sent[group] += 1
+        self._outcomes[group][_outcome(status)] += 1
         self._refused += status == 429
         self._content += operation in CONTENT_OPERATIONS
         self._keep("request", {"operation": operation, "group": group, "status": status})
         self._log("debug", "request", operation=operation, group=group, status=status)
+
+    def waited(self, priority: Priority, wait_s: float) -> None:
+        """Counts a request that got its slot after `wait_s`."""
+        waits = self._waits[priority]
+        waits.sum_s += wait_s
+        waits.counts[bisect_left(WAIT_BOUNDS_S, wait_s)] += 1
+
+    def received(self, size_bytes: int) -> None:
+        """Counts bytes of contents that came from the platform."""
+        self._received_bytes += size_bytes
+
+    def was_read(self, size_bytes: int) -> None:
+        """Counts bytes that a program has read."""
+        self._read_bytes += size_bytes
 
     def _log(self, level: str, event: str, **fields: object) -> None:
         # A full disk, or a terminal that is gone, must not end the work that is logged.
@@ -107,12 +125,40 @@ class Recorder:
 
     def requests(self) -> RequestCounts:
         """The numbers of requests that were sent so far."""
+        by_group = {group: counts.total() for group, counts in sorted(self._outcomes.items())}
         return RequestCounts(
-            sent=self._sent.total(),
+            sent=sum(by_group.values()),
             refused=self._refused,
-            by_group=dict(sorted(self._sent.items())),
+            by_group=by_group,
             content=self._content,
+            by_outcome={group: dict(sorted(self._outcomes[group].items())) for group in by_group},
         )
+
+    def waits(self) -> tuple[WaitStatus, ...]:
+        """The waits of each class of requests so far."""
+        return tuple(
+            WaitStatus(priority.name.lower(), waits.sum_s, tuple(waits.counts))
+            for priority, waits in self._waits.items()
+        )
+
+    def traffic(self) -> TrafficStatus:
+        """The bytes so far."""
+        return TrafficStatus(self._received_bytes, self._read_bytes)
+
+
+@attrs.define(eq=False)
+class _Waits:
+    sum_s: float = 0.0
+    counts: list[int] = attrs.field(factory=lambda: [0] * (len(WAIT_BOUNDS_S) + 1))
+
+
+def _outcome(status: int) -> str:
+    """The outcome of a request in a word, by its HTTP status; 0 without an answer."""
+    if status == 0:
+        return "unanswered"
+    if status == 429:
+        return "rate_limited"
+    return "ok" if status < 400 else "client_error" if status < 500 else "server_error"
 
 
 def _line(at_s: float, event: str, fields: Mapping[str, object]) -> str:

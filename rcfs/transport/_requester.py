@@ -14,8 +14,8 @@ from rcfs.errors import AuthError, PlatformError, RateLimitedError, ServerError,
 from rcfs.model import UsageGroup
 from rcfs.platform import Answer, Client, Request, Token, decoded_object, redirected, refusal
 from rcfs.quota import UNKNOWN_PLAN
-from rcfs.transport._gate import RequestOptions, RequestSlot
-from rcfs.transport._lane import Lane
+from rcfs.transport._gate import Gate, RequestOptions, RequestSlot
+from rcfs.transport._lane import Lane, Lanes
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._retry import Retry, uncertain
@@ -69,7 +69,8 @@ class Requester:
         *,
         progress: Callable[[], int] = lambda: 0,
         confirm: Callable[[], None] = lambda: None,
-        lane: Lane | None = None,
+        reserve: Callable[[], Awaitable[None]] | None = None,
+        lane: Lanes | None = None,
     ) -> T:
         """The result of `use` for the answer to `plan()`: 2xx, or 416 if it asked for a range.
 
@@ -82,7 +83,9 @@ class Requester:
             progress: Number of bytes that have come. Faults between which it grows are not counted.
             confirm: Called immediately before each sending, which may be long after `plan`; when it raises,
                 nothing is sent, no slot is used, and the error passes to the caller.
-            lane: The login and budget to use; None for the requester's own.
+            reserve: Called when each sending has its slot, before `confirm`; it may wait for a second. When
+                it raises, nothing is sent, as with `confirm`.
+            lane: The login and budget to use, or several to choose from; None for the requester's own.
 
         Raises:
             PlatformError: The error of the last attempt.
@@ -90,14 +93,14 @@ class Requester:
             UnreachableError, OfflineError: Nothing is sent now; see `Network.admit`.
             AbandonedError: The request was withdrawn while it waited for a slot.
         """
-        lane = lane or self._lane
-        call = _Call(self._client, self._network, lane, self._learned_groups, options, use, confirm)
+        lanes = lane or self._lane
+        call = _Call(self._client, self._network, lanes, self._learned_groups, options, use, confirm, reserve)
         retry = Retry(options.attempts, progress())
         while True:
             request = plan()
             await self._network.admit(request.url, options)
             # The session repeats failed logins itself.
-            await lane.session.token(options)
+            await lanes.ready(options)
             try:
                 return await call.attempt(request)
             except _ReplacedError:
@@ -106,11 +109,14 @@ class Requester:
                 for kind, event in _EVENTS:
                     if isinstance(exc, kind):
                         self._recorder.fault(event, str(exc))
+                gate = call.gate or self._lane.gate
+                if lanes.passes_on(exc, gate):
+                    continue
                 retry, wait_s = retry.after(
                     exc,
                     repeatable=request.repeatable,
                     progress_bytes=progress(),
-                    may_log_in=lane.session.refused is None,
+                    may_log_in=lanes.session_of(gate).refused is None,
                     is_closed=self._network.is_closed_to(request.url),
                 )
             if wait_s:
@@ -153,17 +159,20 @@ class Requester:
         return await self.run(lambda: request, use, options, lane=lane)
 
 
-@attrs.frozen
+@attrs.define
 class _Call(Generic[T]):
     """The parts of one logical request that all its attempts share."""
 
     client: Client
     network: Network
-    lane: Lane
+    lanes: Lanes
     learned_groups: MutableMapping[str, UsageGroup]
     options: RequestOptions
     use: Callable[[Answer], Awaitable[T]]
     confirm: Callable[[], None]
+    reserve: Callable[[], Awaitable[None]] | None
+    gate: Gate | None = None
+    """The budget of the latest attempt; None before the first."""
 
     async def attempt(self, request: Request) -> T:
         """The result of `use` for the answer to `request`, at the end of its redirects."""
@@ -197,13 +206,26 @@ class _Call(Generic[T]):
                 return await self._judge(request, answer)
         group = self.learned_groups.get(request.operation, request.group)
         while True:
-            async with self.lane.gate.slot(request.operation, group, self.options) as slot:
-                token = self.lane.session.current
-                if token is not None and not self.network.is_closed_to(request.url):
-                    return await self._exchange(request, token, slot)
-                slot.unsent()  # During the wait for the slot the token ended, or an outage began.
+            async with self.lanes.slot(request.operation, group, self.options) as slot:
+                self.gate = slot.gate
+                if self.reserve is None or await self._is_reserved(slot, group):
+                    token = self.lanes.session_of(slot.gate).current
+                    if token is not None and not self.network.is_closed_to(request.url):
+                        return await self._exchange(request, token, slot)
+                slot.unsent()  # During a wait the token ended, or an outage or a penalty began.
             await self.network.admit(request.url, self.options)
-            await self.lane.session.token(self.options)
+            await self.lanes.ready(self.options)
+
+    async def _is_reserved(self, slot: RequestSlot, group: UsageGroup) -> bool:
+        """Whether the request may still be sent after `reserve`, during which a penalty may have begun."""
+        assert self.reserve is not None  # noqa: S101 - the caller has looked
+        try:
+            await self.reserve()
+        except BaseException:
+            slot.unsent()
+            raise
+        states = slot.gate.states()
+        return not any(state.frozen_for_s for state in states if state.group == group)
 
     async def _exchange(self, request: Request, token: Token, slot: RequestSlot) -> T | _Redirect:
         try:
@@ -217,7 +239,7 @@ class _Call(Generic[T]):
             slot.answered(answer.status, answer.rate, answer.retry_after_s)
             if answer.rate is not None:
                 self.learned_groups[request.operation] = answer.rate.group
-            if answer.status == 401 and not self.lane.session.reject(token):
+            if answer.status == 401 and not self.lanes.session_of(slot.gate).reject(token):
                 raise _ReplacedError("the token was replaced while the request was under way")
             return await self._judge(request, answer)
 

@@ -47,7 +47,7 @@ def backoff_s(failures: int, error: RcfsError) -> float:
 def uncertain(error: PlatformError) -> UncertainError:
     """The error to raise in place of `error` if the request must not be sent twice."""
     return UncertainError(
-        f"check whether the server has done this, because rcfs does not know: {error}",
+        f"rcfs does not know whether the server has done this: {error}",
         code=error.code,
         request_id=error.request_id,
     )

@@ -3,16 +3,27 @@
 Source: "Authentication" of the API documentation: a refresh token is good for one use, refreshing ends
 the old access token at once, and a refused login must not be repeated at once. The platform keeps about five
 sessions of a user and app, so all processes of a login share one, which is kept in the state directory.
+
+After a login with a browser there is nothing to log in with but the refresh token, which lives on the disk.
+One process at a time sends it, and its successor is on the disk before the new access token is used. rcfs
+does not end such a session by itself: the next process continues it.
 """
 
 import math
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import attrs
 import trio
 
-from rcfs.errors import AuthError, PlatformError, RateLimitedError
+from rcfs.errors import (
+    AuthError,
+    GrantError,
+    PlatformError,
+    RateLimitedError,
+    StoreError,
+    TransportError,
+)
 from rcfs.model import Priority
 from rcfs.platform import (
     AUTH,
@@ -28,7 +39,7 @@ from rcfs.platform import (
     token_from,
 )
 from rcfs.store import SharedSession
-from rcfs.transport._gate import Gate, RequestOptions
+from rcfs.transport._gate import Gate, RequestOptions, RequestSlot
 from rcfs.transport._network import Network
 from rcfs.transport._recorder import Recorder
 from rcfs.transport._retry import backoff_s
@@ -46,6 +57,10 @@ _RELOAD_WITHIN_S = 10.0
 """Longest wait for the keyring, in seconds: it may be locked."""
 _SOON_S = 0.1
 """If a login must wait longer than this for its slot, in seconds, `judged` is set before it."""
+_REFRESHED_WITHIN_S = 20.0
+"""Longest wait for the answer that replaces a refresh token of a browser's login, in seconds. Nothing cancels
+it: an answer that is not read costs the login."""
+_LOGIN_ENDED = "the login with the browser has ended{}; `rcfs login` starts a new one"
 _REVOKE_WITHIN_S = 5.0
 """Longest wait for the revocation on unmount, in seconds. A failure is harmless: the session ends by
 itself."""
@@ -91,6 +106,10 @@ class Session:
         """Why the server refuses the credentials; None unless it has refused them."""
         self.judged = trio.Event()
         """Set when the server has accepted or refused the credentials, or rcfs cannot ask it soon."""
+        self.outlives = False
+        """Whether the session stays in the shared document when the last process of the login ends."""
+        self.logs_out = False
+        """Whether a login with a browser ends with this process, for all processes."""
         self._refusal_kept = False
         """Whether the refusal is in the shared document; `rcfs login` removes that document."""
         self._failure: tuple[float, PlatformError] | None = None
@@ -145,8 +164,13 @@ class Session:
     async def _renew(self, options: RequestOptions) -> None:
         try:
             await self._network.admit(TOKEN_PATH, options)
-            async with self._document.renewing(lambda: self.current is not None or self._adopt()):
+            async with self._document.renewing(
+                lambda: self.current is not None or self._adopt()
+            ) as is_locked:
                 if self.current is None and not self._adopt():
+                    if self._credentials.user and not is_locked:
+                        # The refresh token is good for one use, and that process may be using it.
+                        raise TransportError("another process does not finish its renewal of the login")
                     if not await self._refresh():
                         self._token = await self._log_in(options)
                         self._refreshed = False
@@ -185,6 +209,22 @@ class Session:
         self.judged.set()
         return True
 
+    async def reconsider(self) -> None:
+        """Lifts a refusal if `rcfs login` has saved credentials since, or another process has logged in."""
+        await self._lift()
+        if self.refused is not None:
+            with suppress(AuthError):  # The other process was refused, too.
+                self._adopt()
+
+    async def _lift(self) -> None:
+        """Lifts a refusal if `rcfs login` has saved credentials since."""
+        if self.refused is not None:
+            await self._look_for_others()
+        if self._refusal_kept and self._document.read() is None:
+            # `rcfs login` has saved the same credentials again, so the user expects the server to accept
+            # them.
+            self.refused, self._refusal_kept = None, False
+
     def _refuse(self, error: AuthError, at_s: float) -> AuthError:
         """Notes a refusal of the credentials, and returns `error`."""
         if self.refused is None:  # A repeated refusal is not logged.
@@ -215,11 +255,11 @@ class Session:
     async def _refresh(self) -> bool:
         """Whether the refresh token gave a new token. It is used up even if the refresh fails."""
         old, now = self._token, self._gate.now_s
-        if old is None or not old.refresh or now >= old.refresh_until_s:
+        if old is None or not old.refresh or now >= old.refresh_until_s or self._credentials.user:
             return False
         self._token = attrs.evolve(old, refresh="")
         try:
-            self._token = await self._attempt(refresh_token(old))
+            self._token = await self._attempt(refresh_token(old.refresh, self._credentials))
         except PlatformError as exc:
             self._recorder.note("login renewal failed, logging in again", code=exc.code)
             return False
@@ -227,12 +267,7 @@ class Session:
         return True
 
     async def _log_in(self, options: RequestOptions) -> Token:
-        if self.refused is not None:
-            await self._look_for_others()
-        if self._refusal_kept and self._document.read() is None:
-            # `rcfs login` has saved the same credentials again, so the user expects the server to accept
-            # them.
-            self.refused, self._refusal_kept = None, False
+        await self._lift()
         if self.refused is not None and self.refused_for_s > 0:
             raise AuthError(str(self.refused), code=self.refused.code)
         failures = 0
@@ -241,7 +276,10 @@ class Session:
             if self._gate.forecast(AUTH, Priority.PERSON, 1)[0] > _SOON_S:
                 self.judged.set()
             try:
-                token = await self._attempt(get_token(self._credentials))
+                if self._credentials.user:
+                    token = await self._continue_login()
+                else:
+                    token = await self._attempt(get_token(self._credentials))
             except AuthError as exc:
                 self._refuse(exc, self._gate.now_s)
                 digest = self._credentials.digest()
@@ -264,43 +302,91 @@ class Session:
                 return token
 
     async def _attempt(self, request: Request) -> Token:
-        async with self._send(request) as answer:
+        async with self._slot(request) as slot, self._send(request, slot) as answer:
             return await token_from(answer, self._gate.now_s)
 
-    async def revoke(self) -> None:
-        """Ends the session on the server, unless other processes use it; takes a few seconds at most.
+    async def _continue_login(self) -> Token:
+        """A token for the refresh token on the disk, whose successor is there when this returns.
 
-        Errors are only logged.
+        If the answer is lost, the same refresh token is sent again: the server may not have seen it.
+
+        Raises:
+            AuthError: There is no refresh token, or the server refused it; then it is removed.
+            PlatformError: No usable answer came, or the disk cannot keep a refresh token.
+        """
+        refresh = self._document.grant()
+        if not refresh:
+            raise AuthError(_LOGIN_ENDED.format(""))
+        request = refresh_token(refresh, self._credentials)
+        try:
+            # If the disk is full, the refresh token is not used up.
+            await self._document.keep_grant(refresh)
+            async with self._slot(request) as slot:
+                with trio.move_on_after(_REFRESHED_WITHIN_S, shield=True):
+                    async with self._send(request, slot) as answer:
+                        token = await token_from(answer, self._gate.now_s)
+                    await self._document.keep_grant(token.refresh or refresh)
+                    return token
+        except GrantError as exc:
+            self._document.drop_grant(refresh)
+            raise AuthError(_LOGIN_ENDED.format(f" ({exc})"), code=exc.code) from exc
+        except StoreError as exc:
+            raise PlatformError(f"the login cannot be renewed: {exc}") from exc
+        raise TransportError("no answer in time to the renewal of the login")
+
+    async def revoke(self) -> None:
+        """Ends the session on the server, unless it `outlives` this process, or other processes use it.
+
+        It takes a few seconds at most; errors are only logged.
         """
         token, self._token = self._token, None
         with self._document.leaving() as is_last:
+            if self._credentials.user:
+                if self.logs_out:
+                    await self._log_out(token)
+                return
             if not is_last or self._network.is_down:
                 return
             # Another process may have renewed the token since, or was killed and left one.
             kept = self._document.read()
             if kept is not None and kept.token is not None:
+                if self.outlives:
+                    return
                 token = kept.token
             self._document.forget()
-            if token is None:
-                return
-            try:
-                with trio.move_on_after(_REVOKE_WITHIN_S):
-                    async with self._send(revoke_token(token)):
-                        pass
-            except PlatformError as exc:
-                self._recorder.fault("logout", str(exc))
+            if token is not None:
+                await self._revoke(token.access)
 
-    @asynccontextmanager
-    async def _send(self, request: Request) -> AsyncIterator[Answer]:
-        """The answer to `request`, which takes one slot of the auth group."""
-        basic = (self._credentials.client_id, self._credentials.client_secret)
+    async def _log_out(self, token: Token | None) -> None:
+        """Ends a login with a browser, on the server and on the disk."""
+        ended = self._document.grant() or ("" if token is None else token.access)
+        self._document.drop_grant()
+        self._document.forget()
+        if ended and not self._network.is_down:
+            await self._revoke(ended)
+
+    async def _revoke(self, token: str) -> None:
+        request = revoke_token(token, self._credentials)
+        try:
+            with trio.move_on_after(_REVOKE_WITHIN_S):
+                async with self._slot(request) as slot, self._send(request, slot):
+                    pass
+        except PlatformError as exc:
+            self._recorder.fault("logout", str(exc))
+
+    def _slot(self, request: Request) -> RequestSlot:
+        """A slot of the auth group."""
         # All other requests wait for the login, so it always has the most urgent class.
         options = RequestOptions(Priority.PERSON, label="login")
-        async with (
-            self._gate.slot(request.operation, request.group, options) as slot,
-            AsyncExitStack() as stack,
-        ):
+        return self._gate.slot(request.operation, request.group, options)
+
+    @asynccontextmanager
+    async def _send(self, request: Request, slot: RequestSlot) -> AsyncIterator[Answer]:
+        """The answer to `request`, sent in `slot`."""
+        async with AsyncExitStack() as stack:
             with self._network.waiting_for_headers(request.url):
-                answer = await stack.enter_async_context(self._client.send(request, basic=basic))
+                answer = await stack.enter_async_context(
+                    self._client.send(request, basic=self._credentials.basic)
+                )
             slot.answered(answer.status, answer.rate, answer.retry_after_s)
             yield answer

@@ -84,16 +84,35 @@ class SessionDocument:
             return False
         return True
 
+    def grant(self) -> str:
+        """The refresh token of the login with a browser; empty if the disk has none."""
+        return "" if self._shared is None else self._shared.grant()
+
+    async def keep_grant(self, refresh: str) -> None:
+        """Returns when the refresh token `refresh` is on the disk.
+
+        Raises:
+            StoreError: It cannot be written; the last one stays.
+        """
+        if self._shared is not None:
+            await trio.to_thread.run_sync(self._shared.keep_grant, refresh)
+
+    def drop_grant(self, refresh: str = "") -> None:
+        """Removes the refresh token; with `refresh`, only if it is still this one."""
+        if self._shared is not None:
+            self._shared.drop_grant(refresh)
+
     def forget(self) -> None:
         """Removes the document."""
         if self._shared is not None:
             self._shared.forget()
 
     @asynccontextmanager
-    async def renewing(self, is_renewed: Callable[[], bool]) -> AsyncIterator[None]:
+    async def renewing(self, is_renewed: Callable[[], bool]) -> AsyncIterator[bool]:
         """A block in which no other process renews the session, unless the disk fails or that process hangs.
 
-        It begins when no other process renews the session, or `is_renewed` says that one has done so.
+        It begins when no other process renews the session, or `is_renewed` says that one has done so. It
+        gives whether the session is locked.
         """
         lock = None
         try:
@@ -106,7 +125,7 @@ class SessionDocument:
         except StoreError as exc:
             self._recorder.fault("session", str(exc))
         try:
-            yield
+            yield lock is not None
         finally:
             if lock is not None:
                 SharedSession.unlock(lock)
