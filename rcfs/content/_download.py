@@ -5,7 +5,6 @@ present, and ends early when everything that it could still bring is present or 
 download ahead of it.
 """
 
-from collections.abc import Callable
 from typing import NoReturn
 
 import attrs
@@ -13,7 +12,7 @@ import trio
 
 from rcfs.content._content import Content
 from rcfs.content._price import Meter
-from rcfs.content._source import Part, Source
+from rcfs.content._source import Confirm, Part, Source
 from rcfs.content._storage import Sink
 from rcfs.errors import ServerError, TooLargeError
 from rcfs.model import CHUNK_BYTES, ByteRange, Wanted
@@ -62,8 +61,8 @@ class Job:
     """Stores the bytes."""
     meter: Meter
     """Learns from the answers how fast the source is."""
-    claim: Callable[[], None]
-    """Called immediately before each request; raises when another process fetches the content."""
+    claim: Confirm
+    """Called immediately before bytes are asked for; raises when another process fetches the content."""
     is_awaited: bool = True
     """Whether a reader has the content open; the library sets it."""
     downloads: "list[Download]" = attrs.field(factory=list)
@@ -140,13 +139,15 @@ class Download:
         first = self._missing(self.start)
         if first is None or (self.is_shortcut and self.has_sent and not self.brought_bytes):
             raise AbandonedError("another request brings these bytes")
+        if not (self._job.is_awaited or self.has_sent):
+            raise AbandonedError("no reader waits for these bytes")
         return ByteRange(first, self.stop)
 
-    def _confirm(self) -> None:
+    def _confirm(self, *, is_request: bool = True) -> None:
         if self._missing(self.start) is None:
             raise AbandonedError("another request brought these bytes")
-        self._job.claim()
-        self.has_sent = True
+        self._job.claim(is_request=is_request)
+        self.has_sent = self.has_sent or is_request
 
     async def _take(self, part: Part, nursery: trio.Nursery) -> None:
         self._job.meter.answered(part.waited_s)
@@ -159,7 +160,7 @@ class Download:
             if end != content.held.end or content.size_bytes not in (None, end):
                 await self._contradict("shorter")
             content.set_size(end)
-        await complete_if_whole(content, self._job.sink)
+        await complete_if_whole(self._job)
         if self.brought_bytes == brought_bytes and self._missing(self.start) is not None:
             # The requester counts this as a fault: the next answer may be sound.
             raise ServerError(f"the server's answer brought no missing bytes of {self._job.wanted.key}")
@@ -288,8 +289,9 @@ def _is_hopeless(body: Body) -> bool:
     return lasted_s >= _ALONE_S and body.position - body.start < _ALONE_RATE * lasted_s
 
 
-async def complete_if_whole(content: Content, sink: Sink) -> None:
-    """Stores all full chunks of `content`, and marks it as complete if nothing is missing."""
+async def complete_if_whole(job: Job) -> None:
+    """Stores all full chunks of the content, and marks it as complete if nothing is missing."""
+    content = job.content
     # The requests are spent, so a mount that ends now waits the milliseconds that this takes.
     with trio.CancelScope(shield=True):  # noqa: ASYNC912 - mostly there is nothing to wait for
         while not content.complete:
@@ -297,5 +299,7 @@ async def complete_if_whole(content: Content, sink: Sink) -> None:
             if index is None and not content.is_stored:
                 break
             # Before any reader sees the end: from then on not even a kill -9 costs a second request.
-            if await sink.finish(index):
+            if await job.sink.finish(index):
                 content.finish()
+                # At once: when readers know that it is complete, the mount may end.
+                job.source.ended(job.wanted, is_complete=True)

@@ -126,6 +126,7 @@ class Fetch:
                     await self._sink.look_again()
         finally:
             self._sink.close()
+            self._job.source.ended(self._job.wanted, is_complete=self._content.complete)
             if self._claimed:
                 self._claims.give_back(self._content.key)
 
@@ -233,7 +234,7 @@ class Fetch:
                 while not self._content.complete and self._failure is None:
                     if not self._job.downloads:
                         # A connection may break behind the last byte.
-                        await complete_if_whole(self._content, self._sink)
+                        await complete_if_whole(self._job)
                         if self._content.complete:
                             break
                         if not self._job.is_awaited:
@@ -267,8 +268,8 @@ class Fetch:
             self._job.downloads.remove(download)
             self._ended.set()
 
-    def _claim(self) -> None:
-        """Claims the content before a request is sent.
+    def _claim(self, *, is_request: bool = True) -> None:
+        """Claims the content before bytes are asked for, and counts the requests.
 
         Raises:
             ElsewhereError: Another process fetches it, or has fetched it since the look into the cache.
@@ -279,7 +280,7 @@ class Fetch:
             self._claimed = self._claims.take(key)
             if not self._claimed or self._claims.mark(key) != self._mark:
                 raise ElsewhereError("another process fetches this content")
-        self._requests += 1
+        self._requests += is_request
 
     async def _claim_in_turn(self) -> None:
         """Claims the content when no other process fetches it any more."""
@@ -299,4 +300,5 @@ class Fetch:
             priority=self._priority.name.lower(),
             requests=self._requests,
             size_bytes=self._content.arrived,
+            remark=self._job.source.remark(self._job.wanted),
         )

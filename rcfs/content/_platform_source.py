@@ -1,27 +1,44 @@
 """The platform as a source: requests with or without a range, and the checks of its answers."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable, MutableMapping
 
 import attrs
 
 from rcfs.content._placement import Head, MisplacedError, place
-from rcfs.content._source import Part
+from rcfs.content._source import Confirm, Part
 from rcfs.errors import ServerError
-from rcfs.model import AttachmentKey, ByteRange, Wanted
+from rcfs.model import (
+    AttachmentKey,
+    ByteRange,
+    ContentKey,
+    DatasetKey,
+    GreetingKey,
+    RecordingKey,
+    ReportKey,
+    Wanted,
+)
 from rcfs.platform import Answer, Request, read_content
-from rcfs.transport import Recorder, Requester, RequestOptions
+from rcfs.transport import Pool, Recorder, Requester, RequestOptions, Route
 
 
 class PlatformSource:
     """Fetches contents from the platform."""
 
-    def __init__(self, requester: Requester, recorder: Recorder) -> None:
+    def __init__(self, requester: Requester, recorder: Recorder, pool: Pool | None = None) -> None:
+        """Fetches with the login of `requester`, or with all of `pool`."""
         self._requester = requester
         self._recorder = recorder
+        self._pool = pool
+        self._logins: dict[ContentKey, str] = {}
+        """The further login that brought the latest bytes of each content that is being fetched."""
 
     def price(self, wanted: Wanted) -> tuple[float, float]:
         """See `Source.price`."""
-        return self._requester.price(read_content(wanted.key, "", None))
+        request, route = read_content(wanted.key, "", None), self._route(wanted)
+        if route is None:
+            return self._requester.price(request)
+        prices = [self._requester.price(request, each.lane) for each in route.able()]
+        return 1 / sum(1 / price_s for price_s, _wait_s in prices), min(wait_s for _price_s, wait_s in prices)
 
     def transfer(self, wanted: Wanted) -> "PlatformTransfer":
         """See `Source.transfer`."""
@@ -31,15 +48,57 @@ class PlatformSource:
                 "the record's URI is on a host that must not see the token; rcfs asks the server instead",
             )
             wanted = attrs.evolve(wanted, uri="")
-        return PlatformTransfer(wanted, self._requester)
+        route = self._route(wanted)
+        return PlatformTransfer(wanted, self._requester, self._recorder, self._logins, route)
+
+    def _route(self, wanted: Wanted) -> Route | None:
+        """The logins that may bring a content; None for the requester's own.
+
+        An export is known only to the login that asked for it.
+        """
+        if self._pool is None or isinstance(wanted.key, (ReportKey, DatasetKey)):
+            return None
+        return self._pool.route(*_permission(wanted))
+
+    def remark(self, wanted: Wanted, /) -> str:
+        """See `Source.remark`."""
+        login = self._logins.get(wanted.key)
+        return f"with the login '{login}'" if login else ""
+
+    def ended(self, wanted: Wanted, *, is_complete: bool) -> None:  # noqa: ARG002 - what the source knows ends
+        """See `Source.ended`."""
+        self._logins.pop(wanted.key, None)
+
+
+def _permission(wanted: Wanted) -> tuple[Hashable, str]:
+    """The subject of a permission for a content, and the scope that it needs.
+
+    Source: ``x-app-permission`` of the official description.
+    """
+    key = wanted.key
+    if isinstance(key, RecordingKey):
+        return (key.kind, wanted.owner), "ReadCallRecording"
+    if isinstance(key, AttachmentKey):
+        return (key.kind, key.extension_id), "ReadMessages"
+    return (key.kind, key.extension_id if isinstance(key, GreetingKey) else 0), "ReadAccounts"
 
 
 class PlatformTransfer:
     """Brings one range; asks for the whole content once the answer to a range could not be placed."""
 
-    def __init__(self, wanted: Wanted, requester: Requester) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        requester: Requester,
+        recorder: Recorder,
+        logins: MutableMapping[ContentKey, str],
+        route: Route | None = None,
+    ) -> None:
         self._wanted = wanted
+        self._recorder = recorder
         self._requester = requester
+        self._logins = logins
+        self._route = route
         self._first = 0
         """The first missing byte when the latest request was made."""
         self._asked: ByteRange | None = None
@@ -56,15 +115,25 @@ class PlatformTransfer:
         options: RequestOptions,
         *,
         progress: Callable[[], int],
-        confirm: Callable[[], None],
+        confirm: Confirm,
+        reserve: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """See `Transfer.run`."""
 
         async def use(answer: Answer) -> None:
-            await take(self._part(answer))
+            part = self._part(answer)
+            if self._route is not None:
+                self._logins[self._wanted.key] = self._route.note_success()
+            await take(part)
 
         await self._requester.run(
-            lambda: self._request(missing()), use, options, progress=progress, confirm=confirm
+            lambda: self._request(missing()),
+            use,
+            options,
+            progress=progress,
+            confirm=confirm,
+            reserve=reserve,
+            lane=self._route,
         )
 
     def _request(self, missing: ByteRange) -> Request:
@@ -102,11 +171,17 @@ class PlatformTransfer:
             # A part without a position that answers a request for the whole is the beginning. This server
             # does not send positions, so the next part has none either.
             self._lenient = self._lenient or head.content_range[0] is None
+
+        async def receive() -> bytes:
+            piece = await answer.receive()
+            self._recorder.received(len(piece))
+            return piece
+
         return Part(
             placement.start,
             placement.stop,
             placement.total,
             is_whole=head.status == 200,
             waited_s=answer.waited_s,
-            receive=answer.receive,
+            receive=receive,
         )

@@ -27,6 +27,13 @@ class Part:
     """Waits for the next bytes; empty at the end."""
 
 
+class Confirm(Protocol):
+    """Called immediately before bytes are asked for; when it raises, nothing is sent."""
+
+    def __call__(self, *, is_request: bool = True) -> None:
+        """Notes that bytes are asked for: of the platform if it `is_request`, else of a free place."""
+
+
 class Transfer(Protocol):
     """Brings one range of a content, in as many parts as the source splits it into."""
 
@@ -37,7 +44,8 @@ class Transfer(Protocol):
         options: RequestOptions,
         *,
         progress: Callable[[], int],
-        confirm: Callable[[], None],
+        confirm: Confirm,
+        reserve: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Returns when `take` has taken one part, which may end before the end of the range.
 
@@ -46,10 +54,11 @@ class Transfer(Protocol):
             take: Takes the part.
             options: How urgent it is.
             progress: Number of bytes that have come; a source that retries sees by it whether that helps.
-            confirm: Called immediately before each request; when it raises, nothing is sent.
+            confirm: See `Confirm`.
+            reserve: See `Requester.run`.
 
         Raises:
-            RcfsError: The source failed for good, or `missing`, `take` or `confirm` raised it.
+            RcfsError: The source failed for good, or `missing`, `take`, `confirm` or `reserve` raised it.
         """
 
 
@@ -61,3 +70,12 @@ class Source(Protocol):
 
     def transfer(self, wanted: Wanted) -> Transfer:
         """A transfer of a range of `wanted`; nothing is sent before its `run`."""
+
+    def remark(self, wanted: Wanted, /) -> str:
+        """How `wanted` comes, for the history of fetches; empty if there is nothing to say."""
+
+    def ended(self, wanted: Wanted, *, is_complete: bool) -> None:
+        """Notes that all of `wanted` has come, or else that no transfer of it runs any more.
+
+        Never waits. It may be called again, which does nothing.
+        """
