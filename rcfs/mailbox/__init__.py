@@ -26,6 +26,8 @@ from rcfs.mailbox._mailboxes import Mailboxes as Mailboxes
 from rcfs.mailbox._overlay import NoOverlay as NoOverlay
 from rcfs.mailbox._overlay import Overlay as Overlay
 from rcfs.mailbox._preload import Preload as Preload
+from rcfs.mailbox._pull_times import note_pull as note_pull
+from rcfs.mailbox._pull_times import pulls_status as pulls_status
 from rcfs.mailbox._retention import RetentionTracker as RetentionTracker
 from rcfs.mailbox._rights import EDIT_MESSAGES as EDIT_MESSAGES
 from rcfs.mailbox._rights import READ_MESSAGES as READ_MESSAGES

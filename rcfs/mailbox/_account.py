@@ -7,6 +7,7 @@ Concurrency: all methods run in the trio thread.
 """
 
 import json
+import math
 from collections.abc import Callable
 
 import trio
@@ -68,6 +69,7 @@ class Account:
         self._network = context.network
         self._recorder = context.recorder
         self._own_topic = f"own extension {context.login}"
+        self._asked_topic = f"asked {context.login}"
         self._seen: Login | None = None
         self._first_seen = FirstSeen(context.login, context.index, context.recorder, context.wall_clock)
         self._clock = PlatformClock(context)
@@ -76,7 +78,9 @@ class Account:
         self._damaged = trio.Event()
         self.changes = context.changes
         """The listeners to events of the account and its mailboxes."""
-        self.collections = Collections(context.network, context.recorder, context.nursery)
+        self.collections = Collections(
+            context.network, context.recorder, context.nursery, context.lane.gate.plan
+        )
         """Loads mailboxes and keeps them current."""
         self.mailboxes = Mailboxes(context, self.collections)
         """All mailboxes."""
@@ -114,6 +118,7 @@ class Account:
         wait_online_s: float = 0.0,
         on_wait: Callable[[str], None] = lambda _reason: None,
         keeps_current: bool = True,
+        asks_again: bool = True,
     ) -> None:
         """Reads the extensions: at once from the index, or with at least three requests for a new login.
 
@@ -124,6 +129,8 @@ class Account:
         hears at once of refused credentials, and a missing network costs no time.
 
         Without `keeps_current` nothing is synced by time, so that no request is sent that nobody asked for.
+        Without `asks_again` a known account is not read again within an hour of the last time that any
+        process did so: the workers of one program then cost no three requests each.
 
         Raises:
             AuthError: The server refused the credentials.
@@ -158,12 +165,24 @@ class Account:
         await self._take(known)
         if offline:
             return
-        self._context.nursery.start_soon(self._run, 0.0)
+        left_s = 0.0 if asks_again else _REFRESH_S - self._asked_ago_s()
+        self._context.nursery.start_soon(self._run, max(0.0, left_s))
+        if left_s > 0:
+            self._asked.set()
+            return
         session = self._context.lane.session
         with trio.move_on_after(_VERDICT_WITHIN_S):
             await run_together((session.judged.wait, self._network.missed.wait), until_one_returns=True)
         if session.refused is not None:
             raise session.refused.with_traceback(None)
+
+    def _asked_ago_s(self) -> float:
+        """Seconds since a process last read the account; inf if none did."""
+        try:
+            note = self._index.reader.noted(self._asked_topic)
+        except StoreError:  # `mend` replaces the index.
+            return math.inf
+        return math.inf if note is None else self._context.age_s(note.noted_s)
 
     async def wait_asked(self) -> None:
         """Returns when the server was first asked about the login, also after a failure."""
@@ -229,6 +248,13 @@ class Account:
             self.greetings.visit(collection_id)
         else:
             self.mailboxes.visit(owner)
+
+    async def settle(self, collection_id: str) -> None:
+        """Returns when no load or sync of a collection is under way, for a reader who wants the news."""
+        if kind_of(collection_id) == CALLS:
+            await self.calls.settle(owner_of(collection_id), part_of(collection_id))
+        else:
+            await self.collections.settle(collection_id)
 
     async def refresh_collection(self, collection_id: str) -> None:
         """Loads or syncs a collection now; raises as `open_collection`."""
@@ -334,6 +360,7 @@ class Account:
             if own is not None and own.id != self.own_id:
                 self.own_id = own.id
                 await self._context.note(self._own_topic, str(own.id))
+            await self._context.note(self._asked_topic, account_id)
         except StoreError as exc:  # The next mount asks the platform again.
             self._recorder.fault("account", str(exc))
         await self._clock.keep()

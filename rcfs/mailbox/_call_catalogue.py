@@ -62,9 +62,13 @@ class CallCatalogue:
 
     def months_to_show(self, owner: int) -> list[str]:
         """The months of the last 90 days, and those of which the index has calls, newest first."""
-        now_s = self._now_s()
-        recent = months_between(now_s - _SHOWN_S, now_s)
+        recent = self.recent_months(self._now_s())
         return sorted({*recent, *self._calls.months(self.account_id, owner)}, reverse=True)
+
+    @staticmethod
+    def recent_months(at_s: float) -> list[str]:
+        """The months that are shown at a time even if they have no call."""
+        return months_between(at_s - _SHOWN_S, at_s)
 
     def month(self, owner: int, month: str) -> CallMonth | None:
         """The sums of a month; None if the index has no row for it."""

@@ -15,13 +15,14 @@ from rcfs.mailbox._changes import CallsChanged
 from rcfs.mailbox._collections import Progress, State
 from rcfs.mailbox._context import Context
 from rcfs.mailbox._freshness import SyncPolicy
-from rcfs.model import CALLS_VIEW, COMPANY, RECORDINGS_VIEW, CallContext, log_paths, owner_of, part_of
+from rcfs.model import CALLS_VIEW, COMPANY, HEAVY, RECORDINGS_VIEW, CallContext, log_paths, owner_of, part_of
 from rcfs.store import ChangedCalls, ChangedPaths
 from rcfs.transport import RequestOptions
 
-_POLICY = SyncPolicy(poll_s=300.0, idle_poll_s=3600.0, burst=0)
+_POLICY = SyncPolicy(poll_s=300.0, idle_poll_s=3600.0, burst=0, group=HEAVY)
 """A sync of a call log is a Heavy request, of which a login may send ten a minute. So rcfs sends at most one
-in five minutes while somebody looks, and one in an hour otherwise."""
+in five minutes while somebody looks, and one in an hour otherwise. Where the company's log is refused, each
+extension has a log: with the default limit 1,000 logs that nobody looks at are synced every 7 hours."""
 _MOST_FOLDERS = 10_000
 """Folders that are told one by one after a load: a large company's month has a hundred thousand."""
 

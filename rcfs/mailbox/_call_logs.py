@@ -139,6 +139,11 @@ class CallLogs:
             self._note_loaded(owner_of(collection_id), month)
         self._collections.visit(self._kept_for(collection_id))
 
+    async def settle(self, owner: int, month: str) -> None:
+        """Returns when no sync of the log that has the calls of an owner is under way."""
+        if self._kind is not None:
+            await self._collections.settle(self._kept_for(self.access.collection(owner, month)))
+
     async def refresh(self, owner: int, month: str) -> None:
         """Syncs the log that has the calls of an owner now, or loads the month if it never was.
 

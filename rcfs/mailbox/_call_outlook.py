@@ -45,6 +45,7 @@ class CallCounts:
 class _Found:
     at_s: float
     keys: tuple[RecordingKey, ...]
+    starts_s: tuple[float | None, ...]
     first: RecordingRow | None
 
 
@@ -83,13 +84,19 @@ class CallOutlook:
         end = None if first is None else retention.end_of_recording(first.started_s, now_s)
         if first is None or first.started_s is None or end is None:
             return None
+        uncached = {key for key in found.keys if self._cache.contains(key) != "yes"}
+        starts_s = [s for key, s in zip(found.keys, found.starts_s, strict=True) if key in uncached and s]
+        oldest_s = min(starts_s, default=None)
+        loss = None if oldest_s is None else retention.end_of_recording(oldest_s, now_s)
         return RecordingExpiryStatus(
             recordings=len(found.keys),
-            uncached=sum(self._cache.contains(key) != "yes" for key in found.keys),
+            uncached=sum(key in uncached for key in found.keys),
             first_started=iso_time(first.started_s),
             first_goes=iso_time(end.at_s),
             first_goes_in_s=max(0.0, end.at_s - now_s),
             certain=end.certain,
+            oldest_uncached=None if oldest_s is None else iso_time(oldest_s),
+            loss_in_s=None if loss is None else max(0.0, loss.at_s - now_s),
         )
 
     def _expiring(self, span_s: tuple[float, float], now_s: float) -> _Found:
@@ -106,7 +113,8 @@ class CallOutlook:
             return known
         rows = [row for owner, month, _count in logs for row in self._between(owner, month, span_s)]
         first = min(rows, key=lambda row: row.started_s or 0.0, default=None)
-        self._found = _Found(now_s, tuple(RecordingKey(account_id, row.id) for row in rows), first)
+        keys = tuple(RecordingKey(account_id, row.id) for row in rows)
+        self._found = _Found(now_s, keys, tuple(row.started_s for row in rows), first)
         return self._found
 
     def _between(self, owner: int, month: str, span_s: tuple[float, float]) -> list[RecordingRow]:

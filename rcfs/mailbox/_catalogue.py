@@ -33,6 +33,8 @@ class MailboxCatalogue:
         self._sizes = sizes
         self._mailbox = mailbox
         self._hidden = hidden_views
+        self._revision: tuple[object, str] | None = None
+        """The last `revision`, after the version of the index that has it."""
         # Keyed by the record's text, which is read each time: a changed record is parsed again.
         self._parsed = lru_cache(_AT_HAND)(parse_message)
         self.account_id = account_id
@@ -43,9 +45,12 @@ class MailboxCatalogue:
     @property
     def revision(self) -> str:
         """A text that changes whenever the mailbox may show something else."""
-        state = self._index.mailbox(self.account_id, self.extension_id)
-        known = None if state is None else (state.number, state.revision)
-        return str((known, sorted(self._hidden)))
+        version = self._index.version()
+        if self._revision is None or self._revision[0] != version:
+            state = self._index.mailbox(self.account_id, self.extension_id)
+            known = None if state is None else (state.number, state.revision)
+            self._revision = version, str((known, sorted(self._hidden)))
+        return self._revision[1]
 
     def views(self) -> list[str]:
         """The views that are not empty."""

@@ -10,7 +10,7 @@ later callers join it. A load or sync does not depend on its callers: it continu
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from enum import Enum
 from typing import Protocol
 
@@ -26,8 +26,9 @@ from rcfs.errors import (
     StoreError,
     UnreachableError,
 )
+from rcfs.mailbox._allowance import Allowances
 from rcfs.mailbox._freshness import Freshness, SyncPolicy
-from rcfs.model import Priority, kind_of, owner_of
+from rcfs.model import Plan, Priority, UsageGroup, kind_of, owner_of
 from rcfs.transport import Network, Recorder, RequestOptions
 
 _REFUSAL_S = 60.0
@@ -144,13 +145,20 @@ class _Entry:
 class Collections:
     """All collections of an account."""
 
-    def __init__(self, network: Network, recorder: Recorder, nursery: trio.Nursery) -> None:
-        """Begins without kinds; runs loads and syncs in `nursery`."""
+    def __init__(
+        self,
+        network: Network,
+        recorder: Recorder,
+        nursery: trio.Nursery,
+        plan_of: Callable[[UsageGroup], Plan],
+    ) -> None:
+        """Begins without kinds; runs loads and syncs in `nursery`. `plan_of` gives the limits of a group."""
         self._network = network
         self._recorder = recorder
         self._nursery = nursery
         self._kinds: dict[str, Kind] = {}
         self._entries: dict[str, _Entry] = {}
+        self._allowances = Allowances(plan_of)
         self._kept: dict[str, tuple[str, ...]] = {}
         self._rescheduled = trio.Event()
         self._changed = trio.Event()
@@ -199,18 +207,26 @@ class Collections:
             and (entry.job.progress.is_load or entry.recalled is not State.LOADED)
         ]
 
-    def visit(self, collection_id: str) -> None:
-        """Starts a sync of a collection that a person looks at, unless its last sync is recent."""
+    def visit(self, collection_id: str, priority: Priority = Priority.METADATA) -> None:
+        """Starts a sync of a collection that somebody looks at, in that class, unless its last is recent."""
         entry, now = self._entry(collection_id), trio.current_time()
         if entry.recalled is State.ABSENT:
             return
         before_s = entry.freshness.due_s(now)
         entry.freshness.looked_at(now)
         due_s = entry.freshness.due_s(now)
-        if entry.job is None and due_s <= now and not self._network.is_down:
-            self._start(collection_id, entry, Priority.METADATA)
+        if entry.job is not None:
+            entry.job.options.raise_to(priority)  # It may wait behind dozens of others.
+        elif due_s <= now and not self._network.is_down:
+            self._start(collection_id, entry, priority)
         elif due_s < before_s:
             self._rescheduled.set()
+
+    async def settle(self, collection_id: str) -> None:
+        """Returns when no load or sync of a collection is under way, also after it failed."""
+        job = self._entry(collection_id).job
+        if job is not None:
+            await job.done.wait()
 
     def hint(self, collection_id: str) -> None:
         """Syncs a loaded collection, because the platform says that something happened in it."""
@@ -218,6 +234,11 @@ class Collections:
         if entry.recalled is State.LOADED:
             entry.freshness.hinted()
             self._rescheduled.set()
+
+    def doubt(self, collection_id: str) -> None:
+        """Syncs a loaded collection before its time, because the platform may have failed to hint."""
+        self._entry(collection_id).freshness.doubted()
+        self._rescheduled.set()
 
     def listen(self, collection_ids: frozenset[str]) -> None:
         """Takes note that the platform sends hints about these collections, and about no others."""
@@ -280,21 +301,33 @@ class Collections:
         return len(loaded)
 
     async def run(self) -> None:
-        """Keeps the collections current until it is cancelled."""
+        """Keeps the collections current until it is cancelled.
+
+        Those that nobody looks at share allowances, see `rcfs.mailbox._allowance`.
+        """
         while True:
             await self._network.wait_up()
             self._rescheduled = trio.Event()
             now, next_s = trio.current_time(), math.inf
+            unseen: list[tuple[Freshness, str]] = []
             for collection_id in self._all_loaded():
                 entry = self._entry(collection_id)
                 if entry.job is None:
                     due_s = entry.freshness.due_s(now)
-                    if due_s <= now:
-                        # In the class of read-ahead: there may be hundreds, and a person's visit goes first.
+                    if due_s > now:
+                        next_s = min(next_s, due_s)
+                    elif entry.freshness.is_seen(now):
                         self._start(collection_id, entry, Priority.READAHEAD)
                     else:
-                        next_s = min(next_s, due_s)
-            with trio.move_on_at(next_s):
+                        unseen.append((entry.freshness, collection_id))
+            allowed, allowed_s = self._allowances.spend(unseen, now)
+            for collection_id in allowed:
+                entry = self._entry(collection_id)
+                # By time alone they come last, behind bulk work. After days without a sync hundreds of them
+                # become loads, of up to a dozen requests each.
+                is_hinted = entry.freshness.is_hinted
+                self._start(collection_id, entry, Priority.READAHEAD if is_hinted else Priority.CRAWLER)
+            with trio.move_on_at(min(next_s, allowed_s)):
                 await self._rescheduled.wait()
 
     def _all_loaded(self) -> frozenset[str]:
@@ -344,7 +377,11 @@ class Collections:
             job.failure = exc
             if isinstance(exc, UnreachableError):
                 entry.freshness.hinted()  # so that it is synced as soon as the server answers
-            elif isinstance(exc, ForbiddenError) and job.options.priority is Priority.CRAWLER:
+            elif (
+                isinstance(exc, ForbiddenError)
+                and job.options.priority is Priority.CRAWLER
+                and entry.recalled is State.UNKNOWN
+            ):
                 # No fault: most logins may not read most mailboxes, and nobody waits for this one.
                 self._recorder.note(f"{name} refused", extension=extension_id, code=exc.code)
             elif not isinstance(exc, OfflineError):

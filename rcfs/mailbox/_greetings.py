@@ -139,12 +139,12 @@ class Greetings:
         if self._collections.state(collection_id) not in (State.LOADED, State.ABSENT):
             await self._collections.refresh(collection_id, priority)
 
-    def visit(self, collection_id: str) -> None:
+    def visit(self, collection_id: str, priority: Priority = Priority.METADATA) -> None:
         """Loads a list again if a person looks at it a day after its load; returns at once."""
         self._seen.add(collection_id)
         self._collections.recall([collection_id])
         if self._collections.state(collection_id) is State.LOADED:
-            self._collections.visit(collection_id)
+            self._collections.visit(collection_id, priority)
 
     # The kind: see `rcfs.mailbox._collections.Kind`.
 

@@ -257,7 +257,7 @@ class Hints:
             self._tell_covered(wanted)
             for collection_id in wanted:
                 if _filter(collection_id) not in before:
-                    self._collections.hint(collection_id)  # for what happened before the subscription
+                    self._collections.doubt(collection_id)  # for what happened before the subscription
 
     def _kinds(self) -> tuple[str, ...]:
         """The kinds of collections that the app may have notifications about."""

@@ -9,11 +9,12 @@ tombstone has no time, so these rules apply:
     deleted, and in the index        the message goes to the trash
     deleted, and whole as well       unclear: the sync has two states of the message in no known order
     deleted, and not in the index    unclear: the message came and went between two syncs
+    deleted, and restored just now   unclear: the tombstone may be older, see `Overlay.doubted`
 """
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 
@@ -54,6 +55,14 @@ class Shelving:
     """Differs between versions of these rules; all messages are shelved again when it changes."""
     calls: CallShelving | None = None
     """The rules for showing calls; None for a program that shows none."""
+    purged_view: str = ""
+    """The view of messages that the platform has purged; empty for rules that show none."""
+
+
+Change = Callable[[Mapping[int, Message], Mapping[int, Message]], Iterable[str]]
+"""Changes what people want of messages. It gets those that the index has, by id: as it shows them, and as the
+platform has them; and returns the records of those that the index may lack. It runs in a transaction of the
+index."""
 
 
 @attrs.frozen
@@ -102,16 +111,31 @@ class Intake:
         found = map(message_from, records)
         return self._put(mailbox, [message for message in found if message is not None], listing)
 
-    def show(self, mailbox: int, ids: Sequence[int], raws: Iterable[str] = ()) -> ChangedPaths:
-        """Writes messages that the index has once more, with what people want of them now.
-
-        `raws` are records of messages that the index may lack.
+    def show(
+        self, mailbox: int, ids: Sequence[int], change: Change = lambda _shown, _told: ()
+    ) -> ChangedPaths:
+        """Writes messages that the index has once more, with what people want of them after `change`.
 
         Raises:
-            StoreError: The index fails, and has none of the messages.
+            StoreError: The index fails, and is as before.
+            Exception: As `change`.
         """
-        known = {message.id: message for message in parse_messages(raws)} | self._known(mailbox, ids)
-        return self._put(mailbox, list(known.values()), None)
+        removed: list[int] = []
+
+        def shown() -> Iterator[ShelvedMessage]:
+            # All of it within the transaction: of a record that is read before and a newer one that another
+            # thread writes meanwhile, the index keeps the newer one, which may not show what is wanted.
+            known = self.known(mailbox, ids)
+            found = {message.id: message for message in parse_messages(change(*known))} | known[1]
+            wanted = found | self._laid_over(mailbox, list(found.values()))
+            for message in wanted.values():
+                shelved = self._shelving.shelve(message)
+                if shelved is None:
+                    removed.append(message.id)
+                else:
+                    yield shelved
+
+        return self._index.writer.put(mailbox, shown(), self._shelving.name_folder, removed=removed)
 
     def reshelve(self) -> None:
         """Shelves all messages again if they were shelved by other rules; sends no request.
@@ -160,7 +184,9 @@ class Intake:
                 whole.append(message)
                 told[message.id] = _newer(told.get(message.id), message)
         known = self._known(mailbox, {**tombstones, **told})
-        unclear, marked, kept = self._apply_tombstones(tombstones, told, known)
+        unclear, marked, kept = self._apply_tombstones(
+            tombstones, told, known, self._doubted(mailbox, tombstones)
+        )
         lively = [message for message in whole if not _is_over(known.get(message.id), message)]
         changed = self._put(mailbox, lively + marked, None)
         purged = {message_id for message_id, record in tombstones.items() if _is_final(record)}
@@ -203,8 +229,7 @@ class Intake:
         def shown() -> Iterator[ShelvedMessage]:
             # Within the transaction: a change that is wanted meanwhile is either found here, or written
             # into the index afterwards.
-            owner = self._index.reader.owner_of(mailbox)
-            changed = {} if owner is None else self._overlay.laid_over(*owner, messages)
+            changed = self._laid_over(mailbox, messages)
             for message_id, found in shelved:
                 message = self._shelving.shelve(changed[message_id]) if message_id in changed else found
                 if message is None:
@@ -216,8 +241,20 @@ class Intake:
             mailbox, shown(), self._shelving.name_folder, removed=removed, listing=listing
         )
 
+    def _laid_over(self, mailbox: int, messages: Sequence[Message]) -> dict[int, Message]:
+        owner = self._index.reader.owner_of(mailbox)
+        return {} if owner is None else self._overlay.laid_over(*owner, messages)
+
+    def _doubted(self, mailbox: int, message_ids: Collection[int]) -> set[int]:
+        owner = self._index.reader.owner_of(mailbox) if message_ids else None
+        return set() if owner is None else self._overlay.doubted(*owner, message_ids)
+
     def _apply_tombstones(
-        self, tombstones: Mapping[int, Record], told: Mapping[int, Message], known: Mapping[int, Message]
+        self,
+        tombstones: Mapping[int, Record],
+        told: Mapping[int, Message],
+        known: Mapping[int, Message],
+        doubted: Collection[int],
     ) -> tuple[list[int], list[Message], list[Message]]:
         """(ids of unclear messages, messages after their tombstones, purged messages still shown)."""
         unclear, marked, kept = [], [], []
@@ -226,7 +263,7 @@ class Intake:
             if before is not None and before.availability == Availability.PURGED:
                 # Not written again: where purged messages are no longer kept, that would remove it.
                 after: Message | None = before
-            elif not _is_final(record) and (newest is not None or before is None):
+            elif not _is_final(record) and (newest is not None or before is None or message_id in doubted):
                 unclear.append(message_id)
                 continue
             else:

@@ -14,7 +14,7 @@ from rcfs.mailbox._catalogue import MailboxCatalogue
 from rcfs.mailbox._changes import MailboxChanged, MailboxUsed
 from rcfs.mailbox._collections import Collections, Progress, State
 from rcfs.mailbox._context import Context
-from rcfs.mailbox._intake import Intake
+from rcfs.mailbox._intake import Change, Intake
 from rcfs.mailbox._mailbox_kind import MailboxKind
 from rcfs.mailbox._records import parse_messages
 from rcfs.model import (
@@ -179,16 +179,23 @@ class Mailboxes:
         raws = [] if state is None else reader.records_between(state.number, TRASH_VIEW)
         return list(parse_messages(raws))
 
-    async def show(self, extension_id: int, message_ids: Sequence[int], raws: Sequence[str] = ()) -> None:
-        """Shows messages as people want them now, see `Overlay`; `raws` has records that the index may lack.
+    async def show(
+        self, extension_id: int, message_ids: Sequence[int], change: Change = lambda _shown, _told: ()
+    ) -> None:
+        """Shows messages as people want them, see `Overlay`, after `change`, which runs in a worker thread.
+
+        No record arrives between what `change` gets to know and what the index shows afterwards.
 
         Raises:
             StoreError: The index fails.
+            Exception: As `change`.
         """
         state = self._stored(extension_id)
-        if state is not None:
-            changed = await self._context.in_thread(self._intake.show, state.number, message_ids, raws)
-            self._kind.tell(extension_id, changed)
+        if state is None:
+            await self._context.in_thread(change, {}, {})
+            return
+        changed = await self._context.in_thread(self._intake.show, state.number, message_ids, change)
+        self._kind.tell(extension_id, changed)
 
     async def read(
         self, extension_id: int, message_ids: Sequence[int], options: RequestOptions

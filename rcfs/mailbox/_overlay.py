@@ -1,6 +1,6 @@
 """Changes of messages that the platform does not show yet: they are laid over the records that arrive."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Protocol
 
 from rcfs.model import Message
@@ -25,6 +25,12 @@ class Overlay(Protocol):
     def taken_off(self, account_id: str, extension_id: int, messages: Iterable[Message]) -> list[Message]:
         """`messages`, as the index shows them, as the platform has them."""
 
+    def doubted(self, account_id: str, extension_id: int, message_ids: Collection[int]) -> set[int]:
+        """Those of the messages that a sync tells to be deleted, and that may have been restored since.
+
+        A tombstone tells no time, so it may be older than the answer to a request of our own.
+        """
+
 
 class NoOverlay:
     """The overlay of an account in which nobody changes anything."""
@@ -44,3 +50,11 @@ class NoOverlay:
         messages: Iterable[Message],
     ) -> list[Message]:
         return list(messages)
+
+    def doubted(
+        self,
+        account_id: str,  # noqa: ARG002
+        extension_id: int,  # noqa: ARG002
+        message_ids: Collection[int],  # noqa: ARG002
+    ) -> set[int]:
+        return set()

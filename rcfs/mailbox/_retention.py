@@ -179,22 +179,34 @@ class RetentionTracker:
         if not found:
             return None
         end, first = min(found.values(), key=lambda each: each[0].at_s)
-        keys = [
-            AttachmentKey(account_id, extension.id, message.id, attachment.id)
+        lacking = {
+            message.id: count
             for _end, message in found.values()
-            for attachment in message.fetched_attachments
-        ]
+            if (count := self._lacking(account_id, extension.id, message))
+        }
+        created_s = [s for each in lacking if (s := found[each][1].created_s) is not None]
+        loss_s = min((found[each][0].at_s for each in lacking), default=None)
         return ExpiryStatus(
             extension=extension.id,
             number=extension.number,
             name=extension.name,
             messages=len(found),
-            uncached=sum(self._context.cache.contains(key) != "yes" for key in keys),
+            uncached=sum(lacking.values()),
             first_created=None if first.created_s is None else iso_time(first.created_s),
             first_goes=iso_time(end.at_s),
             first_goes_in_s=max(0.0, end.at_s - now_s),
             certain=end.certain,
+            oldest_uncached=iso_time(min(created_s)) if created_s else None,
+            loss_in_s=None if loss_s is None else max(0.0, loss_s - now_s),
         )
+
+    def _lacking(self, account_id: str, extension_id: int, message: Message) -> int:
+        """Number of attachments of a message that are not whole in the cache."""
+        keys = (
+            AttachmentKey(account_id, extension_id, message.id, each.id)
+            for each in message.fetched_attachments
+        )
+        return sum(self._context.cache.contains(key) != "yes" for key in keys)
 
     def _candidates(self, mailbox: int, rule: Rule, now_s: float) -> Iterator[Message]:
         """The messages that `rule` may delete soon."""
