@@ -4,6 +4,7 @@ The request that asks is sent at most once: the state `ExportState.ASKED` is on 
 task id as soon as its answer is there, even if the task is cancelled meanwhile.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 
 import trio
@@ -89,6 +90,8 @@ class Asker:
         self._is_wanted = is_wanted
         self._now_s = now_s
         self._jitter = jitter
+        self._lost = Counter[str]()
+        """By the id of an export, the number of its latest requests whose answers were lost."""
 
     async def advance(self, export: Export, others: Sequence[Export]) -> None:
         """Does what is due for `export`: asks for it, looks for its lost answer, or polls it.
@@ -105,7 +108,7 @@ class Asker:
         elif export.query.kind is ExportKind.TEAM:
             await self._search(export, {each.task_id for each in others})
         else:
-            await self._save(export, course.not_asked(export, None, self._now_s()))
+            await self._save(export, course.unanswered(export, self._lost[export.id], self._now_s()))
 
     # The request
 
@@ -113,6 +116,8 @@ class Asker:
         asked = course.asking(before, self._now_s())
         if not await self._save(before, asked):
             return
+        # After that number rcfs has given up, and a person wants it again.
+        lost = self._lost.pop(before.id, 0) % course.MOST_LOST
         request = create_export(asked.query, course.until_s(asked))
 
         def confirm() -> None:
@@ -133,6 +138,7 @@ class Asker:
         except AbandonedError:
             pass  # It is forgotten.
         except UncertainError as exc:
+            self._lost[asked.id] = lost + 1
             self._recorder.failure("export", exc)  # The export says already what happens next.
         except PlatformError as exc:
             await self._save(asked, await self._after_refusal(asked, before, exc))
@@ -210,7 +216,7 @@ class Asker:
             after = course.troubled(export, exc, self._now_s())
         else:
             if answer is None:
-                after = course.not_found(export, self._now_s())
+                after = course.not_found(export, self._lost[export.id], self._now_s())
             else:
                 after = course.accepted(export, answer, self._now_s(), self._jitter())
         await self._save(export, after)

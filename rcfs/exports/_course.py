@@ -18,6 +18,8 @@ operations."""
 _LOST_S = 600.0
 """Time after which rcfs asks again if the answer to a request for a report was lost, in seconds: a small
 report is complete by then, and a large one is too dear to be made twice for a short wait."""
+MOST_LOST = 3
+"""Requests for one export whose answers are lost before rcfs gives up: each may have made a report."""
 _SEARCH_EVERY_S = 60.0
 """Time between two looks into the platform's list of exports for one whose answer was lost, in seconds."""
 _FIRST_POLLS_S = (15.0, 20.0)
@@ -114,10 +116,22 @@ def is_answer(export: Export, answer: ExportAnswer) -> bool:
     )
 
 
-def not_found(export: Export, now_s: float) -> Export:
-    """`export`, whose answer was lost, after a look into the platform's list, which does not have it."""
-    if now_s - export.asked_s >= _LOST_S:
+def unanswered(export: Export, lost: int, now_s: float) -> Export:
+    """`export` when rcfs no longer waits for the answer, after `lost` requests without one in a row."""
+    if lost < MOST_LOST:
         return not_asked(export, None, now_s)
+    return failed(
+        export, f"no answer to {lost} requests could be read, so rcfs does not ask again by itself", now_s
+    )
+
+
+def not_found(export: Export, lost: int, now_s: float) -> Export:
+    """`export`, whose answer was lost, after a look into the platform's list, which does not have it.
+
+    `lost` is as in `unanswered`.
+    """
+    if now_s - export.asked_s >= _LOST_S:
+        return unanswered(export, lost, now_s)
     return attrs.evolve(export, next_look_s=now_s + _SEARCH_EVERY_S)
 
 

@@ -106,8 +106,15 @@ class Exports:
         return self._all
 
     def find(self, kind: ExportKind, name: str) -> Export | None:
-        """The export of that kind with that name, see `ExportQuery.name`; None if there is no such export."""
-        return next((each for each in self._all if (each.query.kind, each.query.name) == (kind, name)), None)
+        """The export of that kind with that name, see `ExportQuery.name`; None if there is no such export.
+
+        The name may end later in this month than the export, which ends today; see `ExportQuery.begun`.
+        """
+        by_name = {each.query.name: each for each in self._all if each.query.kind is kind}
+        if name not in by_name:
+            with suppress(ValueError):
+                name = ExportQuery.parse(kind, name).begun(self._wall_clock()).name
+        return by_name.get(name)
 
     def usual_s(self, kind: ExportKind) -> float | None:
         """How long an export of that kind took lately, in seconds, as the median; None if none ended yet."""
@@ -140,19 +147,21 @@ class Exports:
     async def request(self, query: ExportQuery, *, again: bool = False) -> Export:
         """Wants the export `query`; it is on the disk when this returns, and nothing has been sent for it.
 
+        Later days of the present month are left out.
+
         An export with the same kind and name stays as it is, and is the result. With `again`, it is asked for
         once more if it failed, was cancelled or has expired, or if the answer to the request was lost.
 
         Raises:
             ForbiddenError: The login has no exports of that kind; see `refusal`.
-            ValueError: A day of the period is in the future.
+            ValueError: A day of the period is in the future, see `ExportQuery.begun`.
             StoreError: It cannot be kept.
         """
         because = self.refusal(query.kind)
         if because:
             raise ForbiddenError(f"no exports of {query.kind.value}: {because}")
         now_s = self._wall_clock()
-        query.check_begun(now_s)
+        query = query.begun(now_s)
         new = Export(secrets.token_hex(8), query, "", ExportState.WAITING, now_s, now_s, now_s)
         export = await trio.to_thread.run_sync(self._kept.add, self._account.id, new)
         if again and export.state in _REPEATABLE:
@@ -168,12 +177,15 @@ class Exports:
         return export
 
     async def forget(self, export_id: str) -> bool:
-        """Forgets an export here; the platform keeps it. False if no export has this id.
+        """Forgets an export here; the platform keeps it, and the log its task id. False if it is unknown.
 
         Raises:
             StoreError: The list of exports cannot be written.
         """
+        task_ids = [each.task_id for each in self._all if each.id == export_id]
         found = await trio.to_thread.run_sync(self._kept.remove, export_id)
+        if found and any(task_ids):
+            self._recorder.note("export forgotten", task=task_ids[0])
         with trio.CancelScope(shield=True):  # As in `request`.
             await self.read()
         return found

@@ -51,6 +51,8 @@ class FillParts:
     recorder: Recorder
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
+    share: Callable[[ContentKey], None] | None = None
+    """Is told each content that was filled, to share it with other machines; None to share none."""
 
 
 class FastLane:
@@ -266,8 +268,8 @@ class _Run:
         async def take(part: Part) -> None:
             await self._take_part(part, ready)
 
-        def count() -> None:
-            filling.report.requests += 1
+        def count(*, is_request: bool = True) -> None:
+            filling.report.requests += is_request
 
         failure: RcfsError | None = None
         try:
@@ -342,6 +344,8 @@ class _Run:
         for key, text in filling.take_texts():
             parts.storage.tell(key, text)
         for key, size_bytes in filling.take_arrived():
+            if parts.share is not None:
+                parts.share(key)
             if self._arrived is not None:
                 await self._arrived(key, size_bytes)
         self._progress(filling.report)
