@@ -218,6 +218,12 @@ def is_impossible(change: MessageChange) -> bool:
     return change.was.availability == Availability.PURGED and change.availability == Availability.ALIVE
 
 
+def is_alive(change: MessageChange) -> bool:
+    """Whether the platform has said that the message is not deleted, and no deletion is under way since."""
+    is_asked = change.state is ChangeState.ASKED and change.asked is not None and change.asked.is_deletion
+    return change.was.availability == Availability.ALIVE and not is_asked
+
+
 def tidied(changes: Iterable[MessageChange], limit: int, now_s: float) -> dict[MessageChange, MessageChange]:
     """The changes that become others without a request, each with what it becomes.
 

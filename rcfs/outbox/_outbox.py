@@ -10,6 +10,7 @@ Concurrency: all methods run in the trio thread, and any number of tasks may cal
 change is kept even if its caller is cancelled.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import trio
@@ -17,7 +18,6 @@ import trio
 from rcfs.errors import ForbiddenError, StoreError
 from rcfs.mailbox import EDIT_MESSAGES, Account
 from rcfs.model import (
-    Availability,
     ChangeRules,
     ChangeState,
     Message,
@@ -26,8 +26,10 @@ from rcfs.model import (
 )
 from rcfs.outbox import _course as course
 from rcfs.outbox._course import Wish
+from rcfs.outbox._plans import check_known, planned
 from rcfs.outbox._rows import KIND, Edited, Rows
 from rcfs.outbox._sender import Sender, subject
+from rcfs.outbox._withdrawing import Withdrawing
 from rcfs.status import OutboxStatus
 from rcfs.store import OutboxBook
 from rcfs.transport import Network, Recorder, Requester
@@ -76,14 +78,18 @@ class Outbox:
         self._due = trio.Event()
         self._hurried = trio.Event()
         self._flushes = 0
+        self._resumes_s = -math.inf
+        """When the outbox does something again after a pause, on trio's clock."""
         self._rows = None if book is None else Rows(book, lambda: account.id)
         self._sender = None
         if self._rows is not None:
+            self._withdrawing = Withdrawing(account, recorder, self._rows)
             self._sender = Sender(
                 account,
                 requester,
                 recorder,
                 rows=self._rows,
+                withdrawing=self._withdrawing,
                 now_s=wall_clock,
                 platform_s=platform_clock,
                 limit=rules.delete_limit,
@@ -110,6 +116,16 @@ class Outbox:
     def refused(self) -> int:
         """Number of messages whose changes the platform has refused to this process."""
         return 0 if self._sender is None else self._sender.refused
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds until this process asks or looks again after a failure; 0 if it does not pause."""
+        return max(0.0, self._resumes_s - trio.current_time())
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether a request is under way, or its answer is lost."""
+        return any(each.state is ChangeState.ASKED for each in self._all)
 
     def status(self) -> OutboxStatus:
         """The changes for the status."""
@@ -208,7 +224,9 @@ class Outbox:
 
         with trio.CancelScope(shield=True):
             decided = await self._rows.edit(plan)
-            await self._sender.put_back([each for each in decided if each.state is ChangeState.WITHDRAWN])
+            await self._withdrawing.put_back(
+                [each for each in decided if each.state is ChangeState.WITHDRAWN]
+            )
             await self.read()
         self._due.set()
         return len(decided)
@@ -226,19 +244,24 @@ class Outbox:
         self._check(owner_id, message_ids)
         if self._rows is None or self._sender is None:
             raise StoreError(_UNKEPT)
-        ids = list(dict.fromkeys(message_ids))
-        with trio.CancelScope(shield=True):
-            shown, told = await trio.to_thread.run_sync(self._account.mailboxes.known, owner_id, ids)
-            _check_known(ids, shown, wish)
+        rows, ids = self._rows, list(dict.fromkeys(message_ids))
+        wanted: list[MessageChange] = []
+
+        def change(shown: Mapping[int, Message], told: Mapping[int, Message]) -> list[str]:
+            check_known(ids, shown, wish)
 
             def plan(changes: tuple[MessageChange, ...]) -> tuple[Edited, list[MessageChange]]:
-                return _planned(
+                return planned(
                     changes, [told[each] for each in ids], wish, owner_id, self._wall_clock(), conversations
                 )
 
-            wanted = await self._rows.edit(plan, {(owner_id, each) for each in ids})
-            await self._account.mailboxes.show(owner_id, ids, [each.record for each in wanted if each.record])
-            await self._sender.put_back([each for each in wanted if each.state is ChangeState.WITHDRAWN])
+            wanted[:] = rows.edit_here(plan, {(owner_id, each) for each in ids})
+            return [each.record for each in wanted if each.record]
+
+        with trio.CancelScope(shield=True):
+            await self._account.mailboxes.show(owner_id, ids, change)
+            rows.note_edited()
+            await self._withdrawing.put_back([each for each in wanted if each.state is ChangeState.WITHDRAWN])
         # As in the outbox; `read` does the same, but it reads all changes.
         present = {each.key: each for each in (*self._all, *wanted)}
         self._all = tuple(each for each in present.values() if each.state is not ChangeState.WITHDRAWN)
@@ -260,7 +283,7 @@ class Outbox:
             by_owner.setdefault(change.owner_id, []).append(change)
         for owner_id, changes in by_owner.items():
             await self._account.mailboxes.show(owner_id, [each.message_id for each in changes])
-        await self._sender.put_back([each for each in self._all if each.state is ChangeState.WITHDRAWN])
+        await self._withdrawing.put_back([each for each in self._all if each.state is ChangeState.WITHDRAWN])
 
     async def flush(self, within_s: float) -> int:
         """Waits until everything is sent and answered, and returns the number of messages that are left.
@@ -343,6 +366,7 @@ class Outbox:
                 await self.read()
                 if left_s is None:
                     return True
+                self._resumes_s = trio.current_time() + left_s
                 with trio.move_on_after(left_s):
                     await self._due.wait()
 
@@ -364,48 +388,3 @@ class Outbox:
                 return
             with trio.move_on_after(_NOTICE_S):
                 await self._due.wait()
-
-
-def _check_known(ids: Sequence[int], shown: Mapping[int, Message], wish: Wish) -> None:
-    """Checks that the index has all messages, and that those to be purged are in the trash.
-
-    Raises:
-        ValueError: They are not.
-    """
-    for message_id in ids:
-        if message_id not in shown:
-            raise ValueError(f"the index has no message {message_id}")
-        if wish == course.PURGE and shown[message_id].availability != Availability.DELETED:
-            raise ValueError(f"message {message_id} is not in the trash")
-
-
-def _planned(
-    changes: tuple[MessageChange, ...],
-    messages: Sequence[Message],
-    wish: Wish,
-    owner_id: int,
-    now_s: float,
-    conversations: Mapping[int, str],
-) -> tuple[Edited, list[MessageChange]]:
-    """The changes of the outbox for a wish, and the new values of those of `messages`."""
-    before = {each.message_id: each for each in changes if each.owner_id == owner_id}
-    replaced: dict[MessageChange, MessageChange | None] = {}
-    added: list[MessageChange] = []
-    for message in messages:
-        old = before.get(message.id)
-        new = course.wanted(
-            old,
-            message,
-            wish,
-            owner_id=owner_id,
-            now_s=now_s,
-            conversation_id=conversations.get(message.id, ""),
-        )
-        if new is None or new == old:
-            continue
-        if old is None:
-            added.append(new)
-        else:
-            replaced[old] = new
-    wanted = [*added, *(each for each in replaced.values() if each is not None)]
-    return Edited(replaced, added), wanted

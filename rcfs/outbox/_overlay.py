@@ -1,7 +1,7 @@
 """Shows messages as people want them, although the platform's records say otherwise yet."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from rcfs.errors import StoreError
 from rcfs.model import ChangeState, Message, MessageChange, Standing, message_from
@@ -49,6 +49,11 @@ class ChangeOverlay:
             else message
             for message in messages
         ]
+
+    def doubted(self, account_id: str, extension_id: int, message_ids: Collection[int]) -> set[int]:
+        """See `Overlay.doubted`."""
+        found = changes_of(self._book, account_id, {(extension_id, each) for each in message_ids})
+        return {change.message_id for change in found if course.is_alive(change)}
 
 
 def _as_wanted(message: Message, change: MessageChange) -> Message | None:

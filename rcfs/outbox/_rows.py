@@ -42,7 +42,7 @@ Keys = Collection[tuple[int, int]]
 
 
 class Rows:
-    """The changes of one account; all methods run in the trio thread."""
+    """The changes of one account; all methods but `edit_here` run in the trio thread."""
 
     def __init__(self, book: OutboxBook, account_id: Callable[[], str]) -> None:
         self._book = book
@@ -67,10 +67,18 @@ class Rows:
 
     async def edit(self, plan: Plan[T], keys: Keys | None = None) -> T:
         """See `edit`; what it does is complete even if the caller is cancelled."""
-        result = await trio.to_thread.run_sync(edit, self._book, self._account_id(), plan, keys)
+        result = await trio.to_thread.run_sync(self.edit_here, plan, keys)
+        self.note_edited()
+        return result
+
+    def edit_here(self, plan: Plan[T], keys: Keys | None = None) -> T:
+        """See `edit`; for a worker thread. `note_edited` must be called afterwards."""
+        return edit(self._book, self._account_id(), plan, keys)
+
+    def note_edited(self) -> None:
+        """Ends the waits for a change."""
         self._changed.set()
         self._changed = trio.Event()
-        return result
 
     async def wait_changed(self, most_s: float) -> None:
         """Waits until this process changes something, `most_s` seconds at most."""

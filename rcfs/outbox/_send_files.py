@@ -14,7 +14,7 @@ from typing import Final
 
 from rcfs.errors import ConfigError, StoreError
 from rcfs.model import SendFile, SendKind, media_type_for, sent_name, typed
-from rcfs.private import DIRECTORY_MODE, FILE_MODE, make_private_directory, reason_of
+from rcfs.private import DIRECTORY_MODE, FILE_MODE, make_private_directory, reason_of, sync_directory
 
 DROPS_PREFIX: Final = "drop-"
 """Begin of the names of the directories in which mounts keep files that people still write."""
@@ -104,7 +104,7 @@ class SendFiles:
                 if _copied(path, own / str(number)) != (file.size_bytes, file.sha256):
                     raise ValueError(f"{path} changed while rcfs read it")
             for directory in (own, self._directory):
-                _sync(directory)
+                sync_directory(directory)
         except OSError as exc:
             self.forget(send_id)
             raise StoreError(f"the files to send cannot be kept: {reason_of(exc)}") from exc
@@ -120,14 +120,18 @@ class SendFiles:
         """Erases the kept files of a message; what cannot be erased stays for `sweep`."""
         shutil.rmtree(self._directory / send_id, ignore_errors=True)
 
-    def sweep(self, wanted: Collection[str]) -> None:
-        """Erases the files of messages that are not among the ids `wanted`, once they are a day old."""
+    def sweep(self, wanted: Collection[str], sent: Collection[str]) -> None:
+        """Erases the files of the messages `sent`, and of those not `wanted` once they are a day old; by ids.
+
+        A process that dies leaves the former; a process that adds a message has the latter.
+        """
         if not self._directory.is_dir():
             return
         for own in self._directory.iterdir():
             if own.name.startswith(DROPS_PREFIX):
                 continue
-            if own.name not in wanted and time.time() - own.lstat().st_mtime > _ABANDONED_S:
+            is_old = own.name not in wanted and time.time() - own.lstat().st_mtime > _ABANDONED_S
+            if is_old or own.name in sent:
                 self.forget(own.name)
 
 
@@ -158,11 +162,3 @@ def _copied(source: Path, target: Path) -> tuple[int, str]:
         writing.flush()
         os.fsync(writing.fileno())
     return size_bytes, digest.hexdigest()
-
-
-def _sync(directory: Path) -> None:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -127,7 +127,11 @@ class SendList:
 
     def _show(self, intents: Sequence[Intent]) -> None:
         before = {each.id: each for each in self.entries}
-        pairs = [(each, _send_from(each)) for each in intents]
+        # Of a thousand messages, one has changed.
+        pairs = [
+            (each, before[each.id] if self._intents.get(each.id) == each else _send_from(each))
+            for each in intents
+        ]
         self._intents = {intent.id: intent for intent, send in pairs if send is not None}
         self.entries = tuple(send for _intent, send in pairs if send is not None)
         changed = tuple(each for each in self.entries if before.pop(each.id, None) != each)
@@ -138,7 +142,8 @@ class SendList:
 
     async def sweep(self) -> None:
         """Erases the files that no message has."""
-        await trio.to_thread.run_sync(self._files.sweep, frozenset(self._intents))
+        sent = frozenset(each.id for each in self.entries if each.state is SendState.SENT)
+        await trio.to_thread.run_sync(self._files.sweep, frozenset(self._intents), sent)
 
     def _intent_of(self, send: Send) -> Intent:
         body = json.dumps(send_to_json(send))

@@ -4,9 +4,8 @@ Before a request is sent, its changes are ASKED on the disk. A clear answer sett
 Otherwise they stay ASKED, and the messages are read before anything else is sent for them.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
 
 import attrs
 import trio
@@ -30,6 +29,7 @@ from rcfs.outbox import _course as course
 from rcfs.outbox._fates import Fate, fate_of, found, request_for
 from rcfs.outbox._rows import Edited, Rows
 from rcfs.outbox._waits import Waits
+from rcfs.outbox._withdrawing import Withdrawing, by_owner
 from rcfs.platform import (
     MOST_AT_ONCE,
     MOST_IN_BODY,
@@ -49,7 +49,7 @@ from rcfs.transport import (
 
 _ANSWER_S = 60.0
 """Time for the body of an answer, in seconds, even if the task is cancelled: it tells what has happened."""
-_FRESH_S = 15.0
+_FRESH_S = 2.0
 """Age of the last sync of a mailbox, in seconds, from which on it is synced before a deletion: the platform
 purges a message that somebody else has deleted meanwhile."""
 _FORBIDDEN_S = 60.0
@@ -75,6 +75,7 @@ class Sender:
         recorder: Recorder,
         *,
         rows: Rows,
+        withdrawing: Withdrawing,
         now_s: Callable[[], float],
         platform_s: Callable[[], float],
         limit: int,
@@ -88,12 +89,15 @@ class Sender:
         self._requester = requester
         self._recorder = recorder
         self._rows = rows
+        self._withdrawing = withdrawing
         self._now_s = now_s
         self._platform_s = platform_s
         self._limit = limit
         self.refused = 0
         """Messages whose changes the platform has refused so far."""
         self._waits = Waits()
+        self._synced_s: dict[int, float] = {}
+        """When this process has last synced a mailbox before a deletion, on trio's clock."""
 
     async def advance(self, since_s: float, until_s: float) -> float | None:
         """Sends what is due; seconds until something else is, or None if nothing waits.
@@ -127,49 +131,29 @@ class Sender:
             StoreError: The outbox or the index fails.
         """
 
-        def plan(changes: tuple[MessageChange, ...]) -> tuple[Edited, tuple[list[MessageChange], int]]:
+        def plan(changes: tuple[MessageChange, ...]) -> tuple[Edited, tuple[list[MessageChange], bool]]:
             now_s = self._now_s()
             after: dict[MessageChange, MessageChange | None] = {**course.tidied(changes, self._limit, now_s)}
             after |= {each: None for each in changes if course.is_over(each, now_s)}
             left = [now for each in changes if (now := after.get(each, each)) is not None]
-            held = sum(each is not None and each.state is ChangeState.HELD for each in after.values())
-            return Edited(after), (left, held)
+            holds, held = (any(each.state is ChangeState.HELD for each in some) for some in (left, changes))
+            return Edited(after), (left, holds and not held)
 
-        left, held = await self._rows.edit(plan)
-        if held:
+        left, begins_to_hold = await self._rows.edit(plan)
+        if begins_to_hold:
             self._recorder.fault(
                 "outbox",
-                f"{held} deletions are held, since they would be more than {self._limit} in an hour;"
-                " `rcfs flush --confirm` sends them, `rcfs outbox --drop` forgets them",
+                f"deletions are held, since they would be more than {self._limit} in an hour; `rcfs outbox`"
+                " lists them, `rcfs flush --confirm` sends them, `rcfs outbox --drop` forgets them",
             )
         withdrawn = [each for each in left if each.state is ChangeState.WITHDRAWN]
-        await self.put_back(withdrawn)
+        await self._withdrawing.put_back(withdrawn)
         return [each for each in left if each.state is not ChangeState.WITHDRAWN]
-
-    async def put_back(self, withdrawn: Sequence[MessageChange]) -> None:
-        """Shows messages again as the platform has them, whose changes were withdrawn, and forgets those.
-
-        Raises:
-            StoreError: The outbox or the index fails.
-        """
-        for each in withdrawn:
-            if course.is_impossible(each):
-                self._recorder.fault("change", f"message {each.message_id} was purged before it was restored")
-        for owner_id, changes in _by_owner(withdrawn):
-            raws = [each.record for each in changes if each.record]
-            await self._account.mailboxes.show(owner_id, [each.message_id for each in changes], raws)
-        if withdrawn:
-            gone = set(withdrawn)
-
-            def plan(changes: tuple[MessageChange, ...]) -> tuple[Edited, None]:
-                return Edited({each: None for each in changes if each in gone}), None
-
-            await self._rows.edit(plan, {each.key for each in withdrawn})
 
     # Requests
 
     async def _send(self, batch: course.Batch) -> None:
-        if batch.action.is_deletion and self._account.mailboxes.sync_age_s(batch.owner_id) > _FRESH_S:
+        if batch.action.is_deletion and self._sync_age_s(batch.owner_id) > _FRESH_S:
             await self._sync(batch.owner_id)
             return
         if batch.action is Action.DELETE_CONVERSATION and not await self._may_delete(batch):
@@ -297,8 +281,12 @@ class Sender:
         except PlatformError as exc:
             await self._unread(owner_id, exc)
         else:
-            if self._account.mailboxes.sync_age_s(owner_id) > _FRESH_S:
-                self._waits.bar(owner_id, trio.current_time() + _FORBIDDEN_S)  # The clock is wrong.
+            self._synced_s[owner_id] = trio.current_time()
+
+    def _sync_age_s(self, owner_id: int) -> float:
+        """Seconds since the last sync of a mailbox; if a clock is wrong, since that of this process."""
+        ago_s = trio.current_time() - self._synced_s.get(owner_id, -math.inf)
+        return min(ago_s, self._account.mailboxes.sync_age_s(owner_id))
 
     async def _unread(self, owner_id: int, error: PlatformError) -> None:
         self._recorder.failure("outbox", error)
@@ -355,7 +343,7 @@ class Sender:
         for each, fate in fates.items():
             self._waits.note(each, fate.after, trio.current_time())
         self._tell(fates)
-        for owner_id, changes in _by_owner(fates):
+        for owner_id, changes in by_owner(fates):
             records = {
                 each.message_id: fates[each].record
                 for each in changes
@@ -399,8 +387,3 @@ def _course_of(change: MessageChange) -> tuple[ChangeState, Action | None]:
 
 def _most(action: Action) -> int:
     return MOST_IN_BODY if action is Action.MARK_READ else MOST_AT_ONCE
-
-
-def _by_owner(changes: Iterable[MessageChange]) -> list[tuple[int, list[MessageChange]]]:
-    ordered = sorted(changes, key=attrgetter("owner_id"))
-    return [(owner_id, list(found)) for owner_id, found in groupby(ordered, attrgetter("owner_id"))]

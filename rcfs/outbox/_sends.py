@@ -8,7 +8,8 @@ change is made even if its caller is cancelled.
 """
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -16,28 +17,23 @@ import trio
 from rcfs.errors import ForbiddenError, PlatformError, RcfsError
 from rcfs.mailbox import Account, Change, MailboxChanged
 from rcfs.model import (
-    MMS_SENDER,
-    SMS_SENDER,
     Message,
     Outgoing,
-    OwnNumber,
     Priority,
     Send,
     SendKind,
     SendState,
-    country_of,
-    e164,
-    each_once,
-    extension_number,
+    iso_time,
     send_words,
-    sender_among,
 )
 from rcfs.outbox import _send_course as course
 from rcfs.outbox._send_asker import SCOPES, SendAsker
 from rcfs.outbox._send_list import KIND, UNKEPT, SendList
-from rcfs.platform import list_phone_numbers, own_numbers, read_messages, sent_message
+from rcfs.outbox._send_parties import SendParties
+from rcfs.platform import read_messages, sent_message
+from rcfs.status import SendsStatus
 from rcfs.store import OutboxBook
-from rcfs.transport import Network, Recorder, Requester, RequestOptions
+from rcfs.transport import Network, Recorder, Requester, RequestOptions, run_together
 
 _NOTICE_S = 3.0
 """Time between two looks for changes by other processes, in seconds."""
@@ -69,7 +65,6 @@ class Sends:
         self._book = book
         self._now_s = now_s
         self._list = SendList(account, book, recorder)
-        self._numbers: tuple[OwnNumber, ...] | None = None
         self._seen: dict[int, Message] = {}
         """The messages that answers of this process had, by id."""
         self._dropping: set[str] = set()
@@ -79,6 +74,9 @@ class Sends:
         self._has_news = False
         """Whether the own mailbox has a message that the index does not know yet."""
         self._looking = trio.Lock()
+        self._busy: set[bool] = set()
+        """The halves of a look that may be at work: True for faxes, False for all else."""
+        self._stirred = trio.Event()
         self._due = trio.Event()
         self._asker = SendAsker(
             requester,
@@ -92,6 +90,8 @@ class Sends:
         )
         self.changes = self._list.changes
         """The listeners to changes, by this process or another."""
+        self.parties = SendParties(account, requester)
+        """The numbers to send from and to."""
 
     # Questions, which never wait and send nothing
 
@@ -114,6 +114,19 @@ class Sends:
         """The send with this id; None if the list has no such send."""
         return self._list.find(send_id)
 
+    def status(self) -> SendsStatus:
+        """The messages for the status, as of the latest `read`."""
+        entries = self._list.entries
+        counts = {state: sum(each.state is state for each in entries) for state in SendState}
+        open_since = [each.created_s for each in entries if each.state is not SendState.SENT]
+        return SendsStatus(
+            waiting=counts[SendState.WAITING],
+            asked=counts[SendState.ASKED],
+            unknown=counts[SendState.UNKNOWN],
+            failed=sum(each.is_failed for each in entries),
+            since=iso_time(min(open_since)) if open_since else None,
+        )
+
     def message(self, send: Send) -> Message | None:
         """The record of a message that the platform has; None if this process does not know it.
 
@@ -128,46 +141,6 @@ class Sends:
         return known or self._seen.get(send.message_id)
 
     # Wishes
-
-    async def numbers(self) -> tuple[OwnNumber, ...]:
-        """The phone numbers that the login's own extension may use; one request in the life of a process.
-
-        Raises:
-            PlatformError: The server refused, failed or could not be reached.
-        """
-        if self._numbers is None:
-            options = RequestOptions(Priority.PERSON, label="phone numbers")
-            self._numbers = await self._requester.read(list_phone_numbers(), own_numbers, options)
-        return self._numbers
-
-    async def parties(
-        self, kind: SendKind, to: Sequence[str], sender: str = ""
-    ) -> tuple[str, tuple[str, ...]]:
-        """The number to send from and those of the recipients, as an `Outgoing` has them.
-
-        `to` and `sender` are in any notation; an empty `sender` stands for the best own number.
-
-        Raises:
-            ValueError: A number cannot exist, or nothing can be sent from or to it; the text says why.
-            PlatformError: The own numbers are needed, and the server failed or could not be reached.
-        """
-        if kind is SendKind.PAGE:
-            known = {each.number: each.id for each in self._account.extensions if each.number}
-            colleagues = each_once(extension_number(each) for each in to)
-            # Only an administrator's login sees those of others.
-            missing = [each for each in colleagues if each not in known] if len(known) > 1 else []
-            if missing:
-                raise ValueError(f"no colleague has the extension {missing[0]}")
-            own_id = self._account.own_id
-            return next((number for number, each in known.items() if each == own_id), ""), colleagues
-        if kind is SendKind.FAX and all(each.strip().startswith("+") for each in to):
-            return "", each_once(e164(each) for each in to)
-        numbers = await self.numbers()
-        recipients = each_once(e164(each, country_of(numbers)) for each in to)
-        if kind is SendKind.FAX:
-            return "", recipients
-        feature = MMS_SENDER if kind is SendKind.MMS else SMS_SENDER
-        return sender_among(numbers, feature, sender), recipients
 
     async def add(self, outgoing: Outgoing, paths: Sequence[Path] = ()) -> Send:
         """Wants `outgoing` sent, with the files at `paths`; all is on the disk when this returns.
@@ -184,12 +157,13 @@ class Sends:
         send = course.new(secrets.token_hex(8), outgoing, self._now_s())
         await self._list.add(send, paths)
         self._due.set()
+        self._stir()
         return send
 
-    async def drop(self, send_id: str, *, unsent: bool = False) -> bool:
+    async def drop(self, send_id: str, *, unless: Collection[SendState] = ()) -> bool:
         """Forgets a message; one that RingCentral has stays there. False if its request was sent and is open.
 
-        With `unsent` it forgets only a message that certainly was not sent, and otherwise returns False.
+        It also returns False, and forgets nothing, if the message is in one of the states `unless`.
 
         Raises:
             StoreError: The outbox cannot be written.
@@ -201,7 +175,7 @@ class Sends:
                 send = self.find(send_id)
                 if send is None or (send.state is SendState.ASKED and not self._asker.is_unsent(send_id)):
                     return False
-                if unsent and send.state in (SendState.SENT, SendState.UNKNOWN):
+                if send.state in unless:
                     return False
                 if await self._save(send, None):
                     return True  # Otherwise it has just changed.
@@ -264,10 +238,9 @@ class Sends:
                     return
                 await self.read()
                 await self._recover()
-                async with trio.open_nursery() as nursery:
-                    # A fax may wait for its slot for a minute.
-                    for is_fax in (False, True):
-                        nursery.start_soon(self._advance_all, is_fax)
+                # Not one after the other: a fax may wait for its slot for a minute.
+                self._busy = {True, False}
+                await run_together(partial(self._advance_all, is_fax) for is_fax in (False, True))
                 await self._tidy()
         if self._has_news:
             self._has_news = False
@@ -277,13 +250,15 @@ class Sends:
         """Sends whenever something is due, until it is cancelled."""
         stop = self._account.changes.subscribe(self._hear)
         try:
+            is_first = True  # The first look tidies up after a process that died.
             while self._book is not None:
                 self._due = trio.Event()
                 pause_s = _NOTICE_S
                 try:
                     await self.read()
-                    if any(course.is_due(each, self._now_s()) for each in self._list.entries):
+                    if is_first or any(course.is_due(each, self._now_s()) for each in self._list.entries):
                         await self.look()
+                        is_first = False
                     if self._may_be_told:
                         self._may_be_told = False
                         await self._learn_deliveries()
@@ -310,22 +285,35 @@ class Sends:
                 await self._save(send, course.lost(send, None, self._now_s()))
 
     async def _advance_all(self, is_fax: bool) -> None:
-        """Does all that is due for faxes, or for all else, each message at most once."""
-        done: set[str] = set()
-        while not self._network.is_down:
+        """Does all that is due for faxes, or for all else, until neither half has anything to do."""
+        done: set[Send] = set()
+        while not self._network.is_down and self._busy:
             now_s = self._now_s()
             due = [
                 each
                 for each in self._list.entries
                 if (each.outgoing.kind is SendKind.FAX) is is_fax
-                and each.id not in done
+                and each not in done
                 and course.is_due(each, now_s)
                 and not (each.state is SendState.WAITING and course.is_behind(each, self._list.entries))
             ]
-            if not due:
-                return
-            done.add(due[0].id)
-            await self._advance(due[0])
+            if due:
+                self._busy.add(is_fax)
+                done.add(due[0])
+                await self._advance(due[0])
+                continue
+            self._busy.discard(is_fax)
+            self._stir()
+            if self._busy:
+                with trio.move_on_after(_NOTICE_S):
+                    await self._stirred.wait()
+                await self.read()
+        self._busy.clear()  # Without network, both halves end.
+
+    def _stir(self) -> None:
+        """Lets an idle half look again for what is due."""
+        self._stirred.set()
+        self._stirred = trio.Event()
 
     async def _advance(self, send: Send) -> None:
         stale = course.stale(send, self._now_s())

@@ -4,8 +4,10 @@ An upload that is repeated after a lost answer replaces a greeting by the same o
 twice, so rcfs repeats nothing, and the person decides.
 """
 
+import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +20,7 @@ from rcfs.model import (
     COMPANY,
     GREETING_TYPES,
     GREETINGS,
+    MOST_GREETING_BYTES,
     PROMPTS,
     Priority,
     Record,
@@ -43,8 +46,14 @@ from rcfs.transport import Requester, RequestOptions
 
 T = TypeVar("T")
 
-MOST_UPLOAD_BYTES = 20_000_000
-"""Largest greeting or prompt, in bytes. Source: ``x-request-max-body-size`` of createCustomUserGreeting."""
+_MP3_BEGIN = re.compile(rb"ID3|\xff[\xe2-\xff]")
+"""Begin of an MP3 file: its tag, or its first frame."""
+_LOOK_BYTES = 4096
+"""Bytes in which an MP3 file must begin: some have zeros before the first frame."""
+_WAV_HEAD_BYTES = 8
+"""Bytes of a WAV file that its own length does not count."""
+_UNTOLD_BYTES = (0, 0xFFFFFFFF)
+"""Lengths in the head of a WAV file whose writer did not know the length, as of a pipe."""
 
 
 @attrs.frozen
@@ -54,6 +63,17 @@ class AnsweringRule:
     id: str
     name: str
     """Its name, or its id if it has no name; the directory of its greetings is called after it."""
+
+
+def greeting_kind(name: str, *, company: bool) -> str:
+    """The type of the greeting in a file called `name`, such as ``Voicemail [25123004].mp3``.
+
+    A name that begins with no type stands for the usual one, as in `rcfs greeting set`.
+    """
+    kinds = COMPANY_GREETINGS if company else USER_GREETINGS
+    stem = name.rpartition(".")[0].partition(" [")[0].strip().casefold()
+    usual = "Company" if company else "Voicemail"
+    return next((each for each in kinds if each.casefold() == stem), usual)
 
 
 class Uploads:
@@ -81,10 +101,13 @@ class Uploads:
         request = list_answering_rules(owner)
         return await _spoken(self._requester.read(request, rules_in, _options()), "ReadAccounts")
 
-    async def set_greeting(self, rule: str, kind: str, path: Path, *, company: bool = False) -> str:
+    async def set_greeting(
+        self, rule: str, kind: str, path: Path, *, company: bool = False, name: str = ""
+    ) -> str:
         """Makes the rule with that name or id play the file at `path`; the id of the new greeting.
 
-        `kind` is one of `USER_GREETINGS`, or of `COMPANY_GREETINGS` for the company, in any case.
+        `kind` is one of `USER_GREETINGS`, or of `COMPANY_GREETINGS` for the company, in any case. The file is
+        sent under `name`; without one it keeps its own.
 
         Raises:
             ValueError: There is no such rule or kind, or the file is no WAV or MP3 of at most 20 MB.
@@ -96,14 +119,16 @@ class Uploads:
         kinds = COMPANY_GREETINGS if company else USER_GREETINGS
         found_kind = next((each for each in kinds if each.lower() == kind.lower()), None)
         if found_kind is None:
-            raise ValueError(f"{kind!r} is no greeting that can be set; these are: {', '.join(kinds)}")
+            hint = _closest(kind, kinds)
+            raise ValueError(f"{kind!r} is no greeting that can be set{hint}; these are: {', '.join(kinds)}")
+        file = await trio.to_thread.run_sync(_sound, path, name)
         rules = await self.rules(company=company)
         found = [each for each in rules if rule.casefold() in (each.name.casefold(), each.id.casefold())]
         if len(found) != 1:
-            names = ", ".join(repr(each.name) for each in rules)
+            names = [each.name for each in rules]
             what = "several rules are" if found else "no rule is"
-            raise ValueError(f"{what} called {rule!r}; there are {names or 'none'}")
-        file = await trio.to_thread.run_sync(_sound, path)
+            listed = ", ".join(map(repr, names)) or "none"
+            raise ValueError(f"{what} called {rule!r}{_closest(rule, names)}; there are {listed}")
         make = set_company_greeting if company else set_greeting
         request = make(found_kind, found[0].id, file, path, _boundary())
         scope = "EditAccounts" if company else "EditExtensions"
@@ -113,12 +138,14 @@ class Uploads:
             await self._refresh(collection_of(GREETINGS, owner))
         return new_id
 
-    async def add_prompt(self, name: str, path: Path) -> str:
+    async def add_prompt(self, name: str, path: Path, *, file_name: str = "") -> str:
         """Adds the file at `path` to the company's IVR prompts; the id of the new prompt.
+
+        The file is sent under `file_name`; without one it keeps its own.
 
         Raises: As `set_greeting`.
         """
-        file = await trio.to_thread.run_sync(_sound, path)
+        file = await trio.to_thread.run_sync(_sound, path, file_name)
         request = add_prompt(name or file.name, file, path, _boundary())
         new_id = await self._upload(request, "EditAccounts", "look at the prompts before you repeat it")
         if self._account.greetings.prompts() is not None:
@@ -154,16 +181,37 @@ async def _spoken(answer: Awaitable[T], scope: str) -> T:
             raise BadRequestError(
                 "the account has new call handling, whose greetings cannot be set this way", code=exc.code
             ) from exc
-        raise
+        raise ForbiddenError(
+            f"RingCentral does not permit your user to do this ({exc.code}); ask your administrator",
+            code=exc.code,
+        ) from exc
 
 
 def _boundary() -> str:
     return f"rcfs-{secrets.token_hex(8)}"
 
 
-def _sound(path: Path) -> SendFile:
-    """The file at `path`; for a worker thread."""
+def _closest(word: str, known: Sequence[str]) -> str:
+    """A question that names the closest of the known words; empty if none is close."""
+    words = {each.casefold(): each for each in known}
+    close = get_close_matches(word.casefold(), words, n=1)
+    return f" (did you mean {words[close[0]]!r}?)" if close else ""
+
+
+def _sound(path: Path, name: str) -> SendFile:
+    """The file at `path`, under `name` if that is not empty; for a worker thread."""
+    shown = name or path.name
     file = described_sound(path, GREETING_TYPES)
-    if not 0 < file.size_bytes <= MOST_UPLOAD_BYTES:
-        raise ValueError(f"{path} is empty, or larger than {MOST_UPLOAD_BYTES // 1_000_000} MB")
-    return file
+    if not file.size_bytes:
+        raise ValueError(f"{shown} is empty")
+    if file.size_bytes > MOST_GREETING_BYTES:
+        raise ValueError(f"{shown} is larger than {MOST_GREETING_BYTES // 1_000_000} MB")
+    with path.open("rb") as stream:
+        begin = stream.read(_LOOK_BYTES)
+    if begin[:4] == b"RIFF" and begin[8:12] == b"WAVE":
+        told_bytes = int.from_bytes(begin[4:8], "little")
+        if told_bytes not in _UNTOLD_BYTES and told_bytes + _WAV_HEAD_BYTES > file.size_bytes:
+            raise ValueError(f"{shown} is not whole: its end is missing")
+    elif _MP3_BEGIN.search(begin) is None:
+        raise ValueError(f"{shown} is neither a WAV nor an MP3 file, whatever its name says")
+    return attrs.evolve(file, name=shown)

@@ -248,7 +248,13 @@ class RecordingFile(ContentFile):
         return self.row.owner, RECORDINGS_VIEW
 
     def wanted(self) -> Wanted:
-        return Wanted(self.key, self.row.uri, size_known=self.size_is_exact, purged=self.purged)
+        return Wanted(
+            self.key,
+            self.row.uri,
+            size_known=self.size_is_exact,
+            purged=self.purged,
+            owner=self.row.owner,
+        )
 
     def xattrs(self) -> dict[str, str]:
         """Its ids and key, and the direction, parties and duration of its leg, as messages have them."""

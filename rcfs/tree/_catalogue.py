@@ -20,6 +20,11 @@ class Catalogue(Protocol):
     account_id: str
     """Decimal account id."""
 
+    @property
+    def revision(self) -> str:
+        """A text that changes whenever the mailbox may show something else."""
+        ...
+
     def views(self) -> list[str]:
         """The views that are not empty."""
         ...
@@ -76,6 +81,18 @@ class Shelf:
     _calls: CallCatalogue | None = attrs.field(default=None, kw_only=True)
     _catalogue: Catalogue | None = None
     _named: tuple[Message, tuple[tuple[str, Attachment], ...]] | None = None
+    _shown: int = 0
+    """How often a catalogue was shown."""
+
+    @property
+    def edition(self) -> str:
+        """A text that changes whenever a directory of the mailbox may list something else.
+
+        Raises:
+            RuntimeError: The mailbox has not been loaded.
+        """
+        # The links to recordings in a mailbox are there only while the login may see calls.
+        return f"{self._shown} {self.calls is not None} {self.catalogue.revision}"
 
     @property
     def is_known(self) -> bool:
@@ -114,6 +131,7 @@ class Shelf:
     def show(self, catalogue: Catalogue) -> None:
         """Marks the mailbox as loaded; `catalogue` answers from now on."""
         self._catalogue = catalogue
+        self._shown += 1
 
     def hide(self) -> None:
         """Marks the mailbox as not loaded, until `show` is called again."""

@@ -1,14 +1,14 @@
-"""Files that people drop into ``Outbox``: what there is, and when a message is complete. Without I/O.
+"""Files that people drop into ``Outbox`` or ``Greetings``: what there is, and what is complete. Without I/O.
 
 A *drop* is what becomes one message: a file in ``SMS``, ``Fax`` or ``Page``, or a directory there with all of
-its files. It is complete when its files are closed, none is empty, none has a name that is not final, and
-nothing has happened to it for a moment. From then on it cannot be changed, only removed, until the outbox has
-settled its message. All times are in seconds since 1970-01-01 UTC.
+its files; or what becomes one greeting or prompt. It is complete when its files are closed, none is empty,
+none has a name that is not final, and nothing has happened to it for a moment. From then on it cannot be
+changed, only removed, until it is known what became of it. All times are in seconds since 1970-01-01 UTC.
 """
 
-import enum
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Final
+from operator import itemgetter
+from typing import Final
 
 import attrs
 
@@ -19,13 +19,14 @@ from rcfs.errors import (
     NoRoomError,
     NotEmptyError,
     NotFoundError,
-    ReadOnlyError,
+    NotPermittedError,
     TooLargeError,
     WrongKindError,
 )
 from rcfs.model import MOST_FAX_BYTES
+from rcfs.tree._drop_rules import OUTBOX_RULES, DropRules
+from rcfs.tree._drop_values import CLOSED, LONE, DropFile, Dropped, Path, Report, Stage
 from rcfs.tree._dropping import (
-    DROP_DIRECTORIES,
     FAILED_END,
     UNKNOWN_END,
     is_partial,
@@ -33,106 +34,18 @@ from rcfs.tree._dropping import (
     locks_of,
 )
 from rcfs.tree._nodes import Node
-from rcfs.tree._times import Times
 
 QUIET_S: Final = 2.0
 """How long nothing must have happened to a file before it is sent, in seconds. File managers close a file,
 and then rename it and set its times."""
 FOLDER_QUIET_S: Final = 5.0
 """The same for a directory, whose files programs copy one after the other."""
-MOST_FILE_BYTES: Final = MOST_FAX_BYTES
-"""Largest file: the platform takes no larger one."""
-MOST_BYTES: Final = 4 * MOST_FILE_BYTES
+MOST_BYTES: Final = 4 * MOST_FAX_BYTES
 """Most bytes of all files together."""
 MOST_FILES: Final = 1000
 """Most files and directories."""
-
-Path = tuple[str, ...]
-"""A path below ``Outbox``: a directory of `DROP_DIRECTORIES`, a name, and one more in a directory."""
-_LONE = ""
-"""Name of the file of a drop that is no directory."""
-
-
-class Stage(enum.Enum):
-    """How far a drop is."""
-
-    OPEN = "open"
-    """It may be written, and is taken when it is complete."""
-    TAKEN = "taken"
-    """It is complete, and being added to the outbox."""
-    QUEUED = "queued"
-    """The outbox has it."""
-    FAILED = "failed"
-    """It was refused; it is tried again when it is written again."""
-    UNKNOWN = "unknown"
-    """It is not known whether it was sent; it can only be removed."""
-    KEPT = "kept"
-    """A part of it was removed while the outbox had it; it is tried again when it is written again."""
-
-
-_CLOSED: Final = frozenset({Stage.TAKEN, Stage.QUEUED, Stage.UNKNOWN})
-
-
-@attrs.define(eq=False, kw_only=True)
-class DropFile(Node):
-    """A file that somebody has dropped; it stays the same node when it is renamed."""
-
-    mode: ClassVar[int] = 0o666
-    number: int
-    """Its number, never used twice."""
-    mtime_s: float
-    """Time of its last change."""
-    size_bytes: int = 0
-    """Its size."""
-    writers: int = 0
-    """How often it is open for writing."""
-    is_cut: bool = False
-    """Whether its end is known to be missing, until it is written again from its beginning."""
-    drop: "Dropped | None" = None
-    """The drop to which it belongs; None after it was removed."""
-
-    def times(self) -> Times:
-        return Times(self.mtime_s, self.mtime_s)
-
-
-@attrs.define(eq=False, kw_only=True)
-class Dropped:
-    """A file, or a directory with files, that becomes one message."""
-
-    number: int
-    """Its number, never used twice."""
-    path: Path
-    """Where it is."""
-    is_folder: bool
-    """Whether it is a directory."""
-    since_s: float
-    """When something happened to it last."""
-    not_before_s: float = 0.0
-    """When it is looked at again after something failed for now."""
-    stage: Stage = Stage.OPEN
-    """How far it is."""
-    files: dict[str, DropFile] = attrs.field(factory=dict)
-    """Its files, by name; one without a name if it is no directory."""
-    send_id: str = ""
-    """Its message in the outbox; empty without one."""
-
-    def sendable(self) -> list[tuple[str, DropFile]]:
-        """The files of the message with their names, by name."""
-        if not self.is_folder:
-            return [(self.path[-1], file) for file in self.files.values()]
-        return [(name, file) for name, file in sorted(self.files.items()) if not is_unfinished(name)]
-
-
-@attrs.frozen
-class Report:
-    """A file that tells what became of a drop."""
-
-    number: int
-    """Its number, never used twice."""
-    text: str
-    """Its text."""
-    time_s: float
-    """When it was written."""
+UNSENT: Final = "unsent"
+"""The event in the log of a mount that names the drops which end with it; `rcfs umount` repeats it."""
 
 
 @attrs.define(eq=False)
@@ -143,6 +56,8 @@ class Drops:
     """The extension that sends, whose directory has the ``Outbox``; None while it is not known."""
     since_s: float
     """Time of the directories that always exist."""
+    rules: DropRules = OUTBOX_RULES
+    """Its rules."""
     entries: dict[Path, Dropped] = attrs.field(factory=dict)
     """The drops."""
     reports: dict[Path, Report] = attrs.field(factory=dict)
@@ -161,8 +76,22 @@ class Drops:
         if entry is None:
             return None
         if len(path) == len(entry.path):
-            return entry if entry.is_folder else entry.files[_LONE]
+            return entry if entry.is_folder else entry.files[LONE]
         return entry.files.get(path[2]) if entry.is_folder else None
+
+    def listed(
+        self, path: Path, after: int, limit: int
+    ) -> list[tuple[int, str, DropFile | Dropped | Report]]:
+        """Up to `limit` entries of a directory with numbers above `after`: number, name and value."""
+        found: list[tuple[int, str, DropFile | Dropped | Report]] = []
+        if len(path) == 1:
+            here = {each: entry for each, entry in self.entries.items() if each[0] == path[0]}
+            found += [(entry.number, each[1], self.find(each) or entry) for each, entry in here.items()]
+            reports = self.reports.items()
+            found += [(report.number, each[1], report) for each, report in reports if each[0] == path[0]]
+        elif (folder := self.entries.get(path)) is not None:
+            found += [(file.number, name, file) for name, file in folder.files.items()]
+        return sorted((each for each in found if each[0] > after), key=itemgetter(0))[:limit]
 
     def due(self, now_s: float) -> list[Dropped]:
         """The drops that are complete, and have been quiet for long enough."""
@@ -183,13 +112,14 @@ class Drops:
         return named & self.reports.keys()
 
     def _complete(self) -> Iterator[Dropped]:
+        names: dict[str, set[str]] = {}
+        for directory, name, *_more in self.entries:
+            names.setdefault(directory, set()).add(name)
         for path, entry in self.entries.items():
             if entry.stage is not Stage.OPEN or is_unfinished(path[-1]):
                 continue
             sendable = entry.sendable()
-            beside = (
-                entry.files if entry.is_folder else {each[1] for each in self.entries if each[0] == path[0]}
-            )
+            beside = entry.files if entry.is_folder else names[path[0]]
             if (
                 sendable
                 and not any(file.writers for file in entry.files.values())
@@ -210,7 +140,7 @@ class Drops:
         """A new file, which nobody has open.
 
         Raises:
-            ReadOnlyError: No file can be made there.
+            NotPermittedError: No file can be made there; the text says where.
             ExistsError, NotFoundError, NoDirectoryError, BusyError: As their texts say.
             NoRoomError: There are too many files.
         """
@@ -222,15 +152,15 @@ class Drops:
             entry = self._folder(path[:2])
             self._require_writable(entry)
             self._require_room()
-        file = DropFile(number=self._number(), mtime_s=now_s, drop=entry)
-        entry.files[path[2] if entry.is_folder else _LONE] = file
+        file = DropFile(number=self._number(), mtime_s=now_s, drop=entry, drops=self)
+        entry.files[path[2] if entry.is_folder else LONE] = file
         self._reopen(entry, now_s)
         return file
 
     def make_folder(self, path: Path, now_s: float) -> Dropped:
         """A new directory; raises as `create`."""
-        if len(path) != 2:
-            raise ReadOnlyError("a directory is made in SMS, Fax or Page")
+        if len(path) != 2 or self.rules.directories is None:
+            raise NotPermittedError(f"no directory can be made here; {self.rules.advice}")
         self._require_free(path)
         self._require_room()
         return self._add(path, is_folder=True, now_s=now_s)
@@ -260,11 +190,14 @@ class Drops:
         """
         if file.drop is not None:
             self._require_writable(file.drop)
-        if size_bytes > MOST_FILE_BYTES:
-            raise TooLargeError(f"a file in Outbox may have {MOST_FILE_BYTES // 1_000_000} MB")
+        most_bytes = self.rules.most_file_bytes
+        if size_bytes > most_bytes:
+            raise TooLargeError(f"a file in {self.rules.where} may have {most_bytes // 1_000_000} MB")
         others = sum(each.size_bytes for entry in self.entries.values() for each in entry.files.values())
         if others - file.size_bytes + size_bytes > MOST_BYTES:
-            raise NoRoomError(f"the files in Outbox may have {MOST_BYTES // 1_000_000} MB together")
+            raise NoRoomError(
+                f"the files in {self.rules.where} may have {MOST_BYTES // 1_000_000} MB together"
+            )
 
     def wrote(self, file: DropFile, size_bytes: int, now_s: float) -> None:
         """Notes that a file was written, and has `size_bytes` now."""
@@ -289,12 +222,12 @@ class Drops:
             del self.reports[path]
             return None
         if found is None:
-            raise NotFoundError("there is no such file in Outbox")
+            raise NotFoundError(f"there is no such file in {self.rules.where}")
         if not isinstance(found, DropFile) or found.drop is None:
             raise WrongKindError("this is a directory")
         entry = found.drop
         entry.since_s = now_s
-        if entry.stage in _CLOSED:
+        if entry.stage in CLOSED:
             entry.stage, entry.send_id = Stage.KEPT, ""
         if entry.is_folder:
             del entry.files[path[2]]
@@ -323,9 +256,9 @@ class Drops:
         """
         moved, there = self.find(path), self.find(new_path)
         if moved is None:
-            raise NotFoundError("there is no such file in Outbox")
+            raise NotFoundError(f"there is no such file in {self.rules.where}")
         if isinstance(moved, Report) or isinstance(there, Report):
-            raise ReadOnlyError("a report has its name")
+            raise NotPermittedError("the report about a file cannot be renamed; remove it")
         if moved is there:
             return None
         for each in (moved, there):
@@ -350,7 +283,7 @@ class Drops:
             entry = self._folder(new_path[:2])
         else:
             entry = self._add(new_path, is_folder=False, now_s=now_s)
-        entry.files[new_path[2] if entry.is_folder else _LONE] = moved
+        entry.files[new_path[2] if entry.is_folder else LONE] = moved
         moved.drop = entry
         self._reopen(entry, now_s)
         return there
@@ -359,7 +292,7 @@ class Drops:
         self, moved: Dropped, there: Node | Dropped | None, new_path: Path, now_s: float
     ) -> None:
         if len(new_path) != 2:
-            raise ReadOnlyError("a directory is in SMS, Fax or Page")
+            raise NotPermittedError(f"a directory cannot be here; {self.rules.advice}")
         if isinstance(there, Dropped):
             self.remove_folder(new_path)
         elif there is not None:
@@ -379,6 +312,20 @@ class Drops:
         self._forget_reports(entry.path)
         path = (entry.path[0], entry.path[1] + (UNKNOWN_END if is_unknown else FAILED_END))
         self.reports[path] = Report(self._number(), text, now_s)
+
+    def report(self, path: Path, text: str, now_s: float, send_id: str, *, is_unknown: bool) -> None:
+        """Shows what became of a message of the outbox whose files this process does not have."""
+        end = UNKNOWN_END if is_unknown else FAILED_END
+        self.reports[path[0], path[1] + end] = Report(self._number(), text, now_s, send_id)
+
+    def forget_report(self, send_id: str) -> Path | None:
+        """Removes what `report` has made for a message; its path, or None if there was nothing."""
+        found = next(
+            (path for path, each in self.reports.items() if send_id and each.send_id == send_id), None
+        )
+        if found is not None:
+            del self.reports[found]
+        return found
 
     def postpone(self, entry: Dropped, until_s: float) -> None:
         """Makes a drop that was taken wait; it can be changed meanwhile."""
@@ -419,29 +366,30 @@ class Drops:
     def _folder(self, path: Path) -> Dropped:
         entry = self.entries.get(path)
         if entry is None:
-            raise NotFoundError("there is no such directory in Outbox")
+            raise NotFoundError(f"there is no such directory in {self.rules.where}")
         if not entry.is_folder:
             raise NoDirectoryError("this is a file")
         return entry
 
     def _require_free(self, path: Path) -> None:
-        if len(path) not in (2, 3) or path[0] not in DROP_DIRECTORIES:
-            raise ReadOnlyError("put the file into SMS, Fax or Page, or into a directory there")
+        known = self.rules.directories
+        if len(path) not in (2, 3) or not (known is None or path[0] in known):
+            raise NotPermittedError(f"nothing can be sent from here; {self.rules.advice}")
         if self.find(path) is not None:
             raise ExistsError("there is a file of this name")
         if path[-1].endswith((FAILED_END, UNKNOWN_END)):
-            raise ReadOnlyError("names with this end are for reports")
+            raise NotPermittedError(f"{path[-1]}: only rcfs writes files with this end")
 
     @staticmethod
     def _require_writable(entry: Dropped) -> None:
-        if entry.stage in _CLOSED:
+        if entry.stage in CLOSED:
             raise BusyError(
                 "the message is being sent; remove the file to stop it, if that is still possible"
             )
 
     def _require_room(self) -> None:
-        if sum(1 + len(each.files) for each in self.entries.values()) >= MOST_FILES:
-            raise NoRoomError(f"Outbox may have {MOST_FILES:,} files")
+        if sum(each.is_folder + len(each.files) for each in self.entries.values()) >= MOST_FILES:
+            raise NoRoomError(f"{self.rules.where} may have {MOST_FILES:,} files")
 
     def _number(self) -> int:
         self._last += 1

@@ -297,7 +297,8 @@ class ArchiveDirectory(Directory):
     _shelf: ExportShelf
     file: ExportArchiveFile
     """The archive."""
-    _place: bytes = b""
+    place: bytes = b""
+    """The directory's path in the archive; empty for the archive itself."""
 
     @property
     def is_known(self) -> bool:
@@ -307,11 +308,11 @@ class ArchiveDirectory(Directory):
         return self.file.times()
 
     def find(self, name: str) -> Node | None:
-        found = self._inside().find(self._place, name)
+        found = self._inside().find(self.place, name)
         return None if found is None else self._node(found)
 
     def page(self, after: int, limit: int) -> list[Entry]:
-        found = self._inside().page(self._place, after, limit)
+        found = self._inside().page(self.place, after, limit)
         return [Entry(cursor, name, self._node(entry)) for cursor, name, entry in found]
 
     def _inside(self) -> ZipDirectory:

@@ -5,7 +5,8 @@
     Company/Greetings/Standard/         the presets of the platform, to which rules link
     Company/IVR Prompts/                the recorded prompts of the company's menus
 
-A login that may see nothing of the company has no ``Company``. Presets are files in its rules then.
+A login that may see nothing of the company has no ``Company``. Presets are files in its rules then. With
+`GreetingShelf.drops`, people can put files into the directories of rules and prompts.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +30,9 @@ from rcfs.model import (
     Wanted,
     collection_of,
 )
+from rcfs.tree._drop_nodes import dropped_node
+from rcfs.tree._drop_values import Dropped, Path
+from rcfs.tree._drops import Drops
 from rcfs.tree._extension_names import COMPANY_DIRECTORY
 from rcfs.tree._facts import named_facts
 from rcfs.tree._greeting_names import greetings_by_rule, prompt_names, standard_name, standard_names
@@ -40,6 +44,8 @@ from rcfs.tree._times import Times
 PROMPTS_VIEW = "IVR Prompts"
 STANDARD_DIRECTORY = "Standard"
 """Directories of the company."""
+_DROPS_CURSOR = 1 << 32
+"""Cursors of dropped files are above this, and those of greetings below it."""
 
 T = TypeVar("T")
 Given = TypeVar("Given")
@@ -103,6 +109,8 @@ class GreetingShelf:
     """The greetings and prompts."""
     has_company: bool = False
     """Whether the root shows the company."""
+    drops: Drops | None = None
+    """The files that people drop into directories of greetings; None if they cannot."""
     _rules: _Memo[tuple[Greeting, ...], Rules] = attrs.field(factory=lambda: _Memo(greetings_by_rule))
     _company: _Memo[tuple[Greeting, ...], Rules] = attrs.field(factory=lambda: _Memo(_company_rules))
     _standard: _Memo[tuple[StandardGreeting, ...], dict[str, StandardGreeting]] = attrs.field(
@@ -142,6 +150,10 @@ class GreetingShelf:
             case _:
                 return None
 
+    def takes(self, owner: int) -> bool:
+        """Whether people can drop greetings of an owner: of the company, or of the login's extension."""
+        return self.drops is not None and owner in (COMPANY, self.drops.owner_id())
+
     def times(self) -> Times:
         """The times of all nodes."""
         return Times(self.catalogue.fallback_s, self.catalogue.fallback_s)
@@ -165,13 +177,34 @@ class GreetingDirectory(Directory):
     def times(self) -> Times:
         return self._shelf.times()
 
+    @property
+    def drops(self) -> Drops | None:
+        """The files that people drop into it; None if it takes none."""
+        return None
+
+    @property
+    def drop_path(self) -> Path:
+        """Its path in `drops`."""
+        return ()
+
     def find(self, name: str) -> Node | None:
         make = self._nodes().get(name)
-        return None if make is None else make()
+        if make is not None:
+            return make()
+        found = None if self.drops is None else self.drops.find((*self.drop_path, name))
+        return None if found is None or isinstance(found, Dropped) else dropped_node(found)
 
     def page(self, after: int, limit: int) -> list[Entry]:
         chosen = list(self._nodes().items())[after : after + limit]
-        return [Entry(cursor, name, make()) for cursor, (name, make) in enumerate(chosen, start=after + 1)]
+        page = [Entry(cursor, name, make()) for cursor, (name, make) in enumerate(chosen, start=after + 1)]
+        if len(page) < limit and self.drops is not None:
+            dropped = self.drops.listed(self.drop_path, max(0, after - _DROPS_CURSOR), limit - len(page))
+            page += [
+                Entry(_DROPS_CURSOR + number, name, dropped_node(found))
+                for number, name, found in dropped
+                if not isinstance(found, Dropped)
+            ]
+        return page
 
     def _nodes(self) -> dict[str, Callable[[], Node]]:
         """By name, a function that makes the node.
@@ -207,6 +240,19 @@ class RuleDirectory(GreetingDirectory):
     """``Greetings/<rule>``: the greetings that callers hear while the rule applies."""
 
     _rule: str
+
+    @property
+    def owner(self) -> int:
+        """The extension to which the rule belongs, or `COMPANY`."""
+        return self._owner
+
+    @property
+    def drops(self) -> Drops | None:
+        return self._shelf.drops if self._shelf.takes(self._owner) else None
+
+    @property
+    def drop_path(self) -> Path:
+        return (f"{self._owner}/{self._rule}",)
 
     def _nodes(self) -> dict[str, Callable[[], Node]]:
         greetings = self._require(self._shelf.rules(self._owner)).get(self._rule, {})
@@ -248,6 +294,14 @@ class StandardDirectory(GreetingDirectory):
 @attrs.define(eq=False, kw_only=True)
 class PromptsDirectory(GreetingDirectory):
     """``IVR Prompts``: the recorded prompts of the menus."""
+
+    @property
+    def drops(self) -> Drops | None:
+        return self._shelf.drops
+
+    @property
+    def drop_path(self) -> Path:
+        return (PROMPTS_VIEW,)
 
     @property
     def collection_id(self) -> str:

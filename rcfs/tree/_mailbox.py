@@ -64,6 +64,10 @@ class MailboxDirectory(Directory):
     def is_known(self) -> bool:
         return self._shelf.is_known
 
+    @property
+    def edition(self) -> str | None:
+        return self._shelf.edition
+
     def _times_of(self, row: FolderRow | MessageRow | Message | None) -> Times:
         created_s, modified_s = (None, None) if row is None else (row.created_s, row.modified_s)
         return times_of(sane(created_s), sane(modified_s), self._shelf.fallback_s)

@@ -85,6 +85,15 @@ class Directory(Node):
         """
         return False
 
+    @property
+    def edition(self) -> str | None:
+        """A text that changes whenever the names in the listing may change; None if nothing tells that.
+
+        Raises:
+            RuntimeError: The collection has not been loaded (`is_known` is False).
+        """
+        return None
+
     def find(self, name: str) -> Node | None:
         """The node of that name; None if the directory has no such entry.
 
@@ -309,6 +318,14 @@ class RefreshFile(LiveFile):
 
     name: str
     """Name in the root of the directory to refresh, or `REFRESH_ALL`."""
+
+
+@attrs.define(eq=False, kw_only=True)
+class ReaderFile(LiveFile):
+    """A file that refuses or releases a process when it is opened; its text says what was done."""
+
+    pid: int
+    """The process."""
 
 
 REFRESH_ALL = ".all"

@@ -40,6 +40,7 @@ from rcfs.tree._nodes import (
     FixedDirectory,
     LiveFile,
     Node,
+    ReaderFile,
     RefreshFile,
 )
 from rcfs.tree._search import Owner, SearchCatalogue, SearchesDirectory
@@ -47,6 +48,11 @@ from rcfs.tree._times import Times
 
 _REFRESH = "refresh"
 """Directory in `LIVE_DIRECTORY` whose files start a refresh when they are opened."""
+
+REFUSE, RELEASE = "refuse", "release"
+"""Directories in `LIVE_DIRECTORY` whose files refuse and release the process that is their name."""
+_PID_DIGITS = 7
+"""Digits of the largest process number. Source: PID_MAX_LIMIT of Linux, 2^22."""
 
 _LABEL_LENGTH = 40
 """Most characters of an extension's number in the names of links; real numbers are shorter."""
@@ -76,13 +82,26 @@ class RefreshDirectory(FixedDirectory):
 
 
 @attrs.define(eq=False, kw_only=True)
+class ReadersDirectory(FixedDirectory):
+    """``.rcfs/refuse`` and ``.rcfs/release``: a file for each process, unlisted as in `RefreshDirectory`."""
+
+    _topic: str
+
+    def find(self, name: str) -> Node | None:
+        if not (name.isascii() and name.isdecimal() and len(name) <= _PID_DIGITS):
+            return None
+        return ReaderFile(times=self.times(), topic=self._topic, pid=int(name))
+
+
+@attrs.define(eq=False, kw_only=True)
 class Root(Directory):
     """The root directory."""
 
     _fallback_s: float
     _searches: SearchCatalogue | None = None
     _calls: CallCatalogue | None = None
-    _greetings: GreetingShelf | None = None
+    greetings: GreetingShelf | None = None
+    """The greetings and prompts; None for a tree without them."""
     exports: ExportShelf = attrs.field(factory=lambda: ExportShelf(NoExports()))
     """The exports."""
     drops: Drops | None = None
@@ -96,7 +115,7 @@ class Root(Directory):
     _company: CompanyDirectory = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._company = CompanyDirectory(times=self.times(), calls=self._calls, greetings=self._greetings)
+        self._company = CompanyDirectory(times=self.times(), calls=self._calls, greetings=self.greetings)
 
     def show(self, extensions: Iterable[Extension]) -> set[str]:
         """Shows these extensions and no others, and the company and exports if the login may see any of them.
@@ -120,7 +139,7 @@ class Root(Directory):
             if directory is None:
                 shelf = Shelf(extension_id, self._fallback_s, calls=self._calls)
                 directory = ExtensionDirectory(
-                    extension=extension, shelf=shelf, greetings=self._greetings, drops=self.drops
+                    extension=extension, shelf=shelf, greetings=self.greetings, drops=self.drops
                 )
             elif directory.extension != extension:
                 directory.extension = extension
@@ -132,8 +151,8 @@ class Root(Directory):
         has_company = self._calls is not None and self._calls.has_company
         if has_company:
             entries[COMPANY_DIRECTORY] = self._company
-        if self._greetings is not None:
-            self._greetings.has_company = has_company
+        if self.greetings is not None:
+            self.greetings.has_company = has_company
         if self.exports.catalogue.kinds:
             entries[EXPORTS_DIRECTORY] = self._named.get(EXPORTS_DIRECTORY) or ExportsDirectory(
                 shelf=self.exports
@@ -145,7 +164,11 @@ class Root(Directory):
         entries[LIVE_DIRECTORY] = self._named.get(LIVE_DIRECTORY) or ControlDirectory(
             times=times,
             entries=live,
-            unlisted={_REFRESH: RefreshDirectory(times=times, entries={}, root=self)},
+            unlisted={
+                _REFRESH: RefreshDirectory(times=times, entries={}, root=self),
+                REFUSE: ReadersDirectory(times=times, entries={}, topic=REFUSE),
+                RELEASE: ReadersDirectory(times=times, entries={}, topic=RELEASE),
+            },
         )
         changed |= {name for name in entries | self._named if entries.get(name) is not self._named.get(name)}
         self._extensions, self._named, self._names = kept, entries, names
@@ -181,8 +204,8 @@ class Root(Directory):
                 return recording if recording is not None and recording.key == key else None
             case ReportKey() | DatasetKey():
                 return self.exports.file(key)
-            case _ if self._greetings is not None:
-                greeting = self._greetings.file(key)
+            case _ if self.greetings is not None:
+                greeting = self.greetings.file(key)
                 return greeting if greeting is not None and greeting.key == key else None
             case _:
                 return None
@@ -216,6 +239,7 @@ def build_root(
     greetings: GreetingCatalogue | None = None,
     exports: ExportCatalogue | None = None,
     drops: Drops | None = None,
+    greeting_drops: Drops | None = None,
     list_control: bool = False,
 ) -> Root:
     """The root that shows `extensions`.
@@ -228,13 +252,14 @@ def build_root(
         greetings: The greetings and prompts to show; None for a tree without them.
         exports: The exports to show; None for a tree without them.
         drops: The files that people drop into ``Outbox``; None for a tree without it.
+        greeting_drops: The files that people drop into directories of greetings; None if they cannot.
         list_control: Whether ``.rcfs`` is listed.
     """
     root = Root(
         fallback_s=fallback_s,
         searches=searches,
         calls=calls,
-        greetings=None if greetings is None else GreetingShelf(greetings),
+        greetings=None if greetings is None else GreetingShelf(greetings, drops=greeting_drops),
         exports=ExportShelf(NoExports() if exports is None else exports),
         drops=drops,
         list_control=list_control,
