@@ -1,13 +1,16 @@
 """Puts together all that a mount or a pull needs to show one account."""
 
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
-from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource, Storage
+from rcfs.content import MAX_CONTENT_BYTES, Library, PlatformSource, Source, Storage
 from rcfs.errors import RcfsError, StoreError
 from rcfs.exports import Exports, FastLane, FillParts
 from rcfs.mailbox import (
@@ -20,21 +23,13 @@ from rcfs.mailbox import (
     RetentionTracker,
     Searches,
     Shelving,
+    pulls_status,
 )
-from rcfs.model import (
-    PRIOR_PLANS,
-    ChangeRules,
-    ContentKey,
-    DatasetKey,
-    Plan,
-    RecordingKey,
-    ReportKey,
-    UsageGroup,
-)
+from rcfs.model import ChangeRules, ContentKey, DatasetKey, RecordingKey, ReportKey
 from rcfs.outbox import ChangeOverlay, Outbox, Sends
 from rcfs.platform import Client, Credentials
-from rcfs.quota import DailyShare, Ledger, daily_share
-from rcfs.status import RetentionStatus
+from rcfs.quota import SlotLedger
+from rcfs.status import PullsStatus, RetentionStatus
 from rcfs.store import (
     CacheStats,
     ContentCache,
@@ -45,7 +40,23 @@ from rcfs.store import (
     SharedSession,
     SizeIndex,
 )
-from rcfs.transport import Glance, Lane, Listeners, Network, Recorder, Requester, keep_going, open_connection
+from rcfs.transport import (
+    Budget,
+    Glance,
+    Lane,
+    Listeners,
+    Network,
+    Pool,
+    PoolLogin,
+    Recorder,
+    Requester,
+    keep_going,
+    open_connection,
+)
+
+if TYPE_CHECKING:
+    from rcfs.content.sharing import Sharing
+    from rcfs.objects import SharedPlace
 
 
 @attrs.frozen
@@ -58,6 +69,12 @@ class Engine:
     """The contents."""
     lane: Lane
     """The login: its session, and the queue for its budget."""
+    pool: Pool | None
+    """All logins that fetch contents; None if this is the only one."""
+    pool_problems: Mapping[str, str]
+    """Why further logins cannot be used, by name."""
+    budget: Budget
+    """The budget of all these logins."""
     requester: Requester
     """Sends requests to the platform."""
     recorder: Recorder
@@ -96,13 +113,12 @@ class Engine:
     """Number of calls and recordings in the index."""
     outlook: Glance[RetentionStatus]
     """How long the platform keeps messages and recordings, and which it deletes next."""
+    pulls: Glance[PullsStatus]
+    """When pulls last brought all that they were asked for."""
     wall_clock: Callable[[], float]
     """Seconds since 1970 UTC."""
-
-    def daily_share(self, group: UsageGroup) -> DailyShare:
-        """The requests of a group that the budget of the login brings in a day."""
-        plans = (Plan(each.limit, each.window_s) for each in self.lane.gate.states() if each.group == group)
-        return daily_share(next(plans, PRIOR_PLANS[group]))
+    sharing: "Sharing | None"
+    """The contents that are shared with other machines; None if none are."""
 
 
 @asynccontextmanager
@@ -125,7 +141,7 @@ async def open_engine(
     login: str,
     client: Client,
     credentials: Credentials,
-    ledger: Ledger,
+    ledger: SlotLedger,
     cache: ContentCache,
     index: MailboxIndex,
     sizes: SizeIndex,
@@ -144,7 +160,12 @@ async def open_engine(
     shared: SharedSession | None = None,
     reload: Callable[[], Credentials | None] = lambda: None,
     barred: RcfsError | None = None,
+    asks_again: bool = True,
     keeps_current: bool = True,
+    shared_place: "SharedPlace | None" = None,
+    monotonic: Callable[[], float] = time.monotonic,
+    pool: Sequence[PoolLogin] = (),
+    pool_problems: Mapping[str, str] = MappingProxyType({}),
 ) -> AsyncIterator[Engine]:
     """An engine that knows the account's extensions; logs out and closes `client` at the end.
 
@@ -171,7 +192,12 @@ async def open_engine(
         shared: The session, which all processes of the login use.
         reload: Reads the credentials again, in a thread, after the server has refused them.
         barred: Why nothing can be sent although the user did not ask for that; has the effect of `offline`.
+        asks_again: See `Account.start`.
         keeps_current: See `Account.start`.
+        shared_place: Where contents are shared with other machines; None to share none.
+        monotonic: Seconds that never go back; threads call it.
+        pool: Further logins, which fetch contents as well.
+        pool_problems: Why others cannot be used, by name; for the status.
 
     Raises:
         AuthError: The credentials were refused.
@@ -190,6 +216,7 @@ async def open_engine(
             barred=barred,
             shared=shared,
             reload=reload,
+            pool=pool,
         ) as connection,
     ):
         storage = Storage(
@@ -208,7 +235,15 @@ async def open_engine(
             elif isinstance(key, (ReportKey, DatasetKey)):
                 nursery.start_soon(exports.recheck, key.task_id)
 
-        source = PlatformSource(connection.requester, recorder)
+        source: Source = PlatformSource(connection.requester, recorder, connection.pool)
+        sharing = None
+        if shared_place is not None:
+            from rcfs.content.sharing import Sharing  # noqa: PLC0415 - few users share contents
+
+            server_url = client.hosts.server_url
+            sharing = Sharing(shared_place, cache, server_url, recorder, nursery, clock=monotonic)
+            source = sharing.source(source)
+            nursery.start_soon(keep_going, recorder, "shared", sharing.writer.run)
         library = Library(
             source,
             storage,
@@ -217,6 +252,12 @@ async def open_engine(
             now_s=wall_clock,
             on_missing=note_missing,
         )
+
+        async def forget_messages(account_id: str, extension_id: int, ids: Collection[int]) -> None:
+            await library.forget_messages(account_id, extension_id, ids)
+            if sharing is not None:
+                await sharing.writer.erase_messages(account_id, extension_id, ids)
+
         context = Context(
             login=login,
             requester=connection.requester,
@@ -228,13 +269,15 @@ async def open_engine(
             cache=cache,
             shelving=shelving,
             changes=Listeners(recorder),
-            on_gone=library.forget_messages,
+            on_gone=forget_messages,
             recorder=recorder,
             nursery=nursery,
             wall_clock=wall_clock,
             overlay=NoOverlay() if outbox_book is None else ChangeOverlay(outbox_book),
         )
         account = Account(context)
+        if connection.pool is not None:
+            connection.pool.whose = lambda: (account.id, account.own_id)
         preload = Preload(context, account)
         exports = Exports(
             account, connection.requester, connection.network, recorder, export_book, wall_clock=wall_clock
@@ -275,6 +318,7 @@ async def open_engine(
                 barred=barred,
                 wait_online_s=wait_online_s,
                 on_wait=on_wait,
+                asks_again=asks_again,
                 keeps_current=keeps_current,
             )
             for name, begin in (("exports", exports.read), ("outbox", outbox.start), ("send", sends.read)):
@@ -288,6 +332,9 @@ async def open_engine(
                 account=account,
                 library=library,
                 lane=connection.lane,
+                pool=connection.pool,
+                pool_problems=pool_problems,
+                budget=connection.budget,
                 requester=connection.requester,
                 recorder=recorder,
                 cache=cache,
@@ -301,7 +348,18 @@ async def open_engine(
                 preload=preload,
                 exports=exports,
                 sends=sends,
-                fast_lane=FastLane(FillParts(account, library, storage, source, index, recorder, wall_clock)),
+                fast_lane=FastLane(
+                    FillParts(
+                        account,
+                        library,
+                        storage,
+                        source,
+                        index,
+                        recorder,
+                        wall_clock,
+                        partial(sharing.writer.offer, may_be_there=True) if sharing else None,
+                    )
+                ),
                 outbox=outbox,
                 cache_stats=Glance(cache.stats, "cache", nursery, recorder),
                 counts=Glance(lambda: index.reader.counts(account.id), "mailboxes", nursery, recorder),
@@ -309,10 +367,15 @@ async def open_engine(
                 outlook=Glance(
                     lambda: retention.outlook(account.id, account.extensions), "retention", nursery, recorder
                 ),
+                pulls=Glance(lambda: pulls_status(index, account.id), "pulls", nursery, recorder),
                 wall_clock=wall_clock,
+                sharing=sharing,
             )
         finally:
             index.listen(lambda: None)
+            if sharing is not None:
+                with trio.move_on_after(sharing.closing_s, shield=True):
+                    await sharing.close()
             # Before the connection ends, so that no fetch meets the revoked token or the closed client.
             nursery.cancel_scope.cancel()
             library.forget_idle()
