@@ -13,7 +13,9 @@ from rcfs.files._changing import FLUSH_S as FLUSH_S
 from rcfs.files._collections import show_mailbox as show_mailbox
 from rcfs.files._collections import tree_of as tree_of
 from rcfs.files._dropping import Dropping as Dropping
+from rcfs.files._errnos import errno_of as errno_of
 from rcfs.files._filesystem import FileSystem as FileSystem
+from rcfs.files._live import live_renderer as live_renderer
 from rcfs.files._openers import Listing as Listing
 from rcfs.files._openers import OpenContent as OpenContent
 from rcfs.files._openers import OpenDrop as OpenDrop
@@ -29,5 +31,6 @@ from rcfs.files._readers import Reader as Reader
 from rcfs.files._searching import names_of_search as names_of_search
 from rcfs.files._space import Space as Space
 from rcfs.files._space import SpaceMeter as SpaceMeter
+from rcfs.files._waits import MAX_READ_WAITERS as MAX_READ_WAITERS
 from rcfs.files._waits import MAX_WAITERS as MAX_WAITERS
 from rcfs.files._waits import Waits as Waits

@@ -22,7 +22,7 @@ from rcfs.errors import (
 )
 from rcfs.files._changes import Changes
 from rcfs.files._readers import Asker
-from rcfs.files._vanishing import NOWHERE, Place, Vanishing, Walkers
+from rcfs.files._vanishing import NOWHERE, Place, Vanishing, Walkers, page_without
 from rcfs.model import READ, UNREAD, Availability, Message
 from rcfs.tree import (
     CONVERSATIONS,
@@ -45,7 +45,7 @@ from rcfs.tree import UNREAD as UNREAD_VIEW
 
 READ_STATUS: Final = "user.rcfs.read_status"
 """The extended attribute that marks messages."""
-_MIRRORS = frozenset({"rsync", "rclone", "unison"})
+MIRRORS: Final = frozenset({"rsync", "rclone", "unison"})
 """Programs that make a directory equal to another one, by their names in the kernel. With source and target
 exchanged they would delete all messages that the other directory lacks, and mark the others as in there."""
 _WHOLE = frozenset({"Thunar", "thunar"})
@@ -53,7 +53,7 @@ _WHOLE = frozenset({"Thunar", "thunar"})
 system, asks whether to delete for good, and tries rmdir(2) alone (measured 2026-11, Thunar 4.18)."""
 _PAGE = 1000
 """Entries of a directory that are read together: a conversation may have 50,000."""
-_TELL_EVERY_S = 60.0
+TELL_EVERY_S = 60.0
 """Shortest time between two equal lines in the list of errors, in seconds: `rm -r` tries each file."""
 FLUSH_S = 10.0
 """Longest wait of fsync(2), and of an unmount, for the outbox, in seconds. During fsync(2) the kernel holds a
@@ -63,6 +63,9 @@ _ALONE = (
     " directory (rm -r)"
 )
 _MIRRORED = "rsync and similar programs change no messages in a mount; use rm -r or setfattr"
+_UNMARKED = (
+    f"{READ_STATUS} is set of a message, a month, a conversation or a file of a message, not of anything else"
+)
 _PURGES = "what is in Trash is deleted for good only with `rcfs mount --allow-purge`"
 _PURGED = "the platform has deleted this message already; what you see is kept on this machine"
 _ELSEWHERE = (
@@ -79,9 +82,9 @@ class Changing:
         self._engine = engine
         self._changes = changes
         self._rules = engine.outbox.rules
-        self._vanishing = Vanishing()
+        self._vanishing = Vanishing[Place]()
         """The files of messages, and the entries of conversations."""
-        self._emptied = Vanishing()
+        self._emptied = Vanishing[Place]()
         """Folders whose messages a program has deleted, and which are there until it removes them as well."""
         self._walkers = Walkers()
         self._told_s: dict[str, float] = {}
@@ -105,14 +108,12 @@ class Changing:
 
     def page(self, directory: Directory, after: int, limit: int) -> list[Entry]:
         """At most `limit` entries that a directory shows after a cursor; see `Directory.page`."""
-        hidden = self._hidden_in(directory)
-        page = directory.page(after, limit)
-        while page and hidden:
-            shown = [entry for entry in page if entry.name not in hidden]
-            if shown:
-                return shown
-            page = directory.page(page[-1].cursor, limit)
-        return page
+        return page_without(self._hidden_in(directory), directory, after, limit)
+
+    def edition(self, directory: Directory) -> str | None:
+        """A text that changes whenever `page` may give other names; see `Directory.edition`."""
+        edition = directory.edition
+        return edition and f"{edition} {self._vanishing.edition}"
 
     def listed(self, directory: Directory, asker: Asker) -> None:
         """Notes that a program lists a directory: it may be about to delete it."""
@@ -159,7 +160,7 @@ class Changing:
             self._allow_deletion(directory.owner_id, directory.message())
         else:
             self._require(directory.owner_id)
-        if asker.reader().name in _MIRRORS:
+        if asker.reader().name in MIRRORS:
             raise self._refused(_MIRRORED)
         if not self._walkers.removes(asker.process(), trio.current_time()):
             raise self._refused(_ALONE)
@@ -241,11 +242,12 @@ class Changing:
             case FolderDirectory():
                 owner_id, ids = node.owner_id, await trio.to_thread.run_sync(node.message_ids)
             case _:
-                raise ReadOnlyError("this has no read status")
+                self._tell(_UNMARKED)
+                raise ReadOnlyError(_UNMARKED)
         status = value.decode("utf-8", "replace").strip().capitalize()
         if status not in (READ, UNREAD):
             raise InvalidNameError(f"the read status of a message is {READ} or {UNREAD}")
-        if asker.reader().name in _MIRRORS:
+        if asker.reader().name in MIRRORS:
             raise self._refused(_MIRRORED)
         self._require(owner_id)
         if ids:
@@ -329,7 +331,7 @@ class Changing:
     def _tell(self, because: str) -> None:
         """Lists an error, since the program sees only its number."""
         now_s = trio.current_time()
-        if self._told_s.get(because, now_s - _TELL_EVERY_S) <= now_s - _TELL_EVERY_S:
+        if self._told_s.get(because, now_s - TELL_EVERY_S) <= now_s - TELL_EVERY_S:
             self._told_s[because] = now_s
             self._engine.recorder.fault("change", because)
 

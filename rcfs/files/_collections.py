@@ -39,10 +39,13 @@ from rcfs.model import (
 )
 from rcfs.store import ChangedPaths
 from rcfs.tree import (
+    GREETING_RULES,
     GREETINGS_VIEW,
+    OUTBOX_RULES,
     PROMPTS_VIEW,
     REFRESH_ALL,
     CompanyDirectory,
+    DropRules,
     Drops,
     ExtensionDirectory,
     Node,
@@ -59,12 +62,19 @@ _VISIT_EVERY_S = 0.25
 second, and no person can tell the difference."""
 
 
-def tree_of(engine: Engine, *, list_control: bool = False, sends: bool = False) -> Root:
+def tree_of(
+    engine: Engine, *, list_control: bool = False, sends: bool = False, uploads: bool = False
+) -> Root:
     """The tree of an account, still without mailboxes, and with ``Outbox`` only if `sends` is set.
 
-    `list_control` as in `build_root`.
+    With `uploads`, people can drop files into the directories of greetings. `list_control` as in
+    `build_root`.
     """
     account = engine.account
+
+    def drops(rules: DropRules) -> Drops:
+        return Drops(lambda: account.own_id, account.since_s, rules)
+
     shows_calls = account.calls.is_shown
     return build_root(
         account.extensions,
@@ -73,7 +83,8 @@ def tree_of(engine: Engine, *, list_control: bool = False, sends: bool = False) 
         calls=account.calls.catalogue if shows_calls else None,
         greetings=account.greetings if shows_calls else None,
         exports=ShownExports.of(engine),
-        drops=Drops(lambda: account.own_id, account.since_s) if sends else None,
+        drops=drops(OUTBOX_RULES) if sends else None,
+        greeting_drops=drops(GREETING_RULES) if uploads else None,
         list_control=list_control,
     )
 

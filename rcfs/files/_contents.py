@@ -8,17 +8,17 @@ from rcfs.content import Content, Library
 from rcfs.errors import NotFoundError, PurgedError
 from rcfs.files._openers import OpenContent
 from rcfs.files._readers import Asker, CrawlerError, Readers
-from rcfs.files._waits import MAX_READ_WAITERS, Waits
+from rcfs.files._waits import Waits
 from rcfs.model import CHUNK_BYTES
 from rcfs.tree import ContentFile, MessageDirectory, Node
 
 WHOLE_BYTES = 4 * CHUNK_BYTES
 """Largest content that is complete when `open` returns: nearly all voicemails, faxes and MMS files are
 smaller, so their reads never wait. Larger ones are read while they arrive."""
-_STREAMS = MAX_READ_WAITERS // 2
-"""Seats for large contents that are read while they arrive. The kernel keeps up to two reads of a sequential
-reader waiting (the read-ahead and the read itself), and only MAX_READ_WAITERS may wait. Without a seat, the
-open of a large content waits until all of it is there."""
+_READS_OF_STREAM = 2
+"""Most reads of a sequential reader that the kernel keeps waiting: the read-ahead and the read itself. Only
+`Waits.max_readers` may wait, so there are half as many seats for large contents that are read while they
+arrive. Without a seat, the open of a large content waits until all of it is there."""
 _NOTE_WITHIN_S = 1.0
 """Longest wait for the note of a refusal, which takes well under a millisecond unless the disk hangs."""
 
@@ -105,13 +105,16 @@ class Contents:
             if size_bytes > WHOLE_BYTES:
                 await content.wait_for(0, CHUNK_BYTES)
             # Count after the wait: nothing runs between here and the taking of the seat.
-            if size_bytes <= WHOLE_BYTES or self._streams >= _STREAMS:
+            if size_bytes <= WHOLE_BYTES or not self._has_stream_seat():
                 await content.wait_complete()
             settled = True
             return content
         finally:
             if not settled:
                 self._library.release(content)
+
+    def _has_stream_seat(self) -> bool:
+        return self._streams < self._waits.max_readers // _READS_OF_STREAM
 
     async def _fetch(self, node: ContentFile, content: Content, asker: Asker, flags: int = 0) -> None:
         """Starts a fetch of the missing parts of a content, with the priority of `asker`.

@@ -104,20 +104,28 @@ class DropStore:
         """
         found, paths = [], []
         for name, number in files:
-            path = self._path(number)
-            # The end of the name says of which type the file is.
-            alias = path.with_name(f"{number}{Path(sent_name(name)).suffix.lower()}")
-            try:
-                with suppress(FileExistsError):
-                    os.link(path, alias)
-            except OSError as exc:
-                raise StoreError(f"a file in Outbox cannot be used: {reason_of(exc)}") from exc
+            alias = self.named(name, number)
             found.append(attrs.evolve(described(kind, alias), name=sent_name(name)))
             paths.append(alias)
         return tuple(found), paths
 
+    def named(self, name: str, number: int) -> Path:
+        """Another path of a file, whose end says of which type the file is, as that of `name` does.
+
+        Raises:
+            StoreError: The disk failed.
+        """
+        path = self._path(number)
+        alias = path.with_name(f"{number}{Path(sent_name(name)).suffix.lower()}")
+        try:
+            with suppress(FileExistsError):
+                os.link(path, alias)
+        except OSError as exc:
+            raise StoreError(f"a dropped file cannot be used: {reason_of(exc)}") from exc
+        return alias
+
     def forget(self, paths: Sequence[Path]) -> None:
-        """Erases what `described` has made."""
+        """Erases what `described` or `named` has made."""
         for path in paths:
             with suppress(OSError):
                 path.unlink()

@@ -1,12 +1,13 @@
-"""Files that people drop into ``Outbox``: written here, and added to the outbox when they are complete.
+"""Files that people drop into a directory: written here, and used up when they are complete.
 
-`Drops` decides when a message is complete. The files end with this process, and a message that is not in the
-outbox by then is not sent.
+`Drops` decides when a drop is complete. The files end with this process, and a drop that was not used by
+then is gone. `Dropping` knows files; a subclass knows what a drop becomes.
 """
 
 import math
 import os
-from typing import Final
+from collections.abc import Callable
+from typing import Final, TypeVar
 
 import trio
 
@@ -16,66 +17,77 @@ from rcfs.errors import (
     ConfigError,
     ForbiddenError,
     NoRoomError,
+    NotPermittedError,
     PlatformError,
-    ReadOnlyError,
     StoreError,
     TooLargeError,
 )
-from rcfs.files._changes import Changes
+from rcfs.files._changes import Changes, TreePath
 from rcfs.files._drop_store import DropStore, write
 from rcfs.files._openers import OpenDrop
-from rcfs.model import Outgoing, Send, SendKind, SendState, country_of
-from rcfs.outbox import SendsChanged
 from rcfs.tree import (
-    OUTBOX,
+    UNSENT,
     Directory,
     DropDirectory,
     DropFile,
     Dropped,
     Drops,
     Node,
-    Root,
     Stage,
-    drop_of,
-    dropped_text,
+    drop_place,
+    is_unfinished,
 )
 
-_AGAIN_S: Final = 30.0
-"""Time after which a drop is tried again that could not be checked, as without network, in seconds."""
+AGAIN_S: Final = 30.0
+"""Time after which a drop is tried again that could not be used now, as without network, in seconds."""
 SETTLE_S: Final = 7.0
 """Longest wait of an unmount for drops that are closed, in seconds."""
-_MOST_TEXT_BYTES: Final = 64 << 10
-"""Most bytes that are read of a text: far more than a message may have."""
-_FAILED = """\
-This was not sent: {problem}.
+_TELL_EVERY_S: Final = 60.0
+"""Shortest time between two equal lines in the list of errors, in seconds: programs try again."""
 
-Write the file again to try again, or remove it and this text to forget it.
-"""
-_UNKNOWN = """\
-rcfs cannot find out whether this was sent: {problem}.
-
-Look into the mailbox, or ask the recipient. To forget it, remove the file and this text. To send it again,
-perhaps for the second time, remove both, and copy the file here again.
-"""
+T = TypeVar("T")
 
 
 class Dropping:
-    """The ``Outbox`` of one tree; all methods run in the trio thread."""
+    """The drops of one tree in the directories of one kind; all methods run in the trio thread."""
 
-    def __init__(self, root: Root, drops: Drops, engine: Engine, changes: Changes) -> None:
-        self._root = root
+    def __init__(self, drops: Drops, engine: Engine, changes: Changes) -> None:
         self._drops = drops
-        self._sends = engine.sends
         self._recorder = engine.recorder
         self._changes = changes
         directory = engine.sends.directory
         self._store = None if directory is None else DropStore(directory)
         self._preparing = trio.Lock()
         self._offset_s = engine.wall_clock() - trio.current_time()
-        self._cancelling: set[str] = set()
-        """Ids of messages that are being forgotten because somebody removes their files."""
+        self._told_s: dict[str, float] = {}
         self._woken = trio.Event()
         self._looked = trio.Event()
+
+    # Made by subclasses
+
+    async def _use(self, entry: Dropped) -> None:
+        """Makes of a complete drop what it is meant to be.
+
+        Raises:
+            ValueError, ConfigError, ForbiddenError: It cannot be; the text says why.
+            PlatformError: That cannot be found out now.
+            StoreError: The disk failed.
+        """
+        raise NotImplementedError
+
+    async def _stop(self, send_id: str) -> None:
+        """Makes the outbox forget a message; see `OutboxDropping`."""
+
+    def _shown(self, path: tuple[str, ...]) -> TreePath | None:
+        """Where the tree shows a path of the drops; None while that is not known."""
+        raise NotImplementedError
+
+    def _failed_text(self, problem: str, *, is_unknown: bool) -> str:
+        """The text of the report about a drop."""
+        raise NotImplementedError
+
+    async def _begin(self) -> None:
+        """Makes ready what drops need, before the first of them is used."""
 
     def _now_s(self) -> float:
         # Nobody sets this clock, so a drop is never quiet too early.
@@ -86,14 +98,15 @@ class Dropping:
     async def create(self, parent: Node, name: str) -> tuple[DropFile, OpenDrop]:
         """A new file, open for writing; raises as `Drops.create`, or StoreError."""
         store = await self._prepared()
-        file = self._drops.create((*_path_of(parent), name), self._now_s())
+        path = self._path(parent, name)
+        file = self._permitted(lambda: self._drops.create(path, self._now_s()))
         file.writers += 1
         try:
             descriptor = await trio.to_thread.run_sync(lambda: store.open(file.number, new=True))
         except BaseException:
             file.writers -= 1
             if file.drop is not None:
-                self._drops.remove((*_path_of(parent), name), self._now_s())
+                self._drops.remove(path, self._now_s())
             raise
         return file, OpenDrop(file, descriptor, writes=True, appends=False)
 
@@ -160,14 +173,15 @@ class Dropping:
 
     def make_directory(self, parent: Node, name: str) -> Directory:
         """A new directory; raises as `Drops.make_folder`."""
-        made = self._drops.make_folder((*_path_of(parent), name), self._now_s())
+        path = self._path(parent, name)
+        made = self._permitted(lambda: self._drops.make_folder(path, self._now_s()))
         return DropDirectory(drops=self._drops, path=made.path)
 
     def remove_directory(self, parent: Node, name: str) -> None:
         """Removes an empty directory; raises as `Drops.remove_folder`."""
-        path = (*_path_of(parent), name)
+        path = self._path(parent, name)
         if len(path) != 2:
-            raise ReadOnlyError("the directories in Outbox stay")
+            raise self._refused("the directories in Outbox stay")
         self._drops.remove_folder(path)
 
     async def remove(self, parent: Node, name: str) -> None:
@@ -175,37 +189,65 @@ class Dropping:
 
         Raises:
             BusyError: Its message is being sent.
+            NotPermittedError: It is no file that somebody has dropped.
             FileError: As `Drops.remove`.
             StoreError: The outbox cannot be written.
         """
-        path = (*_path_of(parent), name)
+        path = self._path(parent, name)
+        self._require_dropped(parent, path)
         found = self._drops.find(path)
         entry = found.drop if isinstance(found, DropFile) else None
         if entry is not None and entry.stage is Stage.TAKEN:
-            raise BusyError("the message is being added to the outbox; try again")
-        if entry is not None and entry.send_id:
-            await self._stop(entry.send_id)
+            raise BusyError("the file is being used; try again")
+        send_id = entry.send_id if entry is not None else getattr(found, "send_id", "")
+        if send_id:
+            await self._stop(send_id)
         self._erase(self._drops.remove(path, self._now_s()))
         self._woken.set()
 
     def rename(self, parents: tuple[Node, Node], name: str, new_name: str) -> None:
         """Gives a file or directory another name or place; raises as `Drops.rename`."""
-        before, after = _path_of(parents[0]), _path_of(parents[1])
-        self._erase(self._drops.rename((*before, name), (*after, new_name), self._now_s()))
+        before, after = self._path(parents[0], name), self._path(parents[1], new_name)
+        self._require_dropped(parents[0], before)
+        self._require_dropped(parents[1], after)
+        self._erase(self._permitted(lambda: self._drops.rename(before, after, self._now_s())))
         self._woken.set()
 
-    async def _stop(self, send_id: str) -> None:
-        """Makes the outbox forget a message.
+    @staticmethod
+    def _path(directory: Node, name: str) -> tuple[str, ...]:
+        place = drop_place(directory)
+        assert place is not None  # noqa: S101 - `FileSystem.dropping_at` has found it
+        return (*place[1], name)
+
+    def _require_dropped(self, directory: Node, path: tuple[str, ...]) -> None:
+        """Returns if a name is that of a dropped file, or free.
 
         Raises:
-            BusyError: Its request was sent, and has no answer yet.
+            NotPermittedError: It is another file.
         """
-        self._cancelling.add(send_id)
+        is_there = isinstance(directory, Directory) and directory.find(path[-1]) is not None
+        if is_there and self._drops.find(path) is None:
+            raise self._refused(
+                f"{path[-1]}: what is here stays as it is; {self._drops.rules.advice}, under another name"
+            )
+
+    def _permitted(self, change: Callable[[], T]) -> T:
+        """The result of `change`; lists why it is not possible, since a program sees only a number."""
         try:
-            if not await self._sends.drop(send_id) and self._sends.find(send_id) is not None:
-                raise BusyError("the message is being sent; it is too late to stop it")
-        finally:
-            self._cancelling.discard(send_id)
+            return change()
+        except (NotPermittedError, NoRoomError) as exc:
+            self._list_error(str(exc))
+            raise
+
+    def _refused(self, because: str) -> NotPermittedError:
+        self._list_error(because)
+        return NotPermittedError(because)
+
+    def _list_error(self, text: str) -> None:
+        now_s = trio.current_time()
+        if self._told_s.get(text, now_s - _TELL_EVERY_S) <= now_s - _TELL_EVERY_S:
+            self._told_s[text] = now_s
+            self._recorder.fault("send", text)
 
     def _erase(self, *files: DropFile | None) -> None:
         numbers = [file.number for file in files if file is not None]
@@ -225,22 +267,22 @@ class Dropping:
                 await trio.to_thread.run_sync(self._store.prepare)
         return self._store
 
-    # Messages
+    # Drops
 
     async def run(self) -> None:
-        """Adds drops to the outbox as soon as they are complete, until it is cancelled."""
-        stop = self._sends.changes.subscribe(self._hear)
+        """Uses drops as soon as they are complete, until it is cancelled."""
         try:
             try:
                 await self._prepared()  # It also erases what killed processes have left.
             except StoreError as exc:
                 self._recorder.fault("send", str(exc))
+            await self._begin()
             while True:
                 self._woken = trio.Event()
                 self._tell(*self._drops.forgotten)
                 self._drops.forgotten.clear()
                 for entry in self._drops.due(self._now_s()):
-                    await self._add(entry)
+                    await self._take(entry)
                 self._looked.set()
                 self._looked = trio.Event()
                 next_s = self._drops.next_s
@@ -250,133 +292,54 @@ class Dropping:
             if self._store is not None:
                 self._store.close()
             raise
-        finally:
-            stop()
 
     async def settle(self) -> None:
-        """Returns when all that is closed and complete is in the outbox, and was sent, `SETTLE_S` at most.
+        """Returns when all that is closed and complete was used, `SETTLE_S` at most.
 
-        It does not wait for a message that has to wait for longer, as without network.
+        It does not wait for what has to wait for longer, as without network.
         """
         with trio.move_on_after(SETTLE_S):  # noqa: ASYNC912 - there may be nothing to wait for
             while self._is_moving():
                 await self._looked.wait()
-        left = sum(each.stage is not Stage.QUEUED for each in self._drops.entries.values())
+        # A report about what the outbox has comes back with the next mount.
+        left = sorted(
+            "/".join(each.path)
+            for each in self._drops.entries.values()
+            if not each.send_id and not is_unfinished(each.path[-1]) and each.sendable()
+        )
         if left:
-            self._recorder.fault("send", f"{left} files or directories in Outbox were not sent, and are gone")
+            where = self._drops.rules.where
+            self._recorder.fault(UNSENT, f"not sent, and gone from {where}: {', '.join(left)}")
 
     def _is_moving(self) -> bool:
         next_s = self._drops.next_s
-        sends = [self._sends.find(each.send_id) for each in self._drops.entries.values()]
-        return (
-            (next_s is not None and next_s < self._now_s() + SETTLE_S)
-            or any(each.stage is Stage.TAKEN for each in self._drops.entries.values())
-            or any(not each.state.is_settled and not each.problem for each in sends if each is not None)
+        return (next_s is not None and next_s < self._now_s() + SETTLE_S) or any(
+            each.stage is Stage.TAKEN for each in self._drops.entries.values()
         )
 
-    async def _add(self, entry: Dropped) -> None:
+    async def _take(self, entry: Dropped) -> None:
         entry.stage = Stage.TAKEN
         try:
-            send = await self._added(entry)
+            await self._use(entry)
         except (ValueError, ForbiddenError, ConfigError) as exc:
             self._fail(entry, str(exc))
         except StoreError as exc:
             self._fail(entry, f"{exc}, but the outbox may have it; see `rcfs outbox`")
         except PlatformError as exc:
             self._recorder.failure("send", exc)
-            self._drops.postpone(entry, self._now_s() + _AGAIN_S)
+            self._drops.postpone(entry, self._now_s() + AGAIN_S)
         except BaseException:
             self._drops.postpone(entry, math.inf)
             raise
-        else:
-            if send is not None:
-                self._drops.queue(entry, send.id)
-                self._show(self._sends.find(send.id), entry)
 
-    async def _added(self, entry: Dropped) -> Send | None:
-        """The message in the outbox that a drop has become; None if an earlier try is not over.
-
-        Raises:
-            ValueError, ConfigError, ForbiddenError: It cannot be sent; the text says why.
-            PlatformError: That cannot be found out now.
-            StoreError: The outbox failed.
-        """
-        store = await self._prepared()
-        if entry.send_id:
-            try:
-                await self._stop(entry.send_id)
-            except BusyError:
-                self._drops.postpone(entry, self._now_s() + _AGAIN_S)
-                return None
-            entry.send_id = ""
-        country = ""
-        if entry.path[0] != "Page" and not all(
-            each.strip().startswith("+") for each in entry.path[1].split(",")
-        ):
-            country = country_of(await self._sends.numbers())
-        texts: list[DropFile] = []
-        files: list[tuple[str, int]] = []
-        kinds: set[SendKind] = set()
-        recipients: tuple[str, ...] = ()
-        for name, file in entry.sendable():
-            if file.is_cut:
-                raise ValueError(f"{name} is not whole: the program that wrote it was ended, or had no room")
-            drop = drop_of((*entry.path, name) if entry.is_folder else entry.path, country)
-            if drop is None:
-                continue
-            recipients = drop.recipients
-            kinds.add(drop.kind)
-            if drop.is_text:
-                texts.append(file)
-            else:
-                files.append((name, file.number))
-        if len(texts) > 1:
-            raise ValueError("a message has one text, and there are several .txt files")
-        kind = SendKind.MMS if SendKind.MMS in kinds else kinds.pop()
-        text = ""
-        if texts:
-            data = await trio.to_thread.run_sync(store.read, texts[0].number, _MOST_TEXT_BYTES + 1)
-            if len(data) > _MOST_TEXT_BYTES:
-                raise ValueError("the text is far too long for a message")
-            text = dropped_text(data)
-        sender, parties = await self._sends.parties(kind, recipients)
-        described, paths = await trio.to_thread.run_sync(store.described, kind, files)
-        try:
-            return await self._sends.add(Outgoing(kind, parties, sender, text, described), paths)
-        finally:
-            store.forget(paths)
-
-    def _hear(self, event: SendsChanged) -> None:
-        self._woken.set()
-        for send in event.changed:
-            entry = self._drops.sent_as(send.id)
-            if entry is not None and entry.stage in (Stage.QUEUED, Stage.FAILED, Stage.UNKNOWN):
-                self._show(send, entry)
-        for send in event.gone:
-            entry = self._drops.sent_as(send.id)
-            if entry is None or send.id in self._cancelling:
-                continue
-            if entry.stage in (Stage.QUEUED, Stage.UNKNOWN):
-                self._show(None, entry)
-            else:
-                entry.send_id = ""  # The file stays, as it was refused, or is being written again.
-
-    def _show(self, send: Send | None, entry: Dropped) -> None:
-        """Shows how far the message of a drop is; None if the outbox has forgotten it."""
-        if send is None or send.state is SendState.SENT:
-            before = self._paths(entry)
-            self._erase(*self._drops.finish(entry))
-            self._tell(*before)
-        elif send.state is SendState.REFUSED:
-            self._fail(entry, send.problem)
-        elif send.state is SendState.UNKNOWN:
-            self._fail(entry, send.problem, is_unknown=True)
-        else:
-            self._drops.queue(entry, send.id)
-            self._woken.set()
+    def _finish(self, entry: Dropped) -> None:
+        """Removes a drop that was used."""
+        before = self._paths(entry)
+        self._erase(*self._drops.finish(entry))
+        self._tell(*before)
 
     def _fail(self, entry: Dropped, problem: str, *, is_unknown: bool = False) -> None:
-        text = (_UNKNOWN if is_unknown else _FAILED).format(problem=problem.rstrip("."))
+        text = self._failed_text(problem.rstrip("."), is_unknown=is_unknown)
         before = self._paths(entry)
         self._drops.fail(entry, text, self._now_s(), is_unknown=is_unknown)
         self._tell(*before, *self._paths(entry))
@@ -387,19 +350,6 @@ class Dropping:
         return [*files, entry.path, *self._drops.reports_of(entry.path)]
 
     def _tell(self, *paths: tuple[str, ...]) -> None:
-        """Tells the listeners that something changed at paths below ``Outbox``."""
-        owner_id = self._drops.owner_id()
-        name = None if owner_id is None else self._root.name_of(owner_id)
-        if name is not None:
-            self._changes.changed({(name, OUTBOX, *path) for path in paths})
-
-
-def _path_of(directory: Node) -> tuple[str, ...]:
-    """The path of a directory of ``Outbox``.
-
-    Raises:
-        ReadOnlyError: It is another directory.
-    """
-    if not isinstance(directory, DropDirectory):
-        raise ReadOnlyError("files can be written in Outbox only")
-    return directory.path
+        """Tells the listeners that something changed at paths of the drops."""
+        shown = (self._shown(path) for path in paths)
+        self._changes.changed({path for path in shown if path is not None})

@@ -7,9 +7,7 @@ continues, because the kernel holds a lock of the directory during these calls. 
 false "no such file" would be worse.
 """
 
-from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from operator import attrgetter
 
 import trio
 
@@ -28,16 +26,21 @@ from rcfs.files._changes import Changes, Listener
 from rcfs.files._changing import FLUSH_S, Changing
 from rcfs.files._collections import ShownCollections
 from rcfs.files._contents import Contents
+from rcfs.files._drop_sides import droppings_of
 from rcfs.files._dropping import Dropping
 from rcfs.files._exporting import Exporting
+from rcfs.files._locks import lock_of
 from rcfs.files._openers import Listing, OpenContent, OpenDrop, Opener, OpenLive, OpenMember, OpenText
+from rcfs.files._reader_book import ReaderBook
 from rcfs.files._readers import USUAL_CRAWLERS, Asker, CrawlerRule, Readers
 from rcfs.files._renderings import Renderer
+from rcfs.files._search_pages import PAGE, SearchPages
 from rcfs.files._searching import Searching
 from rcfs.files._texts import Texts
 from rcfs.files._waits import Waits
 from rcfs.transport import Recorder
 from rcfs.tree import (
+    REFUSE,
     ArchiveDirectory,
     ContentFile,
     Directory,
@@ -46,21 +49,17 @@ from rcfs.tree import (
     ExportDirectory,
     ExportKindDirectory,
     LiveFile,
-    MailboxDirectory,
     MemberFile,
     MessageDirectory,
     Node,
+    ReaderFile,
     RefreshFile,
     Root,
     SearchDirectory,
     TextFile,
+    drop_place,
 )
 
-_PAGE = 32
-"""Entries to a page. The first reply to the kernel has 4 KiB, which hold some 20 of them."""
-_SLOW_PAGE = 2000
-"""Entries to a page of a directory that is not quick: in 100,000 messages each page of a search for a common
-prefix takes 0.3 s (measured 2026-11)."""
 _XATTR_CACHED = "user.rcfs.cached"
 """It is not listed: it is a state that changes, so `rsync -X` would write it to a copy again and again."""
 
@@ -99,12 +98,15 @@ class FileSystem:
         self._render_live = render_live
         self._changes = Changes()
         self._readers = Readers(engine.recorder, crawlers)
+        self.reader_book = ReaderBook(waits, engine.recorder)
+        """The processes that read."""
         self._contents = Contents(
             engine.library, waits, self._readers, max_wait_s, self._changes.size_changed
         )
         self.texts = Texts(self._changes, Renderer(engine.cache.spill))
         """The open texts."""
         self._searching = Searching(root, engine.searches, self._changes)
+        self._search_pages = SearchPages(self._searching, waits)
         self.collections = ShownCollections(
             root,
             engine,
@@ -121,14 +123,21 @@ class FileSystem:
         self._exporting = Exporting(root, engine, self._changes, self.collections.extensions_changed)
         self.changing = Changing(root, engine, self._changes)
         """The changes of messages."""
-        self.dropping = Dropping(root, root.drops, engine, self._changes) if root.drops else None
-        """The files that people drop into ``Outbox``; None if the tree has none."""
+        self.droppings = droppings_of(root, engine, self._changes)
+        """By drops, their side of the tree; empty if people can drop nothing."""
         self._live_bytes: dict[str, int] = {}
 
     @property
     def recorder(self) -> Recorder:
         """Records unexpected errors."""
         return self._engine.recorder
+
+    def dropping_at(self, node: Node) -> Dropping | None:
+        """The side that takes files in a directory, or has taken the file `node`; None for another node."""
+        if isinstance(node, DropFile):
+            return self.droppings.get(node.drops)
+        place = drop_place(node)
+        return None if place is None else self.droppings.get(place[0])
 
     def listen(self, listener: Listener) -> None:
         """Adds a listener for every change."""
@@ -145,7 +154,7 @@ class FileSystem:
         """The node that `directory` shows under a name; None if it shows no such name."""
         node = None
         if directory.is_known or isinstance(directory, ArchiveDirectory):
-            node = await self._find(directory, name, asker, _lock_of(directory))
+            node = await self._find(directory, name, asker, lock_of(directory))
         # A mailbox has no names with a leading dot, and desktops that probe for some must not load it.
         if node is None and directory.collection_id is not None and not name.startswith("."):
             await self.collections.need(directory, asker, briefly=True)
@@ -155,12 +164,14 @@ class FileSystem:
 
     async def find_again(self, directory: Directory, name: str, asker: Asker) -> Node | None:
         """As `find`, for a node that was found before, when the caller holds no lock of the directory."""
-        return await self._find(directory, name, asker, ("again", *_lock_of(directory), name))
+        return await self._find(directory, name, asker, ("again", *lock_of(directory), name))
 
     async def _find(self, directory: Directory, name: str, asker: Asker, lock: Hashable) -> Node | None:
         is_archive = isinstance(directory, ExportDirectory) and directory.is_inside(name)
         if is_archive or isinstance(directory, ArchiveDirectory):
             await self._waits.briefly(asker, lock, lambda: self._look_into(directory))
+        if self._exporting.has(directory):
+            return self._exporting.find(directory, name)
         if not isinstance(directory, SearchDirectory):
             return self.changing.find(directory, name)
         searching, key = self._searching, (directory.query, name)
@@ -176,7 +187,7 @@ class FileSystem:
         if not isinstance(directory, ArchiveDirectory):
             await self.collections.need(directory, asker, briefly=briefly)
         elif briefly:
-            await self._waits.briefly(asker, _lock_of(directory), lambda: self.archives.enter(directory))
+            await self._waits.briefly(asker, lock_of(directory), lambda: self.archives.enter(directory))
         else:
             await self._waits.until(
                 asker, lambda: self.archives.enter(directory), within_s=self._max_wait_s, seated=False
@@ -216,6 +227,7 @@ class FileSystem:
         Raises:
             NotFoundError: It turned out that there is nothing to show, as for an extension without a mailbox.
         """
+        self.reader_book.require_welcome(asker)
         try:
             await self.collections.need(directory, asker)
         except (ForbiddenError, OfflineError, UnreachableError):
@@ -230,14 +242,22 @@ class FileSystem:
         if directory.collection_id is not None and self._readers.looks_around(asker, trio.current_time()):
             self._engine.lane.gate.mark_present()
         self.changing.listed(directory, asker)
+        self._exporting.listed(directory, asker)
         listing = Listing(directory)
         if isinstance(directory, SearchDirectory):
             self.collections.visit_all()
             # Run the query here, where a wait blocks no one else, and not for the first page.
             await self._waits.until(
-                asker, lambda: self._read_ahead(listing, directory, 0), within_s=self._max_wait_s
+                asker, lambda: self._search_pages.read(listing, directory, 0), within_s=self._max_wait_s
             )
         return listing
+
+    def edition(self, directory: Directory) -> str | None:
+        """A text that changes whenever the names in a listing may change; None if nothing tells that.
+
+        It is for a directory that `list` has just begun to list.
+        """
+        return self.changing.edition(directory) if directory.is_known else None
 
     async def page(self, listing: Listing, after: int) -> Sequence[Entry]:
         """The next entries after the cursor `after` (0 for the beginning); empty at the end.
@@ -247,40 +267,18 @@ class FileSystem:
         """
         directory = listing.directory
         if isinstance(directory, ArchiveDirectory) and not directory.is_known:
-            await self._waits.briefly(None, _lock_of(directory), lambda: self.archives.enter(directory))
+            await self._waits.briefly(None, lock_of(directory), lambda: self.archives.enter(directory))
         if not directory.is_known:
             raise StoreError("the index has lost this while it was listed")
         if listing.end == after != 0:
             return ()  # The kernel asks until a reply is empty: every second call in most directories.
         if isinstance(directory, SearchDirectory):
-            return await self._slow_page(listing, directory, after)
-        page = self.changing.page(directory, after, _PAGE)
-        if not page or (len(page) < _PAGE and directory.ends_short):
+            return await self._search_pages.page(listing, directory, after)
+        shown = self._exporting if self._exporting.has(directory) else self.changing
+        page = shown.page(directory, after, PAGE)
+        if not page or (len(page) < PAGE and directory.ends_short):
             listing.end = page[-1].cursor if page else after
         return page
-
-    async def _slow_page(self, listing: Listing, directory: SearchDirectory, after: int) -> Sequence[Entry]:
-        is_there = listing.ahead_after <= after and (not listing.ahead or after < listing.ahead[-1].cursor)
-        if not is_there or listing.ahead_edition != self._searching.edition:
-            # The kernel does not say which process continues a listing.
-            await self._waits.briefly(
-                None, _lock_of(directory), lambda: self._read_ahead(listing, directory, after)
-            )
-        start = bisect_right(listing.ahead, after, key=attrgetter("cursor"))
-        page = listing.ahead[start : start + _PAGE]
-        if not page:
-            listing.end = after
-        return page
-
-    async def _read_ahead(self, listing: Listing, directory: SearchDirectory, after: int) -> None:
-        """Fetches many entries of a slow directory after the cursor `after`."""
-        searching = self._searching
-        # Read it first, so that a change during the query makes its result old.
-        edition = searching.edition
-        listing.ahead = await searching.ask(
-            lambda: searching.page(directory, after, _SLOW_PAGE), (directory.query, after)
-        )
-        listing.ahead_after, listing.ahead_edition = after, edition
 
     # Changes: searches and exports are the only things that users can make, and messages all that they delete
 
@@ -292,13 +290,15 @@ class FileSystem:
                 return self._exporting.make(parent, name)
             return self._searching.make(parent, name)
 
-        return await self._waits.briefly(asker, _lock_of(parent), make)
+        return await self._waits.briefly(asker, lock_of(parent), make)
 
     async def remove_directory(self, parent: Node, name: str, asker: Asker) -> tuple[str, ...]:
         """Removes a search, forgets an export, or deletes a message; all the names that it had.
 
-        See `Searching.remove`, `Exporting.remove` and `Changing.remove_directory`.
+        See `Searching.remove`, `Exporting.remove`, `Exporting.hide` and `Changing.remove_directory`.
         """
+        if self._exporting.has(parent):
+            return self._exporting.hide(parent, name, asker)
 
         def remove() -> Awaitable[tuple[str, ...]]:
             if self.changing.has(parent):
@@ -307,7 +307,7 @@ class FileSystem:
                 return self._exporting.remove(parent, name)
             return self._searching.remove(parent, name)
 
-        return await self._waits.briefly(asker, _lock_of(parent), remove)
+        return await self._waits.briefly(asker, lock_of(parent), remove)
 
     async def rename(
         self, parents: tuple[Node, Node], name: str, new_name: str, asker: Asker, *, exchange: bool
@@ -326,24 +326,26 @@ class FileSystem:
                 return None
             return await self._searching.rename(parents, name, new_name, exchange=exchange)
 
-        return await self._waits.briefly(asker, _lock_of(parents[1]), rename)
+        return await self._waits.briefly(asker, lock_of(parents[1]), rename)
 
     async def remove(self, parent: Node, name: str, asker: Asker) -> None:
-        """Hides a file of a message or of a search, or marks a message as read.
+        """Hides a file of a message, an export or a search, or marks a message as read.
 
-        See `Changing.remove` and `Searching.hide`.
+        See `Changing.remove`, `Exporting.hide` and `Searching.hide`.
         """
         if self.changing.has(parent):
             await self._waits.briefly(
-                asker, _lock_of(parent), lambda: self.changing.remove(parent, name, asker)
+                asker, lock_of(parent), lambda: self.changing.remove(parent, name, asker)
             )
+        elif self._exporting.has(parent):
+            self._exporting.hide(parent, name, asker)
         else:
             self._searching.hide(parent, name)
 
     async def mark(self, node: Node, name: str, value: bytes, asker: Asker) -> None:
         """Sets an extended attribute of messages; see `Changing.set_xattr`."""
         await self._waits.briefly(
-            asker, _lock_of(node), lambda: self.changing.set_xattr(node, name, value, asker)
+            asker, lock_of(node), lambda: self.changing.set_xattr(node, name, value, asker)
         )
 
     async def flush(self) -> None:
@@ -373,10 +375,15 @@ class FileSystem:
                 asker, lambda: self.collections.refresh(node.name), within_s=_REFRESH_WITHIN_S
             )
             return OpenLive(f"{said}\n".encode())
+        if isinstance(node, ReaderFile):
+            change = self.reader_book.refuse if node.topic == REFUSE else self.reader_book.release
+            return OpenLive(f"{change(node.pid, asker)}\n".encode())
         if isinstance(node, LiveFile):
             data = (await self._render_live(node.topic)).encode()
             self._live_bytes[node.topic] = len(data)
             return OpenLive(data)
+        self.reader_book.require_welcome(asker)
+        self.reader_book.opened(asker)
         if isinstance(node, TextFile):
             await self.collections.need(node, asker)
             number = self.texts.ask()
@@ -389,8 +396,9 @@ class FileSystem:
             return self.texts.open(place, node, text, number)
         if isinstance(node, MemberFile):
             return await self.archives.open(node, asker)
-        if isinstance(node, DropFile) and self.dropping is not None:
-            return await self.dropping.open(node, flags)
+        dropping = self.dropping_at(node)
+        if isinstance(node, DropFile) and dropping is not None:
+            return await dropping.open(node, flags)
         if not isinstance(node, ContentFile):
             raise WrongKindError("only files can be opened")
         opener = await self._contents.open_again(place, node, asker) if has_bytes else None
@@ -403,13 +411,20 @@ class FileSystem:
             StaleError: The text was replaced by another one.
             RcfsError: The bytes are not available, or not yet.
         """
-        if isinstance(opener, OpenContent):
-            return await self._contents.read(opener, off, size)
-        if isinstance(opener, OpenMember):
-            return await self.archives.read(opener, off, size)
+        if isinstance(opener, (OpenContent, OpenMember)):
+            self.reader_book.require_welcome(opener.asker)
+            if isinstance(opener, OpenContent):
+                data = await self._contents.read(opener, off, size)
+            else:
+                data = await self.archives.read(opener, off, size)
+            self.reader_book.was_read(opener.asker, len(data))
+            return data
         if isinstance(opener, OpenDrop):
             return await Dropping.read(opener, off, size)
-        return opener.read(off, size)
+        data = opener.read(off, size)
+        if isinstance(opener, OpenText):
+            self.reader_book.was_read(None, len(data))
+        return data
 
     def close(self, opener: Opener) -> None:
         """Ends one use of an open file."""
@@ -417,24 +432,7 @@ class FileSystem:
             self._contents.release(opener)
         elif isinstance(opener, OpenMember):
             self.archives.close(opener)
-        elif isinstance(opener, OpenDrop) and self.dropping is not None:
-            self.dropping.close(opener)
+        elif isinstance(opener, OpenDrop):
+            self.droppings[opener.file.drops].close(opener)
         elif isinstance(opener, OpenText):
             self.texts.release(opener)
-
-
-def _lock_of(directory: Node) -> tuple[Hashable, ...]:
-    """The key of all brief waits in a directory; the kernel locks the directory, not one name."""
-    match directory:
-        case SearchDirectory():
-            return "search", directory.query
-        case ArchiveDirectory():
-            return "archive", directory.file.key
-        case ExportDirectory():
-            return "export", directory.kind, directory.name
-        case ExportKindDirectory():
-            return "exports", directory.kind
-        case MailboxDirectory():
-            return "messages", directory.owner_id
-        case _:
-            return ("searches",)

@@ -8,6 +8,7 @@ import trio
 from rcfs.errors import ExistsError, InvalidNameError, NotFoundError, ReadOnlyError
 from rcfs.files._changes import Changes
 from rcfs.files._new_names import require_length, require_new_name
+from rcfs.files._vanishing import page_without
 from rcfs.mailbox import Searches
 from rcfs.store import ChangedPaths, match_expression
 from rcfs.tree import (
@@ -154,13 +155,7 @@ class Searching:
 
     def page(self, directory: Directory, after: int, limit: int) -> list[Entry]:
         """At most `limit` visible entries after the cursor `after`; call it in a worker thread as well."""
-        hidden = self._hidden_in(directory)
-        while page := directory.page(after, limit):
-            shown = [entry for entry in page if entry.name not in hidden]
-            if shown:
-                return shown
-            after = page[-1].cursor
-        return []
+        return page_without(self._hidden_in(directory), directory, after, limit)
 
     def _hidden_in(self, directory: Directory) -> Collection[str]:
         return self._hidden.get(directory.query, ()) if isinstance(directory, SearchDirectory) else ()

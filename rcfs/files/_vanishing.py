@@ -1,12 +1,18 @@
 """Entries that programs remove one by one before they remove the directory: gone here, and nothing is sent.
 
-A file manager or `rm -r` removes all files of a message, and then its directory. Only that last step deletes
-the message. Until then the files are hidden, and without that step they are there again after `COMES_BACK_S`.
+A file manager or `rm -r` removes all files of a message or an export, and then its directory. Only that last
+step deletes the message, or forgets the export. Until then the files are hidden, and without that step they
+are there again after `COMES_BACK_S`.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
+from typing import Generic, TypeVar
 
 import attrs
+
+from rcfs.tree import Directory, Entry
+
+P = TypeVar("P", bound=Hashable)
 
 COMES_BACK_S = 60.0
 """Time after which hidden entries are there again, in seconds after the latest of them was removed."""
@@ -44,31 +50,39 @@ class _Hidden:
     since_s: float = 0.0
 
 
-class Vanishing:
-    """The hidden entries of all directories; all times are seconds of the same clock."""
+class Vanishing(Generic[P]):
+    """The hidden entries of directories at places `P`; all times are seconds of the same clock."""
 
     def __init__(self) -> None:
-        self._hidden: dict[Place, _Hidden] = {}
+        self._hidden: dict[P, _Hidden] = {}
+        self.edition = 0
+        """A number that rises whenever other entries are hidden."""
 
-    def hide(self, place: Place, name: str, now_s: float) -> None:
+    def hide(self, place: P, name: str, now_s: float) -> None:
         """Hides the entry `name` of the directory at `place`; without a name, only remembers the place."""
         hidden = self._hidden.setdefault(place, _Hidden())
         hidden.names |= {name} if name else set()
+        self.edition += 1
         hidden.since_s = now_s
 
-    def __contains__(self, place: Place) -> bool:
+    def __contains__(self, place: P) -> bool:
         return place in self._hidden
 
-    def names(self, place: Place) -> Collection[str]:
+    def names(self, place: P) -> Collection[str]:
         """The hidden entries of the directory at `place`."""
         hidden = self._hidden.get(place)
         return () if hidden is None else hidden.names
 
-    def drop(self, place: Place) -> None:
+    def places(self) -> list[P]:
+        """The directories in which something is hidden."""
+        return list(self._hidden)
+
+    def drop(self, place: P) -> None:
         """Hides nothing at `place` any more."""
         self._hidden.pop(place, None)
+        self.edition += 1
 
-    def overdue(self, now_s: float) -> list[tuple[Place, int]]:
+    def overdue(self, now_s: float) -> list[tuple[P, int]]:
         """Drops what was hidden for too long; the places, each with the number of its hidden entries."""
         found = [
             (place, len(hidden.names))
@@ -77,6 +91,7 @@ class Vanishing:
         ]
         for place, _count in found:
             del self._hidden[place]
+        self.edition += 1
         return found
 
     @property
@@ -84,6 +99,17 @@ class Vanishing:
         """When something is overdue next; None if nothing is hidden."""
         times = [hidden.since_s for hidden in self._hidden.values()]
         return min(times) + COMES_BACK_S if times else None
+
+
+def page_without(hidden: Collection[str], directory: Directory, after: int, limit: int) -> list[Entry]:
+    """At most `limit` entries of a directory that are not `hidden`; see `Directory.page`."""
+    page = directory.page(after, limit)
+    while page and hidden:
+        shown = [entry for entry in page if entry.name not in hidden]
+        if shown:
+            return shown
+        page = directory.page(page[-1].cursor, limit)
+    return page
 
 
 class Walkers:

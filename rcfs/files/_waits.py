@@ -22,8 +22,8 @@ MAX_WAITERS = 400
 """Most waits at the same time. Each occupies one of the 500 handlers of a mount; the others stay free for
 cached reads and metadata."""
 MAX_READ_WAITERS = 8
-"""Most reads that wait at the same time: twelve blocked buffered reads (the kernel's `max_background`) hang
-every other buffered read of the mount; measured 2026-11."""
+"""Most reads that wait at the same time, unless `Waits.max_readers` is set: twelve blocked buffered reads
+(`max_background` of the kernel) hang every other buffered read of the mount; measured 2026-11."""
 BRIEF_S = 2.0
 """Longest wait under a lock of a directory. The kernel holds that lock for a mount, and no signal reaches the
 processes that wait for the lock. Most mailboxes load within this time."""
@@ -45,6 +45,8 @@ class Waits:
     """Every wait for a mailbox or a content goes through here; all methods run in the trio thread."""
 
     def __init__(self) -> None:
+        self.max_readers = MAX_READ_WAITERS
+        """Most reads that wait at the same time."""
         self._waits: set[_Wait] = set()
         self._somebody = trio.Event()
         self._ended: WaitError | None = None
@@ -57,6 +59,17 @@ class Waits:
     def waiting(self) -> int:
         """Number of waits now."""
         return len(self._waits)
+
+    def askers(self) -> list[Asker]:
+        """The asker of each wait that has one."""
+        return [wait.asker for wait in self._waits if wait.asker is not None]
+
+    def refuse(self, is_refused: Callable[[Asker], bool], reason: WaitError) -> None:
+        """Ends the waits of some askers now."""
+        for wait in self._waits:
+            if wait.reason is None and wait.asker is not None and is_refused(wait.asker):
+                wait.reason = reason
+                wait.scope.cancel()
 
     def require_seat(self) -> None:
         """Returns if the caller may wait for long; for operations of `until` with `seated` False.
@@ -98,8 +111,8 @@ class Waits:
         """
         if self._ended is not None and (seated or isinstance(self._ended, ClosingError)):
             raise self._ended.with_traceback(None)
-        if read and self._readers >= MAX_READ_WAITERS:
-            raise BudgetError(f"{MAX_READ_WAITERS} reads wait already; try again later")
+        if read and self._readers >= self.max_readers:
+            raise BudgetError(f"{self.max_readers} reads wait already; try again later")
         if seated and not read and len(self._waits) >= MAX_WAITERS:
             raise BudgetError(f"{MAX_WAITERS} processes wait already; try again later")
         wait = _Wait(asker, trio.CancelScope(deadline=trio.current_time() + within_s))

@@ -1,7 +1,7 @@
-"""The handlers of a mount that sends: files can be written, renamed and removed in ``Outbox``.
+"""The handlers of a mount that takes files, in ``Outbox`` or where greetings are.
 
-Everything else is as in `Operations`. The kernel keeps no pages of these files, so every write arrives here
-before the call returns.
+Files can be written, renamed and removed there. Everything else is as in `Operations`. The kernel keeps no
+pages of these files, so every write arrives here before the call returns.
 """
 
 import errno
@@ -9,26 +9,39 @@ import os
 
 import pyfuse3
 
-from rcfs.errors import InvalidNameError, ReadOnlyError, StaleError
+from rcfs.errors import InvalidNameError, NotPermittedError, ReadOnlyError, StaleError, WrongKindError
 from rcfs.files import Dropping, OpenDrop
 from rcfs.fuse._attributes import decoded
 from rcfs.fuse._errno import answering, answering_briefly
 from rcfs.fuse._invalidation import forget_name
 from rcfs.fuse._operations import Operations, name_text
 from rcfs.procfs import ending_signal
-from rcfs.tree import DropDirectory, DropFile
+from rcfs.tree import DropDirectory, DropFile, GreetingDirectory, GreetingFile, Node
 
+_NO_GREETING = (
+    "to set a greeting, copy a WAV or MP3 file, under a new name, into the directory of an answering rule of"
+    " yours or of the company"
+)
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 
 
 class DroppingOperations(Operations):
-    """The handlers of a mount that has an ``Outbox``."""
+    """The handlers of a mount in which people drop files."""
 
-    @property
-    def _dropping(self) -> Dropping:
-        dropping = self._files.dropping
-        assert dropping is not None  # noqa: S101 - the mount has an Outbox
-        return dropping
+    def _dropping(self, node: Node) -> Dropping:
+        """The side that takes files in a directory, or has taken the file `node`.
+
+        Raises:
+            NotPermittedError: It is in a directory of greetings that takes none.
+            ReadOnlyError: It is elsewhere.
+        """
+        dropping = self._files.dropping_at(node)
+        if dropping is not None:
+            return dropping
+        if isinstance(node, (GreetingDirectory, GreetingFile)):
+            self.recorder.fault("greeting", _NO_GREETING)
+            raise NotPermittedError(_NO_GREETING)
+        raise ReadOnlyError("no files can be written here")
 
     # Files
 
@@ -43,7 +56,7 @@ class DroppingOperations(Operations):
     ) -> tuple[pyfuse3.FileInfo, pyfuse3.EntryAttributes]:
         """Makes a file, and opens it for writing."""
         parent = await self._node(parent_inode, ctx)
-        file, opener = await self._dropping.create(parent, _new_name(name))
+        file, opener = await self._dropping(parent).create(parent, _new_name(name))
         opener.pid = ctx.pid
         inode = self._inodes.remember(parent_inode, name, file)
         number = self._handles.add(inode, file, opener)
@@ -56,9 +69,10 @@ class DroppingOperations(Operations):
         """Opens a file; those in ``Outbox`` also for writing."""
         if flags & _WRITING:
             node = await self._node(inode, ctx)
+            dropping = self._dropping(node)
             if not isinstance(node, DropFile):
-                raise ReadOnlyError("files can be written in Outbox only")
-            opener = await self._dropping.open(node, flags)
+                raise WrongKindError("this is a directory")
+            opener = await dropping.open(node, flags)
             opener.pid = ctx.pid
             return pyfuse3.FileInfo(fh=self._handles.add(inode, node, opener), direct_io=True)
         return await super().open(inode, flags, ctx)
@@ -66,7 +80,8 @@ class DroppingOperations(Operations):
     @answering
     async def write(self, fh: pyfuse3.FileHandleT, off: int, buf: bytes) -> int:
         """Writes into a file; returns the number of bytes."""
-        return await self._dropping.write(self._drop(fh), off, buf)
+        opener = self._drop(fh)
+        return await self._dropping(opener.file).write(opener, off, buf)
 
     @answering
     async def flush(self, fh: pyfuse3.FileHandleT) -> None:
@@ -91,11 +106,12 @@ class DroppingOperations(Operations):
         """Sets size and time of a file; modes and owners stay as they are, without an error."""
         node = await self._node(inode, ctx) if fh is None else self._drop(fh).file
         if isinstance(node, DropFile):
+            dropping = self._dropping(node)
             if fields.update_size:
-                await self._dropping.truncate(node, attr.st_size)
-            self._dropping.set_times(node, attr.st_mtime_ns / 1e9 if fields.update_mtime else None)
+                await dropping.truncate(node, attr.st_size)
+            dropping.set_times(node, attr.st_mtime_ns / 1e9 if fields.update_mtime else None)
         elif not (isinstance(node, DropDirectory) and len(node.path) == 2):
-            raise ReadOnlyError("only what is in Outbox can be changed")
+            raise ReadOnlyError("only files that were put here can be changed")
         return self._entry(inode, node)
 
     @answering_briefly
@@ -122,7 +138,7 @@ class DroppingOperations(Operations):
     def _drop(self, fh: pyfuse3.FileHandleT) -> OpenDrop:
         opener = self._handles.opener(fh)
         if not isinstance(opener, OpenDrop):
-            raise StaleError("this file is not in Outbox")
+            raise StaleError("this file cannot be written")
         return opener
 
     # Names
@@ -137,9 +153,10 @@ class DroppingOperations(Operations):
     ) -> pyfuse3.EntryAttributes:
         """Makes a directory in ``Outbox``, or as `Operations`."""
         parent = await self._node(parent_inode, ctx)
-        if not isinstance(parent, DropDirectory):
+        dropping = self._files.dropping_at(parent)
+        if dropping is None:
             return await super().mkdir(parent_inode, name, mode, ctx)
-        made = self._dropping.make_directory(parent, _new_name(name))
+        made = dropping.make_directory(parent, _new_name(name))
         return self._entry(self._inodes.remember(parent_inode, name, made), made)
 
     @answering_briefly
@@ -148,10 +165,11 @@ class DroppingOperations(Operations):
     ) -> None:
         """Removes an empty directory in ``Outbox``, or as `Operations`."""
         parent = await self._node(parent_inode, ctx)
-        if not isinstance(parent, DropDirectory):
+        dropping = self._files.dropping_at(parent)
+        if dropping is None:
             await super().rmdir(parent_inode, name, ctx)
             return
-        self._dropping.remove_directory(parent, name_text(name))
+        dropping.remove_directory(parent, name_text(name))
         self._retire(parent_inode, name)
 
     @answering_briefly
@@ -160,10 +178,11 @@ class DroppingOperations(Operations):
     ) -> None:
         """Removes a file in ``Outbox``, or as `Operations`."""
         parent = await self._node(parent_inode, ctx)
-        if not isinstance(parent, DropDirectory):
+        dropping = self._files.dropping_at(parent)
+        if dropping is None:
             await super().unlink(parent_inode, name, ctx)
             return
-        await self._dropping.remove(parent, name_text(name))
+        await dropping.remove(parent, name_text(name))
         self._retire(parent_inode, name)
 
     @answering_briefly
@@ -178,15 +197,15 @@ class DroppingOperations(Operations):
     ) -> None:
         """Renames what is in ``Outbox``, or as `Operations`; a program copies what crosses its border."""
         parents = await self._node(parent_inode_old, ctx), await self._node(parent_inode_new, ctx)
-        within = sum(isinstance(parent, DropDirectory) for parent in parents)
-        if within == 0:
+        dropping, other = map(self._files.dropping_at, parents)
+        if dropping is None and other is None:
             await super().rename(parent_inode_old, name_old, parent_inode_new, name_new, flags, ctx)
             return
-        if within == 1:
+        if dropping is None or dropping is not other:
             raise pyfuse3.FUSEError(errno.EXDEV)
         if flags & pyfuse3.RENAME_EXCHANGE:
-            raise InvalidNameError("two files in Outbox cannot exchange their names")
-        self._dropping.rename(parents, name_text(name_old), _new_name(name_new))
+            raise InvalidNameError("two files cannot exchange their names here")
+        dropping.rename(parents, name_text(name_old), _new_name(name_new))
         self._retire(parent_inode_old, name_old)
         self._retire(parent_inode_new, name_new)
         # The kernel keeps the inode of the old name, which has no name here any more.

@@ -20,11 +20,12 @@ import trio
 
 from rcfs.files import Listing, Opener
 from rcfs.fuse._attributes import decoded
+from rcfs.fuse._listings import KeptListings
 from rcfs.tree import Directory, Node
 
-_NODES_AT_HAND = 4096
-"""Nodes to keep of inodes that are not open, 2 MB: a tool that walks a tree lists a directory, and then
-visits its entries one after the other."""
+_NODES_AT_HAND = 16_384
+"""Nodes to keep of inodes that are not open, 8 MB: a tool that walks a tree opens its directories one after
+the other, and the kernel may have their listings."""
 _NUMBER_BITS = 60
 """Bits of an inode number: two digits of Python's integers, which have 30 each."""
 _HEAD = Struct("<IQ")
@@ -63,6 +64,8 @@ class InodeTable:
         self._open: dict[int, _Open] = {}
         self._served: dict[int, bytes] = {}
         self._whole: set[int] = set()
+        self.listings = KeptListings()
+        """The listings of directories that the kernel may have."""
         self._moved: dict[bytes, _Moved] = {}
         """Paths with retired inodes, until the kernel holds no inode of the path."""
         self._retired: dict[int, bytes] = {}
@@ -234,11 +237,13 @@ class InodeTable:
             self._recent.pop(inode, None)
             self._served.pop(inode, None)
             self._whole.discard(inode)
+            self.listings.forget(inode)
             if self._moved:
                 self._settle(inode, held)
         if len(self._held) * _SPARSE < self._most_held:
             self._held, self._served = dict(self._held), dict(self._served)
             self._whole = set(self._whole)
+            self.listings.shrink()
             self._most_held = len(self._held)
 
     def _settle(self, inode: int, held: bytes) -> None:

@@ -1,17 +1,17 @@
 """The life of a mount."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
 import attrs
 import pyfuse3
 import trio
 
 from rcfs.engine import Engine
-from rcfs.engine_status import error_status, load_status, mount_status, queue_status, quota_status
+from rcfs.engine_status import mount_status
 from rcfs.errors import FuseUnavailableError, StoreError
 from rcfs.files import (
     FLUSH_S,
@@ -21,27 +21,27 @@ from rcfs.files import (
     FileSystem,
     SpaceMeter,
     Waits,
+    live_renderer,
     tree_of,
 )
 from rcfs.fuse._attributes import Ownership
+from rcfs.fuse._background_reads import raise_background_reads
 from rcfs.fuse._dropping import DroppingOperations
 from rcfs.fuse._fast_wait import faster_wait
+from rcfs.fuse._listings import can_keep_listings
 from rcfs.fuse._operations import Operations
 from rcfs.fuse._stacks import dump_on_signal
 from rcfs.fuse._suspend import answer_before_suspend
-from rcfs.status import (
-    ReadersStatus,
-    Status,
-    render_errors,
-    render_queue,
-    render_quota,
-    render_status,
-    to_json,
-)
+from rcfs.host import read_mounts
+from rcfs.outbox import left_lines
+from rcfs.status import ReadersStatus, Status
 from rcfs.transport import keep_going
 
 _MAX_TASKS = 500
 """Most handlers at the same time; waiting readers could use up the 99 of pyfuse3. See `MAX_WAITERS`."""
+
+Watcher = Callable[[Engine, Callable[[], Awaitable[Status]]], Awaitable[None]]
+"""Watches a mount until it is cancelled, by its engine and its present status."""
 
 
 @attrs.frozen
@@ -68,12 +68,20 @@ class MountOptions:
     """Programs that read without a person's wish, and how they are treated."""
     fast_wait: bool = True
     """Whether to use `FastWait` where possible."""
+    keep_listings: bool = True
+    """Whether the kernel may keep listings of directories, if pyfuse3 can tell it."""
     preload: bool = True
     """Whether to load mailboxes in the background before their first use."""
 
 
 async def serve_mount(
-    engine: Engine, options: MountOptions, on_ready: Callable[[], None], end: trio.Event, *, started_s: float
+    engine: Engine,
+    options: MountOptions,
+    on_ready: Callable[[], None],
+    end: trio.Event,
+    *,
+    started_s: float,
+    watchers: Mapping[str, Watcher] = MappingProxyType({}),
 ) -> None:
     """Mounts the tree, serves it, and returns when it is unmounted: because `end` was set, or by umount(8).
 
@@ -88,6 +96,7 @@ async def serve_mount(
         on_ready: Called as soon as the tree can be listed.
         end: Set to unmount.
         started_s: The present time in seconds since 1970-01-01 UTC; the status shows it.
+        watchers: Run while the mount is up, by the name under which their errors are logged.
 
     Raises:
         FuseUnavailableError: The kernel or fusermount3 refused to mount.
@@ -95,21 +104,27 @@ async def serve_mount(
     waits = Waits()
 
     async def status() -> Status:
-        readers = ReadersStatus(waits.waiting, MAX_WAITERS)
+        readers = ReadersStatus(waits.waiting, MAX_WAITERS, files.reader_book.status())
         return await mount_status(engine, options.mountpoint, started_s, readers)
 
     files = FileSystem(
-        tree_of(engine, list_control=options.list_control, sends=options.sends),
+        tree_of(
+            engine,
+            list_control=options.list_control,
+            sends=options.sends,
+            uploads=engine.outbox.rules.read_write,
+        ),
         engine,
         waits,
         max_wait_s=options.max_wait_s,
         crawlers=options.crawlers,
-        render_live=_live_renderer(engine, status),
+        render_live=live_renderer(engine, status),
     )
     space = SpaceMeter(engine)
     files.listen(space)
-    kind = Operations if files.dropping is None else DroppingOperations
-    operations = kind(files, owner=options.owner, space=space)
+    kind = DroppingOperations if files.droppings else Operations
+    keep_listings = options.keep_listings and can_keep_listings()
+    operations = kind(files, owner=options.owner, space=space, keep_listings=keep_listings)
     fuse_options = {
         "fsname=rcfs",
         f"subtype={options.fs_subtype}",
@@ -128,6 +143,7 @@ async def serve_mount(
         raise FuseUnavailableError(
             f"FUSE could not mount on {options.mountpoint}; `rcfs doctor {options.mountpoint}` finds out why"
         ) from exc
+    waits.max_readers = raise_background_reads(options.mountpoint, read_mounts())
     ready = ended = False
     try:
         async with trio.open_nursery() as nursery:
@@ -145,8 +161,10 @@ async def serve_mount(
             ]
             if engine.outbox.rules.read_write:
                 jobs += [("outbox", engine.outbox.run), ("changing", files.changing.run)]
-            if files.dropping is not None:
-                jobs += [("send", engine.sends.run), ("outbox", files.dropping.run)]
+            if options.sends:
+                jobs.append(("send", engine.sends.run))
+            jobs += [("outbox", dropping.run) for dropping in files.droppings.values()]
+            jobs += [(name, partial(watcher, engine, status)) for name, watcher in watchers.items()]
             if options.preload:
                 jobs.append(("preload", engine.preload.run))
             for event, job in jobs:
@@ -198,42 +216,18 @@ async def _end_when(end: trio.Event, waits: Waits, engine: Engine, files: FileSy
 async def _flush(engine: Engine, files: FileSystem) -> None:
     """Waits until the changes of messages are sent, for `FLUSH_S` at most; never raises.
 
-    Before that, each message that is complete in ``Outbox`` goes into the outbox on the disk.
+    Before that, each message that is complete in ``Outbox`` goes into the outbox on the disk, and complete
+    greetings are uploaded.
     """
-    if files.dropping is not None:
-        await files.dropping.settle()
+    async with trio.open_nursery() as nursery:
+        for dropping in files.droppings.values():
+            nursery.start_soon(dropping.settle)
     if not engine.outbox.rules.read_write:
         return
     try:
-        left = await engine.outbox.flush(FLUSH_S)
+        await engine.outbox.flush(FLUSH_S)
     except StoreError as exc:
         engine.recorder.failure("outbox", exc)
     else:
-        if left:
-            engine.recorder.fault(
-                "outbox", f"{left} changes of messages are kept, and the next mount sends them"
-            )
-
-
-def _live_renderer(
-    engine: Engine, status: Callable[[], Awaitable[Status]]
-) -> Callable[[str], Awaitable[str]]:
-    """A function that renders each file of ``.rcfs``, by its topic.
-
-    Only the status reads databases. The other files come from memory, because users read them when something
-    is wrong, perhaps with a database.
-    """
-    from_memory: Mapping[str, Callable[[], str]] = {
-        "quota": lambda: render_quota(quota_status(engine)),
-        "queue": lambda: render_queue(queue_status(engine), load_status(engine)),
-        "errors": lambda: render_errors(error_status(engine)),
-        "log": lambda: "".join(line + "\n" for line in engine.recorder.lines),
-    }
-
-    async def render(topic: str) -> str:
-        if topic in from_memory:
-            return from_memory[topic]()
-        now = await status()
-        return render_status(now) if topic == "status" else json.dumps(to_json(now), indent=2) + "\n"
-
-    return render
+        for line in left_lines(engine.outbox.all()):
+            engine.recorder.fault("outbox", line)

@@ -20,6 +20,7 @@ from rcfs.fuse._attributes import Ownership, decoded, entry_of, statvfs_of
 from rcfs.fuse._errno import answering, answering_briefly
 from rcfs.fuse._inodes import HandleTable, InodeTable
 from rcfs.fuse._invalidation import Invalidation
+from rcfs.fuse._listings import opened_directory
 from rcfs.fuse._processes import Process
 from rcfs.transport import Recorder
 from rcfs.tree import Directory, ExportArchiveFile, Link, Node
@@ -45,7 +46,12 @@ class Operations(pyfuse3.Operations):
     write: Any = _refused
 
     def __init__(
-        self, files: FileSystem, *, owner: Ownership | None = None, space: SpaceMeter | None = None
+        self,
+        files: FileSystem,
+        *,
+        owner: Ownership | None = None,
+        space: SpaceMeter | None = None,
+        keep_listings: bool = False,
     ) -> None:
         """Makes the handlers.
 
@@ -53,11 +59,14 @@ class Operations(pyfuse3.Operations):
             files: The file system.
             owner: Owner and permissions of all files; None for the user of this process.
             space: Answers statfs; None answers ENOSYS.
+            keep_listings: Whether the kernel may keep listings; only with a pyfuse3 that
+                `can_keep_listings`.
         """
         super().__init__()
         self._files = files
         self._owner = owner or Ownership()
         self._space = space
+        self._keeps_listings = keep_listings
         self._inodes = InodeTable(files.root)
         self._handles = HandleTable(self._inodes)
         self.invalidation = Invalidation(files.root, self._inodes)
@@ -148,11 +157,19 @@ class Operations(pyfuse3.Operations):
     # Directories
 
     @answering
-    async def opendir(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> pyfuse3.FileHandleT:
-        """Begins a listing; the first listing in a mailbox waits until that is loaded."""
+    async def opendir(self, inode: pyfuse3.InodeT, ctx: pyfuse3.RequestContext) -> Any:
+        """Begins a listing; the first listing in a mailbox waits until that is loaded.
+
+        Returns:
+            The handle, or a `pyfuse3.FileInfo` with the handle if the kernel may keep the listing.
+        """
         asker = Process(ctx.pid)
         directory = await self._directory(inode, ctx)
-        return self._handles.add(inode, directory, await self._files.list(directory, asker))
+        listing = await self._files.list(directory, asker)
+        edition = self._files.edition(directory) if self._keeps_listings else None
+        number = self._handles.add(inode, directory, listing)
+        keep = None if edition is None else self._inodes.listings.opened(inode, number, edition)
+        return number if keep is None else opened_directory(number, keep=keep)
 
     @answering_briefly
     async def readdir(self, fh: pyfuse3.FileHandleT, start_id: int, token: pyfuse3.ReaddirToken) -> None:
@@ -162,7 +179,10 @@ class Operations(pyfuse3.Operations):
         # One page, without a checkpoint: the kernel would never hear of a change between the look at an entry
         # and the reply. It is only one page, so that other tasks get a turn: a large reply has room for
         # hundreds.
-        for entry in await self._files.page(listing, start_id):
+        page = await self._files.page(listing, start_id)
+        if not page and not start_id:
+            inodes.listings.found_empty(parent, fh)
+        for entry in page:
             name = encoded(entry.name)
             inode = inodes.number(parent, name)
             shown = entry_of(inode, attributes(entry.node), owner)
@@ -173,7 +193,9 @@ class Operations(pyfuse3.Operations):
     @answering
     async def releasedir(self, fh: pyfuse3.FileHandleT) -> None:
         """Ends a listing."""
+        inode, _listing = self._handles.listing(fh)
         self._handles.pop(fh)
+        self._inodes.listings.closed(inode, fh)
 
     @answering
     async def fsyncdir(
@@ -214,7 +236,7 @@ class Operations(pyfuse3.Operations):
     async def unlink(
         self, parent_inode: pyfuse3.InodeT, name: pyfuse3.FileNameT, ctx: pyfuse3.RequestContext
     ) -> None:
-        """Hides a file of a message or of a search, or marks a message as read."""
+        """Hides a file of a message, an export or a search, or marks a message as read."""
         asker = Process(ctx.pid)
         await self._files.remove(await self._node(parent_inode, ctx), name_text(name), asker)
 
