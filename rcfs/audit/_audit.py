@@ -82,6 +82,8 @@ class Audit:
             CacheHoldings(engine.cache, account.id) if archive is None else CopyHoldings(archive)
         )
         self._refused: set[int] = set()
+        self._has_compared = False
+        """Whether the platform has listed any mailbox."""
 
     async def run(self, paths: Sequence[Parts], wanted: Filter) -> tuple[Summary, list[Parts]]:
         """Audits what is `wanted` below `paths`; also returns the paths that lead to nothing.
@@ -111,7 +113,7 @@ class Audit:
             reads_all = summary.is_as_pulled or wanted.is_everything
             takes = None if reads_all else lambda _path, _kind, _month: False
             await in_steps(copy_audit.check_files(takes=takes))
-        if self._closed and wanted.takes_messages:
+        if self._closed and any(selection.takes_messages for selection in chosen):
             self._tally.note(Finding(Trouble.UNPROVEN, "", f"no mailbox can be read: {self._closed}"))
         others = OtherContents(
             self._engine,
@@ -128,13 +130,13 @@ class Audit:
             if isinstance(directory, ExtensionDirectory):
                 show_mailbox(directory, self._engine.account.mailboxes)
             report = OwnerReport(selection.owner, selection.name)
-            if isinstance(directory, ExtensionDirectory) and wanted.takes_messages:
+            if isinstance(directory, ExtensionDirectory) and selection.takes_messages:
                 await self._audit_mailbox(selection, report)
             self.doing = f"{selection.name}: recordings and greetings"
             await in_steps(others.audit(selection, report))
             self._tally.close(report)
             self._on_owner(report)
-        if self._refused and not any(row.messages for row in summary.kinds.values()):
+        if self._refused and not self._has_compared:
             self._tally.note(Finding(Trouble.UNPROVEN, "", "the login may read no mailbox at all"))
         if copy_audit is not None:
             await trio.to_thread.run_sync(copy_audit.note_manifest)
@@ -218,6 +220,7 @@ class Audit:
             return None
         finally:
             self.summary.requests += comparison.requests
+        self._has_compared = True
         report.basis = comparison.basis
         report.platform_messages, report.index_messages = comparison.total, comparison.indexed
         return comparison

@@ -125,12 +125,18 @@ class OtherContents:
         takes_logs = CALL_LOG in selection.wanted.kinds and selection.below(CALLS_VIEW)
         for month in months:
             known = self._engine.account.calls.catalogue.month(selection.owner, month)
-            if known is None or not known.calls:
-                continue
-            if known.synced_s:
+            has_calls = known is not None and known.calls > 0
+            if known is not None and has_calls and known.synced_s:
                 self._oldest_s = min(known.synced_s, self._oldest_s or known.synced_s)
-            if takes_logs and self._archive is not None:
+            if takes_logs and self._archive is not None and (has_calls or self._was_shown(month)):
                 self._check_log(report, self._archive, f"{selection.name}/{CALLS_VIEW}/{month}")
+
+    def _was_shown(self, month: str) -> bool:
+        """Whether the last pull of the copy met a month even if it had no call."""
+        if self._archive is None or not self._archive.notes.pulls:
+            return False
+        recent = self._engine.account.calls.catalogue.recent_months(self._archive.notes.pulls[-1].at_s)
+        return month in recent
 
     def _check_log(self, report: OwnerReport, archive: Archive, path: str) -> None:
         row = report.row(CALLS_VIEW, path[-7:])

@@ -16,6 +16,7 @@ from rcfs.model import (
     is_month,
 )
 from rcfs.pull import (
+    BESIDES,
     KINDS,
     NO_MONTH,
     OwnerDirectory,
@@ -97,6 +98,11 @@ class OwnerSelection:
     def is_whole(self) -> bool:
         """Whether all of the owner is audited."""
         return () in self.paths and self.wanted.is_everything
+
+    @property
+    def takes_messages(self) -> bool:
+        """Whether it may take a message, and not only calls, recordings or greetings."""
+        return self.wanted.takes_messages and any("".join(path[:1]) not in BESIDES for path in self.paths)
 
     def path_of(self, message: Message) -> str | None:
         """Path of a message in the tree, if it is audited; None otherwise."""

@@ -12,6 +12,8 @@ from rcfs.pull._copy import Copy as Copy
 from rcfs.pull._days import TYPICAL_BYTES as TYPICAL_BYTES
 from rcfs.pull._days import Days as Days
 from rcfs.pull._disk import open_regular as open_regular
+from rcfs.pull._division import Shard as Shard
+from rcfs.pull._division import parse_shard as parse_shard
 from rcfs.pull._facts import KINDS as KINDS
 from rcfs.pull._facts import NO_MONTH as NO_MONTH
 from rcfs.pull._facts import Fact as Fact
@@ -22,11 +24,13 @@ from rcfs.pull._facts import is_record_key as is_record_key
 from rcfs.pull._facts import kind_of_message as kind_of_message
 from rcfs.pull._facts import month_of_time as month_of_time
 from rcfs.pull._facts import record_key as record_key
+from rcfs.pull._joint import PartList as PartList
 from rcfs.pull._keeping_up import KeepingUp as KeepingUp
 from rcfs.pull._manifest import FileEntry as FileEntry
 from rcfs.pull._manifest import UnknownEntry as UnknownEntry
 from rcfs.pull._manifest import entries as entries
 from rcfs.pull._manifest_file import open_manifest as open_manifest
+from rcfs.pull._needs import BESIDES as BESIDES
 from rcfs.pull._needs import OwnerDirectory as OwnerDirectory
 from rcfs.pull._needs import Parts as Parts
 from rcfs.pull._needs import matches as matches

@@ -13,10 +13,11 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from secrets import token_hex
 
 from rcfs.errors import StoreError
 from rcfs.model import file_time_ns
@@ -36,8 +37,18 @@ from rcfs.pull._disk import (
 from rcfs.pull._facts import Fact, PullNote, had_line, pull_line
 from rcfs.pull._file_writer import FileWriter
 from rcfs.pull._fingerprint import Fingerprint, Found
-from rcfs.pull._manifest import Complete, complete_line
+from rcfs.pull._manifest import Complete, complete_line, header
 from rcfs.pull._manifest_file import open_manifest
+from rcfs.pull._members import (
+    LOCK_FILE,
+    forget_members,
+    is_alone,
+    is_of_members,
+    member_sums,
+    membership,
+    read_members,
+    sums_name,
+)
 from rcfs.tree import COPY_MANIFEST
 
 _DIRECTORY_MODE = 0o700
@@ -49,23 +60,28 @@ _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Copy:
-    """The copy in one directory; only this object may write to it."""
+    """The copy in one directory; only this object, or only members of it, may write to it."""
 
-    def __init__(self, path: Path, fd: int, account_id: str, digests: Digests) -> None:
+    def __init__(self, path: Path, fd: int, account_id: str, digests: Digests, member: str = "") -> None:
         """For `open` and `look` only."""
+        self._member = member
         self._path = path
         self._fd = fd
         self._account_id = account_id
         self._digests = digests
+        self._seen: tuple[object, ...] = ()
+        """The state of the manifests before they were read."""
         self._lock = threading.Lock()
         self._log = -1
         self._renamed = 0
-        self._disk = Disk()
+        self._disk = Disk(member)
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path, account_id: str) -> Iterator["Copy"]:
+    def open(cls, path: Path, account_id: str, *, shared: bool = False) -> Iterator["Copy"]:
         """The copy of an account in the directory `path`, which is created if it is missing.
+
+        With `shared`, other pulls with `shared` may write to it at the same time; see `rcfs.pull._members`.
 
         Raises:
             StoreError: The directory cannot be created or written, holds something else, is the copy of
@@ -75,17 +91,19 @@ class Copy:
             path.mkdir(_DIRECTORY_MODE, parents=True, exist_ok=True)
         except OSError as exc:
             raise StoreError(f"{path} cannot be created: {exc.strerror}") from exc
-        with cls.look(path, account_id) as copy, copy._writable():  # noqa: SLF001 - of its own class
+        member = token_hex(8) if shared else ""
+        with cls.look(path, account_id, member) as copy, copy._writing():  # noqa: SLF001 - of its own class
             yield copy
 
     @classmethod
     @contextmanager
-    def look(cls, path: Path, account_id: str = "") -> Iterator["Copy"]:
+    def look(cls, path: Path, account_id: str = "", member: str = "") -> Iterator["Copy"]:
         """The copy in `path`, for reading only; a missing directory is a copy without files.
 
         Args:
             path: Its directory.
             account_id: The account that it must belong to; empty for any.
+            member: For `open` only.
 
         Raises:
             StoreError: The directory cannot be read, holds something else, or is the copy of another account.
@@ -98,9 +116,17 @@ class Copy:
         except OSError as exc:
             raise StoreError(f"{path} cannot be used: {exc.strerror}") from exc
         try:
-            yield cls(path, fd, account_id, _read_manifest(fd, path, account_id))
+            seen = _manifests(fd)
+            copy = cls(path, fd, account_id, _read_manifest(fd, path, account_id), member)
+            copy._seen = seen
+            yield copy
         finally:
             os.close(fd)
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other pulls may write to it at the same time."""
+        return bool(self._member)
 
     @property
     def notes(self) -> list[str]:
@@ -138,6 +164,11 @@ class Copy:
     def know(self, parts: Sequence[str], fact: Fact, *, is_message: bool, gone: bool) -> None:
         """Notes what the file at `parts` is; see `Digests.put_fact`."""
         self._digests.put_fact("/".join(parts), fact, is_message=is_message, gone=gone)
+
+    @property
+    def pulls(self) -> tuple[PullNote, ...]:
+        """The latest pulls into the copy, the last one at the end."""
+        return self._digests.pulls
 
     def note_pull(self, note: PullNote, owners: Mapping[int, str]) -> None:
         """Notes a pull, and what it found at the platform for `owners`, whose values are their directories.
@@ -303,7 +334,7 @@ class Copy:
             with suppress(OSError):
                 if os.readlink(parts[-1], dir_fd=fd) == target:
                     return
-            partial = partial_name(parts[-1])
+            partial = self._disk.partial_name(parts[-1])
             with suppress(FileNotFoundError):
                 os.unlink(partial, dir_fd=fd)
             if not self._disk.link(target, partial, fd, self._fd):
@@ -354,11 +385,15 @@ class Copy:
         finally:
             os.close(fd)
 
+    def _writing(self) -> AbstractContextManager[None]:
+        return self._shared() if self.is_shared else self._writable()
+
     @contextmanager
     def _writable(self) -> Iterator[None]:
         try:
-            if not self._disk.lock(self._fd):
+            if not self._disk.lock(self._fd) or not forget_members(self._fd, self._disk):
                 raise StoreError(f"another pull is writing to {self._path}; wait until it has ended")
+            self._read_again()
             FileWriter(self._disk, self._fd, COPY_MANIFEST).close()  # Shows at once what the disk lacks.
             self._write_manifest()
             self._log = open_regular(COPY_MANIFEST, self._fd, os.O_WRONLY | os.O_APPEND)
@@ -371,6 +406,41 @@ class Copy:
             with suppress(OSError):  # An unsorted manifest is as valid as a sorted one.
                 self._write_manifest()
 
+    @contextmanager
+    def _shared(self) -> Iterator[None]:
+        """As `_writable`, for a member."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        with ExitStack() as stack:
+            try:
+                # A pull that wants the copy to itself locks the directory.
+                if not self._disk.lock(self._fd, shared=True):
+                    raise StoreError(f"another pull is writing to {self._path}; wait until it has ended")
+                self._disk.lacks.pop(Lack.LOCKS, None)
+                lock = stack.enter_context(membership(self._fd, self._path, self._disk))
+                self._read_again()
+                self._log = os.open(sums_name(self._member), flags, 0o600, dir_fd=self._fd)
+                write_all(self._log, header(self._account_id).encode())
+            except OSError as exc:
+                raise StoreError(f"{self._path} cannot be written: {exc.strerror}") from exc
+            try:
+                yield
+            finally:
+                close_quietly(self._log)
+                with suppress(OSError):  # Else another pull does it.
+                    if is_alone(lock, self._disk):
+                        self._merge()
+
+    def _read_again(self) -> None:
+        """Reads the manifests again if another pull has changed them before this one had its lock."""
+        if _manifests(self._fd) != self._seen:
+            self._digests = _read_manifest(self._fd, self._path, self._account_id)
+
+    def _merge(self) -> None:
+        """Puts the manifests of all members into one; only while there is no other member."""
+        self._digests = _read_manifest(self._fd, self._path, self._account_id)
+        self._write_manifest()
+        os.unlink(LOCK_FILE, dir_fd=self._fd)
+
     def _write_manifest(self) -> None:
         """Replaces the manifest by a sorted one, unless it is sorted."""
         if self._digests.is_current:
@@ -381,12 +451,32 @@ class Copy:
                 writer.append(page.encode("utf-8", "surrogateescape"))
             writer.finish()
         self._digests.is_current = True
+        for name in self._digests.merged:
+            os.unlink(name, dir_fd=self._fd)
+        self._digests.merged = []
+
+
+def _manifests(fd: int) -> tuple[object, ...]:
+    """Tells one state of the manifests in a directory from another."""
+    with suppress(OSError):
+        status = os.stat(COPY_MANIFEST, dir_fd=fd, follow_symlinks=False)
+        return status.st_ino, status.st_size, status.st_mtime_ns, *member_sums(fd)
+    return tuple(member_sums(fd))
 
 
 def _read_manifest(fd: int, path: Path, account_id: str) -> Digests:
+    """Reads the manifest, and those of members."""
+    digests = _read_own(fd, path, account_id)
+    digests.merged = read_members(digests, fd, path, account_id)
+    return digests
+
+
+def _read_own(fd: int, path: Path, account_id: str) -> Digests:
     with open_manifest(fd, path, account_id) as manifest:
         if manifest is None:
-            if any(name != partial_name(COPY_MANIFEST) for name in os.listdir(fd)):
+            names = os.listdir(fd)
+            is_shared = any(is_of_members(name) for name in names)
+            if not is_shared and any(name != partial_name(COPY_MANIFEST) for name in names):
                 raise StoreError(
                     f"{path} is not empty and not a copy of rcfs pull (it has no {COPY_MANIFEST}); choose"
                     " another directory"

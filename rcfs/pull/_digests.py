@@ -47,11 +47,13 @@ class Digests:
         """Whether the manifest on the disk is as `lines` would write it."""
         self.complete: dict[str, Complete] = {}
         """The notes about top-level directories, by name."""
+        self.merged: list[str] = []
+        """Names of the manifests of members that were read as well; see `rcfs.pull._members`."""
         self._notes = Notes(self._database)
 
     def read(self, manifest: OpenManifest) -> None:
         """Reads a manifest line by line; of several lines for one path the last one counts."""
-        self.is_current = manifest.is_usual
+        self.is_current = self.is_current and manifest.is_usual
         rows: list[FileEntry] = []
         for entry in self._files_of(manifest.lines):
             rows.append(entry)
@@ -206,6 +208,11 @@ class Digests:
             rows = self._database.execute(_FOUND, (owner,)).fetchall()
             self._notes.merge(Had(owner, name, at_s, tuple(HadRow(*row) for row in rows)))
         return self.had(owner)
+
+    @property
+    def pulls(self) -> tuple[PullNote, ...]:
+        """The latest pulls, the last one at the end."""
+        return tuple(self._notes.pulls)
 
     def note_pull(self, note: PullNote) -> PullNote:
         """Notes a pull, with the number of files; a note of the same beginning is replaced."""

@@ -63,19 +63,30 @@ class Lack(StrEnum):
 class Disk:
     """The disk of one copy, and the operations that it turned out to lack; several threads may use it."""
 
-    def __init__(self) -> None:
-        """Assumes that the disk can do everything."""
+    def __init__(self, member: str = "") -> None:
+        """Assumes that the disk can do everything.
+
+        Args:
+            member: Tells the partial files of this pull from those of others that write to the same copy.
+        """
+        self._member = member
         self.lacks: dict[Lack, None] = {}
         """The operations that it lacks, in the order in which that showed."""
 
-    def lock(self, fd: int) -> bool:
-        """Locks the directory `fd`, if the disk has locks; False when another process holds the lock.
+    def partial_name(self, name: str) -> str:
+        """Name of the file `name` while it is written: the same each time, so a killed run leaves one."""
+        return partial_name(self._member + name)
+
+    def lock(self, fd: int, *, shared: bool = False) -> bool:
+        """Locks `fd`, if the disk has locks; False when another process holds the lock.
+
+        With `shared`, others may hold shared locks as well.
 
         Raises:
             OSError: The disk fails.
         """
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         except OSError as exc:
@@ -145,7 +156,7 @@ def hopeless_errors(path: Path) -> Iterator[None]:
 
 
 def partial_name(name: str) -> str:
-    """Name of the file `name` while it is written: always the same, so a killed run leaves at most one."""
+    """Name of the file `name` while it is written by a pull that has the copy to itself."""
     return f".rcfs-{sha256(name.encode()).hexdigest()[:16]}.part"
 
 

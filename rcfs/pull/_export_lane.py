@@ -68,6 +68,8 @@ class ExportLane:
         self._on_note = on_note
         self._costs = Costs(engine)
         self._waits: dict[str, _Wait] = {}
+        self._unasked = len(way.periods)
+        """Periods whose exports this pull has not asked for yet."""
         self._changed = trio.Event()
         self._has_begun = False
         self._moved_s = 0.0
@@ -82,7 +84,7 @@ class ExportLane:
     @property
     def waits_for(self) -> int:
         """Exports that are still to come."""
-        return len(self._waits)
+        return len(self._waits) + self._unasked
 
     def left_s(self) -> float:
         """Seconds until the last archive has been read, about."""
@@ -123,6 +125,8 @@ class ExportLane:
         for period in self._way.periods:
             if not await self._want(period):
                 break
+            self._unasked -= 1
+        self._unasked = 0
         self._moved_s = trio.current_time()
         while self._waits:
             self._changed = trio.Event()

@@ -5,7 +5,7 @@ from contextlib import suppress
 from hashlib import sha256
 
 from rcfs.model import file_time_ns
-from rcfs.pull._disk import Disk, close_quietly, partial_name, replace, write_all
+from rcfs.pull._disk import Disk, close_quietly, replace, write_all
 
 _MODE = 0o600
 """Only the owner may read a copy; the umask may take more away."""
@@ -22,7 +22,7 @@ class FileWriter:
         """
         self._disk = disk
         self._name = name
-        self._partial = partial_name(name)
+        self._partial = disk.partial_name(name)
         self._hasher = sha256()
         with suppress(FileNotFoundError):
             os.unlink(self._partial, dir_fd=directory_fd)  # Left by a run that was killed.

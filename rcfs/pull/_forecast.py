@@ -7,7 +7,7 @@ import attrs
 import trio
 
 from rcfs.model import Priority, UsageGroup
-from rcfs.transport import Gate
+from rcfs.transport import Budget
 
 _LEAST_PACED = 20
 """Contents of a group from which the forecast takes a pace, at least: with fewer it is wrong by more than
@@ -38,19 +38,14 @@ class _Pace:
 class Forecast:
     """The quota's forecast, corrected by the pace at which contents come; for the trio thread."""
 
-    def __init__(self, gate: Gate) -> None:
-        """Begins without a pace; `gate` knows the quota."""
-        self._gate = gate
+    def __init__(self, budget: Budget) -> None:
+        """Begins without a pace; `budget` knows the quota."""
+        self._budget = budget
         self._paces: dict[UsageGroup, _Pace] = {}
 
     def note_arrival(self, group: UsageGroup) -> None:
         """Notes that a content, whose request counted in `group`, has come now."""
         self._paces.setdefault(group, _Pace()).note(trio.current_time())
-
-    def interval_s(self, group: UsageGroup) -> float:
-        """Seconds between two requests of a group when its whole budget is used; 0.0 if it is unknown."""
-        states = (state for state in self._gate.states() if state.group == group)
-        return next((state.window_s / state.limit for state in states), 0.0)
 
     def left_s(self, left: Mapping[UsageGroup, int], asked: Counter[UsageGroup]) -> float:
         """Seconds until the last content comes; each group has a budget of its own.
@@ -61,13 +56,13 @@ class Forecast:
             left: Contents that have not come yet, by the usage plan group of their requests.
             asked: Those of them whose requests wait or were sent already.
         """
-        for state in self._gate.states():
-            if state.frozen_for_s:
-                self._paces.pop(state.group, None)  # A penalty says nothing of the pace that comes after.
+        for group in tuple(self._paces):
+            if self._budget.is_frozen(group):
+                del self._paces[group]  # A penalty says nothing of the pace that comes after.
         times_s = [0.0]
         for group, count in left.items():
             if count > 0:
-                times_s.append(self._gate.answered_s(group, Priority.BULK, max(0, count - asked[group])))
+                times_s.append(self._budget.answered_s(group, Priority.BULK, max(0, count - asked[group])))
                 if group in self._paces:
                     times_s.append(self._paces[group].left_s(count, trio.current_time()))
         return max(times_s)

@@ -1,4 +1,4 @@
-"""Whether pulls of one login can keep up with the recordings that an account makes."""
+"""Whether pulls can keep up with the recordings that an account makes."""
 
 import attrs
 import trio
@@ -9,7 +9,7 @@ from rcfs.model import HEAVY
 
 @attrs.frozen
 class KeepingUp:
-    """The new recordings of an account, and how many of them one login can fetch."""
+    """The new recordings of an account, and how many of them the logins can fetch."""
 
     new_a_day: float
     """New recordings a day, by the newest loaded months."""
@@ -17,6 +17,8 @@ class KeepingUp:
     """Most recordings that the budget brings in a day."""
     beside_persons_a_day: float
     """The same while somebody reads in a mount all day."""
+    logins: int = 1
+    """Number of the logins that fetch them."""
 
     @property
     def behind_a_day(self) -> float:
@@ -30,7 +32,7 @@ class KeepingUp:
 
 
 async def keeping_up(engine: Engine) -> KeepingUp | None:
-    """Whether `engine`'s login can keep up; None if too little is known.
+    """Whether the logins of `engine` can keep up; None if too little is known.
 
     Raises:
         StoreError: The index fails.
@@ -38,5 +40,5 @@ async def keeping_up(engine: Engine) -> KeepingUp | None:
     counts = await trio.to_thread.run_sync(engine.account.calls.outlook.counts)
     if counts.recordings_a_day is None:
         return None
-    share = engine.daily_share(HEAVY)
-    return KeepingUp(counts.recordings_a_day, share.most, share.beside_persons)
+    share = engine.budget.daily_share(HEAVY)
+    return KeepingUp(counts.recordings_a_day, share.most, share.beside_persons, engine.budget.logins)

@@ -90,7 +90,7 @@ class _Loader:
         """Loads greetings and prompts that were never loaded; they are loaded again once a day."""
         for collection_id in lists:
             if self._account.collections.state(collection_id) in (State.LOADED, State.ABSENT):
-                self._account.visit(collection_id)
+                self._account.greetings.visit(collection_id, Priority.BULK)
                 continue
             error = await self._tried(partial(self._account.open_collection, collection_id, Priority.BULK))
             view = GREETINGS_VIEW if kind_of(collection_id) == GREETINGS else PROMPTS_VIEW

@@ -27,24 +27,27 @@ class OpenManifest:
 
 
 @contextmanager
-def open_manifest(directory_fd: int, path: Path, account_id: str = "") -> Iterator[OpenManifest | None]:
-    """The manifest in a directory; None if the directory has none and is empty.
+def open_manifest(
+    directory_fd: int, path: Path, account_id: str = "", name: str = COPY_MANIFEST
+) -> Iterator[OpenManifest | None]:
+    """The manifest in a directory; None if the directory has none.
 
     Args:
         directory_fd: A descriptor of the directory.
         path: Its path, for messages.
         account_id: The account that it must belong to; empty for any.
+        name: Its name in the directory.
 
     Raises:
         StoreError: It cannot be read, rcfs did not write it, or it is that of another account.
     """
     try:
-        file = open_regular(COPY_MANIFEST, directory_fd)
+        file = open_regular(name, directory_fd)
     except FileNotFoundError:
         yield None
         return
     except OSError as exc:
-        raise StoreError(f"{path / COPY_MANIFEST} cannot be read: {exc.strerror}") from exc
+        raise StoreError(f"{path / name} cannot be read: {exc.strerror}") from exc
     with os.fdopen(file, encoding="utf-8", errors="surrogateescape", newline="\n") as reading:
 
         def lines() -> Iterator[str]:
@@ -52,13 +55,13 @@ def open_manifest(directory_fd: int, path: Path, account_id: str = "") -> Iterat
                 while text := reading.readline(LONGEST_LINE):
                     yield text
             except OSError as exc:
-                raise StoreError(f"{path / COPY_MANIFEST} cannot be read: {exc.strerror}") from exc
+                raise StoreError(f"{path / name} cannot be read: {exc.strerror}") from exc
 
         rest = lines()
         first = next(rest, "")
         account = account_of(first)
         if account is None:
-            raise StoreError(f"{path / COPY_MANIFEST} was not made by rcfs pull; choose another directory")
+            raise StoreError(f"{path / name} was not made by rcfs pull; choose another directory")
         if account_id not in ("", account):
             raise StoreError(f"{path} is the copy of another account ({account}); choose another directory")
         yield OpenManifest(account, first == header(account), rest)

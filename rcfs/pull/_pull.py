@@ -5,7 +5,7 @@ quota is used at any latency; a few others copy texts and cached contents meanwh
 quota waits for a disk.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
@@ -16,16 +16,18 @@ from rcfs.engine import Engine
 from rcfs.model import HEAVY, MEDIUM, Filter
 from rcfs.pull._complete import CompleteMailboxes
 from rcfs.pull._copy import Copy
+from rcfs.pull._division import Shard, part_of
 from rcfs.pull._export_lane import ExportLane
+from rcfs.pull._joint import Joint, PartList
 from rcfs.pull._keeping_up import keeping_up
 from rcfs.pull._load import in_parallel, load_tree
-from rcfs.pull._needs import Parts, owners_of
+from rcfs.pull._needs import Parts, owner_of_directory, owners_of
 from rcfs.pull._places import date_directories, make_places, sweep_directories
 from rcfs.pull._records_lane import RecordsLane
 from rcfs.pull._scope import bounds_of, scope_of, takes_all_messages
 from rcfs.pull._survey import Failure, Survey, Surveyor
 from rcfs.pull._telling import FactTeller, PullRecord
-from rcfs.pull._todo import FETCHES, Kind
+from rcfs.pull._todo import FETCHES, Kind, Step
 from rcfs.pull._transfer import Progress, Transfer
 from rcfs.pull._walk import Item, Walk, are_whole_extensions
 from rcfs.pull._way import Via, choose_way, known_exports
@@ -36,7 +38,10 @@ _FETCHERS = 64
 """Contents fetched at the same time, at most. A request holds a slot for the window and its latency, so 40 a
 minute keep 40 fetchers busy at a latency of a whole window, and 1,000 a minute keep 64 busy at 3.8 s."""
 _HEAVY_FETCHERS = 16
-"""The same for contents of other groups: 10 a minute keep 10 fetchers busy at a latency of a whole window."""
+"""The same for contents of other groups, for each login: 10 a minute keep 10 fetchers busy at a latency of a
+whole window."""
+_JOINT_FETCHERS = 8
+"""Fetchers, and copiers, for each part of a pull that has joined others, which works on twelve parts."""
 _COPIERS = 8
 """Files copied at the same time: a copier mostly waits for the sync, and a disk takes several at once."""
 _LOOKED_AT_ONCE = 100
@@ -57,6 +62,8 @@ class Pull:
         via: Via = Via.ATTACHMENTS,
         on_note: Callable[[str], None] = lambda _note: None,
         wall_clock: Callable[[], float] | None = None,
+        shard: Shard | None = None,
+        shared: PartList | None = None,
     ) -> None:
         """Prepares a pull.
 
@@ -69,7 +76,14 @@ class Pull:
             via: The way of attachments.
             on_note: Called with each thing that exports did not bring, and why.
             wall_clock: Gives seconds since 1970 UTC; None for the platform's clock.
+            shard: The share of this pull among several; None for everything. A shard has no way but
+                attachments, because exports bring whole accounts.
+            shared: The list of parts that it works through together with others; None without others. The
+                same holds.
         """
+        self._shard = shard
+        self._shared = shared
+        self._joint: Joint | None = None
         self._engine = engine
         self._copy = copy
         self._verify = verify
@@ -90,6 +104,8 @@ class Pull:
         progress = self._transfer.progress
         if self._lane is not None:
             progress.archives, progress.waits_for = self._lane.archives, self._lane.waits_for
+        if self._joint is not None:
+            progress.parts_done, progress.parts_left = self._joint.total_done, self._joint.left
         return progress
 
     def left_s(self) -> float:
@@ -157,6 +173,8 @@ class Pull:
             engine.retention.current,
             verify=self._verify,
             on_item=self._tell_of(survey, paths, wanted),
+            part_of=self._part_of(loaded.root),
+            takes=(lambda _part: True) if self._shard is None else self._shard.takes,
         )
         while await trio.to_thread.run_sync(
             surveyor.look_at, islice(items, _LOOKED_AT_ONCE), self._wall_clock()
@@ -185,12 +203,23 @@ class Pull:
         todo, copy, transfer = survey.todo, self._copy, self._transfer
         if self._teller is not None and self._record is not None:
             await trio.to_thread.run_sync(self._record.begin, survey, self._teller)
+        if self._shared is not None:
+            await self._run_together_with_others(survey, self._shared)
+            await self._finish(survey)
+            return
         fetch_all = partial(transfer.fetch_all, survey.root)
-        fetchers = {Kind.FETCH: _FETCHERS, Kind.FETCH_HEAVY: _HEAVY_FETCHERS}
+        fetchers = {
+            Kind.FETCH: _FETCHERS,
+            Kind.FETCH_HEAVY: _HEAVY_FETCHERS * self._engine.budget.logins,
+        }
         jobs = [in_parallel(count, fetch_all, todo.steps(kind)) for kind, count in fetchers.items()]
         if self._lane is not None:
             jobs.append(partial(self._use_exports, survey, self._lane))
-        if copy is not None:
+        if copy is not None and copy.is_shared:
+            # It has old names and partial files until a pull has it to itself: others may be writing.
+            jobs.append(partial(self._make_places, copy, survey))
+            jobs.append(in_parallel(_COPIERS, partial(transfer.copy_all, survey.root), todo.steps(Kind.COPY)))
+        elif copy is not None:
             pairs = ((step.detail.split("/"), step.parts) for step in todo.steps(Kind.RENAME))
             for new, error in await trio.to_thread.run_sync(copy.rename, pairs):
                 transfer.fail("/".join(new), error)
@@ -199,12 +228,51 @@ class Pull:
             jobs.append(partial(self._make_places, copy, survey))
             jobs.append(in_parallel(_COPIERS, partial(transfer.copy_all, survey.root), todo.steps(Kind.COPY)))
         await run_together(jobs)
-        if copy is not None:
-            await trio.to_thread.run_sync(date_directories, copy, todo)
-        failed = {failure.path.partition("/")[0] for failure in self.progress.failures}
-        await self._complete.note(survey, failed)
+        await self._finish(survey)
+
+    async def _finish(self, survey: Survey) -> None:
+        if self._copy is not None:
+            await trio.to_thread.run_sync(date_directories, self._copy, survey.todo)
+        if self._shard is None and self._shared is None:
+            failed = {failure.path.partition("/")[0] for failure in self.progress.failures}
+            await self._complete.note(survey, failed)
         if self._record is not None:
             await trio.to_thread.run_sync(self._record.end, tuple(self.progress.failures))
+
+    def _part_of(self, root: Root) -> Callable[[Item], str]:
+        if self._shard is None and self._shared is None:
+            return lambda _item: ""
+        names = {name: owner_of_directory(each) for name, each in owners_of(root, ((),)).items()}
+        return lambda item: part_of(item, names.get)
+
+    async def _run_together_with_others(self, survey: Survey, shared: PartList) -> None:
+        todo, transfer, copy, progress = survey.todo, self._transfer, self._copy, self.progress
+
+        async def work(part: str) -> bool:
+            before = len(progress.failures)
+            steps = partial(todo.steps, part=part)
+            fetch_all = partial(transfer.fetch_all, survey.root)
+            copy_all = partial(transfer.copy_all, survey.root)
+            jobs = [in_parallel(_JOINT_FETCHERS, fetch_all, steps(Kind.FETCH))]
+            jobs.append(in_parallel(_JOINT_FETCHERS, fetch_all, steps(Kind.FETCH_HEAVY)))
+            jobs.append(in_parallel(_JOINT_FETCHERS, copy_all, steps(Kind.COPY)))
+            if copy is not None:
+                jobs.append(partial(self._make_some, copy, Kind.LINK, steps(Kind.LINK)))
+            await run_together(jobs)
+            return len(progress.failures) == before  # A failure of another part costs a second look.
+
+        def elsewhere(part: str) -> None:
+            for kind in (Kind.FETCH, Kind.FETCH_HEAVY, Kind.COPY):
+                for step in todo.steps(kind, part=part):
+                    progress.elsewhere += 1
+                    if step.key is not None and kind is not Kind.COPY:
+                        progress.left[step.key.group] -= 1
+
+        parts = await trio.to_thread.run_sync(todo.parts)
+        self._joint = Joint(shared, work=work, on_done_elsewhere=elsewhere, on_note=self._on_note)
+        if copy is not None:
+            await self._make_some(copy, Kind.DIRECTORY, todo.steps(Kind.DIRECTORY))
+        await self._joint.run(parts)
 
     def _tell_of(self, survey: Survey, paths: Sequence[Parts], wanted: Filter) -> Callable[[Item], None]:
         """A function that tells the copy, if there is one, what an item is."""
@@ -215,8 +283,8 @@ class Pull:
         return self._teller.tell
 
     async def lost(self, survey: Survey) -> int:
-        """Number of contents that were fetched into the cache and are not there now; 0 for a copy."""
-        if self._copy is not None:
+        """Number of fetched contents that the cache does not have now; 0 for a copy, or with others."""
+        if self._copy is not None or self._shared is not None:
             return 0
         failed = {failure.path for failure in self.progress.failures}
         contains = self._engine.cache.contains
@@ -266,7 +334,9 @@ class Pull:
     async def _make_places(self, copy: Copy, survey: Survey) -> None:
         """Makes the directories, which may be empty, and the links of the copy."""
         for kind in (Kind.DIRECTORY, Kind.LINK):
-            steps = survey.todo.steps(kind)
-            while part := list(islice(steps, _LOOKED_AT_ONCE)):
-                for path, error in await trio.to_thread.run_sync(make_places, copy, kind, part):
-                    self._transfer.fail(path, error)
+            await self._make_some(copy, kind, survey.todo.steps(kind))
+
+    async def _make_some(self, copy: Copy, kind: Kind, steps: Iterator[Step]) -> None:
+        while some := list(islice(steps, _LOOKED_AT_ONCE)):
+            for path, error in await trio.to_thread.run_sync(make_places, copy, kind, some):
+                self._transfer.fail(path, error)

@@ -28,7 +28,6 @@ from rcfs.model import (
 )
 from rcfs.pull._export_lane import PATIENCE_S
 from rcfs.pull._fill import problems_of
-from rcfs.pull._forecast import Forecast
 from rcfs.pull._load import LOADERS, in_parallel
 from rcfs.pull._transfer import PROGRAM
 from rcfs.pull._way import WORTH, Costs
@@ -101,7 +100,7 @@ class RecordsLane:
 
     def _is_quicker(self, unknown: int, pages: float) -> bool:
         """Whether lists of that many mailboxes, with `pages` each, take much longer than an export."""
-        saved_s = unknown * max(0, pages - 1) * Forecast(self._engine.lane.gate).interval_s(LIGHT)
+        saved_s = unknown * max(0, pages - 1) * self._engine.lane.budget.interval_s(LIGHT)
         return saved_s > WORTH * Costs(self._engine).report_s
 
     async def _prepare(self, extension_ids: Iterator[int]) -> None:

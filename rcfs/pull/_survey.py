@@ -84,6 +84,8 @@ class Survey:
     unchanged: set[str] = attrs.field(factory=set)
     """The directories in the root that the survey passed over, because nothing is missing or has changed;
     without a copy, the extensions whose mailboxes it passed over."""
+    parts: set[str] = attrs.field(factory=set)
+    """The parts of the account in which there is something, if several pulls divide it."""
     lacking: set[str] = attrs.field(factory=set)
     """The directories in the root in which a file is gone, or is to be fetched into the cache, which may not
     keep it."""
@@ -111,11 +113,17 @@ class Surveyor:
         *,
         verify: bool,
         on_item: Callable[[Item], None] = lambda _item: None,
+        part_of: Callable[[Item], str] = lambda _item: "",
+        takes: Callable[[str], bool] = lambda _part: True,
     ) -> None:
         """Fills `survey`, whose `root` is the tree of the items; see `Pull` for the other arguments.
 
-        `on_item` is called with each item before it is looked at.
+        `on_item` is called with each item before it is looked at. `part_of` gives the part of a file or link,
+        and `takes` tells whether this pull is to look at a part.
         """
+        self._part_of = part_of
+        self._takes = takes
+        self._part = ""
         self._survey = survey
         self._cache = cache
         self._copy = copy
@@ -136,6 +144,12 @@ class Surveyor:
             count += 1
             self._on_item(item)
             node = item.node
+            self._part = ""
+            if not isinstance(node, Directory):  # All machines make and date the directories.
+                self._part = self._part_of(item)
+                self._survey.parts.add(self._part)
+                if not self._takes(self._part):
+                    continue
             if isinstance(node, ContentFile):
                 self._look_at_content(item, node, now_s)
             elif self._copy is None:
@@ -176,7 +190,7 @@ class Surveyor:
             self._survey.lacking.add(item.parts[0])
 
     def _add(self, kind: Kind, item: Item, detail: str = "", *, time_s: float = 0.0) -> None:
-        self._survey.todo.add(kind, Step(item.parts, detail, time_s))
+        self._survey.todo.add(kind, Step(item.parts, detail, time_s, self._part))
 
     def _look_at_content(self, item: Item, node: ContentFile, now_s: float) -> None:
         survey = self._survey
@@ -202,7 +216,7 @@ class Surveyor:
             survey.estimated_bytes += size_bytes
             survey.is_exact = survey.is_exact and is_exact
             end_s, created_s = self._order(item, node, now_s, size_bytes if is_exact else None)
-            step = Step(item.parts, str(node.key))
+            step = Step(item.parts, str(node.key), part=self._part)
             survey.todo.add(Kind.of_fetch(node.key), step, end_s=end_s, created_s=created_s)
 
     def _note_day(self, item: Item) -> None:

@@ -13,7 +13,7 @@ from rcfs.pull._scratch import decoded, encoded, open_scratch
 
 _SCHEMA = """CREATE TABLE steps (
     kind INTEGER NOT NULL, end_s REAL NOT NULL, created_s REAL NOT NULL, number INTEGER NOT NULL,
-    path BLOB NOT NULL, detail BLOB NOT NULL, time_s REAL NOT NULL,
+    path BLOB NOT NULL, detail BLOB NOT NULL, time_s REAL NOT NULL, part TEXT NOT NULL,
     PRIMARY KEY (kind, end_s, created_s, number)
 ) WITHOUT ROWID"""
 _PAGE = 200
@@ -67,6 +67,8 @@ class Step:
     """Key of a content; target of a link; old path of a file to rename."""
     time_s: float = 0.0
     """Time of a directory, in seconds since 1970 UTC."""
+    part: str = ""
+    """The part of the account that it belongs to; see `rcfs.pull._division`."""
 
     @property
     def key(self) -> ContentKey | None:
@@ -88,8 +90,8 @@ class Todo:
         path, detail = encoded("/".join(step.parts)), encoded(step.detail)
         with self._lock:
             self._count += 1
-            row = (kind, end_s, created_s, self._count, path, detail, step.time_s)
-            self._database.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+            row = (kind, end_s, created_s, self._count, path, detail, step.time_s, step.part)
+            self._database.execute("INSERT INTO steps VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def expect(self, periods: Iterable[tuple[float, float]]) -> int:
         """Makes the steps of kind FETCH whose `created_s` is in one of `periods` steps of kind EXPORT.
@@ -133,20 +135,37 @@ class Todo:
             (count,) = self._database.execute(query, (kind, now_s, interval_s)).fetchone()
         return int(count)
 
-    def steps(self, kind: Kind, *, backwards: bool = False) -> Iterator[Step]:
-        """The steps of a kind in their order, read page by page."""
+    def parts(self) -> list[str]:
+        """The parts that have steps, the most urgent first; `steps` of one part is fast from now on."""
+        with self._lock:
+            self._database.execute("CREATE INDEX parts ON steps (part, kind, end_s, created_s, number)")
+            rows = self._database.execute(
+                "SELECT part FROM steps WHERE part != '' GROUP BY part"
+                " ORDER BY min(end_s), min(created_s), part"
+            ).fetchall()
+        return [part for (part,) in rows]
+
+    def counts(self, part: str) -> dict[Kind, int]:
+        """Number of steps of a part, by kind."""
+        query = "SELECT kind, count(*) FROM steps WHERE part = ? GROUP BY kind"
+        with self._lock:
+            return {Kind(kind): count for kind, count in self._database.execute(query, (part,)).fetchall()}
+
+    def steps(self, kind: Kind, *, backwards: bool = False, part: str | None = None) -> Iterator[Step]:
+        """The steps of a kind in their order, read page by page; with `part` only those of that part."""
         sign, order = ("<", " DESC") if backwards else (">", "")
         beyond = math.inf if backwards else -math.inf
         columns = ("end_s", "created_s", "number")
         query = (
             f"SELECT {', '.join(columns)}, path, detail, time_s FROM steps WHERE kind = ?1"  # noqa: S608
-            f" AND ({', '.join(columns)}) {sign} (?2, ?3, ?4)"
+            f"{'' if part is None else ' AND part = ?6'} AND ({', '.join(columns)}) {sign} (?2, ?3, ?4)"
             f" ORDER BY {', '.join(column + order for column in columns)} LIMIT ?5"
         )
         after = (beyond, beyond, beyond)
+        of_part = () if part is None else (part,)
         while True:
             with self._lock:
-                page = self._database.execute(query, (kind, *after, _PAGE)).fetchall()
+                page = self._database.execute(query, (kind, *after, _PAGE, *of_part)).fetchall()
             for *_order, path, detail, time_s in page:
                 yield Step(tuple(decoded(path).split("/")), decoded(detail), time_s)
             if len(page) < _PAGE:

@@ -52,6 +52,12 @@ class Progress:
     """Archives that were read."""
     waits_for: int = 0
     """Exports that are still to come."""
+    parts_done: int | None = None
+    """Parts of the account that all machines together have done; None if this pull has not joined others."""
+    parts_left: int = 0
+    """Parts that this pull still waits for, because it or another machine works on them, or nobody yet."""
+    elsewhere: int = 0
+    """Files that other machines have brought meanwhile."""
 
     @property
     def requests_left(self) -> int:
@@ -77,7 +83,7 @@ class Transfer:
         self._failures_in_row = 0
         self._asked: dict[Content, UsageGroup] = {}
         """Contents that were not cached when this pull asked for them, and have not come yet."""
-        self._forecast = Forecast(engine.lane.gate)
+        self._forecast = Forecast(engine.budget)
         self.progress = Progress()
         """How far the pull is."""
 
@@ -86,8 +92,8 @@ class Transfer:
         return self._forecast.left_s(self.progress.left, Counter(self._asked.values()))
 
     def interval_s(self, group: UsageGroup) -> float:
-        """See `Forecast.interval_s`."""
-        return self._forecast.interval_s(group)
+        """See `Budget.interval_s`."""
+        return self._engine.budget.interval_s(group)
 
     async def fetch_all(self, root: Root, steps: Iterator[Step]) -> None:
         """Brings the contents of `steps`, each of which costs a request; several tasks may share `steps`.

@@ -26,8 +26,8 @@ from rcfs.model import (
     format_size,
 )
 from rcfs.pull._days import Days
-from rcfs.pull._forecast import Forecast
 from rcfs.pull._periods import Known, Period, Scope, choose_periods
+from rcfs.transport import Budget
 
 ASSUMED_REPORT_S: Final = 300.0
 """Duration of a report on an account that has seen none: the documentation speaks of several minutes."""
@@ -115,8 +115,8 @@ class Costs:
 
     def __init__(self, engine: Engine) -> None:
         """Asks the quota of `engine`, and how long its exports took."""
-        self._gate = engine.lane.gate
-        self._interval_s = Forecast(self._gate).interval_s
+        self._contents = engine.budget
+        self._exporter = engine.lane.budget
         self._exports = engine.exports
         usual_s = self._exports.usual_s(ExportKind.MESSAGES)
         self.is_assumed = usual_s is None
@@ -126,7 +126,7 @@ class Costs:
 
     def attachments_s(self, count: int, size_bytes: float) -> float:
         """Seconds for `count` attachments of that size together, one by one."""
-        return max(self._answered_s(MEDIUM, count), size_bytes / ASSUMED_BYTES_S)
+        return max(_answered_s(self._contents, MEDIUM, count), size_bytes / ASSUMED_BYTES_S)
 
     def exports_s(self, periods: Sequence[Period]) -> float:
         """Seconds until the archives of `periods` have come."""
@@ -138,15 +138,15 @@ class Costs:
         requests = sum(self.requests(period) for period in periods)
         line_s = sum(period.total_bytes for period in periods) / ASSUMED_BYTES_S
         # The first archives come while later reports are still made.
-        return max(rounds_s, waits_s[0] + max(self._answered_s(HEAVY, requests), line_s))
+        return max(rounds_s, waits_s[0] + max(_answered_s(self._exporter, HEAVY, requests), line_s))
 
     def is_worth(self, period: Period) -> bool:
         """Whether a period brings its attachments in half the time that they take one by one.
 
         Waiting counts once for all periods, so not here.
         """
-        alone_s = period.missing * self._interval_s(MEDIUM)
-        heavy_s = self.requests(period) * self._interval_s(HEAVY)
+        alone_s = period.missing * self._contents.interval_s(MEDIUM)
+        heavy_s = self.requests(period) * self._exporter.interval_s(HEAVY)
         return max(heavy_s, period.total_bytes / ASSUMED_BYTES_S) * WORTH < alone_s
 
     def requests(self, period: Period) -> int:
@@ -164,8 +164,9 @@ class Costs:
     def _wait_s(self, period: Period) -> float:
         return self.report_s if period.known is None else self.report_left_s(period.known.export)
 
-    def _answered_s(self, group: UsageGroup, count: int) -> float:
-        return self._gate.answered_s(group, Priority.BULK, count) if count else 0.0
+
+def _answered_s(budget: Budget, group: UsageGroup, count: int) -> float:
+    return budget.answered_s(group, Priority.BULK, count) if count else 0.0
 
 
 def archives_of(period: Period) -> int:
