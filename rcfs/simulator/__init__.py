@@ -6,6 +6,7 @@ demand, and a journal of every request. It needs the ``demo`` extra of the packa
 
 from rcfs.simulator._config import Credentials as Credentials
 from rcfs.simulator._config import Endpoints as Endpoints
+from rcfs.simulator._config import LoginSpec as LoginSpec
 from rcfs.simulator._config import SimulatorConfig as SimulatorConfig
 from rcfs.simulator._quirks import Quirk as Quirk
 from rcfs.simulator._server import Simulator as Simulator

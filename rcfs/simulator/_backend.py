@@ -192,9 +192,12 @@ class Call:
         Raises:
             ApiError: 401, the request has no login.
         """
+        session = self.login()
         for extension in self.backend.account.extensions:
-            if extension.id == self.login().user:
-                return extension
+            if extension.id == session.user:
+                if session.login is None:
+                    return extension
+                return attrs.evolve(extension, is_admin=session.login.is_admin)
         raise ApiError(401, "CMN-405", "Login to extension required")
 
     def check_account(self) -> None:
@@ -203,8 +206,30 @@ class Call:
         Raises:
             ApiError: 404, the path names another account.
         """
-        if self.path["account_id"] not in (MINE, str(self.backend.account.account_id)):
+        if self.path["account_id"] not in (MINE, str(self.account_id)):
             raise not_found("accountId")
+
+    @property
+    def account_id(self) -> int:
+        """The account of the login."""
+        login = None if self.session is None else self.session.login
+        other = None if login is None else login.account_id
+        return self.backend.account.account_id if other is None else other
+
+    def check_open(self, extension_id: int) -> None:
+        """Refuse what belongs to an extension that is closed to the login.
+
+        Raises:
+            ApiError: 403 CMN-419, or 404 if the login is not even to know that it exists.
+        """
+        login = self.login().login
+        if login is None or extension_id not in login.closed:
+            return
+        if login.hides:
+            raise not_found("resourceId")
+        raise ApiError(
+            403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"
+        )
 
     def extension(self) -> SimExtension:
         """The extension that the path names.
@@ -228,6 +253,7 @@ class Call:
                 extensions of its type have no mailbox.
         """
         extension = self.extension()
+        self.check_open(extension.id)
         if not may_read(self.user, extension):
             raise ApiError(
                 403, "CMN-419", "In order to call this API endpoint, user needs access to this extension"

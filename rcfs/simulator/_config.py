@@ -6,6 +6,7 @@ import ipaddress
 import json
 import math
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import attrs
 
@@ -40,23 +41,52 @@ class Credentials:
     """A user's JWT."""
 
     @classmethod
-    def from_seed(cls, seed: int) -> "Credentials":
-        """Credentials derived from `seed`; only a simulator accepts them."""
+    def from_seed(cls, seed: int, *, user: str = "", app: str = "") -> "Credentials":
+        """Credentials derived from `seed`, of another `user` or `app` if these are named.
+
+        Only a simulator accepts them.
+        """
 
         def derive(name: str) -> str:
-            digest = hashlib.sha256(f"rcfs simulator {seed} {name}".encode()).digest()
+            digest = hashlib.sha256(f"rcfs simulator {seed} {name}".rstrip().encode()).digest()
             return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
         def segment(claims: Mapping[str, str]) -> str:
             return base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
 
         return cls(
-            client_id=derive("client id")[:22],
-            client_secret=derive("client secret"),
+            client_id=derive(f"client id {app}")[:22],
+            client_secret=derive(f"client secret {app}"),
             jwt=".".join(
-                [segment({"alg": "RS256", "typ": "JWT"}), segment({"sub": str(seed)}), derive("signature")]
+                [
+                    segment({"alg": "RS256", "typ": "JWT"}),
+                    segment({"sub": f"{seed} {user}".rstrip()}),
+                    derive(f"signature {user} {app}".rstrip()),
+                ]
             ),
         )
+
+
+@attrs.frozen
+class LoginSpec:
+    """A further login of a simulator."""
+
+    slot: int = attrs.field(default=2, validator=attrs.validators.ge(0))
+    """Position of the user's extension in the account's list, from 0."""
+    app: str = ""
+    """Name of its app; empty for the app of the first login. Limits are those of a user in an app."""
+    admin: bool = True
+    """Whether the user is an administrator, whatever the extension says."""
+    missing_scopes: frozenset[str] = frozenset()
+    """Scopes that its app lacks."""
+    closed: frozenset[int] = frozenset()
+    """Positions of the extensions whose mailboxes and recordings it may not read."""
+    hides: bool = False
+    """Whether those do not exist for it (404), instead of being refused (403)."""
+    plans: Mapping[UsageGroup, Plan] = MappingProxyType({})
+    """Its limits, where they differ from those of the first login."""
+    account_id: int | None = None
+    """The account that it belongs to, if that is another one."""
 
 
 @attrs.frozen
@@ -76,6 +106,8 @@ class Endpoints:
     """Secret of the app."""
     jwt: str = attrs.field(repr=False)
     """A user's JWT."""
+    more: tuple[Credentials, ...] = ()
+    """The further logins that it accepts."""
 
 
 def _check_loopback(_instance: object, _attribute: object, value: str) -> None:
@@ -90,6 +122,10 @@ def _as_set(names: Iterable[str]) -> frozenset[str]:
 
 def _as_tuple(uris: Iterable[str]) -> tuple[str, ...]:
     return tuple(uris)
+
+
+def _as_logins(logins: Iterable[LoginSpec]) -> tuple[LoginSpec, ...]:
+    return tuple(logins)
 
 
 def _as_quirks(quirks: Iterable[Quirk | str]) -> frozenset[Quirk]:
@@ -187,6 +223,8 @@ class SimulatorConfig:
         ),
     )
     """Play a scripted day from the start, this many times as fast as real time; None for no scripted day."""
+    more_logins: tuple[LoginSpec, ...] = attrs.field(default=(), converter=_as_logins)
+    """Further logins, each with limits of its own."""
     credentials: Credentials | None = None
     """The credentials to accept; None derives them from the account's id, so that two accounts at the same
     address are not mistaken for one."""

@@ -119,7 +119,9 @@ class Exchange:
             headers=self.headers,
         )
         if session is not None:
-            self.backend.permissions.check(operation.id, call.user, session.scopes)
+            login = session.login
+            permissions = self.backend.permissions if login is None else login.permissions
+            permissions.check(operation.id, call.user, session.scopes)
         return call
 
     async def _found(self, call: Call) -> Answer:
@@ -162,7 +164,7 @@ class Exchange:
         if not token:
             token = bearer_token(self.headers.get("authorization", ""))
         session = self.backend.auth.session(token, self.backend.clock())
-        self.entry.user = str(session.user)
+        self.entry.user, self.entry.client = str(session.user), session.client
         return session
 
     def _client(self, session: Session | None) -> tuple[str, str]:

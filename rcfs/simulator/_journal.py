@@ -39,6 +39,8 @@ class Entry:
     """``operationId`` of the official description; empty for an unknown path."""
     user: str = ""
     """Extension id of the login; empty without a login."""
+    client: str = ""
+    """Client id of the login; empty without a login."""
     status: int | None = None
     """Status of the answer; None until one is sent, and if the connection was cut before."""
     bytes_sent: int = 0

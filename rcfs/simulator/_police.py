@@ -106,6 +106,7 @@ class Police:
         self._fixed_window = fixed_window
         self._buckets: dict[BucketKey, _Bucket] = {}
         self._freezes: dict[tuple[str, str], _Penalty] = {}
+        self._own: dict[tuple[str, str], Mapping[UsageGroup, Plan]] = {}
 
     @property
     def plans(self) -> Mapping[UsageGroup, Plan]:
@@ -116,13 +117,20 @@ class Police:
         """Apply `plans` from the next request on; groups without an entry keep their plans."""
         self._plans.update(plans)
 
+    def set_own(self, user: str, client: str, plans: Mapping[UsageGroup, Plan]) -> None:
+        """Give one user in one app `plans` of its own."""
+        self._own[user, client] = plans
+
+    def _plan(self, key: BucketKey) -> Plan:
+        return self._own.get((key.user, key.client), {}).get(key.group) or self._plans[key.group]
+
     def arrive(self, key: BucketKey, now: float) -> Verdict:
         """The decision on a request that arrives at `now`; this call counts the request.
 
         Raises:
             KeyError: The group of `key` has no plan.
         """
-        plan = self._plans[key.group]
+        plan = self._plan(key)
         freeze = self._freezes.get((key.user, key.client))
         if freeze is not None and freeze.restarted(now):
             return self._refusal(key, plan, freeze.length_s, in_penalty=True, has_headers=False)
@@ -160,7 +168,7 @@ class Police:
         self._freezes[user, client] = _Penalty(now + penalty_s, penalty_s)
 
     def _meter(self, key: BucketKey, bucket: _Bucket, now: float) -> Meter:
-        plan = self._plans[key.group]
+        plan = self._plan(key)
         window_from = now - plan.window_s
         if self._fixed_window:
             used = len(bucket.arrivals) if bucket.arrivals and bucket.arrivals[0] > window_from else 0

@@ -11,7 +11,7 @@ import trio
 from rcfs.simulator._app import App
 from rcfs.simulator._backend import Backend
 from rcfs.simulator._clock import AccountClock
-from rcfs.simulator._config import Credentials, Endpoints, SimulatorConfig
+from rcfs.simulator._config import Credentials, Endpoints, LoginSpec, SimulatorConfig
 from rcfs.simulator._due import let_time_pass
 from rcfs.simulator._exchange import FOREIGN, MEDIA, PLATFORM
 from rcfs.simulator._journal import Journal
@@ -36,6 +36,7 @@ from rcfs.simulator.account._message_store import MessageStore, StoreRules
 from rcfs.simulator.account._prompts import PromptBook
 from rcfs.simulator.faults._faults import FaultList
 from rcfs.simulator.login._auth import Auth
+from rcfs.simulator.login._logins import Login
 from rcfs.simulator.login._permissions import Permissions
 
 FOREIGN_HOST = "127.0.0.2"
@@ -82,6 +83,26 @@ class Simulator:
             token_lifetime_s=config.token_lifetime_s,
             scopes=self._permissions.scopes,
             redirect_uris=config.redirect_uris,
+            more=[self._login(number, spec) for number, spec in enumerate(config.more_logins, 2)],
+        )
+
+    def _login(self, number: int, spec: LoginSpec) -> Login:
+        """The further login `spec`, which is the `number`-th of all."""
+        ids = [extension.id for extension in self.account.extensions]
+        if not all(slot < len(ids) for slot in (spec.slot, *spec.closed)):
+            raise ValueError(f"login {number} names an extension that the account does not have")
+        # The same user has the same subject in each app.
+        user = str(spec.slot) if ids[spec.slot] != _owner(self.account, standard_user=False) else ""
+        credentials = Credentials.from_seed(self.account.account_id, user=user, app=spec.app)
+        self.police.set_own(str(ids[spec.slot]), credentials.client_id, spec.plans)
+        return Login(
+            credentials,
+            ids[spec.slot],
+            Permissions(self.config.missing_scopes | spec.missing_scopes, self.config.missing_permissions),
+            spec.admin,
+            frozenset(ids[slot] for slot in spec.closed),
+            spec.hides,
+            spec.account_id,
         )
 
     async def serve(self, *, task_status: trio.TaskStatus[Endpoints] = trio.TASK_STATUS_IGNORED) -> None:
@@ -133,6 +154,7 @@ class Simulator:
             client_id=credentials.client_id,
             client_secret=credentials.client_secret,
             jwt=credentials.jwt,
+            more=self.auth.more,
         )
 
     def _task_book(self, courses: Mapping[str, Course], kept_s: float) -> TaskBook:

@@ -12,7 +12,8 @@ STATUSES = ("Enabled", "Disabled", "Frozen", "NotActivated", "Unassigned")
 def read_account(call: Call) -> Answer:
     """The account."""
     call.check_account()
-    return json_answer(call.backend.account.account_record(call.backend.endpoints.platform_url))
+    record = call.backend.account.account_record(call.backend.endpoints.platform_url)
+    return json_answer(record | {"id": call.account_id})
 
 
 def list_extensions(call: Call) -> Answer:

@@ -33,6 +33,7 @@ def _find(call: Call) -> SimRecording:
     found = call.backend.calls.recording(int(text), call.backend.account_time())
     if found is None:
         raise not_found("recordingId")
+    call.check_open(found.extension_id)
     if not call.user.is_admin and call.user.id != found.extension_id:
         raise ApiError(403, "CMN-419", "User needs access to the extension of this recording")
     return found

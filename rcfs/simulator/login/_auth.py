@@ -15,6 +15,7 @@ import attrs
 from rcfs.simulator._config import Credentials
 from rcfs.simulator._wire import ApiError, OAuthError
 from rcfs.simulator.login._codes import Codes
+from rcfs.simulator.login._logins import Login
 
 JWT_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 """Grant type of a login with a JWT (RFC 7523, 2.1)."""
@@ -48,6 +49,8 @@ class Session:
     """The only valid refresh token."""
     refresh_expires_at: float
     """When that token expires."""
+    login: Login | None = None
+    """The login that it belongs to, if that is a further one."""
 
 
 class Auth:
@@ -59,6 +62,7 @@ class Auth:
         token_lifetime_s: Lifetime of an access token, in seconds.
         scopes: The app's scopes; a login has them all, unless it asks for fewer.
         redirect_uris: The app's registered redirect URIs, at least one.
+        more: Further logins.
     """
 
     def __init__(
@@ -69,14 +73,22 @@ class Auth:
         token_lifetime_s: float,
         scopes: frozenset[str],
         redirect_uris: Sequence[str],
+        more: Sequence[Login] = (),
     ) -> None:
         self.credentials = credentials
         self.codes = Codes(credentials.client_id, redirect_uris, scopes)
         self.owner = owner
         self._token_lifetime_s = token_lifetime_s
         self._scopes = scopes
+        self._more = tuple(more)
+        self._refused: set[Credentials] = set()
         self._sessions: list[Session] = []
         self._listeners: list[Callable[[Session], None]] = []
+
+    @property
+    def more(self) -> tuple[Credentials, ...]:
+        """The credentials of the further logins."""
+        return tuple(login.credentials for login in self._more)
 
     def listen(self, listener: Callable[[Session], None]) -> None:
         """Call `listener` with each login that ends, by revocation or because the user has too many."""
@@ -92,16 +104,26 @@ class Auth:
         Raises:
             OAuthError: The header is malformed or wrong, or it is absent and `claimed` is wrong.
         """
-        known = self.credentials
-        if not authorization and claimed == known.client_id:
+        apps = [self.credentials, *(login.credentials for login in self._more)]
+        if not authorization and any(claimed == app.client_id for app in apps):
             return False
         client, secret = split_basic(authorization)
-        if not (
-            secrets.compare_digest(client.encode(), known.client_id.encode())
-            and secrets.compare_digest(secret.encode(), known.client_secret.encode())
+        if not any(
+            secrets.compare_digest(client.encode(), app.client_id.encode())
+            and secrets.compare_digest(secret.encode(), app.client_secret.encode())
+            for app in apps
         ):
             raise OAuthError("invalid_client", "OAU-153", "Invalid client")
         return True
+
+    def refuse(self, credentials: Credentials) -> None:
+        """Refuse the JWT of `credentials` from now on, and end its sessions, as an administrator may."""
+        self._refused.add(credentials)
+        self._end([each for each in self._sessions if self._credentials_of(each) == credentials])
+
+    def accept(self, credentials: Credentials) -> None:
+        """Take back `refuse`."""
+        self._refused.discard(credentials)
 
     def grant(
         self, client: str, form: Mapping[str, str], now: float, *, proven: bool = True
@@ -122,11 +144,9 @@ class Auth:
             case grant_type if grant_type == JWT_GRANT:
                 if not proven:
                     raise OAuthError("invalid_client", "OAU-153", "Invalid client")
-                if not secrets.compare_digest(
-                    form.get("assertion", "").encode(), self.credentials.jwt.encode()
-                ):
-                    raise OAuthError("invalid_grant", "OAU-140", "Invalid assertion")
-                session = self._log_in(client, self._scopes, now, is_public=False)
+                login = self._login_of(client, form.get("assertion", ""))
+                scopes = self._scopes if login is None else login.permissions.scopes
+                session = self._log_in(client, scopes, now, is_public=False, login=login)
             case "authorization_code":
                 asked = self.codes.redeem(client, form, now, proven=proven)
                 session = self._log_in(client, asked.scopes, now, is_public=not proven)
@@ -172,10 +192,35 @@ class Auth:
         for session in self._sessions:
             self.expire(session)
 
-    def _log_in(self, client: str, scopes: frozenset[str], now: float, *, is_public: bool) -> Session:
+    def _login_of(self, client: str, assertion: str) -> Login | None:
+        """The further login of a JWT; None for the first login.
+
+        Raises:
+            OAuthError: The JWT is unknown, or refused.
+        """
+        logins = [(self.credentials, None), *((login.credentials, login) for login in self._more)]
+        for known, login in logins:
+            if known.client_id == client and secrets.compare_digest(assertion.encode(), known.jwt.encode()):
+                if known in self._refused:
+                    break
+                return login
+        raise OAuthError("invalid_grant", "OAU-140", "Invalid assertion")
+
+    def _credentials_of(self, session: Session) -> Credentials:
+        return self.credentials if session.login is None else session.login.credentials
+
+    def _log_in(
+        self,
+        client: str,
+        scopes: frozenset[str],
+        now: float,
+        *,
+        is_public: bool,
+        login: Login | None = None,
+    ) -> Session:
         session = Session(
             id=_token(16),
-            user=self.owner,
+            user=self.owner if login is None else login.user,
             client=client,
             is_public=is_public,
             scopes=scopes,
@@ -183,9 +228,11 @@ class Auth:
             expires_at=now + self._token_lifetime_s,
             refresh_token=_token(),
             refresh_expires_at=now + REFRESH_LIFETIME_S,
+            login=login,
         )
         self._sessions.append(session)
-        self._end(self._sessions[:-MAX_SESSIONS])
+        own = [each for each in self._sessions if (each.user, each.client) == (session.user, client)]
+        self._end(own[:-MAX_SESSIONS])
         return session
 
     def _end(self, ended: Sequence[Session]) -> None:
