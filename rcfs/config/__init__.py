@@ -13,9 +13,14 @@ from rcfs.config._credentials_file import remove_credentials_file as remove_cred
 from rcfs.config._credentials_file import try_credentials_file as try_credentials_file
 from rcfs.config._credentials_file import write_credentials_file as write_credentials_file
 from rcfs.config._keyring import clear_keyring as clear_keyring
+from rcfs.config._keyring import keyring_backend as keyring_backend
 from rcfs.config._keyring import read_keyring as read_keyring
 from rcfs.config._keyring import try_keyring as try_keyring
 from rcfs.config._keyring import write_keyring as write_keyring
+from rcfs.config._ledger_password import read_ledger_password as read_ledger_password
+from rcfs.config._named import ACCOUNTS as ACCOUNTS
+from rcfs.config._named import POOL as POOL
+from rcfs.config._named import parse_login_name as parse_login_name
 from rcfs.config._settings import CRAWLER_POLICIES as CRAWLER_POLICIES
 from rcfs.config._settings import DEFAULT_MAX_WAIT_S as DEFAULT_MAX_WAIT_S
 from rcfs.config._settings import DEFAULT_SERVER_URL as DEFAULT_SERVER_URL
@@ -23,6 +28,7 @@ from rcfs.config._settings import DEFAULT_SUBTYPE as DEFAULT_SUBTYPE
 from rcfs.config._settings import DEFAULT_WAIT_ONLINE_S as DEFAULT_WAIT_ONLINE_S
 from rcfs.config._settings import LOG_LEVELS as LOG_LEVELS
 from rcfs.config._settings import Credentials as Credentials
+from rcfs.config._settings import PoolEntry as PoolEntry
 from rcfs.config._settings import Settings as Settings
 from rcfs.config._sources import find_config as find_config
 from rcfs.config._sources import load_settings as load_settings

@@ -26,6 +26,7 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "client_id": _TEXT,
         "client_secret": _TEXT,
         "jwt": _TEXT,
+        "file": _TEXT,
     },
     "mount": {
         "max_wait": _NUMBER,
@@ -43,16 +44,41 @@ _TABLES: Mapping[str, Mapping[str, str]] = {
         "offline": _FLAG,
         "keep_purged": _FLAG,
         "fast_wait": _FLAG,
+        "keep_listings": _FLAG,
         "preload": _FLAG,
         "wait_online": _NUMBER,
+        "metrics": _TEXT,
+        "metrics_textfile": _TEXT,
+        "notify": _FLAG,
+        "bookmark": _FLAG,
     },
-    "cache": {"directory": _TEXT, "size": _SIZE, "max_content": _SIZE},
+    "cache": {
+        "directory": _TEXT,
+        "size": _SIZE,
+        "max_content": _SIZE,
+        "shared": _TEXT,
+        "shared_options": _TEXT,
+        "shared_wait": _NUMBER,
+    },
+    "quota": {"ledger": _TEXT, "password_file": _TEXT},
     "crawlers": {"names": _TEXTS, "also": _TEXTS, "policy": _TEXT},
 }
 """The keys of each table, with the kind of their values."""
+_POOL = "pool"
+_POOL_KEYS: Mapping[str, str] = {"name": _TEXT, "client_id": _TEXT, "client_secret": _TEXT, "jwt": _TEXT}
+"""The one array of tables, and the keys of each."""
+_ACCOUNT = "account"
+_ACCOUNT_KEYS: Mapping[str, str] = {
+    "server_url": _TEXT,
+    "client_id": _TEXT,
+    "client_secret": _TEXT,
+    "jwt": _TEXT,
+}
+"""The one table of tables, ``[account.NAME]``, and the keys of each."""
 _LIMITS = "limits"
 """The one table whose keys are not fixed: the API says that the names of usage plan groups will change."""
-_SECRETS = ("credentials.client_secret", "credentials.jwt")
+_SECRETS = ("client_secret", "jwt")
+"""The last part of the keys of secrets."""
 
 _SYNTAX_AT = re.compile(r"(?P<what>.*) \(at line (?P<line>\d+), column \d+\)")
 """The text of a syntax error of tomllib, which has the line as an attribute only from Python 3.14 on."""
@@ -78,6 +104,29 @@ class ConfigFile:
     def get(self, key: str) -> Found | None:
         """The value of `key`, None when the file does not set it."""
         return self.values.get(key)
+
+    def pool(self) -> Sequence[Mapping[str, Found]]:
+        """The ``[[pool]]`` tables; each has a name."""
+        tables: dict[str, dict[str, Found]] = {}
+        for key, found in self.values.items():
+            if key.startswith(_POOL + "."):
+                _pool, number, field = key.split(".")
+                tables.setdefault(number, {})[field] = found
+        return tuple(tables.values())
+
+    def account(self, name: str) -> Mapping[str, Found]:
+        """The table ``[account.NAME]``; empty without one."""
+        prefix = f"{_ACCOUNT}.{name}."
+        return {
+            key.removeprefix(prefix): found
+            for key, found in self.values.items()
+            if key.startswith(prefix) and key.removeprefix(prefix) in _ACCOUNT_KEYS
+        }
+
+    def accounts(self) -> Sequence[str]:
+        """The names of the tables ``[account.NAME]`` that have a key."""
+        keys = (key for key in self.values if key.startswith(_ACCOUNT + "."))
+        return tuple(dict.fromkeys(key.removeprefix(_ACCOUNT + ".").rpartition(".")[0] for key in keys))
 
     def limits(self) -> Mapping[str, Found]:
         """The table of limits, by name of usage plan group."""
@@ -110,7 +159,7 @@ def read_config(path: Path, warn: Callable[[str], None]) -> ConfigFile:
     except tomllib.TOMLDecodeError as exc:
         raise ConfigError(_syntax_error(path, text, exc)) from exc
     config = ConfigFile(_checked(document, path, text))
-    if mode & 0o077 and any(key in config.values for key in _SECRETS):
+    if mode & 0o077 and any(key.rpartition(".")[2] in _SECRETS for key in config.values):
         warn(f"{path} holds secrets and others may read it; run: chmod 600 {path}")
     return config
 
@@ -138,8 +187,15 @@ def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str,
     values: dict[str, Found] = {}
     for table, content in document.items():
         at = f"{path} line {_line_of((table,), text)}"
+        if table == _POOL:
+            values |= _checked_pool(content, path, text)
+            continue
+        if table == _ACCOUNT:
+            values |= _checked_accounts(content, path, text)
+            continue
         if table not in _TABLES and table != _LIMITS:
-            raise ConfigError(f"{at}: unknown table '{table}'{did_you_mean(table, [*_TABLES, _LIMITS])}")
+            known = [*_TABLES, _LIMITS, _POOL, _ACCOUNT]
+            raise ConfigError(f"{at}: unknown table '{table}'{did_you_mean(table, known)}")
         if not isinstance(content, dict):
             raise ConfigError(f"{at}: '{table}' must be a table: write [{table}] on a line of its own")
         for key, value in content.items():
@@ -150,6 +206,46 @@ def _checked(document: Mapping[str, Any], path: Path, text: str) -> Mapping[str,
             if not _is_kind(value, kind):
                 raise ConfigError(f"{at}: '{table}.{key}' must be {kind}")
             values[f"{table}.{key}"] = Found(value, f"{at}: '{table}.{key}'")
+    return values
+
+
+def _checked_accounts(content: object, path: Path, text: str) -> Mapping[str, Found]:
+    """The values of the tables ``[account.NAME]``, by keys such as ``account.work.jwt``."""
+    values: dict[str, Found] = {}
+    at = f"{path} line {_line_of((_ACCOUNT,), text)}"
+    if not isinstance(content, dict) or not all(isinstance(table, dict) for table in content.values()):
+        raise ConfigError(f"{at}: 'account' must have a table for each name: write [account.work] on a line")
+    for name, table in content.items():
+        for key, value in table.items():
+            at = f"{path} line {_line_of((_ACCOUNT, name, key), text)}"
+            if key not in _ACCOUNT_KEYS:
+                raise ConfigError(f"{at}: unknown key 'account.{key}'{did_you_mean(key, _ACCOUNT_KEYS)}")
+            if not _is_kind(value, _ACCOUNT_KEYS[key]):
+                raise ConfigError(f"{at}: 'account.{key}' must be {_ACCOUNT_KEYS[key]}")
+            values[f"{_ACCOUNT}.{name}.{key}"] = Found(value, f"{at}: 'account.{name}.{key}'")
+    return values
+
+
+def _checked_pool(content: object, path: Path, text: str) -> Mapping[str, Found]:
+    """The values of the ``[[pool]]`` tables, by keys such as ``pool.0.name``."""
+    values: dict[str, Found] = {}
+    at = f"{path} line {_line_of((_POOL,), text)}"
+    if not isinstance(content, list) or not all(isinstance(table, dict) for table in content):
+        raise ConfigError(f"{at}: 'pool' must be a list of tables: write [[pool]] on a line of its own")
+    for number, table in enumerate(content):
+        for key, value in table.items():
+            at = f"{path} line {_line_of((_POOL, number, key), text)}"
+            if key not in _POOL_KEYS:
+                raise ConfigError(f"{at}: unknown key 'pool.{key}'{did_you_mean(key, _POOL_KEYS)}")
+            if not _is_kind(value, _POOL_KEYS[key]):
+                raise ConfigError(f"{at}: 'pool.{key}' must be {_POOL_KEYS[key]}")
+            values[f"{_POOL}.{number}.{key}"] = Found(value, f"{at}: 'pool.{key}'")
+        at = f"{path} line {_line_of((_POOL, number), text)}"
+        names = [each.get("name") for each in content[: number + 1]]
+        if names[-1] is None:
+            raise ConfigError(f'{at}: a [[pool]] needs a name, such as name = "second"')
+        if names.count(names[-1]) > 1:
+            raise ConfigError(f"{at}: a second [[pool]] has the same name; give it another one")
     return values
 
 
@@ -174,7 +270,7 @@ def _is_kind(value: object, kind: str) -> bool:
     return isinstance(value, int) and kind in (_NUMBER, _SIZE, _INTEGER, _NAME)
 
 
-def _line_of(keys: tuple[str, ...], text: str) -> int:
+def _line_of(keys: tuple[str | int, ...], text: str) -> int:
     """The line, counted from 1, on which the value under `keys` ends.
 
     tomllib does not tell the line of a key. The shortest beginning of the file that is TOML and has the key
@@ -185,9 +281,10 @@ def _line_of(keys: tuple[str, ...], text: str) -> int:
     for count in range(1, len(lines)):
         node = _document(lines[:count])
         for key in keys:
-            if not isinstance(node, dict) or key not in node:
+            try:
+                node = node[key]
+            except (KeyError, IndexError, TypeError):
                 break
-            node = node[key]
         else:
             return count
     return len(lines)

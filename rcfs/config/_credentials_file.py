@@ -23,52 +23,73 @@ def credentials_path() -> Path:
     return platformdirs.user_config_path("rcfs") / "credentials.json"
 
 
-def read_credentials_file(warn: Callable[[str], None]) -> Credentials | None:
-    """The saved credentials; None when no file has any.
+def read_credentials_file(
+    warn: Callable[[str], None], path: Path | None = None, *, is_guarded: bool = False
+) -> Credentials | None:
+    """The credentials in the file at `path`, None for `credentials_path`; None when there is no such file.
 
-    `warn` gets a line when rcfs cannot use the file, or others may read it.
+    `warn` gets a line when rcfs cannot use the file, or others may read it; systemd guards its own
+    (`is_guarded`) by access control lists, which the mode does not show.
     """
-    path = credentials_path()
+    path = path or credentials_path()
+    try:
+        text = read_private_file(path, warn, is_guarded=is_guarded)
+        return None if text is None else credentials_from_json(text)
+    except ValueError:
+        warn(f"{path} does not hold credentials of rcfs; run `rcfs login` again")
+        return None
+
+
+def read_private_file(path: Path, warn: Callable[[str], None], *, is_guarded: bool = False) -> str | None:
+    """The text of a file with secrets; None if it does not exist.
+
+    `warn` gets a line when rcfs cannot read the file, or others may read it and it is not `is_guarded`.
+
+    Raises:
+        ValueError: It is not UTF-8.
+    """
     try:
         # A FIFO must not block the command.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(descriptor, encoding="utf-8") as file:
             mode = os.fstat(file.fileno()).st_mode
-            saved = credentials_from_json(file.read(_LARGEST_BYTES))
+            text = file.read(_LARGEST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as exc:
         warn(f"{path} cannot be read: {exc.strerror}; rcfs does not use the credentials in it")
         return None
-    except ValueError:
-        warn(f"{path} does not hold credentials of rcfs; run `rcfs login` again")
-        return None
-    if mode & 0o077:
+    if mode & 0o077 and not is_guarded:
         warn(f"{path} holds secrets and others may read it; run: chmod 600 {path}")
-    return saved
+    return text
 
 
-def try_credentials_file() -> None:
-    """Tries to write a file beside it; the saved credentials stay as they are.
+def try_credentials_file(path: Path | None = None) -> None:
+    """Tries to write a file beside it (None for `credentials_path`); the saved credentials stay as they are.
 
     Raises:
         ConfigError: The directory cannot be written.
     """
-    trial = credentials_path().with_suffix(".trial")
-    _write(trial, "")
+    trial = (path or credentials_path()).with_suffix(".trial")
+    write_private_file(trial, "")
     trial.unlink(missing_ok=True)
 
 
-def write_credentials_file(credentials: Credentials) -> None:
+def write_credentials_file(credentials: Credentials, path: Path | None = None) -> None:
     """Saves `credentials` in place of those saved before, atomically.
 
     Raises:
         ConfigError: The file cannot be written.
     """
-    _write(credentials_path(), credentials_to_json(credentials))
+    write_private_file(path or credentials_path(), credentials_to_json(credentials))
 
 
-def _write(path: Path, text: str) -> None:
+def write_private_file(path: Path, text: str) -> None:
+    """Writes `text` to a file that only you can read, in place of the old one, atomically.
+
+    Raises:
+        ConfigError: The file cannot be written.
+    """
     try:
         private_directory(path.parent)
         write_private(path, text)
@@ -76,13 +97,13 @@ def _write(path: Path, text: str) -> None:
         raise ConfigError(str(exc)) from exc
 
 
-def remove_credentials_file() -> bool:
-    """Removes the file; returns whether it existed.
+def remove_credentials_file(path: Path | None = None) -> bool:
+    """Removes the file, None for `credentials_path`; returns whether it existed.
 
     Raises:
         ConfigError: It cannot be removed.
     """
-    path = credentials_path()
+    path = path or credentials_path()
     try:
         path.unlink()
     except FileNotFoundError:

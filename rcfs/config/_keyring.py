@@ -6,8 +6,8 @@ that is locked, or a bus on which nobody answers, may block forever, so every qu
 
 import json
 import threading
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import attrs
 
@@ -18,6 +18,8 @@ _T = TypeVar("_T")
 
 ANSWERS_WITHIN_S = 30.0
 """Longest wait for the keyring: long enough for you to type its password, short enough for a boot."""
+TRIED_WITHIN_S = 2.0
+"""Longest wait before rcfs saves in it: a locked keyring takes longer, and rcfs then offers a file."""
 _SERVICE = "rcfs"
 _ENTRY = "credentials"
 """Name of the one entry. It is a JSON object, so that its parts always belong together."""
@@ -27,7 +29,12 @@ _TRIAL = "trial"
 
 def credentials_to_json(credentials: Credentials) -> str:
     """`credentials` as a JSON object, secrets included."""
-    return json.dumps(attrs.asdict(credentials))
+    return json.dumps(fields_of(credentials))
+
+
+def fields_of(credentials: Credentials) -> Mapping[str, str]:
+    """The fields of `credentials` to save, secrets included."""
+    return attrs.asdict(credentials, filter=lambda field, value: field.name != "user" or bool(value))
 
 
 def credentials_from_json(text: str) -> Credentials:
@@ -37,10 +44,25 @@ def credentials_from_json(text: str) -> Credentials:
         ValueError: `text` is something else.
     """
     try:
-        saved = json.loads(text)
-        return Credentials(**{field.name: str(saved[field.name]) for field in attrs.fields(Credentials)})
-    except (TypeError, KeyError, RecursionError) as exc:
+        return credentials_from(json.loads(text))
+    except RecursionError as exc:
         raise ValueError("this was not written by rcfs") from exc
+
+
+def credentials_from(saved: Any) -> Credentials:
+    """The credentials in a JSON object of rcfs; those of earlier versions have no ``user``.
+
+    Raises:
+        ValueError: `saved` is something else.
+    """
+    try:
+        found = {"user": "", **saved}
+        found = {field.name: found[field.name] for field in attrs.fields(Credentials)}
+    except (TypeError, KeyError) as exc:
+        raise ValueError("this was not written by rcfs") from exc
+    if not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("this was not written by rcfs")
+    return Credentials(**found)
 
 
 def read_keyring(warn: Callable[[str], None]) -> Credentials | None:
@@ -48,20 +70,53 @@ def read_keyring(warn: Callable[[str], None]) -> Credentials | None:
 
     `warn` gets a line when there is a keyring that rcfs cannot read.
     """
+    text = read_entry(_ENTRY, warn)
+    try:
+        return None if text is None else credentials_from_json(text)
+    except ValueError:
+        warn("the keyring does not hold credentials of rcfs; run `rcfs login` again")
+        return None
+
+
+def read_entry(name: str, warn: Callable[[str], None]) -> str | None:
+    """The text of an entry of rcfs in the keyring; None without one, or if there is no keyring.
+
+    `warn` gets a line when there is a keyring that rcfs cannot read.
+    """
     from keyring.errors import NoKeyringError
 
     try:
-        text = _answered(_read)
-        return None if text is None else credentials_from_json(text)
+        return _answered(lambda: _read(name))
     except NoKeyringError:
         pass
-    except ValueError:
-        warn("the keyring does not hold credentials of rcfs; run `rcfs login` again")
     except TimeoutError as exc:
         warn(str(exc))
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
         warn(f"the keyring cannot be read ({type(exc).__name__})")
     return None
+
+
+def find_entry(name: str) -> str | None:
+    """The text that is saved under `name`, by ``keyring set rcfs NAME``; None if nothing is.
+
+    Raises:
+        ConfigError: There is no keyring, it refused, or it does not answer.
+    """
+    try:
+        return _answered(lambda: _read(name))
+    except TimeoutError as exc:
+        raise ConfigError(str(exc)) from None
+    except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
+        raise ConfigError(f"the keyring cannot be read ({type(exc).__name__})") from None
+
+
+def write_entry(name: str, text: str) -> None:
+    """Writes an entry of rcfs into the keyring.
+
+    Raises:
+        ConfigError: There is no keyring, it refused, or it does not answer.
+    """
+    _written(lambda: _write(name, text))
 
 
 def write_keyring(credentials: Credentials) -> None:
@@ -70,8 +125,24 @@ def write_keyring(credentials: Credentials) -> None:
     Raises:
         ConfigError: There is no keyring, it refused, or it does not answer.
     """
-    text = credentials_to_json(credentials)
-    _written(lambda: _write(_ENTRY, text))
+    write_entry(_ENTRY, credentials_to_json(credentials))
+
+
+def keyring_backend() -> str:
+    """The name of the keyring's implementation, for bug reports, or why it cannot be named."""
+
+    def name() -> str:
+        import keyring
+
+        kind = type(keyring.get_keyring())
+        return f"{kind.__module__}.{kind.__qualname__}"
+
+    try:
+        return _answered(name)
+    except TimeoutError:
+        return "does not answer"
+    except Exception as exc:  # noqa: BLE001 - whatever a backend and D-Bus raise
+        return f"fails ({type(exc).__name__})"
 
 
 def try_keyring() -> None:
@@ -85,7 +156,7 @@ def try_keyring() -> None:
         _write(_TRIAL, "to be removed at once")
         _delete(_TRIAL)
 
-    _written(write_and_remove)
+    _written(write_and_remove, TRIED_WITHIN_S)
 
 
 def clear_keyring() -> bool:
@@ -97,7 +168,7 @@ def clear_keyring() -> bool:
     from keyring.errors import NoKeyringError
 
     try:
-        return _answered(lambda: _read() is not None and _delete(_ENTRY))
+        return _answered(lambda: _read(_ENTRY) is not None and _delete(_ENTRY))
     except NoKeyringError:
         return False
     except TimeoutError as exc:
@@ -108,10 +179,10 @@ def clear_keyring() -> bool:
         raise ConfigError(f"the keyring cannot be changed ({type(exc).__name__})") from exc
 
 
-def _read() -> str | None:
+def _read(name: str) -> str | None:
     import keyring
 
-    return keyring.get_password(_SERVICE, _ENTRY)
+    return keyring.get_password(_SERVICE, name)
 
 
 def _write(name: str, text: str) -> None:
@@ -127,9 +198,9 @@ def _delete(name: str) -> bool:
     return True
 
 
-def _written(work: Callable[[], object]) -> None:
+def _written(work: Callable[[], object], within_s: float | None = None) -> None:
     try:
-        _answered(work)
+        _answered(work, within_s)
     except TimeoutError as exc:
         raise ConfigError(str(exc)) from None
     except Exception as exc:  # noqa: BLE001 - KeyringError, or whatever a backend and D-Bus raise
@@ -137,8 +208,10 @@ def _written(work: Callable[[], object]) -> None:
         raise ConfigError(f"there is no keyring that can be written ({type(exc).__name__})") from None
 
 
-def _answered(work: Callable[[], _T]) -> _T:
+def _answered(work: Callable[[], _T], within_s: float | None = None) -> _T:
     """The result of `work`, run in a thread that is abandoned when the keyring does not answer.
+
+    It gets `within_s` seconds; None for ANSWERS_WITHIN_S.
 
     Raises:
         TimeoutError: The keyring has not answered in time.
@@ -154,11 +227,12 @@ def _answered(work: Callable[[], _T]) -> _T:
 
     thread = threading.Thread(target=run, name="keyring", daemon=True)
     thread.start()
-    thread.join(ANSWERS_WITHIN_S)
+    within_s = ANSWERS_WITHIN_S if within_s is None else within_s
+    thread.join(within_s)
     if errors:
         raise errors[0]
     if not results:
         raise TimeoutError(
-            f"the keyring has not answered within {ANSWERS_WITHIN_S:.0f} s, perhaps because it is locked"
+            f"the keyring has not answered within {within_s:.0f} s, perhaps because it is locked"
         )
     return results[0]

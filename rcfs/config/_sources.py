@@ -14,10 +14,13 @@ import platformdirs
 
 from rcfs.config._access import OTHERS_UMASK, parse_umask, parse_user, parse_user_group
 from rcfs.config._config_file import ConfigFile, Found, did_you_mean, read_config
-from rcfs.config._credentials_file import read_credentials_file
 from rcfs.config._keyring import read_keyring
-from rcfs.config._settings import DEFAULT_SERVER_URL, LOGIN_VARIABLES, Credentials, Settings
+from rcfs.config._login import ChosenLogin, SavedLogin, choose_login
+from rcfs.config._named import POOL, parse_login_name
+from rcfs.config._pool import pool_of
+from rcfs.config._settings import LOGIN_VARIABLES, Credentials, PoolEntry, Settings
 from rcfs.config._units import (
+    parse_address,
     parse_cache_size,
     parse_crawler_policy,
     parse_delete_limit,
@@ -28,11 +31,14 @@ from rcfs.config._units import (
     parse_max_wait,
     parse_path,
     parse_programs,
+    parse_shared,
+    parse_shared_wait,
     parse_subtype,
+    parse_textfile,
     parse_wait_online,
 )
 from rcfs.errors import ConfigError
-from rcfs.model import PRIOR_PLANS, Plan, UsageGroup, server_origin
+from rcfs.model import PRIOR_PLANS, Plan, UsageGroup, parse_ledger_address, server_origin
 
 _T = TypeVar("_T")
 
@@ -59,6 +65,9 @@ _SETTINGS: Mapping[str, _Setting] = {
     "media_url": _Setting(server_origin, "credentials.media_url", ("RCFS_MEDIA_URL",)),
     "cache_dir": _Setting(parse_path, "cache.directory", ("RCFS_CACHE_DIR",)),
     "cache_size": _Setting(parse_cache_size, "cache.size", ("RCFS_CACHE_SIZE",), "cache_size_bytes"),
+    "shared": _Setting(parse_shared, "cache.shared", ("RCFS_SHARED",)),
+    "shared_options": _Setting(parse_path, "cache.shared_options", ("RCFS_SHARED_OPTIONS",)),
+    "shared_wait": _Setting(parse_shared_wait, "cache.shared_wait", ("RCFS_SHARED_WAIT",), "shared_wait_s"),
     "state_dir": _Setting(parse_path, variables=("RCFS_STATE_DIR",)),
     "max_content": _Setting(parse_max_content, "cache.max_content", field="max_content_bytes"),
     "max_wait": _Setting(parse_max_wait, "mount.max_wait", field="max_wait_s"),
@@ -79,9 +88,18 @@ _SETTINGS: Mapping[str, _Setting] = {
     "offline": _Setting(key="mount.offline"),
     "keep_purged": _Setting(key="mount.keep_purged"),
     "fast_wait": _Setting(key="mount.fast_wait"),
+    "keep_listings": _Setting(key="mount.keep_listings"),
     "preload": _Setting(key="mount.preload"),
     "wait_online": _Setting(parse_wait_online, "mount.wait_online", field="wait_online_s"),
+    "ledger": _Setting(parse_ledger_address, "quota.ledger", ("RCFS_LEDGER",)),
+    "ledger_password_file": _Setting(parse_path, "quota.password_file"),
+    "metrics": _Setting(parse_address, "mount.metrics"),
+    "metrics_textfile": _Setting(parse_textfile, "mount.metrics_textfile"),
+    "notify": _Setting(key="mount.notify"),
+    "bookmark": _Setting(key="mount.bookmark"),
     "log_level": _Setting(),
+    "account": _Setting(parse_login_name, variables=("RCFS_ACCOUNT",)),
+    "credentials_file": _Setting(parse_path, "credentials.file", ("RCFS_CREDENTIALS_FILE",)),
 }
 _SERVER_URL = _Setting(server_origin, "credentials.server_url", ("RC_SERVER_URL",))
 _LOGIN: Mapping[str, _Setting] = {
@@ -91,18 +109,19 @@ _LOGIN: Mapping[str, _Setting] = {
 _CONFIG_VARIABLE = "RCFS_CONFIG"
 
 
-def find_config(environ: Mapping[str, str]) -> Path:
-    """Path of the config file: RCFS_CONFIG, else ``rcfs/config.toml`` in the XDG config directory.
+def find_config(environ: Mapping[str, str], option: Path | None = None) -> Path:
+    """Path of the config file: `option`, RCFS_CONFIG, or ``rcfs/config.toml`` in the XDG config directory.
 
     Raises:
-        ConfigError: RCFS_CONFIG names a file that does not exist.
+        ConfigError: `option` or RCFS_CONFIG names a file that does not exist.
     """
-    named = environ.get(_CONFIG_VARIABLE)
+    where, named = ("--config", str(option)) if option else (_CONFIG_VARIABLE, environ.get(_CONFIG_VARIABLE))
     if not named:
         return platformdirs.user_config_path("rcfs") / "config.toml"
-    path = _read(Found(named, _CONFIG_VARIABLE), parse_path)
+    path = _read(Found(named, where), parse_path)
     if not path.exists():
-        raise ConfigError(f"{_CONFIG_VARIABLE}: there is no file {path}; create it, or unset the variable")
+        remedy = "name another" if option else "unset the variable"
+        raise ConfigError(f"{where}: there is no file {path}; create it, or {remedy}")
     return path
 
 
@@ -130,17 +149,6 @@ def load_settings(
     """
     _warn_of_unknown(environ, warn)
     sources = _Sources(options, environ, read_config(config_path, warn))
-    login = {name: sources.value(name, setting) for name, setting in _LOGIN.items()}
-    server_url = sources.value("server_url", _SERVER_URL)
-    problems: list[str] = []
-    # At boot a mount has no keyring, or one that never answers, so rcfs reads it only if it must.
-    if keyring is not None and not all(login.values()):
-        saved = read_credentials_file(warn) or keyring(problems.append)
-        # Credentials that were saved for one server or app are never sent to another.
-        if saved and server_url in (None, saved.server_url) and login["client_id"] in (None, saved.client_id):
-            server_url = saved.server_url
-            login = {name: value or getattr(saved, name) for name, value in login.items()}
-    missing = tuple(name for name, value in login.items() if not value)
     values = {
         setting.field or name: value
         for name, setting in _SETTINGS.items()
@@ -153,10 +161,13 @@ def load_settings(
     # Programs of the command line are added to those of the file.
     named = _read(Found(options.get("crawler") or (), "--crawler"), parse_programs)
     values["more_crawlers"] = (*values.get("more_crawlers", ()), *named)
+    login = sources.login(values.get("account"), values.get("credentials_file"), keyring, warn)
     return Settings(
-        credentials=None if missing else Credentials(server_url=server_url or DEFAULT_SERVER_URL, **login),
-        missing_credentials=missing,
-        keyring_problem="; ".join(problems),
+        credentials=login.credentials,
+        pool=() if keyring is None else sources.pool(login.credentials, login.server_url, warn),
+        missing_credentials=login.missing,
+        credentials_place=login.place,
+        keyring_problem="; ".join(login.problems),
         plans=sources.plans(),
         config_path=config_path,
         **values,
@@ -184,6 +195,39 @@ class _Sources:
             if text:
                 return Found(text, variable)
         return self.config.get(setting.key)
+
+    def login(
+        self,
+        account: str | None,
+        file: Path | None,
+        keyring: Callable[[Callable[[str], None]], Credentials | None] | None,
+        warn: Callable[[str], None],
+    ) -> ChosenLogin:
+        """The login of `account`, None without a name; see `rcfs.config._login`."""
+        if account is None and self.options.get("credentials_file") is None:
+            given = {name: self._find(name, setting) for name, setting in _LOGIN.items()}
+            server_url = self.value("server_url", _SERVER_URL)
+        else:
+            # The login is named, and the variables and the table [credentials] are of another one.
+            table = {} if account is None else self.config.account(account)
+            given = {name: table.get(name) for name in _LOGIN}
+            server_url = self.value("server_url", _Setting(server_origin))
+            if server_url is None and "server_url" in table:
+                server_url = _read(table["server_url"], server_origin)
+        texts = {name: _read(found, _parse_text) for name, found in given.items() if found is not None}
+        source = given["jwt"].where if given["jwt"] is not None else ""
+        reader = None if keyring is None else SavedLogin(account, file, self.environ, keyring, warn)
+        return choose_login(texts, server_url or None, source, reader)
+
+    def pool(
+        self, own: Credentials | None, server_url: str, warn: Callable[[str], None]
+    ) -> tuple[PoolEntry, ...]:
+        """The further logins of the file and those that `rcfs login --pool` has saved."""
+        tables = self.config.pool()
+        for table in tables:
+            _read(table["name"], parse_login_name)
+        texts = [{key: str(found.value).strip() for key, found in table.items()} for table in tables]
+        return pool_of(texts, POOL.read(warn), own, server_url)
 
     def plans(self) -> Mapping[UsageGroup, Plan]:
         """The prior plans, replaced by the limits of the file and then by those of the command line."""

@@ -15,6 +15,7 @@ from rcfs.config._settings import CRAWLER_POLICIES
 from rcfs.model import CHUNK_BYTES, PRIOR_PLANS, Plan, UsageGroup
 
 _MOST_WAIT_ONLINE_S = 86_400.0
+_MOST_SHARED_WAIT_S = 60.0
 _DELETE_LIMIT_DIGITS = 9
 """Digits of the largest limit of deletions: more than anybody has messages."""
 """Longest wait for the network that a user may set, in seconds: a day, by which people have given up."""
@@ -28,6 +29,8 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]i?B?|B)?", re.IGNORECASE | re.ASCI
 _AGO_S = {"h": 3600, "d": 86_400, "w": 7 * 86_400}
 _AGO = re.compile(r"(\d{1,6})([hdw])", re.ASCII)
 _DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,6})s?)?", re.ASCII)
+_PORT_DIGITS = 5
+"""Digits of the largest port, 65535."""
 _ALIKE = 0.75
 """Likeness to a known group from which a name is a slip: of `medum` it is 0.91, of `meduim` 0.83."""
 _SUBTYPE = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,31}", re.ASCII)
@@ -134,6 +137,39 @@ def parse_path(path: str | Path) -> Path:
         raise ValueError(f"{path}: there is no such home directory") from exc
 
 
+def parse_shared(text: str) -> str:
+    """A place for shared contents: an absolute path, or a URL such as ``s3://bucket/prefix``.
+
+    Raises:
+        ValueError: The URL holds a secret or a query, or the path cannot be used.
+    """
+    scheme, colon, rest = text.strip().partition("://")
+    if not colon:
+        return str(parse_path(text.strip()))
+    if "@" in rest.partition("/")[0]:
+        raise ValueError("the URL must hold no key; put it into the environment or cache.shared_options")
+    if not rest or "?" in rest or "#" in rest:
+        raise ValueError("write a bucket or a container, such as s3://bucket/prefix, without a query")
+    return f"{scheme.lower()}://{rest.rstrip('/')}"
+
+
+def parse_shared_wait(wait_s: str | float) -> float:
+    """Seconds of the longest wait for the shared store, above 0 and at most a minute.
+
+    Raises:
+        ValueError: `wait_s` is no number, or out of these bounds.
+    """
+    try:
+        number = float(wait_s)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= _MOST_SHARED_WAIT_S:
+        raise ValueError(
+            f"the wait for the shared store must be above 0 and at most {_MOST_SHARED_WAIT_S:.0f} s"
+        )
+    return number
+
+
 def parse_cache_size(size: str | int) -> int:
     """Bytes of a cache; it holds at least one chunk.
 
@@ -204,6 +240,32 @@ def parse_delete_limit(limit: str | int) -> int:
     if not (text.isascii() and text.isdecimal()) or len(text) > _DELETE_LIMIT_DIGITS:
         raise ValueError("the limit of deletions in an hour must be a number, such as 100, or 0")
     return int(text)
+
+
+def parse_address(text: str) -> tuple[str, int]:
+    """Host and port of ``127.0.0.1:9817``, ``[::1]:9817`` or ``9817``, which is a port of this machine only.
+
+    Raises:
+        ValueError: `text` is no such address.
+    """
+    host, _, port = text.strip().rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if host.startswith("[") else host
+    is_port = port.isascii() and port.isdecimal() and len(port) <= _PORT_DIGITS and 0 < int(port) < 1 << 16
+    if not is_port or (":" in host) != text.strip().startswith("["):
+        raise ValueError(f"{text!r} is not an address with a port; write 127.0.0.1:9817 or [::1]:9817")
+    return host or "127.0.0.1", int(port)
+
+
+def parse_textfile(text: str) -> Path:
+    """The path of a file for node_exporter, which reads only files whose name ends with ``.prom``.
+
+    Raises:
+        ValueError: The name ends otherwise.
+    """
+    path = parse_path(text)
+    if path.suffix != ".prom":
+        raise ValueError("the name must end with .prom, because node_exporter reads no other file")
+    return path
 
 
 def parse_programs(names: Iterable[str]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from rcfs.host._mountpoint import MountState as MountState
 from rcfs.host._mountpoint import Probe as Probe
 from rcfs.host._mountpoint import check_apart as check_apart
 from rcfs.host._mountpoint import inspect_mountpoint as inspect_mountpoint
+from rcfs.host._mountpoint import is_automount as is_automount
 from rcfs.host._mountpoint import prepare_mountpoint as prepare_mountpoint
 from rcfs.host._mountpoint import probe_path as probe_path
 from rcfs.host._process_limits import allow_many_files as allow_many_files
@@ -34,3 +35,9 @@ from rcfs.host._processes import run_limited as run_limited
 from rcfs.host._processes import script_command as script_command
 from rcfs.host._registry import MountRecord as MountRecord
 from rcfs.host._registry import Registry as Registry
+from rcfs.host._service_manager import ServiceManager as ServiceManager
+from rcfs.host._system_files import SystemFiles as SystemFiles
+from rcfs.host._systemd import UserUnits as UserUnits
+from rcfs.host._unit_files import mount_unit as mount_unit
+from rcfs.host._unit_files import pull_units as pull_units
+from rcfs.host._unit_files import unit_name as unit_name

@@ -62,16 +62,18 @@ class Parent:
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._has_terminal = True
+        self._leaves_late = False
 
     @property
     def has_terminal(self) -> bool:
         """Whether this process still has the terminal, on which only the parent prints."""
         return self._has_terminal
 
-    def leave_terminal(self, errors: Path) -> None:
+    def leave_terminal(self, errors: Path, *, in_group: bool = False) -> None:
         """Moves this process into a new session, with stdin and stdout on /dev/null and stderr in `errors`.
 
-        From then on the parent has a deadline for its wait.
+        From then on the parent has a deadline for its wait. With `in_group` the process stays in its session
+        and group until it is ready: an automounter lets only its own group mount.
 
         Raises:
             StoreError: `errors` cannot be written.
@@ -84,7 +86,9 @@ class Parent:
             raise StoreError(f"{errors} cannot be written: {exc.strerror}") from exc
         null = _above_streams(os.open(os.devnull, os.O_RDWR))
         _flush()
-        os.setsid()
+        self._leaves_late = in_group
+        if not in_group:
+            os.setsid()
         for number, descriptor in enumerate((null, null, stderr)):
             os.dup2(descriptor, number)
         os.close(null)
@@ -98,6 +102,8 @@ class Parent:
 
     def ready(self, mountpoint: Path, log: Path) -> None:
         """Tells the parent that the mount is up; it is the last message."""
+        if self._leaves_late:
+            os.setsid()
         self._send({"ready": True, "mountpoint": str(mountpoint), "log": str(log)})
         self._connection.close()
 

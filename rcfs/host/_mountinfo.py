@@ -10,6 +10,8 @@ _MOUNTINFO = Path("/proc/self/mountinfo")
 _OCTAL = re.compile(rb"\\([0-7]{3})")
 _OWNER = re.compile(rb"(?:^|,)user_id=(\d+)")
 """The option of the last field that names the user who may unmount. Source: filesystems/fuse.rst of Linux."""
+_AUTOMOUNTER = re.compile(rb"(?:^|,)pgrp=(\d+)")
+"""The option of autofs with the process group of its daemon. Source: filesystems/autofs.rst of Linux."""
 
 
 @attrs.frozen
@@ -22,6 +24,10 @@ class Mount:
     """Its type, such as ``ext4`` or ``fuse.rcfs``."""
     owner: int | None = None
     """The user who mounted it, for a FUSE mount."""
+    minor: int = 0
+    """Minor number of its device; for a FUSE mount, the name of its directory in /sys/fs/fuse/connections."""
+    automounter: int | None = None
+    """The process group that mounts here at the first use, for autofs; all other processes wait for it."""
 
     @property
     def is_fuse(self) -> bool:
@@ -32,8 +38,8 @@ class Mount:
 def read_mounts(source: Path = _MOUNTINFO) -> tuple[Mount, ...]:
     """All mounts that this process sees, oldest first.
 
-    Source: proc(5), "/proc/[pid]/mountinfo": field 5 is the mount point, with space, tab, newline and
-    backslash in octal; the type is the first field after a lone hyphen.
+    Source: proc(5), "/proc/[pid]/mountinfo": field 3 is the device, field 5 the mount point, with space,
+    tab, newline and backslash in octal; the type is the first field after a lone hyphen.
     """
     mounts = []
     for line in source.read_bytes().splitlines():
@@ -41,11 +47,14 @@ def read_mounts(source: Path = _MOUNTINFO) -> tuple[Mount, ...]:
         path = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields[4])
         fstype = fields[fields.index(b"-", 6) + 1]
         owner = _OWNER.search(fields[-1])
+        automounter = _AUTOMOUNTER.search(fields[-1]) if fstype == b"autofs" else None
         mounts.append(
             Mount(
                 Path(path.decode(errors="surrogateescape")),
                 fstype.decode(),
                 owner=int(owner[1]) if owner else None,
+                minor=int(fields[2].partition(b":")[2]),
+                automounter=int(automounter[1]) if automounter else None,
             )
         )
     return tuple(mounts)

@@ -78,9 +78,20 @@ def probe_path(path: Path) -> Probe | None:
     return Probe(Path(os.fsdecode(real)), int(number), is_directory == b"1", is_empty == b"1")
 
 
+def is_automount(path: Path) -> bool:
+    """Whether a process waits for the mount at `path` that this process is to make for its automounter.
+
+    Only processes in the automounter's group may touch `path` now: all others wait for the mount, too.
+    """
+    mount = mount_at(path, read_mounts())
+    return mount is not None and mount.automounter == os.getpgrp()
+
+
 def inspect_mountpoint(path: Path, registry: Registry) -> MountState:
     """The state of `path`; bounded in time, and without changes."""
     path = path.absolute()
+    if is_automount(path):
+        return MountState(path, MountKind.FREE, f"{path} is mounted at its first use")
     answer = probe_path(path)
     path = answer.real if answer is not None else path
     quoted = shlex.quote(str(path))

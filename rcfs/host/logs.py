@@ -85,6 +85,9 @@ def _install(handler: logging.Handler, level: str, rendering: list[structlog.typ
     severity = logging.getLevelNamesMapping()[level.upper()]
     logging.raiseExceptions = False  # no trace for a log that cannot be written
     root = logging.getLogger()
+    for former in root.handlers:
+        if isinstance(former, _PrivateRotatingFile):
+            former.close()
     root.handlers = [handler]
     root.setLevel(severity)
     for name in _QUIET_LIBRARIES:
