@@ -81,7 +81,7 @@ def _in_account(settings: Settings, places: Sequence[TreePath]) -> list[Found]:
     import structlog
     import trio
 
-    from rcfs.cli._serve import engine_of, open_stores
+    from rcfs.assembly.engine import engine_of, open_stores
     from rcfs.model import Filter
     from rcfs.pull import Pull, Walk
     from rcfs.transport import Recorder

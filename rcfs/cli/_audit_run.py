@@ -9,10 +9,10 @@ import attrs
 import structlog
 import trio
 
+from rcfs.assembly.engine import engine_of, open_stores
 from rcfs.audit import Archive, ArchiveAudit, ArchiveSelection, Audit, Summary, check_paths, pulled_scope
 from rcfs.cli._audit_report import Report
 from rcfs.cli._output import tell
-from rcfs.cli._serve import engine_of, open_stores
 from rcfs.cli._treepaths import not_in_tree
 from rcfs.config import Settings
 from rcfs.errors import ConfigError

@@ -134,7 +134,7 @@ def _narrower(summary: Summary) -> str:
 def _scope(paths: Iterable[str], wanted: Mapping[str, object], whole: str = _WHOLE) -> str:
     places = ", ".join(filter(None, paths)) or whole
     conditions = ", ".join(_condition(name, value) for name, value in wanted.items())
-    return f"{places}; only {conditions}" if conditions else places
+    return f"{places}, limited to {conditions}" if conditions else places
 
 
 def _condition(name: str, value: object) -> str:

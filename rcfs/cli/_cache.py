@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rcfs.cli._contents import open_cache
+from rcfs.assembly.contents import open_cache
 from rcfs.cli._options import SummarisingGroup, cache_dir_option, examples, json_option
-from rcfs.cli._output import confirmed, say
+from rcfs.cli._output import confirmed, say, warn
 from rcfs.cli._settings import read_settings
 from rcfs.model import format_size
 
@@ -81,4 +81,4 @@ def clear(cache_dir: Path | None, *, pinned: bool, yes: bool, as_json: bool) -> 
 
 
 def _opened(cache_dir: Path | None) -> "AbstractContextManager[ContentCache]":
-    return open_cache(read_settings({"cache_dir": cache_dir}, login=False))
+    return open_cache(read_settings({"cache_dir": cache_dir}, login=False), warn)

@@ -1,14 +1,16 @@
 """`rcfs mark`, `trash`, `restore`, `purge`, `flush` and `outbox`: changes of messages at RingCentral."""
 
 import json
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import click
 
 from rcfs.cli._forget import kept_accounts
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option, several
-from rcfs.cli._output import confirmed, say, say_json, warn
+from rcfs.cli._output import confirmed, require_terminal, say, say_json, warn
 from rcfs.cli._treepaths import read_mounted, read_places
 from rcfs.config import Settings
 from rcfs.errors import ConfigError
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
     from rcfs.cli._change_run import Outcome
     from rcfs.model import MessageChange, Send
 
-_NOTHING = "No change waits."
 _changing = several(
     click.argument("paths", nargs=-1, required=True, metavar="PATH...", type=TreePathText()),
     json_option,
@@ -41,7 +42,7 @@ def mark(status: str, paths: tuple[str, ...], *, as_json: bool, **options: Any) 
     The command returns when RingCentral has confirmed it. Ctrl-C keeps the change; a mount with --read-write
     or `rcfs flush` then sends it.
     """
-    _change(status, paths, options, f"Marked {{}} as {status}.", as_json=as_json)
+    _change(status, paths, options, _Words(f"Marked {{}} as {status}.", status), as_json=as_json)
 
 
 @click.command("trash", epilog=examples("rcfs trash ~/ringcentral/'101 Jane Smith'/SMS/2026-01"))
@@ -53,7 +54,7 @@ def trash(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     RingCentral deletes them for good after some days; until then `rcfs restore` brings them back. More than
     100 deletions in an hour wait for `rcfs flush --confirm` (see mount.delete_limit in config.toml).
     """
-    _change("trash", paths, options, "Moved {} to the trash.", as_json=as_json)
+    _change("trash", paths, options, _Words("Moved {} to the trash.", "in the trash"), as_json=as_json)
 
 
 @click.command("restore", epilog=examples("rcfs restore ~/ringcentral/'101 Jane Smith'/Trash"))
@@ -63,7 +64,7 @@ def restore(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
 
     It restores those at and below each PATH.
     """
-    _change("restore", paths, options, "Restored {}.", as_json=as_json)
+    _change("restore", paths, options, _Words("Restored {}."), as_json=as_json)
 
 
 @click.command("purge", epilog=examples("rcfs purge --yes ~/ringcentral/'101 Jane Smith'/Trash"))
@@ -74,8 +75,14 @@ def purge(paths: tuple[str, ...], *, yes: bool, as_json: bool, **options: Any) -
 
     It deletes those at and below each PATH, which must be in a directory Trash. Nobody can undo this.
     """
-    if confirmed("Delete these messages for good, with their attachments?", "delete them", yes=yes):
-        _change("purge", paths, options, "Deleted {} for good.", as_json=as_json)
+    action = "delete them"
+    if not yes:
+        require_terminal(action)
+
+    def may(count: int) -> bool:
+        return confirmed(f"Delete {_spoken(count)} for good, with all attachments?", action, yes=yes)
+
+    _change("purge", paths, options, _Words("Deleted {} for good."), may, as_json=as_json)
 
 
 @click.command("flush", epilog=examples("rcfs flush", "rcfs flush --confirm"))
@@ -85,13 +92,16 @@ def purge(paths: tuple[str, ...], *, yes: bool, as_json: bool, **options: Any) -
 def flush(*, confirm: bool, as_json: bool, **options: Any) -> None:
     """Send the changes that wait, and wait until they are made."""
     settings = read_mounted(options)
-    changes, _sends = unconfirmed(settings, settings.require_credentials().identity)
-    if not changes:
-        say_json('{"messages": 0, "refused": 0, "left": 0}') if as_json else say(_NOTHING)
-        return
-    from rcfs.cli._change_run import send
+    changes, sends = unconfirmed(settings, settings.require_credentials().identity)
+    if changes:
+        from rcfs.cli._change_run import send
 
-    _report(send(settings, confirm=confirm), "Sent the changes of {}.", as_json=as_json)
+        _report(send(settings, confirm=confirm), _Words("Sent the changes of {}."), as_json=as_json)
+    elif as_json:
+        say_json(json.dumps({"messages": 0, "already": 0, "refused": 0, "left": 0}))
+    else:
+        under_way = f" {_spoken(len(sends))} to send: `rcfs outbox` says how far." if sends else ""
+        say(f"No change waits.{under_way}")
 
 
 @click.command("outbox", epilog=examples("rcfs outbox", "rcfs outbox --drop", "rcfs outbox --again 4f1c…"))
@@ -108,7 +118,7 @@ def flush(*, confirm: bool, as_json: bool, **options: Any) -> None:
 @json_option
 @engine_options
 def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any) -> None:
-    """List the changes and messages that RingCentral has not confirmed.
+    """List the changes and messages that are not confirmed yet.
 
     A mount with --read-write or `rcfs flush` sends the changes that wait. A mount with --send or the next
     `rcfs send` sends the messages that wait, and looks for those that are being sent.
@@ -119,7 +129,8 @@ def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any
     if drop + bool(again) + bool(forget) > 1:
         raise click.UsageError("give one of --drop, --again and --forget")
     settings = read_mounted(options)
-    changes, sends = unconfirmed(settings, settings.require_credentials().identity)
+    login = settings.require_credentials().identity
+    changes, sends = unconfirmed(settings, login)
     if again or forget:
         if all(send.id != (again or forget) for send in sends):
             raise ConfigError(f"the outbox has no message {again or forget}; `rcfs outbox` lists them")
@@ -131,18 +142,41 @@ def outbox(*, drop: bool, again: str, forget: str, as_json: bool, **options: Any
             forget_send(settings, forget)
             say_json(json.dumps({"forgot": forget})) if as_json else say(f"Forgot message {forget}.")
     elif drop:
+        from rcfs.outbox import deletions
+
         dropped = 0
         if any(change.state == "held" for change in changes):
             from rcfs.cli._change_run import forget as forget_held
 
             dropped = forget_held(settings)
-        say_json(json.dumps({"dropped": dropped})) if as_json else say(f"Forgot {dropped} deletions.")
+        say_json(json.dumps({"dropped": dropped})) if as_json else say(f"Forgot {deletions(dropped)}.")
     else:
-        _show(changes, sends, as_json=as_json)
+        names = _names(settings, login) if changes and not as_json else {}
+        _show(changes, sends, names, as_json=as_json)
+
+
+@attrs.frozen
+class _Words:
+    """The words for the outcome of a command."""
+
+    done: str
+    """A sentence; the number of messages stands for ``{}``."""
+    already: str = ""
+    """The state of messages that were like that before."""
+
+
+def _spoken(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"
 
 
 def _change(
-    action: str, paths: tuple[str, ...], options: dict[str, Any], words: str, *, as_json: bool
+    action: str,
+    paths: tuple[str, ...],
+    options: dict[str, Any],
+    words: _Words,
+    may: Callable[[int], bool] = lambda _count: True,
+    *,
+    as_json: bool,
 ) -> None:
     settings, places, _records = read_places(paths, options)
     for place in places:
@@ -155,10 +189,10 @@ def _change(
     settings.require_credentials()
     from rcfs.cli._change_run import change
 
-    _report(change(settings, action, places), words, as_json=as_json)
+    _report(change(settings, action, places, may), words, as_json=as_json)
 
 
-def _report(outcome: "Outcome", words: str, *, as_json: bool) -> None:
+def _report(outcome: "Outcome", words: _Words, *, as_json: bool) -> None:
     """Prints what was done.
 
     Raises:
@@ -166,10 +200,21 @@ def _report(outcome: "Outcome", words: str, *, as_json: bool) -> None:
     """
     error = outcome.error
     if as_json:
-        document = {"messages": outcome.done, "refused": outcome.refused, "left": outcome.left}
+        document = {
+            "messages": outcome.done,
+            "already": outcome.already,
+            "refused": outcome.refused,
+            "left": outcome.left,
+        }
         say_json(json.dumps(document))
-    elif outcome.done or error is None:
-        say(words.format("1 message" if outcome.done == 1 else f"{outcome.done:,} messages"))
+    else:
+        if outcome.done:
+            say(words.done.format(_spoken(outcome.done)))
+        if outcome.already:
+            are = "is" if outcome.already == 1 else "are"
+            say(f"{_spoken(outcome.already)} {are} {words.already} already.")
+        if not (outcome.done or outcome.already or error):
+            say("Nothing to do: there is no message.")
     for line in outcome.lines:
         warn(line)
     if error is not None:
@@ -195,8 +240,22 @@ def unconfirmed(settings: Settings, login: str) -> "tuple[list[MessageChange], l
         return changes, [each for each in sends if each.state is not SendState.SENT or each.problem]
 
 
-def _show(changes: "list[MessageChange]", sends: "list[Send]", *, as_json: bool) -> None:
-    from rcfs.model import iso_time, kind_words, send_words
+def _names(settings: Settings, login: str) -> dict[int, str]:
+    """The numbers and names of a login's extensions, by id."""
+    from rcfs.model import extension_from
+    from rcfs.store import MailboxIndex
+
+    with closing(MailboxIndex.open(settings.files.mailboxes, warn)) as index:
+        seen = index.reader.logins().get(login)
+    found = () if seen is None else map(extension_from, map(json.loads, seen.extensions))
+    return {each.id: f"{each.number} {each.name}".strip() for each in found if each is not None}
+
+
+def _show(
+    changes: "list[MessageChange]", sends: "list[Send]", names: Mapping[int, str], *, as_json: bool
+) -> None:
+    from rcfs.cli._outbox_text import outbox_lines
+    from rcfs.model import iso_time
 
     if as_json:
         rows: list[dict[str, Any]] = [
@@ -212,9 +271,9 @@ def _show(changes: "list[MessageChange]", sends: "list[Send]", *, as_json: bool)
         rows += [
             {
                 "action": "send",
-                "state": str(each.state),
+                "state": each.state.value,
                 "id": each.id,
-                "kind": str(each.outgoing.kind),
+                "kind": each.outgoing.kind.value,
                 "to": list(each.outgoing.recipients),
                 "problem": each.problem or None,
                 "since": iso_time(each.created_s),
@@ -223,13 +282,5 @@ def _show(changes: "list[MessageChange]", sends: "list[Send]", *, as_json: bool)
         ]
         say_json(json.dumps(rows, indent=2))
         return
-    for change in changes:
-        action = change.asked or change.next_action
-        of = f"message {change.message_id} of extension {change.owner_id}"
-        say(f"{action}  {of}  {change.state} since {iso_time(change.created_s)}")
-    for send in sends:
-        to = ", ".join(send.outgoing.recipients) or f"the recipients of fax {send.outgoing.resend_id}"
-        said = f"{kind_words(send.outgoing.kind)} to {to}: {send_words(send)}"
-        say(f"send  {send.id}  {said}, since {iso_time(send.created_s)}")
-    if not changes and not sends:
-        say("Nothing waits.")
+    for line in outbox_lines(changes, sends, names):
+        say(line)

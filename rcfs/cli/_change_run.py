@@ -6,17 +6,19 @@ from functools import partial
 from typing import TypeVar
 
 import attrs
+import click
 import trio
 
 from rcfs.cli._engine_run import run_engine
 from rcfs.cli._treepaths import TreePath, not_in_tree
+from rcfs.cli._waiting import tell_waits
 from rcfs.config import Settings
 from rcfs.engine import Engine
 from rcfs.errors import ConfigError, ForbiddenError, PartialError, RcfsError, UnreachableError
 from rcfs.model import READ, UNREAD, Availability, Filter, Message, owner_of
-from rcfs.outbox import Outbox
+from rcfs.outbox import Outbox, deletions
 from rcfs.pull import Pull, Walk
-from rcfs.tree import MessageDirectory
+from rcfs.tree import MailboxDirectory, MessageDirectory
 
 _INTERRUPTED = "interrupted; the changes are kept, and `rcfs flush` or a mount with --read-write sends them"
 _KEPT = "`rcfs flush` or a mount with --read-write sends them later"
@@ -38,6 +40,8 @@ class Outcome:
 
     done: int
     """Messages that are changed."""
+    already: int
+    """Messages that were like that before."""
     left: int
     """Messages that are not changed yet."""
     refused: int
@@ -56,28 +60,56 @@ class Outcome:
         return PartialError(text) if self.done else ForbiddenError(text)
 
 
-def change(settings: Settings, action: str, places: Sequence[TreePath]) -> Outcome:
+@attrs.frozen
+class _Found:
+    """The messages at and below some places."""
+
+    to_change: Mapping[int, Sequence[int]]
+    """By extension: the ids of those that are to be changed."""
+    already: int
+    """Messages that are like that already."""
+
+    @property
+    def count(self) -> int:
+        """Messages that are to be changed."""
+        return sum(map(len, self.to_change.values()))
+
+
+def change(
+    settings: Settings,
+    action: str,
+    places: Sequence[TreePath],
+    may: Callable[[int], bool] = lambda _count: True,
+) -> Outcome:
     """Changes the messages at and below `places`, and waits until that is done.
 
-    `action` is ``read``, ``unread``, ``trash``, ``restore`` or ``purge``.
+    `action` is ``read``, ``unread``, ``trash``, ``restore`` or ``purge``. `may` asks a person, in a worker
+    thread, whether to change that many messages.
 
     Raises:
         ConfigError: A place does not exist, holds no message, or holds one that cannot be changed so.
         ForbiddenError: The login may not change messages.
         PartialError: Deletions are held.
         PlatformError: A mailbox could not be loaded.
+        Abort: The person does not agree.
     """
 
-    async def work(engine: Engine) -> Outcome:
+    async def work(engine: Engine, nursery: trio.Nursery) -> Outcome:
+        looking = trio.CancelScope()
+        nursery.start_soon(tell_waits, engine, looking)
         found = await _messages(engine, action, places)
-        for owner_id, ids in found.items():
+        looking.cancel()  # Now rcfs waits for the person.
+        if found.count and not await trio.to_thread.run_sync(may, found.count, abandon_on_cancel=True):
+            raise click.Abort
+        nursery.start_soon(tell_waits, engine)
+        for owner_id, ids in found.to_change.items():
             try:
                 await _METHODS[action](engine.outbox)(owner_id, ids)
             except ValueError as exc:
                 raise ConfigError(str(exc)) from exc
         left = await _sent(engine)
-        refused = 0 if left else await trio.to_thread.run_sync(_unchanged, engine, action, found)
-        return Outcome(sum(map(len, found.values())) - left - refused, left, refused, _reasons(engine))
+        refused = 0 if left else await trio.to_thread.run_sync(_unchanged, engine, action, found.to_change)
+        return Outcome(max(0, found.count - left - refused), found.already, left, refused, _reasons(engine))
 
     return _run(settings, work)
 
@@ -89,13 +121,14 @@ def send(settings: Settings, *, confirm: bool) -> Outcome:
         PartialError: Deletions are held.
     """
 
-    async def work(engine: Engine) -> Outcome:
+    async def work(engine: Engine, nursery: trio.Nursery) -> Outcome:
+        nursery.start_soon(tell_waits, engine)
         if confirm:
             await engine.outbox.confirm()
         count = engine.outbox.left
         left = await _sent(engine)
         refused = engine.outbox.refused
-        return Outcome(max(0, count - left - refused), left, refused, _reasons(engine))
+        return Outcome(max(0, count - left - refused), 0, left, refused, _reasons(engine))
 
     return _run(settings, work)
 
@@ -103,7 +136,7 @@ def send(settings: Settings, *, confirm: bool) -> Outcome:
 def forget(settings: Settings) -> int:
     """Forgets the deletions that are held; returns their number, and sends nothing."""
 
-    async def work(engine: Engine) -> int:
+    async def work(engine: Engine, _nursery: trio.Nursery) -> int:
         return await engine.outbox.drop()
 
     return _run(attrs.evolve(settings, offline=True), work)
@@ -118,10 +151,10 @@ _METHODS: Mapping[str, Callable[[Outbox], Callable[[int, Sequence[int]], Awaitab
 }
 
 
-def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
+def _run(settings: Settings, work: Callable[[Engine, trio.Nursery], Awaitable[T]]) -> T:
     async def send_and_work(engine: Engine, nursery: trio.Nursery) -> T:
         nursery.start_soon(engine.outbox.run)
-        return await work(engine)
+        return await work(engine, nursery)
 
     return run_engine(
         settings,
@@ -132,34 +165,50 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     )
 
 
-async def _messages(engine: Engine, action: str, places: Sequence[TreePath]) -> dict[int, list[int]]:
-    """The ids of the messages at and below `places` that `action` can change, by extension."""
-    paths = [place.parts for place in places]
-    root, failures = await Pull(engine).tree(paths)
+async def _messages(engine: Engine, action: str, places: Sequence[TreePath]) -> _Found:
+    """The messages at and below `places`.
+
+    Raises:
+        ConfigError, PlatformError: As `change`.
+    """
+    root, failures = await Pull(engine).tree([place.parts for place in places])
     if failures:
         raise failures[0].error
     found: dict[tuple[int, int], Message] = {}
     for place in places:
-        walk, holds_message = Walk(root, [place.parts], Filter()), False
+        walk, may_hold = Walk(root, [place.parts], Filter()), False
         for item in walk:
             # The directories above a file come with it, and a file alone cannot be changed.
-            if isinstance(item.node, MessageDirectory) and len(item.parts) >= len(place.parts):
-                message = item.node.message()
-                if message is not None:
-                    holds_message = True
-                    found[owner_of(item.node.collection_id), message.id] = message
+            if not isinstance(item.node, MailboxDirectory) or len(item.parts) < len(place.parts):
+                continue
+            may_hold = True
+            message = item.node.message() if isinstance(item.node, MessageDirectory) else None
+            if message is not None and message.availability != Availability.PURGED:
+                found[owner_of(item.node.collection_id), message.id] = message
         if walk.unknown:
             raise not_in_tree(place.parts)
-        if not holds_message:
+        if not may_hold:
             raise ConfigError(f"'{place.text}' holds no message; name messages, or directories of messages")
-    messages: dict[int, list[int]] = {}
+    to_change: dict[int, list[int]] = {}
+    already = 0
     for (owner_id, message_id), message in found.items():
-        in_trash = message.availability == Availability.DELETED
-        if action == "purge" and not in_trash:
+        is_trashed = message.availability == Availability.DELETED
+        if action == "purge" and not is_trashed:
             raise ConfigError(f"message {message_id} is not in the trash; name messages in a directory Trash")
-        if action in ("purge", "read", "unread") or in_trash == (action == "restore"):
-            messages.setdefault(owner_id, []).append(message_id)
-    return messages
+        if _state(message, action) in _WANTED[action]:
+            already += 1
+        else:
+            to_change.setdefault(owner_id, []).append(message_id)
+    if action == "restore":
+        if already and not to_change:
+            raise ConfigError("none of these messages is in the trash; name messages in a directory Trash")
+        already = 0  # They may be a whole mailbox.
+    return _Found(to_change, already)
+
+
+def _state(message: Message, action: str) -> str:
+    """The state of a message that `action` changes."""
+    return message.read_status if action in ("read", "unread") else message.availability
 
 
 async def _sent(engine: Engine) -> int:
@@ -171,7 +220,7 @@ async def _sent(engine: Engine) -> int:
     left = await engine.outbox.flush(math.inf)
     status = engine.outbox.status()
     if status.held:
-        raise PartialError(f"{status.held} deletions are held: {status.problem}")
+        raise PartialError(f"{deletions(status.held)} held: {status.problem}")
     return left
 
 
@@ -181,10 +230,9 @@ def _unchanged(engine: Engine, action: str, found: Mapping[int, Sequence[int]]) 
     for owner_id, ids in found.items():
         shown, _told = engine.account.mailboxes.known(owner_id, ids)
         for message in shown.values():
-            state = message.read_status if action in ("read", "unread") else message.availability
-            count += state not in _WANTED[action]
+            count += _state(message, action) not in _WANTED[action]
     return count
 
 
 def _reasons(engine: Engine) -> list[str]:
-    return [fault.detail for fault in engine.recorder.faults if fault.event == "change"]
+    return [fault.detail for fault in engine.recorder.faults if fault.event in ("change", "store")]

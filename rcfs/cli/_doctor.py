@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import attrs
 import click
 
 from rcfs._interrupt import loading
-from rcfs.cli._findings import Finding, State, problem_of
+from rcfs.cli._findings import Finding, State, facts_of, problem_of
 from rcfs.cli._fstab_options import MountCommand
 from rcfs.cli._options import PathText, examples, json_option, mount_options
 from rcfs.cli._output import error_line, say
-from rcfs.config import Settings, find_config, load_settings, locks_out
+from rcfs.cli._settings import login_choice
+from rcfs.config import ACCOUNTS, Settings, find_config, load_settings, locks_out
 from rcfs.errors import ConfigError, FuseUnavailableError, MountError, RcfsError, sole_cause
 from rcfs.host import (
     FuseSystem,
@@ -31,6 +31,8 @@ from rcfs.model import format_size, one_line
 _FAR_TYPES = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs")
 """Network file systems, where SQLite's shared memory fails. Source: sqlite.org/wal.html, "Disadvantages"."""
 _COLORS = {State.OK: "green", State.NOTE: "yellow", State.PROBLEM: "red"}
+_PUBLIC_NAMES = frozenset({"cache directory", "state directory", "kernel timeout", "mount point"})
+"""Names of findings with several words, none of which the user has chosen."""
 _LOW_SPACE_BYTES = 1 << 30
 """Free space that the state directory needs, in bytes: the index of half a million messages (measured
 2026-11)."""
@@ -44,16 +46,32 @@ _LOW_SPACE_BYTES = 1 << 30
 @click.argument("mountpoint", type=PathText(), required=False)
 @mount_options
 @json_option
+@click.option(
+    "--report", is_flag=True, help="Print a report for a bug: versions and findings, and nothing private."
+)
 @click.pass_context
-def doctor(context: click.Context, /, mountpoint: Path | None, *, as_json: bool, **options: Any) -> None:
+def doctor(
+    context: click.Context,
+    /,
+    mountpoint: Path | None,
+    *,
+    as_json: bool,
+    report: bool,
+    **options: Any,
+) -> None:
     """Check what a mount needs, and advise what to do.
 
     It checks FUSE, the configuration, the directories and MOUNTPOINT, and logs in with a few requests. Exits
     with 1 if it finds a problem.
     """
     findings = list(examine(options, mountpoint, FuseSystem()))
-    if as_json:
-        fields = [{**attrs.asdict(finding), "state": str(finding.state)} for finding in findings]
+    if report:
+        _print_report(findings)
+    elif as_json:
+        fields = [
+            {"name": one.name, "state": str(one.state), "detail": one.detail, "advice": one.advice}
+            for one in findings
+        ]
         say(json.dumps(fields, indent=2))
     else:
         _print(findings)
@@ -66,8 +84,8 @@ def examine(options: dict[str, Any], mountpoint: Path | None, system: FuseSystem
     yield _fuse(system)
     warnings: list[str] = []
     try:
-        config_path = find_config(os.environ)
-        settings = load_settings(options, os.environ, config_path, warn=warnings.append)
+        config_path = find_config(os.environ, options.get("config"))
+        settings = load_settings({**options, **login_choice()}, os.environ, config_path, warn=warnings.append)
     except ConfigError as exc:
         # The settings name the directories and the server for all further checks.
         yield Finding(
@@ -82,8 +100,14 @@ def examine(options: dict[str, Any], mountpoint: Path | None, system: FuseSystem
     yield _request_timeout(settings, system)
     yield directory_finding("cache directory", settings.cache_dir, settings.cache_size_bytes)
     yield directory_finding("state directory", settings.state_dir, _LOW_SPACE_BYTES)
+    if settings.shared is not None:
+        yield _shared(settings)
     if mountpoint is not None:
         yield _mountpoint(mountpoint, settings)
+    if settings.ledger is not None:
+        from rcfs.cli._ledger_findings import ledger_findings
+
+        yield from ledger_findings(settings, settings.ledger)
     yield from _server(settings)
 
 
@@ -122,11 +146,11 @@ def _request_timeout(settings: Settings, system: FuseSystem) -> Finding:
         f"fs.fuse.default_request_timeout is {timeout_s} s, and --max-wait is {settings.max_wait_s:.0f} s"
     )
     if timeout_s > settings.max_wait_s:
-        return Finding("kernel timeout", State.OK, detail)
+        return Finding("kernel timeout", State.OK, detail, facts=detail)
     advice = (
         f"the kernel would abort the mount; use --max-wait {max(1, timeout_s // 2)}, or raise the timeout"
     )
-    return Finding("kernel timeout", State.PROBLEM, detail, advice)
+    return Finding("kernel timeout", State.PROBLEM, detail, advice, detail)
 
 
 def directory_finding(name: str, directory: Path, wanted_bytes: int) -> Finding:
@@ -149,14 +173,33 @@ def directory_finding(name: str, directory: Path, wanted_bytes: int) -> Finding:
     fstype = below.fstype if below is not None else "unknown"
     if fstype in _FAR_TYPES or fstype.startswith("fuse."):
         advice = "choose a directory on a local disk; SQLite needs its locks"
-        return Finding(name, State.PROBLEM, f"{directory} is on {fstype}", advice)
+        return Finding(name, State.PROBLEM, f"{directory} is on {fstype}", advice, f"on {fstype}")
     free_bytes = shutil.disk_usage(existing).free
-    detail = f"{directory} on {fstype}, {format_size(free_bytes)} free"
+    facts = f"on {fstype}, {format_size(free_bytes)} free"
+    detail = f"{directory} {facts}"
     if fstype == "tmpfs":
-        return Finding(name, State.NOTE, detail, "a reboot empties it, so rcfs fetches everything again")
+        return Finding(
+            name, State.NOTE, detail, "a reboot empties it, so rcfs fetches everything again", facts
+        )
     if free_bytes < wanted_bytes:
-        return Finding(name, State.NOTE, detail, f"rcfs may need up to {format_size(wanted_bytes)}")
-    return Finding(name, State.OK, detail)
+        return Finding(name, State.NOTE, detail, f"rcfs may need up to {format_size(wanted_bytes)}", facts)
+    return Finding(name, State.OK, detail, facts=facts)
+
+
+def _shared(settings: Settings) -> Finding:
+    from rcfs.objects import ObjectStoreError, open_objects, probe_objects
+
+    try:
+        objects = open_objects(settings.shared or "", settings.shared_options)
+        lack = probe_objects(objects)
+    except ConfigError as exc:
+        return problem_of("shared store", exc)
+    except ObjectStoreError as exc:
+        advice = "check its address, its credentials and the right to write; rcfs works without it meanwhile"
+        return Finding("shared store", State.PROBLEM, error_line(exc), advice)
+    if lack:
+        return Finding("shared store", State.NOTE, f"{objects.place}: {lack}", "use another store")
+    return Finding("shared store", State.OK, f"{objects.place} can be read and written, and keeps conditions")
 
 
 def _mountpoint(mountpoint: Path, settings: Settings) -> Finding:
@@ -175,12 +218,21 @@ def _mountpoint(mountpoint: Path, settings: Settings) -> Finding:
 
 
 def _server(settings: Settings) -> Iterator[Finding]:
+    for name, place in ACCOUNTS.places(lambda _line: None).items():
+        if name != settings.account:
+            yield Finding(f"account {name}", State.OK, f"its credentials are in {place}")
     try:
         credentials = settings.require_credentials()
     except ConfigError as exc:
         yield problem_of("credentials", exc)
         return
-    yield Finding("credentials", State.OK, f"are complete, for {credentials.server_url}")
+    detail = f"are complete, for {credentials.server_url}, from {settings.credentials_place}"
+    if credentials.user:
+        from rcfs.store import grant_path
+
+        grant = grant_path(settings.files.sessions, credentials.identity)
+        detail += f"; the login with a browser continues from {grant}"
+    yield Finding("credentials", State.OK, detail)
     with loading():
         from rcfs.cli._probe import probe_server
         from rcfs.host.logs import log_to_terminal
@@ -192,7 +244,18 @@ def _server(settings: Settings) -> Iterator[Finding]:
         error = sole_cause(exc)
         if not isinstance(error, RcfsError):
             raise
-        yield Finding("server", State.PROBLEM, error_line(error))
+        yield Finding("server", State.PROBLEM, error_line(error), facts=facts_of(error))
+
+
+def _print_report(findings: list[Finding]) -> None:
+    """Prints the report: of a finding its state, its facts and its name, where users choose no part of it."""
+    from rcfs.cli._versions import versions
+
+    for name, version in versions():
+        say(f"{name:<18}{version}")
+    for one in findings:
+        name = one.name if one.name in _PUBLIC_NAMES else one.name.split()[0]
+        say(f"{name:<18}{' '.join(filter(None, (one.state, one.facts)))}")
 
 
 def _print(findings: list[Finding]) -> None:

@@ -7,10 +7,11 @@ from typing import TypeVar
 import structlog
 import trio
 
+from rcfs.assembly.engine import engine_of, open_stores
 from rcfs.cli._explain import Interrupted
-from rcfs.cli._serve import engine_of, open_stores
 from rcfs.config import Settings
 from rcfs.engine import Engine
+from rcfs.errors import ForbiddenError, sole_cause
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.logs import log_to_file
 from rcfs.host.signals import interruptible, lasting
@@ -29,6 +30,7 @@ def run_engine(
 ) -> T:
     """The result of `work`, which gets an engine and a nursery; what runs in that is cancelled at the end.
 
+    The next command uses the session of this one, since RingCentral allows five logins and logouts a minute.
     `keeps_current` is as in `rcfs.mailbox.Account.start`.
 
     Raises:
@@ -46,11 +48,22 @@ def run_engine(
             engine_of(settings, recorder, stores, keeps_current=keeps_current) as engine,
             trio.open_nursery() as nursery,
         ):
-            found.append(await work(engine, nursery))
+            engine.lane.session.outlives = True
+            try:
+                found.append(await work(engine, nursery))
+            except ForbiddenError:
+                # The next command gets a token with the scopes that the app has then.
+                engine.lane.session.outlives = False
+                raise
+            if engine.sharing is not None:
+                await engine.sharing.writer.drain()
             nursery.cancel_scope.cancel()
 
     with lasting(), open_stores(settings, recorder) as stores:
-        received = trio.run(interruptible, run)
+        try:
+            received = trio.run(interruptible, run)
+        except ExceptionGroup as group:
+            raise sole_cause(group) from group
     if received:
         raise Interrupted(received, on_interrupt())
     return found[0]

@@ -82,7 +82,8 @@ def export() -> None:
     "--to",
     "last",
     metavar="DAY",
-    help="End with DAY, which is included; of today it has what there is now.  [default: today]",
+    help="End with DAY, which is included; of today it has what there is now. A later day of this month means"
+    " today.  [default: today]",
 )
 @click.option(
     "--type",
@@ -124,12 +125,14 @@ def request(
     today = datetime.fromtimestamp(time.time(), UTC).strftime("%Y-%m-%d")
     kind = ExportKind.TEAM if team else ExportKind.MESSAGES
     try:
-        query = ExportQuery.of_days(
+        wanted = ExportQuery.of_days(
             kind, first, last or today, types=[_TYPES[each] for each in types], contacts=contacts, chats=chats
         )
-        query.check_begun(time.time())
+        query = wanted.begun(time.time())
     except ValueError as exc:
         raise click.UsageError(str(exc)) from exc
+    if query != wanted:
+        warn(f"{last} is in the future, so the export ends today, {today} in UTC")
     with loading():
         from rcfs.cli._export_run import ask
 

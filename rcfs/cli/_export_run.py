@@ -23,7 +23,7 @@ def ask(settings: Settings, query: ExportQuery, *, again: bool, wait: bool) -> E
 
     Raises:
         ForbiddenError: The login has no such exports.
-        PlatformError: The platform refused it; or with `wait`, it ended without success.
+        PlatformError: The platform refused it, or no answer came; or with `wait`, it ended without success.
         RcfsError: rcfs could not log in, or not keep the export.
     """
 
@@ -35,10 +35,13 @@ def ask(settings: Settings, query: ExportQuery, *, again: bool, wait: bool) -> E
         if wait:
             return await _follow(exports, [export])
         with trio.move_on_after(_ANSWER_S):
-            answered = await exports.wait(export.id, _is_answered)
-            export = export if answered is None else answered
+            await exports.wait(export.id, _is_answered)
+        export = exports.find(export.query.kind, export.query.name) or export
         if export.state is ExportState.FAILED:
             raise _error_of(exports, export)
+        if not _is_answered(export):
+            name, line = _name_of(export), _line_of(exports, export)
+            raise PlatformError(f"{name}: {line}; `rcfs export wait` or a mount follows it")
         return [export]
 
     return _run(settings, work)[0]
@@ -85,7 +88,7 @@ async def _follow(exports: Exports, wanted: Sequence[Export]) -> list[Export]:
             told = export.state, export.problem
             if export.id in ids and states.get(export.id) != told:
                 states[export.id] = told
-                tell(f"{export.query.kind.value}/{export.query.name}: {_line_of(exports, export)}")
+                tell(f"{_name_of(export)}: {_line_of(exports, export)}")
 
     ids = {export.id for export in wanted}
     show(ExportsChanged(tuple(wanted)))
@@ -107,17 +110,21 @@ async def _follow(exports: Exports, wanted: Sequence[Export]) -> list[Export]:
     return ended
 
 
+def _name_of(export: Export) -> str:
+    return f"{export.query.kind.value}/{export.query.name}"
+
+
 def _line_of(exports: Exports, export: Export) -> str:
     """The state of an export in one line."""
     return export_line(status_of(export, left_s=exports.left_s(export), reason=exports.reason(export)))
 
 
 def _error_of(exports: Exports, export: Export) -> PlatformError:
-    name = f"{export.query.kind.value}/{export.query.name}"
     refusal = exports.refusal(export.query.kind)
     if refusal:
         return ForbiddenError(f"no exports of {export.query.kind.value}: {refusal}")
-    return PlatformError(f"{name}: {_line_of(exports, export)}; `rcfs export request --again` asks once more")
+    line = _line_of(exports, export)
+    return PlatformError(f"{_name_of(export)}: {line}; `rcfs export request --again` asks once more")
 
 
 def _run(settings: Settings, work: Callable[[Exports], Awaitable[list[Export]]]) -> list[Export]:

@@ -20,7 +20,7 @@ _NOW: Final = f"{__name__}.now"
 """Key of the time of the command, from which all ages of its dates count."""
 
 
-class _Parsed(click.ParamType[Any]):
+class Parsed(click.ParamType[Any]):
     """A value that a function reads, given the text and the time; its ValueError is the message."""
 
     def __init__(self, name: str, parse: Callable[[str, float], object]) -> None:
@@ -38,7 +38,7 @@ class _Parsed(click.ParamType[Any]):
             self.fail(str(exc), param, ctx)
 
 
-MOMENT: Final = _Parsed("date", parse_since)
+MOMENT: Final = Parsed("date", parse_since)
 """A point in time, in seconds since 1970 UTC: a date, an ISO time, or an age such as ``30d``."""
 
 
@@ -85,14 +85,14 @@ _OPTIONS: Final = (
     click.option(
         "--with",
         "party",
-        type=_Parsed("party", _party),
+        type=Parsed("party", _party),
         metavar="NUMBER|NAME",
         help="Take only what was exchanged with this number, in any notation, or with a person of this name.",
     ),
     click.option(
         "--conversation",
         "conversation_id",
-        type=_Parsed("id", _conversation),
+        type=Parsed("id", _conversation),
         metavar="ID",
         help="Take only the messages of this conversation.",
     ),
@@ -100,7 +100,7 @@ _OPTIONS: Final = (
     click.option(
         "--min-duration",
         "min_duration_s",
-        type=_Parsed("duration", lambda text, _now_s: parse_duration(text)),
+        type=Parsed("duration", lambda text, _now_s: parse_duration(text)),
         metavar="TIME",
         help="Take only voicemails and calls of this length or longer: 30s, 2m, 1h30m.",
     ),

@@ -5,7 +5,7 @@ from enum import StrEnum
 import attrs
 
 from rcfs.cli._output import error_line
-from rcfs.errors import RcfsError
+from rcfs.errors import PlatformError, RcfsError
 
 
 class State(StrEnum):
@@ -31,9 +31,17 @@ class Finding:
     """The facts, in one line."""
     advice: str = ""
     """The remedy; empty when there is nothing to do."""
+    facts: str = ""
+    """The part of `detail` that strangers may read: nothing of the user, the account and the home."""
 
 
 def problem_of(name: str, error: RcfsError) -> Finding:
     """`error` as a problem. The errors of rcfs tell what happened and, after a semicolon, what to do."""
     detail, _, advice = error_line(error).partition("; ")
-    return Finding(name, State.PROBLEM, detail, advice)
+    return Finding(name, State.PROBLEM, detail, advice, facts_of(error))
+
+
+def facts_of(error: RcfsError) -> str:
+    """The kind of `error`, for strangers: its text may name a path, a server or a person."""
+    code = error.code if isinstance(error, PlatformError) else ""
+    return " ".join(filter(None, (type(error).__name__, code)))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from rcfs.cli._contents import open_cache
+from rcfs.assembly.contents import open_cache
+from rcfs.assembly.shared import open_shared
 from rcfs.cli._options import cache_dir_option, examples, json_option, state_dir_option
 from rcfs.cli._output import confirmed, say, warn
 from rcfs.cli._settings import read_settings
-from rcfs.config import Settings
+from rcfs.config import DEFAULT_SERVER_URL, Settings
 from rcfs.errors import ConfigError, MountError, StoreError
 from rcfs.host import MountRecord, Registry
 from rcfs.model import format_size
@@ -33,17 +34,19 @@ if TYPE_CHECKING:
     ),
 )
 @click.option("--account", metavar="ACCOUNT", help="Erase only this account, given by id or name.")
-@click.option("-y", "--yes", is_flag=True, help="Skip the question.")
+@click.option("--keep-shared", is_flag=True, help="Leave the contents in the shared store.")
+@click.option("-y", "--yes", is_flag=True, help="Skip the questions.")
 @json_option
 @cache_dir_option
 @state_dir_option
-def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> None:
+def forget(account: str | None, *, keep_shared: bool, yes: bool, as_json: bool, **options: Any) -> None:
     """Erase what rcfs keeps of your accounts on this disk.
 
     That is the index, the archive of purged messages, the cache, the fetch history, the outbox with what was
-    not sent yet, and the logs. The credentials stay (`rcfs logout` removes them). The count of requests
-    stays, too: it names no account, and without it rcfs could exceed the quota. rcfs deletes the files and
-    does not overwrite them. Unmount first.
+    not sent yet, the tokens, and the logs. The credentials stay (`rcfs logout` removes them, and ends the
+    session at RingCentral, which this command does not). The count of requests stays, too: it names no
+    account, and without it rcfs could exceed the quota. rcfs deletes the files and does not overwrite them.
+    If you share contents with other machines, it asks whether to erase those as well. Unmount first.
     """
     settings = read_settings(options, login=False)
     if not settings.state_dir.is_dir() and not settings.cache_dir.is_dir():
@@ -55,6 +58,7 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
         _require_unmounted(settings, kept, account_id)
         if not confirmed(kept.question(chosen), "erase", yes=yes):
             return
+        objects = 0 if keep_shared else _erase_shared(settings, chosen, yes=yes)
         before_bytes = _used_bytes(settings)
         if account_id is not None:
             kept.forget(account_id)
@@ -65,9 +69,11 @@ def forget(account: str | None, *, yes: bool, as_json: bool, **options: Any) -> 
     _erase_logs(settings)
     freed_bytes = max(0, before_bytes - _used_bytes(settings))
     if as_json:
-        say(json.dumps({"accounts": chosen, "freed_bytes": freed_bytes}))
+        shared = {"shared_objects": objects} if settings.shared else {}
+        say(json.dumps({"accounts": chosen, "freed_bytes": freed_bytes, **shared}))
     else:
-        say(f"Erased {format_size(freed_bytes)}.")
+        in_store = f", and {objects:,} objects in the shared store" if objects else ""
+        say(f"Erased {format_size(freed_bytes)}{in_store}.")
 
 
 def kept_accounts(settings: Settings) -> dict[str, str]:
@@ -147,9 +153,46 @@ def _opened(settings: Settings) -> Iterator[_Kept]:
         closing(FetchHistory.open(settings.files.history, warn)) as history,
         closing(ExportBook.open(settings.files, warn)) as exports,
         closing(OutboxBook.open(settings.files, warn)) as outbox,
-        open_cache(settings) as cache,
+        open_cache(settings, warn) as cache,
     ):
         yield _Kept(index, sizes, history, exports, outbox, cache, index.reader.logins())
+
+
+def _erase_shared(settings: Settings, chosen: Collection[str], *, yes: bool) -> int:
+    """Erases the accounts `chosen` from the shared store, if there is one and the user agrees.
+
+    Returns:
+        The number of objects that were erased. If the store fails, the rest is erased by the next mount.
+    """
+    shared = open_shared(settings)
+    if shared is None:
+        return 0
+    from rcfs.objects import ObjectNames, ObjectStoreError
+
+    store, erasures = shared.objects, shared.erasures
+    # The names need the server, which may be saved with the login.
+    credentials = read_settings({}).credentials
+    names = ObjectNames(credentials.server_url if credentials else DEFAULT_SERVER_URL)
+    prefixes = [names.account(account_id) for account_id in chosen]
+    erased = 0
+
+    def count(objects: int) -> None:
+        nonlocal erased
+        erased += objects
+
+    try:
+        there = sum(len(found) for prefix in prefixes for found in store.names(prefix))
+        holds = f"The shared store {store.place} holds {there:,} objects of them"
+    except ObjectStoreError as exc:
+        there, holds = 1, f"The shared store cannot be asked now ({exc}), and may hold contents of them"
+    question = f"{holds}, which your other machines use.\nErase these, too?"
+    if there and confirmed(question, "erase", yes=yes):
+        erasures.add(prefixes)
+        try:
+            erasures.carry_out(count)
+        except ObjectStoreError as exc:
+            warn(f"{exc}; the next mount or pull erases the rest of the shared contents")
+    return erased
 
 
 def _require_unmounted(settings: Settings, kept: _Kept, account_id: str | None) -> None:
@@ -210,8 +253,11 @@ def _erase_everything(settings: Settings) -> None:
             shutil.rmtree(files.all_outgoing)
         erase_cache(settings.cache_dir)
         locks = (path for name in ("exports", "outbox") for path in files.directory.glob(f"{name}-*.lock"))
+        from rcfs.store import GRANT_SUFFIX
+
         for path in (*files.sessions.glob("*"), *locks):
-            path.unlink(missing_ok=True)
+            if path.suffix != GRANT_SUFFIX:  # it belongs to the credentials
+                path.unlink(missing_ok=True)
 
 
 def _erase_logs(settings: Settings) -> None:

@@ -32,7 +32,12 @@ _FILE = click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
     ),
 )
 def greeting() -> None:
-    """Upload greetings and prompts, WAV or MP3."""
+    """Upload greetings and prompts, WAV or MP3.
+
+    In a mount with --read-write, a file that you copy into the directory of a rule, or into IVR Prompts, is
+    uploaded, too. It is a Voicemail greeting, or one of the company, unless it is called after another type,
+    such as Unavailable.mp3.
+    """
 
 
 @greeting.command("set")

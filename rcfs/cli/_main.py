@@ -18,8 +18,8 @@ from rcfs import __version__
 from rcfs._interrupt import quit_on_interrupt, raise_on_interrupt
 from rcfs.cli._explain import explained
 from rcfs.cli._fstab_options import as_mount_command
-from rcfs.cli._options import SummarisingGroup, examples
-from rcfs.cli._output import tell
+from rcfs.cli._options import SummarisingGroup, choose_login, examples
+from rcfs.cli._output import say, tell
 from rcfs.cli._streams import OutputError, open_streams
 from rcfs.errors import sole_cause
 from rcfs.host import adapt_output, require_utf8
@@ -28,6 +28,9 @@ from rcfs.model import safe_lines
 _YOUNG = 10_000
 """New objects until the garbage collector runs. Nearly all objects that loading a module makes stay, so with
 Python's 700 it would run 70 times for nothing, which costs a start 30 ms (measured 2026-11)."""
+
+_IS_VERBOSE = "rcfs.is_verbose"
+"""Key of a context's `meta`."""
 
 _MODULES: Mapping[str, str] = {
     "mount": "_mount",
@@ -46,6 +49,7 @@ _MODULES: Mapping[str, str] = {
     "outbox": "_change",
     "retention": "_retention",
     "status": "_status",
+    "top": "_top",
     "quota": "_quota",
     "refresh": "_refresh",
     "why": "_why",
@@ -57,10 +61,36 @@ _MODULES: Mapping[str, str] = {
     "forget": "_forget",
     "login": "_credentials",
     "logout": "_credentials",
+    "service": "_service",
     "simulator": "_simulator",
     "completion": "_completion",
 }
 """The module of each command, loaded when it is needed: all of them would take 35 ms of every start."""
+
+_LOGGING_IN = frozenset(
+    [
+        "audit",
+        "doctor",
+        "export",
+        "flush",
+        "greeting",
+        "login",
+        "logout",
+        "mark",
+        "mount",
+        "outbox",
+        "pin",
+        "pull",
+        "purge",
+        "quota",
+        "restore",
+        "retention",
+        "send",
+        "trash",
+        "unpin",
+    ]
+)
+"""The commands for which it matters which login is meant."""
 
 
 class RcfsGroup(SummarisingGroup):
@@ -102,6 +132,7 @@ class Commands(RcfsGroup):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the arguments, also those of mount(8) to the program of a file system type."""
+        ctx.meta[_IS_VERBOSE] = "--verbose" in args  # click calls --version before it reads what follows
         mounting = as_mount_command(args, self.list_commands(ctx))
         if mounting == []:
             ctx.exit(0)
@@ -117,8 +148,22 @@ class Commands(RcfsGroup):
             return super().get_command(ctx, cmd_name)
         command = getattr(import_module(f"rcfs.cli.{_MODULES[cmd_name]}"), cmd_name)
         assert isinstance(command, click.Command)  # noqa: S101 - as in the table
+        if cmd_name in _LOGGING_IN:
+            choose_login(command)
         raise_on_interrupt()  # a command may have things to close
         return command
+
+
+def _show_version(context: click.Context, _option: click.Parameter, wanted: object) -> None:
+    if not wanted or context.resilient_parsing:
+        return
+    say(f"rcfs {__version__}")
+    if context.meta[_IS_VERBOSE]:
+        from rcfs.cli._versions import versions
+
+        for name, version in versions()[1:]:
+            say(f"{name} {version}")
+    context.exit()
 
 
 @click.group(
@@ -133,7 +178,15 @@ class Commands(RcfsGroup):
         "rcfs doctor ~/ringcentral     find out what is missing",
     ),
 )
-@click.version_option(__version__, prog_name="rcfs", message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version and exit; with --verbose also those of what rcfs uses, for a bug report.",
+)
+@click.option("--verbose", is_flag=True, expose_value=False, hidden=True)
 def rcfs() -> None:
     """Mount a RingCentral account: messages are directories, attachments are files."""
 

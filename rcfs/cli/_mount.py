@@ -1,9 +1,12 @@
 """`rcfs mount` and `rcfs umount`."""
 
+import json
 import shlex
 import signal
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -19,19 +22,25 @@ from rcfs.cli._options import (
 from rcfs.cli._output import announce, warn
 from rcfs.cli._run import ready_mountpoint, serve_here, serve_in_background
 from rcfs.cli._settings import read_settings
-from rcfs.errors import MountError
+from rcfs.config import Settings
+from rcfs.errors import ConfigError, MountError
+from rcfs.filenames import StateFiles
 from rcfs.host import (
     FSTYPE,
     MountRecord,
     Parent,
     Registry,
     ended_within,
+    is_automount,
     mount_at,
     mount_below,
     probe_path,
     read_mounts,
     unmount,
 )
+
+if TYPE_CHECKING:
+    from rcfs.model import Send
 
 UNMOUNT_WITHIN_S = 20.0
 """Longest wait for a mount to end, in seconds: it ends its waits at once, but may need some seconds to revoke
@@ -64,11 +73,12 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
 
     def serve(parent: Parent | None) -> None:
         settings = read_settings(options)
+        _check_contrary(settings, options)
         settings.require_credentials()
         registry = Registry(settings.state_dir)
         path = ready_mountpoint(mountpoint, settings, registry)
         if parent is not None:
-            parent.leave_terminal(settings.files.early_errors)
+            parent.leave_terminal(settings.files.early_errors, in_group=is_automount(path))
         serve_here(settings, path, registry, parent)
 
     if foreground:
@@ -77,34 +87,79 @@ def mount(context: click.Context, /, mountpoint: Path, *, foreground: bool, **op
         serve_in_background(context, serve)
 
 
+def _check_contrary(settings: Settings, options: Mapping[str, Any]) -> None:
+    """Checks that the mount is not both to refuse changes and to make them.
+
+    --read-only wins over what the environment or the config file allows.
+
+    Raises:
+        ConfigError: It is.
+    """
+    changing = [name for name in ("read_write", "send") if getattr(settings, name)]
+    is_option = options["read_only"] and not any(options[name] for name in changing)
+    if settings.read_only and changing and not is_option:
+        other = max(changing, key=lambda name: bool(options[name])).replace("_", "-")
+        raise ConfigError(
+            f"--read-only and --{other} contradict each other; leave one out, also in the environment and in"
+            f" config.toml, or give --no-read-only or --no-{other}"
+        )
+
+
 @click.command("umount", epilog=examples("rcfs umount ~/ringcentral"))
 @click.argument("mountpoint", type=MountpointText())
 @state_dir_option
 def umount(mountpoint: Path, state_dir: Path | None) -> None:
     """Unmount MOUNTPOINT, and wait until its process has ended.
 
-    It sends the changes of messages that wait, for some seconds at most; the next mount sends the others.
+    It sends the changes and messages that wait, for some seconds at most; the next mount sends the others.
+    Files in Outbox that could not become messages are gone then; the command names them.
     """
     settings = read_settings({"state_dir": state_dir}, login=False)
     answer = probe_path(mountpoint.absolute())
     path = answer.real if answer is not None else mountpoint.absolute()
     record = next((one for one in Registry(settings.state_dir).live() if one.mountpoint == path), None)
-    if record is not None:
-        end_mount(record, within_s=UNMOUNT_WITHIN_S)
-    else:
+    if record is None:
         _unmount_unknown(path)
-    announce(f"Unmounted {path}.")
-    if record is not None and record.read_write:
+        announce(f"Unmounted {path}.")
+    else:
+        log = StateFiles(record.state_dir or settings.state_dir).mount_log(path)
+        logged = log.stat().st_size if log.exists() else 0
+        end_mount(record, within_s=UNMOUNT_WITHIN_S)
+        announce(f"Unmounted {path}.")
         from rcfs.cli._change import unconfirmed
+        from rcfs.outbox import left_lines
 
-        changes, _sends = unconfirmed(settings, record.login)
-        _tell_waiting(len(changes))
+        changes, sends = unconfirmed(settings, record.login)
+        for line in left_lines(changes if record.read_write else ()):
+            warn(line)
+        _tell_unsent(sends)
+        _tell_gone(log, logged)
 
 
-def _tell_waiting(left: int) -> None:
-    if left:
-        changes = "1 change of a message is" if left == 1 else f"{left:,} changes of messages are"
-        warn(f"{changes} not sent yet; `rcfs mount --read-write` or `rcfs flush` sends them")
+def _tell_gone(log: Path, begin: int) -> None:
+    """Repeats what a mount has logged, after the byte `begin`, of files in Outbox that ended with it."""
+    from rcfs.tree import UNSENT
+
+    with suppress(OSError), log.open("rb") as file:
+        file.seek(begin)
+        for line in file:
+            with suppress(ValueError):
+                logged = json.loads(line)
+                if logged.get("event") == UNSENT:
+                    warn(logged["detail"])
+
+
+def _tell_unsent(sends: "Sequence[Send]") -> None:
+    from rcfs.model import SendState
+
+    states = [send.state for send in sends]
+    waiting = states.count(SendState.WAITING) + states.count(SendState.ASKED)
+    if waiting:
+        messages = "1 message is" if waiting == 1 else f"{waiting:,} messages are"
+        warn(f"{messages} not confirmed as sent yet; `rcfs mount --send` continues, `rcfs outbox` lists them")
+    if unknown := states.count(SendState.UNKNOWN):
+        messages = "1 message" if unknown == 1 else f"{unknown:,} messages"
+        warn(f"{messages} may have been sent or not; `rcfs outbox` says what you can do")
 
 
 def end_mount(record: MountRecord, *, within_s: float) -> None:

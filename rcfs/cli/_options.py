@@ -138,6 +138,40 @@ def _switch(name: str, description: str) -> _Decorator[Any]:
     return click.option(f"--{name}/--no-{name}", default=None, help=description)
 
 
+LOGIN_CHOICE = "rcfs.login"
+"""Key of click's context under which the options of `choose_login` are, by name."""
+
+
+def _choose(context: click.Context, parameter: click.Parameter, value: Any) -> None:
+    if value is not None:
+        context.meta.setdefault(LOGIN_CHOICE, {})[parameter.name] = value
+
+
+def choose_login(command: click.Command) -> None:
+    """Gives `command` and all below it the options that choose a saved login; `read_settings` finds them."""
+    if isinstance(command, click.Group):
+        for each in command.commands.values():
+            choose_login(each)
+    if not any(parameter.name == "account" for parameter in command.params):
+        command.params += [
+            click.Option(
+                ["--account"],
+                metavar="NAME",
+                expose_value=False,
+                callback=_choose,
+                help="Use the login that `rcfs login --account NAME` saves.",
+            ),
+            click.Option(
+                ["--credentials-file"],
+                metavar="FILE",
+                type=PathText(),
+                expose_value=False,
+                callback=_choose,
+                help="Keep the credentials in FILE, and not in the keyring.",
+            ),
+        ]
+
+
 state_dir_option = _value(
     "--state-dir", "DIR", "Use DIR for the index, the quota and the logs.", type=PathText()
 )
@@ -164,7 +198,11 @@ keep_purged_option = _switch(
     " time]",
 )
 server_url_option = _value("--server-url", "URL", "Log in to the server at URL.")
+config_option = _value(
+    "--config", "FILE", "Read the settings in FILE, not in ~/.config/rcfs/config.toml.", type=PathText()
+)
 engine_options = several(
+    config_option,
     server_url_option,
     cache_dir_option,
     cache_size_option,
@@ -174,6 +212,7 @@ engine_options = several(
     log_level_option,
 )
 mount_options = several(
+    config_option,
     server_url_option,
     cache_dir_option,
     cache_size_option,
@@ -192,8 +231,12 @@ mount_options = several(
         "--umask", "OCTAL", "Remove these permissions from all files.  [default: 077, with --allow-other 022]"
     ),
     _switch("read-only", "Refuse all changes, even new searches in Search."),
-    _switch("read-write", "Let programs change messages: mark them, delete them, restore them."),
-    _switch("allow-purge", "With --read-write: let programs delete messages for good, in Trash."),
+    _switch("read-write", "Let programs mark, delete and restore messages, and set greetings."),
+    _switch(
+        "allow-purge",
+        "With --read-write: let programs delete messages for good, in Trash. Then `rm -r` of a whole mailbox"
+        " may move messages to Trash first, and purge them when it gets there.",
+    ),
     _value(
         "--delete-limit",
         "N",
@@ -222,6 +265,7 @@ mount_options = several(
         help="Refuse a crawler that opens a file which is not cached, or fetch the file after all others."
         f"  [default: {CRAWLER_POLICIES[0]}]",
     ),
+    _switch("keep-listings", "Let the kernel keep listings of directories.  [default: on, where possible]"),
     _switch("fast-wait", "Poll the kernel for a faster answer.  [default: on, where possible]"),
     _switch(
         "offline",
@@ -234,6 +278,14 @@ mount_options = several(
         f"  [default: {DEFAULT_WAIT_ONLINE_S:.0f}; 0 with -f]",
         type=Seconds(),
     ),
+    _value(
+        "--metrics",
+        "HOST:PORT",
+        "Tell Prometheus the state of the mount at http://HOST:PORT/metrics, such as 127.0.0.1:9817.",
+    ),
+    _value("--metrics-textfile", "FILE", "Write the same to FILE.prom, for node_exporter.", type=PathText()),
+    _switch("notify", "Tell the desktop of new voicemails and faxes, and of failures that need you."),
+    _switch("bookmark", "Add the mount to the bookmarks of file managers while it is up."),
     _switch("preload", "Load mailboxes in the background, before you open them.  [default: preload]"),
     keep_purged_option,
     limit_option,

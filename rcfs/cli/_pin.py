@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rcfs.cli._contents import open_cache
+from rcfs.assembly.contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
-from rcfs.cli._output import say
+from rcfs.cli._output import say, warn
 from rcfs.cli._treepaths import read_places
 from rcfs.config import Settings
 
@@ -44,7 +44,7 @@ def pin(paths: tuple[str, ...], *, listing: bool, as_json: bool, **options: Any)
     from rcfs.cli._attachments import attachments_of
 
     keys = [found.key for found in attachments_of(settings, places)]
-    with open_cache(settings) as cache:
+    with open_cache(settings, warn) as cache:
         new = cache.pin(keys)
         cached = sum(cache.contains(key) == "yes" for key in keys)
     if as_json:
@@ -68,13 +68,13 @@ def unpin(paths: tuple[str, ...], *, every: bool, as_json: bool, **options: Any)
 
     settings, places, _records = read_places(paths, options)
     keys = [] if every else [found.key for found in attachments_of(settings, places)]
-    with open_cache(settings) as cache:
+    with open_cache(settings, warn) as cache:
         removed = cache.unpin(cache.pins() if every else keys)
     say(json.dumps({"removed": removed}) if as_json else f"Unpinned {removed} contents.")
 
 
 def _list(settings: Settings, *, as_json: bool) -> None:
-    with open_cache(settings) as cache:
+    with open_cache(settings, warn) as cache:
         states = {key: cache.contains(key) for key in sorted(cache.pins(), key=str)}
     paths: Mapping[ContentKey, str] = {}
     if states:

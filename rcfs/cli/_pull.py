@@ -1,12 +1,13 @@
 """`rcfs pull`: fetches everything below some paths, into the cache or as a verified copy."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from rcfs._interrupt import loading
-from rcfs.cli._filter_options import filter_options
+from rcfs.cli._filter_options import Parsed, filter_options
 from rcfs.cli._options import (
     PathText,
     TreePathText,
@@ -20,6 +21,12 @@ from rcfs.config import Settings
 from rcfs.errors import ConfigError
 from rcfs.model import Filter
 
+if TYPE_CHECKING:
+    from rcfs.pull import Shard
+
+_LONGEST_NAME = 64
+"""Characters of the name that pulls join by."""
+
 
 @click.command(
     "pull",
@@ -31,6 +38,8 @@ from rcfs.model import Filter
         "rcfs pull --type recording --since 7d --to ~/calls   copy the recordings of a week",
         "rcfs pull --to ~/backup                              make a copy, or update it",
         "rcfs pull --dry-run --to ~/backup                    see what it would fetch",
+        "rcfs pull --shard 2/3 --to /net/backup               the second of three pulls that share the work",
+        "rcfs pull --join nov --to /net/backup                share the work with all that joined as nov",
         "rcfs pull --via exports --since 2026-01-01           have an administrator's exports bring a year",
     ),
 )
@@ -48,6 +57,18 @@ from rcfs.model import Filter
     help="Fetch attachments the faster way, one by one, or in the archives of message store exports.",
 )
 @click.option(
+    "--shard",
+    type=Parsed("shard", lambda text, _now_s: _shard(text)),
+    metavar="N/M",
+    help="Take share N of M: M pulls, on M machines, take everything once.",
+)
+@click.option(
+    "--join",
+    type=Parsed("name", lambda text, _now_s: _list_name(text)),
+    metavar="NAME",
+    help="Share the work with pulls on other machines that join by this name. Needs [quota] ledger.",
+)
+@click.option(
     "-n", "--dry-run", is_flag=True, help="Show what would be fetched and how long it takes, and stop."
 )
 @json_option
@@ -63,6 +84,8 @@ def pull(
     verify: bool,
     wanted: Filter,
     via: str,
+    shard: "Shard | None",
+    join: str | None,
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -78,11 +101,31 @@ def pull(
     are at least twice as fast, or with --via exports, and shows the choice and its reason. rcfs fetches the
     attachments of a failed export, and recordings, one by one.
 
+    With --verify, and without a PATH and a filter, rcfs pulls what the last pull into DIR was asked for, or
+    the whole account if any pull was asked for that. `rcfs audit --archive DIR` expects the same.
+
+    Several machines can share the work by parts, each one mailbox in one month: with --shard, which needs no
+    server, or with --join NAME, where each takes the next part from a list on the server of [quota] ledger;
+    parts of a machine that died go to another one. They may all write into the same DIR, on NFS for example,
+    with one manifest at the end; without --to each fills its cache, and the store of [cache] shared. Take a
+    new NAME for each pull.
+
     Exits with 8 if some files could not be pulled.
     """
     if verify and target is None:
         raise click.UsageError("--verify needs a copy; give --to DIR, too")
+    if shard is not None and join is not None:
+        raise click.UsageError("--shard and --join are two ways to share the work; give one of them")
+    if (shard is not None or join is not None) and via == "exports":
+        raise click.UsageError(
+            "exports bring all mailboxes; --via exports goes with neither --shard nor --join"
+        )
     settings, places, records = read_places(paths, options)
+    if join is not None and settings.ledger is None:
+        raise ConfigError(
+            "--join needs a server that all machines use; name it as ledger under [quota] in config.toml, or"
+            " use --shard N/M, which needs none"
+        )
     server_url = settings.require_credentials().server_url
     for place in places:
         if place.mount is not None and place.mount.server != server_url:
@@ -105,13 +148,28 @@ def pull(
         wanted=wanted,
         target=target,
         verify=verify,
-        via=via,
+        as_pulled=verify and not paths and wanted.is_everything,
+        via=via if shard is None and join is None else "attachments",
+        shard=shard,
+        join=join or "",
         dry_run=dry_run,
     )
     with report_for(as_json=as_json) as report:
         received = carry_out(settings, job, report)
     if received:
         context.exit(128 + received)
+
+
+def _shard(text: str) -> "Shard":
+    from rcfs.pull import parse_shard
+
+    return parse_shard(text)
+
+
+def _list_name(text: str) -> str:
+    if not (text.isascii() and len(text) <= _LONGEST_NAME and re.fullmatch(r"[A-Za-z0-9][\w.-]*", text)):
+        raise ValueError("write letters, digits, dots and dashes, such as 2026-11")
+    return text
 
 
 def _check_apart(target: Path, settings: Settings) -> None:

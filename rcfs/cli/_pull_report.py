@@ -73,7 +73,8 @@ class Report:
         new = progress.files - survey.present
         say(
             f"{progress.files} of {survey.files} files are here, {new} of them new"
-            f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests{_exported(progress)}."
+            f" ({format_size(progress.size_bytes)}), with {progress.fetched} requests{_exported(progress)}"
+            f"{_elsewhere(progress)}."
         )
 
 
@@ -223,11 +224,12 @@ def plan_line(survey: Survey, left_s: float) -> str:
 
 
 def keeping_up_line(found: KeepingUp) -> str:
-    """Says that the login cannot keep up with the new recordings, or only just; empty if it can."""
+    """Says that the logins cannot keep up with the new recordings, or only just; empty if it can."""
     if not found.is_hard:
         return ""
+    whose = "this login" if found.logins == 1 else f"your {found.logins} logins"
     rates = (
-        f"about {found.new_a_day:,.0f} new recordings come each day; this login can fetch at most"
+        f"about {found.new_a_day:,.0f} new recordings come each day; {whose} can fetch at most"
         f" {found.fetched_a_day:,.0f}, or {found.beside_persons_a_day:,.0f} while somebody reads in a mount"
     )
     if not found.behind_a_day:
@@ -284,6 +286,8 @@ def _looked(survey: Survey) -> str:
 
 def _state(progress: Progress, left_s: float) -> str:
     failed = f", {len(progress.failures)} failed" if progress.failures else ""
+    if progress.parts_done is not None:
+        failed += f"; all machines: {progress.parts_done} parts done, {progress.parts_left} left"
     left = f", {progress.requests_left} requests left" if progress.requests_left else ""
     if progress.expected:
         exports = "export" if progress.waits_for == 1 else "exports"
@@ -296,6 +300,13 @@ def _exported(progress: Progress) -> str:
         return ""
     archives = "1 archive" if progress.archives == 1 else f"{progress.archives} archives"
     return f" and {archives} of exports, which brought {progress.exported}"
+
+
+def _elsewhere(progress: Progress) -> str:
+    if progress.parts_done is None:
+        return ""
+    others = f"; other machines have brought {progress.elsewhere}" if progress.elsewhere else ""
+    return f"{others}; all machines: {progress.parts_done} parts done, {progress.parts_left} left"
 
 
 def _tell_plan(survey: Survey, left_s: float) -> None:
@@ -349,7 +360,11 @@ def _recordings(found: KeepingUp | None) -> dict[str, float] | None:
 
 
 def _counts(progress: Progress) -> dict[str, int]:
+    joint = {} if progress.parts_done is None else {"parts_done": progress.parts_done}
+    if joint:
+        joint |= {"parts_left": progress.parts_left, "elsewhere": progress.elsewhere}
     return {
+        **joint,
         "files": progress.files,
         "fetched": progress.fetched,
         "size_bytes": progress.size_bytes,

@@ -1,24 +1,30 @@
 """Runs a pull, from the login to the last file or to the signal that ends it."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import shlex
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import attrs
 import structlog
 import trio
 
+from rcfs.assembly.engine import engine_of, open_stores
+from rcfs.assembly.ledger import open_parts
+from rcfs.audit import pulled_scope
+from rcfs.cli._filter_options import filter_arguments
 from rcfs.cli._output import tell, warn
 from rcfs.cli._pull_report import Report, scope_line
-from rcfs.cli._serve import engine_of, open_stores
 from rcfs.cli._treepaths import not_in_tree
 from rcfs.config import Settings
 from rcfs.engine import Engine
-from rcfs.errors import ForbiddenError, PartialError
+from rcfs.errors import ForbiddenError, PartialError, StoreError
 from rcfs.host import allow_many_files, forbid_core_dumps
 from rcfs.host.signals import hearing, lasting
+from rcfs.mailbox import note_pull
 from rcfs.model import Filter
-from rcfs.pull import Copy, Pull, Survey, Via
+from rcfs.pull import Copy, PartList, Pull, Shard, Survey, Via, conditions_of
 from rcfs.transport import Recorder
 
 _REPORT_EVERY_S = 0.5
@@ -42,6 +48,12 @@ class Job:
     """The way of attachments."""
     verify: bool = False
     """Whether to read the copy again and check it."""
+    as_pulled: bool = False
+    """Whether to pull what the pulls of the copy were asked for, and not `paths` and `wanted`."""
+    shard: Shard | None = None
+    """The share of this pull among several; None for everything."""
+    join: str = ""
+    """Name by which pulls on several machines share the work; empty without others."""
     dry_run: bool = False
     """Whether to fetch and write nothing."""
 
@@ -81,7 +93,8 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
     async def run() -> None:
         with interruption.everything:
             async with engine_of(settings, recorder, stores) as engine:
-                await _pull(engine, job, report, interruption)
+                with _parts_of(settings, engine, job) as shared:
+                    await _pull(engine, job, report, interruption, shared)
 
     recorder = Recorder(structlog.get_logger("rcfs"))
     with lasting(), open_stores(settings, recorder) as stores:
@@ -89,14 +102,22 @@ def carry_out(settings: Settings, job: Job, report: Report) -> int:
     return interruption.received
 
 
-async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interruption) -> None:
+async def _pull(
+    engine: Engine, job: Job, report: Report, interruption: _Interruption, shared: PartList | None
+) -> None:
     notes: list[str] = []
 
     def note(text: str) -> None:
         notes.append(text)
         report.noted(text)
 
-    with _copy_of(job, engine.account.id) as copy:
+    async with _copy_of(job, engine.account.id) as copy:
+        paths, wanted = job.paths, job.wanted
+        if job.as_pulled and copy is not None:
+            paths, wanted = pulled_scope(copy.pulls)
+            scope = shlex.join([*filter_arguments(wanted), *("/".join(path) for path in paths if path)])
+            if scope:
+                report.noted(f"this checks what the last pull was asked for: {scope}")
         pull = Pull(
             engine,
             copy,
@@ -105,6 +126,8 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             on_failure=report.failed,
             via=job.via,
             on_note=note,
+            shard=job.shard,
+            shared=shared,
         )
 
         async def show() -> None:
@@ -123,8 +146,8 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(show_survey)
                 if not job.dry_run:
-                    await pull.take_records(job.paths, job.wanted)
-                survey, unknown = await pull.survey(job.paths, job.wanted)
+                    await pull.take_records(paths, wanted)
+                survey, unknown = await pull.survey(paths, wanted)
                 nursery.cancel_scope.cancel()
             if unknown:
                 raise not_in_tree(unknown[0])
@@ -132,10 +155,12 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
                 raise ForbiddenError(scope_line(survey.failures))
             if job.dry_run:
                 report.previewed(survey, pull.left_s())
+                _tell_share(job, survey, report)
                 if survey.failures:
                     raise PartialError("something could not be listed, so a pull would not be complete")
                 return
             report.planned(survey, pull.left_s())
+            _tell_share(job, survey, report)
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(show)
                 await pull.run(survey)
@@ -164,13 +189,52 @@ async def _pull(engine: Engine, job: Job, report: Report, interruption: _Interru
         if because:
             raise PartialError(f"{because}; all else is here")
         raise PartialError(f"{failures} of {of} files could not be pulled{why}; run it again")
+    if lost:
+        return
+    whole = wanted.is_everything and not any(paths)
+    with suppress(StoreError):  # Only the status and the metrics would tell it.
+        await trio.to_thread.run_sync(
+            lambda: note_pull(engine.index, engine.account.id, engine.wall_clock(), whole=whole)
+        )
+
+
+def _tell_share(job: Job, survey: Survey, report: Report) -> None:
+    """Tells what this pull does of the work that several share."""
+    if job.shard is not None:
+        taken, of = sum(map(job.shard.takes, survey.parts)), len(survey.parts)
+        report.noted(
+            f"share {job.shard}: this pull takes {taken} of {of} parts, each one mailbox in one month; the"
+            " other shares take the rest"
+        )
+    elif job.join:
+        report.noted(f"this pull takes its parts, each one mailbox in one month, from the list {job.join}")
 
 
 @contextmanager
-def _copy_of(job: Job, account_id: str) -> Iterator[Copy | None]:
+def _parts_of(settings: Settings, engine: Engine, job: Job) -> Iterator[PartList | None]:
+    """The list of parts that `job` is to join; None for none."""
+    if not job.join or job.dry_run:
+        yield None
+        return
+    account = f"{engine.client.hosts.server_url} {engine.account.id}"
+    scope = json.dumps([job.paths, conditions_of(job.wanted)], sort_keys=True)
+    with open_parts(settings, account, job.join, scope) as parts:
+        yield parts
+
+
+@asynccontextmanager
+async def _copy_of(job: Job, account_id: str) -> AsyncIterator[Copy | None]:
     """The copy of `job`, open to read in a dry run and else to write; None for a pull into the cache."""
     if job.target is None:
         yield None
-    else:
-        with (Copy.look if job.dry_run else Copy.open)(job.target, account_id) as copy:
-            yield copy
+        return
+    is_shared = job.shard is not None or bool(job.join)
+    opened = (
+        Copy.look(job.target, account_id)
+        if job.dry_run
+        else Copy.open(job.target, account_id, shared=is_shared)
+    )
+    copy = await trio.to_thread.run_sync(opened.__enter__)  # It may wait for another pull.
+    with ExitStack() as stack:
+        stack.push(opened.__exit__)
+        yield copy

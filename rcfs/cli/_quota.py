@@ -10,7 +10,7 @@ import attrs
 import click
 
 from rcfs.cli._options import examples, json_option, limit_option, state_dir_option
-from rcfs.cli._output import confirmed, say
+from rcfs.cli._output import confirmed, say, warn
 from rcfs.cli._settings import read_settings
 from rcfs.config import Settings
 from rcfs.errors import StoreError
@@ -41,7 +41,7 @@ _RISK = (
 @click.option("-y", "--yes", is_flag=True, help="Skip the question.")
 @json_option
 def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: bool, as_json: bool) -> None:
-    """Show the limits of your login, and how much is used.
+    """Show the limits of your logins, and how much is used.
 
     Without credentials it shows every login in the state directory and of the mounts that are up. It asks the
     server nothing. Mounts may stay up: they notice a reset within two seconds.
@@ -52,10 +52,13 @@ def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: b
     if yes and not reset:
         raise click.UsageError("--yes needs --reset")
     of = "your login" if len(logins) == 1 else f"{len(logins)} logins"
+    names = {each.credentials.identity: each.name for each in settings.pool if each.credentials}
     question = f"{_RISK}\nForget the limits and penalties of {of}?"
     if reset and logins and not confirmed(question, f"reset the quota. {_RISK}", yes=yes):
         return
-    documents = [_document(each, login, registry, reset=reset) for each, login in logins]
+    documents = [
+        _document(each, login, names.get(login, ""), registry, reset=reset) for each, login in logins
+    ]
     if as_json:
         say(json.dumps(documents, indent=2))
     elif not documents:
@@ -68,9 +71,10 @@ def quota(state_dir: Path | None, limit: tuple[str, ...], *, reset: bool, yes: b
 
 
 def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, str]]:
-    """The login of the credentials, else all logins on this disk, each with the settings of its ledger."""
+    """The logins of credentials and pool, else all on this disk; each with the settings of its ledger."""
     if settings.credentials is not None:
-        return ((settings, settings.credentials.identity),)
+        used = [settings.credentials, *(entry.credentials for entry in settings.pool)]
+        return [(settings, each.identity) for each in used if each is not None]
     from rcfs.store import credentials_in_ledger
 
     # A demo has its own state directory.
@@ -85,22 +89,28 @@ def _logins(settings: Settings, registry: Registry) -> Sequence[tuple[Settings, 
     ]
 
 
-def _document(settings: Settings, login: str, registry: Registry, *, reset: bool) -> dict[str, Any]:
-    """The limits of `login` as a JSON object; `reset` forgets them first."""
-    from rcfs.cli._ledger import open_existing_ledger
+def _document(
+    settings: Settings, login: str, name: str, registry: Registry, *, reset: bool
+) -> dict[str, Any]:
+    """The limits of `login`, `name` in the pool, as a JSON object; `reset` forgets them first."""
+    from rcfs.assembly.ledger import open_existing_ledger
+    from rcfs.store import peer_names
 
-    with open_existing_ledger(settings, login) as (ledger, clock):
+    with open_existing_ledger(settings, login, warn) as (ledger, clock, server):
         if reset:
             try:
                 ledger.reset()
             except TimeoutError as exc:
                 raise StoreError("another process has locked the quota ledger; run this again") from exc
         states = ledger.states(clock())
+        others = [owner for owner in ledger.book.owners if owner != ledger.owner]
     now = datetime.now(UTC).timestamp()
     return {
         "login": login,
+        "pool": name or None,
         "mountpoints": [str(mount.mountpoint) for mount in registry.live() if mount.login == login],
         "groups": [_group(state, now) for state in states],
+        "ledger": None if server is None else {"server": str(server), "peers": peer_names(others)},
     }
 
 
@@ -124,8 +134,12 @@ def _group(state: "GroupState", now_s: float) -> dict[str, Any]:
 def _lines(document: dict[str, Any], *, with_title: bool) -> list[str]:
     """The lines for the limits of one login."""
     lines = []
+    if document["ledger"] is not None:
+        server, peers = document["ledger"]["server"], document["ledger"]["peers"]
+        lines.append(f"shared through {server} by {', '.join(peers) or 'no process now'}")
     if with_title:
-        lines.append(f"{', '.join(document['mountpoints']) or 'login ' + document['login'][:8]}:")
+        name = document["pool"] or document["login"][:8]
+        lines.append(f"{', '.join(document['mountpoints']) or f'login {name}'}:")
     groups = document["groups"]
     width = max((len(group["group"]) for group in groups), default=0)
     for group in groups:

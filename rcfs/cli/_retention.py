@@ -33,9 +33,10 @@ def retention(days: int | None, *, yes: bool, as_json: bool, **options: Any) -> 
     if days is not None and not confirmed(question, "set it", yes=yes):
         return
     from rcfs.cli._engine_run import run_engine
-    from rcfs.platform import is_fixed_retention
+    from rcfs.cli._waiting import tell_waits
 
-    async def work(engine: "Engine", _nursery: "trio.Nursery") -> int:
+    async def work(engine: "Engine", nursery: "trio.Nursery") -> int:
+        nursery.start_soon(tell_waits, engine)
         return await (engine.retention.ask() if days is None else engine.retention.change(days))
 
     told = "interrupted; `rcfs retention` shows what RingCentral has now"
@@ -43,17 +44,28 @@ def retention(days: int | None, *, yes: bool, as_json: bool, **options: Any) -> 
     try:
         found = run_engine(settings, log, work, on_interrupt=lambda: told, keeps_current=False)
     except PlatformError as exc:
-        if is_fixed_retention(exc):
-            raise ForbiddenError(
-                "the account has HIPAA settings, so RingCentral keeps messages for 30 days, and nobody can"
-                f" change that ({exc.code})",
-                code=exc.code,
-                request_id=exc.request_id,
-            ) from exc
-        raise
+        because = refusal_of(exc)
+        if not because:
+            raise
+        raise ForbiddenError(f"{because} ({exc.code})", code=exc.code, request_id=exc.request_id) from exc
     if days not in (None, found):
         raise PlatformError(f"RingCentral has not changed it: it keeps faxes and voicemails for {found} days")
     if as_json:
         say_json(json.dumps({"days": found}))
     else:
         say(f"RingCentral keeps faxes and voicemails for {found} days.")
+
+
+def refusal_of(error: PlatformError) -> str:
+    """Why RingCentral does not show or change the retention; empty if `error` is no refusal."""
+    from rcfs.platform import is_fixed_retention, is_missing_scope
+
+    if is_fixed_retention(error):
+        return (
+            "the account has HIPAA settings: RingCentral keeps messages for 30 days, and nobody can change it"
+        )
+    if is_missing_scope(error):
+        return "the app lacks the scope EditAccounts; add it in the developer console, and try again"
+    if isinstance(error, ForbiddenError):
+        return "only administrators may do this: the user lacks the permission AccountAdministration"
+    return ""

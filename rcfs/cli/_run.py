@@ -11,6 +11,7 @@ import click
 from rcfs._interrupt import loading
 from rcfs.cli._explain import explained
 from rcfs.cli._output import announce, spinner, tell
+from rcfs.cli._watching import check_watching
 from rcfs.config import DEFAULT_WAIT_ONLINE_S, Settings, locks_out
 from rcfs.errors import ConfigError
 from rcfs.host import (
@@ -18,6 +19,7 @@ from rcfs.host import (
     MountRecord,
     Parent,
     Registry,
+    ServiceManager,
     prepare_mountpoint,
     run_in_background,
 )
@@ -28,10 +30,11 @@ def ready_mountpoint(path: Path, settings: Settings, registry: Registry) -> Path
 
     Raises:
         ConfigError: ``allow_other`` is set, but the administrator forbids it; or the mount would lock out
-            this user.
+            this user; or a package for metrics is missing.
         FuseUnavailableError: FUSE is missing or not permitted.
         MountError: The mount point cannot be used.
     """
+    check_watching(settings)
     system = FuseSystem()
     system.check()
     if settings.allow_other and not system.allows_others():
@@ -71,7 +74,7 @@ def serve_here(
         RcfsError: Mounting failed.
     """
     with loading():
-        from rcfs.cli._serve import serve
+        from rcfs.cli._mounting import serve
         from rcfs.host.logs import log_to_file, log_to_terminal
 
     log = settings.files.mount_log(mountpoint)
@@ -80,6 +83,8 @@ def serve_here(
         os.chdir("/")  # so that the current file system can be unmounted
     else:
         log_to_terminal(settings.log_level)
+    # A unit runs in the foreground; what goes into the background is not the process that a manager started.
+    manager = ServiceManager.take(os.environ, os.getpid()) if parent is None else ServiceManager()
     credentials = settings.require_credentials()
     record: MountRecord | None = None
 
@@ -98,11 +103,13 @@ def serve_here(
             parent.ready(mountpoint, log)
         else:
             tell(f"mounted at {mountpoint}; Ctrl-C unmounts it")
+        manager.ready()
         on_mounted()
 
     wait_online_s = settings.wait_online_s
     if wait_online_s is None:
-        wait_online_s = 0.0 if parent is None else DEFAULT_WAIT_ONLINE_S
+        is_alone = parent is not None or manager.is_there
+        wait_online_s = DEFAULT_WAIT_ONLINE_S if is_alone else 0.0
 
     def on_wait(reason: str) -> None:
         text = f"{reason}; waiting for the network, up to {wait_online_s:.0f} s"
@@ -110,9 +117,18 @@ def serve_here(
             parent.wait(text, wait_online_s)
         else:
             tell(text)
+            manager.status("waiting for the network")
+            manager.starting(wait_online_s)
 
     # After an error the record stays, as after kill -9, so that the next mount may replace this one.
-    serve(settings, mountpoint, on_ready=on_ready, wait_online_s=wait_online_s, on_wait=on_wait)
+    serve(
+        settings,
+        mountpoint,
+        on_ready=on_ready,
+        wait_online_s=wait_online_s,
+        on_wait=on_wait,
+        manager=manager if manager.is_there else None,
+    )
     if record is not None:
         registry.remove(record)
 

@@ -95,7 +95,7 @@ def send_wish(settings: Settings, wish: Wish, *, yes: bool, wait: bool, as_json:
         try:
             nursery.start_soon(engine.sends.run)
             sent = await _settled(engine.sends, send)
-            _check(sent)
+            _check(sent, engine.sends.refusal(sent.outgoing.kind))
             if wait:
                 sent = await _delivered(engine.sends, sent)
             _show(engine, sent, as_json=as_json)
@@ -126,7 +126,7 @@ def send_again(settings: Settings, send_id: str, *, as_json: bool) -> None:
             raise ConfigError(f"message {send_id} is still being sent, or was sent; `rcfs outbox` lists it")
         nursery.start_soon(engine.sends.run)
         sent = await _settled(engine.sends, found)
-        _check(sent)
+        _check(sent, engine.sends.refusal(sent.outgoing.kind))
         _show(engine, sent, as_json=as_json)
         return sent
 
@@ -162,7 +162,7 @@ async def _checked(engine: Engine, wish: Wish, files: tuple[SendFile, ...]) -> O
     if because:
         raise ForbiddenError(f"cannot send {kind_words(wish.kind)}: {because}")
     try:
-        sender, recipients = await engine.sends.parties(wish.kind, wish.to, wish.sender)
+        sender, recipients = await engine.sends.parties.find(wish.kind, wish.to, wish.sender)
         return Outgoing(
             kind=wish.kind,
             recipients=recipients,
@@ -214,8 +214,8 @@ async def _settled(sends: Sends, send: Send) -> Send:
     return found
 
 
-def _check(sent: Send) -> None:
-    """Raises the error for a message that the platform does not have."""
+def _check(sent: Send, refusal: str = "") -> None:
+    """Raises the error for a message that the platform does not have; `refusal` as of `Sends.refusal`."""
     if sent.state is SendState.UNKNOWN:
         raise UndecidedError(
             f"{sent.problem}; look at your sent messages; then choose `rcfs outbox --again {sent.id}`, or"
@@ -226,7 +226,7 @@ def _check(sent: Send) -> None:
             f"{send_words(sent)}; it is kept, and the next `rcfs send` or a mount with --send continues"
         )
     if sent.state is SendState.REFUSED:
-        error = ForbiddenError if "lacks the scope" in sent.problem else PlatformError
+        error = ForbiddenError if refusal else PlatformError
         raise error(send_words(sent))
 
 
@@ -236,7 +236,7 @@ async def _stopped(sends: Sends, send_id: str) -> str:
     Raises:
         StoreError: The outbox cannot be written.
     """
-    if await sends.drop(send_id, unsent=True):
+    if await sends.drop(send_id, unless=(SendState.SENT, SendState.UNKNOWN)):
         return _NOTHING_SENT
     found = sends.find(send_id)
     if found is not None and found.state is SendState.SENT:

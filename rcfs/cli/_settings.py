@@ -4,8 +4,17 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import click
+
+from rcfs.cli._options import LOGIN_CHOICE
 from rcfs.cli._output import warn
 from rcfs.config import Settings, find_config, load_settings, read_keyring
+
+
+def login_choice() -> Mapping[str, Any]:
+    """The options of the command line that choose a saved login, by name; empty without any."""
+    context = click.get_current_context(silent=True)
+    return {} if context is None else context.meta.get(LOGIN_CHOICE, {})
 
 
 def read_settings(
@@ -22,4 +31,5 @@ def read_settings(
         ConfigError: A value is wrong; the text names its source.
     """
     keyring = read_keyring if login else None
-    return load_settings(options, os.environ, find_config(os.environ), keyring=keyring, warn=warn)
+    config = find_config(os.environ, options.get("config"))
+    return load_settings({**options, **login_choice()}, os.environ, config, keyring=keyring, warn=warn)

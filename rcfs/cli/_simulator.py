@@ -116,6 +116,7 @@ seed_option = click.option(
 @_flag("--fixed-window", "Start each window at its first request, instead of a sliding window.")
 @_flag("--refuse-duplicates", "Refuse a request while the same one is being answered (CMN-304).")
 @_flag("--standard-user", "Let a user log in who is not an administrator.")
+@_whole("--logins", "Accept N more logins, each an administrator with limits of its own.")
 @_names("--without-scope", "missing_scopes", "NAME", "Remove a scope, such as SMS, from the app (CMN-401).")
 @_names(
     "--without-permission", "missing_permissions", "NAME", "Remove a permission from all users (CMN-408)."
@@ -165,6 +166,7 @@ def simulator(
     journal: str | None,
     until_eof: bool,
     as_json: bool,
+    logins: int | None,
     **options: Any,
 ) -> None:
     """Run a simulated RingCentral platform on this machine.
@@ -182,7 +184,7 @@ def simulator(
         return
     plans = read_limits(limit)
     require_demo_extra()
-    from rcfs.simulator import AccountSpec, SimulatorConfig, latest_present_s, run_simulator
+    from rcfs.simulator import AccountSpec, LoginSpec, SimulatorConfig, latest_present_s, run_simulator
 
     # The other options have the names of the fields that they set; a field without an option has its default.
     given = {name: value for name, value in options.items() if value not in (None, ())}
@@ -190,7 +192,8 @@ def simulator(
     present_s = time.time() if present is None else present
     try:
         account = AccountSpec(**spec, end_s=latest_present_s(present_s))
-        config = SimulatorConfig(account, plans, present_s=present_s, **given)
+        more = [LoginSpec(app=f"app {number}") for number in range(2, 2 + (logins or 0))]
+        config = SimulatorConfig(account, plans, present_s=present_s, more_logins=more, **given)
         run_simulator(config, on_ready=_print_json if as_json else _print_exports, until_eof=until_eof)
     except ValueError as exc:
         raise ConfigError(str(exc)) from exc
@@ -220,5 +223,11 @@ def _print_exports(endpoints: "Endpoints") -> None:
         ("RC_USER_JWT", endpoints.jwt),
     ):
         say(f"  export {variable}={shlex.quote(value)}")
+    if endpoints.more:
+        say("To use the further logins as well, add to ~/.config/rcfs/config.toml:")
+    for number, login in enumerate(endpoints.more, 2):
+        say("  [[pool]]")
+        for key, value in (("name", f"login-{number}"), *attrs.asdict(login).items()):
+            say(f"  {key} = {json.dumps(value)}")
     say("  mkdir -p ~/ringcentral-test && rcfs mount ~/ringcentral-test")
     say("Ctrl-C ends it.")

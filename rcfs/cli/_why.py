@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rcfs.cli._contents import open_cache
+from rcfs.assembly.contents import open_cache
 from rcfs.cli._options import TreePathText, engine_options, examples, json_option
 from rcfs.cli._output import say, warn
 from rcfs.cli._treepaths import read_places
@@ -43,7 +43,7 @@ def why(paths: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     keys = [each.key for each in found]
     with closing(FetchHistory.open(settings.files.history, warn)) as history:
         fetches, refusals = history.fetches(keys), history.refusals(keys)
-    with open_cache(settings) as cache:
+    with open_cache(settings, warn) as cache:
         states = {key: cache.contains(key) for key in keys}
     documents = [
         {
@@ -70,6 +70,7 @@ def _fetch(fetch: "FetchRecord", at: str) -> dict[str, Any]:
         "class": fetch.priority,
         "requests": fetch.requests,
         "size_bytes": fetch.size_bytes,
+        "remark": fetch.remark,
     }
 
 
@@ -84,9 +85,10 @@ def _lines(document: dict[str, Any]) -> Sequence[str]:
     lines = [document["path"]]
     for fetch in document["fetches"]:
         requests = f"{fetch['requests']} request{'s' if fetch['requests'] != 1 else ''}"
+        remark = f", {fetch['remark']}" if fetch["remark"] else ""
         lines.append(
             f"  fetched {fetch['at']} for {fetch['program'] or 'an unknown program'} ({fetch['class']}),"
-            f" {requests}, {format_size(fetch['size_bytes'])}"
+            f" {requests}, {format_size(fetch['size_bytes'])}{remark}"
         )
     if not document["fetches"]:
         lines.append("  not in the fetch history")
