@@ -123,7 +123,8 @@ is_current() {
 # Prints the inputs of the environment for `demo` or `test`.
 stamp() {
     "$VENV/bin/python" -V 2>&1
-    cat "$ROOT/contrib/lock/build.txt" "$ROOT/contrib/lock/$1.txt" "$ROOT/pyproject.toml" | sha256sum
+    cat "$ROOT/contrib/lock/build.txt" "$ROOT/contrib/lock/$1.txt" "$ROOT/contrib/lib/pyfuse3-opendir.patch" \
+        "$ROOT/pyproject.toml" | sha256sum
 }
 
 # Takes pairs of a command and its package; prints the packages whose command is missing.
@@ -139,6 +140,7 @@ missing_for_building() {
     local python=$1 base
     command -v pkg-config >/dev/null || printf 'pkg-config '
     pkg-config --exists fuse3 2>/dev/null || printf 'libfuse3-dev '
+    command -v patch >/dev/null || printf 'patch '
     printf '#include <stdlib.h>\n' | cc -E -x c - >/dev/null 2>&1 || printf 'gcc libc6-dev '
     if [[ -z $python ]]; then
         # If python3 exists but is too old, apt has no newer one.
@@ -200,6 +202,9 @@ make_environment() {
 
     say "installing the packages of contrib/lock/$kind.txt (builds pyfuse3; about a minute)"
     install_with_pip --require-hashes -r "$ROOT/contrib/lock/build.txt"
+    # If that fails, the original comes with the others: walks are slower, and all else is the same.
+    "$VENV/bin/python" -I -c 'import pyfuse3; pyfuse3.FileInfo().cache_readdir' 2>/dev/null ||
+        quietly "$ROOT/contrib/faster-pyfuse3" "$VENV/bin/python" --no-build-isolation --no-input || true
     # Without isolation: with it, pip would build with the newest build tools instead of the locked ones.
     install_with_pip --require-hashes --no-build-isolation -r "$ROOT/contrib/lock/$kind.txt"
     install_with_pip --no-deps --no-build-isolation --editable "$ROOT"

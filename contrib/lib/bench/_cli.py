@@ -14,7 +14,8 @@ from bench._calls import CallsBench
 from bench._calls_results import CallsResults, calls_table
 from bench._conditions import circumstances, conditions
 from bench._delay import delayed
-from bench._exports import ExportsResults, described, exports_table, measure
+from bench._exports import LARGE_CASE, ExportsResults, described, exports_table, measure, run
+from bench._ledger import measure as measure_ledger
 from bench._material import Material
 from bench._measure import Bench
 from bench._mirror import write_mirror
@@ -48,6 +49,8 @@ def main() -> int:
     if options.offline:
         return offline()
     results = ROOT / "contrib/results"
+    if options.ledger:
+        return _ended(lambda place: _say(measure_ledger(place, _say).described()))
     if options.readme:
         if not results.joinpath("bench.json").exists():
             sys.stderr.write("contrib/bench: there are no results yet; run contrib/bench first\n")
@@ -64,6 +67,8 @@ def main() -> int:
         return _calls(results, options.calls)
     if options.exports is not None:
         return _exports(results, options.exports)
+    if options.exports_large:
+        return _exports_large(results / _EXPORTS)
     plan = quick() if options.quick else full()
     peers = [PEERS[name]() for name in options.peer or USUAL]
     try:
@@ -109,10 +114,20 @@ def _calls(folder: Path, numbers: Sequence[int]) -> int:
 def _exports(folder: Path, numbers: Sequence[int]) -> int:
     """Runs ``--exports`` and returns the exit code."""
     attachments = numbers[0] if numbers else _ATTACHMENTS
-    results = ExportsResults({**circumstances(ROOT), "account": described(attachments)})
+    large = [] if numbers else ExportsResults.load(folder / _EXPORTS).large
+    results = ExportsResults({**circumstances(ROOT), "account": described(attachments)}, large=large)
     code = _ended(lambda place: measure(attachments, place, results, _say))
     if not code:
         _put(None if numbers else folder / _EXPORTS, results.to_json(), exports_table(results))
+    return code
+
+
+def _exports_large(path: Path) -> int:
+    """Runs ``--exports-large``, adds it to the results in the JSON file `path`, and returns the exit code."""
+    results = ExportsResults.load(path)
+    code = _ended(lambda place: results.add_large(run(LARGE_CASE, place), circumstances(ROOT)))
+    if not code:
+        _put(path, results.to_json(), exports_table(results))
     return code
 
 
@@ -173,7 +188,11 @@ def _options() -> argparse.Namespace:
         metavar="ATTACHMENTS",
         help="measure pulls by exports of an account with this many attachments",
     )
+    parser.add_argument(
+        "--exports-large", action="store_true", help="measure one of 630,000 attachments; some 20 minutes"
+    )
     parser.add_argument("--soak", action="store_true", help="run the tests that can run longer, for long")
+    parser.add_argument("--ledger", action="store_true", help="measure a quota ledger on a server")
     parser.add_argument("--offline", action="store_true", help="measure a known account without its server")
     return parser.parse_args()
 

@@ -29,8 +29,6 @@ from rcfs.simulator import AccountSpec, SimulatorConfig
 from tests.fakes.in_memory import Line, Platform
 from tests.fakes.plain_mail import plain_mail
 
-EVERY = 4
-"""Messages for each attachment."""
 ARCHIVE_BYTES = 1_000_000_000
 """Largest archive."""
 LATENCY_S = 0.1
@@ -62,6 +60,8 @@ class Case:
     """Time that the platform takes for a report."""
     scale: int = 1
     """How many times smaller than life attachments and their archives are."""
+    every: int = 4
+    """Messages for each attachment."""
 
 
 @attrs.frozen
@@ -136,7 +136,7 @@ class _Body(httpx.AsyncByteStream):
 async def pull(folder: Path, case: Case) -> Pulled:
     """Pulls the whole account into the cache; see `Pulled`."""
     config = SimulatorConfig(
-        AccountSpec(messages=case.attachments * EVERY, extensions=case.mailboxes, months=36),
+        AccountSpec(messages=case.attachments * case.every, extensions=case.mailboxes, months=36),
         calls=0,
         latency_s=LATENCY_S,
         export_s=case.report_s,
@@ -212,7 +212,7 @@ def _timed(phases_s: dict[str, float], name: str) -> Iterator[None]:
 def main() -> None:
     """Runs the program."""
     folder, case = Path(sys.argv[1]), Case(**json.loads(sys.argv[2]))
-    with plain_mail(case.each_bytes // case.scale, EVERY):
+    with plain_mail(case.each_bytes // case.scale, case.every):
         print_result(pull, folder, case)
 
 

@@ -104,6 +104,14 @@ CREDENTIAL = "bench"
 """App id, app secret and JWT of the login of rcfs."""
 
 
+_VARIANTS = {
+    (): "rcfs",
+    ("--no-fast-wait",): "rcfs slow wait",
+    ("--no-keep-listings",): "rcfs asks again",
+}
+"""The names of rcfs in the tables, by its settings."""
+
+
 def rcfs(*settings: str) -> Peer:
     """The rcfs of this checkout, with these options of `rcfs mount`."""
 
@@ -114,7 +122,7 @@ def rcfs(*settings: str) -> Peer:
         return [sys.executable, "-P", "-m", "rcfs", "mount", "-f", *settings, *options, str(place.mountpoint)]
 
     return Peer(
-        name="rcfs slow wait" if "--no-fast-wait" in settings else "rcfs",
+        name=_VARIANTS[settings],
         command=command,
         version=f"rcfs {package_version('rcfs')}, pyfuse3 {package_version('pyfuse3')}",
         settings=" ".join(settings) or "nothing set",
@@ -173,6 +181,7 @@ USUAL = ("rcfs", "rclone full", "rclone off", "httpdirfs", "naive")
 PEERS: Mapping[str, Callable[[], Peer]] = {
     "rcfs": rcfs,
     "rcfs slow wait": lambda: rcfs("--no-fast-wait"),
+    "rcfs asks again": lambda: rcfs("--no-keep-listings"),
     "rclone full": lambda: rclone("full"),
     "rclone off": lambda: rclone("off"),
     "httpdirfs": httpdirfs,
